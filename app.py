@@ -1,0 +1,34 @@
+"""The browser app: `streamlit run app.py`. One file is both the page script and the server's ASGI app."""
+
+import streamlit as st
+
+from segviz.web import blobs
+
+PAGES = (
+    ("pages/inspect.py", "Inspect", "center_focus_strong"),
+    ("pages/psa.py", "PSA", "share_location"),
+    ("pages/snl.py", "SNL", "scatter_plot"),
+    ("pages/sam.py", "SAM", "view_week"),
+    ("pages/fla.py", "FLA", "layers"),
+    ("pages/compare.py", "Compare", "compare"),
+)
+
+
+def main() -> None:
+    """Page config, sidebar, navigation."""
+    from segviz.ui.session import sidebar
+
+    st.set_page_config("segviz", ":material/visibility:", layout="wide")
+    pages = [
+        st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
+        for number, (path, title, icon) in enumerate(PAGES)
+    ]
+    page = st.navigation(pages)
+    sidebar()
+    page.run()
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = st.App(__file__, routes=blobs.routes())

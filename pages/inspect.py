@@ -1,0 +1,43 @@
+"""Inspect: any model over the picture; the views that its maps allow."""
+
+import streamlit as st
+
+from segviz.engine import available_models
+from segviz.models.registry import SPECS
+from segviz.ui.panels import attended_panels, map_panels, pinned_panels, prediction_panel
+from segviz.ui.session import pick_model, picture, pins, predict, show
+
+KEY = "inspect"
+
+st.title("Where does each place look?")
+chosen = picture()
+model = pick_model("Model", available_models(), "psa", "inspect model")
+prediction = predict(model, chosen)
+st.caption("Point at the picture: the maps follow. Click, or press Enter, to keep a point.")
+
+
+@st.fragment
+def viewer() -> None:
+    """A pin runs this part alone."""
+    following = [panel for one in prediction.maps.values() for panel in map_panels(one)]
+    panels = [prediction_panel(prediction), *following] if following else [prediction_panel(prediction)]
+    panels += attended_panels(prediction) if not following else []
+    show(
+        chosen,
+        [*panels, *pinned_panels(following, pins(KEY))],
+        key=KEY,
+        columns=len(panels) if following else 3,
+    )
+
+
+viewer()
+spec = SPECS[model]
+if not any(map_panels(one) for one in prediction.maps.values()):
+    reason = (
+        "it relates channels, not places, so a point has no map of its own (FLANet calls this the missing attention)"
+        if prediction.maps
+        else "it has no attention block"
+    )
+    st.info(f"{spec.title} has no map from place to place: {reason}. Shown are its channel means.")
+score = f" Val mIoU {spec.score:.1%} on CamVid." if spec.score is not None else ""
+st.caption(f"{spec.title}, after {spec.paper}.{score}")

@@ -1,0 +1,33 @@
+"""PSA: collect and distribute masks of the pinned points, as in PSANet's Fig. 6."""
+
+import streamlit as st
+
+from segviz.ui.panels import map_panels, pinned_panels, prediction_panel
+from segviz.ui.session import picture, pins, predict, show
+
+KEY = "psa"
+
+st.title("Point-wise spatial attention")
+st.caption(
+    "**Collect**: what the point gathers from every place (row p, sums to 1). "
+    "**Distribute**: how much every place receives from it (column p). PSANet, ECCV 2018, eq. 8-10, Fig. 6. "
+    "Click two or more points to set them side by side."
+)
+chosen = picture()
+prediction = predict("psa", chosen)
+
+
+@st.fragment
+def viewer() -> None:
+    """A pin runs this part alone."""
+    masks = [panel for name in ("collect", "distribute") for panel in map_panels(prediction.maps[name])]
+    kept = pinned_panels(masks, pins(KEY))
+    show(
+        chosen,
+        [*masks, prediction_panel(prediction), *kept] if not kept else [*masks, *kept],
+        key=KEY,
+        columns=2,
+    )
+
+
+viewer()

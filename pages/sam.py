@@ -1,0 +1,41 @@
+"""SAM: the maps of two clicked columns, as in AttaNet's Fig. 9."""
+
+import streamlit as st
+
+from segviz.attention import Gate, StripAttention
+from segviz.ui.panels import map_panels, pinned_panels
+from segviz.ui.session import picture, pins, predict, show
+from segviz.ui.viewer import PIN_COLOURS
+from segviz.views.figures import gate_bars, strip_bars
+
+KEY = "sam"
+
+st.title("Strip attention")
+st.caption(
+    "Every place reads whole columns. The map of a column shows who reads it: all columns' maps together are 1 "
+    "everywhere. Click two columns to set them side by side. AttaNet, AAAI 2021, eq. 2, Fig. 9."
+)
+chosen = picture()
+prediction = predict("sam", chosen)
+strip, gate = prediction.map_of(StripAttention, "strip"), prediction.map_of(Gate, "gate")
+
+
+@st.fragment
+def viewer() -> None:
+    """A pin runs this part alone."""
+    column_map, looks_at = map_panels(strip)
+    kept = pins(KEY)
+    newest = range(max(len(kept) - 2, 0), len(kept))
+    pinned = pinned_panels([column_map], kept)
+    show(chosen, [column_map, looks_at, *(pinned[number] for number in newest)], key=KEY, columns=2)
+    height, width = chosen.image.shape[:2]
+    if kept:
+        places = [kept[number] for number in newest]
+        weights = [strip.strips_from(*strip.cell(pin.y, pin.x, height, width)).numpy() for pin in places]
+        names = [f"point {number + 1}" for number in newest]
+        st.plotly_chart(strip_bars(weights, names, colours=[PIN_COLOURS[pin.colour] for pin in places]))
+
+
+viewer()
+with st.expander("The gate before it: how much of each channel comes from the coarse level (AFM)"):
+    st.plotly_chart(gate_bars(gate.alpha.numpy()))

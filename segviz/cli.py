@@ -1,0 +1,366 @@
+"""The command line: `python -m segviz COMMAND`. Exit codes: 0 done, 1 it failed, 2 wrong usage.
+
+This file holds the words of the command line; what the commands do stands in commands.py, whose imports are
+heavy and come in only when a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+FIGURES = ("fla-6", "atta-9", "psa-6", "snl", "compare")
+FORMATS = ("png", "svg", "pdf")
+COLOURS = ("viridis", "cividis", "magma", "gray")
+MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but with errors of one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence on stderr, and exit code 2."""
+        self.exit(2, f"segviz: {message}; see `{self.prog} --help`\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every failure is one sentence on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    own, passed_on = split_at_dashes(given) if given[:1] == ["app"] else (given, [])
+    options = parser().parse_args(own)
+    options.typed = "python -m segviz " + shlex.join(given)
+    options.extra = passed_on
+    return run(options)
+
+
+def run(options: argparse.Namespace) -> int:
+    """The chosen command, with its failures as sentences. SEGVIZ_TRACEBACK=1 shows where they came from."""
+    from segviz import commands
+
+    try:
+        return int(getattr(commands, options.function)(options) or 0)
+    except KeyboardInterrupt:
+        return failed("stopped")
+    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except commands.UsageError as error:
+        return failed(str(error), 2)
+    except (ValueError, LookupError, OSError, RuntimeError, MemoryError, ImportError) as error:
+        if os.environ.get("SEGVIZ_TRACEBACK"):
+            raise
+        return failed(sentence(error))
+
+
+def failed(message: str, code: int = 1) -> int:
+    """Say what failed, and return the exit code."""
+    print(f"segviz: {message}", file=sys.stderr)
+    return code
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong and what to do, without a traceback."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(str(error))):
+        return "there is not enough memory for this; use a smaller picture, batch or crop, or --device cpu"
+    if isinstance(error, KeyError) and error.args:  # str() of a KeyError quotes its text
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror.lower()}; check the path, its permissions and the free space"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else f"{type(error).__name__} without a message; set SEGVIZ_TRACEBACK=1 to see where"
+
+
+def split_at_dashes(given: list[str]) -> tuple[list[str], list[str]]:
+    """The arguments before and after the first `--`."""
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
+
+
+def parser() -> Parser:
+    """All commands and their options."""
+    root = Parser(prog="python -m segviz", description="Look inside the attention of semantic segmentation models.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    for add in (add_app, add_predict, add_attend, add_figure, add_evaluate, add_train, add_bench, add_models):
+        add(commands)
+    return root
+
+
+Commands = "argparse._SubParsersAction[Parser]"
+
+
+def add_app(commands: Commands) -> None:
+    """`app`."""
+    app = new(commands, "app", "start the browser app", "What follows `--` is passed to Streamlit.")
+    app.add_argument("--port", type=whole(1, 65535), default=8501, help="where it listens (default: %(default)s)")
+
+
+def add_predict(commands: Commands) -> None:
+    """`predict`."""
+    predict = new(commands, "predict", "segment pictures", "Writes labels, overlay and confidence for each picture.")
+    add_images(predict, "+")
+    add_model(predict)
+    add_folder(predict)
+    add_json(predict)
+
+
+def add_attend(commands: Commands) -> None:
+    """`attend`."""
+    attend = new(
+        commands,
+        "attend",
+        "write the attention maps of places",
+        "One overlay a map and place, and the numbers.",
+    )
+    add_images(attend, None)
+    add_model(attend)
+    add_places(attend)
+    attend.add_argument("--colours", choices=COLOURS, default="viridis", help="colour map (default: %(default)s)")
+    add_folder(attend)
+
+
+def add_figure(commands: Commands) -> None:
+    """`figure`."""
+    figure = new(
+        commands, "figure", "draw a figure of the papers",
+        "fla-6: attended features (FLANet Fig. 6); atta-9: two strips (AttaNet Fig. 9); psa-6: collect and distribute "
+        "(PSANet Fig. 6); snl: sampled places (SSANet); compare: one place in every model.",
+    )  # fmt: skip
+    figure.add_argument("name", choices=FIGURES, metavar="FIGURE", help=", ".join(FIGURES))
+    add_images(figure, "+")
+    figure.add_argument("--out", type=figure_file, required=True, metavar="FILE", help="FILE.png, .svg or .pdf")
+    add_places(figure)
+    figure.add_argument("--columns", type=whole(0), nargs="+", metavar="X", help="atta-9: image columns, in pixels")
+    figure.add_argument("--models", type=model, nargs="+", metavar="MODEL", help="other models than the paper's")
+    figure.add_argument(
+        "--feature", choices=("output", "context", "both"), default="output", help="fla-6: what is averaged"
+    )
+    figure.add_argument("--shared-scale", action="store_true", help="compare: one scale for all models of a row")
+    figure.add_argument("--colours", choices=COLOURS, default="viridis", help="colour map (default: %(default)s)")
+    add_device(figure)
+
+
+def add_evaluate(commands: Commands) -> None:
+    """`evaluate`."""
+    evaluate = new(commands, "evaluate", "score a model", "On a split of a data set, on drawn scenes, or on both.")
+    add_model(evaluate)
+    evaluate.add_argument("--data", type=Path, metavar="DIR", help="the data set's folder")
+    evaluate.add_argument("--split", default="val", help="a split of the data set (default: %(default)s)")
+    evaluate.add_argument(
+        "--scenes", type=whole(1), metavar="N", help="also score on N drawn scenes that no training saw"
+    )
+    add_json(evaluate)
+
+
+def add_train(commands: Commands) -> None:
+    """`train`."""
+    train = new(commands, "train", "train a model and write its checkpoint", "Ctrl-C keeps the state for --resume.")
+    train.add_argument("--model", type=known_model, required=True, metavar="NAME", help="a name from `models`")
+    train.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="the data set's folder, with train and val"
+    )
+    train.add_argument(
+        "--out", type=Path, metavar="FILE", help="the checkpoint (default: checkpoints/NAME.safetensors)"
+    )
+    train.add_argument(
+        "--init", type=Path, metavar="FILE", help="weights to start from: a checkpoint or a timm backbone's"
+    )
+    train.add_argument("--steps", type=whole(1), default=1000, help="how many (default: %(default)s)")
+    train.add_argument("--batch", type=whole(1, 1024), default=4, help="pictures a step (default: %(default)s)")
+    train.add_argument(
+        "--crop",
+        type=whole(32, 4096),
+        nargs=2,
+        default=(288, 288),
+        metavar=("H", "W"),
+        help="pixels of a view (default: 288 288)",
+    )
+    train.add_argument(
+        "--rate", type=number(0, 1), default=1e-3, help="the largest learning rate (default: %(default)s)"
+    )
+    train.add_argument("--budget", type=minutes, metavar="TIME", help="end after this time, such as 90s, 9m or 1.5h")
+    train.add_argument("--seed", type=whole(0), default=0, help="of all chance (default: %(default)s)")
+    train.add_argument(
+        "--scenes",
+        type=whole(0),
+        default=300,
+        metavar="N",
+        help="drawn scenes to mix in (default: %(default)s)",
+    )
+    train.add_argument(
+        "--scene-share", type=number(0, 1), default=0.3, help="their share of a batch (default: %(default)s)"
+    )
+    train.add_argument("--resume", action="store_true", help="go on from the state of an interrupted run")
+    add_device(train)
+
+
+def add_bench(commands: Commands) -> None:
+    """`bench`."""
+    bench = new(
+        commands, "bench", "measure speed and memory",
+        "blocks: the attention blocks beside FLANet's Table 3; models: the bundled models on one picture, maps kept or "
+        "not; viewer: pointer to drawn frame in a headless browser.",
+    )  # fmt: skip
+    bench.add_argument(
+        "subject", choices=("blocks", "models", "viewer"), metavar="SUBJECT", help="blocks, models or viewer"
+    )
+    bench.add_argument(
+        "--size",
+        type=whole(1, 4096),
+        nargs=3,
+        default=(96, 96, 512),
+        metavar=("H", "W", "C"),
+        help="blocks: (default: 96 96 512)",
+    )
+    bench.add_argument("--rounds", type=whole(1, 1000), default=5, help="after one to warm up (default: %(default)s)")
+    bench.add_argument("--only", nargs="+", metavar="NAME", help="these blocks or models alone")
+    bench.add_argument("--url", help="viewer: an app that runs already; one is started if not given")
+    add_device(bench)
+    add_json(bench)
+
+
+def add_models(commands: Commands) -> None:
+    """`models`."""
+    add_json(
+        new(
+            commands,
+            "models",
+            "list the models",
+            "Scores are mIoU in percent, from the checkpoints' records.",
+        )
+    )
+
+
+# ---- options that several commands share -------------------------------------------------------------------
+
+
+def new(commands: Commands, name: str, summary: str, more: str) -> Parser:
+    """A command; the function of the same name in commands.py runs it."""
+    command: Parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}")
+    command.set_defaults(function=name)
+    return command
+
+
+def add_images(command: Parser, count: str | None) -> None:
+    """The positional pictures."""
+    command.add_argument(
+        "images", nargs=count, metavar="IMAGE", help="a picture's path, or scene:SEED for a drawn scene"
+    )
+
+
+def add_model(command: Parser) -> None:
+    """`--model` and `--device`."""
+    command.add_argument("--model", type=model, required=True, help="a name from `models`, or a checkpoint's path")
+    add_device(command)
+
+
+def add_device(command: Parser) -> None:
+    """`--device`."""
+    command.add_argument(
+        "--device", default="auto", help="cpu, cuda or auto (default: %(default)s, a GPU if there is one)"
+    )
+
+
+def add_places(command: Parser) -> None:
+    """`--at`."""
+    command.add_argument(
+        "--at",
+        type=place,
+        action="append",
+        metavar="Y,X",
+        help="an image pixel; may be repeated (default: chosen from the labels)",
+    )
+
+
+def add_folder(command: Parser) -> None:
+    """`--out` for a folder."""
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files; made if missing")
+
+
+def add_json(command: Parser) -> None:
+    """`--json`."""
+    command.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+# ---- values ------------------------------------------------------------------------------------------------
+
+
+def model(text: str) -> str:
+    """A model's name, or the path of a checkpoint."""
+    if text.endswith(".safetensors") or Path(text).is_file():
+        return text
+    return known_model(text)
+
+
+def known_model(text: str) -> str:
+    """A model's name."""
+    from segviz.models.registry import SPECS
+
+    if text not in SPECS:
+        raise argparse.ArgumentTypeError(f"model '{text}' is unknown; use {', '.join(SPECS)}")
+    return text
+
+
+def place(text: str) -> tuple[int, int]:
+    """An image pixel `Y,X`."""
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text.strip())
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is no place; write Y,X in whole pixels, such as 120,300")
+    return int(match[1]), int(match[2])
+
+
+def figure_file(text: str) -> Path:
+    """A file whose ending says its form."""
+    path = Path(text)
+    if path.suffix.lower().lstrip(".") not in FORMATS:
+        raise argparse.ArgumentTypeError(f"'{text}' has no known ending; use .{', .'.join(FORMATS)}")
+    return path
+
+
+def minutes(text: str) -> float:
+    """A time such as 90s, 9m or 1.5h, in minutes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    value = float(match[1]) * MINUTES[match[2] or "m"] if match else 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time; write for example 90s, 9m or 1.5h")
+    return value
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(
+                f"{value} is out of range; use {low} {'or more' if high is None else f'to {high}'}"
+            )
+        return value
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """A reader of finite numbers from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is out of range; use a number from {low:g} to {high:g}")
+        return value
+
+    return read

@@ -1,0 +1,483 @@
+"""What each command of the command line does. Nothing is written but what the options name."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from segviz.attention import AttentionMap
+    from segviz.checkpoint import Record
+    from segviz.image import Rgb
+    from segviz.predict import Prediction
+    from segviz.views.paper import Place, Shown
+
+SCENE = "scene:"
+FIGURE_MODELS = {"fla-6": ("channel_nl", "fla"), "atta-9": ("sam",), "psa-6": ("psa",), "snl": ("snl",)}
+FIGURE_PLACES = {"fla-6": 0, "atta-9": 0, "psa-6": 2, "snl": 1, "compare": 1}
+Arrays = dict[str, np.ndarray]
+
+
+class UsageError(ValueError):
+    """Options that do not go together; exit code 2."""
+
+
+def app(options: argparse.Namespace) -> int:
+    """Start Streamlit on the app, and pass on what followed `--`."""
+    from segviz.paths import app_script
+
+    if find_spec("streamlit") is None:
+        raise RuntimeError("the app needs Streamlit, which is not installed; install segviz with its app extra")
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(app_script()),
+        "--server.port",
+        str(options.port),
+        *options.extra,
+    ]
+    return 1 if subprocess.call(command) else 0
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
+    from segviz.cli import sentence
+    from segviz.image import ImageError
+    from segviz.predict import load_predictor
+
+    predictor = load_predictor(options.model, options.device)
+    summaries, failures = [], 0
+    for text, stem in zip(options.images, stems(options.images), strict=True):
+        try:
+            picture = open_image(text)
+        except (ImageError, OSError) as error:
+            print(f"segviz: {text}: {sentence(error)}", file=sys.stderr)
+            failures += 1
+            continue
+        prediction = predictor(picture)
+        files = write_prediction(options.out, stem, picture, prediction)
+        summaries.append(summary(text, prediction, files))
+        if not options.json:
+            print(f"{text}: {', '.join(str(file) for file in files)}")
+    if options.json:
+        print(json.dumps(summaries, indent=2))
+    return 1 if failures else 0
+
+
+def write_prediction(folder: Path, stem: str, picture: Rgb, prediction: Prediction) -> list[Path]:
+    """The three files of one prediction: class indices with the palette, the overlay, the raw numbers."""
+    from segviz.views.overlay import label_overlay
+
+    overlay = label_overlay(picture, prediction.labels, prediction.class_set)
+    return [
+        put(folder, f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette)),
+        put(folder, f"{stem}_overlay.png", png(overlay)),
+        put(folder, f"{stem}_confidence.npz", npz({"confidence": prediction.confidence})),
+    ]
+
+
+def summary(text: str, prediction: Prediction, files: Sequence[Path]) -> dict[str, Any]:
+    """What `predict --json` says of one picture; shares are of its pixels."""
+    from segviz.views.overlay import legend
+
+    return {
+        "image": text,
+        "model": prediction.model,
+        "height": prediction.labels.shape[0],
+        "width": prediction.labels.shape[1],
+        "confidence": round(float(prediction.confidence.mean()), 4),
+        "share": {entry.name: round(entry.share, 6) for entry in legend(prediction.labels, prediction.class_set)},
+        "maps": list(prediction.maps),
+        "files": [str(file) for file in files],
+    }
+
+
+def attend(options: argparse.Namespace) -> int:
+    """An overlay for each map and place, and one NPZ with the numbers behind them."""
+    from segviz.predict import load_predictor
+    from segviz.views import paper
+
+    picture = open_image(options.images)
+    check_places(options.at or (), picture, options.images)
+    prediction = load_predictor(options.model, options.device)(picture)
+    places = options.at or paper.default_places(prediction.labels, 1)
+    stem = f"{stems([options.images])[0]}_{prediction.model}"
+    arrays: Arrays = {"places": np.array(places), "image_size": np.array(picture.shape[:2])}
+    for look in ("output", "context"):
+        values = getattr(prediction.attended, look).numpy()
+        arrays[f"attended_{look}"] = values
+        figure = paper.overlay_figure(
+            picture, prediction.attended, values, f"{prediction.model}: {look}", None, options.colours
+        )
+        print(put(options.out, f"{stem}_attended_{look}.png", paper.save(figure, "png")))
+    for name, one in prediction.maps.items():
+        for label, figure, numbers in drawings(picture, name, one, places, options.colours):
+            arrays |= numbers
+            print(put(options.out, f"{stem}_{label}.png", paper.save(figure, "png")))
+    print(put(options.out, f"{stem}.npz", npz(arrays)))
+    return 0
+
+
+def drawings(
+    picture: Rgb, name: str, one: AttentionMap, places: Sequence[Place], colours: str
+) -> Iterable[tuple[str, Figure, Arrays]]:
+    """Every figure of one map, with its file's label and its numbers; maps without places come once."""
+    from segviz import attention as kinds
+    from segviz.views import paper
+
+    match one:
+        case kinds.ChannelAttention():
+            yield name, paper.matrix_figure(one, None, colours), {name: one.matrix.numpy()}
+        case kinds.Gate():
+            yield name, paper.gate_figure(one), {name: one.alpha.numpy()}
+        case kinds.AxisChannelAttention():
+            for y, x in places:
+                line = one.cell(y, x, *picture.shape[:2])[0 if one.axis == "rows" else 1]
+                label = f"{name}_{y}_{x}"
+                yield label, paper.matrix_figure(one, line, colours), {label: one.matrix(line).numpy()}
+        case (
+            kinds.DotProductAttention() | kinds.StripAttention() | kinds.CrissCrossAttention() | kinds.BasesAttention()
+            | kinds.SampledAttention() | kinds.OffsetMaskAttention()
+        ):  # fmt: skip
+            for place in places:
+                yield from spatial_drawings(picture, one, place, colours)
+        case _:
+            assert_never(one)
+
+
+def spatial_drawings(picture: Rgb, one: Any, place: Place, colours: str) -> Iterable[tuple[str, Figure, Arrays]]:
+    """Both directions of a map over places, and what only strips and samples have."""
+    from segviz import attention as kinds
+    from segviz.views import paper
+
+    y, x = place
+    cell = one.cell(y, x, *picture.shape[:2])
+    views = {"seen_from": one.seen_from(*cell), "seen_by": one.seen_by(*cell)}
+    if isinstance(one, kinds.StripAttention):
+        views["strip"] = one.strip_map(paper.strip_at(one, place, picture))
+    for look, values in views.items():
+        label, title = f"{one.name}_{y}_{x}_{look}", f"{one.name}: {look.replace('_', ' ')} ({y}, {x})"
+        figure = paper.overlay_figure(picture, one, values.numpy(), title, place, colours)
+        yield label, figure, {label: values.numpy()}
+    if isinstance(one, kinds.SampledAttention):
+        positions, weights = one.samples(*cell)
+        label = f"{one.name}_{y}_{x}"
+        figure = paper.sampled_figure(picture, one, place, colours)
+        yield (
+            f"{label}_points",
+            figure,
+            {f"{label}_positions": positions.numpy(), f"{label}_weights": weights.numpy()},
+        )
+
+
+def figure(options: argparse.Namespace) -> int:
+    """One of the papers' figures."""
+    from segviz.views import paper
+
+    if options.columns and options.name != "atta-9":
+        raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
+    pictures = [open_image(text) for text in options.images]
+    shown = [
+        paper.Shown(picture, predictions, figure_places(options, picture, predictions))
+        for picture, predictions in zip(pictures, figure_predictions(options, pictures), strict=True)
+    ]
+    drawn = draw(options, shown)
+    print(put(options.out.parent, options.out.name, paper.save(drawn, options.out.suffix.lower().lstrip("."))))
+    return 0
+
+
+def draw(options: argparse.Namespace, shown: Sequence[Shown]) -> Figure:
+    """The layout of a figure's name."""
+    from segviz.views import paper
+
+    match options.name:
+        case "fla-6":
+            return paper.attended_figure(shown, options.feature, options.colours)
+        case "atta-9":
+            return paper.strip_figure(shown, options.colours)
+        case "psa-6":
+            return paper.point_wise_figure(shown, options.colours)
+        case "snl":
+            return paper.samples_figure(shown, options.colours)
+        case _:
+            return paper.compare_figure(shown, options.colours, options.shared_scale)
+
+
+def figure_predictions(options: argparse.Namespace, pictures: Sequence[Rgb]) -> list[dict[str, Prediction]]:
+    """For each picture the predictions of all models; one model is loaded at a time."""
+    from segviz.checkpoint import bundled_path
+    from segviz.models.registry import SPECS
+    from segviz.predict import load_predictor
+
+    models = options.models or FIGURE_MODELS.get(options.name)
+    if models is None:
+        models = [name for name in SPECS if bundled_path(name).is_file()]
+    if not models:
+        raise UsageError("there is no bundled checkpoint to compare; train some, or name checkpoints with --models")
+    found: list[dict[str, Prediction]] = [{} for _ in pictures]
+    for name in models:
+        predictor = load_predictor(name, options.device)
+        for picture, predictions in zip(pictures, found, strict=True):
+            predictions[Path(name).stem] = predictor(picture)
+    return found
+
+
+def figure_places(
+    options: argparse.Namespace, picture: Rgb, predictions: Mapping[str, Prediction]
+) -> tuple[Place, ...]:
+    """The places that were asked for, or sensible ones."""
+    from segviz.views import paper
+
+    height, width = picture.shape[:2]
+    if options.name == "atta-9":
+        columns = options.columns or [place[1] for place in options.at or ()] or [width // 3, 2 * width // 3]
+        places = tuple((height // 2, column) for column in columns)
+    else:
+        places = tuple(options.at or ()) or paper.default_places(
+            next(iter(predictions.values())).labels, FIGURE_PLACES[options.name]
+        )
+    check_places(places, picture, "a picture")
+    return places
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """mIoU, pixel accuracy and IoU by class."""
+    if options.data is None and options.scenes is None:
+        raise UsageError("there is nothing to score on; give --data DIR, --scenes N, or both")
+    from segviz.evaluate import class_iou, evaluate_scenes, evaluate_split
+    from segviz.predict import load_predictor
+
+    predictor = load_predictor(options.model, options.device)
+    classes = predictor.record.classes
+    results = {}
+    if options.data is not None:
+        results[options.split] = evaluate_split(predictor.model, options.data, options.split, classes)
+    if options.scenes is not None:
+        check_scene_classes(classes)
+        results["scenes"] = evaluate_scenes(predictor.model, len(classes), options.scenes)
+    told = {
+        name: {"miou": result.mean_iou, "accuracy": result.accuracy, "iou": class_iou(result, classes)}
+        for name, result in results.items()
+    }
+    if options.json:
+        print(json.dumps({"model": predictor.record.model, "checkpoint": options.model, **told}, indent=2))
+        return 0
+    rows = [["mIoU", *(percent(one["miou"]) for one in told.values())]]
+    rows += [["pixel accuracy", *(percent(one["accuracy"]) for one in told.values())]]
+    rows += [[name, *(percent(one["iou"][name]) for one in told.values())] for name in classes]  # type: ignore[index]
+    print(table([predictor.record.model, *told], rows))
+    return 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train, write the checkpoint, and say how good it is."""
+    from segviz.train import TrainOptions
+    from segviz.train import train as run_training
+
+    out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
+    if out.is_dir() or out.suffix != ".safetensors":
+        raise UsageError(f"--out {out} is no checkpoint's file; use a name that ends in .safetensors")
+    record = run_training(
+        TrainOptions(
+            model=options.model, data=options.data, out=out, init=options.init, steps=options.steps, batch=options.batch,
+            crop=(options.crop[0], options.crop[1]), rate=options.rate, budget=options.budget, seed=options.seed,
+            scenes=options.scenes, scene_share=options.scene_share, resume=options.resume, device=options.device,
+            command=options.typed,
+        )
+    )  # fmt: skip
+    scenes = f", scenes mIoU {percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
+    print(f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {percent(record.val_miou)}{scenes}")
+    return 0
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure, then print a table or JSON."""
+    from segviz import benchmark
+
+    match options.subject:
+        case "blocks":
+            result = benchmark.bench_blocks(tuple(options.size), options.rounds, options.only, options.device)
+        case "models":
+            result = benchmark.bench_models(options.rounds, options.only, options.device)
+        case _:
+            result = benchmark.bench_viewer(options.url, options.rounds)
+    print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """The eleven models, and what their checkpoints' records say."""
+    rows = list(model_rows())
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", "val", "scenes"]
+    lines = [
+        [row["name"], row["title"], row["paper"], row["backbone"], f"{row['parameters'] / 1e6:.2f} M", row["checkpoint"],
+         percent(row["val_miou"]), percent(row["scenes_miou"])]
+        for row in rows
+    ]  # fmt: skip
+    print(table(heads, lines))
+    return 0
+
+
+def model_rows() -> Iterable[dict[str, Any]]:
+    """A row for each model, from its spec and its checkpoint's record."""
+    import torch
+
+    from segviz.checkpoint import CheckpointError, bundled_path, read_record
+    from segviz.data.classes import CAMVID
+    from segviz.models.registry import SPECS, build
+
+    for name, spec in SPECS.items():
+        record: Record | None = None
+        state = "none"
+        if bundled_path(name).is_file():
+            try:
+                record, state = read_record(bundled_path(name)), "yes"
+            except CheckpointError:
+                state = "damaged"
+        with torch.device("meta"):  # shapes alone, no memory
+            network = build(name, len(record.classes) if record else len(CAMVID.names))
+        yield {
+            "name": name,
+            "title": spec.title,
+            "paper": spec.paper,
+            "backbone": spec.backbone,
+            "maps": list(spec.maps),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "checkpoint": state,
+            "val_miou": record.val_miou if record else None,
+            "scenes_miou": record.scenes_miou if record else None,
+        }
+
+
+# ---- pictures in, files out --------------------------------------------------------------------------------
+
+
+def open_image(text: str) -> Rgb:
+    """A picture from its path, or the drawn scene of `scene:SEED`."""
+    from segviz.data.scenes import draw_scene
+    from segviz.image import as_rgb
+
+    if not text.startswith(SCENE):
+        return as_rgb(Path(text))
+    seed = text.removeprefix(SCENE)
+    if not re.fullmatch(r"\d{1,18}", seed):
+        raise UsageError(f"'{text}' names no scene; write scene:SEED with a whole number, such as scene:7")
+    return draw_scene(int(seed)).image
+
+
+def check_places(places: Iterable[Place], picture: Rgb, name: str) -> None:
+    """Every place must lie in the picture.
+
+    Raises:
+        UsageError: one does not.
+    """
+    height, width = picture.shape[:2]
+    for y, x in places:
+        if not (y < height and x < width):
+            raise UsageError(
+                f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
+            )
+
+
+def check_scene_classes(classes: Sequence[str]) -> None:
+    """Drawn scenes have CamVid's classes.
+
+    Raises:
+        UsageError: the model has others.
+    """
+    from segviz.data.classes import CAMVID
+
+    if tuple(classes) != CAMVID.names:
+        raise UsageError("drawn scenes have CamVid's classes, this model has others; score it with --data")
+
+
+def stems(texts: Sequence[str]) -> list[str]:
+    """A file name's beginning for each picture: plain, and each one different, also where case does not count."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for text in texts:
+        plain = text.replace(":", "-") if text.startswith(SCENE) else Path(text).stem
+        plain = re.sub(r"[^\w.-]", "_", plain).strip(".")[:100] or "image"
+        stem, number = plain, 2
+        while stem.lower() in taken:
+            stem, number = f"{plain}-{number}", number + 1
+        taken.add(stem.lower())
+        found.append(stem)
+    return found
+
+
+def put(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file into the folder, whole or not at all; a link in its place is replaced, not followed."""
+    from segviz.checkpoint import replace
+
+    folder.mkdir(parents=True, exist_ok=True)
+    replace(folder / name, data)
+    return folder / name
+
+
+def png(picture: Rgb) -> bytes:
+    """A picture as PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def indexed_png(labels: np.ndarray, palette: np.ndarray) -> bytes:
+    """Class indices as a PNG with a palette; indices that are no class are black."""
+    from PIL import Image
+
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    picture = Image.fromarray(labels, "L")
+    picture.putpalette(colours.tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def npz(arrays: Arrays) -> bytes:
+    """Arrays as a compressed NPZ."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+# ---- text --------------------------------------------------------------------------------------------------
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] in percent; "-" where there is none."""
+    return "-" if share is None or np.isnan(share) else f"{100 * share:.1f}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, numbers to the right."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    right = [all(re.fullmatch(r"[-\d.,x ]*[ %\wGM]?", row[column]) for row in rows) for column in range(len(heads))]
+    return os.linesep.join(
+        "  ".join(
+            cell.rjust(width) if aligned else cell.ljust(width)
+            for cell, width, aligned in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )

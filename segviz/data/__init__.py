@@ -1,0 +1,1 @@
+"""Classes and palettes, data sets on disk, augmentation, and drawn street scenes."""

@@ -1,0 +1,69 @@
+"""The classes that the bundled models tell apart, and the colours they are drawn in."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+VOID = 255
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """Class names in index order, each with its RGB colour; `void` marks pixels without a label."""
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    void: int = VOID
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.palette):
+            raise ValueError(f"{len(self.names)} classes but {len(self.palette)} colours; give each class one colour")
+
+    @property
+    def colours(self) -> UInt8[np.ndarray, "classes 3"]:
+        """The palette as an array."""
+        return np.array(self.palette, np.uint8)
+
+
+CAMVID = ClassSet(
+    (
+        "Sky",
+        "Building",
+        "Pole",
+        "Road",
+        "Pavement",
+        "Tree",
+        "SignSymbol",
+        "Fence",
+        "Car",
+        "Pedestrian",
+        "Bicyclist",
+    ),
+    (
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+)
+
+
+def class_set(names: tuple[str, ...], void: int = VOID) -> ClassSet:
+    """CamVid's colours for CamVid's classes; evenly spaced hues for any others."""
+    if names == CAMVID.names:
+        return CAMVID
+    hues = [
+        colorsys.hsv_to_rgb(i / len(names), 0.6 if i % 2 else 0.85, 0.9 if i % 3 else 0.65) for i in range(len(names))
+    ]
+    return ClassSet(names, tuple((int(r * 255), int(g * 255), int(b * 255)) for r, g, b in hues), void)

@@ -1,0 +1,125 @@
+"""Data sets on disk: `SPLIT/images/NAME.(webp|png|jpg)`, `SPLIT/labels/NAME.png`, `SPLIT.txt`, `meta.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+
+from segviz.data.classes import ClassSet, class_set
+
+SUFFIXES = (".webp", ".png", ".jpg")
+SHOWN = 5  # how many faults one message lists
+
+
+class DataError(ValueError):
+    """A data set that cannot be used; the message names the files and the cure."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled picture."""
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    labels: UInt8[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """All samples of one split, in memory, and the classes of their labels."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    classes: ClassSet
+
+
+def load_split(root: Path, split: str, progress: type | None = None) -> Split:
+    """Read and check a split; nothing is returned unless every file is sound.
+
+    Args:
+        root: the data set's folder.
+        split: for example "train"; its names stand in `SPLIT.txt`.
+        progress: wraps the names while they are read, for example `tqdm`.
+
+    Raises:
+        DataError: a file is missing, unreadable, of another size than its labels, or holds an unknown class.
+    """
+    classes = read_classes(root)
+    listing = root / f"{split}.txt"
+    if not listing.is_file():
+        raise DataError(f"{listing} is missing; write one sample name a line into it")
+    names = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    if not names:
+        raise DataError(f"{listing} names no samples; write one sample name a line into it")
+    samples, faults = [], []
+    wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
+    for name in wrapped:
+        try:
+            samples.append(read_sample(root / split, name, classes))
+        except DataError as fault:
+            faults.append(str(fault))
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise DataError(f"{split} split of {root}: " + "; ".join(faults[:SHOWN]) + more)
+    return Split(split, tuple(samples), classes)
+
+
+def read_classes(root: Path) -> ClassSet:
+    """The classes that `meta.json` names.
+
+    Raises:
+        DataError: the file is missing or lacks `classes`.
+    """
+    path = root / "meta.json"
+    try:
+        meta = json.loads(path.read_text())
+        return class_set(tuple(str(name) for name in meta["classes"]), int(meta.get("void", 255)))
+    except FileNotFoundError:
+        raise DataError(f'{path} is missing; it holds {{"classes": [names in index order], "void": 255}}') from None
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise DataError(f'{path} must be JSON of the form {{"classes": [names], "void": 255}}') from None
+
+
+def read_sample(folder: Path, name: str, classes: ClassSet) -> Sample:
+    """One picture and its labels.
+
+    Raises:
+        DataError: naming the file and what is wrong with it.
+    """
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path is None:
+        raise DataError(f"{folder / 'images' / name} has no picture ({', '.join(SUFFIXES)})")
+    label_path = folder / "labels" / f"{name}.png"
+    if not label_path.is_file():
+        raise DataError(f"{label_path} is missing; add the labels or take {name} off the list")
+    image, labels = open_array(path, ("RGB",)), open_array(label_path, ("L", "P"))
+    if image.shape[:2] != labels.shape:
+        raise DataError(f"{label_path} is {size_text(labels.shape)} but its picture is {size_text(image.shape)}")
+    wrong = sorted(set(np.unique(labels).tolist()) - {*range(len(classes.names)), classes.void})
+    if wrong:
+        raise DataError(
+            f"{label_path} holds the values {wrong[:8]}; "
+            f"classes are 0 to {len(classes.names) - 1}, void is {classes.void}"
+        )
+    return Sample(name, image, labels)
+
+
+def open_array(path: Path, modes: Sequence[str]) -> np.ndarray:
+    """A picture as an array; its first mode is converted to, palette indices are kept as they are."""
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(opened if opened.mode in modes else opened.convert(modes[0]))
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a picture ({error})") from None
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """A size as people write it, width first."""
+    return f"{shape[1]} x {shape[0]}"

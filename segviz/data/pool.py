@@ -1,0 +1,61 @@
+"""A pool of drawn scenes for training and evaluation, drawn once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from segviz.data.folder import Sample
+from segviz.data.scenes import draw_scene, random_options
+
+UNSEEN = 1_000_000  # scenes from this seed on are never trained on
+UNSEEN_COUNT = 50
+
+
+def scene_pool(
+    count: int, first_seed: int, width: int = 480, height: int = 360, cache: Path | None = None
+) -> list[Sample]:
+    """Scenes of consecutive seeds with random options.
+
+    Args:
+        count: how many.
+        first_seed: of the first one.
+        width: in pixels.
+        height: in pixels.
+        cache: folder of kept pools; the user's cache folder by default.
+    """
+    path = (cache or cache_folder()) / f"scenes-{drawing_version()}-{first_seed}-{count}-{width}x{height}.npz"
+    if path.is_file():
+        with np.load(path) as kept:
+            images, labels = kept["images"], kept["labels"]
+    else:
+        seeds = tqdm(range(first_seed, first_seed + count), desc="drawing scenes", unit="scene")
+        scenes = [draw_scene(seed, random_options(seed), width=width, height=height) for seed in seeds]
+        images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
+        labels = np.array([scene.labels for scene in scenes]).reshape(-1, height, width)
+        keep(path, images, labels)
+    names = [f"scene {seed}" for seed in range(first_seed, first_seed + count)]
+    return [Sample(*parts) for parts in zip(names, images, labels, strict=True)]
+
+
+def keep(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Write a pool by way of a temporary file, so that no reader meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.npz")
+    np.savez(temporary, images=images, labels=labels)
+    temporary.replace(path)
+
+
+def cache_folder() -> Path:
+    """Where segviz keeps what can be made again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segviz"
+
+
+def drawing_version() -> str:
+    """A short hash of the drawing code: another code, another pool."""
+    sources = sorted(Path(__file__).parent.glob("*scene*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]

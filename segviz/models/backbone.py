@@ -1,0 +1,116 @@
+"""Backbones: any of timm's or torchvision's ShuffleNetV2, giving features at strides 4, 8, 16 and 32, or dilated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from jaxtyping import Float
+from torch import Tensor, nn
+
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Pyramid:
+    """Features from fine to coarse. `fine` has stride 4, `deep` the output stride, `middle` one stage before it."""
+
+    fine: Float[Tensor, "batch fine fine_height fine_width"]
+    middle: Float[Tensor, "batch middle middle_height middle_width"]
+    deep: Float[Tensor, "batch deep height width"]
+
+
+class Backbone(nn.Module):
+    """A classification network without its head.
+
+    Args:
+        name: a timm name (`mobilenetv2_100`, `resnet18`, `hrnet_w48`, ...) or `shufflenet_v2_x1_0` and its kin.
+        output_stride: of the deepest features: 8, 16 or 32; below 32 the last stages are dilated.
+
+    Raises:
+        ValueError: an unknown name, or another output stride.
+    """
+
+    def __init__(self, name: str, output_stride: int = 8) -> None:
+        super().__init__()
+        if output_stride not in OUTPUT_STRIDES:
+            raise ValueError(f"output stride {output_stride} is not one of {OUTPUT_STRIDES}")
+        self.high_resolution = name.startswith("hrnet")
+        self.output_stride = output_stride
+        if name.startswith("shufflenet_v2"):
+            body: Any = ShuffleNet(name, output_stride)
+            channels = body.channels
+        elif timm.is_model(name):
+            body = timm_body(name, output_stride)
+            channels = tuple(body.feature_info.channels()[-4:])
+        else:
+            raise ValueError(
+                f"backbone '{name}' is unknown; use a timm name such as mobilenetv2_100, or shufflenet_v2_x1_0"
+            )
+        self.body = body
+        self.fine_channels, self.middle_channels = channels[0], channels[2]
+        self.deep_channels = sum(channels) if self.high_resolution else channels[3]
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
+        """Features of images scaled to [-1, 1]; a stride that does not divide the size rounds up."""
+        fine, eighth, middle, deep = self.body(image)[-4:]
+        if self.high_resolution:  # HRNet never dilates: its branches are brought to one stride and stacked
+            size = {8: eighth, 16: middle, 32: deep}[self.output_stride].shape[2:]
+            parts = [F.interpolate(part, size, mode="bilinear") for part in (fine, eighth, middle, deep)]
+            deep = torch.cat(parts, 1)
+        return Pyramid(fine, middle, deep)
+
+
+def timm_body(name: str, output_stride: int) -> Any:
+    """The feature extractor of timm; MobileNetV2 with TensorFlow's padding, which its bundled weights were made for."""
+    options: dict[str, Any] = {"pad_type": "same"} if name.startswith("mobilenetv2") else {}
+    if not name.startswith("hrnet"):
+        options["output_stride"] = output_stride
+    return timm.create_model(name, pretrained=False, features_only=True, **options)
+
+
+class ShuffleNet(nn.Module):
+    """torchvision's ShuffleNetV2, its last stages dilated where the output stride asks for it."""
+
+    def __init__(self, name: str, output_stride: int) -> None:
+        super().__init__()
+        network = torchvision.models.get_model(name, weights=None)
+        self.stem = nn.Sequential(network.conv1, network.maxpool)
+        self.stage2, self.stage3, self.stage4 = network.stage2, network.stage3, network.stage4
+        self.conv5 = network.conv5
+        dilation = 1
+        for stage, stride in ((self.stage3, 16), (self.stage4, 32)):
+            if stride > output_stride:
+                dilation = dilate(stage, dilation)
+        widths = [network.conv1[0].out_channels]
+        widths += [stage[-1].branch2[-2].num_features * 2 for stage in (self.stage2, self.stage3)]
+        self.channels = (*widths, network.conv5[0].out_channels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Features of strides 4, 8, 16 and 32, the last two as far as they are not dilated."""
+        features = [self.stem(image)]
+        for stage in (self.stage2, self.stage3, self.stage4):
+            features.append(stage(features[-1]))
+        return [*features[:3], self.conv5(features[3])]
+
+
+def dilate(stage: nn.Module, dilation: int) -> int:
+    """Trade a stage's stride for dilation, in place; returns the dilation that the next stage starts from."""
+    for first, block in enumerate(stage.children()):
+        for layer in block.modules():
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+                layer.stride = (1, 1)
+                rate = dilation if first == 0 else dilation * 2
+                layer.dilation = layer.padding = (rate, rate)
+    return dilation * 2
+
+
+def output_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The feature grid of an image size: each of the stride's halvings rounds up."""
+    for _ in range(stride.bit_length() - 1):
+        size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+    return size

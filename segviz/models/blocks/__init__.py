@@ -1,0 +1,36 @@
+"""The attention blocks, one file per family; each returns `Attended(features, context, maps)`."""
+
+from segviz.models.blocks.criss_cross import RecurrentCrissCross
+from segviz.models.blocks.expectation_maximization import ExpectationMaximization
+from segviz.models.blocks.fully_attentional import FullyAttentional
+from segviz.models.blocks.fusion import AttentionFusion
+from segviz.models.blocks.non_local import (
+    ChannelNonLocal,
+    ChannelSpatialNonLocal,
+    DualNonLocal,
+    SpatialNonLocal,
+)
+from segviz.models.blocks.point_wise import PointWiseBranch, PointWiseSpatialAttention
+from segviz.models.blocks.pooling import AtrousPyramid, GlobalPooling, NoContext, PyramidPooling
+from segviz.models.blocks.sparse_non_local import SparseNonLocal, SparseNonLocalWithPooling
+from segviz.models.blocks.strip import StripAttentionModule
+
+__all__ = [
+    "AtrousPyramid",
+    "AttentionFusion",
+    "ChannelNonLocal",
+    "ChannelSpatialNonLocal",
+    "DualNonLocal",
+    "ExpectationMaximization",
+    "FullyAttentional",
+    "GlobalPooling",
+    "NoContext",
+    "PointWiseBranch",
+    "PointWiseSpatialAttention",
+    "PyramidPooling",
+    "RecurrentCrissCross",
+    "SparseNonLocal",
+    "SparseNonLocalWithPooling",
+    "SpatialNonLocal",
+    "StripAttentionModule",
+]

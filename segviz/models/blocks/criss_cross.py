@@ -1,0 +1,63 @@
+"""Recurrent criss-cross attention (CCNet, ICCV 2019)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, CrissCrossAttention
+
+
+class RecurrentCrissCross(nn.Module):
+    """Each cell gathers from its row and column, twice with the same weights, so from everywhere (section 3.2).
+
+    One softmax runs over the H + W - 1 distinct cells of a cross.
+
+    Args:
+        channels: of the input and the output.
+        reduced: channels of queries and keys; `channels // 8` by default.
+        passes: R in the paper.
+    """
+
+    def __init__(self, channels: int, reduced: int | None = None, passes: int = 2) -> None:
+        super().__init__()
+        reduced = reduced or max(channels // 8, 1)
+        self.passes = passes
+        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features after all passes and the last pass's context; the map "cross" keeps each pass's q and k."""
+        features, queries, keys = x, [], []
+        for _ in range(self.passes):
+            query, key, value = self.query(features), self.key(features), self.value(features)
+            context = gather_cross(query, key, value)
+            features = self.gamma * context + features
+            queries.append(query.flatten(2).mT)
+            keys.append(key.flatten(2).mT)
+        grid = (x.shape[2], x.shape[3])
+        maps = tuple(
+            (CrissCrossAttention("cross", grid, query, key),)
+            for query, key in zip(torch.stack(queries, 1), torch.stack(keys, 1), strict=True)
+        )
+        return Attended(features, context, maps)
+
+
+def gather_cross(
+    query: Float[Tensor, "batch reduced height width"],
+    key: Float[Tensor, "batch reduced height width"],
+    value: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels height width"]:
+    """The attention of each cell over its cross, applied to the values (CCNet, eq. 1-2)."""
+    height = query.shape[2]
+    down = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)  # (batch, width, query row, key row)
+    along = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (batch, height, query column, key column)
+    itself = torch.eye(height, dtype=torch.bool, device=query.device)
+    down = down.masked_fill(itself, -torch.inf).transpose(1, 2)  # the cell itself counts once, with its row
+    weights = torch.cat((down, along), 3).softmax(3).to(value.dtype)
+    down, along = weights[..., :height], weights[..., height:]
+    from_column = down.transpose(1, 2) @ value.permute(0, 3, 2, 1)  # (batch, width, row, channels)
+    from_row = along @ value.permute(0, 2, 3, 1)  # (batch, height, column, channels)
+    return from_column.permute(0, 3, 2, 1) + from_row.permute(0, 3, 1, 2)

@@ -1,0 +1,65 @@
+"""The expectation-maximization attention unit (EMANet, ICCV 2019, section 4.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, AttentionMap, BasesAttention
+from segviz.models.blocks.precision import full_precision
+
+EPSILON = 1e-6
+
+
+class ExpectationMaximization(nn.Module):
+    """Features rebuilt from K bases that a few EM steps fit to the image (eq. 10-14).
+
+    As in the released code the EM steps run without gradients, so `before` is never trained, and the block
+    ends in a ReLU: it is never an identity. The initial bases are a buffer that only `update` moves.
+
+    Args:
+        channels: of the input and the output.
+        bases: K.
+        steps: EM steps.
+        momentum: the share of the old initial bases that `update` keeps.
+    """
+
+    initial_bases: Tensor
+
+    def __init__(self, channels: int, bases: int = 64, steps: int = 3, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.steps, self.momentum = steps, momentum
+        start = torch.randn(channels, bases) * math.sqrt(2 / bases)
+        self.register_buffer("initial_bases", F.normalize(start, dim=0))
+        self.before = nn.Conv2d(channels, channels, 1)
+        self.after = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `relu(after(relu(mu z)) + x)`; the map "bases" keeps z and the fitted bases mu."""
+        projected = self.before(x)
+        with full_precision(projected) as exact, torch.no_grad():
+            cells = exact.flatten(2)
+            bases = self.initial_bases.to(cells.dtype).expand(len(x), -1, -1)
+            for _ in range(self.steps):
+                responsibilities = (cells.mT @ bases).softmax(2)
+                shares = responsibilities / (EPSILON + responsibilities.sum(1, keepdim=True))
+                bases = cells @ shares
+                bases = bases / (EPSILON + bases.norm(dim=1, keepdim=True))
+            context = (bases @ responsibilities.mT).unflatten(2, x.shape[2:]).relu().to(x.dtype)
+        grid = (x.shape[2], x.shape[3])
+        maps = tuple(
+            (BasesAttention("bases", grid, weights, base.T),)
+            for weights, base in zip(responsibilities, bases, strict=True)
+        )
+        return Attended((self.after(context) + x).relu(), context, maps)
+
+    @torch.no_grad()
+    def update(self, maps: Sequence[Sequence[AttentionMap]]) -> None:
+        """Move the initial bases towards a training batch's fitted ones (section 4.3); not renormalised."""
+        fitted = torch.stack([one.bases.T for image in maps for one in image if isinstance(one, BasesAttention)])
+        self.initial_bases.mul_(self.momentum).add_(fitted.mean(0), alpha=1 - self.momentum)

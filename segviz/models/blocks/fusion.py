@@ -1,0 +1,51 @@
+"""The attention fusion module (AttaNet, AAAI 2021, section 3.3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, Gate
+from segviz.models.blocks.layers import conv_bn_relu
+
+
+class AttentionFusion(nn.Module):
+    """A gate per channel weighs the coarse level against the fine one: `up(coarse alpha) + fine (1 - alpha)`.
+
+    As in the released code: nearest upsampling, sigmoid after BatchNorm, alpha constant over space (eq. 4-6).
+
+    Args:
+        fine: channels of the finer level (stride 16).
+        coarse: channels of the coarser level (stride 32).
+        channels: of the output.
+    """
+
+    def __init__(self, fine: int, coarse: int, channels: int = 128) -> None:
+        super().__init__()
+        self.fine, self.coarse = conv_bn_relu(fine, channels, 3), conv_bn_relu(coarse, channels, 3)
+        self.joined = conv_bn_relu(channels + coarse, channels)
+        self.gate = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(
+        self,
+        fine: Float[Tensor, "batch fine height width"],
+        coarse: Float[Tensor, "batch coarse coarse_height coarse_width"],
+    ) -> Attended:
+        """The fused features; the map "gate" keeps alpha.
+
+        Raises:
+            ValueError: one image alone in training mode: BatchNorm cannot norm a single value a channel.
+        """
+        if self.training and len(fine) == 1:
+            raise ValueError(
+                "AttentionFusion cannot train on a batch of one image; use a batch of 2 or more, or eval()"
+            )
+        size = fine.shape[2:]
+        near = self.fine(fine)
+        joined = self.joined(torch.cat((near, F.interpolate(coarse, size)), 1))
+        alpha = self.gate(joined.mean((2, 3), keepdim=True)).sigmoid()
+        far = F.interpolate(self.coarse(coarse) * alpha, size)
+        maps = tuple((Gate("gate", gate.flatten()),) for gate in alpha)
+        return Attended(far + near * (1 - alpha), far, maps)

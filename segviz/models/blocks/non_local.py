@@ -1,0 +1,95 @@
+"""Non-local blocks over channels and over space, and the two ways of joining them (DANet, CVPR 2019)."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, AttentionMap, ChannelAttention, DotProductAttention
+from segviz.models.blocks.precision import full_precision
+
+QUERIES_AT_ONCE = 1024  # bounds the affinities that exist at a time: 1024 x cells
+
+
+class ChannelNonLocal(nn.Module):
+    """Every channel gathers from every other: DANet's channel attention module (CAM), without convolutions.
+
+    The papers print `softmax(E)`, DANet's code computes `softmax(max_i E - E)`, that is `softmax(-E)`:
+    there a channel gathers from those least like it. `negate=True` follows the code.
+    """
+
+    def __init__(self, negate: bool = True) -> None:
+        super().__init__()
+        self.negate = negate
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `gamma A x + x`; the map "channel" holds A, whose rows sum to 1."""
+        with full_precision(x) as exact:  # energies reach thousands: half precision would round them by whole units
+            cells = exact.flatten(2)
+            energy = cells @ cells.mT
+            attention = (-energy if self.negate else energy).softmax(-1)
+            context = (attention @ cells).unflatten(2, x.shape[2:]).to(x.dtype)
+        maps = tuple((ChannelAttention("channel", matrix),) for matrix in attention)
+        return Attended(self.gamma * context + x, context, maps)
+
+
+class SpatialNonLocal(nn.Module):
+    """Every cell gathers from every other: DANet's position attention module (PAM), unscaled dot products.
+
+    Args:
+        channels: of the input and the output.
+        reduced: channels of queries and keys; DANet's `channels // 8` by default.
+    """
+
+    def __init__(self, channels: int, reduced: int | None = None) -> None:
+        super().__init__()
+        reduced = reduced or max(channels // 8, 1)
+        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `gamma softmax(q k) v + x`; the map "spatial" keeps q and k."""
+        query, key, value = (layer(x).flatten(2).mT for layer in (self.query, self.key, self.value))
+        # A block of queries at a time: the N x N matrix never exists, as queries do not depend on each other.
+        gathered = [(part @ key.mT).softmax(-1).to(value.dtype) @ value for part in query.split(QUERIES_AT_ONCE, 1)]
+        context = torch.cat(gathered, 1).mT.unflatten(2, x.shape[2:])
+        grid = (x.shape[2], x.shape[3])
+        maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))
+        return Attended(self.gamma * context + x, context, maps)
+
+
+class DualNonLocal(nn.Module):
+    """Space and channels in parallel, summed, each with its own gamma and residual: 2x where both gammas are 0."""
+
+    def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
+        super().__init__()
+        self.spatial, self.channel = SpatialNonLocal(channels, reduced), ChannelNonLocal(negate)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """The sum of both blocks' features, and of both contexts; maps "spatial" and "channel"."""
+        spatial, channel = self.spatial(x), self.channel(x)
+        return Attended(
+            spatial.features + channel.features, spatial.context + channel.context, joined(spatial, channel)
+        )
+
+
+class ChannelSpatialNonLocal(nn.Module):
+    """Channels first, then space; the other order does not converge (FLANet, footnote 1)."""
+
+    def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
+        super().__init__()
+        self.channel, self.spatial = ChannelNonLocal(negate), SpatialNonLocal(channels, reduced)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """The spatial block's features and context upon the channel block's; maps "spatial" and "channel"."""
+        channel = self.channel(x)
+        spatial = self.spatial(channel.features)
+        return Attended(spatial.features, spatial.context, joined(spatial, channel))
+
+
+def joined(first: Attended, second: Attended) -> tuple[tuple[AttentionMap, ...], ...]:
+    """The maps of two blocks, image by image."""
+    return tuple(one + other for one, other in zip(first.maps, second.maps, strict=True))

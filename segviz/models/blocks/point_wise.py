@@ -1,0 +1,143 @@
+"""Point-wise spatial attention (PSANet, ECCV 2018, section 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, OffsetMaskAttention
+from segviz.models.blocks.layers import conv_bn_relu
+
+Direction = Literal["collect", "distribute"]
+Outside = Literal["unseen", "zero"]
+
+
+class PointWiseBranch(nn.Module):
+    """One direction: each cell predicts a mask over relative positions, and features move along it (eq. 8-10).
+
+    collect: `E[i, j] = h_i[j - i]`, the target's mask; distribute: `E[i, j] = h_j[i - j]`, the source's.
+
+    Args:
+        channels: of the input.
+        inner: of the reduced features that are moved.
+        mask_size: (height, width) of the predicted mask, both odd, (2H-1, 2W-1) for a full H x W map;
+            for a compact mask (H, W), absolute positions of a map of just that size.
+        direction: "collect" or "distribute".
+        compact: predict a mask of absolute positions (the paper's Table 1).
+        outside: cells beyond the mask's reach on a larger map: "unseen" gives them no weight, "zero" the
+            logit 0 that the released code leaves there.
+        softmax: normalise over sources, as all released configurations do; else divide by `norm`.
+        norm: the divisor; 1 with softmax as released. The paper prints N, "None" here without softmax.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        inner: int,
+        mask_size: tuple[int, int],
+        direction: Direction,
+        compact: bool = False,
+        outside: Outside = "unseen",
+        softmax: bool = True,
+        norm: float | None = None,
+    ) -> None:
+        super().__init__()
+        if not compact and not all(size % 2 for size in mask_size):
+            raise ValueError(f"mask_size {mask_size} must be odd on both sides, 2H-1 x 2W-1 for an H x W map")
+        self.mask_size, self.direction, self.compact = mask_size, direction, compact
+        self.outside, self.softmax, self.norm = outside, softmax, norm
+        self.reduce = conv_bn_relu(channels, inner)
+        self.mask = nn.Sequential(
+            conv_bn_relu(inner, inner), nn.Conv2d(inner, mask_size[0] * mask_size[1], 1, bias=False)
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels height width"], size: tuple[int, int]) -> Attended:
+        """The features moved along the masks on a grid of `size`; the map is named after the direction."""
+        reduced = F.interpolate(self.reduce(x), size, mode="bilinear", align_corners=True)
+        masks = self._windows(self.mask(reduced).float() if reduced.dtype != torch.float64 else self.mask(reduced))
+        energy = masks if self.direction == "collect" else masks.mT
+        cells = reduced.flatten(2).mT
+        moved = self._normalised(energy).to(cells.dtype) @ cells
+        context = moved.mT.unflatten(2, size)
+        maps = tuple((OffsetMaskAttention(self.direction, size, mask, self.direction),) for mask in masks)
+        return Attended(context, context, maps)
+
+    def _normalised(self, energy: Tensor) -> Tensor:
+        if self.softmax:
+            return energy.softmax(2) / (self.norm or 1)
+        return energy.masked_fill(energy.isinf(), 0) / (self.norm or energy.shape[2])
+
+    def _windows(self, mask: Float[Tensor, "batch positions height width"]) -> Float[Tensor, "batch cells cells"]:
+        """Of each cell's mask, the window that falls on the grid: `windows[p, j] = h_p[j - p]`."""
+        grid = (mask.shape[2], mask.shape[3])
+        own = mask.flatten(2).mT
+        if self.compact:
+            if grid != self.mask_size:
+                raise ValueError(f"a compact mask of {self.mask_size} cannot serve a {grid} grid; resize the image")
+            return own
+        index, reached = window_index(grid, self.mask_size)
+        index, reached = index.to(mask.device), reached.to(mask.device)
+        windows = own.gather(2, index.expand(len(own), -1, -1))
+        return windows.masked_fill(~reached, -torch.inf if self.outside == "unseen" else 0)
+
+
+class PointWiseSpatialAttention(nn.Module):
+    """Collect and distribute side by side: `cat[x, CBR(cat[z_collect, z_distribute])]`, twice the channels.
+
+    Args:
+        channels: of the input; the output has twice as many.
+        inner: channels that each branch moves.
+        mask_size: see PointWiseBranch; for compact masks the shrunk grid's size.
+        directions: which branches there are.
+        shrink: the branches work on a grid of `(H - 1) // shrink + 1` rows, and as many columns.
+        compact, outside, softmax, norm: see PointWiseBranch.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        inner: int,
+        mask_size: tuple[int, int],
+        directions: tuple[Direction, ...] = ("collect", "distribute"),
+        shrink: int = 2,
+        compact: bool = False,
+        outside: Outside = "unseen",
+        softmax: bool = True,
+        norm: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.shrink = shrink
+        self.branches = nn.ModuleDict(
+            {
+                direction: PointWiseBranch(channels, inner, mask_size, direction, compact, outside, softmax, norm)
+                for direction in directions
+            }
+        )
+        self.project = conv_bn_relu(inner * len(directions), channels)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `cat[x, z]` with z grown back to the input's size; maps "collect", "distribute"."""
+        full = (x.shape[2], x.shape[3])
+        small = ((full[0] - 1) // self.shrink + 1, (full[1] - 1) // self.shrink + 1)
+        moved = [branch(x, small) for branch in self.branches.values()]
+        projected = self.project(torch.cat([branch.features for branch in moved], 1))
+        context = F.interpolate(projected, full, mode="bilinear", align_corners=True)
+        maps = tuple(sum(image, ()) for image in zip(*(branch.maps for branch in moved), strict=True))
+        return Attended(torch.cat((x, context), 1), context, maps)
+
+
+def window_index(grid: tuple[int, int], mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """For every pair of cells (p, j) the mask channel of offset j - p, and whether the mask reaches it.
+
+    The centre channel is offset 0, so a mask larger than 2H-1 x 2W-1 gives its centre crop (eq. 9).
+    """
+    rows, columns = torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij")
+    row, column = rows.flatten(), columns.flatten()
+    down = row[None, :] - row[:, None] + mask_size[0] // 2
+    along = column[None, :] - column[:, None] + mask_size[1] // 2
+    reached = (down >= 0) & (down < mask_size[0]) & (along >= 0) & (along < mask_size[1])
+    return (down.clamp(0, mask_size[0] - 1) * mask_size[1] + along.clamp(0, mask_size[1] - 1)), reached

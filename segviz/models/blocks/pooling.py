@@ -1,0 +1,70 @@
+"""Contexts without attention, to compare with: pyramid pooling, atrous pyramid pooling, global pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended
+from segviz.models.blocks.layers import conv_bn_relu
+
+
+class PyramidPooling(nn.Module):
+    """Means over coarse bins, beside the input (PSPNet, CVPR 2017, section 3.2); twice the channels."""
+
+    def __init__(self, channels: int, bins: Sequence[int] = (1, 2, 3, 6)) -> None:
+        super().__init__()
+        self.bins = tuple(bins)
+        # No BatchNorm: one bin over a batch of one image would leave it a single value to norm.
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, channels // len(self.bins), 1), nn.ReLU(inplace=True)) for _ in self.bins
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """`cat[x, up(conv(pool_b(x))) for every b]`; no maps."""
+        size = x.shape[2:]
+        levels = [level(F.adaptive_avg_pool2d(x, bins)) for level, bins in zip(self.levels, self.bins, strict=True)]
+        context = torch.cat([F.interpolate(level, size, mode="bilinear") for level in levels], 1)
+        return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
+
+
+class AtrousPyramid(nn.Module):
+    """Parallel dilated convolutions and the image mean (DeepLabV3, arXiv 1706.05587, section 3.3)."""
+
+    def __init__(self, channels: int, rates: Sequence[int] = (12, 24, 36)) -> None:
+        super().__init__()
+        self.plain = conv_bn_relu(channels, channels)
+        self.dilated = nn.ModuleList(conv_bn_relu(channels, channels, 3, rate) for rate in rates)
+        self.pooled = GlobalPooling(channels)
+        self.project = conv_bn_relu(channels * (len(self.dilated) + 3), channels)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features projected from all branches, as many channels as the input; no maps."""
+        branches = [self.plain(x), *(layer(x) for layer in self.dilated), self.pooled(x).features]
+        context = self.project(torch.cat(branches, 1))
+        return Attended(context, context, ((),) * len(x))
+
+
+class GlobalPooling(nn.Module):
+    """The image mean beside the input (ParseNet, arXiv 1506.04579); twice the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pooled = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """`cat[x, conv(mean x)]`; no maps."""
+        context = self.pooled(x.mean((2, 3), keepdim=True)).expand_as(x)
+        return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
+
+
+class NoContext(nn.Module):
+    """The baseline: features pass unchanged."""
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """The input itself as features and context; no maps."""
+        return Attended(x, x, ((),) * len(x))

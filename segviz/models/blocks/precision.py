@@ -1,0 +1,16 @@
+"""Where half precision would change what attention looks at, the blocks compute in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def full_precision(x: Tensor) -> Iterator[Tensor]:
+    """Autocast off, and the tensor in at least float32."""
+    with torch.autocast(x.device.type, enabled=False):
+        yield x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,0 +1,165 @@
+"""The sparse non-local block (SSANet, arXiv 2109.01915, section 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, SampledAttention
+from segviz.models.blocks.precision import full_precision
+
+Padding = Literal["zeros", "border", "mask"]
+QUERIES_AT_ONCE = 128  # their sampled keys and values fit a processor's cache; ten times faster than all at once
+CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+
+
+class SparseNonLocal(nn.Module):
+    """Every cell gathers from K = kh x kw places around it, each displaced by a learned offset (eq. 3-6).
+
+    The paper has no released code. What it leaves open is an option here: offsets and gamma start at zero,
+    so training starts from the plain window and an identity; offsets are stored (dy, dx) sample by sample.
+
+    Args:
+        channels: of the input and the output.
+        window: (kh, kw), the undisplaced neighbourhood; 9 x 9 is the paper's K = 81.
+        padding: what a place outside the map gives: "zeros" as in deformable convolution (logit 0, value 0),
+            "border" the nearest cell, "mask" no weight at all.
+        zero_start: start offsets and gamma at zero.
+    """
+
+    window: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        window: tuple[int, int] = (9, 9),
+        padding: Padding = "zeros",
+        zero_start: bool = True,
+    ) -> None:
+        super().__init__()
+        self.padding = padding
+        self.register_buffer("window", window_offsets(window), persistent=False)
+        self.query, self.key = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels, channels // 2, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.offset = nn.Conv2d(channels, 2 * len(self.window), 1)
+        self.gamma = nn.Conv2d(channels, channels, 1)
+        if zero_start:
+            for layer in (self.offset, self.gamma):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `gamma(Y) + x`; the map "samples" keeps the K positions and weights of every cell."""
+        grid = (x.shape[2], x.shape[3])
+        query, key, value, offset = self.query(x), self.key(x), self.value(x), self.offset(x)
+        with full_precision(query) as exact:  # bfloat16 would move the points by a quarter of a cell
+            positions = self._positions(offset.to(exact.dtype), grid)
+            table = torch.cat((key, value), 1).to(exact.dtype)
+            gathered, weights = gather_samples(exact.flatten(2).mT, table, positions, self.padding)
+        context = gathered.mT.unflatten(2, grid).to(x.dtype)
+        maps = tuple(
+            (SampledAttention("samples", grid, places, shares, self.window),)
+            for places, shares in zip(positions, weights, strict=True)
+        )
+        return Attended(self.gamma(context) + x, context, maps)
+
+    def _positions(self, offset: Tensor, grid: tuple[int, int]) -> Float[Tensor, "batch cells points 2"]:
+        """`p + base_k + offset_k(p)` in (y, x) grid cells; the place on the edge that is read with "border"."""
+        rows, columns = torch.meshgrid(*(torch.arange(size, device=offset.device) for size in grid), indexing="ij")
+        cells = torch.stack((rows, columns), -1).flatten(0, 1)[:, None]
+        positions = offset.flatten(2).mT.unflatten(2, (-1, 2)) + cells + self.window
+        if self.padding != "border":
+            return positions
+        limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
+        return torch.where(positions < limits, positions.clamp_min(0), limits)  # no slope at the edge, nor beyond
+
+
+class SparseNonLocalWithPooling(nn.Module):
+    """SNL and the global pooling branch: `cat[SNL(x), up(relu(conv(mean x)))]` (section 3.3); twice the channels."""
+
+    def __init__(self, channels: int, window: tuple[int, int] = (9, 9), padding: Padding = "zeros") -> None:
+        super().__init__()
+        self.sparse = SparseNonLocal(channels, window, padding)
+        self.pooled = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features of both branches, and SNL's context and map."""
+        attended = self.sparse(x)
+        pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+        return Attended(torch.cat((attended.features, pooled), 1), attended.context, attended.maps)
+
+
+def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:
+    """The (dy, dx) of a kh x kw neighbourhood, row by row; an even side reaches one cell further up or left.
+
+    Raises:
+        ValueError: a side below 1.
+    """
+    if min(window) < 1:
+        raise ValueError(f"window {window} has a side below 1; use for example (9, 9)")
+    sides = [torch.arange(size) - size // 2 for size in window]
+    return torch.stack(torch.meshgrid(*sides, indexing="ij"), -1).flatten(0, 1).float()
+
+
+def gather_samples(
+    query: Float[Tensor, "batch cells reduced"],
+    table: Float[Tensor, "batch both height width"],
+    positions: Float[Tensor, "batch cells points 2"],
+    padding: Padding,
+) -> tuple[Float[Tensor, "batch cells channels"], Float[Tensor, "batch cells points"]]:
+    """`Y(p) = sum_k S[p, k] G(g, t_k)` with `S = softmax_k(theta(p) . G(phi, t_k))` (eq. 4-5), and S.
+
+    `table` holds phi and g, stacked; G is bilinear interpolation.
+    """
+    grid = (table.shape[2], table.shape[3])
+    rows = table.flatten(2).mT.flatten(0, 1)  # (batch * cells, phi and g)
+    reduced = query.shape[2]
+    gathered, weights = [], []
+    for part, at in zip(query.split(QUERIES_AT_ONCE, 1), positions.split(QUERIES_AT_ONCE, 1), strict=True):
+        keys, values = interpolate(rows, at, grid).split((reduced, rows.shape[1] - reduced), -1)
+        logits = (keys @ part[..., None]).squeeze(-1)
+        shares = masked_softmax(logits, touches(at, grid)) if padding == "mask" else logits.softmax(-1)
+        gathered.append((shares[..., None, :] @ values).squeeze(-2))
+        weights.append(shares)
+    return torch.cat(gathered, 1), torch.cat(weights, 1)
+
+
+def interpolate(
+    rows: Float[Tensor, "rows width"],
+    positions: Float[Tensor, "batch cells points 2"],
+    grid: tuple[int, int],
+) -> Float[Tensor, "batch cells points width"]:
+    """Bilinear interpolation of a table of cells, kept as one row a cell, at (y, x); 0 beyond the grid."""
+    height, width = grid
+    low = positions.detach().floor()
+    past = positions - low
+    indices, shares = [], []
+    for corner in CORNERS:
+        far = torch.tensor(corner, device=low.device)
+        y, x = (low + far).unbind(-1)
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        indices.append((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long())
+        # Not 1 - |t - corner|: its derivative at 0 is 0, wrong at whole cells, where zero offsets start.
+        shares.append(torch.where(far.bool(), past, 1 - past).prod(-1) * inside)
+    first = torch.arange(len(positions), device=positions.device)[:, None, None, None] * (height * width)
+    index, share = torch.stack(indices, -1) + first, torch.stack(shares, -1)
+    bags = F.embedding_bag(
+        index.reshape(-1, len(CORNERS)), rows, per_sample_weights=share.reshape(-1, len(CORNERS)), mode="sum"
+    )
+    return bags.unflatten(0, positions.shape[:3])
+
+
+def touches(positions: Float[Tensor, "*cells points 2"], grid: tuple[int, int]) -> Bool[Tensor, "*cells points"]:
+    """Which positions have at least one of their four corners on the grid."""
+    y, x = positions.unbind(-1)
+    return (y > -1) & (y < grid[0]) & (x > -1) & (x < grid[1])
+
+
+def masked_softmax(logits: Float[Tensor, "*cells points"], kept: Bool[Tensor, "*cells points"]) -> Tensor:
+    """A softmax over the kept entries alone; all zeros where none is kept."""
+    none_kept = ~kept.any(-1, keepdim=True)
+    return logits.masked_fill(~kept & ~none_kept, -torch.inf).softmax(-1) * kept

@@ -1,0 +1,49 @@
+"""The strip attention module (AttaNet, AAAI 2021, section 3.2)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended, StripAttention
+from segviz.models.blocks.layers import conv_bn_relu
+
+
+class StripAttentionModule(nn.Module):
+    """Every cell gathers from whole columns: keys and values are the means of each strip (eq. 1-3).
+
+    There is no gamma and no scaling. The softmax runs over the strips, as in the released code; the printed
+    denominator sums over all cells.
+
+    Args:
+        channels: of the input and the output.
+        reduced: channels of queries and keys.
+        axis: "vertical" strips are columns, as published; "horizontal" ones are rows.
+        activated: BatchNorm and ReLU after each projection, as in the released code; plain convolutions if not.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduced: int = 64,
+        axis: Literal["vertical", "horizontal"] = "vertical",
+        activated: bool = True,
+    ) -> None:
+        super().__init__()
+        self.axis = axis
+        layer = conv_bn_relu if activated else lambda inputs, outputs: nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.query, self.key = layer(channels, reduced), layer(channels, reduced)
+        self.value = layer(channels, channels)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """Features `x + sum_j A[p, j] v_j`; the map "strip" keeps q and the strips' keys."""
+        pooled = 2 if self.axis == "vertical" else 3
+        query = self.query(x).flatten(2).mT
+        key, value = self.key(x).mean(pooled).mT, self.value(x).mean(pooled).mT  # (batch, strips, ...)
+        weights = (query @ key.mT).softmax(-1).to(value.dtype)
+        context = (weights @ value).mT.unflatten(2, x.shape[2:])
+        grid = (x.shape[2], x.shape[3])
+        maps = tuple((StripAttention("strip", grid, q, k, self.axis),) for q, k in zip(query, key, strict=True))
+        return Attended(x + context, context, maps)

@@ -1,0 +1,104 @@
+"""The one skeleton of all models: backbone, reduction, context block, decoder, classifier.
+
+It is SSANet's (arXiv 2109.01915, section 4) at MobileNetV2's size, so that the block is the only difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention import Attended
+from segviz.models.backbone import Backbone, Pyramid
+from segviz.models.blocks.fusion import AttentionFusion
+from segviz.models.blocks.layers import conv_bn_relu
+
+FINE_WIDTH = 32
+DECODER_WIDTH = 64  # at stride 4 a wider decoder would cost more than the backbone
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a model returns: logits of the image's size, and what its block attended to."""
+
+    logits: Float[Tensor, "batch classes height width"]
+    attended: Attended
+    middle: Float[Tensor, "batch middle middle_height middle_width"]
+
+
+class Reduction(nn.Module):
+    """A 3x3 convolution from the backbone's width to the block's."""
+
+    def __init__(self, backbone: Backbone, channels: int) -> None:
+        super().__init__()
+        self.layer = conv_bn_relu(backbone.deep_channels, channels, 3)
+
+    def forward(self, pyramid: Pyramid) -> Attended:
+        """The reduced deep features; no maps."""
+        features = self.layer(pyramid.deep)
+        return Attended(features, features, ((),) * len(features))
+
+
+class FusionReduction(nn.Module):
+    """AttaNet's way to the block: the two deepest levels joined by AFM, then a 3x3 convolution."""
+
+    def __init__(self, backbone: Backbone, channels: int) -> None:
+        super().__init__()
+        self.fusion = AttentionFusion(backbone.middle_channels, backbone.deep_channels, channels)
+        self.layer = conv_bn_relu(channels, channels, 3)
+
+    def forward(self, pyramid: Pyramid) -> Attended:
+        """The fused features, and the gate as a map."""
+        fused = self.fusion(pyramid.middle, pyramid.deep)
+        return Attended(self.layer(fused.features), fused.context, fused.maps)
+
+
+class Decoder(nn.Module):
+    """The context at stride 4 beside the backbone's fine features, then two 3x3 convolutions."""
+
+    def __init__(self, channels: int, fine: int) -> None:
+        super().__init__()
+        self.context = conv_bn_relu(channels, DECODER_WIDTH)
+        self.fine = conv_bn_relu(fine, FINE_WIDTH)
+        self.mix = nn.Sequential(
+            conv_bn_relu(DECODER_WIDTH + FINE_WIDTH, DECODER_WIDTH, 3),
+            conv_bn_relu(DECODER_WIDTH, DECODER_WIDTH, 3),
+        )
+
+    def forward(self, context: Tensor, fine: Tensor) -> Tensor:
+        """Features of stride 4."""
+        context = F.interpolate(self.context(context), fine.shape[2:], mode="bilinear")
+        return self.mix(torch.cat((context, self.fine(fine)), 1))  # type: ignore[no-any-return]
+
+
+class Segmenter(nn.Module):
+    """A semantic segmentation network around one context block.
+
+    Args:
+        backbone: the feature extractor.
+        reduction: from the backbone's pyramid to the block's input.
+        block: the context block; returns `Attended`.
+        width: channels that the block returns.
+        classes: how many classes there are.
+    """
+
+    def __init__(self, backbone: Backbone, reduction: nn.Module, block: nn.Module, width: int, classes: int) -> None:
+        super().__init__()
+        self.backbone, self.reduction, self.block = backbone, reduction, block
+        self.decoder = Decoder(width, backbone.fine_channels)
+        self.dropout = nn.Dropout2d(0.1)
+        self.classifier = nn.Conv2d(DECODER_WIDTH, classes, 1)
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
+        """Logits and attention of images scaled to [-1, 1]; any size from 32 x 32."""
+        pyramid = self.backbone(image)
+        reduced = self.reduction(pyramid)
+        attended = self.block(reduced.features)
+        decoded = self.decoder(attended.features, pyramid.fine)
+        logits = F.interpolate(self.classifier(self.dropout(decoded)), image.shape[2:], mode="bilinear")
+        maps = tuple(own + earlier for own, earlier in zip(attended.maps, reduced.maps, strict=True))
+        return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)

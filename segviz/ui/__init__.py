@@ -1,0 +1,1 @@
+"""Streamlit glue: the pieces that pages are made of."""

@@ -1,0 +1,116 @@
+"""Which panels a prediction can fill: one case for each kind of map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import numpy as np
+from jaxtyping import UInt8
+
+from segviz.attention import (
+    AttentionMap,
+    AxisChannelAttention,
+    BasesAttention,
+    ChannelAttention,
+    CrissCrossAttention,
+    DotProductAttention,
+    Gate,
+    OffsetMaskAttention,
+    SampledAttention,
+    StripAttention,
+)
+from segviz.data.classes import ClassSet
+from segviz.predict import Prediction
+from segviz.ui.viewer import LabelMap, Panel, Pin
+from segviz.views.overlay import disagreement
+
+VOTES_FEW, VOTES_MANY = np.array((20, 24, 40)), np.array((255, 214, 64))  # dark where all agree
+
+
+def prediction_panel(prediction: Prediction, title: str = "Prediction", note: str = "") -> Panel:
+    """The predicted classes over the picture."""
+    return labels_panel(prediction.labels, prediction.class_set, title, note)
+
+
+def labels_panel(labels: UInt8[np.ndarray, "height width"], classes: ClassSet, title: str, note: str = "") -> Panel:
+    """Any label map over the picture."""
+    return Panel(title, LabelMap(labels, classes.names, classes.colours), "labels", note=note)
+
+
+def attended_panels(prediction: Prediction, name: str = "") -> tuple[Panel, Panel]:
+    """Channel means of the block's output and of its context (FLANet Fig. 6)."""
+    prefix = f"{name}: " if name else ""
+    return (
+        Panel(
+            f"{prefix}attended features",
+            prediction.attended,
+            "output",
+            note="mean over channels of the block's output",
+        ),
+        Panel(f"{prefix}context", prediction.attended, "context", note="the same before gamma and residual"),
+    )
+
+
+def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
+    """The panels of one map, following the pointer; none for maps without a place in the picture."""
+    match attention:
+        case OffsetMaskAttention(direction="collect"):
+            return (Panel("Collect", attention, "from", note="what the point gathers, and from where"),)
+        case OffsetMaskAttention():
+            return (Panel("Distribute", attention, "by", note="how much each place receives from the point"),)
+        case SampledAttention():
+            return (
+                Panel(
+                    "Samples",
+                    attention,
+                    "points",
+                    note="the K points read, sized by weight; the faint window undisplaced",
+                ),
+                Panel("Who samples it", attention, "by", note="how much every place draws from the point"),
+            )
+        case StripAttention():
+            return (
+                Panel("Column map", attention, "strip", note="how much every place reads the pointed strip"),
+                Panel("Looks at", attention, "from", note="the point's weights, spread over each strip"),
+            )
+        case DotProductAttention() | CrissCrossAttention():
+            return (
+                Panel(
+                    f"Looks at ({attention.name})",
+                    attention,
+                    "from",
+                    note="what the point draws from each place",
+                ),
+                Panel(
+                    f"Seen by ({attention.name})",
+                    attention,
+                    "by",
+                    note="how much each place draws from the point",
+                ),
+            )
+        case BasesAttention():
+            return (Panel("Looks at (bases)", attention, "from", note="through the 64 bases; symmetric"),)
+        case ChannelAttention() | AxisChannelAttention() | Gate():
+            return ()
+        case _:
+            assert_never(attention)
+
+
+def pinned_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
+    """The same panels once more for each pin, fixed to it."""
+    return [
+        Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number)
+        for number in range(len(pins))
+        for panel in panels
+    ]
+
+
+def votes_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]]) -> Panel:
+    """Where models disagree: how many different classes they voted for at each pixel."""
+    distinct = disagreement(label_maps).distinct
+    names = ("all agree", *(f"{count} classes" for count in range(2, len(label_maps) + 1)))
+    steps = np.linspace(0, 1, len(names))[:, None]
+    palette = ((1 - steps) * VOTES_FEW + steps * VOTES_MANY).astype(np.uint8)
+    votes = LabelMap(distinct - np.uint8(1), names, palette)
+    return Panel("Disagreement", votes, "labels", note="how many classes the models voted for")

@@ -1,0 +1,148 @@
+"""The session: which picture is chosen, which points are pinned, and what models made of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from jaxtyping import UInt8
+
+from segviz.checkpoint import CheckpointError
+from segviz.data.scenes import Scene, SceneOptions, draw_scene
+from segviz.engine import available_models, engine
+from segviz.image import MAX_BYTES, ImageError, decode, fitted
+from segviz.models.registry import SPECS
+from segviz.predict import Prediction
+from segviz.ui.viewer import Panel, Pin, latest_pins, show_panels
+
+SCENE, UPLOAD = "Drawn scene", "My picture"
+UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
+DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
+FIRST_SEED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What all pages look at. `truth` holds the labels of a drawn scene; uploads have none."""
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    truth: UInt8[np.ndarray, "height width"] | None = None
+
+
+def sidebar() -> None:
+    """The picture's controls and the device, the same on every page."""
+    with st.sidebar:
+        source = st.segmented_control(
+            "Picture", (SCENE, UPLOAD), default=SCENE, key="source", required=True, width="stretch"
+        )
+        st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
+        st.caption(f"Models run on: {engine().device}")
+
+
+def picture() -> Picture:
+    """The picture that the sidebar chose; stops the page while there is none."""
+    chosen = st.session_state.get("picture")
+    if chosen is None:
+        st.info(
+            "Upload a picture in the sidebar, or go back to a drawn scene.",
+            icon=":material/add_photo_alternate:",
+        )
+        st.stop()
+    return chosen  # type: ignore[no-any-return]
+
+
+def scene_picture() -> Picture:
+    """A drawn scene by the sidebar's knobs."""
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    right.button("Next", on_click=next_scene, width="stretch", help="Another street")
+    seed = left.number_input("Street", 0, 999_999, FIRST_SEED, key="seed", help="Each number is another street")
+    with st.expander("Change the street"):
+        options = SceneOptions(
+            pole_width=st.slider("Pole width (m)", 0.04, 0.6, 0.12, 0.02, key="pole_width"),
+            vehicle_size=st.slider("Vehicle size", 0.5, 2.0, 1.0, 0.1, key="vehicle_size"),
+            vehicle_distance=st.slider("Vehicle distance (m)", 5.0, 60.0, 14.0, 1.0, key="vehicle_distance"),
+            fence_length=st.slider("Fence length (m)", 0.0, 40.0, 12.0, 1.0, key="fence_length"),
+            crowding=st.slider("Crowding", 0.0, 1.0, 0.5, 0.05, key="crowding"),
+        )
+    scene = drawn(int(seed), options)
+    return Picture(f"street {seed}", scene.image, scene.labels)
+
+
+def next_scene() -> None:
+    """The next street."""
+    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % 1_000_000
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def drawn(seed: int, options: SceneOptions) -> Scene:
+    """A scene, drawn once; frozen, so sessions share it."""
+    return draw_scene(seed, options)
+
+
+def uploaded_picture() -> Picture | None:
+    """The visitor's own picture, decoded once; None before there is one or when it cannot be read."""
+    file = st.file_uploader(
+        "Photograph or other picture",
+        type=UPLOAD_TYPES,
+        max_upload_size=MAX_BYTES // 1024**2,
+        key="upload",
+        help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays on this server's memory.",
+    )
+    if file is None:
+        return None
+    kept = st.session_state.get("decoded")
+    if kept is None or kept[0] != file.file_id:
+        try:
+            kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))
+        except ImageError as error:
+            kept = (file.file_id, f"This file cannot be used: {error}.")
+        st.session_state["decoded"] = kept
+    if isinstance(kept[1], str):
+        st.error(kept[1], icon=":material/broken_image:")
+        return None
+    return kept[1]
+
+
+def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
+    """A model's name, kept when the page changes."""
+    shown = [name for name in names if name in available_models()]
+    if not shown:
+        st.error("No trained checkpoint of these models is in the checkpoints folder; restore it or train one.")
+        st.stop()
+    start = st.session_state.get(f"kept {key}", default)
+    chosen = st.selectbox(label, shown, shown.index(start) if start in shown else 0, format_func=model_title, key=key)
+    st.session_state[f"kept {key}"] = chosen
+    return str(chosen)
+
+
+def model_title(name: str) -> str:
+    """A model as the pages name it."""
+    return f"{SPECS[name].title} ({name})"
+
+
+def predict(model: str, chosen: Picture) -> Prediction:
+    """What the model made of the picture; stops the page with a sentence if it cannot run."""
+    if model not in available_models():
+        st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
+        st.stop()
+    try:
+        if engine().knows(model, chosen.image):
+            return engine().predict(model, chosen.image)
+        with st.spinner(f"Running {SPECS[model].title} …"):
+            return engine().predict(model, chosen.image)
+    except CheckpointError as error:
+        st.error(f"{SPECS[model].title} cannot run: {error}.")
+        st.stop()
+
+
+def pins(key: str) -> tuple[Pin, ...]:
+    """The pinned points, with the browser's newest edit of the viewer `key` already in."""
+    return latest_pins(key, st.session_state.get("pins", ()))
+
+
+def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:
+    """The viewer over the picture; the pins it returns are kept for every page."""
+    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns)

@@ -1,0 +1,245 @@
+"""The live viewer as a page sees it: panels over one picture, linked in the browser, and the pins."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+from jaxtyping import UInt8
+from PIL import Image
+
+from segviz.attention import AttendedFeatures, SampledAttention, StripAttention
+from segviz.web import wire
+from segviz.web.blobs import STORE, MediaType
+
+Look = Literal["from", "by", "strip", "points", "output", "context", "labels", "plain"]
+
+# Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
+PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
+
+WEB = Path(__file__).parents[1] / "web"
+SCRIPTS = ("maps.js", "viewer_colour.js", "viewer_panel.js", "viewer_pins.js", "viewer.js")
+SMALL = 128 * 128  # pixels up to which the picture travels as PNG
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A class index for every pixel of the picture, the classes' names, and their colours (n, 3)."""
+
+    labels: UInt8[np.ndarray, "height width"]
+    classes: tuple[str, ...]
+    palette: UInt8[np.ndarray, "classes 3"]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A point that the reader keeps: image pixels, and an index into PIN_COLOURS."""
+
+    y: int
+    x: int
+    colour: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of the viewer, with a map over it.
+
+    Attributes:
+        title: the heading; also the panel's name in the page (`data-panel`).
+        map: what is drawn; None for the plain picture.
+        look: which of the map's answers: "from" row p, "by" column p, "strip" the strip that p lies in,
+            "points" the samples of p, "output" or "context" of attended features, "labels", "plain".
+        at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
+            on the last pin.
+        pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
+            its place stands in for `at`.
+        note: one line beside the title.
+    """
+
+    title: str
+    map: wire.DrawableMap | LabelMap | None
+    look: Look
+    at: tuple[int, int] | None = None
+    pin: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks that the map can be looked at in this way.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        fits = {
+            "plain": self.map is None,
+            "labels": isinstance(self.map, LabelMap),
+            "strip": isinstance(self.map, StripAttention),
+            "points": isinstance(self.map, SampledAttention),
+            "output": isinstance(self.map, AttendedFeatures),
+            "context": isinstance(self.map, AttendedFeatures),
+        }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | AttendedFeatures))
+        if not fits:
+            raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
+
+
+def latest_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
+    """The pins after the browser's newest edit if this run brought one, else the stored ones.
+
+    Ask for them before building panels that depend on pins; `show_panels` then needs no second run.
+    """
+    edit = _edit(key)
+    if edit is None or _token(edit) == st.session_state.get(_seen(key)):
+        return tuple(stored)
+    pins = (_pin(entry) for entry in edit["pins"])
+    return tuple(pin for pin in pins if pin is not None)
+
+
+def show_panels(
+    image: UInt8[np.ndarray, "height width 3"],
+    panels: Sequence[Panel],
+    pins: Sequence[Pin],
+    *,
+    key: str,
+    columns: int = 2,
+    max_pins: int = 8,
+) -> tuple[Pin, ...]:
+    """Mounts the viewer and returns the pins as they are now.
+
+    Inside a fragment, a pin costs a run of the fragment; hovering costs nothing. Keep the pins that it
+    returns in `st.session_state`: the component's own state is lost when the page changes.
+
+    Raises:
+        ValueError: the image is not (H, W, 3) of uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"the image is {image.dtype} of shape {image.shape}; give (H, W, 3) uint8 RGB")
+    height, width = image.shape[:2]
+    inside = [pin for pin in latest_pins(key, pins) if pin.y < height and pin.x < width]
+    now = tuple(inside[:max_pins])
+    edit = _edit(key)
+    if edit is not None:
+        st.session_state[_seen(key)] = _token(edit)
+    seen = st.session_state.get(_seen(key))
+    _component()(
+        key=key,
+        data={
+            "picture": _url(_picture(image)),
+            "height": height,
+            "width": width,
+            "columns": columns,
+            "panels": [_config(panel, now) for panel in panels],
+            "pins": [(pin.y, pin.x, pin.colour) for pin in now],
+            "echo": None if seen is None else {"mount": seen[0], "seq": seen[1]},
+            "colours": PIN_COLOURS,
+            "maxPins": max_pins,
+        },
+        on_edit_change=lambda: None,
+    )
+    return now
+
+
+def script() -> str:
+    """The viewer's files as one module: without imports, and with the component as the only export."""
+    parts = ((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    source = re.sub(r"^import .*\n", "", "\n".join(parts), flags=re.MULTILINE)
+    return re.sub(r"^export (?!default)", "", source, flags=re.MULTILINE)
+
+
+@cache
+def _component() -> Any:
+    markup, style = ((WEB / name).read_text(encoding="utf-8") for name in ("viewer.html", "viewer.css"))
+    return st.components.v2.component("segviz_viewer", html=markup, css=style, js=script())
+
+
+def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
+    """A panel as the browser needs it: the map by URL, the pin by number and colour."""
+    own = pins[panel.pin] if panel.pin is not None and panel.pin < len(pins) else None
+    at = panel.at if panel.at is not None or own is None else (own.y, own.x)
+    config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
+    if own is not None and panel.pin is not None:
+        config["pin"] = {"number": panel.pin + 1, "colour": PIN_COLOURS[own.colour]}
+    config["map"] = None if panel.map is None else _url(_map(panel.map))
+    if isinstance(panel.map, LabelMap):
+        config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
+    return config
+
+
+# ---- blobs -----------------------------------------------------------------------------------------------
+
+_map_names: dict[int, tuple[weakref.ref[Any], str]] = {}
+_picture_names: dict[bytes, str] = {}
+
+
+def _map(value: wire.DrawableMap | LabelMap) -> str:
+    """The blob of a map, packed when it is first shown or was dropped from the store since."""
+    reference, name = _map_names.get(id(value), (None, ""))
+    if reference is not None and reference() is value and STORE.get(name) is not None:
+        return name
+    packed = wire.pack_labels(value.labels) if isinstance(value, LabelMap) else wire.pack(value)
+    name, number = STORE.put(packed), id(value)
+    _map_names[number] = (weakref.ref(value, lambda _: _map_names.pop(number, None)), name)
+    return name
+
+
+def _picture(image: UInt8[np.ndarray, "height width 3"]) -> str:
+    """The blob of a picture, known by its content: arrays may change, and st.cache_data copies them."""
+    digest = hashlib.blake2b(image.tobytes(), digest_size=16, person=f"{image.shape[1]}".encode()).digest()
+    name = _picture_names.get(digest)
+    if name is None or STORE.get(name) is None:
+        while len(_picture_names) >= 64:
+            _picture_names.pop(next(iter(_picture_names)))
+        name = _picture_names[digest] = STORE.put(*encode(image))
+    return name
+
+
+def encode(image: UInt8[np.ndarray, "height width 3"]) -> tuple[bytes, MediaType]:
+    """The picture as JPEG; as PNG if it is so small that single pixels count."""
+    buffer = io.BytesIO()
+    if image.shape[0] * image.shape[1] <= SMALL:
+        Image.fromarray(image).save(buffer, "PNG")
+        return buffer.getvalue(), "image/png"
+    Image.fromarray(image).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue(), "image/jpeg"
+
+
+def _url(name: str) -> str:
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{base}/segviz/blob/{name}" if base else f"/segviz/blob/{name}"
+
+
+# ---- the browser's edits --------------------------------------------------------------------------------
+# An edit is {"mount": id of the viewer's instance, "seq": its number, "pins": [[y, x, colour], ...]}. It comes
+# from outside, so nothing in it is taken for granted.
+
+
+def _edit(key: str) -> Mapping[str, Any] | None:
+    state = st.session_state.get(key)
+    edit = state.get("edit") if isinstance(state, Mapping) else None
+    if not isinstance(edit, Mapping) or not isinstance(edit.get("pins"), list):
+        return None
+    return edit if isinstance(edit.get("mount"), str) and isinstance(edit.get("seq"), int) else None
+
+
+def _token(edit: Mapping[str, Any]) -> tuple[str, int]:
+    return edit["mount"], edit["seq"]
+
+
+def _seen(key: str) -> str:
+    """Where the session remembers which edit it has taken in."""
+    return f"{key}:seen"
+
+
+def _pin(entry: object) -> Pin | None:
+    """A pin from the browser, or None if it cannot be one."""
+    if not isinstance(entry, list) or len(entry) != 3 or not all(type(value) is int for value in entry):
+        return None
+    y, x, colour = entry
+    return Pin(y, x, colour) if y >= 0 and x >= 0 and 0 <= colour < len(PIN_COLOURS) else None

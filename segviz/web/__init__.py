@@ -1,0 +1,1 @@
+"""The browser's half: the wire format of a map, the route that serves it, and the live viewer."""
