@@ -4,7 +4,7 @@ import streamlit as st
 
 from segviz.engine import available_models
 from segviz.models.registry import SPECS
-from segviz.ui.panels import attended_panels, map_panels, pinned_panels, prediction_panel
+from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
 from segviz.ui.session import pick_model, picture, pins, predict, show
 
 KEY = "inspect"
@@ -20,14 +20,10 @@ st.caption("Point at the picture: the maps follow. Click, or press Enter, to kee
 def viewer() -> None:
     """A pin runs this part alone."""
     following = [panel for one in prediction.maps.values() for panel in map_panels(one)]
-    panels = [prediction_panel(prediction), *following] if following else [prediction_panel(prediction)]
-    panels += attended_panels(prediction) if not following else []
-    show(
-        chosen,
-        [*panels, *pinned_panels(following, pins(KEY))],
-        key=KEY,
-        columns=len(panels) if following else 3,
-    )
+    static = [] if following else attended_panels(prediction)
+    rows = pinned_rows(prediction, following, pins(KEY)) if following else []
+    panels = [prediction_panel(prediction), *following, *static, *rows]
+    show(chosen, panels, key=KEY, columns=1 + len(following) if following else 3)
 
 
 viewer()

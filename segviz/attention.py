@@ -282,11 +282,13 @@ class OffsetMaskAttention(GridMap):
 
     `masks[p, j]` is the logit that p's own over-completed mask holds for cell j. Cut out of the
     (2H-1) x (2W-1) mask, this window is a quarter of it and all of it that the block uses.
-    "collect": p's mask says what p reads; "distribute": it says who reads p.
+    "collect": p's mask says what p reads; "distribute": it says who reads p. With a `divisor` the block
+    took no softmax: its weights are the logits over the divisor, of either sign, and 0 beyond the reach.
     """
 
     masks: Float[Tensor, "cells cells"]
     direction: Literal["collect", "distribute"]
+    divisor: float | None = None
 
     def cell(self, y: int, x: int, height: int, width: int) -> Grid:
         """The cell of an image pixel; the shrunk grid's corners lie on the picture's (align_corners)."""
@@ -304,16 +306,22 @@ class OffsetMaskAttention(GridMap):
         return self.masks[self.index(row, column)].reshape(self.grid)
 
     def seen_from(self, row: int, column: int) -> Float[Tensor, "height width"]:
-        """What the cell receives from every source; it sums to 1."""
+        """What the cell receives from every source; it sums to 1 after a softmax."""
         cell = self.index(row, column)
         logits = self.masks[cell] if self.direction == "collect" else self.masks[:, cell]
-        return logits.softmax(0).reshape(self.grid)
+        weights = logits.softmax(0) if self.divisor is None else self._divided(logits)
+        return weights.reshape(self.grid)
 
     def seen_by(self, row: int, column: int) -> Float[Tensor, "height width"]:
         """How much every target receives from this source; for distribute, PSANet's Fig. 6."""
         cell = self.index(row, column)
         logits = self.masks[:, cell] if self.direction == "collect" else self.masks[cell]
-        return (logits - self.log_normaliser).exp().reshape(self.grid)
+        weights = (logits - self.log_normaliser).exp() if self.divisor is None else self._divided(logits)
+        return weights.reshape(self.grid)
+
+    def _divided(self, logits: Tensor) -> Tensor:
+        assert self.divisor is not None
+        return logits.masked_fill(logits.isinf(), 0) / self.divisor
 
 
 @dataclass(frozen=True)

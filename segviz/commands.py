@@ -447,7 +447,7 @@ def indexed_png(labels: np.ndarray, palette: np.ndarray) -> bytes:
 
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
-    picture = Image.fromarray(labels, "L")
+    picture = Image.fromarray(labels)
     picture.putpalette(colours.tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
@@ -473,11 +473,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text, numbers to the right."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    right = [all(re.fullmatch(r"[-\d.,x ]*[ %\wGM]?", row[column]) for row in rows) for column in range(len(heads))]
-    return os.linesep.join(
-        "  ".join(
-            cell.rjust(width) if aligned else cell.ljust(width)
-            for cell, width, aligned in zip(line, widths, right, strict=True)
-        ).rstrip()
+    right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
+    padded = (
+        [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(line, widths, right, strict=True)]
         for line in lines
     )
+    return "\n".join("  ".join(line).rstrip() for line in padded)

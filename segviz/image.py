@@ -22,7 +22,7 @@ WORKING_PIXELS = 480 * 360  # the area that the bundled models were trained at
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 
-Rgb = UInt8[np.ndarray, "height width 3"]
+Rgb = UInt8[np.ndarray, "_ _ 3"]
 ImageLike = np.ndarray | Image.Image | str | Path
 
 

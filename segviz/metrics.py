@@ -40,7 +40,7 @@ class Confusion:
 
 
 def confusion(
-    truth: UInt8[np.ndarray, "height width"], predicted: UInt8[np.ndarray, "height width"], classes: int
+    truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _"], classes: int
 ) -> Confusion:
     """Count pixel by pixel; truth outside `0 .. classes - 1`, such as void, is left out.
 

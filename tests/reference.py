@@ -267,7 +267,7 @@ def point_wise_branch(block: blocks.PointWiseBranch, x: Array, size: tuple[int, 
             if 0 <= m < mask_height and 0 <= n < mask_width:
                 energy[i, j] = mask[m * mask_width + n, owner[0], owner[1]]
     if block.softmax:
-        matrix = np.stack([softmax(row) for row in energy]) / (block.norm or 1)
+        matrix = np.stack([softmax(row) for row in energy])
     else:
         matrix = np.where(np.isinf(energy), 0, energy) / (block.norm or cells)
     context = mixed(matrix, reduced)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]  # float32 where it matters for speed
 Bytes = npt.NDArray[np.uint8]
 Colour = tuple[float, float, float]
 

@@ -11,7 +11,7 @@ from segviz.data.classes import VOID
 SCALES = (0.6, 1.7)
 BRIGHTNESS, CONTRAST, SATURATION = 0.3, 0.3, 0.4
 CHANNEL_GAIN = 0.1
-Pair = tuple[UInt8[np.ndarray, "height width 3"], UInt8[np.ndarray, "height width"]]
+Pair = tuple[UInt8[np.ndarray, "_ _ 3"], UInt8[np.ndarray, "_ _"]]
 
 
 def augment(

@@ -64,7 +64,7 @@ class SceneOptions:
 
     pole_width: float = 0.12
     vehicle_size: float = 1.0
-    vehicle_distance: float = 14
+    vehicle_distance: float = 14.0
     fence_length: float = 12.0
     crowding: float = 0.5
 
@@ -78,6 +78,7 @@ class SceneOptions:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} {value} is out of range; choose {low:g} to {high:g}")
+            object.__setattr__(self, name, float(value))
 
 
 @dataclass(frozen=True)

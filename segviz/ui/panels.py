@@ -106,6 +106,17 @@ def pinned_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
     ]
 
 
+def pinned_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
+    """For each pin a row: where it is and what is there, then the panels fixed to it."""
+    rows = []
+    for number, pin in enumerate(pins):
+        name = prediction.classes[prediction.labels[pin.y, pin.x]]
+        note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
+        rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
+        rows += pinned_panels(panels, pins)[number * len(panels) : (number + 1) * len(panels)]
+    return rows
+
+
 def votes_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]]) -> Panel:
     """Where models disagree: how many different classes they voted for at each pixel."""
     distinct = disagreement(label_maps).distinct

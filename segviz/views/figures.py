@@ -57,8 +57,8 @@ def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU
         told = ["does not occur" if value is None else f"{value:.4f}" for value in by_class.values()]
         bars.append(
             go.Bar(
-                name=model,
-                x=list(by_class),
+                name=escaped(model),
+                x=[escaped(name) for name in by_class],
                 y=known,
                 text=texts,
                 textposition="outside",
@@ -90,7 +90,7 @@ def strip_bars(
     line = "column" if axis == "vertical" else "row"
     bars = [
         go.Bar(
-            name=name,
+            name=escaped(name),
             x=list(range(len(one))),
             y=np.asarray(one, np.float64),
             marker={"color": colours[number % len(colours)]},

@@ -318,7 +318,8 @@ def colour_bar(axes: Axes, scale: Scale, colours: str, label: str = "") -> None:
     """The colour bar beside a panel, with the values at its ends."""
     figure = axes.get_figure()
     assert isinstance(figure, Figure)
-    bar = figure.colorbar(ScalarMappable(norm(scale), COLOUR_MAPS[colours]), ax=axes, fraction=0.05, pad=0.02, label=label)
+    bar = figure.colorbar(ScalarMappable(norm(scale), COLOUR_MAPS[colours]), ax=axes, fraction=0.05, pad=0.02)
+    bar.set_label(label, size=7)
     ends = [scale.low, scale.high] if scale.high > scale.low else [scale.low]
     bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
     bar.ax.tick_params(labelsize=6)

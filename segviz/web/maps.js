@@ -40,7 +40,10 @@ export function seenFrom(f, row, column) {
     case "cross": return walk(f, p, true);
     case "bases": return throughBases(f, p);
     case "samples": return splat(f, samplesAt(f, row, column));
-    case "offsets": return softmax(maskLine(f, p, f.direction === "collect"));
+    case "offsets": {
+      const line = maskLine(f, p, f.direction === "collect");
+      return f.divisor ? divided(line, f.divisor) : softmax(line);
+    }
     default: throw new Error(`no row of a map of kind ${f.kind}`);
   }
 }
@@ -57,7 +60,10 @@ export function seenBy(f, row, column) {
     case "cross": return walk(f, p, false);
     case "bases": return throughBases(f, p); // the matrix is symmetric
     case "samples": return touches(f, row, column);
-    case "offsets": return weights(maskLine(f, p, f.direction !== "collect"), f.lse);
+    case "offsets": {
+      const line = maskLine(f, p, f.direction !== "collect");
+      return f.divisor ? divided(line, f.divisor) : weights(line, f.lse);
+    }
     default: throw new Error(`no column of a map of kind ${f.kind}`);
   }
 }
@@ -172,6 +178,11 @@ function maskLine(f, p, own) {
   const cells = f.shapes.masks[0];
   if (own) return f.masks.subarray(p * cells, (p + 1) * cells);
   return Float32Array.from({ length: cells }, (_, i) => f.masks[i * cells + p]);
+}
+
+/** Weights of a mask without softmax; what it does not reach has none. */
+function divided(logits, divisor) {
+  return Float32Array.from(logits, (logit) => (logit === -Infinity ? 0 : logit / divisor));
 }
 
 function stripLogits(f, p) {

@@ -38,7 +38,7 @@ class Message:
     kind: str
     grid: tuple[int, int]
     tensors: dict[str, Tensor]
-    extra: dict[str, str]
+    extra: dict[str, Any]
     mapping: Mapping = "half_pixel"
 
 
@@ -78,7 +78,8 @@ def _message(value: DrawableMap) -> Message:
             return Message("samples", value.grid, tensors, {})
         case OffsetMaskAttention():
             tensors = {"masks": value.masks}
-            return Message("offsets", value.grid, tensors, {"direction": value.direction}, "align_corners")
+            extra = {"direction": value.direction, "divisor": value.divisor}
+            return Message("offsets", value.grid, tensors, extra, "align_corners")
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:
@@ -86,7 +87,7 @@ def _message(value: DrawableMap) -> Message:
 
 
 def _join(
-    kind: str, grid: tuple[int, int], mapping: Mapping, extra: dict[str, str], arrays: dict[str, NDArray[Any]]
+    kind: str, grid: tuple[int, int], mapping: Mapping, extra: dict[str, Any], arrays: dict[str, NDArray[Any]]
 ) -> bytes:
     entries, parts, offset = [], [], 0
     for name, array in arrays.items():

@@ -31,7 +31,7 @@ class PointWiseBranch(nn.Module):
         outside: cells beyond the mask's reach on a larger map: "unseen" gives them no weight, "zero" the
             logit 0 that the released code leaves there.
         softmax: normalise over sources, as all released configurations do; else divide by `norm`.
-        norm: the divisor; 1 with softmax as released. The paper prints N, "None" here without softmax.
+        norm: the divisor where there is no softmax; the number of cells, as the paper prints, by default.
     """
 
     def __init__(
@@ -63,12 +63,13 @@ class PointWiseBranch(nn.Module):
         cells = reduced.flatten(2).mT
         moved = self._normalised(energy).to(cells.dtype) @ cells
         context = moved.mT.unflatten(2, size)
-        maps = tuple((OffsetMaskAttention(self.direction, size, mask, self.direction),) for mask in masks)
+        divisor = None if self.softmax else float(self.norm or size[0] * size[1])
+        maps = tuple((OffsetMaskAttention(self.direction, size, mask, self.direction, divisor),) for mask in masks)
         return Attended(context, context, maps)
 
     def _normalised(self, energy: Tensor) -> Tensor:
         if self.softmax:
-            return energy.softmax(2) / (self.norm or 1)
+            return energy.softmax(2)
         return energy.masked_fill(energy.isinf(), 0) / (self.norm or energy.shape[2])
 
     def _windows(self, mask: Float[Tensor, "batch positions height width"]) -> Float[Tensor, "batch cells cells"]:

@@ -40,11 +40,11 @@ class AtrousPyramid(nn.Module):
         self.plain = conv_bn_relu(channels, channels)
         self.dilated = nn.ModuleList(conv_bn_relu(channels, channels, 3, rate) for rate in rates)
         self.pooled = GlobalPooling(channels)
-        self.project = conv_bn_relu(channels * (len(self.dilated) + 3), channels)
+        self.project = conv_bn_relu(channels * (len(self.dilated) + 2), channels)
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
         """Features projected from all branches, as many channels as the input; no maps."""
-        branches = [self.plain(x), *(layer(x) for layer in self.dilated), self.pooled(x).features]
+        branches = [self.plain(x), *(layer(x) for layer in self.dilated), self.pooled(x).context]
         context = self.project(torch.cat(branches, 1))
         return Attended(context, context, ((),) * len(x))
 

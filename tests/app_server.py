@@ -1,0 +1,67 @@
+"""The app as a visitor meets it: the real server on a free port, started once and ended by its own handle."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from segviz.paths import app_script
+
+START_WITHIN = 240  # seconds; importing torch takes long on a busy machine
+
+
+@contextmanager
+def app_server(log: Path) -> Iterator[str]:
+    """The address of a running app, which writes to `log`.
+
+    Raises:
+        RuntimeError: it ended, or did not answer in time; the message holds the log's end.
+    """
+    script, port = app_script(), free_port()
+    command = [sys.executable, "-m", "streamlit", "run", script.name, "--server.port", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--server.headless", "true"],
+            cwd=script.parent,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(20)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once the server says that it is up."""
+    end = time.monotonic() + START_WITHIN
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urlopen(f"{address}/_stcore/health", timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"the app did not start:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,142 @@
+"""Decoding: documented pixels, or one sentence that names cause and cure."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segviz.image import ImageError, as_rgb, decode, fitted, resized, to_tensor, working_size
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (20, 40, 3), np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True})])
+def test_lossless_formats_give_back_every_pixel(kind: str, options: dict[str, object]) -> None:
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(RGB), kind, **options)), RGB)
+
+
+def test_jpeg_is_read() -> None:
+    smooth = np.tile(np.linspace(0, 255, 40, dtype=np.uint8)[None, :, None], (20, 1, 3))
+    assert np.abs(decode(encoded(Image.fromarray(smooth), "JPEG", quality=95)).astype(int) - smooth).max() <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_turned_upright(orientation: int) -> None:
+    turned = {
+        1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a.transpose(1, 0, 2), 2), 8: np.rot90,
+    }[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(RGB), "PNG", exif=exif)), turned(RGB))
+
+
+def test_sixteen_bit_grey_keeps_its_levels() -> None:
+    levels = np.linspace(0, 65535, 40, dtype=np.uint16)[None].repeat(20, 0)
+    picture = decode(encoded(Image.fromarray(levels), "PNG"))
+    np.testing.assert_array_equal(picture[:, :, 0], levels // 257)
+
+
+def test_hidden_colour_under_full_transparency_becomes_the_background() -> None:
+    rgba = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    rgba[:, :10, 3] = 0
+    picture = decode(encoded(Image.fromarray(rgba), "PNG"))
+    assert (picture[:, :10] == 255).all()
+    np.testing.assert_array_equal(picture[:, 10:], RGB[:, 10:])
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "CMYK", "YCbCr"])
+def test_other_modes_are_converted(mode: str) -> None:
+    kind = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
+    picture = decode(encoded(Image.fromarray(RGB).convert(mode), kind))
+    assert picture.shape == RGB.shape and picture.dtype == np.uint8
+
+
+def test_of_an_animation_the_first_frame_is_taken() -> None:
+    second = Image.fromarray(255 - RGB)
+    data = encoded(Image.fromarray(RGB), "PNG", save_all=True, append_images=[second])
+    np.testing.assert_array_equal(decode(data), RGB)
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG that claims a size in its header and holds nothing."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"", "not a picture of a known format"),
+        (b"hello, I am no picture", "not a picture of a known format"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture of a known format"),
+        (encoded(Image.fromarray(RGB), "GIF"), "not a picture of a known format"),
+        (encoded(Image.fromarray(RGB), "PNG")[:300], "damaged or incomplete"),
+        (encoded(Image.fromarray(np.tile(RGB, (20, 20, 1))), "JPEG")[:3000], "damaged or incomplete"),
+        (png_of_size(9400, 9400), "50 megapixels"),
+        (png_of_size(50_000, 50_000), "50 megapixels"),
+        (b"\0" * (20 * 1024**2 + 1), "at most 20 MB"),
+        (encoded(Image.fromarray(RNG.random((8, 8), np.float32)), "TIFF"), "floating-point"),
+    ],
+    ids=["empty", "text", "svg", "gif", "cut png", "cut jpeg", "large", "bomb", "heavy", "float"],
+)
+def test_what_cannot_be_used_gets_one_sentence(data: bytes, cause: str) -> None:
+    with pytest.raises(ImageError, match=cause):
+        decode(data)
+
+
+def test_a_missing_file_and_a_wrong_array_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="there is no file"):
+        as_rgb(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="float64"):
+        as_rgb(np.zeros((4, 4, 3)))
+    with pytest.raises(ImageError, match=r"shape \(4, 4, 4\)"):
+        as_rgb(np.zeros((4, 4, 4), np.uint8))
+
+
+def test_grey_arrays_and_paths_are_taken(tmp_path: Path) -> None:
+    assert as_rgb(RGB[:, :, 0]).shape == RGB.shape
+    Image.fromarray(RGB).save(tmp_path / "picture.png")
+    np.testing.assert_array_equal(as_rgb(tmp_path / "picture.png"), RGB)
+
+
+@pytest.mark.parametrize("size", [(360, 480), (480, 360), (2000, 3000), (64, 48), (100, 4000), (1, 1)])
+def test_the_working_size_has_the_area_of_training_and_bounded_sides(size: tuple[int, int]) -> None:
+    height, width = working_size(*size)
+    assert min(height, width) >= 32 and max(height, width) <= 1024
+    if max(size) / min(size) < 2:
+        assert abs(height * width / (480 * 360) - 1) < 0.01
+        assert abs(height / width / (size[0] / size[1]) - 1) < 0.02
+
+
+def test_a_training_sized_picture_is_not_resized() -> None:
+    assert working_size(360, 480) == (360, 480)
+
+
+def test_fitting_only_ever_shrinks() -> None:
+    assert fitted(RGB, 1280) is RGB
+    assert fitted(RGB, 20).shape == (10, 20, 3)
+    assert resized(RGB, (10, 80)).shape == (10, 80, 3)
+
+
+def test_the_tensor_is_scaled_to_minus_one_to_one_in_rgb_order() -> None:
+    tensor = to_tensor(np.array([[[0, 255, 127]]], np.uint8))
+    np.testing.assert_allclose(tensor.flatten().numpy(), [-1, 1, 127 / 127.5 - 1])

@@ -1,0 +1,145 @@
+"""The contract that every model of the table keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+import segviz
+from segviz.models.backbone import Backbone, output_size
+from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
+
+NAMES = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
+BACKBONES = ("mobilenetv2_100", "resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Segmenter]:
+    torch.manual_seed(0)
+    return {name: build(name, 3).eval() for name in NAMES}
+
+
+def test_the_table_holds_the_eleven_models() -> None:
+    assert tuple(SPECS) == NAMES
+    assert segviz.MODELS is SPECS
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [(64, 96), (75, 101)])
+def test_logits_have_the_image_size_and_maps_their_names(
+    models: dict[str, Segmenter], name: str, size: tuple[int, int]
+) -> None:
+    with torch.inference_mode():
+        result = models[name](torch.rand(2, 3, *size) * 2 - 1)
+    assert result.logits.shape == (2, 3, *size)
+    assert [tuple(one.name for one in image) for image in result.attended.maps] == [SPECS[name].maps] * 2
+    stride = SPECS[name].output_stride if name != "sam" else 16
+    assert result.attended.features.shape[2:] == output_size(size, stride)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_in_a_batch_gets_the_answer_that_it_gets_alone(models: dict[str, Segmenter], name: str) -> None:
+    images = torch.rand(3, 3, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        together = models[name](images).logits
+        alone = torch.cat([models[name](image[None]).logits for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_channels_last_changes_nothing(models: dict[str, Segmenter], name: str) -> None:
+    image = torch.rand(1, 3, 64, 96) * 2 - 1
+    with torch.inference_mode():
+        plain = models[name](image).logits
+        last = models[name](image.contiguous(memory_format=torch.channels_last)).logits
+    torch.testing.assert_close(plain, last, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_forward_leaves_no_trace_on_the_model(models: dict[str, Segmenter], name: str) -> None:
+    model = models[name]
+    before = [dict(vars(module)) for module in model.modules()]
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.inference_mode():
+        model(torch.rand(1, 3, 64, 96))
+    assert [dict(vars(module)) for module in model.modules()] == before
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_autocast_to_bfloat16_stays_finite(models: dict[str, Segmenter], name: str) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        result = models[name](torch.rand(1, 3, 64, 96) * 2 - 1)
+    assert result.logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_reaches_every_weight_that_it_should(name: str) -> None:
+    torch.manual_seed(1)
+    model = build(name, 3).train()
+    with torch.no_grad():
+        for key, value in model.named_parameters():
+            if "gamma" in key:
+                value.normal_()  # at zero a gamma hides the gradients behind it
+            if "offset" in key:
+                value.normal_(std=0.02)
+    model(torch.rand(2, 3, 64, 96) * 2 - 1).logits.square().mean().backward()
+    silent = [key for key, value in model.named_parameters() if value.grad is None]
+    assert silent == (["block.before.weight", "block.before.bias"] if name == "ema" else [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_dict_round_trip(models: dict[str, Segmenter], name: str) -> None:
+    twin = build(name, 3)
+    twin.load_state_dict(models[name].state_dict())
+    image = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        assert torch.equal(twin.eval()(image).logits, models[name](image).logits)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("stride", [8, 16])
+def test_backbones_are_interchangeable(backbone: str, stride: int) -> None:
+    model = build("fla", 3, backbone, stride).eval()
+    with torch.inference_mode():
+        result = model(torch.rand(1, 3, 64, 96))
+    assert result.attended.features.shape[2:] == (64 // stride, 96 // stride)
+    assert result.logits.shape == (1, 3, 64, 96)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_fine_features_have_stride_four(backbone: str) -> None:
+    body = Backbone(backbone, 16).eval()
+    with torch.inference_mode():
+        pyramid = body(torch.rand(1, 3, 64, 96))
+    assert pyramid.fine.shape[1:] == (body.fine_channels, 16, 24)
+    assert pyramid.middle.shape[1:] == (body.middle_channels, 4, 6)
+    assert pyramid.deep.shape[1:] == (body.deep_channels, 4, 6)
+
+
+def test_dilation_keeps_the_weights_of_a_backbone() -> None:
+    assert (
+        Backbone("shufflenet_v2_x1_0", 8).state_dict().keys() == Backbone("shufflenet_v2_x1_0", 32).state_dict().keys()
+    )
+    dilated, plain = Backbone("shufflenet_v2_x1_0", 8), Backbone("shufflenet_v2_x1_0", 32)
+    dilated.load_state_dict(plain.state_dict())
+    rates = {layer.dilation for layer in dilated.modules() if isinstance(layer, torch.nn.Conv2d)}
+    assert rates == {(1, 1), (2, 2), (4, 4)}
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(KeyError, match="the models are fcn, channel_nl"):
+        build("resnet", 3)
+    with pytest.raises(ValueError, match="backbone 'nonsense' is unknown"):
+        build("fcn", 3, "nonsense")
+    with pytest.raises(ValueError, match="output stride 4"):
+        build("fcn", 3, output_stride=4)
+
+
+def test_rows_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SPECS["fla"].title = "other"  # type: ignore[misc]
