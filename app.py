@@ -1,6 +1,7 @@
 """The browser app: `streamlit run app.py`. One file is both the page script and the server's ASGI app."""
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from segviz.web import blobs
 
@@ -31,4 +32,7 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 else:
+    # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
+    # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
+    PagesManager.uses_pages_directory = False
     app = st.App(__file__, routes=blobs.routes())

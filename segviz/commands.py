@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
+from segviz.views.text import percent, table
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -314,7 +316,9 @@ def bench(options: argparse.Namespace) -> int:
         case "models":
             result = benchmark.bench_models(options.rounds, options.only, options.device)
         case _:
-            result = benchmark.bench_viewer(options.url, options.rounds)
+            from segviz.benchmark_viewer import bench_viewer
+
+            result = bench_viewer(options.url, options.rounds)
     print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
     return 0
 
@@ -459,23 +463,3 @@ def npz(arrays: Arrays) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-# ---- text --------------------------------------------------------------------------------------------------
-
-
-def percent(share: float | None) -> str:
-    """A share in [0, 1] in percent; "-" where there is none."""
-    return "-" if share is None or np.isnan(share) else f"{100 * share:.1f}"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, numbers to the right."""
-    lines = [list(heads), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
-    padded = (
-        [cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(line, widths, right, strict=True)]
-        for line in lines
-    )
-    return "\n".join("  ".join(line).rstrip() for line in padded)

@@ -51,7 +51,7 @@ class Scale:
     high: float
     kind: Literal["linear", "log"] = "linear"
 
-    def share(self, values: Float[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+    def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
         """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
         if self.high <= self.low:
             return np.where(np.isnan(values), np.nan, 0).astype(np.float32)
@@ -62,7 +62,7 @@ class Scale:
         return np.clip((np.asarray(values, np.float64) - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
 
 
-def attention_scale(*maps: Float[np.ndarray, "..."], kind: Literal["linear", "log"] = "linear") -> Scale:
+def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear", "log"] = "linear") -> Scale:
     """One scale for all given maps of weights, from 0 to their largest; a log scale spans three decades below it."""
     high = largest(*maps)
     if kind == "log":
@@ -70,7 +70,7 @@ def attention_scale(*maps: Float[np.ndarray, "..."], kind: Literal["linear", "lo
     return Scale(0.0, high)
 
 
-def span_scale(*maps: Float[np.ndarray, "..."]) -> Scale:
+def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     """From the smallest to the largest value (FLANet Fig. 6), flat where they differ by no more than rounding."""
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
@@ -80,18 +80,18 @@ def span_scale(*maps: Float[np.ndarray, "..."]) -> Scale:
     return Scale(low, high)
 
 
-def signed_scale(*maps: Float[np.ndarray, "..."]) -> Scale:
+def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     """The same length on both sides of 0."""
     high = largest(*(np.abs(one) for one in maps))
     return Scale(-high, high)
 
 
-def largest(*maps: Float[np.ndarray, "..."]) -> float:
+def largest(*maps: Float[np.ndarray, "*_shape"]) -> float:
     """The largest finite value, at least 0."""
     return max((float(one[np.isfinite(one)].max(initial=0.0)) for one in maps), default=0.0)
 
 
-def percentiles(values: Float[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+def percentiles(values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
     """The share of values that lie below each value, in [0, 1); equal values share a place, so a flat map is 0."""
     ordered = np.sort(values, axis=None)
     return (np.searchsorted(ordered, values) / max(values.size, 1)).astype(np.float32)

@@ -68,7 +68,11 @@ def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU
             )
         )
     layout = go.Layout(
-        title=title, margin=MARGIN, barmode="group", yaxis={"title": "IoU", "range": [0, 1.08]}, showlegend=len(bars) > 1
+        title=title,
+        margin=MARGIN,
+        barmode="group",
+        yaxis={"title": "IoU", "range": [0, 1.08]},
+        showlegend=len(bars) > 1,
     )
     return go.Figure(bars, layout)
 

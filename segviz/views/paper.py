@@ -114,13 +114,25 @@ def point_wise_figure(shown: Sequence[Shown], colours: str = "viridis") -> Figur
     figure, axes = panels(len(rows), 3, shown[0].image)
     for row, (one, place) in zip(axes, rows, strict=True):
         picture(row[0], one.image, "image" if row is axes[0] else "")
-        masks = [value for value in next(iter(one.predictions.values())).maps.values() if isinstance(value, OffsetMaskAttention)]
+        masks = [
+            value
+            for value in next(iter(one.predictions.values())).maps.values()
+            if isinstance(value, OffsetMaskAttention)
+        ]
         if not masks:
             only(one, OffsetMaskAttention, "psa")
         for panel, mask in zip(row[1:], masks, strict=False):
             cell = mask.cell(*place, *one.image.shape[:2])
             values = (mask.seen_from(*cell) if mask.direction == "collect" else mask.seen_by(*cell)).numpy()
-            heat(panel, one.image, mask, values, attention_scale(values), f"{mask.direction}, max {values.max():.2g}", colours)
+            heat(
+                panel,
+                one.image,
+                mask,
+                values,
+                attention_scale(values),
+                f"{mask.direction}, max {values.max():.2g}",
+                colours,
+            )
         blank(row[1 + len(masks) :])
         for panel in row[: 1 + len(masks)]:
             mark_place(panel, place)
@@ -213,7 +225,9 @@ def overlay_figure(
     return figure
 
 
-def matrix_figure(one: ChannelAttention | AxisChannelAttention, line: int | None = None, colours: str = "viridis") -> Figure:
+def matrix_figure(
+    one: ChannelAttention | AxisChannelAttention, line: int | None = None, colours: str = "viridis"
+) -> Figure:
     """The affinities between channels with their true values; for FLA those of one row or column of the grid."""
     match one:
         case ChannelAttention():
@@ -359,7 +373,9 @@ def scatter_samples(axes: Axes, image: Rgb, sampled: SampledAttention, place: Pl
     axes.scatter(plain[:, 1], plain[:, 0], s=9, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.5)
     shown = at.clip(-0.5, np.array(size) - 0.5)
     look = {"cmap": COLOUR_MAPS[colours], "norm": norm(scale)}
-    axes.scatter(shown[~outside, 1], shown[~outside, 0], c=weights[~outside], s=13, edgecolors="black", linewidths=0.3, **look)
+    axes.scatter(
+        shown[~outside, 1], shown[~outside, 0], c=weights[~outside], s=13, edgecolors="black", linewidths=0.3, **look
+    )
     axes.scatter(shown[outside, 1], shown[outside, 0], c=weights[outside], s=13, marker="x", clip_on=False, **look)
     axes.set(xlim=(-0.5, size[1] - 0.5), ylim=(size[0] - 0.5, -0.5))
     mark_place(axes, place)
@@ -395,4 +411,6 @@ def only(one: Shown, kind: type[Kind], usual: str) -> Kind:
         for value in prediction.maps.values():
             if isinstance(value, kind):
                 return value
-    raise ValueError(f"{', '.join(one.predictions)} has no map of the kind that this figure shows; use --models {usual}")
+    raise ValueError(
+        f"{', '.join(one.predictions)} has no map of the kind that this figure shows; use --models {usual}"
+    )

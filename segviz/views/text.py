@@ -1,0 +1,26 @@
+"""Numbers and tables as plain text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] in percent; "-" where there is none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text; those of numbers to the right."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
+    padded = (
+        [
+            cell.rjust(wide) if number else cell.ljust(wide)
+            for cell, wide, number in zip(line, widths, right, strict=True)
+        ]
+        for line in lines
+    )
+    return "\n".join("  ".join(line).rstrip() for line in padded)
