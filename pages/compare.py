@@ -18,6 +18,9 @@ START = ("channel_nl", "spatial_nl", "dual_nl", "fla")
 st.title("Compare predictions")
 chosen = picture()
 shown = available_models()
+if not shown:
+    st.error("No trained checkpoint is in the checkpoints folder; restore them or train one.")
+    st.stop()
 start = st.session_state.get("kept compare", [name for name in START if name in shown])
 names = st.multiselect("Models", shown, start, format_func=model_title, key="compare models")
 st.session_state["kept compare"] = names

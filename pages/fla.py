@@ -37,7 +37,8 @@ def affinities() -> None:
     row, column = rows.cell(pinned[-1].y, pinned[-1].x, height, width) if pinned else centre
     st.caption(
         f"{'Of the last point' if pinned else 'Of the middle; click a point for another place'}: "
-        f"row {row} of {rows.grid[0]}, column {column} of {rows.grid[1]}. Channel j (down) draws from channel i (across)."
+        f"row {row} of {rows.grid[0]}, column {column} of {rows.grid[1]}. "
+        "Channel j (down) draws from channel i (across)."
     )
     figures = (
         (rows.matrix(row), f"FLA, row {row}"),

@@ -239,7 +239,7 @@ def bench_blocks(
     """
     names = chosen(only, tuple(BLOCKS))
     rows = tuple(block_row(name, size, rounds, place) for place in devices(device) for name in names)
-    note = f"Features of {size[0]} x {size[1]} x {size[2]}; 2 operations a multiply-add, convolutions and products counted."
+    note = f"Features of {size[0]} x {size[1]} x {size[2]}; 2 operations a multiply-add, elementwise ones not counted."
     published = "Published: FLANet, Table 3; how its memory was measured is not said."
     return Report("blocks", machine(), rows, {}, (note, published) if size == PUBLISHED_SIZE else (note,))
 
@@ -345,7 +345,7 @@ def predictor_of(name: str, device: str) -> tuple[Predictor, str]:
     if path.is_file():
         return Predictor(*load(path), device=device), "checkpoint"
     torch.manual_seed(0)
-    model = build(name, len(CAMVID.names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build(name, len(CAMVID.names)).to(memory_format=torch.channels_last)
     spec = SPECS[name]
     return Predictor(model, Record(name, CAMVID.names, spec.backbone, spec.output_stride), device), "random"
 

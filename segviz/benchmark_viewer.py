@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -71,20 +72,20 @@ def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
                 raise RuntimeError(f"{address} could not be measured: {str(error).splitlines()[0]}") from None
 
 
-def measured(browser: object, address: str, rounds: int) -> Report:
-    """The report of one page."""
-    from playwright.sync_api import Browser
+def measured(browser: Any, address: str, rounds: int) -> Report:
+    """The report of one page, in a browser of Playwright's."""
+    from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-    assert isinstance(browser, Browser)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     frames: list[int] = []
-    page.on(
-        "websocket",
-        lambda socket: [socket.on(way, lambda _: frames.append(1)) for way in ("framesent", "framereceived")],
-    )
+    page.on("websocket", lambda connection: count_frames(connection, frames))
     page.goto(address, timeout=PATIENCE * 1000)
     stages = page.locator(READY)
-    stages.first.wait_for(timeout=PATIENCE * 1000)
+    try:
+        stages.first.wait_for(timeout=PATIENCE * 1000)
+    except PlaywrightTimeout:
+        cure = "see that `python -m segviz models` lists a checkpoint, and that the page shows a picture"
+        raise RuntimeError(f"{address} showed no map within {PATIENCE} seconds; {cure}") from None
     page.wait_for_timeout(2000)  # the page's last parts, and what they tell the server
     stage = stages.last
     stage.scroll_into_view_if_needed()
@@ -115,6 +116,12 @@ def measured(browser: object, address: str, rounds: int) -> Report:
         f"Panel '{stage.get_attribute('data-panel')}' of {address}, from the event's time stamp to the end of drawing."
     )
     return Report("viewer", machine() | {"browser": f"Chromium {browser.version}"}, (row,), {}, (note,))
+
+
+def count_frames(connection: Any, frames: list[int]) -> None:
+    """Add to the list with every frame that a websocket sends or receives."""
+    for way in ("framesent", "framereceived"):
+        connection.on(way, lambda _: frames.append(1))
 
 
 def browser_path() -> str | None:

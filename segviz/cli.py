@@ -11,16 +11,24 @@ import math
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
+
+from segviz.paths import app_script
 
 FIGURES = ("fla-6", "atta-9", "psa-6", "snl", "compare")
 FORMATS = ("png", "svg", "pdf")
 COLOURS = ("viridis", "cividis", "magma", "gray")
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+
+
+class UsageError(ValueError):
+    """Options that do not go together; exit code 2."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,21 +51,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """The chosen command, with its failures as sentences. SEGVIZ_TRACEBACK=1 shows where they came from."""
-    from segviz import commands
-
     try:
-        return int(getattr(commands, options.function)(options) or 0)
+        if options.function == "app":
+            return app(options)
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler talks on stderr during `bench`
+        from segviz import commands
+
+        return int(getattr(commands, options.function)(options))
     except KeyboardInterrupt:
         return failed("stopped")
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except commands.UsageError as error:
+    except UsageError as error:
         return failed(str(error), 2)
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError, ImportError) as error:
         if os.environ.get("SEGVIZ_TRACEBACK"):
             raise
         return failed(sentence(error))
+
+
+def app(options: argparse.Namespace) -> int:
+    """Start Streamlit on the app, and pass on what followed `--`."""
+    if find_spec("streamlit") is None:
+        raise RuntimeError("the app needs Streamlit, which is not installed; install it with `pip install streamlit`")
+    script = app_script()  # run from its folder, where its .streamlit/config.toml lies
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        "--server.port",
+        str(options.port),
+        *options.extra,
+    ]
+    return 1 if subprocess.call(command, cwd=script.parent) else 0
 
 
 def failed(message: str, code: int = 1) -> int:
@@ -94,7 +123,7 @@ def parser() -> Parser:
     return root
 
 
-Commands = "argparse._SubParsersAction[Parser]"
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def add_app(commands: Commands) -> None:
@@ -197,6 +226,9 @@ def add_train(commands: Commands) -> None:
     )
     train.add_argument(
         "--scene-share", type=number(0, 1), default=0.3, help="their share of a batch (default: %(default)s)"
+    )
+    train.add_argument(
+        "--freeze-backbone", action="store_true", help="train all but the backbone: half the time a step"
     )
     train.add_argument("--resume", action="store_true", help="go on from the state of an interrupted run")
     add_device(train)

@@ -6,61 +6,56 @@ import argparse
 import io
 import json
 import re
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 import numpy as np
+import torch
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+from PIL import Image
 
+from segviz import benchmark
+from segviz.attention import (
+    AttentionMap,
+    AxisChannelAttention,
+    BasesAttention,
+    ChannelAttention,
+    CrissCrossAttention,
+    DotProductAttention,
+    Gate,
+    OffsetMaskAttention,
+    SampledAttention,
+    SpatialMap,
+    StripAttention,
+)
+from segviz.benchmark_viewer import bench_viewer
+from segviz.checkpoint import CheckpointError, Record, bundled_path, read_record, replace
+from segviz.cli import UsageError, sentence
+from segviz.data.classes import CAMVID
+from segviz.data.scenes import draw_scene
+from segviz.evaluate import class_iou, evaluate_scenes, evaluate_split
+from segviz.image import ImageError, as_rgb
+from segviz.models.registry import SPECS, build
+from segviz.predict import Prediction, load_predictor
+from segviz.train import TrainOptions
+from segviz.train import train as run_training
+from segviz.views import paper
+from segviz.views.overlay import label_overlay, legend
+from segviz.views.paper import Place, Shown
 from segviz.views.text import percent, table
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from segviz.attention import AttentionMap
-    from segviz.checkpoint import Record
-    from segviz.image import Rgb
-    from segviz.predict import Prediction
-    from segviz.views.paper import Place, Shown
-
+Rgb = UInt8[np.ndarray, "height width 3"]
 SCENE = "scene:"
 FIGURE_MODELS = {"fla-6": ("channel_nl", "fla"), "atta-9": ("sam",), "psa-6": ("psa",), "snl": ("snl",)}
 FIGURE_PLACES = {"fla-6": 0, "atta-9": 0, "psa-6": 2, "snl": 1, "compare": 1}
 Arrays = dict[str, np.ndarray]
 
 
-class UsageError(ValueError):
-    """Options that do not go together; exit code 2."""
-
-
-def app(options: argparse.Namespace) -> int:
-    """Start Streamlit on the app, and pass on what followed `--`."""
-    from segviz.paths import app_script
-
-    if find_spec("streamlit") is None:
-        raise RuntimeError("the app needs Streamlit, which is not installed; install segviz with its app extra")
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(app_script()),
-        "--server.port",
-        str(options.port),
-        *options.extra,
-    ]
-    return 1 if subprocess.call(command) else 0
-
-
 def predict(options: argparse.Namespace) -> int:
     """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    from segviz.cli import sentence
-    from segviz.image import ImageError
-    from segviz.predict import load_predictor
-
     predictor = load_predictor(options.model, options.device)
     summaries, failures = [], 0
     for text, stem in zip(options.images, stems(options.images), strict=True):
@@ -82,8 +77,6 @@ def predict(options: argparse.Namespace) -> int:
 
 def write_prediction(folder: Path, stem: str, picture: Rgb, prediction: Prediction) -> list[Path]:
     """The three files of one prediction: class indices with the palette, the overlay, the raw numbers."""
-    from segviz.views.overlay import label_overlay
-
     overlay = label_overlay(picture, prediction.labels, prediction.class_set)
     return [
         put(folder, f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette)),
@@ -94,8 +87,6 @@ def write_prediction(folder: Path, stem: str, picture: Rgb, prediction: Predicti
 
 def summary(text: str, prediction: Prediction, files: Sequence[Path]) -> dict[str, Any]:
     """What `predict --json` says of one picture; shares are of its pixels."""
-    from segviz.views.overlay import legend
-
     return {
         "image": text,
         "model": prediction.model,
@@ -110,9 +101,6 @@ def summary(text: str, prediction: Prediction, files: Sequence[Path]) -> dict[st
 
 def attend(options: argparse.Namespace) -> int:
     """An overlay for each map and place, and one NPZ with the numbers behind them."""
-    from segviz.predict import load_predictor
-    from segviz.views import paper
-
     picture = open_image(options.images)
     check_places(options.at or (), picture, options.images)
     prediction = load_predictor(options.model, options.device)(picture)
@@ -136,24 +124,21 @@ def attend(options: argparse.Namespace) -> int:
 
 def drawings(
     picture: Rgb, name: str, one: AttentionMap, places: Sequence[Place], colours: str
-) -> Iterable[tuple[str, Figure, Arrays]]:
+) -> Iterator[tuple[str, Figure, Arrays]]:
     """Every figure of one map, with its file's label and its numbers; maps without places come once."""
-    from segviz import attention as kinds
-    from segviz.views import paper
-
     match one:
-        case kinds.ChannelAttention():
+        case ChannelAttention():
             yield name, paper.matrix_figure(one, None, colours), {name: one.matrix.numpy()}
-        case kinds.Gate():
+        case Gate():
             yield name, paper.gate_figure(one), {name: one.alpha.numpy()}
-        case kinds.AxisChannelAttention():
+        case AxisChannelAttention():
             for y, x in places:
                 line = one.cell(y, x, *picture.shape[:2])[0 if one.axis == "rows" else 1]
                 label = f"{name}_{y}_{x}"
                 yield label, paper.matrix_figure(one, line, colours), {label: one.matrix(line).numpy()}
         case (
-            kinds.DotProductAttention() | kinds.StripAttention() | kinds.CrissCrossAttention() | kinds.BasesAttention()
-            | kinds.SampledAttention() | kinds.OffsetMaskAttention()
+            DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
+            | SampledAttention() | OffsetMaskAttention()
         ):  # fmt: skip
             for place in places:
                 yield from spatial_drawings(picture, one, place, colours)
@@ -161,21 +146,18 @@ def drawings(
             assert_never(one)
 
 
-def spatial_drawings(picture: Rgb, one: Any, place: Place, colours: str) -> Iterable[tuple[str, Figure, Arrays]]:
+def spatial_drawings(picture: Rgb, one: SpatialMap, place: Place, colours: str) -> Iterator[tuple[str, Figure, Arrays]]:
     """Both directions of a map over places, and what only strips and samples have."""
-    from segviz import attention as kinds
-    from segviz.views import paper
-
     y, x = place
     cell = one.cell(y, x, *picture.shape[:2])
     views = {"seen_from": one.seen_from(*cell), "seen_by": one.seen_by(*cell)}
-    if isinstance(one, kinds.StripAttention):
+    if isinstance(one, StripAttention):
         views["strip"] = one.strip_map(paper.strip_at(one, place, picture))
     for look, values in views.items():
         label, title = f"{one.name}_{y}_{x}_{look}", f"{one.name}: {look.replace('_', ' ')} ({y}, {x})"
         figure = paper.overlay_figure(picture, one, values.numpy(), title, place, colours)
         yield label, figure, {label: values.numpy()}
-    if isinstance(one, kinds.SampledAttention):
+    if isinstance(one, SampledAttention):
         positions, weights = one.samples(*cell)
         label = f"{one.name}_{y}_{x}"
         figure = paper.sampled_figure(picture, one, place, colours)
@@ -188,8 +170,6 @@ def spatial_drawings(picture: Rgb, one: Any, place: Place, colours: str) -> Iter
 
 def figure(options: argparse.Namespace) -> int:
     """One of the papers' figures."""
-    from segviz.views import paper
-
     if options.columns and options.name != "atta-9":
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
     pictures = [open_image(text) for text in options.images]
@@ -204,8 +184,6 @@ def figure(options: argparse.Namespace) -> int:
 
 def draw(options: argparse.Namespace, shown: Sequence[Shown]) -> Figure:
     """The layout of a figure's name."""
-    from segviz.views import paper
-
     match options.name:
         case "fla-6":
             return paper.attended_figure(shown, options.feature, options.colours)
@@ -221,10 +199,6 @@ def draw(options: argparse.Namespace, shown: Sequence[Shown]) -> Figure:
 
 def figure_predictions(options: argparse.Namespace, pictures: Sequence[Rgb]) -> list[dict[str, Prediction]]:
     """For each picture the predictions of all models; one model is loaded at a time."""
-    from segviz.checkpoint import bundled_path
-    from segviz.models.registry import SPECS
-    from segviz.predict import load_predictor
-
     models = options.models or FIGURE_MODELS.get(options.name)
     if models is None:
         models = [name for name in SPECS if bundled_path(name).is_file()]
@@ -242,8 +216,6 @@ def figure_places(
     options: argparse.Namespace, picture: Rgb, predictions: Mapping[str, Prediction]
 ) -> tuple[Place, ...]:
     """The places that were asked for, or sensible ones."""
-    from segviz.views import paper
-
     height, width = picture.shape[:2]
     if options.name == "atta-9":
         columns = options.columns or [place[1] for place in options.at or ()] or [width // 3, 2 * width // 3]
@@ -260,8 +232,6 @@ def evaluate(options: argparse.Namespace) -> int:
     """mIoU, pixel accuracy and IoU by class."""
     if options.data is None and options.scenes is None:
         raise UsageError("there is nothing to score on; give --data DIR, --scenes N, or both")
-    from segviz.evaluate import class_iou, evaluate_scenes, evaluate_split
-    from segviz.predict import load_predictor
 
     predictor = load_predictor(options.model, options.device)
     classes = predictor.record.classes
@@ -271,7 +241,7 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.scenes is not None:
         check_scene_classes(classes)
         results["scenes"] = evaluate_scenes(predictor.model, len(classes), options.scenes)
-    told = {
+    told: dict[str, dict[str, Any]] = {
         name: {"miou": result.mean_iou, "accuracy": result.accuracy, "iou": class_iou(result, classes)}
         for name, result in results.items()
     }
@@ -280,27 +250,35 @@ def evaluate(options: argparse.Namespace) -> int:
         return 0
     rows = [["mIoU", *(percent(one["miou"]) for one in told.values())]]
     rows += [["pixel accuracy", *(percent(one["accuracy"]) for one in told.values())]]
-    rows += [[name, *(percent(one["iou"][name]) for one in told.values())] for name in classes]  # type: ignore[index]
+    rows += [[name, *(percent(one["iou"][name]) for one in told.values())] for name in classes]
     print(table([predictor.record.model, *told], rows))
     return 0
 
 
 def train(options: argparse.Namespace) -> int:
     """Train, write the checkpoint, and say how good it is."""
-    from segviz.train import TrainOptions
-    from segviz.train import train as run_training
-
     out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
     if out.is_dir() or out.suffix != ".safetensors":
         raise UsageError(f"--out {out} is no checkpoint's file; use a name that ends in .safetensors")
     record = run_training(
         TrainOptions(
-            model=options.model, data=options.data, out=out, init=options.init, steps=options.steps, batch=options.batch,
-            crop=(options.crop[0], options.crop[1]), rate=options.rate, budget=options.budget, seed=options.seed,
-            scenes=options.scenes, scene_share=options.scene_share, resume=options.resume, device=options.device,
+            model=options.model,
+            data=options.data,
+            out=out,
+            init=options.init,
+            steps=options.steps,
+            batch=options.batch,
+            crop=(options.crop[0], options.crop[1]),
+            rate=options.rate,
+            budget=options.budget,
+            seed=options.seed,
+            scenes=options.scenes,
+            scene_share=options.scene_share,
+            resume=options.resume,
+            device=options.device,
             command=options.typed,
         )
-    )  # fmt: skip
+    )
     scenes = f", scenes mIoU {percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
     print(f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {percent(record.val_miou)}{scenes}")
     return 0
@@ -308,16 +286,12 @@ def train(options: argparse.Namespace) -> int:
 
 def bench(options: argparse.Namespace) -> int:
     """Measure, then print a table or JSON."""
-    from segviz import benchmark
-
     match options.subject:
         case "blocks":
             result = benchmark.bench_blocks(tuple(options.size), options.rounds, options.only, options.device)
         case "models":
             result = benchmark.bench_models(options.rounds, options.only, options.device)
         case _:
-            from segviz.benchmark_viewer import bench_viewer
-
             result = bench_viewer(options.url, options.rounds)
     print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
     return 0
@@ -330,23 +304,17 @@ def models(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", "val", "scenes"]
-    lines = [
-        [row["name"], row["title"], row["paper"], row["backbone"], f"{row['parameters'] / 1e6:.2f} M", row["checkpoint"],
-         percent(row["val_miou"]), percent(row["scenes_miou"])]
-        for row in rows
-    ]  # fmt: skip
+    lines = []
+    for row in rows:
+        scores = (percent(row["val_miou"]), percent(row["scenes_miou"]))
+        size = f"{row['parameters'] / 1e6:.2f} M"
+        lines.append([row["name"], row["title"], row["paper"], row["backbone"], size, row["checkpoint"], *scores])
     print(table(heads, lines))
     return 0
 
 
-def model_rows() -> Iterable[dict[str, Any]]:
+def model_rows() -> Iterator[dict[str, Any]]:
     """A row for each model, from its spec and its checkpoint's record."""
-    import torch
-
-    from segviz.checkpoint import CheckpointError, bundled_path, read_record
-    from segviz.data.classes import CAMVID
-    from segviz.models.registry import SPECS, build
-
     for name, spec in SPECS.items():
         record: Record | None = None
         state = "none"
@@ -375,9 +343,6 @@ def model_rows() -> Iterable[dict[str, Any]]:
 
 def open_image(text: str) -> Rgb:
     """A picture from its path, or the drawn scene of `scene:SEED`."""
-    from segviz.data.scenes import draw_scene
-    from segviz.image import as_rgb
-
     if not text.startswith(SCENE):
         return as_rgb(Path(text))
     seed = text.removeprefix(SCENE)
@@ -386,7 +351,7 @@ def open_image(text: str) -> Rgb:
     return draw_scene(int(seed)).image
 
 
-def check_places(places: Iterable[Place], picture: Rgb, name: str) -> None:
+def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
     """Every place must lie in the picture.
 
     Raises:
@@ -406,8 +371,6 @@ def check_scene_classes(classes: Sequence[str]) -> None:
     Raises:
         UsageError: the model has others.
     """
-    from segviz.data.classes import CAMVID
-
     if tuple(classes) != CAMVID.names:
         raise UsageError("drawn scenes have CamVid's classes, this model has others; score it with --data")
 
@@ -429,8 +392,6 @@ def stems(texts: Sequence[str]) -> list[str]:
 
 def put(folder: Path, name: str, data: bytes) -> Path:
     """Write a file into the folder, whole or not at all; a link in its place is replaced, not followed."""
-    from segviz.checkpoint import replace
-
     folder.mkdir(parents=True, exist_ok=True)
     replace(folder / name, data)
     return folder / name
@@ -438,8 +399,6 @@ def put(folder: Path, name: str, data: bytes) -> Path:
 
 def png(picture: Rgb) -> bytes:
     """A picture as PNG."""
-    from PIL import Image
-
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
@@ -447,8 +406,6 @@ def png(picture: Rgb) -> bytes:
 
 def indexed_png(labels: np.ndarray, palette: np.ndarray) -> bytes:
     """Class indices as a PNG with a palette; indices that are no class are black."""
-    from PIL import Image
-
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     picture = Image.fromarray(labels)

@@ -39,9 +39,7 @@ class Confusion:
         return float(np.trace(self.matrix) / total) if total else float("nan")
 
 
-def confusion(
-    truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _"], classes: int
-) -> Confusion:
+def confusion(truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _"], classes: int) -> Confusion:
     """Count pixel by pixel; truth outside `0 .. classes - 1`, such as void, is left out.
 
     Raises:

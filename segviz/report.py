@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segviz.checkpoint import Record, read_record, sha256
@@ -12,11 +12,11 @@ HEAD = """# The bundled models
 
 Made from the records inside the files by `python -m segviz models --markdown > checkpoints/MODELS.md`; do not edit.
 
-The models are fine-tuned on CamVid (Brostow et al., Pattern Recognition Letters 2009; 480 x 360, 11 classes, SegNet's
-version), whose pictures are for personal and research use, and on segviz's own drawn scenes. The backbone started from
-ImageNet weights of MobileNetV2 (Apache-2.0, google-coral/test_data). Scores are mean IoU in percent, single scale, measured on the
-float16 file: on CamVid's val split (101 frames), which is more of a training sequence and so flatters, and on 50 drawn
-scenes that no training saw. CamVid's test split was not used.
+The models are fine-tuned on CamVid (Brostow et al., Pattern Recognition Letters 2009; 480 x 360, 11 classes,
+SegNet's version), whose pictures are for personal and research use, and on segviz's own drawn scenes. The backbone
+started from ImageNet weights of MobileNetV2 (Apache-2.0, google-coral/test_data). Scores are mean IoU in percent,
+single scale, measured on the float16 file: on CamVid's val split (101 frames), which is more of a training sequence
+and so flatters, and on 50 drawn scenes that no training saw. CamVid's test split was not used.
 """
 
 
@@ -33,15 +33,19 @@ def models_page(folder: Path = CHECKPOINTS) -> str:
     """checkpoints/MODELS.md: scores, how each model was trained, per-class IoU, and the files' sums."""
     found = records(folder)
     parts = [HEAD, "## Scores\n", scores_table(folder), "## Training\n"]
-    training = [("Model", "Steps", "Seed", "Minutes", "Hardware", "Date", "Started from", "Data")]
+    training: list[tuple[str, ...]] = [
+        ("Model", "Steps", "Seed", "Minutes", "Hardware", "Date", "Started from", "Data")
+    ]
     for name, one in found.items():
         facts = (one.steps, one.seed, one.minutes, one.hardware, one.date, one.initial, one.data)
         training.append((f"`{name}`", *map(str, facts)))
     parts += [table(training), "Commands, as typed:\n", "```"]
     parts += [one.command for one in found.values()]
     parts += ["```\n", "Versions: " + versions(found.values()) + ".\n"]
-    parts += ["## IoU by class, CamVid val\n", class_table(found, {name: one.iou for name, one in found.items()})]
-    parts += ["## IoU by class, drawn scenes\n", class_table(found, {name: one.scenes_iou for name, one in found.items()})]
+    val = {name: one.iou for name, one in found.items()}
+    scenes = {name: one.scenes_iou for name, one in found.items()}
+    parts += ["## IoU by class, CamVid val\n", class_table(found, val)]
+    parts += ["## IoU by class, drawn scenes\n", class_table(found, scenes)]
     sums = [("File", "Bytes", "SHA-256")]
     for name in found:
         path = folder / f"{name}.safetensors"
@@ -73,7 +77,7 @@ def versions(found: Iterable[Record]) -> str:
     return ", ".join(f"{name} {'/'.join(sorted(numbers))}" for name, numbers in sorted(seen.items()))
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Markdown; the first row is the head."""
     head, *body = (" | ".join(row) for row in rows)
     rule = " | ".join("---" for _ in rows[0])

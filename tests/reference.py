@@ -161,9 +161,7 @@ def expectation_maximization(block: blocks.ExpectationMaximization, x: Array) ->
     for p, row, column in places(*x.shape[1:]):
         context[:, row, column] = np.maximum(sum(z[p, k] * base for k, base in enumerate(bases)), 0)
     matrix = np.array([[sum(z[p] * z[j] / z.sum(0)) for j in range(len(cells))] for p in range(len(cells))])
-    return Expected(
-        np.maximum(applied(context, block.after) + x, 0), context, {"bases": matrix, "z": z, "mu": bases}
-    )
+    return Expected(np.maximum(applied(context, block.after) + x, 0), context, {"bases": matrix, "z": z, "mu": bases})
 
 
 def fully_attentional(block: blocks.FullyAttentional, x: Array) -> Expected:
@@ -205,9 +203,7 @@ def strip(block: blocks.StripAttentionModule, x: Array) -> Expected:
 def sparse(block: blocks.SparseNonLocal, x: Array) -> Expected:
     """A3: K displaced samples a cell; "weights" is S as (cells, K), "positions" as (cells, K, 2)."""
     height, width = x.shape[1:]
-    query, key, value, offset = (
-        convolved(x, layer) for layer in (block.query, block.key, block.value, block.offset)
-    )
+    query, key, value, offset = (convolved(x, layer) for layer in (block.query, block.key, block.value, block.offset))
     window = numbers(block.window)
     cells, grid = height * width, np.array([(r, c) for _, r, c in places(height, width)])
     positions, weights = np.zeros((cells, len(window), 2)), np.zeros((cells, len(window)))
@@ -216,9 +212,7 @@ def sparse(block: blocks.SparseNonLocal, x: Array) -> Expected:
         shares = np.zeros((len(window), cells))  # G(q, t_k) for every cell q
         logits = np.full(len(window), -np.inf)
         for k, (down, along) in enumerate(window):
-            t = np.array(
-                (row + down + offset[2 * k, row, column], column + along + offset[2 * k + 1, row, column])
-            )
+            t = np.array((row + down + offset[2 * k, row, column], column + along + offset[2 * k + 1, row, column]))
             if block.padding == "border":
                 t = np.array((min(max(t[0], 0), height - 1), min(max(t[1], 0), width - 1)))
             positions[p, k] = t

@@ -197,8 +197,14 @@ def test_a_cell_outside_the_grid_is_named(case: str, cell: tuple[int, int], ques
 
 @pytest.mark.parametrize(
     ("case", "question", "number"),
-    [("SAM", "strip_map", 3), ("SAM", "strip_map", -1), ("FLA", "matrix", 4), ("FLA", "matrix", -1)]
-    + [("EMA", "base_map", 3), ("EMA", "base_map", -1)],
+    [
+        ("SAM", "strip_map", 3),
+        ("SAM", "strip_map", -1),
+        ("FLA", "matrix", 4),
+        ("FLA", "matrix", -1),
+        ("EMA", "base_map", 3),
+        ("EMA", "base_map", -1),
+    ],
 )
 def test_a_strip_line_or_base_that_does_not_exist_is_named(case: str, question: str, number: int) -> None:
     with pytest.raises(IndexError, match="does not exist: map"):
@@ -238,9 +244,7 @@ def test_psa_cells_are_nearest_with_corners_aligned() -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (4, 3)])
 def test_psa_corners_lie_on_the_corners_of_the_picture(rows: int, columns: int) -> None:
-    map_ = OffsetMaskAttention(
-        "collect", (rows, columns), torch.zeros(rows * columns, rows * columns), "collect"
-    )
+    map_ = OffsetMaskAttention("collect", (rows, columns), torch.zeros(rows * columns, rows * columns), "collect")
     assert map_.cell(0, 0, 50, 31) == (0, 0)
     assert map_.cell(49, 30, 50, 31) == (rows - 1, columns - 1)
 

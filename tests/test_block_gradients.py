@@ -57,9 +57,7 @@ def test_sparse_gradients_agree_with_differences_between_cells(padding: str, win
 
 def test_fusion_gradients_agree_with_differences() -> None:
     block = randomised(AttentionFusion(fine=2, coarse=3, channels=3))
-    assert agrees_with_differences(
-        block, image(2, 2, 3, 4).requires_grad_(), image(2, 3, 2, 2).requires_grad_()
-    )
+    assert agrees_with_differences(block, image(2, 2, 3, 4).requires_grad_(), image(2, 3, 2, 2).requires_grad_())
 
 
 def test_ema_gradients_agree_with_differences_after_the_bases() -> None:

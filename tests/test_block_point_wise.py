@@ -30,9 +30,7 @@ class Given(nn.Module):
         return self.answer
 
 
-def branch(
-    direction: Direction, mask: Tensor, mask_size: tuple[int, int], **options: object
-) -> PointWiseBranch:
+def branch(direction: Direction, mask: Tensor, mask_size: tuple[int, int], **options: object) -> PointWiseBranch:
     """A branch that moves its input along a mask of (batch, mask_height * mask_width, height, width)."""
     block = PointWiseBranch(1, 1, mask_size, direction, **options)
     block.reduce, block.mask = nn.Identity(), Given(mask)
@@ -114,9 +112,7 @@ def test_distribute_sends_ahead_along_a_one_hot_offset(offset: tuple[int, int]) 
 
 @both
 @pytest.mark.parametrize("mask_size", [(9, 13), (7, 15), (11, 11)], ids=str)
-def test_a_large_mask_serves_a_small_map_with_its_centre_crop(
-    direction: Direction, mask_size: tuple[int, int]
-) -> None:
+def test_a_large_mask_serves_a_small_map_with_its_centre_crop(direction: Direction, mask_size: tuple[int, int]) -> None:
     size, x = (4, 6), image(3, 2, 4, 6)
     mask = masks(size, mask_size)
     top, left = (mask_size[0] - 7) // 2, (mask_size[1] - 11) // 2

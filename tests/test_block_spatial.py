@@ -75,9 +75,7 @@ def test_dual_block_doubles_its_input_while_both_gammas_are_zero() -> None:
     assert torch.equal(DualNonLocal(C).double()(x).features, 2 * x)
 
 
-@pytest.mark.parametrize(
-    "block", [SpatialNonLocal(C), ChannelSpatialNonLocal(C), RecurrentCrissCross(C)], ids=str
-)
+@pytest.mark.parametrize("block", [SpatialNonLocal(C), ChannelSpatialNonLocal(C), RecurrentCrissCross(C)], ids=str)
 def test_block_is_an_identity_while_gamma_is_zero(block: nn.Module) -> None:
     x = image(*SHAPE)
     assert torch.equal(block.double()(x).features, x)

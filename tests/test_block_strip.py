@@ -109,9 +109,7 @@ def test_afm_equals_its_slow_loop(sizes: tuple[tuple[int, int], tuple[int, int]]
 
 @levels
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_saturated_gate_passes_one_level_alone(
-    sizes: tuple[tuple[int, int], tuple[int, int]], sign: int
-) -> None:
+def test_a_saturated_gate_passes_one_level_alone(sizes: tuple[tuple[int, int], tuple[int, int]], sign: int) -> None:
     block, fine, coarse = afm(), image(3, 3, *sizes[0]), image(3, 5, *sizes[1])
     nn.init.zeros_(block.gate[1].weight)
     nn.init.constant_(block.gate[1].bias, 50.0 * sign)

@@ -18,9 +18,7 @@ from segviz.models.blocks import (
 from tests.block_cases import CASES, SHAPES, C, image, made, psa, randomised
 from tests.reference import expected
 
-WITHOUT_BATCHNORM = [
-    case for case in CASES if not case.startswith(("EMA", "SAM", "PSA")) or "SAM, plain" in case
-]
+WITHOUT_BATCHNORM = [case for case in CASES if not case.startswith(("EMA", "SAM", "PSA")) or "SAM, plain" in case]
 every_case = pytest.mark.parametrize("case", CASES)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 

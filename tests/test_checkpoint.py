@@ -79,7 +79,7 @@ def test_missing_extra_and_misshapen_tensors_are_named(saved: Path, tmp_path: Pa
 
 def test_weights_that_are_not_finite_are_refused(saved: Path, tmp_path: Path) -> None:
     change = {"classifier.bias": torch.tensor([0.0, float("nan"), 0.0])}
-    with pytest.raises(CheckpointError, match="'classifier.bias' holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"'classifier\.bias' holds values that are not finite"):
         checkpoint.load(tampered(saved, tmp_path / "nan.safetensors", change))
 
 

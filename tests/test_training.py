@@ -6,7 +6,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -150,10 +149,15 @@ def test_every_picture_comes_once_an_epoch(data: Path) -> None:
     assert sorted(training.shuffled(start, number, 7) for number in range(7, 14)) == list(range(7))
 
 
-def test_rare_classes_weigh_more(data: Path) -> None:
-    from segviz.data.folder import load_split
-
-    split = load_split(data, "train")
-    weights = training.class_weights(split).numpy()
-    counts = sum(np.bincount(sample.labels.ravel(), minlength=11) for sample in split.samples)
-    assert (np.diff(weights[np.argsort(counts)]) <= 0).all()
+def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    record = checkpoint.Record("fcn", CAMVID.names, "mobilenetv2_100", 8)
+    checkpoint.write(tmp_path / "fcn.safetensors", build("fcn", 11), record)
+    start, _ = checkpoint.load(tmp_path / "fcn.safetensors")
+    changes = {"steps": 3, "init": tmp_path / "fcn.safetensors", "freeze_backbone": True}
+    train(options(data, tmp_path / "sam.safetensors", **changes))
+    trained, _ = checkpoint.load(tmp_path / "sam.safetensors")
+    before, after = start.backbone.state_dict(), trained.backbone.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    moved, kept = trained.decoder.state_dict(), start.decoder.state_dict()
+    assert not torch.equal(moved["mix.1.0.weight"], kept["mix.1.0.weight"])

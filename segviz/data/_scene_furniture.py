@@ -75,9 +75,7 @@ def draw_post(canvas: Canvas, light: Light, street: Street, post: Post, seed: in
     """Paint one post, `wide` metres across, and the sign or lamps on it."""
     rng = chance(seed, Stream.POLES, 1 + post.index)
     x = float(street.x(post.s, post.z))
-    grey = floats(
-        srgb(*(np.array([(98, 102, 100), (58, 62, 60), (128, 128, 124), (44, 52, 48)][int(rng.integers(4))])))
-    )
+    grey = floats(srgb(*[(98, 102, 100), (58, 62, 60), (128, 128, 124), (44, 52, 48)][int(rng.integers(4))]))
     colour = grey * rng.uniform(0.8, 1.2)
     top = post.height + (0.25 if post.kind in ("round", "triangle", "panel", "light") else 0.0)
     if post.kind == "bollard":

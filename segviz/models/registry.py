@@ -54,30 +54,36 @@ class ModelSpec:
         return read_record(self.checkpoint).val_miou if self.checkpoint else None
 
 
+DANET = "DANet, CVPR 2019"
+EMANET = "EMANet, ICCV 2019"
+CCNET = "CCNet, ICCV 2019"
 FLANET = "FLANet, AAAI 2022"
 ATTANET = "AttaNet, AAAI 2021"
 SSANET = "SSANet, arXiv 2109.01915"
 PSANET = "PSANet, ECCV 2018"
 PSA_MASK = (45, 59)  # 2H-1 x 2W-1 of the 23 x 30 grid that a 360 x 480 image has at stride 8, shrunk by 2
 
+
+def point_wise(channels: int) -> nn.Module:
+    """PSA at MobileNetV2's size."""
+    return blocks.PointWiseSpatialAttention(channels, 128, PSA_MASK)
+
+
 ROWS = (
     ModelSpec("fcn", "FCN (no context)", "FCN, CVPR 2015", lambda _: blocks.NoContext()),
-    ModelSpec("channel_nl", "Channel non-local", "DANet, CVPR 2019", lambda _: blocks.ChannelNonLocal(), ("channel",)),
-    ModelSpec("spatial_nl", "Spatial non-local", "DANet, CVPR 2019", blocks.SpatialNonLocal, ("spatial",)),
-    ModelSpec("dual_nl", "Dual non-local", "DANet, CVPR 2019", blocks.DualNonLocal, ("spatial", "channel")),
+    ModelSpec("channel_nl", "Channel non-local", DANET, lambda _: blocks.ChannelNonLocal(), ("channel",)),
+    ModelSpec("spatial_nl", "Spatial non-local", DANET, blocks.SpatialNonLocal, ("spatial",)),
+    ModelSpec("dual_nl", "Dual non-local", DANET, blocks.DualNonLocal, ("spatial", "channel")),
     ModelSpec("cs_nl", "Channel-spatial non-local", FLANET, blocks.ChannelSpatialNonLocal, ("spatial", "channel")),
-    ModelSpec("ema", "Expectation-maximization attention", "EMANet, ICCV 2019", blocks.ExpectationMaximization, ("bases",)),
-    ModelSpec("rcca", "Recurrent criss-cross attention", "CCNet, ICCV 2019", blocks.RecurrentCrissCross, ("cross",)),
+    ModelSpec("ema", "Expectation-maximization attention", EMANET, blocks.ExpectationMaximization, ("bases",)),
+    ModelSpec("rcca", "Recurrent criss-cross attention", CCNET, blocks.RecurrentCrissCross, ("cross",)),
     ModelSpec("fla", "Fully attentional block", FLANET, blocks.FullyAttentional, ("rows", "columns")),
     ModelSpec(
         "sam", "Strip attention", ATTANET, blocks.StripAttentionModule, ("strip", "gate"),
         channels=128, output_stride=32, fused=True,
     ),
     ModelSpec("snl", "Sparse non-local", SSANET, blocks.SparseNonLocalWithPooling, ("samples",), widening=2),
-    ModelSpec(
-        "psa", "Point-wise spatial attention", PSANET,
-        lambda channels: blocks.PointWiseSpatialAttention(channels, 128, PSA_MASK), ("collect", "distribute"), widening=2,
-    ),
+    ModelSpec("psa", "Point-wise spatial attention", PSANET, point_wise, ("collect", "distribute"), widening=2),
 )  # fmt: skip
 
 SPECS: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in ROWS})

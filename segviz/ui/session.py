@@ -139,8 +139,10 @@ def predict(model: str, chosen: Picture) -> Prediction:
 
 
 def pins(key: str) -> tuple[Pin, ...]:
-    """The pinned points, with the browser's newest edit of the viewer `key` already in."""
-    return latest_pins(key, st.session_state.get("pins", ()))
+    """The pinned points inside the picture, with the browser's newest edit of the viewer `key` already in."""
+    height, width = picture().image.shape[:2]
+    kept = latest_pins(key, st.session_state.get("pins", ()))
+    return tuple(pin for pin in kept if pin.y < height and pin.x < width)
 
 
 def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:

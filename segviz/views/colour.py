@@ -57,9 +57,11 @@ class Scale:
             return np.where(np.isnan(values), np.nan, 0).astype(np.float32)
         if self.kind == "log":
             with np.errstate(divide="ignore", invalid="ignore"):
-                decades = np.log10(np.asarray(values, np.float64) / self.high) / np.log10(self.high / self.low)
-            return np.clip(1 + decades, 0, 1).astype(np.float32)
-        return np.clip((np.asarray(values, np.float64) - self.low) / (self.high - self.low), 0, 1).astype(np.float32)
+                places = 1 + np.log10(np.asarray(values, np.float64) / self.high) / np.log10(self.high / self.low)
+        else:
+            places = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        clipped: np.ndarray = np.clip(places, 0, 1).astype(np.float32)
+        return clipped
 
 
 def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear", "log"] = "linear") -> Scale:

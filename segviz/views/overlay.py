@@ -52,8 +52,10 @@ def pixel_of_cell(
     """Places (y, x) in grid cells as places in image pixels; both count from the centre of the first one."""
     if align_corners:
         factor = (np.array(size, np.float64) - 1) / np.maximum(np.array(grid) - 1, 1)
-        return np.asarray(at, np.float64) * factor
-    return (np.asarray(at, np.float64) + 0.5) * np.array(size) / np.array(grid) - 0.5
+        placed: np.ndarray = np.asarray(at, np.float64) * factor
+    else:
+        placed = (np.asarray(at, np.float64) + 0.5) * np.array(size) / np.array(grid) - 0.5
+    return placed
 
 
 def blend(image: Rgb, over: Rgb, opacity: float) -> Rgb:
@@ -79,7 +81,8 @@ def label_picture(labels: Labels, classes: ClassSet) -> Rgb:
     """Each pixel in the colour of its class; black where the index is no class, such as void."""
     table = np.full((256, 3), VOID_COLOUR, np.uint8)
     table[: len(classes.names)] = classes.colours
-    return table[labels]
+    picture: np.ndarray = table[labels]
+    return picture
 
 
 def label_overlay(

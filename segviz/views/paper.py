@@ -6,10 +6,11 @@ Each layout takes pictures with their predictions and returns a figure; `save` w
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeVar, assert_never
 
 import cv2
 import matplotlib
@@ -43,6 +44,7 @@ Feature = Literal["output", "context", "both"]
 FORMATS = ("png", "svg", "pdf")
 PANEL_WIDTH = 2.5  # inches
 OPACITY = 0.65
+IN_ONE_ROW, WRAPPED = 6, 4  # up to so many panels stand side by side; more are wrapped
 DOTS_PER_INCH = 200
 MARK = "#FF3B30"
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
@@ -171,41 +173,50 @@ def compare_figure(shown: Sequence[Shown], colours: str = "viridis", shared: boo
         colours: a name of COLOUR_MAPS.
         shared: one scale for all models of a row, from 0 to the largest; each model's own if not.
     """
-    columns = 1 + len(shown[0].predictions)
-    rows = sum(1 + len(one.places) for one in shown)
-    figure, axes = panels(rows, columns, shown[0].image)
-    lines = iter(axes)
+    count = 1 + len(shown[0].predictions)
+    columns = count if count <= IN_ONE_ROW else WRAPPED
+    rows = math.ceil(count / columns)
+    blocks = sum(1 + len(one.places) for one in shown)
+    figure, axes = panels(blocks * rows, columns, shown[0].image)
+    lines = [axes[first : first + rows] for first in range(0, blocks * rows, rows)]
     for one in shown:
-        row = next(lines)
-        picture(row[0], one.image, "image")
-        for panel, (name, prediction) in zip(row[1:], one.predictions.items(), strict=True):
+        first, *rest = flat(lines.pop(0))
+        picture(first, one.image, "image")
+        for panel, (name, prediction) in zip(rest, one.predictions.items(), strict=False):
             picture(panel, label_overlay(one.image, prediction.labels, prediction.class_set), name)
+        blank(rest[count - 1 :])
         for place in one.places:
-            compare_row(next(lines), one, place, colours, shared)
+            compare_place(flat(lines.pop(0)), one, place, colours, shared)
     return figure
 
 
-def compare_row(row: Sequence[Axes], one: Shown, place: Place, colours: str, shared: bool) -> None:
+def flat(rows: Sequence[Sequence[Axes]]) -> list[Axes]:
+    """Panels row by row."""
+    return [panel for row in rows for panel in row]
+
+
+def compare_place(axes: Sequence[Axes], one: Shown, place: Place, colours: str, shared: bool) -> None:
     """One place's attention in every model, beside the picture with the place."""
-    found: list[tuple[SpatialMap, np.ndarray] | None] = []
-    for prediction in one.predictions.values():
+    found: dict[str, tuple[SpatialMap, np.ndarray]] = {}
+    for name, prediction in one.predictions.items():
         spatial = first_spatial(prediction)
-        if spatial is None:
-            found.append(None)
-        else:
+        if spatial is not None:
             cells = spatial.grid[0] * spatial.grid[1]
-            found.append((spatial, spatial.seen_from(*spatial.cell(*place, *one.image.shape[:2])).numpy() * cells))
-    common = attention_scale(*(values for entry in found if entry for values in (entry[1],)))
-    picture(row[0], one.image, f"place ({place[0]}, {place[1]})")
-    for panel, entry in zip(row[1:], found, strict=True):
-        if entry is None:
-            picture(panel, one.image, "no map over places")
-        else:
-            spatial, values = entry
+            weights = spatial.seen_from(*spatial.cell(*place, *one.image.shape[:2])).numpy()
+            found[name] = (spatial, weights * cells)
+    common = attention_scale(*(values for _, values in found.values()))
+    picture(axes[0], one.image, f"place ({place[0]}, {place[1]})")
+    for panel, name in zip(axes[1:], one.predictions, strict=False):
+        if name in found:
+            spatial, values = found[name]
             scale = common if shared else attention_scale(values)
-            heat(panel, one.image, spatial, values, scale, f"{spatial.name}, max {values.max():.3g} x even", colours)
-    for panel in row:
+            heat(panel, one.image, spatial, values, scale, f"{name}: {spatial.name}, x even share", colours)
+        else:
+            picture(panel, one.image, f"{name}: no map over places")
+    used = 1 + len(one.predictions)
+    for panel in axes[:used]:
         mark_place(panel, place)
+    blank(axes[used:])
 
 
 def overlay_figure(
@@ -279,7 +290,7 @@ def save(figure: Figure, form: str) -> bytes:
     """
     if form not in FORMATS:
         raise ValueError(f"'{form}' is no form of figure; use {', '.join(FORMATS)}")
-    settings = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "segviz"}
+    settings: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "segviz"}
     undated = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[form]
     buffer = io.BytesIO()
     with _settings, matplotlib.rc_context(settings):
@@ -335,7 +346,7 @@ def colour_bar(axes: Axes, scale: Scale, colours: str, label: str = "") -> None:
     bar = figure.colorbar(ScalarMappable(norm(scale), COLOUR_MAPS[colours]), ax=axes, fraction=0.05, pad=0.02)
     bar.set_label(label, size=7)
     ends = [scale.low, scale.high] if scale.high > scale.low else [scale.low]
-    bar.set_ticks(ends, labels=[f"{end:.2g}" for end in ends])
+    bar.set_ticks(ends, labels=[f"{end:.3g}" for end in ends])
     bar.ax.tick_params(labelsize=6)
 
 
@@ -372,7 +383,7 @@ def scatter_samples(axes: Axes, image: Rgb, sampled: SampledAttention, place: Pl
     scale = attention_scale(weights)
     axes.scatter(plain[:, 1], plain[:, 0], s=9, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.5)
     shown = at.clip(-0.5, np.array(size) - 0.5)
-    look = {"cmap": COLOUR_MAPS[colours], "norm": norm(scale)}
+    look: Any = {"cmap": COLOUR_MAPS[colours], "norm": norm(scale)}
     axes.scatter(
         shown[~outside, 1], shown[~outside, 0], c=weights[~outside], s=13, edgecolors="black", linewidths=0.3, **look
     )

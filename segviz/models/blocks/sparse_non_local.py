@@ -71,7 +71,7 @@ class SparseNonLocal(nn.Module):
         """`p + base_k + offset_k(p)` in (y, x) grid cells; the place on the edge that is read with "border"."""
         rows, columns = torch.meshgrid(*(torch.arange(size, device=offset.device) for size in grid), indexing="ij")
         cells = torch.stack((rows, columns), -1).flatten(0, 1)[:, None]
-        positions = offset.flatten(2).mT.unflatten(2, (-1, 2)) + cells + self.window
+        positions: Tensor = offset.flatten(2).mT.unflatten(2, (-1, 2)) + cells + self.window
         if self.padding != "border":
             return positions
         limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
@@ -150,7 +150,7 @@ def interpolate(
     bags = F.embedding_bag(
         index.reshape(-1, len(CORNERS)), rows, per_sample_weights=share.reshape(-1, len(CORNERS)), mode="sum"
     )
-    return bags.unflatten(0, positions.shape[:3])
+    return bags.reshape(*positions.shape[:3], -1)
 
 
 def touches(positions: Float[Tensor, "*cells points 2"], grid: tuple[int, int]) -> Bool[Tensor, "*cells points"]:

@@ -1,0 +1,479 @@
+"""The app in a real browser: hovering draws Python's rows in silence, pins and pictures travel, nothing breaks."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from app_server import app_server
+from browser import chromium
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from segviz.data.scenes import draw_scene
+from segviz.engine import engine
+from segviz.models.registry import SPECS
+from segviz.paths import app_script
+from segviz.ui.session import FIRST_SEED
+
+PAGES = {title: path for path, title, _ in runpy.run_path(str(app_script()), run_name="app")["PAGES"]}
+HEIGHT, WIDTH = 360, 480  # of a drawn scene
+PLACES = ((47, 61), (200, 243), (331, 402))  # (y, x) that are hovered
+PATIENCE = 90_000  # milliseconds, on a busy machine
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@dataclass
+class App:
+    """The server's address, and what its very first visitor saw, who asked for a page by its own address."""
+
+    address: str
+    browser: Browser
+    first_heading: str
+    first_sidebar: str
+
+
+@dataclass
+class Visit:
+    """One visitor's page; `sent` counts what the browser sent to the server over the websocket."""
+
+    page: Page
+    address: str
+    sent: list[Any] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE)
+        self.page.on("websocket", lambda socket: socket.on("framesent", lambda frame: self.sent.append(frame)))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, title: str = "Inspect") -> Visit:
+        """A page by its address, ready and at rest."""
+        name = "" if title == next(iter(PAGES)) else Path(PAGES[title]).stem
+        self.page.goto(f"{self.address}/{name}")
+        return self.rest()
+
+    def go(self, title: str) -> Visit:
+        """A page by a click in the sidebar."""
+        heading = self.page.get_by_role("heading", level=1).inner_text()
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+        expect(self.page.get_by_role("heading", level=1)).not_to_have_text(heading)
+        return self.rest()
+
+    def rest(self) -> Visit:
+        """Returns when the script has run and every picture is drawn."""
+        expect(self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        expect(self.page.locator(".stage[data-ready='1']").first).to_be_visible()
+        expect(self.page.locator(".stage:not([data-ready='1'])")).to_have_count(0)
+        return self
+
+    def stage(self, title: str) -> Locator:
+        return self.page.locator(f".stage[data-panel='{title}']")
+
+    def hover(self, title: str, y: int, x: int) -> tuple[int, int]:
+        """Moves the pointer to an image pixel and returns the one that the viewer says it is at."""
+        self.stage(title).scroll_into_view_if_needed()
+        box = self.stage(title).bounding_box()
+        assert box is not None
+        before = self.page.locator(".where").inner_text()
+        self.page.mouse.move(box["x"] + (x + 0.5) / WIDTH * box["width"], box["y"] + (y + 0.5) / HEIGHT * box["height"])
+        expect(self.page.locator(".where")).not_to_have_text(before)
+        found = re.findall(r"\d+", self.page.locator(".where").inner_text())
+        assert abs(int(found[0]) - y) <= 1
+        assert abs(int(found[1]) - x) <= 1
+        return int(found[0]), int(found[1])
+
+    def pin(self, title: str, y: int, x: int) -> tuple[int, int]:
+        """Pins an image pixel with the mouse and returns the one that was pinned."""
+        place = self.hover(title, y, x)
+        self.page.mouse.down()
+        self.page.mouse.up()
+        return place
+
+    def inspect(self, model: str) -> Visit:
+        """The Inspect page with a model."""
+        self.open()
+        box = self.page.get_by_role("combobox", name="Model")
+        box.click()
+        box.fill(f"({model})")
+        self.page.get_by_role("option", name=f"{SPECS[model].title} ({model})", exact=True).click()
+        expect(self.page.get_by_text(f"{SPECS[model].title}, after {SPECS[model].paper}")).to_be_visible()
+        return self.rest()
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """A server, a browser, and a first visit."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with app_server(log) as address, chromium() as browser:
+        expect.set_options(timeout=PATIENCE)
+        page = browser.new_page()
+        page.goto(f"{address}/psa", timeout=PATIENCE)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        found = [page.get_by_role("heading", level=1).inner_text(), page.get_by_test_id("stSidebar").inner_text()]
+        page.close()
+        yield App(address, browser, *found)
+        assert "Traceback" not in log.read_text(errors="replace")
+
+
+@pytest.fixture
+def visit(app: App) -> Iterator[Visit]:
+    """A new visitor at a desk. No error of the page may remain."""
+    context = app.browser.new_context(viewport={"width": 1400, "height": 1000})
+    visit = Visit(context.new_page(), app.address)
+    yield visit
+    context.close()
+    assert visit.errors == []
+
+
+# ---- what is drawn --------------------------------------------------------------------------------------
+
+PIXELS = """(canvas) => [canvas.height, canvas.width,
+    Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)]"""
+
+
+def table() -> np.ndarray:
+    """1024 colours between 33 of viridis: what the viewer draws with."""
+    anchors = np.round(matplotlib.colormaps["viridis"](np.linspace(0, 1, 33))[:, :3] * 255)
+    steps = np.linspace(0, 32, 1024)
+    return np.stack([np.round(np.interp(steps, np.arange(33), channel)) for channel in anchors.T], 1).astype(int)
+
+
+def positions(stage: Locator) -> np.ndarray:
+    """Where each drawn cell lies on the colour bar, in [0, 1]: its colour back through the table."""
+    height, width, pixels = stage.locator("canvas.map").evaluate(PIXELS)
+    colours = np.array(pixels).reshape(-1, 4)
+    assert (colours[:, 3] == 255).all()
+    distance = np.abs(colours[:, None, :3] - table()).max(2)
+    assert distance.min(1).max() <= 2, "a colour that is not viridis"
+    return (distance.argmin(1) / 1023).reshape(height, width)
+
+
+def check_drawn(stage: Locator, expected: Any, cell: tuple[int, int], top: float | None = None) -> None:
+    """The panel shows this map for this cell, on a scale from 0 to `top`."""
+    expect(stage).to_have_attribute("data-cell", f"{cell[0]},{cell[1]}")
+    values = expected.numpy()
+    largest = float(stage.get_attribute("data-max") or "nan")
+    assert largest == pytest.approx(float(values.max()), rel=1e-3)
+    drawn = positions(stage)
+    assert drawn.shape == values.shape
+    np.testing.assert_allclose(drawn, values / (top or values.max()), rtol=0, atol=5 / 1023)
+
+
+def map_of(model: str, name: str) -> Any:
+    """The map that Python computes for the first scene."""
+    return engine().predict(model, draw_scene(FIRST_SEED).image).maps[name]
+
+
+RULES: dict[str, Callable[[Any, int, int], Any]] = {
+    "from": lambda one, row, column: one.seen_from(row, column),
+    "by": lambda one, row, column: one.seen_by(row, column),
+    "strip": lambda one, row, column: one.strip_map(column),
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "model", "name", "panel", "rule"),
+    [
+        ("PSA", "psa", "collect", "Collect", "from"),
+        ("PSA", "psa", "distribute", "Distribute", "by"),
+        ("SNL", "snl", "samples", "Who samples it", "by"),
+        ("SAM", "sam", "strip", "Column map", "strip"),
+        ("SAM", "sam", "strip", "Looks at", "from"),
+        ("Inspect", "spatial_nl", "spatial", "Looks at (spatial)", "from"),
+        ("Inspect", "cs_nl", "spatial", "Seen by (spatial)", "by"),
+        ("Inspect", "rcca", "cross", "Looks at (cross)", "from"),
+        ("Inspect", "ema", "bases", "Looks at (bases)", "from"),
+    ],
+)
+def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, name: str, panel: str, rule: str) -> None:
+    expected = map_of(model, name)
+    visit.inspect(model) if page == "Inspect" else visit.open(page)
+    for y, x in PLACES:
+        cell = expected.cell(*visit.hover(panel, y, x), HEIGHT, WIDTH)
+        check_drawn(visit.stage(panel), RULES[rule](expected, *cell), cell)
+
+
+def test_all_panels_follow_the_pointer_over_one_of_them(visit: Visit) -> None:
+    visit.open("PSA")
+    place = visit.hover("Prediction", *PLACES[2])
+    for panel, name, rule in (("Collect", "collect", "from"), ("Distribute", "distribute", "by")):
+        expected = map_of("psa", name)
+        cell = expected.cell(*place, HEIGHT, WIDTH)
+        check_drawn(visit.stage(panel), RULES[rule](expected, *cell), cell)
+
+
+def test_the_samples_are_drawn_where_they_lie(visit: Visit) -> None:
+    visit.open("SNL")
+    place = visit.hover("Samples", *PLACES[1])
+    one = map_of("snl", "samples")
+    cell = one.cell(*place, HEIGHT, WIDTH)
+    stage = visit.stage("Samples")
+    expect(stage).to_have_attribute("data-cell", f"{cell[0]},{cell[1]}")
+    sampled, weights = one.samples(*cell)
+    assert float(stage.get_attribute("data-max") or "nan") == pytest.approx(float(weights.max()), rel=1e-3)
+    canvas = stage.locator("canvas.points")
+    height, width, pixels = canvas.evaluate(PIXELS)
+    alpha = np.array(pixels).reshape(height, width, 4)[:, :, 3]
+    grid = np.array(one.grid)
+    at = ((sampled.numpy() + 0.5) / grid * (height, width)).astype(int)
+    inside = ((at >= 2) & (at < np.array((height, width)) - 2)).all(1)
+    assert inside.sum() > 20
+    assert (alpha[tuple(at[inside].T)] > 200).all()
+    assert (alpha > 0).mean() < 0.5
+
+
+# ---- silence --------------------------------------------------------------------------------------------
+
+
+def test_hovering_and_display_settings_send_nothing_to_the_server(visit: Visit) -> None:
+    visit.open("PSA")
+    visit.hover("Collect", 20, 20)
+    seen, before = set(), len(visit.sent)
+    for step in range(20):
+        visit.hover(("Collect", "Distribute", "Prediction")[step % 3], 25 + 15 * step, 25 + 20 * step)
+        seen.add(visit.stage("Collect").get_attribute("data-cell"))
+    assert len(seen) > 10
+    for label in ("one shared", "log", "cells"):
+        visit.page.get_by_label(label, exact=True).check()
+    visit.page.get_by_label("Colours").select_option("magma")
+    visit.page.get_by_label("Opacity").fill("30")
+    visit.hover("Distribute", *PLACES[0])
+    assert len(visit.sent) == before
+    visit.pin("Collect", *PLACES[1])
+    expect(visit.stage("Collect of point 1")).to_be_visible()
+    assert len(visit.sent) > before  # so the count does count
+
+
+def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:
+    visit.open("PSA")
+    place = visit.hover("Collect", *PLACES[1])
+    stages = [visit.stage("Collect"), visit.stage("Distribute")]
+    high = [visit.page.locator(".panel", has=stage).locator(".high") for stage in stages]
+    own = [one.inner_text() for one in high]
+    assert own[0] != own[1]
+    visit.page.get_by_label("one shared").check()
+    tops = [float(stage.get_attribute("data-max") or "nan") for stage in stages]
+    larger = int(tops[1] > tops[0])
+    expect(high[1 - larger]).to_have_text(own[larger])
+    expect(high[larger]).to_have_text(own[larger])
+    # The pointer went to the switch; the maps stay where it left them.
+    name, rule = (("collect", "from"), ("distribute", "by"))[1 - larger]
+    expected = map_of("psa", name)
+    cell = expected.cell(*place, HEIGHT, WIDTH)
+    visit.hover("Collect", place[0] + 40, place[1])
+    place = visit.hover("Collect", *place)
+    cell = expected.cell(*place, HEIGHT, WIDTH)
+    top = max(float(stage.get_attribute("data-max") or "nan") for stage in stages)
+    check_drawn(stages[1 - larger], RULES[rule](expected, *cell), cell, top)
+
+
+def test_space_uncovers_the_picture_while_it_is_held(visit: Visit) -> None:
+    visit.open("PSA")
+    visit.pin("Collect", *PLACES[1])
+    visit.page.mouse.move(2, 2)
+    visit.page.evaluate("document.activeElement.blur()")
+    visit.hover("Collect", *PLACES[2])
+    overlays = [visit.stage("Collect").locator(name) for name in ("canvas.map", ".marker", ".cell")]
+    for overlay in overlays:
+        expect(overlay).to_be_visible()
+    visit.page.keyboard.down(" ")
+    for overlay in overlays:
+        expect(overlay).to_be_hidden()
+    expect(visit.stage("Collect").locator(".picture")).to_be_visible()
+    visit.page.keyboard.up(" ")
+    for overlay in overlays:
+        expect(overlay).to_be_visible()
+
+
+# ---- pins -----------------------------------------------------------------------------------------------
+
+
+def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -> None:
+    visit.open("PSA")
+    place = visit.hover("Collect", *PLACES[1])
+    marked = "(stage) => { stage.click(); return [...stage.querySelectorAll('.marker b')].map((b) => b.textContent) }"
+    assert visit.stage("Collect").evaluate(marked) == ["1"]  # in the same task, before any answer can come
+    for panel, name, rule in (("Collect", "collect", "from"), ("Distribute", "distribute", "by")):
+        expected = map_of("psa", name)
+        cell = expected.cell(*place, HEIGHT, WIDTH)
+        stage = visit.stage(f"{panel} of point 1")
+        expect(stage).to_have_attribute("data-ready", "1")
+        check_drawn(stage, RULES[rule](expected, *cell), cell)
+    visit.pin("Distribute", *PLACES[2])
+    expect(visit.stage("Distribute of point 2")).to_have_attribute("data-ready", "1")
+    expect(visit.stage("Collect of point 1").locator(".marker b")).to_have_text(["1", "2"])
+
+
+def test_pins_are_kept_when_the_page_changes(visit: Visit) -> None:
+    visit.open("PSA")
+    place = visit.pin("Collect", *PLACES[0])
+    expect(visit.stage("Collect of point 1")).to_be_visible()
+    visit.go("SNL")
+    expect(visit.page.get_by_label(f"Show pin 1, y {place[0]}, x {place[1]}")).to_be_visible()
+    expect(visit.stage("Samples").locator(".marker")).to_have_count(1)
+    cell = map_of("snl", "samples").cell(*place, HEIGHT, WIDTH)
+    expect(visit.stage("Samples of point 1")).to_have_attribute("data-cell", f"{cell[0]},{cell[1]}")
+    visit.page.locator(".pins").get_by_label("Remove pin 1").click()
+    expect(visit.stage("Samples of point 1")).to_have_count(0)
+    visit.go("PSA")
+    expect(visit.page.locator(".marker")).to_have_count(0)
+    expect(visit.stage("Collect of point 1")).to_have_count(0)
+
+
+def test_the_keyboard_moves_pins_and_unpins(visit: Visit) -> None:
+    visit.open("PSA")
+    stage = visit.stage("Collect")
+    stage.focus()
+    row, column = (int(part) for part in (stage.get_attribute("data-cell") or "").split(","))
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        visit.page.keyboard.press(key)
+    expected = map_of("psa", "collect")
+    check_drawn(stage, expected.seen_from(row + 1, column + 2), (row + 1, column + 2))
+    visit.page.keyboard.press("Enter")
+    pinned = visit.stage("Collect of point 1")
+    expect(pinned).to_have_attribute("data-cell", f"{row + 1},{column + 2}")
+    expect(stage).to_be_focused()
+    visit.page.keyboard.press("Delete")
+    expect(pinned).to_have_count(0)
+    expect(visit.page.locator(".marker")).to_have_count(0)
+
+
+def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
+    visit: Visit, record_property: Callable[[str, object], None]
+) -> None:
+    start = time.monotonic()
+    visit.open().go("PSA")
+    visit.pin("Collect", *PLACES[1])
+    expect(visit.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
+    seconds = time.monotonic() - start
+    record_property("seconds_to_a_pinned_mask", round(seconds, 1))
+    assert seconds < 30
+
+
+# ---- pictures -------------------------------------------------------------------------------------------
+
+
+def choose(visit: Visit, name: str, content: bytes) -> None:
+    """A file by way of the sidebar's file chooser."""
+    mine = visit.page.get_by_test_id("stSidebar").get_by_text("My picture")
+    mine.click()
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+    chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
+
+
+def picture() -> bytes:
+    """96 x 120 pixels: red above, blue below; so small that the viewer shows it exactly."""
+    pixels = np.full((96, 120, 3), (180, 30, 30), np.uint8)
+    pixels[48:] = (30, 40, 170)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+SEEN = """async (img) => { await img.decode(); const canvas = new OffscreenCanvas(img.naturalWidth, img.naturalHeight);
+    const context = canvas.getContext('2d'); context.drawImage(img, 0, 0);
+    const at = (x, y) => Array.from(context.getImageData(x, y, 1, 1).data).slice(0, 3);
+    return [img.naturalHeight, img.naturalWidth, at(5, 5), at(5, 90)]; }"""
+
+
+def check_uploaded(visit: Visit) -> None:
+    stage = visit.stage("Collect")
+    expect(stage).to_have_attribute("style", re.compile(r"aspect-ratio: 120 / 96"))
+    expect(stage).to_have_attribute("data-ready", "1")
+    assert stage.locator("img.picture").evaluate(SEEN) == [96, 120, [180, 30, 30], [30, 40, 170]]
+
+
+def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
+    visit.open("PSA")
+    choose(visit, "mine.png", picture())
+    check_uploaded(visit)
+    expect(visit.page.get_by_test_id("stAlert")).to_have_count(0)
+    visit.rest()
+    pixels = np.asarray(Image.open(io.BytesIO(picture())))
+    expected = engine().predict("psa", pixels).maps["collect"]
+    box = visit.stage("Collect").bounding_box()
+    assert box is not None
+    visit.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
+    cell = expected.cell(28, 96, 96, 120)  # type: ignore[union-attr]
+    check_drawn(visit.stage("Collect"), expected.seen_from(*cell), cell)  # type: ignore[union-attr]
+
+
+def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:
+    visit.open("PSA")
+    choose(visit, "notes.png", b"this is no picture")
+    alert = visit.page.get_by_test_id("stAlert").filter(has_text="cannot be used")
+    expect(alert).to_have_count(1)
+    expect(alert).to_contain_text("This file cannot be used: this is not a picture of a known format")
+    expect(visit.page.get_by_test_id("stException")).to_have_count(0)
+    expect(visit.page.locator(".stage")).to_have_count(0)
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+    chooser.value.set_files([{"name": "mine.png", "mimeType": "image/png", "buffer": picture()}])
+    check_uploaded(visit)
+    expect(visit.page.get_by_test_id("stAlert")).to_have_count(0)
+    visit.page.get_by_test_id("stSidebar").get_by_text("Drawn scene").click()
+    expect(visit.stage("Collect")).to_have_attribute("style", re.compile(r"aspect-ratio: 480 / 360"))
+
+
+# ---- ways in --------------------------------------------------------------------------------------------
+
+
+def test_the_first_visitor_of_a_page_by_its_address_gets_the_whole_app(app: App) -> None:
+    assert app.first_heading == "Point-wise spatial attention"
+    for text in (*PAGES, "Drawn scene", "My picture", "Models run on:"):
+        assert text in app.first_sidebar
+
+
+@pytest.fixture
+def phone(app: App) -> Iterator[Visit]:
+    """A visitor with a phone."""
+    context = app.browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2
+    )
+    visit = Visit(context.new_page(), app.address)
+    yield visit
+    context.close()
+    assert visit.errors == []
+
+
+WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
+    .flatMap((name) => [...document.querySelectorAll(name)])
+    .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_nothing_scrolls_sideways_on_a_phone(phone: Visit, title: str) -> None:
+    phone.open(title)
+    assert phone.page.evaluate(WIDER) == []
+    box = phone.page.locator(".stage").first.bounding_box()
+    assert box is not None
+    assert 250 < box["width"] <= 390
+
+
+def test_a_first_tap_looks_and_a_second_one_pins(phone: Visit) -> None:
+    phone.open("PSA")
+    stage = phone.stage("Collect")
+    stage.scroll_into_view_if_needed()
+    before = stage.get_attribute("data-cell")
+    box = stage.bounding_box()
+    assert box is not None
+    x, y = box["x"] + 0.7 * box["width"], box["y"] + 0.3 * box["height"]
+    phone.page.touchscreen.tap(x, y)
+    expect(stage).not_to_have_attribute("data-cell", before or "")
+    expect(phone.page.locator(".marker")).to_have_count(0)
+    phone.page.touchscreen.tap(x, y)
+    expect(stage.locator(".marker")).to_have_count(1)
+    expect(phone.stage("Collect of point 1")).to_have_attribute("data-ready", "1")

@@ -1,0 +1,137 @@
+"""The bundled checkpoints: there, small, recorded, as good as they say, and answering as promised."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segviz
+from segviz import checkpoint
+from segviz.data.classes import CAMVID
+from segviz.data.folder import load_split
+from segviz.data.pool import UNSEEN
+from segviz.data.scenes import draw_scene, random_options
+from segviz.metrics import confusion
+from segviz.models.registry import SPECS
+from segviz.predict import Prediction, Predictor
+from segviz.report import models_page
+
+ROOT = Path(__file__).parents[1]
+CAMVID_FOLDER = Path(os.environ.get("SEGVIZ_CAMVID", ROOT.parent / "shared" / "camvid"))
+FOLDER = ROOT / "checkpoints"
+
+
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return draw_scene(3).image
+
+
+@pytest.fixture(scope="module")
+def predictors() -> dict[str, Predictor]:
+    return {name: segviz.load(name, device="cpu") for name in SPECS}
+
+
+@pytest.fixture(scope="module")
+def predictions(predictors: dict[str, Predictor], image: np.ndarray) -> dict[str, Prediction]:
+    return {name: predictor(image) for name, predictor in predictors.items()}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_checkpoint_is_small_and_its_record_complete(name: str) -> None:
+    path = FOLDER / f"{name}.safetensors"
+    assert path.stat().st_size <= 8 * 1024**2
+    record = checkpoint.read_record(path)
+    assert (record.model, record.classes) == (name, CAMVID.names)
+    assert record.steps > 0 and record.minutes > 0 and record.hardware and record.date and record.initial
+    assert record.command.startswith(f"python -m segviz train --model {name} ")
+    assert set(record.iou) == set(record.scenes_iou) == set(CAMVID.names)
+    assert {"python", "torch", "timm", "torchvision", "numpy"} <= set(record.versions)
+    assert SPECS[name].score == record.val_miou
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_recorded_scores_reach_the_release_s_floor(name: str) -> None:
+    record = checkpoint.read_record(FOLDER / f"{name}.safetensors")
+    assert record.val_miou is not None and record.val_miou >= 0.62
+    assert record.scenes_miou is not None and record.scenes_miou >= 0.75
+
+
+def test_the_models_page_is_made_from_the_records() -> None:
+    assert (FOLDER / "MODELS.md").read_text() == models_page(FOLDER)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_unseen_scenes_score_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
+    scenes = [draw_scene(seed, random_options(seed)) for seed in range(UNSEEN, UNSEEN + 6)]
+    counts = [confusion(scene.labels, predictors[name](scene.image).labels, 11) for scene in scenes]
+    found = sum(counts[1:], counts[0]).mean_iou
+    recorded = predictors[name].record.scenes_miou
+    assert recorded is not None and found > recorded - 0.08  # six of the fifty: the mean of few scenes wavers
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_camvid_scores_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
+    if not CAMVID_FOLDER.is_dir():
+        pytest.skip(f"CamVid is not at {CAMVID_FOLDER}; set SEGVIZ_CAMVID to its folder to run this test")
+    samples = load_split(CAMVID_FOLDER, "val").samples[::10]
+    counts = [confusion(sample.labels, predictors[name](sample.image).labels, 11) for sample in samples]
+    found = sum(counts[1:], counts[0]).mean_iou
+    recorded = predictors[name].record.val_miou
+    assert recorded is not None and abs(found - recorded) < 0.08  # eleven of the 101 frames
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_prediction_has_the_public_face(predictions: dict[str, Prediction], image: np.ndarray, name: str) -> None:
+    prediction = predictions[name]
+    assert prediction.labels.shape == prediction.confidence.shape == image.shape[:2]
+    assert prediction.labels.dtype == np.uint8 and prediction.confidence.dtype == np.float32
+    assert 0 <= prediction.confidence.min() and prediction.confidence.max() <= 1
+    assert prediction.classes == CAMVID.names and prediction.palette.shape == (11, 3)
+    assert tuple(prediction.maps) == SPECS[name].maps
+    assert prediction.cell(359, 479) == tuple(size - 1 for size in prediction.attended.grid)
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [("psa", "collect"), ("psa", "distribute"), ("spatial_nl", "spatial"), ("dual_nl", "spatial"),
+     ("cs_nl", "spatial"), ("rcca", "cross"), ("ema", "bases"), ("sam", "strip")],
+)  # fmt: skip
+def test_the_row_of_a_place_sums_to_one(predictions: dict[str, Prediction], name: str, which: str) -> None:
+    one = predictions[name].maps[which]
+    row = one.seen_from(10, 20)  # type: ignore[union-attr]
+    assert float(row.sum()) == pytest.approx(1, abs=1e-4)
+    assert row.shape == one.grid  # type: ignore[union-attr]
+    assert float(one.seen_by(10, 20)[10, 20]) == pytest.approx(float(row[10, 20]), rel=1e-3, abs=1e-9)  # type: ignore[union-attr]
+
+
+def test_snl_s_row_sums_to_one_less_what_falls_outside(predictions: dict[str, Prediction]) -> None:
+    samples = predictions["snl"].maps["samples"]
+    inside, corner = samples.seen_from(22, 30), samples.seen_from(0, 0)  # type: ignore[union-attr]
+    assert float(inside.sum()) == pytest.approx(1, abs=1e-3)
+    assert 0 < float(corner.sum()) < 0.999
+
+
+@pytest.mark.parametrize("size", [(97, 131), (480, 360), (270, 480), (1000, 1500)])
+@pytest.mark.parametrize("name", ["psa", "snl", "sam"])
+def test_any_size_of_picture_is_taken(predictors: dict[str, Predictor], name: str, size: tuple[int, int]) -> None:
+    scene = draw_scene(5, width=size[1], height=size[0])
+    prediction = predictors[name](scene.image)
+    assert prediction.labels.shape == size
+    for one in prediction.maps.values():
+        if hasattr(one, "seen_from"):
+            assert one.seen_from(0, 0).isfinite().all()
+
+
+def test_the_models_differ() -> None:
+    files = {(FOLDER / f"{name}.safetensors").read_bytes() for name in SPECS}
+    assert len(files) == len(SPECS)
+
+
+def test_gammas_have_left_zero(predictors: dict[str, Predictor]) -> None:
+    for name, predictor in predictors.items():
+        for key, value in predictor.model.named_parameters():
+            if "gamma" in key:
+                assert float(value.detach().abs().max()) > 1e-3, f"{name}: {key}"

@@ -1,0 +1,356 @@
+"""The command line as a person meets it: files, texts, exit codes, one sentence for every failure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from segviz import cli, paths
+from segviz.checkpoint import Record, write
+from segviz.data.classes import CAMVID
+from segviz.models.registry import SPECS, build
+
+COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "bench", "models")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained models, for what does not depend on training."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name in ("fla", "sam", "snl", "psa", "channel_nl"):
+        spec = SPECS[name]
+        record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+        write(folder / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "street.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for part in ("images", "labels"):
+        (root / "val" / part).mkdir(parents=True)
+    (root / "val.txt").write_text("one\n")
+    (root / "meta.json").write_text(json.dumps({"classes": CAMVID.names, "void": 255}))
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(root / "val" / "images" / "one.png")
+    Image.fromarray(rng.integers(0, 2, (64, 96), dtype=np.uint8)).save(root / "val" / "labels" / "one.png")
+    return root
+
+
+def segviz(*arguments: object) -> int:
+    """Run a command in this process and give its exit code."""
+    try:
+        return cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on stderr, after making sure that it is one sentence."""
+    text = capsys.readouterr().err
+    assert text.startswith("segviz: ")
+    assert len(text.strip().splitlines()) == 1
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segviz(command, "--help") == 0
+    assert f"usage: python -m segviz {command}" in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; from segviz.cli import parser; parser().format_help(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=paths.PACKAGE.parent).returncode == 0
+
+
+def test_predict_writes_three_files_a_picture_and_tells_two_of_one_name_apart(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "deep" / "out"
+    assert segviz("predict", picture, picture, "--model", checkpoints / "fla.safetensors", "--out", out, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["image"] for one in told] == [str(picture)] * 2
+    assert sum(told[0]["share"].values()) == pytest.approx(1, abs=1e-4)
+    kinds = ("confidence.npz", "labels.png", "overlay.png")
+    wanted = {f"{stem}_{kind}" for stem in ("street", "street-2") for kind in kinds}
+    assert {path.name for path in out.iterdir()} == wanted
+    with Image.open(out / "street_labels.png") as labels:
+        assert labels.mode == "P"
+        assert labels.getpalette()[: 3 * len(CAMVID.names)] == CAMVID.colours.ravel().tolist()
+        shares = np.bincount(np.asarray(labels).ravel(), minlength=11) / (60 * 80)
+    assert list(told[0]["share"].values()) == pytest.approx(shares.tolist(), abs=1e-6)
+    with np.load(out / "street_confidence.npz") as kept:
+        assert kept["confidence"].shape == (60, 80)
+
+
+def test_predict_goes_on_after_a_bad_picture(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_text("no picture")
+    model = checkpoints / "fla.safetensors"
+    assert segviz("predict", bad, picture, "--model", model, "--out", tmp_path / "out") == 1
+    assert "not a picture of a known format" in complaint(capsys)
+    assert (tmp_path / "out" / "street_overlay.png").is_file()
+
+
+def test_predict_replaces_a_link_instead_of_following_it(checkpoints: Path, picture: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.png"
+    outside.write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "street_labels.png").symlink_to(outside)
+    assert segviz("predict", picture, "--model", checkpoints / "fla.safetensors", "--out", tmp_path / "out") == 0
+    assert outside.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("model", "arrays"),
+    [
+        ("psa", {f"{map_}_30_40_{way}" for map_ in ("collect", "distribute") for way in ("seen_from", "seen_by")}),
+        ("snl", {f"samples_30_40_{part}" for part in ("positions", "weights", "seen_from", "seen_by")}),
+        ("sam", {"strip_30_40_strip", "strip_30_40_seen_from", "strip_30_40_seen_by", "gate"}),
+        ("fla", {"rows_30_40", "columns_30_40"}),
+        ("channel_nl", {"channel"}),
+    ],
+)  # fmt: skip
+def test_attend_writes_every_map_and_its_numbers(
+    model: str, arrays: set[str], checkpoints: Path, picture: Path, tmp_path: Path
+) -> None:
+    path = checkpoints / f"{model}.safetensors"
+    assert segviz("attend", picture, "--model", path, "--at", "30,40", "--out", tmp_path) == 0
+    with np.load(tmp_path / f"street_{model}.npz") as kept:
+        common = {"places", "image_size", "attended_output", "attended_context"}
+        assert set(kept.files) == arrays | common
+        for name in arrays:
+            if name.endswith("seen_from") and model != "snl":
+                assert kept[name].sum() == pytest.approx(1, abs=1e-4)
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    shown = {name for name in arrays if not name.endswith(("positions", "weights"))}
+    assert {f"street_{model}_{name}" for name in shown} <= drawn
+    assert (f"street_{model}_samples_30_40_points" in drawn) == (model == "snl")
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "more"),
+    [
+        ("fla-6", ["channel_nl", "fla"], ["--feature", "both"]),
+        ("atta-9", ["sam"], ["--columns", "10", "70"]),
+        ("psa-6", ["psa"], []),
+        ("snl", ["snl"], ["--at", "1,1"]),
+        ("compare", ["psa", "fla"], ["--shared-scale"]),
+    ],
+)
+def test_figures(
+    name: str, models: list[str], more: list[str], checkpoints: Path, picture: Path, tmp_path: Path
+) -> None:
+    files = [checkpoints / f"{model}.safetensors" for model in models]
+    out = tmp_path / "figure.svg"
+    assert segviz("figure", name, picture, "--out", out, "--models", *files, *more) == 0
+    assert b"<svg" in out.read_bytes()
+
+
+def test_a_drawn_scene_is_a_picture(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = checkpoints / "sam.safetensors"
+    assert segviz("predict", "scene:3", "--model", model, "--out", tmp_path, "--json") == 0
+    told = json.loads(capsys.readouterr().out)[0]
+    assert (told["height"], told["width"]) == (360, 480)
+    assert (tmp_path / "scene-3_labels.png").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # of data/folder.py's arrays
+def test_evaluate_shows_absent_classes_as_a_dash(
+    checkpoints: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = checkpoints / "channel_nl.safetensors"
+    assert segviz("evaluate", "--model", model, "--data", data, "--split", "val", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["val"]
+    known = [iou for iou in told["iou"].values() if iou is not None]
+    assert told["miou"] == pytest.approx(np.mean(known), abs=1e-4)
+    assert segviz("evaluate", "--model", model, "--data", data) == 0
+    lines = capsys.readouterr().out.splitlines()
+    absent = [name for name, iou in told["iou"].items() if iou is None]
+    assert absent
+    assert all(line.split()[-1] == "-" for line in lines if line.split()[0] in absent)
+
+
+def test_models_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert segviz("models", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == list(SPECS)
+    assert all(row["parameters"] > 2_000_000 for row in rows)
+    assert segviz("models") == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(SPECS) + 1
+
+
+FAILURES = [
+    (["predict", "nowhere.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file nowhere.png"),
+    (["attend", "TEXT", "--model", "MODEL", "--out", "OUT"], 1, "not a picture of a known format"),
+    (["predict", "PICTURE", "--model", "unet", "--out", "OUT"], 2, "model 'unet' is unknown; use fcn"),
+    (["predict", "PICTURE", "--model", "no.safetensors", "--out", "OUT"], 1, "there is no checkpoint no.safetensors"),
+    (["predict", "PICTURE", "--model", "TEXT", "--out", "OUT"], 1, "is not a whole safetensors file"),
+    (["predict", "PICTURE", "--model", "MODEL", "--out", "TEXT"], 1, "check the path"),
+    (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "cuda:99"], 1, "use 'cpu' or 'auto'"),
+    (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "toaster"], 1, "toaster"),
+    (["predict", "scene:x", "--model", "MODEL", "--out", "OUT"], 2, "write scene:SEED"),
+    (["predict", "PICTURE", "--model", "MODEL"], 2, "--out"),
+    (["attend", "PICTURE", "--model", "MODEL", "--at", "99,5", "--out", "OUT"], 2, "outside"),
+    (["attend", "PICTURE", "--model", "MODEL", "--at", "middle", "--out", "OUT"], 2, "write Y,X"),
+    (["figure", "fla-7", "PICTURE", "--out", "a.png"], 2, "invalid choice"),
+    (["figure", "fla-6", "PICTURE", "--out", "a.gif"], 2, "use .png, .svg, .pdf"),
+    (["figure", "psa-6", "PICTURE", "--models", "MODEL", "--out", "OUT/a.png"], 1, "use --models psa"),
+    (["figure", "snl", "PICTURE", "--columns", "3", "--out", "a.png"], 2, "belongs to atta-9"),
+    (["evaluate", "--model", "MODEL"], 2, "give --data DIR"),
+    (["evaluate", "--model", "MODEL", "--data", "OUT"], 1, "meta.json is missing"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "test"], 1, "test.txt is missing"),
+    (["train", "--model", "fla", "--data", "OUT", "--out", "OUT/a.safetensors"], 1, "meta.json is missing"),
+    (["train", "--model", "fla", "--data", "DATA", "--out", "OUT"], 2, "ends in .safetensors"),
+    (["train", "--model", "MODEL", "--data", "DATA"], 2, "is unknown"),
+    (["train", "--model", "fla", "--data", "DATA", "--budget", "soon"], 2, "90s, 9m or 1.5h"),
+    (["train", "--model", "fla", "--data", "DATA", "--rate", "nan"], 2, "out of range"),
+    (["train", "--model", "fla", "--data", "DATA", "--crop", "8", "8"], 2, "use 32 to 4096"),
+    (["bench", "blocks", "--only", "unet"], 1, "use channel_nl"),
+    (["bench", "pages"], 2, "invalid choice"),
+    (["dance"], 2, "invalid choice"),
+    ([], 2, "COMMAND"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), FAILURES, ids=[" ".join(row[0]) for row in FAILURES])
+def test_failures_are_one_sentence(
+    arguments: list[str], code: int, words: str, checkpoints: Path, picture: Path, data: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    (tmp_path / "out").mkdir()
+    known = {
+        "MODEL": checkpoints / "fla.safetensors",
+        "TEXT": text,
+        "PICTURE": picture,
+        "DATA": data,
+        "OUT": tmp_path / "out",
+    }
+    filled = [str(known.get(word, word)).replace("OUT/", f"{tmp_path}/out/") for word in arguments]
+    assert segviz(*filled) == code
+    assert words in complaint(capsys)
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyboardInterrupt(), "stopped"),
+        (MemoryError(), "not enough memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "not enough memory"),
+        (KeyError("model 'x' is unknown; use y"), "segviz: model 'x' is unknown; use y"),
+        (OSError(28, "No space left on device", "/out/a.png"), "/out/a.png: no space left on device"),
+    ],
+)
+def test_what_goes_wrong_inside_becomes_a_sentence(
+    error: BaseException, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> int:
+        raise error
+
+    monkeypatch.delenv("SEGVIZ_TRACEBACK", raising=False)
+    monkeypatch.setattr("segviz.commands.models", broken)
+    assert segviz("models") == 1
+    assert words in complaint(capsys)
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("9m", 9), ("90s", 1.5), ("1.5h", 90), ("2", 2)])
+def test_times(text: str, minutes: float) -> None:
+    assert cli.minutes(text) == pytest.approx(minutes)
+
+
+def test_train_hands_everything_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    def trained(options: object) -> Record:
+        seen.append(options)
+        return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, val_miou=0.5)
+
+    monkeypatch.setattr("segviz.commands.run_training", trained)
+    out = tmp_path / "a.safetensors"
+    arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
+    arguments += [
+        "--crop",
+        "64",
+        "96",
+        "--rate",
+        "0.01",
+        "--budget",
+        "30s",
+        "--seed",
+        "3",
+        "--scenes",
+        "0",
+        "--scene-share",
+        "0.5",
+    ]
+    assert segviz(*arguments, "--resume", "--device", "cpu") == 0
+    (options,) = seen
+    assert (options.steps, options.batch, options.crop, options.rate, options.budget) == (5, 2, (64, 96), 0.01, 0.5)
+    assert (options.seed, options.scenes, options.scene_share, options.resume, options.device) == (
+        3,
+        0,
+        0.5,
+        True,
+        "cpu",
+    )
+    assert options.command.startswith("python -m segviz train --model fla --data 'some data'")
+    assert "val mIoU 50.0" in capsys.readouterr().out
+
+
+def test_app_passes_on_what_follows_the_dashes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.touch()
+    seen = []
+    monkeypatch.setattr(cli, "app_script", lambda: script)
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: seen.append((command, cwd)) or 0)
+    assert segviz("app", "--port", 8600, "--", "--server.headless", "true") == 0
+    ((command, folder),) = seen
+    assert command[1:] == ["-m", "streamlit", "run", str(script), "--server.port", "8600", "--server.headless", "true"]
+    assert folder == tmp_path
+
+
+def test_the_apps_script_is_looked_for_inside_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = tmp_path / "segviz"
+    (package / "_app").mkdir(parents=True)
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    with pytest.raises(FileNotFoundError, match="install segviz again"):
+        paths.app_script()
+    (tmp_path / "app.py").touch()
+    assert paths.app_script() == tmp_path / "app.py"
+    (package / "_app" / "app.py").touch()
+    assert paths.app_script() == package / "_app" / "app.py"
+
+
+def test_the_module_runs() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "segviz", "dance"], capture_output=True, text=True, check=False, cwd=paths.PACKAGE.parent
+    )
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("segviz: ")

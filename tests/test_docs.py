@@ -1,0 +1,58 @@
+"""What the documents promise: snippets run, commands exist, versions agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segviz.report import scores_table
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_readme_s_python_runs_as_printed() -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(snippet, "README.md", "exec"), names)
+    collect = names["collect"]
+    assert float(collect.seen_from(10, 20).sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
+    assert isinstance(names["image"], np.ndarray)
+
+
+def test_the_readme_s_table_of_scores_is_that_of_the_records() -> None:
+    (shown,) = re.findall(r"<!-- scores.*?-->\n(.*?)<!-- end of scores -->", README, re.DOTALL)
+    assert shown.strip() == scores_table().strip()
+
+
+def test_the_readme_names_every_command_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    from segviz.cli import parser
+
+    commands = set(re.findall(r"^python -m segviz (\w+)", README, re.MULTILINE))
+    text = parser().format_help()
+    listed = set(re.findall(r"^    (\w+) ", text, re.MULTILINE))
+    assert commands == listed
+
+
+def test_package_and_requirements_name_the_same_libraries() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert project["dependencies"] == wanted
+
+
+def test_every_required_library_has_a_tested_version() -> None:
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
+    for file in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / file).read_text().splitlines():
+            assert re.split(r"[>=]", line)[0].lower().replace("-", "_") in {name.replace("-", "_") for name in pinned}
+
+
+def test_pictures_of_the_readme_are_there() -> None:
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / path).is_file(), path

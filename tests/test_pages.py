@@ -1,0 +1,465 @@
+"""Every page run without a browser: what it shows, what it costs, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import runpy
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from segviz.attention import AxisChannelAttention
+from segviz.data.classes import CAMVID
+from segviz.data.scenes import draw_scene
+from segviz.engine import Engine, engine
+from segviz.models.registry import SPECS
+from segviz.paths import app_script
+from segviz.predict import Predictor
+from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
+from segviz.web.blobs import STORE
+
+PAGES: list[str] = [path for path, *_ in runpy.run_path(str(app_script()), run_name="app")["PAGES"]]
+INSPECT, PSA, SNL, SAM, FLA, COMPARE = (
+    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare")
+)
+HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
+PATIENCE = 240  # seconds for a run on a busy machine
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def pages_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest forgets before every run what app.py says of the folder `pages`; a server is told once."""
+    start = PagesManager.__init__
+
+    def told(self: PagesManager, *args: Any, **more: Any) -> None:
+        start(self, *args, **more)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", told)
+
+
+@pytest.fixture(scope="module")
+def ran() -> Iterator[list[str]]:
+    """The models in the order of their forwards, by an engine of these tests alone."""
+    models: list[str] = []
+    forward = Predictor.__call__
+
+    def counted(self: Predictor, image: Any) -> Any:
+        models.append(self.record.model)
+        return forward(self, image)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Predictor, "__call__", counted)
+        patch.setattr("segviz.engine._engine", Engine())
+        yield models
+
+
+@pytest.fixture
+def app(ran: list[str]) -> AppTest:
+    """A new session of the app, not run yet; what models made of a picture is kept between sessions."""
+    return AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+
+
+def opened(app: AppTest, page: str) -> AppTest:
+    """The session on a page, where it must not have failed."""
+    if not len(app):
+        app.run()
+    return healthy(app.switch_page(page).run())
+
+
+def healthy(app: AppTest) -> AppTest:
+    assert [one.message for one in app.exception] == []
+    assert [one.value for one in app.error] == []
+    return app
+
+
+def viewer(app: AppTest) -> dict[str, Any]:
+    """What the page gave to its only viewer."""
+    (component,) = app.get("bidi_component")
+    found = json.loads(component.proto.json)
+    assert isinstance(found, dict)
+    return found
+
+
+def titles(app: AppTest) -> list[str]:
+    return [panel["title"] for panel in viewer(app)["panels"]]
+
+
+def blob(url: str) -> bytes:
+    """What the browser gets for a URL of the viewer."""
+    found = STORE.get(url.rsplit("/", 1)[1])
+    assert found is not None, f"{url} is not served"
+    return found.content
+
+
+def shown(app: AppTest) -> np.ndarray:
+    """The picture as the viewer shows it."""
+    return np.asarray(Image.open(io.BytesIO(blob(viewer(app)["picture"]))).convert("RGB"))
+
+
+def pin(app: AppTest, page: str, *places: tuple[int, int]) -> AppTest:
+    """The session after its reader pinned places (y, x) on a page, as the browser reports it."""
+    key, pins = Path(page).stem, [[y, x, number] for number, (y, x) in enumerate(places)]
+    app.session_state[key] = {"edit": {"mount": f"browser {places}", "seq": 1, "pins": pins}}
+    return healthy(app.run())
+
+
+def upload(app: AppTest, name: str, content: bytes) -> AppTest:
+    if app.segmented_control(key="source").value != UPLOAD:
+        app.segmented_control(key="source").set_value(UPLOAD).run()
+    return app.file_uploader(key="upload").set_value((name, content, "image/unknown")).run()
+
+
+# ---- what every page and model owes ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_runs_and_shows_its_viewer(app: AppTest, page: str) -> None:
+    opened(app, page)
+    data = viewer(app)
+    assert len(app.title) == 1
+    assert (data["height"], data["width"]) == shown(app).shape[:2] == (360, 480)
+    assert len(data["panels"]) >= 2
+    for panel in data["panels"]:
+        assert panel["map"] is None or blob(panel["map"])
+
+
+def test_all_bundled_models_are_offered(app: AppTest) -> None:
+    assert len(opened(app, INSPECT).selectbox(key="inspect model").options) == len(SPECS)
+    assert len(opened(app, COMPARE).multiselect(key="compare models").options) == len(SPECS)
+
+
+@pytest.mark.parametrize("model", SPECS)
+def test_every_model_can_be_inspected(app: AppTest, model: str) -> None:
+    opened(app, INSPECT)
+    healthy(app.selectbox(key="inspect model").set_value(model).run())
+    prediction = engine().predict(model, draw_scene(FIRST_SEED).image)
+    first, *others = viewer(app)["panels"]
+    assert first["title"] == "Prediction"
+    assert blob(first["map"]).endswith(prediction.labels.tobytes())
+    assert others, "nothing but the prediction is shown"
+    spatial = any(hasattr(one, "seen_from") for one in prediction.maps.values())
+    assert {panel["look"] for panel in others} <= (
+        {"from", "by", "strip", "points"} if spatial else {"output", "context"}
+    )
+    assert len(app.info) == (0 if spatial else 1)
+
+
+# ---- what runs a model, and what does not ---------------------------------------------------------------
+
+KNOBS = {
+    "pole_width": 0.5,
+    "vehicle_size": 1.7,
+    "vehicle_distance": 8.0,
+    "fence_length": 0.0,
+    "crowding": 0.0,
+}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_turning_a_knob_changes_the_picture_and_runs_the_model_once(app: AppTest, ran: list[str], knob: str) -> None:
+    app.session_state["kept inspect model"] = "fcn"
+    before = shown(opened(app, INSPECT))
+    ran.clear()
+    healthy(app.slider(key=knob).set_value(KNOBS[knob]).run())
+    assert (shown(app) != before).any()
+    assert ran == ["fcn"]
+
+
+def test_the_next_street_runs_each_compared_model_once(app: AppTest, ran: list[str]) -> None:
+    before = shown(opened(app, COMPARE))
+    ran.clear()
+    (following,) = (button for button in app.sidebar.button if button.label == "Next")
+    healthy(following.click().run())
+    assert app.sidebar.number_input(key="seed").value == FIRST_SEED + 1
+    assert (shown(app) != before).any()
+    assert sorted(ran) == sorted(app.multiselect(key="compare models").value)
+
+
+def test_changing_pages_and_pinning_run_no_model_again(app: AppTest, ran: list[str]) -> None:
+    for page in PAGES:
+        opened(app, page)
+    ran.clear()
+    for page in PAGES:
+        opened(app, page)
+        pin(app, page, (100, 200))
+        assert len(viewer(app)["pins"]) == 1, page
+    assert ran == []
+
+
+def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
+    opened(app, PSA)
+    ran.clear()
+    opened(AppTest.from_file(str(app_script()), default_timeout=PATIENCE), PSA)
+    assert ran == []
+
+
+# ---- pins -----------------------------------------------------------------------------------------------
+
+
+def test_pins_survive_a_change_of_page(app: AppTest) -> None:
+    pin(opened(app, PSA), PSA, (100, 200), (300, 50))
+    assert titles(app)[-2:] == ["Collect of point 2", "Distribute of point 2"]
+    for page in (SNL, COMPARE, PSA):
+        assert viewer(opened(app, page))["pins"] == [[100, 200, 0], [300, 50, 1]]
+    assert "Samples of point 2" in titles(opened(app, SNL))
+    assert viewer(app)["panels"][-1]["at"] == [300, 50]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> None:
+    pin(opened(app, page), page, (350, 470), (50, 60))
+    healthy(upload(app, "small.png", encoded(drawing(), "PNG")))
+    assert viewer(app)["height"] == HEIGHT
+    assert viewer(app)["pins"] == [[50, 60, 1]]
+    assert [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel] in ([], [1], [1, 1], [1, 1, 1])
+
+
+# ---- uploads --------------------------------------------------------------------------------------------
+
+
+def drawing() -> Image.Image:
+    """Four flat quarters, so that turning, mirroring and wrong colours all show."""
+    picture = Image.new("RGB", (WIDTH, HEIGHT), (200, 40, 40))
+    picture.paste((40, 160, 60), (WIDTH // 2, 0, WIDTH, HEIGHT // 2))
+    picture.paste((50, 60, 190), (0, HEIGHT // 2, WIDTH // 2, HEIGHT))
+    picture.paste((230, 230, 230), (WIDTH // 2, HEIGHT // 2, WIDTH, HEIGHT))
+    return picture
+
+
+def encoded(picture: Image.Image, kind: str, **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def turned_jpeg() -> bytes:
+    """Lying on its side, with the EXIF tag that says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise
+    return encoded(drawing().transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+
+
+def half_transparent() -> Image.Image:
+    picture = drawing().convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, WIDTH // 2, HEIGHT // 2))
+    return picture
+
+
+def deep_grey() -> Image.Image:
+    """16 bits a pixel; a plain conversion to 8 would clip nearly all of it to white."""
+    return Image.fromarray(np.asarray(drawing().convert("L")).astype(np.uint16) * 257)
+
+
+def over_white() -> np.ndarray:
+    expected = np.array(drawing())
+    expected[: HEIGHT // 2, : WIDTH // 2] = 255
+    return expected
+
+
+def grey() -> np.ndarray:
+    return np.asarray(drawing().convert("L").convert("RGB"))
+
+
+PLAIN = np.asarray(drawing())
+GOOD: dict[str, tuple[bytes, np.ndarray, int]] = {
+    "plain.png": (encoded(drawing(), "PNG"), PLAIN, 0),
+    "transparent.png": (encoded(half_transparent(), "PNG"), over_white(), 0),
+    "sixteen bits.png": (encoded(deep_grey(), "PNG"), grey(), 0),
+    "palette.png": (encoded(drawing().quantize(16), "PNG"), PLAIN, 2),
+    "turned.jpg": (turned_jpeg(), PLAIN, 12),
+    "print.jpg": (encoded(drawing().convert("CMYK"), "JPEG", quality=95), PLAIN, 12),
+    "web.webp": (encoded(drawing(), "WEBP", lossless=True), PLAIN, 0),
+    "bitmap.bmp": (encoded(drawing(), "BMP"), PLAIN, 0),
+    "scan.tiff": (encoded(drawing(), "TIFF"), PLAIN, 0),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_an_upload_is_shown_as_it_looks(app: AppTest, name: str) -> None:
+    content, expected, tolerance = GOOD[name]
+    app.session_state["kept inspect model"] = "fcn"
+    healthy(upload(opened(app, INSPECT), name, content))
+    difference = np.abs(shown(app).astype(int) - expected)
+    inside = [slice(4, HEIGHT // 2 - 4), slice(HEIGHT // 2 + 4, -4)]  # JPEG blurs the quarters' borders
+    across = [slice(4, WIDTH // 2 - 4), slice(WIDTH // 2 + 4, -4)]
+    assert max(int(difference[rows, columns].max()) for rows in inside for columns in across) <= tolerance
+
+
+def test_an_upload_stays_while_pages_change(app: AppTest) -> None:
+    upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0])
+    for page in (SAM, FLA):
+        assert (shown(opened(app, page)) == PLAIN).all()
+
+
+def huge_png() -> bytes:
+    """A header of 20,000 x 20,000 pixels, and no pixels: to be refused before anything is unpacked."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+BAD = {
+    "text.png": (b"no picture at all\n" * 50, "not a picture of a known format"),
+    "half.jpg": (encoded(drawing(), "JPEG")[:-300], "damaged or incomplete"),
+    "huge.png": (huge_png(), "megapixels"),
+    "nothing.png": (b"", "not a picture of a known format"),
+    "animation.png": (encoded(drawing(), "GIF"), "not a picture of a known format"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_upload_gets_one_sentence_and_the_session_goes_on(app: AppTest, ran: list[str], name: str) -> None:
+    content, cause = BAD[name]
+    app.session_state["kept inspect model"] = "fcn"
+    opened(app, INSPECT)
+    ran.clear()
+    upload(app, name, content)
+    assert len(app.exception) == 0
+    (message,) = (one.value for one in app.error)
+    assert message.startswith("This file cannot be used: ")
+    assert cause in message
+    assert message.endswith(".")
+    assert len(app.get("bidi_component")) == 0
+    assert ran == []
+
+    healthy(upload(app, "plain.png", GOOD["plain.png"][0]))
+    assert (shown(app) == PLAIN).all()
+    upload(app, name, content)
+    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    assert shown(app).shape == (360, 480, 3)
+
+
+# ---- checkpoints ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["missing", "damaged"])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
+    app: AppTest, page: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if state == "damaged":
+        for name in SPECS:
+            (tmp_path / f"{name}.safetensors").write_bytes(b"no tensors")
+    monkeypatch.setattr("segviz.models.registry.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    monkeypatch.setattr("segviz.engine._engine", Engine())
+    app.run()
+    app.switch_page(page).run()
+    assert [one.message for one in app.exception] == []
+    (message,) = (one.value for one in app.error)
+    assert "checkpoint" in message or "safetensors" in message
+    assert len(app.get("bidi_component")) == 0
+
+
+# ---- Compare --------------------------------------------------------------------------------------------
+
+
+def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
+    opened(app, COMPARE)
+    healthy(app.multiselect(key="compare models").set_value([]).run())
+    (message,) = (one.value for one in app.info)
+    assert message == "Choose one model or more."
+    assert len(app.get("bidi_component")) == 0
+    healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
+    assert titles(app) == [SPECS["fcn"].title, "Truth"]
+
+
+def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app: AppTest) -> None:
+    opened(app, COMPARE)
+    healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
+    panels = viewer(app)["panels"]
+    assert [panel["title"] for panel in panels] == [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement"]
+    scene = draw_scene(FIRST_SEED)
+    assert blob(panels[-2]["map"]).endswith(scene.labels.tobytes())
+    votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
+    distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
+    assert blob(panels[-1]["map"]).endswith((distinct - 1).astype(np.uint8).tobytes())
+
+
+def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:
+    opened(app, COMPARE)
+    scene = draw_scene(FIRST_SEED)
+    labels = engine().predict("fla", scene.image).labels
+    expected = []
+    for label in range(len(CAMVID.names)):
+        found, true = labels == label, scene.labels == label
+        expected.append((found & true).sum() / (found | true).sum() if (found | true).any() else np.nan)
+    (table,) = (one.value for one in app.dataframe)
+    column = [*(f"{iou:.1%}" if np.isfinite(iou) else "–" for iou in expected), f"{np.nanmean(expected):.1%}"]
+    assert list(table[SPECS["fla"].title]) == column
+    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
+    notes = {panel["title"]: panel["note"] for panel in viewer(app)["panels"]}
+    assert notes[SPECS["fla"].title] == f"mIoU {np.nanmean(expected):.1%} on this picture"
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_compare_scores_no_uploads(app: AppTest) -> None:
+    upload(opened(app, COMPARE), "plain.png", GOOD["plain.png"][0])
+    healthy(app)
+    assert len(app.dataframe) == len(app.get("plotly_chart")) == 0
+    assert "Truth" not in titles(app)
+    assert not any("IoU" in panel["note"] for panel in viewer(app)["panels"])
+    assert "Scores need labels" in app.main.caption[-1].value
+
+
+# ---- FLA and SAM: the charts below the viewer -----------------------------------------------------------
+
+
+def heatmaps(app: AppTest) -> list[tuple[str, np.ndarray]]:
+    """The charts' titles and values."""
+    figures = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    return [(figure["layout"]["title"]["text"], numbers(figure["data"][0]["z"])) for figure in figures]
+
+
+def numbers(value: Any) -> np.ndarray:
+    """plotly writes arrays as base64, or as lists."""
+    if isinstance(value, dict):
+        flat = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+        return flat.reshape([int(size) for size in str(value.get("shape", flat.size)).split(",")])
+    return np.asarray(value, np.float32)
+
+
+def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> None:
+    opened(app, FLA)
+    scene = draw_scene(FIRST_SEED)
+    prediction = engine().predict("fla", scene.image)
+    rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
+    height, width = rows.grid
+    middle = heatmaps(app)
+    np.testing.assert_allclose(middle[0][1], rows.matrix(height // 2), rtol=1e-5)
+    np.testing.assert_allclose(middle[1][1], columns.matrix(width // 2), rtol=1e-5)
+
+    pin(app, FLA, (20, 400))
+    row, column = int(20.5 * height / 360), int(400.5 * width / 480)
+    by_row, by_column, whole = heatmaps(app)
+    assert (by_row[0], by_column[0]) == (f"FLA, row {row}", f"FLA, column {column}")
+    np.testing.assert_allclose(by_row[1], rows.matrix(row), rtol=1e-5)
+    np.testing.assert_allclose(by_column[1], columns.matrix(column), rtol=1e-5)
+    expected = engine().predict("channel_nl", scene.image).maps["channel"].matrix  # type: ignore[union-attr]
+    np.testing.assert_allclose(whole[1], expected, rtol=1e-5)
+
+
+def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
+    pin(opened(app, SAM), SAM, (100, 60), (100, 240), (100, 420))
+    assert titles(app) == ["Column map", "Looks at", "Column map of point 2", "Column map of point 3"]
+    bars = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
+    assert [bar["name"] for bar in bars] == ["point 2", "point 3"]
+    strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
+    weights = strip.strips_from(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
+    np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)

@@ -1,0 +1,257 @@
+"""Colours, overlays and figures: data in, pictures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+from segviz.attention import (
+    AttendedFeatures,
+    ChannelAttention,
+    DotProductAttention,
+    Gate,
+    OffsetMaskAttention,
+    SampledAttention,
+    StripAttention,
+)
+from segviz.data.classes import CAMVID
+from segviz.predict import Prediction
+from segviz.views import paper
+from segviz.views.colour import (
+    COLOUR_MAPS,
+    NOT_A_NUMBER,
+    attention_scale,
+    colour_table,
+    coloured,
+    percentiles,
+    signed_scale,
+    span_scale,
+)
+from segviz.views.figures import channel_heatmap, gate_bars, iou_bars, strip_bars
+from segviz.views.overlay import (
+    blend,
+    disagreement,
+    label_overlay,
+    label_picture,
+    legend,
+    outlines,
+    pixel_of_cell,
+    stretch,
+    stretch_map,
+)
+from segviz.views.text import percent, table
+
+GRID, SIZE = (3, 4), (30, 40)
+CELLS = GRID[0] * GRID[1]
+IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+LABELS = np.repeat(np.arange(3, dtype=np.uint8), 10)[:, None] * np.ones((1, 40), np.uint8)
+
+
+def prediction(*maps: object) -> Prediction:
+    attended = AttendedFeatures("attended", GRID, torch.rand(GRID), torch.rand(GRID))
+    named = {one.name: one for one in maps}  # type: ignore[attr-defined]
+    return Prediction("model", LABELS, np.full(SIZE, 0.5, np.float32), CAMVID, named, attended)
+
+
+def strips() -> StripAttention:
+    return StripAttention("strip", GRID, torch.randn(CELLS, 8), torch.randn(4, 8), "vertical")
+
+
+def samples() -> SampledAttention:
+    window = torch.tensor([[dy, dx] for dy in (-1.0, 0, 1) for dx in (-1.0, 0, 1)])
+    cells = torch.tensor([[y, x] for y in range(3) for x in range(4)], dtype=torch.float32)
+    return SampledAttention("samples", GRID, cells[:, None] + window + 0.3, torch.rand(CELLS, 9).softmax(1), window)
+
+
+def masks() -> tuple[OffsetMaskAttention, OffsetMaskAttention]:
+    logits = torch.randn(2, CELLS, CELLS)
+    return (
+        OffsetMaskAttention("collect", GRID, logits[0], "collect"),
+        OffsetMaskAttention("distribute", GRID, logits[1], "distribute"),
+    )
+
+
+@pytest.mark.parametrize("name", COLOUR_MAPS)
+def test_colour_tables_are_matplotlibs(name: str) -> None:
+    listed = matplotlib.colormaps[COLOUR_MAPS[name]](np.arange(256))[:, :3]
+    assert np.abs(colour_table(name) / 255 - listed).max() <= 0.5 / 255 + 1e-9
+
+
+def test_an_unknown_colour_map_is_named_with_its_cure() -> None:
+    with pytest.raises(ValueError, match="'jet' is unknown; use viridis"):
+        colour_table("jet")
+
+
+def test_a_flat_map_stays_flat() -> None:
+    noisy = np.full(GRID, 1 / CELLS, np.float32) * (1 + 1e-8 * np.random.default_rng(0).normal(size=GRID))
+    assert len(np.unique(coloured(noisy, attention_scale(noisy)).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(coloured(noisy, span_scale(noisy)).reshape(-1, 3), axis=0)) == 1
+    assert span_scale(noisy).low == span_scale(noisy).high
+
+
+def test_attention_scales_start_at_zero_and_are_shared() -> None:
+    low, high = np.array([[0.2, 0.3]]), np.array([[0.1, 0.8]])
+    scale = attention_scale(low, high)
+    assert (scale.low, scale.high) == (0, 0.8)
+    assert scale.share(low)[0] == pytest.approx([0.25, 0.375])
+
+
+def test_a_log_scale_spans_three_decades() -> None:
+    values = np.array([[0.0, 1e-4, 1e-3, 0.1, 1.0]])
+    assert attention_scale(values, kind="log").share(values)[0] == pytest.approx([0, 0, 0, 2 / 3, 1])
+
+
+def test_signed_scales_have_zero_in_the_middle() -> None:
+    values = np.array([[-1.0, 0.0, 3.0]])
+    assert signed_scale(values).share(values)[0] == pytest.approx([1 / 3, 0.5, 1])
+
+
+def test_values_that_are_no_numbers_stand_out() -> None:
+    values = np.array([[np.nan, 0.5]])
+    picture = coloured(values, attention_scale(values))
+    assert tuple(picture[0, 0]) == NOT_A_NUMBER
+    assert tuple(picture[0, 1]) == tuple(colour_table("viridis")[-1])
+
+
+def test_percentiles_rank_and_keep_ties() -> None:
+    assert percentiles(np.array([3.0, 1.0, 1.0, 9.0])) == pytest.approx([0.5, 0, 0, 0.75])
+
+
+def test_stretching_follows_the_grids_rule() -> None:
+    values = np.arange(CELLS, dtype=np.float32).reshape(GRID)
+    assert stretch(values, GRID) == pytest.approx(values)
+    plain, aligned = stretch(values, SIZE), stretch(values, SIZE, align_corners=True)
+    assert aligned[[0, 0, -1, -1], [0, -1, 0, -1]] == pytest.approx(values[[0, 0, -1, -1], [0, -1, 0, -1]])
+    assert plain[14:16, 14:16].mean() == pytest.approx(values[1, 1])  # around the centre of cell (1, 1)
+    assert (stretch_map(masks()[0], values, SIZE) == aligned).all()
+    assert (stretch_map(strips(), values, SIZE) == plain).all()
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_a_cells_place_is_where_its_value_is_drawn(align_corners: bool) -> None:
+    ramp = np.broadcast_to(np.arange(5, dtype=np.float32)[:, None], (5, 5))
+    y = pixel_of_cell(np.array([[2.0, 2.0]]), (50, 50), (5, 5), align_corners)[0, 0]
+    stretched = stretch(ramp, (50, 50), align_corners)[:, 25]
+    assert np.interp(y, np.arange(50), stretched) == pytest.approx(2, abs=1e-5)
+
+
+def test_blending_runs_from_one_picture_to_the_other() -> None:
+    other = 255 - IMAGE
+    assert (blend(IMAGE, other, 0) == IMAGE).all()
+    assert (blend(IMAGE, other, 1) == other).all()
+    with pytest.raises(ValueError, match="use 0 to 1"):
+        blend(IMAGE, other, 1.2)
+
+
+def test_void_is_black_and_left_bare_over_the_picture() -> None:
+    labels = LABELS.copy()
+    labels[0] = 255
+    assert (label_picture(labels, CAMVID)[0] == 0).all()
+    assert tuple(label_picture(labels, CAMVID)[15, 0]) == CAMVID.palette[1]
+    assert (label_overlay(IMAGE, labels, CAMVID)[0] == IMAGE[0]).all()
+
+
+def test_only_the_shown_classes_are_laid_over() -> None:
+    over = label_overlay(IMAGE, LABELS, CAMVID, 1.0, shown=[2])
+    assert (over[:20] == IMAGE[:20]).all()
+    assert (over[20:] == CAMVID.palette[2]).all()
+
+
+def test_the_legend_gives_each_classes_share() -> None:
+    entries = legend(LABELS, CAMVID)
+    assert [entry.name for entry in entries] == list(CAMVID.names)
+    assert [entry.share for entry in entries[:4]] == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
+
+
+def test_disagreement_counts_votes() -> None:
+    votes = [np.array([[one]], np.uint8) for one in (1, 1, 2, 5)]
+    found = disagreement(votes)
+    assert found.distinct[0, 0] == 3
+    assert found.agreement[0, 0] == 0.5
+    alone = disagreement([LABELS])
+    assert (alone.distinct == 1).all() and (alone.agreement == 1).all()
+
+
+def test_outlines_lie_on_both_sides_of_a_border() -> None:
+    assert np.flatnonzero(outlines(LABELS)[:, 0]).tolist() == [9, 10, 19, 20]
+
+
+def test_iou_bars_show_an_absent_class_as_a_dash() -> None:
+    figure = iou_bars({"<b>one</b>": {"Sky": 0.5, "Pole": None}})
+    assert list(figure.data[0].text) == ["0.50", "-"]
+    assert "<b>" not in figure.to_json()
+
+
+def test_charts_hold_the_true_values() -> None:
+    matrix = torch.rand(6, 6).softmax(1).numpy()
+    heat = channel_heatmap(matrix, "channels").data[0]
+    assert np.array(heat.z) == pytest.approx(matrix)
+    assert (heat.zmin, heat.zmax) == (0, pytest.approx(matrix.max()))
+    weights = strips().strips_from(0, 0).numpy()
+    assert np.array(strip_bars([weights], ["pin 1"]).data[0].y) == pytest.approx(weights)
+    alpha = torch.rand(7).numpy()
+    assert np.array(gate_bars(alpha).data[0].y) == pytest.approx(np.sort(alpha))
+
+
+def test_default_places_lie_inside_the_largest_classes() -> None:
+    labels = np.full(SIZE, 3, np.uint8)
+    labels[5:15, 10:20] = 7
+    places = paper.default_places(labels, 5)
+    assert [labels[place] for place in places] == [3, 7]
+    assert paper.default_places(labels, 0) == ()
+
+
+def test_points_outside_the_picture_are_told_of() -> None:
+    figure = paper.sampled_figure(IMAGE, samples(), (0, 0))
+    assert "9 samples of (0, 0), 5 outside" in figure.axes[0].get_title()
+
+
+def test_each_mask_of_psa_has_its_own_maximum_in_its_title() -> None:
+    collect, distribute = masks()
+    figure = paper.point_wise_figure([paper.Shown(IMAGE, {"psa": prediction(collect, distribute)}, ((0, 0),))])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert f"collect, max {collect.seen_from(0, 0).max():.2g}" in titles
+    assert f"distribute, max {distribute.seen_by(0, 0).max():.2g}" in titles
+
+
+def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
+    predictions = {f"m{number}": prediction(strips()) for number in range(6)} | {"fcn": prediction()}
+    figure = paper.compare_figure([paper.Shown(IMAGE, predictions, ((5, 5),))])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "fcn: no map over places" in titles
+    assert sum(title.startswith("m0") for title in titles) == 2
+
+
+def test_a_figure_asks_for_a_model_that_it_can_show() -> None:
+    with pytest.raises(ValueError, match="use --models psa"):
+        paper.point_wise_figure([paper.Shown(IMAGE, {"sam": prediction(strips())}, ((0, 0),))])
+
+
+@pytest.mark.parametrize("form", paper.FORMATS)
+def test_figures_are_written_the_same_each_time(form: str, tmp_path: Path) -> None:
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form]
+    shown = [paper.Shown(IMAGE, {"sam": prediction(strips())}, ((0, 5), (0, 35)))]
+    first, second = (paper.save(paper.strip_figure(shown), form) for _ in range(2))
+    assert first == second
+    assert first.startswith(start)
+
+
+def test_the_other_figures_can_be_drawn() -> None:
+    shown = [paper.Shown(IMAGE, {"fla": prediction()}), paper.Shown(IMAGE, {"fla": prediction()})]
+    assert paper.save(paper.attended_figure(shown, "both"), "png")
+    assert paper.save(paper.matrix_figure(ChannelAttention("channel", torch.rand(5, 5))), "png")
+    assert paper.save(paper.gate_figure(Gate("gate", torch.rand(5))), "png")
+    dot = DotProductAttention("spatial", GRID, torch.randn(CELLS, 4), torch.randn(CELLS, 4))
+    assert paper.save(paper.overlay_figure(IMAGE, dot, dot.seen_from(0, 0).numpy(), "spatial", (1, 1)), "png")
+
+
+def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:
+    assert (
+        table(["name", "IoU"], [["Sky", percent(0.915)], ["Fence", percent(None)]])
+        == "name    IoU\nSky    91.5\nFence     -"
+    )
+    assert percent(float("nan")) == "-"
