@@ -47,6 +47,10 @@ def affinities() -> None:
     )
     for number, (place, (matrix, title)) in enumerate(zip(st.columns(3), figures, strict=True)):
         place.plotly_chart(channel_heatmap(matrix.numpy(), title), key=f"affinity {number}")
+        largest = float(matrix.max(1).values.mean())
+        place.caption(
+            f"Largest weight of a channel, on average: {largest:.2f} (1 is one-hot, {1 / len(matrix):.4f} even)."
+        )
 
 
 viewer()

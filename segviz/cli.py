@@ -261,14 +261,11 @@ def add_bench(commands: Commands) -> None:
 
 def add_models(commands: Commands) -> None:
     """`models`."""
-    add_json(
-        new(
-            commands,
-            "models",
-            "list the models",
-            "Scores are mIoU in percent, from the checkpoints' records.",
-        )
-    )
+    models = new(commands, "models", "list the models", "Scores are mIoU in percent, from the checkpoints' records.")
+    form = models.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", action="store_true", help="print checkpoints/MODELS.md")
+    form.add_argument("--scores", action="store_true", help="print the README's table of scores")
 
 
 # ---- options that several commands share -------------------------------------------------------------------

@@ -40,6 +40,7 @@ from segviz.evaluate import class_iou, evaluate_scenes, evaluate_split
 from segviz.image import ImageError, as_rgb
 from segviz.models.registry import SPECS, build
 from segviz.predict import Prediction, load_predictor
+from segviz.report import models_page, scores_table
 from segviz.train import TrainOptions
 from segviz.train import train as run_training
 from segviz.views import paper
@@ -62,7 +63,7 @@ def predict(options: argparse.Namespace) -> int:
         try:
             picture = open_image(text)
         except (ImageError, OSError) as error:
-            print(f"segviz: {text}: {sentence(error)}", file=sys.stderr)
+            print(f"segviz: {sentence(error)}", file=sys.stderr)
             failures += 1
             continue
         prediction = predictor(picture)
@@ -299,6 +300,9 @@ def bench(options: argparse.Namespace) -> int:
 
 def models(options: argparse.Namespace) -> int:
     """The eleven models, and what their checkpoints' records say."""
+    if options.markdown or options.scores:
+        print(models_page() if options.markdown else scores_table(), end="")
+        return 0
     rows = list(model_rows())
     if options.json:
         print(json.dumps(rows, indent=2))

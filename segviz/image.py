@@ -96,7 +96,10 @@ def as_rgb(image: ImageLike) -> Rgb:
         path = Path(image)
         if not path.is_file():
             raise ImageError(f"there is no file {path}; check the path")
-        return decode(path.read_bytes())
+        try:
+            return decode(path.read_bytes())
+        except ImageError as error:
+            raise ImageError(f"{path}: {error}") from None
     if isinstance(image, Image.Image):
         return from_pil(image)
     array = np.asarray(image)

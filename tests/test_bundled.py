@@ -88,7 +88,7 @@ def test_a_prediction_has_the_public_face(predictions: dict[str, Prediction], im
     prediction = predictions[name]
     assert prediction.labels.shape == prediction.confidence.shape == image.shape[:2]
     assert prediction.labels.dtype == np.uint8 and prediction.confidence.dtype == np.float32
-    assert 0 <= prediction.confidence.min() and prediction.confidence.max() <= 1
+    assert prediction.confidence.min() >= 0 and prediction.confidence.max() <= 1
     assert prediction.classes == CAMVID.names and prediction.palette.shape == (11, 3)
     assert tuple(prediction.maps) == SPECS[name].maps
     assert prediction.cell(359, 479) == tuple(size - 1 for size in prediction.attended.grid)

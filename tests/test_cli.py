@@ -176,7 +176,6 @@ def test_a_drawn_scene_is_a_picture(checkpoints: Path, tmp_path: Path, capsys: p
     assert (tmp_path / "scene-3_labels.png").is_file()
 
 
-@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # of data/folder.py's arrays
 def test_evaluate_shows_absent_classes_as_a_dash(
     checkpoints: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,7 +115,7 @@ def open_array(path: Path, modes: Sequence[str]) -> np.ndarray:
     """A picture as an array; its first mode is converted to, palette indices are kept as they are."""
     try:
         with Image.open(path) as opened:
-            return np.asarray(opened if opened.mode in modes else opened.convert(modes[0]))
+            return np.array(opened if opened.mode in modes else opened.convert(modes[0]))
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise DataError(f"{path} cannot be read as a picture ({error})") from None
 

@@ -31,12 +31,13 @@ def channel_heatmap(
         colorscale=COLOUR_MAPS[colours],
         zmin=0,
         zmax=largest(matrix) if top is None else top,
-        colorbar={"title": "weight", "exponentformat": "e"},
+        colorbar={"orientation": "h", "y": -0.3, "yanchor": "top", "thickness": 10, "title": {"text": "weight"}},
         hovertemplate="channel %{y} draws %{z:.3g} from channel %{x}<extra></extra>",
     )
     layout = go.Layout(
         title=title,
         margin=MARGIN,
+        height=460,
         xaxis={"title": "from channel i", "constrain": "domain"},
         yaxis={"title": "channel j", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
     )

@@ -85,7 +85,10 @@ class Viewer {
     });
     const roots = this.panels.map((panel) => panel.root);
     if (roots.some((root, index) => root !== this.grid.children[index]) || roots.length !== this.grid.children.length) {
-      this.grid.replaceChildren(...roots);
+      for (const child of [...this.grid.children]) if (!roots.includes(child)) child.remove();
+      roots.forEach((root, index) => { // in place: a stage taken out and put back would lose the keyboard's focus
+        if (this.grid.children[index] !== root) this.grid.insertBefore(root, this.grid.children[index] ?? null);
+      });
     }
     this.resize.disconnect();
     for (const panel of this.panels) this.resize.observe(panel.parts.stage);
