@@ -230,6 +230,7 @@ def add_train(commands: Commands) -> None:
     train.add_argument(
         "--freeze-backbone", action="store_true", help="train all but the backbone: half the time a step"
     )
+    train.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="another stride than the model's own")
     train.add_argument("--resume", action="store_true", help="go on from the state of an interrupted run")
     add_device(train)
 

@@ -275,6 +275,8 @@ def train(options: argparse.Namespace) -> int:
             seed=options.seed,
             scenes=options.scenes,
             scene_share=options.scene_share,
+            freeze_backbone=options.freeze_backbone,
+            output_stride=options.output_stride,
             resume=options.resume,
             device=options.device,
             command=options.typed,

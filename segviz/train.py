@@ -33,9 +33,10 @@ from segviz.predict import choose_device, device_title
 
 AUXILIARY_WEIGHT = 0.4  # of the loss on the backbone's middle features (PSANet, FLANet)
 POLY_POWER = 0.9
+CLASS_POWER = -0.2
 GAMMA_RATE = 10.0  # gammas start at zero and are few: at the common rate a short training leaves them there
 BACKBONE_RATE = 0.4
-STEPS_BETWEEN_SAVES = 50
+STEPS_BETWEEN_SAVES = 25  # under a minute, on two CPU cores
 PREFETCHED = 3
 
 
@@ -53,6 +54,7 @@ class TrainOptions:
         budget: minutes, after which training ends however many steps it made; the schedule is fitted to it.
         scenes, scene_share: how many drawn scenes to mix in, and their share of each batch.
         freeze_backbone: leave the backbone as `init` has it, which halves the time of a step.
+        output_stride: of the backbone while training; the model's own by default. Weights fit any.
         resume: go on from the state of an interrupted run.
         command: what the record says was typed.
     """
@@ -70,6 +72,7 @@ class TrainOptions:
     scenes: int = 300
     scene_share: float = 0.3
     freeze_backbone: bool = False
+    output_stride: int | None = None
     resume: bool = False
     device: str = "auto"
     command: str = ""
@@ -88,13 +91,14 @@ def train(options: TrainOptions) -> checkpoint.Record:
     training, validation = load_split(options.data, "train", tqdm), load_split(options.data, "val", tqdm)
     scenes = scene_pool(options.scenes, 0) if options.scenes else []
     classes = training.classes.names
-    model = build(options.model, len(classes))
+    model = build(options.model, len(classes), output_stride=options.output_stride)
     initial = initialise(model, options.init) if options.init else "random weights"
     auxiliary = nn.Sequential(conv_bn_relu(model.backbone.middle_channels, 64, 3), nn.Conv2d(64, len(classes), 1))
     networks = nn.ModuleDict({"model": model, "auxiliary": auxiliary})
     networks.to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(parameter_groups(networks, options.rate), weight_decay=1e-4)
 
+    weights = class_weights(training).to(device)
     state = options.out.with_suffix(".resume.pt")
     step, before = restore(state, networks, optimizer, options) if options.resume else (0, 0.0)
     started = time.monotonic() - before
@@ -116,7 +120,8 @@ def train(options: TrainOptions) -> checkpoint.Record:
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 result = model(images)
                 side = F.interpolate(auxiliary(result.middle), labels.shape[1:], mode="bilinear")
-            loss = cross_entropy(result.logits, labels) + AUXILIARY_WEIGHT * cross_entropy(side, labels)
+            loss = cross_entropy(result.logits, labels, weights)
+            loss = loss + AUXILIARY_WEIGHT * cross_entropy(side, labels, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(networks.parameters(), 5.0)
@@ -127,9 +132,9 @@ def train(options: TrainOptions) -> checkpoint.Record:
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
             if step % STEPS_BETWEEN_SAVES == 0:
                 save_state(state, networks, optimizer, step, time.monotonic() - started)
-    except KeyboardInterrupt:
-        save_state(state, networks, optimizer, step, time.monotonic() - started)
-        print(f"stopped at step {step}; the same command with --resume goes on from here")
+    except KeyboardInterrupt:  # it may fall into the middle of a step, so only whole steps are ever saved
+        if state.is_file():
+            bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
         raise
     finally:
         batches.close()
@@ -229,12 +234,22 @@ def parameter_groups(networks: nn.Module, rate: float) -> list[dict[str, Any]]:
     return [{"params": members, "scale": scale, "lr": rate * scale} for scale, members in groups.items() if members]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Plain cross-entropy in float32; void pixels are left out.
+def class_weights(split: Split) -> Tensor:
+    """Weights of the loss, `share ** -0.2` of each class's pixels, with mean 1 over pixels.
 
-    Weighing rare classes up was tried: it raised their recall and cost more in precision than mIoU gained.
+    Without weights rare classes lost recall (poles 0.51, at a precision of 0.76), with the square root of the
+    share they lost precision (0.47, at a recall of 0.73); mIoU wants both alike.
     """
-    return F.cross_entropy(logits.float(), labels, ignore_index=VOID)
+    classes = len(split.classes.names)
+    counts = np.sum([np.bincount(sample.labels.ravel(), minlength=256)[:classes] for sample in split.samples], 0)
+    share = np.maximum(counts, 1) / counts.sum()
+    weights = share**CLASS_POWER
+    return torch.tensor(weights / (weights * share).sum(), dtype=torch.float32)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted cross-entropy in float32; void pixels are left out."""
+    return F.cross_entropy(logits.float(), labels, weights, ignore_index=VOID)
 
 
 def normalised(images: Tensor) -> Tensor:

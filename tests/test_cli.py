@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from segviz import cli, paths
 from segviz.checkpoint import Record, write
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
+from segviz.train import TrainOptions
 
 COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "bench", "models")
 
@@ -308,18 +311,32 @@ def test_train_hands_everything_on(
         "0",
         "--scene-share",
         "0.5",
+        "--init",
+        "w.safetensors",
     ]
-    assert segviz(*arguments, "--resume", "--device", "cpu") == 0
-    (options,) = seen
-    assert (options.steps, options.batch, options.crop, options.rate, options.budget) == (5, 2, (64, 96), 0.01, 0.5)
-    assert (options.seed, options.scenes, options.scene_share, options.resume, options.device) == (
-        3,
-        0,
-        0.5,
-        True,
-        "cpu",
+    arguments += ["--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
+    assert segviz(*arguments) == 0
+    wanted = TrainOptions(
+        model="fla",
+        data=Path("some data"),
+        out=out,
+        init=Path("w.safetensors"),
+        steps=5,
+        batch=2,
+        crop=(64, 96),
+        rate=0.01,
+        budget=0.5,
+        seed=3,
+        scenes=0,
+        scene_share=0.5,
+        freeze_backbone=True,
+        output_stride=16,
+        resume=True,
+        device="cpu",
+        command="python -m segviz " + shlex.join(arguments),
     )
-    assert options.command.startswith("python -m segviz train --model fla --data 'some data'")
+    assert seen == [wanted]
+    assert {field.name for field in fields(wanted) if getattr(wanted, field.name) == field.default} == set()
     assert "val mIoU 50.0" in capsys.readouterr().out
 
 
