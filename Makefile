@@ -22,8 +22,8 @@ format: $(VENV)/dev.stamp ## Put the code into the house's form
 	$(BIN)/ruff format .
 
 $(VENV)/app.stamp: requirements.txt constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -c "import sys; sys.exit(sys.version_info < (3, 11) and 'segviz needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'segviz needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt -c constraints.txt
 	touch $@
 

@@ -36,15 +36,14 @@ for number, name in enumerate(names):
 progress.empty()
 
 scores = {}
-if chosen.truth is not None:
-    scores = {name: confusion(chosen.truth, one.labels, len(one.classes)) for name, one in predictions.items()}
-panels = [
-    prediction_panel(one, SPECS[name].title, f"mIoU {scores[name].mean_iou:.1%} on this picture" if scores else "")
-    for name, one in predictions.items()
-]
+if chosen.truth is not None:  # a model of other classes has no score on CamVid's
+    known = {name: one for name, one in predictions.items() if one.classes == CAMVID.names}
+    scores = {name: confusion(chosen.truth, one.labels, len(one.classes)) for name, one in known.items()}
+notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
+panels = [prediction_panel(one, SPECS[name].title, notes.get(name, "")) for name, one in predictions.items()]
 if chosen.truth is not None:
     panels.append(labels_panel(chosen.truth, CAMVID, "Truth", "exact labels of the drawn scene"))
-if len(predictions) > 1:
+if len(predictions) > 1 and len({one.classes for one in predictions.values()}) == 1:
     panels.append(votes_panel([one.labels for one in predictions.values()]))
 
 

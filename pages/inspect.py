@@ -35,5 +35,5 @@ if not any(map_panels(one) for one in prediction.maps.values()):
         else "it has no attention block"
     )
     st.info(f"{spec.title} has no map from place to place: {reason}. Shown are its channel means.")
-score = f" Val mIoU {spec.score:.1%} on CamVid." if spec.score is not None else ""
+score = f" Val mIoU {spec.score:.1%}." if spec.score is not None else ""
 st.caption(f"{spec.title}, after {spec.paper}.{score}")

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from segviz.models.registry import CHECKPOINTS, SPECS, build
 from segviz.models.segmenter import Segmenter
 
-MAX_BYTES = 8 * 1024**2
 KEY = "segviz"
 
 
@@ -27,7 +26,10 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """How a checkpoint was made. Scores are shares in [0, 1]; `iou` is by class name, None where absent."""
+    """How a checkpoint was made. Scores are shares in [0, 1]; `iou` is by class name, None where absent.
+
+    `lineage` holds the commands that made the checkpoints it started from, the oldest first.
+    """
 
     model: str
     classes: tuple[str, ...]
@@ -36,6 +38,7 @@ class Record:
     command: str = ""
     data: str = ""
     initial: str = ""
+    lineage: tuple[str, ...] = ()
     seed: int = 0
     steps: int = 0
     minutes: float = 0.0
@@ -67,8 +70,9 @@ def write(path: Path, model: nn.Module, record: Record) -> None:
             raise CheckpointError(
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
+    data = save(tensors, {KEY: json.dumps(asdict(record), sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, save(tensors, {KEY: json.dumps(asdict(record), sort_keys=True)}))
+    replace(path, data)
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -92,7 +96,7 @@ def read_record(path: Path) -> Record:
     try:
         with safe_open(path, "pt") as file:
             fields = json.loads((file.metadata() or {})[KEY])
-        return Record(**{**fields, "classes": tuple(fields["classes"])})
+        return Record(**{**fields, "classes": tuple(fields["classes"]), "lineage": tuple(fields.get("lineage", ()))})
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from None
     except (KeyError, TypeError, json.JSONDecodeError):

@@ -86,7 +86,10 @@ def app(options: argparse.Namespace) -> int:
         str(options.port),
         *options.extra,
     ]
-    return 1 if subprocess.call(command, cwd=script.parent) else 0
+    environment = dict(os.environ)
+    if own := environment.get("SEGVIZ_CHECKPOINTS"):  # the app runs in another folder
+        environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
+    return 1 if subprocess.call(command, cwd=script.parent, env=environment) else 0
 
 
 def failed(message: str, code: int = 1) -> int:

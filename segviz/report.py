@@ -39,7 +39,12 @@ def models_page(folder: Path = CHECKPOINTS) -> str:
     for name, one in found.items():
         facts = (one.steps, one.seed, one.minutes, one.hardware, one.date, one.initial, one.data)
         training.append((f"`{name}`", *map(str, facts)))
-    parts += [table(training), "Commands, as typed:\n", "```"]
+    parts += [
+        table(training),
+        "Commands, first those of the common baseline that the models started from:\n",
+        "```",
+    ]
+    parts += list(dict.fromkeys(command for one in found.values() for command in one.lineage))
     parts += [one.command for one in found.values()]
     parts += ["```\n", "Versions: " + versions(found.values()) + ".\n"]
     val = {name: one.iou for name, one in found.items()}

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from platform import machine, processor, python_version
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from segviz import checkpoint
 from segviz.data.augmentation import augment
-from segviz.data.classes import VOID
+from segviz.data.classes import CAMVID, VOID
 from segviz.data.folder import DataError, Sample, Split, load_split
 from segviz.data.pool import scene_pool
 from segviz.evaluate import class_iou, evaluate, evaluate_scenes
@@ -91,8 +94,10 @@ def train(options: TrainOptions) -> checkpoint.Record:
     training, validation = load_split(options.data, "train", tqdm), load_split(options.data, "val", tqdm)
     scenes = scene_pool(options.scenes, 0) if options.scenes else []
     classes = training.classes.names
+    if options.scenes and classes != CAMVID.names:
+        raise DataError(f"drawn scenes have CamVid's classes, {options.data} has others; use --scenes 0")
     model = build(options.model, len(classes), output_stride=options.output_stride)
-    initial = initialise(model, options.init) if options.init else "random weights"
+    start = initialise(model, options.init) if options.init else Start("random weights")
     auxiliary = nn.Sequential(conv_bn_relu(model.backbone.middle_channels, 64, 3), nn.Conv2d(64, len(classes), 1))
     networks = nn.ModuleDict({"model": model, "auxiliary": auxiliary})
     networks.to(device).to(memory_format=torch.channels_last)
@@ -131,7 +136,7 @@ def train(options: TrainOptions) -> checkpoint.Record:
             bar.update()
             bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
             if step % STEPS_BETWEEN_SAVES == 0:
-                save_state(state, networks, optimizer, step, time.monotonic() - started)
+                save_state(state, networks, optimizer, options, step, time.monotonic() - started)
     except KeyboardInterrupt:  # it may fall into the middle of a step, so only whole steps are ever saved
         if state.is_file():
             bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
@@ -141,7 +146,7 @@ def train(options: TrainOptions) -> checkpoint.Record:
         bar.close()
 
     minutes = (time.monotonic() - started) / 60
-    record = scored(model.eval(), options, validation, step, minutes, initial, device)
+    record = scored(model.eval(), options, validation, step, minutes, start, device)
     checkpoint.write(options.out, model, record)
     state.unlink(missing_ok=True)
     return record
@@ -153,7 +158,7 @@ def scored(
     validation: Split,
     steps: int,
     minutes: float,
-    initial: str,
+    start: Start,
     device: torch.device,
 ) -> checkpoint.Record:
     """The record of a finished training, with its scores on val and, where scenes were mixed in, on unseen scenes."""
@@ -169,7 +174,8 @@ def scored(
         command=options.command,
         data=f"{options.data.name} train"
         + (f" and {options.scenes} drawn scenes ({options.scene_share:.0%} of each batch)" if options.scenes else ""),
-        initial=initial,
+        initial=start.title,
+        lineage=start.lineage,
         seed=options.seed,
         steps=steps,
         minutes=round(minutes, 1),
@@ -191,8 +197,16 @@ def rounded(value: Tensor) -> Tensor:
     return value.half().to(value.dtype) if value.is_floating_point() else value
 
 
-def initialise(model: Segmenter, path: Path) -> str:
-    """Start from a checkpoint of ours or from a backbone's weights; returns a sentence for the record.
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts, for its record: in words, and the commands that led there."""
+
+    title: str
+    lineage: tuple[str, ...] = ()
+
+
+def initialise(model: Segmenter, path: Path) -> Start:
+    """Start from a checkpoint of ours or from a backbone's weights.
 
     From a checkpoint, every tensor of the same name and shape is taken. A layer that reads more channels than
     the checkpoint's starts with zeros on the further ones, so the model starts out as the checkpoint's.
@@ -202,9 +216,14 @@ def initialise(model: Segmenter, path: Path) -> str:
     """
     if not path.is_file():
         raise checkpoint.CheckpointError(f"there are no weights {path}; check --init")
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in load_file(path).items()}
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise checkpoint.CheckpointError(f"{path} is not a whole safetensors file ({error}); check --init") from None
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
     own = model.state_dict()
-    if not any(name.startswith("backbone.") for name in weights):
+    ours = any(name.startswith("backbone.") for name in weights)
+    if not ours:
         weights = {f"backbone.body.{name}": value for name, value in weights.items()}
     taken = 0
     for name, value in weights.items():
@@ -215,7 +234,9 @@ def initialise(model: Segmenter, path: Path) -> str:
         raise checkpoint.CheckpointError(
             f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights"
         )
-    return f"{path.name} ({taken} of {len(own)} tensors)"
+    before = checkpoint.read_record(path) if ours else None
+    lineage = (*before.lineage, before.command) if before else ()
+    return Start(f"{path.name} ({taken} of {len(own)} tensors)", lineage)
 
 
 def fits(own: Tensor, value: Tensor) -> bool:
@@ -289,7 +310,7 @@ def make_batch(
     pairs = []
     for place in range(options.batch):
         drawn = bool(scenes) and rng.random() < options.scene_share
-        # Real pictures in a shuffled order, every one once an epoch; scenes at random.
+        # Real pictures in a shuffled order, each at most once an epoch; scenes at random.
         sample = (
             scenes[rng.integers(len(scenes))]
             if drawn
@@ -306,7 +327,15 @@ def shuffled(options: TrainOptions, number: int, count: int) -> int:
     return int(np.random.default_rng((options.seed, 1, epoch)).permutation(count)[place])
 
 
-def save_state(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> None:
+def identity(options: TrainOptions) -> str:
+    """What must be the same for a resumed run to be the interrupted one."""
+    same = (options.model, options.data.name, options.seed, options.steps, options.batch, options.crop, options.rate)
+    return repr((*same, options.scenes, options.scene_share, options.freeze_backbone, options.output_stride))
+
+
+def save_state(
+    path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer, options: TrainOptions, step: int, seconds: float
+) -> None:
     """All that `--resume` needs, by way of a temporary file."""
     temporary = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -314,6 +343,7 @@ def save_state(path: Path, networks: nn.Module, optimizer: torch.optim.Optimizer
         {
             "networks": networks.state_dict(),
             "optimizer": optimizer.state_dict(),
+            "identity": identity(options),
             "step": step,
             "seconds": seconds,
         },
@@ -328,11 +358,16 @@ def restore(
     """The step and the seconds of an interrupted run, its weights put back.
 
     Raises:
-        DataError: there is nothing to resume.
+        DataError: there is nothing to resume, or it was another run.
     """
     if not path.is_file():
         raise DataError(f"there is no {path} to resume from; start without --resume")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, BadZipFile):
+        raise DataError(f"{path} is damaged; delete it and start without --resume") from None
+    if state["identity"] != identity(options):
+        raise DataError(f"{path} is of a run with other options; repeat its command, or start without --resume")
     networks.load_state_dict(state["networks"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"]), float(state["seconds"])

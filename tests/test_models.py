@@ -90,6 +90,8 @@ def test_a_training_step_reaches_every_weight_that_it_should(name: str) -> None:
     model(torch.rand(2, 3, 64, 96) * 2 - 1).logits.square().mean().backward()
     silent = [key for key, value in model.named_parameters() if value.grad is None]
     assert silent == (["block.before.weight", "block.before.bias"] if name == "ema" else [])
+    dead = {key for key, value in model.named_parameters() if value.grad is not None and not value.grad.any()}
+    assert not {key for key in dead if key.startswith("block.") and not key.endswith("key.bias")}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -397,7 +397,7 @@ def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> No
     lost = data(config("lost", "from", "nowhere"))
     html, css = ((WEB / name).read_text() for name in ("viewer.html", "viewer.css"))
     page.evaluate(MOUNT, {"html": html, "css": css, "data": lost})
-    expect(page.get_by_role("alert")).to_contain_text("no longer holds")
+    expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
     page.evaluate("(data) => window.show(data)", data(config("lost", "from", "dot")))
     expect(stage(page, "lost")).to_have_attribute("data-ready", "1")
 

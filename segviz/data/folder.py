@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
-from segviz.data.classes import ClassSet, class_set
+from segviz.data.classes import VOID, ClassSet, class_set
 
 SUFFIXES = (".webp", ".png", ".jpg")
 SHOWN = 5  # how many faults one message lists
@@ -108,6 +108,8 @@ def read_sample(folder: Path, name: str, classes: ClassSet) -> Sample:
             f"{label_path} holds the values {wrong[:8]}; "
             f"classes are 0 to {len(classes.names) - 1}, void is {classes.void}"
         )
+    if classes.void != VOID:
+        labels[labels == classes.void] = VOID
     return Sample(name, image, labels)
 
 

@@ -38,8 +38,10 @@ def labels_panel(labels: UInt8[np.ndarray, "height width"], classes: ClassSet, t
     return Panel(title, LabelMap(labels, classes.names, classes.colours), "labels", note=note)
 
 
-def attended_panels(prediction: Prediction, name: str = "") -> tuple[Panel, Panel]:
-    """Channel means of the block's output and of its context (FLANet Fig. 6)."""
+def attended_panels(prediction: Prediction, name: str = "") -> tuple[Panel, ...]:
+    """Channel means of the block's output and of its context (FLANet Fig. 6); of the features without a block."""
+    if not prediction.maps:
+        return (Panel("Features", prediction.attended, "output", note="mean over channels; there is no block"),)
     prefix = f"{name}: " if name else ""
     return (
         Panel(
@@ -56,9 +58,11 @@ def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
     """The panels of one map, following the pointer; none for maps without a place in the picture."""
     match attention:
         case OffsetMaskAttention(direction="collect"):
-            return (Panel("Collect", attention, "from", note="what the point gathers, and from where"),)
+            note = "what the point gathers, and from where"
+            return (Panel("Collect", attention, "from", note=note + beyond_reach(attention)),)
         case OffsetMaskAttention():
-            return (Panel("Distribute", attention, "by", note="how much each place receives from the point"),)
+            note = "how much each place receives from the point"
+            return (Panel("Distribute", attention, "by", note=note + beyond_reach(attention)),)
         case SampledAttention():
             return (
                 Panel(
@@ -74,7 +78,15 @@ def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
                 Panel("Column map", attention, "strip", note="how much every place reads the pointed strip"),
                 Panel("Looks at", attention, "from", note="the point's weights, spread over each strip"),
             )
-        case DotProductAttention() | CrissCrossAttention():
+        case CrissCrossAttention():
+            note = f"{len(attention.queries)} passes, one after the other; the residuals left out"
+            last = attention.last_pass
+            return (
+                Panel("Looks at (last pass)", last, "from", note="the cross that the last pass reads"),
+                Panel("Looks at (all passes)", attention, "from", note=note),
+                Panel("Seen by (all passes)", attention, "by", note="who reads the point, through all passes"),
+            )
+        case DotProductAttention():
             return (
                 Panel(
                     f"Looks at ({attention.name})",
@@ -90,11 +102,17 @@ def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
                 ),
             )
         case BasesAttention():
-            return (Panel("Looks at (bases)", attention, "from", note="through the 64 bases; symmetric"),)
+            bases = attention.responsibilities.shape[1]
+            return (Panel("Looks at (bases)", attention, "from", note=f"through {bases} bases; seen by is the same"),)
         case ChannelAttention() | AxisChannelAttention() | Gate():
             return ()
         case _:
             assert_never(attention)
+
+
+def beyond_reach(masks: OffsetMaskAttention) -> str:
+    """A warning where the grid is larger than the mask: what is 0 there was never learned."""
+    return "; 0 % far off is beyond the mask's reach, not learned" if bool(masks.masks.isinf().any()) else ""
 
 
 def pinned_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:

@@ -21,6 +21,13 @@ SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
 FIRST_SEED = 3
+KNOBS = (
+    ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
+    ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
+    ("vehicle_distance", "Vehicle distance (m)", 5.0, 60.0, 1.0),
+    ("fence_length", "Fence length (m)", 0.0, 40.0, 1.0),
+    ("crowding", "Crowding", 0.0, 1.0, 0.05),
+)  # of a scene: its option, the slider's title, range and step
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +41,20 @@ class Picture:
 
 def sidebar() -> None:
     """The picture's controls and the device, the same on every page."""
+    keep_widgets()
     with st.sidebar:
         source = st.segmented_control(
             "Picture", (SCENE, UPLOAD), default=SCENE, key="source", required=True, width="stretch"
         )
         st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
         st.caption(f"Models run on: {engine().device}")
+
+
+def keep_widgets() -> None:
+    """Streamlit forgets widgets that a run does not draw; writing them back keeps the street while uploads show."""
+    for key in ("seed", *(row[0] for row in KNOBS)):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
 
 
 def picture() -> Picture:
@@ -56,19 +71,20 @@ def picture() -> Picture:
 
 def scene_picture() -> Picture:
     """A drawn scene by the sidebar's knobs."""
+    st.session_state.setdefault("seed", FIRST_SEED)
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     right.button("Next", on_click=next_scene, width="stretch", help="Another street")
-    seed = left.number_input("Street", 0, 999_999, FIRST_SEED, key="seed", help="Each number is another street")
+    seed = left.number_input("Street", 0, 999_999, key="seed", help="Each number is another street")
     with st.expander("Change the street"):
-        options = SceneOptions(
-            pole_width=st.slider("Pole width (m)", 0.04, 0.6, 0.12, 0.02, key="pole_width"),
-            vehicle_size=st.slider("Vehicle size", 0.5, 2.0, 1.0, 0.1, key="vehicle_size"),
-            vehicle_distance=st.slider("Vehicle distance (m)", 5.0, 60.0, 14.0, 1.0, key="vehicle_distance"),
-            fence_length=st.slider("Fence length (m)", 0.0, 40.0, 12.0, 1.0, key="fence_length"),
-            crowding=st.slider("Crowding", 0.0, 1.0, 0.5, 0.05, key="crowding"),
-        )
+        options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
     scene = drawn(int(seed), options)
     return Picture(f"street {seed}", scene.image, scene.labels)
+
+
+def knob(option: str, title: str, low: float, high: float, step: float) -> float:
+    """A slider for one of the scene's options; it starts at the option's default."""
+    st.session_state.setdefault(option, getattr(SceneOptions(), option))
+    return float(st.slider(title, low, high, step=step, key=option))
 
 
 def next_scene() -> None:
@@ -91,9 +107,9 @@ def uploaded_picture() -> Picture | None:
         key="upload",
         help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays on this server's memory.",
     )
-    if file is None:
-        return None
     kept = st.session_state.get("decoded")
+    if file is None:  # the uploader forgets its file while a scene shows; the picture is still here
+        return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
     if kept is None or kept[0] != file.file_id:
         try:
             kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))

@@ -83,8 +83,14 @@ export function samplesAt(f, row, column) {
       y, x, weight: f.weights[from + k],
       restY: row + f.window[2 * k], restX: column + f.window[2 * k + 1],
       outside: y < -0.5 || x < -0.5 || y > height - 0.5 || x > width - 0.5,
+      kept: inside(y, height) * inside(x, width), // the share of its weight that falls on cells
     };
   });
+}
+
+/** How much of a bilinear sample falls on the grid, along one side: all between the first and last centre. */
+function inside(at, size) {
+  return Math.max(0, Math.min(1, 1 + at, size - at));
 }
 
 /** The largest value, and the smallest; both 0 for an empty map. */

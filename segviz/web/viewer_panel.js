@@ -50,7 +50,7 @@ export class Panel {
     } catch (error) {
       console.error(error);
       this.failed = true;
-      trouble.textContent = "The server no longer holds this map. Run the page again.";
+      trouble.textContent = "This map could not be loaded. Reload the page.";
       trouble.hidden = false;
     }
   }
@@ -238,10 +238,8 @@ export class Panel {
   }
 
   sampleText() {
-    const outside = this.samples.filter((sample) => sample.outside);
-    const lost = outside.reduce((sum, sample) => sum + sample.weight, 0);
-    const all = `${this.samples.length} samples`;
-    return outside.length ? `${all}, ${outside.length} outside with ${share(lost)}` : `${all}, all inside`;
+    const lost = this.samples.reduce((sum, sample) => sum + sample.weight * (1 - sample.kept), 0);
+    return `${this.samples.length} samples, ${share(lost)} of the weight outside the picture`;
   }
 }
 
