@@ -206,10 +206,10 @@ def figure_predictions(options: argparse.Namespace, pictures: Sequence[Rgb]) -> 
     if not models:
         raise UsageError("there is no bundled checkpoint to compare; train some, or name checkpoints with --models")
     found: list[dict[str, Prediction]] = [{} for _ in pictures]
-    for name in models:
+    for name, stem in zip(models, stems(models), strict=True):
         predictor = load_predictor(name, options.device)
         for picture, predictions in zip(pictures, found, strict=True):
-            predictions[Path(name).stem] = predictor(picture)
+            predictions[stem] = predictor(picture)
     return found
 
 

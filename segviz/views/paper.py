@@ -118,9 +118,10 @@ def point_wise_figure(shown: Sequence[Shown], colours: str = "viridis") -> Figur
         picture(row[0], one.image, "image" if row is axes[0] else "")
         masks = [
             value
-            for value in next(iter(one.predictions.values())).maps.values()
+            for prediction in one.predictions.values()
+            for value in prediction.maps.values()
             if isinstance(value, OffsetMaskAttention)
-        ]
+        ][:2]
         if not masks:
             only(one, OffsetMaskAttention, "psa")
         for panel, mask in zip(row[1:], masks, strict=False):
