@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segviz.checkpoint import Record, read_record, sha256
 from segviz.models.registry import CHECKPOINTS, SPECS
+from segviz.views.text import percent
 
 HEAD = """# The bundled models
 
@@ -87,8 +88,3 @@ def table(rows: Sequence[tuple[str, ...]]) -> str:
     head, *body = (" | ".join(row) for row in rows)
     rule = " | ".join("---" for _ in rows[0])
     return "\n".join(f"| {line} |" for line in (head, rule, *body)) + "\n"
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage with one place; "-" where there is none."""
-    return "-" if share is None else f"{share:.1%}".replace("%", "")
