@@ -193,7 +193,7 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
         ("SAM", "sam", "strip", "Looks at", "from"),
         ("Inspect", "spatial_nl", "spatial", "Looks at (spatial)", "from"),
         ("Inspect", "cs_nl", "spatial", "Seen by (spatial)", "by"),
-        ("Inspect", "rcca", "cross", "Looks at (cross)", "from"),
+        ("Inspect", "rcca", "cross", "Looks at (all passes)", "from"),
         ("Inspect", "ema", "bases", "Looks at (bases)", "from"),
     ],
 )
