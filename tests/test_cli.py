@@ -345,9 +345,12 @@ def test_app_passes_on_what_follows_the_dashes(monkeypatch: pytest.MonkeyPatch, 
     script.touch()
     seen = []
     monkeypatch.setattr(cli, "app_script", lambda: script)
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd: seen.append((command, cwd)) or 0)
+    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd, env: seen.append((command, cwd, env)) or 0)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", "mine")
+    monkeypatch.chdir(tmp_path)
     assert segviz("app", "--port", 8600, "--", "--server.headless", "true") == 0
-    ((command, folder),) = seen
+    ((command, folder, environment),) = seen
+    assert environment["SEGVIZ_CHECKPOINTS"] == str(tmp_path / "mine")  # the app runs in another folder
     assert command[1:] == ["-m", "streamlit", "run", str(script), "--server.port", "8600", "--server.headless", "true"]
     assert folder == tmp_path
 
