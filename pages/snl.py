@@ -26,7 +26,7 @@ def viewer() -> None:
     kept = pins(KEY)
     show(chosen, [*panels, *pinned_panels(panels[:1], kept)], key=KEY, columns=2)
     height, width = chosen.image.shape[:2]
-    for number, pin in enumerate(pins(KEY)):
+    for number, pin in enumerate(kept):
         row, column = samples.cell(pin.y, pin.x, height, width)
         positions, weights = samples.samples(row, column)
         moved = (positions - samples.undisplaced(row, column)).norm(dim=1)

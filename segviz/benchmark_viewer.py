@@ -10,7 +10,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,7 +20,7 @@ from urllib.request import urlopen
 import numpy as np
 
 from segviz.benchmark import Report, machine
-from segviz.paths import app_script
+from segviz.paths import app_command, app_environment, app_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MOVES, WARM_UP, PAUSE = 60, 10, 25  # moves a round, moves before the first round, milliseconds between moves
@@ -140,18 +139,9 @@ def running_app(url: str | None) -> Iterator[str]:
         yield url
         return
     port, script = free_port(), app_script()
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(script),
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    server = subprocess.Popen(command, cwd=script.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = app_command(script, port, "--server.headless", "true")
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, cwd=script.parent, env=app_environment(), stdout=quiet, stderr=quiet)
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
         yield f"http://127.0.0.1:{port}"

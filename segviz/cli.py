@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from segviz.paths import app_script
+from segviz.paths import app_command, app_environment, app_script
 
 FIGURES = ("fla-6", "atta-9", "psa-6", "snl", "compare")
 FORMATS = ("png", "svg", "pdf")
@@ -75,21 +75,9 @@ def app(options: argparse.Namespace) -> int:
     """Start Streamlit on the app, and pass on what followed `--`."""
     if find_spec("streamlit") is None:
         raise RuntimeError("the app needs Streamlit, which is not installed; install it with `pip install streamlit`")
-    script = app_script()  # run from its folder, where its .streamlit/config.toml lies
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(script),
-        "--server.port",
-        str(options.port),
-        *options.extra,
-    ]
-    environment = dict(os.environ)
-    if own := environment.get("SEGVIZ_CHECKPOINTS"):  # the app runs in another folder
-        environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
-    return 1 if subprocess.call(command, cwd=script.parent, env=environment) else 0
+    script = app_script()
+    command = app_command(script, options.port, *options.extra)
+    return 1 if subprocess.call(command, cwd=script.parent, env=app_environment()) else 0
 
 
 def failed(message: str, code: int = 1) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -20,3 +22,16 @@ def app_script() -> Path:
     raise FileNotFoundError(
         f"the app's script is neither {inside} nor {beside}; install segviz again or use a whole clone"
     )
+
+
+def app_command(script: Path, port: int, *options: str) -> list[str]:
+    """The command that serves the app; run it in the script's folder, where its .streamlit/config.toml lies."""
+    return [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), *options]
+
+
+def app_environment() -> dict[str, str]:
+    """This process's environment for the app, which runs in another folder: relative paths made absolute."""
+    environment = dict(os.environ)
+    if own := environment.get("SEGVIZ_CHECKPOINTS"):
+        environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
+    return environment

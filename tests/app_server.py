@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +10,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from segviz.paths import app_script
+from segviz.benchmark_viewer import free_port
+from segviz.paths import app_command, app_environment, app_script
 
 START_WITHIN = 240  # seconds; importing torch takes long on a busy machine
 
@@ -26,12 +24,12 @@ def app_server(log: Path) -> Iterator[str]:
         RuntimeError: it ended, or did not answer in time; the message holds the log's end.
     """
     script, port = app_script(), free_port()
-    command = [sys.executable, "-m", "streamlit", "run", script.name, "--server.port", str(port)]
+    command = app_command(script, port, "--server.headless", "true")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--server.headless", "true"],
+            command,
             cwd=script.parent,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**app_environment(), "OMP_NUM_THREADS": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -45,13 +43,6 @@ def app_server(log: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(20)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

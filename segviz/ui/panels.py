@@ -117,11 +117,12 @@ def beyond_reach(masks: OffsetMaskAttention) -> str:
 
 def pinned_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
     """The same panels once more for each pin, fixed to it."""
-    return [
-        Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number)
-        for number in range(len(pins))
-        for panel in panels
-    ]
+    return [fixed(panel, number) for number in range(len(pins)) for panel in panels]
+
+
+def fixed(panel: Panel, number: int) -> Panel:
+    """A panel that no longer follows the pointer but shows the pin of this number."""
+    return Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number)
 
 
 def pinned_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
@@ -131,7 +132,7 @@ def pinned_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
         note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
         rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
-        rows += pinned_panels(panels, pins)[number * len(panels) : (number + 1) * len(panels)]
+        rows += [fixed(panel, number) for panel in panels]
     return rows
 
 
