@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from segviz.checkpoint import Record, bundled_path, load
+from segviz.checkpoint import bundled_path, load
+from segviz.record import Record
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.image import resized, to_tensor, working_size

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,39 +14,13 @@ from torch import Tensor, nn
 
 from segviz.models.registry import CHECKPOINTS, SPECS, build
 from segviz.models.segmenter import Segmenter
+from segviz.record import Record, from_json, to_json
 
 KEY = "segviz"
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the cause."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """How a checkpoint was made. Scores are shares in [0, 1]; `iou` is by class name, None where absent.
-
-    `lineage` holds the commands that made the checkpoints it started from, the oldest first.
-    """
-
-    model: str
-    classes: tuple[str, ...]
-    backbone: str
-    output_stride: int
-    command: str = ""
-    data: str = ""
-    initial: str = ""
-    lineage: tuple[str, ...] = ()
-    seed: int = 0
-    steps: int = 0
-    minutes: float = 0.0
-    hardware: str = ""
-    date: str = ""
-    val_miou: float | None = None
-    scenes_miou: float | None = None
-    iou: Mapping[str, float | None] = field(default_factory=dict)
-    scenes_iou: Mapping[str, float | None] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def bundled_path(name: str) -> Path:
@@ -70,7 +42,7 @@ def write(path: Path, model: nn.Module, record: Record) -> None:
             raise CheckpointError(
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
-    data = save(tensors, {KEY: json.dumps(asdict(record), sort_keys=True)})
+    data = save(tensors, {KEY: to_json(record)})
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, data)
 
@@ -95,11 +67,10 @@ def read_record(path: Path) -> Record:
         raise CheckpointError(f"there is no checkpoint {path}; train one with `python -m segviz train`")
     try:
         with safe_open(path, "pt") as file:
-            fields = json.loads((file.metadata() or {})[KEY])
-        return Record(**{**fields, "classes": tuple(fields["classes"]), "lineage": tuple(fields.get("lineage", ()))})
+            return from_json((file.metadata() or {})[KEY])
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from None
-    except (KeyError, TypeError, json.JSONDecodeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise CheckpointError(f"{path} has no segviz record; write it with segviz.checkpoint.write") from None
 
 

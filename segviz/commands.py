@@ -32,7 +32,8 @@ from segviz.attention import (
     StripAttention,
 )
 from segviz.benchmark_viewer import bench_viewer
-from segviz.checkpoint import CheckpointError, Record, bundled_path, read_record, replace
+from segviz.checkpoint import CheckpointError, bundled_path, read_record, replace
+from segviz.record import Record
 from segviz.cli import UsageError, sentence
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene

@@ -15,7 +15,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from segviz.attention import AttendedFeatures, AttentionMap, cell_of_pixel, detached
-from segviz.checkpoint import Record, bundled_path, load
+from segviz.checkpoint import bundled_path, load
+from segviz.record import Record
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
 from segviz.models.registry import SPECS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from segviz.checkpoint import Record, read_record, sha256
+from segviz.checkpoint import read_record, sha256
+from segviz.record import Record
 from segviz.models.registry import CHECKPOINTS, SPECS
 from segviz.views.text import percent
 

@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from segviz import checkpoint
-from segviz.checkpoint import CheckpointError, Record
+from segviz.checkpoint import CheckpointError
 from segviz.models.registry import build
+from segviz.record import Record, to_json
 
 CLASSES = ("a", "b", "c")
-RECORD = Record("sam", CLASSES, "mobilenetv2_100", 32, command="segviz train", val_miou=0.5, iou={"a": 0.5, "b": None})
+RECORD = Record("sam", CLASSES, "mobilenetv2_100", 32, command="segviz train", gammas={"block.gamma": 0.5})
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def tampered(
     source: Path, target: Path, change: dict[str, torch.Tensor | None], metadata: dict[str, str] | None = None
 ) -> Path:
     tensors = {name: value for name, value in {**load_file(source), **change}.items() if value is not None}
-    kept = {checkpoint.KEY: json.dumps(json.loads(json.dumps(checkpoint.asdict(RECORD))))}
+    kept = {checkpoint.KEY: to_json(RECORD)}
     save_file(tensors, target, kept if metadata is None else metadata)
     return target
 
@@ -90,7 +91,7 @@ def test_a_file_without_a_record_is_refused(saved: Path, tmp_path: Path, metadat
 
 
 def test_an_unknown_model_is_named(saved: Path, tmp_path: Path) -> None:
-    text = json.dumps({**json.loads(json.dumps(checkpoint.asdict(RECORD))), "model": "other"})
+    text = json.dumps({**json.loads(to_json(RECORD)), "model": "other"})
     with pytest.raises(CheckpointError, match="holds a 'other' model"):
         checkpoint.load(tampered(saved, tmp_path / "other.safetensors", {}, {checkpoint.KEY: text}))
 

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from segviz import cli, paths
-from segviz.checkpoint import Record, write
+from segviz.checkpoint import write
+from segviz.record import Record
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.train import TrainOptions

@@ -1,4 +1,4 @@
-"""Backbones: any of timm's or torchvision's ShuffleNetV2, giving features at strides 4, 8, 16 and 32, or dilated."""
+"""Backbones: any of timm's or torchvision's ShuffleNetV2, giving features at strides 2 to 32, or dilated."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Features from fine to coarse. `fine` has stride 4, `deep` the output stride, `middle` one stage before it."""
+    """Features from fine to coarse: strides 2 and 4, one stage before the deepest, and the output stride."""
 
+    finest: Float[Tensor, "batch finest finest_height finest_width"]
     fine: Float[Tensor, "batch fine fine_height fine_width"]
     middle: Float[Tensor, "batch middle middle_height middle_width"]
     deep: Float[Tensor, "batch deep height width"]
@@ -46,23 +47,23 @@ class Backbone(nn.Module):
             channels = body.channels
         elif timm.is_model(name):
             body = timm_body(name, output_stride)
-            channels = tuple(body.feature_info.channels()[-4:])
+            channels = tuple(body.feature_info.channels()[-5:])
         else:
             raise ValueError(
                 f"backbone '{name}' is unknown; use a timm name such as mobilenetv2_100, or shufflenet_v2_x1_0"
             )
         self.body = body
-        self.fine_channels, self.middle_channels = channels[0], channels[2]
-        self.deep_channels = sum(channels) if self.high_resolution else channels[3]
+        self.finest_channels, self.fine_channels, self.middle_channels = channels[0], channels[1], channels[3]
+        self.deep_channels = sum(channels[1:]) if self.high_resolution else channels[4]
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
         """Features of images scaled to [-1, 1]; a stride that does not divide the size rounds up."""
-        fine, eighth, middle, deep = self.body(image)[-4:]
+        finest, fine, eighth, middle, deep = self.body(image)[-5:]
         if self.high_resolution:  # HRNet never dilates: its branches are brought to one stride and stacked
             size = {8: eighth, 16: middle, 32: deep}[self.output_stride].shape[2:]
             parts = [F.interpolate(part, size, mode="bilinear") for part in (fine, eighth, middle, deep)]
             deep = torch.cat(parts, 1)
-        return Pyramid(fine, middle, deep)
+        return Pyramid(finest, fine, middle, deep)
 
 
 def timm_body(name: str, output_stride: int) -> Any:
@@ -79,23 +80,24 @@ class ShuffleNet(nn.Module):
     def __init__(self, name: str, output_stride: int) -> None:
         super().__init__()
         network = torchvision.models.get_model(name, weights=None)
-        self.stem = nn.Sequential(network.conv1, network.maxpool)
+        self.stem, self.pool = network.conv1, network.maxpool
         self.stage2, self.stage3, self.stage4 = network.stage2, network.stage3, network.stage4
         self.conv5 = network.conv5
         dilation = 1
         for stage, stride in ((self.stage3, 16), (self.stage4, 32)):
             if stride > output_stride:
                 dilation = dilate(stage, dilation)
-        widths = [network.conv1[0].out_channels]
+        widths = [network.conv1[0].out_channels] * 2  # before and after the pooling
         widths += [stage[-1].branch2[-2].num_features * 2 for stage in (self.stage2, self.stage3)]
         self.channels = (*widths, network.conv5[0].out_channels)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features of strides 4, 8, 16 and 32, the last two as far as they are not dilated."""
+        """Features of strides 2, 4, 8, 16 and 32, the last two as far as they are not dilated."""
         features = [self.stem(image)]
+        features.append(self.pool(features[0]))
         for stage in (self.stage2, self.stage3, self.stage4):
             features.append(stage(features[-1]))
-        return [*features[:3], self.conv5(features[3])]
+        return [*features[:4], self.conv5(features[4])]
 
 
 def dilate(stage: nn.Module, dilation: int) -> int:

@@ -17,8 +17,8 @@ from segviz.models.backbone import Backbone, Pyramid
 from segviz.models.blocks.fusion import AttentionFusion
 from segviz.models.blocks.layers import conv_bn_relu
 
-FINE_WIDTH = 32
-DECODER_WIDTH = 64  # at stride 4 a wider decoder would cost more than the backbone
+FINEST_WIDTH, FINE_WIDTH = 16, 32
+DECODER_WIDTH, CLASSIFIER_WIDTH = 64, 24  # a wider decoder would cost more than the backbone
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,27 @@ class FusionReduction(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The context at stride 4 beside the backbone's fine features, then two 3x3 convolutions."""
+    """The context joined by the backbone's features of stride 4, then of stride 2, a 3x3 convolution after each.
 
-    def __init__(self, channels: int, fine: int) -> None:
+    The second convolution works at stride 2, because poles are two or three pixels wide in a 480 x 360 picture:
+    even perfect labels, averaged at stride 4 and grown again, keep 58 % of CamVid's poles, at stride 2 it is 85 %.
+    """
+
+    def __init__(self, channels: int, fine: int, finest: int) -> None:
         super().__init__()
         self.context = conv_bn_relu(channels, DECODER_WIDTH)
         self.fine = conv_bn_relu(fine, FINE_WIDTH)
-        self.mix = nn.Sequential(
-            conv_bn_relu(DECODER_WIDTH + FINE_WIDTH, DECODER_WIDTH, 3),
-            conv_bn_relu(DECODER_WIDTH, DECODER_WIDTH, 3),
-        )
+        self.mix = conv_bn_relu(DECODER_WIDTH + FINE_WIDTH, DECODER_WIDTH, 3)
+        self.narrow = conv_bn_relu(DECODER_WIDTH, CLASSIFIER_WIDTH)
+        self.finest = conv_bn_relu(finest, FINEST_WIDTH)
+        self.refine = conv_bn_relu(CLASSIFIER_WIDTH + FINEST_WIDTH, CLASSIFIER_WIDTH, 3)
 
-    def forward(self, context: Tensor, fine: Tensor) -> Tensor:
-        """Features of stride 4."""
-        context = F.interpolate(self.context(context), fine.shape[2:], mode="bilinear")
-        return self.mix(torch.cat((context, self.fine(fine)), 1))  # type: ignore[no-any-return]
+    def forward(self, context: Tensor, pyramid: Pyramid) -> Tensor:
+        """Features of stride 2."""
+        context = F.interpolate(self.context(context), pyramid.fine.shape[2:], mode="bilinear")
+        mixed = self.mix(torch.cat((context, self.fine(pyramid.fine)), 1))
+        mixed = F.interpolate(self.narrow(mixed), pyramid.finest.shape[2:], mode="bilinear")
+        return self.refine(torch.cat((mixed, self.finest(pyramid.finest)), 1))  # type: ignore[no-any-return]
 
 
 class Segmenter(nn.Module):
@@ -89,16 +95,16 @@ class Segmenter(nn.Module):
     def __init__(self, backbone: Backbone, reduction: nn.Module, block: nn.Module, width: int, classes: int) -> None:
         super().__init__()
         self.backbone, self.reduction, self.block = backbone, reduction, block
-        self.decoder = Decoder(width, backbone.fine_channels)
+        self.decoder = Decoder(width, backbone.fine_channels, backbone.finest_channels)
         self.dropout = nn.Dropout2d(0.1)
-        self.classifier = nn.Conv2d(DECODER_WIDTH, classes, 1)
+        self.classifier = nn.Conv2d(CLASSIFIER_WIDTH, classes, 1)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
         """Logits and attention of images scaled to [-1, 1]; any size from 32 x 32."""
         pyramid = self.backbone(image)
         reduced = self.reduction(pyramid)
         attended = self.block(reduced.features)
-        decoded = self.decoder(attended.features, pyramid.fine)
+        decoded = self.decoder(attended.features, pyramid)
         logits = F.interpolate(self.classifier(self.dropout(decoded)), image.shape[2:], mode="bilinear")
         maps = tuple(own + earlier for own, earlier in zip(attended.maps, reduced.maps, strict=True))
         return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)
