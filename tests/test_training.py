@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -14,10 +15,14 @@ from segviz import checkpoint
 from segviz import train as training
 from segviz.checkpoint import CheckpointError
 from segviz.data.classes import CAMVID
-from segviz.data.folder import DataError
+from segviz.data.folder import DataError, load_split
 from segviz.data.scenes import draw_scene
+from segviz.evaluate import evaluate_samples
+from segviz.initialise import initialise
 from segviz.models.registry import build
-from segviz.train import TrainOptions, initialise, train
+from segviz.record import VAL, Record
+from segviz.train import Run, train
+from segviz.train_options import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -37,35 +42,41 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def options(data: Path, out: Path, **changes: object) -> TrainOptions:
-    start = TrainOptions("sam", data, out, steps=6, batch=2, crop=(64, 64), scenes=0, device="cpu", command="as typed")
+    start = TrainOptions(
+        "sam", data, out, steps=6, batch=2, crop=(64, 64), rate=1e-3, scenes=0, device="cpu", command="as typed"
+    )
     return dataclasses.replace(start, **changes)  # type: ignore[arg-type]
 
 
+def same_weights(first: Path, second: Path) -> bool:
+    one, other = (checkpoint.load(path)[0].state_dict() for path in (first, second))
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 @pytest.fixture(scope="module")
-def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, checkpoint.Record]:
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
     out = tmp_path_factory.mktemp("out") / "sam.safetensors"
     return out, train(options(data, out))
 
 
-def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, checkpoint.Record]) -> None:
+def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, Record]) -> None:
     path, record = finished
     assert checkpoint.read_record(path) == record
     assert (record.model, record.steps, record.seed, record.command) == ("sam", 6, 0, "as typed")
     assert record.val_miou is not None and 0 <= record.val_miou <= 1
-    assert set(record.iou) == set(CAMVID.names) and record.scenes_miou is None
+    assert set(record.evaluations[VAL].iou) == set(CAMVID.names) and record.scenes_miou is None
     assert {"torch", "timm", "numpy", "python"} <= set(record.versions)
 
 
-def test_the_score_is_that_of_the_file(finished: tuple[Path, checkpoint.Record], data: Path) -> None:
-    from segviz.evaluate import evaluate_split
-
+def test_the_score_is_that_of_the_file(finished: tuple[Path, Record], data: Path) -> None:
     path, record = finished
     model, _ = checkpoint.load(path)
-    assert evaluate_split(model, data, "val", CAMVID.names).mean_iou == pytest.approx(record.val_miou, abs=1e-4)
+    samples = load_split(data, "val").samples
+    assert evaluate_samples(model, samples, CAMVID.names, "val").miou == pytest.approx(record.val_miou, abs=1e-4)
 
 
 def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
-    finished: tuple[Path, checkpoint.Record], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, Record], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "sam.safetensors"
     calls = 0
@@ -84,8 +95,7 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
     assert not out.exists() and out.with_suffix(".resume.pt").exists()
     record = train(options(data, out, resume=True))
     assert record.steps == 6 and not out.with_suffix(".resume.pt").exists()
-    straight, resumed = checkpoint.load(finished[0])[0].state_dict(), checkpoint.load(out)[0].state_dict()
-    assert all(torch.equal(value, resumed[name]) for name, value in straight.items())
+    assert same_weights(finished[0], out)
 
 
 def test_resuming_nothing_is_an_error(data: Path, tmp_path: Path) -> None:
@@ -116,7 +126,7 @@ def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
 def test_a_model_starts_out_as_the_checkpoint_that_it_starts_from(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     base = build("fcn", 3).eval()
-    record = checkpoint.Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)
+    record = Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)
     checkpoint.write(tmp_path / "fcn.safetensors", base, record)
     base, _ = checkpoint.load(tmp_path / "fcn.safetensors")
     model = build(name, 3).eval()
@@ -134,25 +144,70 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
         initialise(build("fcn", 3), tmp_path / "other.safetensors")
 
 
-def test_batches_depend_on_seed_and_step_alone(data: Path) -> None:
-    from segviz.data.folder import load_split
+def test_the_log_stands_beside_the_checkpoint(data: Path, tmp_path: Path) -> None:
+    record = train(options(data, tmp_path / "sam.safetensors", steps=60, validate=25))
+    with (tmp_path / "sam.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["25", "50", "60"]
+    assert all(float(row["loss"]) > 0 and float(row["minutes"]) >= 0 for row in rows)
+    assert all(0 <= float(row["val_miou"]) <= 1 for row in rows)
+    assert float(rows[-1]["val_miou"]) == pytest.approx(record.val_miou)
 
-    samples = load_split(data, "train").samples
-    start = options(data, data / "x.safetensors")
-    first, again = (training.make_batch(samples, [], start, 5) for _ in range(2))
-    other = training.make_batch(samples, [], start, 6)
-    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
-    assert not torch.equal(first[0], other[0])
+
+def test_validating_on_the_way_changes_no_weight(finished: tuple[Path, Record], data: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS_BETWEEN_SAVES", 2)
+        train(options(data, tmp_path / "sam.safetensors", validate=2))
+    assert same_weights(finished[0], tmp_path / "sam.safetensors")
 
 
-def test_every_picture_comes_once_an_epoch(data: Path) -> None:
-    start = options(data, data / "x.safetensors")
-    assert sorted(training.shuffled(start, number, 7) for number in range(7, 14)) == list(range(7))
+def test_the_kept_weights_are_a_mean_over_steps(finished: tuple[Path, Record], data: Path, tmp_path: Path) -> None:
+    train(options(data, tmp_path / "sam.safetensors", average=0.0))
+    assert not same_weights(finished[0], tmp_path / "sam.safetensors")
+
+
+def test_out_of_memory_halves_the_batch_and_training_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = []
+
+    def room_for_two(self: Run, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        sizes.append(-(-len(batch[0]) // self.parts))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return backward(self, batch)
+
+    backward = Run._backward
+    monkeypatch.setattr(Run, "_backward", room_for_two)
+    record = train(options(data, tmp_path / "sam.safetensors", batch=8, steps=3))
+    assert record.steps == 3 and sizes == [8, 4, 2, 2, 2]
+    assert "2 pictures at a time" in capsys.readouterr().out
+
+
+def test_a_single_picture_too_large_is_an_error(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(self: Run, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Run, "_backward", no_room)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(options(data, tmp_path / "sam.safetensors"))
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(data: Path, tmp_path: Path) -> None:
+    """But for batch norm, whose statistics are those of a part; so all of it is in evaluation mode here."""
+    run = Run(options(data, tmp_path / "sam.safetensors", batch=4), load_split(data, "train"), torch.device("cpu"))
+    run.networks.eval()
+    gradients = []
+    for run.parts in (1, 2):
+        run._backward(run.sampler(0))
+        gradients.append([p.grad.clone() for p in run.networks.parameters() if p.grad is not None])
+    norms = [float(torch.cat([g.flatten() for g in one]).norm()) for one in gradients]
+    assert norms[1] == pytest.approx(norms[0], rel=0.2)  # a part's loss is weighed by its own classes and void
 
 
 def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    record = checkpoint.Record("fcn", CAMVID.names, "mobilenetv2_100", 8)
+    record = Record("fcn", CAMVID.names, "mobilenetv2_100", 8)
     checkpoint.write(tmp_path / "fcn.safetensors", build("fcn", 11), record)
     start, _ = checkpoint.load(tmp_path / "fcn.safetensors")
     changes = {"steps": 3, "init": tmp_path / "fcn.safetensors", "freeze_backbone": True}
@@ -161,4 +216,4 @@ def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
     before, after = start.backbone.state_dict(), trained.backbone.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     moved, kept = trained.decoder.state_dict(), start.decoder.state_dict()
-    assert not torch.equal(moved["mix.1.0.weight"], kept["mix.1.0.weight"])
+    assert not torch.equal(moved["mix.0.weight"], kept["mix.0.weight"])

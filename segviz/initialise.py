@@ -1,0 +1,83 @@
+"""Where a training starts: the weights it takes over, and how quickly each part of the network learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from segviz import checkpoint
+from segviz.models.segmenter import Segmenter
+
+BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # what was trained before moves slowly, the block is new
+GAMMA_RATE = 10.0  # gammas start at zero and are few: at the common rate a short training leaves them there
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts, for its record: in words, and the commands that led there."""
+
+    title: str
+    lineage: tuple[str, ...] = ()
+
+
+def initialise(model: Segmenter, path: Path) -> Start:
+    """Start from a checkpoint of ours or from a backbone's weights.
+
+    From a checkpoint, every tensor of the same name and shape is taken. A layer that reads more channels than
+    the checkpoint's starts with zeros on the further ones, so the model starts out as the checkpoint's.
+
+    Raises:
+        CheckpointError: the file is missing, or nothing in it fits.
+    """
+    if not path.is_file():
+        raise checkpoint.CheckpointError(f"there are no weights {path}; check --init")
+    try:
+        stored = load_file(path)
+    except SafetensorError as error:
+        raise checkpoint.CheckpointError(f"{path} is not a whole safetensors file ({error}); check --init") from None
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+    own = model.state_dict()
+    ours = any(name.startswith("backbone.") for name in weights)
+    if not ours:
+        weights = {f"backbone.body.{name}": value for name, value in weights.items()}
+    taken = 0
+    for name, value in weights.items():
+        if name in own and fits(own[name], value):
+            own[name].zero_()[tuple(slice(size) for size in value.shape)] = value
+            taken += 1
+    if not taken:
+        raise checkpoint.CheckpointError(
+            f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights"
+        )
+    before = checkpoint.read_record(path) if ours else None
+    lineage = (*before.lineage, before.command) if before else ()
+    return Start(f"{path.name} ({taken} of {len(own)} tensors)", lineage)
+
+
+def fits(own: Tensor, value: Tensor) -> bool:
+    """The same shape, or but for more input channels."""
+    if own.shape == value.shape:
+        return True
+    return own.dim() == value.dim() == 4 and own.shape[0] == value.shape[0] and own.shape[1] > value.shape[1]
+
+
+def parameter_groups(networks: nn.Module, rate: float) -> list[dict[str, Any]]:
+    """Parameters by the factor on their learning rate: backbone, block, gammas, all others."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in networks.named_parameters():
+        groups.setdefault(rate_factor(name), []).append(parameter)
+    return [{"params": members, "scale": scale, "lr": rate * scale} for scale, members in groups.items()]
+
+
+def rate_factor(name: str) -> float:
+    """The factor on the learning rate of the parameter of this name."""
+    if name.endswith("gamma"):
+        return GAMMA_RATE
+    if ".backbone." in name:
+        return BACKBONE_RATE
+    return BLOCK_RATE if ".block." in name else 1.0

@@ -1,0 +1,117 @@
+"""Views of pictures: labels stay on what they name, and chance comes from seed and step alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segviz.data.augmentation import View, random_view, seen, start
+from segviz.data.folder import Sample
+from segviz.data.sampling import Pool, Sampler, resident, shuffled
+
+CPU = torch.device("cpu")
+UNCHANGED = np.eye(3, 4)
+
+
+@pytest.fixture
+def patches() -> Sample:
+    """A picture of flat patches whose brightness tells their class."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.repeat(rng.integers(0, 11, (6, 8), np.uint8), 20, 0), 20, 1)
+    return Sample("patches", np.repeat(labels[:, :, None] * 20 + 10, 3, 2), labels)
+
+
+def view_of(sample: Sample, view: View, crop: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    return seen(torch.from_numpy(sample.image), torch.from_numpy(sample.labels), view, crop)
+
+
+def test_the_plain_view_is_the_picture_itself(patches: Sample) -> None:
+    view = View(patches.labels.shape, (0, 0), False, 1.0, UNCHANGED)  # type: ignore[arg-type]
+    image, labels = view_of(patches, view, patches.labels.shape)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(labels.numpy(), patches.labels)
+    np.testing.assert_allclose((image.numpy() + 1) * 127.5, patches.image.transpose(2, 0, 1), atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_move_with_their_picture(patches: Sample, seed: int) -> None:
+    view = random_view((120, 160), (64, 96), np.random.default_rng(seed))
+    image, labels = view_of(patches, View(view.size, view.corner, view.flip, 1.0, UNCHANGED), (64, 96))
+    assert image.shape == (3, 64, 96) and labels.dtype == torch.int64
+    expected = (labels * 20 + 10) / 127.5 - 1
+    inside = labels != 255
+    off = ((image[0] - expected).abs() > 0.02) & inside  # only where patches meet may they differ
+    assert off.sum() < 0.2 * inside.sum()
+
+
+def test_a_view_larger_than_the_picture_is_filled_with_void_and_black(patches: Sample) -> None:
+    view = View((60, 80), (-2, -8), False, 1.0, UNCHANGED)
+    image, labels = view_of(patches, view, (64, 96))
+    inside = labels != 255
+    assert inside[2:62, 8:88].all() and inside.sum() == 60 * 80
+    assert (image[:, ~inside] == -1).all()
+
+
+def test_a_flip_mirrors_both(patches: Sample) -> None:
+    plain, mirrored = (View((120, 160), (10, 20), flip, 1.3, UNCHANGED) for flip in (False, True))
+    image, labels = view_of(patches, plain, (64, 96))
+    flipped, flipped_labels = view_of(patches, mirrored, (64, 96))
+    assert torch.equal(image.flip(2), flipped) and torch.equal(labels.flip(1), flipped_labels)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_view_shows_its_focus(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((90, 120), np.uint8)
+    y, x = rng.integers(90), rng.integers(120)
+    labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2] = 1  # three wide, so that half size still shows it
+    sample = Sample("point", np.zeros((90, 120, 3), np.uint8), labels)
+    view = random_view((90, 120), (48, 64), rng, (int(y), int(x)))
+    assert (view_of(sample, view, (48, 64))[1] == 1).any()
+
+
+def test_a_crop_starts_where_it_leaves_the_picture_least() -> None:
+    rng = np.random.default_rng(0)
+    assert {start(10, 6, rng, None) for _ in range(100)} == set(range(5))
+    assert {start(6, 10, rng, None) for _ in range(100)} == set(range(-4, 1))
+    assert all(start(10, 6, rng, 9) == 4 for _ in range(10))
+
+
+def test_colours_stay_in_the_network_s_range(patches: Sample) -> None:
+    for seed in range(20):
+        image, _ = view_of(patches, random_view((120, 160), (64, 64), np.random.default_rng(seed)), (64, 64))
+        assert image.min() >= -1 and image.max() <= 1
+
+
+def sampler(samples: list[Sample], **changes: object) -> Sampler:
+    options: dict[str, object] = {"seed": 1, "batch": 2, "crop": (48, 64), "drawn_share": 0.0, "balance": 0.0}
+    real, none = resident(samples, 11, CPU), resident([], 11, CPU)
+    return Sampler(real, none, **{**options, **changes})  # type: ignore[arg-type]
+
+
+def test_a_batch_depends_on_seed_and_step_alone(patches: Sample) -> None:
+    first, again = (sampler([patches], balance=0.5)(5) for _ in range(2))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    other_step, other_seed = sampler([patches], balance=0.5)(6), sampler([patches], balance=0.5, seed=2)(5)
+    assert not torch.equal(first[0], other_step[0]) and not torch.equal(first[0], other_seed[0])
+
+
+def test_every_picture_comes_once_an_epoch() -> None:
+    assert sorted(shuffled(0, number, 7) for number in range(7, 14)) == list(range(7))
+
+
+def test_balanced_views_show_rare_classes_as_often_as_common_ones() -> None:
+    labels = np.zeros((90, 120), np.uint8)
+    rare = labels.copy()
+    rare[40:43, 50:53] = 3
+    samples = [Sample(str(n), np.zeros((90, 120, 3), np.uint8), labels) for n in range(9)]
+    draw = sampler([*samples, Sample("rare", samples[0].image, rare)], balance=1.0, batch=1)
+    shown = [bool((draw(step)[1] == 3).any()) for step in range(100)]
+    assert 35 <= sum(shown) <= 65
+
+
+def test_pools_keep_only_places_of_their_class(patches: Sample) -> None:
+    pool: Pool = resident([patches], 11, CPU)
+    for index, pictures in enumerate(pool.places):
+        for number, places in pictures:
+            assert number == 0 and (patches.labels[places[:, 0], places[:, 1]] == index).all()
