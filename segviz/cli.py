@@ -14,15 +14,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from segviz.paths import app_command, app_environment, app_script
+from segviz.train_options import TrainOptions
 
 FIGURES = ("fla-6", "atta-9", "psa-6", "snl", "compare")
 FORMATS = ("png", "svg", "pdf")
 COLOURS = ("viridis", "cividis", "magma", "gray")
+ALL = "all"  # of `evaluate --model`: every bundled model
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
@@ -171,12 +174,23 @@ def add_figure(commands: Commands) -> None:
 def add_evaluate(commands: Commands) -> None:
     """`evaluate`."""
     evaluate = new(commands, "evaluate", "score a model", "On a split of a data set, on drawn scenes, or on both.")
-    add_model(evaluate)
+    evaluate.add_argument(
+        "--model", type=model_or_all, required=True, help=f"a name from `models`, a checkpoint's path, or {ALL}"
+    )
+    add_device(evaluate)
     evaluate.add_argument("--data", type=Path, metavar="DIR", help="the data set's folder")
     evaluate.add_argument("--split", default="val", help="a split of the data set (default: %(default)s)")
     evaluate.add_argument(
+        "--multi-scale", action="store_true", help="score also with the mean over six scales and their mirror images"
+    )
+    evaluate.add_argument("--scales", type=scales, metavar="S,S", help="other scales, such as 0.75,1,1.25")
+    evaluate.add_argument(
+        "--without-context", action="store_true", help="score also with the block's context switched off"
+    )
+    evaluate.add_argument(
         "--scenes", type=whole(1), metavar="N", help="also score on N drawn scenes that no training saw"
     )
+    evaluate.add_argument("--record", action="store_true", help="keep the scores in the checkpoint's own record")
     add_json(evaluate)
 
 
@@ -193,35 +207,32 @@ def add_train(commands: Commands) -> None:
     train.add_argument(
         "--init", type=Path, metavar="FILE", help="weights to start from: a checkpoint or a timm backbone's"
     )
-    train.add_argument("--steps", type=whole(1), default=1000, help="how many (default: %(default)s)")
-    train.add_argument("--batch", type=whole(1, 1024), default=4, help="pictures a step (default: %(default)s)")
+    train.add_argument("--steps", type=whole(1), help="how many (default: %(default)s)")
+    train.add_argument("--batch", type=whole(1, 1024), help="pictures a step (default: %(default)s)")
     train.add_argument(
-        "--crop",
-        type=whole(32, 4096),
-        nargs=2,
-        default=(288, 288),
-        metavar=("H", "W"),
-        help="pixels of a view (default: 288 288)",
+        "--crop", type=whole(32, 4096), nargs=2, metavar=("H", "W"), help="pixels of a view (default: 360 480)"
     )
-    train.add_argument(
-        "--rate", type=number(0, 1), default=1e-3, help="the largest learning rate (default: %(default)s)"
-    )
+    train.add_argument("--rate", type=number(0, 1), help="the largest learning rate (default: %(default)s)")
     train.add_argument("--budget", type=minutes, metavar="TIME", help="end after this time, such as 90s, 9m or 1.5h")
-    train.add_argument("--seed", type=whole(0), default=0, help="of all chance (default: %(default)s)")
+    train.add_argument("--seed", type=whole(0), help="of all chance (default: %(default)s)")
+    train.add_argument("--scenes", type=whole(0), metavar="N", help="drawn scenes to mix in (default: %(default)s)")
+    share = number(0, 1)
+    train.add_argument("--scene-share", type=share, help="their share of a batch (default: %(default)s)")
+    train.add_argument("--balance", type=share, help="share of views chosen by class (default: %(default)s)")
     train.add_argument(
-        "--scenes",
-        type=whole(0),
-        default=300,
-        metavar="N",
-        help="drawn scenes to mix in (default: %(default)s)",
+        "--hard-share", type=share, help="share of pixels, the hardest, that count (default: %(default)s)"
+    )
+    train.add_argument("--jaccard", type=number(0, 10), help="weight of the soft Jaccard loss (default: %(default)s)")
+    train.add_argument("--smoothing", type=number(0, 0.9), help="of labels (default: %(default)s)")
+    train.add_argument(
+        "--average", type=number(0, 0.99999), help="decay of the averaged weights; 0: none (default: %(default)s)"
     )
     train.add_argument(
-        "--scene-share", type=number(0, 1), default=0.3, help="their share of a batch (default: %(default)s)"
+        "--validate", type=whole(0), metavar="STEPS", help="between scores on val; 0: at the end (default: %(default)s)"
     )
-    train.add_argument(
-        "--freeze-backbone", action="store_true", help="train all but the backbone: half the time a step"
-    )
+    train.add_argument("--freeze-backbone", action="store_true", help="train all but the backbone, which is quicker")
     train.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="another stride than the model's own")
+    train.set_defaults(**{one.name: one.default for one in fields(TrainOptions) if one.default is not MISSING})
     train.add_argument("--resume", action="store_true", help="go on from the state of an interrupted run")
     add_device(train)
 
@@ -247,6 +258,9 @@ def add_bench(commands: Commands) -> None:
     bench.add_argument("--rounds", type=whole(1, 1000), default=5, help="after one to warm up (default: %(default)s)")
     bench.add_argument("--only", nargs="+", metavar="NAME", help="these blocks or models alone")
     bench.add_argument("--url", help="viewer: an app that runs already; one is started if not given")
+    bench.add_argument(
+        "--record", action="store_true", help="models: keep the costs in the checkpoints' records (auto: the CPU's)"
+    )
     add_device(bench)
     add_json(bench)
 
@@ -321,6 +335,11 @@ def model(text: str) -> str:
     return known_model(text)
 
 
+def model_or_all(text: str) -> str:
+    """As `model`, or the word for all bundled models."""
+    return text if text == ALL else model(text)
+
+
 def known_model(text: str) -> str:
     """A model's name."""
     from segviz.models.registry import SPECS
@@ -336,6 +355,11 @@ def place(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is no place; write Y,X in whole pixels, such as 120,300")
     return int(match[1]), int(match[2])
+
+
+def scales(text: str) -> tuple[float, ...]:
+    """Factors on a picture's size, `S[,S...]`."""
+    return tuple(number(0.1, 4)(part.strip()) for part in text.split(","))
 
 
 def figure_file(text: str) -> Path:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from segviz import checkpoint
+from segviz.checkpoint import CheckpointError, read_record
 from segviz.models.segmenter import Segmenter
+from segviz.tensors import opened
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # what was trained before moves slowly, the block is new
 GAMMA_RATE = 10.0  # gammas start at zero and are few: at the common rate a short training leaves them there
@@ -32,18 +31,18 @@ def initialise(model: Segmenter, path: Path) -> Start:
     the checkpoint's starts with zeros on the further ones, so the model starts out as the checkpoint's.
 
     Raises:
-        CheckpointError: the file is missing, or nothing in it fits.
+        CheckpointError: the file is missing or damaged, holds values that are not finite, or nothing that fits; the
+            model is then as it was.
     """
-    if not path.is_file():
-        raise checkpoint.CheckpointError(f"there are no weights {path}; check --init")
-    try:
-        stored = load_file(path)
-    except SafetensorError as error:
-        raise checkpoint.CheckpointError(f"{path} is not a whole safetensors file ({error}); check --init") from None
+    with opened(path) as file:
+        stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    for name, value in stored.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise CheckpointError(f"{path}: '{name}' holds values that are not finite; start from other weights")
     weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
     own = model.state_dict()
-    ours = any(name.startswith("backbone.") for name in weights)
-    if not ours:
+    before = read_record(path) if any(name.startswith("backbone.") for name in weights) else None
+    if before is None:  # a backbone of timm's
         weights = {f"backbone.body.{name}": value for name, value in weights.items()}
     taken = 0
     for name, value in weights.items():
@@ -51,10 +50,7 @@ def initialise(model: Segmenter, path: Path) -> Start:
             own[name].zero_()[tuple(slice(size) for size in value.shape)] = value
             taken += 1
     if not taken:
-        raise checkpoint.CheckpointError(
-            f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights"
-        )
-    before = checkpoint.read_record(path) if ours else None
+        raise CheckpointError(f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights")
     lineage = (*before.lineage, before.command) if before else ()
     return Start(f"{path.name} ({taken} of {len(own)} tensors)", lineage)
 

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from segviz.attention import AttendedFeatures, AttentionMap, cell_of_pixel, detached
 from segviz.checkpoint import bundled_path, load
-from segviz.record import Record
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmentation, Segmenter
+from segviz.record import Record
 
 Kind = TypeVar("Kind")
 ROWS_AT_ONCE = 256  # of a large picture's logits

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from math import isnan
+
+from segviz.typed_json import parsed
 
 # The names of a record's evaluations: on CamVid's val split unless they say otherwise, single scale.
 VAL, SCENES = "val", "scenes"
@@ -51,7 +53,7 @@ class Cost:
         size: (height, width) of the picture in pixels.
         milliseconds: median time of a forward that keeps the maps.
         peak_mb: memory that the forward needs beyond the weights, in MiB.
-        gflops: multiply-adds of the network, in 10^9.
+        gflops: operations of the network in 10^9, two a multiply-add; elementwise ones are not counted.
         parameters: how many the network has.
         hardware: what it was measured on.
     """
@@ -69,7 +71,7 @@ class Record:
     """How a checkpoint was made, and what was measured of it.
 
     `lineage` holds the commands that made the checkpoints it started from, the oldest first; `gammas` the trained
-    factors by which its block's context enters, by parameter name; `averaged` the decay of the averaged weights.
+    factors by which its block's context enters, by parameter name.
     """
 
     model: str
@@ -110,23 +112,31 @@ def from_json(text: str) -> Record:
     """The record of a line of JSON; fields that a later version may have added are left out.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is no record.
+        ValueError: it is no record; the message says what is wrong with which field.
     """
-    stored = known(Record, json.loads(text))
-    tuples = {name: tuple(stored.get(name, ())) for name in ("classes", "lineage")}
-    evaluations = {name: evaluation(one) for name, one in stored.get("evaluations", {}).items()}
-    cost = stored.get("cost")
-    if cost is not None:
-        cost = Cost(**{**known(Cost, cost), "size": tuple(cost["size"])})
-    return Record(**{**stored, **tuples, "evaluations": evaluations, "cost": cost})
+    record = parsed(Record, text)
+    if not record.classes or len(set(record.classes)) < len(record.classes):
+        raise ValueError(f"'classes' are {list(record.classes)}, not one or more different names")
+    for name, one in record.evaluations.items():
+        check(one, name, record.classes)
+    return record
 
 
-def evaluation(stored: Mapping[str, Any]) -> Evaluation:
-    """An evaluation of its JSON, lists turned into tuples."""
-    matrix = tuple(tuple(row) for row in stored["confusion"])
-    return Evaluation(**{**known(Evaluation, stored), "confusion": matrix, "scales": tuple(stored["scales"])})
+def check(one: Evaluation, name: str, classes: tuple[str, ...]) -> None:
+    """Hold an evaluation to its record's classes.
 
-
-def known(kind: Any, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries that are fields of the dataclass."""
-    return {one.name: stored[one.name] for one in fields(kind) if one.name in stored}
+    Raises:
+        ValueError: its scores or counts are not of these classes.
+    """
+    sizes = {len(one.confusion), *map(len, one.confusion)}
+    if sizes != {len(classes)}:
+        raise ValueError(f"'confusion' of '{name}' is not {len(classes)} x {len(classes)}, a row and a column a class")
+    if min(map(min, one.confusion)) < 0:
+        raise ValueError(f"'confusion' of '{name}' counts fewer than no pixels")
+    for kind, shares in (("iou", one.iou), ("boundary_iou", one.boundary_iou)):
+        if not set(shares) <= set(classes):
+            raise ValueError(f"'{kind}' of '{name}' is of {sorted(set(shares) - set(classes))}, which are no classes")
+        if any(share is not None and not 0 <= share <= 1 for share in shares.values()):
+            raise ValueError(f"'{kind}' of '{name}' has a share outside of 0 to 1")
+    if not all(0 <= share <= 1 or isnan(share) for share in (one.miou, one.accuracy)):
+        raise ValueError(f"'{name}' has a share outside of 0 to 1")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from segviz import cli, paths
-from segviz.checkpoint import write
-from segviz.record import Record
+from segviz import cli, commands, paths
+from segviz.checkpoint import read_record, write
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.train import TrainOptions
+from segviz.views.text import percent
 
 COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "bench", "models")
 
@@ -192,7 +197,123 @@ def test_evaluate_shows_absent_classes_as_a_dash(
     lines = capsys.readouterr().out.splitlines()
     absent = [name for name, iou in told["iou"].items() if iou is None]
     assert absent
-    assert all(line.split()[-1] == "-" for line in lines if line.split()[0] in absent)
+    assert all(line.split()[-2:] == ["-", "-"] for line in lines if line.split()[0] in absent)
+
+
+def test_evaluate_scores_at_many_scales_and_without_context(
+    checkpoints: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = checkpoints / "channel_nl.safetensors"
+    more = ["--multi-scale", "--scales", "0.5,1", "--without-context", "--scenes", "1", "--json"]
+    assert segviz("evaluate", "--model", model, "--data", data, *more) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["model", "checkpoint", VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, SCENES]
+    how = {name: (told[name]["scales"], told[name]["flip"], told[name]["context"]) for name in list(told)[2:]}
+    assert how[VAL] == how[SCENES] == ([1.0], False, True)
+    assert how[VAL_MULTI_SCALE] == ([0.5, 1.0], True, True)
+    assert how[VAL_WITHOUT_CONTEXT] == ([1.0], False, False)
+    assert told[VAL]["data"] == f"{data.name} val"
+    assert np.sum(told[VAL]["confusion"]) == 64 * 96
+
+
+def test_evaluate_shows_iou_near_borders_beside_iou(
+    checkpoints: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = checkpoints / "channel_nl.safetensors"
+    assert segviz("evaluate", "--model", model, "--data", data, "--json") == 0
+    told = json.loads(capsys.readouterr().out)[VAL]
+    assert segviz("evaluate", "--model", model, "--data", data) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert lines["channel_nl"] == [VAL, "borders"]
+    assert lines["Sky"] == [percent(told["iou"]["Sky"]), percent(told["boundary_iou"]["Sky"])]
+    near = [iou for iou in told["boundary_iou"].values() if iou is not None]
+    assert lines["mIoU"] == [percent(told["miou"]), percent(float(np.mean(near)))]
+
+
+def test_evaluate_keeps_scores_in_the_record_and_leaves_the_weights_alone(
+    checkpoints: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "mine.safetensors"
+    model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
+    assert segviz("evaluate", "--model", model, "--scenes", "1", "--record") == 0
+    weights, before = load_file(model), read_record(model)
+    capsys.readouterr()
+    assert segviz("evaluate", "--model", model, "--data", data, "--without-context", "--record", "--json") == 0
+    told, after = json.loads(capsys.readouterr().out), read_record(model)
+    assert list(after.evaluations) == sorted([VAL, VAL_WITHOUT_CONTEXT, SCENES])
+    assert after.evaluations[SCENES] == before.evaluations[SCENES]
+    assert after.evaluations[VAL].miou == told[VAL]["miou"]
+    assert replace(after, evaluations={}) == replace(before, evaluations={})
+    for name, value in load_file(model).items():
+        assert value.dtype == weights[name].dtype and torch.equal(value, weights[name])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def test_evaluate_writes_nothing_unless_asked(checkpoints: Path, data: Path) -> None:
+    model = checkpoints / "channel_nl.safetensors"
+    before = model.read_bytes()
+    assert segviz("evaluate", "--model", model, "--data", data) == 0
+    assert model.read_bytes() == before
+
+
+def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
+    checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "mine.safetensors"
+    model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
+    score = commands.evaluate_samples
+
+    def retrained_meanwhile(*given: Any, **how: Any) -> Evaluation:
+        write(model, build("channel_nl", len(CAMVID.names)), read_record(model))
+        return score(*given, **how)
+
+    monkeypatch.setattr(commands, "evaluate_samples", retrained_meanwhile)
+    assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
+    assert "got other weights while it was scored; run the command again" in capsys.readouterr().err
+    assert read_record(model).evaluations == {}
+
+
+def test_evaluate_scores_all_bundled_models_in_one_table(
+    checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = SPECS["fcn"]
+    write(
+        tmp_path / "fcn.safetensors",
+        build("fcn", len(CAMVID.names)),
+        Record("fcn", CAMVID.names, spec.backbone, spec.output_stride),
+    )
+    (tmp_path / "sam.safetensors").write_bytes((checkpoints / "sam.safetensors").read_bytes())
+    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    assert segviz("evaluate", "--model", "all", "--data", data, "--without-context") == 0
+    printed = capsys.readouterr()
+    head, *rows = printed.out.splitlines()
+    assert head.split("  ")[0] == "model" and f"{VAL_WITHOUT_CONTEXT}: mIoU" in head
+    assert [(row.split()[0], len(row.split())) for row in rows] == [("fcn", 7), ("sam", 7)]
+    assert rows[0].split()[-3:] == ["-"] * 3
+    assert f"{tmp_path}/fcn.safetensors has no context, so --without-context is skipped for it" in printed.err
+    assert segviz("evaluate", "--model", "all", "--data", data, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["model"], VAL in one) for one in told] == [("fcn", True), ("sam", True)]
+
+
+def test_evaluate_all_needs_a_bundled_model(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    assert segviz("evaluate", "--model", "all", "--data", data) == 2
+    assert "there is no bundled checkpoint to score; train some" in complaint(capsys)
+
+
+def test_evaluate_names_missing_labels_before_any_forward(
+    checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(data, root)
+    (root / "val.txt").write_text("one\ntwo\n")
+    shutil.copy(root / "val/images/one.png", root / "val/images/two.png")
+    monkeypatch.setattr(Segmenter, "forward", lambda *_: pytest.fail("a forward ran"))
+    assert segviz("evaluate", "--model", checkpoints / "sam.safetensors", "--data", root) == 1
+    assert "missing labels: val/labels/two.png; add them or take them off val.txt" in capsys.readouterr().err
 
 
 def test_models_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,6 +344,11 @@ FAILURES = [
     (["figure", "snl", "PICTURE", "--columns", "3", "--out", "a.png"], 2, "belongs to atta-9"),
     (["evaluate", "--model", "MODEL"], 2, "give --data DIR"),
     (["evaluate", "--model", "MODEL", "--data", "OUT"], 1, "meta.json is missing"),
+    (["evaluate", "--model", "unet", "--data", "DATA"], 2, "model 'unet' is unknown"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--scales", "1"], 2, "those of --multi-scale; give both"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--multi-scale", "--scales", "1,9"], 2, "from 0.1 to 4"),
+    (["evaluate", "--model", "MODEL", "--scenes", "1", "--without-context"], 2, "a data set; give --data DIR"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "train", "--record"], 2, "split 'val', not on"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "test"], 1, "test.txt is missing"),
     (["train", "--model", "fla", "--data", "OUT", "--out", "OUT/a.safetensors"], 1, "meta.json is missing"),
     (["train", "--model", "fla", "--data", "DATA", "--out", "OUT"], 2, "ends in .safetensors"),
@@ -293,7 +419,8 @@ def test_train_hands_everything_on(
 
     def trained(options: object) -> Record:
         seen.append(options)
-        return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, val_miou=0.5)
+        scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
+        return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
     monkeypatch.setattr("segviz.commands.run_training", trained)
     out = tmp_path / "a.safetensors"
@@ -311,10 +438,12 @@ def test_train_hands_everything_on(
         "--scenes",
         "0",
         "--scene-share",
-        "0.5",
+        "0.6",
         "--init",
         "w.safetensors",
     ]
+    arguments += ["--balance", "0.25", "--hard-share", "0.4", "--jaccard", "0.1", "--smoothing", "0.05"]
+    arguments += ["--average", "0.9", "--validate", "7"]
     arguments += ["--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
     assert segviz(*arguments) == 0
     wanted = TrainOptions(
@@ -329,7 +458,13 @@ def test_train_hands_everything_on(
         budget=0.5,
         seed=3,
         scenes=0,
-        scene_share=0.5,
+        scene_share=0.6,
+        balance=0.25,
+        hard_share=0.4,
+        jaccard=0.1,
+        smoothing=0.05,
+        average=0.9,
+        validate=7,
         freeze_backbone=True,
         output_stride=16,
         resume=True,

@@ -1,4 +1,4 @@
-"""Data sets on disk, augmentation, and scores."""
+"""Data sets on disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.data.augmentation import augment
 from segviz.data.classes import CAMVID, ClassSet, class_set
 from segviz.data.folder import DataError, load_split
-from segviz.metrics import Confusion, confusion
 
 
 @pytest.fixture
@@ -83,8 +81,8 @@ def odd_meta(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (remove_labels, r"labels/two\.png is missing"),
-        (remove_image, r"images/one has no picture"),
+        (remove_labels, r"missing labels: train/labels/two\.png; add them or take them off train\.txt"),
+        (remove_image, r"missing pictures \(\.webp, \.png, \.jpg\): train/images/one; add them or take them off"),
         (shrink_labels, r"labels/two\.png is 40 x 29 but its picture is 40 x 30"),
         (unknown_class, r"labels/two\.png holds the values \[11\]; classes are 0 to 10, void is 255"),
         (break_image, r"images/two\.webp cannot be read"),
@@ -101,36 +99,35 @@ def test_bad_data_is_named_with_its_file(folder: Path, spoil: Callable[[Path], N
 
 
 def test_all_faults_are_told_at_once(folder: Path) -> None:
-    remove_labels(folder)
+    (folder / "train.txt").write_text("none\none\ntwo\n")
     remove_image(folder)
-    with pytest.raises(DataError, match=r"images/one.*labels/two"):
+    unknown_class(folder)
+    with pytest.raises(
+        DataError, match=r"images/none, train/images/one;.*labels/none\.png;.*two\.png holds the values"
+    ):
         load_split(folder, "train")
 
 
-def test_labels_move_with_their_picture() -> None:
-    rng = np.random.default_rng(3)
-    labels = np.repeat(np.repeat(rng.integers(0, 11, (6, 8), np.uint8), 20, 0), 20, 1)
-    image = np.repeat(labels[:, :, None] * 20, 3, 2)
-    for _ in range(10):
-        view, moved = augment(image, labels, (64, 96), rng)
-        assert view.shape == (64, 96, 3) and moved.shape == (64, 96)
-        assert set(np.unique(moved)) <= {*range(11), 255}
-        grey = view.mean(2)
-        means = {
-            index: np.median(grey[moved == index])
-            for index in np.unique(moved)
-            if (moved == index).sum() > 400 and index < 11
-        }
-        ordered = [means[index] for index in sorted(means)]
-        assert ordered == sorted(
-            ordered
-        )  # brighter picture, higher index: the jitter is monotone, shifts would break it
+def test_many_missing_labels_are_named_first_and_counted_after(folder: Path) -> None:
+    names = ["one", *(f"street {number}" for number in range(12))]
+    for name in names[1:]:
+        Image.new("RGB", (40, 30)).save(folder / f"train/images/{name}.png")
+    (folder / "train.txt").write_text("\n".join(names))
+    with pytest.raises(DataError) as fault:
+        load_split(folder, "train")
+    listed = ", ".join(f"train/labels/street {number}.png" for number in range(5))
+    cure = "add them or take them off train.txt"
+    assert str(fault.value) == f"train split of {folder}: missing labels: {listed}, and 7 more; {cure}"
 
 
-def test_a_view_larger_than_the_picture_is_filled_with_void() -> None:
-    labels = np.zeros((10, 10), np.uint8)
-    _, moved = augment(np.zeros((10, 10, 3), np.uint8), labels, (64, 64), np.random.default_rng(0))
-    assert (moved == 255).any() and (moved == 0).any()
+def test_many_unsound_labels_are_named_first_and_counted_after(folder: Path) -> None:
+    names = [f"street {number}" for number in range(7)]
+    for name in names:
+        Image.new("RGB", (40, 30)).save(folder / f"train/images/{name}.png")
+        Image.new("L", (40, 30), 11).save(folder / f"train/labels/{name}.png")
+    (folder / "train.txt").write_text("\n".join(names))
+    with pytest.raises(DataError, match=r"street 4\.png holds the values \[11\];[^;]*; and 2 more$"):
+        load_split(folder, "train")
 
 
 def test_class_names_and_colours_must_pair_up() -> None:
@@ -141,25 +138,3 @@ def test_class_names_and_colours_must_pair_up() -> None:
 def test_other_class_names_get_distinct_colours() -> None:
     colours = class_set(tuple("abcdefghijklmnopqrst")).palette
     assert len(set(colours)) == 20
-
-
-def test_iou_against_counting_by_hand() -> None:
-    truth = np.array([[0, 0, 1], [1, 2, 255]], np.uint8)
-    predicted = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
-    result = confusion(truth, predicted, 4)
-    np.testing.assert_allclose(result.iou[:3], [1 / 3, 2 / 3, 0])
-    assert np.isnan(result.iou[3])  # absent from both: no score, rather than a zero
-    assert result.mean_iou == pytest.approx(1 / 3)
-    assert result.accuracy == pytest.approx(3 / 5)
-
-
-def test_counts_add_up_and_shapes_must_agree() -> None:
-    one = Confusion(np.eye(3, dtype=np.int64))
-    np.testing.assert_array_equal((one + one).matrix, 2 * np.eye(3))
-    with pytest.raises(ValueError, match="cannot be compared"):
-        confusion(np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8), 3)
-
-
-def test_nothing_counted_is_no_score() -> None:
-    nothing = confusion(np.full((2, 2), 255, np.uint8), np.zeros((2, 2), np.uint8), 3)
-    assert np.isnan(nothing.mean_iou) and np.isnan(nothing.accuracy)

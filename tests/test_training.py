@@ -144,6 +144,17 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
         initialise(build("fcn", 3), tmp_path / "other.safetensors")
 
 
+def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    model = build("fcn", 3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    save_file({"conv_stem.weight": torch.full((32, 3, 3, 3), torch.nan)}, tmp_path / "nan.safetensors")
+    with pytest.raises(CheckpointError, match=r"'conv_stem\.weight' holds values that are not finite"):
+        initialise(model, tmp_path / "nan.safetensors")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_the_log_stands_beside_the_checkpoint(data: Path, tmp_path: Path) -> None:
     record = train(options(data, tmp_path / "sam.safetensors", steps=60, validate=25))
     with (tmp_path / "sam.csv").open(newline="") as file:

@@ -48,26 +48,52 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
         progress: wraps the names while they are read, for example `tqdm`.
 
     Raises:
-        DataError: a file is missing, unreadable, of another size than its labels, or holds an unknown class.
+        DataError: files are missing, unreadable, of another size than their labels, or hold an unknown class; the
+            message names the first few and counts the others.
     """
-    classes = read_classes(root)
-    listing = root / f"{split}.txt"
+    classes, names, folder = read_classes(root), read_names(root / f"{split}.txt"), root / split
+    pictures = {name: picture_path(folder, name) for name in names}
+    labels = {name: folder / "labels" / f"{name}.png" for name in names}
+    unpictured = [f"{split}/images/{name}" for name, path in pictures.items() if path is None]
+    unlabelled = [f"{split}/labels/{path.name}" for path in labels.values() if not path.is_file()]
+    faults = missing(f"pictures ({', '.join(SUFFIXES)})", unpictured, split) + missing("labels", unlabelled, split)
+    samples, unsound = [], []
+    wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
+    for name in wrapped:
+        path = pictures[name]
+        if path is None or not labels[name].is_file():
+            continue
+        try:
+            samples.append(read_sample(name, path, labels[name], classes))
+        except DataError as fault:
+            unsound.append(str(fault))
+    if faults or unsound:
+        raise DataError(f"{split} split of {root}: " + "; ".join([*faults, *first(unsound)]))
+    return Split(split, tuple(samples), classes)
+
+
+def missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
+    """What to say of the missing files of one kind, where there are any."""
+    return [f"missing {kind}: {', '.join(first(paths))}; add them or take them off {split}.txt"] if paths else []
+
+
+def first(faults: Sequence[str]) -> list[str]:
+    """The first few, and how many more there are."""
+    return [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])]
+
+
+def read_names(listing: Path) -> list[str]:
+    """The sample names in `SPLIT.txt`, one a line.
+
+    Raises:
+        DataError: the file is missing, or names nothing.
+    """
     if not listing.is_file():
         raise DataError(f"{listing} is missing; write one sample name a line into it")
     names = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
     if not names:
         raise DataError(f"{listing} names no samples; write one sample name a line into it")
-    samples, faults = [], []
-    wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
-    for name in wrapped:
-        try:
-            samples.append(read_sample(root / split, name, classes))
-        except DataError as fault:
-            faults.append(str(fault))
-    if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise DataError(f"{split} split of {root}: " + "; ".join(faults[:SHOWN]) + more)
-    return Split(split, tuple(samples), classes)
+    return names
 
 
 def read_classes(root: Path) -> ClassSet:
@@ -86,19 +112,18 @@ def read_classes(root: Path) -> ClassSet:
         raise DataError(f'{path} must be JSON of the form {{"classes": [names], "void": 255}}') from None
 
 
-def read_sample(folder: Path, name: str, classes: ClassSet) -> Sample:
+def picture_path(folder: Path, name: str) -> Path | None:
+    """The picture of a sample in a split's folder, in the first format that is there."""
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> Sample:
     """One picture and its labels.
 
     Raises:
         DataError: naming the file and what is wrong with it.
     """
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if path is None:
-        raise DataError(f"{folder / 'images' / name} has no picture ({', '.join(SUFFIXES)})")
-    label_path = folder / "labels" / f"{name}.png"
-    if not label_path.is_file():
-        raise DataError(f"{label_path} is missing; add the labels or take {name} off the list")
     image, labels = open_array(path, ("RGB",)), open_array(label_path, ("L", "P"))
     if image.shape[:2] != labels.shape:
         raise DataError(f"{label_path} is {size_text(labels.shape)} but its picture is {size_text(image.shape)}")

@@ -48,10 +48,13 @@ class ModelSpec:
 
     @property
     def score(self) -> float | None:
-        """The bundled checkpoint's mIoU on CamVid's val split, in [0, 1]."""
-        from segviz.checkpoint import read_record  # it builds models, so it imports this module
+        """The bundled checkpoint's mIoU on CamVid's val split, in [0, 1]; None where there is none to read."""
+        from segviz.checkpoint import CheckpointError, read_record  # it builds models, so it imports this module
 
-        return read_record(self.checkpoint).val_miou if self.checkpoint else None
+        try:
+            return read_record(self.checkpoint).val_miou if self.checkpoint else None
+        except CheckpointError:
+            return None
 
 
 DANET = "DANet, CVPR 2019"
