@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from segviz.models.registry import CHECKPOINTS, SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.record import Record, from_json, to_json
+from segviz.tensors import CheckpointError as CheckpointError
+from segviz.tensors import check_tensors, opened, read_weights
 
 KEY = "segviz"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message names the file and the cause."""
+LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
 
 
 def bundled_path(name: str) -> Path:
@@ -48,66 +47,116 @@ def write(path: Path, model: nn.Module, record: Record) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, whole."""
+    """Write, sync, rename: a reader sees the old file or the new one, whole; a failure leaves the old one alone."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what counts
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def rewrite_record(path: Path, record: Record) -> None:
+    """Put another record into a checkpoint; its tensors stay as they are, byte for byte.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or the record is of another model.
+    """
+    before = read_record(path)
+    if (record.model, record.classes) != (before.model, before.classes):
+        raise CheckpointError(
+            f"{path} holds a '{before.model}' model of {len(before.classes)} classes, the record is of a "
+            f"'{record.model}' of {len(record.classes)}; record each model in its own file"
+        )
+    data = path.read_bytes()
+    start = LENGTH + int.from_bytes(data[:LENGTH], "little")
+    header = json.loads(data[LENGTH:start])
+    header["__metadata__"][KEY] = to_json(record)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % LENGTH)  # the format wants the tensors aligned
+    replace(path, len(text).to_bytes(LENGTH, "little") + text + data[start:])
 
 
 def read_record(path: Path) -> Record:
     """The record in a checkpoint's header, without reading its weights.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or has no record.
+        CheckpointError: the file is missing, damaged, or has no sound record.
     """
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; train one with `python -m segviz train`")
+    with opened(path) as file:
+        stored = (file.metadata() or {}).get(KEY)
+    if stored is None:
+        raise CheckpointError(
+            f"{path} has no segviz record, so its model is not known; use a checkpoint that `python -m segviz train` "
+            "wrote"
+        )
     try:
-        with safe_open(path, "pt") as file:
-            return from_json((file.metadata() or {})[KEY])
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise CheckpointError(f"{path} has no segviz record; write it with segviz.checkpoint.write") from None
+        return from_json(stored)
+    except ValueError as error:
+        raise CheckpointError(f"{path} has a damaged segviz record ({error}); copy or train it again") from None
 
 
 def load(path: Path) -> tuple[Segmenter, Record]:
     """The model of a checkpoint, in eval mode and float32, and its record.
 
+    Everything is checked before the model is made, so a file that does not fit costs no memory.
+
     Raises:
-        CheckpointError: the file is damaged, its model unknown, or its tensors are not just the model's.
+        CheckpointError: the file is damaged, its model unknown or another than its bundled name says, or its
+            tensors are not just the model's.
     """
-    record = read_record(path)
-    if record.model not in SPECS:
-        raise CheckpointError(f"{path} holds a '{record.model}' model; known are {', '.join(SPECS)}")
+    record, skeleton = examined(path)
+    weights = read_weights(path, skeleton.state_dict())
     model = build(record.model, len(record.classes), record.backbone, record.output_stride)
-    model.load_state_dict(read_weights(path, model.state_dict()))
+    model.load_state_dict(weights)
     return model.eval().to(memory_format=torch.channels_last), record
 
 
-def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The checkpoint's tensors in the expected precision.
+def examined(path: Path) -> tuple[Record, Segmenter]:
+    """The record of a checkpoint and its model without memory (on torch's meta device); the header fits both.
 
     Raises:
-        CheckpointError: names or shapes differ from the expected ones, or a value is not finite.
+        CheckpointError: as `load`, but for values that are not finite.
     """
-    with safe_open(path, "pt") as file:
-        names = set(file.keys())
-        missing, extra = sorted(set(expected) - names), sorted(names - set(expected))
-        if missing or extra:
-            raise CheckpointError(f"{path} does not fit its model: missing {missing[:3]}, unexpected {extra[:3]}")
-        tensors = {name: file.get_tensor(name) for name in expected}
-    for name, value in tensors.items():
-        if value.shape != expected[name].shape:
-            raise CheckpointError(
-                f"{path}: '{name}' has shape {tuple(value.shape)}, expected {tuple(expected[name].shape)}"
-            )
-        if value.is_floating_point() and not value.isfinite().all():
-            raise CheckpointError(f"{path}: '{name}' holds values that are not finite; train it again")
-    return {name: value.to(expected[name].dtype) for name, value in tensors.items()}
+    record = read_record(path)
+    if path.stem in SPECS and path == bundled_path(path.stem):
+        require_model(path, record, path.stem)
+    if record.model not in SPECS:
+        raise CheckpointError(f"{path} holds a {record.model!r} model; known are {', '.join(SPECS)}")
+    try:
+        with torch.device("meta"):
+            skeleton = build(record.model, len(record.classes), record.backbone, record.output_stride)
+    except Exception as error:  # timm raises whatever its networks raise
+        raise CheckpointError(
+            f"{path} holds a network that cannot be built: backbone {record.backbone!r} at output stride "
+            f"{record.output_stride} ({first_line(error)}); update timm, or train it again"
+        ) from None
+    with opened(path) as file:
+        check_tensors(path, file, skeleton.state_dict())
+    return record, skeleton
+
+
+def require_model(path: Path, record: Record, name: str) -> None:
+    """Hold a bundled file to its name.
+
+    Raises:
+        CheckpointError: it holds another model.
+    """
+    if record.model != name:
+        raise CheckpointError(
+            f"{path} holds a {record.model!r} model, not {name!r}; put {name!r} back, or name the file otherwise and "
+            "load it by its path"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """An error's first line, or its type's name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def sha256(path: Path) -> str:

@@ -1,14 +1,15 @@
-"""Tables made from the checkpoints' own records: checkpoints/MODELS.md, and the README's scores."""
+"""checkpoints/MODELS.md and the README's table of scores, made from the checkpoints' own records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from segviz.checkpoint import read_record, sha256
-from segviz.record import Record
+from segviz.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import CHECKPOINTS, SPECS
-from segviz.views.text import percent
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation
+from segviz.report_findings import context_section, fla_section, seeds_section
+from segviz.report_runs import NONE, Rows, Runs, distinct, find_runs, markdown, mean, miou, plain, score, ticked
+from segviz.report_training import curves_section, files_section, full_run_section, training_section
 
 HEAD = """# The bundled models
 
@@ -16,76 +17,105 @@ Made from the records inside the files by `python -m segviz models --markdown > 
 
 The models are fine-tuned on CamVid (Brostow et al., Pattern Recognition Letters 2009; 480 x 360, 11 classes,
 SegNet's version), whose pictures are for personal and research use, and on segviz's own drawn scenes. The backbone
-started from ImageNet weights of MobileNetV2 (Apache-2.0, google-coral/test_data). Scores are mean IoU in percent,
-single scale, measured on the float16 file: on CamVid's val split (101 frames), which is more of a training sequence
-and so flatters, and on 50 drawn scenes that no training saw. CamVid's test split was not used.
+started from ImageNet weights of MobileNetV2 (Apache-2.0, google-coral/test_data). Scores are in percent, measured on
+the float16 files: on CamVid's val split, and on drawn scenes that no training saw. The recipe was chosen on val, and
+val is more of a training sequence, so its scores flatter. CamVid's test split was not used.
 """
 
 
 def scores_table(folder: Path = CHECKPOINTS) -> str:
-    """The README's table: what each model is, and its two scores."""
-    rows = [("Model", "Block", "Paper", "CamVid val mIoU", "Drawn scenes mIoU")]
-    for name, record in records(folder).items():
-        spec = SPECS[name]
-        rows.append((f"`{name}`", spec.title, spec.paper, percent(record.val_miou), percent(record.scenes_miou)))
-    return table(rows)
+    """The README's table: what each model is, and its scores."""
+    rows: Rows = [("Model", "Block", "Paper", "Val mIoU", "Multi-scale, flip", "Drawn scenes", "Without context")]
+    for name, (record, *_) in find_runs(folder).items():
+        scores = (miou(record, one) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
+        rows.append((ticked(name), SPECS[name].title, SPECS[name].paper, *scores))
+    return markdown(rows)
 
 
 def models_page(folder: Path = CHECKPOINTS) -> str:
-    """checkpoints/MODELS.md: scores, how each model was trained, per-class IoU, and the files' sums."""
-    found = records(folder)
-    parts = [HEAD, "## Scores\n", scores_table(folder), "## Training\n"]
-    training: list[tuple[str, ...]] = [
-        ("Model", "Steps", "Seed", "Minutes", "Hardware", "Date", "Started from", "Data")
+    """checkpoints/MODELS.md, whole."""
+    runs = find_runs(folder)
+    if not runs:
+        return f"{HEAD}\nThere are no checkpoints.\n\n{full_run_section()}"
+    sections = (
+        HEAD,
+        scores_section(runs),
+        context_section(runs),
+        fla_section(runs),
+        seeds_section(runs),
+        cost_section(runs),
+        classes_section(runs),
+        training_section(runs),
+        curves_section(runs, folder),
+        full_run_section(),
+        files_section(folder, runs),
+    )
+    return "\n".join(sections)
+
+
+def scores_section(runs: Runs) -> str:
+    """Every model's scores, and what they were measured on."""
+    rows: Rows = [("Model", "Block", "Val mIoU", "MS+F", "Drawn scenes", "Boundary IoU", "Pixel accuracy")]
+    for name, (record, *_) in runs.items():
+        val = record.evaluations.get(VAL)
+        scores = [miou(record, one) for one in (VAL, VAL_MULTI_SCALE, SCENES)]
+        scores += [score(mean(val.boundary_iou.values())), score(val.accuracy)] if val else [NONE] * 2
+        rows.append((ticked(name), SPECS[name].title, *scores))
+    return f"## Scores\n\n{markdown(rows)}\n{measured_on(runs)}\n"
+
+
+def measured_on(runs: Runs) -> str:
+    """Sentences on the pictures and scales behind the scores."""
+    told = [
+        "mIoU is the mean over classes, single scale. Boundary IoU is the mean over classes of IoU on val "
+        f"within {BOUNDARY_WIDTH} pixels of class borders,\npixel accuracy the share of val's pixels that are right."
     ]
-    for name, one in found.items():
-        facts = (one.steps, one.seed, one.minutes, one.hardware, one.date, one.initial, one.data)
-        training.append((f"`{name}`", *map(str, facts)))
-    parts += [
-        table(training),
-        "Commands, first those of the common baseline that the models started from:\n",
-        "```",
-    ]
-    parts += list(dict.fromkeys(command for one in found.values() for command in one.lineage))
-    parts += [one.command for one in found.values()]
-    parts += ["```\n", "Versions: " + versions(found.values()) + ".\n"]
-    val = {name: one.iou for name, one in found.items()}
-    scenes = {name: one.scenes_iou for name, one in found.items()}
-    parts += ["## IoU by class, CamVid val\n", class_table(found, val)]
-    parts += ["## IoU by class, drawn scenes\n", class_table(found, scenes)]
-    sums = [("File", "Bytes", "SHA-256")]
-    for name in found:
-        path = folder / f"{name}.safetensors"
-        sums.append((f"`{path.name}`", str(path.stat().st_size), f"`{sha256(path)}`"))
-    return "\n".join([*parts, "## Files\n", table(sums)]).rstrip() + "\n"
+    evaluated = {which: evaluations(runs, which) for which in (VAL, VAL_MULTI_SCALE, SCENES)}
+    for title, which in (("Val", VAL), ("Drawn scenes", SCENES)):
+        pictures = distinct(f"{one.data} ({one.images} pictures)" for one in evaluated[which])
+        told += [f"{title}: {' or '.join(pictures)}."] if pictures else []
+    ways = distinct(
+        f"{', '.join(f'{scale:g}' for scale in one.scales)} times its size"
+        + (", each mirrored too" if one.flip else "")
+        for one in evaluated[VAL_MULTI_SCALE]
+    )
+    told += [f"MS+F averages the softmax scores of a picture at {' or '.join(ways)}."] if ways else []
+    return "\n".join(told)
 
 
-def records(folder: Path) -> dict[str, Record]:
-    """The records of the checkpoints that are there, in the table's order."""
-    paths = {name: folder / f"{name}.safetensors" for name in SPECS}
-    return {name: read_record(path) for name, path in paths.items() if path.is_file()}
+def cost_section(runs: Runs) -> str:
+    """What one picture costs each model."""
+    rows: Rows = [("Model", "GFLOPs", "Parameters", "Time, ms", "Peak, MiB", "Picture", "Hardware")]
+    for name, (record, *_) in runs.items():
+        cost = record.cost
+        figures: tuple[str, ...] = (NONE,) * 6
+        if cost:
+            height, width = cost.size
+            counted = (f"{cost.gflops:.2f}", f"{cost.parameters:,}", f"{cost.milliseconds:.0f}", f"{cost.peak_mb:.0f}")
+            figures = (*counted, f"{width} x {height}", plain(cost.hardware))
+        rows.append((ticked(name), *figures))
+    note = (
+        "From pixels to labels with the maps kept: the median time, and the memory needed at the worst moment beyond "
+        "the weights.\nGFLOPs count two operations a multiply-add; elementwise ones and sampling are not counted.\n"
+    )
+    return f"## Cost\n\n{markdown(rows)}\n{note}"
 
 
-def class_table(found: Mapping[str, Record], scores: Mapping[str, Mapping[str, float | None]]) -> str:
-    """A row a model, a column a class."""
-    classes = next(iter(found.values())).classes if found else ()
-    rows = [("Model", *classes)]
-    for name in found:
-        rows.append((f"`{name}`", *(percent(scores[name].get(one)) for one in classes)))
-    return table(rows)
+def classes_section(runs: Runs) -> str:
+    """IoU of each class, over all pixels and near borders, on val and on scenes."""
+    parts = ["## By class\n\nThe numbers that FLANet's Fig. 2 draws for Cityscapes, in percent.\n"]
+    for which, title in ((VAL, "CamVid val"), (SCENES, "drawn scenes")):
+        found = {name: record.evaluations[which] for name, (record, *_) in runs.items() if which in record.evaluations}
+        ious = {name: one.iou for name, one in found.items()}
+        borders = {name: one.boundary_iou for name, one in found.items()}
+        for kind, shares in (("IoU", ious), ("Boundary IoU", borders)):
+            classes = distinct(one for record, *_ in runs.values() for one in record.classes)
+            rows: Rows = [("Model", *map(plain, classes))]
+            rows += [(ticked(name), *(score(shares.get(name, {}).get(one)) for one in classes)) for name in runs]
+            parts.append(f"### {kind}, {title}\n\n{markdown(rows)}")
+    return "\n".join(parts)
 
 
-def versions(found: Iterable[Record]) -> str:
-    """Each library with the versions that the models were trained with."""
-    seen: dict[str, set[str]] = {}
-    for record in found:
-        for name, number in record.versions.items():
-            seen.setdefault(name, set()).add(number)
-    return ", ".join(f"{name} {'/'.join(sorted(numbers))}" for name, numbers in sorted(seen.items()))
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Markdown; the first row is the head."""
-    head, *body = (" | ".join(row) for row in rows)
-    rule = " | ".join("---" for _ in rows[0])
-    return "\n".join(f"| {line} |" for line in (head, rule, *body)) + "\n"
+def evaluations(runs: Runs, which: str) -> list[Evaluation]:
+    """All models' evaluations of a name."""
+    return [one.evaluations[which] for found in runs.values() for one in found if which in one.evaluations]

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from segviz import benchmark
-from segviz.benchmark import BLOCKS, bench_blocks, bench_models, chosen, peak_memory, timings
+from segviz import benchmark_models, checkpoint, cli, commands
+from segviz.benchmark import Report, chosen, gflops, parameters, peak_memory, timings
+from segviz.benchmark_blocks import BLOCKS, bench_blocks
+from segviz.benchmark_models import bench_models, record_costs
+from segviz.data.classes import CAMVID
+from segviz.models.registry import SPECS, build
+from segviz.record import VAL, Cost, Evaluation, Record
 
 CPU = torch.device("cpu")
 MEGA = 2**20
@@ -38,6 +47,12 @@ def test_timings_take_turns() -> None:
     assert min(taken[2]) >= 20
 
 
+def test_operations_are_two_a_multiply_add() -> None:
+    layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    assert gflops(lambda: layer(torch.zeros(1, 3, 8, 10))) == pytest.approx(2 * 8 * 10 * 5 * 3 * 9 / 1e9)
+    assert parameters(layer) == 5 * 3 * 9
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_block_is_measured(name: str) -> None:
     report = bench_blocks((8, 10, 32), 1, [name], "cpu")
@@ -56,9 +71,9 @@ def test_channel_non_local_at_the_papers_size() -> None:
 
 
 def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
-    monkeypatch: pytest.MonkeyPatch, tmp_path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(benchmark, "bundled_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
     report = bench_models(2, ["sam"], "cpu")
     (row,) = report.rows
     assert row["weights"] == "random"
@@ -67,8 +82,90 @@ def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
     assert 0.2 < row["keeping_ratio"] < 5
     assert row["maps_mib"] > 0
     assert report.machine["CPU"] and report.machine["threads"] == "1"
+    assert row["parameters"] > 2e6 and row["gflops"] > 1
+    assert record_costs(report) == [] and not list(tmp_path.iterdir())
 
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="'unet' is unknown; use a, b"):
         chosen(["unet"], ("a", "b"))
+
+
+# ---- costs in the records ----------------------------------------------------------------------------------
+
+SCORES = Evaluation("val", 1, 0.5, 0.5, {}, {}, tuple((0,) * len(CAMVID.names) for _ in CAMVID.names))
+PLACE = {"CPU": "a processor", "cores": "2", "threads": "2", "torch": "2.15.0", "GPU": "an accelerator"}
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with one bundled checkpoint, SAM's, untrained."""
+    spec = SPECS["sam"]
+    record = Record("sam", CAMVID.names, spec.backbone, spec.output_stride, steps=7, evaluations={VAL: SCORES})
+    checkpoint.write(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
+    monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
+    yield tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sam.safetensors"]
+
+
+def row(device: str, model: str = "sam", weights: str = "checkpoint", milliseconds: float = 74.0) -> dict[str, object]:
+    return {"device": device, "model": model, "weights": weights, "median_ms": milliseconds, "peak_mib": 120.0,
+            "gflops": 9.1, "parameters": 2_700_000}  # fmt: skip
+
+
+def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
+    path = bundle / "sam.safetensors"
+    before, weights = checkpoint.read_record(path), checkpoint.load(path)[0].state_dict()
+    report = bench_models(1, ["sam"], "cpu")
+    (measured,) = report.rows
+    assert record_costs(report) == [path]
+    cost = checkpoint.read_record(path).cost
+    assert cost is not None and cost.size == (360, 480)
+    assert cost.milliseconds == pytest.approx(measured["median_ms"], abs=0.01)
+    assert cost.peak_mb == pytest.approx(measured["peak_mib"], abs=0.01)
+    assert cost.gflops == pytest.approx(measured["gflops"], abs=1e-4)
+    assert cost.parameters == sum(one.numel() for one in build("sam", len(CAMVID.names)).parameters())
+    assert cost.hardware == f"{report.machine['CPU']}, 1 threads, torch {torch.__version__}"
+    assert replace(checkpoint.read_record(path), cost=None) == before
+    assert all(torch.equal(value, weights[name]) for name, value in checkpoint.load(path)[0].state_dict().items())
+
+
+@pytest.mark.parametrize(("devices", "hardware"), [
+    (("cpu", "cuda"), "a processor, 2 threads, torch 2.15.0"),
+    (("cuda",), "an accelerator, torch 2.15.0"),
+])  # fmt: skip
+def test_of_several_devices_the_first_is_recorded(bundle: Path, devices: tuple[str, ...], hardware: str) -> None:
+    rows = tuple(row(device, milliseconds=74.0 + number) for number, device in enumerate(devices))
+    record_costs(Report("models", PLACE, rows, {}))
+    assert checkpoint.read_record(bundle / "sam.safetensors").cost == Cost(
+        (360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware
+    )
+
+
+def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:
+    assert record_costs(Report("models", PLACE, (row("cpu", "fla", "random"),), {})) == []
+
+
+def test_a_checkpoint_of_another_model_gets_no_costs(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_models, "bundled_path", lambda name: bundle / "sam.safetensors")
+    before = (bundle / "sam.safetensors").read_bytes()
+    with pytest.raises(checkpoint.CheckpointError, match="holds a 'sam' model, not 'fla'"):
+        record_costs(Report("models", PLACE, (row("cpu", "fla"),), {}))
+    assert (bundle / "sam.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("record", [True, False])
+def test_the_command_records_only_when_asked(
+    bundle: Path, record: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = Report("models", PLACE, (row("cpu"),), {}, ("A note.",))
+    monkeypatch.setattr(commands, "bench_models", lambda *_: measured)
+    assert cli.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]
+    assert (checkpoint.read_record(bundle / "sam.safetensors").cost is not None) == record
+
+
+def test_only_models_have_records(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "blocks", "--record"]) == 2
+    assert "use it with `bench models`" in capsys.readouterr().err

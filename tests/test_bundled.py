@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 import segviz
 from segviz import checkpoint
@@ -15,13 +17,16 @@ from segviz.data.folder import load_split
 from segviz.data.pool import UNSEEN
 from segviz.data.scenes import draw_scene, random_options
 from segviz.metrics import confusion
-from segviz.models.registry import SPECS
+from segviz.models.ablation import gammas, has_context
+from segviz.models.registry import CHECKPOINTS, SPECS
 from segviz.predict import Prediction, Predictor
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.report import models_page
 
 ROOT = Path(__file__).parents[1]
 CAMVID_FOLDER = Path(os.environ.get("SEGVIZ_CAMVID", ROOT.parent / "shared" / "camvid"))
-FOLDER = ROOT / "checkpoints"
+FOLDER = CHECKPOINTS  # another one than the clone's where SEGVIZ_CHECKPOINTS says so
+CURVE = ["step", "minutes", "rate", "loss", "val_miou"]
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +44,72 @@ def predictions(predictors: dict[str, Predictor], image: np.ndarray) -> dict[str
     return {name: predictor(image) for name, predictor in predictors.items()}
 
 
+def record_of(name: str) -> Record:
+    return checkpoint.read_record(FOLDER / f"{name}.safetensors")
+
+
 @pytest.mark.parametrize("name", SPECS)
-def test_a_checkpoint_is_small_and_its_record_complete(name: str) -> None:
+def test_a_checkpoint_is_small_and_in_float16(name: str) -> None:
     path = FOLDER / f"{name}.safetensors"
     assert path.stat().st_size <= 8 * 1024**2
-    record = checkpoint.read_record(path)
+    with safe_open(path, "pt") as file:
+        kinds = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+    assert set(kinds.values()) <= {"F16", "I64"}
+    assert all(key.endswith("num_batches_tracked") for key, kind in kinds.items() if kind == "I64")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_record_says_how_the_model_was_made(name: str) -> None:
+    record = record_of(name)
     assert (record.model, record.classes) == (name, CAMVID.names)
-    assert record.steps > 0 and record.minutes > 0 and record.hardware and record.date and record.initial
+    assert record.steps > 0 and record.minutes > 0
+    assert record.hardware and record.date and record.initial and record.data
     assert record.command.startswith(f"python -m segviz train --model {name} ")
-    assert set(record.iou) == set(record.scenes_iou) == set(CAMVID.names)
     assert {"python", "torch", "timm", "torchvision", "numpy"} <= set(record.versions)
     assert SPECS[name].score == record.val_miou
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_record_holds_every_evaluation(name: str) -> None:
+    found = record_of(name).evaluations
+    block = {VAL_WITHOUT_CONTEXT} if SPECS[name].maps else set()
+    assert set(found) == {VAL, SCENES, VAL_MULTI_SCALE} | block
+    for one in found.values():
+        assert set(one.iou) == set(one.boundary_iou) == set(CAMVID.names)
+        assert one.images == (50 if one is found[SCENES] else 101)
+    assert [which for which, one in found.items() if not one.context] == list(block)
+    assert [which for which, one in found.items() if one.flip or len(one.scales) > 1] == [VAL_MULTI_SCALE]
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) -> None:
+    cost = record_of(name).cost
+    assert cost is not None and cost.size == (360, 480) and cost.hardware
+    assert cost.milliseconds > 0 and cost.peak_mb > 0 and cost.gflops > 0
+    assert cost.parameters == sum(one.numel() for one in predictors[name].model.parameters())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_recorded_gammas_are_those_of_the_weights(predictors: dict[str, Predictor], name: str) -> None:
+    assert record_of(name).gammas == pytest.approx(gammas(predictors[name].model))
+
+
+def test_all_models_were_trained_alike() -> None:
+    assert len({(record_of(name).steps, record_of(name).seed) for name in SPECS}) == 1
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_learning_curve_ends_where_the_record_does(name: str) -> None:
+    head, *rows = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
+    assert head == CURVE
+    record, last = record_of(name), dict(zip(CURVE, rows[-1], strict=True))
+    steps = [int(row[0]) for row in rows]
+    assert steps == sorted(set(steps)) and steps[-1] == record.steps
+    assert record.val_miou == pytest.approx(float(last["val_miou"]), abs=0.005)
+
+
+def test_only_fcn_has_no_context(predictors: dict[str, Predictor]) -> None:
+    assert [name for name in SPECS if not has_context(predictors[name].model)] == ["fcn"]
 
 
 @pytest.mark.parametrize("name", SPECS)

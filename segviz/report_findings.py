@@ -1,0 +1,138 @@
+"""What the scores say and what they leave open, in sentences made from the numbers: MODELS.md's findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import hypot
+from statistics import mean, stdev
+
+from segviz.models.registry import SPECS
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
+from segviz.report_runs import NONE, Rows, Runs, listed, markdown, score, ticked, values
+
+NO_LOSS = 0.1  # points of mIoU: a smaller change is called none
+RIVALS = ("channel_nl", "spatial_nl", "dual_nl")  # of FLANet's Table 3
+
+
+def context_section(runs: Runs) -> str:
+    """What each trained network loses when its block's context is switched off."""
+    rows: Rows = [("Model", "Gammas", "Val mIoU", "Without context", "Difference, points")]
+    for name, (record, *_) in runs.items():
+        shares = [record.evaluations[one].miou if one in record.evaluations else None for one in
+                  (VAL, VAL_WITHOUT_CONTEXT)]  # fmt: skip
+        change = difference(record)
+        told = NONE if change is None else f"{change:+.2f}"
+        rows.append((ticked(name), gammas(record), *(score(share, 2) for share in shares), told))
+    note = (
+        "A gamma is the trained factor on a block's context; not every block has one. Without context, the same "
+        "trained network runs\nwith its block's context switched off (how, stands in segviz/models/ablation.py); `fcn` "
+        "was trained without any."
+    )
+    return f"## Do the blocks do anything?\n\n{markdown(rows)}\n{note}\n\n{context_finding(runs)}\n"
+
+
+def context_finding(runs: Runs) -> str:
+    """Whose context can go without loss, whose cannot, and whose harms."""
+    changes = {name: difference(record) for name, (record, *_) in runs.items() if SPECS[name].maps}
+    known = {name: change for name, change in changes.items() if change is not None}
+    idle = [name for name, change in known.items() if abs(change) < NO_LOSS]
+    told = []
+    if idle:
+        told.append(
+            f"The context of {listed(idle)} can be removed without loss: val mIoU changes by less than {NO_LOSS:g} "
+            f"points ({len(idle)} of {len(known)} blocks)."
+        )
+    elif known:
+        told.append(f"No block's context can be removed without a change of {NO_LOSS:g} points or more in val mIoU.")
+    for words, sign in (("Removing it costs", 1), ("Removing it gains", -1)):
+        moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
+        if moved:
+            told.append(f"{words} {amounts(moved)} points.")
+    unknown = [name for name, change in changes.items() if change is None]
+    return " ".join([*told, f"Not measured: {listed(unknown)}."] if unknown else told)
+
+
+def difference(record: Record) -> float | None:
+    """Points of val mIoU that the context adds, to two places as the table shows them."""
+    both = [record.evaluations.get(which) for which in (VAL, VAL_WITHOUT_CONTEXT)]
+    if both[0] is None or both[1] is None:
+        return None
+    return round(100 * (both[0].miou - both[1].miou), 2) + 0.0  # never -0.0
+
+
+def gammas(record: Record) -> str:
+    """A block's factors, each with its part's name where there are several."""
+    named = {name.removesuffix("gamma").strip(".").rpartition(".")[2]: value for name, value in record.gammas.items()}
+    if len(named) == 1:
+        return f"{next(iter(named.values())):.3g}"
+    return ", ".join(f"{name} {value:.3g}" for name, value in named.items()) or NONE
+
+
+def amounts(moved: Mapping[str, float]) -> str:
+    """Models with their points, the largest first."""
+    ordered = sorted(moved.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{ticked(name)} {points:.2f}" for name, points in ordered)
+
+
+def fla_section(runs: Runs) -> str:
+    """FLANet's own comparison, as it came out here, and whether it says anything."""
+    title = "## FLA beside channel, spatial and dual non-local\n\nFLANet's Table 3 compares these blocks."
+    found = {name: values(runs.get(name, ()), VAL) for name in ("fla", *RIVALS)}
+    absent = [name for name, scores in found.items() if not scores]
+    if absent:
+        return f"{title} Here {listed(absent)} {'has' if len(absent) == 1 else 'have'} no score on val to compare.\n"
+    ordered = sorted(found.items(), key=lambda pair: -mean(pair[1]))
+    order = ", ".join(f"{ticked(name)} {spread(scores)}" for name, scores in ordered)
+    told = [f"{title} Here, by mIoU on val, single scale: {order}."]
+    told.append(verdict(found))
+    steps = sorted({runs[name][0].steps for name in found})
+    if len(steps) > 1:
+        told.append(
+            f"They were trained for {' to '.join(map(str, (steps[0], steps[-1])))} steps, not for equally many."
+        )
+    return "\n".join(told) + "\n"
+
+
+def verdict(found: Mapping[str, list[float]]) -> str:
+    """What the differences can bear: nothing with one seed, else each beside its standard error."""
+    if min(map(len, found.values())) == 1:
+        means = [mean(scores) for scores in found.values()]
+        single = [name for name, scores in found.items() if len(scores) == 1]
+        whose = "One seed a model" if len(single) == len(found) else f"One seed of {listed(single)}"
+        return (
+            f"{whose}: the means lie within {max(means) - min(means):.2f} points, and how far two seeds of one model "
+            "lie apart was not measured, so these\ndifferences cannot be told from chance, and the order is no ranking."
+        )
+    told = []
+    for name in RIVALS:
+        gap = mean(found["fla"]) - mean(found[name])
+        error = hypot(*(stdev(found[one]) / len(found[one]) ** 0.5 for one in ("fla", name)))
+        beyond = "more than" if abs(gap) > 2 * error else "not more than"
+        told.append(f"{ticked(name)} by {gap:+.2f} points ({beyond} twice the standard error of {error:.2f})")
+    return (
+        f"`fla` differs from {'; from '.join(told)}.\nA difference of not more than twice its standard error cannot be "
+        "told from chance; with this few seeds a larger one is a hint."
+    )
+
+
+def seeds_section(runs: Runs) -> str:
+    """Means and spreads over seeds, or that there is but one."""
+    counts = {len(found) for found in runs.values()}
+    if counts == {1}:
+        return (
+            "## Seeds\n\nOne seed a model. How much a score changes from seed to seed was not measured: small "
+            "differences between models are no\nranking.\n"
+        )
+    rows: Rows = [("Model", "Seeds", "Val mIoU", "MS+F", "Drawn scenes")]
+    for name, found in runs.items():
+        seeds = ", ".join(str(one.seed) for one in found)
+        rows.append((ticked(name), seeds, *(spread(values(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))))
+    note = "Mean ± sample standard deviation over the seeds that have the score; no deviation where only one has."
+    return f"## Seeds\n\n{markdown(rows)}\n{note} The other tables are of the first seed.\n"
+
+
+def spread(scores: list[float]) -> str:
+    """The mean in percent, with the sample standard deviation where there are several."""
+    if not scores:
+        return NONE
+    return f"{mean(scores):.2f} ± {stdev(scores):.2f}" if len(scores) > 1 else f"{scores[0]:.2f}"

@@ -1,0 +1,269 @@
+"""MODELS.md and the README's scores: every sentence follows from the records, whichever model wins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from segviz import checkpoint
+from segviz.checkpoint import CheckpointError
+from segviz.data.classes import CAMVID
+from segviz.models.registry import SPECS
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
+from segviz.report import models_page, scores_table
+from segviz.report_findings import context_finding, context_section, fla_section, seeds_section
+from segviz.report_runs import find_runs
+from segviz.report_training import FULL_RUN, SEEDS
+
+FOUR = ("fla", "channel_nl", "spatial_nl", "dual_nl")
+
+
+def evaluation(miou: float, **changes: object) -> Evaluation:
+    iou = dict.fromkeys(CAMVID.names, miou)
+    borders = {name: miou / 2 if name != "Pole" else None for name in CAMVID.names}
+    counts = tuple((1,) * len(CAMVID.names) for _ in CAMVID.names)
+    return replace(Evaluation("camvid val", 101, miou, 0.9, iou, borders, counts), **changes)  # type: ignore[arg-type]
+
+
+def record(name: str, miou: float = 0.7, loss: float | None = 0.02, **changes: object) -> Record:
+    """A whole record; without its context the model scores `loss` less, or was not scored."""
+    scores = {
+        VAL: evaluation(miou),
+        SCENES: evaluation(miou + 0.05, data="50 drawn scenes", images=50),
+        VAL_MULTI_SCALE: evaluation(miou + 0.01, scales=(0.5, 1.0, 1.75), flip=True),
+    }
+    if loss is not None and SPECS[name].maps:
+        scores[VAL_WITHOUT_CONTEXT] = evaluation(miou - loss, context=False)
+    made = Record(
+        name, CAMVID.names, "mobilenetv2_100", 8, f"python -m segviz train --model {name}", "camvid train",
+        "base.safetensors", ("python -m segviz train --model fcn",), 0, 400, 12.5, "two cores", "2026-11-20",
+        {"torch": "2.15.0"}, {"block.gamma": -0.25} if SPECS[name].maps else {}, scores,
+        Cost((360, 480), 74.4, 120.2, 9.123, 2_700_000, "a | processor"),
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def put(folder: Path, one: Record, file: str | None = None) -> Path:
+    path = folder / f"{file or one.model}.safetensors"
+    save_file({"weight": torch.zeros(1)}, path, {checkpoint.KEY: to_json(one)})
+    return path
+
+
+def runs(*records: Record) -> dict[str, tuple[Record, ...]]:
+    return {name: tuple(one for one in records if one.model == name) for name in dict.fromkeys(
+        one.model for one in records
+    )}  # fmt: skip
+
+
+def four(**mious: float) -> dict[str, tuple[Record, ...]]:
+    return runs(*(record(name, mious.get(name, 0.7)) for name in FOUR))
+
+
+def row_of(page: str, section: str, name: str) -> list[str]:
+    """The cells of a model's row in the first table after a heading."""
+    (line,) = re.findall(rf"^\| `{name}` \|.*$", page.split(f"# {section}\n", 1)[1].split("\n#", 1)[0], re.MULTILINE)
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[2:-1]]
+
+
+# ---- the tables --------------------------------------------------------------------------------------------
+
+
+def test_the_readme_s_row_holds_every_score(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    head, _, row = scores_table(tmp_path).splitlines()
+    assert head == (
+        "| Model | Block | Paper | Val mIoU | Multi-scale, flip | Drawn scenes | Without context |"
+    )  # fmt: skip
+    assert row == "| `fla` | Fully attentional block | FLANet, AAAI 2022 | 70.0 | 71.0 | 75.0 | 68.0 |"
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+    put(tmp_path, record("fla", evaluations={}, cost=None, gammas={}))
+    page = models_page(tmp_path)
+    assert row_of(page, "Scores", "fla") == ["Fully attentional block", "–", "–", "–", "–", "–"]
+    assert row_of(page, "Do the blocks do anything?", "fla") == ["–", "–", "–", "–"]
+    assert row_of(page, "Cost", "fla") == ["–"] * 6
+    assert row_of(page, "IoU, CamVid val", "fla") == ["–"] * 11
+    assert "Not measured: `fla`." in page
+    assert "nan" not in page.lower() and "None" not in page
+
+
+def test_the_page_holds_scores_costs_and_classes(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    page = models_page(tmp_path)
+    assert row_of(page, "Scores", "fla") == ["Fully attentional block", "70.0", "71.0", "75.0", "35.0", "90.0"]
+    assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "+2.00"]
+    assert row_of(page, "Cost", "fla") == ["9.12", "2,700,000", "74", "120", "480 x 360", "a \\| processor"]
+    assert row_of(page, "IoU, CamVid val", "fla") == ["70.0"] * 11
+    assert row_of(page, "Boundary IoU, CamVid val", "fla") == ["35.0"] * 2 + ["–"] + ["35.0"] * 8
+    assert row_of(page, "IoU, drawn scenes", "fla") == ["75.0"] * 11
+    assert "a picture at 0.5, 1, 1.75 times its size, each mirrored too" in page
+    assert "camvid val (101 pictures)" in page and "50 drawn scenes (50 pictures)" in page
+
+
+def test_the_page_says_how_each_file_was_made(tmp_path: Path) -> None:
+    path = put(tmp_path, record("fla"))
+    put(tmp_path, record("sam"))
+    (tmp_path / "fla.csv").touch()
+    page = models_page(tmp_path)
+    assert row_of(page, "Training", "fla") == [
+        "0", "400", "12.5", "two cores", "2026-11-20", "base.safetensors", "camvid train"
+    ]  # fmt: skip
+    assert page.count("python -m segviz train --model fcn\n") == 1  # the common ancestor's command, once
+    assert "python -m segviz train --model fla\npython -m segviz train --model sam\n" in page
+    assert "Versions: torch 2.15.0." in page
+    assert "[fla.csv](fla.csv).\nNot kept: sam.csv." in page
+    assert f"| `fla.safetensors` | {path.stat().st_size} | `{checkpoint.sha256(path)}` |" in page
+
+
+def test_the_page_states_data_and_licences(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    page = " ".join(models_page(tmp_path).split())
+    for words in (
+        "personal and research use",
+        "drawn scenes",
+        "Apache-2.0",
+        "chosen on val",
+        "test split was not used",
+    ):
+        assert words in page
+
+
+def test_the_full_run_keeps_the_seeds_apart(tmp_path: Path) -> None:
+    page = models_page(tmp_path)
+    assert "There are no checkpoints." in page
+    assert f"for model in {' '.join(SPECS)}; do\n" in page
+    lines = [line for line in page.splitlines() if line.startswith("  python -m segviz train")]
+    assert [line.strip().split(" --out ")[0] for line in lines] == [
+        FULL_RUN.format(model="$model", seed=seed) for seed in SEEDS
+    ]
+    outs = [line.split(" --out ")[1] for line in lines[1:]]
+    assert outs == [f"checkpoints/$model-seed{seed}.safetensors" for seed in SEEDS[1:]]
+
+
+# ---- do the blocks do anything? ----------------------------------------------------------------------------
+
+
+def test_contexts_that_do_nothing_are_named() -> None:
+    found = context_finding(runs(record("fcn"), record("fla", loss=0.0004), record("rcca", loss=-0.0009),
+                                 record("psa", loss=0.012), record("snl", loss=0.03)))  # fmt: skip
+    assert "The context of `fla` and `rcca` can be removed without loss" in found
+    assert "(2 of 4 blocks)" in found  # fcn has no block
+    assert "Removing it costs `snl` 3.00, `psa` 1.20 points." in found
+    assert "gains" not in found and "Not measured" not in found
+
+
+@pytest.mark.parametrize(("loss", "idle"), [(0.0009, True), (0.001, False), (-0.0009, True), (-0.001, False)])
+def test_a_tenth_of_a_point_is_a_change(loss: float, idle: bool) -> None:
+    assert ("without loss" in context_finding(runs(record("fla", 0.7, loss)))) == idle
+
+
+def test_a_context_that_harms_is_named() -> None:
+    found = context_finding(runs(record("fla", loss=-0.02)))
+    assert found.startswith("No block's context can be removed without a change of 0.1 points or more")
+    assert found.endswith("Removing it gains `fla` 2.00 points.")
+
+
+def test_several_gammas_are_told_by_their_parts() -> None:
+    one = record("dual_nl", gammas={"block.spatial.gamma": 0.1234, "block.channel.gamma": -2.0})
+    assert "| spatial 0.123, channel -2 |" in context_section(runs(one))
+
+
+# ---- FLANet's comparison, and seeds ------------------------------------------------------------------------
+
+
+def test_the_order_is_that_of_the_scores() -> None:
+    assert "`fla` 71.00, `dual_nl` 70.50, `channel_nl` 70.00, `spatial_nl` 69.00." in fla_section(
+        four(fla=0.71, dual_nl=0.705, spatial_nl=0.69)
+    )
+    assert "`spatial_nl` 75.00, `channel_nl` 70.00, `dual_nl` 70.00, `fla` 61.00." in fla_section(
+        four(fla=0.61, spatial_nl=0.75)
+    )
+
+
+def test_one_seed_bears_no_ranking() -> None:
+    told = " ".join(fla_section(four(fla=0.9)).split())
+    assert "One seed a model: the means lie within 20.00 points" in told
+    assert "cannot be told from chance" in told and "no ranking" in told
+    assert "One seed a model." in seeds_section(four())
+
+
+def test_a_missing_model_is_not_compared() -> None:
+    told = fla_section(runs(record("fla"), record("dual_nl", evaluations={})))
+    assert "Here `channel_nl`, `spatial_nl` and `dual_nl` have no score on val to compare." in told
+    assert "`fla` 70" not in told
+
+
+def test_seeds_give_means_and_spreads() -> None:
+    found = four()
+    found["fla"] = tuple(record("fla", miou, seed=seed) for seed, miou in enumerate((0.70, 0.71, 0.72)))
+    page = seeds_section(found)
+    assert "| `fla` | 0, 1, 2 | 71.00 ± 1.00 | 72.00 ± 1.00 | 76.00 ± 1.00 |" in page
+    assert "| `dual_nl` | 0 | 70.00 | 71.00 | 75.00 |" in page
+    assert "One seed of `channel_nl`, `spatial_nl` and `dual_nl`: " in fla_section(found)
+
+
+def test_with_seeds_each_difference_stands_beside_its_error() -> None:
+    scores = {"fla": (0.72, 0.73), "channel_nl": (0.70, 0.71), "spatial_nl": (0.715, 0.735), "dual_nl": (0.80, 0.81)}
+    found = runs(
+        *(record(name, miou, seed=seed) for name, own in scores.items() for seed, miou in enumerate(own))
+    )  # fmt: skip
+    told = fla_section(found)
+    assert "`fla` differs from `channel_nl` by +2.00 points (more than twice the standard error of 0.71)" in told
+    assert "`spatial_nl` by +0.00 points (not more than twice the standard error of 1.12)" in told
+    assert "`dual_nl` by -8.00 points (more than twice the standard error of 0.71)" in told
+    assert "One seed" not in told
+
+
+def test_different_lengths_of_training_are_said() -> None:
+    found = four()
+    assert "not for equally many" not in fla_section(found)
+    found["fla"] = (record("fla", steps=900),)
+    assert "They were trained for 400 to 900 steps, not for equally many." in fla_section(found)
+
+
+# ---- the folder --------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_found_beside_the_bundled_file_in_order(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    for seed in (10, 2):
+        put(tmp_path, record("fla", seed=seed), f"fla-seed{seed}")
+    put(tmp_path, record("sam", seed=1), "sam-seed1")  # without sam.safetensors it is nobody's second seed
+    put(tmp_path, record("fla", seed=3), "fla-seed3-old")
+    assert {name: [one.seed for one in found] for name, found in find_runs(tmp_path).items()} == {"fla": [0, 2, 10]}
+    page = models_page(tmp_path)
+    assert "| `fla-seed10.safetensors` |" in page and "fla-seed10.csv" in page
+    assert "| `fla` | 0, 2, 10 | 70.00 ± 0.00 |" in page
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "words"),
+    [
+        ("fla-seed1", {"seed": 2}, "was trained with seed 2 by its record; name it so"),
+        ("fla-seed0", {"seed": 0}, "was trained with seed 0 as another file was; remove one"),
+        ("fla-seed1", {"seed": 1, "steps": 9000}, "was trained for 9000 steps, fla.safetensors for 400"),
+        ("fla-seed1", {"seed": 1, "model": "sam"}, "holds a 'sam' model, not 'fla'"),
+        ("sam", {}, "holds a 'fla' model, not 'sam'"),
+    ],
+)
+def test_files_that_are_not_what_they_are_named_are_refused(
+    tmp_path: Path, file: str, changes: dict[str, object], words: str
+) -> None:
+    put(tmp_path, record("fla"))
+    path = put(tmp_path, record("fla", **changes), file)
+    with pytest.raises(CheckpointError) as caught:
+        models_page(tmp_path)
+    assert str(caught.value).startswith(str(path)) and words in str(caught.value)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path, record("fla"))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"fla\.safetensors is not a whole safetensors file"):
+        scores_table(tmp_path)
