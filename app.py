@@ -12,12 +12,14 @@ PAGES = (
     ("pages/sam.py", "SAM", "view_week"),
     ("pages/fla.py", "FLA", "layers"),
     ("pages/compare.py", "Compare", "compare"),
+    ("pages/results.py", "Results", "leaderboard"),
 )
+WITHOUT_PICTURE = ("Results",)  # pages that run no model, so the sidebar's picture and device mean nothing there
 
 
 def main() -> None:
     """Page config, sidebar, navigation."""
-    from segviz.ui.session import sidebar
+    from segviz.ui.session import keep_widgets, sidebar
 
     st.set_page_config("segviz", ":material/visibility:", layout="wide")
     pages = [
@@ -25,7 +27,10 @@ def main() -> None:
         for number, (path, title, icon) in enumerate(PAGES)
     ]
     page = st.navigation(pages)
-    sidebar()
+    if page.title in WITHOUT_PICTURE:
+        keep_widgets()
+    else:
+        sidebar()
     page.run()
 
 

@@ -42,17 +42,16 @@ class Picture:
 def sidebar() -> None:
     """The picture's controls and the device, the same on every page."""
     keep_widgets()
+    st.session_state.setdefault("source", SCENE)
     with st.sidebar:
-        source = st.segmented_control(
-            "Picture", (SCENE, UPLOAD), default=SCENE, key="source", required=True, width="stretch"
-        )
+        source = st.segmented_control("Picture", (SCENE, UPLOAD), key="source", required=True, width="stretch")
         st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
         st.caption(f"Models run on: {engine().device}")
 
 
 def keep_widgets() -> None:
-    """Streamlit forgets widgets that a run does not draw; writing them back keeps the street while uploads show."""
-    for key in ("seed", *(row[0] for row in KNOBS)):
+    """Streamlit forgets widgets that a run does not draw; writing them back keeps the picture that was chosen."""
+    for key in ("source", "seed", *(row[0] for row in KNOBS)):
         if key in st.session_state:
             st.session_state[key] = st.session_state[key]
 

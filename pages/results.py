@@ -1,0 +1,129 @@
+"""Results: what the checkpoints say of themselves. No model runs here; the records and logs are read on every visit."""
+
+import streamlit as st
+
+from segviz.models import registry
+from segviz.record import SCENES, VAL
+from segviz.results import BASELINE, as_json, gather
+from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
+from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
+from segviz.views.results_tables import COLUMNS, class_table, confusion_table, curves_table, models_table, title
+from segviz.views.results_text import finding, how_measured, listed, notes
+
+MEASURES = {
+    "Val": (VAL, "iou", "IoU on val (%)"),
+    "Drawn scenes": (SCENES, "iou", "IoU on drawn scenes (%)"),
+    "Val, at borders": (VAL, "boundary_iou", "boundary IoU on val (%)"),
+}  # by its name: the evaluation, its field, and the axis
+REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
+
+st.title("Results")
+results = gather(registry.CHECKPOINTS)
+if not results.records:
+    cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
+    st.error(cause)
+    st.stop()
+for problem in results.problems:
+    st.warning(problem)
+records = results.records
+
+
+def models() -> None:
+    """The table of models, and what its numbers need beside them."""
+    st.subheader("Models")
+    columns = models_table(records)
+    table(columns, COLUMNS, "Scores and costs of the models")
+    as_csv(columns, "models")
+    st.markdown(finding(records))
+    for note in notes(records):
+        st.caption(note)
+    if results.missing:
+        st.caption(f"Without a readable checkpoint: {listed(map(title, results.missing))}.")
+    with st.expander("What the columns mean"):
+        st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in COLUMNS))
+
+
+@st.fragment
+def classes() -> None:
+    """IoU by class."""
+    st.subheader("IoU by class")
+    names = pick_models("Models", records, PAPER_FOUR, "results bars")
+    measure = st.segmented_control("Measured on", tuple(MEASURES), default="Val", required=True, key="results measure")
+    evaluation, field, axis = MEASURES[measure]
+    scores = {
+        name: getattr(records[name].evaluations[evaluation], field)
+        for name in names
+        if evaluation in records[name].evaluations
+    }
+    if without := [title(name) for name in names if name not in scores]:
+        st.caption(f"Not measured: {listed(without)}.")
+    if not scores:
+        st.info("Choose a model that was measured.")
+        return
+    occurring = list(dict.fromkeys(one for name in scores for one in records[name].classes))
+    slug = f"{field.replace('_', '-')}-{evaluation}"
+    chart(class_bars(scores, occurring, axis), slug, f"{axis} by class, a bar a model")
+    as_csv(class_table(scores, occurring), slug)
+
+
+@st.fragment
+def confusions() -> None:
+    """One model's confusion matrix."""
+    st.subheader("Confusions")
+    left, right = st.columns(2)
+    start = "fla" if "fla" in records else next(iter(records))
+    name = left.selectbox("Model", records, list(records).index(start), format_func=model_name, key="results confusion")
+    made = records[name].evaluations
+    if not made:
+        command = f"python -m segviz evaluate --model {name} --data camvid --record"
+        st.info(f"{title(name)} was not evaluated; `{command}` scores it and keeps that in its checkpoint.")
+        return
+    evaluation = right.selectbox("Measured on", made, list(made).index(VAL) if VAL in made else 0, key="results on")
+    counts, labels = made[evaluation].confusion, records[name].classes
+    slug = f"confusion-{name}-{'-'.join(evaluation.replace(',', '').split())}"
+    st.caption(
+        "Percent of the true class's pixels; nothing is written where it is less than 0.5. Counts: point at a cell."
+    )
+    chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {title(name)}", width=720)
+    as_csv(confusion_table(counts, labels), slug)
+
+
+@st.fragment
+def curves() -> None:
+    """Loss and val mIoU while training."""
+    st.subheader("Learning curves")
+    if without := [title(name) for name in records if name not in results.curves]:
+        st.caption(f"No learning curve that can be read lies beside the checkpoint of: {listed(without)}.")
+    if not results.curves:
+        return
+    names = pick_models("Trainings", results.curves, (BASELINE, *PAPER_FOUR), "results curves")
+    if not names:
+        st.info("Choose one training or more.")
+        return
+    shown = {name: results.curves[name] for name in names}
+    left, right = st.columns(2)
+    with left:
+        chart(curve_lines(shown, "loss", "training loss"), "loss", "Training loss by step, a line a model")
+    with right:
+        chart(curve_lines(shown, "val_miou", "val mIoU (%)"), "val-miou", "Val mIoU by step, a line a model")
+    as_csv(curves_table(shown), "learning-curves")
+
+
+st.markdown(how_measured(records, results.other_seeds))
+models()
+pick_format()
+classes()
+confusions()
+curves()
+st.subheader("Data and reproduction")
+st.download_button(
+    "All records and curves as JSON",
+    as_json(results),
+    "segviz-results.json",
+    "application/json",
+    icon=":material/download:",
+    on_click="ignore",
+)
+st.markdown("The numbers come from inside the checkpoints. This measures one again (`--record` would keep it there):")
+st.code(REPRODUCE, language="bash")
+st.markdown("How each checkpoint was trained, command by command, stands in `checkpoints/MODELS.md`.")

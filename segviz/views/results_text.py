@@ -1,0 +1,91 @@
+"""What the models' scores were measured on and what they say, in sentences made from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean, mode, stdev
+
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, Record
+from segviz.results import LOSSLESS, context_gain, idle_contexts, miou
+from segviz.views.results_tables import title
+
+PUBLISHED = (
+    "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
+    "measured on the same files. They do not compare directly with val."
+)
+
+
+def how_measured(records: Mapping[str, Record], others: Mapping[str, tuple[Record, ...]]) -> str:
+    """What the scores were measured on, and how far they can be trusted."""
+    val, scenes = pictures(records, VAL), pictures(records, SCENES)
+    parts = [f"**Val** is {val}."] if val else []
+    if "camvid" in val.lower():
+        parts.append("CamVid's val split (480 x 360) is more of a training sequence, so it flatters.")
+        parts.append("Its test split was not used.")
+    parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
+    seeds = sorted({one.seed for name, record in records.items() for one in (record, *others.get(name, ()))})
+    parts.append(f"Each checkpoint is one training with one seed ({'seeds' if seeds[1:] else 'seed'} {listed(seeds)}).")
+    parts.append(over_seeds(records, others))
+    trained = listed({record.hardware for record in records.values() if record.hardware})
+    return " ".join([*parts, f"Trained on {trained}."] if trained else parts)
+
+
+def over_seeds(records: Mapping[str, Record], others: Mapping[str, tuple[Record, ...]]) -> str:
+    """Val mIoU over the seeds of each model that has several, and what may be made of differences."""
+    spreads = []
+    for name, more in others.items():
+        scores = [100 * score for one in (records.get(name), *more) if one and (score := miou(one, VAL)) is not None]
+        if len(scores) > 1:
+            spreads.append(f"{title(name)} {fmean(scores):.2f} ± {stdev(scores):.2f} ({len(scores)} seeds)")
+    if not spreads:
+        return "How much scores vary from seed to seed is not known here; differences smaller than that mean nothing."
+    return (
+        f"Val SS over several seeds, mean ± sample standard deviation: {listed(spreads)}. Differences smaller than "
+        "this spread mean nothing; all else on this page is of the first seed."
+    )
+
+
+def pictures(records: Mapping[str, Record], evaluation: str) -> str:
+    """What an evaluation was made on, such as "camvid val (101 pictures)"."""
+    made = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
+    return listed(dict.fromkeys(f"{one.data} ({one.images} pictures)" for one in made))
+
+
+def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
+    """What the table's numbers need beside them: scales, machines, strides, and published scores."""
+    found = []
+    for one in dict.fromkeys(
+        (one.evaluations[VAL_MULTI_SCALE].scales, one.evaluations[VAL_MULTI_SCALE].flip)
+        for one in records.values()
+        if VAL_MULTI_SCALE in one.evaluations
+    ):
+        mirrored = "each also mirrored" if one[1] else "none mirrored"
+        found.append(f"MS+F averages the scales {listed(one[0])}, {mirrored}.")
+    for size, hardware in dict.fromkeys((one.cost.size, one.cost.hardware) for one in records.values() if one.cost):
+        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {hardware}.")
+    usual = mode(one.output_stride for one in records.values())
+    if others := [name for name, one in records.items() if one.output_stride != usual]:
+        exceptions = listed(f"{records[name].output_stride} for {title(name)}" for name in others)
+        found.append(f"Output stride is {usual}, but {exceptions}: costs of different strides do not compare.")
+    if "camvid" in pictures(records, VAL).lower():
+        found.append(PUBLISHED)
+    return tuple(found)
+
+
+def finding(records: Mapping[str, Record]) -> str:
+    """Which blocks' contexts can be switched off without loss; "" where that was never measured."""
+    measured = [name for name, record in records.items() if context_gain(record) is not None]
+    idle = idle_contexts(records)
+    if not measured:
+        return ""
+    if not idle:
+        return f"No block's context can be removed without a change of {LOSSLESS} points or more in val mIoU."
+    return (
+        f"The context can be removed without loss (less than {LOSSLESS} points of val mIoU) from: "
+        f"{listed(map(title, idle))}. These models hardly use what their maps show."
+    )
+
+
+def listed(values: Iterable[object]) -> str:
+    """Values with commas between them."""
+    return ", ".join(map(str, values))

@@ -1,0 +1,283 @@
+"""Records and logs of a folder: what is read, what is refused in a sentence, and what tables and charts make of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, record
+
+from segviz.models.registry import SPECS
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT
+from segviz.results import BASELINE, CurveError, Results, as_json, context_gain, gather, idle_contexts, read_curve
+from segviz.training_state import LogRow
+from segviz.views import results_tables as tables
+from segviz.views import results_text as words
+from segviz.views.results import class_bars, confusion_heatmap, curve_lines, look
+
+# ---- what is read ---------------------------------------------------------------------------------------
+
+
+def test_a_folder_s_records_come_in_the_order_of_models(tmp_path: Path) -> None:
+    put(tmp_path, record("psa"), record("fcn"), record("fla"))
+    found = gather(tmp_path)
+    assert list(found.records) == ["fcn", "fla", "psa"]
+    assert found.records["fla"] == record("fla")
+
+
+def test_models_without_a_checkpoint_are_named(tmp_path: Path) -> None:
+    put(tmp_path, *(record(name) for name in SPECS if name not in ("ema", "psa")))
+    assert gather(tmp_path).missing == ("ema", "psa")
+
+
+def test_a_damaged_checkpoint_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    (tmp_path / "psa.safetensors").write_bytes(b"no tensors")
+    found = gather(tmp_path)
+    assert list(found.records) == ["fla"]
+    (problem,) = found.problems
+    assert str(tmp_path / "psa.safetensors") in problem
+
+
+def test_a_checkpoint_under_another_model_s_name_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    (tmp_path / "fla.safetensors").rename(tmp_path / "psa.safetensors")
+    found = gather(tmp_path)
+    assert not found.records
+    assert "holds a 'fla' model, not 'psa'" in found.problems[0]
+
+
+def test_other_seeds_are_kept_apart(tmp_path: Path) -> None:
+    put(tmp_path, record("fla", seed=7))
+    (tmp_path / "fla.safetensors").rename(tmp_path / "fla-seed7.safetensors")
+    put(tmp_path, record("fla"))
+    found = gather(tmp_path)
+    assert found.records == {"fla": record("fla")}
+    assert found.other_seeds == {"fla": (record("fla", seed=7),)}
+
+
+def test_a_log_is_read_row_by_row(tmp_path: Path) -> None:
+    (tmp_path / "fla.csv").write_text(LOG)
+    assert read_curve(tmp_path / "fla.csv") == (LogRow(25, 0.5, 0.001, 0.9, None), LogRow(50, 1.0, 0.0005, 0.7, 0.61))
+
+
+def test_the_baseline_s_log_is_read_without_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "baseline.csv").write_text(LOG)
+    assert list(gather(tmp_path).curves) == [BASELINE]
+
+
+BAD_LOGS = {
+    "nothing": (b"", "is not a learning curve in CSV"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\xff\xfe", "is not a learning curve in CSV"),
+    "another table": (b"epoch,loss\n1,2\n", "has the columns epoch, loss, not step, minutes"),
+    "a head alone": (b"step,minutes,rate,loss,val_miou\n", "has no line below its head"),
+    "a word": (LOG.encode() + b"75,1.5,0.0001,low,\n", "line 4: '75,1.5,0.0001,low,' is no step"),
+    "half a line": (LOG.encode() + b"75,1.5", "line 4: '75,1.5' is no step"),
+    "no step": (LOG.encode() + b"nan,1.5,0.0001,0.5,\n", "line 4"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LOGS)
+def test_a_log_that_is_none_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    content, cause = BAD_LOGS[name]
+    (tmp_path / "fla.csv").write_bytes(content)
+    with pytest.raises(CurveError, match=r"fla\.csv") as caught:
+        read_curve(tmp_path / "fla.csv")
+    assert cause in str(caught.value)
+    assert str(caught.value).endswith("; copy it again, or delete it")
+
+
+def test_a_bad_log_leaves_the_record(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    (tmp_path / "fla.csv").write_text("?")
+    found = gather(tmp_path)
+    assert list(found.records) == ["fla"] and not found.curves and len(found.problems) == 1
+
+
+# ---- what is made of it ---------------------------------------------------------------------------------
+
+
+def test_what_the_context_adds_is_told_in_points() -> None:
+    assert context_gain(record("fla")) == 2.0
+
+
+def test_a_model_without_context_gains_nothing_from_it() -> None:
+    assert context_gain(record("fcn")) is None
+    assert tables.models_table({"fcn": record("fcn")})["Context off"] == [None]
+
+
+@pytest.mark.parametrize(("without", "idle"), [(0.7009, True), (0.6991, True), (0.701, False), (0.699, False)])
+def test_a_context_is_idle_below_a_tenth_of_a_point(without: float, idle: bool) -> None:
+    one = record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
+    assert (idle_contexts({"fla": one, "psa": record("psa")}) == ("fla",)) is idle
+    assert ("Fully attentional block" in words.finding({"fla": one})) is idle
+
+
+def test_nothing_is_found_where_nothing_was_switched_off() -> None:
+    assert words.finding({"fla": record("fla", evaluations={VAL: evaluation(0.7)})}) == ""
+
+
+def test_the_table_holds_the_record_s_numbers() -> None:
+    table = tables.models_table({"fla": record("fla")})
+    expected = {
+        "Model": "fla",
+        "Block": "Fully attentional block",
+        "Val SS": 70.0,
+        "Val MS+F": 72.0,
+        "Scenes": 75.0,
+        "Boundary": 40.0,
+        "Context off": 68.0,
+        "Difference": 2.0,
+        "Gamma": "-0.250",
+        "GFLOPs": 9.1,
+        "Parameters (M)": 2.7,
+        "Memory (MiB)": 120.0,
+        "Latency (ms)": 150.0,
+        "Stride": 8,
+        "Steps": 400,
+        "Seed": 4,
+        "Paper": "FLANet, AAAI 2022",
+    }
+    assert {name: column[0] for name, column in table.items()} == expected
+
+
+def test_gammas_of_two_branches_are_named() -> None:
+    one = record("dual_nl", gammas={"block.channel.gamma": 0.5, "block.spatial.gamma": -0.1})
+    assert tables.models_table({"dual_nl": one})["Gamma"] == ["channel 0.500, spatial -0.100"]
+
+
+MEASURED = ("Val SS", "Val MS+F", "Scenes", "Boundary", "Context off", "Difference", "Gamma", "GFLOPs", "Memory (MiB)")
+
+
+def test_what_a_record_lacks_is_left_empty() -> None:
+    bare = replace(record("fla"), evaluations={}, cost=None, gammas={})
+    table = tables.models_table({"fla": bare})
+    assert [table[name] for name in MEASURED] == [[None]] * len(MEASURED)
+    assert words.finding({"fla": bare}) == "" and words.notes({"fla": bare}) == ()
+
+
+@pytest.mark.parametrize("lacking", [VAL, SCENES, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT])
+def test_any_evaluation_may_be_missing(lacking: str) -> None:
+    one = record("fla")
+    rest = {name: found for name, found in one.evaluations.items() if name != lacking}
+    records = {"fla": replace(one, evaluations=rest)}
+    assert None in [column[0] for column in tables.models_table(records).values()]
+    assert "seed" in words.how_measured(records, {})
+
+
+def test_the_text_tells_pictures_seeds_and_machines_of_the_records() -> None:
+    told = words.how_measured({"fla": record("fla"), "psa": record("psa", seed=11)}, {})
+    for part in ("camvid val (101 pictures)", "drawn scenes (50 pictures)", "(seeds 4, 11)", "another machine"):
+        assert part in told
+
+
+def test_without_a_second_seed_no_spread_is_told() -> None:
+    told = words.how_measured({"fla": record("fla")}, {})
+    assert "from seed to seed is not known" in told and "±" not in told
+
+
+def test_the_spread_over_seeds_is_told() -> None:
+    other = record("fla", evaluations={VAL: evaluation(0.72)})
+    told = words.how_measured({"fla": record("fla")}, {"fla": (other,)})
+    assert "Fully attentional block 71.00 ± 1.41 (2 seeds)" in told
+
+
+def test_camvid_is_not_spoken_of_where_another_data_set_was_used() -> None:
+    one = {"fla": record("fla", evaluations={VAL: evaluation(0.7, data="streets val")})}
+    assert "CamVid" not in words.how_measured(one, {}) + "".join(words.notes(one))
+
+
+def test_notes_tell_scales_machine_and_strides() -> None:
+    told = words.notes({"fcn": record("fcn"), "fla": record("fla"), "sam": record("sam", output_stride=32)})
+    assert told[0] == "MS+F averages the scales 0.75, 1.0, 1.25, each also mirrored."
+    assert told[1] == "Memory and latency are of one picture of 480 x 360 on a machine."
+    assert told[2].startswith("Output stride is 8, but 32 for Strip attention")
+
+
+def test_csv_holds_what_the_table_holds() -> None:
+    columns = {"Class": ["Sky, blue", "Pole"], "FLA": [80.0, None]}
+    rows = list(csv.reader(io.StringIO(tables.csv_text(columns))))
+    assert rows == [["Class", "FLA"], ["Sky, blue", "80.0"], ["Pole", ""]]
+
+
+def test_json_holds_records_and_curves_even_where_a_number_is_none() -> None:
+    one = record("fla", evaluations={VAL: evaluation(float("nan"), iou=dict.fromkeys(CLASSES))})
+    found = json.loads(as_json(Results({"fla": one}, {"fla": (LogRow(25, 0.5, 0.1, float("inf"), None),)})))
+    assert found["records"]["fla"]["evaluations"]["val"]["confusion"] == [list(row) for row in CONFUSION]
+    assert found["records"]["fla"]["evaluations"]["val"]["miou"] is None
+    assert found["curves"]["fla"] == [{"step": 25, "minutes": 0.5, "rate": 0.1, "loss": None, "val_miou": None}]
+
+
+def test_confusions_are_counted_and_shared_by_truth() -> None:
+    table = tables.confusion_table(CONFUSION, CLASSES)
+    rows = list(zip(*table.values(), strict=True))
+    assert rows[1] == ("Sky", "Road", 10, 10.0)
+    assert rows[-1] == ("Pole", "Pole", 0, None)
+
+
+# ---- charts ---------------------------------------------------------------------------------------------
+
+
+def test_bars_are_percent_with_a_dash_where_a_class_does_not_occur() -> None:
+    (bar,) = class_bars({"fla": evaluation(0.7).iou}, CLASSES, "IoU").data
+    assert list(bar.y) == pytest.approx([80, 60, 0])
+    assert list(bar.text) == ["", "", "–"]
+    assert list(bar.customdata) == ["80.0 %", "60.0 %", "–"]
+
+
+def test_bars_keep_the_order_of_the_classes_not_of_the_scores() -> None:
+    scores: dict[str, Any] = {"fla": {"Road": 0.2, "Sky": 0.9, "Pole": None}}
+    (bar,) = class_bars(scores, CLASSES, "IoU").data
+    assert list(bar.x) == list(CLASSES) and list(bar.y) == [90, 20, 0]
+
+
+def test_every_model_has_its_own_look() -> None:
+    assert len({look(name) for name in SPECS}) == len(SPECS)
+
+
+def test_a_model_keeps_its_look_whichever_others_are_shown() -> None:
+    alone = class_bars({"fla": evaluation(0.7).iou}, CLASSES, "IoU").data[0]
+    last = class_bars({name: evaluation(0.7).iou for name in ("psa", "fla")}, CLASSES, "IoU").data[1]
+    assert alone.marker == last.marker
+
+
+def test_the_heatmap_s_rows_add_up_to_100_percent() -> None:
+    (heat,) = confusion_heatmap(CONFUSION, CLASSES).data
+    np.testing.assert_allclose(heat.z[:2], [[90, 10, 0], [10, 90, 0]])
+
+
+def test_a_class_without_pixels_gets_dashes_for_its_row() -> None:
+    figure = confusion_heatmap(CONFUSION, CLASSES)
+    assert np.isnan(figure.data[0].z[2]).all()
+    assert [(note.x, note.y, note.text) for note in figure.layout.annotations] == [(x, "Pole", "–") for x in CLASSES]
+
+
+def test_pointing_at_the_heatmap_tells_the_count() -> None:
+    (heat,) = confusion_heatmap(((1234, 0, 0), *CONFUSION[1:]), CLASSES).data
+    assert heat.hovertext[0][0] == "true Sky<br>predicted Sky<br>1,234 pixels, 100.00 % of Sky"
+
+
+def test_names_of_classes_are_not_markup() -> None:
+    figure = confusion_heatmap(CONFUSION, ("<b>Sky</b>", "Road", "Pole"))
+    assert "<b>" not in figure.to_json()
+
+
+def test_curves_show_val_where_it_was_scored() -> None:
+    curve = (LogRow(25, 0.5, 0.1, 0.9, None), LogRow(50, 1.0, 0.1, 0.7, 0.61))
+    (loss,) = curve_lines({"fla": curve}, "loss", "loss").data
+    (val,) = curve_lines({"fla": curve}, "val_miou", "val").data
+    assert (list(loss.x), list(loss.y)) == ([25, 50], [0.9, 0.7])
+    assert (list(val.x), list(val.y)) == ([50], [61.0])
+
+
+def test_the_baseline_is_a_line_of_its_own() -> None:
+    curve = (LogRow(25, 0.5, 0.1, 0.9, None),)
+    lines = curve_lines({BASELINE: curve, "fla": curve}, "loss", "loss").data
+    assert [line.name for line in lines] == ["Common baseline", "Fully attentional block"]
+    assert lines[0].line.color not in {look(name)[0] for name in SPECS}

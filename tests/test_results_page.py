@@ -1,0 +1,246 @@
+"""The Results page with and without a browser: what it shows, offers and says, and that it never runs a model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_server import app_server
+from browser import chromium
+from playwright.sync_api import Browser, Page, expect
+from result_cases import CLASSES, LOG, evaluation, put, record
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from segviz.cli import parser
+from segviz.models.registry import SPECS
+from segviz.paths import app_script
+from segviz.predict import Predictor
+from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
+from segviz.ui.session import SCENE, UPLOAD
+
+RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
+PATIENCE = 240  # seconds for a run on a busy machine
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The checkpoints folder of these tests, still empty."""
+    start = PagesManager.__init__
+
+    def told(self: PagesManager, *args: Any, **more: Any) -> None:
+        start(self, *args, **more)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", told)  # AppTest forgets what app.py says of the folder `pages`
+    monkeypatch.setattr("segviz.models.registry.CHECKPOINTS", tmp_path)
+    return tmp_path
+
+
+def visited() -> AppTest:
+    """A session on the page; the page before it finds no checkpoint that it could run."""
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+    app.session_state["source"] = UPLOAD
+    app.run()
+    app.switch_page(RESULTS).run()
+    assert [one.message for one in app.exception] == []
+    return app
+
+
+def charts(app: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+
+
+# ---- what it shows --------------------------------------------------------------------------------------
+
+
+def test_every_model_has_its_row(folder: Path) -> None:
+    put(folder, *map(record, SPECS))
+    (table,) = (one.value for one in visited().dataframe)
+    assert list(table["Model"]) == list(SPECS)
+    assert list(table["Val SS"]) == [70.0] * len(SPECS)
+
+
+def test_the_first_bars_are_those_of_the_paper_s_figure(folder: Path) -> None:
+    put(folder, *map(record, SPECS))
+    bars = charts(visited())[0]["data"]
+    assert [bar["name"] for bar in bars] == [
+        SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")
+    ]
+
+
+@pytest.mark.parametrize(("measure", "axis"), [("Drawn scenes", "scenes"), ("Val, at borders", "boundary")])
+def test_the_bars_can_be_of_scenes_and_of_borders(folder: Path, measure: str, axis: str) -> None:
+    put(folder, record("fla"))
+    app = visited()
+    app.segmented_control(key="results measure").set_value(measure).run()
+    assert axis in charts(app)[0]["layout"]["yaxis"]["title"]["text"]
+
+
+def test_the_confusions_are_of_the_chosen_model(folder: Path) -> None:
+    rolled = ((0, 10, 0), (0, 0, 10), (10, 0, 0))
+    put(folder, record("fla"), record("psa", evaluations={VAL: evaluation(0.5, confusion=rolled)}))
+    app = visited()
+    app.selectbox(key="results confusion").set_value("psa").run()
+    assert "true Sky<br>predicted Road<br>10 pixels" in json.dumps(charts(app)[1])
+
+
+def test_the_baseline_has_a_line_where_there_is_its_log(folder: Path) -> None:
+    put(folder, record("fla"))
+    (folder / "baseline.csv").write_text(LOG)
+    for chart in charts(visited())[2:]:
+        assert [line["name"] for line in chart["data"]] == ["Common baseline", SPECS["fla"].title]
+
+
+def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(folder, *map(record, SPECS))
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+    app.session_state["source"] = UPLOAD
+    app.run()
+    ran: list[str] = []
+    monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
+    monkeypatch.setattr("segviz.engine.load_predictor", ran.append)
+    monkeypatch.setattr("segviz.checkpoint.load", ran.append)
+    app.switch_page(RESULTS).run()
+    assert ran == [] and len(app.dataframe) == 1
+
+
+# ---- what it says ---------------------------------------------------------------------------------------
+
+
+def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
+    same = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.7)}
+    put(folder, record("fla"), record("ema", evaluations=same))
+    (finding,) = (one.value for one in visited().markdown if "removed without loss" in one.value)
+    assert SPECS["ema"].title in finding and SPECS["fla"].title not in finding
+
+
+def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:
+    put(folder, replace(record("fla"), evaluations={}, cost=None, gammas={}))
+    app = visited()
+    assert list(app.dataframe[0].value["Model"]) == ["fla"]
+    assert [one.value for one in app.info if "not evaluated" in one.value]
+
+
+def test_a_model_without_the_chosen_evaluation_is_named(folder: Path) -> None:
+    lacking = {name: one for name, one in record("fla").evaluations.items() if name != SCENES}
+    put(folder, record("dual_nl"), record("fla", evaluations=lacking))
+    app = visited()
+    app.segmented_control(key="results measure").set_value("Drawn scenes").run()
+    assert f"Not measured: {SPECS['fla'].title}." in [one.value for one in app.caption]
+
+
+def test_a_damaged_checkpoint_gets_a_sentence_beside_the_others(folder: Path) -> None:
+    put(folder, record("fla"))
+    (folder / "psa.safetensors").write_bytes(b"no tensors")
+    app = visited()
+    (warning,) = (one.value for one in app.warning)
+    assert "psa.safetensors" in warning
+    assert list(app.dataframe[0].value["Model"]) == ["fla"]
+
+
+@pytest.mark.parametrize("content", [None, "not a log"])
+def test_a_missing_or_bad_log_gets_a_sentence(folder: Path, content: str | None) -> None:
+    put(folder, record("fla"), record("psa"))
+    (folder / "psa.csv").unlink()
+    if content is not None:
+        (folder / "psa.csv").write_text(content)
+    app = visited()
+    told = [one.value for one in (*app.warning, *app.caption)]
+    assert any("learning curve" in one and SPECS["psa"].title in one for one in told)
+    assert any("psa.csv" in one for one in told) is (content is not None)
+    assert len(charts(app)) == 4
+
+
+def test_without_any_checkpoint_it_says_what_to_do(folder: Path) -> None:
+    app = visited()
+    (message,) = (one.value for one in app.error)
+    assert message == f"No trained checkpoint is in {folder}; restore or train one."
+
+
+def test_the_command_that_measures_again_is_understood(folder: Path) -> None:
+    put(folder, record("fla"))
+    (code,) = (one.value for one in visited().code)
+    options = parser().parse_args(shlex.split(code)[3:])
+    assert options.multi_scale and options.without_context
+
+
+# ---- the sidebar ----------------------------------------------------------------------------------------
+
+
+def test_the_picture_that_was_chosen_is_kept_while_the_page_shows(folder: Path) -> None:
+    put(folder, record("fla"))
+    app = visited()
+    assert len(app.sidebar.segmented_control) == 0
+    app.switch_page(COMPARE).run()
+    assert app.sidebar.segmented_control(key="source").value == UPLOAD
+    app.segmented_control(key="source").set_value(SCENE).run()
+    app.number_input(key="seed").set_value(7).run()
+    app.switch_page(RESULTS).run()
+    app.switch_page(COMPARE).run()
+    assert app.number_input(key="seed").value == 7
+
+
+# ---- in a browser ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a folder with all models."""
+    checkpoints = tmp_path_factory.mktemp("checkpoints")
+    put(checkpoints, *map(record, SPECS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGVIZ_CHECKPOINTS", str(checkpoints))
+        with app_server(tmp_path_factory.mktemp("server") / "log") as address:
+            yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        expect.set_options(timeout=PATIENCE * 1000)
+        yield found
+
+
+@pytest.fixture(params=[1440, 390], ids=["desk", "phone"])
+def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
+    """A visitor who asks for the page by its address, at a desk or with a phone; all charts are drawn."""
+    errors: list[str] = []
+    context = browser.new_context(viewport={"width": request.param, "height": 900})
+    context.set_default_timeout(PATIENCE * 1000)
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{server}/results")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Results")
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    expect(page.locator(".js-plotly-plot .modebar-btn[data-title='Download plot as a SVG']")).to_have_count(4)
+    yield page
+    context.close()
+    assert errors == []
+
+
+WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
+    .flatMap((name) => [...document.querySelectorAll(name)])
+    .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
+
+
+def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, tmp_path: Path) -> None:
+    assert page.evaluate(WIDER) == []
+    with page.expect_download() as saved:
+        page.locator(".js-plotly-plot .modebar-btn[data-title='Download plot as a SVG']").first.click()
+    assert saved.value.suggested_filename == "segviz-iou-val.svg"
+    assert Path(saved.value.path()).read_bytes().startswith(b"<svg")
+    with page.expect_download() as saved:
+        page.get_by_test_id("stDownloadButton").nth(1).get_by_role("button").click()
+    assert saved.value.suggested_filename == "segviz-iou-val.csv"
+    rows = list(csv.reader(Path(saved.value.path()).read_text().splitlines()))
+    assert [row[0] for row in rows] == ["Class", *CLASSES]
+    assert rows[1][1:] == ["80.0"] * 4
