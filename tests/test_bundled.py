@@ -168,10 +168,14 @@ def test_the_row_of_a_place_sums_to_one(predictions: dict[str, Prediction], name
 
 
 def test_snl_s_row_sums_to_one_less_what_falls_outside(predictions: dict[str, Prediction]) -> None:
-    samples = predictions["snl"].maps["samples"]
-    inside, corner = samples.seen_from(22, 30), samples.seen_from(0, 0)  # type: ignore[union-attr]
-    assert float(inside.sum()) == pytest.approx(1, abs=1e-3)
-    assert 0 < float(corner.sum()) < 0.999
+    one = predictions["snl"].maps["samples"]
+    height, width = one.grid  # type: ignore[union-attr]
+    for row, column in ((22, 30), (0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)):
+        places, weights = one.samples(row, column)  # type: ignore[union-attr]
+        kept = [(1 + at).minimum(size - at).clamp(0, 1) for at, size in zip(places.T, (height, width), strict=True)]
+        total = float(one.seen_from(row, column).sum())  # type: ignore[union-attr]
+        assert total == pytest.approx(float((weights * kept[0] * kept[1]).sum()), abs=1e-4)
+        assert 0 <= total <= 1 + 1e-4
 
 
 @pytest.mark.parametrize("size", [(97, 131), (480, 360), (270, 480), (1000, 1500)])
