@@ -1,0 +1,27 @@
+"""Attribution: which pixels a class's logit hangs on, by Captum's methods, to hold against a block's own attention."""
+
+from segviz.attribution.agreement import agreement, rank_correlation
+from segviz.attribution.methods import METHODS, Method
+from segviz.attribution.run import attribute
+from segviz.attribution.target import (
+    Attribution,
+    AttributionError,
+    Baseline,
+    Options,
+    Target,
+    baseline_picture,
+)
+
+__all__ = [
+    "METHODS",
+    "Attribution",
+    "AttributionError",
+    "Baseline",
+    "Method",
+    "Options",
+    "Target",
+    "agreement",
+    "attribute",
+    "baseline_picture",
+    "rank_correlation",
+]

@@ -1,0 +1,51 @@
+"""Does an attribution rank places as the block's own attention does?"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from segviz.attention import SpatialMap
+from segviz.attribution.target import Attribution
+from segviz.map_cells import cell_means
+
+Values = Float[np.ndarray, "*_shape"]
+
+
+def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int) -> float:
+    """Rank correlation of an attribution, averaged over the map's cells, with what one cell attends to.
+
+    Signed values are taken as they are: the most negative ones rank lowest.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+    """
+    attended = map_.seen_from(row, column).numpy()
+    return rank_correlation(cell_means(map_, attribution.values), attended)
+
+
+def rank_correlation(a: Values, b: Values) -> float:
+    """Spearman's rho: Pearson's correlation of the ranks, equal values sharing their mean rank; in [-1, 1].
+
+    NaN where one of the two is constant or holds a value that is not a number: then there is no order to compare.
+
+    Raises:
+        ValueError: the shapes differ, or there is nothing to rank.
+    """
+    if a.shape != b.shape or a.size == 0:
+        raise ValueError(f"values of {a.shape} and {b.shape} cannot be ranked together; bring both to the map's grid")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return math.nan
+    first, second = (ranks - ranks.mean() for ranks in (mean_ranks(a), mean_ranks(b)))
+    scale = math.sqrt(float((first**2).sum() * (second**2).sum()))
+    return float(np.clip((first * second).sum() / scale, -1, 1)) if scale > 0 else math.nan
+
+
+def mean_ranks(values: Values) -> Float[np.ndarray, " count"]:
+    """Ranks from 0 of the flattened values; equal ones share the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts) - 1
+    ranks: np.ndarray = (last - (counts - 1) / 2)[inverse.ravel()]
+    return ranks

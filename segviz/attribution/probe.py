@@ -1,0 +1,117 @@
+"""A private copy of a model that answers with the target's score, counts its evaluations and bounds their memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from segviz.attention import Attended
+from segviz.attribution.target import AttributionError
+from segviz.models.segmenter import Segmenter
+
+MIB = 1024**2
+PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the table's models
+HEADROOM = 1.1  # gradients on their way back, beside what the forward kept: 2 to 5 % measured
+AT_ONCE = {"cuda": 16}  # pictures in a batch at most; one elsewhere: a CPU gains little, and answers a cancel sooner
+
+Progress = Callable[[int, int], None]
+
+
+class ProbedBlock(nn.Module):
+    """A block whose input and output features pass through modules, where Captum can watch them."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.before, self.block, self.after = nn.Identity(), block, nn.Identity()
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+        """What the block returns."""
+        attended: Attended = self.block(self.before(x))
+        return replace(attended, features=self.after(attended.features))
+
+
+class Probe:
+    """The score of a target as a function of pictures, on a model copy that nobody else has.
+
+    Captum registers hooks on modules, so a shared model would hand one session's activations to another.
+    `progress(done, total)` is called before each evaluation; whatever it raises ends the attribution, and with the
+    copy goes all that was begun. `score` is that of the first picture evaluated, which is the picture itself.
+
+    Args:
+        model: is copied, its parameters frozen, and stays as it is.
+        class_index: of the target.
+        weights: of the target, one a pixel; they sum to 1.
+        total: how many pictures will be evaluated.
+        progress: is told how many of them were.
+        memory_mib: what one forward may keep for its backward.
+    """
+
+    def __init__(
+        self,
+        model: Segmenter,
+        class_index: int,
+        weights: Float[Tensor, "height width"],
+        total: int,
+        progress: Progress | None,
+        memory_mib: int,
+    ) -> None:
+        self.model = deepcopy(model).eval().requires_grad_(False)
+        self.block = ProbedBlock(self.model.block)
+        self.model.block = self.block
+        self.class_index, self.weights = class_index, weights
+        self.done, self.total, self.progress, self.memory_mib = 0, total, progress, memory_mib
+        self.kept_mib = 0.0
+        self.score = math.nan
+
+    def __call__(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, " batch"]:
+        """Each picture's score.
+
+        Raises:
+            AttributionError: the forward keeps more than the bound for its backward.
+        """
+        self.tell(self.done)
+        kept = Kept(self.model, self.memory_mib)
+        with saved_tensors_hooks(kept.pack, lambda tensor: tensor):
+            logits = self.model(images).logits[:, self.class_index]
+            scores: Tensor = (logits * self.weights).sum((1, 2))
+        if self.done == 0:
+            self.score = float(scores.detach()[0])
+        self.done += len(images)
+        self.kept_mib = max(self.kept_mib, kept.bytes / MIB / len(images))
+        return scores
+
+    def tell(self, done: int) -> None:
+        """Report progress."""
+        if self.progress is not None:
+            self.progress(done, self.total)
+
+    def batch(self, need_mib: float) -> int:
+        """How many pictures fit into the bound at once, at least one."""
+        return max(1, min(AT_ONCE.get(self.weights.device.type, 1), int(self.memory_mib / max(need_mib, 1e-9))))
+
+
+class Kept:
+    """Counts what a forward keeps for its backward, each piece of memory once, the weights left out."""
+
+    def __init__(self, model: nn.Module, limit_mib: int) -> None:
+        self.limit_mib, self.bytes = limit_mib, 0
+        self.seen = {one.untyped_storage().data_ptr() for one in (*model.parameters(), *model.buffers())}
+
+    def pack(self, tensor: Tensor) -> Tensor:
+        """Autograd's call for each tensor that it keeps."""
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self.seen:
+            self.seen.add(storage.data_ptr())
+            self.bytes += storage.nbytes()
+            if self.bytes > self.limit_mib * MIB:
+                raise AttributionError(
+                    f"gradients of this model need more than {self.limit_mib} MiB a picture; raise memory_mib, or use "
+                    "Occlusion, which needs none"
+                )
+        return tensor.detach()  # the tensor itself would refer to the graph that keeps it, and never be freed

@@ -1,0 +1,102 @@
+"""`attribute`: a predictor, a picture, a method and a target in, an attribution out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from segviz.attribution.methods import NO_BLOCK_TITLE, Method, Task, method_of
+from segviz.attribution.probe import Probe, Progress
+from segviz.attribution.target import (
+    Attribution,
+    AttributionError,
+    Baseline,
+    Options,
+    Rgb,
+    Target,
+    baseline_picture,
+)
+from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
+from segviz.models.blocks import NoContext
+from segviz.predict import Predictor
+
+DEFAULTS = Options()
+
+
+def attribute(
+    predictor: Predictor,
+    image: ImageLike,
+    method: str,
+    target: Target,
+    *,
+    options: Options = DEFAULTS,
+    progress: Progress | None = None,
+) -> Attribution:
+    """How much each pixel matters to the mean logit of a class.
+
+    The predictor's model is only read, so threads may call this at once; each call works on its own copy of the
+    weights (15 MB for MobileNetV2) and within its own `options.memory_mib`.
+
+    Args:
+        predictor: the model.
+        image: the picture, of any size.
+        method: a name of METHODS.
+        target: whose score, and where.
+        options: steps, windows, baseline, memory.
+        progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
+
+    Raises:
+        AttributionError: an unknown method or class, a mask that does not fit, or too little memory allowed.
+        ImageError: the picture cannot be used.
+        ValueError: the target's pixel lies outside the picture.
+    """
+    row = method_of(method)
+    check_class(target.class_index, predictor.record.classes)
+    picture = as_rgb(image)
+    size = (picture.shape[0], picture.shape[1])
+    working = working_size(*size)
+    kind = None if row.baseline is None else options.baseline or row.baseline
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+        weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)
+        total = row.evaluations(options, working)
+        probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib)
+        values, delta = row.run(task_of(probe, resized(picture, working), kind, options))
+    probe.tell(probe.done)
+    array = values.detach().float().cpu().numpy().astype(np.float32)  # a copy, so that nothing larger is held
+    array.flags.writeable = False  # sessions may share it
+    no_block = row.at_block and isinstance(predictor.model.block, NoContext)
+    return Attribution(
+        method=method,
+        title=NO_BLOCK_TITLE if no_block else row.title,
+        model=predictor.record.model,
+        target=target,
+        score=probe.score,
+        values=array,
+        unit=row.unit,
+        signed=is_signed(row, options),
+        delta=delta,
+        baseline=kind,
+        paper=row.paper,
+    )
+
+
+def task_of(probe: Probe, picture: Rgb, kind: Baseline | None, options: Options) -> Task:
+    """The task of a working picture; a method without a baseline gets black, and does not look at it."""
+    device = probe.weights.device
+    nothing = baseline_picture(picture, kind or "black")
+    return Task(probe, to_tensor(picture, device), to_tensor(nothing, device), options)
+
+
+def is_signed(row: Method, options: Options) -> bool:
+    """Whether values below 0 can occur."""
+    return row.signed and not (row.at_block and options.relu)
+
+
+def check_class(index: int, classes: tuple[str, ...]) -> None:
+    """Refuse a class that the model does not have.
+
+    Raises:
+        AttributionError: there is no such class.
+    """
+    if not 0 <= index < len(classes):
+        raise AttributionError(f"class {index} does not exist; this model has classes 0 to {len(classes) - 1}")
