@@ -25,7 +25,8 @@ from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.ui.session import FIRST_SEED
 
-PAGES = {title: path for path, title, _ in runpy.run_path(str(app_script()), run_name="app")["PAGES"]}
+APP = runpy.run_path(str(app_script()), run_name="app")
+PAGES = {title: path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]}
 HEIGHT, WIDTH = 360, 480  # of a drawn scene
 PLACES = ((47, 61), (200, 243), (331, 402))  # (y, x) that are hovered
 PATIENCE = 90_000  # milliseconds, on a busy machine

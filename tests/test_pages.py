@@ -28,7 +28,8 @@ from segviz.predict import Predictor
 from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
 from segviz.web.blobs import STORE
 
-PAGES: list[str] = [path for path, *_ in runpy.run_path(str(app_script()), run_name="app")["PAGES"]]
+APP = runpy.run_path(str(app_script()), run_name="app")
+PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
 INSPECT, PSA, SNL, SAM, FLA, COMPARE = (
     f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare")
 )
