@@ -17,8 +17,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from segviz import cli, commands, paths
+from segviz import cli, paths
 from segviz.checkpoint import read_record, write
+from segviz.commands import scores
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
@@ -261,13 +262,13 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 ) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
-    score = commands.evaluate_samples
+    score = scores.evaluate_samples
 
     def retrained_meanwhile(*given: Any, **how: Any) -> Evaluation:
         write(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
-    monkeypatch.setattr(commands, "evaluate_samples", retrained_meanwhile)
+    monkeypatch.setattr(scores, "evaluate_samples", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
     assert "got other weights while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
@@ -422,7 +423,7 @@ def test_train_hands_everything_on(
         scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
         return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
-    monkeypatch.setattr("segviz.commands.run_training", trained)
+    monkeypatch.setattr("segviz.commands.checkpoints.run_training", trained)
     out = tmp_path / "a.safetensors"
     arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
     arguments += [
