@@ -24,6 +24,7 @@ from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
+from segviz.runs import find_runs
 from segviz.train import TrainOptions
 from segviz.views.text import percent
 
@@ -406,6 +407,18 @@ def test_what_goes_wrong_inside_becomes_a_sentence(
     monkeypatch.setattr("segviz.commands.models", broken)
     assert segviz("models") == 1
     assert words in complaint(capsys)
+
+
+def test_a_record_is_printed_as_a_further_seed_keeps_it(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = read_record(checkpoints / "fla.safetensors")
+    shutil.copy(checkpoints / "fla.safetensors", tmp_path)
+    write(tmp_path / "out.safetensors", build("fla", len(CAMVID.names)), replace(own, seed=3))
+    assert segviz("models", "--record-of", tmp_path / "out.safetensors") == 0
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "fla-seed3.json").write_text(capsys.readouterr().out)
+    assert find_runs(tmp_path) == {"fla": (own, replace(own, seed=3))}
 
 
 @pytest.mark.parametrize(("text", "minutes"), [("9m", 9), ("90s", 1.5), ("1.5h", 90), ("2", 2)])

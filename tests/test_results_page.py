@@ -14,7 +14,7 @@ import pytest
 from app_server import app_server
 from browser import chromium
 from playwright.sync_api import Browser, Page, expect
-from result_cases import CLASSES, LOG, evaluation, put, record
+from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -110,6 +110,15 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.checkpoint.load", ran.append)
     app.switch_page(RESULTS).run()
     assert ran == [] and len(app.dataframe) == 1
+
+
+def test_further_seeds_enter_the_table_as_means_with_their_spread(folder: Path) -> None:
+    put(folder, record("fla"), record("psa"))
+    put_seed(folder, record("fla", seed=5, evaluations={VAL: evaluation(0.72)}))
+    app = visited()
+    table = app.dataframe[0].value
+    assert list(table["Val SS"]) == [71.0, 70.0] and table["SS ±"][0] == 1.41
+    assert [one.value for one in app.markdown if "(seeds 4, 5)" in one.value]
 
 
 # ---- what it says ---------------------------------------------------------------------------------------
