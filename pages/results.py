@@ -4,11 +4,12 @@ import streamlit as st
 
 from segviz.models import registry
 from segviz.record import SCENES, VAL
+from segviz.report_findings import context_finding
 from segviz.results import BASELINE, as_json, gather
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
-from segviz.views.results_text import finding, how_measured, listed, notes
+from segviz.views.results_text import how_measured, listed, notes
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
@@ -34,7 +35,7 @@ def models() -> None:
     columns, values = columns_of(results.runs), models_table(results.runs)
     table(values, columns, "Scores and costs of the models")
     as_csv(values, "models")
-    st.markdown(finding(results.runs))
+    st.markdown(context_finding(results.runs, title))
     for note in notes(records):
         st.caption(note)
     if results.missing:

@@ -45,6 +45,11 @@ class Evaluation:
     context: bool = True
 
     @property
+    def pictures(self) -> str:
+        """What it was made on, with the number of pictures."""
+        return self.data if str(self.images) in self.data.split() else f"{self.data} ({self.images} pictures)"
+
+    @property
     def boundary_miou(self) -> float | None:
         """Mean boundary IoU of the classes that have one, in [0, 1]; None where none has."""
         known = [share for share in self.boundary_iou.values() if share is not None]

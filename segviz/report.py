@@ -73,7 +73,7 @@ def measured_on(runs: Runs) -> str:
     ]
     evaluated = {which: evaluations(runs, which) for which in (VAL, VAL_MULTI_SCALE, SCENES)}
     for title, which in (("Val", VAL), ("Drawn scenes", SCENES)):
-        pictures = distinct(f"{one.data} ({one.images} pictures)" for one in evaluated[which])
+        pictures = distinct(one.pictures for one in evaluated[which])
         told += [f"{title}: {' or '.join(pictures)}."] if pictures else []
     ways = distinct(
         f"{', '.join(f'{scale:g}' for scale in one.scales)} times its size"

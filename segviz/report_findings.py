@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import hypot
 from statistics import mean, stdev
 
@@ -33,25 +33,32 @@ def context_section(runs: Runs) -> str:
     return f"## Do the blocks do anything?\n\n{markdown(rows)}\n{note}\n\n{context_finding(runs)}\n"
 
 
-def context_finding(runs: Runs) -> str:
-    """Whose context can go without loss, whose cannot, and whose harms."""
+def context_finding(runs: Runs, named: Callable[[str], str] = ticked) -> str:
+    """Whose context can go without loss, whose cannot, and whose harms.
+
+    Args:
+        runs: the records.
+        named: how a model is called.
+    """
     changes = {name: context_change(found) for name, found in runs.items() if SPECS[name].maps}
     known = {name: change for name, change in changes.items() if change is not None}
     idle = idle_contexts(runs)
     told = []
     if idle:
         told.append(
-            f"The context of {listed(idle)} can be removed without loss: val mIoU changes by less than {NO_LOSS:g} "
-            f"points ({len(idle)} of {len(known)} blocks)."
+            f"The context of {listed(idle, named)} can be removed without loss: val mIoU changes by less than "
+            f"{NO_LOSS:g} points ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
+            "its maps show."
         )
     elif known:
         told.append(f"No block's context can be removed without a change of {NO_LOSS:g} points or more in val mIoU.")
     for words, sign in (("Removing it costs", -1), ("Removing it gains", 1)):
         moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
         if moved:
-            told.append(f"{words} {amounts(moved)} points.")
-    unknown = [name for name, change in changes.items() if change is None]
-    return " ".join([*told, f"Not measured: {listed(unknown)}."] if unknown else told)
+            told.append(f"{words} {amounts(moved, named)} points.")
+    if unknown := [name for name, change in changes.items() if change is None]:
+        told.append(f"What the context is worth was not measured for {listed(unknown, named)}.")
+    return " ".join(told)
 
 
 def gammas(record: Record) -> str:
@@ -62,10 +69,10 @@ def gammas(record: Record) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in named.items()) or NONE
 
 
-def amounts(moved: Mapping[str, float]) -> str:
+def amounts(moved: Mapping[str, float], named: Callable[[str], str]) -> str:
     """Models with their points, the largest first."""
     ordered = sorted(moved.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{ticked(name)} {points:.2f}" for name, points in ordered)
+    return ", ".join(f"{named(name)} {points:.2f}" for name, points in ordered)
 
 
 def fla_section(runs: Runs) -> str:

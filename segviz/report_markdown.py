@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import isnan
 from typing import TypeAlias
 
@@ -26,9 +26,9 @@ def ticked(text: str) -> str:
     return f"`{text}`"
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names as code, with an "and" before the last."""
-    *others, last = map(ticked, names)
+def listed(names: Iterable[str], named: Callable[[str], str] = ticked) -> str:
+    """Names as code, or named otherwise, with an "and" before the last."""
+    *others, last = map(named, names)
     return f"{', '.join(others)} and {last}" if others else last
 
 

@@ -15,6 +15,7 @@ from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, put_seed, rec
 
 from segviz.models.registry import SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
+from segviz.report_findings import context_finding
 from segviz.results import BASELINE, CurveError, Results, as_json, gather, read_curve
 from segviz.runs import Runs, context_change, idle_contexts
 from segviz.training_state import LogRow
@@ -134,18 +135,18 @@ def test_a_model_without_context_has_none_to_switch_off() -> None:
 def test_a_context_is_idle_below_a_tenth_of_a_point(without: float, idle: bool) -> None:
     one = record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
     assert (idle_contexts(runs(one, record("psa"))) == ("fla",)) is idle
-    assert ("Fully attentional block" in words.finding(runs(one))) is idle
+    assert ("Fully attentional block can be removed" in context_finding(runs(one), tables.title)) is idle
 
 
-def test_nothing_is_found_where_nothing_was_switched_off() -> None:
-    assert words.finding(runs(record("fla", evaluations={VAL: evaluation(0.7)}))) == ""
+def test_a_context_that_was_never_switched_off_is_named() -> None:
+    told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.title)
+    assert told == "What the context is worth was not measured for Fully attentional block."
 
 
 def test_the_table_holds_the_record_s_numbers() -> None:
     table = tables.models_table(runs(record("fla")))
     expected = {
         "Model": "fla",
-        "Block": "Fully attentional block",
         "Val SS": 70.0,
         "Val MS+F": 72.0,
         "Scenes": 75.0,
@@ -160,6 +161,7 @@ def test_the_table_holds_the_record_s_numbers() -> None:
         "Stride": 8,
         "Steps": 400,
         "Seeds": "4",
+        "Block": "Fully attentional block",
         "Paper": "FLANet, AAAI 2022",
     }
     assert {name: column[0] for name, column in table.items()} == expected
@@ -177,7 +179,7 @@ def test_what_a_record_lacks_is_left_empty() -> None:
     bare = replace(record("fla"), evaluations={}, cost=None, gammas={})
     table = tables.models_table(runs(bare))
     assert [table[name] for name in MEASURED] == [[None]] * len(MEASURED)
-    assert words.finding(runs(bare)) == "" and words.notes({"fla": bare}) == ()
+    assert words.notes({"fla": bare}) == ()
 
 
 @pytest.mark.parametrize("lacking", [VAL, SCENES, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT])

@@ -78,7 +78,6 @@ def gammas(found: Seeds) -> str | None:
 APART = "Sample standard deviation over the seeds."
 COLUMNS = (
     Column("Model", "The model's name on the command line.", None, lambda found: found[0].model),
-    Column("Block", "The context block that the network is built around.", None, lambda found: title(found[0].model)),
     Column("Val SS", "SS, single scale: mean IoU on val in percent, each picture seen once at its own size.", "%.1f",
            mean(VAL)),
     Column("SS ±", APART, "%.2f", deviation_of(VAL), True),
@@ -108,6 +107,7 @@ COLUMNS = (
            lambda found: found[0].steps),
     Column("Seeds", "The seeds of its trainings, the checkpoint's first. Scores are means over them.", None,
            lambda found: ", ".join(str(one.seed) for one in found)),
+    Column("Block", "The context block that the network is built around.", None, lambda found: title(found[0].model)),
     Column("Paper", "Where the block comes from.", None, lambda found: SPECS[found[0].model].paper),
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import mode
 
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, Record
-from segviz.runs import NO_LOSS, Runs, context_change, idle_contexts
+from segviz.runs import Runs
 from segviz.views.results_tables import title
 
 PUBLISHED = (
@@ -50,7 +50,7 @@ def over_seeds(runs: Runs) -> str:
 def pictures(records: Mapping[str, Record], evaluation: str) -> str:
     """What an evaluation was made on, such as "camvid val (101 pictures)"."""
     made = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
-    return listed(dict.fromkeys(f"{one.data} ({one.images} pictures)" for one in made))
+    return listed(dict.fromkeys(one.pictures for one in made))
 
 
 def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
@@ -72,19 +72,6 @@ def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
     if "camvid" in pictures(records, VAL).lower():
         found.append(PUBLISHED)
     return tuple(found)
-
-
-def finding(runs: Runs) -> str:
-    """Which blocks' contexts can be switched off without loss; "" where that was never measured."""
-    if all(context_change(found) is None for found in runs.values()):
-        return ""
-    idle = idle_contexts(runs)
-    if not idle:
-        return f"No block's context can be removed without a change of {NO_LOSS} points or more in val mIoU."
-    return (
-        f"The context can be removed without loss (less than {NO_LOSS} points of val mIoU) from: "
-        f"{listed(map(title, idle))}. These models hardly use what their maps show."
-    )
 
 
 def listed(values: Iterable[object]) -> str:
