@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
+
+NONE = "–"  # where there is no number, but for the terminal
 
 
 def percent(share: float | None) -> str:
     """A share in [0, 1] in percent; "-" where there is none."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def spread(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean, and after "±" the sample standard deviation where there are several values."""
+    if not values:
+        return NONE
+    mean = f"{fmean(values):{form}}"
+    return f"{mean} ± {stdev(values):{form.lstrip('+z')}}" if len(values) > 1 else mean
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
