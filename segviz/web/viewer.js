@@ -233,7 +233,7 @@ class Viewer {
     const near = this.panels.filter((panel) => panel.loaded && (all || panel.inSight));
     drawPanels(near, this);
     this.drawLater(this.panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
-    say(this.where, `y ${this.query[0]}  x ${this.query[1]}`);
+    say(this.where, `y\u00a0${this.query[0]}  x\u00a0${this.query[1]}`);
     this.report();
   }
 

@@ -44,7 +44,9 @@ export class Reading {
   showPeaks(cells) {
     const peaks = this.parts.strongest;
     peaks.hidden = !cells;
-    if (cells) say(peaks, cells.map((cell, index) => `${index + 1}: ${share(this.layer.values[cell])}`).join("  ") || "No weight away from the point");
+    if (!cells) return;
+    const written = cells.map((cell, index) => `${index + 1}: ${share(this.layer.values[cell])}`.replaceAll(" ", "\u00a0"));
+    say(peaks, written.join("  ") || "No weight away from the point");
   }
 
   told() {
