@@ -112,10 +112,13 @@ def as_rgb(image: ImageLike) -> Rgb:
     return array
 
 
-def working_size(height: int, width: int) -> tuple[int, int]:
-    """The (height, width) that a picture is shown to a model at: the area of training, the aspect kept."""
+def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:
+    """The (height, width) that a picture is shown to a model at: the area of training, the aspect kept.
+
+    `shrink` divides both sides, where memory is short.
+    """
     scale = math.sqrt(WORKING_PIXELS / (height * width))
-    scale = min(scale, LONGEST_SIDE / max(height, width))
+    scale = min(scale, LONGEST_SIDE / max(height, width)) / shrink
     return max(SHORTEST_SIDE, round(height * scale)), max(SHORTEST_SIDE, round(width * scale))
 
 

@@ -89,11 +89,12 @@ class Predictor:
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.record = record
 
-    def __call__(self, image: ImageLike) -> Prediction:
+    def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
         """Segment a picture and keep what the block attended to.
 
         Args:
             image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
+            shrink: divides the sides that the model sees the picture at; the labels keep the picture's own size.
 
         Raises:
             ImageError: the picture cannot be used.
@@ -101,7 +102,7 @@ class Predictor:
         picture = as_rgb(image)
         size = (picture.shape[0], picture.shape[1])
         with torch.inference_mode():
-            result = self.model(to_tensor(resized(picture, working_size(*size)), self.device))
+            result = self.model(to_tensor(resized(picture, working_size(*size, shrink)), self.device))
             labels, confidence = classified(result.logits[0], size)
             maps = {one.name: detached(one) for one in result.attended.maps[0]}
             attended = detached(channel_means(result))

@@ -1,97 +1,291 @@
-"""The engine: one forward a picture and model, shared, bounded, and never mixed up."""
+"""The engine around its backend: short ways to ask, sessions, settings, and the bundled models themselves."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from backend_contract import PATIENCE, Models, picture
 
-from segviz.attention import AttendedFeatures
-from segviz.data.classes import CAMVID
-from segviz.engine import Engine, digest, size_of
-from segviz.predict import Prediction
+from segviz import engine as module
+from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
+from segviz.checkpoint import CheckpointError
+from segviz.data.scenes import draw_scene
+from segviz.engine import Attribute, Backend, EmbeddedBackend, Engine, Request, Runner, Settings, machine, settings_for
+from segviz.engine.cache import arrays_of, size_of
+from segviz.engine.queue import FairQueue
+from segviz.engine.request import digest, told
+from segviz.models.registry import SPECS
+from segviz.predict import Prediction, load_predictor
 
-
-class CountingPredictor:
-    """Answers with the picture's first value, slowly, and counts."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.calls, self.running, self.most = name, 0, 0, 0
-        self.lock = threading.Lock()
-
-    def __call__(self, image: np.ndarray) -> Prediction:
-        with self.lock:
-            self.calls, self.running = self.calls + 1, self.running + 1
-            self.most = max(self.most, self.running)
-        time.sleep(0.02)
-        with self.lock:
-            self.running -= 1
-        labels = np.full(image.shape[:2], image[0, 0, 0], np.uint8)
-        means = AttendedFeatures("attended", (1, 1), torch.zeros(1, 1), torch.zeros(1, 1))
-        return Prediction(self.name, labels, labels.astype(np.float32), CAMVID, MappingProxyType({}), means)
-
-
-def picture(value: int, size: int = 8) -> np.ndarray:
-    return np.full((size, size, 3), value, np.uint8)
+SETTINGS = Settings(workers=2)
+QUICK = Options(steps=2, window=120, stride=120)
 
 
 @pytest.fixture
-def predictors() -> dict[str, CountingPredictor]:
-    return {name: CountingPredictor(name) for name in ("a", "b")}
+def models() -> Models:
+    return Models()
 
 
-def test_a_picture_runs_once_for_each_model(predictors: dict[str, CountingPredictor]) -> None:
-    engine = Engine(predictors.__getitem__)  # type: ignore[arg-type]
-    first = engine.predict("a", picture(1))
-    assert engine.predict("a", picture(1)) is first
-    assert engine.predict("b", picture(1)).model == "b"
-    assert (predictors["a"].calls, predictors["b"].calls) == (1, 1)
-    assert engine.knows("a", picture(1)) and not engine.knows("a", picture(2))
+@pytest.fixture
+def fake(models: Models) -> Iterator[Engine]:
+    """An engine of fake models."""
+    backend = EmbeddedBackend(Runner(models.load, models.identify), SETTINGS)
+    yield Engine(backend)
+    backend.close()
 
 
-def test_threads_share_one_forward_and_get_their_own_picture(predictors: dict[str, CountingPredictor]) -> None:
-    engine = Engine(predictors.__getitem__)  # type: ignore[arg-type]
-    values = [value % 5 for value in range(60)]
+@pytest.fixture(scope="module")
+def real() -> Iterator[Engine]:
+    """An engine of the bundled models."""
+    backend = EmbeddedBackend(Runner(), SETTINGS)
+    yield Engine(backend)
+    backend.close()
+
+
+# ---- the short ways -------------------------------------------------------------------------------------
+
+
+def test_a_picture_runs_once_for_each_model(fake: Engine, models: Models) -> None:
+    first = fake.predict("fla", picture(1))
+    assert fake.predict("fla", picture(1)) is first
+    assert fake.predict("psa", picture(1)).model == "psa"
+    assert models.ran == [("fla", 1, 1), ("psa", 1, 1)]
+    assert fake.knows("fla", picture(1)) and not fake.knows("fla", picture(2))
+    assert {name: count for name, count in fake.health().counts.items() if count} == {"reused": 1, "computed": 2}
+
+
+def test_a_newer_question_counts_as_such_only_within_its_session(fake: Engine, models: Models) -> None:
+    with models.held():
+        answers = [fake.ask("fla", picture(value), session=session) for value, session in enumerate("aabbcc")]
+    outcomes = [type(answer.exception(PATIENCE)).__name__ for answer in answers]
+    assert outcomes[1::2] == ["NoneType"] * 3  # the newest of each
+    assert outcomes.count("SupersededError") >= 1  # all but those that two workers had begun
+
+
+def test_threads_that_name_no_session_are_one_each(fake: Engine) -> None:
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda value: engine.predict("a", picture(value)), values))
-    assert [int(one.labels[0, 0]) for one in answers] == values
-    assert predictors["a"].calls == 5
-    assert predictors["a"].most == 1
+        answers = list(pool.map(lambda value: fake.predict("fla", picture(value)), range(60)))
+    assert [int(one.labels[0, 0]) for one in answers] == list(range(60))
 
 
-def test_one_changed_pixel_is_another_picture() -> None:
-    image = np.zeros((1000, 1000, 3), np.uint8)
-    other = image.copy()
-    other[777, 333, 1] = 1
-    assert digest(image) != digest(other)
-    assert digest(image) != digest(image.reshape(500, 2000, 3))
-    assert digest(image) == digest(image[::1].copy())
+def test_a_closed_engine_leaves_nobody_waiting_and_no_thread(models: Models) -> None:
+    backend = EmbeddedBackend(Runner(models.load, models.identify), SETTINGS)
+    engine = Engine(backend)
+    with models.held():
+        answers = [engine.ask("fla", picture(value), session=str(value)) for value in range(5)]
+        closing = threading.Thread(target=backend.close)
+        closing.start()
+        assert all("stopped" in str(answer.exception(PATIENCE)) for answer in answers)
+    closing.join(PATIENCE)
+    assert not any(thread.is_alive() for thread in backend._threads)
+    with pytest.raises(module.EngineError, match="closed"):
+        engine.predict("fla", picture(9))
 
 
-def test_the_cache_is_bounded_in_bytes_and_drops_the_oldest(predictors: dict[str, CountingPredictor]) -> None:
-    one = size_of(predictors["a"](picture(0)))
-    predictors["a"].calls = 0
-    engine = Engine(predictors.__getitem__, cache_bytes=3 * one)  # type: ignore[arg-type]
-    for value in range(5):
-        engine.predict("a", picture(value))
-    assert [engine.knows("a", picture(value)) for value in range(5)] == [False, False, True, True, True]
+def test_the_embedded_backend_is_a_backend(fake: Engine) -> None:
+    assert isinstance(fake.backend, Backend)
 
 
-def test_a_failure_reaches_the_caller_and_is_tried_again() -> None:
-    attempts = []
+# ---- the bundled models ---------------------------------------------------------------------------------
 
-    def load(name: str) -> CountingPredictor:
-        attempts.append(name)
-        if len(attempts) == 1:
-            raise OSError("the disk was busy")
-        return CountingPredictor(name)
 
-    engine = Engine(load)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="busy"):
-        engine.predict("a", picture(1))
-    assert engine.predict("a", picture(1)).model == "a"
+@pytest.mark.parametrize("name", SPECS)
+def test_the_engine_answers_as_the_model_alone_and_all_is_finite(real: Engine, name: str) -> None:
+    image = draw_scene(7).image
+    answer = real.ask(name, image)
+    result = answer.result(PATIENCE * 5)
+    alone = dict(arrays_of(load_predictor(name)(image)))
+    assert result.notes == ()
+    found = dict(arrays_of(result.value))
+    assert found.keys() == alone.keys()
+    for key, array in found.items():
+        np.testing.assert_array_equal(np.asarray(array), np.asarray(alone[key]), key)
+
+
+def test_sessions_on_one_model_never_get_each_others_maps(real: Engine) -> None:
+    images = [draw_scene(seed).image for seed in range(4)]
+    alone = [dict(arrays_of(load_predictor("cs_nl")(image))) for image in images]
+    assert len({digest(np.asarray(one["attended.output"])) for one in alone}) == 4
+    engine = Engine(EmbeddedBackend(Runner(), replace(SETTINGS, cache_mb=1)))  # too small: each answer is a forward
+
+    def session(number: int) -> list[int]:
+        wrong = []
+        for turn in range(3):
+            at = (number + turn) % 4
+            found = dict(arrays_of(engine.predict("cs_nl", images[at])))
+            wrong += [at for key in found if not np.array_equal(np.asarray(found[key]), np.asarray(alone[at][key]))]
+        return wrong
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(session, range(4))) == [[]] * 4
+    engine.backend.close()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models see pictures at 90 x 120 pixels instead of 360 x 480."""
+    monkeypatch.setattr("segviz.image.WORKING_PIXELS", 90 * 120)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_attribution_beside_predictions_is_the_one_made_alone(real: Engine, small: None, method: str) -> None:
+    image = draw_scene(8).image
+    target = Target(3, pixel=(200, 200))
+    alone = attribute(load_predictor("fla"), image, method, target, options=QUICK)
+    answer = real.ask("fla", image, Attribute(method, target, QUICK), session="a")
+    others = [real.ask("fla", draw_scene(seed).image, session=f"b {seed}") for seed in range(20, 23)]
+    np.testing.assert_array_equal(answer.result(PATIENCE * 5).value.values, alone.values)
+    assert all(isinstance(other.result(PATIENCE * 5).value, Prediction) for other in others)
+    assert real.knows("fla", image, Attribute(method, target, QUICK))
+
+
+def test_what_an_attribution_cannot_do_reaches_who_asked(real: Engine) -> None:
+    image = draw_scene(7).image
+    with pytest.raises(AttributionError, match="class 99"):
+        real.attribute("fla", image, Attribute("saliency", Target(99), QUICK))
+    with pytest.raises(AttributionError, match="MiB"):
+        real.attribute("fla", image, Attribute("saliency", Target(1), replace(QUICK, memory_mib=1)))
+
+
+OUT_OF_MEMORY = """
+import resource
+import numpy as np
+import segviz.image
+from segviz.engine import EmbeddedBackend, Engine, Runner, Settings, TooLargeError
+
+engine = Engine(EmbeddedBackend(Runner(), Settings(workers=1, memory_mb=10**6)))
+first, second = np.random.default_rng(0).integers(0, 256, (2, 300, 400, 3), np.uint8)
+segviz.image.WORKING_PIXELS = 10_000
+engine.predict("fcn", first[:64, :64])
+segviz.image.WORKING_PIXELS, segviz.image.LONGEST_SIDE = 2_000_000, 4096  # a full forward needs half a gigabyte
+
+
+def limit(mib):
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + mib * 2**20 if mib else -1, -1))
+
+
+limit(250)
+print(engine.ask("fcn", first).result().notes)
+limit(10)
+try:
+    engine.predict("fcn", second)
+except TooLargeError as error:
+    print(type(error).__name__)
+limit(None)
+print(engine.ask("fcn", first).result().notes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits address space by Linux's rules")
+def test_the_process_survives_running_out_of_memory_and_the_next_answer_is_whole() -> None:
+    ran = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    half, refused, whole = ran.stdout.splitlines()
+    assert "shown at 1/2 scale" in half and refused == "TooLargeError" and whole == "()", ran.stdout
+
+
+def test_a_path_is_no_model(real: Engine) -> None:
+    with pytest.raises(CheckpointError, match="is no model"):
+        real.predict("../../etc/passwd", picture(1))
+
+
+def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fla", "sam"):
+        (tmp_path / f"{name}.safetensors").write_bytes(module.runner.bundled_path(name).read_bytes())
+    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    backend = EmbeddedBackend(Runner(), SETTINGS)
+    engine, image = Engine(backend), draw_scene(7).image
+    first = engine.predict("fla", image)
+    whole = (tmp_path / "fla.safetensors").read_bytes()
+    (tmp_path / "fla.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"fla\.safetensors"):
+        engine.predict("fla", image)
+    assert engine.predict("sam", image).model == "sam"
+    (tmp_path / "fla.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="fla"):
+        engine.predict("fla", image)
+    (tmp_path / "fla.safetensors").write_bytes(whole)
+    assert engine.predict("fla", image) is first
+    backend.close()
+
+
+# ---- parts ----------------------------------------------------------------------------------------------
+
+
+def test_parameters_are_told_apart() -> None:
+    mask = np.zeros((4, 4), bool)
+    mask[1, 1] = True
+    ops = [
+        Attribute("saliency", Target(1), QUICK),
+        Attribute("occlusion", Target(1), QUICK),
+        Attribute("saliency", Target(2), QUICK),
+        Attribute("saliency", Target(1, pixel=(1, 2)), QUICK),
+        Attribute("saliency", Target(1, mask=mask), QUICK),
+        Attribute("saliency", Target(1, mask=~mask), QUICK),
+        Attribute("saliency", Target(1), replace(QUICK, relu=True)),
+    ]
+    keys = {Request("fla", picture(1), op).key("sha") for op in ops}
+    assert len(keys) == len(ops)
+    assert told(Attribute("saliency", Target(1, mask=mask.copy()), QUICK)) == told(ops[4])
+    mask[:] = False
+    assert told(ops[4]) != told(Attribute("saliency", Target(1, mask=mask), QUICK))  # the op has a copy of its own
+
+
+def test_sizes_count_shared_memory_once_and_views_whole() -> None:
+    big = torch.zeros(1000)
+    assert size_of({"a": big[:10], "b": big[10:20]}) == 4000
+    assert size_of({"a": np.zeros(10), "b": (1, 2)}) == 80
+
+
+def test_turns_go_round_and_places_tell_them() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for session, job in (("a", "a1"), ("a", "a2"), ("a", "both"), ("b", "b1"), ("b", "both"), ("c", "c1")):
+        queue.push(session, job)
+    assert (len(queue), queue.length("a")) == (6 - 1, 3)
+    places = {job: queue.place(job) for job in ("a1", "b1", "c1", "a2", "both", "gone")}
+    assert places == {"a1": 1, "b1": 2, "c1": 3, "a2": 4, "both": 5, "gone": 0}
+    order = []
+    while (job := queue.first()) is not None:
+        queue.take(job)
+        order.append(job)
+    assert order == ["a1", "b1", "c1", "a2", "both"]
+    assert len(queue) == 0 and queue.length("a") == 0
+
+
+def test_settings_come_from_the_machine_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for count, expected in ((1, (1, 1)), (2, (2, 1)), (4, (4, 1)), (16, (4, 4))):
+        monkeypatch.setattr(machine, "cores", lambda count=count: count)
+        found = settings_for(cpu, {})
+        assert (found.workers, found.threads) == expected
+        assert found.workers * found.threads == count
+    names = {"SEGVIZ_WORKERS": "3", "SEGVIZ_THREADS": "2", "SEGVIZ_MEMORY_MB": "900", "SEGVIZ_CACHE_MB": "9"}
+    assert settings_for(cpu, {**names, "SEGVIZ_QUEUE": "7"}) == Settings(3, 2, 900, 9, 7)
+    for wrong in ("0", "-1", "many", "1.5"):
+        with pytest.raises(ValueError, match=r"SEGVIZ_QUEUE is .* whole number"):
+            settings_for(cpu, {"SEGVIZ_QUEUE": wrong})
+
+
+def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    own, free = machine.cores(), machine.free_mib(torch.device("cpu"))
+    assert own >= 1 and free > 0
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text(str(900 * machine.MIB))
+    (tmp_path / "memory.current").write_text(str(800 * machine.MIB))
+    assert machine.cores() == 1 and machine.free_mib(torch.device("cpu")) == 100
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max")
+    assert machine.cores() == own and machine.free_mib(torch.device("cpu")) > 100

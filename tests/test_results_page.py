@@ -106,7 +106,7 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app.run()
     ran: list[str] = []
     monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
-    monkeypatch.setattr("segviz.engine.load_predictor", ran.append)
+    monkeypatch.setattr("segviz.engine.runner.load_predictor", ran.append)
     monkeypatch.setattr("segviz.checkpoint.load", ran.append)
     app.switch_page(RESULTS).run()
     assert ran == [] and len(app.dataframe) == 1

@@ -11,11 +11,12 @@ from jaxtyping import UInt8
 
 from segviz.checkpoint import CheckpointError
 from segviz.data.scenes import Scene, SceneOptions, draw_scene
-from segviz.engine import available_models, engine
+from segviz.engine import BusyError, EngineError, available_models, engine
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.waiting import session_id, waited
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -143,14 +144,19 @@ def predict(model: str, chosen: Picture) -> Prediction:
     if model not in available_models():
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
+    title = SPECS[model].title
     try:
-        if engine().knows(model, chosen.image):
-            return engine().predict(model, chosen.image)
-        with st.spinner(f"Running {SPECS[model].title} …"):
-            return engine().predict(model, chosen.image)
-    except CheckpointError as error:
-        st.error(f"{SPECS[model].title} cannot run: {error}.")
+        result = waited(engine().ask(model, chosen.image, session=session_id()), title)
+    except BusyError as error:
+        st.warning(f"The server is busy: {error}.", icon=":material/hourglass_top:")
+        st.button("Try again", key=f"again {model}")
         st.stop()
+    except (CheckpointError, EngineError) as error:
+        st.error(f"{title} cannot run: {error}.")
+        st.stop()
+    for note in result.notes:
+        st.warning(f"{title}: {note}.", icon=":material/warning:")
+    return result.value  # type: ignore[no-any-return]
 
 
 def pins(key: str) -> tuple[Pin, ...]:

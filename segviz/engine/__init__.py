@@ -1,0 +1,157 @@
+"""Who may run a model, and when: pages ask the engine, never a model.
+
+`Request` in, `Answer` with a `Result` out; a `Backend` runs them. A computation runs once for everyone who waits for
+the same; sessions take turns; results are kept by the SHA-256 of pixels, model file and parameters.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+
+from segviz.engine.embedded import EmbeddedBackend
+from segviz.engine.machine import Settings, settings_for
+from segviz.engine.ops import Attribute, Predict
+from segviz.engine.request import (
+    DEADLINE_S,
+    Answer,
+    Backend,
+    BusyError,
+    CrashError,
+    DeadlineError,
+    EngineError,
+    Health,
+    Made,
+    Op,
+    Request,
+    Result,
+    Standing,
+    SupersededError,
+    TooLargeError,
+    digest,
+)
+from segviz.engine.runner import Runner
+from segviz.models.registry import SPECS
+from segviz.predict import Prediction, choose_device, device_title
+
+if TYPE_CHECKING:
+    from segviz.attribution import Attribution
+
+__all__ = [
+    "Answer",
+    "Attribute",
+    "Backend",
+    "BusyError",
+    "CrashError",
+    "DeadlineError",
+    "EmbeddedBackend",
+    "Engine",
+    "EngineError",
+    "Health",
+    "Made",
+    "Op",
+    "Predict",
+    "Request",
+    "Result",
+    "Runner",
+    "Settings",
+    "Standing",
+    "SupersededError",
+    "TooLargeError",
+    "available_models",
+    "digest",
+    "engine",
+    "settings_for",
+]
+
+LONG_DEADLINE_S = 600.0  # of ops that take long
+Picture = UInt8[np.ndarray, "height width 3"]
+
+
+class Engine:
+    """A backend, and short ways to ask it.
+
+    Args:
+        backend: who runs the models; this process by default.
+    """
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self.backend = backend or EmbeddedBackend(Runner(), settings_for(choose_device("auto")))
+        self._tickets = itertools.count(1)
+
+    def ask(self, model: str, image: Picture, op: Op | None = None, session: str | None = None) -> Answer:
+        """The answer to come to a session's newest question; what it still had in the queue is dropped.
+
+        Args:
+            model: a name of MODELS.
+            image: the picture.
+            op: what to do; a prediction by default.
+            session: who asks; each thread is one where none is named.
+
+        Raises:
+            BusyError: too many are waiting.
+        """
+        op = op or Predict()
+        session = session or f"thread {threading.get_ident()}"
+        deadline_s = LONG_DEADLINE_S if op.long else DEADLINE_S
+        return self.backend.submit(Request(model, image, op, session, next(self._tickets), deadline_s))
+
+    def predict(self, model: str, image: Picture, session: str | None = None) -> Prediction:
+        """The model's prediction for a picture, waited for.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+            EngineError: it was too much for the engine; the message says what to do.
+        """
+        value = self.ask(model, image, session=session).result().value
+        assert isinstance(value, Prediction)
+        return value
+
+    def attribute(self, model: str, image: Picture, op: Attribute, session: str | None = None) -> Attribution:
+        """The attribution, waited for.
+
+        Raises:
+            AttributionError: it cannot be made.
+            CheckpointError: the model cannot be loaded.
+            EngineError: it was too much for the engine; the message says what to do.
+        """
+        value: Attribution = self.ask(model, image, op, session).result().value
+        return value
+
+    def knows(self, model: str, image: Picture, op: Op | None = None) -> bool:
+        """Whether the answer is there without running the model."""
+        return self.backend.known(Request(model, image, op or Predict())) is not None
+
+    def health(self) -> Health:
+        """How the backend does."""
+        return self.backend.health()
+
+    @property
+    def device(self) -> str:
+        """The device that models run on, in words."""
+        return device_title(choose_device("auto"))
+
+
+def available_models() -> tuple[str, ...]:
+    """The models whose checkpoints are there; none other is ever shown."""
+    return tuple(name for name, spec in SPECS.items() if spec.checkpoint is not None)
+
+
+_engine: Engine | None = None
+_engine_lock = threading.Lock()
+
+
+def engine() -> Engine:
+    """The one engine of this process."""
+    global _engine
+    with _engine_lock:
+        if _engine is None:
+            _engine = Engine()
+            if isinstance(_engine.backend, EmbeddedBackend):
+                atexit.register(_engine.backend.close)
+        return _engine
