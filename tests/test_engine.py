@@ -91,6 +91,15 @@ def test_a_closed_engine_leaves_nobody_waiting_and_no_thread(models: Models) -> 
         engine.predict("fla", picture(9))
 
 
+def test_a_worker_computes_with_its_share_of_the_cores(models: Models) -> None:
+    threads: list[int] = []
+    models.misdeeds = {1: lambda shrink: threads.append(torch.get_num_threads())}
+    backend = EmbeddedBackend(Runner(models.load, models.identify), Settings(workers=1, threads=3))
+    Engine(backend).predict("fla", picture(1))
+    backend.close()
+    assert threads == [3]
+
+
 def test_the_embedded_backend_is_a_backend(fake: Engine) -> None:
     assert isinstance(fake.backend, Backend)
 
@@ -176,12 +185,13 @@ def limit(mib):
 
 limit(250)
 print(engine.ask("fcn", first).result().notes)
-limit(10)
+segviz.image.WORKING_PIXELS, segviz.image.LONGEST_SIDE = 32_000_000, 8192  # a sixteenth of it would not fit
 try:
     engine.predict("fcn", second)
 except TooLargeError as error:
     print(type(error).__name__)
 limit(None)
+segviz.image.WORKING_PIXELS = 2_000_000
 print(engine.ask("fcn", first).result().notes)
 """
 

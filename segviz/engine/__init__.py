@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segviz.engine.embedded import EmbeddedBackend
-from segviz.engine.machine import Settings, settings_for
+from segviz.engine.machine import Settings, cores, settings_for
 from segviz.engine.ops import Attribute, Predict
 from segviz.engine.request import (
     DEADLINE_S,
@@ -134,7 +134,8 @@ class Engine:
     @property
     def device(self) -> str:
         """The device that models run on, in words."""
-        return device_title(choose_device("auto"))
+        device, count = choose_device("auto"), cores()
+        return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
 
 
 def available_models() -> tuple[str, ...]:

@@ -1,0 +1,105 @@
+"""What a page says while it waits for the engine, and when there is no answer or a doubtful one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from backend_contract import ONE, Models, ask, until
+from streamlit.testing.v1 import AppTest
+
+from segviz.engine import Answer, BusyError, EmbeddedBackend, Engine, EngineError, Request, Runner, Standing
+from segviz.paths import app_script
+from segviz.predict import Predictor, load_predictor
+from segviz.ui import waiting
+
+PATIENCE = 240
+
+
+class Refusing(EmbeddedBackend):
+    """Has no answer for anyone."""
+
+    def __init__(self, error: Exception, at_once: bool) -> None:
+        super().__init__(Runner(), ONE)
+        self.error, self.at_once = error, at_once
+
+    def submit(self, request: Request) -> Answer:
+        if self.at_once:
+            raise self.error
+        return self._refused(self.error)
+
+
+def opened(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("segviz.engine._engine", Engine(backend))
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE).run()
+    assert [one.message for one in app.exception] == []
+    return app
+
+
+def test_a_busy_server_says_so_and_offers_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(Refusing(BusyError("64 questions are waiting already; try again in a moment"), True), monkeypatch)
+    assert [one.value for one in app.warning] == [
+        "The server is busy: 64 questions are waiting already; try again in a moment."
+    ]
+    assert "Try again" in [button.label for button in app.button]
+    assert not app.error and not app.get("bidi_component")
+
+
+def test_no_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(Refusing(EngineError("the picture is too large; scale it down first"), False), monkeypatch)
+    assert [one.value for one in app.error] == [
+        "Point-wise spatial attention cannot run: the picture is too large; scale it down first."
+    ]
+
+
+@pytest.mark.timeout(600)
+def test_values_that_are_not_finite_get_a_banner_with_their_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(name: str) -> Predictor:
+        predictor = load_predictor(name)
+        with torch.no_grad():
+            predictor.model.classifier.bias[0] = torch.nan  # type: ignore[index]
+        return predictor
+
+    backend = EmbeddedBackend(Runner(damaged), ONE)
+    app = opened(backend, monkeypatch)
+    backend.close()
+    (banner,) = [one.value for one in app.warning]
+    assert "values are not finite (NaN or infinite), in confidence" in banner
+    assert len(app.get("bidi_component")) == 1
+
+
+@pytest.fixture
+def clicked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Streamlit ends a script at the next look at its state, once this is set."""
+    event = threading.Event()
+
+    class State(dict[str, object]):
+        def __contains__(self, key: object) -> bool:
+            if event.is_set():
+                raise InterruptedError
+            return False
+
+    monkeypatch.setattr(waiting.st, "session_state", State())
+    yield event
+
+
+def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Event) -> None:
+    models = Models()
+    backend = EmbeddedBackend(Runner(models.load, models.identify), ONE)
+    with models.held():
+        backend.submit(ask(1, "other"))
+        until(lambda: models.running == 1)
+        answer = backend.submit(ask(2, "mine"))
+        clicked.set()
+        with pytest.raises(InterruptedError):
+            waiting.waited(answer, "FLA")
+        assert answer.cancelled() and backend.health().queued == 0
+    backend.close()
+    assert models.values() == [1]
+
+
+def test_standings_in_words() -> None:
+    standings = (Standing(3), Standing(0), Standing(0, 4, 35))
+    assert [waiting.words(one) for one in standings] == ["Number 3 in the queue", "", "Step 4 of 35"]
