@@ -204,6 +204,11 @@ def test_the_process_survives_running_out_of_memory_and_the_next_answer_is_whole
     assert "shown at 1/2 scale" in half and refused == "TooLargeError" and whole == "()", ran.stdout
 
 
+def test_the_model_itself_is_loaded_once(real: Engine) -> None:
+    assert real.predictor("fcn") is real.predictor("fcn")
+    assert real.predictor("fcn").record.model == "fcn"
+
+
 def test_a_path_is_no_model(real: Engine) -> None:
     with pytest.raises(CheckpointError, match="is no model"):
         real.predict("../../etc/passwd", picture(1))

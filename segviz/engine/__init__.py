@@ -37,7 +37,7 @@ from segviz.engine.request import (
 )
 from segviz.engine.runner import Runner
 from segviz.models.registry import SPECS
-from segviz.predict import Prediction, choose_device, device_title
+from segviz.predict import Prediction, Predictor, choose_device, device_title
 
 if TYPE_CHECKING:
     from segviz.attribution import Attribution
@@ -126,6 +126,17 @@ class Engine:
     def knows(self, model: str, image: Picture, op: Op | None = None) -> bool:
         """Whether the answer is there without running the model."""
         return self.backend.known(Request(model, image, op or Predict())) is not None
+
+    def predictor(self, model: str) -> Predictor:
+        """The model itself, for those who only read and copy it; only where this process runs the models.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+            EngineError: the models run elsewhere.
+        """
+        if not isinstance(self.backend, EmbeddedBackend):
+            raise EngineError("the models run in other processes; ask with an op instead")
+        return self.backend.predictor(model)
 
     def health(self) -> Health:
         """How the backend does."""

@@ -31,6 +31,7 @@ from segviz.engine.request import (
     TooLargeError,
 )
 from segviz.engine.runner import Runner
+from segviz.predict import Predictor
 
 TRIES = 2  # a computation that crashes gets another chance, once
 CRASHES, WITHIN_S = 3, 60.0  # so many within so many seconds, and the engine is not well
@@ -132,6 +133,15 @@ class EmbeddedBackend:
         end = time.monotonic() + CLOSE_WITHIN_S
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
+
+    def predictor(self, model: str) -> Predictor:
+        """The model itself, loaded once, for those who only read and copy it, as Captum's callers must.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+        """
+        predictor: Predictor = self._runner.model(model)[1]
+        return predictor
 
     def key(self, request: Request) -> str:
         """What a request's answer depends on.

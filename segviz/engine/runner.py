@@ -57,7 +57,7 @@ class Runner:
             ValueError: the request itself cannot be answered, or its picture has changed since it was asked.
             TooLargeError: it needs more memory than there is.
         """
-        sha, predictor = self._model(request.model)
+        sha, predictor = self.model(request.model)
         if digest(request.image) != request.image_sha:
             raise ValueError("the picture was changed while it waited; ask with a copy of it")
         start = time.monotonic()
@@ -66,8 +66,12 @@ class Runner:
         protect(made.value)
         return Result(made.value, notes, made.keep, sha, time.monotonic() - start)
 
-    def _model(self, name: str) -> tuple[str, Any]:
-        """A model's identity and its predictor; models of different names load side by side."""
+    def model(self, name: str) -> tuple[str, Any]:
+        """A model's identity and its predictor; models of different names load side by side.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+        """
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
