@@ -30,8 +30,12 @@ def app_command(script: Path, port: int, *options: str) -> list[str]:
 
 
 def app_environment() -> dict[str, str]:
-    """This process's environment for the app, which runs in another folder: relative paths made absolute."""
-    environment = dict(os.environ)
+    """This process's environment for the app, which runs in another folder: relative paths made absolute.
+
+    The engine's workers set their own number of threads. Those that draw pages take one: a team of threads for each
+    of them would spin while it waits, and glibc would keep a heap for each.
+    """
+    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2", **os.environ}
     if own := environment.get("SEGVIZ_CHECKPOINTS"):
         environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
     return environment

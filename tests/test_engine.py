@@ -118,6 +118,8 @@ def test_the_engine_answers_as_the_model_alone_and_all_is_finite(real: Engine, n
     assert found.keys() == alone.keys()
     for key, array in found.items():
         np.testing.assert_array_equal(np.asarray(array), np.asarray(alone[key]), key)
+    for height, width in ((96, 120), (200, 90)):  # where PSA's masks end inside the picture
+        assert real.ask(name, image[:height, :width]).result(PATIENCE * 5).notes == ()
 
 
 def test_sessions_on_one_model_never_get_each_others_maps(real: Engine) -> None:

@@ -16,6 +16,7 @@ from segviz.engine.batch import run_all
 from segviz.engine.cache import Cache
 from segviz.engine.job import AbandonedError, Job, Waiter
 from segviz.engine.machine import MIB, Settings
+from segviz.engine.memory import trim
 from segviz.engine.queue import FairQueue
 from segviz.engine.request import (
     Answer,
@@ -36,6 +37,7 @@ from segviz.predict import Predictor
 TRIES = 2  # a computation that crashes gets another chance, once
 CRASHES, WITHIN_S = 3, 60.0  # so many within so many seconds, and the engine is not well
 CLOSE_WITHIN_S = 10.0  # what close waits for computations that run
+TIDY_EVERY_S = 2.0
 OF_ONE_SESSION = 4  # a session may hold this part of the queue
 COUNTED = ("computed", "reused", "busy", "late", "superseded", "too_large", "crashed")
 
@@ -64,6 +66,7 @@ class EmbeddedBackend:
         self._cache = Cache(settings.cache_mb * MIB)
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._tidied = 0.0
         self._counts = Counter(dict.fromkeys(COUNTED, 0))
         self._crashes: deque[float] = deque(maxlen=CRASHES)
 
@@ -259,6 +262,15 @@ class EmbeddedBackend:
         torch.set_num_threads(self.settings.threads)  # per thread: a new one would take all cores
         while (job := self._next()) is not None:
             self._finish(job, self._outcome(job))
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Now and then, give back what the forwards have freed."""
+        with self._changed:
+            if time.monotonic() < self._tidied + TIDY_EVERY_S:
+                return
+            self._tidied = time.monotonic()
+        trim()
 
     def _next(self) -> Job | None:
         with self._changed:

@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from segviz.checkpoint import CheckpointError, bundled_path, sha256
+from segviz.engine import memory
 from segviz.engine.cache import arrays_of
 from segviz.engine.request import Request, Result, Tell, digest
 from segviz.models.registry import SPECS
@@ -78,6 +79,7 @@ class Runner:
             sha = self.identity(name)
             if name not in self._loaded or self._loaded[name][0] != sha:
                 self._loaded[name] = (sha, (self._load or load_predictor)(name))
+                memory.keep_for_good()
             return self._loaded[name]
 
 
@@ -116,10 +118,10 @@ def not_finite(value: object) -> tuple[str, ...]:
 
 
 def count_not_finite(array: np.ndarray | Tensor) -> int:
-    """How many values are NaN or infinite."""
+    """How many values are NaN or infinite; -inf is sound: the logarithm of a weight of 0, as beyond PSA's masks."""
     if isinstance(array, Tensor):
-        return int((~array.isfinite()).sum()) if array.is_floating_point() else 0
-    return int((~np.isfinite(array)).sum()) if np.issubdtype(array.dtype, np.floating) else 0
+        return int((array.isnan() | array.isposinf()).sum()) if array.is_floating_point() else 0
+    return int((np.isnan(array) | np.isposinf(array)).sum()) if np.issubdtype(array.dtype, np.floating) else 0
 
 
 def protect(value: object) -> None:

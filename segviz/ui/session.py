@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 
 import numpy as np
 import streamlit as st
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 from segviz.checkpoint import CheckpointError
 from segviz.data.scenes import Scene, SceneOptions, draw_scene
 from segviz.engine import BusyError, EngineError, available_models, engine
+from segviz.engine.machine import cores
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
@@ -22,6 +24,7 @@ SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
 FIRST_SEED = 3
+BY_PAGES = BoundedSemaphore(cores())  # pages draw or decode as many pictures at once: a scene takes 50 MB for a while
 KNOBS = (
     ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
     ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
@@ -95,7 +98,8 @@ def next_scene() -> None:
 @st.cache_resource(max_entries=64, show_spinner=False)
 def drawn(seed: int, options: SceneOptions) -> Scene:
     """A scene, drawn once; frozen, so sessions share it."""
-    return draw_scene(seed, options)
+    with BY_PAGES:
+        return draw_scene(seed, options)
 
 
 def uploaded_picture() -> Picture | None:
@@ -112,7 +116,8 @@ def uploaded_picture() -> Picture | None:
         return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
     if kept is None or kept[0] != file.file_id:
         try:
-            kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))
+            with BY_PAGES:
+                kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))
         except ImageError as error:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept

@@ -1,0 +1,376 @@
+"""Load on the real server: answers alone first, then many visitors at once, and what it costs.
+
+`python tests/load_run.py` is the long form (half an hour to an hour on two cores), `--short` what the tests run. Each
+part ends in figures and in a list of what did not hold; the exit status is 1 where that list is not empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from app_server import wait_until_healthy
+from load_client import Visitor, png
+
+from segviz.benchmark_viewer import free_port
+from segviz.paths import app_command, app_environment, app_script
+
+PAGES = ("", "psa", "snl", "sam", "fla", "compare")  # by their addresses; "" is Inspect
+FIRST_SEED = 100
+UNFAIR = 1.6  # the longest mean wait over the shortest
+GROWS = 2**20  # bytes of caches over the second half
+RSS_GROWS = 0.02
+WORK_MIB = 650  # above an idle server, which is 350 MiB with torch for CPUs, and over 700 with torch for CUDA
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything; none of something leaves it out."""
+
+    sessions: int = 16
+    seeds: int = 6
+    captures: int = 10_000
+    seen: int = 640
+    newcomers: int = 32
+    turns: int = 5
+    reruns: int = 500
+    uploads: int = 200
+    opened: int = 60
+
+
+SHORT = Size(sessions=6, seeds=2, captures=60, seen=24, newcomers=6, turns=2, reruns=0, uploads=12, opened=6)
+FORGETFUL = {"SEGVIZ_CACHE_MB": "1"}  # hardly an answer fits, so that each view is a forward
+SMALL = {"SEGVIZ_CACHE_MB": "16", "SEGVIZ_VIEWER_MB": "16"}  # full before the first half ends
+
+
+@dataclass
+class Findings:
+    """Figures by name, and what did not hold."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def require(self, holds: bool, problem: str) -> None:
+        """Note a problem unless it holds."""
+        if not holds:
+            self.problems.append(problem)
+
+
+@dataclass
+class Server:
+    """A server that runs, and what Linux says of its process."""
+
+    address: str
+    pid: int
+    log: Path
+    idle_mib: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.idle_mib = self.memory()
+
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of CPU that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self, name: str = "VmRSS") -> float:
+        """Resident memory in MiB, or its peak (VmHWM)."""
+        return int(re.search(rf"{name}:\s+(\d+)", self.status)[1]) / 1024  # type: ignore[index]
+
+    @property
+    def peak(self) -> dict[str, int]:
+        """The most memory that it had, and how much of that is not what torch takes when it is imported."""
+        peak = self.memory("VmHWM")
+        return {"peak MiB": round(peak), "peak MiB above idle": round(peak - self.idle_mib)}
+
+    @property
+    def threads(self) -> int:
+        """How many threads it has."""
+        return int(re.search(r"Threads:\s+(\d+)", self.status)[1])  # type: ignore[index]
+
+    @property
+    def status(self) -> str:
+        """Linux's report."""
+        return Path(f"/proc/{self.pid}/status").read_text()
+
+    def metric(self, path: str, name: str) -> float | None:
+        """The sum of a metric over its labels; None where the server does not tell it."""
+        try:
+            text = urlopen(self.address + path, timeout=30).read().decode()
+        except HTTPError:
+            return None
+        found = re.findall(rf"^{name}(?:\{{.*\}})? ([0-9.e+]+)$", text, re.MULTILINE)
+        return sum(map(float, found)) if found else None
+
+    @property
+    def cache_bytes(self) -> float:
+        """What Streamlit's caches and the app's own stores hold."""
+        time.sleep(5.1)  # Streamlit counts every five seconds
+        own = self.metric("/metrics", "segviz_cache_bytes") or 0
+        return own + (self.metric("/_stcore/metrics", "cache_memory_bytes") or 0)
+
+    @property
+    def forwards(self) -> float | None:
+        """How many forwards there were; None where the server does not tell."""
+        return self.metric("/metrics", "segviz_forward_seconds_count")
+
+    @property
+    def failures(self) -> int:
+        """How many scripts and computations failed by its log; a visitor who leaves in the middle is none."""
+        text = self.log.read_text(errors="replace")
+        return text.count("Uncaught app exe") + len(re.findall(r"failed, attempt \d", text))
+
+
+@contextmanager
+def served(script: Path, log: Path, **settings: str) -> Iterator[Server]:
+    """A server of a script with these environment variables, ended in the end."""
+    port = free_port()
+    environment = {**app_environment(), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2"}
+    command = app_command(script, port, "--server.headless", "true", "--server.fileWatcherType", "none")
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=script.parent, env={**environment, **settings}, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}", process, log)
+        yield Server(f"http://127.0.0.1:{port}", process.pid, log)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@asynccontextmanager
+async def visitors(server: Server, count: int) -> AsyncIterator[list[Visitor]]:
+    """So many sessions, each with the first page open."""
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(Visitor(server.address)) for _ in range(count)]
+        await asyncio.gather(*(one.run() for one in opened))
+        yield opened
+
+
+async def shown(visitor: Visitor, page: str, seed: int) -> Any:
+    """The page on a street."""
+    visitor.set("number_input", "Street", double_value=seed)
+    return await visitor.run(page)
+
+
+# ---- the parts ------------------------------------------------------------------------------------------
+
+
+async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) -> Findings:
+    """Each answer among many is the one that was given alone."""
+    found = Findings()
+    questions = [(page, FIRST_SEED + number) for page in pages for number in range(size.seeds)]
+    alone: dict[tuple[str, int], str] = {}
+    seconds = []
+    async with visitors(server, 1) as (visitor,):
+        for question in questions:
+            view = await shown(visitor, *question)
+            alone[question] = view.digest
+            seconds.append(view.seconds)
+    found.require(len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing would not show")
+    await together(server, size, questions, alone, found)
+    found.figures["alone: median seconds"] = round(median(seconds), 3)
+    return found
+
+
+async def together(
+    server: Server, size: Size, questions: Sequence[tuple[str, int]], alone: dict[tuple[str, int], str], found: Findings
+) -> None:
+    """Many visitors, each through all questions in an order of their own."""
+    counts = {"captures": 0, "wrong": 0, "errors": 0}
+    waits: list[list[float]] = [[] for _ in range(size.sessions)]
+
+    async def visit(number: int, visitor: Visitor) -> None:
+        at = number
+        while counts["captures"] < size.captures:
+            question = questions[at % len(questions)]
+            at += 1 + number % 3
+            view = await shown(visitor, *question)
+            waits[number].append(view.seconds)
+            counts["captures"] += view.maps
+            counts["wrong"] += view.digest != alone[question]
+            counts["errors"] += bool(view.errors or view.failed)
+
+    start, cpu = time.perf_counter(), server.cpu_s
+    async with visitors(server, size.sessions) as opened:
+        await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
+        threads = server.threads
+    every = [one for row in waits for one in row]
+    found.figures |= {
+        **counts,
+        "sessions": size.sessions,
+        "views": len(every),
+        "views a second": round(len(every) / (time.perf_counter() - start), 2),
+        "CPU seconds a view": round((server.cpu_s - cpu) / len(every), 3),
+        **quantiles(every),
+        "threads": threads,
+        **server.peak,
+    }
+    found.require(counts["wrong"] == 0, f"{counts['wrong']} of {len(every)} views showed another answer than alone")
+    found.require(counts["errors"] == 0, f"{counts['errors']} views showed an error")
+    found.require(threads <= 2 * size.sessions + 30, f"{threads} threads")
+
+
+async def seen_before(server: Server, size: Size) -> Findings:
+    """Clicks on pictures that the server knows: whole reruns and those of the viewer's fragment."""
+    found = Findings()
+    async with visitors(server, size.sessions) as opened:
+        for whole in (True, False):
+            seconds: list[float] = []
+
+            async def click(visitor: Visitor, whole: bool = whole, seconds: list[float] = seconds) -> None:
+                for _ in range(size.seen // size.sessions):
+                    view = await visitor.run("", "" if whole else visitor.fragment)
+                    seconds.append(view.seconds)
+                    found.require(not view.errors, f"a rerun showed {view.errors}")
+
+            cpu = server.cpu_s
+            await asyncio.gather(*map(click, opened))
+            name = "rerun" if whole else "fragment"
+            found.figures |= {f"{name}: {key}": value for key, value in quantiles(seconds).items()}
+            found.figures[f"{name}: CPU seconds"] = round((server.cpu_s - cpu) / len(seconds), 3)
+    return found
+
+
+async def storm(server: Server, size: Size) -> Findings:
+    """Forty moves of a display control in 1.6 seconds, and forty of a slider that draws another street."""
+    found = Findings()
+    async with visitors(server, 1) as (visitor,):
+        for name, slider in (("display", ""), ("street", "Crowding")):
+            before = server.forwards
+            for number in range(40):
+                if slider:
+                    value = {"data": [number / 40]}
+                    visitor.set("slider", slider, double_array_value=value)
+                await visitor.click("", "" if slider else visitor.fragment)
+                await asyncio.sleep(0.04)
+            found.figures[f"storm of {name}: seconds until settled"] = round(await visitor.settled(), 2)
+            if before is not None:
+                ran = (server.forwards or 0) - before
+                found.figures[f"storm of {name}: forwards"] = ran
+                found.require(ran <= 1 or bool(slider), f"a storm of {name} events ran {ran} forwards")
+    return found
+
+
+async def new_pictures(server: Server, size: Size) -> Findings:
+    """Every visitor with pictures that nobody has seen: all are served, and nobody waits much longer than others."""
+    found = Findings()
+    waits: list[list[float]] = []
+
+    async def visit(number: int, visitor: Visitor) -> None:
+        mine = []
+        for turn in range(size.turns):
+            view = await shown(visitor, "fla", 10_000 + number * 100 + turn)
+            mine.append(view.seconds)
+            found.require(not view.errors and not view.failed, f"a new picture showed {view.errors}")
+        waits.append(mine)
+
+    async with visitors(server, size.newcomers) as opened:
+        await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
+    means = [mean(one) for one in waits]
+    found.figures |= {"sessions": size.newcomers, **quantiles([one for row in waits for one in row])}
+    found.figures |= {"longest / shortest mean wait": round(max(means) / min(means), 2)}
+    found.figures |= server.peak
+    found.require(max(means) <= UNFAIR * min(means), f"mean waits from {min(means):.2f} to {max(means):.2f} s")
+    found.require(server.peak["peak MiB above idle"] < WORK_MIB, f"peak memory: {server.peak}")
+    return found
+
+
+async def growth(server: Server, size: Size) -> Findings:
+    """Reruns with ever new streets, uploads, sessions opened and closed: nothing grows over each second half."""
+    found = Findings()
+
+    async def rerun(number: int) -> None:
+        await shown(visitor, "", 50_000 + number)
+
+    async def upload(number: int) -> None:
+        await visitor.upload("Photograph or other picture", f"{number}.png", png(number))
+        view = await visitor.run()
+        found.require(not view.errors, f"an upload showed {view.errors}")
+
+    async def visit(number: int) -> None:
+        async with Visitor(server.address) as other:
+            await other.run()
+
+    async with visitors(server, 1) as (visitor,):
+        if size.reruns:
+            await flat(server, found, "reruns", size.reruns, rerun)
+        if size.uploads:
+            visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
+            await visitor.run()
+            await flat(server, found, "uploads", size.uploads, upload)
+    await flat(server, found, "sessions", size.opened, visit)
+    return found
+
+
+async def flat(server: Server, found: Findings, name: str, count: int, step: Any) -> None:
+    """Do something so often, and see what the second half left behind."""
+    for number in range(count // 2):
+        await step(number)
+    caches, resident = server.cache_bytes, server.memory()
+    for number in range(count // 2, count):
+        await step(number)
+    grown, more = server.cache_bytes - caches, server.memory() / resident - 1
+    found.figures |= {f"{name}: caches grew by MiB": round(grown / MIB, 2), f"{name}: resident grew by %": more * 100}
+    found.require(grown <= GROWS, f"{name}: caches grew by {grown / MIB:.1f} MiB over the second half")
+    if count >= 60:  # fewer are noise
+        found.require(more <= RSS_GROWS, f"{name}: resident memory grew by {more:.1%} over the second half")
+
+
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Median and 95th percentile."""
+    ordered = sorted(seconds)
+    return {"p50 s": round(median(ordered), 3), "p95 s": round(ordered[int(0.95 * (len(ordered) - 1))], 3)}
+
+
+# ---- all of it ------------------------------------------------------------------------------------------
+
+
+def run(size: Size, folder: Path) -> dict[str, Findings]:
+    """All parts; the short form does without a server of the usual settings."""
+    usual, last = [seen_before, storm, new_pictures], [growth]
+    groups = [(FORGETFUL, [isolation])]
+    groups += [(SMALL, usual + last)] if size == SHORT else [({}, usual), (SMALL, last)]
+    found = {}
+    for number, (settings, parts) in enumerate(groups):
+        with served(app_script(), folder / f"{number}.log", **settings) as server:
+            for part in parts:
+                start = time.perf_counter()
+                found[part.__name__] = asyncio.run(part(server, size))
+                found[part.__name__].figures["seconds in all"] = round(time.perf_counter() - start, 1)
+                found[part.__name__].require(server.failures == 0, f"{server.log} tells of failures")
+                print(part.__name__, json.dumps(found[part.__name__].figures, indent=2), flush=True)
+    return found
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="a minute instead of an hour")
+    folder = Path(tempfile.mkdtemp(prefix="segviz-load-"))
+    found = run(SHORT if parser.parse_args().short else Size(), folder)
+    problems = [f"{name}: {problem}" for name, one in found.items() for problem in one.problems]
+    print("\n".join(problems) or "All of it held.", f"\nLoad average {os.getloadavg()}; logs in {folder}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
