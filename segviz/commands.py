@@ -4,239 +4,38 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
-from matplotlib.figure import Figure
-from PIL import Image
 from tqdm import tqdm
 
-from segviz.attention import (
-    AttentionMap,
-    AxisChannelAttention,
-    BasesAttention,
-    ChannelAttention,
-    CrissCrossAttention,
-    DotProductAttention,
-    Gate,
-    OffsetMaskAttention,
-    SampledAttention,
-    SpatialMap,
-    StripAttention,
-)
 from segviz.benchmark import parameters
 from segviz.benchmark_blocks import bench_blocks
 from segviz.benchmark_models import bench_models, record_costs
 from segviz.benchmark_viewer import bench_viewer
-from segviz.checkpoint import CheckpointError, bundled_path, examined, load, read_record, replace, rewrite_record
-from segviz.cli import ALL, UsageError, sentence
+from segviz.checkpoint import CheckpointError, bundled_path, examined, load, read_record, rewrite_record
+from segviz.cli import ALL, UsageError
 from segviz.data.classes import CAMVID
 from segviz.data.folder import DataError, Split, load_split
-from segviz.data.scenes import draw_scene
 from segviz.evaluate import PAPER_SCALES, evaluate_samples, evaluate_scenes
-from segviz.image import ImageError, as_rgb
 from segviz.models.ablation import has_context
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
-from segviz.predict import Prediction, load_predictor
+from segviz.picture_commands import attend as attend
+from segviz.picture_commands import figure as figure
+from segviz.picture_commands import predict as predict
+from segviz.predict import load_predictor
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.report import models_page, scores_table
 from segviz.train import train as run_training
 from segviz.train_options import TrainOptions
-from segviz.views import paper
-from segviz.views.overlay import label_overlay, legend
-from segviz.views.paper import Place, Shown
 from segviz.views.text import percent, table
-
-Rgb = UInt8[np.ndarray, "height width 3"]
-SCENE = "scene:"
-FIGURE_MODELS = {"fla-6": ("channel_nl", "fla"), "atta-9": ("sam",), "psa-6": ("psa",), "snl": ("snl",)}
-FIGURE_PLACES = {"fla-6": 0, "atta-9": 0, "psa-6": 2, "snl": 1, "compare": 1}
-Arrays = dict[str, np.ndarray]
-
-
-def predict(options: argparse.Namespace) -> int:
-    """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    predictor = load_predictor(options.model, options.device)
-    summaries, failures = [], 0
-    for text, stem in zip(options.images, stems(options.images), strict=True):
-        try:
-            picture = open_image(text)
-        except (ImageError, OSError) as error:
-            print(f"segviz: {sentence(error)}", file=sys.stderr)
-            failures += 1
-            continue
-        prediction = predictor(picture)
-        files = write_prediction(options.out, stem, picture, prediction)
-        summaries.append(summary(text, prediction, files))
-        if not options.json:
-            print(f"{text}: {', '.join(str(file) for file in files)}")
-    if options.json:
-        print(json.dumps(summaries, indent=2))
-    return 1 if failures else 0
-
-
-def write_prediction(folder: Path, stem: str, picture: Rgb, prediction: Prediction) -> list[Path]:
-    """The three files of one prediction: class indices with the palette, the overlay, the raw numbers."""
-    overlay = label_overlay(picture, prediction.labels, prediction.class_set)
-    return [
-        put(folder, f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette)),
-        put(folder, f"{stem}_overlay.png", png(overlay)),
-        put(folder, f"{stem}_confidence.npz", npz({"confidence": prediction.confidence})),
-    ]
-
-
-def summary(text: str, prediction: Prediction, files: Sequence[Path]) -> dict[str, Any]:
-    """What `predict --json` says of one picture; shares are of its pixels."""
-    return {
-        "image": text,
-        "model": prediction.model,
-        "height": prediction.labels.shape[0],
-        "width": prediction.labels.shape[1],
-        "confidence": round(float(prediction.confidence.mean()), 4),
-        "share": {entry.name: round(entry.share, 6) for entry in legend(prediction.labels, prediction.class_set)},
-        "maps": list(prediction.maps),
-        "files": [str(file) for file in files],
-    }
-
-
-def attend(options: argparse.Namespace) -> int:
-    """An overlay for each map and place, and one NPZ with the numbers behind them."""
-    picture = open_image(options.images)
-    check_places(options.at or (), picture, options.images)
-    prediction = load_predictor(options.model, options.device)(picture)
-    places = options.at or paper.default_places(prediction.labels, 1)
-    stem = f"{stems([options.images])[0]}_{prediction.model}"
-    arrays: Arrays = {"places": np.array(places), "image_size": np.array(picture.shape[:2])}
-    for look in ("output", "context"):
-        values = getattr(prediction.attended, look).numpy()
-        arrays[f"attended_{look}"] = values
-        figure = paper.overlay_figure(
-            picture, prediction.attended, values, f"{prediction.model}: {look}", None, options.colours
-        )
-        print(put(options.out, f"{stem}_attended_{look}.png", paper.save(figure, "png")))
-    for name, one in prediction.maps.items():
-        for label, figure, numbers in drawings(picture, name, one, places, options.colours):
-            arrays |= numbers
-            print(put(options.out, f"{stem}_{label}.png", paper.save(figure, "png")))
-    print(put(options.out, f"{stem}.npz", npz(arrays)))
-    return 0
-
-
-def drawings(
-    picture: Rgb, name: str, one: AttentionMap, places: Sequence[Place], colours: str
-) -> Iterator[tuple[str, Figure, Arrays]]:
-    """Every figure of one map, with its file's label and its numbers; maps without places come once."""
-    match one:
-        case ChannelAttention():
-            yield name, paper.matrix_figure(one, None, colours), {name: one.matrix.numpy()}
-        case Gate():
-            yield name, paper.gate_figure(one), {name: one.alpha.numpy()}
-        case AxisChannelAttention():
-            for y, x in places:
-                line = one.cell(y, x, *picture.shape[:2])[0 if one.axis == "rows" else 1]
-                label = f"{name}_{y}_{x}"
-                yield label, paper.matrix_figure(one, line, colours), {label: one.matrix(line).numpy()}
-        case (
-            DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
-            | SampledAttention() | OffsetMaskAttention()
-        ):  # fmt: skip
-            for place in places:
-                yield from spatial_drawings(picture, one, place, colours)
-        case _:
-            assert_never(one)
-
-
-def spatial_drawings(picture: Rgb, one: SpatialMap, place: Place, colours: str) -> Iterator[tuple[str, Figure, Arrays]]:
-    """Both directions of a map over places, and what only strips and samples have."""
-    y, x = place
-    cell = one.cell(y, x, *picture.shape[:2])
-    views = {"seen_from": one.seen_from(*cell), "seen_by": one.seen_by(*cell)}
-    if isinstance(one, StripAttention):
-        views["strip"] = one.strip_map(paper.strip_at(one, place, picture))
-    for look, values in views.items():
-        label, title = f"{one.name}_{y}_{x}_{look}", f"{one.name}: {look.replace('_', ' ')} ({y}, {x})"
-        figure = paper.overlay_figure(picture, one, values.numpy(), title, place, colours)
-        yield label, figure, {label: values.numpy()}
-    if isinstance(one, SampledAttention):
-        positions, weights = one.samples(*cell)
-        label = f"{one.name}_{y}_{x}"
-        figure = paper.sampled_figure(picture, one, place, colours)
-        yield (
-            f"{label}_points",
-            figure,
-            {f"{label}_positions": positions.numpy(), f"{label}_weights": weights.numpy()},
-        )
-
-
-def figure(options: argparse.Namespace) -> int:
-    """One of the papers' figures."""
-    if options.columns and options.name != "atta-9":
-        raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
-    pictures = [open_image(text) for text in options.images]
-    shown = [
-        paper.Shown(picture, predictions, figure_places(options, picture, predictions))
-        for picture, predictions in zip(pictures, figure_predictions(options, pictures), strict=True)
-    ]
-    drawn = draw(options, shown)
-    print(put(options.out.parent, options.out.name, paper.save(drawn, options.out.suffix.lower().lstrip("."))))
-    return 0
-
-
-def draw(options: argparse.Namespace, shown: Sequence[Shown]) -> Figure:
-    """The layout of a figure's name."""
-    match options.name:
-        case "fla-6":
-            return paper.attended_figure(shown, options.feature, options.colours)
-        case "atta-9":
-            return paper.strip_figure(shown, options.colours)
-        case "psa-6":
-            return paper.point_wise_figure(shown, options.colours)
-        case "snl":
-            return paper.samples_figure(shown, options.colours)
-        case _:
-            return paper.compare_figure(shown, options.colours, options.shared_scale)
-
-
-def figure_predictions(options: argparse.Namespace, pictures: Sequence[Rgb]) -> list[dict[str, Prediction]]:
-    """For each picture the predictions of all models; one model is loaded at a time."""
-    models = options.models or FIGURE_MODELS.get(options.name)
-    if models is None:
-        models = [name for name in SPECS if bundled_path(name).is_file()]
-    if not models:
-        raise UsageError("there is no bundled checkpoint to compare; train some, or name checkpoints with --models")
-    found: list[dict[str, Prediction]] = [{} for _ in pictures]
-    for name, stem in zip(models, stems(models), strict=True):
-        predictor = load_predictor(name, options.device)
-        for picture, predictions in zip(pictures, found, strict=True):
-            predictions[stem] = predictor(picture)
-    return found
-
-
-def figure_places(
-    options: argparse.Namespace, picture: Rgb, predictions: Mapping[str, Prediction]
-) -> tuple[Place, ...]:
-    """The places that were asked for, or sensible ones."""
-    height, width = picture.shape[:2]
-    if options.name == "atta-9":
-        columns = options.columns or [place[1] for place in options.at or ()] or [width // 3, 2 * width // 3]
-        places = tuple((height // 2, column) for column in columns)
-    else:
-        places = tuple(options.at or ()) or paper.default_places(
-            next(iter(predictions.values())).labels, FIGURE_PLACES[options.name]
-        )
-    check_places(places, picture, "a picture")
-    return places
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -458,33 +257,6 @@ def bundled_model(name: str) -> tuple[Record | None, Segmenter, str | None]:
         return None, build(name, len(CAMVID.names)), problem
 
 
-# ---- pictures in, files out --------------------------------------------------------------------------------
-
-
-def open_image(text: str) -> Rgb:
-    """A picture from its path, or the drawn scene of `scene:SEED`."""
-    if not text.startswith(SCENE):
-        return as_rgb(Path(text))
-    seed = text.removeprefix(SCENE)
-    if not re.fullmatch(r"\d{1,18}", seed):
-        raise UsageError(f"'{text}' names no scene; write scene:SEED with a whole number, such as scene:7")
-    return draw_scene(int(seed)).image
-
-
-def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
-    """Every place must lie in the picture.
-
-    Raises:
-        UsageError: one does not.
-    """
-    height, width = picture.shape[:2]
-    for y, x in places:
-        if not (y < height and x < width):
-            raise UsageError(
-                f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
-            )
-
-
 def check_scene_classes(classes: Sequence[str]) -> None:
     """Drawn scenes have CamVid's classes.
 
@@ -493,50 +265,3 @@ def check_scene_classes(classes: Sequence[str]) -> None:
     """
     if tuple(classes) != CAMVID.names:
         raise UsageError("drawn scenes have CamVid's classes, this model has others; score it with --data")
-
-
-def stems(texts: Sequence[str]) -> list[str]:
-    """A file name's beginning for each picture: plain, and each one different, also where case does not count."""
-    found: list[str] = []
-    taken: set[str] = set()
-    for text in texts:
-        plain = text.replace(":", "-") if text.startswith(SCENE) else Path(text).stem
-        plain = re.sub(r"[^\w.-]", "_", plain).strip(".")[:100] or "image"
-        stem, number = plain, 2
-        while stem.lower() in taken:
-            stem, number = f"{plain}-{number}", number + 1
-        taken.add(stem.lower())
-        found.append(stem)
-    return found
-
-
-def put(folder: Path, name: str, data: bytes) -> Path:
-    """Write a file into the folder, whole or not at all; a link in its place is replaced, not followed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    replace(folder / name, data)
-    return folder / name
-
-
-def png(picture: Rgb) -> bytes:
-    """A picture as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def indexed_png(labels: np.ndarray, palette: np.ndarray) -> bytes:
-    """Class indices as a PNG with a palette; indices that are no class are black."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[: len(palette)] = palette
-    picture = Image.fromarray(labels)
-    picture.putpalette(colours.tobytes())
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def npz(arrays: Arrays) -> bytes:
-    """Arrays as a compressed NPZ."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
