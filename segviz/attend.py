@@ -10,6 +10,7 @@ from typing import Any
 from segviz.attention import AttentionMap, SpatialMap
 from segviz.batch import Files, Work
 from segviz.export import NUMBERS, export
+from segviz.image import Rgb
 from segviz.map_cells import spread_places
 from segviz.paper_figures import check_places
 from segviz.predict import Prediction, Predictor
@@ -19,7 +20,7 @@ from segviz.views.colour import Kind
 from segviz.views.map_panels import Look
 from segviz.views.paper import default_places
 from segviz.views.prediction import ALL_LOOKS, is_spatial, map_named, prediction_rows
-from segviz.views.sheet import Panel, Place, Rgb, Sheet
+from segviz.views.sheet import Panel, Place, Sheet
 
 SPREAD = 64  # places that say how much a map depends on its place
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,19 +21,13 @@ from PIL.PngImagePlugin import PngInfo
 
 from segviz.checkpoint import replace
 from segviz.export import packed
+from segviz.image import Rgb
 from segviz.predict import Prediction, Predictor
 from segviz.sources import Source
 from segviz.views.overlay import label_overlay, legend
-from segviz.views.sheet import Rgb
 
 Files = Iterable[tuple[str, bytes]]
-
-
-class Sink(Protocol):
-    """Where files go: a folder, or an `Archive`."""
-
-    def put(self, name: str, data: bytes) -> str:
-        """Keep a file, and say where."""
+Put = Callable[[str, bytes], str]  # keeps a file of a name, and says where it lies
 
 
 @dataclass(frozen=True)
@@ -81,18 +75,18 @@ class Step:
 def run(
     sources: Sequence[Source],
     work: Callable[[Source, Rgb], Work],
-    sink: Sink,
+    put: Put,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Step]:
     """Work on each picture in turn; a picture that fails does not stop the others.
 
-    A picture's files are made before the first one is kept, so that a failure leaves none of them. What the sink
+    A picture's files are made before the first one is kept, so that a failure leaves none of them. What `put`
     raises, such as a full disk, ends the run.
 
     Args:
         sources: the pictures.
         work: makes files of one; ValueError and MemoryError count as that picture's problem.
-        sink: keeps the files.
+        put: keeps a file, as `Folder` and `Archive` do.
         cancelled: asked before each picture; once it says yes, the run ends.
     """
     for number, source in enumerate(sources, 1):
@@ -104,7 +98,7 @@ def run(
         except (ValueError, MemoryError) as problem:
             yield Step(number, len(sources), source, problem=problem)
             continue
-        kept = tuple(sink.put(name, data) for name, data in files)
+        kept = tuple(put(name, data) for name, data in files)
         yield Step(number, len(sources), source, kept, {**done.told, "files": list(kept)})
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segviz.checkpoint import bundled_path
-from segviz.image import ImageLike, as_rgb
+from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction, Predictor, load_predictor
 from segviz.sources import is_scene, scene_of
@@ -29,12 +29,16 @@ from segviz.views.paper import (
     strips_sheet,
 )
 from segviz.views.prediction import as_places
-from segviz.views.sheet import Place, Rgb, Sheet
+from segviz.views.sheet import Place, Sheet
 
 Width = Literal["single", "double"] | float
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": SINGLE, "double": DOUBLE})
-Labels = UInt8[np.ndarray, "height width"]
+Labels = UInt8[np.ndarray, "_ _"]
 PLAIN = Style()
+
+
+class PlaceError(ValueError):
+    """A pixel outside its picture."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +200,11 @@ def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
     """Every place must lie in the picture.
 
     Raises:
-        ValueError: one does not.
+        PlaceError: one does not.
     """
     height, width = picture.shape[:2]
     for y, x in places:
         if not (0 <= y < height and 0 <= x < width):
-            raise ValueError(
+            raise PlaceError(
                 f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
             )

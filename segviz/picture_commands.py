@@ -15,29 +15,29 @@ from typing import Any
 from tqdm import tqdm
 
 from segviz.attend import Options, attended
-from segviz.batch import Folder, Sink, Step, Work, interruptible, predicted, run
+from segviz.batch import Folder, Put, Step, Work, interruptible, predicted, run
 from segviz.cli import FORMATS, UsageError, sentence
 from segviz.data.folder import open_array
 from segviz.export import Archive, export
-from segviz.paper_figures import WIDTHS, Labels, check_places, paper_sheet
+from segviz.image import Rgb
+from segviz.paper_figures import WIDTHS, Labels, PlaceError, check_places, paper_sheet
 from segviz.predict import load_predictor
-from segviz.sources import Source, sources
+from segviz.sources import Source, SourceError, sources
 from segviz.views.map_panels import Look
 from segviz.views.paper import Style
 from segviz.views.prediction import ALL_LOOKS
-from segviz.views.sheet import Rgb
 
 
 def predict(options: argparse.Namespace) -> int:
     """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    chosen = sources(options.images)
-    with sink(options) as kept:
-        return work_through(chosen, partial(predicted, load_predictor(options.model, options.device)), kept, options)
+    chosen = named_sources(options)
+    with target(options) as put:
+        return work_through(chosen, partial(predicted, load_predictor(options.model, options.device)), put, options)
 
 
 def attend(options: argparse.Namespace) -> int:
     """An overlay for each map and place, the numbers behind them, and what each map does."""
-    chosen, asked = sources(options.images), attend_options(options)
+    chosen, asked = named_sources(options), attend_options(options)
     if len(chosen) == 1 and asked.places:
         check_usage(chosen[0], asked)
     predictor = load_predictor(options.model, options.device)
@@ -45,10 +45,10 @@ def attend(options: argparse.Namespace) -> int:
         if len(chosen) > 1:
             raise UsageError(f"--out {options.out} is one file, but there are {len(chosen)} pictures; name a folder")
         return work_through(
-            chosen, partial(into_one, predictor, asked, options.out), Folder(options.out.parent), options
+            chosen, partial(into_one, predictor, asked, options.out), Folder(options.out.parent).put, options
         )
-    with sink(options) as kept:
-        return work_through(chosen, partial(attended, predictor, asked), kept, options)
+    with target(options) as put:
+        return work_through(chosen, partial(attended, predictor, asked), put, options)
 
 
 def attend_options(options: argparse.Namespace) -> Options:
@@ -80,11 +80,8 @@ def check_usage(source: Source, asked: Options) -> None:
     Raises:
         UsageError: one lies outside.
     """
-    picture = source.open()
-    try:
-        check_places(asked.places, picture, source.text)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    with as_usage():
+        check_places(asked.places, source.open(), source.text)
 
 
 def figure(options: argparse.Namespace) -> int:
@@ -93,19 +90,20 @@ def figure(options: argparse.Namespace) -> int:
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
     if options.labels and options.name != "fla-5":
         raise UsageError(f"--labels belongs to fla-5, not to {options.name}; leave it away")
-    chosen = sources(options.images)
+    chosen = named_sources(options)
     if options.labels and len(options.labels) != len(chosen):
         raise UsageError(f"there are {len(options.labels)} --labels for {len(chosen)} pictures; give one for each")
     places = options.at or [(0, column) for column in options.columns or ()]
-    sheet = paper_sheet(
-        options.name,
-        [source.text for source in chosen],
-        places,
-        options.models,
-        [read_labels(path) for path in options.labels] if options.labels else None,
-        Style(options.feature, options.colours, options.scale, options.shared_scale),
-        options.device,
-    )
+    with as_usage():
+        sheet = paper_sheet(
+            options.name,
+            [source.text for source in chosen],
+            places,
+            options.models,
+            [read_labels(path) for path in options.labels] if options.labels else None,
+            Style(options.feature, options.colours, options.scale, options.shared_scale),
+            options.device,
+        )
     data = export(
         sheet,
         ending(options.out),
@@ -128,16 +126,39 @@ def read_labels(path: Path) -> Labels:
     return labels
 
 
+@contextmanager
+def as_usage() -> Iterator[None]:
+    """Pictures and places that were named wrongly are wrong usage.
+
+    Raises:
+        UsageError: one was.
+    """
+    try:
+        yield
+    except (SourceError, PlaceError) as error:
+        raise UsageError(str(error)) from None
+
+
+def named_sources(options: argparse.Namespace) -> list[Source]:
+    """The pictures that the options name.
+
+    Raises:
+        UsageError: a scene has no number, or a folder no picture.
+    """
+    with as_usage():
+        return sources(options.images)
+
+
 # ---- many pictures -----------------------------------------------------------------------------------------
 
 
 def work_through(
-    chosen: Sequence[Source], work: Callable[[Source, Rgb], Work], kept: Sink, options: argparse.Namespace
+    chosen: Sequence[Source], work: Callable[[Source, Rgb], Work], put: Put, options: argparse.Namespace
 ) -> int:
     """Work on each picture, and tell of it; 1 where one failed, or Ctrl-C stopped the rest."""
     done: list[Step] = []
     with interruptible() as stop:
-        steps = run(chosen, work, kept, stop)
+        steps = run(chosen, work, put, stop)
         bar = tqdm(steps, total=len(chosen), unit="picture", leave=False, disable=None if len(chosen) > 1 else True)
         for step in bar:
             done.append(step)
@@ -161,10 +182,10 @@ def tell(step: Step, as_json: bool) -> None:
 
 
 @contextmanager
-def sink(options: argparse.Namespace) -> Iterator[Sink]:
+def target(options: argparse.Namespace) -> Iterator[Put]:
     """The folder of `--out`, or the ZIP of `--zip`."""
     with ExitStack() as stack:
-        yield Folder(options.out) if options.zip is None else stack.enter_context(Archive(options.zip))
+        yield (Folder(options.out) if options.zip is None else stack.enter_context(Archive(options.zip))).put
 
 
 def one_file(out: Path | None) -> bool:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from segviz.data.scenes import Scene, draw_scene
 from segviz.filenames import different, safe_name
-from segviz.image import as_rgb
-from segviz.views.sheet import Rgb
+from segviz.image import Rgb, as_rgb
 
 SCENE = "scene:"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

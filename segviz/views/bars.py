@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -21,18 +22,25 @@ MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar that some neighbouring panels of a row share: those from `first` to `last`."""
+    """A colour bar that panels share: those from column `first` to `last`, of this row and of those just above."""
 
     first: int
     last: int
-    content: Scaled
+    contents: tuple[Scaled, ...]
 
 
 def row_bars(sheet: Sheet) -> list[list[Bar]]:
     """The colour bars under each row: one for neighbours on one scale, none where the next row repeats it."""
     rows = [bars_of(row) for row in sheet.rows]
-    following = [*rows[1:], []]
-    return [[] if same_bars(own, after) else own for own, after in zip(rows, following, strict=True)]
+    for own, below in itertools.pairwise(rows):
+        if [(bar.first, bar.last, bar_key(bar.contents[0])) for bar in own] == [
+            (bar.first, bar.last, bar_key(bar.contents[0])) for bar in below
+        ]:
+            below[:] = [
+                replace(bar, contents=above.contents + bar.contents) for above, bar in zip(own, below, strict=True)
+            ]
+            own.clear()
+    return rows
 
 
 def bars_of(row: Sequence[Panel | None]) -> list[Bar]:
@@ -41,30 +49,26 @@ def bars_of(row: Sequence[Panel | None]) -> list[Bar]:
     for column, panel in enumerate(row):
         if panel is None or not isinstance(panel.content, Scaled):
             continue
-        last = found[-1] if found else None
-        if last and last.last == column - 1 and bar_key(last.content) == bar_key(panel.content):
-            found[-1] = Bar(last.first, column, last.content)
+        before = found[-1] if found and found[-1].last == column - 1 else None
+        if before and bar_key(before.contents[0]) == bar_key(panel.content):
+            found[-1] = Bar(before.first, column, (*before.contents, panel.content))
         else:
-            found.append(Bar(column, column, panel.content))
+            found.append(Bar(column, column, (panel.content,)))
     return found
 
 
-def same_bars(one: Sequence[Bar], other: Sequence[Bar]) -> bool:
-    """Whether two rows' bars say the same at the same places."""
-    first, second = ([(bar.first, bar.last, bar_key(bar.content)) for bar in bars] for bars in (one, other))
-    return first == second
-
-
 def bar_key(content: Scaled) -> tuple[object, ...]:
-    """What two panels on one bar have in common; maps cut off by their scale say so on a bar of their own."""
-    return content.scale, content.unit, content.colours, ends(content)
+    """What two panels on one bar have in common."""
+    return content.scale, content.unit, content.colours, getattr(content, "even", None)
 
 
-def ends(content: Scaled) -> tuple[str, str]:
+def ends(contents: Sequence[Scaled]) -> tuple[str, str]:
     """The words at the bar's ends; values beyond them are told of."""
-    values, scale = values_of(content), content.scale
-    known = values[np.isfinite(values)]
-    below, above = bool((known < scale.low).any()), bool((known > scale.high).any())
+    scale = contents[0].scale
+    known = [values[np.isfinite(values)] for values in map(values_of, contents)]
+    below, above = (any(bool(beyond.any()) for beyond in side) for side in (
+        [one < scale.low for one in known], [one > scale.high for one in known]
+    ))  # fmt: skip
     return f"{'≤ ' * below}{number(scale.low)}", f"{'≥ ' * above}{number(scale.high)}"
 
 
@@ -73,13 +77,14 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}".replace("e-0", "e-")
 
 
-def draw_bar(page: Page, content: Scaled, start: float, end: float, top: float) -> None:
+def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
     """A colour bar below panels, its ends' values at both sides, its unit under it."""
-    scale = content.scale
-    low, high = ends(content) if scale.high > scale.low else (number(scale.low), "")
+    content, scale = contents[0], contents[0].scale
+    low, high = ends(contents) if scale.high > scale.low else (number(scale.low), "")
     under = end - start < NARROW
-    words = 0.0 if under else max(text_width(low, SMALL), text_width(high, SMALL)) + 0.04
-    length = min(end - start - 2 * words, BAR_LENGTH)
+    wide = [text_width(words, SMALL) + 0.03 for words in (low, high)]
+    length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)
+    size = min(SMALL, SMALL * length / sum(wide)) if under else SMALL
     left = (start + end - length) / 2
     axes = page.axes(left, top - BAR, length, BAR)
     table = colour_table(content.colours)
@@ -92,11 +97,11 @@ def draw_bar(page: Page, content: Scaled, start: float, end: float, top: float) 
     axes.set(xlim=(0, 1), ylim=(0, 1))
     beside = -0.03 if not under else 0.0
     line = top - BAR / 2 - 0.03 if not under else top - BAR - 0.1
-    page.text(low, left + beside, line, SMALL, horizontalalignment="left" if under else "right")
-    page.text(high, left + length - beside, line, SMALL, horizontalalignment="right" if under else "left")
-    unit, size = fit(unit_text(content), end - start, SMALL)
+    page.text(low, left + beside, line, size, horizontalalignment="left" if under else "right")
+    page.text(high, left + length - beside, line, size, horizontalalignment="right" if under else "left")
+    unit, least = fit(unit_text(content), end - start, SMALL)
     below = top - BAR - (0.2 if under else 0.1)
-    page.text(unit, (start + end) / 2, below, size, MUTED, horizontalalignment="center")
+    page.text(unit, (start + end) / 2, below, least, MUTED, horizontalalignment="center")
 
 
 def unit_text(content: Scaled) -> str:

@@ -11,7 +11,7 @@ import pathlib
 import textwrap
 from dataclasses import dataclass
 from os import PathLike
-from typing import IO, Any
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ class Drawing(Figure):
 
     sheet: Sheet
 
-    def savefig(self, fname: str | PathLike[Any] | IO[Any], *, transparent: bool | None = None, **more: Any) -> None:
+    def savefig(self, fname: Any, *, transparent: bool | None = None, **more: Any) -> None:
         """Matplotlib's `savefig`, with the sheet's details as the file's metadata."""
         named = pathlib.Path(fname).suffix if isinstance(fname, str | PathLike) else ""
         form = str(more.get("format") or named.lstrip(".") or "png").lower()
@@ -141,7 +141,7 @@ def draw_rows(page: Page, sheet: Sheet, bars: list[list[Bar]], grid: Grid, lette
             draw_panel(page, panel, left, top, grid.across, sheet.opacity, dots)
         for bar in own:
             start, end = (grid.left + column * (grid.across + GAP) for column in (bar.first, bar.last))
-            draw_bar(page, bar.content, start, end + grid.across, top - grid.across * tall - 0.04)
+            draw_bar(page, bar.contents, start, end + grid.across, top - grid.across * tall - 0.04)
         top -= grid.across * tall + foot + GAP
 
 

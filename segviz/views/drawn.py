@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from segviz.image import fitted
+from segviz.image import Rgb, fitted
 from segviz.views.colour import STEPS, colour_table, coloured
 from segviz.views.overlay import blend, label_overlay, stretch
 from segviz.views.page import MUTED, SMALL, Page
-from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Pin, Points, Rgb
+from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Pin, Points
 
 AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
 PALE = 0.45

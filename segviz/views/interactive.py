@@ -29,7 +29,9 @@ def interactive(sheet: Sheet) -> go.Figure:
     """The sheet as an interactive figure; axes count the picture's own pixels."""
     rows, columns = len(sheet.rows), max(map(len, sheet.rows))
     titles = [escaped(panel.title) if panel else "" for row in sheet.rows for panel in padded(row, columns)]
-    figure = make_subplots(rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=0.08)
+    figure = make_subplots(
+        rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=0.3 / max(rows, 4)
+    )
     scales: list[tuple[object, ...]] = []
     for row, panels in enumerate(sheet.rows, 1):
         for column, panel in enumerate(panels, 1):

@@ -21,10 +21,11 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
+from segviz.image import Rgb
 from segviz.predict import Prediction
 from segviz.views.colour import Kind, attention_scale, span_scale, weight_scale
 from segviz.views.overlay import aligned, pixel_of_cell
-from segviz.views.sheet import Bars, Box, Classes, Content, Heat, Matrix, Panel, Pin, Place, Points, Rgb
+from segviz.views.sheet import Bars, Box, Classes, Content, Heat, Matrix, Panel, Pin, Place, Points
 
 Look = Literal["from", "by", "strip", "points"]
 Feature = Literal["output", "context"]

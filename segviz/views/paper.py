@@ -21,6 +21,7 @@ from segviz.attention import (
     StripAttention,
 )
 from segviz.data.classes import ClassSet
+from segviz.image import Rgb
 from segviz.predict import Prediction
 from segviz.views.colour import Kind
 from segviz.views.map_panels import (
@@ -34,7 +35,7 @@ from segviz.views.map_panels import (
     weights_heat,
 )
 from segviz.views.overlay import disagreement
-from segviz.views.sheet import Box, Classes, Panel, Pin, Place, Rgb, Sheet, on_one_scale
+from segviz.views.sheet import Box, Classes, Panel, Pin, Place, Sheet, on_one_scale
 
 IN_ONE_ROW, WRAPPED = 6, 4  # up to so many panels stand side by side; more are wrapped
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from segviz.attention import AttentionMap, OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
-from segviz.image import ImageError
+from segviz.image import ImageError, Rgb
 from segviz.predict import Place, Prediction
 from segviz.views.colour import Kind
 from segviz.views.map_panels import Feature, Look, confidence_panel, feature_panel, labels_panel, map_panels
 from segviz.views.paper import SPATIAL, default_places
-from segviz.views.sheet import Heat, Panel, Pin, Rgb, Sheet, on_one_scale
+from segviz.views.sheet import Heat, Panel, Pin, Sheet, on_one_scale
 
 OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
 FEATURES: tuple[Feature, ...] = ("output", "context")

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from segviz.data.classes import ClassSet
+from segviz.image import Rgb
 from segviz.views.colour import Scale, weight_scale
 from segviz.views.overlay import legend
 
-Rgb = UInt8[np.ndarray, "height width 3"]
 Place = tuple[int, int]  # an image pixel (y, x)
 Arrays = dict[str, np.ndarray]
 FEW_SCALES = 3
