@@ -18,7 +18,7 @@ from segviz.sources import Source
 from segviz.statistics import query_dependence, summary
 from segviz.views.colour import Kind
 from segviz.views.map_panels import Look
-from segviz.views.paper import default_places
+from segviz.views.places import default_places
 from segviz.views.prediction import ALL_LOOKS, is_spatial, map_named, prediction_rows
 from segviz.views.sheet import Panel, Place, Sheet
 

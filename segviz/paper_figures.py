@@ -23,11 +23,11 @@ from segviz.views.paper import (
     attended_sheet,
     classes_sheet,
     compare_sheet,
-    default_places,
     point_wise_sheet,
     samples_sheet,
     strips_sheet,
 )
+from segviz.views.places import default_places
 from segviz.views.prediction import as_places
 from segviz.views.sheet import Place, Sheet
 

@@ -165,8 +165,9 @@ def named_axes(axes: Axes, across: str, up: str, last: int) -> None:
     axes.set_xlabel(across, size=SMALL, labelpad=-3)
     axes.set_ylabel(up, size=SMALL, labelpad=-5)
     axes.set_xticks([0, last])
-    for label, side in zip(axes.get_xticklabels(), ("left", "right"), strict=True):
-        label.set_horizontalalignment(side)
+    first, final = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    final.set_horizontalalignment("right")
     axes.tick_params(labelsize=SMALL, length=2, pad=1, width=0.5)
-    for side in axes.spines.values():
-        side.set_linewidth(0.5)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from segviz.attention import (
     BasesAttention,
@@ -34,13 +33,11 @@ from segviz.views.map_panels import (
     strip_heat,
     weights_heat,
 )
-from segviz.views.overlay import disagreement
+from segviz.views.places import box_around, most_disputed
 from segviz.views.sheet import Box, Classes, Panel, Pin, Place, Sheet, on_one_scale
 
 IN_ONE_ROW, WRAPPED = 6, 4  # up to so many panels stand side by side; more are wrapped
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
-BOX_COLOUR = "#F0E442"
-BOX_SIDE = 0.3  # of the picture's sides
 UNITS = "× even share"
 Row = tuple[Panel | None, ...]
 
@@ -83,7 +80,8 @@ def classes_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
     truth = any(one.labels is not None for one in shown)
     rows = []
     for one in shown:
-        boxes = tuple(box_around(place, one.image) for place in one.places) or most_disputed(one)
+        votes = [prediction.labels for prediction in one.predictions.values()]
+        boxes = tuple(box_around(place, one.image) for place in one.places) or most_disputed(votes, one.image)
         row: list[Panel | None] = [Panel("image", one.image)]
         row += [labels_panel(one.image, prediction, name) for name, prediction in one.predictions.items()]
         if one.labels is not None:
@@ -215,20 +213,6 @@ def compared(one: Shown, pin: Pin, style: Style) -> list[Panel | None]:
     return marked([Panel(f"from ({pin.y}, {pin.x})", one.image), *shared(row, style)], pins=(pin,))
 
 
-def default_places(labels: UInt8[np.ndarray, "height width"], count: int) -> tuple[Place, ...]:
-    """Places worth asking about when nobody named one: the innermost pixel of each of the largest classes."""
-    sizes = np.bincount(labels.ravel(), minlength=256)
-    places = []
-    for index in np.argsort(-sizes, kind="stable")[:count]:
-        if not sizes[index]:
-            break
-        inside = np.pad((labels == index).astype(np.uint8), 1)
-        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
-        y, x = np.unravel_index(int(np.argmax(depth)), labels.shape)
-        places.append((int(y), int(x)))
-    return tuple(places)
-
-
 # ---- the parts of a layout ---------------------------------------------------------------------------------
 
 
@@ -267,29 +251,6 @@ def wrapped(row: Sequence[Panel | None], columns: int) -> list[Row]:
 def classes_of(one: Shown) -> ClassSet:
     """The classes of a picture's models."""
     return next(iter(one.predictions.values())).class_set
-
-
-def box_around(place: Place, image: Rgb) -> Box:
-    """A box around a place, inside the picture."""
-    height, width = image.shape[:2]
-    tall, wide = height * BOX_SIDE, width * BOX_SIDE
-    top, left = (
-        float(np.clip(at - side / 2, 0, most - side))
-        for at, side, most in zip(place, (tall, wide), (height, width), strict=True)
-    )
-    return Box(top, left, top + tall, left + wide, BOX_COLOUR)
-
-
-def most_disputed(one: Shown) -> tuple[Box, ...]:
-    """A box on the place where the models disagree most; none where they agree everywhere, or there is but one."""
-    differs = (disagreement([each.labels for each in one.predictions.values()]).distinct > 1).astype(np.float32)
-    if not differs.any():
-        return ()
-    height, width = differs.shape
-    size = (max(1, round(width * BOX_SIDE)), max(1, round(height * BOX_SIDE)))
-    density: Float[np.ndarray, "height width"] = cv2.boxFilter(differs, -1, size, borderType=cv2.BORDER_CONSTANT)
-    y, x = np.unravel_index(int(np.argmax(density)), differs.shape)
-    return (box_around((int(y), int(x)), one.image),)
 
 
 SPATIAL = (

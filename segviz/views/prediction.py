@@ -14,7 +14,8 @@ from segviz.image import ImageError, Rgb
 from segviz.predict import Place, Prediction
 from segviz.views.colour import Kind
 from segviz.views.map_panels import Feature, Look, confidence_panel, feature_panel, labels_panel, map_panels
-from segviz.views.paper import SPATIAL, default_places
+from segviz.views.paper import SPATIAL
+from segviz.views.places import default_places
 from segviz.views.sheet import Heat, Panel, Pin, Sheet, on_one_scale
 
 OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
