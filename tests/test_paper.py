@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -204,6 +205,21 @@ def test_words_stay_inside_the_figure_and_out_of_each_others_way(width: float) -
         if min(one.x1, other.x1) - max(one.x0, other.x0) > 2 and min(one.y1, other.y1) - max(one.y0, other.y0) > 3
     ]
     assert not overlaps
+
+
+@pytest.mark.parametrize("size", [(1, 1), (900, 1), (1, 900), (40, 30)])
+def test_pictures_of_any_shape_keep_it_and_the_page(size: tuple[int, int]) -> None:
+    drawn = draw(Sheet("shape", ((Panel("picture", np.zeros((*size, 3), np.uint8)),),)))
+    assert drawn.get_size_inches()[1] <= PAGE + 1e-6
+    (axes,) = drawn.axes
+    box = axes.get_window_extent()
+    assert box.height / box.width == pytest.approx(size[0] / size[1])
+
+
+def test_drawings_of_several_threads_do_not_mix() -> None:
+    alone = bytes_of(SHEET, "svg")
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: bytes_of(SHEET, "svg"), range(8))) == {alone}
 
 
 def test_a_bar_says_what_its_scale_cuts_off() -> None:

@@ -17,20 +17,21 @@ from segviz.views.overlay import blend, label_overlay, stretch
 from segviz.views.page import MUTED, SMALL, Page
 from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Pin, Points
 
+FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
 PALE = 0.45
 MARK, LINE_COLOUR, BAR_COLOUR = "#FF3B30", "#FFFFFF", "#0072B2"
 
 
 def shape(panel: Panel) -> float:
-    """Height over width."""
+    """Height over width of its cell; pictures beyond these bounds get bands at their sides."""
     match panel.content:
         case Matrix():
             return 1.0
         case Bars():
             return 0.62
         case _:
-            return float(panel.image.shape[0] / panel.image.shape[1])
+            return float(min(max(panel.image.shape[0] / panel.image.shape[1], FLATTEST), TALLEST))
 
 
 def draw_panel(page: Page, panel: Panel, left: float, top: float, across: float, opacity: float, dots: int) -> None:
@@ -44,8 +45,10 @@ def draw_panel(page: Page, panel: Panel, left: float, top: float, across: float,
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
             draw_bars(axes, panel.content)
         case _:
-            axes = page.axes(left, top - tall, across, tall)
-            draw_picture(axes, panel, opacity, math.ceil(max(across, tall) * dots))
+            real = panel.image.shape[0] / panel.image.shape[1]
+            wide, high = min(across, tall / real), min(tall, across * real)
+            axes = page.axes(left + (across - wide) / 2, top - (tall + high) / 2, wide, high)
+            draw_picture(axes, panel, opacity, math.ceil(max(wide, high) * dots))
 
 
 def draw_picture(axes: Axes, panel: Panel, opacity: float, longest: int) -> None:
