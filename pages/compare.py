@@ -10,6 +10,7 @@ from segviz.metrics import confusion
 from segviz.models.registry import SPECS
 from segviz.ui.panels import labels_panel, prediction_panel, votes_panel
 from segviz.ui.session import model_title, picture, predict, show
+from segviz.ui.viewer import Panel
 from segviz.views.figures import iou_bars
 
 KEY = "compare"
@@ -41,10 +42,13 @@ if chosen.truth is not None:  # a model of other classes has no score on CamVid'
     scores = {name: confusion(chosen.truth, one.labels, len(one.classes)) for name, one in known.items()}
 notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
 panels = [prediction_panel(one, SPECS[name].title, notes.get(name, "")) for name, one in predictions.items()]
+pair = panels[:2]
 if chosen.truth is not None:
     panels.append(labels_panel(chosen.truth, CAMVID, "Truth", "exact labels of the drawn scene"))
 if len(predictions) > 1 and len({one.classes for one in predictions.values()}) == 1:
     panels.append(votes_panel([one.labels for one in predictions.values()]))
+if len(pair) == 2:
+    panels.append(Panel("Swipe", None, "swipe", note="the first two models", sides=(pair[0], pair[1])))
 
 
 @st.fragment

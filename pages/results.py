@@ -4,11 +4,12 @@ import streamlit as st
 
 from segviz.models import registry
 from segviz.record import SCENES, VAL
+from segviz.report_findings import context_finding
 from segviz.results import BASELINE, as_json, gather
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
-from segviz.views.results_tables import COLUMNS, class_table, confusion_table, curves_table, models_table, title
-from segviz.views.results_text import finding, how_measured, listed, notes
+from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
+from segviz.views.results_text import how_measured, listed, notes
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
@@ -19,7 +20,7 @@ REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale -
 
 st.title("Results")
 results = gather(registry.CHECKPOINTS)
-if not results.records:
+if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
     st.error(cause)
     st.stop()
@@ -31,16 +32,16 @@ records = results.records
 def models() -> None:
     """The table of models, and what its numbers need beside them."""
     st.subheader("Models")
-    columns = models_table(records)
-    table(columns, COLUMNS, "Scores and costs of the models")
-    as_csv(columns, "models")
-    st.markdown(finding(records))
+    columns, values = columns_of(results.runs), models_table(results.runs)
+    table(values, columns, "Scores and costs of the models")
+    as_csv(values, "models")
+    st.markdown(context_finding(results.runs, title))
     for note in notes(records):
         st.caption(note)
     if results.missing:
         st.caption(f"Without a readable checkpoint: {listed(map(title, results.missing))}.")
     with st.expander("What the columns mean"):
-        st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in COLUMNS))
+        st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in columns))
 
 
 @st.fragment
@@ -109,7 +110,7 @@ def curves() -> None:
     as_csv(curves_table(shown), "learning-curves")
 
 
-st.markdown(how_measured(records, results.other_seeds))
+st.markdown(how_measured(results.runs))
 models()
 pick_format()
 classes()

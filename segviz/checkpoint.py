@@ -27,6 +27,22 @@ def bundled_path(name: str) -> Path:
     return CHECKPOINTS / f"{name}.safetensors"
 
 
+def checkpoint_path(model: str | Path) -> Path:
+    """The bundled checkpoint of a model's name, or any other by its path.
+
+    Raises:
+        CheckpointError: it is neither a model's name nor a file.
+    """
+    if str(model) in SPECS:
+        return bundled_path(str(model))
+    path = Path(model)
+    if path.suffix != ".safetensors" and not path.exists():
+        raise CheckpointError(
+            f"'{model}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
+        )
+    return path
+
+
 def write(path: Path, model: nn.Module, record: Record) -> None:
     """Save a model's weights in float16 and its record, by way of a temporary file, so never half.
 

@@ -1,7 +1,7 @@
 """The command line: `python -m segviz COMMAND`. Exit codes: 0 done, 1 it failed, 2 wrong usage.
 
-This file holds the words of the command line; what the commands do stands in commands.py, whose imports are
-heavy and come in only when a command runs.
+This file holds the words of the command line; what the commands do stands in commands/, whose imports are heavy and
+come in only when a command runs.
 """
 
 from __future__ import annotations
@@ -294,13 +294,14 @@ def add_models(commands: Commands) -> None:
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print checkpoints/MODELS.md")
     form.add_argument("--scores", action="store_true", help="print the README's table of scores")
+    form.add_argument("--record-of", type=Path, metavar="FILE", help="print a checkpoint's record, to keep a seed by")
 
 
 # ---- options that several commands share -------------------------------------------------------------------
 
 
 def new(commands: Commands, name: str, summary: str, more: str) -> Parser:
-    """A command; the function of the same name in commands.py runs it."""
+    """A command; the function of the same name in commands/ runs it."""
     command: Parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}")
     command.set_defaults(function=name)
     return command

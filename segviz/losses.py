@@ -39,18 +39,20 @@ class Loss:
     ) -> Float[Tensor, ""]:
         """The mean loss, in float32."""
         logits = logits.float()
-        if not (labels != VOID).any():
-            return logits.sum() * 0
         loss = self._cross_entropy(logits, labels)
         return loss + self.jaccard * soft_jaccard(logits, labels) if self.jaccard else loss
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        options = {"weight": self.weights, "ignore_index": VOID, "label_smoothing": self.smoothing}
+        """Nothing here waits for the device: how many pixels count is known there alone."""
+        each = F.cross_entropy(
+            logits, labels, self.weights, ignore_index=VOID, reduction="none", label_smoothing=self.smoothing
+        )
+        counted = labels != VOID
         if self.hard_share >= 1:
-            return F.cross_entropy(logits, labels, **options)  # type: ignore[arg-type]
-        each = F.cross_entropy(logits, labels, reduction="none", **options)  # type: ignore[arg-type]
-        counted = each[labels != VOID]
-        return counted.topk(max(1, int(self.hard_share * len(counted)))).values.mean()
+            return each.sum() / (self.weights[labels.where(counted, 0)] * counted).sum().clamp(min=1e-9)
+        count = (self.hard_share * counted.sum()).long().clamp(min=1)
+        hardest = each.flatten().topk(max(1, int(self.hard_share * each.numel()))).values
+        return (hardest * (torch.arange(len(hardest), device=hardest.device) < count)).sum() / count
 
 
 def soft_jaccard(
@@ -64,7 +66,7 @@ def soft_jaccard(
     sizes = truth.sum((0, 2, 3))
     union = shares.sum((0, 2, 3)) + sizes - hits
     present = sizes > 0
-    return (1 - hits[present] / union[present]).mean()
+    return ((1 - hits / union.clamp(min=1e-9)) * present).sum() / present.sum().clamp(min=1)
 
 
 def class_weights(samples: Sequence[Sample], classes: int) -> Float[Tensor, " classes"]:

@@ -15,10 +15,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from segviz.attention import AttendedFeatures, AttentionMap, cell_of_pixel, detached
-from segviz.checkpoint import bundled_path, load
+from segviz.checkpoint import checkpoint_path, load
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
-from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.record import Record
 
@@ -164,10 +163,9 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
     """A bundled model by name, or any checkpoint by path.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it is damaged.
+        CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
-    path = bundled_path(str(model)) if str(model) in SPECS else Path(model)
-    return Predictor(*load(path), device=device)
+    return Predictor(*load(checkpoint_path(model)), device=device)
 
 
 def choose_device(device: str) -> torch.device:

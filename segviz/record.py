@@ -44,6 +44,17 @@ class Evaluation:
     flip: bool = False
     context: bool = True
 
+    @property
+    def pictures(self) -> str:
+        """What it was made on, with the number of pictures."""
+        return self.data if str(self.images) in self.data.split() else f"{self.data} ({self.images} pictures)"
+
+    @property
+    def boundary_miou(self) -> float | None:
+        """Mean boundary IoU of the classes that have one, in [0, 1]; None where none has."""
+        known = [share for share in self.boundary_iou.values() if share is not None]
+        return sum(known) / len(known) if known else None
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -92,15 +103,20 @@ class Record:
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     cost: Cost | None = None
 
+    def miou(self, evaluation: str) -> float | None:
+        """Mean IoU of an evaluation, in [0, 1]; None where it was not made, or no class occurred."""
+        one = self.evaluations.get(evaluation)
+        return None if one is None or isnan(one.miou) else one.miou
+
     @property
     def val_miou(self) -> float | None:
         """Mean IoU on val, single scale, in [0, 1]."""
-        return self.evaluations[VAL].miou if VAL in self.evaluations else None
+        return self.miou(VAL)
 
     @property
     def scenes_miou(self) -> float | None:
         """Mean IoU on drawn scenes that no training saw, in [0, 1]."""
-        return self.evaluations[SCENES].miou if SCENES in self.evaluations else None
+        return self.miou(SCENES)
 
 
 def to_json(record: Record) -> str:

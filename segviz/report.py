@@ -8,8 +8,10 @@ from segviz.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import CHECKPOINTS, SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation
 from segviz.report_findings import context_section, fla_section, seeds_section
-from segviz.report_runs import NONE, Rows, Runs, distinct, find_runs, markdown, mean, miou, plain, score, ticked
+from segviz.report_markdown import Rows, distinct, markdown, plain, score, ticked
 from segviz.report_training import curves_section, files_section, full_run_section, training_section
+from segviz.runs import Runs, find_runs, scores
+from segviz.views.text import NONE, spread
 
 HEAD = """# The bundled models
 
@@ -24,11 +26,11 @@ val is more of a training sequence, so its scores flatter. CamVid's test split w
 
 
 def scores_table(folder: Path = CHECKPOINTS) -> str:
-    """The README's table: what each model is, and its scores."""
+    """The README's table: what each model is, and its scores, mean ± deviation where there are several seeds."""
     rows: Rows = [("Model", "Block", "Paper", "Val mIoU", "Multi-scale, flip", "Drawn scenes", "Without context")]
-    for name, (record, *_) in find_runs(folder).items():
-        scores = (miou(record, one) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
-        rows.append((ticked(name), SPECS[name].title, SPECS[name].paper, *scores))
+    for name, found in find_runs(folder).items():
+        own = (spread(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
+        rows.append((ticked(name), SPECS[name].title, SPECS[name].paper, *own))
     return markdown(rows)
 
 
@@ -56,11 +58,10 @@ def models_page(folder: Path = CHECKPOINTS) -> str:
 def scores_section(runs: Runs) -> str:
     """Every model's scores, and what they were measured on."""
     rows: Rows = [("Model", "Block", "Val mIoU", "MS+F", "Drawn scenes", "Boundary IoU", "Pixel accuracy")]
-    for name, (record, *_) in runs.items():
-        val = record.evaluations.get(VAL)
-        scores = [miou(record, one) for one in (VAL, VAL_MULTI_SCALE, SCENES)]
-        scores += [score(mean(val.boundary_iou.values())), score(val.accuracy)] if val else [NONE] * 2
-        rows.append((ticked(name), SPECS[name].title, *scores))
+    for name, found in runs.items():
+        mious = (spread(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
+        more = (spread(scores(found, VAL, field)) for field in ("boundary_miou", "accuracy"))
+        rows.append((ticked(name), SPECS[name].title, *mious, *more))
     return f"## Scores\n\n{markdown(rows)}\n{measured_on(runs)}\n"
 
 
@@ -72,7 +73,7 @@ def measured_on(runs: Runs) -> str:
     ]
     evaluated = {which: evaluations(runs, which) for which in (VAL, VAL_MULTI_SCALE, SCENES)}
     for title, which in (("Val", VAL), ("Drawn scenes", SCENES)):
-        pictures = distinct(f"{one.data} ({one.images} pictures)" for one in evaluated[which])
+        pictures = distinct(one.pictures for one in evaluated[which])
         told += [f"{title}: {' or '.join(pictures)}."] if pictures else []
     ways = distinct(
         f"{', '.join(f'{scale:g}' for scale in one.scales)} times its size"

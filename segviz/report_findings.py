@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import hypot
 from statistics import mean, stdev
 
 from segviz.models.registry import SPECS
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
-from segviz.report_runs import NONE, Rows, Runs, listed, markdown, score, ticked, values
+from segviz.record import VAL, VAL_WITHOUT_CONTEXT, Record
+from segviz.report_markdown import Rows, listed, markdown, ticked
+from segviz.runs import NO_LOSS, Runs, context_change, context_changes, idle_contexts, scores
+from segviz.views.text import NONE, spread
 
-NO_LOSS = 0.1  # points of mIoU: a smaller change is called none
+SEEDS_NOTE = (
+    "Where several seeds have a score, the tables above show their mean ± sample standard deviation. Gammas, costs, "
+    "classes, curves\nand files are of the first seed."
+)
 RIVALS = ("channel_nl", "spatial_nl", "dual_nl")  # of FLANet's Table 3
 
 
 def context_section(runs: Runs) -> str:
     """What each trained network loses when its block's context is switched off."""
     rows: Rows = [("Model", "Gammas", "Val mIoU", "Without context", "Difference, points")]
-    for name, (record, *_) in runs.items():
-        shares = [record.evaluations[one].miou if one in record.evaluations else None for one in
-                  (VAL, VAL_WITHOUT_CONTEXT)]  # fmt: skip
-        change = difference(record)
-        told = NONE if change is None else f"{change:+.2f}"
-        rows.append((ticked(name), gammas(record), *(score(share, 2) for share in shares), told))
+    for name, found in runs.items():
+        mious = (spread(scores(found, one), ".2f") for one in (VAL, VAL_WITHOUT_CONTEXT))
+        rows.append((ticked(name), gammas(found[0]), *mious, spread(context_changes(found), "+z.2f")))
     note = (
         "A gamma is the trained factor on a block's context; not every block has one. Without context, the same "
         "trained network runs\nwith its block's context switched off (how, stands in segviz/models/ablation.py); `fcn` "
-        "was trained without any."
+        "was trained without any.\nThe difference is without minus with: negative where the context helps."
     )
     return f"## Do the blocks do anything?\n\n{markdown(rows)}\n{note}\n\n{context_finding(runs)}\n"
 
 
-def context_finding(runs: Runs) -> str:
-    """Whose context can go without loss, whose cannot, and whose harms."""
-    changes = {name: difference(record) for name, (record, *_) in runs.items() if SPECS[name].maps}
+def context_finding(runs: Runs, named: Callable[[str], str] = ticked) -> str:
+    """Whose context can go without loss, whose cannot, and whose harms.
+
+    Args:
+        runs: the records.
+        named: how a model is called.
+    """
+    changes = {name: context_change(found) for name, found in runs.items() if SPECS[name].maps}
     known = {name: change for name, change in changes.items() if change is not None}
-    idle = [name for name, change in known.items() if abs(change) < NO_LOSS]
+    idle = idle_contexts(runs)
     told = []
     if idle:
         told.append(
-            f"The context of {listed(idle)} can be removed without loss: val mIoU changes by less than {NO_LOSS:g} "
-            f"points ({len(idle)} of {len(known)} blocks)."
+            f"The context of {listed(idle, named)} can be removed without loss: val mIoU changes by less than "
+            f"{NO_LOSS:g} points ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
+            "its maps show."
         )
     elif known:
         told.append(f"No block's context can be removed without a change of {NO_LOSS:g} points or more in val mIoU.")
-    for words, sign in (("Removing it costs", 1), ("Removing it gains", -1)):
+    for words, sign in (("Removing it costs", -1), ("Removing it gains", 1)):
         moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
         if moved:
-            told.append(f"{words} {amounts(moved)} points.")
-    unknown = [name for name, change in changes.items() if change is None]
-    return " ".join([*told, f"Not measured: {listed(unknown)}."] if unknown else told)
-
-
-def difference(record: Record) -> float | None:
-    """Points of val mIoU that the context adds, to two places as the table shows them."""
-    both = [record.evaluations.get(which) for which in (VAL, VAL_WITHOUT_CONTEXT)]
-    if both[0] is None or both[1] is None:
-        return None
-    return round(100 * (both[0].miou - both[1].miou), 2) + 0.0  # never -0.0
+            told.append(f"{words} {amounts(moved, named)} points.")
+    if unknown := [name for name, change in changes.items() if change is None]:
+        told.append(f"What the context is worth was not measured for {listed(unknown, named)}.")
+    return " ".join(told)
 
 
 def gammas(record: Record) -> str:
@@ -68,21 +69,21 @@ def gammas(record: Record) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in named.items()) or NONE
 
 
-def amounts(moved: Mapping[str, float]) -> str:
+def amounts(moved: Mapping[str, float], named: Callable[[str], str]) -> str:
     """Models with their points, the largest first."""
     ordered = sorted(moved.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{ticked(name)} {points:.2f}" for name, points in ordered)
+    return ", ".join(f"{named(name)} {points:.2f}" for name, points in ordered)
 
 
 def fla_section(runs: Runs) -> str:
     """FLANet's own comparison, as it came out here, and whether it says anything."""
     title = "## FLA beside channel, spatial and dual non-local\n\nFLANet's Table 3 compares these blocks."
-    found = {name: values(runs.get(name, ()), VAL) for name in ("fla", *RIVALS)}
-    absent = [name for name, scores in found.items() if not scores]
+    found = {name: scores(runs.get(name, ()), VAL) for name in ("fla", *RIVALS)}
+    absent = [name for name, own in found.items() if not own]
     if absent:
         return f"{title} Here {listed(absent)} {'has' if len(absent) == 1 else 'have'} no score on val to compare.\n"
     ordered = sorted(found.items(), key=lambda pair: -mean(pair[1]))
-    order = ", ".join(f"{ticked(name)} {spread(scores)}" for name, scores in ordered)
+    order = ", ".join(f"{ticked(name)} {spread(own, '.2f')}" for name, own in ordered)
     told = [f"{title} Here, by mIoU on val, single scale: {order}."]
     told.append(verdict(found))
     steps = sorted({runs[name][0].steps for name in found})
@@ -96,8 +97,8 @@ def fla_section(runs: Runs) -> str:
 def verdict(found: Mapping[str, list[float]]) -> str:
     """What the differences can bear: nothing with one seed, else each beside its standard error."""
     if min(map(len, found.values())) == 1:
-        means = [mean(scores) for scores in found.values()]
-        single = [name for name, scores in found.items() if len(scores) == 1]
+        means = [mean(own) for own in found.values()]
+        single = [name for name, own in found.items() if len(own) == 1]
         whose = "One seed a model" if len(single) == len(found) else f"One seed of {listed(single)}"
         return (
             f"{whose}: the means lie within {max(means) - min(means):.2f} points, and how far two seeds of one model "
@@ -123,16 +124,8 @@ def seeds_section(runs: Runs) -> str:
             "## Seeds\n\nOne seed a model. How much a score changes from seed to seed was not measured: small "
             "differences between models are no\nranking.\n"
         )
-    rows: Rows = [("Model", "Seeds", "Val mIoU", "MS+F", "Drawn scenes")]
+    rows: Rows = [("Model", "Val mIoU by seed", "Mean ± deviation")]
     for name, found in runs.items():
-        seeds = ", ".join(str(one.seed) for one in found)
-        rows.append((ticked(name), seeds, *(spread(values(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))))
-    note = "Mean ± sample standard deviation over the seeds that have the score; no deviation where only one has."
-    return f"## Seeds\n\n{markdown(rows)}\n{note} The other tables are of the first seed.\n"
-
-
-def spread(scores: list[float]) -> str:
-    """The mean in percent, with the sample standard deviation where there are several."""
-    if not scores:
-        return NONE
-    return f"{mean(scores):.2f} ± {stdev(scores):.2f}" if len(scores) > 1 else f"{scores[0]:.2f}"
+        each = ", ".join(f"{one.seed}: {spread(scores([one], VAL), '.2f')}" for one in found)
+        rows.append((ticked(name), each, spread(scores(found, VAL), ".2f")))
+    return f"## Seeds\n\n{markdown(rows)}\n{SEEDS_NOTE}\n"

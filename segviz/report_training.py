@@ -8,13 +8,22 @@ from pathlib import Path
 from segviz.checkpoint import sha256
 from segviz.models.registry import SPECS
 from segviz.record import Record
-from segviz.report_runs import NONE, Rows, Runs, checkpoint_files, distinct, markdown, plain, ticked
+from segviz.report_markdown import Rows, distinct, markdown, plain, ticked
+from segviz.runs import SEEDS, Runs
+from segviz.views.text import NONE
 
-SEEDS = (0, 1, 2)
-FULL_RUN = (
-    "python -m segviz train --model {model} --data camvid --init weights/mobilenetv2_100.imagenet.safetensors "
-    "--seed {seed}"
-)
+TRAIN = "python -m segviz train --model $model --data camvid --init weights/mobilenetv2_100.imagenet.safetensors"
+EVALUATE = "python -m segviz evaluate --data camvid --multi-scale --without-context --scenes 50 --record --model"
+FULL_RUN = f"""for model in {" ".join(SPECS)}; do
+  {TRAIN} --seed 0
+  for seed in 1 2; do
+    run=$model-seed$seed
+    {TRAIN} --seed $seed --out out/$run.safetensors
+    {EVALUATE} out/$run.safetensors
+    python -m segviz models --record-of out/$run.safetensors > checkpoints/{SEEDS}/$run.json
+  done
+done
+{EVALUATE} all"""
 
 
 def training_section(runs: Runs) -> str:
@@ -35,7 +44,7 @@ def training_section(runs: Runs) -> str:
 
 def curves_section(runs: Runs, folder: Path) -> str:
     """The files with loss and val mIoU over the steps."""
-    names = [file.with_suffix(".csv").name for file in checkpoint_files(folder, runs)]
+    names = [f"{name}.csv" for name in runs]
     there = [f"[{name}]({name})" for name in names if (folder / name).is_file()]
     absent = [name for name in names if not (folder / name).is_file()]
     told = [f"Steps, minutes, learning rate, loss and val mIoU: {', '.join(there)}."] if there else []
@@ -44,23 +53,19 @@ def curves_section(runs: Runs, folder: Path) -> str:
 
 
 def full_run_section() -> str:
-    """The commands that train every model whole, with every seed."""
-    lines = [f"for model in {' '.join(SPECS)}; do"]
-    for seed in SEEDS:
-        out = f" --out checkpoints/$model-seed{seed}.safetensors" if seed != SEEDS[0] else ""
-        lines.append(f"  {FULL_RUN.format(model='$model', seed=seed)}{out}")
-    seeds = f"{', '.join(map(str, SEEDS[:-1]))} and {SEEDS[-1]}"
+    """The commands that train every model whole, with three seeds."""
     return (
-        f"## Full run\n\nThe defaults of `train` are the full recipe; on a GPU, every model with the seeds {seeds}:\n\n"
-        f"{fenced([*lines, 'done'])}\nFiles `NAME-seedN.safetensors` beside `NAME.safetensors` enter this page as "
+        "## Full run\n\nThe defaults of `train` are the full recipe; on a GPU, every model with three seeds:\n\n"
+        f"{fenced([FULL_RUN])}\nOf further seeds only the records are kept, without weights; they enter this page as "
         "means over seeds.\n"
     )
 
 
 def files_section(folder: Path, runs: Runs) -> str:
     """Sizes and sums."""
+    files = [folder / f"{name}.safetensors" for name in runs]
     rows: Rows = [("File", "Bytes", "SHA-256")]
-    rows += [(ticked(one.name), str(one.stat().st_size), ticked(sha256(one))) for one in checkpoint_files(folder, runs)]
+    rows += [(ticked(one.name), str(one.stat().st_size), ticked(sha256(one))) for one in files]
     return f"## Files\n\n{markdown(rows)}"
 
 

@@ -6,18 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from math import isfinite, isnan
+from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from segviz.checkpoint import CheckpointError, read_record, require_model
 from segviz.models.registry import SPECS
-from segviz.record import VAL, VAL_WITHOUT_CONTEXT, Record, Shares
+from segviz.record import Record
+from segviz.runs import Runs, read_runs
 from segviz.training_state import LogRow
 
 BASELINE = "baseline"  # the training that all models started from; only its curve is kept
-LOSSLESS = 0.1  # points of mIoU below which a block's context can be removed without loss
 
 Curve = tuple[LogRow, ...]
 
@@ -31,53 +30,37 @@ class Results:
     """What could be read.
 
     Attributes:
-        records: of `NAME.safetensors`, by the model's name.
+        runs: the records of each model: its checkpoint's first, then those of further seeds.
         curves: of `NAME.csv`, the baseline's among them.
-        other_seeds: the records of `NAME-seedN.safetensors`, where there are any.
         problems: a sentence for each file that could not be read.
     """
 
-    records: Mapping[str, Record]
+    runs: Runs
     curves: Mapping[str, Curve]
-    other_seeds: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """The checkpoints' own records, by the model's name."""
+        return {name: found[0] for name, found in self.runs.items()}
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Models without a readable checkpoint."""
-        return tuple(name for name in SPECS if name not in self.records)
+        return tuple(name for name in SPECS if name not in self.runs)
 
 
 def gather(folder: Path) -> Results:
     """The records and curves of a folder, in the order of MODELS; of the checkpoints only the headers are read."""
-    records: dict[str, Record] = {}
     curves: dict[str, Curve] = {}
-    others: dict[str, tuple[Record, ...]] = {}
-    problems: list[str] = []
-    for name in SPECS:
-        if own := sound(folder, f"{name}.safetensors", problems):
-            records[name] = own[0]
-        if more := sound(folder, f"{name}-seed*.safetensors", problems):
-            others[name] = tuple(more)
+    runs, told = read_runs(folder)
+    problems = [f"{problem}." for problem in told]
     for path in (folder / f"{name}.csv" for name in (*SPECS, BASELINE)):
         try:
             curves |= {path.stem: read_curve(path)} if path.is_file() else {}
         except CurveError as error:
             problems.append(f"{error}.")
-    return Results(records, curves, others, tuple(problems))
-
-
-def sound(folder: Path, pattern: str, problems: list[str]) -> list[Record]:
-    """The records of the files that match and hold the model that they are named after; else a sentence is added."""
-    found = []
-    for path in sorted(folder.glob(pattern)):
-        try:
-            record = read_record(path)
-            require_model(path, record, path.stem.partition("-seed")[0])
-            found.append(record)
-        except (CheckpointError, OSError) as error:
-            problems.append(f"{error}.")
-    return found
+    return Results(runs, curves, tuple(problems))
 
 
 def read_curve(path: Path) -> Curve:
@@ -121,40 +104,10 @@ def log_row(line: list[str]) -> LogRow:
     )
 
 
-def mean(shares: Shares) -> float | None:
-    """The mean over the classes that occur; None where none does."""
-    known = [share for share in shares.values() if share is not None]
-    return sum(known) / len(known) if known else None
-
-
-def miou(record: Record, evaluation: str) -> float | None:
-    """Mean IoU of one of a record's evaluations, in [0, 1]; None where it was not made or nothing occurred."""
-    one = record.evaluations.get(evaluation)
-    return None if one is None or isnan(one.miou) else one.miou
-
-
-def context_gain(record: Record) -> float | None:
-    """Points of mIoU on val that the block's context adds: those lost when it is switched off.
-
-    None where it was not measured, and for models without a context to switch off.
-    """
-    with_it, without = miou(record, VAL), miou(record, VAL_WITHOUT_CONTEXT)
-    if with_it is None or without is None or not SPECS[record.model].maps:
-        return None
-    return round(100 * (with_it - without), 2) + 0.0  # never -0.0
-
-
-def idle_contexts(records: Mapping[str, Record]) -> tuple[str, ...]:
-    """Models whose context can be removed without loss: that changes val mIoU by less than LOSSLESS points."""
-    gains = {name: context_gain(record) for name, record in records.items()}
-    return tuple(name for name, gain in gains.items() if gain is not None and abs(gain) < LOSSLESS)
-
-
 def as_json(results: Results) -> str:
     """Everything that was read, as JSON; numbers that are none become null."""
     everything = {
-        "records": {name: asdict(record) for name, record in results.records.items()},
-        "other_seeds": {name: [asdict(one) for one in more] for name, more in results.other_seeds.items()},
+        "runs": {name: [asdict(one) for one in found] for name, found in results.runs.items()},
         "curves": {name: [asdict(row) for row in curve] for name, curve in results.curves.items()},
         "problems": results.problems,
     }

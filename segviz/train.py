@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
+from copy import deepcopy
 from dataclasses import fields
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine, processor, python_version
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from segviz import checkpoint
@@ -35,9 +35,11 @@ from segviz.train_options import TrainOptions
 from segviz.training_state import LogRow, read_state, save_state, write_log
 
 AUXILIARY_WEIGHT = 0.4  # of the losses on the backbone's middle features (PSANet, FLANet) and on the block's context
+SIDE_STRIDE = 4  # pixels between the labels that those losses read
 POLY_POWER = 0.9
 WARM_UP = 0.03  # of the training, while the rate rises to its full height
-STEPS_BETWEEN_SAVES = 25  # under a minute, on two CPU cores
+STEPS_BETWEEN_ROWS = 25  # of the log
+SECONDS_BETWEEN_SAVES = 30.0
 
 
 def train(options: TrainOptions) -> Record:
@@ -55,10 +57,12 @@ def train(options: TrainOptions) -> Record:
     if options.scenes and classes != CAMVID.names:
         raise DataError(f"drawn scenes have CamVid's classes, {options.data} has others; use --scenes 0")
     run = Run(options, training, device)
+    torch.backends.cudnn.benchmark = device.type == "cuda"  # views are all of one size
     log: list[LogRow] = []
     state = options.out.with_suffix(".resume.pt")
     step, before = run.restore(state, log) if options.resume else (0, 0.0)
-    started = time.monotonic() - before
+    saved = time.monotonic()
+    started = saved - before
     losses: list[Tensor] = []
     bar = tqdm(total=options.steps, initial=step, desc=options.model, unit="step")
     try:
@@ -71,7 +75,7 @@ def train(options: TrainOptions) -> Record:
             losses.append(run.step(run.sampler(step), step))
             step += 1
             bar.update()
-            if step % STEPS_BETWEEN_SAVES == 0:
+            if step % STEPS_BETWEEN_ROWS == 0:
                 loss = float(torch.stack(losses).mean())
                 losses.clear()
                 score = None
@@ -82,7 +86,9 @@ def train(options: TrainOptions) -> Record:
                     started += time.monotonic() - pause
                 log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                run.save(state, step, time.monotonic() - started, log)
+                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    run.save(state, step, time.monotonic() - started, log)
+                    saved = time.monotonic()
     except KeyboardInterrupt:  # it may fall into the middle of a step, so only whole steps are ever saved
         if state.is_file():
             bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
@@ -114,8 +120,9 @@ class Run:
         self.context = nn.Conv2d(context_channels(self.model), classes, 1)
         self.networks = nn.ModuleDict({"model": self.model, "auxiliary": self.auxiliary, "context": self.context})
         self.networks.to(device).to(memory_format=torch.channels_last)
-        self.average = AveragedModel(self.model, avg_fn=self._averaged, use_buffers=True)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.networks, options.rate), weight_decay=1e-4)
+        self.average = deepcopy(self.model).requires_grad_(False)
+        groups = parameter_groups(self.networks, options.rate)
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=1e-4, fused=device.type == "cuda")
         weights = class_weights(training.samples, classes).to(device)
         self.loss = Loss(weights, options.smoothing, options.hard_share, options.jaccard)
         scenes = scene_pool(options.scenes, 0) if options.scenes else []
@@ -139,13 +146,15 @@ class Run:
     @property
     def kept(self) -> Segmenter:
         """The averaged model, or the trained one where nothing is averaged."""
-        return cast(Segmenter, self.average.module) if self.options.average else self.model
+        return self.average if self.options.average else self.model
 
-    def _averaged(self, kept: Tensor, newest: Tensor, count: Tensor | int) -> Tensor:
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
         """An exponential mean whose memory grows with the training: the first steps are soon forgotten."""
-        if not kept.is_floating_point():
-            return newest
-        return kept.lerp(newest, 1 - min(self.options.average, (1 + int(count)) / (10 + int(count))))
+        decay = min(self.options.average, (1 + number) / (10 + number))
+        networks = (self.average, self.model)
+        kept, newest = ([value for value in one.state_dict().values() if value.is_floating_point()] for one in networks)
+        get_ema_multi_avg_fn(decay)(kept, newest, torch.tensor(number))
 
     def set_rate(self, rate: float) -> float:
         """The learning rate of the next step, each group's by its own factor."""
@@ -169,7 +178,7 @@ class Run:
             tqdm.write(f"out of memory: batches are worked through {size} pictures at a time from now on")
         nn.utils.clip_grad_norm_(self.networks.parameters(), 5.0)
         self.optimizer.step()
-        self.average.update_parameters(self.model)
+        self._average(number)
         return loss
 
     def _backward(self, batch: Batch) -> Tensor:
@@ -182,8 +191,9 @@ class Run:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
                 result = self.model(image)
                 sides = self.auxiliary(result.middle), self.context(result.attended.context)
-                grown = [F.interpolate(side, label.shape[1:], mode="bilinear") for side in sides]
-            side = torch.stack([self.loss(logits, label) for logits in grown]).sum()
+                coarse = label[:, 1::SIDE_STRIDE, 1::SIDE_STRIDE]  # sides are coarse: a sixteenth of the pixels will do
+            grown = [F.interpolate(side, coarse.shape[1:], mode="bilinear") for side in sides]
+            side = torch.stack([self.loss(logits, coarse) for logits in grown]).sum()
             loss = share * (self.loss(result.logits, label) + AUXILIARY_WEIGHT * side)
             loss.backward()
             update_bases(self.model, result)

@@ -1,4 +1,4 @@
-"""Small checkpoints with records but without weights, and logs beside them."""
+"""Small checkpoints with records but without weights, logs beside them, and records of further seeds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from segviz.checkpoint import KEY
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
+from segviz.runs import SEEDS
 
 CLASSES = ("Sky", "Road", "Pole")
 CONFUSION = ((90, 10, 0), (5, 45, 0), (0, 0, 0))
@@ -43,3 +44,11 @@ def put(folder: Path, *records: Record) -> None:
     for one in records:
         save_file({"none": torch.zeros(1)}, folder / f"{one.model}.safetensors", {KEY: to_json(one)})
         (folder / f"{one.model}.csv").write_text(LOG)
+
+
+def put_seed(folder: Path, one: Record, name: str = "") -> Path:
+    """The record of a further seed, under its own or another name."""
+    path = folder / SEEDS / f"{name or f'{one.model}-seed{one.seed}'}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(to_json(one))
+    return path

@@ -238,23 +238,59 @@ def test_the_samples_are_drawn_where_they_lie(visit: Visit) -> None:
 # ---- silence --------------------------------------------------------------------------------------------
 
 
-def test_hovering_and_display_settings_send_nothing_to_the_server(visit: Visit) -> None:
+def test_hovering_sends_nothing_and_no_map_travels_twice(visit: Visit) -> None:
+    fetched: list[str] = []
+    visit.page.on("request", lambda request: fetched.append(request.url))
     visit.open("PSA")
+    assert [url for url in fetched if "/segviz/blob/" in url]  # so the count does count
+    fetched.clear()
     visit.hover("Collect", 20, 20)
     seen, before = set(), len(visit.sent)
     for step in range(20):
         visit.hover(("Collect", "Distribute", "Prediction")[step % 3], 25 + 15 * step, 25 + 20 * step)
         seen.add(visit.stage("Collect").get_attribute("data-cell"))
     assert len(seen) > 10
+    assert len(visit.sent) == before
     for label in ("one shared", "log", "cells"):
         visit.page.get_by_label(label, exact=True).check()
     visit.page.get_by_label("Colours").select_option("magma")
     visit.page.get_by_label("Opacity").fill("30")
+    visit.page.wait_for_timeout(1500)  # the settings have been told, and the page has run
+    assert len(visit.sent) > before
     visit.hover("Distribute", *PLACES[0])
-    assert len(visit.sent) == before
     visit.pin("Collect", *PLACES[1])
-    expect(visit.stage("Collect of point 1")).to_be_visible()
-    assert len(visit.sent) > before  # so the count does count
+    expect(visit.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
+    assert [url for url in fetched if "/segviz/blob/" in url] == []
+
+
+def test_settings_are_kept_when_the_page_changes_and_reach_the_session(visit: Visit) -> None:
+    visit.open("PSA")
+    before = len(visit.sent)
+    visit.page.get_by_label("percentile", exact=True).check()
+    visit.page.get_by_label("Colours").select_option("cividis")
+    visit.page.wait_for_timeout(1500)
+    assert len(visit.sent) > before
+    visit.go("SNL")
+    expect(visit.page.get_by_label("percentile", exact=True)).to_be_checked()
+    expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
+    visit.page.get_by_label("log", exact=True).check()
+    visit.page.wait_for_timeout(1500)
+    visit.go("PSA")
+    expect(visit.page.get_by_label("log", exact=True)).to_be_checked()
+    visit.rest()
+    expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
+
+
+def test_two_predictions_are_compared_by_a_divider(visit: Visit) -> None:
+    visit.open("Compare")
+    stage = visit.stage("Swipe")
+    stage.scroll_into_view_if_needed()
+    divider = stage.get_by_role("slider")
+    expect(divider).to_have_attribute("aria-valuetext", re.compile("50 % .+, 50 % .+"))
+    divider.focus()
+    visit.page.keyboard.press("End")
+    expect(stage.locator(".side").nth(1)).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
+    expect(visit.page.locator(".marker")).to_have_count(0)
 
 
 def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:

@@ -23,7 +23,12 @@ def patches() -> Sample:
 
 
 def view_of(sample: Sample, view: View, crop: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    return seen(torch.from_numpy(sample.image), torch.from_numpy(sample.labels), view, crop)
+    images, labels = seen([tensors(sample)], [view], crop)
+    return images[0], labels[0]
+
+
+def tensors(sample: Sample) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(sample.image), torch.from_numpy(sample.labels)
 
 
 def test_the_plain_view_is_the_picture_itself(patches: Sample) -> None:
@@ -42,6 +47,16 @@ def test_labels_move_with_their_picture(patches: Sample, seed: int) -> None:
     inside = labels != 255
     off = ((image[0] - expected).abs() > 0.02) & inside  # only where patches meet may they differ
     assert off.sum() < 0.2 * inside.sum()
+
+
+def test_pictures_of_several_sizes_give_the_views_that_each_gives_alone(patches: Sample) -> None:
+    small = Sample("small", patches.image[:80, :100].copy(), patches.labels[:80, :100].copy())
+    rng = np.random.default_rng(0)
+    views = [random_view(sample.labels.shape, (64, 96), rng) for sample in (patches, small)]  # type: ignore[arg-type]
+    together = seen([tensors(patches), tensors(small)], views, (64, 96))
+    for number, sample in enumerate((patches, small)):
+        alone = view_of(sample, views[number], (64, 96))
+        assert torch.equal(together[0][number], alone[0]) and torch.equal(together[1][number], alone[1])
 
 
 def test_a_view_larger_than_the_picture_is_filled_with_void_and_black(patches: Sample) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from segviz import benchmark_models, checkpoint, cli, commands
+from segviz import benchmark_models, checkpoint, cli
 from segviz.benchmark import Report, chosen, gflops, parameters, peak_memory, timings
 from segviz.benchmark_blocks import BLOCKS, bench_blocks
 from segviz.benchmark_models import bench_models, record_costs
@@ -159,7 +159,7 @@ def test_the_command_records_only_when_asked(
     bundle: Path, record: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = Report("models", PLACE, (row("cpu"),), {}, ("A note.",))
-    monkeypatch.setattr(commands, "bench_models", lambda *_: measured)
+    monkeypatch.setattr("segviz.commands.checkpoints.bench_models", lambda *_: measured)
     assert cli.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]

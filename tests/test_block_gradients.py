@@ -17,7 +17,7 @@ from segviz.models.blocks import (
     SparseNonLocal,
     SpatialNonLocal,
 )
-from segviz.models.blocks.sparse_non_local import interpolate
+from segviz.models.blocks.sparse_non_local import corners
 from tests.block_cases import C, image, made, randomised
 
 SMOOTH = [
@@ -97,9 +97,10 @@ def test_gamma_has_a_gradient_where_it_starts_at_zero(block: nn.Module) -> None:
 
 @pytest.mark.parametrize("step", [(0.0, 1.0), (1.0, 0.0)])
 def test_at_a_whole_cell_the_slope_is_that_towards_the_next(step: tuple[float, float]) -> None:
-    squares = (torch.arange(5.0)[:, None] + torch.arange(5.0)).square().flatten()[:, None].double()
+    squares = (torch.arange(5.0)[:, None] + torch.arange(5.0)).square().flatten().double()
     at = torch.tensor([[[[1.0, 1.0]]]], dtype=torch.float64, requires_grad=True)
-    interpolate(squares, at, (5, 5)).sum().backward()
+    index, share = corners(at, (5, 5))
+    (squares[index] * share).sum().backward()
     assert at.grad is not None
     assert (at.grad.flatten() @ torch.tensor(step).double()).item() == 3.0**2 - 2.0**2
 

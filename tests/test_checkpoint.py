@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 import segviz
 from segviz import checkpoint, cli
 from segviz.checkpoint import CheckpointError
-from segviz.models.registry import build
+from segviz.models.registry import SPECS, build
 from segviz.record import VAL, Cost, Evaluation, Record, from_json, to_json
 
 CLASSES = ("a", "b", "c")
@@ -355,3 +355,9 @@ def test_models_lists_the_others_all_the_same(bundle: Path, capsys: pytest.Captu
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["sam"].split()[-2:] == ["70.0", "-"]
     assert "damaged" in lines["fla"] and "damaged" in lines["psa"] and "none" in lines["fcn"]
+
+
+def test_loading_what_is_no_model_names_the_models() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        segviz.load("typo")
+    assert str(caught.value) == f"'typo' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"

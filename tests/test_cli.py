@@ -21,14 +21,16 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from segviz import cli, commands, paths
+from segviz import cli, paths
 from segviz.attention import StripAttention
 from segviz.checkpoint import read_record, write
+from segviz.commands import scores
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.predict import load_predictor
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
+from segviz.runs import find_runs
 from segviz.statistics import summary
 from segviz.train import TrainOptions
 from segviz.views.text import percent
@@ -381,13 +383,13 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 ) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
-    score = commands.evaluate_samples
+    score = scores.evaluate_samples
 
     def retrained_meanwhile(*given: Any, **how: Any) -> Evaluation:
         write(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
-    monkeypatch.setattr(commands, "evaluate_samples", retrained_meanwhile)
+    monkeypatch.setattr(scores, "evaluate_samples", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
     assert "got other weights while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
@@ -536,6 +538,18 @@ def test_what_goes_wrong_inside_becomes_a_sentence(
     assert words in complaint(capsys)
 
 
+def test_a_record_is_printed_as_a_further_seed_keeps_it(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = read_record(checkpoints / "fla.safetensors")
+    shutil.copy(checkpoints / "fla.safetensors", tmp_path)
+    write(tmp_path / "out.safetensors", build("fla", len(CAMVID.names)), replace(own, seed=3))
+    assert segviz("models", "--record-of", tmp_path / "out.safetensors") == 0
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds" / "fla-seed3.json").write_text(capsys.readouterr().out)
+    assert find_runs(tmp_path) == {"fla": (own, replace(own, seed=3))}
+
+
 @pytest.mark.parametrize(("text", "minutes"), [("9m", 9), ("90s", 1.5), ("1.5h", 90), ("2", 2)])
 def test_times(text: str, minutes: float) -> None:
     assert cli.minutes(text) == pytest.approx(minutes)
@@ -551,7 +565,7 @@ def test_train_hands_everything_on(
         scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
         return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
-    monkeypatch.setattr("segviz.commands.run_training", trained)
+    monkeypatch.setattr("segviz.commands.checkpoints.run_training", trained)
     out = tmp_path / "a.safetensors"
     arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
     arguments += [

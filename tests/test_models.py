@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import segviz
-from segviz.models.backbone import Backbone, output_size
+from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 
@@ -131,6 +131,17 @@ def test_dilation_keeps_the_weights_of_a_backbone() -> None:
     dilated.load_state_dict(plain.state_dict())
     rates = {layer.dilation for layer in dilated.modules() if isinstance(layer, torch.nn.Conv2d)}
     assert rates == {(1, 1), (2, 2), (4, 4)}
+
+
+@pytest.mark.parametrize("size", [(45, 60), (5, 3)])
+def test_a_dilated_convolution_by_phases_is_the_plain_one(size: tuple[int, int]) -> None:
+    layers = [one for one in Backbone("mobilenetv2_100", 8).modules() if isinstance(one, DilatedDepthwise)]
+    assert {layer.dilation for layer in layers} == {(2, 2), (4, 4)}
+    for layer in layers:
+        features = torch.randn(2, layer.in_channels, *size).contiguous(memory_format=torch.channels_last)
+        by_phases = layer.by_phases(features)
+        assert by_phases.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(by_phases, layer(features))
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

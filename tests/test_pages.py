@@ -398,12 +398,14 @@ def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
     panels = viewer(app)["panels"]
-    assert [panel["title"] for panel in panels] == [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement"]
+    shown = [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement", "Swipe"]
+    assert [panel["title"] for panel in panels] == shown
+    assert [side["title"] for side in panels[-1]["sides"]] == shown[:2]
     scene = draw_scene(FIRST_SEED)
-    assert blob(panels[-2]["map"]).endswith(scene.labels.tobytes())
+    assert blob(panels[-3]["map"]).endswith(scene.labels.tobytes())
     votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
-    assert blob(panels[-1]["map"]).endswith((distinct - 1).astype(np.uint8).tobytes())
+    assert blob(panels[-2]["map"]).endswith((distinct - 1).astype(np.uint8).tobytes())
 
 
 def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from result_cases import put_seed
 from safetensors.torch import save_file
 
 from segviz import checkpoint
 from segviz.checkpoint import CheckpointError
+from segviz.cli import ALL, parser
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
 from segviz.report import models_page, scores_table
 from segviz.report_findings import context_finding, context_section, fla_section, seeds_section
-from segviz.report_runs import find_runs
-from segviz.report_training import FULL_RUN, SEEDS
+from segviz.report_training import FULL_RUN
+from segviz.runs import find_runs
 
 FOUR = ("fla", "channel_nl", "spatial_nl", "dual_nl")
 
@@ -89,7 +91,7 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     assert row_of(page, "Do the blocks do anything?", "fla") == ["–", "–", "–", "–"]
     assert row_of(page, "Cost", "fla") == ["–"] * 6
     assert row_of(page, "IoU, CamVid val", "fla") == ["–"] * 11
-    assert "Not measured: `fla`." in page
+    assert "was not measured for `fla`." in page
     assert "nan" not in page.lower() and "None" not in page
 
 
@@ -97,13 +99,13 @@ def test_the_page_holds_scores_costs_and_classes(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     page = models_page(tmp_path)
     assert row_of(page, "Scores", "fla") == ["Fully attentional block", "70.0", "71.0", "75.0", "35.0", "90.0"]
-    assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "+2.00"]
+    assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "-2.00"]
     assert row_of(page, "Cost", "fla") == ["9.12", "2,700,000", "74", "120", "480 x 360", "a \\| processor"]
     assert row_of(page, "IoU, CamVid val", "fla") == ["70.0"] * 11
     assert row_of(page, "Boundary IoU, CamVid val", "fla") == ["35.0"] * 2 + ["–"] + ["35.0"] * 8
     assert row_of(page, "IoU, drawn scenes", "fla") == ["75.0"] * 11
     assert "a picture at 0.5, 1, 1.75 times its size, each mirrored too" in page
-    assert "camvid val (101 pictures)" in page and "50 drawn scenes (50 pictures)" in page
+    assert "camvid val (101 pictures)" in page and "Drawn scenes: 50 drawn scenes.\n" in page
 
 
 def test_the_page_says_how_each_file_was_made(tmp_path: Path) -> None:
@@ -134,16 +136,20 @@ def test_the_page_states_data_and_licences(tmp_path: Path) -> None:
         assert words in page
 
 
-def test_the_full_run_keeps_the_seeds_apart(tmp_path: Path) -> None:
+def test_the_full_run_s_commands_are_understood_and_keep_each_seed_s_record(tmp_path: Path) -> None:
     page = models_page(tmp_path)
-    assert "There are no checkpoints." in page
+    assert "There are no checkpoints." in page and FULL_RUN in page
     assert f"for model in {' '.join(SPECS)}; do\n" in page
-    lines = [line for line in page.splitlines() if line.startswith("  python -m segviz train")]
-    assert [line.strip().split(" --out ")[0] for line in lines] == [
-        FULL_RUN.format(model="$model", seed=seed) for seed in SEEDS
-    ]
-    outs = [line.split(" --out ")[1] for line in lines[1:]]
-    assert outs == [f"checkpoints/$model-seed{seed}.safetensors" for seed in SEEDS[1:]]
+    filled = FULL_RUN.replace("$run", "$model-seed$seed").replace("$model", "fla").replace("$seed", "2")
+    typed = [line.strip().removeprefix("python -m segviz ") for line in filled.splitlines() if "segviz" in line]
+    command, _, file = typed[3].partition(" > ")
+    assert file == "checkpoints/seeds/fla-seed2.json"
+    first, other, score, keep, everyone = (
+        parser().parse_args(line.split()) for line in (*typed[:3], command, *typed[4:])
+    )
+    assert (first.seed, first.out, other.seed) == (0, None, 2)
+    assert other.out == Path(score.model) == keep.record_of
+    assert everyone.model == ALL and score.record and everyone.record
 
 
 # ---- do the blocks do anything? ----------------------------------------------------------------------------
@@ -155,7 +161,7 @@ def test_contexts_that_do_nothing_are_named() -> None:
     assert "The context of `fla` and `rcca` can be removed without loss" in found
     assert "(2 of 4 blocks)" in found  # fcn has no block
     assert "Removing it costs `snl` 3.00, `psa` 1.20 points." in found
-    assert "gains" not in found and "Not measured" not in found
+    assert "gains" not in found and "not measured" not in found
 
 
 @pytest.mark.parametrize(("loss", "idle"), [(0.0009, True), (0.001, False), (-0.0009, True), (-0.001, False)])
@@ -203,9 +209,22 @@ def test_seeds_give_means_and_spreads() -> None:
     found = four()
     found["fla"] = tuple(record("fla", miou, seed=seed) for seed, miou in enumerate((0.70, 0.71, 0.72)))
     page = seeds_section(found)
-    assert "| `fla` | 0, 1, 2 | 71.00 ± 1.00 | 72.00 ± 1.00 | 76.00 ± 1.00 |" in page
-    assert "| `dual_nl` | 0 | 70.00 | 71.00 | 75.00 |" in page
+    assert "| `fla` | 0: 70.00, 1: 71.00, 2: 72.00 | 71.00 ± 1.00 |" in page
+    assert "| `dual_nl` | 0: 70.00 | 70.00 |" in page
     assert "One seed of `channel_nl`, `spatial_nl` and `dual_nl`: " in fla_section(found)
+
+
+def test_every_table_of_scores_tells_mean_and_spread(tmp_path: Path) -> None:
+    put(tmp_path, record("fla", 0.70, 0.01))
+    for seed, miou in ((1, 0.71), (2, 0.72)):
+        put_seed(tmp_path, record("fla", miou, 0.01 * (1 + seed), seed=seed))
+    readme = scores_table(tmp_path).splitlines()[-1].split(" | ")
+    assert readme[3:] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "69.0 ± 0.0 |"]
+    page = models_page(tmp_path)
+    assert row_of(page, "Scores", "fla")[1:5] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "35.5 ± 0.5"]
+    context = row_of(page, "Do the blocks do anything?", "fla")
+    assert context == ["-0.25", "71.00 ± 1.00", "69.00 ± 0.00", "-2.00 ± 1.00"]
+    assert "Removing it costs `fla` 2.00 points." in page
 
 
 def test_with_seeds_each_difference_stands_beside_its_error() -> None:
@@ -230,36 +249,52 @@ def test_different_lengths_of_training_are_said() -> None:
 # ---- the folder --------------------------------------------------------------------------------------------
 
 
-def test_seeds_are_found_beside_the_bundled_file_in_order(tmp_path: Path) -> None:
+def test_further_seeds_are_found_in_their_folder_in_order(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     for seed in (10, 2):
-        put(tmp_path, record("fla", seed=seed), f"fla-seed{seed}")
-    put(tmp_path, record("sam", seed=1), "sam-seed1")  # without sam.safetensors it is nobody's second seed
-    put(tmp_path, record("fla", seed=3), "fla-seed3-old")
+        put_seed(tmp_path, record("fla", seed=seed, command=f"train with seed {seed}"))
+    put_seed(tmp_path, record("sam", seed=1))  # without sam.safetensors it is nobody's second seed
+    put_seed(tmp_path, record("fla", seed=3), "fla-seed3-old")
     assert {name: [one.seed for one in found] for name, found in find_runs(tmp_path).items()} == {"fla": [0, 2, 10]}
     page = models_page(tmp_path)
-    assert "| `fla-seed10.safetensors` |" in page and "fla-seed10.csv" in page
-    assert "| `fla` | 0, 2, 10 | 70.00 ± 0.00 |" in page
+    assert "train with seed 2\ntrain with seed 10\n" in page
+    assert "| `fla` | 0: 70.00, 2: 70.00, 10: 70.00 | 70.00 ± 0.00 |" in page
 
 
 @pytest.mark.parametrize(
     ("file", "changes", "words"),
     [
-        ("fla-seed1", {"seed": 2}, "was trained with seed 2 by its record; name it so"),
-        ("fla-seed0", {"seed": 0}, "was trained with seed 0 as another file was; remove one"),
-        ("fla-seed1", {"seed": 1, "steps": 9000}, "was trained for 9000 steps, fla.safetensors for 400"),
-        ("fla-seed1", {"seed": 1, "model": "sam"}, "holds a 'sam' model, not 'fla'"),
-        ("sam", {}, "holds a 'fla' model, not 'sam'"),
+        ("fla-seed1", {"seed": 2}, "holds the record of fla with seed 2; name it so"),
+        ("fla-seed0", {"seed": 0}, "was trained with seed 0 as another of its records; delete it"),
+        ("fla-seed1", {"seed": 1, "steps": 9000}, "has other steps (9000) than the checkpoint of fla (400)"),
+        ("fla-seed1", {"seed": 1, "data": "streets"}, "has other data (streets) than the checkpoint of fla (camvid"),
+        ("fla-seed1", {"seed": 1, "model": "sam"}, "holds the record of sam with seed 1; name it so"),
     ],
 )
-def test_files_that_are_not_what_they_are_named_are_refused(
+def test_records_that_are_not_what_they_are_named_are_refused(
     tmp_path: Path, file: str, changes: dict[str, object], words: str
 ) -> None:
     put(tmp_path, record("fla"))
-    path = put(tmp_path, record("fla", **changes), file)
+    path = put_seed(tmp_path, record("fla", **changes), file)
     with pytest.raises(CheckpointError) as caught:
         models_page(tmp_path)
     assert str(caught.value).startswith(str(path)) and words in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"{}", b"[1]"])
+def test_a_further_seed_s_file_that_holds_no_record_is_named(tmp_path: Path, content: bytes) -> None:
+    put(tmp_path, record("fla"))
+    path = put_seed(tmp_path, record("fla", seed=1))
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"fla-seed1\.json holds no record \(.*; print it again, or delete it"):
+        scores_table(tmp_path)
+
+
+def test_a_checkpoint_under_another_model_s_name_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path, record("fla"), "sam")
+    with pytest.raises(CheckpointError, match="holds a 'fla' model, not 'sam'") as caught:
+        models_page(tmp_path)
+    assert str(caught.value).startswith(str(path))
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -11,15 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, record
+from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, put_seed, record
 
 from segviz.models.registry import SPECS
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT
-from segviz.results import BASELINE, CurveError, Results, as_json, context_gain, gather, idle_contexts, read_curve
+from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
+from segviz.report_findings import context_finding
+from segviz.results import BASELINE, CurveError, Results, as_json, gather, read_curve
+from segviz.runs import Runs, context_change, idle_contexts
 from segviz.training_state import LogRow
 from segviz.views import results_tables as tables
 from segviz.views import results_text as words
 from segviz.views.results import class_bars, confusion_heatmap, curve_lines, look
+
+
+def runs(*records: Record) -> Runs:
+    """The records by model."""
+    return {one.model: tuple(other for other in records if other.model == one.model) for one in records}
+
 
 # ---- what is read ---------------------------------------------------------------------------------------
 
@@ -53,13 +61,24 @@ def test_a_checkpoint_under_another_model_s_name_is_refused(tmp_path: Path) -> N
     assert "holds a 'fla' model, not 'psa'" in found.problems[0]
 
 
-def test_other_seeds_are_kept_apart(tmp_path: Path) -> None:
-    put(tmp_path, record("fla", seed=7))
-    (tmp_path / "fla.safetensors").rename(tmp_path / "fla-seed7.safetensors")
+def test_further_seeds_follow_the_checkpoint_s_own(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
+    put_seed(tmp_path, record("fla", seed=7))
     found = gather(tmp_path)
-    assert found.records == {"fla": record("fla")}
-    assert found.other_seeds == {"fla": (record("fla", seed=7),)}
+    assert found.runs == {"fla": (record("fla"), record("fla", seed=7))}
+    assert found.records == {"fla": record("fla")} and found.problems == ()
+
+
+def test_a_further_seed_that_cannot_be_used_is_named_and_the_others_count(tmp_path: Path) -> None:
+    put(tmp_path, record("fla"))
+    put_seed(tmp_path, record("fla", seed=7))
+    put_seed(tmp_path, record("fla", seed=8), "fla-seed6")
+    put_seed(tmp_path, record("psa", seed=5))  # of a model without a checkpoint
+    found = gather(tmp_path)
+    assert [one.seed for one in found.runs["fla"]] == [4, 7] and list(found.runs) == ["fla"]
+    assert found.problems == (
+        f"{tmp_path / 'seeds' / 'fla-seed6.json'} holds the record of fla with seed 8; name it so.",
+    )
 
 
 def test_a_log_is_read_row_by_row(tmp_path: Path) -> None:
@@ -103,37 +122,37 @@ def test_a_bad_log_leaves_the_record(tmp_path: Path) -> None:
 # ---- what is made of it ---------------------------------------------------------------------------------
 
 
-def test_what_the_context_adds_is_told_in_points() -> None:
-    assert context_gain(record("fla")) == 2.0
+def test_what_switching_the_context_off_changes_is_told_in_points() -> None:
+    assert context_change([record("fla")]) == -2.0
 
 
-def test_a_model_without_context_gains_nothing_from_it() -> None:
-    assert context_gain(record("fcn")) is None
-    assert tables.models_table({"fcn": record("fcn")})["Context off"] == [None]
+def test_a_model_without_context_has_none_to_switch_off() -> None:
+    assert context_change([record("fcn")]) is None
+    assert tables.models_table(runs(record("fcn")))["Context off"] == [None]
 
 
 @pytest.mark.parametrize(("without", "idle"), [(0.7009, True), (0.6991, True), (0.701, False), (0.699, False)])
 def test_a_context_is_idle_below_a_tenth_of_a_point(without: float, idle: bool) -> None:
     one = record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
-    assert (idle_contexts({"fla": one, "psa": record("psa")}) == ("fla",)) is idle
-    assert ("Fully attentional block" in words.finding({"fla": one})) is idle
+    assert (idle_contexts(runs(one, record("psa"))) == ("fla",)) is idle
+    assert ("Fully attentional block can be removed" in context_finding(runs(one), tables.title)) is idle
 
 
-def test_nothing_is_found_where_nothing_was_switched_off() -> None:
-    assert words.finding({"fla": record("fla", evaluations={VAL: evaluation(0.7)})}) == ""
+def test_a_context_that_was_never_switched_off_is_named() -> None:
+    told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.title)
+    assert told == "What the context is worth was not measured for Fully attentional block."
 
 
 def test_the_table_holds_the_record_s_numbers() -> None:
-    table = tables.models_table({"fla": record("fla")})
+    table = tables.models_table(runs(record("fla")))
     expected = {
         "Model": "fla",
-        "Block": "Fully attentional block",
         "Val SS": 70.0,
         "Val MS+F": 72.0,
         "Scenes": 75.0,
         "Boundary": 40.0,
         "Context off": 68.0,
-        "Difference": 2.0,
+        "Difference": -2.0,
         "Gamma": "-0.250",
         "GFLOPs": 9.1,
         "Parameters (M)": 2.7,
@@ -141,7 +160,8 @@ def test_the_table_holds_the_record_s_numbers() -> None:
         "Latency (ms)": 150.0,
         "Stride": 8,
         "Steps": 400,
-        "Seed": 4,
+        "Seeds": "4",
+        "Block": "Fully attentional block",
         "Paper": "FLANet, AAAI 2022",
     }
     assert {name: column[0] for name, column in table.items()} == expected
@@ -149,7 +169,7 @@ def test_the_table_holds_the_record_s_numbers() -> None:
 
 def test_gammas_of_two_branches_are_named() -> None:
     one = record("dual_nl", gammas={"block.channel.gamma": 0.5, "block.spatial.gamma": -0.1})
-    assert tables.models_table({"dual_nl": one})["Gamma"] == ["channel 0.500, spatial -0.100"]
+    assert tables.models_table(runs(one))["Gamma"] == ["channel 0.500, spatial -0.100"]
 
 
 MEASURED = ("Val SS", "Val MS+F", "Scenes", "Boundary", "Context off", "Difference", "Gamma", "GFLOPs", "Memory (MiB)")
@@ -157,40 +177,57 @@ MEASURED = ("Val SS", "Val MS+F", "Scenes", "Boundary", "Context off", "Differen
 
 def test_what_a_record_lacks_is_left_empty() -> None:
     bare = replace(record("fla"), evaluations={}, cost=None, gammas={})
-    table = tables.models_table({"fla": bare})
+    table = tables.models_table(runs(bare))
     assert [table[name] for name in MEASURED] == [[None]] * len(MEASURED)
-    assert words.finding({"fla": bare}) == "" and words.notes({"fla": bare}) == ()
+    assert words.notes({"fla": bare}) == ()
 
 
 @pytest.mark.parametrize("lacking", [VAL, SCENES, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT])
 def test_any_evaluation_may_be_missing(lacking: str) -> None:
     one = record("fla")
     rest = {name: found for name, found in one.evaluations.items() if name != lacking}
-    records = {"fla": replace(one, evaluations=rest)}
-    assert None in [column[0] for column in tables.models_table(records).values()]
-    assert "seed" in words.how_measured(records, {})
+    found = runs(replace(one, evaluations=rest))
+    assert None in [column[0] for column in tables.models_table(found).values()]
+    assert "seed" in words.how_measured(found)
 
 
 def test_the_text_tells_pictures_seeds_and_machines_of_the_records() -> None:
-    told = words.how_measured({"fla": record("fla"), "psa": record("psa", seed=11)}, {})
+    told = words.how_measured(runs(record("fla"), record("psa", seed=11)))
     for part in ("camvid val (101 pictures)", "drawn scenes (50 pictures)", "(seeds 4, 11)", "another machine"):
         assert part in told
 
 
 def test_without_a_second_seed_no_spread_is_told() -> None:
-    told = words.how_measured({"fla": record("fla")}, {})
+    told = words.how_measured(runs(record("fla")))
     assert "from seed to seed is not known" in told and "±" not in told
+    assert not [name for name in tables.models_table(runs(record("fla"))) if "±" in name]
 
 
-def test_the_spread_over_seeds_is_told() -> None:
-    other = record("fla", evaluations={VAL: evaluation(0.72)})
-    told = words.how_measured({"fla": record("fla")}, {"fla": (other,)})
-    assert "Fully attentional block 71.00 ± 1.41 (2 seeds)" in told
+def test_scores_are_means_over_seeds_with_their_spread_beside_them() -> None:
+    other = record("fla", seed=5, evaluations={VAL: evaluation(0.72), VAL_WITHOUT_CONTEXT: evaluation(0.67)})
+    found = runs(record("fla"), other, record("psa"))
+    table = tables.models_table(found)
+    assert (table["Val SS"], table["SS ±"]) == ([71.0, 70.0], [1.41, None])
+    assert (table["Val MS+F"], table["MS+F ±"]) == ([72.0, 72.0], [None, None])  # of one seed alone
+    assert (table["Context off"], table["Difference"]) == ([67.5, 68.0], [-3.5, -2.0])
+    assert table["Difference ±"] == [2.12, None]
+    assert table["Seeds"] == ["4, 5", "4"]
+    told = words.how_measured(found)
+    assert "several trainings (seeds 4, 5)" in told and "One seed only: Point-wise spatial attention." in told
+    assert "not known" not in told
+
+
+def test_a_context_that_one_seed_needs_is_not_idle() -> None:
+    one, other = (
+        record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
+        for without in (0.7, 0.69)
+    )
+    assert idle_contexts(runs(one)) == ("fla",) and idle_contexts(runs(one, other)) == ()
 
 
 def test_camvid_is_not_spoken_of_where_another_data_set_was_used() -> None:
-    one = {"fla": record("fla", evaluations={VAL: evaluation(0.7, data="streets val")})}
-    assert "CamVid" not in words.how_measured(one, {}) + "".join(words.notes(one))
+    one = record("fla", evaluations={VAL: evaluation(0.7, data="streets val")})
+    assert "CamVid" not in words.how_measured(runs(one)) + "".join(words.notes({"fla": one}))
 
 
 def test_notes_tell_scales_machine_and_strides() -> None:
@@ -208,9 +245,10 @@ def test_csv_holds_what_the_table_holds() -> None:
 
 def test_json_holds_records_and_curves_even_where_a_number_is_none() -> None:
     one = record("fla", evaluations={VAL: evaluation(float("nan"), iou=dict.fromkeys(CLASSES))})
-    found = json.loads(as_json(Results({"fla": one}, {"fla": (LogRow(25, 0.5, 0.1, float("inf"), None),)})))
-    assert found["records"]["fla"]["evaluations"]["val"]["confusion"] == [list(row) for row in CONFUSION]
-    assert found["records"]["fla"]["evaluations"]["val"]["miou"] is None
+    found = json.loads(as_json(Results({"fla": (one,)}, {"fla": (LogRow(25, 0.5, 0.1, float("inf"), None),)})))
+    val = found["runs"]["fla"][0]["evaluations"]["val"]
+    assert val["confusion"] == [list(row) for row in CONFUSION]
+    assert val["miou"] is None
     assert found["curves"]["fla"] == [{"step": 25, "minutes": 0.5, "rate": 0.1, "loss": None, "val_miou": None}]
 
 

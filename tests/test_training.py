@@ -88,7 +88,8 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "STEPS_BETWEEN_SAVES", 2)
+        patch.setattr(training, "STEPS_BETWEEN_ROWS", 2)
+        patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         patch.setattr(training, "update_bases", stop_at_step_four)
         with pytest.raises(KeyboardInterrupt):
             train(options(data, out))
@@ -167,7 +168,8 @@ def test_the_log_stands_beside_the_checkpoint(data: Path, tmp_path: Path) -> Non
 
 def test_validating_on_the_way_changes_no_weight(finished: tuple[Path, Record], data: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "STEPS_BETWEEN_SAVES", 2)
+        patch.setattr(training, "STEPS_BETWEEN_ROWS", 2)
+        patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         train(options(data, tmp_path / "sam.safetensors", validate=2))
     assert same_weights(finished[0], tmp_path / "sam.safetensors")
 

@@ -1,105 +1,57 @@
-"""The viewer in a real browser: its rules agree with Python's on every cell, and its page keeps its word."""
+"""The viewer's rules agree with Python's on every cell, and its page keeps its word."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
-from browser import chromium
 from playwright.sync_api import Page, expect
-
-from segviz.attention import (
-    AttendedFeatures,
-    BasesAttention,
-    CrissCrossAttention,
-    DotProductAttention,
-    OffsetMaskAttention,
-    SampledAttention,
-    SpatialMap,
-    StripAttention,
+from viewer_host import (
+    FEATURES,
+    GRID,
+    HEIGHT,
+    LABELS,
+    MAPS,
+    PIXELS,
+    WIDTH,
+    classes,
+    config,
+    data,
+    host,
+    hover,
+    mount,
+    pins,
+    put,
+    random,
+    sampled,
+    stage,
 )
-from segviz.ui.viewer import PIN_COLOURS, WEB, LabelMap, Panel, encode, latest_pins, script
-from segviz.web import wire
 
-GRID = (5, 7)
-CELLS = GRID[0] * GRID[1]
-HEIGHT, WIDTH = 150, 210  # of the picture: 30 pixels for a cell
-
-
-def random(*shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
-
-
-def sampled() -> SampledAttention:
-    window = torch.cartesian_prod(torch.arange(-1.0, 2), torch.arange(-1.0, 2))
-    cells = torch.cartesian_prod(torch.arange(5.0), torch.arange(7.0))
-    positions = cells[:, None] + window + 0.7 * random(CELLS, 9, 2)  # some of them outside
-    positions[3, 0] = torch.tensor([2.0, 4.0])  # and one exactly on a cell
-    return SampledAttention("samples", GRID, positions, random(CELLS, 9).softmax(1), window)
-
-
-def masks(direction: Any) -> OffsetMaskAttention:
-    logits = random(CELLS, CELLS)
-    logits[0, 5:20] = -torch.inf  # beyond a mask's reach
-    return OffsetMaskAttention(direction, GRID, logits, direction)
-
-
-MAPS: dict[str, SpatialMap] = {
-    "dot": DotProductAttention("dot", GRID, random(CELLS, 6), random(CELLS, 6) + 0.3),
-    "vertical": StripAttention("strip", GRID, random(CELLS, 9), random(GRID[1], 9), "vertical"),
-    "horizontal": StripAttention("strip", GRID, random(CELLS, 9), random(GRID[0], 9), "horizontal"),
-    "cross1": CrissCrossAttention("cross", GRID, random(1, CELLS, 5), random(1, CELLS, 5) + 0.2),
-    "cross2": CrissCrossAttention("cross", GRID, random(2, CELLS, 5), random(2, CELLS, 5) - 0.2),
-    "cross3": CrissCrossAttention("cross", GRID, random(3, CELLS, 5), random(3, CELLS, 5) * 0.5),
-    "bases": BasesAttention("bases", GRID, random(CELLS, 4).softmax(1), random(4, 3)),
-    "samples": sampled(),
-    "collect": masks("collect"),
-    "distribute": masks("distribute"),
-    "line": DotProductAttention("line", (1, 4), random(4, 3), random(4, 3)),
-    "corner": OffsetMaskAttention("corner", (1, 4), random(4, 4), "collect"),
-}
+from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
+from segviz.ui.display import CHOICES, Display
+from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins
 
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    """A blank page of a host that serves the modules, the maps and a picture, and nothing else."""
-    picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
-    labels = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)
-    features = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs())
-    flat = DotProductAttention("flat", GRID, torch.zeros(CELLS, 2), torch.zeros(CELLS, 2))
-    files: dict[str, tuple[str, bytes]] = {
-        "/": ("text/html", b"<!doctype html><title>viewer</title><body></body>"),
-        "/viewer.js": ("text/javascript", script().encode()),
-        "/picture": encode(picture)[::-1],
-        "/labels": ("application/octet-stream", wire.pack_labels(labels)),
-        "/features": ("application/octet-stream", wire.pack(features)),
-        "/flat": ("application/octet-stream", wire.pack(flat)),
-    }
-    for name in ("maps.js", "viewer_colour.js"):
-        files[f"/{name}"] = ("text/javascript", (WEB / name).read_bytes())
-    for name, value in MAPS.items():
-        files[f"/{name}"] = ("application/octet-stream", wire.pack(value))
-
-    def serve(route: Any) -> None:
-        kind, body = files.get(route.request.url.removeprefix("http://viewer.test"), ("", b""))
-        route.fulfill(status=200 if kind else 404, content_type=kind or "text/plain", body=body)
-
-    with chromium() as browser:
-        opened = browser.new_page(viewport={"width": 1000, "height": 900})
-        errors: list[str] = []
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.route("**/*", serve)
-        opened.goto("http://viewer.test/")
-        opened.evaluate("async () => { window.maps = await import('/maps.js') }")
+    """The host's page, with the modules of the rules at hand."""
+    with host() as opened:
+        names = ("arithmetic", "places", "statistics", "maps", "outlines", "viewer_colour", "viewer_settings")
+        opened.evaluate(
+            """async (names) => { window.maps = {};
+            for (const name of names) Object.assign(maps, await import(`/modules/${name}.js`)); }""",
+            names,
+        )
         yield opened
-        assert errors == []
 
 
-LOAD = "async (name) => { window.f = maps.unpack(await (await fetch('/' + name)).arrayBuffer()) }"
+LOAD = """async (given) => { const [name, swift] = [given].flat();
+    window.f = maps.unpack(await (await fetch('/' + name)).arrayBuffer(), swift); }"""
 EVERY_CELL = """(rule) => Array.from({length: f.grid[0]}, (_, r) => Array.from({length: f.grid[1]}, (_, c) =>
     Array.from(maps[rule](f, r, c))))"""
 
@@ -109,16 +61,46 @@ def every_cell(page: Page, rule: str) -> np.ndarray:
     return np.array(page.evaluate(EVERY_CELL, rule))
 
 
+@pytest.mark.parametrize("swift", [False, True], ids=["plain", "swift"])
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize(("rule", "method"), [("seenFrom", "seen_from"), ("seenBy", "seen_by")])
-def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method: str) -> None:
+def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method: str, swift: bool) -> None:
     value = MAPS[name]
-    page.evaluate(LOAD, name)
+    page.evaluate(LOAD, [name, swift])
     rows, columns = value.grid
     expected = np.array(
         [[getattr(value, method)(r, c).flatten().tolist() for c in range(columns)] for r in range(rows)]
     )
-    np.testing.assert_allclose(every_cell(page, rule), expected, rtol=0, atol=1e-5 * expected.max())
+    np.testing.assert_allclose(every_cell(page, rule), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_swift_products_are_what_is_compared(page: Page) -> None:
+    for name in ("dot", "vertical", "cross2", "bases"):
+        page.evaluate(LOAD, [name, True])
+        assert page.evaluate("(f.queries ?? f.responsibilities).buffer.byteLength") % 65536 == 0, (
+            "no WebAssembly memory"
+        )
+
+
+def test_every_kind_of_map_is_compared() -> None:
+    kinds = {type(value) for value in MAPS.values()}
+    assert kinds == set(get_args(SpatialMap))
+    offsets = [one for one in MAPS.values() if isinstance(one, OffsetMaskAttention)]
+    assert {(one.direction, one.divisor is None) for one in offsets} == set(
+        itertools.product(("collect", "distribute"), (True, False))
+    )
+
+
+@pytest.mark.parametrize("field", ["output", "context"])
+def test_features_equal_pythons(page: Page, field: str) -> None:
+    page.evaluate(LOAD, "features")
+    found = page.evaluate("(field) => Array.from(f[field])", field)
+    np.testing.assert_array_equal(np.array(found, np.float32).reshape(GRID), getattr(FEATURES, field))
+
+
+def test_labels_equal_pythons(page: Page) -> None:
+    page.evaluate(LOAD, "labels")
+    np.testing.assert_array_equal(np.array(page.evaluate("Array.from(f.labels)")).reshape(HEIGHT, WIDTH), LABELS)
 
 
 @pytest.mark.parametrize("name", ["vertical", "horizontal"])
@@ -129,7 +111,7 @@ def test_strip_maps_equal_pythons(page: Page, name: str) -> None:
     strips = range(len(value.keys))
     found = np.array([page.evaluate("(j) => Array.from(maps.stripMap(f, j))", strip) for strip in strips])
     expected = np.array([value.strip_map(strip).flatten().tolist() for strip in strips])
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 def test_samples_equal_pythons(page: Page) -> None:
@@ -181,69 +163,139 @@ def test_the_middle_of_a_cell_lies_in_the_cell(page: Page, name: str) -> None:
     ],
 )
 def test_weights_read_as_shares(page: Page, value: float, text: str) -> None:
-    assert page.evaluate("async (v) => (await import('/viewer_colour.js')).share(v)", value) == text
+    assert page.evaluate("(v) => maps.share(v)", value) == text
+
+
+# ---- figures of maps ------------------------------------------------------------------------------------
+
+LINES = 40  # of the maps whose figures are compared
+EXTENTS = {"half_pixel": (96, 160), "align_corners": (97, 161)}
+
+
+def weights(*shape: int, sharp: float = 3.0) -> np.ndarray:
+    return (sharp * random(*shape)).exp().numpy()
+
+
+def javascript(page: Page, expression: str, values: np.ndarray, **more: Any) -> Any:
+    """An expression over `values`, a Float32Array, and what else is given."""
+    given = {"values": values.flatten().tolist(), **more}
+    names = "{" + ", ".join(given) + "}"
+    return page.evaluate(f"({names}) => {{ values = Float32Array.from(values); return {expression}; }}", given)
+
+
+def test_the_entropy_is_numpys(page: Page) -> None:
+    for values in (weights(LINES, LINES), np.ones((LINES, LINES)), weights(LINES, LINES) * (weights(LINES, LINES) > 1)):
+        share = values / values.sum()
+        expected = -(share[share > 0] * np.log2(share[share > 0])).sum()
+        assert javascript(page, "maps.entropyBits(values)", values) == pytest.approx(expected, abs=1e-3)
+
+
+def test_weights_of_both_signs_have_no_entropy(page: Page) -> None:
+    assert np.isnan(javascript(page, "maps.entropyBits(values)", np.array([0.5, -0.1])))
+    assert np.isnan(javascript(page, "maps.entropyBits(values)", np.zeros(4)))
+
+
+@pytest.mark.parametrize("mapping", EXTENTS)
+def test_the_mean_distance_is_numpys(page: Page, mapping: str) -> None:
+    values, (height, width), (row, column) = weights(12, 20), EXTENTS[mapping], (3, 17)
+    pitch = (8, 8) if mapping == "half_pixel" else ((height - 1) / 11, (width - 1) / 19)
+    down, along = np.meshgrid(np.arange(12) - row, np.arange(20) - column, indexing="ij")
+    distance = np.hypot(down * pitch[0], along * pitch[1])
+    expected = (values * distance).sum() / values.sum() / np.hypot(height, width)
+    found = javascript(
+        page,
+        "maps.meanDistance({grid: [12, 20], mapping}, values, row, column, height, width)",
+        values,
+        mapping=mapping,
+        row=row,
+        column=column,
+        height=height,
+        width=width,
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 1601])
+def test_percentiles_are_numpys(page: Page, count: int) -> None:
+    for values in (random(count).numpy(), np.round(random(count).numpy()), np.zeros(count), np.arange(count)[::-1]):
+        values = np.asarray(values, np.float32)
+        found = javascript(page, "maps.percentiles(values, 0.01, 0.99)", values)
+        np.testing.assert_allclose(found, np.percentile(values, [1, 99]), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (6, 9), (11, 19)])
+def test_the_strongest_cells_leave_out_the_places_neighbourhood(page: Page, row: int, column: int) -> None:
+    values = weights(12, 20)
+    down, along = np.meshgrid(np.arange(12), np.arange(20), indexing="ij")
+    away = np.where(np.maximum(abs(down - row), abs(along - column)) > 2, values, -1)
+    expected = np.argsort(-away, axis=None)[:5]
+    found = javascript(page, "maps.strongest(values, [12, 20], row, column)", values, row=row, column=column)
+    assert found == expected.tolist()
+
+
+def test_cells_without_weight_are_never_the_strongest(page: Page) -> None:
+    values = np.zeros((4, 8))
+    values[0, 7] = 1
+    assert javascript(page, "maps.strongest(values, [4, 8], 0, 0)", values) == [7]
+
+
+@pytest.mark.parametrize("value", [0.0, -0.3, -1.0, -20.0, -80.0, 3.5, -5000.0, -np.inf])
+def test_the_quick_exponential_is_numpys(page: Page, value: float) -> None:
+    found = page.evaluate("(x) => maps.exponential(x ?? -Infinity)", None if np.isinf(value) else value)
+    assert found == pytest.approx(np.exp(value), rel=1e-9)
+
+
+# ---- zoom and settings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zoom", [1.5, 4.0, 30.0])
+def test_zooming_leaves_the_place_under_the_pointer(page: Page, zoom: float) -> None:
+    view = {"zoom": 2.0, "left": 0.25, "top": 0.1}
+    now = page.evaluate("([view, zoom]) => maps.zoomed(view, zoom, 0.4, 0.7, 1)", [view, zoom])
+    if zoom > 2:
+        assert now["left"] + 0.4 / now["zoom"] == pytest.approx(view["left"] + 0.4 / 2)
+        assert now["top"] + 0.7 / now["zoom"] == pytest.approx(view["top"] + 0.7 / 2)
+    assert 0 <= now["left"] <= 1 - 1 / now["zoom"]
+
+
+def test_a_view_never_leaves_the_picture(page: Page) -> None:
+    view = {"zoom": 4.0, "left": 0.5, "top": 0.5}
+    for x, y in ((9, 9), (-9, -9), (0, 9)):
+        now = page.evaluate("([view, x, y]) => maps.dragged(view, x, y)", [view, x, y])
+        assert 0 <= now["left"] <= 0.75
+        assert 0 <= now["top"] <= 0.75
+
+
+def test_a_picture_smaller_than_its_stage_lies_in_the_middle(page: Page) -> None:
+    now = page.evaluate("maps.zoomed(maps.WHOLE, 0.5, 0.9, 0.1, 0.5)")
+    assert now == {"zoom": 0.5, "left": -0.5, "top": -0.5}
+
+
+def test_both_sides_know_the_same_choices(page: Page) -> None:
+    assert page.evaluate("maps.CHOICES") == {name: list(choices) for name, choices in CHOICES.items()}
+    assert page.evaluate("maps.settingsOf(null)") == Display().as_dict()
+
+
+GIVEN = {
+    "fine": {"colours": "magma", "opacity": 30, "scale": "percentile", "outlines": True, "hidden": ["sky", "road"]},
+    "unknown": {"colours": "jet", "opacity": 101, "range": None, "cells": 3, "strongest": "yes", "more": 1},
+    "odd": {"opacity": 1.5, "hidden": ["b", 3, "a", "a"], "direction": ["by"], "scale": "__proto__"},
+    "not lists": {"hidden": "sky", "outlines": 1},
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_both_sides_read_settings_alike(page: Page, name: str) -> None:
+    assert page.evaluate("(given) => maps.settingsOf(given)", GIVEN[name]) == Display.of(GIVEN[name]).as_dict()
 
 
 # ---- the component, mounted as Streamlit mounts it ------------------------------------------------------
 
-MOUNT = """async ({html, css, data}) => {
-  const component = (await import('/viewer.js')).default;
-  window.unmount?.();
-  document.body.replaceChildren(document.createElement('div'));
-  const root = document.body.firstChild.attachShadow({mode: 'open'});
-  root.innerHTML = html;
-  const style = document.createElement('style');
-  style.textContent = css;
-  root.append(style);
-  window.edits = [];
-  window.show = (data) => { window.unmount = component({data, parentElement: root,
-    setStateValue: (name, value) => window.edits.push([name, value])}); };
-  window.show(data);
-}"""
-PIXELS = """(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"""
 
-VIRIDIS = "async () => Array.from((await import('/viewer_colour.js')).colourTable('viridis'))"
-
-
-def config(title: str, look: str, of: str | None, **more: Any) -> dict[str, Any]:
-    return {"title": title, "note": "", "look": look, "at": None, "map": of and f"/{of}", **more}
-
-
-def data(*panels: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {
-        "picture": "/picture",
-        "height": HEIGHT,
-        "width": WIDTH,
-        "columns": 2,
-        "panels": panels,
-        "pins": [],
-        "echo": None,
-        "colours": PIN_COLOURS,
-        "maxPins": 3,
-        **more,
-    }
-
-
-def mount(page: Page, content: dict[str, Any]) -> None:
-    html, css = ((WEB / name).read_text() for name in ("viewer.html", "viewer.css"))
-    page.mouse.move(1, 899)
-    page.evaluate(MOUNT, {"html": html, "css": css, "data": content})
-    expect(page.locator(".stage[data-ready='1']")).to_have_count(len(content["panels"]))
-
-
-def stage(page: Page, title: str) -> Any:
-    return page.locator(f".stage[data-panel='{title}']")
-
-
-def hover(page: Page, title: str, row: int, column: int) -> None:
-    """Moves the pointer to the middle of a cell of the 5 x 7 grid."""
-    box = stage(page, title).bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + (column + 0.51) / 7 * box["width"], box["y"] + (row + 0.51) / 5 * box["height"])
-
-
-def pins(page: Page) -> Any:
-    return page.evaluate("window.edits.at(-1)[1].pins")
+def viridis(page: Page) -> list[int]:
+    found = page.evaluate("Array.from(maps.colourTable('viridis'))")
+    assert isinstance(found, list)
+    return found
 
 
 def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None:
@@ -256,7 +308,7 @@ def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None
         expected = MAPS[kind].seen_by(3, 2)
         assert float(stage(page, kind).get_attribute("data-max")) == pytest.approx(expected.max().item(), rel=1e-5)
         pixels = np.array(stage(page, kind).locator("canvas.map").evaluate(PIXELS)).reshape(*GRID, 4)
-        table = page.evaluate(VIRIDIS)
+        table = viridis(page)
         steps = (expected / expected.max() * 1023).round().int().flatten().tolist()
         wanted = np.array([table[step] for step in steps], "<u4").view(np.uint8).reshape(*GRID, 4)
         assert np.abs(pixels.astype(int) - wanted).max() <= 2
@@ -368,15 +420,17 @@ def test_the_query_rests_on_the_last_pin(page: Page) -> None:
 
 
 def test_labels_name_the_class_and_names_are_text(page: Page) -> None:
-    labels = {"classes": ["sky", "<img src=x onerror=alert(1)>", "road"], "palette": [[1, 2, 3]] * 3}
-    mount(page, data(config("<b>labels</b>", "labels", "labels", **labels)))
+    names = ["sky", "<img src=x onerror=alert(1)>", "road"]
+    mount(page, data(classes("<b>labels</b>", classes=names, palette=[[1, 2, 3]] * 3)))
     expect(page.locator(".title")).to_have_text("<b>labels</b>")
     box = page.locator(".stage").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2)
     expect(page.locator(".value")).to_have_text("<img src=x onerror=alert(1)>")
     assert page.locator(".legend img").count() == 0
-    page.locator(".legend button").filter(has_text="sky").click()
+    sky = page.locator(".legend .toggle").filter(has_text="sky")
+    sky.click()
+    expect(sky).to_have_attribute("aria-pressed", "false")  # the next frame draws it
     pixels = np.array(page.locator("canvas.map").evaluate(PIXELS)).reshape(HEIGHT, WIDTH, 4)
     assert pixels[0, 0, 3] == 0
     assert pixels[-1, -1].tolist() == [1, 2, 3, 255]
@@ -394,9 +448,7 @@ def test_an_align_corners_map_lies_with_its_corners_on_the_pictures(page: Page) 
 
 
 def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> None:
-    lost = data(config("lost", "from", "nowhere"))
-    html, css = ((WEB / name).read_text() for name in ("viewer.html", "viewer.css"))
-    page.evaluate(MOUNT, {"html": html, "css": css, "data": lost})
+    put(page, data(config("lost", "from", "nowhere")))
     expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
     page.evaluate("(data) => window.show(data)", data(config("lost", "from", "dot")))
     expect(stage(page, "lost")).to_have_attribute("data-ready", "1")
@@ -417,3 +469,28 @@ def test_what_is_no_pin_is_dropped(entry: object, monkeypatch: pytest.MonkeyPatc
     edit = {"mount": "m", "seq": 1, "pins": [entry, [3, 4, 1]]}
     monkeypatch.setattr("streamlit.session_state", {"viewer": {"edit": json.loads(json.dumps(edit))}})
     assert [(pin.y, pin.x, pin.colour) for pin in latest_pins("viewer", ())] == [(3, 4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("look", "sides"), [("swipe", None), ("plain", ("plain", "plain")), ("swipe", ("points", "plain"))]
+)
+def test_a_swipe_panel_refuses_what_cannot_lie_beside_a_divider(look: Any, sides: Any) -> None:
+    maps = {"plain": None, "points": MAPS["samples"]}
+    both = sides and tuple(Panel(name, maps[name], name) for name in sides)
+    with pytest.raises(ValueError, match=r"go together|cannot be one side"):
+        Panel("panel", None, look, sides=both)
+
+
+def test_settings_from_an_address_are_text() -> None:
+    display = Display(colours="gray", opacity=5, scale="log", strongest=True, hidden=("Road", "Sky"))
+    assert Display.of(display.changed()) == display
+    assert Display().changed() == {}
+
+
+def test_the_browsers_settings_come_before_the_stored_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "streamlit.session_state", {"told": {"settings": {"scale": "log", "opacity": "x"}}, "odd": {"settings": 3}}
+    )
+    assert latest_display("told", Display(colours="gray")) == Display(scale="log")
+    assert latest_display("odd", Display(colours="gray")) == Display(colours="gray")
+    assert latest_display("none") == Display()

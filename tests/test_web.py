@@ -12,7 +12,13 @@ from jaxtyping import TypeCheckError
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from segviz.attention import AttendedFeatures, DotProductAttention, OffsetMaskAttention
+from segviz.attention import (
+    AttendedFeatures,
+    CrissCrossAttention,
+    DotProductAttention,
+    OffsetMaskAttention,
+    StripAttention,
+)
 from segviz.web import wire
 from segviz.web.blobs import BlobStore, routes
 
@@ -143,6 +149,37 @@ def test_minus_infinity_and_the_mapping_travel() -> None:
     header, arrays = read(wire.pack(OffsetMaskAttention("collect", (1, 2), masks, "collect")))
     assert (header["mapping"], header["direction"]) == ("align_corners", "collect")
     np.testing.assert_array_equal(arrays["masks"], masks.numpy())
+
+
+@pytest.mark.parametrize("reach", [(0, 0), (1, 0), (1, 2), (2, 1)])
+def test_masks_of_small_reach_travel_as_windows(reach: tuple[int, int]) -> None:
+    height, width, cells = 6, 9, 54
+    row, column = torch.arange(cells) // width, torch.arange(cells) % width
+    down, along = row[None] - row[:, None], column[None] - column[:, None]
+    far = (down.abs() > reach[0]) | (along.abs() > reach[1])
+    masks = torch.randn(cells, cells).masked_fill(far, -torch.inf)
+    masks[7, 7] = -torch.inf  # a hole within reach
+    header, arrays = read(wire.pack(OffsetMaskAttention("collect", (height, width), masks, "collect")))
+    assert header["reach"] == list(reach)
+    assert arrays["masks"].shape == (cells, 2 * reach[0] + 1, 2 * reach[1] + 1)
+    places = [(step + far_off).clamp(0, 2 * far_off) for step, far_off in zip((down, along), reach, strict=True)]
+    back = torch.tensor(arrays["masks"])[torch.arange(cells)[:, None], places[0], places[1]]
+    np.testing.assert_array_equal(back.masked_fill(far, -torch.inf), masks)
+
+
+def test_masks_that_reach_everywhere_travel_as_they_are() -> None:
+    header, arrays = read(wire.pack(OffsetMaskAttention("collect", (3, 4), torch.zeros(12, 12), "collect")))
+    assert header["reach"] is None
+    assert arrays["masks"].shape == (12, 12)
+
+
+def test_the_denominators_that_columns_need_travel_along() -> None:
+    queries, strips = torch.randn(12, 5), torch.randn(4, 5)
+    _, arrays = read(wire.pack(StripAttention("strip", (3, 4), queries, strips, "vertical")))
+    np.testing.assert_allclose(arrays["lse"], (queries @ strips.T).logsumexp(1), rtol=1e-5)
+    cross = CrissCrossAttention("cross", (3, 4), torch.randn(2, 12, 5), torch.randn(2, 12, 5))
+    _, arrays = read(wire.pack(cross))
+    np.testing.assert_array_equal(arrays["lse"], cross.log_normalisers)
 
 
 def test_tensors_that_do_not_lie_in_memory_as_they_read_are_packed_as_they_read() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -76,34 +78,58 @@ def random_colour(rng: np.random.Generator) -> Float[np.ndarray, "3 4"]:
 
 
 def seen(
-    image: UInt8[Tensor, "height width 3"], labels: UInt8[Tensor, "height width"], view: View, crop: tuple[int, int]
-) -> tuple[Float[Tensor, "3 crop_height crop_width"], Int64[Tensor, "crop_height crop_width"]]:
-    """The view of a picture as the network's input in [-1, 1], and its labels.
+    pictures: Sequence[tuple[UInt8[Tensor, "_ _ 3"], UInt8[Tensor, "_ _"]]],
+    views: Sequence[View],
+    crop: tuple[int, int],
+) -> tuple[Float[Tensor, "batch 3 crop_height crop_width"], Int64[Tensor, "batch crop_height crop_width"]]:
+    """One view of each labelled picture, as the network's input in [-1, 1] and its labels, on the pictures' device.
 
     What lies outside the picture is black and void. Labels take the nearest pixel, so that no class is invented.
     """
-    # As much of the source as the crop shows: the scaled window, and where it lands in the crop.
-    spans = [window(view.corner[axis], crop[axis], view.size[axis]) for axis in (0, 1)]
-    (top, bottom), (left, right) = spans
-    picture = F.interpolate(
-        image.permute(2, 0, 1)[None].float(), view.size, mode="bilinear", antialias=view.size[0] < image.shape[0]
-    )[0, :, top:bottom, left:right]
-    classes = F.interpolate(labels[None, None], view.size, mode="nearest-exact")[0, 0, top:bottom, left:right]
-    canvas = torch.full((3, *crop), -1.0, device=image.device)
-    void = torch.full(crop, VOID, dtype=torch.int64, device=image.device)
-    place = (slice(top - view.corner[0], bottom - view.corner[0]), slice(left - view.corner[1], right - view.corner[1]))
-    canvas[(slice(None), *place)] = coloured(picture / 255, view) * 2 - 1
-    void[place] = classes.long()
-    return (canvas.flip(2), void.flip(1)) if view.flip else (canvas, void)
+    grid = sampling_grid(views, crop, pictures[0][0].device)
+    if len({labels.shape for _, labels in pictures}) == 1:  # all in one go
+        images, labels = (torch.stack(parts) for parts in zip(*pictures, strict=True))
+        images, labels = sampled(images, labels, grid)
+    else:
+        parts = [sampled(image[None], label[None], grid[i : i + 1]) for i, (image, label) in enumerate(pictures)]
+        images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    outside = (grid.abs() > 1).any(3)
+    images = (coloured(images, views) * 2 - 1).masked_fill(outside[:, None], -1)
+    return images.contiguous(memory_format=torch.channels_last), labels.masked_fill(outside, VOID)
 
 
-def window(corner: int, crop: int, length: int) -> tuple[int, int]:
-    """The part of `[corner, corner + crop)` that lies on `[0, length)`."""
-    return max(corner, 0), min(corner + crop, length)
+def sampling_grid(
+    views: Sequence[View], crop: tuple[int, int], device: torch.device
+) -> Float[Tensor, "batch crop_height crop_width 2"]:
+    """Where the (x, y) of each pixel's centre lies in its picture, from -1 at one border to 1 at the other."""
+    corners, lengths = (np.array([getattr(view, name) for view in views]) for name in ("corner", "size"))
+    ys, xs = (
+        ((corners[:, axis, None] + np.arange(crop[axis]) + 0.5) * 2 / lengths[:, axis, None] - 1).astype(np.float32)
+        for axis in (0, 1)
+    )
+    xs = np.where(np.array([view.flip for view in views])[:, None], xs[:, ::-1], xs)
+    rows, columns = (torch.from_numpy(axis).to(device, non_blocking=True) for axis in (ys, xs))
+    shape = (len(views), *crop)
+    return torch.stack((columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)), 3)
 
 
-def coloured(picture: Float[Tensor, "3 height width"], view: View) -> Float[Tensor, "3 height width"]:
-    """Colours in [0, 1] after the view's gamma and colour map."""
-    matrix = torch.tensor(view.colour, dtype=torch.float32, device=picture.device)
-    powered = picture.clamp(0, 1) ** view.gamma
-    return (torch.einsum("ij,jhw->ihw", matrix[:, :3], powered) + matrix[:, 3, None, None]).clamp(0, 1)
+def sampled(
+    images: UInt8[Tensor, "batch height width 3"],
+    labels: UInt8[Tensor, "batch height width"],
+    grid: Float[Tensor, "batch crop_height crop_width 2"],
+) -> tuple[Float[Tensor, "batch 3 crop_height crop_width"], Int64[Tensor, "batch crop_height crop_width"]]:
+    """Colours in [0, 1] and labels at the grid's places."""
+    at = partial(F.grid_sample, grid=grid, padding_mode="border", align_corners=False)
+    colours = at(images.permute(0, 3, 1, 2).float() / 255, mode="bilinear")
+    return colours, at(labels[:, None].float(), mode="nearest")[:, 0].round().long()
+
+
+def coloured(
+    images: Float[Tensor, "batch 3 height width"], views: Sequence[View]
+) -> Float[Tensor, "batch 3 height width"]:
+    """Colours in [0, 1] after each view's gamma and colour map."""
+    changes = np.array([np.append(view.colour, view.gamma) for view in views], np.float32)
+    change = torch.from_numpy(changes).to(images.device, non_blocking=True)
+    gamma, colour = change[:, 12, None, None, None], change[:, :12].reshape(-1, 3, 4)
+    mixed = torch.einsum("bij,bjhw->bihw", colour[:, :, :3], images.clamp(0, 1) ** gamma)
+    return (mixed + colour[:, :, 3, None, None]).clamp(0, 1)

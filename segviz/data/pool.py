@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from segviz.data.folder import Sample
-from segviz.data.scenes import draw_scene, random_options
+from segviz.data.scenes import Scene, draw_scene, random_options
 
 UNSEEN = 1_000_000  # scenes from this seed on are never trained on
 UNSEEN_COUNT = 50
+SCENES_PER_WORKER = 40  # some ten seconds of drawing; fewer do not pay for starting a process
 
 
 def scene_pool(
@@ -33,13 +37,31 @@ def scene_pool(
         with np.load(path) as kept:
             images, labels = kept["images"], kept["labels"]
     else:
-        seeds = tqdm(range(first_seed, first_seed + count), desc="drawing scenes", unit="scene")
-        scenes = [draw_scene(seed, random_options(seed), width=width, height=height) for seed in seeds]
+        scenes = drawn(range(first_seed, first_seed + count), width, height)
         images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
         labels = np.array([scene.labels for scene in scenes]).reshape(-1, height, width)
         keep(path, images, labels)
     names = [f"scene {seed}" for seed in range(first_seed, first_seed + count)]
     return [Sample(*parts) for parts in zip(names, images, labels, strict=True)]
+
+
+def drawn(seeds: range, width: int, height: int) -> list[Scene]:
+    """The scenes of the seeds, by several processes where there are many.
+
+    A script that gets here needs Python's usual `if __name__ == "__main__":`.
+    """
+    draw = partial(random_scene, width=width, height=height)
+    workers = min(os.cpu_count() or 1, len(seeds) // SCENES_PER_WORKER)
+    bar = partial(tqdm, total=len(seeds), desc="drawing scenes", unit="scene")
+    if workers < 2:
+        return list(bar(map(draw, seeds)))
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return list(bar(pool.map(draw, seeds, chunksize=4)))
+
+
+def random_scene(seed: int, width: int, height: int) -> Scene:
+    """The scene of a seed, its options drawn by chance too."""
+    return draw_scene(seed, random_options(seed), width=width, height=height)
 
 
 def keep(path: Path, images: np.ndarray, labels: np.ndarray) -> None:

@@ -70,12 +70,9 @@ class Sampler:
     def __call__(self, step: int) -> Batch:
         """The batch of a step, as the network's input in [-1, 1] and class indices."""
         rng = np.random.default_rng((self.seed, step))
-        views = []
-        for place in range(self.batch):
-            pool, index, view = self._choose(step * self.batch + place, rng)
-            views.append(seen(pool.images[index], pool.labels[index], view, self.crop))
-        images = torch.stack([image for image, _ in views]).contiguous(memory_format=torch.channels_last)
-        return images, torch.stack([labels for _, labels in views])
+        chosen = [self._choose(step * self.batch + place, rng) for place in range(self.batch)]
+        pictures = [(pool.images[index], pool.labels[index]) for pool, index, _ in chosen]
+        return seen(pictures, [view for _, _, view in chosen], self.crop)
 
     def _choose(self, number: int, rng: np.random.Generator) -> tuple[Pool, int, View]:
         drawn = bool(self.drawn.images) and rng.random() < self.drawn_share

@@ -71,7 +71,40 @@ def timm_body(name: str, output_stride: int) -> Any:
     options: dict[str, Any] = {"pad_type": "same"} if name.startswith("mobilenetv2") else {}
     if not name.startswith("hrnet"):
         options["output_stride"] = output_stride
-    return timm.create_model(name, pretrained=False, features_only=True, **options)
+    body = timm.create_model(name, pretrained=False, features_only=True, **options)
+    for layer in body.modules():
+        if type(layer) is nn.Conv2d and is_dilated_depthwise(layer):
+            layer.__class__ = DilatedDepthwise
+    return body
+
+
+def is_dilated_depthwise(layer: nn.Conv2d) -> bool:
+    """Whether the layer works on each channel alone, with holes, and keeps the size."""
+    alone = layer.groups == layer.in_channels == layer.out_channels
+    return alone and layer.stride == (1, 1) and layer.dilation[0] > 1 and layer.padding == layer.dilation
+
+
+class DilatedDepthwise(nn.Conv2d):
+    """A dilated 3x3 depthwise convolution; on a GPU as plain ones over every `dilation`-th row and column.
+
+    cuDNN's own dilated kernels took half the time of a whole training step (H200, bf16, channels last).
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The same values either way."""
+        return self.by_phases(features) if features.is_cuda else super().forward(features)
+
+    def by_phases(self, features: Float[Tensor, "batch channels height width"]) -> Tensor:
+        """Every phase of rows and columns is a picture of its own, and no tap leaves it."""
+        batch, channels, height, width = features.shape
+        step = self.dilation[0]
+        last = F.pad(features.permute(0, 2, 3, 1), (0, 0, 0, -width % step, 0, -height % step))  # channels last
+        rows, columns = last.shape[1] // step, last.shape[2] // step
+        phases = last.reshape(batch, rows, step, columns, step, channels).permute(0, 2, 4, 1, 3, 5)
+        phases = phases.reshape(-1, rows, columns, channels).permute(0, 3, 1, 2)
+        mixed = F.conv2d(phases, self.weight, self.bias, padding=1, groups=self.groups).permute(0, 2, 3, 1)
+        joined = mixed.reshape(batch, step, step, rows, columns, channels).permute(0, 3, 1, 4, 2, 5)
+        return joined.reshape(last.shape)[:, :height, :width].contiguous().permute(0, 3, 1, 2)
 
 
 class ShuffleNet(nn.Module):

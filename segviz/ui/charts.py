@@ -11,7 +11,8 @@ import streamlit as st
 from segviz.results import BASELINE
 from segviz.ui.session import model_title
 from segviz.views.results import ORDER
-from segviz.views.results_tables import NONE, Column, Columns, csv_text, title
+from segviz.views.results_tables import Column, Columns, csv_text, title
+from segviz.views.text import NONE
 
 SAVED_AS, SAVED_WIDTH = "chart format", 1000  # the key of the files' format; pixels, whatever the screen's width
 

@@ -15,7 +15,7 @@ from segviz.engine import available_models, engine
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
-from segviz.ui.viewer import Panel, Pin, latest_pins, show_panels
+from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -161,5 +161,7 @@ def pins(key: str) -> tuple[Pin, ...]:
 
 
 def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:
-    """The viewer over the picture; the pins it returns are kept for every page."""
-    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns)
+    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page."""
+    display = latest_display(key, st.session_state.get("display"))
+    st.session_state["display"] = display
+    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns, display=display)

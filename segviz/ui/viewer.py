@@ -18,17 +18,44 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from segviz.attention import AttendedFeatures, SampledAttention, StripAttention
+from segviz.ui.display import Display
 from segviz.web import wire
 from segviz.web.blobs import STORE, MediaType
 
-Look = Literal["from", "by", "strip", "points", "output", "context", "labels", "plain"]
+Look = Literal["from", "by", "either", "strip", "points", "output", "context", "labels", "plain", "swipe"]
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
 
 WEB = Path(__file__).parents[1] / "web"
-SCRIPTS = ("maps.js", "viewer_colour.js", "viewer_panel.js", "viewer_pins.js", "viewer.js")
+SCRIPTS = (
+    "swift_products.js",
+    "arithmetic.js",
+    "places.js",
+    "statistics.js",
+    "map_kinds.js",
+    "maps.js",
+    "outlines.js",
+    "viewer_colour.js",
+    "viewer_settings.js",
+    "viewer_dom.js",
+    "viewer_samples.js",
+    "viewer_layer.js",
+    "viewer_reading.js",
+    "viewer_legend.js",
+    "viewer_preferences.js",
+    "viewer_pins.js",
+    "viewer_swipe.js",
+    "viewer_panel.js",
+    "viewer_drawing.js",
+    "viewer_factors.js",
+    "viewer_gestures.js",
+    "viewer_keyboard.js",
+    "viewer_toolbar.js",
+    "viewer.js",
+)  # in the order in which they need one another
 SMALL = 128 * 128  # pixels up to which the picture travels as PNG
+MESSAGE = 100  # characters of a message about a lost map
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +82,18 @@ class Panel:
 
     Attributes:
         title: the heading; also the panel's name in the page (`data-panel`).
-        map: what is drawn; None for the plain picture.
-        look: which of the map's answers: "from" row p, "by" column p, "strip" the strip that p lies in,
-            "points" the samples of p, "output" or "context" of attended features, "labels", "plain".
+        map: what is drawn; None for the plain picture, and for a swipe panel.
+        look: which of the map's answers: "from" row p, "by" column p, "either" of the two as the reader chooses
+            for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or "context"
+            of attended features, "labels", "plain"; "swipe" shows two panels' maps beside a divider.
         at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
             on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
             its place stands in for `at`.
         note: one line beside the title.
+        stats: whether a line below gives the weights' entropy and mean distance.
+        sides: of a swipe panel, what lies to the left and to the right of its divider: panels of which the
+            title, map, look and stats count.
     """
 
     title: str
@@ -71,6 +102,8 @@ class Panel:
     at: tuple[int, int] | None = None
     pin: int | None = None
     note: str = ""
+    stats: bool = False
+    sides: tuple[Panel, Panel] | None = None
 
     def __post_init__(self) -> None:
         """Checks that the map can be looked at in this way.
@@ -80,6 +113,7 @@ class Panel:
         """
         fits = {
             "plain": self.map is None,
+            "swipe": self.map is None,
             "labels": isinstance(self.map, LabelMap),
             "strip": isinstance(self.map, StripAttention),
             "points": isinstance(self.map, SampledAttention),
@@ -88,6 +122,11 @@ class Panel:
         }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | AttendedFeatures))
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
+        if (self.look == "swipe") != (self.sides is not None):
+            raise ValueError(f"panel '{self.title}': the look 'swipe' and two sides go together; give both or neither")
+        for side in self.sides or ():
+            if side.look in ("swipe", "points"):
+                raise ValueError(f"panel '{self.title}': '{side.look}' cannot be one side of a swipe panel")
 
 
 def latest_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
@@ -102,6 +141,15 @@ def latest_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
     return tuple(pin for pin in pins if pin is not None)
 
 
+def latest_display(key: str, stored: Display | None = None) -> Display:
+    """The display settings as the browser last told them for this viewer, else the stored ones, else the defaults.
+
+    The browser tells them only to pages that give `display` to `show_panels`, 0.3 s after the last change.
+    """
+    given = _state(key).get("settings")
+    return Display.of(given) if isinstance(given, Mapping) else stored or Display()
+
+
 def show_panels(
     image: UInt8[np.ndarray, "height width 3"],
     panels: Sequence[Panel],
@@ -110,11 +158,22 @@ def show_panels(
     key: str,
     columns: int = 2,
     max_pins: int = 8,
+    display: Display | None = None,
 ) -> tuple[Pin, ...]:
     """Mounts the viewer and returns the pins as they are now.
 
     Inside a fragment, a pin costs a run of the fragment; hovering costs nothing. Keep the pins that it
     returns in `st.session_state`: the component's own state is lost when the page changes.
+
+    Args:
+        image: the picture.
+        panels: what to show of it.
+        pins: the points to begin with.
+        key: of the component; what the browser tells is kept under it.
+        columns: how many panels lie side by side where there is room.
+        max_pins: how many points can be pinned.
+        display: the settings that a new viewer begins with. Where given, each later change by the reader runs the
+            script once, after a pause, and `latest_display` has it; where not, they stay in the browser.
 
     Raises:
         ValueError: the image is not (H, W, 3) of uint8.
@@ -140,8 +199,12 @@ def show_panels(
             "echo": None if seen is None else {"mount": seen[0], "seq": seen[1]},
             "colours": PIN_COLOURS,
             "maxPins": max_pins,
+            "settings": None if display is None else display.as_dict(),
+            "lost": _lost(key),
         },
         on_edit_change=lambda: None,
+        on_settings_change=lambda: None,
+        on_lost_change=lambda: None,
     )
     return now
 
@@ -166,6 +229,10 @@ def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
     config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
     if own is not None and panel.pin is not None:
         config["pin"] = {"number": panel.pin + 1, "colour": PIN_COLOURS[own.colour]}
+    if panel.stats:
+        config["stats"] = True
+    if panel.sides is not None:
+        config["sides"] = [_config(side, ()) for side in panel.sides]
     config["map"] = None if panel.map is None else _url(_map(panel.map))
     if isinstance(panel.map, LabelMap):
         config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
@@ -220,9 +287,23 @@ def _url(name: str) -> str:
 # from outside, so nothing in it is taken for granted.
 
 
-def _edit(key: str) -> Mapping[str, Any] | None:
+def _state(key: str) -> Mapping[str, Any]:
+    """What the browser told of the viewer."""
     state = st.session_state.get(key)
-    edit = state.get("edit") if isinstance(state, Mapping) else None
+    return state if isinstance(state, Mapping) else {}
+
+
+def _lost(key: str) -> str | None:
+    """What the browser said when the server no longer had a map: sent back, it has the browser look again.
+
+    The run that it asked for has put the map back: `_map` packs again what the store dropped.
+    """
+    lost = _state(key).get("lost")
+    return lost if isinstance(lost, str) and len(lost) <= MESSAGE else None
+
+
+def _edit(key: str) -> Mapping[str, Any] | None:
+    edit = _state(key).get("edit")
     if not isinstance(edit, Mapping) or not isinstance(edit.get("pins"), list):
         return None
     return edit if isinstance(edit.get("mount"), str) and isinstance(edit.get("seq"), int) else None

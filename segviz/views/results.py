@@ -13,7 +13,8 @@ from segviz.record import Shares
 from segviz.results import BASELINE, Curve
 from segviz.views.colour import COLOUR_MAPS
 from segviz.views.figures import SERIES, escaped, iou_bars
-from segviz.views.results_tables import NONE, points, title
+from segviz.views.results_tables import points, title
+from segviz.views.text import NONE
 
 PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # those of FLANet's Fig. 2
 ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))

@@ -6,25 +6,36 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TypeAlias
 
 from segviz.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record, Shares
-from segviz.results import BASELINE, Curve, context_gain, mean, miou
+from segviz.results import BASELINE, Curve
+from segviz.runs import Runs, context_change, context_changes, scores
 
-NONE = "–"  # where there is no number
-
+Seeds: TypeAlias = tuple[Record, ...]
 Columns = Mapping[str, Sequence[str | float | int | None]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table of models: its head, what it means, how numbers are written, and a model's value."""
+    """A column of the table of models.
+
+    Attributes:
+        title: its head.
+        meaning: in a sentence or two, for those who point at the head.
+        format: how numbers are written; None for text.
+        value: of one model, from the records of its seeds, the checkpoint's first.
+        seeds: whether it tells how far seeds lie apart, so that it belongs to tables with several alone.
+    """
 
     title: str
     meaning: str
     format: str | None
-    value: Callable[[Record], str | float | None]
+    value: Callable[[Seeds], str | float | None]
+    seeds: bool = False
 
 
 def points(share: float | None) -> float | None:
@@ -32,43 +43,56 @@ def points(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 2)
 
 
-def cost_of(field: str, unit: float = 1) -> Callable[[Record], float | None]:
-    """A field of the cost, in a unit."""
-    return lambda record: None if record.cost is None else float(getattr(record.cost, field)) / unit
+def mean(evaluation: str, field: str = "miou") -> Callable[[Seeds], float | None]:
+    """The mean over seeds of an evaluation's score, in percent."""
+    return lambda found: round(fmean(own), 2) if (own := scores(found, evaluation, field)) else None
 
 
-def without_context(record: Record) -> float | None:
+def deviation(values: Callable[[Seeds], Sequence[float]]) -> Callable[[Seeds], float | None]:
+    """The sample standard deviation over seeds, where there are several."""
+    return lambda found: round(stdev(own), 2) if len(own := values(found)) > 1 else None
+
+
+def deviation_of(evaluation: str) -> Callable[[Seeds], float | None]:
+    """The same of an evaluation's mIoU."""
+    return deviation(lambda found: scores(found, evaluation))
+
+
+def cost_of(field: str, unit: float = 1) -> Callable[[Seeds], float | None]:
+    """A field of the checkpoint's cost, in a unit."""
+    return lambda found: None if found[0].cost is None else float(getattr(found[0].cost, field)) / unit
+
+
+def without_context(found: Seeds) -> float | None:
     """Val mIoU with the context switched off, in percent, where there is one."""
-    return points(miou(record, VAL_WITHOUT_CONTEXT)) if SPECS[record.model].maps else None
+    return mean(VAL_WITHOUT_CONTEXT)(found) if SPECS[found[0].model].maps else None
 
 
-def gammas(record: Record) -> str | None:
-    """The trained gammas; where there are two, each with its branch."""
-    named = {name.removeprefix("block.").removesuffix("gamma").strip("."): one for name, one in record.gammas.items()}
+def gammas(found: Seeds) -> str | None:
+    """The checkpoint's trained gammas; where there are two, each with its branch."""
+    own = found[0].gammas
+    named = {name.removeprefix("block.").removesuffix("gamma").strip("."): one for name, one in own.items()}
     return ", ".join(f"{name} {one:.3f}".strip() for name, one in named.items()) or None
 
 
-def boundary(record: Record) -> float | None:
-    """Mean boundary IoU on val in percent."""
-    return points(mean(record.evaluations[VAL].boundary_iou)) if VAL in record.evaluations else None
-
-
+APART = "Sample standard deviation over the seeds."
 COLUMNS = (
-    Column("Model", "The model's name on the command line.", None, lambda record: record.model),
-    Column("Block", "The context block that the network is built around.", None, lambda record: title(record.model)),
+    Column("Model", "The model's name on the command line.", None, lambda found: found[0].model),
     Column("Val SS", "SS, single scale: mean IoU on val in percent, each picture seen once at its own size.", "%.1f",
-           lambda record: points(miou(record, VAL))),
+           mean(VAL)),
+    Column("SS ±", APART, "%.2f", deviation_of(VAL), True),
     Column("Val MS+F", "MS+F, multi-scale and flip: the same, but softmax scores are averaged over several sizes of "
-           "the picture and their mirror images, as papers do.", "%.1f",
-           lambda record: points(miou(record, VAL_MULTI_SCALE))),
-    Column("Scenes", "Mean IoU in percent on drawn scenes that no training saw, single scale.", "%.1f",
-           lambda record: points(miou(record, SCENES))),
+           "the picture and their mirror images, as papers do.", "%.1f", mean(VAL_MULTI_SCALE)),
+    Column("MS+F ±", APART, "%.2f", deviation_of(VAL_MULTI_SCALE), True),
+    Column("Scenes", "Mean IoU in percent on drawn scenes that no training saw, single scale.", "%.1f", mean(SCENES)),
+    Column("Scenes ±", APART, "%.2f", deviation_of(SCENES), True),
     Column("Boundary", "Boundary IoU: mean IoU on val in percent, counting only pixels within "
-           f"{BOUNDARY_WIDTH} pixels of a border between classes.", "%.1f", boundary),
+           f"{BOUNDARY_WIDTH} pixels of a border between classes.", "%.1f", mean(VAL, "boundary_miou")),
     Column("Context off", "Context off: val SS of the same weights with the block's context left out, so that only the "
            "features that bypass it remain.", "%.1f", without_context),
-    Column("Difference", "Val SS minus context off, in points: what the context adds. Near 0, it could be removed.",
-           "%+.2f", context_gain),
+    Column("Difference", "Context off minus val SS, in points: negative where the context helps. Near 0, it could be "
+           "removed.", "%+.2f", context_change),
+    Column("Difference ±", APART, "%.2f", deviation(context_changes), True),
     Column("Gamma", "Gamma: the trained factor by which the context is added to the features; it starts at 0. Blocks "
            "that do not add their context have none.", None, gammas),
     Column("GFLOPs", "Operations of the whole network for one picture in 10^9, two a multiply-add.", "%.1f",
@@ -78,12 +102,20 @@ COLUMNS = (
            cost_of("peak_mb")),
     Column("Latency (ms)", "Measured: median time of a forward that keeps the maps.", "%.0f", cost_of("milliseconds")),
     Column("Stride", "Output stride: how many pixels a cell of the deep features stands for, across and down.", "%d",
-           lambda record: record.output_stride),
+           lambda found: found[0].output_stride),
     Column("Steps", "Steps of the model's own training, those of what it started from not counted.", "%d",
-           lambda record: record.steps),
-    Column("Seed", "The seed of the training.", "%d", lambda record: record.seed),
-    Column("Paper", "Where the block comes from.", None, lambda record: SPECS[record.model].paper),
+           lambda found: found[0].steps),
+    Column("Seeds", "The seeds of its trainings, the checkpoint's first. Scores are means over them.", None,
+           lambda found: ", ".join(str(one.seed) for one in found)),
+    Column("Block", "The context block that the network is built around.", None, lambda found: title(found[0].model)),
+    Column("Paper", "Where the block comes from.", None, lambda found: SPECS[found[0].model].paper),
 )  # fmt: skip
+
+
+def columns_of(runs: Runs) -> tuple[Column, ...]:
+    """COLUMNS, those on how far seeds lie apart only where a model has several."""
+    several = any(len(found) > 1 for found in runs.values())
+    return tuple(column for column in COLUMNS if several or not column.seeds)
 
 
 def title(name: str) -> str:
@@ -91,9 +123,9 @@ def title(name: str) -> str:
     return "Common baseline" if name == BASELINE else SPECS[name].title
 
 
-def models_table(records: Mapping[str, Record]) -> Columns:
-    """A row a model, a column for each of COLUMNS; None where something was not measured."""
-    return {column.title: [column.value(record) for record in records.values()] for column in COLUMNS}
+def models_table(runs: Runs) -> Columns:
+    """A row a model, with the columns of `columns_of`; None where something was not measured."""
+    return {column.title: [column.value(found) for found in runs.values()] for column in columns_of(runs)}
 
 
 def class_table(scores: Mapping[str, Shares], classes: Sequence[str]) -> Columns:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from statistics import fmean, mode, stdev
+from statistics import mode
 
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, Record
-from segviz.results import LOSSLESS, context_gain, idle_contexts, miou
+from segviz.runs import Runs
 from segviz.views.results_tables import title
 
 PUBLISHED = (
@@ -15,40 +15,42 @@ PUBLISHED = (
 )
 
 
-def how_measured(records: Mapping[str, Record], others: Mapping[str, tuple[Record, ...]]) -> str:
+def how_measured(runs: Runs) -> str:
     """What the scores were measured on, and how far they can be trusted."""
+    records = {name: found[0] for name, found in runs.items()}
     val, scenes = pictures(records, VAL), pictures(records, SCENES)
     parts = [f"**Val** is {val}."] if val else []
     if "camvid" in val.lower():
         parts.append("CamVid's val split (480 x 360) is more of a training sequence, so it flatters.")
         parts.append("Its test split was not used.")
     parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
-    seeds = sorted({one.seed for name, record in records.items() for one in (record, *others.get(name, ()))})
-    parts.append(f"Each checkpoint is one training with one seed ({'seeds' if seeds[1:] else 'seed'} {listed(seeds)}).")
-    parts.append(over_seeds(records, others))
-    trained = listed({record.hardware for record in records.values() if record.hardware})
+    parts.append(over_seeds(runs))
+    trained = listed(dict.fromkeys(one.hardware for found in runs.values() for one in found if one.hardware))
     return " ".join([*parts, f"Trained on {trained}."] if trained else parts)
 
 
-def over_seeds(records: Mapping[str, Record], others: Mapping[str, tuple[Record, ...]]) -> str:
-    """Val mIoU over the seeds of each model that has several, and what may be made of differences."""
-    spreads = []
-    for name, more in others.items():
-        scores = [100 * score for one in (records.get(name), *more) if one and (score := miou(one, VAL)) is not None]
-        if len(scores) > 1:
-            spreads.append(f"{title(name)} {fmean(scores):.2f} ± {stdev(scores):.2f} ({len(scores)} seeds)")
-    if not spreads:
-        return "How much scores vary from seed to seed is not known here; differences smaller than that mean nothing."
-    return (
-        f"Val SS over several seeds, mean ± sample standard deviation: {listed(spreads)}. Differences smaller than "
-        "this spread mean nothing; all else on this page is of the first seed."
+def over_seeds(runs: Runs) -> str:
+    """How many seeds the scores are of, and what may be made of differences."""
+    seeds = sorted({one.seed for found in runs.values() for one in found})
+    named = f"{'seeds' if seeds[1:] else 'seed'} {listed(seeds)}"
+    single = [title(name) for name, found in runs.items() if len(found) == 1]
+    if len(single) == len(runs):
+        return (
+            f"Each checkpoint is one training with one seed ({named}). How much scores vary from seed to seed is not "
+            "known here; differences smaller than that mean nothing."
+        )
+    told = (
+        f"Scores in the table are means over several trainings ({named}), with their sample standard deviation in the "
+        "columns ±; differences smaller than this spread mean nothing. Costs, gammas, bars, confusions and curves are "
+        "of the checkpoints alone."
     )
+    return f"{told} One seed only: {listed(single)}." if single else told
 
 
 def pictures(records: Mapping[str, Record], evaluation: str) -> str:
     """What an evaluation was made on, such as "camvid val (101 pictures)"."""
     made = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
-    return listed(dict.fromkeys(f"{one.data} ({one.images} pictures)" for one in made))
+    return listed(dict.fromkeys(one.pictures for one in made))
 
 
 def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
@@ -70,20 +72,6 @@ def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
     if "camvid" in pictures(records, VAL).lower():
         found.append(PUBLISHED)
     return tuple(found)
-
-
-def finding(records: Mapping[str, Record]) -> str:
-    """Which blocks' contexts can be switched off without loss; "" where that was never measured."""
-    measured = [name for name, record in records.items() if context_gain(record) is not None]
-    idle = idle_contexts(records)
-    if not measured:
-        return ""
-    if not idle:
-        return f"No block's context can be removed without a change of {LOSSLESS} points or more in val mIoU."
-    return (
-        f"The context can be removed without loss (less than {LOSSLESS} points of val mIoU) from: "
-        f"{listed(map(title, idle))}. These models hardly use what their maps show."
-    )
 
 
 def listed(values: Iterable[object]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
+
+NONE = "–"  # where there is no number, but for the terminal
 
 
 def percent(share: float | None) -> str:
@@ -15,6 +18,14 @@ def plain(text: str, most: int = 200) -> str:
     """Words for a picture or a file's header: no control characters, and not longer than `most`."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def spread(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean, and after "±" the sample standard deviation where there are several values."""
+    if not values:
+        return NONE
+    mean = f"{fmean(values):{form}}"
+    return f"{mean} ± {stdev(values):{form.lstrip('+z')}}" if len(values) > 1 else mean
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,186 +1,178 @@
 // The live viewer, a Streamlit component (v2): linked panels over one picture, drawn without the server.
-import { pixelOf, unpack } from "./maps.js";
+import { WHOLE } from "./places.js";
 import { gradient } from "./viewer_colour.js";
+import { say } from "./viewer_dom.js";
+import { drawPanels } from "./viewer_drawing.js";
+import { Gone, factorsOf } from "./viewer_factors.js";
+import { Gestures } from "./viewer_gestures.js";
+import { Keyboard } from "./viewer_keyboard.js";
 import { Panel } from "./viewer_panel.js";
 import { Pins } from "./viewer_pins.js";
+import { Preferences } from "./viewer_preferences.js";
+import { Toolbar } from "./viewer_toolbar.js";
 
-const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const ZOOM_STEP = 1.5;
 const REST_AFTER = 150; // ms off the pictures before the query returns to the last pin
-const SECOND_TAP = 24; // CSS pixels within which a second tap pins what the first one showed
-const CACHE_BYTES = 256e6;
+const CATCH_UP_AFTER = 120; // ms without drawing before panels out of sight are drawn
 
-// The module outlives a switch of pages, and with it the settings and the factors.
-const settings = { colours: "viridis", opacity: 65, range: "own", scale: "linear", cells: "smooth", version: 0 };
-const cache = new Map();
 const viewers = new WeakMap();
-
-/** The factors behind a URL, fetched once; the ones unused for longest go first. */
-function factorsOf(url) {
-  const found = cache.get(url) ?? fetchFactors(url);
-  cache.delete(url);
-  cache.set(url, found);
-  return found.promise;
-}
-
-function fetchFactors(url) {
-  const entry = { bytes: 0 };
-  entry.promise = fetch(url).then(async (response) => {
-    if (!response.ok) throw new Error(`${url}: ${response.status}`);
-    const buffer = await response.arrayBuffer();
-    entry.bytes = buffer.byteLength;
-    let total = 0;
-    for (const { bytes } of cache.values()) total += bytes;
-    for (const [oldest, { bytes }] of cache) {
-      if (total <= CACHE_BYTES || oldest === url) break;
-      cache.delete(oldest);
-      total -= bytes;
-    }
-    return unpack(buffer);
-  });
-  entry.promise.catch(() => cache.delete(url)); // a failure is not kept: the next run may bring the blob back
-  return entry;
-}
 
 class Viewer {
   constructor(root) {
     this.root = root.querySelector(".viewer");
-    this.grid = this.root.querySelector(".panels");
-    this.where = this.root.querySelector(".where");
-    this.template = this.root.querySelector("template");
+    const find = (name) => this.root.querySelector(`.${name}`);
+    this.grid = find("panels");
+    this.where = find("where");
+    const [panel, side, reading] = ["panel", "side", "reading"].map((name) => find(`${name}-template`));
+    this.templates = { panel, side, reading };
     this.panels = [];
+    this.made = 0;
+    this.asked = new Set(); // URLs that Python was asked to send again
     this.pointer = null; // the image pixel under the pointer
     this.query = null; // the image pixel whose maps are drawn
+    this.over = null; // the stage under the pointer, and where on the page that is
+    this.preferences = new Preferences(() => this.applySettings());
+    this.state = { settings: this.preferences.now, hidden: new Set(), view: WHOLE, version: 0 }; // for all panels
     this.stop = new AbortController();
-    const say = this.root.querySelector(".say");
-    this.pins = new Pins(this.root.querySelector(".pins"), {
+    const { signal } = this.stop, status = find("say");
+    this.say = (text) => { status.textContent = text; };
+    this.pins = new Pins(find("pins"), {
       changed: () => this.placeMarkers(),
       look: (pixel) => (pixel ? this.moveTo(pixel) : this.rest()),
-      say: (text) => { say.textContent = text; },
+      say: this.say,
     });
-    this.buildToolbar();
-    this.listen();
+    this.gestures = new Gestures(this.grid, {
+      look: (stage, event) => this.follow(stage, event),
+      leave: () => this.leave(),
+      pin: () => this.pins.add(this.query), // what is shown is what gets pinned: a click's own place is rounded
+      change: (view) => this.changeView(view),
+    }, () => this.full(), signal);
+    this.toolbar = new Toolbar(find("toolbar"), {
+      set: (name, value) => this.preferences.set({ [name]: value }),
+      zoom: (how) => this.zoom(how),
+    }, signal);
+    this.keyboard = new Keyboard(this, signal);
+    this.root.style.setProperty("--ramp-signed", gradient("signed"));
+    this.observe();
+    this.applySettings();
   }
 
   destroy() {
     this.stop.abort();
     this.resize.disconnect();
+    this.sight.disconnect();
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.later);
+    this.preferences.stop();
   }
 
-  /** What Python says: picture, panels, pins. Panels that did not change stay as they are. */
+  /** What Python says: picture, panels, pins, settings. Panels that did not change stay as they are. */
   update({ data, setStateValue }) {
     if (!data) return;
     const { picture, height, width } = data;
-    if (height !== this.height || width !== this.width) this.query = this.pointer = null;
-    Object.assign(this, { height, width });
-    this.grid.style.setProperty("--columns", Math.max(1, Math.min(data.columns, data.panels.length)));
-    this.panels = data.panels.map((config, index) => {
-      const key = JSON.stringify([picture, height, width, config]), old = this.panels[index];
-      if (old?.source === key && !old.failed) return old;
-      const panel = new Panel(config, [height, width], this.template);
-      panel.source = key;
-      panel.load(picture, config.map ? factorsOf(config.map) : null).then(() => this.request());
-      this.listenTo(panel);
-      return panel;
-    });
-    const roots = this.panels.map((panel) => panel.root);
-    if (roots.some((root, index) => root !== this.grid.children[index]) || roots.length !== this.grid.children.length) {
-      for (const child of [...this.grid.children]) if (!roots.includes(child)) child.remove();
-      roots.forEach((root, index) => { // in place: a stage taken out and put back would lose the keyboard's focus
-        if (this.grid.children[index] !== root) this.grid.insertBefore(root, this.grid.children[index] ?? null);
-      });
+    if (height !== this.height || width !== this.width) {
+      this.query = this.pointer = null;
+      this.gestures.show(WHOLE);
     }
-    this.resize.disconnect();
-    for (const panel of this.panels) this.resize.observe(panel.parts.stage);
+    Object.assign(this, { height, width, tellPython: setStateValue });
+    this.preferences.begin(data.settings, (now) => setStateValue("settings", now));
+    this.grid.style.setProperty("--columns", Math.max(1, Math.min(data.columns, data.panels.length)));
+    const kept = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
+    this.panels = data.panels.map((config) => {
+      const source = JSON.stringify([picture, height, width, config]), panel = kept.get(source);
+      kept.delete(source); // two panels may be alike
+      return panel ?? this.newPanel(config, picture, source);
+    });
+    this.arrange();
+    this.toolbar.fit(this.panels);
     this.pins.adopt(data, (edit) => setStateValue("edit", edit));
     this.placeMarkers();
     if (!this.query) this.rest();
     this.request();
   }
 
-  buildToolbar() {
-    const find = (name) => this.root.querySelector(name), signal = { signal: this.stop.signal };
-    const controls = [find(".colours"), find(".opacity"), ...this.root.querySelectorAll("input[type=radio]")];
-    for (const control of controls) {
-      const name = control.type === "radio" ? control.name : control.className;
-      if (control.type === "radio") control.checked = settings[name] === control.value;
-      else control.value = settings[name];
-      control.addEventListener("input", () => { settings[name] = control.value; this.applySettings(); }, signal);
+  newPanel(config, picture, source) {
+    const panel = new Panel(config, [this.height, this.width], this.templates, this.made++);
+    panel.source = source;
+    panel.load(picture, factorsOf, this.preferences).then(() => {
+      if (panel.failed) this.askAgain(panel.failed, source);
+      this.request();
+    });
+    return panel;
+  }
+
+  /** What the server dropped, it can make again: Python is asked once for each. */
+  askAgain(error, source) {
+    if (!(error instanceof Gone || error.name === "EncodingError") || this.asked.has(source)) return;
+    this.asked.add(source);
+    clearTimeout(this.asking);
+    this.asking = setTimeout(() => this.tellPython("lost", `${this.pins.mount} ${this.asked.size}`)); // all at once
+  }
+
+  /** Puts the panels into their order, in place: a stage taken out and put back would lose the keyboard's focus. */
+  arrange() {
+    const roots = this.panels.map((panel) => panel.root), { children } = this.grid;
+    for (const child of [...children]) if (!roots.includes(child)) child.remove();
+    roots.forEach((root, index) => {
+      if (children[index] !== root) this.grid.insertBefore(root, children[index] ?? null);
+    });
+    this.byStage = new Map(this.panels.map((panel) => [panel.parts.stage, panel]));
+    for (const observer of [this.resize, this.sight]) {
+      observer.disconnect();
+      for (const stage of this.byStage.keys()) observer.observe(stage);
     }
-    this.root.style.setProperty("--ramp-signed", gradient("signed"));
-    this.applySettings();
   }
 
   applySettings() {
-    settings.version += 1;
-    settings.logarithmic = settings.scale === "log";
+    const settings = this.preferences.now;
+    Object.assign(this.state, { settings, hidden: new Set(settings.hidden), version: this.state.version + 1 });
+    this.toolbar.show(settings);
     this.root.style.setProperty("--ramp", gradient(settings.colours));
     this.root.style.setProperty("--opacity", settings.opacity / 100);
     this.root.classList.toggle("pixelated", settings.cells === "cells");
+    this.root.classList.toggle("cut", settings.scale !== "linear"); // its ends read "≤ 1.2 %"
     this.request();
   }
 
-  // ---- pointer and keys ----------------------------------------------------------------------------------
-
-  listen() {
-    const options = { signal: this.stop.signal };
+  /** Panels are told their size, and whether they can be seen. */
+  observe() {
     this.resize = new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {
-        const panel = this.panels.find((other) => other.parts.stage === target);
-        if (panel) Object.assign(panel, { size: contentRect, drawn: null });
+        const panel = this.byStage.get(target);
+        if (panel) Object.assign(panel, { size: contentRect, placed: null });
       }
       this.request();
     });
-    // Streamlit listens for plain letters (r runs again, c clears caches); nothing typed here is meant for it.
-    this.root.addEventListener("keydown", (event) => {
-      if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-    }, options);
-    document.addEventListener("keydown", (event) => {
-      if (event.key !== " " || !this.over || document.activeElement !== document.body) return;
-      event.preventDefault(); // while the pointer is on a picture, Space uncovers it and does not scroll
-      this.uncover(true);
-    }, options);
-    globalThis.addEventListener("keyup", (event) => { if (event.key === " ") this.uncover(false); }, options);
-    globalThis.addEventListener("blur", () => this.uncover(false), options);
+    this.sight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const panel = this.byStage.get(target);
+        if (panel) panel.inSight = isIntersecting;
+      }
+      this.request();
+    });
   }
 
-  listenTo(panel) {
-    const { stage } = panel.parts, options = { signal: this.stop.signal };
-    const on = (name, action) => stage.addEventListener(name, action, options);
-    on("pointermove", (event) => this.follow(stage, event));
-    on("pointerdown", (event) => {
-      const shown = this.pointer && event.pointerType !== "mouse" ? this.tap : null;
-      this.isSecondTap = shown && Math.hypot(event.clientX - shown[0], event.clientY - shown[1]) < SECOND_TAP;
-      this.tap = [event.clientX, event.clientY];
-      this.follow(stage, event);
-    });
-    on("pointerleave", (event) => { if (event.pointerType === "mouse") this.leave(); });
-    on("click", (event) => {
-      if (event.pointerType && event.pointerType !== "mouse" && !this.isSecondTap) return; // a first tap only looks
-      this.pins.add(this.query); // what is shown is what gets pinned: a click's own coordinates are rounded
-    });
-    on("keydown", (event) => this.key(panel, event));
-    on("blur", () => this.uncover(false));
-  }
+  // ---- the point -----------------------------------------------------------------------------------------
 
-  pixelAt(stage, event) {
-    const box = stage.getBoundingClientRect();
-    const along = (offset, length, pixels) => Math.max(0, Math.min(pixels - 1, Math.floor((offset / length) * pixels)));
+  pixelAt(stage, { clientX, clientY }) {
+    const box = stage.getBoundingClientRect(), { zoom, left, top } = this.state.view;
+    const along = (edge, share, pixels) => Math.max(0, Math.min(pixels - 1, Math.floor((edge + share / zoom) * pixels)));
     return [
-      along(event.clientY - box.top, box.height, this.height),
-      along(event.clientX - box.left, box.width, this.width),
+      along(top, (clientY - box.top) / box.height, this.height),
+      along(left, (clientX - box.left) / box.width, this.width),
     ];
   }
 
   follow(stage, event) {
     clearTimeout(this.resting);
-    this.over = true;
+    this.over = { stage, clientX: event.clientX, clientY: event.clientY };
     this.eventTime = event.timeStamp;
     this.moveTo(this.pixelAt(stage, event));
   }
 
   leave() {
-    this.over = false;
+    if (!this.over) return;
+    this.over = null;
     this.resting = setTimeout(() => this.rest(), REST_AFTER);
   }
 
@@ -197,36 +189,34 @@ class Viewer {
     this.request();
   }
 
-  key(panel, event) {
-    if (event.target !== panel.parts.stage || event.ctrlKey || event.metaKey || event.altKey) return;
-    const arrow = ARROWS[event.key];
-    if (arrow) this.step(panel, arrow, event.shiftKey ? 5 : 1);
-    else if (event.key === "Enter") this.pins.add(this.query);
-    else if (event.key === "Delete" || event.key === "Backspace") this.pins.remove(this.pins.nearest(this.query));
-    else if (event.key === " ") this.uncover(true);
-    else return;
-    event.preventDefault();
+  // ---- zoom ----------------------------------------------------------------------------------------------
+
+  /** The zoom at which a pixel of the picture is a pixel of the page. */
+  full() {
+    const wide = this.panels[0]?.size.width;
+    return wide ? this.width / wide : 1;
   }
 
-  /** Moves the point by cells of the panel's own grid, or of the first map's if it has none. */
-  step(panel, [down, right], cells) {
-    const mapped = [panel, ...this.panels].find((other) => other.isMap && other.loaded);
-    if (!mapped) return;
-    const [row, column] = mapped.cellAt(this.query), [rows, columns] = mapped.grid;
-    const next = [Math.max(0, Math.min(rows - 1, row + down * cells)), Math.max(0, Math.min(columns - 1, column + right * cells))];
-    this.moveTo(pixelOf(mapped.factors, ...next, this.height, this.width));
-    this.draw(); // now, so that the value can be read out
-    this.pins.say(`y ${this.query[0]}, x ${this.query[1]}: ${mapped.parts.value.textContent}`);
+  /** A button or key: about the query, if it can be seen. */
+  zoom(how) {
+    const { zoom, top, left } = this.state.view, [y, x] = this.query ?? [0, 0];
+    const next = { in: zoom * ZOOM_STEP, out: zoom / ZOOM_STEP, fit: 1, full: this.full() }[how];
+    const at = [((y + 0.5) / this.height - top) * zoom, ((x + 0.5) / this.width - left) * zoom];
+    if (how === "fit") this.gestures.show(WHOLE);
+    else this.gestures.zoomTo(next, ...(at.every((share) => share >= 0 && share <= 1) ? at : [0.5, 0.5]));
+    this.say(`Zoom ${Math.round((100 * this.state.view.zoom) / this.full())} %`);
   }
 
-  uncover(bare) {
-    this.root.classList.toggle("bare", bare);
+  changeView(view) {
+    Object.assign(this.state, { view, version: this.state.version + 1 });
+    if (this.over) this.query = this.pointer = this.pixelAt(this.over.stage, this.over); // what moved under the pointer
+    this.request();
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------
 
   placeMarkers() {
-    for (const panel of this.panels) panel.parts.marks.replaceChildren(...this.pins.markers(this.height, this.width));
+    for (const panel of this.panels) panel.mark(this.pins.markers(), this.state.view);
   }
 
   /** Any number of events lead to one drawing per frame. */
@@ -234,28 +224,26 @@ class Viewer {
     this.frame ??= requestAnimationFrame(() => this.draw());
   }
 
-  draw() {
+  /** Draws the panels in sight now, and the others when nothing moves any more. */
+  draw(all = this.preferences.now.range === "shared") { // a shared scale needs every map
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.later);
     this.frame = null;
-    const ready = this.panels.filter((panel) => panel.loaded);
     if (!this.query) return;
-    for (const panel of ready) panel.compute(this.query);
-    const tops = this.scaleTops(ready);
-    for (const panel of ready) {
-      panel.draw(tops(panel), settings);
-      panel.point(this.pointer, this.query);
-    }
-    this.where.textContent = `y ${this.query[0]}  x ${this.query[1]}`;
+    const near = this.panels.filter((panel) => panel.loaded && (all || panel.inSight));
+    drawPanels(near, this);
+    this.drawLater(this.panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
+    say(this.where, `y\u00a0${this.query[0]}  x\u00a0${this.query[1]}`);
     this.report();
   }
 
-  /** Where each panel's scale ends; a shared one spans all weights, or all features, on the page. */
-  scaleTops(panels) {
-    const own = (panel) => (panel.isWeights ? panel.top : Math.max(panel.top, -panel.low));
-    if (settings.range !== "shared") return own;
-    const largest = (kind) => Math.max(...panels.filter((panel) => panel.isMap && panel.isWeights === kind).map(own));
-    const [weights, features] = [largest(true), largest(false)];
-    return (panel) => (panel.isWeights ? weights : features);
+  /** Draws one panel after the other, as long as nothing else is to be drawn. */
+  drawLater([next, ...others], wait) {
+    if (!next) return;
+    this.later = setTimeout(() => {
+      drawPanels([next], this);
+      this.drawLater(others, 0);
+    }, wait);
   }
 
   /** A benchmark that sets window.__segviz to an array gets the times of each pointer event and its frame. */

@@ -1,285 +1,217 @@
-// One panel: a picture, the map over it, its colour bar and its legend.
-import { cellOf, extent, range, samplesAt, seenBy, seenFrom, stripMap } from "./maps.js";
-import { colourTable, number, paint, scaleOf, share, word } from "./viewer_colour.js";
+// One panel: a picture, one map over it or two beside a divider, and what stands below.
+import { extent } from "./places.js";
+import { element, move } from "./viewer_dom.js";
+import { Layer } from "./viewer_layer.js";
+import { Legend } from "./viewer_legend.js";
+import { dye } from "./viewer_pins.js";
+import { Reading } from "./viewer_reading.js";
+import { Divider } from "./viewer_swipe.js";
 
-const WEIGHTS = ["from", "by", "strip", "points"]; // looks whose values are shares of attention
+const CRISP = 2; // CSS pixels of a picture's pixel from which on its pixels are shown as squares
+const WAYS = { from: "looks at", by: "looked at by" };
 
 export class Panel {
   /** `config` is what Python says of the panel; `shape` the picture's height and width in pixels. */
-  constructor(config, shape, template) {
+  constructor(config, shape, templates, number) {
     this.config = config;
     [this.height, this.width] = shape;
-    this.root = document.importNode(template.content.firstElementChild, true); // a mere clone cannot load pictures
-    const find = (name) => this.root.querySelector(`.${name}`);
-    this.parts = Object.fromEntries(["stage", "picture", "map", "points", "strip", "cell", "lines", "marks", "trouble",
-      "scale", "bar", "even", "needle", "low", "high", "value", "legend", "title", "note", "badge"]
-      .map((name) => [name, find(name)]));
-    this.isWeights = WEIGHTS.includes(config.look);
-    this.isMap = this.isWeights || config.look === "output" || config.look === "context";
-    this.hidden = new Set(); // classes switched off in the legend
+    this.root = document.importNode(templates.panel.content.firstElementChild, true); // a mere clone loads no pictures
+    this.parts = Object.fromEntries(["stage", "layers", "picture", "strip", "cell", "peaks", "lines", "marks", "trouble",
+      "under", "legend", "title", "way", "note", "badge"].map((name) => [name, this.root.querySelector(`.${name}`)]));
     this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
-    this.describe();
+    this.inSight = true; // until the browser says otherwise
+    const sides = config.look === "swipe" ? config.sides : [config];
+    this.layers = sides.map((side) => {
+      const node = document.importNode(templates.side.content.firstElementChild, true);
+      this.parts.strip.before(node);
+      return new Layer({ ...side, at: config.at }, shape, node);
+    });
+    this.readings = this.layers.map((layer, index) => {
+      const node = document.importNode(templates.reading.content.firstElementChild, true);
+      this.parts.legend.before(node);
+      node.querySelector(".value").id = `value-${number}-${index}`;
+      return new Reading(node, layer, sides.length > 1 ? sides[index].title : "");
+    });
+    this.worlds = [...this.root.querySelectorAll(".world")];
+    this.describe(sides);
   }
 
-  describe() {
-    const { stage, title, note, badge, scale, legend } = this.parts, { config } = this;
+  describe(sides) {
+    const { stage, title, note, badge, legend } = this.parts, { config } = this;
     title.textContent = config.title;
     note.textContent = config.note;
     stage.dataset.panel = config.title;
     stage.style.aspectRatio = `${this.width} / ${this.height}`;
-    stage.setAttribute("aria-label", `${config.title}. Arrow keys move the point, Enter pins it, Delete removes a pin.`);
+    stage.setAttribute("aria-label", `${config.title}. Arrow keys move the point, Enter pins it, Delete removes a pin, plus and minus zoom.`);
+    stage.setAttribute("aria-describedby", this.readings.map(({ parts }) => parts.value.id).join(" "));
     badge.hidden = !config.pin;
     if (config.pin) {
       badge.textContent = config.pin.number;
-      this.root.style.setProperty("--pin", config.pin.colour);
+      dye(this.root, config.pin.colour);
       this.root.classList.add("pinned");
     }
-    scale.hidden = !this.isMap;
-    legend.hidden = config.look !== "labels";
+    legend.hidden = !this.has("isLabels");
+    stage.classList.toggle("swipe", sides.length > 1);
+    if (sides.length > 1) this.divider = new Divider(stage, sides.map((side) => side.title));
+    for (const rank of [1, 2, 3, 4, 5]) {
+      const box = element("i", "peak", element("b", "", String(rank)));
+      box.style.zIndex = 6 - rank; // the strongest on top
+      this.parts.peaks.append(box);
+    }
   }
 
   /** Fetches picture and factors. `data-ready` follows with the first drawing. */
-  async load(picture, factors) {
-    const { picture: img, trouble } = this.parts;
+  async load(picture, factorsOf, preferences) {
+    const { picture: img } = this.parts;
     try {
       img.src = picture;
-      [this.factors] = await Promise.all([factors, img.decode()]);
-      if (this.config.look === "labels") this.buildLegend();
+      const factors = this.layers.map(({ config }) => (config.map ? factorsOf(config.map) : null));
+      await Promise.all([...this.layers.map((layer, index) => layer.load(factors[index])), img.decode()]);
+      if (this.has("isLabels")) this.legend = new Legend(this.parts.legend, this.layers.filter((one) => one.isLabels), preferences);
       this.loaded = true;
-      trouble.hidden = true;
     } catch (error) {
-      console.error(error);
-      this.failed = true;
-      trouble.textContent = "This map could not be loaded. Reload the page.";
-      trouble.hidden = false;
+      this.fail(error);
     }
   }
 
-  get grid() {
-    return this.factors ? this.factors.grid : [this.height, this.width];
+  /** The panel says that it failed; the others go on. */
+  fail(error) {
+    console.error(error);
+    const { trouble, stage } = this.parts;
+    this.failed = error;
+    this.loaded = false;
+    delete stage.dataset.ready;
+    trouble.textContent = "This map could not be loaded. Reload the page.";
+    trouble.hidden = false;
   }
 
-  cellAt([y, x]) {
-    return this.factors ? cellOf(this.factors, y, x, this.height, this.width) : [y, x];
+  /** Whether one of its maps is of a sort: isWeights, isMap, isLabels. */
+  has(sort) {
+    return this.layers.some((layer) => layer[sort]);
   }
 
-  /** Computes the map of a query point, if the point lies in another cell than the last one. */
-  compute(query) {
-    const cell = this.cellAt(this.config.at ?? query), key = cell.join();
-    if (key === this.key) return;
-    this.key = key;
-    this.cell = cell;
-    if (!this.isMap || (this.values && !this.isWeights)) return; // fields do not depend on the point
-    this.values = this.valuesAt(...cell);
-    [this.low, this.top] = range(this.samples ? this.samples.map((sample) => sample.weight) : this.values);
-    this.drawn = null;
+  /** The layer whose cells the keyboard walks over and the outline shows; null if none has any. */
+  get mapped() {
+    return this.layers.find((layer) => layer.isMap) ?? null;
   }
 
-  valuesAt(row, column) {
-    const { factors } = this, [height, width] = this.grid;
-    this.evenShare = 1 / (height * width);
-    switch (this.config.look) {
-      case "from": return seenFrom(factors, row, column);
-      case "by": return seenBy(factors, row, column);
-      case "strip":
-        this.evenShare = 1 / factors.shapes.keys[0];
-        return stripMap(factors, factors.axis === "vertical" ? column : row);
-      case "points":
-        this.samples = samplesAt(factors, row, column);
-        this.evenShare = 1 / this.samples.length;
-        return seenFrom(factors, row, column);
-      default: return factors[this.config.look];
-    }
+  /** What stands below the picture about the point, for those who listen. */
+  told() {
+    return this.readings.map((reading) => reading.told()).filter(Boolean).join("; ");
   }
 
-  /** Draws map, colour bar and marks of the query. `top` is the scale's end, shared or the map's own. */
-  draw(top, settings) {
-    const { stage, map, even, low, high, bar } = this.parts;
-    stage.dataset.cell = this.key;
-    const key = `${this.isWeights ? this.key : ""} ${top} ${settings.version}`;
-    if (key === this.drawn) return;
-    this.drawn = key;
-    this.placeCell();
-    if (this.isMap) {
-      const scale = scaleOf(this.low, top, settings.logarithmic && this.isWeights);
-      this.scale = scale;
-      const write = this.isWeights ? share : number;
-      say(low, scale.logarithmic ? `≤ ${write(scale.low)}` : write(scale.low));
-      say(high, write(scale.high));
-      bar.classList.toggle("signed", scale.signed);
-      stage.dataset.max = String(this.top);
-      even.hidden = !this.isWeights || !(scale.position(this.evenShare) <= 1);
-      slide(even, scale.position(this.evenShare));
-      const table = colourTable(scale.signed ? "signed" : settings.colours);
-      if (this.samples) this.drawPoints(table);
-      else this.fill(map, this.grid, (pixels) => paint(pixels, this.values, scale, table));
-    } else if (this.config.look === "labels") {
-      this.fill(map, this.grid, (pixels) => this.paintLabels(pixels));
-    }
+  /** Computes the maps of a query point. */
+  compute(query, settings) {
+    this.query = query;
+    for (const layer of this.layers) layer.compute(query, settings.direction);
+  }
+
+  /** Draws all that changed; the layers know their scales, and `state` is what all panels share. */
+  draw(state) {
+    const { stage } = this.parts, { settings, hidden, view } = state;
+    const [first] = this.layers, key = `${first.row},${first.column}`;
+    if (stage.dataset.cell !== key) stage.dataset.cell = key;
+    const maps = this.layers.map(({ version, scale }) => [version, scale?.low, scale?.high]);
+    const look = `${maps} ${state.version} ${this.size.width}`; // the pointer alone changes nothing of labels and fields
+    if (look === this.drawn) return;
+    this.drawn = look;
+    this.layers.forEach((layer, index) => {
+      if (layer.isLabels) layer.paintLabels(hidden);
+      if (layer.isMap) {
+        layer.paint(settings);
+        this.readings[index].showScale();
+        this.readings[index].showFigures();
+      }
+      layer.drawOnScreen({ settings, hidden, view, size: this.size });
+    });
+    if (this.mapped) stage.dataset.max = String(this.mapped.top);
+    stage.classList.toggle("dimmed", Boolean(first.samples));
+    this.legend?.show(hidden);
+    this.showWay(settings);
+    this.placeView(view);
+    this.placeCell(view);
+    this.placePeaks(settings, view);
     stage.dataset.ready = "1";
   }
 
-  /** Fills the grid-sized canvas, which the style sheet stretches over the cells' place on the picture. */
-  fill(canvas, [height, width], write) {
-    if (canvas.width !== width || canvas.height !== height || !this.image) {
-      Object.assign(canvas, { width, height });
-      this.context = canvas.getContext("2d");
-      this.image = this.context.createImageData(width, height);
-      this.pixels = new Uint32Array(this.image.data.buffer);
-      const { top, left, pitchY, pitchX } = extent(this.factors, this.height, this.width);
-      place(canvas, top, left, height * pitchY, width * pitchX);
-    }
-    write(this.pixels);
-    this.context.putImageData(this.image, 0, 0);
+  showWay({ direction }) {
+    const { way, stage } = this.parts;
+    way.hidden = !this.layers.some(({ config }) => config.look === "either");
+    if (way.hidden) return;
+    way.textContent = WAYS[direction];
+    stage.dataset.direction = direction;
+  }
+
+  /** Moves the picture and its maps to where the view has them. */
+  placeView(view) {
+    const place = `scale(${view.zoom}) translate(${-100 * view.left}%, ${-100 * view.top}%)`;
+    if (place === this.placed) return;
+    this.placed = place;
+    for (const world of this.worlds) world.style.transform = place;
+    this.placeMarks(view);
+    const { stage } = this.parts;
+    stage.classList.toggle("crisp", (view.zoom * this.size.width) / this.width >= CRISP);
+    stage.dataset.view = [view.zoom, view.left, view.top].map((value) => Number(value.toFixed(4))).join();
   }
 
   /** Outlines the query's cell, and the strip that it lies in. */
-  placeCell() {
-    const { cell, strip } = this.parts, asked = this.isWeights;
-    cell.hidden = !asked;
-    strip.hidden = this.config.look !== "strip";
-    if (!asked) return;
-    const { top, left, pitchY, pitchX } = extent(this.factors, this.height, this.width), [row, column] = this.cell;
-    move(cell, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
+  placeCell(view) {
+    const { cell, strip } = this.parts, layer = this.layers.find((one) => one.isWeights);
+    cell.hidden = !layer;
+    strip.hidden = layer?.look !== "strip";
+    if (!layer) return;
+    const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), { row, column } = layer;
+    this.over(cell, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
     if (strip.hidden) return;
-    if (this.factors.axis === "vertical") move(strip, 0, left + column * pitchX, 1, pitchX);
-    else move(strip, top + row * pitchY, 0, pitchY, 1);
+    if (layer.factors.axis === "vertical") this.over(strip, view, 0, left + column * pitchX, 1, pitchX);
+    else this.over(strip, view, top + row * pitchY, 0, pitchY, 1);
   }
 
-  /** The samples as dots, larger and brighter with weight; those outside as wedges on the border. */
-  drawPoints(table) {
-    const { points, stage } = this.parts, ratio = globalThis.devicePixelRatio || 1;
-    const { width: wide, height: high } = this.size;
-    const pixels = { width: Math.round(wide * ratio), height: Math.round(high * ratio) };
-    stage.classList.add("dimmed");
-    if (points.width !== pixels.width || points.height !== pixels.height) Object.assign(points, pixels);
-    const context = points.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, wide, high);
-    const { top, left, pitchY, pitchX } = extent(this.factors, this.height, this.width);
-    const toX = (x) => (left + (x + 0.5) * pitchX) * wide, toY = (y) => (top + (y + 0.5) * pitchY) * high;
-    context.fillStyle = "rgba(255, 255, 255, 0.4)";
-    for (const { restY, restX } of this.samples) context.fillRect(toX(restX) - 0.75, toY(restY) - 0.75, 1.5, 1.5);
-    context.strokeStyle = "rgba(255, 255, 255, 0.8)"; // keeps the dark end of a table apart from the picture
-    context.lineWidth = 0.75;
-    const largest = Math.max(3, Math.min(8, wide / 70));
-    for (const sample of [...this.samples].sort((a, b) => a.weight - b.weight)) {
-      const strength = Math.max(0, Math.min(1, this.scale.position(sample.weight)));
-      const radius = 1.5 + (largest - 1.5) * Math.sqrt(strength); // the area follows the weight
-      const [r, g, b] = new Uint8Array(table.buffer, 4 * Math.round(strength * (table.length - 1)), 3);
-      context.fillStyle = `rgb(${r}, ${g}, ${b})`;
-      context.beginPath();
-      if (sample.outside) wedge(context, toX(sample.x), toY(sample.y), wide, high, radius + 2);
-      else context.arc(toX(sample.x), toY(sample.y), radius, 0, 2 * Math.PI);
-      context.fill();
-      context.stroke();
-    }
+  /** Numbered boxes over the strongest cells, away from the point. */
+  placePeaks({ strongest }, view) {
+    const { peaks } = this.parts;
+    peaks.hidden = !strongest || !this.has("isWeights");
+    this.readings.forEach((reading, index) => {
+      const layer = this.layers[index], shown = strongest && layer.isWeights, cells = shown ? layer.peaks() : null;
+      reading.showPeaks(cells);
+      if (!shown || index > 0) return; // boxes of two maps in one picture would tell nobody whose they are
+      const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), columns = layer.grid[1];
+      [...peaks.children].forEach((box, rank) => {
+        box.hidden = rank >= cells.length;
+        if (box.hidden) return;
+        const row = Math.floor(cells[rank] / columns), column = cells[rank] % columns;
+        box.dataset.cell = `${row},${column}`;
+        this.over(box, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
+      });
+    });
   }
 
-  paintLabels(pixels) {
-    const { palette } = this.config;
-    const colours = Uint32Array.from({ length: 256 }, (_, label) =>
-      label < palette.length && !this.hidden.has(label) ? word(...palette[label]) : 0);
-    const { labels } = this.factors;
-    for (let i = 0; i < pixels.length; i++) pixels[i] = colours[labels[i]];
-  }
-
-  /** A button for each class in the picture, largest first. A click hides it, with Alt all the others. */
-  buildLegend() {
-    const counts = new Uint32Array(256), { labels } = this.factors, { classes, palette } = this.config;
-    for (const label of labels) counts[label]++;
-    const present = classes.map((_, label) => label).filter((label) => counts[label] > 0);
-    present.sort((a, b) => counts[b] - counts[a]);
-    this.parts.legend.replaceChildren(...present.map((label) => {
-      const button = document.createElement("button"), swatch = document.createElement("i"), area = document.createElement("small");
-      swatch.style.background = `rgb(${palette[label].join()})`;
-      area.textContent = `${((100 * counts[label]) / labels.length).toFixed(1)} %`;
-      button.type = "button";
-      button.title = "Click: hide or show. Alt-click: only this class.";
-      button.append(swatch, classes[label], area);
-      button.addEventListener("click", (event) => this.toggle(label, present, event.altKey));
-      button.dataset.label = label;
-      button.setAttribute("aria-pressed", "true");
-      return button;
-    }));
-  }
-
-  toggle(label, present, only) {
-    const others = present.filter((other) => other !== label);
-    if (only) {
-      const alone = !this.hidden.has(label) && others.every((other) => this.hidden.has(other));
-      this.hidden = new Set(alone ? [] : others);
-    } else if (!this.hidden.delete(label)) {
-      this.hidden.add(label);
-    }
-    for (const button of this.parts.legend.children) {
-      button.setAttribute("aria-pressed", String(!this.hidden.has(Number(button.dataset.label))));
-    }
-    this.fill(this.parts.map, this.grid, (pixels) => this.paintLabels(pixels));
+  /** Puts an element over a part of the picture. */
+  over(element, { zoom, top, left }, y, x, height, width) {
+    const { size } = this;
+    move(element, (y - top) * zoom * size.height, (x - left) * zoom * size.width, height && height * zoom, width && width * zoom);
   }
 
   /** Cross hair and the value under it; `pointer` is an image pixel, or null when nobody points. */
-  point(pointer, query) {
-    const { lines, value, needle } = this.parts;
-    const at = pointer ?? this.config.at ?? query;
+  point(pointer, view) {
+    const { lines } = this.parts;
     lines.hidden = !pointer;
-    if (pointer) move(lines, (at[0] + 0.5) / this.height, (at[1] + 0.5) / this.width);
-    if (this.config.look === "plain") return;
-    const [row, column] = this.cellAt(at), here = row * this.grid[1] + column;
-    if (this.config.look === "labels") {
-      say(value, this.config.classes[this.factors.labels[here]] ?? "no class");
-      return;
+    if (pointer) this.over(lines, view, (pointer[0] + 0.5) / this.height, (pointer[1] + 0.5) / this.width);
+    const at = pointer ?? this.config.at ?? this.query;
+    for (const reading of this.readings) reading.point(at);
+  }
+
+  /** Puts the pins' markers where they belong; those outside of the view are hidden. */
+  mark(markers, view) {
+    this.parts.marks.replaceChildren(...markers);
+    this.placeMarks(view);
+  }
+
+  placeMarks({ zoom, top, left }) {
+    for (const marker of this.parts.marks.children) {
+      const y = ((marker.pin.y + 0.5) / this.height - top) * zoom, x = ((marker.pin.x + 0.5) / this.width - left) * zoom;
+      marker.hidden = y < 0 || x < 0 || y > 1 || x > 1;
+      Object.assign(marker.style, { top: `${100 * y}%`, left: `${100 * x}%` });
     }
-    const amount = this.values[here];
-    needle.hidden = Boolean(this.samples);
-    slide(needle, Math.max(0, Math.min(1, this.scale.position(amount))));
-    if (this.samples) say(value, this.sampleText());
-    else say(value, this.isWeights ? `${share(amount)}, ${times(amount / this.evenShare)} the even share` : number(amount));
   }
-
-  sampleText() {
-    const lost = this.samples.reduce((sum, sample) => sum + sample.weight * (1 - sample.kept), 0);
-    return `${this.samples.length} samples, ${share(lost)} of the weight outside the picture`;
-  }
-}
-
-/** How many times the even share: "36 ×" says more of a weight than "1.3 %" does. */
-function times(ratio) {
-  return `${number(ratio)} ×`;
-}
-
-function place(element, top, left, height, width) {
-  const percent = (value) => `${100 * value}%`;
-  Object.assign(element.style, { top: percent(top), left: percent(left), height: percent(height), width: percent(width) });
-}
-
-// What changes in every frame goes through transforms (in fractions of the stage or bar, see the style sheet)
-// and leaves equal texts alone, so that no frame waits for a layout.
-
-function move(element, top, left, height, width) {
-  element.style.setProperty("--y", top);
-  element.style.setProperty("--x", left);
-  if (height === undefined || (element.tall === height && element.wide === width)) return;
-  Object.assign(element, { tall: height, wide: width });
-  Object.assign(element.style, { height: `${100 * height}%`, width: `${100 * width}%` });
-}
-
-function slide(element, fraction) {
-  element.style.setProperty("--x", fraction);
-}
-
-function say(element, text) {
-  if (element.said === text) return;
-  element.said = text;
-  element.textContent = text;
-}
-
-/** A triangle at the border, pointing to where the place lies outside. */
-function wedge(context, x, y, width, height, size) {
-  const edgeX = Math.max(size, Math.min(width - size, x)), edgeY = Math.max(size, Math.min(height - size, y));
-  const angle = Math.atan2(y - edgeY, x - edgeX);
-  for (const turn of [0, 2.4, -2.4]) {
-    context.lineTo(edgeX + size * Math.cos(angle + turn), edgeY + size * Math.sin(angle + turn));
-  }
-  context.closePath();
 }

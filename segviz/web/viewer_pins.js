@@ -1,4 +1,6 @@
 // The pinned points: markers on the pictures, the list below them, and the agreement with Python.
+import { inkOn } from "./viewer_colour.js";
+import { button, element } from "./viewer_dom.js";
 
 /**
  * Python's pins are the truth on mount; after that every edit is echoed here at once and sent with a number.
@@ -70,19 +72,18 @@ export class Pins {
     const drop = button("drop", "×", `Remove pin ${index + 1}`);
     drop.addEventListener("click", () => this.remove(pin));
     const item = element("li", "", go, drop);
-    item.style.setProperty("--pin", this.colours[pin.colour]);
+    dye(item, this.colours[pin.colour]);
     return item;
   }
 
-  /** Markers for one picture of height x width pixels; a click on one removes its pin. */
-  markers(height, width) {
+  /** Markers for one picture, and where each belongs; a click on one removes its pin. */
+  markers() {
     return this.pins.map((pin, index) => {
       const marker = button("marker", "", `Remove pin ${index + 1}`);
       marker.tabIndex = -1; // the list below is the keyboard's way
       marker.append(element("b", "", String(index + 1)));
-      marker.style.setProperty("--pin", this.colours[pin.colour]);
-      marker.style.top = `${(100 * (pin.y + 0.5)) / height}%`;
-      marker.style.left = `${(100 * (pin.x + 0.5)) / width}%`;
+      dye(marker, this.colours[pin.colour]);
+      marker.pin = pin;
       marker.addEventListener("click", (event) => {
         event.stopPropagation(); // else the stage pins the place again
         this.remove(pin);
@@ -92,16 +93,8 @@ export class Pins {
   }
 }
 
-function element(tag, name, ...children) {
-  const made = document.createElement(tag);
-  made.className = name;
-  made.append(...children);
-  return made;
-}
-
-function button(name, text, label) {
-  const made = element("button", name, text);
-  made.type = "button";
-  made.setAttribute("aria-label", label);
-  return made;
+/** A pin's colour, and the one to write upon it. */
+export function dye(element, colour) {
+  element.style.setProperty("--pin", colour);
+  element.style.setProperty("--ink", inkOn(colour));
 }

@@ -2,7 +2,8 @@
 
 `[u32 header length][JSON header, padded to 4 bytes][tensors]`, all little-endian. The header holds the
 kind, the grid, how pixels map to cells, and each tensor's name, shape and offset behind the header.
-`unpack` in maps.js reads it.
+`unpack` in maps.js reads it. Softmax denominators, which columns need, are computed here and sent along: they cost
+the browser seconds on a large grid.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,10 +23,12 @@ from segviz.attention import (
     BasesAttention,
     CrissCrossAttention,
     DotProductAttention,
+    Grid,
     OffsetMaskAttention,
     SampledAttention,
     SpatialMap,
     StripAttention,
+    log_normaliser,
 )
 
 DrawableMap = SpatialMap | AttendedFeatures
@@ -67,23 +71,62 @@ def _message(value: DrawableMap) -> Message:
             tensors = {"queries": value.queries, "keys": value.keys, "lse": value.log_normaliser}
             return Message("dot", value.grid, tensors, {})
         case StripAttention():
-            tensors = {"queries": value.queries, "keys": value.keys}
+            lse = log_normaliser(value.queries, value.keys)
+            tensors = {"queries": value.queries, "keys": value.keys, "lse": lse}
             return Message("strip", value.grid, tensors, {"axis": value.axis})
         case CrissCrossAttention():
-            return Message("cross", value.grid, {"queries": value.queries, "keys": value.keys}, {})
+            tensors = {"queries": value.queries, "keys": value.keys, "lse": value.log_normalisers}
+            return Message("cross", value.grid, tensors, {})
         case BasesAttention():
             return Message("bases", value.grid, {"responsibilities": value.responsibilities}, {})
         case SampledAttention():
             tensors = {"positions": value.positions, "weights": value.weights, "window": value.window}
             return Message("samples", value.grid, tensors, {})
         case OffsetMaskAttention():
-            tensors = {"masks": value.masks}
-            extra = {"direction": value.direction, "divisor": value.divisor}
+            masks, reach = windows(value.masks, value.grid)
+            tensors = {"masks": masks, "lse": value.log_normaliser}
+            extra = {"direction": value.direction, "divisor": value.divisor, "reach": reach}
             return Message("offsets", value.grid, tensors, extra, "align_corners")
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:
             assert_never(value)
+
+
+def windows(masks: Float[Tensor, "cells cells"], grid: Grid) -> tuple[Tensor, Grid | None]:
+    """Masks as windows around their cells, and how far these reach; as they are, and None, where that saves nothing.
+
+    A mask is -inf beyond its reach, which on a large grid is most of it. Window (cells, 2 down + 1, 2 along + 1) has
+    the cell itself in its middle; what lies outside of the grid is -inf.
+    """
+    height, width = grid
+    reached = ~masks.isinf().reshape(height, width, height, width)
+    down = _reach(reached.any(3).any(1))
+    along = _reach(reached.any(2).any(0))
+    if (2 * down + 1) * (2 * along + 1) >= height * width:
+        return masks, None
+    found = masks.new_full((height, width, 2 * down + 1, 2 * along + 1), -torch.inf)
+    pairs = masks.reshape(height, width, height, width)
+    for row in range(height):
+        for column in range(width):
+            y, x = _inside(row, down, height), _inside(column, along, width)
+            to = (
+                slice(y.start - row + down, y.stop - row + down),
+                slice(x.start - column + along, x.stop - column + along),
+            )
+            found[row, column, *to] = pairs[row, column, y, x]
+    return found.flatten(0, 1), (down, along)
+
+
+def _inside(line: int, reach: int, lines: int) -> slice:
+    """The lines of the grid within reach of one."""
+    return slice(max(line - reach, 0), min(line + reach + 1, lines))
+
+
+def _reach(reached: Bool[Tensor, "lines lines"]) -> int:
+    """How many lines off the furthest line lies that any line reaches."""
+    near, far = reached.nonzero(as_tuple=True)
+    return int((far - near).abs().max()) if len(near) else 0
 
 
 def _join(

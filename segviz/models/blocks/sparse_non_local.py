@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from segviz.attention import Attended, SampledAttention
 from segviz.models.blocks.precision import full_precision
 
 Padding = Literal["zeros", "border", "mask"]
-QUERIES_AT_ONCE = 128  # their sampled keys and values fit a processor's cache; ten times faster than all at once
+ENTRIES_AT_ONCE = 2**24  # of queries x cells, which bounds the memory of a large picture
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -58,8 +57,8 @@ class SparseNonLocal(nn.Module):
         query, key, value, offset = self.query(x), self.key(x), self.value(x), self.offset(x)
         with full_precision(query) as exact:  # bfloat16 would move the points by a quarter of a cell
             positions = self._positions(offset.to(exact.dtype), grid)
-            table = torch.cat((key, value), 1).to(exact.dtype)
-            gathered, weights = gather_samples(exact.flatten(2).mT, table, positions, self.padding)
+            exact, key, value = (part.to(exact.dtype).flatten(2).mT for part in (exact, key, value))
+            gathered, weights = gather_samples(exact, key, value, positions, grid, self.padding)
         context = gathered.mT.unflatten(2, grid).to(x.dtype)
         maps = tuple(
             (SampledAttention("samples", grid, places, shares, self.window),)
@@ -107,50 +106,47 @@ def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:
 
 def gather_samples(
     query: Float[Tensor, "batch cells reduced"],
-    table: Float[Tensor, "batch both height width"],
+    key: Float[Tensor, "batch cells reduced"],
+    value: Float[Tensor, "batch cells channels"],
     positions: Float[Tensor, "batch cells points 2"],
+    grid: tuple[int, int],
     padding: Padding,
 ) -> tuple[Float[Tensor, "batch cells channels"], Float[Tensor, "batch cells points"]]:
     """`Y(p) = sum_k S[p, k] G(g, t_k)` with `S = softmax_k(theta(p) . G(phi, t_k))` (eq. 4-5), and S.
 
-    `table` holds phi and g, stacked; G is bilinear interpolation.
+    G, bilinear interpolation, is linear in the map that it reads. So the products of a query with all cells are
+    interpolated instead of the keys, and the weights are laid onto the cells before they meet the values: the same
+    numbers, and no K-fold copy of the channels.
     """
-    grid = (table.shape[2], table.shape[3])
-    rows = table.flatten(2).mT.flatten(0, 1)  # (batch * cells, phi and g)
-    reduced = query.shape[2]
     gathered, weights = [], []
-    for part, at in zip(query.split(QUERIES_AT_ONCE, 1), positions.split(QUERIES_AT_ONCE, 1), strict=True):
-        keys, values = interpolate(rows, at, grid).split((reduced, rows.shape[1] - reduced), -1)
-        logits = (keys @ part[..., None]).squeeze(-1)
+    queries = max(1, ENTRIES_AT_ONCE // key.shape[:2].numel())
+    for part, at in zip(query.split(queries, 1), positions.split(queries, 1), strict=True):
+        index, share = corners(at, grid)
+        products = part @ key.mT
+        logits = (products.gather(2, index.flatten(2)).view_as(share) * share).sum(-1)
         shares = masked_softmax(logits, touches(at, grid)) if padding == "mask" else logits.softmax(-1)
-        gathered.append((shares[..., None, :] @ values).squeeze(-2))
+        laid = torch.zeros_like(products).scatter_add(2, index.flatten(2), (shares[..., None] * share).flatten(2))
+        gathered.append(laid @ value)
         weights.append(shares)
     return torch.cat(gathered, 1), torch.cat(weights, 1)
 
 
-def interpolate(
-    rows: Float[Tensor, "rows width"],
-    positions: Float[Tensor, "batch cells points 2"],
-    grid: tuple[int, int],
-) -> Float[Tensor, "batch cells points width"]:
-    """Bilinear interpolation of a table of cells, kept as one row a cell, at (y, x); 0 beyond the grid."""
+def corners(
+    positions: Float[Tensor, "batch cells points 2"], grid: tuple[int, int]
+) -> tuple[Int64[Tensor, "batch cells points 4"], Float[Tensor, "batch cells points 4"]]:
+    """The cells around each (y, x), as indices, and their shares in bilinear interpolation; 0 beyond the grid."""
     height, width = grid
     low = positions.detach().floor()
+    # Not 1 - |t - corner|: its derivative at 0 is 0, wrong at whole cells, where zero offsets start.
     past = positions - low
+    along = tuple(zip((1 - past).unbind(-1), past.unbind(-1), strict=True))  # shares of the near and the far cell
     indices, shares = [], []
-    for corner in CORNERS:
-        far = torch.tensor(corner, device=low.device)
-        y, x = (low + far).unbind(-1)
+    for far_y, far_x in CORNERS:
+        y, x = low[..., 0] + far_y, low[..., 1] + far_x
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
         indices.append((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long())
-        # Not 1 - |t - corner|: its derivative at 0 is 0, wrong at whole cells, where zero offsets start.
-        shares.append(torch.where(far.bool(), past, 1 - past).prod(-1) * inside)
-    first = torch.arange(len(positions), device=positions.device)[:, None, None, None] * (height * width)
-    index, share = torch.stack(indices, -1) + first, torch.stack(shares, -1)
-    bags = F.embedding_bag(
-        index.reshape(-1, len(CORNERS)), rows, per_sample_weights=share.reshape(-1, len(CORNERS)), mode="sum"
-    )
-    return bags.reshape(*positions.shape[:3], -1)
+        shares.append(along[0][far_y] * along[1][far_x] * inside)
+    return torch.stack(indices, -1), torch.stack(shares, -1)
 
 
 def touches(positions: Float[Tensor, "*cells points 2"], grid: tuple[int, int]) -> Bool[Tensor, "*cells points"]:

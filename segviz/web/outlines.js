@@ -1,0 +1,36 @@
+// Borders between classes, drawn for the screen so that they stay as thin at any zoom. Pure functions.
+
+const LIGHT = 0xffffffff, DARK = 0xff101010;
+const OUTSIDE = -2;
+
+/**
+ * Writes outlines into the pixel words of a canvas of wide x high pixels: a light pixel and a dark one at each border,
+ * to be seen on any colour. `groups` maps a label to what counts as one class; the picture's own edge is no border.
+ */
+export function outline(pixels, [wide, high], labels, [rows, columns], view, groups) {
+  const placesOf = (count, edge, cells) => Int32Array.from({ length: count }, (_, at) => {
+    const place = Math.floor((edge + (at + 0.5) / count / view.zoom) * cells);
+    return place >= 0 && place < cells ? place : -1;
+  });
+  const down = placesOf(high, view.top, rows), along = placesOf(wide, view.left, columns);
+  let above = new Int16Array(wide).fill(OUTSIDE), here = new Int16Array(wide);
+  pixels.fill(0);
+  for (let y = 0, at = 0; y < high; y++) {
+    const line = down[y] * columns;
+    for (let x = 0, left = OUTSIDE; x < wide; x++, at++) {
+      const group = down[y] < 0 || along[x] < 0 ? OUTSIDE : groups[labels[line + along[x]]];
+      here[x] = group;
+      if (group !== OUTSIDE) {
+        if (above[x] !== group && above[x] !== OUTSIDE) mark(pixels, at, at - wide);
+        if (left !== group && left !== OUTSIDE) mark(pixels, at, at - 1);
+      }
+      left = group;
+    }
+    [above, here] = [here, above];
+  }
+}
+
+function mark(pixels, at, before) {
+  pixels[at] = LIGHT;
+  if (pixels[before] !== LIGHT) pixels[before] = DARK;
+}

@@ -1,0 +1,783 @@
+"""The viewer under a reader's hands: zoom, scales, swipe, classes, directions, and silence towards the server."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import chromium
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+from viewer_host import (
+    HEIGHT,
+    LABELS,
+    MAPS,
+    OTHER,
+    PALETTE,
+    WIDTH,
+    box,
+    classes,
+    config,
+    data,
+    hosted,
+    hover,
+    mount,
+    pins,
+    put,
+    stage,
+)
+
+from segviz.benchmark_viewer import SYNTHETIC, SYNTHETIC_PANELS, running
+from segviz.ui.viewer import PIN_COLOURS
+
+PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        expect.set_options(timeout=90_000)  # a busy machine is slow, not wrong
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """A page at a desk."""
+    with hosted(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser) -> Iterator[Page]:
+    """A page on a phone."""
+    with hosted(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as opened:
+        yield opened
+
+
+def two(page: Page, **more: Any) -> None:
+    """Two maps side by side."""
+    mount(page, data(config("dot", "from", "dot"), config("bases", "from", "bases"), **more))
+
+
+def view(page: Page, title: str = "dot") -> list[float]:
+    """Zoom, left and top of a stage; the last two in fractions of the picture."""
+    return [float(value) for value in (stage(page, title).get_attribute("data-view") or "").split(",")]
+
+
+def zoom_in(page: Page, title: str, row: int, column: int, notches: int = 4) -> tuple[float, float]:
+    """Ctrl and the wheel over the middle of a cell; returns where the pointer is."""
+    place = hover(page, title, row, column)
+    before = page.evaluate("document.querySelector('div').shadowRoot.querySelector('.stage').dataset.view")
+    page.keyboard.down("Control")
+    for _ in range(notches):
+        page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    expect(page.locator(".stage").first).not_to_have_attribute("data-view", before)
+    return place
+
+
+def label(page: Page, name: str) -> Locator:
+    return page.get_by_label(name, exact=True)
+
+
+def pixels(page: Page, title: str, canvas: str = "canvas.map", side: int = 0) -> np.ndarray:
+    """The RGBA pixels of one of a panel's canvases."""
+    url = stage(page, title).locator(canvas).nth(side).evaluate("(canvas) => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+
+
+# ---- zoom and pan ---------------------------------------------------------------------------------------
+
+
+def test_ctrl_and_the_wheel_zoom_all_panels_about_the_pointer(page: Page) -> None:
+    two(page)
+    zoom_in(page, "dot", 1, 5)
+    zoom, left, top = view(page)
+    assert zoom > 2
+    assert view(page, "bases") == [zoom, left, top]
+    assert left + 5.51 / 7 / zoom == pytest.approx(5.51 / 7, abs=0.01)
+    assert top + 1.51 / 5 / zoom == pytest.approx(1.51 / 5, abs=0.01)
+    expect(stage(page, "bases")).to_have_attribute("data-cell", "1,5")
+
+
+def test_the_wheel_alone_scrolls_the_page(page: Page) -> None:
+    mount(page, data(*(config(f"{number}", "from", "dot") for number in range(8)), columns=1))
+    hover(page, "0", 2, 3)
+    page.mouse.wheel(0, 200)
+    page.wait_for_function("scrollY > 0")
+    assert view(page, "0") == [1, 0, 0]
+    page.evaluate("scrollTo(0, 0)")
+
+
+def test_a_drag_moves_the_picture_and_does_not_pin(page: Page) -> None:
+    two(page)
+    x, y = zoom_in(page, "dot", 2, 3)
+    zoom, left, top = view(page)
+    there = box(stage(page, "dot"))
+    page.mouse.down()
+    page.mouse.move(x - 40, y - 20, steps=4)
+    page.mouse.up()
+    expect(stage(page, "bases")).not_to_have_attribute("data-view", f"{zoom:g},{left:g},{top:g}")
+    now = view(page, "bases")
+    assert now[1] == pytest.approx(left + 40 / there["width"] / zoom, abs=2e-3)
+    assert now[2] == pytest.approx(top + 20 / there["height"] / zoom, abs=2e-3)
+    assert page.evaluate("edits") == []
+
+
+def test_a_click_in_a_zoomed_picture_pins_what_is_seen_there(page: Page) -> None:
+    two(page)
+    x, y = zoom_in(page, "dot", 2, 3)
+    page.mouse.down()
+    page.mouse.move(x + 2, y + 1)  # a hand is never quite still
+    page.mouse.up()
+    assert pins(page)[0][:2] == pytest.approx([75, 105], abs=2)
+
+
+def test_hovering_a_zoomed_picture_asks_about_what_is_seen_there(page: Page) -> None:
+    two(page)
+    zoom_in(page, "dot", 0, 0)
+    there, (zoom, left, top) = box(stage(page, "dot")), view(page)
+    x, y = (1.5 / 7 - left) * zoom, (1.5 / 5 - top) * zoom  # where the middle of cell (1, 1) is now, in stages
+    page.mouse.move(there["x"] + x * there["width"], there["y"] + y * there["height"])
+    expect(page.locator(".where")).to_have_text(re.compile(r"y\s4[456]\s+x\s4[456]"))
+
+
+@pytest.mark.parametrize(("key", "zoom"), [("+", 1.5), ("1", WIDTH), ("0", 1)])
+def test_keys_zoom(page: Page, key: str, zoom: float) -> None:
+    two(page)
+    if key == "0":
+        zoom_in(page, "dot", 2, 3, notches=2)
+    here = stage(page, "dot")
+    here.focus()
+    page.keyboard.press(key)
+    wanted = zoom if key != "1" else WIDTH / box(here)["width"]
+    expect(here).to_have_attribute("data-view", re.compile(rf"^{re.escape(f'{wanted:.4f}'.rstrip('0').rstrip('.'))},"))
+
+
+def test_buttons_zoom_and_say_it(page: Page) -> None:
+    two(page)
+    for name, matches in (("Zoom in", "^1.5,"), ("Zoom out", "^1,"), ("Zoom in", "^1.5,"), ("Fit", "^1,0,0$")):
+        page.get_by_role("button", name=name).click()
+        expect(stage(page, "bases")).to_have_attribute("data-view", re.compile(matches))
+    page.get_by_role("button", name="100 %").click()
+    expect(page.get_by_role("status")).to_have_text("Zoom 100 %")
+
+
+def test_pins_cells_and_boxes_stay_on_their_places_when_zoomed(page: Page) -> None:
+    two(page, pins=[(75, 105, 0)])
+    label(page, "Top 5").check()
+    peak = stage(page, "dot").locator(".peak").first
+    expect(peak).to_be_visible()
+    row, column = (int(part) for part in (peak.get_attribute("data-cell") or "").split(","))
+    page.get_by_role("button", name="Zoom in").click()
+    expect(stage(page, "dot")).to_have_attribute("data-view", re.compile("^1.5,"))
+    zoom, left, top = view(page)
+    there = box(stage(page, "dot"))
+
+    def seen(y: float, x: float) -> list[float]:
+        return [there["x"] + (x - left) * zoom * there["width"], there["y"] + (y - top) * zoom * there["height"]]
+
+    cell = box(stage(page, "dot").locator(".cell"))
+    assert [cell["x"], cell["y"]] == pytest.approx(seen(2 / 5, 3 / 7), abs=1)
+    assert cell["width"] == pytest.approx(zoom * there["width"] / 7, abs=1)
+    numbered = box(peak)
+    assert [numbered["x"], numbered["y"]] == pytest.approx(seen(row / 5, column / 7), abs=1)
+    marker = (
+        stage(page, "dot")
+        .locator(".marker")
+        .evaluate(
+            "(one) => [one.parentElement.getBoundingClientRect().x + one.offsetLeft + 11,"
+            " one.parentElement.getBoundingClientRect().y + one.offsetTop + 27]"
+        )
+    )
+    assert marker == pytest.approx(seen(75.5 / HEIGHT, 105.5 / WIDTH), abs=1.5)
+    picture = box(stage(page, "dot").locator(".picture"))
+    assert [picture["x"], picture["y"]] == pytest.approx(seen(0, 0), abs=1)
+
+
+def test_a_marker_outside_of_the_view_is_not_shown(page: Page) -> None:
+    two(page, pins=[(2, 2, 0)])
+    zoom_in(page, "dot", 4, 6, notches=6)
+    expect(stage(page, "dot").locator(".marker")).to_be_hidden()
+
+
+def test_pixels_are_squares_once_they_are_large(page: Page) -> None:
+    mount(page, data(classes("labels"), config("dot", "from", "dot")))
+    layers = [stage(page, "labels").locator(name) for name in (".picture", ".map")]
+    zoom_in(page, "dot", 2, 3, notches=1)
+    page.get_by_role("button", name="100 %").click()
+    expect(page.get_by_role("status")).to_have_text("Zoom 100 %")
+    for one in layers:
+        expect(one).to_have_css("image-rendering", "auto")
+    zoom_in(page, "dot", 2, 3, notches=8)
+    for one in layers:
+        expect(one).to_have_css("image-rendering", "pixelated")
+
+
+def test_an_arrow_key_keeps_its_point_in_sight(page: Page) -> None:
+    two(page)
+    zoom_in(page, "dot", 2, 3, notches=8)
+    stage(page, "dot").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "2,6")
+    zoom, left, _ = view(page)
+    assert left <= 6.5 / 7 <= left + 1 / zoom
+
+
+def test_escape_goes_back_to_the_whole_picture_and_the_last_pin(page: Page) -> None:
+    two(page, pins=[(10, 10, 0)])
+    zoom_in(page, "dot", 2, 3)
+    stage(page, "dot").focus()
+    page.keyboard.press("Escape")
+    expect(stage(page, "bases")).to_have_attribute("data-view", "1,0,0")
+    expect(stage(page, "bases")).to_have_attribute("data-cell", "0,0")
+
+
+def pinch(page: Page, fingers: list[list[tuple[float, float]]]) -> None:
+    """Two fingers through some places each, and away."""
+    session = page.context.new_cdp_session(page)
+    for number, places in enumerate(zip(*fingers, strict=True)):
+        points = [{"x": x, "y": y, "id": finger} for finger, (x, y) in enumerate(places)]
+        kind = "touchMove" if number else "touchStart"
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    session.detach()
+
+
+def test_two_fingers_zoom_and_move_the_picture(phone: Page) -> None:
+    two(phone)
+    there = box(stage(phone, "dot"))
+    x, y = there["x"] + there["width"] / 2, there["y"] + there["height"] / 2
+    pinch(phone, [[(x - 20, y), (x - 40, y), (x - 60, y)], [(x + 20, y), (x + 40, y), (x + 60, y)]])
+    expect(stage(phone, "bases")).to_have_attribute("data-view", re.compile(r"^3,"))
+    assert view(phone)[1:] == pytest.approx([1 / 3, 1 / 3], abs=1e-3)
+    pinch(phone, [[(x - 40 - step, y) for step in range(0, 40, 10)], [(x + 40 - step, y) for step in range(0, 40, 10)]])
+    expect(stage(phone, "bases")).not_to_have_attribute("data-view", re.compile(",0.3333,"))
+    assert view(phone) == pytest.approx([3, 1 / 3 + 30 / there["width"] / 3, 1 / 3], abs=5e-3)
+    assert phone.evaluate("edits") == []
+
+
+# ---- scales ---------------------------------------------------------------------------------------------
+
+
+def test_a_percentile_scale_says_where_it_is_cut(page: Page) -> None:
+    two(page)
+    hover(page, "dot", 1, 1)
+    label(page, "percentile").check()
+    hover(page, "dot", 1, 2)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "1,2")
+    values = MAPS["dot"].seen_from(1, 2).numpy()
+    high = np.percentile(values, 99)
+    panel = page.locator(".panel").first
+    expect(panel.locator(".high")).to_have_text(f"≥ {100 * high:#.3g} %")
+    expect(panel.locator(".low")).to_have_text(re.compile("^≤ "))
+    expect(panel.locator(".bar")).to_have_class(re.compile("cut-low cut-high"))
+    drawn = pixels(page, "dot").reshape(-1, 4)
+    assert len(np.unique(drawn[values.flatten() >= high], axis=0)) == 1
+    label(page, "linear").check()
+    expect(panel.locator(".bar")).not_to_have_class(re.compile("cut"))
+    expect(panel.locator(".high")).not_to_have_text(re.compile("≥"))
+
+
+def test_a_flat_map_has_no_percentiles_to_spread(page: Page) -> None:
+    mount(page, data(config("flat", "from", "flat")))
+    label(page, "percentile").check()
+    expect(page.locator(".panel .low")).to_have_text("0 %")
+    expect(page.locator(".panel .high")).to_have_text("2.86 %")
+    assert len(np.unique(pixels(page, "flat").reshape(-1, 4), axis=0)) == 1
+
+
+def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> None:
+    mount(
+        page, data(config("dot", "from", "dot"), config("flat", "from", "flat"), config("output", "output", "features"))
+    )
+    label(page, "percentile").check()
+    label(page, "one shared").check()
+    highs = page.locator(".panel .high")
+    expect(highs.nth(1)).to_have_text(highs.nth(0).inner_text().removeprefix("≥ "))
+    assert "%" not in highs.nth(2).inner_text()
+
+
+def test_figures_of_a_map_are_written_where_the_panel_asks(page: Page) -> None:
+    mount(page, data(config("dot", "from", "dot", stats=True), config("bases", "from", "bases")))
+    hover(page, "dot", 3, 2)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "3,2")
+    share = MAPS["dot"].seen_from(3, 2).double().numpy()
+    entropy = -(share * np.log2(share)).sum()
+    down, along = np.meshgrid(np.arange(5) - 3, np.arange(7) - 2, indexing="ij")
+    distance = (share * np.hypot(down * HEIGHT / 5, along * WIDTH / 7)).sum() / np.hypot(HEIGHT, WIDTH)
+    figures = page.locator(".figures")
+    expect(figures.first).to_have_text(
+        f"Entropy {entropy:.2f} of {np.log2(35):.2f} bits · mean distance {distance:.1%}".replace("%", " %")
+    )
+    expect(figures.nth(1)).to_be_hidden()
+
+
+def test_the_strongest_cells_are_numbered_but_not_those_around_the_point(page: Page) -> None:
+    two(page)
+    expect(page.locator(".peak").first).to_be_hidden()
+    label(page, "Top 5").check()
+    hover(page, "dot", 0, 0)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "0,0")
+    values = MAPS["dot"].seen_from(0, 0).numpy().copy()
+    values[:3, :3] = -1
+    best = np.argsort(-values, axis=None)[:5]
+    boxes = stage(page, "dot").locator(".peak")
+    assert [one.get_attribute("data-cell") for one in boxes.all()] == [f"{at // 7},{at % 7}" for at in best]
+    said = page.locator(".strongest").first
+    for rank, at in enumerate(best):
+        expect(said).to_contain_text(f"{rank + 1}: {100 * values.flat[at]:#.3g} %")
+
+
+# ---- directions -----------------------------------------------------------------------------------------
+
+
+def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> None:
+    mount(page, data(config("a", "either", "dot"), config("b", "either", "cross2"), config("from", "from", "dot")))
+    hover(page, "a", 1, 4)
+    label(page, "looked at by").check()
+    for title, name, rule in (("a", "dot", "seen_by"), ("b", "cross2", "seen_by"), ("from", "dot", "seen_from")):
+        expected = float(getattr(MAPS[name], rule)(1, 4).max())
+        expect(stage(page, title)).to_have_attribute("data-cell", "1,4")
+        assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
+    expect(page.locator(".way").first).to_have_text("looked at by")
+    expect(page.locator(".way").nth(2)).to_be_hidden()
+
+
+def test_the_switch_is_only_there_where_it_does_something(page: Page) -> None:
+    two(page)
+    expect(label(page, "looked at by")).to_be_hidden()
+    expect(label(page, "Outlines")).to_be_hidden()
+    mount(page, data(classes("labels")))
+    expect(label(page, "percentile")).to_be_hidden()
+    expect(label(page, "Outlines")).to_be_visible()
+
+
+# ---- swipe ----------------------------------------------------------------------------------------------
+
+
+def swipe(page: Page) -> Locator:
+    """A panel with two label maps; returns its divider."""
+    sides = [classes("before"), classes("after", "other")]
+    mount(page, data(config("swipe", "swipe", None, sides=sides), config("dot", "from", "dot")))
+    return page.get_by_role("slider", name="Divider: before to its left, after to its right")
+
+
+def drawn_at(page: Page, x: float, y: float) -> list[int]:
+    """The colour on the screen at a place of the swipe panel, in fractions of it."""
+    there = box(stage(page, "swipe"))
+    clip = {"x": there["x"] + x * there["width"], "y": there["y"] + y * there["height"], "width": 1, "height": 1}
+    return list(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB").getpixel((0, 0)))
+
+
+def test_a_swipe_panel_shows_one_map_on_each_side(page: Page) -> None:
+    swipe(page)
+    label(page, "Opacity").fill("100")
+    page.mouse.move(1, 899)
+    row = int(0.9 * HEIGHT)
+    for x, labels in ((0.3, LABELS), (0.7, OTHER)):
+        assert drawn_at(page, x, 0.9) == pytest.approx(PALETTE[labels[row, int(x * WIDTH)]], abs=3)
+    expect(stage(page, "swipe").locator(".name")).to_have_text(["before", "after"])
+
+
+def test_the_divider_is_dragged_and_does_not_pin(page: Page) -> None:
+    divider = swipe(page)
+    label(page, "Opacity").fill("100")
+    there, handle = box(stage(page, "swipe")), box(divider)
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(there["x"] + 0.2 * there["width"], handle["y"] + 20, steps=3)
+    page.mouse.up()
+    expect(divider).to_have_attribute("aria-valuenow", "20")
+    page.mouse.move(1, 899)
+    row, column = int(0.9 * HEIGHT), int(0.3 * WIDTH)
+    assert LABELS[row, column] != OTHER[row, column]
+    assert drawn_at(page, 0.3, 0.9) == pytest.approx(PALETTE[OTHER[row, column]], abs=3)
+    assert page.evaluate("edits") == []
+
+
+def test_the_divider_moves_by_the_keyboard_and_says_where_it_is(page: Page) -> None:
+    divider = swipe(page)
+    cell = stage(page, "dot").get_attribute("data-cell")
+    divider.focus()
+    for key, text in (
+        ("ArrowLeft", "49 % before, 51 % after"),
+        ("Shift+ArrowRight", "59 % before, 41 % after"),
+        ("PageDown", "49 % before, 51 % after"),
+        ("Home", "0 % before, 100 % after"),
+        ("End", "100 % before, 0 % after"),
+    ):
+        page.keyboard.press(key)
+        expect(divider).to_have_attribute("aria-valuetext", text)
+    assert stage(page, "dot").get_attribute("data-cell") == cell
+
+
+def test_the_divider_follows_a_finger(phone: Page) -> None:
+    divider = swipe(phone)
+    there, handle = box(stage(phone, "swipe")), box(divider)
+    assert handle["width"] >= 44
+    x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
+    pinch(phone, [[(x, y), (there["x"] + 0.6 * there["width"], y), (there["x"] + 0.8 * there["width"], y)]])
+    expect(divider).to_have_attribute("aria-valuenow", "80")
+
+
+def test_a_swipe_panel_says_the_value_of_both_sides(page: Page) -> None:
+    swipe(page)
+    hover(page, "swipe", 4, 1)
+    expect(page.locator(".panel").first.locator(".value")).to_have_text(["before: road", "after: tree"])
+
+
+def test_two_weight_maps_beside_a_divider_have_one_scale(page: Page) -> None:
+    sides = [config("one", "from", "dot"), config("two", "by", "dot")]
+    mount(page, data(config("swipe", "swipe", None, sides=sides)))
+    highs = page.locator(".panel .high")
+    expect(highs).to_have_count(2)
+    assert highs.nth(0).inner_text() == highs.nth(1).inner_text()
+
+
+# ---- classes --------------------------------------------------------------------------------------------
+
+
+def shown(page: Page, title: str) -> set[int]:
+    """The classes that a panel of LABELS shows."""
+    visible = pixels(page, title)[:, :, 3] > 0
+    return set(np.unique(LABELS[visible]).tolist())
+
+
+def legend(page: Page, title: str) -> Locator:
+    return page.locator(".panel", has=stage(page, title)).locator(".legend")
+
+
+def test_only_this_class_leaves_it_alone_in_all_panels(page: Page) -> None:
+    mount(page, data(classes("a"), classes("b"), classes("others", classes=["x", "y", "z"])))
+    legend(page, "a").get_by_role("button", name="Only tree").click()
+    expect(legend(page, "b").locator(".toggle[aria-pressed='false']")).to_have_count(2)
+    assert (shown(page, "a"), shown(page, "b"), shown(page, "others")) == ({1}, {1}, {0, 1, 2})
+    legend(page, "b").get_by_role("button", name="Show all classes").click()
+    expect(legend(page, "a").locator(".toggle[aria-pressed='false']")).to_have_count(0)
+    assert shown(page, "a") == {0, 1, 2}
+    expect(legend(page, "a").get_by_role("button", name="Show all classes")).to_be_hidden()
+
+
+def test_a_class_is_hidden_in_all_panels(page: Page) -> None:
+    mount(page, data(classes("a"), classes("b")))
+    legend(page, "a").locator(".toggle", has_text="sky").click()
+    expect(legend(page, "b").locator(".toggle", has_text="sky")).to_have_attribute("aria-pressed", "false")
+    assert (shown(page, "a"), shown(page, "b")) == ({1, 2}, {1, 2})
+
+
+PLACED = """(stages) => stages.flatMap((one) => [one, one.closest('.panel').querySelector('.bar')])
+    .map((one) => one.getBoundingClientRect()).filter(({width}) => width)
+    .map(({left, top, width, height}) => [left + scrollX, top + scrollY, width, height])"""
+
+
+def test_nothing_jumps_while_one_works(page: Page) -> None:
+    names = ["sky", "tree", "a class of a long name"]  # leaves no room beside it in a narrow panel
+    maps = [config(of, "by", of) for of in ("dot", "bases", "samples", "cross2", "collect", "vertical")]
+    mount(page, data(classes("a", classes=names), classes("b", classes=names), *maps, columns=4))
+    for scale, hidden in (("linear", "false"), ("log", "true"), ("percentile", "false")):
+        label(page, scale).check()
+        hover(page, "dot", 0, 0)
+        expect(stage(page, "dot")).to_have_attribute("data-cell", "0,0")
+        before = page.locator(".stage").evaluate_all(PLACED)
+        for row, column in ((2, 3), (4, 6), (1, 5), (3, 0), (0, 6), (2, 1)):
+            hover(page, "dot", row, column)
+            expect(stage(page, "dot")).to_have_attribute("data-cell", f"{row},{column}")
+            assert page.locator(".stage").evaluate_all(PLACED) == before
+        page.mouse.down()
+        page.mouse.up()
+        legend(page, "a").locator(".toggle", has_text="sky").click()
+        expect(legend(page, "b").locator(".toggle", has_text="sky")).to_have_attribute("aria-pressed", hidden)
+        assert page.locator(".stage").evaluate_all(PLACED) == before
+
+
+def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> None:
+    mount(page, data(classes("a"), columns=1))
+    stage(page, "a").focus()
+    page.keyboard.press("Tab")
+    expect(legend(page, "a").locator(".toggle").first).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(legend(page, "a").locator(".only").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(legend(page, "a").locator(".toggle[aria-pressed='false']")).to_have_count(2)
+    page.keyboard.press("End")
+    expect(legend(page, "a").locator(".everything")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(legend(page, "a").locator(".toggle").first).to_be_focused()
+
+
+def test_outlines_are_drawn_where_classes_meet(page: Page) -> None:
+    mount(page, data(classes("labels")))
+    borders = stage(page, "labels").locator("canvas.borders")
+    expect(borders).to_be_hidden()
+    label(page, "Outlines").check()
+    expect(borders).to_be_visible()
+    lines = pixels(page, "labels", "canvas.borders")
+    marked = np.flatnonzero((lines[:, :, 3] > 0).all(1))  # rows that are lines from side to side
+    high = len(lines)
+    for border in (high / 3, 2 * high / 3):
+        near = [row for row in marked if abs(row + 0.5 - border) <= 1.5]
+        colours = {int(lines[row, high // 2, 0]) for row in near}
+        assert len(near) == 2
+        assert max(colours) > 240 and min(colours) < 30, "light and dark, to be seen on any colour"
+    assert (lines[:, :, 3] > 0).mean() == pytest.approx(4 / high, rel=0.01)
+    legend(page, "labels").get_by_role("button", name="Only sky").click()
+    expect(legend(page, "labels").locator(".toggle[aria-pressed='false']")).to_have_count(2)
+    assert (pixels(page, "labels", "canvas.borders")[:, :, 3] > 0).mean() == pytest.approx(2 / high, rel=0.01)
+
+
+# ---- settings to and from Python ------------------------------------------------------------------------
+
+DEFAULTS = {
+    "colours": "viridis",
+    "opacity": 65,
+    "range": "own",
+    "scale": "linear",
+    "cells": "smooth",
+    "direction": "from",
+    "outlines": False,
+    "strongest": False,
+    "hidden": [],
+}
+CHANGE_TWICE = """() => { const root = document.querySelector('div').shadowRoot;
+    const press = (value) => root.querySelector(`input[value=${value}]`).click();
+    press('log'); press('percentile'); press('shared');
+    return window.edits.length; }"""
+
+
+def test_settings_reach_python_once_after_a_pause(page: Page) -> None:
+    two(page, settings=DEFAULTS)
+    assert page.evaluate(CHANGE_TWICE) == 0
+    page.wait_for_function("edits.length > 0")
+    page.get_by_label("Colours").select_option("magma")
+    page.wait_for_function("edits.length > 1")
+    first, second = page.evaluate("edits")
+    assert first == ["settings", DEFAULTS | {"scale": "percentile", "range": "shared"}]
+    assert second == ["settings", DEFAULTS | {"scale": "percentile", "range": "shared", "colours": "magma"}]
+
+
+def test_a_page_that_gives_no_settings_hears_of_none(page: Page) -> None:
+    two(page)
+    page.evaluate(CHANGE_TWICE)
+    page.evaluate("new Promise((done) => setTimeout(done, 600))")
+    assert page.evaluate("edits") == []
+
+
+def test_a_viewer_begins_with_pythons_settings(page: Page) -> None:
+    given = DEFAULTS | {"scale": "log", "opacity": 20, "outlines": True, "hidden": ["road"], "colours": "jet"}
+    mount(page, data(classes("labels"), config("dot", "from", "dot"), settings=given))
+    expect(label(page, "log")).to_be_checked()
+    expect(label(page, "Outlines")).to_be_checked()
+    expect(label(page, "Opacity")).to_have_value("20")
+    expect(page.get_by_label("Colours")).to_have_value("viridis")
+    expect(legend(page, "labels").locator(".toggle", has_text="road")).to_have_attribute("aria-pressed", "false")
+    label(page, "linear").check()
+    page.evaluate("(data) => show(data)", data(classes("labels"), config("dot", "from", "dot"), settings=given))
+    expect(label(page, "linear")).to_be_checked()  # an answer does not undo what the reader did since
+
+
+# ---- what can go wrong ----------------------------------------------------------------------------------
+
+
+def test_a_panel_that_fails_says_so_alone(page: Page) -> None:
+    put(page, data(config("bad", "from", "garbage"), config("wrong", "points", "dot"), config("dot", "from", "dot")))
+    expect(page.get_by_role("alert")).to_have_count(2)
+    expect(stage(page, "dot")).to_have_attribute("data-ready", "1")
+    hover(page, "dot", 1, 1)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "1,1")
+    assert page.evaluate("edits") == []  # Python cannot help
+
+
+def test_python_is_asked_once_for_what_the_server_lost(page: Page) -> None:
+    lost = data(config("lost", "from", "gone"), config("also", "by", "gone"), config("dot", "from", "dot"))
+    put(page, lost)
+    page.wait_for_function("edits.length > 0")
+    ((name, token),) = page.evaluate("edits")
+    assert name == "lost"
+    page.evaluate("(data) => show(data)", {**lost, "lost": token})
+    expect(page.get_by_role("alert")).to_have_count(2)
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")
+    assert len(page.evaluate("edits")) == 1
+    found = data(config("lost", "from", "dot"), config("also", "by", "dot"), config("dot", "from", "dot"))
+    page.evaluate("(data) => show(data)", found)
+    expect(page.locator(".stage[data-ready='1']")).to_have_count(3)
+
+
+def test_panels_out_of_sight_wait_until_the_pointer_rests(page: Page) -> None:
+    mount(page, data(*(config(f"{number}", "from", "dot") for number in range(8)), columns=1))
+    page.evaluate("scrollTo(0, 0)")
+    there = box(stage(page, "0"))
+    in_one_frame = """([x, y]) => new Promise((done) => {
+        const stages = [...document.querySelector('div').shadowRoot.querySelectorAll('.stage')];
+        stages[0].dispatchEvent(new PointerEvent('pointermove', {bubbles: true, clientX: x, clientY: y}));
+        requestAnimationFrame(() => done(stages.map((one) => one.dataset.cell)));
+    })"""
+    cells = page.evaluate(in_one_frame, [there["x"] + 5, there["y"] + 5])
+    assert (cells[0], cells[7]) == ("0,0", "2,3")
+    expect(stage(page, "7")).to_have_attribute("data-cell", "0,0")
+
+
+# ---- for everybody --------------------------------------------------------------------------------------
+
+THEMES = {
+    "light": {"text-color": "#31333F", "background-color": "#ffffff", "primary-color": "#0072B2"},
+    "dark": {"text-color": "#FAFAFA", "background-color": "#0E1117", "primary-color": "#56B4E9"},
+}
+COLOURS = """(selector) => { const root = document.querySelector('div').shadowRoot;
+    const parts = (colour) => { const canvas = document.createElement('canvas').getContext('2d');
+        canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); return [...canvas.getImageData(0, 0, 1, 1).data]; };
+    return [...root.querySelectorAll(selector)].filter((one) => one.checkVisibility())
+        .map((one) => parts(getComputedStyle(one).color)); }"""
+TEXTS = (
+    ".title, .note, .way, .low, .high, .value, .figures, .strongest, .where, .say, "
+    ".toolbar label, .zoom button, .toggle, .toggle small, .only, .pins button"
+)
+
+
+def luminance(colour: list[int]) -> float:
+    parts = [value / 255 for value in colour[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: list[int], other: list[int]) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_texts_can_be_read_in_both_themes(page: Page, theme: str) -> None:
+    panels = (classes("labels", note="a note"), config("dot", "either", "dot", stats=True, note="another"))
+    mount(page, data(*panels, pins=[(5, 5, 0), (9, 9, 5)]))
+    page.evaluate(
+        """(theme) => { for (const [name, value] of Object.entries(theme))
+        document.body.style.setProperty(`--st-${name}`, value); }""",
+        THEMES[theme],
+    )
+    label(page, "Top 5").check()
+    legend(page, "labels").locator(".toggle", has_text="sky").click()
+    ground = [int(THEMES[theme]["background-color"][at : at + 2], 16) for at in (1, 3, 5)]
+    found = page.evaluate(COLOURS, TEXTS)
+    assert len(found) > 25
+    assert min(contrast(colour, ground) for colour in found) >= 4.5
+
+
+def test_numbers_can_be_read_on_every_pins_colour(page: Page) -> None:
+    two(page, pins=[(10 * number, 10, number) for number in range(len(PIN_COLOURS))], maxPins=8)
+    inks = page.evaluate(COLOURS, ".panel:first-child .marker")
+    assert len(inks) == len(PIN_COLOURS)
+    for ink, colour in zip(inks, PIN_COLOURS, strict=True):
+        assert contrast(ink, [int(colour[at : at + 2], 16) for at in (1, 3, 5)]) >= 4.5
+
+
+SMALL = """(least) => [...document.querySelector('div').shadowRoot.querySelectorAll(
+    'button, select, input[type=range], label:has(input[type=radio], input[type=checkbox]), [role=slider]')]
+    .filter((one) => one.checkVisibility() && !one.classList.contains('marker'))
+    .map((one) => [one.textContent.trim() || one.className, one.getBoundingClientRect()])
+    .filter(([, box]) => box.width < least - 0.01 || box.height < least - 0.01).map(([name]) => name)"""
+
+
+def everything(page: Page) -> None:
+    sides = [classes("before"), classes("after", "other")]
+    panels = (config("swipe", "swipe", None, sides=sides), config("dot", "either", "dot"))
+    mount(page, data(*panels, pins=[(5, 5, 0), (100, 100, 1)]))
+
+
+def test_controls_are_large_enough_for_a_pointer(page: Page) -> None:
+    everything(page)
+    assert page.evaluate(SMALL, 24) == []
+
+
+def test_controls_are_large_enough_for_a_finger(phone: Page) -> None:
+    everything(phone)
+    phone.get_by_role("button", name="Display").tap()
+    expect(phone.get_by_label("Colours")).to_be_visible()
+    assert phone.evaluate(SMALL, 44) == []
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
+    two(phone)
+    more = phone.get_by_role("button", name="Display")
+    expect(phone.get_by_label("Colours")).to_be_hidden()
+    more.tap()
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(phone.get_by_label("Colours")).to_be_visible()
+
+
+def test_what_the_keyboard_moves_to_is_read_out(page: Page) -> None:
+    mount(page, data(config("dot", "from", "dot"), classes("labels")))
+    label(page, "Top 5").check()
+    stage(page, "labels").focus()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("status")).to_have_text("y 45, x 105: sky")
+    stage(page, "dot").focus()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("status")).to_contain_text(
+        re.compile(r"^y 75, x 105: .* %, .* × the even share\. Strongest: 1:\s")
+    )
+
+
+def test_the_arrows_move_where_there_are_only_classes(page: Page) -> None:
+    mount(page, data(classes("labels")))
+    stage(page, "labels").focus()
+    page.keyboard.press("Shift+ArrowDown")
+    expect(page.get_by_role("status")).to_have_text(re.compile("^y 11[0-9], x 10[0-9]: road"))
+
+
+# ---- with Streamlit -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(browser: Browser) -> Iterator[tuple[Page, list[int]]]:
+    """The eleven panels from a real server, and the sizes of the websocket's frames."""
+    with running(SYNTHETIC) as address:
+        page = browser.new_page(viewport={"width": 1600, "height": 1400})
+        frames: list[int] = []
+
+        def count(connection: Any) -> None:
+            for way in ("framesent", "framereceived"):
+                connection.on(way, lambda payload: frames.append(len(payload)))
+
+        page.on("websocket", count)
+        page.goto(f"{address}/?rows=18&columns=24", timeout=PATIENCE)
+        expect(page.locator(".stage[data-ready='1']")).to_have_count(SYNTHETIC_PANELS, timeout=PATIENCE)
+        expect(page.get_by_text("settings unlike the defaults: {}")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        yield page, frames
+        page.close()
+
+
+@pytest.mark.timeout(900)
+def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> None:
+    page, frames = served
+    there = box(stage(page, "Looks at"))
+    frames.clear()
+    cells = set()
+    for step in range(20):
+        page.mouse.move(there["x"] + (5 + 4 * step) % there["width"], there["y"] + (9 + 7 * step) % there["height"])
+        page.keyboard.down("Control")
+        page.mouse.wheel(0, -60 if step < 10 else 60)
+        page.keyboard.up("Control")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        cells.add(stage(page, "Seen by").get_attribute("data-cell"))
+    assert len(cells) > 5
+    assert frames == []
+
+
+@pytest.mark.timeout(900)
+def test_settings_and_pins_reach_the_script(served: tuple[Page, list[int]]) -> None:
+    page, frames = served
+    page.get_by_label("percentile", exact=True).check()
+    page.get_by_label("looked at by", exact=True).check()
+    expect(page.get_by_text("'scale': 'percentile', 'direction': 'by'")).to_be_visible(timeout=PATIENCE)
+    stage(page, "Looks at").click()
+    expect(page.get_by_text("1 pins; ")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_label("percentile", exact=True)).to_be_checked()
+    assert frames
