@@ -23,11 +23,12 @@ TASKS = {
 st.title("See where a pixel looks")
 st.markdown("Attention lets a network judge a pixel by looking at others. **Point at the street** to see at which.")
 street, links = st.columns([7, 3], gap="large")
-with links.container(key="tasks", gap="xsmall"):
-    tasks = [page for page in other_pages() if page.url_path in TASKS]
-    for page in tasks:
-        task, there = TASKS[page.url_path]
-        st.page_link(page, label=f"**{task}**  \n{there}", icon=page.icon, width="stretch")
+with links:
+    with st.container(key="tasks", gap="xsmall"):
+        tasks = [page for page in other_pages() if page.url_path in TASKS]
+        for page in tasks:
+            task, there = TASKS[page.url_path]
+            st.page_link(page, label=f"**{task}**  \n{there}", icon=page.icon)
     st.caption("One block, as its paper shows it")
     with st.container(horizontal=True, gap="xsmall"):
         for page in other_pages():
