@@ -37,13 +37,16 @@ with links:
     how_to_read(MODEL)
 
 
+with street:
+    chosen = picture()
+    attention = predict(MODEL, chosen).map_of(BasesAttention, "bases")
+
+
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    chosen = picture()
-    attention = predict(MODEL, chosen).map_of(BasesAttention, "bases")
-    start = VAN if chosen.name == FIRST_STREET else ()
     panel = Panel("Where the pixel looks", attention, "from", note=SPECS[MODEL].title)
+    start = VAN if chosen.name == FIRST_STREET else ()
     show(chosen, [panel], key=KEY, columns=1, start=start)
 
 

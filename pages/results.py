@@ -126,5 +126,5 @@ st.download_button(
     on_click="ignore",
 )
 st.markdown("The numbers come from inside the checkpoints. This measures one again (`--record` would keep it there):")
-st.code(REPRODUCE, language=None)
+st.code(REPRODUCE, language=None, wrap_lines=True)
 st.markdown("How each checkpoint was trained, command by command, stands in `checkpoints/MODELS.md`.")

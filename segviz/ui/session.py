@@ -144,10 +144,11 @@ def predict(model: str, chosen: Picture) -> Prediction:
     if model not in available_models():
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
+    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
     try:
         if engine().knows(model, chosen.image):
             return engine().predict(model, chosen.image)
-        with st.spinner(f"Running {SPECS[model].title} …"):
+        with told, st.spinner(f"Running {SPECS[model].title} …"):
             return engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
