@@ -6,6 +6,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from segviz.web import blobs
 
 PAGES = (
+    ("pages/home.py", "Start", "home"),
     ("pages/inspect.py", "Inspect", "center_focus_strong"),
     ("pages/psa.py", "PSA", "share_location"),
     ("pages/snl.py", "SNL", "scatter_plot"),
@@ -19,6 +20,7 @@ WITHOUT_PICTURE = ("Results",)  # pages that run no model, so the sidebar's pict
 
 def main() -> None:
     """Page config, sidebar, navigation."""
+    from segviz.ui.frame import frame
     from segviz.ui.session import keep_widgets, sidebar
 
     st.set_page_config("segviz", ":material/visibility:", layout="wide")
@@ -26,7 +28,8 @@ def main() -> None:
         st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
         for number, (path, title, icon) in enumerate(PAGES)
     ]
-    page = st.navigation(pages)
+    page = st.navigation(pages, expanded=True)
+    frame(pages)
     if page.title in WITHOUT_PICTURE:
         keep_widgets()
     else:

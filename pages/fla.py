@@ -32,7 +32,7 @@ def affinities() -> None:
     whole = baseline.map_of(ChannelAttention, "channel")
     height, width = chosen.image.shape[:2]
     pinned = pins(KEY)
-    st.subheader("Channel affinity of a row and a column")
+    st.header("Channel affinity of a row and a column")
     centre = rows.grid[0] // 2, rows.grid[1] // 2
     row, column = rows.cell(pinned[-1].y, pinned[-1].x, height, width) if pinned else centre
     st.caption(

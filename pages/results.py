@@ -31,7 +31,7 @@ records = results.records
 
 def models() -> None:
     """The table of models, and what its numbers need beside them."""
-    st.subheader("Models")
+    st.header("Models")
     columns, values = columns_of(results.runs), models_table(results.runs)
     table(values, columns, "Scores and costs of the models")
     as_csv(values, "models")
@@ -47,7 +47,7 @@ def models() -> None:
 @st.fragment
 def classes() -> None:
     """IoU by class."""
-    st.subheader("IoU by class")
+    st.header("IoU by class")
     names = pick_models("Models", records, PAPER_FOUR, "results bars")
     measure = st.segmented_control("Measured on", tuple(MEASURES), default="Val", required=True, key="results measure")
     evaluation, field, axis = MEASURES[measure]
@@ -70,7 +70,7 @@ def classes() -> None:
 @st.fragment
 def confusions() -> None:
     """One model's confusion matrix."""
-    st.subheader("Confusions")
+    st.header("Confusions")
     left, right = st.columns(2)
     start = "fla" if "fla" in records else next(iter(records))
     name = left.selectbox("Model", records, list(records).index(start), format_func=model_name, key="results confusion")
@@ -92,7 +92,7 @@ def confusions() -> None:
 @st.fragment
 def curves() -> None:
     """Loss and val mIoU while training."""
-    st.subheader("Learning curves")
+    st.header("Learning curves")
     if without := [title(name) for name in records if name not in results.curves]:
         st.caption(f"No learning curve that can be read lies beside the checkpoint of: {listed(without)}.")
     if not results.curves:
@@ -116,7 +116,7 @@ pick_format()
 classes()
 confusions()
 curves()
-st.subheader("Data and reproduction")
+st.header("Data and reproduction")
 st.download_button(
     "All records and curves as JSON",
     as_json(results),
@@ -126,5 +126,5 @@ st.download_button(
     on_click="ignore",
 )
 st.markdown("The numbers come from inside the checkpoints. This measures one again (`--record` would keep it there):")
-st.code(REPRODUCE, language="bash")
+st.code(REPRODUCE, language=None, wrap_lines=True)
 st.markdown("How each checkpoint was trained, command by command, stands in `checkpoints/MODELS.md`.")

@@ -21,6 +21,7 @@ SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
 FIRST_SEED = 3
+FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
     ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
     ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
@@ -143,25 +144,35 @@ def predict(model: str, chosen: Picture) -> Prediction:
     if model not in available_models():
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
+    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
     try:
         if engine().knows(model, chosen.image):
             return engine().predict(model, chosen.image)
-        with st.spinner(f"Running {SPECS[model].title} …"):
+        with told, st.spinner(f"Running {SPECS[model].title} …"):
             return engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
         st.stop()
 
 
-def pins(key: str) -> tuple[Pin, ...]:
-    """The pinned points inside the picture, with the browser's newest edit of the viewer `key` already in."""
+def pins(key: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
+    """The pinned points inside the picture, with the browser's newest edit of the viewer `key` already in.
+
+    `start` are those of a visitor who has not pinned anything yet.
+    """
     height, width = picture().image.shape[:2]
-    kept = latest_pins(key, st.session_state.get("pins", ()))
+    kept = latest_pins(key, st.session_state.get("pins", start))
     return tuple(pin for pin in kept if pin.y < height and pin.x < width)
 
 
-def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:
-    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page."""
+def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2, start: Sequence[Pin] = ()) -> None:
+    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page.
+
+    The pins of `start` become a visitor's own with the first edit.
+    """
     display = latest_display(key, st.session_state.get("display"))
     st.session_state["display"] = display
-    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns, display=display)
+    given = pins(key, start)
+    now = show_panels(chosen.image, panels, given, key=key, columns=columns, display=display)
+    if "pins" in st.session_state or now != tuple(start):
+        st.session_state["pins"] = now

@@ -129,3 +129,14 @@ def coloured(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.nd
     picture = colour_table(name)[np.round(np.where(missing, 0, share) * (STEPS - 1)).astype(np.int64)]
     picture[missing] = NOT_A_NUMBER
     return picture
+
+
+def ink(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
+    """Black or white, "#000" or "#fff", whichever is easier to read upon each colour: the contrast is at least 4.58.
+
+    WCAG 2.2's relative luminance; the viewer's `inkOn` is the same.
+    """
+    share = colours / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ np.array((0.2126, 0.7152, 0.0722))
+    return np.where((luminance + 0.05) ** 2 > 1.05 * 0.05, "#000", "#fff")
