@@ -66,7 +66,7 @@ export function isAlone(name, names, hidden) {
   return !hidden.has(name) && names.every((other) => other === name || hidden.has(other));
 }
 
-/** Every class that is in one of the maps, the largest first, with its share of each map. */
+/** Every class that is in one of the maps, with its share of each map: the largest first, but levels in their order. */
 function entriesOf(layers) {
   const entries = new Map();
   layers.forEach(({ config, counts, factors }, index) => {
@@ -76,5 +76,6 @@ function entriesOf(layers) {
       entries.get(name).areas[index] += counts[label] / factors.labels.length;
     });
   });
+  if (layers.every(({ config }) => config.levels)) return [...entries.values()];
   return [...entries.values()].sort((a, b) => Math.max(...b.areas) - Math.max(...a.areas));
 }
