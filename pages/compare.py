@@ -59,12 +59,18 @@ def maps_of(
 @st.fragment
 def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
     """What is shown, and the viewer: a pin or another side of the divider runs this part alone."""
-    start = [part for part in PARTS if part != CONFIDENCE]
-    parts = st.pills("Show", PARTS, selection_mode="multi", default=start, key="compare parts", persist_state="session")
+    start, several = [part for part in PARTS if part != CONFIDENCE], len(maps) > 1
+    above, key = st.container(horizontal=True), "compare parts"
+    with above:
+        parts = st.pills(
+            "Show", PARTS, selection_mode="multi", default=start, key=key, wrap=True, persist_state="session"
+        )
     panels = list(maps.values()) if PREDICTIONS in parts else []
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        panels += disagreement(maps) if DISAGREEMENT in parts and len(maps) > 1 else []
-        panels += swipe(maps) if SWIPE in parts and len(maps) > 1 else []
+    if DISAGREEMENT in parts and several:
+        panels += disagreement(maps)
+    if SWIPE in parts and several:
+        with above:
+            panels += swipe(maps)
     if CONFIDENCE in parts:
         panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
     if panels:
@@ -83,10 +89,11 @@ def disagreement(maps: Mapping[str, Panel]) -> list[Panel]:
         out.update(set(maps) - set(st.session_state[key]))
 
     st.session_state[key] = [name for name in maps if name not in out]
-    voters = st.multiselect("Disagreement between", maps, format_func=named, key=key, on_change=changed)
-    measure = st.segmented_control(
-        "Shown as", MEASURES, default=ANSWERS, required=True, key="compare measure", persist_state="session"
-    )
+    with st.container(horizontal=True):
+        voters = st.multiselect("Disagreement between", maps, format_func=named, key=key, on_change=changed, wrap=True)
+        measure = st.segmented_control(
+            "Shown as", MEASURES, default=ANSWERS, required=True, key="compare measure", persist_state="session"
+        )
     labels = [one.labels for name in voters if isinstance(one := maps[name].map, LabelMap)]
     return [disagreement_panel(labels, measure)] if len(labels) > 1 else []
 
@@ -116,8 +123,8 @@ def score_charts(scores: Mapping[str, Confusion]) -> None:
     table(rows, (), "IoU by class in percent, and the mean")
     as_csv(rows, "compare-iou")
     st.caption(
-        "Void pixels are left out. – marks a class that is neither in the truth nor predicted; it has no IoU and does "
-        "not enter the mean. 0 marks a class that is in one of the two and never met by the other."
+        "In percent; void pixels are left out. – marks a class that is neither in the truth nor predicted: it has no "
+        "IoU and does not enter the mean. 0 marks one that is in either of the two, but nowhere in both."
     )
 
 

@@ -59,7 +59,8 @@ def controls(chosen: Picture, of: str, key: str) -> None:
     size = own_size(chosen)
     st.markdown(
         f"A PNG of the picture's own size, {size_text(size)} pixels: class indices as 8-bit gray or palette, or the "
-        f"colours below as RGB. 255, or black, is void: left out of all scores. Up to {MAX_BYTES // 1024**2} MB."
+        f"colours below as RGB. Index 255 and the colour black are void, and left out of all scores. At most "
+        f"{MAX_BYTES // 1024**2} MB."
     )
     st.caption(COLOURS)
     left, right = st.columns(2, vertical_alignment="bottom")

@@ -21,7 +21,7 @@ export class Legend {
   }
 
   entry({ name, colour, areas }) {
-    const swatch = element("i", ""), area = areas.map((share) => (100 * share).toFixed(1)).join(" · ");
+    const swatch = element("i", ""), area = areas.map(percent).join(" · ");
     swatch.style.background = `rgb(${colour.join()})`;
     const toggle = button("toggle", ""), only = button("only", "only", `Only ${name}`);
     toggle.title = "Hide or show this class in all panels";
@@ -59,6 +59,10 @@ export class Legend {
   rove(current) {
     for (const one of this.root.querySelectorAll("button")) one.tabIndex = one === current ? 0 : -1;
   }
+}
+
+function percent(share) {
+  return share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1); // 0.0 is for what is not there
 }
 
 /** Whether every other class of the same set is hidden. */
