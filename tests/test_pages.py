@@ -19,13 +19,16 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attention import AxisChannelAttention
+from segviz.commands.files import indexed_png
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import Engine, engine
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
+from segviz.ui.panels import MEASURES, disagreement_panel
 from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
+from segviz.ui.viewer import LabelMap
 from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
@@ -384,6 +387,18 @@ def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
 # ---- Compare --------------------------------------------------------------------------------------------
 
 
+def panel(app: AppTest, title: str) -> dict[str, Any]:
+    """A panel of the page's viewer, by its title."""
+    (found,) = (one for one in viewer(app)["panels"] if one["title"] == title)
+    assert isinstance(found, dict)
+    return found
+
+
+def labels_of(app: AppTest, title: str) -> np.ndarray:
+    """The labels that the browser gets for a panel."""
+    return np.frombuffer(blob(panel(app, title)["map"])[-360 * 480 :], np.uint8).reshape(360, 480)
+
+
 def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value([]).run())
@@ -391,47 +406,175 @@ def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     assert message == "Choose one model or more."
     assert len(app.get("bidi_component")) == 0
     healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
-    assert titles(app) == [SPECS["fcn"].title, "Truth"]
+    assert titles(app) == [SPECS["fcn"].title, "Truth", "Swipe"]
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["fcn"].title, "Truth"]
 
 
 def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
-    panels = viewer(app)["panels"]
     shown = [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement", "Swipe"]
-    assert [panel["title"] for panel in panels] == shown
-    assert [side["title"] for side in panels[-1]["sides"]] == shown[:2]
+    assert titles(app) == shown
     scene = draw_scene(FIRST_SEED)
-    assert blob(panels[-3]["map"]).endswith(scene.labels.tobytes())
+    np.testing.assert_array_equal(labels_of(app, "Truth"), scene.labels)
     votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
-    assert blob(panels[-2]["map"]).endswith((distinct - 1).astype(np.uint8).tobytes())
+    np.testing.assert_array_equal(labels_of(app, "Disagreement"), distinct - 1)
+    assert panel(app, "Disagreement")["levels"] is True
+    assert panel(app, "Disagreement")["classes"][:2] == ["all agree", "2 answers"]
+
+
+def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
+    opened(app, COMPARE)
+    app.segmented_control(key="compare measure").set_value("Share against the majority").run()
+    chosen = ["channel_nl", "fla", "Truth"]
+    healthy(app.multiselect(key="compare between").set_value(chosen).run())
+    scene = draw_scene(FIRST_SEED)
+    maps = np.stack([*(engine().predict(name, scene.image).labels for name in chosen[:2]), scene.labels])
+    most = np.array([(maps == label).sum(0) for label in range(len(CAMVID.names))]).max(0)
+    np.testing.assert_array_equal(labels_of(app, "Disagreement"), 3 - most)
+    assert panel(app, "Disagreement")["classes"] == ["all agree", "1 of 3 differ (33%)", "2 of 3 differ (67%)"]
+    healthy(app.multiselect(key="compare models").set_value(["fla", "psa"]).run())  # a new one is of the set
+    assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
+    for page in (SAM, COMPARE):
+        opened(app, page)
+    assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
+    healthy(app.multiselect(key="compare between").set_value(["psa"]).run())
+    assert "Disagreement" not in titles(app)
+
+
+def test_void_is_no_answer() -> None:
+    one, other = np.array([[0, 0, 1]], np.uint8), np.array([[0, 1, 255]], np.uint8)
+    for measure in MEASURES:
+        levels = disagreement_panel([one, other], measure).map
+        assert isinstance(levels, LabelMap)
+        assert levels.labels.tolist() == [[0, 1, 255]]
+        assert len(levels.classes) == len(levels.palette) == 2
+
+
+def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:
+    opened(app, COMPARE)
+    app.selectbox(key="compare side 0").set_value("fla").run()
+    healthy(app.selectbox(key="compare side 1").set_value("Truth").run())
+    left, right = panel(app, "Swipe")["sides"]
+    assert left["map"] == panel(app, SPECS["fla"].title)["map"]
+    assert right["map"] == panel(app, "Truth")["map"]
+    healthy(app.multiselect(key="compare models").set_value(["psa", "dual_nl"]).run())  # fla is gone
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["psa"].title, "Truth"]
+
+
+def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
+    opened(app, COMPARE)
+    assert not any(title.startswith("Confidence") for title in titles(app))
+    healthy(app.button_group(key="compare parts").set_value(["Confidence"]).run())
+    shown = app.multiselect(key="compare models").value
+    assert titles(app) == [f"Confidence: {SPECS[name].title}" for name in shown]
+    for name, one in zip(shown, viewer(app)["panels"], strict=True):
+        confidence = engine().predict(name, draw_scene(FIRST_SEED).image).confidence
+        steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
+        np.testing.assert_allclose(steps / 65535, confidence, atol=1e-5)
+        assert one["look"] == "shares"
+
+
+def shares_of(truth: np.ndarray, labels: np.ndarray) -> list[float | None]:
+    """IoU by class in percent, counted here; None where neither has the class."""
+    counted = truth < len(CAMVID.names)
+    found: list[float | None] = []
+    for label in range(len(CAMVID.names)):
+        is_true, is_said = (truth == label) & counted, (labels == label) & counted
+        union = (is_true | is_said).sum()
+        found.append(100 * float((is_true & is_said).sum() / union) if union else None)
+    return found
+
+
+def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
+    """Table, note, bars and confusions of a model are those of the truth."""
+    labels = engine().predict(model, draw_scene(FIRST_SEED).image).labels
+    expected = shares_of(truth, labels)
+    mean = float(np.mean([share for share in expected if share is not None]))
+    (table,) = (one.value for one in app.dataframe)
+    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
+    column = [None if np.isnan(share) else share for share in table[SPECS[model].title].astype(float)]
+    assert [share is None for share in column] == [share is None for share in [*expected, mean]]
+    known = [(one, other) for one, other in zip(column, [*expected, mean], strict=True) if one is not None]
+    np.testing.assert_allclose(*zip(*known, strict=True), atol=0.006)
+    assert panel(app, SPECS[model].title)["note"] == f"mIoU {mean / 100:.1%} on this picture"
+    bars, heat = (json.loads(one.proto.spec)["data"] for one in app.get("plotly_chart"))
+    (bar,) = (one for one in bars if one["name"] == SPECS[model].title)
+    assert [text == "–" for text in bar["text"]] == [share is None for share in expected]
+    app.selectbox(key="compare confusion").set_value(model).run()
+    heat = json.loads(healthy(app).get("plotly_chart")[1].proto.spec)["data"][0]
+    road, building = CAMVID.names.index("Road"), CAMVID.names.index("Building")
+    count = int(((truth == building) & (labels == road)).sum())
+    assert f"true Building<br>predicted Road<br>{count:,} pixels" in heat["hovertext"][building][road]
 
 
 def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:
-    opened(app, COMPARE)
-    scene = draw_scene(FIRST_SEED)
-    labels = engine().predict("fla", scene.image).labels
-    expected = []
-    for label in range(len(CAMVID.names)):
-        found, true = labels == label, scene.labels == label
-        expected.append((found & true).sum() / (found | true).sum() if (found | true).any() else np.nan)
-    (table,) = (one.value for one in app.dataframe)
-    column = [*(f"{iou:.1%}" if np.isfinite(iou) else "–" for iou in expected), f"{np.nanmean(expected):.1%}"]
-    assert list(table[SPECS["fla"].title]) == column
-    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
-    notes = {panel["title"]: panel["note"] for panel in viewer(app)["panels"]}
-    assert notes[SPECS["fla"].title] == f"mIoU {np.nanmean(expected):.1%} on this picture"
-    assert len(app.get("plotly_chart")) == 1
+    check_scores(opened(app, COMPARE), "fla", draw_scene(FIRST_SEED).labels)
 
 
-def test_compare_scores_no_uploads(app: AppTest) -> None:
-    upload(opened(app, COMPARE), "plain.png", GOOD["plain.png"][0])
+def give_truth(app: AppTest, content: bytes) -> AppTest:
+    """A file of labels, by the page's uploader."""
+    (uploader,) = (one for one in app.main.get("file_uploader"))
+    return uploader.set_value(("anything.dat", content, "text/plain")).run()
+
+
+def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
+    truth = draw_scene(FIRST_SEED).labels.copy()
+    truth[np.isin(truth, (CAMVID.names.index("Bicyclist"), CAMVID.names.index("Fence")))] = 255
+    truth[200:] = 255
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
+    assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
+    check_scores(app, "fla", truth)
+    for page in (SAM, COMPARE):  # the uploader forgets its file; the labels are still there
+        opened(app, page)
+    np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
+    (remove,) = (one for one in app.button if one.label == "Remove my labels")
+    healthy(remove.click().run())
+    assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
+
+
+def test_labels_are_of_one_picture_alone(app: AppTest) -> None:
+    truth = np.full((360, 480), 3, np.uint8)
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    healthy(app.number_input(key="seed").set_value(FIRST_SEED + 1).run())
+    np.testing.assert_array_equal(labels_of(app, "Truth"), draw_scene(FIRST_SEED + 1).labels)
+
+
+def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: AppTest) -> None:
+    truth = draw_scene(FIRST_SEED).labels.copy()
+    truth[4, 7:9] = 77
+    give_truth(opened(app, COMPARE), encoded(Image.fromarray(truth), "PNG"))
+    assert len(app.exception) == 0
+    (message,) = (one.value for one in app.error)
+    assert message == (
+        "This file cannot be used as ground truth: no class has the index 77 (2 pixels, first at x 7, y 4); "
+        "classes are 0 to 10, void is 255."
+    )
+    assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
+    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours)))
+    assert "anything.dat" in panel(app, "Truth")["note"]
+
+
+def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTest) -> None:
+    large = drawing().resize((1600, 1280), Image.Resampling.NEAREST)
+    app.session_state["compare models"] = ["fcn"]
+    upload(opened(app, COMPARE), "large.png", encoded(large, "PNG"))
     healthy(app)
     assert len(app.dataframe) == len(app.get("plotly_chart")) == 0
     assert "Truth" not in titles(app)
-    assert not any("IoU" in panel["note"] for panel in viewer(app)["panels"])
+    assert not any("IoU" in one["note"] for one in viewer(app)["panels"])
     assert "Scores need labels" in app.main.caption[-1].value
+    truth = np.zeros((1280, 1600), np.uint8)
+    truth[:, 800:] = 5
+    give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
+    assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
+    healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
+    assert (viewer(app)["height"], viewer(app)["width"]) == (1024, 1280)
+    shown = np.frombuffer(blob(panel(app, "Truth")["map"])[-1024 * 1280 :], np.uint8).reshape(1024, 1280)
+    assert (shown[:, :640] == 0).all() and (shown[:, 640:] == 5).all()
+    assert len(app.dataframe) == 1 and len(app.get("plotly_chart")) == 2
 
 
 # ---- FLA and SAM: the charts below the viewer -----------------------------------------------------------

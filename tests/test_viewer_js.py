@@ -18,6 +18,7 @@ from viewer_host import (
     LABELS,
     MAPS,
     PIXELS,
+    SHARES,
     WIDTH,
     classes,
     config,
@@ -35,6 +36,7 @@ from viewer_host import (
 from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.ui.display import CHOICES, Display
 from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins
+from segviz.web import wire
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,18 @@ def test_features_equal_pythons(page: Page, field: str) -> None:
 def test_labels_equal_pythons(page: Page) -> None:
     page.evaluate(LOAD, "labels")
     np.testing.assert_array_equal(np.array(page.evaluate("Array.from(f.labels)")).reshape(HEIGHT, WIDTH), LABELS)
+
+
+def test_shares_equal_pythons(page: Page) -> None:
+    page.evaluate(LOAD, "shares")
+    found = np.array(page.evaluate("Array.from(f.shares, (step) => step / f.most)")).reshape(HEIGHT, WIDTH)
+    np.testing.assert_allclose(found, SHARES, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("values", [[[0.0, 1.1]], [[-0.1, 1.0]], [[0.5, np.nan]]])
+def test_what_is_no_share_is_not_sent(values: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="give numbers from 0 to 1"):
+        wire.pack_shares(np.array(values, np.float32))
 
 
 @pytest.mark.parametrize("name", ["vertical", "horizontal"])

@@ -33,11 +33,19 @@ KNOBS = (
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What all pages look at. `truth` holds the labels of a drawn scene; uploads have none."""
+    """What all pages look at.
+
+    Attributes:
+        name: the street's or the file's.
+        image: the picture as it is shown.
+        truth: the labels of a drawn scene; uploads have none.
+        file_size: the (height, width) of an upload's file, which may be shown smaller.
+    """
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
     truth: UInt8[np.ndarray, "height width"] | None = None
+    file_size: tuple[int, int] | None = None
 
 
 def sidebar() -> None:
@@ -112,7 +120,9 @@ def uploaded_picture() -> Picture | None:
         return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
     if kept is None or kept[0] != file.file_id:
         try:
-            kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))
+            whole = decode(file.getvalue())
+            size = (whole.shape[0], whole.shape[1])
+            kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))
         except ImageError as error:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept

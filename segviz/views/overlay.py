@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from segviz.attention import AttendedFeatures, OffsetMaskAttention, SpatialMap
-from segviz.data.classes import ClassSet
+from segviz.data.classes import VOID_COLOUR, ClassSet
 
 Rgb = UInt8[np.ndarray, "height width 3"]
 Labels = UInt8[np.ndarray, "height width"]
 Size = tuple[int, int]
-VOID_COLOUR = (0, 0, 0)
 
 
 def stretch(

@@ -17,10 +17,11 @@ export class Layer {
     Object.assign(this, { config, height, width, look: config.look });
     [this.map, this.points, this.borders] = ["map", "points", "borders"].map((name) => side.querySelector(`.${name}`));
     this.isWeights = WEIGHTS.includes(config.look);
-    this.isMap = this.isWeights || FIELDS.includes(config.look);
+    this.isShares = config.look === "shares"; // of each pixel, on a scale from 0 to 1 whatever is set
+    this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
     this.version = 0; // counts the maps that were computed
-    this.map.classList.toggle("labels", this.isLabels);
+    this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells
   }
 
   /** Waits for the factors. */
@@ -30,7 +31,8 @@ export class Layer {
     const [rows, columns] = this.factors.grid;
     if (this.isWeights) this.values = new Float32Array(rows * columns);
     if (this.isLabels) this.countLabels();
-    if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
+    if (this.isShares) this.values = Float32Array.from(this.factors.shares, (step) => step / this.factors.most);
+    else if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });
     this.canvas = this.map.getContext("2d");
@@ -122,7 +124,7 @@ export class Layer {
   /** The parts that are drawn for the screen: samples, and borders of classes. `size` is the stage's, in CSS pixels. */
   drawOnScreen({ settings, hidden, view, size }) {
     if (this.samples) drawSamples(this.sharp(this.points, size), this, size, view);
-    this.borders.hidden = !(this.isLabels && settings.outlines);
+    this.borders.hidden = !(this.isLabels && (settings.outlines || this.config.levels));
     if (this.borders.hidden || !size.width) return;
     const context = this.sharp(this.borders, size), { width, height } = context.canvas, { classes } = this.config;
     if (this.traced?.width !== width || this.traced.height !== height) this.traced = context.createImageData(width, height);

@@ -18,7 +18,7 @@ export class Reading {
   /** The colour bar of the scale that the map is painted on. */
   showScale() {
     const { bar, low, high, even } = this.parts, { layer } = this, { scale } = layer;
-    const write = layer.isWeights ? share : number, below = layer.low < scale.low, above = layer.top > scale.high;
+    const write = layer.isWeights ? share : layer.isShares ? String : number, below = layer.low < scale.low, above = layer.top > scale.high;
     say(low, scale.logarithmic || below ? `≤ ${write(scale.low)}` : write(scale.low));
     say(high, above ? `≥ ${write(scale.high)}` : write(scale.high));
     bar.classList.toggle("signed", Boolean(scale.signed));

@@ -34,6 +34,7 @@ export class Toolbar {
     const some = (test) => panels.some((panel) => panel.layers.some(test));
     const uses = {
       maps: some((layer) => layer.isMap),
+      scales: some((layer) => layer.isMap && !layer.isShares),
       weights: some((layer) => layer.isWeights),
       labels: some((layer) => layer.isLabels),
       either: some((layer) => layer.config.look === "either"),
