@@ -6,7 +6,7 @@ from segviz.engine import available_models, digest
 from segviz.ui.filling import ready, run_next
 from segviz.ui.same_pixel import numbers, panels
 from segviz.ui.session import kept_display, picture, pins, show
-from segviz.views.same_pixel import relates_channels, whole_reason
+from segviz.views.same_pixel import reasons
 
 KEY = "blocks"
 
@@ -33,12 +33,12 @@ def viewer() -> None:
 
 viewer()
 st.caption(
-    "**Depends on point** asks whether a map is about its point at all. Non-local maps are known to become "
+    "**Depends** asks whether a map is about its point at all. Non-local maps are known to become "
     "query-independent, the same everywhere (Cao et al., GCNet, ICCVW 2019, section 3; "
     "[xvjiarui/GCNet #7](https://github.com/xvjiarui/GCNet/issues/7) asks about segmentation). Windows and crosses "
     "that move with the point, as SNL's and RCCA's, depend on it by their make."
 )
-if reasons := [one for one in predictions.values() if not one.maps or relates_channels(one)]:
+if without := reasons(list(predictions.values())):
     st.subheader("No map from place to place")
-    st.markdown("\n".join(f"- {whole_reason(one)}" for one in reasons))
+    st.markdown("\n".join(f"- {one}" for one in without))
 run_next(names, chosen, KEY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -11,25 +11,12 @@ import streamlit as st
 from segviz.results import BASELINE
 from segviz.ui.session import model_title
 from segviz.views.results import ORDER
-from segviz.views.results_tables import Columns, csv_text, title
+from segviz.views.results_tables import Column, Columns, csv_text, title
 from segviz.views.text import NONE
 
 SAVED_AS, SAVED_WIDTH = "chart format", 1000  # the key of the files' format; pixels, whatever the screen's width
 
 NAME_WIDTH, TEXT_WIDTH = 86, 218  # pixels of a column
-
-
-class Head(Protocol):
-    """A column's title, its meaning for those who point at it, and how its numbers are written; None for text."""
-
-    @property
-    def title(self) -> str: ...  # noqa: D102
-
-    @property
-    def meaning(self) -> str: ...  # noqa: D102
-
-    @property
-    def format(self) -> str | None: ...  # noqa: D102
 
 
 def pick_format() -> None:
@@ -57,7 +44,7 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
 
 
-def table(values: Columns, columns: Sequence[Head], alt: str) -> None:
+def table(values: Columns, columns: Sequence[Column], alt: str) -> None:
     """A sortable table whose heads explain themselves; the first column, of short names, stays when others scroll."""
     config: dict[str, Any] = {}
     for number, one in enumerate(columns):

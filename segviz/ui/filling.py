@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -52,17 +52,22 @@ def ready(names: Sequence[str], chosen: Picture, key: str) -> dict[str, Predicti
         st.error("\n\n".join(state.failed.values()))
         if not there and not left:
             st.stop()
-    with st.container(horizontal=True, vertical_alignment="center", key=f"{key} progress"):
-        told, share = f"{len(there)} of {len(names)} models have run", len(there) / len(names)
-        following = next((name for name in left if name not in state.ran), None)
-        if following and not state.stopped:
-            st.progress(share, f"{told}; running {SPECS[following].title} …")
-            st.button("Stop", on_click=state.stop, key=f"{key} stop")
-        else:
-            st.progress(share, told)
-            if left:
-                st.button("Run the rest", on_click=state.resume, key=f"{key} resume")
+    if left or state.ran:
+        tell(names, there, left, state, key)
     return there
+
+
+def tell(names: Sequence[str], there: Collection[str], left: Sequence[str], state: Filling, key: str) -> None:
+    """How many models have run, which one runs now, and the button to stop or to go on."""
+    told, share = f"{len(there)} of {len(names)} models have run", len(there) / len(names)
+    following = next((name for name in left if name not in state.ran), None)
+    running = following is not None and not state.stopped
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(share, f"{told}; {SPECS[following].title} is running …" if following and running else told)
+        if running:
+            st.button("Stop", on_click=state.stop, key=f"{key} stop")
+        elif left:
+            st.button("Run the rest", on_click=state.resume, key=f"{key} resume")
 
 
 def run_next(names: Sequence[str], chosen: Picture, key: str) -> None:

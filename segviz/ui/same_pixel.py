@@ -10,22 +10,23 @@ from segviz.attention import Direction, SpatialMap
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.statistics import MapStatistics
-from segviz.ui.charts import as_csv, table
+from segviz.ui.charts import as_csv
 from segviz.ui.viewer import Panel, Pin
 from segviz.views import same_pixel as view
+from segviz.views.text import NONE
 
 TITLES: Mapping[Direction, str] = {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}
 
 
 def panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[Panel]:
-    """One for each map, and one for each model that has none or has not run yet."""
+    """One for each map, and one for each model that has none or has not run."""
     found = []
     for name in names:
         prediction = predictions.get(name)
         maps = view.spatial_maps(prediction) if prediction else ()
         if prediction is None or not maps:
-            note = view.without_map(prediction) if prediction else "has not run yet"
-            found.append(Panel(SPECS[name].title, None, "plain", note=note))
+            note = view.without_map(prediction) if prediction else "has not run"
+            found.append(Panel(SPECS[name].title, None, "plain", note=note, stats=prediction is None))
         else:
             found += [
                 Panel(view.map_title(prediction, one), one, "either", note=view.map_note(prediction, one), stats=True)
@@ -57,7 +58,14 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
         rows.append(view.Row("mean", view.map_title(one, map_), None, *whole))
     st.subheader(TITLES[direction])
     values = view.table(rows)
-    table(values, view.HEADS, "Numbers of each map at the pinned points, and their means over the picture")
+    config = {
+        one.title: st.column_config.TextColumn(help=one.meaning, width=one.width, pinned=one.title == "Model")
+        if one.width
+        else st.column_config.NumberColumn(help=one.meaning, format="%.2f" if one.title == "Entropy (bits)" else "%.1f")
+        for one in view.COLUMNS
+    }
+    about = "Numbers of each map at the pinned points, and their means over the picture"
+    st.dataframe(values, hide_index=True, height="content", column_config=config, placeholder=NONE, alt=about)
     as_csv(values, f"same-pixel-{direction}")
 
 

@@ -37,6 +37,7 @@ LINKED_UPLOAD = (
 )
 MODELS: Mapping[str, tuple[str, bool]] = {
     "inspect": ("kept inspect model", False),
+    "attribution": ("kept attribution model", False),
     "compare": ("kept compare", True),
 }  # by page: the session's key of the models that it shows, and whether that is a list
 STARTS: Mapping[str, Display] = {"blocks": Display(range="shared")}  # pages whose maps begin on another range
@@ -243,7 +244,9 @@ def restore(page: str) -> None:
         key, several = MODELS[page]
         st.session_state[key] = models if several else models[0]
     keep_display(page, found.display)
-    st.session_state.update({"pins": found.pins, "linked pins": True, "linked refused": refused, "linked page": page})
+    if found.pins:
+        st.session_state.update({"pins": found.pins, "linked pins": True})
+    st.session_state.update({"linked refused": refused, "linked page": page})
 
 
 def tell_refused(page: str) -> None:
@@ -256,5 +259,5 @@ def tell_refused(page: str) -> None:
     if page != st.session_state["linked page"]:
         st.session_state["linked refused"] = ()
     elif refused:
-        sentence = f"This link holds what cannot be used here; it was left out: {', '.join(refused)}."
+        sentence = f"Some of this link cannot be used and was left out: {', '.join(refused)}."
         st.warning(sentence, icon=":material/link_off:")

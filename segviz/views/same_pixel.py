@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from segviz.attention import (
@@ -21,72 +21,82 @@ from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.statistics import MapStatistics, averaged, line_dependence, query_dependence, summary
 from segviz.views.results_tables import Columns
+from segviz.views.results_text import listed
 
 PLACES = 36  # about as many, spread over the picture, stand for all of its places
 LINES = 8  # of FLA's rows and columns
 
-MISSING = (
-    "the product of its channels sums over all places, so every place gets the same weights (FLANet calls this the "
-    "*attention missing* of channel blocks)"
-)
-
 
 @dataclass(frozen=True)
-class Number:
-    """A column of numbers: its title, its meaning, how it is written, and what it takes from the statistics."""
+class Column:
+    """A column of the table.
+
+    Attributes:
+        title: its head.
+        meaning: in a sentence, for those who point at the head.
+        of: its value of a row; numbers that are not there are NaN or None.
+        width: in pixels, of text.
+    """
 
     title: str
     meaning: str
-    format: str | None
-    of: Callable[[MapStatistics], float]
+    of: Callable[[Row], str | float | None]
+    width: int | None = None
 
 
 @dataclass(frozen=True)
-class Head:
-    """A column of text, or one that is not a map's own."""
+class Row:
+    """A map at a point, or over the whole picture; None where there is no number."""
 
-    title: str
-    meaning: str
-    format: str | None = None
+    point: str
+    model: str
+    own: str | None
+    numbers: MapStatistics | None
+    dependence: float | None
 
 
-POINT = Head("Point", "The pinned point's number, or the mean over about 36 places spread evenly over the picture.")
-MODEL = Head("Model", "The model, and which of its maps where it has two.")
-OWN = Head("Class", "What the model sees in most of the point's cell.")
-NUMBERS = (
-    Number(
-        "Entropy (bits)", "0: all weight on one cell. 2 to its power is a number of cells.", "%.2f",
-        lambda one: one.entropy_bits,
+def number(field: str, factor: float = 1) -> Callable[[Row], float | None]:
+    """A field of the row's statistics."""
+    return lambda row: None if row.numbers is None else factor * float(getattr(row.numbers, field))
+
+
+COLUMNS = (
+    Column(
+        "Point", f"The pinned point's number, or the mean over {PLACES} or so places spread evenly over the picture.",
+        lambda row: row.point, 64,
     ),
-    Number(
-        "Of even (%)", "The entropy over that of even weights on the same grid: comparable between grids.", "%.1f",
-        lambda one: 100 * one.normalised_entropy,
+    Column("Model", "The model, and which of its maps where it has two.", lambda row: row.model, 236),
+    Column("Class", "What the model sees in most of the point's cell.", lambda row: row.own, 92),
+    Column(
+        "Entropy (bits)", "0: all weight lies on one cell. 2 to its power is a number of cells.",
+        number("entropy_bits"),
     ),
-    Number(
-        "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.", "%.1f",
-        lambda one: 100 * one.distance_share,
+    Column(
+        "Of even (%)", "The entropy over that of even weights: what grids of different sizes can be compared by.",
+        number("normalised_entropy", 100),
     ),
-    Number("Distance (px)", "The same in pixels of the picture.", "%.0f", lambda one: one.distance_pixels),
-    Number(
-        "Own class (%)", "Share of the weight on cells that the model gives the point's own class.", "%.1f",
-        lambda one: 100 * one.own_class_share,
+    Column(
+        "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.",
+        number("distance_share", 100),
     ),
-    Number(
-        "Class's cells (%)", "Share of such cells in the picture: what even weights would have there.", "%.1f",
-        lambda one: 100 * one.own_class_even,
+    Column(
+        "Own class (%)", "Share of the weight on cells where the model sees the class of the point's own cell.",
+        number("own_class_share", 100),
     ),
-    Number(
-        "Outside (%)", "Share of the weight on samples outside of the picture (SNL).", "%.1f",
-        lambda one: 100 * one.missing_share,
+    Column(
+        "Its cells (%)", "Share of such cells in the picture: what even weights would have on the own class.",
+        number("own_class_even", 100),
+    ),
+    Column(
+        "Depends (%)", "How much the map depends on the point: mean total variation distance between maps of places "
+        "spread over the picture. 0: all look at the same cells; 100: no two share a cell.",
+        lambda row: None if row.dependence is None else 100 * row.dependence,
+    ),
+    Column("Distance (px)", "The distance in pixels of the picture.", number("distance_pixels")),
+    Column(
+        "Outside (%)", "Share of the weight on samples outside of the picture (SNL).", number("missing_share", 100),
     ),
 )  # fmt: skip
-DEPENDS = Head(
-    "Depends on point (%)",
-    "Mean total variation distance between the maps of places spread over the picture. "
-    "0: all places look at the same cells; 100: no two of them share a cell.",
-    "%.1f",
-)
-HEADS = (POINT, MODEL, OWN, *NUMBERS, DEPENDS)
 
 
 def spatial_maps(prediction: Prediction) -> tuple[SpatialMap, ...]:
@@ -104,14 +114,14 @@ def map_note(prediction: Prediction, map_: SpatialMap) -> str:
     """The grid that the weights are shares of, and what has to be known of the map."""
     notes = [f"{map_.grid[0]} × {map_.grid[1]} cells"]
     if isinstance(map_, CrissCrossAttention):
-        notes.append(f"through all {len(map_.queries)} passes")
+        notes.append(f"{len(map_.queries)} passes")
     if isinstance(map_, StripAttention):
-        notes.append("a strip's weight spread over its cells")
+        notes.append("strips, spread")
     if isinstance(map_, SampledAttention):
-        notes.append(f"{map_.weights.shape[1]} samples spread over cells")
-    if "channel" in prediction.maps:
-        notes.append("its channel part has no map")
-    return "; ".join(notes)
+        notes.append(f"{map_.weights.shape[1]} samples")
+    if relates_channels(prediction):
+        notes.append("spatial part")
+    return ", ".join(notes)
 
 
 def relates_channels(prediction: Prediction) -> bool:
@@ -122,26 +132,39 @@ def relates_channels(prediction: Prediction) -> bool:
 def without_map(prediction: Prediction) -> str:
     """Why a model has no map from place to place, in a few words for its panel."""
     if not prediction.maps:
-        return "no block, so no map"
-    if any(isinstance(one, AxisChannelAttention) for one in prediction.maps.values()):
-        return "no map of places: relates channels, anew for each row and column"
-    return "no map of places: relates channels, the same everywhere (attention missing)"
+        return "no block, no map"
+    return "no map of places: relates channels" + ("" if axis_maps(prediction) else " (attention missing)")
 
 
-def whole_reason(prediction: Prediction) -> str:
-    """The same at length; of FLA with how much its matrices depend on the place."""
-    title = f"**{SPECS[prediction.model].title}**"
-    if not prediction.maps:
-        return f"{title} has no attention block: beyond its convolutions, no place looks at another."
-    lines = [one for one in prediction.maps.values() if isinstance(one, AxisChannelAttention)]
-    if not lines:
-        spatial = "channel part" if spatial_maps(prediction) else "block"
-        return f"{title}: its {spatial} relates channels to channels; {MISSING}. It depends on the point by 0 %."
-    apart = " and ".join(f"{one.axis} by {100 * line_dependence(one, spread_lines(one)):.1f} %" for one in lines)
-    return (
-        f"{title} relates channels too, but with a matrix for every row and every column of the grid, so that places "
-        f"differ: the matrices of its {apart} (mean total variation distance). A map of single places it has not."
-    )
+def reasons(predictions: Sequence[Prediction]) -> list[str]:
+    """A sentence for each way of having no map, and how much the point counts all the same."""
+    channel = [one for one in predictions if relates_channels(one) and not axis_maps(one)]
+    found = [
+        f"**{SPECS[one.model].title}** has no attention block: beyond its convolutions no place looks at another."
+        for one in predictions
+        if not one.maps
+    ]
+    if channel:
+        parts = ("The channel part of " if spatial_maps(one) else "" for one in channel)
+        names = listed([f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)])
+        found.append(
+            f"{names}: a product that sums over all places gives one matrix of channels, the same everywhere. "
+            "It depends on the point by 0 %; FLANet calls that the *attention missing* of channel blocks."
+        )
+    for one in predictions:
+        if maps := axis_maps(one):
+            apart = listed([f"{map_.axis} by {100 * line_dependence(map_, spread_lines(map_)):.1f} %" for map_ in maps])
+            found.append(
+                f"**{SPECS[one.model].title}** relates channels too, but by a matrix for every row and every column "
+                f"of the grid, so that the place counts: the matrices of its {apart} apart (mean total variation "
+                "distance). FLANet shows it by its attended features: see the page FLA."
+            )
+    return found
+
+
+def axis_maps(prediction: Prediction) -> list[AxisChannelAttention]:
+    """FLA's maps."""
+    return [one for one in prediction.maps.values() if isinstance(one, AxisChannelAttention)]
 
 
 def spread_lines(map_: AxisChannelAttention) -> list[int]:
@@ -199,31 +222,11 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
     return prediction.labels if fine else None
 
 
-@dataclass(frozen=True)
-class Row:
-    """A map at a point, or over the whole picture."""
-
-    point: str
-    model: str
-    own: str | None
-    numbers: MapStatistics | None
-    dependence: float | None
-
-
 def table(rows: Sequence[Row]) -> Columns:
     """The rows by columns, for a page or a file; None where there is no number."""
-    texts: Mapping[str, list[str | None]] = {
-        POINT.title: [row.point for row in rows],
-        MODEL.title: [row.model for row in rows],
-        OWN.title: [row.own for row in rows],
-    }
-    numbers: Columns = {
-        one.title: [None if row.numbers is None else known(one.of(row.numbers)) for row in rows] for one in NUMBERS
-    }
-    dependence = [None if row.dependence is None else 100 * row.dependence for row in rows]
-    return {**texts, **numbers, DEPENDS.title: dependence}
+    return {column.title: [known(column.of(row)) for row in rows] for column in COLUMNS}
 
 
-def known(value: float) -> float | None:
+def known(value: str | float | None) -> str | float | None:
     """None for NaN."""
-    return None if math.isnan(value) else value
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -10,9 +10,11 @@ export class Reading {
     const find = (name) => root.querySelector(`.${name}`);
     this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
       .map((name) => [name, find(name)]));
-    this.parts.scale.hidden = !layer.isMap;
-    this.parts.value.hidden = layer.look === "plain";
-    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights);
+    const awaited = layer.config.stats && layer.look === "plain"; // its map may come yet: the room is kept
+    root.classList.toggle("awaited", Boolean(awaited));
+    this.parts.scale.hidden = !layer.isMap && !awaited;
+    this.parts.value.hidden = layer.look === "plain" && !awaited;
+    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !awaited;
   }
 
   /** The colour bar of the scale that the map is painted on. */
