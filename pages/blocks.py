@@ -27,7 +27,7 @@ predictions = ready(names, chosen, KEY)
 @st.fragment
 def viewer() -> None:
     """A pin or a setting runs this part alone."""
-    show(chosen, panels(names, predictions), key=KEY, columns=4)
+    show(chosen, panels(names, predictions), key=KEY, columns=3)
     numbers(digest(chosen.image), predictions, pins(KEY), kept_display(KEY).direction)
 
 

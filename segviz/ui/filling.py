@@ -64,9 +64,9 @@ def tell(names: Sequence[str], there: Collection[str], left: Sequence[str], stat
     running = following is not None and not state.stopped
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(share, f"{told}; {SPECS[following].title} is running …" if following and running else told)
-        if running:
-            st.button("Stop", on_click=state.stop, key=f"{key} stop")
-        elif left:
+        if running or not left:
+            st.button("Stop", on_click=state.stop, key=f"{key} stop", disabled=not left)
+        else:
             st.button("Run the rest", on_click=state.resume, key=f"{key} resume")
 
 

@@ -25,7 +25,7 @@ def panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[
         prediction = predictions.get(name)
         maps = view.spatial_maps(prediction) if prediction else ()
         if prediction is None or not maps:
-            note = view.without_map(prediction) if prediction else "has not run"
+            note = view.without_map(prediction) if prediction else "shown as soon as it has run"
             found.append(Panel(SPECS[name].title, None, "plain", note=note, stats=prediction is None))
         else:
             found += [
@@ -50,7 +50,8 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
         means = [of_picture(picture, one.model, map_.name, direction, one, map_) for one, map_ in maps]
         for number, pin in enumerate(pins, start=1):
             for (one, map_), mean in zip(maps, means, strict=True):
-                own, found = of_point(picture, one.model, map_.name, pin.y, pin.x, direction, one, map_)
+                found = of_point(picture, one.model, map_.name, pin.y, pin.x, direction, one, map_)
+                own = one.classes[one.labels[pin.y, pin.x]]
                 depends = mean.dependence if mean else None
                 rows.append(view.Row(str(number), view.map_title(one, map_), own, found, depends))
     for (one, map_), mean in zip(maps, means, strict=True):
@@ -80,6 +81,6 @@ def of_picture(
 @st.cache_resource(max_entries=8192, show_spinner=False)
 def of_point(
     picture: str, model: str, name: str, y: int, x: int, direction: Direction, _prediction: Prediction, _map: SpatialMap
-) -> tuple[str | None, MapStatistics | None]:
-    """The class of an image pixel's cell, and its numbers."""
-    return view.point_class(_prediction, _map, y, x), view.point_numbers(_prediction, _map, y, x, direction)
+) -> MapStatistics | None:
+    """The numbers of an image pixel's map."""
+    return view.point_numbers(_prediction, _map, y, x, direction)

@@ -32,7 +32,7 @@ KNOBS = (
 )  # of a scene: its option, the slider's title, range and step
 NO_PICTURE = "Upload a picture in the sidebar, or go back to a drawn scene."
 LINKED_UPLOAD = (
-    "This link is to a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
+    "This link shows a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
     "the link's points and settings are then applied to it."
 )
 MODELS: Mapping[str, tuple[str, bool]] = {

@@ -19,7 +19,7 @@ from segviz.attention import (
 from segviz.map_cells import Labels, cell_classes, spread_places
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
-from segviz.statistics import MapStatistics, averaged, line_dependence, query_dependence, summary
+from segviz.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
 from segviz.views.results_tables import Columns
 from segviz.views.results_text import listed
 
@@ -66,7 +66,7 @@ COLUMNS = (
         lambda row: row.point, 64,
     ),
     Column("Model", "The model, and which of its maps where it has two.", lambda row: row.model, 236),
-    Column("Class", "What the model sees in most of the point's cell.", lambda row: row.own, 92),
+    Column("Class", "What the model sees at the point.", lambda row: row.own, 92),
     Column(
         "Entropy (bits)", "0: all weight lies on one cell. 2 to its power is a number of cells.",
         number("entropy_bits"),
@@ -80,7 +80,7 @@ COLUMNS = (
         number("distance_share", 100),
     ),
     Column(
-        "Own class (%)", "Share of the weight on cells where the model sees the class of the point's own cell.",
+        "Own class (%)", "Share of the weight on cells of the point's class, as the model sees them.",
         number("own_class_share", 100),
     ),
     Column(
@@ -119,8 +119,6 @@ def map_note(prediction: Prediction, map_: SpatialMap) -> str:
         notes.append("strips, spread")
     if isinstance(map_, SampledAttention):
         notes.append(f"{map_.weights.shape[1]} samples")
-    if relates_channels(prediction):
-        notes.append("spatial part")
     return ", ".join(notes)
 
 
@@ -133,7 +131,7 @@ def without_map(prediction: Prediction) -> str:
     """Why a model has no map from place to place, in a few words for its panel."""
     if not prediction.maps:
         return "no block, no map"
-    return "no map of places: relates channels" + ("" if axis_maps(prediction) else " (attention missing)")
+    return "relates channels, not places" if axis_maps(prediction) else "attention missing: no map"
 
 
 def reasons(predictions: Sequence[Prediction]) -> list[str]:
@@ -145,11 +143,11 @@ def reasons(predictions: Sequence[Prediction]) -> list[str]:
         if not one.maps
     ]
     if channel:
-        parts = ("The channel part of " if spatial_maps(one) else "" for one in channel)
+        parts = ("the channel part of " if spatial_maps(one) else "" for one in channel)
         names = listed([f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)])
         found.append(
-            f"{names}: a product that sums over all places gives one matrix of channels, the same everywhere. "
-            "It depends on the point by 0 %; FLANet calls that the *attention missing* of channel blocks."
+            f"{names[0].upper()}{names[1:]}: a product that sums over all places gives one matrix of channels, the "
+            "same everywhere; it depends on the point by 0 %. FLANet calls that the *attention missing* of channels."
         )
     for one in predictions:
         if maps := axis_maps(one):
@@ -197,23 +195,19 @@ def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Directi
 def point_numbers(
     prediction: Prediction, map_: SpatialMap, y: int, x: int, direction: Direction
 ) -> MapStatistics | None:
-    """The numbers of an image pixel's map; None where all its weights are 0 or the map is no distribution."""
+    """The numbers of an image pixel's map; None where all its weights are 0 or the map is no distribution.
+
+    The own class is the pixel's, whatever most of its cell may be.
+    """
     height, width = prediction.labels.shape
-    cell, labels = map_.cell(y, x, height, width), fine_labels(prediction, map_)
+    cell, labels, classes = map_.cell(y, x, height, width), fine_labels(prediction, map_), None
+    if labels is not None:
+        classes = cell_classes(map_, labels)
+        classes[cell] = labels[y, x]
     try:
-        return summary(map_, *cell, labels, (height, width), direction)
+        return statistics_of(map_, cell, classes, (height, width), direction)
     except ValueError:
         return None
-
-
-def point_class(prediction: Prediction, map_: SpatialMap, y: int, x: int) -> str | None:
-    """The class of the pixel's cell, as the model sees it."""
-    height, width = prediction.labels.shape
-    labels = fine_labels(prediction, map_)
-    if labels is None:
-        return None
-    index = int(cell_classes(map_, labels)[map_.cell(y, x, height, width)])
-    return prediction.classes[index] if index < len(prediction.classes) else None
 
 
 def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:

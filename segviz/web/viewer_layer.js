@@ -19,6 +19,7 @@ export class Layer {
     this.isWeights = WEIGHTS.includes(config.look);
     this.isMap = this.isWeights || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
+    this.awaited = config.look === "plain" && Boolean(config.stats); // a map may come yet: its room is kept
     this.version = 0; // counts the maps that were computed
     this.map.classList.toggle("labels", this.isLabels);
   }

@@ -10,11 +10,10 @@ export class Reading {
     const find = (name) => root.querySelector(`.${name}`);
     this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
       .map((name) => [name, find(name)]));
-    const awaited = layer.config.stats && layer.look === "plain"; // its map may come yet: the room is kept
-    root.classList.toggle("awaited", Boolean(awaited));
-    this.parts.scale.hidden = !layer.isMap && !awaited;
-    this.parts.value.hidden = layer.look === "plain" && !awaited;
-    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !awaited;
+    root.classList.toggle("awaited", layer.awaited);
+    this.parts.scale.hidden = !layer.isMap && !layer.awaited;
+    this.parts.value.hidden = layer.look === "plain" && !layer.awaited;
+    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !layer.awaited;
   }
 
   /** The colour bar of the scale that the map is painted on. */
