@@ -1,5 +1,7 @@
 """The browser app: `streamlit run app.py`. One file is both the page script and the server's ASGI app."""
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
@@ -12,6 +14,7 @@ PAGES = (
     ("pages/snl.py", "SNL", "scatter_plot"),
     ("pages/sam.py", "SAM", "view_week"),
     ("pages/fla.py", "FLA", "layers"),
+    ("pages/blocks.py", "Same pixel", "grid_view"),
     ("pages/compare.py", "Compare", "compare"),
     ("pages/results.py", "Results", "leaderboard"),
 )
@@ -21,7 +24,7 @@ WITHOUT_PICTURE = ("Results",)  # pages that run no model, so the sidebar's pict
 def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.frame import frame
-    from segviz.ui.session import keep_widgets, sidebar
+    from segviz.ui.session import keep_widgets, restore, sidebar, tell_refused
 
     st.set_page_config("segviz", ":material/visibility:", layout="wide")
     pages = [
@@ -30,10 +33,13 @@ def main() -> None:
     ]
     page = st.navigation(pages, expanded=True)
     frame(pages)
+    name = page.url_path or Path(PAGES[0][0]).stem
+    restore(name)
     if page.title in WITHOUT_PICTURE:
         keep_widgets()
     else:
         sidebar()
+    tell_refused(name)
     page.run()
 
 

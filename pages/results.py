@@ -7,6 +7,8 @@ from segviz.record import SCENES, VAL
 from segviz.report_findings import context_finding
 from segviz.results import BASELINE, as_json, gather
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
+from segviz.ui.display import Display
+from segviz.ui.permalink import Link, copy_button
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
 from segviz.views.results_text import how_measured, listed, notes
@@ -19,6 +21,7 @@ MEASURES = {
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
 st.title("Results")
+copy_button(Link(), "results", Display())
 results = gather(registry.CHECKPOINTS)
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Grid = tuple[int, int]
+Direction = Literal["from", "by"]  # where a cell looks, or who looks at it: row p of the attention matrix, or column p
 QUERIES_AT_ONCE = 512  # bounds the memory of a normaliser: 512 x cells logits at a time
 
 
@@ -381,6 +382,15 @@ SpatialMap = (
     DotProductAttention | StripAttention | CrissCrossAttention | BasesAttention | SampledAttention | OffsetMaskAttention
 )
 AttentionMap = SpatialMap | ChannelAttention | AxisChannelAttention | Gate
+
+
+def seen(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "height width"]:
+    """`seen_from` or `seen_by` of a map, by the direction's name.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+    """
+    return map_.seen_from(row, column) if direction == "from" else map_.seen_by(row, column)
 
 
 @dataclass(frozen=True)

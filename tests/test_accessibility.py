@@ -202,7 +202,10 @@ def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Si
         stops.append(stop)
     names = [name for _, name, _ in stops]
     assert "Inspect" not in " ".join(names[:2])  # the sidebar is behind
-    order = [next(at for at, name in enumerate(names) if name.startswith(start)) for start in ("Zoom out", "Prediction", "Road", "Collect")]
+    order = [
+        next(at for at, name in enumerate(names) if name.startswith(start))
+        for start in ("Zoom out", "Prediction", "Road", "Collect")
+    ]
     assert order == sorted(order)
     unseen = [name for kind, name, ringed in stops if not ringed and kind != "INPUT"]  # a text field shows its caret
     assert unseen == []

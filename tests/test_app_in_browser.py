@@ -389,6 +389,142 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     assert seconds < 30
 
 
+# ---- links ----------------------------------------------------------------------------------------------
+
+
+def follow(visit: Visit, address: str) -> Visit:
+    """A visitor with another browser, at an address that somebody sent."""
+    context = visit.page.context.browser.new_context(viewport={"width": 1400, "height": 1000})  # type: ignore[union-attr]
+    other = Visit(context.new_page(), visit.address, errors=visit.errors)
+    other.page.goto(address)
+    return other
+
+
+def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open("PSA")
+    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}\b"))
+    first, second = visit.rest().pin("Collect", *PLACES[1]), visit.pin("Distribute", *PLACES[2])
+    visit.page.get_by_label("log", exact=True).check()
+    visit.page.get_by_label("Opacity").fill("30")
+    pins = [f"pin={y}-{x}-{number}" for number, (y, x) in enumerate((first, second))]
+    expect(visit.page).to_have_url(f"{visit.address}/psa?seed={FIRST_SEED + 1}&{'&'.join(pins)}&opacity=30&scale=log")
+    visit.page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
+    copied = visit.page.evaluate("navigator.clipboard.readText()")
+    assert copied == visit.page.url
+
+    other = follow(visit, copied).rest()
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+    expect(other.page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED + 1))
+    for number, (y, x) in enumerate((first, second), start=1):
+        expect(other.page.get_by_label(f"Show pin {number}, y {y}, x {x}")).to_be_visible()
+    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
+    expect(other.page.get_by_label("Opacity")).to_have_value("30")
+    cells = [stage.get_attribute("data-cell") for stage in visit.page.locator(".stage").all()]
+    assert [stage.get_attribute("data-cell") for stage in other.page.locator(".stage").all()] == cells
+    assert other.page.url == copied
+    expect(other.page.get_by_test_id("stAlert")).to_have_count(0)
+    other.go("SNL")  # the session goes on from what the link said
+    expect(other.page).to_have_url(re.compile(rf"/snl\?seed={FIRST_SEED + 1}&{pins[0]}"))
+    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
+    other.page.context.close()
+
+
+def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
+    visit.open("PSA").go("SNL")
+    visit.pin("Samples", *PLACES[1])
+    expect(visit.page).to_have_url(re.compile("pin="))
+    visit.page.go_back()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+
+
+def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open("PSA")
+    choose(visit, "mine.png", picture())
+    check_uploaded(visit)
+    visit.rest()
+    stage = visit.stage("Collect")
+    stage.click(position={"x": 60, "y": 80})
+    expect(visit.page).to_have_url(re.compile("picture=upload&pin="))
+    visit.page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Your picture is not in it")).to_be_visible()
+    place = visit.page.locator(".pins").get_by_label("Show pin 1").get_attribute("aria-label") or "none"
+
+    other = follow(visit, visit.page.evaluate("navigator.clipboard.readText()"))
+    expect(other.page.get_by_text("which a link cannot carry")).to_be_visible()
+    expect(other.page.locator(".stage")).to_have_count(0)
+    with other.page.expect_file_chooser() as chooser:
+        other.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+    chooser.value.set_files([{"name": "mine.png", "mimeType": "image/png", "buffer": picture()}])
+    check_uploaded(other)
+    expect(other.page.get_by_label(place, exact=True)).to_be_visible()
+    other.page.context.close()
+
+
+def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> None:
+    outside: list[str] = []
+    visit.page.on("request", lambda request: outside.append(request.url))
+    bad = "%3Cimg%20src%3Dhttp%3A%2F%2Fexample.org%2Fx%3E%FF![](http://example.org/x)"
+    visit.page.goto(
+        f"{visit.address}/psa?seed={bad}&pin=1e9-3&pin=40-50&pin={bad}&scale={bad}&hidden={bad}&{bad}={bad}"
+    )
+    visit.rest()
+    alert = visit.page.get_by_test_id("stAlert")
+    expect(alert).to_have_text(re.compile("Some of this link cannot be used and was left out: seed, pin, scale."))
+    expect(visit.page.get_by_test_id("stException")).to_have_count(0)
+    expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
+    assert [url for url in outside if "example.org" in url.split("?")[0]] == []
+
+
+def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> None:
+    visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    visit.open("PSA").page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
+
+
+# ---- the same pixel -------------------------------------------------------------------------------------
+
+
+def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}/blocks")
+    expect(visit.stage("Point-wise spatial attention: distribute")).to_be_visible()  # the last model has run
+    expect(visit.page.locator(".note").filter(has_text="as soon as")).to_have_count(0)
+    visit.rest()
+    place = visit.hover("Spatial non-local", *PLACES[1])
+    shown = {
+        "Spatial non-local": ("spatial_nl", "spatial"),
+        "Channel-spatial non-local": ("cs_nl", "spatial"),
+        "Strip attention": ("sam", "strip"),
+        "Sparse non-local": ("snl", "samples"),
+        "Point-wise spatial attention: distribute": ("psa", "distribute"),
+    }
+    maps = {title: map_of(*names) for title, names in shown.items()}
+    for direction, label in (("from", "looks at"), ("by", "looked at by")):
+        visit.page.get_by_label(label, exact=True).check()
+        visit.page.get_by_label("one shared").check()
+        stages = visit.page.locator(".stage[data-direction]")
+        expect(stages).to_have_count(9)
+        expect(visit.page.locator(f".stage[data-direction={direction}]")).to_have_count(9)
+        top = max(float(stage.get_attribute("data-max") or "nan") for stage in stages.all())
+        highs = visit.page.locator(".panel", has=stages).locator(".high")
+        assert len(set(highs.all_inner_texts())) == 1  # one scale
+        for title, one in maps.items():
+            cell = one.cell(*place, HEIGHT, WIDTH)
+            check_drawn(visit.stage(title), RULES[direction](one, *cell), cell, top)
+        expect(visit.page.get_by_role("heading", name="in numbers")).to_have_text(
+            {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}[direction]
+        )
+    visit.pin("Spatial non-local", *PLACES[0])
+    expect(visit.page).to_have_url(re.compile("pin=.*direction=by"))
+    with visit.page.expect_download() as download:
+        visit.page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+    rows = download.value.path().read_text().splitlines()
+    assert len(rows) == 1 + 2 * 9 and rows[1].startswith("1,Spatial non-local,")
+
+
 # ---- pictures -------------------------------------------------------------------------------------------
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-
 from segviz.commands.files import indexed_png
+
 from segviz.data.classes import CAMVID, VOID, ClassSet
 from segviz.ground_truth import decode_truth
 from segviz.image import ImageError

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
+import re
 import runpy
 import struct
 import zlib
@@ -14,18 +16,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attention import AxisChannelAttention
-from segviz.commands.files import indexed_png
+from segviz.batch import indexed_png
+from segviz.checkpoint import CheckpointError
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import Engine, engine
+from segviz.map_cells import spread_places
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
+from segviz.statistics import query_dependence
+from segviz.ui.filling import Filling
 from segviz.ui.panels import MEASURES, disagreement_panel
 from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
 from segviz.ui.viewer import LabelMap
@@ -33,8 +40,8 @@ from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
-INSPECT, PSA, SNL, SAM, FLA, COMPARE = (
-    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare")
+INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS = (
+    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare", "blocks")
 )
 HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
 PATIENCE = 240  # seconds for a run on a busy machine
@@ -91,8 +98,12 @@ def healthy(app: AppTest) -> AppTest:
 
 def viewer(app: AppTest) -> dict[str, Any]:
     """What the page gave to its only viewer."""
-    (component,) = app.get("bidi_component")
-    found = json.loads(component.proto.json)
+    return component(app, "panels")
+
+
+def component(app: AppTest, field: str) -> dict[str, Any]:
+    """What the page gave to its only component that has this field."""
+    (found,) = (data for one in app.get("bidi_component") if field in (data := json.loads(one.proto.json)))
     assert isinstance(found, dict)
     return found
 
@@ -241,7 +252,7 @@ def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> 
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    assert pinned == [1] * {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0}[page]
+    assert pinned == [1] * {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0}[page]
 
 
 # ---- uploads --------------------------------------------------------------------------------------------
@@ -523,7 +534,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
     truth = draw_scene(FIRST_SEED).labels.copy()
     truth[np.isin(truth, (CAMVID.names.index("Bicyclist"), CAMVID.names.index("Fence")))] = 255
     truth[200:] = 255
-    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
     assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
     check_scores(app, "fla", truth)
@@ -537,7 +548,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
 
 def test_labels_are_of_one_picture_alone(app: AppTest) -> None:
     truth = np.full((360, 480), 3, np.uint8)
-    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     healthy(app.number_input(key="seed").set_value(FIRST_SEED + 1).run())
     np.testing.assert_array_equal(labels_of(app, "Truth"), draw_scene(FIRST_SEED + 1).labels)
 
@@ -553,7 +564,7 @@ def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: A
         "classes are 0 to 10, void is 255."
     )
     assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
-    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours)))
+    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours, {})))
     assert "anything.dat" in panel(app, "Truth")["note"]
 
 
@@ -622,3 +633,138 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
     strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
     weights = strip.strips_from(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
     np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)
+
+
+# ---- Same pixel -----------------------------------------------------------------------------------------
+
+
+def numbers_of(app: AppTest) -> Any:
+    (table,) = (one.value for one in app.dataframe)
+    return table
+
+
+def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
+    panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
+    predictions = {name: engine().predict(name, draw_scene(FIRST_SEED).image) for name in SPECS}
+    spatial = {
+        (name, one.name)
+        for name, prediction in predictions.items()
+        for one in prediction.maps.values()
+        if hasattr(one, "seen_from")
+    }
+    assert len(panels) == len(spatial) + 3
+    for name, map_name in spatial:
+        title = SPECS[name].title if name != "psa" else f"{SPECS[name].title}: {map_name}"
+        assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
+    for name, why in {"fcn": "no block", "channel_nl": "attention missing", "fla": "not places"}.items():
+        panel = panels[SPECS[name].title]
+        assert panel["map"] is None and why in panel["note"] and "stats" not in panel
+    (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
+    lines = reasons.splitlines()
+    assert [sum(SPECS[name].title in line for name in SPECS) for line in lines] == [1, 3, 1]
+    rows, columns = (float(share) for share in re.findall(r"by ([\d.]+) %", lines[2]))
+    assert rows == pytest.approx(100 * variation(predictions["fla"].map_of(AxisChannelAttention, "rows")), abs=0.1)
+    assert columns == pytest.approx(
+        100 * variation(predictions["fla"].map_of(AxisChannelAttention, "columns")), abs=0.1
+    )
+
+
+def variation(map_: AxisChannelAttention) -> float:
+    """Mean total variation distance between the matrices of eight lines, channel by channel."""
+    count = map_.grid[0 if map_.axis == "rows" else 1]
+    matrices = [map_.matrix(int((number + 0.5) * count / 8)).double() for number in range(8)]
+    pairs = [(one - other).abs().sum(1).mean() / 2 for one, other in itertools.combinations(matrices, 2)]
+    return float(sum(pairs) / len(pairs))
+
+
+def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
+    opened(app, BLOCKS)
+    assert set(numbers_of(app)["Point"]) == {"mean"}
+    scene, place = draw_scene(FIRST_SEED), (200, 243)
+    for direction in ("from", "by"):
+        edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
+        app.session_state["blocks"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
+        table = numbers_of(healthy(app.run()))
+        assert list(table["Point"]) == ["1"] * 9 + ["mean"] * 9
+        prediction = engine().predict("spatial_nl", scene.image)
+        map_: Any = prediction.maps["spatial"]
+        row, column = map_.cell(*place, 360, 480)
+        weights = (map_.seen_from if direction == "from" else map_.seen_by)(row, column).double().numpy()
+        shares = weights / weights.sum()
+        own = table.iloc[0]
+        assert own["Model"] == SPECS["spatial_nl"].title
+        assert own["Class"] == prediction.classes[prediction.labels[place]]
+        assert own["Entropy (bits)"] == pytest.approx(-(shares * np.log2(shares)).sum(), rel=1e-4)
+        down, along = np.meshgrid(np.arange(45) - row, np.arange(60) - column, indexing="ij")
+        assert own["Distance (px)"] == pytest.approx((shares * np.hypot(down, along)).sum() * 8, rel=1e-4)
+        blocks = prediction.labels.reshape(45, 8, 60, 8).swapaxes(1, 2).reshape(45, 60, 64)
+        majority = (blocks[..., None] == np.arange(len(CAMVID.names))).sum(2).argmax(2)
+        majority[row, column] = prediction.labels[place]
+        same = majority == prediction.labels[place]
+        assert own["Own class (%)"] == pytest.approx(100 * shares[same].sum(), rel=1e-4)
+        assert own["Its cells (%)"] == pytest.approx(100 * same.mean(), rel=1e-4)
+        places = spread_places(map_.grid, 36)
+        assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
+    assert viewer(app)["settings"]["direction"] == "by"
+    opened(app, PSA)
+    assert viewer(app)["settings"]["range"] == "own"  # one shared scale is this page's own beginning
+    assert viewer(opened(app, BLOCKS))["settings"]["range"] == "shared"
+
+
+def test_stop_leaves_models_out_until_the_rest_is_asked_for(
+    app: AppTest, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("fcn", "channel_nl", "spatial_nl", "sam")
+    app.session_state["kept inspect model"] = "fcn"
+    opened(app, INSPECT)
+    app.sidebar.number_input(key="seed").set_value(77).run()
+    ran.clear()
+    monkeypatch.setattr("segviz.engine.available_models", lambda: names)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        opened(app, BLOCKS)
+    assert ran == ["channel_nl", "spatial_nl"]
+    (waiting,) = (panel for panel in viewer(app)["panels"] if "as soon as" in panel["note"])
+    assert waiting["title"] == SPECS["sam"].title and waiting["stats"]
+    healthy(app.button(key="blocks resume").click().run())
+    assert ran == list(names[1:])
+    assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The reader presses Stop while the model of this number runs."""
+    predict = Engine.predict
+
+    def pressed(self: Engine, model: str, image: Any) -> Any:
+        found, done = predict(self, model, image), filling_now()
+        if len(done.ran) == count:
+            done.stop()
+        return found
+
+    def filling_now() -> Filling:
+        return st.session_state["blocks filling"]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Engine, "predict", pressed)
+
+
+def test_one_broken_checkpoint_is_named_and_the_other_models_go_on(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Engine.predict
+
+    def broken(self: Engine, model: str, image: Any) -> Any:
+        if model == "rcca":
+            raise CheckpointError("checkpoint 'rcca.safetensors' is damaged")
+        return predict(self, model, image)
+
+    monkeypatch.setattr(Engine, "predict", broken)
+    monkeypatch.setattr(Engine, "knows", lambda self, model, image: model != "rcca" and known(self, model, image))
+    app.run()
+    app.switch_page(BLOCKS).run()
+    assert [one.message for one in app.exception] == []
+    (message,) = (one.value for one in app.error)
+    assert SPECS["rcca"].title in message and "is damaged" in message
+    assert sum("as soon as" in panel["note"] for panel in viewer(app)["panels"]) == 1
+
+
+known = Engine.knows

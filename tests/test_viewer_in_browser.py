@@ -502,6 +502,19 @@ def test_nothing_jumps_while_one_works(page: Page) -> None:
         assert page.locator(".stage").evaluate_all(PLACED) == before
 
 
+def test_a_map_that_comes_later_moves_nothing(page: Page) -> None:
+    titles = ("dot", "bases", "cross2")
+    panels = [config(title, "plain", None, stats=True, note="a map is to come") for title in titles]
+    mount(page, data(*panels))
+    before = [box(one) for one in page.locator(".stage").all()]
+    expect(page.locator(".reading .bar").first).to_be_hidden()
+    for number, title in enumerate(titles):
+        panels[number] = config(title, "either", title, stats=True, note="5 x 7 cells")
+        mount(page, data(*panels))
+        expect(page.locator(".panel").nth(number).locator(".figures")).to_have_text(re.compile("^Entropy "))
+        assert [box(one) for one in page.locator(".stage").all()] == before
+
+
 def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> None:
     mount(page, data(classes("a"), columns=1))
     stage(page, "a").focus()

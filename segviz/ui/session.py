@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -15,6 +15,8 @@ from segviz.engine import available_models, engine
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
+from segviz.ui.display import Display
+from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
 from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
@@ -29,6 +31,17 @@ KNOBS = (
     ("fence_length", "Fence length (m)", 0.0, 40.0, 1.0),
     ("crowding", "Crowding", 0.0, 1.0, 0.05),
 )  # of a scene: its option, the slider's title, range and step
+NO_PICTURE = "Upload a picture in the sidebar, or go back to a drawn scene."
+LINKED_UPLOAD = (
+    "This link shows a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
+    "the link's points and settings are then applied to it."
+)
+MODELS: Mapping[str, tuple[str, bool]] = {
+    "inspect": ("kept inspect model", False),
+    "attribution": ("kept attribution model", False),
+    "compare": ("kept compare", True),
+}  # by page: the session's key of the models that it shows, and whether that is a list
+STARTS: Mapping[str, Display] = {"blocks": Display(range="shared")}  # pages whose maps begin on another range
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +83,7 @@ def picture() -> Picture:
     chosen = st.session_state.get("picture")
     if chosen is None:
         st.info(
-            "Upload a picture in the sidebar, or go back to a drawn scene.",
+            LINKED_UPLOAD if st.session_state.get("linked upload") else NO_PICTURE,
             icon=":material/add_photo_alternate:",
         )
         st.stop()
@@ -82,7 +95,7 @@ def scene_picture() -> Picture:
     st.session_state.setdefault("seed", FIRST_SEED)
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     right.button("Next", on_click=next_scene, width="stretch", help="Another street")
-    seed = left.number_input("Street", 0, 999_999, key="seed", help="Each number is another street")
+    seed = left.number_input("Street", 0, LARGEST_SEED, key="seed", help="Each number is another street")
     with st.expander("Change the street"):
         options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
     scene = drawn(int(seed), options)
@@ -97,7 +110,7 @@ def knob(option: str, title: str, low: float, high: float, step: float) -> float
 
 def next_scene() -> None:
     """The next street."""
-    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % 1_000_000
+    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % (LARGEST_SEED + 1)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -176,13 +189,94 @@ def pins(key: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
 
 
 def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2, start: Sequence[Pin] = ()) -> None:
-    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page.
+    """The viewer over the picture, below a button that copies the page's link.
 
-    The pins of `start` become a visitor's own with the first edit.
+    Its pins and how the reader has it drawn are kept for every page.
+
+    Args:
+        chosen: the picture.
+        panels: what to show of it.
+        key: the page's name in the address.
+        columns: how many panels lie side by side where there is room.
+        start: the pins of a visitor who has none yet; they become the visitor's own with the first edit.
     """
-    display = latest_display(key, st.session_state.get("display"))
-    st.session_state["display"] = display
+    above = st.container(horizontal_alignment="right")
+    display = latest_display(key, kept_display(key))
+    keep_display(key, display)
     given = pins(key, start)
     now = show_panels(chosen.image, panels, given, key=key, columns=columns, display=display)
     if "pins" in st.session_state or now != tuple(start):
         st.session_state["pins"] = now
+    with above:
+        copy_button(link(key), key, STARTS.get(key, Display()))
+
+
+def kept_display(page: str) -> Display:
+    """How the reader has pages drawn; a page of STARTS has its own range."""
+    kept: Display = st.session_state.get("display", Display())
+    if page not in STARTS:
+        return kept
+    return replace(kept, range=st.session_state.get(f"kept {page} range", STARTS[page].range))
+
+
+def keep_display(page: str, display: Display) -> None:
+    """Remembers it for `kept_display`."""
+    if page in STARTS:
+        st.session_state[f"kept {page} range"] = display.range
+        display = replace(display, range=st.session_state.get("display", Display()).range)
+    st.session_state["display"] = display
+
+
+# ---- permalinks -----------------------------------------------------------------------------------------
+
+
+def link(page: str) -> Link:
+    """What is seen of a page, for its address."""
+    shown = st.session_state.get(MODELS[page][0], ()) if page in MODELS else ()
+    seen = Link(
+        models=(shown,) if isinstance(shown, str) else tuple(shown),
+        pins=st.session_state.get("pins", ()),
+        display=kept_display(page),
+    )
+    if st.session_state.get("source") == UPLOAD:
+        return replace(seen, upload=True)
+    knobs = {row[0]: st.session_state[row[0]] for row in KNOBS}
+    turned = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
+    return replace(seen, seed=st.session_state["seed"], knobs=turned)
+
+
+def restore(page: str) -> None:
+    """Takes the address into a new session, before the sidebar is drawn; from then on the session counts."""
+    if "linked refused" in st.session_state:
+        return
+    given = {name: st.query_params.get_all(name) for name in st.query_params}
+    found, refused = read(given, {row[0]: (row[2], row[3]) for row in KNOBS}, STARTS.get(page, Display()))
+    models = [name for name in found.models if name in available_models()]
+    if len(models) < len(found.models):
+        refused = tuple(dict.fromkeys((*refused, "model")))
+    st.session_state.update(found.knobs)
+    if found.seed is not None:
+        st.session_state["seed"] = found.seed
+    if found.upload:
+        st.session_state.update({"source": UPLOAD, "linked upload": True})
+    if models and page in MODELS:
+        key, several = MODELS[page]
+        st.session_state[key] = models if several else models[0]
+    keep_display(page, found.display)
+    if found.pins:
+        st.session_state.update({"pins": found.pins, "linked pins": True})
+    st.session_state.update({"linked refused": refused, "linked page": page})
+
+
+def tell_refused(page: str) -> None:
+    """One sentence on what of a link could not be used, on the page that it opened, once its picture is there."""
+    chosen, refused = st.session_state.get("picture"), st.session_state["linked refused"]
+    if isinstance(chosen, Picture) and st.session_state.pop("linked pins", False):
+        height, width = chosen.image.shape[:2]
+        if any(pin.y >= height or pin.x >= width for pin in st.session_state["pins"]) and "pin" not in refused:
+            refused = st.session_state["linked refused"] = (*refused, "pin")
+    if page != st.session_state["linked page"]:
+        st.session_state["linked refused"] = ()
+    elif refused:
+        sentence = f"Some of this link cannot be used and was left out: {', '.join(refused)}."
+        st.warning(sentence, icon=":material/link_off:")

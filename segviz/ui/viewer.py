@@ -105,7 +105,8 @@ class Panel:
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
             its place stands in for `at`.
         note: one line beside the title.
-        stats: whether a line below gives the weights' entropy and mean distance.
+        stats: whether a line below gives the weights' entropy and mean distance; with a plain picture the
+            room and the switches of a map that may look "either" way are there already, so that nothing moves.
         sides: of a swipe panel, what lies to the left and to the right of its divider: panels of which the
             title, map, look and stats count.
     """

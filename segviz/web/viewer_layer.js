@@ -20,6 +20,7 @@ export class Layer {
     this.isShares = config.look === "shares"; // of each pixel, on a scale from 0 to 1 whatever is set
     this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
+    this.awaited = config.look === "plain" && Boolean(config.stats); // a map may come yet: its room is kept
     this.version = 0; // counts the maps that were computed
     this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells
   }

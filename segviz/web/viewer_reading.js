@@ -10,9 +10,10 @@ export class Reading {
     const find = (name) => root.querySelector(`.${name}`);
     this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
       .map((name) => [name, find(name)]));
-    this.parts.scale.hidden = !layer.isMap;
-    this.parts.value.hidden = layer.look === "plain";
-    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights);
+    root.classList.toggle("awaited", layer.awaited);
+    this.parts.scale.hidden = !layer.isMap && !layer.awaited;
+    this.parts.value.hidden = layer.look === "plain" && !layer.awaited;
+    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !layer.awaited;
   }
 
   /** The colour bar of the scale that the map is painted on. */
