@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
-from segviz.views.colour import Scale, weight_scale
+from segviz.views.colour import Scale, spanning
 from segviz.views.overlay import legend
 
 Place = tuple[int, int]  # an image pixel (y, x)
@@ -252,14 +252,13 @@ def numbered(name: str) -> Iterator[str]:
 
 
 def on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
-    """The panels, with one scale for all maps, and one for all samples, of the same unit; of the first one's kind."""
+    """The panels, with one scale for all maps, and one for all samples, of the same unit."""
     found = []
     for panel in panels:
         content = panel.content
         if isinstance(content, Heat | Points):
             alike = [one for one in (each.content for each in panels) if same_quantity(one, content)]
-            scale = weight_scale(*map(values_of, alike), kind=content.scale.kind)
-            content = replace(content, scale=scale)
+            content = replace(content, scale=spanning([one.scale for one in alike]))
         found.append(replace(panel, content=content))
     return found
 
