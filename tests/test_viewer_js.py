@@ -245,7 +245,8 @@ SCALED = {
 SCALE = """(maps_, mode) => {
     const limits = maps_.map((values) => { const one = Float32Array.from(values);
         return maps.limitsOf(mode, one, ...maps.range(one)); });
-    const scale = maps.scaleOf(mode, Math.min(...limits.map(([low]) => low)), Math.max(...limits.map(([, high]) => high)));
+    const [lows, highs] = [0, 1].map((end) => limits.map((ends) => ends[end]));
+    const scale = maps.scaleOf(mode, Math.min(...lows), Math.max(...highs));
     return [scale.low, scale.high, Boolean(scale.logarithmic)]; }"""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
@@ -15,7 +17,10 @@ from segviz.engine import available_models, engine
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
-from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.shown import Viewer
+from segviz.ui.take_away import take_away
+from segviz.ui.viewer import LabelMap, Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -144,13 +149,14 @@ def predict(model: str, chosen: Picture) -> Prediction:
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
     try:
-        if engine().knows(model, chosen.image):
-            return engine().predict(model, chosen.image)
-        with st.spinner(f"Running {SPECS[model].title} …"):
-            return engine().predict(model, chosen.image)
+        with nullcontext() if engine().knows(model, chosen.image) else st.spinner(f"Running {SPECS[model].title} …"):
+            prediction = engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
         st.stop()
+    known = st.session_state.setdefault("predictions", WeakValueDictionary())  # the engine's cache decides what is kept
+    known[model] = prediction
+    return prediction
 
 
 def pins(key: str) -> tuple[Pin, ...]:
@@ -160,8 +166,32 @@ def pins(key: str) -> tuple[Pin, ...]:
     return tuple(pin for pin in kept if pin.y < height and pin.x < width)
 
 
-def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:
-    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page."""
+def show(
+    chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2, more: Sequence[sheet.Panel] = ()
+) -> None:
+    """The viewer over the picture, and above it what takes it away as a file.
+
+    Its pins and how the reader has it drawn are kept for every page.
+
+    Args:
+        chosen: the picture.
+        panels: what to show of it.
+        key: the page's name.
+        columns: how many panels lie side by side where there is room.
+        more: what the page shows beside the viewer, for its files.
+    """
+    above = st.container(horizontal=True, horizontal_alignment="right")
     display = latest_display(key, st.session_state.get("display"))
     st.session_state["display"] = display
-    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns, display=display)
+    now = show_panels(chosen.image, panels, pins(key), key=key, columns=columns, display=display)
+    st.session_state["pins"] = now
+    with above:
+        take_away(key, chosen.name, Viewer(chosen.image, now, display, columns, model_of), panels, more)
+
+
+def model_of(made: object) -> str:
+    """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
+    for name, prediction in st.session_state.get("predictions", {}).items():
+        if prediction.has(made.labels if isinstance(made, LabelMap) else made):
+            return str(name)
+    return ""
