@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from segviz.web import blobs
+from segviz.web import blobs, downloads
 
 PAGES = (
     ("pages/home.py", "Start", "home"),
@@ -16,9 +16,11 @@ PAGES = (
     ("pages/fla.py", "FLA", "layers"),
     ("pages/blocks.py", "Same pixel", "grid_view"),
     ("pages/compare.py", "Compare", "compare"),
+    ("pages/folder.py", "Many pictures", "photo_library"),
     ("pages/results.py", "Results", "leaderboard"),
 )
-WITHOUT_PICTURE = ("Results",)  # pages that run no model, so the sidebar's picture and device mean nothing there
+# Pages that look at no picture, or at others: the sidebar's picture and device mean nothing there.
+WITHOUT_PICTURE = ("Many pictures", "Results")
 
 
 def main() -> None:
@@ -49,4 +51,4 @@ else:
     # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
     # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=blobs.routes())
+    app = st.App(__file__, routes=[*blobs.routes(), *downloads.routes()])

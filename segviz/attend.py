@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from segviz.attention import AttentionMap, SpatialMap
-from segviz.batch import Files, Work
+from segviz.batch import Files, Predict, Work
 from segviz.export import NUMBERS, export
 from segviz.image import Rgb
 from segviz.map_cells import spread_places
 from segviz.paper_figures import check_places
-from segviz.predict import Prediction, Predictor
+from segviz.predict import Prediction
 from segviz.sources import Source
 from segviz.statistics import query_dependence, summary
 from segviz.views.colour import Kind
@@ -52,7 +52,7 @@ class Options:
     whole: bool = False
 
 
-def attended(predictor: Predictor, options: Options, source: Source, picture: Rgb) -> Work:
+def attended(predict: Predict, options: Options, source: Source, picture: Rgb) -> Work:
     """Files and numbers of a picture's attention.
 
     Raises:
@@ -60,7 +60,7 @@ def attended(predictor: Predictor, options: Options, source: Source, picture: Rg
         KeyError: the model has no map of that name.
     """
     check_places(options.places, picture, source.text)
-    prediction = predictor(picture)
+    prediction = predict(picture)
     places = options.places or default_places(prediction.labels, 1)
     rows = prediction_rows(
         prediction,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -22,10 +22,13 @@ from PIL.PngImagePlugin import PngInfo
 from segviz.checkpoint import replace
 from segviz.export import packed
 from segviz.image import Rgb
-from segviz.predict import Prediction, Predictor
+from segviz.predict import Prediction
 from segviz.sources import Source
 from segviz.views.overlay import label_overlay, legend
 
+Part = Literal["labels", "overlay", "confidence"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Predict = Callable[[Rgb], Prediction]
 Files = Iterable[tuple[str, bytes]]
 Put = Callable[[str, bytes], str]  # keeps a file of a name, and says where it lies
 
@@ -85,7 +88,7 @@ def run(
 
     Args:
         sources: the pictures.
-        work: makes files of one; ValueError and MemoryError count as that picture's problem.
+        work: makes files of one; ValueError, MemoryError and RuntimeError, as torch's, count as that picture's problem.
         put: keeps a file, as `Folder` and `Archive` do.
         cancelled: asked before each picture; once it says yes, the run ends.
     """
@@ -95,7 +98,7 @@ def run(
         try:
             done = work(source, source.open())
             files = list(done.files)
-        except (ValueError, MemoryError) as problem:
+        except (ValueError, MemoryError, RuntimeError) as problem:
             yield Step(number, len(sources), source, problem=problem)
             continue
         kept = tuple(put(name, data) for name, data in files)
@@ -124,19 +127,22 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def predicted(predictor: Predictor, source: Source, picture: Rgb) -> Work:
-    """Labels, overlay and confidence of a picture."""
-    prediction = predictor(picture)
-    return Work(prediction_files(source.stem, picture, prediction), prediction_summary(source.text, prediction))
+def predicted(predict: Predict, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS) -> Work:
+    """Labels, overlay and confidence of a picture, or some of them."""
+    prediction = predict(picture)
+    return Work(prediction_files(source.stem, picture, prediction, parts), prediction_summary(source.text, prediction))
 
 
-def prediction_files(stem: str, picture: Rgb, prediction: Prediction) -> Files:
-    """The three files of one prediction: class indices with the palette, the overlay, the raw numbers."""
+def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Sequence[Part] = PARTS) -> Files:
+    """The files of one prediction: class indices with the palette, the overlay, the raw numbers."""
     text = {"Title": f"{stem}: classes", "model": prediction.model, "classes": ", ".join(prediction.classes)}
-    yield f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette, text)
-    overlay = label_overlay(picture, prediction.labels, prediction.class_set)
-    yield f"{stem}_overlay.png", png(Image.fromarray(overlay), text)
-    yield f"{stem}_confidence.npz", packed({"confidence": prediction.confidence})
+    if "labels" in parts:
+        yield f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette, text)
+    if "overlay" in parts:
+        overlay = label_overlay(picture, prediction.labels, prediction.class_set)
+        yield f"{stem}_overlay.png", png(Image.fromarray(overlay), text)
+    if "confidence" in parts:
+        yield f"{stem}_confidence.npz", packed({"confidence": prediction.confidence})
 
 
 def prediction_summary(text: str, prediction: Prediction) -> dict[str, Any]:

@@ -150,6 +150,11 @@ def harmless(text: str) -> str:
 # ---- archives ----------------------------------------------------------------------------------------------
 
 
+def part_of(target: Path) -> Path:
+    """Where an archive grows before it is whole."""
+    return target.with_name(target.name + ".part")
+
+
 class Archive:
     """A ZIP that is written file by file, so that it never lies in memory; names are cleaned and made different.
 
@@ -162,7 +167,7 @@ class Archive:
 
     def __init__(self, target: Path | io.BufferedIOBase) -> None:
         self._path = target if isinstance(target, Path) else None
-        self._part = target.with_name(target.name + ".part") if isinstance(target, Path) else None
+        self._part = part_of(target) if isinstance(target, Path) else None
         self._taken: set[str] = set()
         if self._part is not None:
             self._part.parent.mkdir(parents=True, exist_ok=True)

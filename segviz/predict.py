@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from segviz.attention import AttendedFeatures, AttentionMap, cell_of_pixel, detached
+from segviz.attention import AttendedFeatures, AttentionMap, CrissCrossAttention, cell_of_pixel, detached
 from segviz.checkpoint import checkpoint_path, load
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
@@ -102,6 +102,12 @@ class Prediction:
         if not isinstance(found, kind):
             raise KeyError(f"model '{self.model}' has no {kind.__name__} '{name}'; its maps are {list(self.maps)}")
         return found
+
+    def has(self, part: object) -> bool:
+        """Whether something is a part of it, the very same object: a map, the labels, the confidence, the features."""
+        passes = (one.last_pass for one in self.maps.values() if isinstance(one, CrissCrossAttention))
+        parts = (self.labels, self.confidence, self.attended, *self.maps.values(), *passes)
+        return any(part is one for one in parts)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from viewer_host import (
 from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.ui.display import CHOICES, Display
 from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins
+from segviz.views.colour import weight_scale
 from segviz.web import wire
 
 
@@ -235,6 +236,54 @@ def test_percentiles_are_numpys(page: Page, count: int) -> None:
         values = np.asarray(values, np.float32)
         found = javascript(page, "maps.percentiles(values, 0.01, 0.99)", values)
         np.testing.assert_allclose(found, np.percentile(values, [1, 99]), rtol=1e-5, atol=1e-6)
+
+
+def bulk(value: float, *others: float, count: int = 1600) -> np.ndarray:
+    """A map that is one value but for a few cells."""
+    return np.array([*others, *[value] * (count - len(others))], np.float32).reshape(1, -1)
+
+
+SCALED = {
+    "weights": random(40, 45).flatten().softmax(0).reshape(40, 45).numpy(),
+    "both signs": random(40, 45).numpy(),
+    "negative": -1 - random(40, 45).abs().numpy(),
+    "even": bulk(1 / 1600),
+    "rounding": bulk(0.02, *(0.02 + 2e-9 * np.arange(100))),
+    "zeros": bulk(0),
+    "zeros but a few": bulk(0, 0.4, 0.1),
+    "one value but a few": bulk(0.02, 0.4, 0.1),
+    "one value but a few below": bulk(0.02, 0.001, 0),
+    "zeros but a few of both signs": bulk(0, 0.4, -0.1),
+    "one cell": bulk(0.3, count=1),
+}  # each a map's values
+SCALE = """(maps_, mode) => {
+    const limits = maps_.map((values) => { const one = Float32Array.from(values);
+        return maps.limitsOf(mode, one, ...maps.range(one)); });
+    const [lows, highs] = [0, 1].map((end) => limits.map((ends) => ends[end]));
+    const scale = maps.scaleOf(mode, Math.min(...lows), Math.max(...highs));
+    return [scale.low, scale.high, Boolean(scale.logarithmic)]; }"""
+
+
+@pytest.mark.parametrize("mode", ["linear", "log", "percentile"])
+@pytest.mark.parametrize(
+    "names",
+    [*((name,) for name in SCALED), ("weights", "zeros but a few"), ("weights", "both signs"), ("zeros", "even")],
+)
+def test_a_scale_is_pythons(page: Page, names: tuple[str, ...], mode: Any) -> None:
+    values = [SCALED[name] for name in names]
+    low, high, logarithmic = page.evaluate(
+        f"([one, two]) => ({SCALE})(one, two)", [[v.flatten().tolist() for v in values], mode]
+    )
+    expected = weight_scale(*values, kind=mode)
+    assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-5)
+    assert logarithmic == (expected.kind == "log")
+
+
+def test_where_the_bulk_is_one_value_a_percentile_scale_reaches_the_largest(page: Page) -> None:
+    for name in ("zeros but a few", "one value but a few", "zeros but a few of both signs"):
+        values = SCALED[name]
+        found = page.evaluate(f"([one, two]) => ({SCALE})(one, two)", [[values.flatten().tolist()], "percentile"])
+        assert found[1] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (6, 9), (11, 19)])

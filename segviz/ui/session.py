@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
@@ -17,7 +18,10 @@ from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.display import Display
 from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
-from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.shown import Viewer
+from segviz.ui.take_away import take_away
+from segviz.ui.viewer import LabelMap, Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -169,13 +173,17 @@ def predict(model: str, chosen: Picture) -> Prediction:
         st.stop()
     told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
     try:
-        if engine().knows(model, chosen.image):
-            return engine().predict(model, chosen.image)
-        with told, st.spinner(f"Running {SPECS[model].title} …"):
-            return engine().predict(model, chosen.image)
+        with (
+            nullcontext() if engine().knows(model, chosen.image) else told,
+            st.spinner(f"Running {SPECS[model].title} …"),
+        ):
+            prediction = engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
         st.stop()
+    known = st.session_state.setdefault("predictions", WeakValueDictionary())  # the engine's cache decides what is kept
+    known[model] = prediction
+    return prediction
 
 
 def pins(key: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
@@ -188,8 +196,16 @@ def pins(key: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
     return tuple(pin for pin in kept if pin.y < height and pin.x < width)
 
 
-def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2, start: Sequence[Pin] = ()) -> None:
-    """The viewer over the picture, below a button that copies the page's link.
+def show(
+    chosen: Picture,
+    panels: Sequence[Panel],
+    *,
+    key: str,
+    columns: int = 2,
+    start: Sequence[Pin] = (),
+    more: Sequence[sheet.Panel] = (),
+) -> None:
+    """The viewer over the picture; above it, what copies the page's link and what takes it away as a file.
 
     Its pins and how the reader has it drawn are kept for every page.
 
@@ -199,8 +215,9 @@ def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2
         key: the page's name in the address.
         columns: how many panels lie side by side where there is room.
         start: the pins of a visitor who has none yet; they become the visitor's own with the first edit.
+        more: what the page shows beside the viewer, for its files.
     """
-    above = st.container(horizontal_alignment="right")
+    above = st.container(horizontal=True, horizontal_alignment="right")
     display = latest_display(key, kept_display(key))
     keep_display(key, display)
     given = pins(key, start)
@@ -209,6 +226,15 @@ def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2
         st.session_state["pins"] = now
     with above:
         copy_button(link(key), key, STARTS.get(key, Display()))
+        take_away(key, chosen.name, Viewer(chosen.image, now, display, columns, model_of), panels, more)
+
+
+def model_of(made: object) -> str:
+    """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
+    for name, prediction in st.session_state.get("predictions", {}).items():
+        if prediction.has(made.labels if isinstance(made, LabelMap) else made):
+            return str(name)
+    return ""
 
 
 def kept_display(page: str) -> Display:

@@ -310,8 +310,13 @@ def encode(image: UInt8[np.ndarray, "height width 3"]) -> tuple[bytes, MediaType
 
 
 def _url(name: str) -> str:
+    return served(f"blob/{name}")
+
+
+def served(path: str) -> str:
+    """The address of a path on the app's own routes."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}/segviz/blob/{name}" if base else f"/segviz/blob/{name}"
+    return f"/{base}/segviz/{path}" if base else f"/segviz/{path}"
 
 
 # ---- the browser's edits --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ common min-max stretch would turn its rounding errors into peaks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -82,17 +82,33 @@ def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: Kind = "linear") -> 
 
     Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
     Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
+    Several maps share one scale, which spans each one's own. viewer_colour.js has the same rules.
     """
-    finite = [one[np.isfinite(one)].ravel() for one in maps]
-    values = np.concatenate(finite) if finite else np.zeros(0)
-    signed = bool((values < 0).any())
+    return spanning([own_scale(one[np.isfinite(one)], kind) for one in maps])
+
+
+def own_scale(values: Float[np.ndarray, " count"], kind: Kind) -> Scale:
+    """The scale of one map's finite values."""
+    low, high = float(min(values.min(initial=0.0), 0.0)), largest(values)
     if kind != "percentile" or not values.size:
-        return signed_scale(values) if signed else attention_scale(values, kind="log" if kind == "log" else "linear")
-    low, high = (float(end) for end in np.percentile(values, BULK))
-    if signed:
+        return Scale(low, high, "log" if kind == "log" and low == 0 else "linear")
+    first, last = (float(end) for end in np.percentile(values, BULK))
+    if flat(first, last):
+        return Scale(low, high)
+    return Scale(min(first, -last) if low < 0 else first, last, kind)
+
+
+def spanning(scales: Sequence[Scale]) -> Scale:
+    """One scale for maps that each have their own: as far as any of them reaches, evenly about 0 if one lies below."""
+    low, high = min((one.low for one in scales), default=0.0), max((one.high for one in scales), default=0.0)
+    kinds = {one.kind for one in scales}
+    kind: Kind = "percentile" if "percentile" in kinds else "linear"
+    if low < 0:
         high = max(-low, high)
-        low = -high
-    return Scale(low, high, "percentile") if low < high else weight_scale(values)
+        return Scale(-high, high, kind)
+    if "log" in kinds and high > 0:
+        return Scale(high / 10**LOG_DECADES, high, "log")
+    return Scale(low, high, kind)
 
 
 def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
@@ -100,9 +116,12 @@ def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
-    if high - low <= FLAT * max(abs(low), abs(high)):
-        return Scale(low, low)
-    return Scale(low, high)
+    return Scale(low, low if flat(low, high) else high)
+
+
+def flat(low: float, high: float) -> bool:
+    """Whether two values differ by no more than rounding."""
+    return high - low <= FLAT * max(abs(low), abs(high))
 
 
 def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:

@@ -14,8 +14,8 @@ from matplotlib.path import Path
 from segviz.image import Rgb, fitted
 from segviz.views.colour import STEPS, colour_table, coloured
 from segviz.views.overlay import blend, label_overlay, stretch
-from segviz.views.page import MUTED, SMALL, Page
-from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Pin, Points
+from segviz.views.page import LEAST, MUTED, SMALL, Page
+from segviz.views.sheet import Bars, Box, Classes, Heat, Matrix, Panel, Pin, Points
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
@@ -63,6 +63,8 @@ def draw_picture(axes: Axes, panel: Panel, opacity: float, longest: int) -> None
         corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
         for colour, line in (("white", 2.0), (box.colour, 1.1)):
             axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line))
+        if box.label:
+            draw_label(axes, box)
     for pin in panel.pins:
         ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
         axes.plot(pin.x, pin.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
@@ -81,16 +83,25 @@ def draw_number(axes: Axes, pin: Pin, *, below: bool, before: bool) -> None:
     axes.annotate(str(pin.number), (pin.x, pin.y), **place, **words)
 
 
+def draw_label(axes: Axes, box: Box) -> None:
+    """A box's number, on the side of it where the picture has room."""
+    above = box.top > axes.get_ylim()[0] / 10
+    place: Any = {"xytext": (0, 1 if above else -1), "textcoords": "offset points", "va": "bottom" if above else "top"}
+    look: Any = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+    corner = (box.left - 0.5, (box.top if above else box.bottom) - 0.5)
+    axes.annotate(box.label, corner, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
+
+
 def composed(panel: Panel, opacity: float, longest: int) -> Rgb:
     """The picture and the map over it as one image, at most `longest` pixels a side."""
     image = fitted(panel.image, longest)
     size = (image.shape[0], image.shape[1])
     match panel.content:
         case Heat() as heat:
-            stretched = stretch(heat.values, size, heat.aligned)
+            stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
             return blend(image, coloured(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
-            return label_overlay(image, small_labels(classes.labels, size), classes.class_set, opacity)
+            return label_overlay(image, small_labels(classes.labels, size), classes.class_set, opacity, classes.shown)
         case Points():  # paler, so that the dots stand out
             return blend(image, np.full_like(image, 255), PALE)
         case _:
@@ -107,7 +118,7 @@ def draw_outlines(axes: Axes, classes: Classes, longest: int) -> None:
     height, width = classes.labels.shape
     scale = min(1.0, longest / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    ends = borders(small_labels(classes.labels, size)) * (width / size[1], height / size[0]) - 0.5
+    ends = borders(small_labels(classes.seen, size)) * (width / size[1], height / size[0]) - 0.5
     codes = np.tile(np.array([Path.MOVETO, Path.LINETO], Path.code_type), len(ends) // 2)
     line: Any = {"edgecolor": LINE_COLOUR, "linewidth": 0.4, "capstyle": "projecting"}
     axes.add_patch(PathPatch(Path(ends, codes), facecolor="none", **line))

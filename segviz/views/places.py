@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from segviz.attention import Grid, SpatialMap
 from segviz.image import Rgb
-from segviz.views.overlay import disagreement
+from segviz.views.overlay import aligned, disagreement, pixel_of_cell
 from segviz.views.sheet import Box, Place
 
-BOX_COLOUR = "#F0E442"
+BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # of the picture's sides
+STRONGEST, NEAR = 5, 2  # boxes, and the cells around a place where none of them lies; viewer_layer.js has the same
 Labels = UInt8[np.ndarray, "height width"]
 
 
@@ -52,3 +54,19 @@ def most_disputed(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
     density: Float[np.ndarray, "height width"] = cv2.boxFilter(differs, -1, size, borderType=cv2.BORDER_CONSTANT)
     y, x = np.unravel_index(int(np.argmax(density)), differs.shape)
     return (box_around((int(y), int(x)), image),)
+
+
+def strongest(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
+    """The cells of the largest weights, largest first, away from the place itself; cells without weight are none."""
+    down, along = np.indices(values.shape)
+    away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
+    order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[:STRONGEST]
+    cells = (divmod(int(index), values.shape[1]) for index in order)
+    return [cell for cell in cells if away[cell] and values[cell] > 0]
+
+
+def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
+    """A box around a cell of a map, on a picture of `size`, (height, width)."""
+    ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, aligned(one)) + 0.5).tolist()
+    return Box(top, left, bottom, right, CELL_COLOUR, label)

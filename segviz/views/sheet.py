@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
-from segviz.views.colour import Scale, weight_scale
+from segviz.views.colour import Scale, spanning
 from segviz.views.overlay import legend
 
 Place = tuple[int, int]  # an image pixel (y, x)
@@ -34,6 +34,7 @@ class Heat:
         colours: a name of COLOUR_MAPS.
         aligned: the corner cells' centres lie on the corner pixels', as on PSA's shrunk grid.
         even: the even share, 1 / cells, marked on the bar; None where values are no shares.
+        smooth: between cells' centres; cell by cell if not.
     """
 
     values: Float[np.ndarray, "rows columns"]
@@ -42,6 +43,7 @@ class Heat:
     colours: str = "viridis"
     aligned: bool = False
     even: float | None = None
+    smooth: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +58,29 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """Class indices at the picture's size, in the classes' colours; with `outlined`, lines where classes meet."""
+    """Class indices at the picture's size, in the classes' colours.
+
+    Attributes:
+        labels: the indices; those that are no class are left bare.
+        class_set: the classes.
+        outlined: lines where classes meet.
+        hidden: names of classes that are left bare; the numbers have them all the same.
+    """
 
     labels: UInt8[np.ndarray, "height width"]
     class_set: ClassSet
     outlined: bool = False
+    hidden: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The indices of the classes that are not hidden."""
+        return tuple(index for index, name in enumerate(self.class_set.names) if name not in self.hidden)
+
+    @property
+    def seen(self) -> UInt8[np.ndarray, "height width"]:
+        """The indices of what is seen; all else is void."""
+        return np.where(np.isin(self.labels, self.shown), self.labels, np.uint8(self.class_set.void))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +126,7 @@ class Box:
     bottom: float
     right: float
     colour: str
+    label: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,14 +211,23 @@ class Sheet:
         return found
 
     def class_legend(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
-        """Name and colour of every class that a panel shows, in index order."""
+        """Name and colour of every class that a panel shows, in index order, one set of classes after the other."""
         shown = [panel.content for panel in self.panels if isinstance(panel.content, Classes)]
-        entries = {entry for one in shown for entry in legend(one.labels, one.class_set) if entry.share > 0}
-        return tuple(dict.fromkeys((one.name, one.colour) for one in sorted(entries, key=lambda one: one.index)))
+        entries = [
+            (one.class_set, entry) for one in shown for entry in legend(one.seen, one.class_set) if entry.share > 0
+        ]
+        sets = list(dict.fromkeys(classes for classes, _ in entries))
+        entries.sort(key=lambda entry: (sets.index(entry[0]), entry[1].index))
+        return tuple(dict.fromkeys((entry.name, entry.colour) for _, entry in entries))
 
     def details(self) -> dict[str, Any]:
         """Title, and of every panel its model, pixel, scale and grid, as JSON has them; what files carry along."""
-        return {"title": self.title, "models": list(self.models), "panels": list(map(panel_details, self.panels))}
+        return {
+            "title": self.title,
+            "models": list(self.models),
+            "opacity": self.opacity,
+            "panels": list(map(panel_details, self.panels)),
+        }
 
     def caption(self) -> str:
         """Title, models, pixels and scales in one line."""
@@ -219,8 +249,9 @@ def panel_details(panel: Panel) -> dict[str, Any]:
     if isinstance(content, Scaled):
         scale = content.scale
         found["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
+        found["colours"] = content.colours
     if isinstance(content, Classes):
-        found["classes"] = list(content.class_set.names)
+        found |= {"classes": list(content.class_set.names), "hidden": list(content.hidden)}
     return found
 
 
@@ -252,14 +283,13 @@ def numbered(name: str) -> Iterator[str]:
 
 
 def on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
-    """The panels, with one scale for all maps, and one for all samples, of the same unit; of the first one's kind."""
+    """The panels, with one scale for all maps, and one for all samples, of the same unit."""
     found = []
     for panel in panels:
         content = panel.content
         if isinstance(content, Heat | Points):
             alike = [one for one in (each.content for each in panels) if same_quantity(one, content)]
-            scale = weight_scale(*map(values_of, alike), kind=content.scale.kind)
-            content = replace(content, scale=scale)
+            content = replace(content, scale=spanning([one.scale for one in alike]))
         found.append(replace(panel, content=content))
     return found
 

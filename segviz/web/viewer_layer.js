@@ -1,15 +1,14 @@
 // One map over the picture: its factors, the row or column of the query, and the canvases that show it.
-import { percentiles, strongest } from "./statistics.js";
+import { strongest } from "./statistics.js";
 import { range } from "./arithmetic.js";
 import { samplesAt, seenBy, seenFrom, stripMap } from "./maps.js";
 import { cellOf, extent } from "./places.js";
 import { outline } from "./outlines.js";
-import { colourTable, paint, word } from "./viewer_colour.js";
+import { colourTable, limitsOf, paint, word } from "./viewer_colour.js";
 import { drawSamples } from "./viewer_samples.js";
 
 const WEIGHTS = ["from", "by", "either", "strip", "points"]; // looks whose values are shares of attention
 const FIELDS = ["output", "context"]; // looks whose values do not depend on the point
-const BULK = [0.01, 0.99]; // what a percentile scale spans
 
 export class Layer {
   /** `side` holds the layer's canvases; `shape` is the picture's height and width in pixels. */
@@ -93,9 +92,8 @@ export class Layer {
 
   /** The two values that a scale of this mode spans for this map alone. */
   limitsOf(mode) {
-    if (mode !== "percentile" || this.samples) return [Math.min(this.low, 0), this.top];
-    const [first, last] = this.limits ??= percentiles(this.values, ...BULK);
-    return this.low < 0 ? [Math.min(first, -last), last] : [first, last]; // signed stays signed
+    if (mode !== "percentile" || this.samples) return limitsOf("linear", this.values, this.low, this.top);
+    return this.limits ??= limitsOf(mode, this.values, this.low, this.top);
   }
 
   /** Paints the map on its scale, if anything of it changed. */
