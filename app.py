@@ -11,6 +11,7 @@ PAGES = (
     ("pages/snl.py", "SNL", "scatter_plot"),
     ("pages/sam.py", "SAM", "view_week"),
     ("pages/fla.py", "FLA", "layers"),
+    ("pages/attribution.py", "Attribution", "network_node"),
     ("pages/compare.py", "Compare", "compare"),
     ("pages/results.py", "Results", "leaderboard"),
 )

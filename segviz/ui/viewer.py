@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from segviz.attention import AttendedFeatures, SampledAttention, StripAttention
@@ -22,7 +22,7 @@ from segviz.ui.display import Display
 from segviz.web import wire
 from segviz.web.blobs import STORE, MediaType
 
-Look = Literal["from", "by", "either", "strip", "points", "output", "context", "labels", "plain", "swipe"]
+Look = Literal["from", "by", "either", "strip", "points", "output", "context", "values", "labels", "plain", "swipe"]
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
@@ -67,6 +67,24 @@ class LabelMap:
     palette: UInt8[np.ndarray, "classes 3"]
 
 
+@dataclass(frozen=True, eq=False)
+class ScalarMap:
+    """A number for each cell of any grid over the picture, the same wherever the pointer is.
+
+    Attributes:
+        values: finite.
+        unit: what a value counts, in a word or two; maps of one unit can share a scale.
+        signed: whether values below 0 can occur: then 0 is the middle of the scale, and of its two colours.
+    """
+
+    values: Float32[np.ndarray, "rows columns"]
+    unit: str
+    signed: bool
+
+
+Drawn = wire.DrawableMap | LabelMap | ScalarMap
+
+
 @dataclass(frozen=True)
 class Pin:
     """A point that the reader keeps: image pixels, and an index into PIN_COLOURS."""
@@ -85,7 +103,8 @@ class Panel:
         map: what is drawn; None for the plain picture, and for a swipe panel.
         look: which of the map's answers: "from" row p, "by" column p, "either" of the two as the reader chooses
             for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or "context"
-            of attended features, "labels", "plain"; "swipe" shows two panels' maps beside a divider.
+            of attended features, "values" of a scalar map, "labels", "plain"; "swipe" shows two panels' maps beside
+            a divider.
         at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
             on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
@@ -97,7 +116,7 @@ class Panel:
     """
 
     title: str
-    map: wire.DrawableMap | LabelMap | None
+    map: Drawn | None
     look: Look
     at: tuple[int, int] | None = None
     pin: int | None = None
@@ -115,11 +134,12 @@ class Panel:
             "plain": self.map is None,
             "swipe": self.map is None,
             "labels": isinstance(self.map, LabelMap),
+            "values": isinstance(self.map, ScalarMap),
             "strip": isinstance(self.map, StripAttention),
             "points": isinstance(self.map, SampledAttention),
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
-        }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | AttendedFeatures))
+        }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | ScalarMap | AttendedFeatures))
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
         if (self.look == "swipe") != (self.sides is not None):
@@ -236,6 +256,8 @@ def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
     config["map"] = None if panel.map is None else _url(_map(panel.map))
     if isinstance(panel.map, LabelMap):
         config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
+    if isinstance(panel.map, ScalarMap):
+        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     return config
 
 
@@ -245,15 +267,24 @@ _map_names: dict[int, tuple[weakref.ref[Any], str]] = {}
 _picture_names: dict[bytes, str] = {}
 
 
-def _map(value: wire.DrawableMap | LabelMap) -> str:
+def _map(value: Drawn) -> str:
     """The blob of a map, packed when it is first shown or was dropped from the store since."""
     reference, name = _map_names.get(id(value), (None, ""))
     if reference is not None and reference() is value and STORE.get(name) is not None:
         return name
-    packed = wire.pack_labels(value.labels) if isinstance(value, LabelMap) else wire.pack(value)
-    name, number = STORE.put(packed), id(value)
+    name, number = STORE.put(_packed(value)), id(value)
     _map_names[number] = (weakref.ref(value, lambda _: _map_names.pop(number, None)), name)
     return name
+
+
+def _packed(value: Drawn) -> bytes:
+    match value:
+        case LabelMap():
+            return wire.pack_labels(value.labels)
+        case ScalarMap():
+            return wire.pack_values(value.values)
+        case _:
+            return wire.pack(value)
 
 
 def _picture(image: UInt8[np.ndarray, "height width 3"]) -> str:

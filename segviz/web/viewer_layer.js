@@ -8,7 +8,7 @@ import { colourTable, paint, word } from "./viewer_colour.js";
 import { drawSamples } from "./viewer_samples.js";
 
 const WEIGHTS = ["from", "by", "either", "strip", "points"]; // looks whose values are shares of attention
-const FIELDS = ["output", "context"]; // looks whose values do not depend on the point
+const FIELDS = ["output", "context", "values"]; // looks whose values do not depend on the point
 const BULK = [0.01, 0.99]; // what a percentile scale spans
 
 export class Layer {
@@ -19,6 +19,7 @@ export class Layer {
     this.isWeights = WEIGHTS.includes(config.look);
     this.isMap = this.isWeights || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
+    this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
     this.version = 0; // counts the maps that were computed
     this.map.classList.toggle("labels", this.isLabels);
   }
@@ -86,6 +87,7 @@ export class Layer {
     }
     const shown = this.samples ? this.samples.map((sample) => sample.weight) : values;
     [this.low, this.top] = range(shown);
+    if (this.config.signed) this.low = Math.min(this.low, -this.top); // 0 in the middle, even if no value is below it
   }
 
   /** The two values that a scale of this mode spans for this map alone. */
