@@ -13,14 +13,22 @@ from segviz.ui.panels import prediction_panel
 from segviz.ui.session import pick_model, picture, pins, predict, show
 from segviz.ui.viewer import Panel, ScalarMap
 from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
+from segviz.views.text import NONE
 
 KEY = "attribution"
+DIGITS = "%.3g"
 COLUMNS = {
-    "Delta": st.column_config.NumberColumn(
-        help="Convergence delta: the sum, less the difference between the picture's score and the baseline's"
-    ),
-    "Sum": st.column_config.NumberColumn(help="Over all pixels; of Integrated Gradients the score less the baseline's"),
-}
+    "Smallest": st.column_config.NumberColumn(format=DIGITS),
+    "Largest": st.column_config.NumberColumn(format=DIGITS),
+    "Sum": st.column_config.NumberColumn(format=DIGITS, help="Over all pixels of the working picture"),
+    "Delta": st.column_config.NumberColumn(format=DIGITS, help="Convergence delta: by how much the sum misses the "
+        "picture's score less the baseline's; – for methods without one"),
+}  # fmt: skip
+
+RANK = (
+    "Spearman's ρ of the attribution, averaged over the block's cells, and the attention from the point: 1 where both "
+    "rank all cells alike, 0 where they have nothing to do with one another. Signed values rank as they are."
+)
 
 st.title("What does the class hang on?")
 st.caption(
@@ -91,7 +99,10 @@ def report(
     for sentence in filter(None, map(doubt, answers)):
         st.warning(sentence, icon=":material/warning:")
     table = numbers(answers, [ranks[name] for name in found])
-    st.dataframe(table, hide_index=True, column_config=COLUMNS, alt="Each attribution's numbers")
+    ranked = {head: st.column_config.NumberColumn(format="%.2f", help=RANK) for head in table if head.startswith("ρ")}
+    st.dataframe(
+        table, hide_index=True, column_config=COLUMNS | ranked, placeholder=NONE, alt="Each attribution's numbers"
+    )
     as_csv(table, "attribution")
 
 
@@ -102,11 +113,7 @@ def explain() -> None:
     with st.expander("What the methods compute"):
         st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the places chosen above.")
         st.markdown("\n".join(f"- **{row.title}** ({row.paper}). {HELP[name]}" for name, row in METHODS.items()))
-        st.markdown(
-            "**Rank correlation**: Spearman's $\\rho$ of the attribution, averaged over the block's cells, and the "
-            "attention from the point: 1 where both rank all cells alike, 0 where they have nothing to do with one "
-            "another. Signed values rank as they are."
-        )
+        st.markdown(f"**Rank correlation** {RANK}")
 
 
 workbench()

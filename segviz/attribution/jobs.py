@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,10 +35,6 @@ ABANDONED_AFTER = 20.0  # seconds without a visitor who asks how far it is
 FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
 
 State = Literal["waiting", "running", "done", "cancelled", "failed"]
-
-
-class Cancellation(Exception):
-    """Ends a job from within its progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +91,7 @@ class Turns:
 
 
 class Job:
-    """One visitor's questions on their way. Any thread may read; `cancel` ends it before the next evaluation.
+    """One visitor's questions on their way. Any thread may read; `cancel` ends it before the network's next layer.
 
     Attributes:
         questions: in the order of answering.
@@ -134,7 +131,7 @@ class Job:
         self._seen = time.monotonic()
         title = METHODS[self.current.method].title
         if self._cancelled.is_set():
-            return self.done / self.total, f"{title}: ending after the step at hand …"
+            return self.done / self.total, f"{title}: ending …"
         if self.state == "waiting":
             return 0.0, f"{title}: waiting for another visitor's computation ({self.ahead} before this one) …"
         if self.done == 0 or self.total == 1:
@@ -159,16 +156,15 @@ class Job:
     def step(self, done: int, total: int) -> None:
         """`attribute` tells its progress."""
         self.done, self.total = done, total
-        self.check()
 
     def check(self) -> None:
         """Ends the job if its visitor cancelled it or went away.
 
         Raises:
-            Cancellation: so it is.
+            CancelledError: so it is.
         """
         if self._cancelled.is_set() or time.monotonic() - self._seen > ABANDONED_AFTER:
-            raise Cancellation
+            raise CancelledError
 
 
 class Attributions:
@@ -219,7 +215,7 @@ class Attributions:
                         self._keep(question, self._computed(question, job))
                 job.answered += 1
             job.state = "done"
-        except Cancellation:
+        except CancelledError:
             job.state = "cancelled"
         except (AttributionError, CheckpointError, ImageError) as error:
             job.trouble, job.state = f"{error}.", "failed"
@@ -234,7 +230,13 @@ class Attributions:
         """The answer from the model."""
         predictor, start = self._load(question.model), time.monotonic()
         answer = attribute(
-            predictor, question.image, question.method, question.target, options=question.options, progress=job.step
+            predictor,
+            question.image,
+            question.method,
+            question.target,
+            options=question.options,
+            progress=job.step,
+            check=job.check,
         )
         self._seconds[question.model, question.method] = (time.monotonic() - start) / question.evaluations
         return answer

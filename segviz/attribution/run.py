@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from segviz.attribution.methods import NO_BLOCK_TITLE, Method, Task, method_of
-from segviz.attribution.probe import Probe, Progress
+from segviz.attribution.probe import Check, Probe, Progress
 from segviz.attribution.target import (
     Attribution,
     AttributionError,
@@ -34,6 +34,7 @@ def attribute(
     *,
     options: Options = DEFAULTS,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Attribution:
     """How much each pixel matters to the mean logit of a class.
 
@@ -47,6 +48,7 @@ def attribute(
         target: whose score, and where.
         options: steps, windows, baseline, memory.
         progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
+        check: called many times within an evaluation, forward and backward; may raise to cancel sooner.
 
     Raises:
         AttributionError: an unknown method or class, a mask that does not fit, or too little memory, allowed or there.
@@ -62,7 +64,7 @@ def attribute(
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
         weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)
         total = row.evaluations(options, working)
-        probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib)
+        probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib, check)
         with out_of_memory(predictor.device.type):
             values, delta = row.run(task_of(probe, resized(picture, working), kind, options))
     probe.tell(probe.done)

@@ -14,11 +14,12 @@ from segviz.predict import Prediction
 
 JOB = "attribution job"
 LOOK_EVERY = 0.4  # seconds between looks at a job
-POINT, CLASS, PICTURE = "The point", "All pixels of the class", "The whole picture"
+POINT, CLASS, PICTURE = "Point", "Class region", "Whole picture"
+AS_PREDICTED = -1
 START = ("grad_cam_output", "saliency")  # one evaluation each, so a visitor sees them without asking
-BASELINES = {"each method's own": None, "black": "black", "grey": "grey", "blurred": "blurred"}
+BASELINES = {"blurred": "blurred", "black": "black", "grey": "grey", "each method's own": None}
 STEPS, WINDOWS, STRIDES = (8, 16, 32, 64, 128), (30, 60, 80, 120), {"1": 1.0, "3/4": 0.75, "1/2": 0.5, "1/4": 0.25}
-QUICK = Options(steps=16, window=80, stride=60)  # 19 evaluations with gradients, 49 without: 10 s on two cores
+QUICK = Options(baseline="blurred", steps=16, window=80, stride=60)  # 19 evaluations with gradients, 49 without
 
 
 def kept(key: str, default: Any) -> Any:
@@ -36,13 +37,13 @@ def pick_target(prediction: Prediction, place: tuple[int, int]) -> Target | None
     """Whose score, and where; None, with a sentence, if there is no such place."""
     here, classes = int(prediction.labels[place]), prediction.classes
     left, right = st.columns([1, 2], vertical_alignment="bottom")
-    offered = [None, *range(len(classes))]
-    start = kept("attribution class", None)
+    offered = [AS_PREDICTED, *range(len(classes))]
+    start = kept("attribution class", AS_PREDICTED)
     index = left.selectbox(
         "Class",
         offered,
         offered.index(start) if start in offered else 0,
-        format_func=lambda one: f"{classes[here]} (predicted at the point)" if one is None else classes[one],
+        format_func=lambda one: f"{classes[here]} (predicted at the point)" if one == AS_PREDICTED else classes[one],
         key="attribution class",
         help="Whose logit, the score before the softmax, is explained",
     )
@@ -56,7 +57,7 @@ def pick_target(prediction: Prediction, place: tuple[int, int]) -> Target | None
     )
     keep("attribution class", index)
     keep("attribution where", where)
-    chosen = here if index is None else index
+    chosen = here if index == AS_PREDICTED else index
     if where == POINT:
         return Target(chosen, pixel=place)
     if where == PICTURE:
