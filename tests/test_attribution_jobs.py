@@ -1,4 +1,4 @@
-"""Attributions in the background: one at a time in the order of asking, ended when nobody wants them, kept once found."""
+"""Attributions in the background: one at a time in the order of asking, ended when unwanted, kept once found."""
 
 from __future__ import annotations
 
@@ -247,19 +247,19 @@ def test_one_changed_pixel_is_another_picture() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_options_that_a_method_heeds_are_those_that_change_its_values(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+def test_options_that_a_method_heeds_are_those_that_change_its_values(predictor: Predictor, method: str) -> None:
     start = Options(steps=2, window=16, stride=16, baseline="grey")
     other: dict[str, Any] = {"steps": 5, "window": 24, "stride": 8, "baseline": "black", "relu": True}
-    values = attribute(predictor, random_picture(), method, Target(1), options=start).values
-    changing = {
-        name
-        for name, value in other.items()
-        if not np.array_equal(
-            attribute(predictor, random_picture(), method, Target(1), options=replace(start, **{name: value})).values,
-            values,
+    targets = [Target(index) for index in range(3 if METHODS[method].at_block else 1)]  # one has values of both signs
+
+    def values(options: Options) -> np.ndarray:
+        return np.stack(
+            [attribute(predictor, random_picture(), method, target, options=options).values for target in targets]
         )
+
+    before = values(start)
+    changing = {
+        name for name, value in other.items() if not np.array_equal(values(replace(start, **{name: value})), before)
     }
     assert changing == set(METHODS[method].heeds)
 
