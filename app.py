@@ -15,6 +15,7 @@ PAGES = (
     ("pages/sam.py", "SAM", "view_week"),
     ("pages/fla.py", "FLA", "layers"),
     ("pages/blocks.py", "Same pixel", "grid_view"),
+    ("pages/attribution.py", "Attribution", "network_node"),
     ("pages/compare.py", "Compare", "compare"),
     ("pages/folder.py", "Many pictures", "photo_library"),
     ("pages/results.py", "Results", "leaderboard"),

@@ -64,6 +64,15 @@ class Engine:
             future = self._kept.get((model, digest(image)))
         return future is not None and future.done()
 
+    def predictor(self, model: str) -> Predictor:
+        """The model itself, loaded once, for those who only read and copy it.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+        """
+        with self._forward:
+            return self._loaded(model)
+
     @property
     def device(self) -> str:
         """The device that models run on, in words."""
@@ -72,9 +81,7 @@ class Engine:
     def _run(self, key: Key, future: Future[Prediction], image: np.ndarray) -> None:
         try:
             with self._forward:
-                if key[0] not in self._predictors:
-                    self._predictors[key[0]] = self._load(key[0])
-                prediction = self._predictors[key[0]](image)
+                prediction = self._loaded(key[0])(image)
         except BaseException as error:
             with self._lock:
                 self._kept.pop(key, None)  # the next one who asks tries again
@@ -82,6 +89,11 @@ class Engine:
         else:
             future.set_result(prediction)
             self._make_room()
+
+    def _loaded(self, model: str) -> Predictor:
+        if model not in self._predictors:
+            self._predictors[model] = self._load(model)
+        return self._predictors[model]
 
     def _make_room(self) -> None:
         """Drop what was asked for longest ago until the rest fits; the newest always stays."""
@@ -95,8 +107,8 @@ class Engine:
                 total -= size
 
 
-def digest(image: UInt8[np.ndarray, "height width 3"]) -> str:
-    """SHA-256 of a picture's size and all of its pixels."""
+def digest(image: UInt8[np.ndarray, "height width *channels"]) -> str:
+    """SHA-256 of the size and all pixels of a picture, or of labels."""
     shape = ",".join(map(str, image.shape)).encode()
     return hashlib.sha256(shape + np.ascontiguousarray(image).tobytes()).hexdigest()
 

@@ -40,8 +40,8 @@ from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
-INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS = (
-    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare", "blocks")
+INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS, ATTRIBUTION = (
+    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare", "blocks", "attribution")
 )
 HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
 PATIENCE = 240  # seconds for a run on a busy machine
@@ -252,7 +252,8 @@ def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> 
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    assert pinned == [1] * {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0}[page]
+    known = {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
+    assert pinned == [1] * known[page]
 
 
 # ---- uploads --------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from viewer_host import (
     MAPS,
     PIXELS,
     SHARES,
+    VALUES,
     WIDTH,
     classes,
     config,
@@ -35,7 +36,7 @@ from viewer_host import (
 
 from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.ui.display import CHOICES, Display
-from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins
+from segviz.ui.viewer import LabelMap, Panel, ScalarMap, latest_display, latest_pins
 from segviz.views.colour import weight_scale
 from segviz.web import wire
 
@@ -99,6 +100,14 @@ def test_features_equal_pythons(page: Page, field: str) -> None:
     page.evaluate(LOAD, "features")
     found = page.evaluate("(field) => Array.from(f[field])", field)
     np.testing.assert_array_equal(np.array(found, np.float32).reshape(GRID), getattr(FEATURES, field))
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_scalar_maps_equal_pythons(page: Page, name: str) -> None:
+    page.evaluate(LOAD, name)
+    assert page.evaluate("f.grid") == list(VALUES[name].shape)
+    found = page.evaluate("Array.from(f.values)")
+    np.testing.assert_array_equal(np.array(found, np.float32).reshape(VALUES[name].shape), VALUES[name])
 
 
 def test_labels_equal_pythons(page: Page) -> None:
@@ -406,6 +415,52 @@ def test_signed_features_have_zero_in_the_middle(page: Page) -> None:
     assert ends[0][1] == "0"
 
 
+def scalar(name: str, *, signed: bool = True, unit: str = "logits", **more: Any) -> dict[str, Any]:
+    """A panel of a scalar map."""
+    return config(name, "values", name, unit=unit, signed=signed, **more)
+
+
+@pytest.mark.parametrize("name", ["signed", "positive"])
+def test_a_signed_scalar_map_is_drawn_around_0_and_says_its_value_with_its_unit(page: Page, name: str) -> None:
+    mount(page, data(scalar(name)))
+    hover(page, name, 3, 2)
+    values = VALUES[name]
+    top = float(np.abs(values).max())
+    table = np.array(page.evaluate("Array.from(maps.colourTable('signed'))"), "<u4")
+    wanted = table[np.round((values / top + 1) / 2 * 1023).astype(int)].view(np.uint8).reshape(*GRID, 4)
+    pixels = np.array(stage(page, name).locator("canvas.map").evaluate(PIXELS)).reshape(*GRID, 4)
+    assert np.abs(pixels.astype(int) - wanted).max() <= 4
+    if name == "signed":
+        red, _, blue, _ = pixels[values < -top / 2].mean(0)
+        assert blue > red
+    expect(page.locator(".panel .low")).to_have_text(f"−{top:#.3g}")
+    expect(page.locator(".panel .high")).to_have_text(f"{top:#.3g}")
+    expect(page.locator(".panel .value")).to_have_text(f"{values[3, 2]:#.3g} logits".replace("-", "−"))
+
+
+def test_a_scalar_map_without_signs_starts_at_0(page: Page) -> None:
+    mount(page, data(scalar("positive", signed=False)))
+    expect(page.locator(".panel .low")).to_have_text("0")
+    assert page.evaluate("document.body.firstChild.shadowRoot.querySelector('.bar').classList.contains('signed')") is (
+        False
+    )
+
+
+def test_scalar_maps_share_a_scale_with_those_of_their_unit_alone(page: Page) -> None:
+    mount(page, data(scalar("signed"), scalar("fine"), scalar("positive", unit="metres"), config("dot", "from", "dot")))
+    own = page.locator(".panel .high").all_inner_texts()
+    page.get_by_label("one shared").check()
+    largest = max(float(np.abs(VALUES[name]).max()) for name in ("signed", "fine"))
+    for index, text in enumerate((f"{largest:#.3g}", f"{largest:#.3g}", own[2], own[3])):
+        expect(page.locator(".panel .high").nth(index)).to_have_text(text)
+    page.get_by_label("each map").check()
+
+
+def test_values_that_are_no_numbers_are_not_drawn() -> None:
+    with pytest.raises(ValueError, match="all finite"):
+        wire.pack_values(np.full(GRID, np.nan, np.float32))
+
+
 def test_a_click_pins_at_once_and_a_marker_unpins(page: Page) -> None:
     mount(page, data(config("dot", "from", "dot"), config("bases", "from", "bases")))
     hover(page, "dot", 1, 1)
@@ -522,7 +577,15 @@ def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> No
 
 def test_a_panel_refuses_a_look_that_its_map_does_not_have() -> None:
     labels = LabelMap(np.zeros((2, 2), np.uint8), ("a",), np.zeros((1, 3), np.uint8))
-    for value, look in ((MAPS["dot"], "strip"), (MAPS["dot"], "labels"), (labels, "from"), (None, "by")):
+    scalar_map = ScalarMap(VALUES["signed"], "logits", True)
+    for value, look in (
+        (MAPS["dot"], "strip"),
+        (MAPS["dot"], "labels"),
+        (labels, "from"),
+        (None, "by"),
+        (scalar_map, "from"),
+        (labels, "values"),
+    ):
         with pytest.raises(ValueError, match="has no look"):
             Panel("panel", value, look)  # type: ignore[arg-type]
 

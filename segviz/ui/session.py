@@ -20,7 +20,7 @@ from segviz.ui.display import Display
 from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
-from segviz.ui.viewer import LabelMap, Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.viewer import LabelMap, Panel, Pin, ShareMap, latest_display, latest_pins, show_panels
 from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
@@ -173,11 +173,11 @@ def predict(model: str, chosen: Picture) -> Prediction:
         st.stop()
     told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
     try:
-        with (
-            nullcontext() if engine().knows(model, chosen.image) else told,
-            st.spinner(f"Running {SPECS[model].title} …"),
-        ):
+        if engine().knows(model, chosen.image):
             prediction = engine().predict(model, chosen.image)
+        else:
+            with told, st.spinner(f"Running {SPECS[model].title} …"):
+                prediction = engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
         st.stop()
@@ -232,7 +232,9 @@ def show(
 def model_of(made: object) -> str:
     """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
     for name, prediction in st.session_state.get("predictions", {}).items():
-        if prediction.has(made.labels if isinstance(made, LabelMap) else made):
+        if prediction.has(
+            made.labels if isinstance(made, LabelMap) else made.shares if isinstance(made, ShareMap) else made
+        ):
             return str(name)
     return ""
 

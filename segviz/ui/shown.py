@@ -9,9 +9,9 @@ from segviz.attention import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.ui.display import Display
-from segviz.ui.viewer import LabelMap, Panel, Pin
+from segviz.ui.viewer import LabelMap, Panel, Pin, ScalarMap, ShareMap
 from segviz.views import sheet
-from segviz.views.colour import Kind, spanning, weight_scale
+from segviz.views.colour import Kind, Scale, signed_scale, spanning, weight_scale
 from segviz.views.map_panels import Look, map_panel
 from segviz.views.overlay import aligned
 from segviz.views.places import cell_box, strongest
@@ -76,6 +76,13 @@ def part(viewer: Viewer, panel: Panel) -> sheet.Panel:
         kind: Kind = "linear" if display.scale == "log" else display.scale  # features may be negative
         heat = Heat(values, weight_scale(values, kind=kind), "channel mean", aligned=aligned(panel.map))
         return sheet.Panel(panel.title, image, heat, named(f"attended_{panel.look}", model), model, pins=pins)
+    if isinstance(panel.map, ShareMap):
+        heat = Heat(panel.map.shares, Scale(0, 1), "probability")
+        return sheet.Panel(panel.title, image, heat, named("confidence", model), model, pins=pins)
+    if isinstance(panel.map, ScalarMap):
+        values = panel.map.values
+        scale = signed_scale(values) if panel.map.signed else weight_scale(values, kind=display.scale)
+        return sheet.Panel(panel.title, image, Heat(values, scale, panel.map.unit), "values", pins=pins)
     if panel.map is None:
         return sheet.Panel(panel.title, image, pins=pins)
     return map_part(viewer, panel, panel.map, model, pins)

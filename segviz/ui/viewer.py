@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
 from segviz.attention import AttendedFeatures, SampledAttention, StripAttention
@@ -22,7 +22,9 @@ from segviz.ui.display import Display
 from segviz.web import wire
 from segviz.web.blobs import STORE, MediaType
 
-Look = Literal["from", "by", "either", "strip", "points", "output", "context", "labels", "shares", "plain", "swipe"]
+Look = Literal[
+    "from", "by", "either", "strip", "points", "output", "context", "values", "labels", "shares", "plain", "swipe"
+]
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
@@ -78,7 +80,22 @@ class ShareMap:
     shares: Float[np.ndarray, "height width"]
 
 
-DrawableMap = wire.DrawableMap | LabelMap | ShareMap
+@dataclass(frozen=True, eq=False)
+class ScalarMap:
+    """A number for each cell of any grid over the picture, the same wherever the pointer is.
+
+    Attributes:
+        values: finite.
+        unit: what a value counts, in a word or two; maps of one unit can share a scale.
+        signed: whether values below 0 can occur: then 0 is the middle of the scale, and of its two colours.
+    """
+
+    values: Float32[np.ndarray, "rows columns"]
+    unit: str
+    signed: bool
+
+
+DrawableMap = wire.DrawableMap | LabelMap | ShareMap | ScalarMap
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,8 @@ class Panel:
         map: what is drawn; None for the plain picture, and for a swipe panel.
         look: which of the map's answers: "from" row p, "by" column p, "either" of the two as the reader chooses
             for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or "context"
-            of attended features, "labels", "shares", "plain"; "swipe" shows two panels' maps beside a divider.
+            of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two panels'
+            maps beside a divider.
         at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
             on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
@@ -131,11 +149,15 @@ class Panel:
             "swipe": self.map is None,
             "labels": isinstance(self.map, LabelMap),
             "shares": isinstance(self.map, ShareMap),
+            "values": isinstance(self.map, ScalarMap),
             "strip": isinstance(self.map, StripAttention),
             "points": isinstance(self.map, SampledAttention),
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
-        }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | ShareMap | AttendedFeatures))
+        }.get(
+            self.look,
+            self.map is not None and not isinstance(self.map, LabelMap | ShareMap | ScalarMap | AttendedFeatures),
+        )
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
         if (self.look == "swipe") != (self.sides is not None):
@@ -254,6 +276,8 @@ def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
         config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
         if panel.map.levels:
             config["levels"] = True
+    if isinstance(panel.map, ScalarMap):
+        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     return config
 
 
@@ -284,6 +308,8 @@ def _packed(value: DrawableMap) -> bytes:
             return wire.pack_labels(value.labels)
         case ShareMap():
             return wire.pack_shares(value.shares)
+        case ScalarMap():
+            return wire.pack_values(value.values)
         case _:
             return wire.pack(value)
 

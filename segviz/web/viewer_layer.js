@@ -8,7 +8,7 @@ import { colourTable, limitsOf, paint, word } from "./viewer_colour.js";
 import { drawSamples } from "./viewer_samples.js";
 
 const WEIGHTS = ["from", "by", "either", "strip", "points"]; // looks whose values are shares of attention
-const FIELDS = ["output", "context"]; // looks whose values do not depend on the point
+const FIELDS = ["output", "context", "values"]; // looks whose values do not depend on the point
 
 export class Layer {
   /** `side` holds the layer's canvases; `shape` is the picture's height and width in pixels. */
@@ -20,6 +20,7 @@ export class Layer {
     this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
     this.awaited = config.look === "plain" && Boolean(config.stats); // a map may come yet: its room is kept
+    this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
     this.version = 0; // counts the maps that were computed
     this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells
   }
@@ -88,6 +89,7 @@ export class Layer {
     }
     const shown = this.samples ? this.samples.map((sample) => sample.weight) : values;
     [this.low, this.top] = range(shown);
+    if (this.config.signed) this.low = Math.min(this.low, -this.top); // 0 in the middle, even if no value is below it
   }
 
   /** The two values that a scale of this mode spans for this map alone. */

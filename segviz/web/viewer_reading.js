@@ -68,13 +68,17 @@ export class Reading {
     needle.hidden = Boolean(layer.samples);
     slide(needle, Math.max(0, Math.min(1, layer.scale.position(amount))));
     if (layer.samples) say(value, before + samplesText(layer.samples));
-    else say(value, before + (layer.isWeights ? weightText(amount, layer.evenShare) : number(amount)));
+    else say(value, before + (layer.isWeights ? weightText(amount, layer.evenShare) : fieldText(amount, layer.config.unit)));
   }
 }
 
 /** "36 × the even share" says more of a weight than "1.3 %" does; both are given. */
 function weightText(amount, evenShare) {
   return `${share(amount)}, ${number(amount / evenShare)} × the even share`;
+}
+
+function fieldText(amount, unit) {
+  return unit ? `${number(amount)} ${unit}` : number(amount);
 }
 
 function samplesText(samples) {

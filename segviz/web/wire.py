@@ -14,7 +14,7 @@ from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -52,6 +52,18 @@ def pack(value: DrawableMap) -> bytes:
     message = _message(value)
     arrays = {name: tensor.detach().cpu().numpy().astype("<f4") for name, tensor in message.tensors.items()}
     return _join(message.kind, message.grid, message.mapping, message.extra, arrays)
+
+
+def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
+    """The bytes of a map that is the same for every place: a number for each cell of a grid over the picture.
+
+    Raises:
+        ValueError: the values are no (rows, columns) array of finite numbers.
+    """
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, all finite")
+    rows, columns = values.shape
+    return _join("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
 
 
 def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
