@@ -6,7 +6,7 @@ from segviz.attention import BasesAttention
 from segviz.models.registry import SPECS
 from segviz.ui.frame import other_pages
 from segviz.ui.help import how_to_read
-from segviz.ui.session import FIRST_STREET, picture, pins, predict, show
+from segviz.ui.session import FIRST_STREET, picture, predict, show
 from segviz.ui.viewer import Panel, Pin
 
 KEY = "home"
@@ -35,8 +35,6 @@ with links:
             if page not in tasks:
                 st.page_link(page, icon=page.icon)
     how_to_read(MODEL)
-
-
 with street:
     chosen = picture()
     attention = predict(MODEL, chosen).map_of(BasesAttention, "bases")
