@@ -35,8 +35,6 @@ with links:
             if page not in tasks:
                 st.page_link(page, icon=page.icon)
     how_to_read(MODEL)
-
-
 with street:
     chosen = picture()
     attention = predict(MODEL, chosen).map_of(BasesAttention, "bases")

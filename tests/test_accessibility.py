@@ -158,8 +158,10 @@ def test_pages_without_pictures_do_not_scroll_sideways_on_a_phone(site: Site, ti
 
 
 CHART_TEXTS = """() => {
-    const hex = (colour) => '#' + colour.match(/[\\d.]+/g).slice(0, 3).map((c) => (+c).toString(16).padStart(2, '0')).join('');
-    const texts = document.querySelectorAll('.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text');
+    const hex = (colour) => '#' + colour.match(/[\\d.]+/g).slice(0, 3)
+        .map((part) => Number(part).toString(16).padStart(2, '0')).join('');
+    const texts = document.querySelectorAll(
+        '.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text');
     return [hex(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor),
             [...new Set([...texts].map((text) => hex(getComputedStyle(text).fill)))]];
 }"""
@@ -216,9 +218,9 @@ def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Si
 
 WATCH = """() => {
     Object.assign(window, { shifts: [], told: new Set() });
-    new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map((entry) =>
-        [entry.value, entry.sources.map(({ node, previousRect, currentRect }) => [node?.className ?? '', previousRect.y, currentRect.y])])))
-        .observe({ type: 'layout-shift' });
+    const place = ({ node, previousRect, currentRect }) => [node?.className ?? '', previousRect.y, currentRect.y];
+    new PerformanceObserver((list) => window.shifts.push(
+        ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)]))).observe({ type: 'layout-shift' });
     new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner]')
         .forEach((one) => window.told.add(one.textContent))).observe(document.body, { childList: true, subtree: true });
 }"""

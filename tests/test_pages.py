@@ -40,8 +40,8 @@ from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
-INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS, ATTRIBUTION = (
-    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare", "blocks", "attribution")
+HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS, ATTRIBUTION = (
+    f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "compare", "blocks", "attribution")
 )
 HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
 PATIENCE = 240  # seconds for a run on a busy machine
@@ -146,7 +146,7 @@ def test_every_page_runs_and_shows_its_viewer(app: AppTest, page: str) -> None:
     data = viewer(app)
     assert len(app.title) == 1
     assert (data["height"], data["width"]) == shown(app).shape[:2] == (360, 480)
-    assert len(data["panels"]) >= 2
+    assert len(data["panels"]) >= (1 if page == HOME else 2)
     for panel in data["panels"]:
         assert panel["map"] is None or blob(panel["map"])
 
@@ -236,6 +236,20 @@ def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
 # ---- pins -----------------------------------------------------------------------------------------------
 
 
+def test_the_start_page_rests_on_a_pin_that_stays_there_until_the_visitor_sets_one(app: AppTest) -> None:
+    assert viewer(opened(app, HOME))["pins"] == [[175, 290, 0]]
+    assert viewer(opened(app, SNL))["pins"] == []
+    pin(opened(app, HOME), HOME, (175, 290), (20, 30))
+    assert viewer(opened(app, SNL))["pins"] == [[175, 290, 0], [20, 30, 1]]
+    pin(opened(app, SNL), SNL)
+    assert viewer(opened(app, HOME))["pins"] == []
+
+
+def test_the_start_page_leads_to_every_other_page(app: AppTest) -> None:
+    links = [link.proto.page for link in opened(app, HOME).main.get("page_link")]
+    assert sorted(links) == sorted(Path(path).stem for path, _, _ in APP["PAGES"][1:])
+
+
 def test_pins_survive_a_change_of_page(app: AppTest) -> None:
     pin(opened(app, PSA), PSA, (100, 200), (300, 50))
     assert titles(app)[-2:] == ["Collect of point 2", "Distribute of point 2"]
@@ -252,7 +266,7 @@ def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> 
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    known = {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
+    known = {HOME: 0, INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
     assert pinned == [1] * known[page]
 
 

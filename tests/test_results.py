@@ -305,8 +305,12 @@ def test_percents_are_written_where_they_count_and_can_be_read() -> None:
     _, percents = confusion_heatmap(((999, 1, 0), (30, 70, 0), (50, 0, 50)), CLASSES).data
     places = list(zip(percents.y, percents.x, percents.text, strict=True))
     assert places == [
-        ("Sky", "Sky", "100"), ("Road", "Sky", "30"), ("Road", "Road", "70"), ("Pole", "Sky", "50"), ("Pole", "Pole", "50"),
-    ]  # fmt: skip
+        ("Sky", "Sky", "100"),
+        ("Road", "Sky", "30"),
+        ("Road", "Road", "70"),
+        ("Pole", "Sky", "50"),
+        ("Pole", "Pole", "50"),
+    ]
     assert list(percents.textfont.color) == ["#000", "#fff", "#000", "#000", "#000"]
 
 

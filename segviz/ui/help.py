@@ -28,8 +28,8 @@ BLOCKS = {
     "(PSANet, eq. 8-10).",
 }
 WEIGHTS = """
-- **Weight**: the share that a place has in what the point receives, or in what it gives in maps titled "seen by" or
-  "who". Weights that a point receives sum to 1.
+- **Weight**: the share that a place has in what the point receives, or in what it gives in maps that say "seen by",
+  "who" or "distribute". Weights that a point receives sum to 1.
 - **Even share**: what each place would have if all had the same; the tick below the colour bar. "36 × the even share"
   is a clear choice, "1.1 ×" hardly one.
 - **Colour bar**: it begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of several

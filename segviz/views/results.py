@@ -107,12 +107,12 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
 
 def written(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
     """The percents upon a heatmap's cells, from 0.5 on; plotly's own are too faint on the middle of the scale."""
-    rows, columns = np.nonzero(share >= 0.5)
-    colours = coloured(share, Scale(0, 100), CONFUSIONS)[rows, columns]
+    cells = np.argwhere(share >= 0.5).tolist()
+    colours = coloured(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
     return go.Scatter(
-        x=[names[column] for column in columns],
-        y=[names[row] for row in rows],
-        text=[f"{part:.0f}" for part in share[rows, columns]],
+        x=[names[column] for _, column in cells],
+        y=[names[row] for row, _ in cells],
+        text=[f"{part:.0f}" for part in share[share >= 0.5]],
         mode="text",
         textfont={"color": list(ink(colours))},
         hoverinfo="skip",
