@@ -660,7 +660,8 @@ def numbers_of(app: AppTest) -> Any:
 
 def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
     panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
-    predictions = {name: engine().predict(name, draw_scene(FIRST_SEED).image) for name in SPECS}
+    scene = draw_scene(FIRST_SEED)
+    predictions = {name: engine().predict(name, scene.image) for name in SPECS}
     spatial = {
         (name, one.name)
         for name, prediction in predictions.items()

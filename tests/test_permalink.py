@@ -136,7 +136,10 @@ def test_the_session_counts_once_the_link_is_read(app: AppTest) -> None:
     assert dict(component(app, "parameters")["parameters"]) == {"seed": "3", "pin": "5-6-0"}
 
 
-def test_a_page_that_begins_on_one_scale_writes_the_other_into_its_link(app: AppTest) -> None:
+def test_a_page_that_begins_on_one_scale_writes_the_other_into_its_link(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segviz.engine.available_models", lambda: ("fcn", "spatial_nl"))
     followed(app, BLOCKS, {"range": "own"})
     assert viewer(app)["settings"]["range"] == "own"
     assert dict(component(app, "parameters")["parameters"])["range"] == "own"
@@ -161,6 +164,6 @@ def test_a_malformed_link_gets_one_sentence_on_the_page_that_it_opens(app: AppTe
     hostile = "![](http://example.org/x.png)<script>alert(1)</script>"
     followed(app, PSA, {"seed": hostile, "pin": [hostile, "10-10"], "colours": hostile, hostile: "x"})
     (warning,) = (one.value for one in app.warning)
-    assert warning == "Some of this link cannot be used and was left out: seed, pin, colours."
+    assert warning == "Some of this link cannot be used and was left out: colours, pin, seed."
     assert viewer(app)["pins"][0][:2] == [10, 10]
     assert len(opened(app, FLA).warning) == len(opened(app, PSA).warning) == 0

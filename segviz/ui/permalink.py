@@ -63,31 +63,39 @@ def read(given: Parameters, ranges: Mapping[str, tuple[float, float]], start: Di
         start: the settings that the page's viewer begins with.
     """
     refused: list[str] = []
-
-    def several(name: str, parse: Callable[[str], Any], most: int) -> list[Any]:
-        values = given.get(name, ())
-        parsed = [one for one in map(parse, values[:most]) if one is not None]
-        if len(parsed) < len(values):
-            refused.append(name)
-        return parsed
-
-    def single(name: str, parse: Callable[[str], Any]) -> Any:
-        return next(iter(several(name, parse, 1)), None)
-
-    upload = bool(single("picture", lambda text: text == UPLOAD or None))
-    seed = single("seed", seed_of)
-    knobs = {name: single(name, partial(knob_of, span=span)) for name, span in ranges.items()}
-    models = several("model", lambda text: text if text in SPECS else None, len(SPECS))
+    several = partial(parsed, given, refused)
+    knobs = {name: several(name, partial(knob_of, span=span), 1) for name, span in ranges.items()}
     pins = several("pin", pin_of, MOST_PINS)
     link = Link(
-        upload,
-        seed,
-        {name: value for name, value in knobs.items() if value is not None},
-        tuple(dict.fromkeys(models)),
-        tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
-        display_of(given, start, refused),
+        upload=bool(several("picture", upload_of, 1)),
+        seed=next(iter(several("seed", seed_of, 1)), None),
+        knobs={name: value for name, values in knobs.items() for value in values},
+        models=tuple(dict.fromkeys(several("model", model_of, len(SPECS)))),
+        pins=tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
+        display=display_of(given, start, refused),
     )
-    return link, tuple(refused)
+    return link, tuple(sorted(refused))
+
+
+def parsed(
+    given: Parameters, refused: list[str], name: str, parse: Callable[[str], Any | None], most: int
+) -> list[Any]:
+    """What could be made of a name's first values; if not of all of its values, the name is added to `refused`."""
+    values = given.get(name, ())
+    found = [one for one in map(parse, values[:most]) if one is not None]
+    if len(found) < len(values):
+        refused.append(name)
+    return found
+
+
+def upload_of(text: str) -> bool | None:
+    """True, if the text says that the picture is an upload."""
+    return True if text == UPLOAD else None
+
+
+def model_of(text: str) -> str | None:
+    """A model's name, if the text is one."""
+    return text if text in SPECS else None
 
 
 def seed_of(text: str) -> int | None:

@@ -281,7 +281,7 @@ def restore(page: str) -> None:
     found, refused = read(given, {row[0]: (row[2], row[3]) for row in KNOBS}, STARTS.get(page, Display()))
     models = [name for name in found.models if name in available_models()]
     if len(models) < len(found.models):
-        refused = tuple(dict.fromkeys((*refused, "model")))
+        refused = tuple(sorted({*refused, "model"}))
     st.session_state.update(found.knobs)
     if found.seed is not None:
         st.session_state["seed"] = found.seed
