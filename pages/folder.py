@@ -62,5 +62,6 @@ parts = [part for title, part in WRITES.items() if title in written]
 if st.button("Start", type="primary", disabled=not ready or running(), icon=":material/play_arrow:"):
     with st.spinner("Reading the list of pictures …"):
         begin(files, model, work_of(model, parts, options))
+    st.rerun()  # with the button as it is while a run goes on
 follow()
 st.caption(f"Models run on: {engine().device}")

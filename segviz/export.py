@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import assert_never
+from typing import IO, assert_never
 
 import numpy as np
 
@@ -150,11 +150,6 @@ def harmless(text: str) -> str:
 # ---- archives ----------------------------------------------------------------------------------------------
 
 
-def part_of(target: Path) -> Path:
-    """Where an archive grows before it is whole."""
-    return target.with_name(target.name + ".part")
-
-
 class Archive:
     """A ZIP that is written file by file, so that it never lies in memory; names are cleaned and made different.
 
@@ -165,9 +160,9 @@ class Archive:
         target: a path, which gets the finished ZIP whole or not at all, or an open binary file.
     """
 
-    def __init__(self, target: Path | io.BufferedIOBase) -> None:
+    def __init__(self, target: Path | IO[bytes]) -> None:
         self._path = target if isinstance(target, Path) else None
-        self._part = part_of(target) if isinstance(target, Path) else None
+        self._part = target.with_name(target.name + ".part") if isinstance(target, Path) else None
         self._taken: set[str] = set()
         if self._part is not None:
             self._part.parent.mkdir(parents=True, exist_ok=True)

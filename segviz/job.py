@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from typing import IO
 
 from segviz.batch import Step, Work, run
-from segviz.export import Archive, part_of
+from segviz.export import Archive
 from segviz.image import ImageError, Rgb
 from segviz.sources import Source
 
@@ -38,7 +37,7 @@ class State:
         ended: whether nothing more happens.
         trouble: why the run ended early; "" where it did not, or was cancelled.
         stop: asks to end after the picture at hand.
-        left: nobody is interested any more; the folder goes with the last file.
+        left: nobody is interested any more; the ZIP goes with the picture at hand.
     """
 
     total: int
@@ -53,19 +52,17 @@ class State:
 
 
 class Job:
-    """A run over pictures, begun at once. Its ZIP lies in a folder of its own, which goes with the job.
+    """A run over pictures, begun at once. Its ZIP lies on disk under no name, and goes with the job or the process.
 
     Args:
         sources: the pictures.
         work: makes a picture's files.
-        name: of the ZIP.
     """
 
-    def __init__(self, sources: Sequence[Source], work: Worker, name: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="segviz-"))
-        self.zip = folder / name
+    def __init__(self, sources: Sequence[Source], work: Worker) -> None:
+        self.zip: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives every block; `close` closes it
         self.state = State(len(sources))
-        self.close = weakref.finalize(self, leave, self.state, folder)
+        self.close = weakref.finalize(self, leave, self.state, self.zip)
         self._thread = threading.Thread(target=work_off, args=(self.state, sources, work, self.zip), daemon=True)
         self._thread.start()
 
@@ -73,11 +70,6 @@ class Job:
     def running(self) -> bool:
         """Whether it is still at work."""
         return not self.state.ended
-
-    @property
-    def made(self) -> bool:
-        """Whether there is a ZIP to take."""
-        return self.state.ended and self.zip.is_file()
 
     def cancel(self) -> None:
         """End after the picture at hand; what is done by then is kept."""
@@ -88,16 +80,16 @@ class Job:
         self._thread.join(seconds)
 
 
-def leave(state: State, folder: Path) -> None:
-    """Ends a job and removes its folder, at once or after the picture at hand."""
+def leave(state: State, target: IO[bytes]) -> None:
+    """Ends a job and removes its ZIP, at once or after the picture at hand."""
     state.stop.set()
     with state.lock:
         state.left = True
         if state.ended:
-            shutil.rmtree(folder, ignore_errors=True)
+            target.close()
 
 
-def work_off(state: State, sources: Sequence[Source], work: Worker, target: Path) -> None:
+def work_off(state: State, sources: Sequence[Source], work: Worker, target: IO[bytes]) -> None:
     """What the thread of a job does."""
     told: list[object] = []
     try:
@@ -116,7 +108,7 @@ def work_off(state: State, sources: Sequence[Source], work: Worker, target: Path
     with state.lock:
         state.ended = True
         if state.left:
-            shutil.rmtree(target.parent, ignore_errors=True)
+            target.close()
 
 
 def one_step(steps: Iterator[Step]) -> Step | None:
@@ -125,9 +117,9 @@ def one_step(steps: Iterator[Step]) -> Step | None:
         return next(steps, None)
 
 
-def ends(state: State, target: Path) -> bool:
+def ends(state: State, target: IO[bytes]) -> bool:
     """Whether a run is over: it was cancelled, or its ZIP is large enough."""
-    if part_of(target).stat().st_size > LARGEST_ZIP:
+    if target.tell() > LARGEST_ZIP:
         state.trouble = f"the ZIP has reached {LARGEST_ZIP / 1024**3:.0f} GB; send the other pictures in another run"
     return state.stop.is_set() or bool(state.trouble)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_PICTURES = 500
-JOB, REFUSED, TOKEN = "folder job", "folder refused", "folder token"
+JOB, NAME, REFUSED, TOKEN = "folder job", "folder name", "folder refused", "folder token"
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MOST_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -80,7 +81,10 @@ def begin(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb
     forget()
     st.session_state[REFUSED] = problems
     if sources:
-        st.session_state[JOB] = Job(sources, work, f"segviz-{model}-{len(sources)}-pictures.zip")
+        st.session_state[JOB], st.session_state[NAME] = (
+            Job(sources, work),
+            f"segviz-{model}-{len(sources)}-pictures.zip",
+        )
 
 
 def forget() -> None:
@@ -142,13 +146,23 @@ def finished(job: Job) -> None:
         st.info(f"Cancelled after {state.done} of {state.total} pictures; what is done is in the ZIP.")
     else:
         st.success(f"{good} of {state.total} pictures are in the ZIP.")
-    if job.made:
-        if TOKEN not in st.session_state:
-            st.session_state[TOKEN] = DOWNLOADS.offer(job.zip, job.zip.name)
-        size = job.zip.stat().st_size / 2**20
-        st.link_button(
-            f"Save the ZIP, {size:.1f} MB",
-            served(f"file/{st.session_state[TOKEN]}"),
-            type="primary",
-            icon=":material/download:",
-        )
+    if TOKEN not in st.session_state:
+        st.session_state[TOKEN] = DOWNLOADS.offer(job.zip, st.session_state[NAME])
+    size = os.fstat(job.zip.fileno()).st_size / 2**20
+    save_link()(
+        key="folder save",
+        data={"address": served(f"file/{st.session_state[TOKEN]}"), "label": f"Save the ZIP, {size:.1f} MB"},
+        width="content",
+        height="content",
+    )
+
+
+@cache
+def save_link() -> Any:
+    """A link that saves a file; Streamlit's own ones open another tab, and its download button keeps all in memory."""
+    style = """a { display: inline-block; padding: 0.4rem 0.75rem; border-radius: var(--st-button-radius);
+        background: var(--st-primary-color); color: var(--st-background-color); text-decoration: none; }
+        a:focus-visible { outline: 2px solid var(--st-text-color); outline-offset: 2px; }"""
+    script = """export default ({ data, parentElement }) => {
+        Object.assign(parentElement.querySelector("a"), { href: data.address, textContent: data.label }); }"""
+    return st.components.v2.component("segviz_save", html="<a download></a>", css=style, js=script)

@@ -54,15 +54,16 @@ def take_away(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], mor
             persist_state="session", disabled=form != "png", help="Of a PNG: 1, 2 or 4 times 144 dots an inch",
         )  # fmt: skip
         st.caption(f"{HOLDS[form]} {standing(viewer)}")
-        if not st.button("Make the file", key=f"{page} take", icon=":material/image:"):
-            return
-        taken = [not picked or title in picked for title in titles]
-        own = [panel for panel, wanted in zip(panels, taken, strict=False) if wanted]
-        others = [panel for panel, wanted in zip(more, taken[len(panels) :], strict=True) if wanted]
-        with st.spinner(f"Making the {form.upper()} file …"):
-            made = made_file(page, name, viewer, own, others, form, int(size or 1))
-        if made is not None:
-            offer(*made, form)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if not st.button("Make the file", key=f"{page} take", icon=":material/image:"):
+                return
+            taken = [not picked or title in picked for title in titles]
+            own = [panel for panel, wanted in zip(panels, taken, strict=False) if wanted]
+            others = [panel for panel, wanted in zip(more, taken[len(panels) :], strict=True) if wanted]
+            with st.spinner(f"Making the {form.upper()} file …"):
+                made = made_file(page, name, viewer, own, others, form, int(size or 1))
+            if made is not None:
+                offer(*made, form)
 
 
 def made_file(

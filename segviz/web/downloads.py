@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from segviz.filenames import safe_name
+
+AT_ONCE = 1024**2  # bytes that lie in memory
 
 HEADERS = {
     "Cache-Control": "private, no-store",
@@ -19,34 +25,56 @@ HEADERS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Offer:
-    """A file on disk, and what it is called where it is saved."""
+    """An open file, and what it is called where it is saved. It is gone once somebody closes it."""
 
-    path: Path
+    file: IO[bytes]
     name: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return os.fstat(self.file.fileno()).st_size
+
+    def parts(self) -> Iterator[bytes]:
+        """The content, bit by bit; several may read at once.
+
+        Raises:
+            ValueError: the file was closed while it was read.
+        """
+        at = 0
+        while part := self._read(at):
+            yield part
+            at += len(part)
+
+    def _read(self, at: int) -> bytes:
+        with self.lock:
+            self.file.seek(at)
+            return self.file.read(AT_ONCE)
 
 
 class Downloads:
-    """Files on offer. One that is gone from the disk is no longer offered."""
+    """Files on offer, each under a token."""
 
     def __init__(self) -> None:
         self._offers: dict[str, Offer] = {}
         self._lock = threading.Lock()
 
-    def offer(self, path: Path, name: str) -> str:
-        """The token of a file, to be had by whoever knows it."""
+    def offer(self, file: IO[bytes], name: str) -> str:
+        """The token of a file that nobody writes any more, to be had by whoever knows it."""
         token = secrets.token_urlsafe(24)
         with self._lock:
-            self._offers = {known: one for known, one in self._offers.items() if one.path.is_file()}
-            self._offers[token] = Offer(path, name)
+            self._offers = {known: one for known, one in self._offers.items() if not one.file.closed}
+            self._offers[token] = Offer(file, name)
         return token
 
     def get(self, token: str) -> Offer | None:
         """The file of a token, or None if there is none."""
         with self._lock:
             found = self._offers.get(token)
-        return found if found is not None and found.path.is_file() else None
+        return found if found is not None and not found.file.closed else None
 
 
 DOWNLOADS = Downloads()
@@ -59,6 +87,8 @@ def routes(downloads: Downloads = DOWNLOADS) -> list[Route]:
         found = downloads.get(request.path_params["token"])
         if found is None:
             return Response("This file is gone; make it again.\n", 404, HEADERS, "text/plain")
-        return FileResponse(found.path, headers=HEADERS, media_type="application/zip", filename=found.name)
+        named = {"Content-Disposition": f'attachment; filename="{safe_name(found.name)}"'}
+        headers = {**HEADERS, **named, "Content-Length": str(found.size)}
+        return StreamingResponse(found.parts(), headers=headers, media_type="application/zip")
 
     return [Route(path, file, methods=["GET"]) for path in ("/segviz/file/{token}", "/{base:path}/segviz/file/{token}")]
