@@ -220,7 +220,8 @@ WATCH = """() => {
     Object.assign(window, { shifts: [], told: new Set() });
     const place = ({ node, previousRect, currentRect }) => [node?.className ?? '', previousRect.y, currentRect.y];
     new PerformanceObserver((list) => window.shifts.push(
-        ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)]))).observe({ type: 'layout-shift' });
+        ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)])))
+            .observe({ type: 'layout-shift' });
     new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner]')
         .forEach((one) => window.told.add(one.textContent))).observe(document.body, { childList: true, subtree: true });
 }"""
