@@ -19,7 +19,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attention import AxisChannelAttention
-from segviz.commands.files import indexed_png
+from segviz.batch import indexed_png
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import Engine, engine
@@ -524,7 +524,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
     truth = scene.labels.copy()
     truth[(truth == bicyclist) | (engine().predict("fla", scene.image).labels == bicyclist)] = 255
     truth[250:] = 255
-    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
     assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
     check_scores(app, "fla", truth)
@@ -539,7 +539,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
 
 def test_labels_are_of_one_picture_alone(app: AppTest) -> None:
     truth = np.full((360, 480), 3, np.uint8)
-    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours)))
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     healthy(app.number_input(key="seed").set_value(FIRST_SEED + 1).run())
     np.testing.assert_array_equal(labels_of(app, "Truth"), draw_scene(FIRST_SEED + 1).labels)
 
@@ -555,7 +555,7 @@ def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: A
         "classes are 0 to 10, void is 255."
     )
     assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
-    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours)))
+    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours, {})))
     assert "anything.dat" in panel(app, "Truth")["note"]
 
 

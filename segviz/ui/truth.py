@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import UInt8
 
-from segviz.commands.files import indexed_png
+from segviz.batch import indexed_png
 from segviz.data.classes import CAMVID
 from segviz.data.folder import size_text
 from segviz.engine import digest
@@ -73,7 +73,7 @@ def controls(chosen: Picture, of: str, key: str) -> None:
     if chosen.truth is not None:
         right.download_button(
             "Example: this street's labels",
-            indexed_png(chosen.truth, CAMVID.colours),
+            indexed_png(chosen.truth, CAMVID.colours, {"Title": f"segviz, {chosen.name}: class indices"}),
             f"segviz-{chosen.name.replace(' ', '-')}-labels.png",
             "image/png",
             icon=":material/download:",
