@@ -58,7 +58,7 @@ def maps_of(
 
 @st.fragment
 def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
-    """What is shown, and the viewer: a pin or another side of the divider runs this part alone."""
+    """What is shown, and the viewer: another side of the divider runs this part alone."""
     start, several = [part for part in PARTS if part != CONFIDENCE], len(maps) > 1
     above, key = st.container(horizontal=True), "compare parts"
     with above:
@@ -74,9 +74,15 @@ def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping
     if CONFIDENCE in parts:
         panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
     if panels:
-        show(chosen, panels, key=KEY, columns=3)
+        mounted(chosen, panels)
     else:
         st.info("Choose what to show.")
+
+
+@st.fragment
+def mounted(chosen: Picture, panels: list[Panel]) -> None:
+    """A pin runs this part alone."""
+    show(chosen, panels, key=KEY, columns=3)
 
 
 def disagreement(maps: Mapping[str, Panel]) -> list[Panel]:
