@@ -58,7 +58,7 @@ def maps_of(
 
 @st.fragment
 def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
-    """What is shown, and the viewer: a pin or another side of the divider runs this part alone."""
+    """What is shown, and the viewer: another side of the divider runs this part alone."""
     start, several = [part for part in PARTS if part != CONFIDENCE], len(maps) > 1
     above, key = st.container(horizontal=True), "compare parts"
     with above:
@@ -74,9 +74,15 @@ def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping
     if CONFIDENCE in parts:
         panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
     if panels:
-        show(chosen, panels, key=KEY, columns=3)
+        mounted(chosen, panels)
     else:
         st.info("Choose what to show.")
+
+
+@st.fragment
+def mounted(chosen: Picture, panels: list[Panel]) -> None:
+    """A pin runs this part alone."""
+    show(chosen, panels, key=KEY, columns=3)
 
 
 def disagreement(maps: Mapping[str, Panel]) -> list[Panel]:
@@ -150,10 +156,8 @@ available = available_models()
 if not available:
     st.error("No trained checkpoint is in the checkpoints folder; restore them or train one.")
     st.stop()
-start = [name for name in START if name in available]
-names = st.multiselect(
-    "Models", available, start, format_func=model_title, key="compare models", persist_state="session"
-)
+st.session_state.setdefault("compare models", [name for name in START if name in available])
+names = st.multiselect("Models", available, format_func=model_title, key="compare models", persist_state="session")
 truth = ground_truth(chosen)
 if not names:
     st.info("Choose one model or more.")

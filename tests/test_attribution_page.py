@@ -82,8 +82,8 @@ def settled(app: AppTest) -> AppTest:
 
 
 def panels(app: AppTest) -> dict[str, dict[str, Any]]:
-    (component,) = app.get("bidi_component")
-    return {one["title"]: one for one in json.loads(component.proto.json)["panels"]}
+    (given,) = (data for one in app.get("bidi_component") if "panels" in (data := json.loads(one.proto.json)))
+    return {one["title"]: one for one in given["panels"]}
 
 
 def drawn(panel: dict[str, Any]) -> np.ndarray:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from segviz.commands.files import indexed_png
 
+from segviz.batch import indexed_png
 from segviz.data.classes import CAMVID, VOID, ClassSet
 from segviz.ground_truth import decode_truth
 from segviz.image import ImageError
@@ -73,7 +73,7 @@ GOOD: dict[str, tuple[bytes, np.ndarray, str]] = {
     "gray of four bits": (four_bits(np.minimum(LABELS, 10)), np.minimum(LABELS, 10), "class indices"),
     "black and white": (encoded(Image.fromarray(FEW * np.uint8(255)).convert("1")), FEW, "class indices"),
     "gray and opaque": (encoded(with_alpha(LABELS)), LABELS, "class indices"),
-    "the example": (indexed_png(LABELS, CAMVID.colours), LABELS, "colours"),
+    "the example": (indexed_png(LABELS, CAMVID.colours, {}), LABELS, "colours"),
     "another palette": (paletted(LABELS, OTHER_PALETTE), LABELS, "class indices"),
     "a palette in another order": (
         paletted(np.where(LABELS == VOID, 11, 10 - LABELS).astype(np.uint8), np.vstack([CAMVID.colours[::-1], BLACK])),

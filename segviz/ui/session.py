@@ -43,7 +43,7 @@ LINKED_UPLOAD = (
 MODELS: Mapping[str, tuple[str, bool]] = {
     "inspect": ("kept inspect model", False),
     "attribution": ("kept attribution model", False),
-    "compare": ("kept compare", True),
+    "compare": ("compare models", True),
 }  # by page: the session's key of the models that it shows, and whether that is a list
 STARTS: Mapping[str, Display] = {"blocks": Display(range="shared")}  # pages whose maps begin on another range
 

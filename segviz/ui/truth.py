@@ -73,7 +73,7 @@ def controls(chosen: Picture, of: str, key: str) -> None:
     if chosen.truth is not None:
         right.download_button(
             "Example: this street's labels",
-            indexed_png(chosen.truth, CAMVID.colours, {"Title": f"Labels of {chosen.name}"}),
+            indexed_png(chosen.truth, CAMVID.colours, {"Title": f"segviz, {chosen.name}: class indices"}),
             f"segviz-{chosen.name.replace(' ', '-')}-labels.png",
             "image/png",
             icon=":material/download:",

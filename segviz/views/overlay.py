@@ -148,7 +148,8 @@ def disagreement(label_maps: Sequence[Labels]) -> Disagreement:
         raise ValueError("the label maps differ in size; predict on the same picture")
     distinct = np.zeros(label_maps[0].shape, np.uint8)
     most = np.zeros(label_maps[0].shape, np.uint8)
-    for index in sorted({int(index) for one in label_maps for index in np.unique(one)}):
+    counts = sum(np.bincount(one.ravel(), minlength=256) for one in label_maps)
+    for index in np.flatnonzero(counts):
         votes = np.zeros(distinct.shape, np.uint8)
         for one in label_maps:
             votes += one == index
