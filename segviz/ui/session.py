@@ -148,7 +148,7 @@ def predict(model: str, chosen: Picture) -> Prediction:
     try:
         if engine().knows(model, chosen.image):
             return engine().predict(model, chosen.image)
-        with told, st.spinner(f"Running {SPECS[model].title} …"):
+        with told.container(key=f"working {model}"), st.spinner(f"Running {SPECS[model].title} …"):
             return engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
