@@ -176,7 +176,7 @@ def predict(model: str, chosen: Picture) -> Prediction:
         if engine().knows(model, chosen.image):
             prediction = engine().predict(model, chosen.image)
         else:
-            with told, st.spinner(f"Running {SPECS[model].title} …"):
+            with told.container(key=f"working {model}"), st.spinner(f"Running {SPECS[model].title} …"):
                 prediction = engine().predict(model, chosen.image)
     except CheckpointError as error:
         st.error(f"{SPECS[model].title} cannot run: {error}.")
