@@ -13,8 +13,8 @@ KEY = "blocks"
 st.title("Same pixel, every block")
 st.caption(
     "Point at any picture: each shows where its model looks from that place, or, by the switch above them, who looks "
-    "at it. All maps begin on one shared scale, the share of the weight on a cell; a coarse grid's cells are larger, "
-    "so each holds more. Click to keep points; their numbers stand below."
+    "at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of a coarse "
+    "grid are larger, so each holds more. Click to keep points; their numbers stand below."
 )
 chosen = picture()
 names = available_models()

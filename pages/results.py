@@ -21,7 +21,8 @@ MEASURES = {
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
 st.title("Results")
-copy_button(Link(), "results", Display())
+with st.container(horizontal_alignment="right"):
+    copy_button(Link(), "results", Display())
 results = gather(registry.CHECKPOINTS)
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."

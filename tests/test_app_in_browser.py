@@ -493,6 +493,8 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
     expect(visit.stage("Point-wise spatial attention: distribute")).to_be_visible()  # the last model has run
     expect(visit.page.locator(".note").filter(has_text="as soon as")).to_have_count(0)
     visit.rest()
+    for label in ("one shared", "log"):
+        expect(visit.page.get_by_label(label, exact=True)).to_be_checked()
     place = visit.hover("Spatial non-local", *PLACES[1])
     shown = {
         "Spatial non-local": ("spatial_nl", "spatial"),
@@ -504,7 +506,7 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
     maps = {title: map_of(*names) for title, names in shown.items()}
     for direction, label in (("from", "looks at"), ("by", "looked at by")):
         visit.page.get_by_label(label, exact=True).check()
-        visit.page.get_by_label("one shared").check()
+        visit.page.get_by_label("linear", exact=True).check()
         stages = visit.page.locator(".stage[data-direction]")
         expect(stages).to_have_count(9)
         expect(visit.page.locator(f".stage[data-direction={direction}]")).to_have_count(9)

@@ -662,6 +662,7 @@ def numbers_of(app: AppTest) -> Any:
 
 def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
     panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
+    assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
     scene = draw_scene(FIRST_SEED)
     predictions = {name: engine().predict(name, scene.image) for name in SPECS}
     spatial = {
@@ -724,9 +725,8 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         places = spread_places(map_.grid, 36)
         assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
     assert viewer(app)["settings"]["direction"] == "by"
-    opened(app, PSA)
-    assert viewer(app)["settings"]["range"] == "own"  # one shared scale is this page's own beginning
-    assert viewer(opened(app, BLOCKS))["settings"]["range"] == "shared"
+    ways = [viewer(opened(app, page))["settings"] for page in (PSA, BLOCKS)]  # the range is this page's own
+    assert [(one["range"], one["scale"]) for one in ways] == [("own", "linear"), ("shared", "linear")]
 
 
 def test_stop_leaves_models_out_until_the_rest_is_asked_for(

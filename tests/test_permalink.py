@@ -82,7 +82,7 @@ def test_no_address_at_all_makes_reading_fail() -> None:
     names = [*BAD, "hidden", "direction", *RANGES]
     letters = "0123456789-.,%&=<>٣eEnainf\x00 \n𝟘"
     chance = random.Random(0)
-    for _ in range(3000):
+    for _ in range(1000):
         given = {
             chance.choice(names): ["".join(chance.choices(letters, k=chance.randint(0, 9))) for _ in range(3)]
             for _ in range(3)

@@ -45,7 +45,9 @@ MODELS: Mapping[str, tuple[str, bool]] = {
     "attribution": ("kept attribution model", False),
     "compare": ("compare models", True),
 }  # by page: the session's key of the models that it shows, and whether that is a list
-STARTS: Mapping[str, Display] = {"blocks": Display(range="shared")}  # pages whose maps begin on another range
+STARTS: Mapping[str, Display] = {
+    "blocks": Display(range="shared", scale="log"),
+}  # pages whose maps begin on a range and a scale of their own, and keep them to themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,18 +242,20 @@ def model_of(made: object) -> str:
 
 
 def kept_display(page: str) -> Display:
-    """How the reader has pages drawn; a page of STARTS has its own range."""
+    """How the reader has pages drawn; a page of STARTS has its own range and scale."""
     kept: Display = st.session_state.get("display", Display())
     if page not in STARTS:
         return kept
-    return replace(kept, range=st.session_state.get(f"kept {page} range", STARTS[page].range))
+    own = st.session_state.get(f"kept {page} display", STARTS[page])
+    return replace(kept, range=own.range, scale=own.scale)
 
 
 def keep_display(page: str, display: Display) -> None:
     """Remembers it for `kept_display`."""
     if page in STARTS:
-        st.session_state[f"kept {page} range"] = display.range
-        display = replace(display, range=st.session_state.get("display", Display()).range)
+        st.session_state[f"kept {page} display"] = display
+        others = st.session_state.get("display", Display())
+        display = replace(display, range=others.range, scale=others.scale)
     st.session_state["display"] = display
 
 
