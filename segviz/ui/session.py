@@ -19,7 +19,7 @@ from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
-from segviz.ui.viewer import LabelMap, Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
@@ -192,6 +192,6 @@ def show(
 def model_of(made: object) -> str:
     """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
     for name, prediction in st.session_state.get("predictions", {}).items():
-        if prediction.has(made.labels if isinstance(made, LabelMap) else made):
+        if prediction.has(made):
             return str(name)
     return ""

@@ -30,7 +30,7 @@ class Viewer:
         pins: the points that are kept.
         display: how the reader has it drawn.
         columns: how many panels lie side by side.
-        model_of: names the model of a map.
+        model_of: names the model of a map, or of an array of labels.
     """
 
     image: Rgb
@@ -65,7 +65,8 @@ def parts(viewer: Viewer, panel: Panel) -> Iterator[sheet.Panel]:
 
 def part(viewer: Viewer, panel: Panel) -> sheet.Panel:
     """One picture with one map over it, on the map's own scale."""
-    image, display, model = viewer.image, viewer.display, viewer.model_of(panel.map)
+    image, display = viewer.image, viewer.display
+    model = viewer.model_of(panel.map.labels if isinstance(panel.map, LabelMap) else panel.map)
     pins = tuple(sheet.Pin(pin.y, pin.x, number) for number, pin in enumerate(viewer.pins, 1))
     if isinstance(panel.map, LabelMap):
         classes = ClassSet(panel.map.classes, tuple((int(r), int(g), int(b)) for r, g, b in panel.map.palette))
