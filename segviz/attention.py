@@ -140,7 +140,7 @@ class CrissCrossAttention(GridMap):
     @cached_property
     def last_pass(self) -> CrissCrossAttention:
         """The last pass alone: what each cell reads of the features that the earlier passes made."""
-        return CrissCrossAttention(self.name, self.grid, self.queries[-1:], self.keys[-1:])
+        return CrissCrossAttention(f"{self.name}_last_pass", self.grid, self.queries[-1:], self.keys[-1:])
 
     def pass_from(self, number: int, row: int, column: int) -> Float[Tensor, "height width"]:
         """Row p of one pass alone: a softmax over the cross of p, zero elsewhere.

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, assert_never
+from typing import assert_never
 
 import numpy as np
 
@@ -160,7 +160,7 @@ class Archive:
         target: a path, which gets the finished ZIP whole or not at all, or an open binary file.
     """
 
-    def __init__(self, target: Path | IO[bytes]) -> None:
+    def __init__(self, target: Path | io.BufferedIOBase) -> None:
         self._path = target if isinstance(target, Path) else None
         self._part = target.with_name(target.name + ".part") if isinstance(target, Path) else None
         self._taken: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import tempfile
@@ -10,7 +11,6 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import IO
 
 from segviz.batch import Step, Work, run
 from segviz.export import Archive
@@ -60,7 +60,7 @@ class Job:
     """
 
     def __init__(self, sources: Sequence[Source], work: Worker) -> None:
-        self.zip: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives every block; `close` closes it
+        self.zip: io.BufferedIOBase = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives every block; `close` closes it
         self.state = State(len(sources))
         self.close = weakref.finalize(self, leave, self.state, self.zip)
         self._thread = threading.Thread(target=work_off, args=(self.state, sources, work, self.zip), daemon=True)
@@ -80,7 +80,7 @@ class Job:
         self._thread.join(seconds)
 
 
-def leave(state: State, target: IO[bytes]) -> None:
+def leave(state: State, target: io.BufferedIOBase) -> None:
     """Ends a job and removes its ZIP, at once or after the picture at hand."""
     state.stop.set()
     with state.lock:
@@ -89,7 +89,7 @@ def leave(state: State, target: IO[bytes]) -> None:
             target.close()
 
 
-def work_off(state: State, sources: Sequence[Source], work: Worker, target: IO[bytes]) -> None:
+def work_off(state: State, sources: Sequence[Source], work: Worker, target: io.BufferedIOBase) -> None:
     """What the thread of a job does."""
     told: list[object] = []
     try:
@@ -117,7 +117,7 @@ def one_step(steps: Iterator[Step]) -> Step | None:
         return next(steps, None)
 
 
-def ends(state: State, target: IO[bytes]) -> bool:
+def ends(state: State, target: io.BufferedIOBase) -> bool:
     """Whether a run is over: it was cancelled, or its ZIP is large enough."""
     if target.tell() > LARGEST_ZIP:
         state.trouble = f"the ZIP has reached {LARGEST_ZIP / 1024**3:.0f} GB; send the other pictures in another run"

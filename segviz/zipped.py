@@ -85,7 +85,7 @@ def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Rgb:
         raise ImageError(f"the file is packed to less than 1/{MOST_RATIO} of its size, as no picture is; send it alone")
     try:
         with archive.open(entry) as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(entry.file_size + 1)  # more than that is never unpacked, whatever lies there
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise ImageError(f"the file is damaged in the ZIP ({error}); pack it again") from None
     return decode(data)

@@ -12,6 +12,7 @@ import streamlit as st
 from segviz.attend import Options, attended
 from segviz.batch import Part, Work, predicted
 from segviz.engine import engine
+from segviz.export import harmless
 from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.job import MOST_PIXELS, Job
 from segviz.predict import Prediction
@@ -134,7 +135,7 @@ def progress(was_running: bool) -> None:
         names, causes = zip(*problems, strict=True)
         values = {"Picture": list(names), "Why there are no files of it": list(causes)}
         table(values, (), "Pictures that failed, and why")
-        as_csv(values, "failed-pictures")
+        as_csv({head: list(map(harmless, column)) for head, column in values.items()}, "failed-pictures")
 
 
 def finished(job: Job) -> None:

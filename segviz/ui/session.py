@@ -20,7 +20,7 @@ from segviz.ui.display import Display
 from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
-from segviz.ui.viewer import LabelMap, Panel, Pin, ShareMap, latest_display, latest_pins, show_panels
+from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
@@ -234,9 +234,7 @@ def show(
 def model_of(made: object) -> str:
     """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
     for name, prediction in st.session_state.get("predictions", {}).items():
-        if prediction.has(
-            made.labels if isinstance(made, LabelMap) else made.shares if isinstance(made, ShareMap) else made
-        ):
+        if prediction.has(made):
             return str(name)
     return ""
 

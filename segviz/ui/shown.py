@@ -9,7 +9,7 @@ from segviz.attention import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.ui.display import Display
-from segviz.ui.viewer import LabelMap, Panel, Pin, ScalarMap, ShareMap
+from segviz.ui.viewer import LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 from segviz.views import sheet
 from segviz.views.colour import Kind, Scale, signed_scale, spanning, weight_scale
 from segviz.views.map_panels import Look, map_panel
@@ -30,7 +30,7 @@ class Viewer:
         pins: the points that are kept.
         display: how the reader has it drawn.
         columns: how many panels lie side by side.
-        model_of: names the model of a map.
+        model_of: names the model of a map, or of an array of labels.
     """
 
     image: Rgb
@@ -65,7 +65,8 @@ def parts(viewer: Viewer, panel: Panel) -> Iterator[sheet.Panel]:
 
 def part(viewer: Viewer, panel: Panel) -> sheet.Panel:
     """One picture with one map over it, on the map's own scale."""
-    image, display, model = viewer.image, viewer.display, viewer.model_of(panel.map)
+    image, display = viewer.image, viewer.display
+    model = viewer.model_of(kept_by_predictions(panel.map))
     pins = tuple(sheet.Pin(pin.y, pin.x, number) for number, pin in enumerate(viewer.pins, 1))
     if isinstance(panel.map, LabelMap):
         classes = ClassSet(panel.map.classes, tuple((int(r), int(g), int(b)) for r, g, b in panel.map.palette))

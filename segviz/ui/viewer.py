@@ -292,7 +292,7 @@ def _map(value: DrawableMap) -> str:
 
     Maps of pixels are known by their arrays, which predictions keep: pages wrap them anew in every run.
     """
-    kept = value.labels if isinstance(value, LabelMap) else value.shares if isinstance(value, ShareMap) else value
+    kept = kept_by_predictions(value)
     number = id(kept)
     reference, name = _map_names.get(number, (None, ""))
     if reference is not None and reference() is kept and STORE.get(name) is not None:
@@ -300,6 +300,11 @@ def _map(value: DrawableMap) -> str:
     name = STORE.put(_packed(value))
     _map_names[number] = (weakref.ref(kept, lambda _: _map_names.pop(number, None)), name)
     return name
+
+
+def kept_by_predictions(value: object) -> object:
+    """The array that a map of pixels wraps, or the map itself: what a prediction holds."""
+    return value.labels if isinstance(value, LabelMap) else value.shares if isinstance(value, ShareMap) else value
 
 
 def _packed(value: DrawableMap) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -29,7 +29,7 @@ HEADERS = {
 class Offer:
     """An open file, and what it is called where it is saved. It is gone once somebody closes it."""
 
-    file: IO[bytes]
+    file: io.BufferedIOBase
     name: str
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,7 +62,7 @@ class Downloads:
         self._offers: dict[str, Offer] = {}
         self._lock = threading.Lock()
 
-    def offer(self, file: IO[bytes], name: str) -> str:
+    def offer(self, file: io.BufferedIOBase, name: str) -> str:
         """The token of a file that nobody writes any more, to be had by whoever knows it."""
         token = secrets.token_urlsafe(24)
         with self._lock:
