@@ -6,7 +6,9 @@ kept by the SHA-256 of the pixels, bounded in bytes. Predictions are frozen, so 
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import gc
 import hashlib
 import threading
 from collections import OrderedDict
@@ -93,6 +95,11 @@ class Engine:
     def _loaded(self, model: str) -> Predictor:
         if model not in self._predictors:
             self._predictors[model] = self._load(model)
+            # Streamlit collects garbage after every run of a page, and nothing else runs meanwhile: 0.25 s among half a
+            # million objects of libraries and models that never go, which a page that looks at its job shows.
+            gc.collect()
+            gc.freeze()
+            atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
         return self._predictors[model]
 
     def _make_room(self) -> None:

@@ -239,10 +239,10 @@ def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
 def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
     expect.set_options(timeout=1000 * PATIENCE)
     errors: list[str] = []
+    answer = expected("saliency", at(CENTRE))
     first = visitor(served, errors)
     saliency = first.locator(".panel", has=first.locator(".stage[data-panel='Saliency']"))
-    answer = expected("saliency", at(CENTRE))
-    expect(saliency.locator("canvas.map")).to_have_attribute("width", str(WIDTH))  # computed unasked
+    expect(first.get_by_text("All chosen methods are computed.")).to_be_visible()  # unasked
     stage = saliency.locator(".stage")
     expect(stage).to_have_attribute("data-max", re.compile("."))
     assert float(stage.get_attribute("data-max") or "nan") == pytest.approx(float(answer.values.max()), rel=1e-3)
@@ -253,7 +253,7 @@ def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Bro
     slider = first.get_by_role("slider", name="Integrated Gradients: steps")
     slider.focus()
     first.keyboard.press("End")  # 128 steps: a minute and more
-    first.get_by_test_id("stPills").get_by_text("Integrated Gradients").click()
+    first.locator(".st-key-attribution-methods").get_by_text("Integrated Gradients").click()
     expect(first.get_by_text(re.compile("Integrated Gradients: about"))).to_be_visible()
     first.get_by_role("button", name="Compute").click()
     told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131, about \d+ s left"))

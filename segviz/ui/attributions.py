@@ -13,7 +13,7 @@ from segviz.engine import engine
 from segviz.predict import Prediction
 
 JOB = "attribution job"
-LOOK_EVERY = 0.4  # seconds between looks at a job
+LOOK_EVERY = 0.7  # seconds between looks at a job
 POINT, CLASS, PICTURE = "Point", "Class region", "Whole picture"
 AS_PREDICTED = -1
 START = ("grad_cam_output", "saliency")  # one evaluation each, so a visitor sees them without asking
