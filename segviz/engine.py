@@ -110,7 +110,8 @@ def size_of(prediction: Prediction) -> int:
         for tensor in (getattr(value, field.name) for field in dataclasses.fields(value))  # type: ignore[arg-type]
         if isinstance(tensor, Tensor)
     }
-    return sum(tensors.values()) + prediction.labels.nbytes + prediction.confidence.nbytes
+    picture = 0 if prediction.image is None else prediction.image.nbytes
+    return sum(tensors.values()) + prediction.labels.nbytes + prediction.confidence.nbytes + picture
 
 
 def available_models() -> tuple[str, ...]:
