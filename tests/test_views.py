@@ -187,11 +187,6 @@ def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:
     assert percent(float("nan")) == "-"
 
 
-def test_plain_words_have_no_control_characters_and_an_end() -> None:
-    assert plain("a\x00b\nc\ud800") == "a b c "
-    assert plain("x" * 300) == "x" * 199 + "…"
-
-
 @pytest.mark.parametrize("name", COLOUR_MAPS)
 def test_ink_can_be_read_on_every_colour(name: str) -> None:
     colours = colour_table(name)
@@ -199,3 +194,8 @@ def test_ink_can_be_read_on_every_colour(name: str) -> None:
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
     written = np.where(ink(colours) == "#fff", 1.05 / (linear + 0.05), (linear + 0.05) / 0.05)
     assert written.min() >= 4.5
+
+
+def test_plain_words_have_no_control_characters_and_an_end() -> None:
+    assert plain("a\x00b\nc\ud800") == "a b c "
+    assert plain("x" * 300) == "x" * 199 + "…"
