@@ -521,6 +521,7 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
         )
     visit.pin("Spatial non-local", *PLACES[0])
     expect(visit.page).to_have_url(re.compile("pin=.*direction=by"))
+    visit.rest()
     with visit.page.expect_download() as download:
         visit.page.get_by_test_id("stDownloadButton").get_by_role("button").click()
     rows = download.value.path().read_text().splitlines()
