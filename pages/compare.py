@@ -11,10 +11,18 @@ from segviz.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.charts import as_csv, chart, table
-from segviz.ui.panels import ANSWERS, MEASURES, confidence_panel, disagreement_panel, labels_panel, prediction_panel
+from segviz.ui.panels import (
+    ANSWERS,
+    MEASURES,
+    confidence_panel,
+    disagreement_panel,
+    labels_panel,
+    of_same_classes,
+    prediction_panel,
+)
 from segviz.ui.session import Picture, model_title, picture, predict, show
 from segviz.ui.truth import Truth, ground_truth
-from segviz.ui.viewer import LabelMap, Panel
+from segviz.ui.viewer import Panel
 from segviz.views.results import class_bars, confusion_heatmap
 from segviz.views.results_tables import class_table, confusion_table, title
 
@@ -85,9 +93,9 @@ def mounted(chosen: Picture, panels: list[Panel]) -> None:
     show(chosen, panels, key=KEY, columns=3)
 
 
-def disagreement(maps: Mapping[str, Panel]) -> list[Panel]:
+def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
     """Where a set of models, or of models and the truth, disagree; at first all models."""
-    key = "compare between"
+    key, maps = "compare between", of_same_classes(panels)
     out = st.session_state.setdefault(LEFT_OUT, {TRUTH})
 
     def changed() -> None:
@@ -100,7 +108,7 @@ def disagreement(maps: Mapping[str, Panel]) -> list[Panel]:
         measure = st.segmented_control(
             "Shown as", MEASURES, default=ANSWERS, required=True, key="compare measure", persist_state="session"
         )
-    labels = [one.labels for name in voters if isinstance(one := maps[name].map, LabelMap)]
+    labels = [maps[name].labels for name in voters]
     return [disagreement_panel(labels, measure)] if len(labels) > 1 else []
 
 

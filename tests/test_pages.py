@@ -24,7 +24,7 @@ from streamlit.testing.v1 import AppTest
 from segviz.attention import AxisChannelAttention
 from segviz.batch import indexed_png
 from segviz.checkpoint import CheckpointError
-from segviz.data.classes import CAMVID
+from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.scenes import draw_scene
 from segviz.engine import Engine, engine
 from segviz.map_cells import spread_places
@@ -33,7 +33,7 @@ from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.statistics import query_dependence
 from segviz.ui.filling import Filling
-from segviz.ui.panels import MEASURES, disagreement_panel
+from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
 from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
 from segviz.ui.viewer import LabelMap
 from segviz.web.blobs import STORE
@@ -476,6 +476,12 @@ def test_void_is_no_answer() -> None:
         assert isinstance(levels, LabelMap)
         assert levels.labels.tolist() == [[0, 1, 255]]
         assert len(levels.classes) == len(levels.palette) == 2
+
+
+def test_only_maps_of_the_same_classes_can_disagree() -> None:
+    labels, others = np.zeros((2, 2), np.uint8), ClassSet(("cat", "dog"), ((1, 2, 3), (4, 5, 6)))
+    panels = {"a": labels_panel(labels, CAMVID, "a"), "b": labels_panel(labels, others, "b")}
+    assert list(of_same_classes({**panels, "c": panels["a"]})) == ["a", "c"]
 
 
 def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:

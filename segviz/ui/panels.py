@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never, get_args
 
 import numpy as np
@@ -142,6 +142,13 @@ def pinned_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[
 def confidence_panel(prediction: Prediction, title: str) -> Panel:
     """How sure the model is of what it predicts: the softmax of the winning class."""
     return Panel(title, ShareMap(prediction.confidence), "shares", note="softmax of the predicted class, from 0 to 1")
+
+
+def of_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:
+    """The label maps that tell the same classes apart as the first one does: only these can disagree."""
+    maps = {name: one.map for name, one in panels.items() if isinstance(one.map, LabelMap)}
+    classes = next((one.classes for one in maps.values()), ())
+    return {name: one for name, one in maps.items() if one.classes == classes}
 
 
 def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], measure: Measure) -> Panel:
