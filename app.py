@@ -1,36 +1,48 @@
 """The browser app: `streamlit run app.py`. One file is both the page script and the server's ASGI app."""
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from segviz.web import blobs
+from segviz.web import blobs, downloads
 
 PAGES = (
+    ("pages/home.py", "Start", "home"),
     ("pages/inspect.py", "Inspect", "center_focus_strong"),
     ("pages/psa.py", "PSA", "share_location"),
     ("pages/snl.py", "SNL", "scatter_plot"),
     ("pages/sam.py", "SAM", "view_week"),
     ("pages/fla.py", "FLA", "layers"),
+    ("pages/blocks.py", "Same pixel", "grid_view"),
+    ("pages/attribution.py", "Attribution", "network_node"),
     ("pages/compare.py", "Compare", "compare"),
+    ("pages/folder.py", "Many pictures", "photo_library"),
     ("pages/results.py", "Results", "leaderboard"),
 )
-WITHOUT_PICTURE = ("Results",)  # pages that run no model, so the sidebar's picture and device mean nothing there
+# Pages that look at no picture, or at others: the sidebar's picture and device mean nothing there.
+WITHOUT_PICTURE = ("Many pictures", "Results")
 
 
 def main() -> None:
     """Page config, sidebar, navigation."""
-    from segviz.ui.session import keep_widgets, sidebar
+    from segviz.ui.frame import frame
+    from segviz.ui.session import keep_widgets, restore, sidebar, tell_refused
 
     st.set_page_config("segviz", ":material/visibility:", layout="wide")
     pages = [
         st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
         for number, (path, title, icon) in enumerate(PAGES)
     ]
-    page = st.navigation(pages)
+    page = st.navigation(pages, expanded=True)
+    frame(pages)
+    name = page.url_path or Path(PAGES[0][0]).stem
+    restore(name)
     if page.title in WITHOUT_PICTURE:
         keep_widgets()
     else:
         sidebar()
+    tell_refused(name)
     page.run()
 
 
@@ -40,4 +52,4 @@ else:
     # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
     # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=blobs.routes())
+    app = st.App(__file__, routes=[*blobs.routes(), *downloads.routes()])

@@ -1,11 +1,16 @@
 """FLA: attended features beside channel non-local's, as in FLANet's Fig. 6, and a line's channel affinities."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from segviz.attention import AxisChannelAttention, ChannelAttention
+from segviz.ui.charts import chart
 from segviz.ui.panels import attended_panels
 from segviz.ui.session import picture, pins, predict, show
 from segviz.views.figures import channel_heatmap
+from segviz.views.map_panels import map_panels
+from segviz.views.sheet import Matrix, Panel
 
 KEY = "fla"
 
@@ -22,35 +27,44 @@ baseline, prediction = predict("channel_nl", chosen), predict("fla", chosen)
 def viewer() -> None:
     """A pin runs this part alone."""
     panels = [*attended_panels(baseline, "Channel non-local"), *attended_panels(prediction, "FLA")]
-    show(chosen, panels, key=KEY, columns=2)
-    affinities()
-
-
-def affinities() -> None:
-    """The C x C matrices of the last pin's row and column, beside channel non-local's only one."""
-    rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
-    whole = baseline.map_of(ChannelAttention, "channel")
-    height, width = chosen.image.shape[:2]
-    pinned = pins(KEY)
-    st.subheader("Channel affinity of a row and a column")
-    centre = rows.grid[0] // 2, rows.grid[1] // 2
-    row, column = rows.cell(pinned[-1].y, pinned[-1].x, height, width) if pinned else centre
+    matrices = affinities()
+    show(chosen, panels, key=KEY, columns=2, more=matrices)
+    st.header("Channel affinity of a row and a column")
+    y, x = point()
     st.caption(
-        f"{'Of the last point' if pinned else 'Of the middle; click a point for another place'}: "
-        f"row {row} of {rows.grid[0]}, column {column} of {rows.grid[1]}. "
+        f"{'Of the last point' if pins(KEY) else 'Of the middle; click a point for another place'}, ({y}, {x}). "
         "Channel j (down) draws from channel i (across)."
     )
-    figures = (
-        (rows.matrix(row), f"FLA, row {row}"),
-        (columns.matrix(column), f"FLA, column {column}"),
-        (whole.matrix, "Channel non-local, everywhere"),
-    )
-    for number, (place, (matrix, title)) in enumerate(zip(st.columns(3), figures, strict=True)):
-        place.plotly_chart(channel_heatmap(matrix.numpy(), title), key=f"affinity {number}")
-        largest = float(matrix.max(1).values.mean())
-        place.caption(
-            f"Largest weight of a channel, on average: {largest:.2f} (1 is one-hot, {1 / len(matrix):.4f} even)."
-        )
+    for number, (place, one) in enumerate(zip(st.columns(3), matrices, strict=True)):
+        assert isinstance(one.content, Matrix)
+        matrix = one.content.values
+        with place:
+            chart(channel_heatmap(matrix, one.title), f"affinity-{number}", f"{one.title}: {len(matrix)} channels")
+            st.caption(
+                f"Largest weight of a channel, on average: {matrix.max(1).mean():.2f} "
+                f"(1 is one-hot, {1 / len(matrix):.4f} even)."
+            )
+
+
+def point() -> tuple[int, int]:
+    """The pixel (y, x) of the last pin, or the middle."""
+    kept = pins(KEY)
+    height, width = chosen.image.shape[:2]
+    return (kept[-1].y, kept[-1].x) if kept else (height // 2, width // 2)
+
+
+def affinities() -> list[Panel]:
+    """The C x C matrices of the point's row and column, and channel non-local's only one."""
+    rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
+    whole = baseline.map_of(ChannelAttention, "channel")
+    row, column = rows.cell(*point(), *chosen.image.shape[:2])
+    titles = f"FLA, row {row}", f"FLA, column {column}", "Channel non-local, everywhere"
+    found = [
+        panel
+        for one, model in ((rows, "fla"), (columns, "fla"), (whole, "channel_nl"))
+        for panel in map_panels(chosen.image, one, [point()], (), model=model)
+    ]
+    return [replace(panel, title=title) for panel, title in zip(found, titles, strict=True)]
 
 
 viewer()

@@ -4,6 +4,7 @@ import streamlit as st
 
 from segviz.engine import available_models
 from segviz.models.registry import SPECS
+from segviz.ui.help import how_to_read
 from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
 from segviz.ui.session import pick_model, picture, pins, predict, show
 
@@ -11,7 +12,9 @@ KEY = "inspect"
 
 st.title("Where does each place look?")
 chosen = picture()
-model = pick_model("Model", available_models(), "psa", "inspect model")
+with st.container(key="model", horizontal=True, vertical_alignment="bottom"):
+    model = pick_model("Model", available_models(), "psa", "inspect model")
+    how_to_read(model)
 prediction = predict(model, chosen)
 st.caption("Point at the picture: the maps follow. Click, or press Enter, to keep a point.")
 

@@ -7,6 +7,8 @@ from segviz.record import SCENES, VAL
 from segviz.report_findings import context_finding
 from segviz.results import BASELINE, as_json, gather
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
+from segviz.ui.display import Display
+from segviz.ui.permalink import Link, copy_button
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
 from segviz.views.results_text import how_measured, listed, notes
@@ -19,6 +21,8 @@ MEASURES = {
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
 st.title("Results")
+with st.container(horizontal_alignment="right"):
+    copy_button(Link(), "results", Display())
 results = gather(registry.CHECKPOINTS)
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
@@ -31,7 +35,7 @@ records = results.records
 
 def models() -> None:
     """The table of models, and what its numbers need beside them."""
-    st.subheader("Models")
+    st.header("Models")
     columns, values = columns_of(results.runs), models_table(results.runs)
     table(values, columns, "Scores and costs of the models")
     as_csv(values, "models")
@@ -47,7 +51,7 @@ def models() -> None:
 @st.fragment
 def classes() -> None:
     """IoU by class."""
-    st.subheader("IoU by class")
+    st.header("IoU by class")
     names = pick_models("Models", records, PAPER_FOUR, "results bars")
     measure = st.segmented_control("Measured on", tuple(MEASURES), default="Val", required=True, key="results measure")
     evaluation, field, axis = MEASURES[measure]
@@ -70,7 +74,7 @@ def classes() -> None:
 @st.fragment
 def confusions() -> None:
     """One model's confusion matrix."""
-    st.subheader("Confusions")
+    st.header("Confusions")
     left, right = st.columns(2)
     start = "fla" if "fla" in records else next(iter(records))
     name = left.selectbox("Model", records, list(records).index(start), format_func=model_name, key="results confusion")
@@ -92,7 +96,7 @@ def confusions() -> None:
 @st.fragment
 def curves() -> None:
     """Loss and val mIoU while training."""
-    st.subheader("Learning curves")
+    st.header("Learning curves")
     if without := [title(name) for name in records if name not in results.curves]:
         st.caption(f"No learning curve that can be read lies beside the checkpoint of: {listed(without)}.")
     if not results.curves:
@@ -116,7 +120,7 @@ pick_format()
 classes()
 confusions()
 curves()
-st.subheader("Data and reproduction")
+st.header("Data and reproduction")
 st.download_button(
     "All records and curves as JSON",
     as_json(results),
@@ -126,5 +130,5 @@ st.download_button(
     on_click="ignore",
 )
 st.markdown("The numbers come from inside the checkpoints. This measures one again (`--record` would keep it there):")
-st.code(REPRODUCE, language="bash")
+st.code(REPRODUCE, language=None, wrap_lines=True)
 st.markdown("How each checkpoint was trained, command by command, stands in `checkpoints/MODELS.md`.")

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Grid = tuple[int, int]
+Direction = Literal["from", "by"]  # where a cell looks, or who looks at it: row p of the attention matrix, or column p
 QUERIES_AT_ONCE = 512  # bounds the memory of a normaliser: 512 x cells logits at a time
 
 
@@ -139,7 +140,7 @@ class CrissCrossAttention(GridMap):
     @cached_property
     def last_pass(self) -> CrissCrossAttention:
         """The last pass alone: what each cell reads of the features that the earlier passes made."""
-        return CrissCrossAttention(self.name, self.grid, self.queries[-1:], self.keys[-1:])
+        return CrissCrossAttention(f"{self.name}_last_pass", self.grid, self.queries[-1:], self.keys[-1:])
 
     def pass_from(self, number: int, row: int, column: int) -> Float[Tensor, "height width"]:
         """Row p of one pass alone: a softmax over the cross of p, zero elsewhere.
@@ -381,6 +382,15 @@ SpatialMap = (
     DotProductAttention | StripAttention | CrissCrossAttention | BasesAttention | SampledAttention | OffsetMaskAttention
 )
 AttentionMap = SpatialMap | ChannelAttention | AxisChannelAttention | Gate
+
+
+def seen(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "height width"]:
+    """`seen_from` or `seen_by` of a map, by the direction's name.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+    """
+    return map_.seen_from(row, column) if direction == "from" else map_.seen_by(row, column)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import io
 import math
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -39,6 +41,17 @@ def decode(data: bytes) -> Rgb:
     Raises:
         ImageError: the file is too large, of another format, or damaged.
     """
+    with opened(data) as picture:
+        return from_pil(picture)
+
+
+@contextmanager
+def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """A picture of a file's bytes, known by content; its pixels are read by whoever asks for them first.
+
+    Raises:
+        ImageError: the file is too large, of another format, or damaged, even where only its pixels tell.
+    """
     if len(data) > MAX_BYTES:
         raise ImageError(
             f"the file has {len(data) / 1024**2:.1f} MB; at most {MAX_BYTES // 1024**2} MB are read, so save it smaller"
@@ -46,13 +59,12 @@ def decode(data: bytes) -> Rgb:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit stands below
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            with opened:
-                return from_pil(opened)
+            with Image.open(io.BytesIO(data), formats=formats) as picture:
+                yield picture
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"this is not a picture of a known format; use {', '.join(FORMATS)}") from None
+        raise ImageError(f"this is not a picture of a known format; use {', '.join(formats)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error) as error:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention import Grid, SpatialMap
+from segviz.attention import AxisChannelAttention, Direction, Grid, SpatialMap, seen
 from segviz.data.classes import VOID
 from segviz.map_cells import CellClasses, Labels, cell_centres, cell_classes
 
@@ -41,7 +41,8 @@ class MapStatistics:
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
         own_class_share: see `own_class_share`; in [0, 1], NaN where there is no class to ask for.
         own_class_even: what an even map would give for it, in [0, 1] or NaN.
-        missing_share: 1 less the weights' sum: what SNL's samples give to places outside; in [0, 1).
+        missing_share: 1 less the weights' sum: what SNL's samples give to places outside; in [0, 1). NaN of who
+            looks at the place, as these weights have no sum to reach.
     """
 
     entropy_bits: float
@@ -53,7 +54,9 @@ class MapStatistics:
     missing_share: float
 
 
-def summary(map_: SpatialMap, row: int, column: int, labels: Labels | None, image_size: Grid) -> MapStatistics:
+def summary(
+    map_: SpatialMap, row: int, column: int, labels: Labels | None, image_size: Grid, direction: Direction = "from"
+) -> MapStatistics:
     """All numbers of one place's map.
 
     Args:
@@ -62,15 +65,22 @@ def summary(map_: SpatialMap, row: int, column: int, labels: Labels | None, imag
         column: of the place's cell.
         labels: classes of the same picture at any size, 255 for void; without them the own class stays NaN.
         image_size: (height, width) of the picture in whose pixels distances are told.
+        direction: where the place looks, or who looks at it.
 
     Raises:
         IndexError: the cell lies outside the grid.
         ValueError: see `normalised` and `cell_classes`.
     """
-    return averaged(map_, [(row, column)], labels, image_size)
+    return averaged(map_, [(row, column)], labels, image_size, direction)
 
 
-def averaged(map_: SpatialMap, places: Sequence[Grid], labels: Labels | None, image_size: Grid) -> MapStatistics:
+def averaged(
+    map_: SpatialMap,
+    places: Sequence[Grid],
+    labels: Labels | None,
+    image_size: Grid,
+    direction: Direction = "from",
+) -> MapStatistics:
     """The means of all numbers over several places; NaN values are left out of their mean.
 
     Raises:
@@ -80,16 +90,22 @@ def averaged(map_: SpatialMap, places: Sequence[Grid], labels: Labels | None, im
     if not places:
         raise ValueError("there is no place to ask; name at least one cell (row, column)")
     classes = None if labels is None else cell_classes(map_, labels)
-    found = [statistics_of(map_, place, classes, image_size) for place in places]
+    found = [statistics_of(map_, place, classes, image_size, direction) for place in places]
     return MapStatistics(*map(known_mean, zip(*map(astuple, found), strict=True)))
 
 
-def statistics_of(map_: SpatialMap, place: Grid, classes: CellClasses | None, image_size: Grid) -> MapStatistics:
+def statistics_of(
+    map_: SpatialMap,
+    place: Grid,
+    classes: CellClasses | None,
+    image_size: Grid,
+    direction: Direction = "from",
+) -> MapStatistics:
     """The numbers of one place, with the cells' classes already known."""
-    weights = map_.seen_from(*place)
-    distance = mean_distance(map_, *place, image_size)
+    weights = seen(map_, *place, direction)
+    distance = weights_distance(map_, weights, place, image_size)
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
-    missing = max(0.0, 1 - float(weights.double().sum()))
+    missing = max(0.0, 1 - float(weights.double().sum())) if direction == "from" else math.nan
     return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, *own, missing)
 
 
@@ -131,7 +147,7 @@ def normalised_entropy(weights: Float[Tensor, "*shape"]) -> float:
     return min(1.0, entropy_bits(weights) / math.log2(weights.numel()))
 
 
-def mean_distance(map_: SpatialMap, row: int, column: int, image_size: Grid) -> Distance:
+def mean_distance(map_: SpatialMap, row: int, column: int, image_size: Grid, direction: Direction = "from") -> Distance:
     """`sum_j w_j |c_j - c_p|` over the cells' centres, of the normalised weights: how far the place looks.
 
     It is the attention distance of Dosovitskiy et al. (ViT, ICLR 2021, section 4.5), with `cell_centres`.
@@ -140,7 +156,14 @@ def mean_distance(map_: SpatialMap, row: int, column: int, image_size: Grid) -> 
         IndexError: the cell lies outside the grid.
         ValueError: see `normalised`.
     """
-    shares = normalised(map_.seen_from(row, column))
+    return weights_distance(map_, seen(map_, row, column, direction), (row, column), image_size)
+
+
+def weights_distance(
+    map_: SpatialMap, weights: Float[Tensor, "rows columns"], place: Grid, image_size: Grid
+) -> Distance:
+    """`mean_distance` of weights at hand."""
+    shares, (row, column) = normalised(weights), place
     down, along = (torch.from_numpy(axis) for axis in cell_centres(map_, image_size))
     pixels = float((shares * torch.hypot((down - down[row])[:, None], along - along[column])).sum())
     return Distance(pixels, pixels / math.hypot(*image_size))
@@ -175,7 +198,7 @@ def class_share(weights: Float[Tensor, "rows columns"], place: Grid, classes: Ce
     return ClassShare(min(1.0, float(shares[same].sum()) / total), float(same.sum() / known.sum()))
 
 
-def query_dependence(map_: SpatialMap, places: Sequence[Grid]) -> float:
+def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direction = "from") -> float:
     """Mean total variation distance `1/2 sum_j |w_pj - w_qj|` over all pairs of places, of the normalised weights.
 
     0: all places look at the same cells, as Cao et al. (GCNet, ICCVW 2019, section 3) found of non-local blocks in
@@ -187,7 +210,28 @@ def query_dependence(map_: SpatialMap, places: Sequence[Grid]) -> float:
     """
     if len(places) < 2:
         raise ValueError(f"{len(places)} places make no pair; name at least two cells")
-    rows = torch.stack([normalised(map_.seen_from(row, column)).flatten() for row, column in places])
+    return mean_variation([normalised(seen(map_, row, column, direction)) for row, column in places])
+
+
+def line_dependence(map_: AxisChannelAttention, lines: Sequence[int]) -> float:
+    """The same of a channel block with a matrix for each line of the grid: how far the lines' matrices lie apart.
+
+    Each channel's weights over the channels that it draws from count as one map; the mean is over channels. A block
+    with one matrix for the whole picture (DANet's channel attention) would have 0.
+
+    Raises:
+        IndexError: the grid has no such line.
+        ValueError: fewer than two lines.
+    """
+    if len(lines) < 2:
+        raise ValueError(f"{len(lines)} lines make no pair; name at least two")
+    matrices = [map_.matrix(line) for line in lines]
+    return mean_variation([matrix / len(matrix) for matrix in matrices])
+
+
+def mean_variation(maps: Sequence[Float[Tensor, "*shape"]]) -> float:
+    """Mean total variation distance over all pairs of maps, each of which sums to 1; in [0, 1]."""
+    rows = torch.stack([one.double().flatten() for one in maps])
     return min(1.0, float(torch.pdist(rows, p=1).mean()) / 2)
 
 

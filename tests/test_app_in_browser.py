@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import runpy
@@ -19,6 +20,7 @@ from browser import chromium
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
@@ -281,18 +283,6 @@ def test_settings_are_kept_when_the_page_changes_and_reach_the_session(visit: Vi
     expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
 
 
-def test_two_predictions_are_compared_by_a_divider(visit: Visit) -> None:
-    visit.open("Compare")
-    stage = visit.stage("Swipe")
-    stage.scroll_into_view_if_needed()
-    divider = stage.get_by_role("slider")
-    expect(divider).to_have_attribute("aria-valuetext", re.compile("50 % .+, 50 % .+"))
-    divider.focus()
-    visit.page.keyboard.press("End")
-    expect(stage.locator(".side").nth(1)).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
-    expect(visit.page.locator(".marker")).to_have_count(0)
-
-
 def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:
     visit.open("PSA")
     place = visit.hover("Collect", *PLACES[1])
@@ -399,6 +389,145 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     assert seconds < 30
 
 
+# ---- links ----------------------------------------------------------------------------------------------
+
+
+def follow(visit: Visit, address: str) -> Visit:
+    """A visitor with another browser, at an address that somebody sent."""
+    context = visit.page.context.browser.new_context(viewport={"width": 1400, "height": 1000})  # type: ignore[union-attr]
+    other = Visit(context.new_page(), visit.address, errors=visit.errors)
+    other.page.goto(address)
+    return other
+
+
+def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open("PSA")
+    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}\b"))
+    first, second = visit.rest().pin("Collect", *PLACES[1]), visit.pin("Distribute", *PLACES[2])
+    visit.page.get_by_label("log", exact=True).check()
+    visit.page.get_by_label("Opacity").fill("30")
+    pins = [f"pin={y}-{x}-{number}" for number, (y, x) in enumerate((first, second))]
+    expect(visit.page).to_have_url(f"{visit.address}/psa?seed={FIRST_SEED + 1}&{'&'.join(pins)}&opacity=30&scale=log")
+    visit.page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
+    copied = visit.page.evaluate("navigator.clipboard.readText()")
+    assert copied == visit.page.url
+
+    other = follow(visit, copied).rest()
+    expect(other.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+    expect(other.page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED + 1))
+    for number, (y, x) in enumerate((first, second), start=1):
+        expect(other.page.get_by_label(f"Show pin {number}, y {y}, x {x}")).to_be_visible()
+    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
+    expect(other.page.get_by_label("Opacity")).to_have_value("30")
+    cells = [stage.get_attribute("data-cell") for stage in visit.page.locator(".stage").all()]
+    assert [stage.get_attribute("data-cell") for stage in other.page.locator(".stage").all()] == cells
+    assert other.page.url == copied
+    expect(other.page.get_by_test_id("stAlert")).to_have_count(0)
+    other.go("SNL")  # the session goes on from what the link said
+    expect(other.page).to_have_url(re.compile(rf"/snl\?seed={FIRST_SEED + 1}&{pins[0]}"))
+    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
+    other.page.context.close()
+
+
+def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
+    visit.open("PSA").go("SNL")
+    visit.pin("Samples", *PLACES[1])
+    expect(visit.page).to_have_url(re.compile("pin="))
+    visit.page.go_back()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+
+
+def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.open("PSA")
+    choose(visit, "mine.png", picture())
+    check_uploaded(visit)
+    visit.rest()
+    stage = visit.stage("Collect")
+    stage.click(position={"x": 60, "y": 80})
+    expect(visit.page).to_have_url(re.compile("picture=upload&pin="))
+    visit.page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Your picture is not in it")).to_be_visible()
+    place = visit.page.locator(".pins").get_by_label("Show pin 1").get_attribute("aria-label") or "none"
+
+    other = follow(visit, visit.page.evaluate("navigator.clipboard.readText()"))
+    expect(other.page.get_by_text("which a link cannot carry")).to_be_visible()
+    expect(other.page.locator(".stage")).to_have_count(0)
+    with other.page.expect_file_chooser() as chooser:
+        other.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+    chooser.value.set_files([{"name": "mine.png", "mimeType": "image/png", "buffer": picture()}])
+    check_uploaded(other)
+    expect(other.page.get_by_label(place, exact=True)).to_be_visible()
+    other.page.context.close()
+
+
+def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> None:
+    outside: list[str] = []
+    visit.page.on("request", lambda request: outside.append(request.url))
+    bad = "%3Cimg%20src%3Dhttp%3A%2F%2Fexample.org%2Fx%3E%FF![](http://example.org/x)"
+    visit.page.goto(
+        f"{visit.address}/psa?seed={bad}&pin=1e9-3&pin=40-50&pin={bad}&scale={bad}&hidden={bad}&{bad}={bad}"
+    )
+    visit.rest()
+    alert = visit.page.get_by_test_id("stAlert")
+    expect(alert).to_have_text(re.compile("Some of this link cannot be used and was left out: pin, scale, seed."))
+    expect(visit.page.get_by_test_id("stException")).to_have_count(0)
+    expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
+    assert [url for url in outside if "example.org" in url.split("?")[0]] == []
+
+
+def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> None:
+    visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    visit.open("PSA").page.get_by_role("button", name="Copy link").click()
+    expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
+
+
+# ---- the same pixel -------------------------------------------------------------------------------------
+
+
+def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}/blocks")
+    expect(visit.stage("Point-wise spatial attention: distribute")).to_be_visible()  # the last model has run
+    expect(visit.page.locator(".note").filter(has_text="as soon as")).to_have_count(0)
+    visit.rest()
+    for label in ("one shared", "log"):
+        expect(visit.page.get_by_label(label, exact=True)).to_be_checked()
+    place = visit.hover("Spatial non-local", *PLACES[1])
+    shown = {
+        "Spatial non-local": ("spatial_nl", "spatial"),
+        "Channel-spatial non-local": ("cs_nl", "spatial"),
+        "Strip attention": ("sam", "strip"),
+        "Sparse non-local": ("snl", "samples"),
+        "Point-wise spatial attention: distribute": ("psa", "distribute"),
+    }
+    maps = {title: map_of(*names) for title, names in shown.items()}
+    for direction, label in (("from", "looks at"), ("by", "looked at by")):
+        visit.page.get_by_label(label, exact=True).check()
+        visit.page.get_by_label("linear", exact=True).check()
+        stages = visit.page.locator(".stage[data-direction]")
+        expect(stages).to_have_count(9)
+        expect(visit.page.locator(f".stage[data-direction={direction}]")).to_have_count(9)
+        top = max(float(stage.get_attribute("data-max") or "nan") for stage in stages.all())
+        highs = visit.page.locator(".panel", has=stages).locator(".high")
+        assert len(set(highs.all_inner_texts())) == 1  # one scale
+        for title, one in maps.items():
+            cell = one.cell(*place, HEIGHT, WIDTH)
+            check_drawn(visit.stage(title), RULES[direction](one, *cell), cell, top)
+        expect(visit.page.get_by_role("heading", name="in numbers")).to_have_text(
+            {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}[direction]
+        )
+    visit.pin("Spatial non-local", *PLACES[0])
+    expect(visit.page).to_have_url(re.compile("pin=.*direction=by"))
+    visit.rest()
+    with visit.page.expect_download() as download:
+        visit.page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+    rows = download.value.path().read_text().splitlines()
+    assert len(rows) == 1 + 2 * 9 and rows[1].startswith("1,Spatial non-local,")
+
+
 # ---- pictures -------------------------------------------------------------------------------------------
 
 
@@ -465,6 +594,141 @@ def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Vis
     expect(visit.stage("Collect")).to_have_attribute("style", re.compile(r"aspect-ratio: 480 / 360"))
 
 
+# ---- Compare --------------------------------------------------------------------------------------------
+
+ROAD = CAMVID.names.index("Road")
+
+
+def pick(visit: Visit, label: str, option: str) -> None:
+    """Chooses in one of the page's select boxes."""
+    visit.page.get_by_role("combobox", name=label).click()
+    visit.page.get_by_role("option", name=option, exact=True).click()
+
+
+def drawn(stage: Locator, side: int = 0) -> np.ndarray:
+    """The RGBA pixels of a panel's map; as a PNG they travel a hundred times as fast as by PIXELS."""
+    url = stage.locator("canvas.map").nth(side).evaluate("(canvas) => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+
+
+def visible(stage: Locator, side: int = 0) -> np.ndarray:
+    """Which pixels of a panel's labels are drawn."""
+    found: np.ndarray = drawn(stage, side)[:, :, 3] > 0
+    return found
+
+
+def legend(visit: Visit, title: str) -> Locator:
+    return visit.page.locator(".panel", has=visit.stage(title)).locator(".legend")
+
+
+def labels_by(model: str) -> np.ndarray:
+    """What a model makes of the first scene."""
+    return engine().predict(model, draw_scene(FIRST_SEED).image).labels
+
+
+def check_only_road(visit: Visit) -> None:
+    """All panels of classes show the road alone; that of levels shows all."""
+    titles = [SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")]
+    for title in (*titles, "Truth", "Swipe"):
+        expect(legend(visit, title).locator(".toggle[aria-pressed='true']")).to_have_text([re.compile("^Road")])
+    np.testing.assert_array_equal(visible(visit.stage(titles[3])), labels_by("fla") == ROAD)
+    np.testing.assert_array_equal(visible(visit.stage("Truth")), draw_scene(FIRST_SEED).labels == ROAD)
+    np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by("spatial_nl") == ROAD)
+    assert visible(visit.stage("Disagreement")).all()
+
+
+def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> None:
+    visit.open("Compare")
+    pick(visit, "Left of the divider", SPECS["fla"].title)
+    stage = visit.stage("Swipe")
+    expect(stage.locator(".name.first")).to_have_text(SPECS["fla"].title)
+    pick(visit, "Right of the divider", "Truth")
+    expect(stage.locator(".name.second")).to_have_text("Truth")
+    visit.rest()
+    divider = stage.get_by_role("slider")
+    expect(divider).to_have_attribute("aria-valuetext", f"50 % {SPECS['fla'].title}, 50 % Truth")
+    divider.focus()
+    visit.page.keyboard.press("End")
+    expect(stage.locator(".side").nth(1)).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
+    expect(visit.page.locator(".marker")).to_have_count(0)
+    colours = CAMVID.colours[draw_scene(FIRST_SEED).labels]
+    np.testing.assert_array_equal(drawn(stage, 1)[:, :, :3], colours)
+
+
+def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit) -> None:
+    visit.open("Compare")
+    fla = legend(visit, SPECS["fla"].title)
+    fla.locator(".toggle", has_text="Road").hover()
+    fla.get_by_role("button", name="Only Road").click()
+    check_only_road(visit)
+    legend(visit, "Truth").get_by_role("button", name="Show all classes").click()
+    expect(visit.page.locator(".toggle[aria-pressed='false']")).to_have_count(0)
+    assert visible(visit.stage("Truth")).all()
+    visit.stage("Truth").focus()
+    visit.page.keyboard.press("Tab")
+    first = legend(visit, "Truth").locator(".toggle").first
+    expect(first).to_be_focused()
+    expect(first).to_contain_text("Road")
+    visit.page.keyboard.press("ArrowRight")
+    visit.page.keyboard.press("Enter")
+    check_only_road(visit)
+    legend(visit, "Disagreement").locator(".toggle", has_text="all agree").click()
+    expect(legend(visit, "Disagreement").locator(".toggle[aria-pressed='false']")).to_have_count(1)
+    votes = [labels_by(name) for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")]
+    differ = np.any([one != votes[0] for one in votes], 0)
+    np.testing.assert_array_equal(visible(visit.stage("Disagreement")), differ)
+    expect(visit.stage("Disagreement").locator("canvas.borders")).to_be_visible()
+
+
+def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
+    visit.open("Compare")
+    visit.page.get_by_role("button", name="Confidence", exact=True).click()
+    title = f"Confidence: {SPECS['fla'].title}"
+    stage = visit.stage(title)
+    expect(stage).to_have_attribute("data-ready", "1")
+    scale = visit.page.locator(".panel", has=stage).locator(".scale")
+    expect(scale.locator(".low")).to_have_text("0")
+    expect(scale.locator(".high")).to_have_text("1")
+    confidence = engine().predict("fla", draw_scene(FIRST_SEED).image).confidence
+    y, x = visit.hover(title, *PLACES[0])
+    value = visit.page.locator(".panel", has=stage).locator(".value")
+    expect(value).to_have_text(re.compile(r"^[01]\.\d+$"))
+    assert float(value.inner_text()) == pytest.approx(confidence[y, x], abs=2e-3)
+    np.testing.assert_allclose(drawn(stage)[:, :, :3], table()[np.round(confidence * 1023).astype(int)], atol=2)
+
+
+def give_labels(visit: Visit, name: str, content: bytes) -> None:
+    """A file of labels by way of the page's file chooser."""
+    with visit.page.expect_file_chooser() as chooser:
+        visit.page.get_by_test_id("stMain").get_by_test_id("stFileUploader").get_by_role("button").last.click()
+    chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
+
+
+def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
+    visit.open("Compare")
+    visit.page.get_by_text("Ground truth: your own labels").click()
+    with visit.page.expect_download() as saved:
+        visit.page.get_by_role("button", name="Example: this street's labels").click()
+    assert saved.value.suggested_filename == f"segviz-street-{FIRST_SEED}-labels.png"
+    example = Path(saved.value.path()).read_bytes()
+    labels = np.asarray(Image.open(io.BytesIO(example)))
+    np.testing.assert_array_equal(labels, draw_scene(FIRST_SEED).labels)
+    give_labels(visit, "mine.png", example)
+    note = visit.page.locator(".panel", has=visit.stage("Truth")).locator(".note")
+    expect(note).to_have_text("mine.png, read as colours; 0.0% void")
+    wrong = CAMVID.colours[labels]
+    wrong[2, 5] = (255, 0, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(wrong).save(buffer, "PNG")
+    visit.page.get_by_test_id("stMain").get_by_role("button", name="Remove mine.png").click()
+    expect(note).to_have_text("exact labels of the drawn scene")
+    give_labels(visit, "![](http://x.test/y).png", buffer.getvalue())
+    alert = visit.page.get_by_test_id("stAlert")
+    expect(alert).to_contain_text("no class has the colour #FF0000 (1 pixel, first at x 5, y 2)")
+    visit.rest()
+    expect(note).to_have_text("exact labels of the drawn scene")
+
+
 # ---- ways in --------------------------------------------------------------------------------------------
 
 
@@ -498,6 +762,16 @@ def test_nothing_scrolls_sideways_on_a_phone(phone: Visit, title: str) -> None:
     box = phone.page.locator(".stage").first.bounding_box()
     assert box is not None
     assert 250 < box["width"] <= 390
+
+
+def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:
+    phone.open("Compare")
+    only = legend(phone, "Truth").get_by_role("button", name="Only Road")
+    only.scroll_into_view_if_needed()
+    only.tap()
+    check_only_road(phone)
+    legend(phone, "Swipe").get_by_role("button", name="Show all classes").tap()
+    expect(phone.page.locator(".toggle[aria-pressed='false']")).to_have_count(0)
 
 
 def test_a_first_tap_looks_and_a_second_one_pins(phone: Visit) -> None:

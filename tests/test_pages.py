@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
+import re
 import runpy
 import struct
 import zlib
@@ -14,24 +16,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attention import AxisChannelAttention
-from segviz.data.classes import CAMVID
+from segviz.batch import indexed_png
+from segviz.checkpoint import CheckpointError
+from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.scenes import draw_scene
 from segviz.engine import Engine, engine
+from segviz.map_cells import spread_places
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
+from segviz.statistics import query_dependence
+from segviz.ui.filling import Filling
+from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
 from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
+from segviz.ui.viewer import LabelMap
 from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
-INSPECT, PSA, SNL, SAM, FLA, COMPARE = (
-    f"pages/{name}.py" for name in ("inspect", "psa", "snl", "sam", "fla", "compare")
+HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS, ATTRIBUTION = (
+    f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "compare", "blocks", "attribution")
 )
 HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
 PATIENCE = 240  # seconds for a run on a busy machine
@@ -88,8 +98,12 @@ def healthy(app: AppTest) -> AppTest:
 
 def viewer(app: AppTest) -> dict[str, Any]:
     """What the page gave to its only viewer."""
-    (component,) = app.get("bidi_component")
-    found = json.loads(component.proto.json)
+    return component(app, "panels")
+
+
+def component(app: AppTest, field: str) -> dict[str, Any]:
+    """What the page gave to its only component that has this field."""
+    (found,) = (data for one in app.get("bidi_component") if field in (data := json.loads(one.proto.json)))
     assert isinstance(found, dict)
     return found
 
@@ -132,7 +146,7 @@ def test_every_page_runs_and_shows_its_viewer(app: AppTest, page: str) -> None:
     data = viewer(app)
     assert len(app.title) == 1
     assert (data["height"], data["width"]) == shown(app).shape[:2] == (360, 480)
-    assert len(data["panels"]) >= 2
+    assert len(data["panels"]) >= (1 if page == HOME else 2)
     for panel in data["panels"]:
         assert panel["map"] is None or blob(panel["map"])
 
@@ -222,6 +236,20 @@ def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
 # ---- pins -----------------------------------------------------------------------------------------------
 
 
+def test_the_start_page_rests_on_a_pin_that_stays_there_until_the_visitor_sets_one(app: AppTest) -> None:
+    assert viewer(opened(app, HOME))["pins"] == [[175, 290, 0]]
+    assert viewer(opened(app, SNL))["pins"] == []
+    pin(opened(app, HOME), HOME, (175, 290), (20, 30))
+    assert viewer(opened(app, SNL))["pins"] == [[175, 290, 0], [20, 30, 1]]
+    pin(opened(app, SNL), SNL)
+    assert viewer(opened(app, HOME))["pins"] == []
+
+
+def test_the_start_page_leads_to_every_other_page(app: AppTest) -> None:
+    links = [link.proto.page for link in opened(app, HOME).main.get("page_link")]
+    assert sorted(links) == sorted(Path(path).stem for path, _, _ in APP["PAGES"][1:])
+
+
 def test_pins_survive_a_change_of_page(app: AppTest) -> None:
     pin(opened(app, PSA), PSA, (100, 200), (300, 50))
     assert titles(app)[-2:] == ["Collect of point 2", "Distribute of point 2"]
@@ -238,7 +266,8 @@ def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> 
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    assert pinned == [1] * {INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0}[page]
+    known = {HOME: 0, INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
+    assert pinned == [1] * known[page]
 
 
 # ---- uploads --------------------------------------------------------------------------------------------
@@ -384,6 +413,18 @@ def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
 # ---- Compare --------------------------------------------------------------------------------------------
 
 
+def panel(app: AppTest, title: str) -> dict[str, Any]:
+    """A panel of the page's viewer, by its title."""
+    (found,) = (one for one in viewer(app)["panels"] if one["title"] == title)
+    assert isinstance(found, dict)
+    return found
+
+
+def labels_of(app: AppTest, title: str) -> np.ndarray:
+    """The labels that the browser gets for a panel."""
+    return np.frombuffer(blob(panel(app, title)["map"])[-360 * 480 :], np.uint8).reshape(360, 480)
+
+
 def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value([]).run())
@@ -391,47 +432,183 @@ def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     assert message == "Choose one model or more."
     assert len(app.get("bidi_component")) == 0
     healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
-    assert titles(app) == [SPECS["fcn"].title, "Truth"]
+    assert titles(app) == [SPECS["fcn"].title, "Truth", "Swipe"]
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["fcn"].title, "Truth"]
 
 
 def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
-    panels = viewer(app)["panels"]
     shown = [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement", "Swipe"]
-    assert [panel["title"] for panel in panels] == shown
-    assert [side["title"] for side in panels[-1]["sides"]] == shown[:2]
+    assert titles(app) == shown
     scene = draw_scene(FIRST_SEED)
-    assert blob(panels[-3]["map"]).endswith(scene.labels.tobytes())
+    np.testing.assert_array_equal(labels_of(app, "Truth"), scene.labels)
     votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
-    assert blob(panels[-2]["map"]).endswith((distinct - 1).astype(np.uint8).tobytes())
+    np.testing.assert_array_equal(labels_of(app, "Disagreement"), distinct - 1)
+    assert panel(app, "Disagreement")["levels"] is True
+    assert panel(app, "Disagreement")["classes"][:2] == ["all agree", "2 answers"]
+
+
+def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
+    opened(app, COMPARE)
+    app.segmented_control(key="compare measure").set_value("Share against the majority").run()
+    chosen = ["channel_nl", "fla", "Truth"]
+    healthy(app.multiselect(key="compare between").set_value(chosen).run())
+    scene = draw_scene(FIRST_SEED)
+    maps = np.stack([*(engine().predict(name, scene.image).labels for name in chosen[:2]), scene.labels])
+    most = np.array([(maps == label).sum(0) for label in range(len(CAMVID.names))]).max(0)
+    np.testing.assert_array_equal(labels_of(app, "Disagreement"), 3 - most)
+    assert panel(app, "Disagreement")["classes"] == ["all agree", "1 of 3 differ (33%)", "2 of 3 differ (67%)"]
+    healthy(app.multiselect(key="compare models").set_value(["fla", "psa"]).run())  # a new one is of the set
+    assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
+    for page in (SAM, COMPARE):
+        opened(app, page)
+    assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
+    healthy(app.multiselect(key="compare between").set_value(["psa"]).run())
+    assert "Disagreement" not in titles(app)
+
+
+def test_void_is_no_answer() -> None:
+    one, other = np.array([[0, 0, 1]], np.uint8), np.array([[0, 1, 255]], np.uint8)
+    for measure in MEASURES:
+        levels = disagreement_panel([one, other], measure).map
+        assert isinstance(levels, LabelMap)
+        assert levels.labels.tolist() == [[0, 1, 255]]
+        assert len(levels.classes) == len(levels.palette) == 2
+
+
+def test_only_maps_of_the_same_classes_can_disagree() -> None:
+    labels, others = np.zeros((2, 2), np.uint8), ClassSet(("cat", "dog"), ((1, 2, 3), (4, 5, 6)))
+    panels = {"a": labels_panel(labels, CAMVID, "a"), "b": labels_panel(labels, others, "b")}
+    assert list(of_same_classes({**panels, "c": panels["a"]})) == ["a", "c"]
+
+
+def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:
+    opened(app, COMPARE)
+    app.selectbox(key="compare side 0").set_value("fla").run()
+    healthy(app.selectbox(key="compare side 1").set_value("Truth").run())
+    left, right = panel(app, "Swipe")["sides"]
+    assert left["map"] == panel(app, SPECS["fla"].title)["map"]
+    assert right["map"] == panel(app, "Truth")["map"]
+    healthy(app.multiselect(key="compare models").set_value(["psa", "dual_nl"]).run())  # fla is gone
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["psa"].title, "Truth"]
+
+
+def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
+    opened(app, COMPARE)
+    assert not any(title.startswith("Confidence") for title in titles(app))
+    healthy(app.button_group(key="compare parts").set_value(["Confidence"]).run())
+    shown = app.multiselect(key="compare models").value
+    assert titles(app) == [f"Confidence: {SPECS[name].title}" for name in shown]
+    for name, one in zip(shown, viewer(app)["panels"], strict=True):
+        confidence = engine().predict(name, draw_scene(FIRST_SEED).image).confidence
+        steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
+        np.testing.assert_allclose(steps / 65535, confidence, atol=1e-5)
+        assert one["look"] == "shares"
+
+
+def shares_of(truth: np.ndarray, labels: np.ndarray) -> list[float | None]:
+    """IoU by class in percent, counted here; None where neither has the class."""
+    counted = truth < len(CAMVID.names)
+    found: list[float | None] = []
+    for label in range(len(CAMVID.names)):
+        is_true, is_said = (truth == label) & counted, (labels == label) & counted
+        union = (is_true | is_said).sum()
+        found.append(100 * float((is_true & is_said).sum() / union) if union else None)
+    return found
+
+
+def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
+    """Table, note, bars and confusions of a model are those of the truth."""
+    labels = engine().predict(model, draw_scene(FIRST_SEED).image).labels
+    expected = shares_of(truth, labels)
+    mean = float(np.mean([share for share in expected if share is not None]))
+    (table,) = (one.value for one in app.dataframe)
+    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
+    column = [None if np.isnan(share) else share for share in table[SPECS[model].title].astype(float)]
+    assert [share is None for share in column] == [share is None for share in [*expected, mean]]
+    known = [(one, other) for one, other in zip(column, [*expected, mean], strict=True) if one is not None]
+    np.testing.assert_allclose(*zip(*known, strict=True), atol=0.006)
+    assert panel(app, SPECS[model].title)["note"] == f"mIoU {mean / 100:.1%} on this picture"
+    bars, heat = (json.loads(one.proto.spec)["data"] for one in app.get("plotly_chart"))
+    (bar,) = (one for one in bars if one["name"] == SPECS[model].title)
+    assert [text == "–" for text in bar["text"]] == [share is None for share in expected]
+    app.selectbox(key="compare confusion").set_value(model).run()
+    heat = json.loads(healthy(app).get("plotly_chart")[1].proto.spec)["data"][0]
+    road, building = CAMVID.names.index("Road"), CAMVID.names.index("Building")
+    count = int(((truth == building) & (labels == road)).sum())
+    assert f"true Building<br>predicted Road<br>{count:,} pixels" in heat["hovertext"][building][road]
 
 
 def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:
-    opened(app, COMPARE)
-    scene = draw_scene(FIRST_SEED)
-    labels = engine().predict("fla", scene.image).labels
-    expected = []
-    for label in range(len(CAMVID.names)):
-        found, true = labels == label, scene.labels == label
-        expected.append((found & true).sum() / (found | true).sum() if (found | true).any() else np.nan)
-    (table,) = (one.value for one in app.dataframe)
-    column = [*(f"{iou:.1%}" if np.isfinite(iou) else "–" for iou in expected), f"{np.nanmean(expected):.1%}"]
-    assert list(table[SPECS["fla"].title]) == column
-    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
-    notes = {panel["title"]: panel["note"] for panel in viewer(app)["panels"]}
-    assert notes[SPECS["fla"].title] == f"mIoU {np.nanmean(expected):.1%} on this picture"
-    assert len(app.get("plotly_chart")) == 1
+    check_scores(opened(app, COMPARE), "fla", draw_scene(FIRST_SEED).labels)
 
 
-def test_compare_scores_no_uploads(app: AppTest) -> None:
-    upload(opened(app, COMPARE), "plain.png", GOOD["plain.png"][0])
+def give_truth(app: AppTest, content: bytes) -> AppTest:
+    """A file of labels, by the page's uploader."""
+    (uploader,) = (one for one in app.main.get("file_uploader"))
+    return uploader.set_value(("anything.dat", content, "text/plain")).run()
+
+
+def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
+    scene, bicyclist = draw_scene(FIRST_SEED), CAMVID.names.index("Bicyclist")
+    truth = scene.labels.copy()
+    truth[(truth == bicyclist) | (engine().predict("fla", scene.image).labels == bicyclist)] = 255
+    truth[250:] = 255
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
+    np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
+    assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
+    check_scores(app, "fla", truth)
+    assert np.isnan(float(app.dataframe[0].value[SPECS["fla"].title][bicyclist]))  # absent, so no 0
+    for page in (SAM, COMPARE):  # the uploader forgets its file; the labels are still there
+        opened(app, page)
+    np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
+    (remove,) = (one for one in app.button if one.label == "Remove my labels")
+    healthy(remove.click().run())
+    assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
+
+
+def test_labels_are_of_one_picture_alone(app: AppTest) -> None:
+    truth = np.full((360, 480), 3, np.uint8)
+    healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
+    healthy(app.number_input(key="seed").set_value(FIRST_SEED + 1).run())
+    np.testing.assert_array_equal(labels_of(app, "Truth"), draw_scene(FIRST_SEED + 1).labels)
+
+
+def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: AppTest) -> None:
+    truth = draw_scene(FIRST_SEED).labels.copy()
+    truth[4, 7:9] = 77
+    give_truth(opened(app, COMPARE), encoded(Image.fromarray(truth), "PNG"))
+    assert len(app.exception) == 0
+    (message,) = (one.value for one in app.error)
+    assert message == (
+        "This file cannot be used as ground truth: no class has the index 77 (2 pixels, first at x 7, y 4); "
+        "classes are 0 to 10, void is 255."
+    )
+    assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
+    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours, {})))
+    assert "anything.dat" in panel(app, "Truth")["note"]
+
+
+def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTest) -> None:
+    large = drawing().resize((1600, 1280), Image.Resampling.NEAREST)
+    app.session_state["compare models"] = ["fcn"]
+    upload(opened(app, COMPARE), "large.png", encoded(large, "PNG"))
     healthy(app)
     assert len(app.dataframe) == len(app.get("plotly_chart")) == 0
     assert "Truth" not in titles(app)
-    assert not any("IoU" in panel["note"] for panel in viewer(app)["panels"])
+    assert not any("IoU" in one["note"] for one in viewer(app)["panels"])
     assert "Scores need labels" in app.main.caption[-1].value
+    truth = np.zeros((1280, 1600), np.uint8)
+    truth[:, 800:] = 5
+    give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
+    assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
+    healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
+    assert (viewer(app)["height"], viewer(app)["width"]) == (1024, 1280)
+    shown = np.frombuffer(blob(panel(app, "Truth")["map"])[-1024 * 1280 :], np.uint8).reshape(1024, 1280)
+    assert (shown[:, :640] == 0).all() and (shown[:, 640:] == 5).all()
+    assert len(app.dataframe) == 1 and len(app.get("plotly_chart")) == 2
 
 
 # ---- FLA and SAM: the charts below the viewer -----------------------------------------------------------
@@ -479,3 +656,139 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
     strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
     weights = strip.strips_from(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
     np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)
+
+
+# ---- Same pixel -----------------------------------------------------------------------------------------
+
+
+def numbers_of(app: AppTest) -> Any:
+    (table,) = (one.value for one in app.dataframe)
+    return table
+
+
+def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
+    panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
+    assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
+    scene = draw_scene(FIRST_SEED)
+    predictions = {name: engine().predict(name, scene.image) for name in SPECS}
+    spatial = {
+        (name, one.name)
+        for name, prediction in predictions.items()
+        for one in prediction.maps.values()
+        if hasattr(one, "seen_from")
+    }
+    assert len(panels) == len(spatial) + 3
+    for name, map_name in spatial:
+        title = SPECS[name].title if name != "psa" else f"{SPECS[name].title}: {map_name}"
+        assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
+    for name, why in {"fcn": "no block", "channel_nl": "attention missing", "fla": "not places"}.items():
+        panel = panels[SPECS[name].title]
+        assert panel["map"] is None and why in panel["note"] and "stats" not in panel
+    (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
+    lines = reasons.splitlines()
+    assert [sum(SPECS[name].title in line for name in SPECS) for line in lines] == [1, 3, 1]
+    rows, columns = (float(share) for share in re.findall(r"by ([\d.]+) %", lines[2]))
+    assert rows == pytest.approx(100 * variation(predictions["fla"].map_of(AxisChannelAttention, "rows")), abs=0.1)
+    assert columns == pytest.approx(
+        100 * variation(predictions["fla"].map_of(AxisChannelAttention, "columns")), abs=0.1
+    )
+
+
+def variation(map_: AxisChannelAttention) -> float:
+    """Mean total variation distance between the matrices of eight lines, channel by channel."""
+    count = map_.grid[0 if map_.axis == "rows" else 1]
+    matrices = [map_.matrix(int((number + 0.5) * count / 8)).double() for number in range(8)]
+    pairs = [(one - other).abs().sum(1).mean() / 2 for one, other in itertools.combinations(matrices, 2)]
+    return float(sum(pairs) / len(pairs))
+
+
+def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
+    opened(app, BLOCKS)
+    assert set(numbers_of(app)["Point"]) == {"mean"}
+    scene, place = draw_scene(FIRST_SEED), (200, 243)
+    for direction in ("from", "by"):
+        edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
+        app.session_state["blocks"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
+        table = numbers_of(healthy(app.run()))
+        assert list(table["Point"]) == ["1"] * 9 + ["mean"] * 9
+        prediction = engine().predict("spatial_nl", scene.image)
+        map_: Any = prediction.maps["spatial"]
+        row, column = map_.cell(*place, 360, 480)
+        weights = (map_.seen_from if direction == "from" else map_.seen_by)(row, column).double().numpy()
+        shares = weights / weights.sum()
+        own = table.iloc[0]
+        assert own["Model"] == SPECS["spatial_nl"].title
+        assert own["Class"] == prediction.classes[prediction.labels[place]]
+        assert own["Entropy (bits)"] == pytest.approx(-(shares * np.log2(shares)).sum(), rel=1e-4)
+        down, along = np.meshgrid(np.arange(45) - row, np.arange(60) - column, indexing="ij")
+        assert own["Distance (px)"] == pytest.approx((shares * np.hypot(down, along)).sum() * 8, rel=1e-4)
+        blocks = prediction.labels.reshape(45, 8, 60, 8).swapaxes(1, 2).reshape(45, 60, 64)
+        majority = (blocks[..., None] == np.arange(len(CAMVID.names))).sum(2).argmax(2)
+        majority[row, column] = prediction.labels[place]
+        same = majority == prediction.labels[place]
+        assert own["Own class (%)"] == pytest.approx(100 * shares[same].sum(), rel=1e-4)
+        assert own["Its cells (%)"] == pytest.approx(100 * same.mean(), rel=1e-4)
+        places = spread_places(map_.grid, 36)
+        assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
+    assert viewer(app)["settings"]["direction"] == "by"
+    ways = [viewer(opened(app, page))["settings"] for page in (PSA, BLOCKS)]  # the range is this page's own
+    assert [(one["range"], one["scale"]) for one in ways] == [("own", "linear"), ("shared", "linear")]
+
+
+def test_stop_leaves_models_out_until_the_rest_is_asked_for(
+    app: AppTest, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("fcn", "channel_nl", "spatial_nl", "sam")
+    app.session_state["kept inspect model"] = "fcn"
+    opened(app, INSPECT)
+    app.sidebar.number_input(key="seed").set_value(77).run()
+    ran.clear()
+    monkeypatch.setattr("segviz.engine.available_models", lambda: names)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        opened(app, BLOCKS)
+    assert ran == ["channel_nl", "spatial_nl"]
+    (waiting,) = (panel for panel in viewer(app)["panels"] if "as soon as" in panel["note"])
+    assert waiting["title"] == SPECS["sam"].title and waiting["stats"]
+    healthy(app.button(key="blocks resume").click().run())
+    assert ran == list(names[1:])
+    assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The reader presses Stop while the model of this number runs."""
+    predict = Engine.predict
+
+    def pressed(self: Engine, model: str, image: Any) -> Any:
+        found, done = predict(self, model, image), filling_now()
+        if len(done.ran) == count:
+            done.stop()
+        return found
+
+    def filling_now() -> Filling:
+        return st.session_state["blocks filling"]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(Engine, "predict", pressed)
+
+
+def test_one_broken_checkpoint_is_named_and_the_other_models_go_on(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Engine.predict
+
+    def broken(self: Engine, model: str, image: Any) -> Any:
+        if model == "rcca":
+            raise CheckpointError("checkpoint 'rcca.safetensors' is damaged")
+        return predict(self, model, image)
+
+    monkeypatch.setattr(Engine, "predict", broken)
+    monkeypatch.setattr(Engine, "knows", lambda self, model, image: model != "rcca" and known(self, model, image))
+    app.run()
+    app.switch_page(BLOCKS).run()
+    assert [one.message for one in app.exception] == []
+    (message,) = (one.value for one in app.error)
+    assert SPECS["rcca"].title in message and "is damaged" in message
+    assert sum("as soon as" in panel["note"] for panel in viewer(app)["panels"]) == 1
+
+
+known = Engine.knows

@@ -286,7 +286,7 @@ def test_a_model_keeps_its_look_whichever_others_are_shown() -> None:
 
 
 def test_the_heatmap_s_rows_add_up_to_100_percent() -> None:
-    (heat,) = confusion_heatmap(CONFUSION, CLASSES).data
+    heat, _ = confusion_heatmap(CONFUSION, CLASSES).data
     np.testing.assert_allclose(heat.z[:2], [[90, 10, 0], [10, 90, 0]])
 
 
@@ -297,8 +297,21 @@ def test_a_class_without_pixels_gets_dashes_for_its_row() -> None:
 
 
 def test_pointing_at_the_heatmap_tells_the_count() -> None:
-    (heat,) = confusion_heatmap(((1234, 0, 0), *CONFUSION[1:]), CLASSES).data
+    heat, _ = confusion_heatmap(((1234, 0, 0), *CONFUSION[1:]), CLASSES).data
     assert heat.hovertext[0][0] == "true Sky<br>predicted Sky<br>1,234 pixels, 100.00 % of Sky"
+
+
+def test_percents_are_written_where_they_count_and_can_be_read() -> None:
+    _, percents = confusion_heatmap(((999, 1, 0), (30, 70, 0), (50, 0, 50)), CLASSES).data
+    places = list(zip(percents.y, percents.x, percents.text, strict=True))
+    assert places == [
+        ("Sky", "Sky", "100"),
+        ("Road", "Sky", "30"),
+        ("Road", "Road", "70"),
+        ("Pole", "Sky", "50"),
+        ("Pole", "Pole", "50"),
+    ]
+    assert list(percents.textfont.color) == ["#000", "#fff", "#000", "#000", "#000"]
 
 
 def test_names_of_classes_are_not_markup() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from dataclasses import asdict
@@ -10,11 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.attention import DotProductAttention, OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
+from segviz.attention import (
+    AxisChannelAttention,
+    DotProductAttention,
+    OffsetMaskAttention,
+    SampledAttention,
+    SpatialMap,
+    StripAttention,
+)
 from segviz.map_cells import cell_centres, cell_classes, cell_means, cells_of_pixels, spread_places
 from segviz.statistics import (
     averaged,
     entropy_bits,
+    line_dependence,
     mean_distance,
     normalised_entropy,
     own_class_share,
@@ -287,3 +296,27 @@ def test_spread_places_are_different_cells_of_about_the_number_asked_for(grid: t
 def test_no_place_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="ask for at least 1"):
         spread_places(GRID, 0)
+
+
+def test_who_looks_at_a_place_is_told_of_the_matrix_column() -> None:
+    map_, labels = random_map(), np.arange(40 * 120, dtype=np.uint8).reshape(SIZE) // 60 % 3
+    turned = dense(torch.stack([map_.seen_by(*divmod(cell, GRID[1])).flatten().log() for cell in range(CELLS)]))
+    one, other = summary(map_, 2, 3, labels, SIZE, "by"), summary(turned, 2, 3, labels, SIZE)
+    assert math.isnan(one.missing_share)
+    for name, value in asdict(one).items():
+        if name != "missing_share":
+            assert value == pytest.approx(asdict(other)[name], rel=1e-4), name
+    places = [(0, 0), (1, 4), (3, 5)]
+    assert query_dependence(map_, places, "by") == pytest.approx(query_dependence(turned, places), rel=1e-4)
+    assert query_dependence(map_, places, "by") != pytest.approx(query_dependence(map_, places), rel=1e-2)
+
+
+def test_the_matrices_of_lines_lie_apart_by_their_mean_variation() -> None:
+    map_ = AxisChannelAttention("rows", GRID, torch.randn(5, *GRID), torch.randn(5, GRID[1]), "rows")
+    matrices = [map_.matrix(line).double() for line in range(4)]
+    apart = [float((one - other).abs().sum(1).mean() / 2) for one, other in itertools.combinations(matrices, 2)]
+    assert line_dependence(map_, range(4)) == pytest.approx(sum(apart) / 6, rel=1e-6)
+    same = AxisChannelAttention("rows", GRID, torch.ones(5, *GRID), torch.randn(5, GRID[1]), "rows")
+    assert line_dependence(same, range(4)) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="no pair"):
+        line_dependence(map_, [1])

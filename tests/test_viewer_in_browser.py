@@ -19,6 +19,7 @@ from viewer_host import (
     MAPS,
     OTHER,
     PALETTE,
+    SHARES,
     WIDTH,
     box,
     classes,
@@ -34,6 +35,7 @@ from viewer_host import (
 
 from segviz.benchmark_viewer import SYNTHETIC, SYNTHETIC_PANELS, running
 from segviz.ui.viewer import PIN_COLOURS
+from segviz.web import wire
 
 PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine
 
@@ -472,6 +474,9 @@ def test_a_class_is_hidden_in_all_panels(page: Page) -> None:
     assert (shown(page, "a"), shown(page, "b")) == ({1, 2}, {1, 2})
 
 
+RARE = np.zeros((HEIGHT, WIDTH), np.uint8)
+RARE[0, 0] = 1
+
 PLACED = """(stages) => stages.flatMap((one) => [one, one.closest('.panel').querySelector('.bar')])
     .map((one) => one.getBoundingClientRect()).filter(({width}) => width)
     .map(({left, top, width, height}) => [left + scrollX, top + scrollY, width, height])"""
@@ -495,6 +500,19 @@ def test_nothing_jumps_while_one_works(page: Page) -> None:
         legend(page, "a").locator(".toggle", has_text="sky").click()
         expect(legend(page, "b").locator(".toggle", has_text="sky")).to_have_attribute("aria-pressed", hidden)
         assert page.locator(".stage").evaluate_all(PLACED) == before
+
+
+def test_a_map_that_comes_later_moves_nothing(page: Page) -> None:
+    titles = ("dot", "bases", "cross2")
+    panels = [config(title, "plain", None, stats=True, note="a map is to come") for title in titles]
+    mount(page, data(*panels))
+    before = [box(one) for one in page.locator(".stage").all()]
+    expect(page.locator(".reading .bar").first).to_be_hidden()
+    for number, title in enumerate(titles):
+        panels[number] = config(title, "either", title, stats=True, note="5 x 7 cells")
+        mount(page, data(*panels))
+        expect(page.locator(".panel").nth(number).locator(".figures")).to_have_text(re.compile("^Entropy "))
+        assert [box(one) for one in page.locator(".stage").all()] == before
 
 
 def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> None:
@@ -530,6 +548,55 @@ def test_outlines_are_drawn_where_classes_meet(page: Page) -> None:
     legend(page, "labels").get_by_role("button", name="Only sky").click()
     expect(legend(page, "labels").locator(".toggle[aria-pressed='false']")).to_have_count(2)
     assert (pixels(page, "labels", "canvas.borders")[:, :, 3] > 0).mean() == pytest.approx(2 / high, rel=0.01)
+
+
+def test_levels_keep_their_order_and_are_always_outlined(page: Page) -> None:
+    names = ["all agree", "2 answers", "3 answers"]
+    mount(page, data(classes("levels", "other", classes=names, levels=True), classes("labels", "other")))
+    expect(legend(page, "levels").locator(".toggle span")).to_have_text(names)
+    expect(legend(page, "labels").locator(".toggle span").first).to_have_text("tree")
+    expect(stage(page, "levels").locator("canvas.borders")).to_be_visible()
+    expect(stage(page, "labels").locator("canvas.borders")).to_be_hidden()
+    assert (pixels(page, "levels", "canvas.borders")[:, :, 3] > 0).any()
+
+
+def test_what_is_rare_is_not_said_to_be_nothing(page: Page) -> None:
+    page.route("**/rare", lambda route: route.fulfill(body=wire.pack_labels(RARE)))
+    mount(page, data(classes("rare", "rare")))
+    expect(legend(page, "rare").locator(".toggle small")).to_have_text(["100.0 %", "<0.1 %"])
+
+
+# ---- shares ---------------------------------------------------------------------------------------------
+
+
+def test_shares_keep_a_scale_from_0_to_1_whatever_is_set(page: Page) -> None:
+    mount(page, data(config("sure", "shares", "shares"), config("dot", "from", "dot")))
+    scale = page.locator(".panel", has=stage(page, "sure")).locator(".scale")
+    alone = pixels(page, "sure")
+    for setting in ("one shared", "log", "percentile"):
+        label(page, setting).check()
+        expect(scale.locator(".low")).to_have_text("0")
+        expect(scale.locator(".high")).to_have_text("1")
+        np.testing.assert_array_equal(pixels(page, "sure"), alone)
+    page.get_by_label("Colours").select_option("gray")
+    expect(stage(page, "sure")).to_have_attribute("data-ready", "1")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    np.testing.assert_allclose(pixels(page, "sure")[:, :, 0] / 255, SHARES, atol=1 / 255)
+    there = box(stage(page, "sure"))
+    page.mouse.move(there["x"] + there["width"] / 2, there["y"] + there["height"] / 2)
+    expect(page.locator(".panel", has=stage(page, "sure")).locator(".value")).to_have_text(re.compile(r"^0\.45"))
+
+
+def test_scales_are_only_offered_where_they_do_something(page: Page) -> None:
+    mount(page, data(config("sure", "shares", "shares")))
+    expect(page.get_by_label("Colours")).to_be_visible()
+    for name in ("one shared", "log", "cells"):
+        expect(label(page, name)).to_be_hidden()
+    stage(page, "sure").focus()
+    before = page.locator(".where").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".where")).not_to_have_text(before)
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^y \d+, x 112: 0\.\d+$"))  # 8 pixels on, not one
 
 
 # ---- settings to and from Python ------------------------------------------------------------------------

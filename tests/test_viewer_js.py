@@ -18,6 +18,8 @@ from viewer_host import (
     LABELS,
     MAPS,
     PIXELS,
+    SHARES,
+    VALUES,
     WIDTH,
     classes,
     config,
@@ -34,7 +36,9 @@ from viewer_host import (
 
 from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.ui.display import CHOICES, Display
-from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins
+from segviz.ui.viewer import LabelMap, Panel, ScalarMap, latest_display, latest_pins
+from segviz.views.colour import weight_scale
+from segviz.web import wire
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +102,29 @@ def test_features_equal_pythons(page: Page, field: str) -> None:
     np.testing.assert_array_equal(np.array(found, np.float32).reshape(GRID), getattr(FEATURES, field))
 
 
+@pytest.mark.parametrize("name", VALUES)
+def test_scalar_maps_equal_pythons(page: Page, name: str) -> None:
+    page.evaluate(LOAD, name)
+    assert page.evaluate("f.grid") == list(VALUES[name].shape)
+    found = page.evaluate("Array.from(f.values)")
+    np.testing.assert_array_equal(np.array(found, np.float32).reshape(VALUES[name].shape), VALUES[name])
+
+
 def test_labels_equal_pythons(page: Page) -> None:
     page.evaluate(LOAD, "labels")
     np.testing.assert_array_equal(np.array(page.evaluate("Array.from(f.labels)")).reshape(HEIGHT, WIDTH), LABELS)
+
+
+def test_shares_equal_pythons(page: Page) -> None:
+    page.evaluate(LOAD, "shares")
+    found = np.array(page.evaluate("Array.from(f.shares, (step) => step / f.most)")).reshape(HEIGHT, WIDTH)
+    np.testing.assert_allclose(found, SHARES, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("values", [[[0.0, 1.1]], [[-0.1, 1.0]], [[0.5, np.nan]]])
+def test_what_is_no_share_is_not_sent(values: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="give numbers from 0 to 1"):
+        wire.pack_shares(np.array(values, np.float32))
 
 
 @pytest.mark.parametrize("name", ["vertical", "horizontal"])
@@ -223,6 +247,54 @@ def test_percentiles_are_numpys(page: Page, count: int) -> None:
         np.testing.assert_allclose(found, np.percentile(values, [1, 99]), rtol=1e-5, atol=1e-6)
 
 
+def bulk(value: float, *others: float, count: int = 1600) -> np.ndarray:
+    """A map that is one value but for a few cells."""
+    return np.array([*others, *[value] * (count - len(others))], np.float32).reshape(1, -1)
+
+
+SCALED = {
+    "weights": random(40, 45).flatten().softmax(0).reshape(40, 45).numpy(),
+    "both signs": random(40, 45).numpy(),
+    "negative": -1 - random(40, 45).abs().numpy(),
+    "even": bulk(1 / 1600),
+    "rounding": bulk(0.02, *(0.02 + 2e-9 * np.arange(100))),
+    "zeros": bulk(0),
+    "zeros but a few": bulk(0, 0.4, 0.1),
+    "one value but a few": bulk(0.02, 0.4, 0.1),
+    "one value but a few below": bulk(0.02, 0.001, 0),
+    "zeros but a few of both signs": bulk(0, 0.4, -0.1),
+    "one cell": bulk(0.3, count=1),
+}  # each a map's values
+SCALE = """(maps_, mode) => {
+    const limits = maps_.map((values) => { const one = Float32Array.from(values);
+        return maps.limitsOf(mode, one, ...maps.range(one)); });
+    const [lows, highs] = [0, 1].map((end) => limits.map((ends) => ends[end]));
+    const scale = maps.scaleOf(mode, Math.min(...lows), Math.max(...highs));
+    return [scale.low, scale.high, Boolean(scale.logarithmic)]; }"""
+
+
+@pytest.mark.parametrize("mode", ["linear", "log", "percentile"])
+@pytest.mark.parametrize(
+    "names",
+    [*((name,) for name in SCALED), ("weights", "zeros but a few"), ("weights", "both signs"), ("zeros", "even")],
+)
+def test_a_scale_is_pythons(page: Page, names: tuple[str, ...], mode: Any) -> None:
+    values = [SCALED[name] for name in names]
+    low, high, logarithmic = page.evaluate(
+        f"([one, two]) => ({SCALE})(one, two)", [[v.flatten().tolist() for v in values], mode]
+    )
+    expected = weight_scale(*values, kind=mode)
+    assert (low, high) == pytest.approx((expected.low, expected.high), rel=1e-5)
+    assert logarithmic == (expected.kind == "log")
+
+
+def test_where_the_bulk_is_one_value_a_percentile_scale_reaches_the_largest(page: Page) -> None:
+    for name in ("zeros but a few", "one value but a few", "zeros but a few of both signs"):
+        values = SCALED[name]
+        found = page.evaluate(f"([one, two]) => ({SCALE})(one, two)", [[values.flatten().tolist()], "percentile"])
+        assert found[1] == pytest.approx(0.4)
+
+
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (6, 9), (11, 19)])
 def test_the_strongest_cells_leave_out_the_places_neighbourhood(page: Page, row: int, column: int) -> None:
     values = weights(12, 20)
@@ -343,6 +415,52 @@ def test_signed_features_have_zero_in_the_middle(page: Page) -> None:
     assert ends[0][1] == "0"
 
 
+def scalar(name: str, *, signed: bool = True, unit: str = "logits", **more: Any) -> dict[str, Any]:
+    """A panel of a scalar map."""
+    return config(name, "values", name, unit=unit, signed=signed, **more)
+
+
+@pytest.mark.parametrize("name", ["signed", "positive"])
+def test_a_signed_scalar_map_is_drawn_around_0_and_says_its_value_with_its_unit(page: Page, name: str) -> None:
+    mount(page, data(scalar(name)))
+    hover(page, name, 3, 2)
+    values = VALUES[name]
+    top = float(np.abs(values).max())
+    table = np.array(page.evaluate("Array.from(maps.colourTable('signed'))"), "<u4")
+    wanted = table[np.round((values / top + 1) / 2 * 1023).astype(int)].view(np.uint8).reshape(*GRID, 4)
+    pixels = np.array(stage(page, name).locator("canvas.map").evaluate(PIXELS)).reshape(*GRID, 4)
+    assert np.abs(pixels.astype(int) - wanted).max() <= 4
+    if name == "signed":
+        red, _, blue, _ = pixels[values < -top / 2].mean(0)
+        assert blue > red
+    expect(page.locator(".panel .low")).to_have_text(f"−{top:#.3g}")
+    expect(page.locator(".panel .high")).to_have_text(f"{top:#.3g}")
+    expect(page.locator(".panel .value")).to_have_text(f"{values[3, 2]:#.3g} logits".replace("-", "−"))
+
+
+def test_a_scalar_map_without_signs_starts_at_0(page: Page) -> None:
+    mount(page, data(scalar("positive", signed=False)))
+    expect(page.locator(".panel .low")).to_have_text("0")
+    assert page.evaluate("document.body.firstChild.shadowRoot.querySelector('.bar').classList.contains('signed')") is (
+        False
+    )
+
+
+def test_scalar_maps_share_a_scale_with_those_of_their_unit_alone(page: Page) -> None:
+    mount(page, data(scalar("signed"), scalar("fine"), scalar("positive", unit="metres"), config("dot", "from", "dot")))
+    own = page.locator(".panel .high").all_inner_texts()
+    page.get_by_label("one shared").check()
+    largest = max(float(np.abs(VALUES[name]).max()) for name in ("signed", "fine"))
+    for index, text in enumerate((f"{largest:#.3g}", f"{largest:#.3g}", own[2], own[3])):
+        expect(page.locator(".panel .high").nth(index)).to_have_text(text)
+    page.get_by_label("each map").check()
+
+
+def test_values_that_are_no_numbers_are_not_drawn() -> None:
+    with pytest.raises(ValueError, match="all finite"):
+        wire.pack_values(np.full(GRID, np.nan, np.float32))
+
+
 def test_a_click_pins_at_once_and_a_marker_unpins(page: Page) -> None:
     mount(page, data(config("dot", "from", "dot"), config("bases", "from", "bases")))
     hover(page, "dot", 1, 1)
@@ -459,7 +577,15 @@ def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> No
 
 def test_a_panel_refuses_a_look_that_its_map_does_not_have() -> None:
     labels = LabelMap(np.zeros((2, 2), np.uint8), ("a",), np.zeros((1, 3), np.uint8))
-    for value, look in ((MAPS["dot"], "strip"), (MAPS["dot"], "labels"), (labels, "from"), (None, "by")):
+    scalar_map = ScalarMap(VALUES["signed"], "logits", True)
+    for value, look in (
+        (MAPS["dot"], "strip"),
+        (MAPS["dot"], "labels"),
+        (labels, "from"),
+        (None, "by"),
+        (scalar_map, "from"),
+        (labels, "values"),
+    ):
         with pytest.raises(ValueError, match="has no look"):
             Panel("panel", value, look)  # type: ignore[arg-type]
 

@@ -82,6 +82,10 @@ FEATURES = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs()
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)  # three bands
 OTHER = np.ascontiguousarray(LABELS[:, ::-1]).copy()
 OTHER[:, : WIDTH // 2] = 1
+SHARES = np.linspace(0, 0.9, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+SIGNED = random(*GRID).numpy()
+SIGNED[SIGNED > 0] /= 2  # the largest value is negative
+VALUES = {"signed": SIGNED, "positive": np.abs(SIGNED), "fine": random(HEIGHT // 3, WIDTH // 2).numpy()}
 CLASSES = ["sky", "tree", "road"]
 PALETTE = [[10, 20, 200], [20, 160, 30], [200, 200, 40]]
 
@@ -95,7 +99,9 @@ def files() -> dict[str, tuple[str, bytes]]:
         "/garbage": ("application/octet-stream", b"\x04\x00\x00\x00{}{}"),
     }
     blobs = {name: wire.pack(value) for name, value in MAPS.items()}
+    blobs |= {name: wire.pack_values(values) for name, values in VALUES.items()}
     blobs |= {"features": wire.pack(FEATURES), "labels": wire.pack_labels(LABELS), "other": wire.pack_labels(OTHER)}
+    blobs["shares"] = wire.pack_shares(SHARES)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
     return found | {f"/modules/{name}": ("text/javascript", (WEB / name).read_bytes()) for name in SCRIPTS}
 

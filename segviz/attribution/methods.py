@@ -108,48 +108,58 @@ class Method:
         title: in words.
         paper: where it comes from.
         unit: what a value means.
+        counts: the unit in a word or two.
         run: gives the values at the working size, and the completeness error where there is one.
         evaluations: how many pictures the model sees for it.
         signed: whether values below 0 occur.
         has_delta: whether it tells its own error.
         baseline: what it compares with unless told otherwise; None where it compares with nothing.
         at_block: whether it looks at the block's features.
+        heeds: the options that change its values.
     """
 
     title: str
     paper: str
     unit: str
+    counts: str
     run: Callable[[Task], Values]
     evaluations: Callable[[Options, Grid], int] = lambda options, size: 1
     signed: bool = True
     has_delta: bool = False
     baseline: Baseline | None = None
     at_block: bool = False
+    heeds: tuple[str, ...] = ()
 
 
 GRAD_CAM = "Selvaraju et al., ICCV 2017; for sets of pixels Vinogradova et al., AAAI 2020"
 GRAD_CAM_UNIT = "logits; channels weighted by their mean gradient"
+GRAD_CAM_COUNTS = "logits per cell"
 
 METHODS: Mapping[str, Method] = MappingProxyType({
     "integrated_gradients": Method(
         "Integrated Gradients", "Sundararajan, Taly & Yan, ICML 2017",
-        "logits; the pixels add up to the score less the baseline's score", integrated_gradients,
+        "logits; the pixels add up to the score less the baseline's score", "logits", integrated_gradients,
         lambda options, size: options.steps + 3, has_delta=True, baseline="black",
+        heeds=("baseline", "steps"),
     ),
     "saliency": Method(
         "Saliency", "Simonyan, Vedaldi & Zisserman, ICLR Workshop 2014",
-        "logits per unit of input, which spans -1 to 1; the steepest channel", saliency, signed=False,
+        "logits per unit of input, which spans -1 to 1; the steepest channel", "logits per unit",
+        saliency, signed=False,
     ),
     "grad_cam_input": Method(
-        "Grad-CAM at the block's input", GRAD_CAM, GRAD_CAM_UNIT, grad_cam_input, at_block=True,
+        "Grad-CAM at the block's input", GRAD_CAM, GRAD_CAM_UNIT, GRAD_CAM_COUNTS, grad_cam_input, at_block=True,
+        heeds=("relu",),
     ),
     "grad_cam_output": Method(
-        "Grad-CAM at the block's output", GRAD_CAM, GRAD_CAM_UNIT, grad_cam_output, at_block=True,
+        "Grad-CAM at the block's output", GRAD_CAM, GRAD_CAM_UNIT, GRAD_CAM_COUNTS, grad_cam_output, at_block=True,
+        heeds=("relu",),
     ),
     "occlusion": Method(
         "Occlusion", "Zeiler & Fergus, ECCV 2014",
-        "logits that the score loses when a square over the pixel is covered", occlusion, occlusion_evaluations,
-        baseline="grey",
+        "logits that the score loses when a square over the pixel is covered", "logits lost",
+        occlusion, occlusion_evaluations,
+        baseline="grey", heeds=("baseline", "window", "stride"),
     ),
 })  # fmt: skip
 NO_BLOCK_TITLE = "Grad-CAM at the reduction's output (this model has no block)"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ HEADROOM = 1.1  # gradients on their way back, beside what the forward kept: 2 t
 AT_ONCE = {"cuda": 16}  # pictures in a batch at most; one elsewhere: a CPU gains little, and answers a cancel sooner
 
 Progress = Callable[[int, int], None]
+Check = Callable[[], None]
 
 
 class ProbedBlock(nn.Module):
@@ -50,6 +52,7 @@ class Probe:
         total: how many pictures will be evaluated.
         progress: is told how many of them were.
         memory_mib: what one forward may keep for its backward.
+        check: is called before each layer of a forward, and for each tensor of a backward.
     """
 
     def __init__(
@@ -60,8 +63,13 @@ class Probe:
         total: int,
         progress: Progress | None,
         memory_mib: int,
+        check: Check | None = None,
     ) -> None:
         self.model = deepcopy(model).eval().requires_grad_(False)
+        ask = check or (lambda: None)
+        for layer in self.model.modules():
+            layer.register_forward_pre_hook(lambda *_: ask())  # nothing here may refer to the probe: it would outlive
+        self.unpack = partial(asking, ask)  # its call in a circle of references, with all that it keeps
         self.block = ProbedBlock(self.model.block)
         self.model.block = self.block
         self.class_index, self.weights = class_index, weights
@@ -77,7 +85,7 @@ class Probe:
         """
         self.tell(self.done)
         kept = Kept(self.model, self.memory_mib)
-        with saved_tensors_hooks(kept.pack, lambda tensor: tensor):
+        with saved_tensors_hooks(kept.pack, self.unpack):
             logits = self.model(images).logits[:, self.class_index]
             scores: Tensor = (logits * self.weights).sum((1, 2))
         if self.done == 0:
@@ -94,6 +102,12 @@ class Probe:
     def batch(self, need_mib: float) -> int:
         """How many pictures fit into the bound at once, at least one."""
         return max(1, min(AT_ONCE.get(self.weights.device.type, 1), int(self.memory_mib / max(need_mib, 1e-9))))
+
+
+def asking(check: Check, tensor: Tensor) -> Tensor:
+    """Autograd's call for each tensor that a backward needs."""
+    check()
+    return tensor
 
 
 class Kept:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
 from segviz.attribution.methods import NO_BLOCK_TITLE, Method, Task, method_of
-from segviz.attribution.probe import Probe, Progress
+from segviz.attribution.probe import Check, Probe, Progress
 from segviz.attribution.target import (
     Attribution,
     AttributionError,
@@ -31,6 +34,7 @@ def attribute(
     *,
     options: Options = DEFAULTS,
     progress: Progress | None = None,
+    check: Check | None = None,
 ) -> Attribution:
     """How much each pixel matters to the mean logit of a class.
 
@@ -44,9 +48,10 @@ def attribute(
         target: whose score, and where.
         options: steps, windows, baseline, memory.
         progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
+        check: called many times within an evaluation, forward and backward; may raise to cancel sooner.
 
     Raises:
-        AttributionError: an unknown method or class, a mask that does not fit, or too little memory allowed.
+        AttributionError: an unknown method or class, a mask that does not fit, or too little memory, allowed or there.
         ImageError: the picture cannot be used.
         ValueError: the target's pixel lies outside the picture.
     """
@@ -59,8 +64,9 @@ def attribute(
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
         weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)
         total = row.evaluations(options, working)
-        probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib)
-        values, delta = row.run(task_of(probe, resized(picture, working), kind, options))
+        probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib, check)
+        with out_of_memory(predictor.device.type):
+            values, delta = row.run(task_of(probe, resized(picture, working), kind, options))
     probe.tell(probe.done)
     array = values.detach().float().cpu().numpy().astype(np.float32)  # a copy, so that nothing larger is held
     array.flags.writeable = False  # sessions may share it
@@ -85,6 +91,22 @@ def task_of(probe: Probe, picture: Rgb, kind: Baseline | None, options: Options)
     device = probe.weights.device
     nothing = baseline_picture(picture, kind or "black")
     return Task(probe, to_tensor(picture, device), to_tensor(nothing, device), options)
+
+
+@contextmanager
+def out_of_memory(device: str) -> Iterator[None]:
+    """Says what to do when the device, "cpu" or "cuda", has no memory left.
+
+    Raises:
+        AttributionError: so it is.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        cure = "use Grad-CAM or Occlusion, which need less, lower memory_mib, or free memory and try again"
+        raise AttributionError(f"the memory of the {device} does not suffice; {cure}") from error
 
 
 def is_signed(row: Method, options: Options) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 VOID = 255
+VOID_COLOUR = (0, 0, 0)
 
 
 @dataclass(frozen=True)

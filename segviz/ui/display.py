@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
+
+from segviz.attention import Direction
 
 Colours = Literal["viridis", "cividis", "magma", "gray"]
 Range = Literal["own", "shared"]
 Scale = Literal["linear", "log", "percentile"]
 Cells = Literal["smooth", "cells"]
-Direction = Literal["from", "by"]
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "colours": get_args(Colours),
@@ -49,8 +50,8 @@ class Display:
     hidden: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Display:
-        """The settings in a mapping from outside; what is unknown, or no choice, becomes the default.
+    def of(cls, given: Mapping[str, Any], start: Display | None = None) -> Display:
+        """The settings in a mapping from outside; what is unknown, or no choice, stays as in `start`, or the default.
 
         Numbers and switches may be text, as in an address: "30", "true"; hidden names a list.
         """
@@ -70,21 +71,16 @@ class Display:
         if isinstance(hidden, list | tuple):
             names = {name for name in hidden if isinstance(name, str)}
             found["hidden"] = tuple(sorted(names)[:MOST_HIDDEN])
-        return cls(**found)
+        return replace(start or cls(), **found)
 
     def as_dict(self) -> dict[str, Any]:
         """All settings as JSON has them."""
         return asdict(self) | {"hidden": list(self.hidden)}
 
-    def changed(self) -> dict[str, str | list[str]]:
-        """The settings unlike the defaults, as text for an address; `Display.of` reads it back."""
-        found: dict[str, str | list[str]] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value == field.default:
-                continue
-            if isinstance(value, tuple):
-                found[field.name] = list(value)
-            else:
-                found[field.name] = "true" if value is True else str(value)
+    def changed(self, start: Display | None = None) -> dict[str, str | list[str]]:
+        """The settings unlike `start`, or the defaults, as text for an address; `Display.of` reads it back."""
+        before, found = asdict(start or Display()), {}
+        for name, value in asdict(self).items():
+            if value != before[name]:
+                found[name] = list(value) if isinstance(value, tuple) else str(value).lower()
         return found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Literal, assert_never, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,12 +20,15 @@ from segviz.attention import (
     SampledAttention,
     StripAttention,
 )
-from segviz.data.classes import ClassSet
+from segviz.data.classes import VOID, ClassSet
 from segviz.predict import Prediction
-from segviz.ui.viewer import LabelMap, Panel, Pin
+from segviz.ui.viewer import LabelMap, Panel, Pin, ShareMap
 from segviz.views.overlay import disagreement
 
 VOTES_FEW, VOTES_MANY = np.array((20, 24, 40)), np.array((255, 214, 64))  # dark where all agree
+Measure = Literal["Different answers", "Share against the majority"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+ANSWERS = MEASURES[0]
 
 
 def prediction_panel(prediction: Prediction, title: str = "Prediction", note: str = "") -> Panel:
@@ -136,11 +139,30 @@ def pinned_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[
     return rows
 
 
-def votes_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]]) -> Panel:
-    """Where models disagree: how many different classes they voted for at each pixel."""
-    distinct = disagreement(label_maps).distinct
-    names = ("all agree", *(f"{count} classes" for count in range(2, len(label_maps) + 1)))
-    steps = np.linspace(0, 1, len(names))[:, None]
+def confidence_panel(prediction: Prediction, title: str) -> Panel:
+    """How sure the model is of what it predicts: the softmax of the winning class."""
+    return Panel(title, ShareMap(prediction.confidence), "shares", note="softmax of the predicted class, from 0 to 1")
+
+
+def of_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:
+    """The label maps that tell the same classes apart as the first one does: only these can disagree."""
+    maps = {name: one.map for name, one in panels.items() if isinstance(one.map, LabelMap)}
+    classes = next((one.classes for one in maps.values()), ())
+    return {name: one for name, one in maps.items() if one.classes == classes}
+
+
+def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], measure: Measure) -> Panel:
+    """Where label maps disagree, in levels; pixels that are void in one of them have none."""
+    found, count = disagreement(label_maps), len(label_maps)
+    if measure == ANSWERS:
+        levels = found.distinct - np.uint8(1)
+        names = ("all agree", *(f"{number} answers" for number in range(2, count + 1)))
+        note = f"how many different classes {count} answers hold"
+    else:
+        levels = count - np.round(found.agreement * count).astype(np.uint8)
+        names = ("all agree", *(f"{number} of {count} differ ({number / count:.0%})" for number in range(1, count)))
+        note = f"how many of {count} answers differ from the most frequent class"
+    levels[np.any([one == VOID for one in label_maps], 0)] = VOID
+    steps = np.linspace(0, 1, count)[:, None]
     palette = ((1 - steps) * VOTES_FEW + steps * VOTES_MANY).astype(np.uint8)
-    votes = LabelMap(distinct - np.uint8(1), names, palette)
-    return Panel("Disagreement", votes, "labels", note="how many classes the models voted for")
+    return Panel("Disagreement", LabelMap(levels, names, palette, levels=True), "labels", note=note)

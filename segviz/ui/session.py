@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import BoundedSemaphore
+from weakref import WeakValueDictionary
 
 import numpy as np
 import streamlit as st
@@ -12,19 +13,25 @@ from jaxtyping import UInt8
 
 from segviz.checkpoint import CheckpointError
 from segviz.data.scenes import Scene, SceneOptions, draw_scene
-from segviz.engine import BusyError, EngineError, available_models, engine
+from segviz.engine import BusyError, EngineError, Result, available_models, engine
 from segviz.engine.machine import cores
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
+from segviz.ui.display import Display
+from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
+from segviz.ui.shown import Viewer
+from segviz.ui.take_away import take_away
 from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 from segviz.ui.waiting import session_id, waited
+from segviz.views import sheet
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
 FIRST_SEED = 3
 BY_PAGES = BoundedSemaphore(cores())  # pages draw or decode as many pictures at once: a scene takes 50 MB for a while
+FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
     ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
     ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
@@ -32,15 +39,36 @@ KNOBS = (
     ("fence_length", "Fence length (m)", 0.0, 40.0, 1.0),
     ("crowding", "Crowding", 0.0, 1.0, 0.05),
 )  # of a scene: its option, the slider's title, range and step
+NO_PICTURE = "Upload a picture in the sidebar, or go back to a drawn scene."
+LINKED_UPLOAD = (
+    "This link shows a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
+    "the link's points and settings are then applied to it."
+)
+MODELS: Mapping[str, tuple[str, bool]] = {
+    "inspect": ("kept inspect model", False),
+    "attribution": ("kept attribution model", False),
+    "compare": ("compare models", True),
+}  # by page: the session's key of the models that it shows, and whether that is a list
+STARTS: Mapping[str, Display] = {
+    "blocks": Display(range="shared", scale="log"),
+}  # pages whose maps begin on a range and a scale of their own, and keep them to themselves
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What all pages look at. `truth` holds the labels of a drawn scene; uploads have none."""
+    """What all pages look at.
+
+    Attributes:
+        name: the street's or the file's.
+        image: the picture as it is shown.
+        truth: the labels of a drawn scene; uploads have none.
+        file_size: the (height, width) of an upload's file, which may be shown smaller.
+    """
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
     truth: UInt8[np.ndarray, "height width"] | None = None
+    file_size: tuple[int, int] | None = None
 
 
 def sidebar() -> None:
@@ -65,7 +93,7 @@ def picture() -> Picture:
     chosen = st.session_state.get("picture")
     if chosen is None:
         st.info(
-            "Upload a picture in the sidebar, or go back to a drawn scene.",
+            LINKED_UPLOAD if st.session_state.get("linked upload") else NO_PICTURE,
             icon=":material/add_photo_alternate:",
         )
         st.stop()
@@ -77,7 +105,7 @@ def scene_picture() -> Picture:
     st.session_state.setdefault("seed", FIRST_SEED)
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     right.button("Next", on_click=next_scene, width="stretch", help="Another street")
-    seed = left.number_input("Street", 0, 999_999, key="seed", help="Each number is another street")
+    seed = left.number_input("Street", 0, LARGEST_SEED, key="seed", help="Each number is another street")
     with st.expander("Change the street"):
         options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
     scene = drawn(int(seed), options)
@@ -92,7 +120,7 @@ def knob(option: str, title: str, low: float, high: float, step: float) -> float
 
 def next_scene() -> None:
     """The next street."""
-    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % 1_000_000
+    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % (LARGEST_SEED + 1)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -117,7 +145,9 @@ def uploaded_picture() -> Picture | None:
     if kept is None or kept[0] != file.file_id:
         try:
             with BY_PAGES:
-                kept = (file.file_id, Picture(file.name, fitted(decode(file.getvalue()), DISPLAY_SIDE)))
+                whole = decode(file.getvalue())
+            size = (whole.shape[0], whole.shape[1])
+            kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))
         except ImageError as error:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept
@@ -159,20 +189,138 @@ def predict(model: str, chosen: Picture) -> Prediction:
     except (CheckpointError, EngineError) as error:
         st.error(f"{title} cannot run: {error}.")
         st.stop()
+    tell_notes(model, result)
+    prediction: Prediction = result.value
+    known = st.session_state.setdefault("predictions", WeakValueDictionary())  # the engine's cache decides what is kept
+    known[model] = prediction
+    return prediction
+
+
+def tell_notes(model: str, result: Result) -> None:
+    """What the engine has to say of a result: a smaller scale, or values that are not finite."""
     for note in result.notes:
-        st.warning(f"{title}: {note}.", icon=":material/warning:")
-    return result.value  # type: ignore[no-any-return]
+        st.warning(f"{SPECS[model].title}: {note}.", icon=":material/warning:")
 
 
-def pins(key: str) -> tuple[Pin, ...]:
-    """The pinned points inside the picture, with the browser's newest edit of the viewer `key` already in."""
+def pins(key: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
+    """The pinned points inside the picture, with the browser's newest edit of the viewer `key` already in.
+
+    `start` are those of a visitor who has not pinned anything yet.
+    """
     height, width = picture().image.shape[:2]
-    kept = latest_pins(key, st.session_state.get("pins", ()))
+    kept = latest_pins(key, st.session_state.get("pins", start))
     return tuple(pin for pin in kept if pin.y < height and pin.x < width)
 
 
-def show(chosen: Picture, panels: Sequence[Panel], *, key: str, columns: int = 2) -> None:
-    """The viewer over the picture; its pins and how the reader has it drawn are kept for every page."""
-    display = latest_display(key, st.session_state.get("display"))
+def show(
+    chosen: Picture,
+    panels: Sequence[Panel],
+    *,
+    key: str,
+    columns: int = 2,
+    start: Sequence[Pin] = (),
+    more: Sequence[sheet.Panel] = (),
+) -> None:
+    """The viewer over the picture; above it, what copies the page's link and what takes it away as a file.
+
+    Its pins and how the reader has it drawn are kept for every page.
+
+    Args:
+        chosen: the picture.
+        panels: what to show of it.
+        key: the page's name in the address.
+        columns: how many panels lie side by side where there is room.
+        start: the pins of a visitor who has none yet; they become the visitor's own with the first edit.
+        more: what the page shows beside the viewer, for its files.
+    """
+    above = st.container(horizontal=True, horizontal_alignment="right")
+    display = latest_display(key, kept_display(key))
+    keep_display(key, display)
+    given = pins(key, start)
+    now = show_panels(chosen.image, panels, given, key=key, columns=columns, display=display)
+    if "pins" in st.session_state or now != tuple(start):
+        st.session_state["pins"] = now
+    with above:
+        copy_button(link(key), key, STARTS.get(key, Display()))
+        take_away(key, chosen.name, Viewer(chosen.image, now, display, columns, model_of), panels, more)
+
+
+def model_of(made: object) -> str:
+    """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
+    for name, prediction in st.session_state.get("predictions", {}).items():
+        if prediction.has(made):
+            return str(name)
+    return ""
+
+
+def kept_display(page: str) -> Display:
+    """How the reader has pages drawn; a page of STARTS has its own range and scale."""
+    kept: Display = st.session_state.get("display", Display())
+    if page not in STARTS:
+        return kept
+    own = st.session_state.get(f"kept {page} display", STARTS[page])
+    return replace(kept, range=own.range, scale=own.scale)
+
+
+def keep_display(page: str, display: Display) -> None:
+    """Remembers it for `kept_display`."""
+    if page in STARTS:
+        st.session_state[f"kept {page} display"] = display
+        others = st.session_state.get("display", Display())
+        display = replace(display, range=others.range, scale=others.scale)
     st.session_state["display"] = display
-    st.session_state["pins"] = show_panels(chosen.image, panels, pins(key), key=key, columns=columns, display=display)
+
+
+# ---- permalinks -----------------------------------------------------------------------------------------
+
+
+def link(page: str) -> Link:
+    """What is seen of a page, for its address."""
+    shown = st.session_state.get(MODELS[page][0], ()) if page in MODELS else ()
+    seen = Link(
+        models=(shown,) if isinstance(shown, str) else tuple(shown),
+        pins=st.session_state.get("pins", ()),
+        display=kept_display(page),
+    )
+    if st.session_state.get("source") == UPLOAD:
+        return replace(seen, upload=True)
+    knobs = {row[0]: st.session_state[row[0]] for row in KNOBS}
+    turned = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
+    return replace(seen, seed=st.session_state["seed"], knobs=turned)
+
+
+def restore(page: str) -> None:
+    """Takes the address into a new session, before the sidebar is drawn; from then on the session counts."""
+    if "linked refused" in st.session_state:
+        return
+    given = {name: st.query_params.get_all(name) for name in st.query_params}
+    found, refused = read(given, {row[0]: (row[2], row[3]) for row in KNOBS}, STARTS.get(page, Display()))
+    models = [name for name in found.models if name in available_models()]
+    if len(models) < len(found.models):
+        refused = tuple(sorted({*refused, "model"}))
+    st.session_state.update(found.knobs)
+    if found.seed is not None:
+        st.session_state["seed"] = found.seed
+    if found.upload:
+        st.session_state.update({"source": UPLOAD, "linked upload": True})
+    if models and page in MODELS:
+        key, several = MODELS[page]
+        st.session_state[key] = models if several else models[0]
+    keep_display(page, found.display)
+    if found.pins:
+        st.session_state.update({"pins": found.pins, "linked pins": True})
+    st.session_state.update({"linked refused": refused, "linked page": page})
+
+
+def tell_refused(page: str) -> None:
+    """One sentence on what of a link could not be used, on the page that it opened, once its picture is there."""
+    chosen, refused = st.session_state.get("picture"), st.session_state["linked refused"]
+    if isinstance(chosen, Picture) and st.session_state.pop("linked pins", False):
+        height, width = chosen.image.shape[:2]
+        if any(pin.y >= height or pin.x >= width for pin in st.session_state["pins"]) and "pin" not in refused:
+            refused = st.session_state["linked refused"] = (*refused, "pin")
+    if page != st.session_state["linked page"]:
+        st.session_state["linked refused"] = ()
+    elif refused:
+        sentence = f"Some of this link cannot be used and was left out: {', '.join(refused)}."
+        st.warning(sentence, icon=":material/link_off:")

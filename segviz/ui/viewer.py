@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
-from jaxtyping import UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
 from segviz.attention import AttendedFeatures, SampledAttention, StripAttention
@@ -22,7 +22,9 @@ from segviz.ui.display import Display
 from segviz.web import wire
 from segviz.web.blobs import STORE, MediaType
 
-Look = Literal["from", "by", "either", "strip", "points", "output", "context", "labels", "plain", "swipe"]
+Look = Literal[
+    "from", "by", "either", "strip", "points", "output", "context", "values", "labels", "shares", "plain", "swipe"
+]
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
@@ -60,11 +62,40 @@ MESSAGE = 100  # characters of a message about a lost map
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """A class index for every pixel of the picture, the classes' names, and their colours (n, 3)."""
+    """A class index for every pixel of the picture, the classes' names, and their colours (n, 3).
+
+    With `levels`, the classes are steps from less to more: the legend keeps their order, and outlines are always drawn.
+    """
 
     labels: UInt8[np.ndarray, "height width"]
     classes: tuple[str, ...]
     palette: UInt8[np.ndarray, "classes 3"]
+    levels: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ShareMap:
+    """A share in [0, 1] for every pixel of the picture."""
+
+    shares: Float[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScalarMap:
+    """A number for each cell of any grid over the picture, the same wherever the pointer is.
+
+    Attributes:
+        values: finite.
+        unit: what a value counts, in a word or two; maps of one unit can share a scale.
+        signed: whether values below 0 can occur: then 0 is the middle of the scale, and of its two colours.
+    """
+
+    values: Float32[np.ndarray, "rows columns"]
+    unit: str
+    signed: bool
+
+
+DrawableMap = wire.DrawableMap | LabelMap | ShareMap | ScalarMap
 
 
 @dataclass(frozen=True)
@@ -85,19 +116,21 @@ class Panel:
         map: what is drawn; None for the plain picture, and for a swipe panel.
         look: which of the map's answers: "from" row p, "by" column p, "either" of the two as the reader chooses
             for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or "context"
-            of attended features, "labels", "plain"; "swipe" shows two panels' maps beside a divider.
+            of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two panels'
+            maps beside a divider.
         at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
             on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
             its place stands in for `at`.
         note: one line beside the title.
-        stats: whether a line below gives the weights' entropy and mean distance.
+        stats: whether a line below gives the weights' entropy and mean distance; with a plain picture the
+            room and the switches of a map that may look "either" way are there already, so that nothing moves.
         sides: of a swipe panel, what lies to the left and to the right of its divider: panels of which the
             title, map, look and stats count.
     """
 
     title: str
-    map: wire.DrawableMap | LabelMap | None
+    map: DrawableMap | None
     look: Look
     at: tuple[int, int] | None = None
     pin: int | None = None
@@ -115,11 +148,16 @@ class Panel:
             "plain": self.map is None,
             "swipe": self.map is None,
             "labels": isinstance(self.map, LabelMap),
+            "shares": isinstance(self.map, ShareMap),
+            "values": isinstance(self.map, ScalarMap),
             "strip": isinstance(self.map, StripAttention),
             "points": isinstance(self.map, SampledAttention),
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
-        }.get(self.look, self.map is not None and not isinstance(self.map, LabelMap | AttendedFeatures))
+        }.get(
+            self.look,
+            self.map is not None and not isinstance(self.map, LabelMap | ShareMap | ScalarMap | AttendedFeatures),
+        )
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
         if (self.look == "swipe") != (self.sides is not None):
@@ -236,6 +274,10 @@ def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
     config["map"] = None if panel.map is None else _url(_map(panel.map))
     if isinstance(panel.map, LabelMap):
         config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
+        if panel.map.levels:
+            config["levels"] = True
+    if isinstance(panel.map, ScalarMap):
+        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     return config
 
 
@@ -245,15 +287,36 @@ _map_names: dict[int, tuple[weakref.ref[Any], str]] = {}
 _picture_names: dict[bytes, str] = {}
 
 
-def _map(value: wire.DrawableMap | LabelMap) -> str:
-    """The blob of a map, packed when it is first shown or was dropped from the store since."""
-    reference, name = _map_names.get(id(value), (None, ""))
-    if reference is not None and reference() is value and STORE.get(name) is not None:
+def _map(value: DrawableMap) -> str:
+    """The blob of a map, packed when it is first shown or was dropped from the store since.
+
+    Maps of pixels are known by their arrays, which predictions keep: pages wrap them anew in every run.
+    """
+    kept = kept_by_predictions(value)
+    number = id(kept)
+    reference, name = _map_names.get(number, (None, ""))
+    if reference is not None and reference() is kept and STORE.get(name) is not None:
         return name
-    packed = wire.pack_labels(value.labels) if isinstance(value, LabelMap) else wire.pack(value)
-    name, number = STORE.put(packed), id(value)
-    _map_names[number] = (weakref.ref(value, lambda _: _map_names.pop(number, None)), name)
+    name = STORE.put(_packed(value))
+    _map_names[number] = (weakref.ref(kept, lambda _: _map_names.pop(number, None)), name)
     return name
+
+
+def kept_by_predictions(value: object) -> object:
+    """The array that a map of pixels wraps, or the map itself: what a prediction holds."""
+    return value.labels if isinstance(value, LabelMap) else value.shares if isinstance(value, ShareMap) else value
+
+
+def _packed(value: DrawableMap) -> bytes:
+    match value:
+        case LabelMap():
+            return wire.pack_labels(value.labels)
+        case ShareMap():
+            return wire.pack_shares(value.shares)
+        case ScalarMap():
+            return wire.pack_values(value.values)
+        case _:
+            return wire.pack(value)
 
 
 def _picture(image: UInt8[np.ndarray, "height width 3"]) -> str:
@@ -278,8 +341,13 @@ def encode(image: UInt8[np.ndarray, "height width 3"]) -> tuple[bytes, MediaType
 
 
 def _url(name: str) -> str:
+    return served(f"blob/{name}")
+
+
+def served(path: str) -> str:
+    """The address of a path on the app's own routes."""
     base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}/segviz/blob/{name}" if base else f"/segviz/blob/{name}"
+    return f"/{base}/segviz/{path}" if base else f"/segviz/{path}"
 
 
 # ---- the browser's edits --------------------------------------------------------------------------------

@@ -25,9 +25,10 @@ def waited(answer: Answer, title: str) -> Result:
         EngineError: there is no result; the message says what to do.
         ValueError: the model or the question cannot be used, by whatever name the op gives it.
     """
+    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
     try:
         if not answer.done():
-            with st.spinner(f"Running {title} …"):
+            with told.container(key=f"working {title}"), st.spinner(f"Running {title} …"):
                 watch(answer)
         return answer.result()
     finally:

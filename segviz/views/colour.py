@@ -6,7 +6,7 @@ common min-max stretch would turn its rounding errors into peaks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -22,10 +22,12 @@ COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
 )
 STEPS = 256
 LOG_DECADES = 3  # a logarithmic scale reaches down to a thousandth of its top
+BULK = (1, 99)  # the percentiles that a percentile scale spans
 FLAT = 1e-6  # a spread below this share of the values' size is rounding, not structure
 NOT_A_NUMBER = (255, 0, 255)  # in none of the tables
 
 Values = Float[np.ndarray, "height width"]
+Kind = Literal["linear", "log", "percentile"]
 
 
 @cache
@@ -45,11 +47,14 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart."""
+    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart.
+
+    A percentile scale is linear between its ends, which are the 1st and the 99th percentile of the values.
+    """
 
     low: float
     high: float
-    kind: Literal["linear", "log"] = "linear"
+    kind: Kind = "linear"
 
     def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
         """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
@@ -72,14 +77,51 @@ def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear",
     return Scale(0.0, high)
 
 
+def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: Kind = "linear") -> Scale:
+    """The scale of a page's setting for maps of weights: linear from 0, log, or the bulk between two percentiles.
+
+    Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
+    Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
+    Several maps share one scale, which spans each one's own. viewer_colour.js has the same rules.
+    """
+    return spanning([own_scale(one[np.isfinite(one)], kind) for one in maps])
+
+
+def own_scale(values: Float[np.ndarray, " count"], kind: Kind) -> Scale:
+    """The scale of one map's finite values."""
+    low, high = float(min(values.min(initial=0.0), 0.0)), largest(values)
+    if kind != "percentile" or not values.size:
+        return Scale(low, high, "log" if kind == "log" and low == 0 else "linear")
+    first, last = (float(end) for end in np.percentile(values, BULK))
+    if flat(first, last):
+        return Scale(low, high)
+    return Scale(min(first, -last) if low < 0 else first, last, kind)
+
+
+def spanning(scales: Sequence[Scale]) -> Scale:
+    """One scale for maps that each have their own: as far as any of them reaches, evenly about 0 if one lies below."""
+    low, high = min((one.low for one in scales), default=0.0), max((one.high for one in scales), default=0.0)
+    kinds = {one.kind for one in scales}
+    kind: Kind = "percentile" if "percentile" in kinds else "linear"
+    if low < 0:
+        high = max(-low, high)
+        return Scale(-high, high, kind)
+    if "log" in kinds and high > 0:
+        return Scale(high / 10**LOG_DECADES, high, "log")
+    return Scale(low, high, kind)
+
+
 def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     """From the smallest to the largest value (FLANet Fig. 6), flat where they differ by no more than rounding."""
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
-    if high - low <= FLAT * max(abs(low), abs(high)):
-        return Scale(low, low)
-    return Scale(low, high)
+    return Scale(low, low if flat(low, high) else high)
+
+
+def flat(low: float, high: float) -> bool:
+    """Whether two values differ by no more than rounding."""
+    return high - low <= FLAT * max(abs(low), abs(high))
 
 
 def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
@@ -106,3 +148,14 @@ def coloured(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.nd
     picture = colour_table(name)[np.round(np.where(missing, 0, share) * (STEPS - 1)).astype(np.int64)]
     picture[missing] = NOT_A_NUMBER
     return picture
+
+
+def ink(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
+    """Black or white, "#000" or "#fff", whichever is easier to read upon each colour: the contrast is at least 4.58.
+
+    WCAG 2.2's relative luminance; the viewer's `inkOn` is the same.
+    """
+    share = colours / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ np.array((0.2126, 0.7152, 0.0722))
+    return np.where((luminance + 0.05) ** 2 > 1.05 * 0.05, "#000", "#fff")

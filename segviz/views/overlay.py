@@ -8,30 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from segviz.attention import AttendedFeatures, OffsetMaskAttention, SpatialMap
-from segviz.data.classes import ClassSet
+from segviz.data.classes import VOID_COLOUR, ClassSet
 
 Rgb = UInt8[np.ndarray, "height width 3"]
 Labels = UInt8[np.ndarray, "height width"]
 Size = tuple[int, int]
-VOID_COLOUR = (0, 0, 0)
 
 
 def stretch(
-    values: Float[np.ndarray, "rows columns"], size: Size, align_corners: bool = False
+    values: Float[np.ndarray, "rows columns"], size: Size, align_corners: bool = False, smooth: bool = True
 ) -> Float32[np.ndarray, "height width"]:
-    """A map over the grid stretched bilinearly to the picture's (height, width).
+    """A map over the grid stretched to the picture's (height, width).
 
     Args:
         values: one value a cell.
         size: the picture's.
         align_corners: the corner cells' centres lie on the corner pixels' (PSA); half-pixel centres if not.
+        smooth: bilinear between cells' centres; the value of each pixel's own cell if not.
     """
+    if not smooth:
+        rows, columns = (own_cells(*line, align_corners) for line in zip(size, values.shape, strict=True))
+        blocks: np.ndarray = values[np.ix_(rows, columns)].astype(np.float32)
+        return blocks
     tensor = torch.from_numpy(np.array(values, np.float32))[None, None]
     stretched: np.ndarray = F.interpolate(tensor, size, mode="bilinear", align_corners=align_corners)[0, 0].numpy()
     return stretched
+
+
+def own_cells(pixels: int, cells: int, align_corners: bool) -> Int[np.ndarray, " pixels"]:
+    """The cell of each pixel along one side, as `cell` of a map has it."""
+    at = np.arange(pixels)
+    if align_corners:
+        return np.round(at * (cells - 1) / max(pixels - 1, 1)).astype(np.int64)
+    return np.floor((at + 0.5) * cells / pixels).astype(np.int64)
 
 
 def stretch_map(
@@ -136,7 +148,8 @@ def disagreement(label_maps: Sequence[Labels]) -> Disagreement:
         raise ValueError("the label maps differ in size; predict on the same picture")
     distinct = np.zeros(label_maps[0].shape, np.uint8)
     most = np.zeros(label_maps[0].shape, np.uint8)
-    for index in sorted({int(index) for one in label_maps for index in np.unique(one)}):
+    counts = sum(np.bincount(one.ravel(), minlength=256) for one in label_maps)
+    for index in np.flatnonzero(counts):
         votes = np.zeros(distinct.shape, np.uint8)
         for one in label_maps:
             votes += one == index

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
+from jaxtyping import Float
 
 from segviz.models.registry import SPECS
 from segviz.record import Shares
 from segviz.results import BASELINE, Curve
-from segviz.views.colour import COLOUR_MAPS
+from segviz.views.colour import COLOUR_MAPS, Scale, coloured, ink
 from segviz.views.figures import SERIES, escaped, iou_bars
 from segviz.views.results_tables import points, title
 from segviz.views.text import NONE
@@ -23,6 +24,7 @@ PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash")
 OVER = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}  # of patterns
 DRAG = False  # else a finger that scrolls past a chart zooms it; the toolbar can switch zooming on
 GREY = "#8A8A8A"
+CONFUSIONS = "cividis"  # the colour map
 HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
@@ -82,10 +84,8 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         y=names,
         zmin=0,
         zmax=100,
-        colorscale=COLOUR_MAPS["cividis"],
+        colorscale=COLOUR_MAPS[CONFUSIONS],
         showscale=False,
-        text=[["" if not part >= 0.5 else f"{part:.0f}" for part in row] for row in share],
-        texttemplate="%{text}",
         hovertext=told,
         hoverinfo="text",
         xgap=1,
@@ -98,11 +98,26 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         xaxis={"title": "predicted", "tickangle": -90, "automargin": True, "showgrid": False},
         yaxis={"title": "true", "autorange": "reversed", "automargin": True, "showgrid": False},
     )
-    figure = go.Figure([heat], layout)
+    figure = go.Figure([heat, written(share, names)], layout)
     for row in np.flatnonzero(totals[:, 0] == 0):
         for column in names:
             figure.add_annotation(x=column, y=names[row], text=NONE, showarrow=False)
     return figure
+
+
+def written(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
+    """The percents upon a heatmap's cells, from 0.5 on; plotly's own are too faint on the middle of the scale."""
+    cells = np.argwhere(share >= 0.5).tolist()
+    colours = coloured(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
+    return go.Scatter(
+        x=[names[column] for _, column in cells],
+        y=[names[row] for row, _ in cells],
+        text=[f"{part:.0f}" for part in share[share >= 0.5]],
+        mode="text",
+        textfont={"color": list(ink(colours))},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:

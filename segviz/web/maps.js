@@ -5,6 +5,7 @@ import { floatsBeside, swiftly } from "./swift_products.js";
 import { divided, maskLine, splat, spread, throughBases, touches, walk } from "./map_kinds.js";
 
 const LARGE = 2 ** 21; // bytes from which on a blob is worth a memory with swift products
+const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
 const SWIFT_KINDS = ["dot", "strip", "cross", "bases"];
 
 /** One blob (see wire.py) -> {kind, grid, mapping, ...extra fields, and a typed array per tensor}. */
@@ -16,7 +17,7 @@ export function unpack(blob, swift = blob.byteLength >= LARGE) {
   const buffer = swift && SWIFT_KINDS.includes(header.kind) ? swiftly(blob, cells, more) : blob;
   for (const { name, shape, offset, dtype } of header.tensors) {
     const size = shape.reduce((a, b) => a * b, 1);
-    factors[name] = new (dtype === "uint8" ? Uint8Array : Float32Array)(buffer, 4 + length + offset, size);
+    factors[name] = new ARRAYS[dtype](buffer, 4 + length + offset, size);
     factors.shapes[name] = shape;
   }
   factors.floats = (count) => floatsBeside(buffer, count);

@@ -78,10 +78,10 @@ class Viewer {
     this.preferences.begin(data.settings, (now) => setStateValue("settings", now));
     this.grid.style.setProperty("--columns", Math.max(1, Math.min(data.columns, data.panels.length)));
     const kept = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
-    this.panels = data.panels.map((config) => {
+    this.panels = data.panels.map((config, index) => {
       const source = JSON.stringify([picture, height, width, config]), panel = kept.get(source);
       kept.delete(source); // two panels may be alike
-      return panel ?? this.newPanel(config, picture, source);
+      return panel ?? this.newPanel(config, picture, source, this.panels[index]);
     });
     this.arrange();
     this.toolbar.fit(this.panels);
@@ -91,10 +91,14 @@ class Viewer {
     this.request();
   }
 
-  newPanel(config, picture, source) {
+  /** A panel in the place of `before`, if there was one; below its picture it takes the same room until it is loaded. */
+  newPanel(config, picture, source, before) {
     const panel = new Panel(config, [this.height, this.width], this.templates, this.made++);
+    const { style } = panel.parts.under;
     panel.source = source;
+    style.minHeight = before ? `${before.parts.under.offsetHeight}px` : "";
     panel.load(picture, factorsOf, this.preferences).then(() => {
+      style.minHeight = "";
       if (panel.failed) this.askAgain(panel.failed, source);
       this.request();
     });

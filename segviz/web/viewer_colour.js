@@ -1,5 +1,6 @@
 // Colour tables, colour scales and how numbers are written. Pure functions.
 import { bitsOf, log2OfBits } from "./arithmetic.js";
+import { percentiles } from "./statistics.js";
 
 // 33 evenly spaced colours of matplotlib's tables; linear between them is within 5/255 of the originals.
 const TABLES = {
@@ -10,6 +11,8 @@ const TABLES = {
   signed: "0530610e41791752901f63a82a71b23480b93f8ec0529dc86bacd184bcd99bc9e0aed3e6c2ddecd4e6f1e0ecf3ecf2f5f7f6f6f9eee7fbe5d8fddcc9fbccb4f8bb9ef5aa89ee9677e48066db6b55d05548c53e3dba2832ab162a930e267c072267001f",
 };
 const STEPS = 1024;
+const BULK = [0.01, 0.99]; // what a percentile scale spans
+const FLAT = 1e-6; // a spread below this share of the values' size is rounding, not structure
 const LOG_DECADES = 3; // a logarithmic bar reaches down to a thousandth of its top
 
 const anchors = (name) => TABLES[name].match(/.{6}/g);
@@ -47,9 +50,20 @@ export function inkOn(colour) {
 }
 
 /**
- * The scale that spans [low, high]. A linear one of weights starts at 0, so that a flat map looks flat; one with
- * negative values gets the same length on both sides of 0; a percentile one starts at `low`, unless the bulk of the
- * values is one value: then there is nothing to spread.
+ * The two values that a scale of this mode spans for one map, whose values reach from `low` to `top`: from 0, or below
+ * it; of a percentile scale where the bulk of the values lies, unless that is one value: then there is nothing to spread.
+ */
+export function limitsOf(mode, values, low, top) {
+  const whole = [Math.min(low, 0), top];
+  if (mode !== "percentile") return whole;
+  const [first, last] = percentiles(values, ...BULK);
+  if (!(last - first > FLAT * Math.max(Math.abs(first), Math.abs(last)))) return whole;
+  return low < 0 ? [Math.min(first, -last), last] : [first, last]; // signed stays signed
+}
+
+/**
+ * The scale that spans [low, high]. One of weights starts at 0, so that a flat map looks flat; one with negative values
+ * gets the same length on both sides of 0.
  */
 export function scaleOf(mode, low, high) {
   if (low < 0) return scale(-Math.max(-low, high), Math.max(-low, high), { signed: true });
@@ -58,7 +72,7 @@ export function scaleOf(mode, low, high) {
     const position = (value) => Math.max(0, 1 + Math.log10(Math.max(value, 1e-38) / high) / LOG_DECADES);
     return { low: high / 10 ** LOG_DECADES, high, logarithmic: true, position };
   }
-  return scale(mode === "percentile" && low < high ? low : 0, high, {});
+  return scale(low, high, {});
 }
 
 function scale(low, high, more) {

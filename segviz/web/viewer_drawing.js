@@ -23,9 +23,10 @@ function setScales(panels, settings) {
   const groups = new Map();
   panels.forEach((panel, index) => {
     for (const layer of panel.layers) {
-      if (!layer.isMap) continue;
+      if (layer.isShares) layer.scale = scaleOf("linear", 0, 1);
+      if (!layer.isMap || layer.isShares) continue;
       const mode = layer.isWeights || settings.scale !== "log" ? settings.scale : "linear"; // features may be negative
-      const key = `${layer.isWeights} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.limitsOf(mode);
+      const key = `${layer.unit} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.limitsOf(mode);
       const group = groups.get(key) ?? { mode, low, high, layers: [] };
       Object.assign(group, { low: Math.min(group.low, low), high: Math.max(group.high, high) });
       group.layers.push(layer);

@@ -1,15 +1,14 @@
 // One map over the picture: its factors, the row or column of the query, and the canvases that show it.
-import { percentiles, strongest } from "./statistics.js";
+import { strongest } from "./statistics.js";
 import { range } from "./arithmetic.js";
 import { samplesAt, seenBy, seenFrom, stripMap } from "./maps.js";
 import { cellOf, extent } from "./places.js";
 import { outline } from "./outlines.js";
-import { colourTable, paint, word } from "./viewer_colour.js";
+import { colourTable, limitsOf, paint, word } from "./viewer_colour.js";
 import { drawSamples } from "./viewer_samples.js";
 
 const WEIGHTS = ["from", "by", "either", "strip", "points"]; // looks whose values are shares of attention
-const FIELDS = ["output", "context"]; // looks whose values do not depend on the point
-const BULK = [0.01, 0.99]; // what a percentile scale spans
+const FIELDS = ["output", "context", "values"]; // looks whose values do not depend on the point
 
 export class Layer {
   /** `side` holds the layer's canvases; `shape` is the picture's height and width in pixels. */
@@ -17,10 +16,13 @@ export class Layer {
     Object.assign(this, { config, height, width, look: config.look });
     [this.map, this.points, this.borders] = ["map", "points", "borders"].map((name) => side.querySelector(`.${name}`));
     this.isWeights = WEIGHTS.includes(config.look);
-    this.isMap = this.isWeights || FIELDS.includes(config.look);
+    this.isShares = config.look === "shares"; // of each pixel, on a scale from 0 to 1 whatever is set
+    this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
+    this.awaited = config.look === "plain" && Boolean(config.stats); // a map may come yet: its room is kept
+    this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
     this.version = 0; // counts the maps that were computed
-    this.map.classList.toggle("labels", this.isLabels);
+    this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells
   }
 
   /** Waits for the factors. */
@@ -30,7 +32,8 @@ export class Layer {
     const [rows, columns] = this.factors.grid;
     if (this.isWeights) this.values = new Float32Array(rows * columns);
     if (this.isLabels) this.countLabels();
-    if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
+    if (this.isShares) this.values = Float32Array.from(this.factors.shares, (step) => step / this.factors.most);
+    else if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });
     this.canvas = this.map.getContext("2d");
@@ -86,13 +89,13 @@ export class Layer {
     }
     const shown = this.samples ? this.samples.map((sample) => sample.weight) : values;
     [this.low, this.top] = range(shown);
+    if (this.config.signed) this.low = Math.min(this.low, -this.top); // 0 in the middle, even if no value is below it
   }
 
   /** The two values that a scale of this mode spans for this map alone. */
   limitsOf(mode) {
-    if (mode !== "percentile" || this.samples) return [Math.min(this.low, 0), this.top];
-    const [first, last] = this.limits ??= percentiles(this.values, ...BULK);
-    return this.low < 0 ? [Math.min(first, -last), last] : [first, last]; // signed stays signed
+    if (mode !== "percentile" || this.samples) return limitsOf("linear", this.values, this.low, this.top);
+    return this.limits ??= limitsOf(mode, this.values, this.low, this.top);
   }
 
   /** Paints the map on its scale, if anything of it changed. */
@@ -122,7 +125,7 @@ export class Layer {
   /** The parts that are drawn for the screen: samples, and borders of classes. `size` is the stage's, in CSS pixels. */
   drawOnScreen({ settings, hidden, view, size }) {
     if (this.samples) drawSamples(this.sharp(this.points, size), this, size, view);
-    this.borders.hidden = !(this.isLabels && settings.outlines);
+    this.borders.hidden = !(this.isLabels && (settings.outlines || this.config.levels));
     if (this.borders.hidden || !size.width) return;
     const context = this.sharp(this.borders, size), { width, height } = context.canvas, { classes } = this.config;
     if (this.traced?.width !== width || this.traced.height !== height) this.traced = context.createImageData(width, height);

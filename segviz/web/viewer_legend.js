@@ -21,7 +21,7 @@ export class Legend {
   }
 
   entry({ name, colour, areas }) {
-    const swatch = element("i", ""), area = areas.map((share) => (100 * share).toFixed(1)).join(" · ");
+    const swatch = element("i", ""), area = areas.map(percent).join(" · ");
     swatch.style.background = `rgb(${colour.join()})`;
     const toggle = button("toggle", ""), only = button("only", "only", `Only ${name}`);
     toggle.title = "Hide or show this class in all panels";
@@ -61,12 +61,16 @@ export class Legend {
   }
 }
 
+function percent(share) {
+  return share > 0 && share < 0.0005 ? "<0.1" : (100 * share).toFixed(1); // 0.0 is for what is not there
+}
+
 /** Whether every other class of the same set is hidden. */
 export function isAlone(name, names, hidden) {
   return !hidden.has(name) && names.every((other) => other === name || hidden.has(other));
 }
 
-/** Every class that is in one of the maps, the largest first, with its share of each map. */
+/** Every class that is in one of the maps, with its share of each map: the largest first, but levels in their order. */
 function entriesOf(layers) {
   const entries = new Map();
   layers.forEach(({ config, counts, factors }, index) => {
@@ -76,5 +80,6 @@ function entriesOf(layers) {
       entries.get(name).areas[index] += counts[label] / factors.labels.length;
     });
   });
+  if (layers.every(({ config }) => config.levels)) return [...entries.values()];
   return [...entries.values()].sort((a, b) => Math.max(...b.areas) - Math.max(...a.areas));
 }

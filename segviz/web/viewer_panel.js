@@ -92,7 +92,7 @@ export class Panel {
 
   /** The layer whose cells the keyboard walks over and the outline shows; null if none has any. */
   get mapped() {
-    return this.layers.find((layer) => layer.isMap) ?? null;
+    return this.layers.find((layer) => layer.isMap && !layer.isShares) ?? null;
   }
 
   /** What stands below the picture about the point, for those who listen. */

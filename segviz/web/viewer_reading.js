@@ -10,15 +10,16 @@ export class Reading {
     const find = (name) => root.querySelector(`.${name}`);
     this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
       .map((name) => [name, find(name)]));
-    this.parts.scale.hidden = !layer.isMap;
-    this.parts.value.hidden = layer.look === "plain";
-    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights);
+    root.classList.toggle("awaited", layer.awaited);
+    this.parts.scale.hidden = !layer.isMap && !layer.awaited;
+    this.parts.value.hidden = layer.look === "plain" && !layer.awaited;
+    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !layer.awaited;
   }
 
   /** The colour bar of the scale that the map is painted on. */
   showScale() {
     const { bar, low, high, even } = this.parts, { layer } = this, { scale } = layer;
-    const write = layer.isWeights ? share : number, below = layer.low < scale.low, above = layer.top > scale.high;
+    const write = layer.isWeights ? share : layer.isShares ? String : number, below = layer.low < scale.low, above = layer.top > scale.high;
     say(low, scale.logarithmic || below ? `≤ ${write(scale.low)}` : write(scale.low));
     say(high, above ? `≥ ${write(scale.high)}` : write(scale.high));
     bar.classList.toggle("signed", Boolean(scale.signed));
@@ -67,13 +68,17 @@ export class Reading {
     needle.hidden = Boolean(layer.samples);
     slide(needle, Math.max(0, Math.min(1, layer.scale.position(amount))));
     if (layer.samples) say(value, before + samplesText(layer.samples));
-    else say(value, before + (layer.isWeights ? weightText(amount, layer.evenShare) : number(amount)));
+    else say(value, before + (layer.isWeights ? weightText(amount, layer.evenShare) : fieldText(amount, layer.config.unit)));
   }
 }
 
 /** "36 × the even share" says more of a weight than "1.3 %" does; both are given. */
 function weightText(amount, evenShare) {
   return `${share(amount)}, ${number(amount / evenShare)} × the even share`;
+}
+
+function fieldText(amount, unit) {
+  return unit ? `${number(amount)} ${unit}` : number(amount);
 }
 
 function samplesText(samples) {

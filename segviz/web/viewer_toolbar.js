@@ -31,13 +31,14 @@ export class Toolbar {
 
   /** Leaves out what no panel has a use for. */
   fit(panels) {
-    const some = (test) => panels.some((panel) => panel.layers.some(test));
+    const some = (test) => panels.some((panel) => panel.layers.some(test)), awaited = some((layer) => layer.awaited);
     const uses = {
-      maps: some((layer) => layer.isMap),
-      weights: some((layer) => layer.isWeights),
+      maps: awaited || some((layer) => layer.isMap),
+      scales: awaited || some((layer) => layer.isMap && !layer.isShares),
+      weights: awaited || some((layer) => layer.isWeights),
       labels: some((layer) => layer.isLabels),
-      either: some((layer) => layer.config.look === "either"),
-      drawn: some((layer) => layer.isMap || layer.isLabels),
+      either: awaited || some((layer) => layer.config.look === "either"),
+      drawn: awaited || some((layer) => layer.isMap || layer.isLabels),
     };
     for (const part of this.root.querySelectorAll("[data-for]")) part.hidden = !uses[part.dataset.for];
   }

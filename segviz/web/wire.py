@@ -1,7 +1,7 @@
 """Maps as bytes for the browser: a JSON header and the float32 factors behind it.
 
 `[u32 header length][JSON header, padded to 4 bytes][tensors]`, all little-endian. The header holds the
-kind, the grid, how pixels map to cells, and each tensor's name, shape and offset behind the header.
+kind, the grid, how pixels map to cells, and each tensor's name, shape, type and offset behind the header.
 `unpack` in maps.js reads it. Softmax denominators, which columns need, are computed here and sent along: they cost
 the browser seconds on a large grid.
 """
@@ -14,7 +14,7 @@ from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,6 +33,7 @@ from segviz.attention import (
 
 DrawableMap = SpatialMap | AttendedFeatures
 Mapping = Literal["half_pixel", "align_corners"]
+MOST = 65535  # the step that stands for a share of 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ def pack(value: DrawableMap) -> bytes:
     return _join(message.kind, message.grid, message.mapping, message.extra, arrays)
 
 
+def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
+    """The bytes of a map that is the same for every place: a number for each cell of a grid over the picture.
+
+    Raises:
+        ValueError: the values are no (rows, columns) array of finite numbers.
+    """
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, all finite")
+    rows, columns = values.shape
+    return _join("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
+
+
 def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
     """The bytes of a label map: a class index for every pixel of the picture.
 
@@ -63,6 +76,19 @@ def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
         raise ValueError(f"labels are {labels.dtype} of shape {labels.shape}; give a (H, W) array of uint8")
     height, width = labels.shape
     return _join("labels", (height, width), "half_pixel", {}, {"labels": labels})
+
+
+def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
+    """The bytes of a share in [0, 1] for every pixel of the picture, in steps of 1/65535.
+
+    Raises:
+        ValueError: a share is no number from 0 to 1.
+    """
+    if not (shares.min() >= 0 and shares.max() <= 1):
+        raise ValueError(f"shares run from {shares.min()} to {shares.max()}; give numbers from 0 to 1")
+    height, width = shares.shape
+    steps = np.round(shares * np.float32(MOST)).astype("<u2")
+    return _join("shares", (height, width), "half_pixel", {"most": MOST}, {"shares": steps})
 
 
 def _message(value: DrawableMap) -> Message:
@@ -134,8 +160,7 @@ def _join(
 ) -> bytes:
     entries, parts, offset = [], [], 0
     for name, array in arrays.items():
-        dtype = "uint8" if array.dtype == np.uint8 else "float32"
-        entries.append({"name": name, "shape": array.shape, "offset": offset, "dtype": dtype})
+        entries.append({"name": name, "shape": array.shape, "offset": offset, "dtype": array.dtype.name})
         parts.append(np.ascontiguousarray(array).tobytes())
         offset += len(parts[-1])
     header = {"kind": kind, "grid": grid, "mapping": mapping, **extra, "tensors": entries}

@@ -1,0 +1,119 @@
+"""Attribution: which pixels a class's score hangs on, by Captum's methods, beside what the block attends to."""
+
+import streamlit as st
+
+from segviz.attention import SpatialMap
+from segviz.attribution import METHODS, Attribution, Target
+from segviz.attribution.jobs import Question
+from segviz.engine import available_models
+from segviz.models.registry import SPECS
+from segviz.ui.attributions import answers, pick_methods, pick_options, pick_target
+from segviz.ui.charts import as_csv
+from segviz.ui.panels import prediction_panel
+from segviz.ui.session import pick_model, picture, pins, predict, show
+from segviz.ui.viewer import Panel, ScalarMap
+from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
+from segviz.views.text import NONE
+
+KEY = "attribution"
+DIGITS = "%.3g"
+COLUMNS = {
+    "Smallest": st.column_config.NumberColumn(format=DIGITS),
+    "Largest": st.column_config.NumberColumn(format=DIGITS),
+    "Sum": st.column_config.NumberColumn(format=DIGITS, help="Over all pixels of the working picture"),
+    "Delta": st.column_config.NumberColumn(format=DIGITS, help="Convergence delta: by how much the sum misses the "
+        "picture's score less the baseline's; – for methods without one"),
+}  # fmt: skip
+
+RANK = (
+    "Spearman's ρ of the attribution, averaged over the block's cells, and the attention from the point: 1 where both "
+    "rank all cells alike, 0 where they have nothing to do with one another. Signed values rank as they are."
+)
+
+st.title("What does the class hang on?")
+st.caption(
+    "**Attention** is what the block reads at a point. **Attribution** is which pixels a class's score hangs on, "
+    "through the whole network. They need not agree: the rank correlation ρ says how far they do. Click a point to "
+    "explain it."
+)
+chosen = picture()
+model = pick_model("Model", available_models(), "spatial_nl", "attribution model")
+prediction = predict(model, chosen)
+size = chosen.image.shape[0], chosen.image.shape[1]
+maps = [one for one in prediction.maps.values() if isinstance(one, SpatialMap)]
+
+
+@st.fragment
+def workbench() -> None:
+    """A pin or a control runs this part alone."""
+    pinned = pins(KEY)
+    place = (pinned[-1].y, pinned[-1].x) if pinned else (size[0] // 2, size[1] // 2)
+    target = pick_target(prediction, place)
+    methods, options = pick_methods(), pick_options()
+    found: dict[str, Attribution] = {}
+    if target is not None:
+        found = answers([Question(model, chosen.image, name, target, options) for name in methods])
+    pin = len(pinned) - 1 if pinned else None
+    panels = [prediction_panel(prediction), *attention_panels(place, pin)]
+    ranks = {name: rank_correlations(one, maps, place, size) for name, one in found.items()}
+    for name in methods:
+        panels.append(attribution_panel(found[name], rank_note(ranks[name]), pin) if name in found else blank(name))
+    show(chosen, panels, key=KEY, columns=2 if len(panels) <= 4 else 3)
+    if target is not None:
+        report(found, ranks, target, place)
+    explain()
+
+
+def attention_panels(place: tuple[int, int], pin: int | None) -> list[Panel]:
+    """Where the block looks from the point."""
+    return [
+        Panel(f"Attention ({one.name})", one, "from", at=place, pin=pin, note="what the point draws from each place")
+        for one in maps
+    ]
+
+
+def blank(name: str) -> Panel:
+    """The bare picture, in the place of a map to come."""
+    return Panel(METHODS[name].title, None, "plain", note="not computed yet")
+
+
+def attribution_panel(answer: Attribution, note: str, pin: int | None) -> Panel:
+    """A method's map; of a point, so framed in its colour, where the score is taken there."""
+    values = ScalarMap(answer.values, METHODS[answer.method].counts, answer.signed)
+    own = pin if answer.target.pixel is not None else None
+    return Panel(answer.title, values, "values", at=answer.target.pixel, pin=own, note=note)
+
+
+def report(
+    found: dict[str, Attribution], ranks: dict[str, dict[str, float]], target: Target, place: tuple[int, int]
+) -> None:
+    """The score that is explained, and the numbers of every answer."""
+    answers = list(found.values())
+    if not answers:
+        return
+    name = prediction.classes[target.class_index]
+    over = f"at y {place[0]}, x {place[1]}"
+    if target.pixel is None:
+        over = "on average over the picture" if target.mask is None else f"on average over all pixels of {name}"
+    st.markdown(f"Explained: the logit of **{name}** {over}, which is **{answers[0].score:.2f}**.")
+    for sentence in filter(None, map(doubt, answers)):
+        st.warning(sentence, icon=":material/warning:")
+    table = numbers(answers, [ranks[name] for name in found])
+    ranked = {head: st.column_config.NumberColumn(format="%.2f", help=RANK) for head in table if head.startswith("ρ")}
+    st.dataframe(
+        table, hide_index=True, column_config=COLUMNS | ranked, placeholder=NONE, alt="Each attribution's numbers"
+    )
+    as_csv(table, "attribution")
+
+
+def explain() -> None:
+    """What stands behind the numbers."""
+    if not maps:
+        st.info(f"{SPECS[model].title} has no map from place to place, so no attention stands beside the attributions.")
+    with st.expander("What the methods compute"):
+        st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the places chosen above.")
+        st.markdown("\n".join(f"- **{row.title}** ({row.paper}). {HELP[name]}" for name, row in METHODS.items()))
+        st.markdown(f"**Rank correlation** {RANK}")
+
+
+workbench()

@@ -1,0 +1,21 @@
+"""What stands around every page: the style sheet, and the list of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from segviz.ui.viewer import WEB
+
+
+def frame(pages: Sequence[StreamlitPage]) -> None:
+    """Loads the style sheet, and tells the start page of all pages, itself first."""
+    st.session_state["pages"] = pages
+    st.html(WEB / "page.css")
+
+
+def other_pages() -> Sequence[StreamlitPage]:
+    """All pages but the start page, in their order."""
+    return st.session_state["pages"][1:]  # type: ignore[no-any-return]

@@ -1,0 +1,262 @@
+"""The pages for everyone: axe-core finds nothing serious, colours can be told apart, keys reach all, nothing jumps."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from app_server import app_server
+from axe_playwright_python.sync_playwright import Axe
+from browser import chromium
+from playwright.sync_api import Browser, Page, expect
+
+from segviz.paths import app_script
+
+APP = runpy.run_path(str(app_script()), run_name="app")
+PAGES = {title: "" if number == 0 else Path(path).stem for number, (path, title, _) in enumerate(APP["PAGES"])}
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+THEMES = {
+    base: {"plain": theme, "sidebar": theme | theme["sidebar"]}
+    for base, theme in tomllib.loads((app_script().parent / ".streamlit/config.toml").read_text())["theme"].items()
+    if base in ("light", "dark")
+}
+TEXT, SIGN = 4.5, 3.0  # WCAG 2.2, AA: the least contrast of texts, and of what tells a control from its ground
+FADED = 0.6  # opacity of captions in Streamlit
+CHOSEN = 0.25  # opacity of the accent below a chosen segment that has the focus
+PATIENCE = 90_000  # milliseconds, on a busy machine
+
+pytestmark = pytest.mark.timeout(600)
+
+
+# ---- the theme's colours --------------------------------------------------------------------------------
+
+
+def rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+
+
+def over(colour: str, ground: str, opacity: float) -> str:
+    """What a colour with some opacity looks like."""
+    pairs = zip(rgb(colour), rgb(ground), strict=True)
+    return "#" + "".join(f"{round(255 * (opacity * front + (1 - opacity) * back)):02x}" for front, back in pairs)
+
+
+def luminance(colour: str) -> float:
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb(colour))
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("part", ["plain", "sidebar"])
+@pytest.mark.parametrize("base", ["light", "dark"])
+def test_the_theme_s_colours_can_be_told_apart(base: str, part: str) -> None:
+    theme: dict[str, str] = THEMES[base][part]
+    ground, text, accent = (theme[name] for name in ("backgroundColor", "textColor", "primaryColor"))
+    for behind in (ground, theme["secondaryBackgroundColor"]):
+        assert contrast(text, behind) >= TEXT
+        assert contrast(theme["borderColor"], behind) >= (SIGN if behind == ground else 2.5)  # fields lie on the ground
+    assert contrast(over(text, ground, FADED), ground) >= TEXT
+    assert contrast(theme["linkColor"], ground) >= TEXT
+    assert contrast(accent, over(accent, ground, CHOSEN)) >= TEXT
+
+
+# ---- the pages ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Site:
+    """The server's address, and a browser."""
+
+    address: str
+    browser: Browser
+
+    def visit(self, **settings: Any) -> Page:
+        """A new visitor; its page says nothing of what it cannot draw."""
+        page = self.browser.new_context(reduced_motion="reduce", **settings).new_page()
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    def open(self, page: Page, title: str) -> None:
+        page.goto(f"{self.address}/{PAGES[title]}")
+        first = ".js-plotly-plot" if title in APP["WITHOUT_PICTURE"] else ".stage[data-ready='1']"
+        expect(page.locator(first).first).to_be_visible()
+        rest(page)
+
+
+def rest(page: Page) -> None:
+    """Returns when the script has run and every picture and chart is drawn."""
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    expect(page.locator(".stage:not([data-ready='1'])")).to_have_count(0)
+    expect(page.locator("[data-testid=stSkeleton], [data-testid=stSpinner]")).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    log = tmp_path_factory.mktemp("server") / "log"
+    with app_server(log) as address, chromium() as browser:
+        expect.set_options(timeout=PATIENCE)
+        yield Site(address, browser)
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds to be serious or critical: the rule, where, and why."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        f"{rule['id']} at {node['target']}: {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("title", PAGES)
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", PHONE)])
+def test_axe_finds_nothing_serious(site: Site, scheme: str, size: dict[str, int], title: str) -> None:
+    page = site.visit(color_scheme=scheme, viewport=size)
+    site.open(page, title)
+    assert faults(page) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> None:
+    """On a phone: the settings, a pin, the help, and the sidebar with the choice of an own picture."""
+    page = site.visit(color_scheme=scheme, viewport=PHONE)
+    site.open(page, "Start")
+    page.get_by_role("button", name="Display").click()
+    page.locator(".stage").first.click()
+    expect(page.get_by_role("list", name="Pinned points").get_by_role("listitem")).to_have_count(3)
+    rest(page)
+    assert faults(page) == []
+    page.get_by_role("button", name="How to read a map").click()
+    expect(page.get_by_text("the share that a place has")).to_be_visible()
+    assert faults(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Expand sidebar").click()
+    page.get_by_text("My picture").click()
+    expect(page.get_by_text("Upload a picture in the sidebar")).to_be_attached()
+    rest(page)
+    assert faults(page) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("title", [title for title in PAGES if title in APP["WITHOUT_PICTURE"]])
+def test_pages_without_pictures_do_not_scroll_sideways_on_a_phone(site: Site, title: str) -> None:
+    page = site.visit(viewport=PHONE, has_touch=True, is_mobile=True)
+    site.open(page, title)
+    wide = "() => [document.documentElement, document.querySelector('[data-testid=stMain]')].map((e) => e.scrollWidth)"
+    assert page.evaluate(wide) == [PHONE["width"]] * 2
+    page.context.close()
+
+
+CHART_TEXTS = """() => {
+    const hex = (colour) => '#' + colour.match(/[\\d.]+/g).slice(0, 3)
+        .map((part) => Number(part).toString(16).padStart(2, '0')).join('');
+    const texts = document.querySelectorAll(
+        '.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text');
+    return [hex(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor),
+            [...new Set([...texts].map((text) => hex(getComputedStyle(text).fill)))]];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_of_charts_can_be_read(site: Site, scheme: str) -> None:
+    """Which axe does not look at."""
+    page = site.visit(color_scheme=scheme, viewport=DESK)
+    site.open(page, "Results")
+    ground, colours = page.evaluate(CHART_TEXTS)
+    assert colours and all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
+    page.context.close()
+
+
+# ---- the keyboard ---------------------------------------------------------------------------------------
+
+FOCUS = """() => {
+    let at = document.activeElement;
+    while (at.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+    const ringed = [at, at.parentElement].some((one) => one && parseFloat(getComputedStyle(one).outlineWidth) >= 2
+        && getComputedStyle(one).outlineStyle !== 'none');
+    return [at.dataset.testid ?? at.tagName, at.getAttribute('aria-label') ?? at.textContent, ringed];
+}"""
+
+
+def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Site) -> None:
+    page = site.visit(viewport=DESK)
+    site.open(page, "Inspect")
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUS)[1] == "Skip to main content"
+    page.keyboard.press("Enter")
+    stops = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(FOCUS)
+        if stop[0] == "BODY":
+            break
+        stops.append(stop)
+    names = [name for _, name, _ in stops]
+    assert "Inspect" not in " ".join(names[:2])  # the sidebar is behind
+    order = [
+        next(at for at, name in enumerate(names) if name.startswith(start))
+        for start in ("Zoom out", "Prediction", "Road", "Collect")
+    ]
+    assert order == sorted(order)
+    unseen = [name for kind, name, ringed in stops if not ringed and kind != "INPUT"]  # a text field shows its caret
+    assert unseen == []
+    page.context.close()
+
+
+# ---- work ------------------------------------------------------------------------------------------------
+
+WATCH = """() => {
+    Object.assign(window, { shifts: [], told: new Set() });
+    const place = ({ node, previousRect, currentRect }) => [node?.className ?? '', previousRect.y, currentRect.y];
+    new PerformanceObserver((list) => window.shifts.push(
+        ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)]))
+    ).observe({ type: 'layout-shift' });
+    new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner]')
+        .forEach((one) => window.told.add(one.textContent))).observe(document.body, { childList: true, subtree: true });
+}"""
+
+
+@pytest.mark.parametrize("title", ["Start", "Inspect", "Compare"])
+def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title: str) -> None:
+    page = site.visit(viewport=DESK)
+    page.route(re.compile("/Spinner"), lambda route: (page.wait_for_timeout(300), route.continue_()))  # a slow network
+    site.open(page, title)
+    page.evaluate(WATCH)
+    box = page.locator(".stage").first.bounding_box()
+    assert box is not None
+    for step in range(20):
+        page.mouse.move(box["x"] + box["width"] * (0.1 + 0.04 * step), box["y"] + box["height"] * (0.2 + 0.03 * step))
+    picture = page.locator(".picture").first.get_attribute("src")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".picture").first).not_to_have_attribute("src", picture or "")
+    rest(page)
+    shifts = page.evaluate("() => window.shifts")
+    assert sum(value for value, _ in shifts) < 0.005, shifts
+    if title == "Compare":
+        assert any(text.startswith("Running") for text in page.evaluate("() => [...window.told]"))
+    page.context.close()
+
+
+def test_hovering_is_not_read_out(site: Site) -> None:
+    """What is under the pointer describes the picture; only a key has it said."""
+    page = site.visit(viewport=DESK)
+    site.open(page, "Start")
+    status, stage = page.get_by_role("status").first, page.locator(".stage").first
+    stage.hover()
+    assert status.text_content() == ""
+    stage.focus()
+    page.keyboard.press("ArrowRight")
+    expect(status).to_contain_text("× the even share")
+    page.context.close()

@@ -1,0 +1,275 @@
+"""The Attribution page with and without a browser: the backend's numbers, one job at a time, a cancel that ends it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from app_server import app_server
+from browser import chromium
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from segviz.attribution import METHODS, Attribution, Options, Target, agreement, attribute
+from segviz.attribution.jobs import Attributions
+from segviz.data.scenes import draw_scene
+from segviz.engine import Engine, engine
+from segviz.paths import app_script
+from segviz.predict import Prediction
+from segviz.ui.attributions import JOB, QUICK, START
+from segviz.ui.session import FIRST_SEED, UPLOAD
+from segviz.views.attribution import HELP, doubt, explained
+from segviz.web.blobs import STORE
+
+PATH, MODEL = "pages/attribution.py", "spatial_nl"
+HEIGHT, WIDTH = 360, 480
+CENTRE = (HEIGHT // 2, WIDTH // 2)
+PATIENCE = 120  # seconds, on a busy machine
+
+pytestmark = pytest.mark.timeout(600)
+
+
+# ---- without a browser -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Attributions]:
+    """Engine and attributions of these tests alone, of models that see pictures at 144 x 192 pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("segviz.image.WORKING_PIXELS", 144 * 192)
+        patch.setattr("segviz.engine._engine", Engine())
+        own = Attributions(lambda model: engine().predictor(model))
+        patch.setattr("segviz.ui.attributions.ATTRIBUTIONS", own)
+        yield own
+
+
+@pytest.fixture
+def app(desk: Attributions, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """A session on the page, with what it computes by itself."""
+    start = PagesManager.__init__
+
+    def told(self: PagesManager, *args: Any, **more: Any) -> None:
+        start(self, *args, **more)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", told)  # AppTest forgets what app.py says of the folder `pages`
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+    app.session_state["kept inspect model"] = "fcn"
+    app.run()
+    return settled(app.switch_page(PATH).run())
+
+
+def settled(app: AppTest) -> AppTest:
+    """The session when its job has ended, looked at as the page does."""
+    end = time.monotonic() + PATIENCE
+    while JOB in app.session_state and not app.session_state[JOB].ended:
+        assert time.monotonic() < end, "the job does not end"
+        app.session_state[JOB].progress()
+        time.sleep(0.02)
+    app.run()
+    assert [one.message for one in app.exception] == []
+    assert [one.value for one in app.error] == []
+    return app
+
+
+def panels(app: AppTest) -> dict[str, dict[str, Any]]:
+    (given,) = (data for one in app.get("bidi_component") if "panels" in (data := json.loads(one.proto.json)))
+    return {one["title"]: one for one in given["panels"]}
+
+
+def drawn(panel: dict[str, Any]) -> np.ndarray:
+    """The values that the browser gets."""
+    blob = STORE.get(panel["map"].rsplit("/", 1)[1])
+    assert blob is not None
+    length = int.from_bytes(blob.content[:4], "little")
+    rows, columns = json.loads(blob.content[4 : 4 + length])["grid"]
+    return np.frombuffer(blob.content[4 + length :], "<f4").reshape(rows, columns)
+
+
+def scene() -> np.ndarray:
+    return draw_scene(FIRST_SEED).image
+
+
+def predicted(model: str = MODEL) -> Prediction:
+    return engine().predict(model, scene())
+
+
+def expected(method: str, target: Target, options: Options = QUICK) -> Attribution:
+    return attribute(engine().predictor(MODEL), scene(), method, target, options=options)
+
+
+def at(place: tuple[int, int]) -> Target:
+    return Target(int(predicted().labels[place]), pixel=place)
+
+
+def assert_close(found: np.ndarray, values: np.ndarray) -> None:
+    np.testing.assert_allclose(found, values, rtol=0, atol=1e-3 * float(np.abs(values).max()))
+
+
+def test_a_visitor_sees_quick_methods_unasked_with_the_backends_numbers(app: AppTest) -> None:
+    found = panels(app)
+    assert list(found)[:2] == ["Prediction", "Attention (spatial)"]
+    (numbers,) = (one.value for one in app.dataframe)
+    map_ = predicted().maps["spatial"]
+    for row, name in enumerate(one for one in METHODS if one in START):
+        answer, panel = expected(name, at(CENTRE)), found[METHODS[name].title]
+        assert (panel["look"], panel["signed"], panel["at"]) == ("values", METHODS[name].signed, list(CENTRE))
+        assert_close(drawn(panel), answer.values)
+        rho = agreement(answer, map_, *map_.cell(*CENTRE, HEIGHT, WIDTH))  # type: ignore[union-attr, arg-type]
+        assert numbers["ρ with spatial"][row] == pytest.approx(rho, abs=0.01)
+        assert panel["note"] == f"ρ {rho:+.2f} with spatial".replace("-", "−")
+    assert app.button(key="attribution compute").disabled
+
+
+def test_a_pin_explains_its_own_class_at_its_own_pixel(app: AppTest) -> None:
+    place = next((y, x) for y, x in ((300, 240), (60, 240), (100, 60)) if at((y, x)) != at(CENTRE))
+    app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 1, "pins": [[*place, 0]]}}
+    settled(app.run())
+    panel = panels(app)["Saliency"]
+    assert panel["pin"]["number"] == 1 and panel["at"] == list(place)
+    assert_close(drawn(panel), expected("saliency", at(place)).values)
+    name = predicted().classes[at(place).class_index]
+    assert any(f"**{name}** at y {place[0]}, x {place[1]}" in one.value for one in app.markdown)
+
+
+def test_a_class_region_and_the_whole_picture_are_explained(app: AppTest) -> None:
+    road = predicted().classes.index("Road")
+    app.selectbox(key="attribution class").set_value(road)
+    settled(app.segmented_control(key="attribution where").set_value("Class region").run())
+    answer = expected("grad_cam_output", Target(road, mask=predicted().labels == road))
+    assert_close(drawn(panels(app)[answer.title]), answer.values)
+    settled(app.segmented_control(key="attribution where").set_value("Whole picture").run())
+    assert_close(drawn(panels(app)[answer.title]), expected("grad_cam_output", Target(road)).values)
+
+
+def test_a_class_that_is_nowhere_gets_a_sentence_and_the_attention_stays(app: AppTest) -> None:
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "PNG")
+    settled(app.segmented_control(key="source").set_value(UPLOAD).run())
+    settled(app.file_uploader(key="upload").set_value(("grey.png", buffer.getvalue(), "image/png")).run())
+    labels = engine().predict(MODEL, grey).labels
+    absent = next(index for index in range(len(predicted().classes)) if not (labels == index).any())
+    app.selectbox(key="attribution class").set_value(absent)
+    settled(app.segmented_control(key="attribution where").set_value("Class region").run())
+    (message,) = (one.value for one in app.info)
+    assert message.startswith(f"No pixel is predicted as {predicted().classes[absent]}; choose another class")
+    assert list(panels(app)) == ["Prediction", "Attention (spatial)", "Saliency", "Grad-CAM at the block's output"]
+    assert len(app.dataframe) == 0
+
+
+def test_long_methods_wait_for_the_button_and_tell_their_error(app: AppTest) -> None:
+    app.select_slider(key="attribution steps").set_value(8)
+    app.pills(key="attribution methods").set_value(["integrated_gradients"]).run()
+    assert panels(app)["Integrated Gradients"]["note"] == "not computed yet"
+    assert any(re.fullmatch(r"Integrated Gradients: about \d+ s on .+\.", one.value) for one in app.caption)
+    app.button(key="attribution compute").click().run()
+    settled(app)
+    answer = expected("integrated_gradients", at(CENTRE), Options(baseline="blurred", steps=8))
+    assert_close(drawn(panels(app)["Integrated Gradients"]), answer.values)
+    (numbers,) = (one.value for one in app.dataframe)
+    assert answer.delta is not None
+    assert numbers["Delta"][0] == pytest.approx(answer.delta, abs=0.02 * abs(answer.score))
+    assert len(app.warning) == bool(doubt(answer))
+
+
+def test_what_is_known_is_not_computed_again(app: AppTest, desk: Attributions, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(desk, "start", started.append)
+    app.run()
+    other = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+    other.session_state["kept inspect model"] = "fcn"
+    other.run()
+    other.switch_page(PATH).run()
+    assert panels(other)["Saliency"]["look"] == "values"
+    assert started == []
+
+
+def test_a_model_without_a_map_from_place_to_place_says_so(app: AppTest) -> None:
+    settled(app.selectbox(key="attribution model").set_value("fcn").run())
+    assert "Grad-CAM at the reduction's output (this model has no block)" in panels(app)
+    assert any("has no map from place to place" in one.value for one in app.info)
+    assert not any(head.startswith("ρ") for head in app.dataframe[0].value.columns)
+
+
+def test_every_method_is_explained() -> None:
+    assert list(HELP) == list(METHODS)
+
+
+@pytest.mark.parametrize(("delta", "told"), [(0.05, False), (0.5, True), (-0.5, True), (None, False)])
+def test_a_large_completeness_error_is_told(delta: float | None, told: bool) -> None:
+    values = np.full((2, 2), 0.25 * (1 + (delta or 0)), np.float32)
+    answer = Attribution("", "IG", "", Target(0), 1.0, values, "", True, delta, None, "")
+    assert explained(answer) == (None if delta is None else pytest.approx(1))
+    assert bool(doubt(answer)) is told
+
+
+# ---- in a browser ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Browser]]:
+    """A server of its own and a browser."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with app_server(log) as address, chromium() as browser:
+        yield address, browser
+        assert "Traceback" not in log.read_text(errors="replace")
+
+
+def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
+    """A new visitor on the page."""
+    address, browser = served
+    page = browser.new_context(viewport={"width": 1400, "height": 1200}).new_page()
+    page.set_default_timeout(1000 * PATIENCE)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/{Path(PATH).stem}")
+    expect(page.locator(".stage[data-panel='Attention (spatial)'][data-ready='1']")).to_be_visible()
+    return page
+
+
+def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
+    expect.set_options(timeout=1000 * PATIENCE)
+    errors: list[str] = []
+    answer = expected("saliency", at(CENTRE))
+    first = visitor(served, errors)
+    saliency = first.locator(".panel", has=first.locator(".stage[data-panel='Saliency']"))
+    expect(first.get_by_text("All chosen methods are computed.")).to_be_visible()  # unasked
+    stage = saliency.locator(".stage")
+    expect(stage).to_have_attribute("data-max", re.compile("."))
+    assert float(stage.get_attribute("data-max") or "nan") == pytest.approx(float(answer.values.max()), rel=1e-3)
+    shown = float(saliency.locator(".value").inner_text().split()[0])
+    assert shown == pytest.approx(float(answer.values[CENTRE]), rel=0.01)
+
+    first.get_by_text("Settings of the methods").click()
+    slider = first.get_by_role("slider", name="Integrated Gradients: steps")
+    slider.focus()
+    first.keyboard.press("End")  # 128 steps: a minute and more
+    first.locator(".st-key-attribution-methods").get_by_text("Integrated Gradients").click()
+    expect(first.get_by_text(re.compile("Integrated Gradients: about"))).to_be_visible()
+    first.get_by_role("button", name="Compute").click()
+    told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131, about \d+ s left"))
+    expect(told).to_be_visible()
+
+    second = visitor(served, errors)  # whose own, quick computation has to wait for the first one's
+    second.get_by_role("button", name="Next").click()
+    expect(second.get_by_text(re.compile("Saliency: waiting for another visitor's computation"))).to_be_visible()
+    left = int(re.findall(r"about (\d+) s left", first.get_by_test_id("stProgress").inner_text())[0])
+    start = time.monotonic()
+    first.get_by_role("button", name="Cancel").click()
+    expect(first.get_by_text("Cancelled.")).to_be_visible()
+    expect(second.get_by_text("All chosen methods are computed.")).to_be_visible()
+    assert time.monotonic() - start < 0.6 * left, "the cancelled computation went on"
+    expect(first.locator(".stage[data-panel='Integrated Gradients']")).to_be_visible()  # the bare picture
+    expect(first.get_by_role("button", name="Compute")).to_be_enabled()
+    assert errors == []
+    for page in (first, second):
+        page.context.close()

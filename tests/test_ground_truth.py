@@ -1,0 +1,212 @@
+"""Ground truth by file: exact labels out of every kind of PNG, and one sentence for all that is none."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import time
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segviz.batch import indexed_png
+from segviz.data.classes import CAMVID, VOID, ClassSet
+from segviz.ground_truth import decode_truth
+from segviz.image import ImageError
+
+HEIGHT, WIDTH = 20, 30
+SIZE = (HEIGHT, WIDTH)
+LABELS = np.random.default_rng(0).integers(0, 11, SIZE).astype(np.uint8)
+LABELS[:2] = VOID
+FEW = np.minimum(LABELS, 1)  # two classes alone
+COLOURED = np.vstack([CAMVID.colours, np.zeros((245, 3), np.uint8)])[LABELS]  # void is black
+
+
+def encoded(picture: np.ndarray | Image.Image, kind: str = "PNG", **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    (Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture).save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def paletted(indices: np.ndarray, palette: np.ndarray) -> bytes:
+    picture = Image.fromarray(indices)
+    picture.putpalette(palette.astype(np.uint8).tobytes())
+    return encoded(picture)
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def png(width: int, height: int, bits: int, colour: int, content: bytes = b"") -> bytes:
+    """A PNG by its chunks; `content` is what is to be packed."""
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    packed = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(content)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + packed
+
+
+def four_bits(labels: np.ndarray) -> bytes:
+    """Gray of four bits, two pixels a byte."""
+    pairs = (labels[:, ::2] << 4 | labels[:, 1::2]).astype(np.uint8)
+    return png(labels.shape[1], labels.shape[0], 4, 0, b"".join(b"\0" + row.tobytes() for row in pairs))
+
+
+def with_alpha(channels: np.ndarray, alpha: int = 255) -> np.ndarray:
+    return np.dstack([channels, np.full(SIZE, alpha, np.uint8)])
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise
+    return encoded(np.rot90(LABELS).copy(), exif=exif)
+
+
+BLACK = np.zeros((1, 3), np.uint8)
+OTHER_PALETTE = np.stack([np.arange(256), np.arange(256)[::-1], np.full(256, 77)], 1)
+GOOD: dict[str, tuple[bytes, np.ndarray, str]] = {
+    "gray": (encoded(LABELS), LABELS, "class indices"),
+    "gray, called a jpeg": (encoded(LABELS), LABELS, "class indices"),
+    "gray of four bits": (four_bits(np.minimum(LABELS, 10)), np.minimum(LABELS, 10), "class indices"),
+    "black and white": (encoded(Image.fromarray(FEW * np.uint8(255)).convert("1")), FEW, "class indices"),
+    "gray and opaque": (encoded(with_alpha(LABELS)), LABELS, "class indices"),
+    "the example": (indexed_png(LABELS, CAMVID.colours, {}), LABELS, "colours"),
+    "another palette": (paletted(LABELS, OTHER_PALETTE), LABELS, "class indices"),
+    "a palette in another order": (
+        paletted(np.where(LABELS == VOID, 11, 10 - LABELS).astype(np.uint8), np.vstack([CAMVID.colours[::-1], BLACK])),
+        LABELS,
+        "colours",
+    ),
+    "colours": (encoded(COLOURED), LABELS, "colours"),
+    "colours, opaque": (encoded(with_alpha(COLOURED)), LABELS, "colours"),
+    "interlaced colours": (encoded(COLOURED, interlace=1), LABELS, "colours"),
+    "turned by its tag": (turned(), LABELS, "class indices"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_labels_come_out_exactly(name: str) -> None:
+    data, expected, reading = GOOD[name]
+    found = decode_truth(data, CAMVID, SIZE)
+    np.testing.assert_array_equal(found.labels, expected)
+    assert found.labels.dtype == np.uint8
+    assert found.reading == reading
+    assert found.void == pytest.approx((expected == VOID).mean())
+
+
+def test_a_data_sets_own_void_is_left_out_too() -> None:
+    classes = ClassSet(CAMVID.names, CAMVID.palette, void=11)
+    found = decode_truth(encoded(np.where(LABELS == VOID, 11, LABELS).astype(np.uint8)), classes, SIZE)
+    np.testing.assert_array_equal(found.labels, LABELS)
+
+
+@pytest.mark.parametrize("shown", [(10, 15), (13, 19), (7, 30), (40, 60)])
+def test_labels_are_scaled_by_the_nearest_pixel(shown: tuple[int, int]) -> None:
+    rows, columns = (((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(shown, SIZE, strict=True))
+    for data in (encoded(LABELS), encoded(COLOURED)):
+        np.testing.assert_array_equal(decode_truth(data, CAMVID, SIZE, shown).labels, LABELS[rows][:, columns])
+
+
+# ---- what is wrong ---------------------------------------------------------------------------------------
+
+
+def changed(pixels: np.ndarray, *changes: tuple[int, int, Any]) -> np.ndarray:
+    pixels = pixels.copy()
+    for y, x, value in changes:
+        pixels[y, x] = value
+    return pixels
+
+
+def holed() -> np.ndarray:
+    return changed(with_alpha(COLOURED), (3, 4, (0, 0, 0, 0)), (3, 5, (0, 0, 0, 128)))
+
+
+NOISE = np.random.default_rng(1).integers(0, 256, (80, 90, 3)).astype(np.uint8)
+BAD: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "this is no PNG; .* save the labels as PNG"),
+    "words": (b"labels", "this is no PNG"),
+    "a jpeg called png": (encoded(COLOURED, "JPEG"), "this is no PNG"),
+    "a gif": (encoded(LABELS, "GIF"), "this is no PNG"),
+    "a tiff": (encoded(LABELS, "TIFF"), "this is no PNG"),
+    "a signature": (b"\x89PNG\r\n\x1a\n", "known format|damaged"),
+    "cut off": (encoded(COLOURED)[:-60], "damaged or incomplete"),
+    "without pixels": (png(WIDTH, HEIGHT, 8, 0), "damaged or incomplete"),
+    "too heavy": (encoded(LABELS) + bytes(21 * 2**20), "at most 20 MB"),
+    "another size": (encoded(LABELS[:, :28]), "the labels are 28 x 20 pixels, but the picture is 30 x 20; save them"),
+    "lying on its side": (encoded(LABELS.T.copy()), "the labels are 20 x 30 pixels, but the picture is 30 x 20"),
+    "a huge size": (png(20_000, 20_000, 8, 2), "20000 x 20000 pixels, but the picture|megapixels"),
+    "sixteen bits": (encoded(LABELS.astype(np.uint16)), "the PNG has 16 bits a channel; save the labels with 8"),
+    "colours of sixteen bits": (png(WIDTH, HEIGHT, 16, 2, HEIGHT * (b"\0" + WIDTH * b"\0\0\0\0\0\0")), "16 bits"),
+    "a wrong index": (
+        encoded(changed(LABELS, (7, 3, 12), (9, 1, 12))),
+        re.escape("no class has the index 12 (2 pixels, first at x 3, y 7); classes are 0 to 10, void is 255"),
+    ),
+    "many wrong indices": (
+        encoded(np.arange(600, dtype=np.uint16).astype(np.uint8).reshape(SIZE)),
+        r"no class has the indices 11 \(3 pixels, first at x 11, y 0\), 12 \(.*\), 13 \(.*\) and 241 more; classes",
+    ),
+    "a wrong index of four bits": (
+        four_bits(changed(np.minimum(LABELS, 10), (19, 29, 13))),
+        re.escape("index 13 (1 pixel, first at x 29, y 19)"),
+    ),
+    "a wrong index in a palette": (
+        paletted(changed(LABELS, (2, 2, 40)), OTHER_PALETTE),
+        re.escape("no class has the index 40 (1 pixel, first at x 2, y 2)"),
+    ),
+    "a wrong colour": (
+        encoded(changed(COLOURED, (7, 3, (255, 0, 16)))),
+        re.escape("no class has the colour #FF0010 (1 pixel, first at x 3, y 7); use the classes' own colours, and"),
+    ),
+    "a wrong colour in a palette": (
+        paletted(changed(np.minimum(LABELS, 11), (5, 6, 12)), np.vstack([CAMVID.colours, [(0, 0, 0), (1, 2, 3)]])),
+        re.escape("no class has the colour #010203 (1 pixel, first at x 6, y 5)"),
+    ),
+    "many wrong colours": (encoded(NOISE[:HEIGHT, :WIDTH]), r"no class has the colours #.* and 59\d more"),
+    "gray as colours": (encoded(np.repeat(np.minimum(LABELS, 10)[:, :, None], 3, 2)), "no class has the colours #"),
+    "transparent": (encoded(holed()), "2 pixels are transparent; save the labels without transparency"),
+    "only void": (encoded(np.full(SIZE, VOID, np.uint8)), "all of its pixels are void"),
+    "only black": (encoded(np.zeros((*SIZE, 3), np.uint8)), "all of its pixels are void"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_used_gets_one_sentence(name: str) -> None:
+    data, told = BAD[name]
+    with pytest.raises(ImageError, match=told) as caught:
+        decode_truth(data, CAMVID, SIZE)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_photograph_is_not_taken_for_labels() -> None:
+    with pytest.raises(ImageError, match=r"more than 4,096 colours, as photographs and JPEG copies have"):
+        decode_truth(encoded(NOISE), CAMVID, NOISE.shape[:2])
+
+
+def test_a_small_file_of_a_huge_picture_is_refused_at_once() -> None:
+    rows = zlib.compress(bytes(9001 * 5000), 9)
+    header = struct.pack(">IIBBBBB", 9000, 5000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    start = time.perf_counter()
+    with pytest.raises(ImageError, match="9000 x 5000 pixels, but the picture is 30 x 20"):
+        decode_truth(bomb, CAMVID, SIZE)
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.parametrize("name", ["gray", "the example", "colours", "gray of four bits", "turned by its tag"])
+def test_damaged_files_give_labels_or_a_sentence(name: str) -> None:
+    whole, random = GOOD[name][0], np.random.default_rng(2)
+    for _ in range(60):
+        data = bytearray(whole[: random.integers(1, len(whole) + 1)] if random.random() < 0.2 else whole)
+        for at in random.integers(0, len(data), random.integers(1, 6)):
+            data[at] = random.integers(0, 256)
+        try:
+            found = decode_truth(bytes(data), CAMVID, SIZE)
+        except ImageError as error:
+            assert "\n" not in str(error)
+        else:
+            assert found.labels.shape == SIZE
+            assert set(np.unique(found.labels).tolist()) <= {*range(11), VOID}

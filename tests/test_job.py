@@ -1,0 +1,200 @@
+"""Runs beside a page: followed, cancelled, bounded, and gone with whoever asked for them."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from segviz import job as jobs
+from segviz.batch import Work
+from segviz.image import ImageError
+from segviz.job import Job
+from segviz.sources import Source
+from segviz.web.downloads import Downloads, routes
+
+PICTURE = np.zeros((4, 4, 3), np.uint8)
+PATIENCE = 60
+
+
+def sources(*names: str) -> list[Source]:
+    return [Source(name, name, lambda: PICTURE) for name in names]
+
+
+def work(source: Source, picture: np.ndarray) -> Work:
+    if source.stem == "bad":
+        raise ImageError("it is bad")
+    return Work([(f"{source.stem}.txt", source.stem.encode())], {"image": source.text})
+
+
+def finished(job: Job) -> zipfile.ZipFile:
+    job.wait(PATIENCE)
+    assert not job.running
+    return zipfile.ZipFile(job.zip)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What `held` waits for."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def held(gate: threading.Event) -> Any:
+    def slowly(source: Source, picture: np.ndarray) -> Work:
+        assert gate.wait(PATIENCE)
+        return work(source, picture)
+
+    return slowly
+
+
+def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
+    job = Job(sources("one", "bad", "two"), work)
+    with finished(job) as made:
+        assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
+        told = json.loads(made.read("summary.json"))
+    assert told == [
+        {"image": "one", "files": ["one.txt"]},
+        {"image": "bad", "problem": "it is bad"},
+        {"image": "two", "files": ["two.txt"]},
+    ]
+    assert job.state.problems == [("bad", "it is bad")]
+    assert (job.state.done, job.state.trouble) == (3, "")
+    job.close()
+
+
+def test_a_cancel_ends_after_the_picture_at_hand_and_keeps_what_is_done(gate: threading.Event) -> None:
+    job = Job(sources("one", "two", "three"), held(gate))
+    until(lambda: job.state.name == "one")
+    job.cancel()
+    assert job.running
+    gate.set()
+    with finished(job) as made:
+        assert made.namelist() == ["one.txt", "summary.json"]
+    assert job.state.done == 1
+    job.close()
+
+
+def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading.Event) -> None:
+    job = Job(sources("one", "two"), held(gate))
+    until(lambda: job.state.name == "one")
+    file, state = job.zip, job.state
+    del job
+    gc.collect()
+    assert not file.closed, "it is still written to"
+    gate.set()
+    until(lambda: file.closed)
+    assert state.done == 1
+
+    job = Job(sources("one"), work)
+    job.wait(PATIENCE)
+    file = job.zip
+    assert not file.closed
+    del job
+    gc.collect()
+    assert file.closed
+
+
+def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
+    first, second = Job(sources("one"), held(gate)), Job(sources("two"), work)
+    until(lambda: first.state.name == "one")
+    second.wait(0.2)
+    assert second.running and second.state.name == ""
+    gate.set()
+    for job in (first, second):
+        finished(job).close()
+        job.close()
+
+
+def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "MOST_PIXELS", 15)
+    job = Job(sources("one"), work)
+    finished(job).close()
+    assert job.state.problems == [("one", "the picture has 4 x 4 pixels; at most 0 megapixels are taken here")]
+    job.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(jobs, "LARGEST_ZIP", 10)
+    job = Job(sources("one", "two"), work)
+    with finished(job) as made:
+        assert made.namelist() == ["one.txt", "summary.json"]
+    assert "the ZIP has reached 0 GB; send the other pictures in another run" in job.state.trouble
+    job.close()
+
+
+def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def surprised(*_: object) -> Work:
+        raise KeyError("what is this")
+
+    def out_of_memory(*_: object) -> Work:
+        raise RuntimeError("CUDA out of memory")
+
+    job = Job(sources("one", "two"), surprised)
+    job.wait(PATIENCE)
+    assert job.state.trouble == "something unexpected happened; the server's log has it"
+    job.close()
+    job = Job(sources("one", "two"), out_of_memory)
+    finished(job).close()
+    assert [cause for _, cause in job.state.problems] == ["CUDA out of memory"] * 2
+    job.close()
+    monkeypatch.setattr(jobs.Archive, "put", full)
+    job = Job(sources("one", "two"), work)
+    job.wait(PATIENCE)
+    assert job.state.trouble == "the ZIP could not be written (No space left on device)"
+    job.close()
+
+
+# ---- the way out ----------------------------------------------------------------------------------------
+
+
+def test_a_file_leaves_under_its_token_alone_and_is_gone_once_closed() -> None:
+    downloads = Downloads()
+    with TestClient(Starlette(routes=routes(downloads))) as client:
+        job = Job(sources("one"), work)
+        finished(job).close()
+        token = downloads.offer(job.zip, 'a "b"\r\n.zip')
+        for path in (f"/segviz/file/{token}", f"/base/segviz/file/{token}"):
+            answer = client.get(path)
+            assert answer.status_code == 200
+            assert answer.headers["content-disposition"] == 'attachment; filename="a_b_.zip"'
+            assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+            assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["one.txt", "summary.json"]
+        assert client.get(f"/segviz/file/{token[:-1]}").status_code == 404
+        job.close()
+        assert client.get(f"/segviz/file/{token}").status_code == 404
+        assert len(downloads.offer(job.zip, "again")) == len(token) and token not in downloads._offers
+    assert len(token) >= 32
+
+
+def test_two_who_read_at_once_both_get_all_of_it() -> None:
+    content = np.random.default_rng(0).bytes(3 * 2**20 + 5)
+    offer = Downloads()
+    token = offer.offer(io.BytesIO(content), "a.zip")
+    found = offer.get(token)
+    assert found is not None
+    one, two = found.parts(), found.parts()
+    got: tuple[list[bytes], list[bytes]] = ([], [])
+    for parts in zip(one, two, strict=True):
+        for kept, part in zip(got, parts, strict=True):
+            kept.append(part)
+    assert b"".join(got[0]) == b"".join(got[1]) == content

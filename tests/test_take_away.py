@@ -1,0 +1,167 @@
+"""What is taken away is what the viewer shows: the same maps, places, scales, colours and cells."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from sheet_cases import IMAGE, LABELS, SIZE, one_of_each
+
+from segviz.attention import SampledAttention
+from segviz.export import export
+from segviz.predict import Prediction
+from segviz.ui.display import Display
+from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
+from segviz.ui.shown import Viewer, shown_sheet
+from segviz.ui.take_away import made_file
+from segviz.ui.viewer import Panel, Pin
+from segviz.views.colour import Scale, spanning, weight_scale
+from segviz.views.drawn import composed
+from segviz.views.sheet import Classes, Heat, Points, Sheet
+
+PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
+LAST = (22, 33)
+
+
+@pytest.fixture(scope="module")
+def made() -> Prediction:
+    return one_of_each()
+
+
+def viewer(made: Prediction, pins: tuple[Pin, ...] = PINS, columns: int = 3, **display: Any) -> Viewer:
+    return Viewer(IMAGE, pins, Display(**display), columns, lambda one: made.model if made.has(one) else "")
+
+
+def all_panels(made: Prediction) -> list[Panel]:
+    following = [panel for one in made.maps.values() for panel in map_panels(one)]
+    rows = pinned_rows(made, following, PINS)
+    return [prediction_panel(made), *following, *attended_panels(made), *rows]
+
+
+def heats(sheet: Sheet) -> list[Heat]:
+    return [one.content for one in sheet.panels if isinstance(one.content, Heat)]
+
+
+def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Prediction) -> None:
+    panels = all_panels(made)
+    sheet = shown_sheet("a page", viewer(made), panels)
+    assert [one.title.split(" (")[0] for one in sheet.panels] == [one.title.split(" (")[0] for one in panels]
+    assert {len(row) for row in sheet.rows[:-1]} == {3}
+    for panel, shown in zip(panels, sheet.panels, strict=True):
+        assert shown.model == ("" if panel.look == "plain" else made.model), panel.title
+        follows = panel.look not in ("labels", "output", "context", "plain")
+        own = None if panel.pin is None else (PINS[panel.pin].y, PINS[panel.pin].x)
+        assert shown.place == ((own or LAST) if follows else None), panel.title
+        assert [(pin.y, pin.x, pin.number) for pin in shown.pins] == [(4, 7, 1), (22, 33, 2)]
+
+
+def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
+    sheet = shown_sheet("a page", viewer(made), all_panels(made))
+    arrays = sheet.arrays()
+    for one in made.maps.values():
+        for panel in map_panels(one):
+            for place in ((4, 7), LAST):
+                cell = one.cell(*place, *SIZE)  # type: ignore[union-attr]
+                name = f"model_{one.name}_{place[0]}_{place[1]}"
+                if isinstance(one, SampledAttention) and panel.look == "points":
+                    np.testing.assert_array_equal(arrays[f"{name}_weights"], one.samples(*cell)[1])
+                elif panel.look in ("from", "by"):
+                    values = getattr(one, f"seen_{panel.look}")(*cell)
+                    np.testing.assert_array_equal(arrays[f"{name}_seen_{panel.look}"], values)
+                else:
+                    np.testing.assert_array_equal(arrays[f"{name}_strip"], one.strip_map(cell[1]))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(arrays["model_labels"], LABELS)
+
+
+def test_without_a_pin_maps_are_asked_from_the_middle(made: Prediction) -> None:
+    sheet = shown_sheet("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
+    assert sheet.places == ((15, 20),)
+    assert [pin.number for pin in sheet.panels[0].pins] == [0]
+
+
+@pytest.mark.parametrize("kind", ["linear", "log", "percentile"])
+def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
+    panels = [*map_panels(made.maps["spatial"]), *map_panels(made.maps["samples"]), *attended_panels(made)]
+    own, shared = (shown_sheet("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared"))
+    for panel in own.panels:
+        assert panel.scale is not None
+        values = panel.content.weights if isinstance(panel.content, Points) else panel.content.values  # type: ignore[union-attr]
+        plain = (
+            isinstance(panel.content, Points) and kind == "percentile"
+        )  # samples have no percentiles, features no logs
+        feature = kind == "log" and panel.content.unit == "channel mean"  # type: ignore[union-attr]
+        assert panel.scale == weight_scale(values, kind="linear" if plain or feature else kind)
+    weights = [one.scale for one in own.panels[:4] if one.scale]
+    assert {one.scale for one in shared.panels[:4]} == {spanning(weights)}
+    features = [one.scale for one in own.panels[4:] if one.scale]
+    assert {one.scale for one in shared.panels[4:]} == {spanning(features)}
+
+
+def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Prediction) -> None:
+    set_up = viewer(made, colours="magma", cells="cells", opacity=30, outlines=True, hidden=("Building",))
+    sheet = shown_sheet("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
+    assert sheet.opacity == 0.3
+    assert all(one.colours == "magma" and not one.smooth for one in heats(sheet))
+    labels = sheet.panels[0].content
+    assert isinstance(labels, Classes) and labels.outlined
+    assert [name for name, _ in sheet.class_legend()] == ["Sky", "Pole"]
+    bare = composed(sheet.panels[0], sheet.opacity, 40)
+    np.testing.assert_array_equal(bare[LABELS == 1], IMAGE[LABELS == 1])
+    assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()
+    blocks = composed(sheet.panels[1], 1.0, 40)
+    assert len(np.unique(blocks[:10, :10].reshape(-1, 3), axis=0)) == 1, "cell (0, 0) is not of one colour"
+    smooth = shown_sheet("a page", viewer(made), map_panels(made.maps["spatial"]))
+    assert len(np.unique(composed(smooth.panels[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
+
+
+def test_the_strongest_cells_are_boxed_and_numbered_where_the_viewer_does(made: Prediction) -> None:
+    one = made.maps["bases"]
+    sheet = shown_sheet("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
+    values = one.seen_from(0, 0).numpy().copy()  # type: ignore[union-attr]
+    values[:, :3] = 0  # within two cells of the place
+    best = np.unravel_index(values.argmax(), values.shape)
+    boxes = sheet.panels[0].boxes
+    assert [box.label for box in boxes] == ["1", "2", "3"]
+    assert (boxes[0].top, boxes[0].left) == (best[0] * 10, best[1] * 10)
+    assert (boxes[0].bottom, boxes[0].right) == (best[0] * 10 + 10, best[1] * 10 + 10)
+    assert export(sheet, "png") != export(shown_sheet("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png")
+
+
+def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> None:
+    one = made.maps["spatial"]
+    both = Panel("Attention", one, "either")
+    sides = (prediction_panel(made), replace(both, look="from"))
+    panels = [both, Panel("Swipe", None, "swipe", sides=sides)]
+    sheet = shown_sheet("a page", viewer(made, direction="by"), panels)
+    titles = ["Attention: looked at by (22, 33)", "Swipe, left: Prediction", "Swipe, right: Attention (22, 33)"]
+    assert [panel.title for panel in sheet.panels] == titles
+    cell = one.cell(*LAST, *SIZE)  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(sheet)[0].values, one.seen_by(*cell))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(sheet)[1].values, one.seen_from(*cell))  # type: ignore[union-attr]
+
+
+def test_signed_maps_have_signed_colours(made: Prediction) -> None:
+    signed = replace(made.maps["collect"], divisor=12.0)  # type: ignore[type-var]
+    (heat,) = heats(shown_sheet("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "from")]))
+    assert heat.colours == "signed"
+    largest = float(np.abs(heat.values).max())
+    assert heat.scale == Scale(-largest, largest)
+
+
+def test_a_file_names_page_model_and_picture_and_says_how_it_was_drawn(made: Prediction) -> None:
+    panels = map_panels(made.maps["spatial"])
+    found = made_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", 1)
+    assert found is not None
+    name, data = found
+    assert name.startswith("segviz-psa-model-my_photo-") and name.endswith(".npz")
+    again = made_file("psa", "../my photo.jpg", viewer(made, opacity=40, scale="log"), panels, (), "npz", 1)
+    assert again is not None and again[0] != name
+    details = json.loads(str(np.load(io.BytesIO(data))["details"]))
+    assert details["opacity"] == 0.4
+    assert details["panels"][0]["pixel"] == [22, 33]
+    assert details["panels"][0]["colours"] == "viridis"
+    assert details["title"] == "../my photo.jpg: psa"

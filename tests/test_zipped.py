@@ -1,0 +1,127 @@
+"""ZIPs from strangers: only pictures, only in memory, one at a time, and every refusal says why."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from segviz import zipped
+from segviz.image import ImageError
+from segviz.zipped import ZipError, zipped_pictures
+
+
+def png(shade: int = 90, side: int = 8) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((side, side, 3), shade, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+GOOD = packed({"a/one.png": png(10), "two.PNG": png(20)})
+
+
+def test_pictures_are_found_in_folders_and_opened_when_asked_for() -> None:
+    others = {"a/": b"", "__MACOSX/._one.png": b"x", ".hidden.png": b"x", "notes.txt": b"x", "b\\three.png": png(30)}
+    content = packed({"a/one.png": png(10), "../../two.png": png(20), **others})
+    found = zipped_pictures(content)
+    assert [name for name, _ in found] == ["one.png", "two.png", "three.png"]
+    assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no ZIP"),
+        (png(), "no ZIP"),
+        (GOOD[:-10], "no ZIP, or its end is missing"),
+        (GOOD[:-22] + b"PK\x05\x06" + b"\xff" * 18, "list of files is too long"),
+        (packed({"notes.txt": b"x"}), "holds no picture; pack .png"),
+        (packed({f"{number}.png": b"" for number in range(2001)}), "holds 2001 files; at most 2000"),
+        (GOOD[: len(GOOD) - 22 - 60] + b"\0" * 60 + GOOD[-22:], "it is damaged"),
+    ],
+)
+def test_a_zip_of_no_use_is_refused_with_its_cause(content: bytes, words: str) -> None:
+    with pytest.raises(ZipError, match=words):
+        zipped_pictures(content)
+
+
+def test_a_list_that_lies_behind_a_zip64_record_is_refused() -> None:
+    end = GOOD[-22:]
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    with pytest.raises(ZipError, match="list of files is too long"):
+        zipped_pictures(GOOD[:-22] + locator + end)
+
+
+def test_a_long_list_of_entries_is_refused_before_it_is_read() -> None:
+    content = packed({f"{number:07}" + "x" * 100 + ".png": b"" for number in range(8000)})
+    tracemalloc.start()
+    with pytest.raises(ZipError, match="list of files is too long"):
+        zipped_pictures(content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000
+
+
+def first(content: bytes) -> np.ndarray:
+    return np.asarray(zipped_pictures(content)[0][1]())
+
+
+def test_a_picture_of_no_use_is_refused_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ImageError, match="packed to less than 1/200 of its size"):
+        first(packed({"bomb.png": b"\0" * 2**20}))
+    with pytest.raises(ImageError, match="unusual method"):
+        first(packed({"one.png": png()}, zipfile.ZIP_BZIP2))
+    encrypted = bytearray(packed({"one.png": png()}))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        encrypted[encrypted.index(mark) + place] |= 1
+    with pytest.raises(ImageError, match="encrypted; pack the pictures without a password"):
+        first(bytes(encrypted))
+    damaged = bytearray(packed({"one.png": png()}, zipfile.ZIP_STORED))
+    damaged[60] ^= 255
+    with pytest.raises(ImageError, match="damaged in the ZIP"):
+        first(bytes(damaged))
+    monkeypatch.setattr(zipped, "MAX_BYTES", 50)
+    with pytest.raises(ImageError, match="MB are read, so save it smaller"):
+        first(packed({"one.png": png()}))
+
+
+def test_a_size_that_is_told_too_small_hides_nothing() -> None:
+    """The list of entries says 100 bytes, and the data go on for 16 megabytes."""
+    content = bytearray(packed({"one.png": b"\0" * 2**24}))
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 24 : entry + 28] = struct.pack("<L", 100)
+    tracemalloc.start()
+    with pytest.raises(ImageError, match="damaged in the ZIP"):
+        first(bytes(content))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=6), st.integers(0, len(GOOD)))
+def test_damaged_zips_give_pictures_or_one_sentence(changes: list[tuple[int, int]], length: int) -> None:
+    content = bytearray(GOOD)
+    for at, value in changes:
+        content[at] = value
+    for one in (bytes(content), bytes(content[:length])):
+        try:
+            for _, picture in zipped_pictures(one):
+                picture()
+        except (ZipError, ImageError) as error:
+            assert "\n" not in str(error)
