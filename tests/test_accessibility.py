@@ -253,7 +253,7 @@ def test_hovering_is_not_read_out(site: Site) -> None:
     """What is under the pointer describes the picture; only a key has it said."""
     page = site.visit(viewport=DESK)
     site.open(page, "Start")
-    status, stage = page.get_by_role("status").first, page.locator(".stage").first
+    status, stage = page.locator(".say"), page.locator(".stage").first
     stage.hover()
     assert status.text_content() == ""
     stage.focus()
