@@ -29,6 +29,7 @@ THEMES = {
 TEXT, SIGN = 4.5, 3.0  # WCAG 2.2, AA: the least contrast of texts, and of what tells a control from its ground
 FADED = 0.6  # opacity of captions in Streamlit
 CHOSEN = 0.25  # opacity of the accent below a chosen segment that has the focus
+FIRST = {"Results": ".js-plotly-plot", "Many pictures": "[data-testid=stFileUploader]"}  # what tells that they stand
 PATIENCE = 90_000  # milliseconds, on a busy machine
 
 pytestmark = pytest.mark.timeout(600)
@@ -88,8 +89,7 @@ class Site:
 
     def open(self, page: Page, title: str) -> None:
         page.goto(f"{self.address}/{PAGES[title]}")
-        first = ".js-plotly-plot" if title in APP["WITHOUT_PICTURE"] else ".stage[data-ready='1']"
-        expect(page.locator(first).first).to_be_visible()
+        expect(page.locator(FIRST.get(title, ".stage[data-ready='1']")).first).to_be_visible()
         rest(page)
 
 
@@ -223,7 +223,7 @@ WATCH = """() => {
     new PerformanceObserver((list) => window.shifts.push(
         ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)]))
     ).observe({ type: 'layout-shift' });
-    new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner]')
+    new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner], [data-testid=stProgress]')
         .forEach((one) => window.told.add(one.textContent))).observe(document.body, { childList: true, subtree: true });
 }"""
 
@@ -253,7 +253,7 @@ def test_hovering_is_not_read_out(site: Site) -> None:
     """What is under the pointer describes the picture; only a key has it said."""
     page = site.visit(viewport=DESK)
     site.open(page, "Start")
-    status, stage = page.get_by_role("status").first, page.locator(".stage").first
+    status, stage = page.locator(".say"), page.locator(".stage").first
     stage.hover()
     assert status.text_content() == ""
     stage.focus()
