@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -146,13 +145,20 @@ class Visitor:
         self.set("file_uploader", label, file_uploader_state_value=state)
 
     async def settled(self, quiet: float = 1.0) -> float:
-        """Seconds from now to the last message, after which it was quiet for so long."""
+        """Seconds from now to the last message: no script runs, and it stayed quiet for so long."""
         start = last = time.perf_counter()
-        with suppress(TimeoutError):
-            while True:
-                await self._next(quiet)
-                last = time.perf_counter()
-        return last - start
+        running = True
+        while True:
+            try:
+                message = await self._next(quiet)
+            except TimeoutError:
+                if not running:
+                    return last - start
+                assert time.perf_counter() - start < PATIENCE, "the script runs on and on"
+                continue
+            last = time.perf_counter()
+            if message.WhichOneof("type") in ("new_session", "script_finished"):
+                running = message.WhichOneof("type") == "new_session"
 
     async def _next(self, patience: float = PATIENCE) -> ForwardMsg:
         message = ForwardMsg()

@@ -30,7 +30,8 @@ from load_client import Visitor, png
 from segviz.benchmark_viewer import free_port
 from segviz.paths import app_command, app_environment, app_script
 
-PAGES = ("", "psa", "snl", "sam", "fla", "compare")  # by their addresses; "" is Inspect
+PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # by their addresses
+SEEN = "inspect"  # the page of the parts that need but one
 FIRST_SEED = 100
 UNFAIR = 1.6  # the longest mean wait over the shortest
 GROWS = 2**20  # bytes of caches over the second half
@@ -79,10 +80,7 @@ class Server:
     address: str
     pid: int
     log: Path
-    idle_mib: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.idle_mib = self.memory()
+    idle_mib: float = 0.0  # resident once a page without models has loaded the libraries
 
     @property
     def cpu_s(self) -> float:
@@ -96,7 +94,7 @@ class Server:
 
     @property
     def peak(self) -> dict[str, int]:
-        """The most memory that it had, and how much of that is not what torch takes when it is imported."""
+        """The most memory that it had, and how much of that is not what the libraries take."""
         peak = self.memory("VmHWM")
         return {"peak MiB": round(peak), "peak MiB above idle": round(peak - self.idle_mib)}
 
@@ -233,12 +231,13 @@ async def seen_before(server: Server, size: Size) -> Findings:
     """Clicks on pictures that the server knows: whole reruns and those of the viewer's fragment."""
     found = Findings()
     async with visitors(server, size.sessions) as opened:
+        await asyncio.gather(*(one.run(SEEN) for one in opened))
         for whole in (True, False):
             seconds: list[float] = []
 
             async def click(visitor: Visitor, whole: bool = whole, seconds: list[float] = seconds) -> None:
                 for _ in range(size.seen // size.sessions):
-                    view = await visitor.run("", "" if whole else visitor.fragment)
+                    view = await visitor.run(SEEN, "" if whole else visitor.fragment)
                     seconds.append(view.seconds)
                     found.require(not view.errors, f"a rerun showed {view.errors}")
 
@@ -254,13 +253,14 @@ async def storm(server: Server, size: Size) -> Findings:
     """Forty moves of a display control in 1.6 seconds, and forty of a slider that draws another street."""
     found = Findings()
     async with visitors(server, 1) as (visitor,):
+        await visitor.run(SEEN)
         for name, slider in (("display", ""), ("street", "Crowding")):
             before = server.forwards
             for number in range(40):
                 if slider:
                     value = {"data": [number / 40]}
                     visitor.set("slider", slider, double_array_value=value)
-                await visitor.click("", "" if slider else visitor.fragment)
+                await visitor.click(SEEN, "" if slider else visitor.fragment)
                 await asyncio.sleep(0.04)
             found.figures[f"storm of {name}: seconds until settled"] = round(await visitor.settled(), 2)
             if before is not None:
@@ -294,28 +294,28 @@ async def new_pictures(server: Server, size: Size) -> Findings:
     return found
 
 
-async def growth(server: Server, size: Size) -> Findings:
+async def growth(server: Server, size: Size, page: str = SEEN) -> Findings:
     """Reruns with ever new streets, uploads, sessions opened and closed: nothing grows over each second half."""
     found = Findings()
 
     async def rerun(number: int) -> None:
-        await shown(visitor, "", 50_000 + number)
+        await shown(visitor, page, 50_000 + number)
 
     async def upload(number: int) -> None:
         await visitor.upload("Photograph or other picture", f"{number}.png", png(number))
-        view = await visitor.run()
+        view = await visitor.run(page)
         found.require(not view.errors, f"an upload showed {view.errors}")
 
     async def visit(number: int) -> None:
         async with Visitor(server.address) as other:
-            await other.run()
+            await other.run(page)
 
     async with visitors(server, 1) as (visitor,):
         if size.reruns:
             await flat(server, found, "reruns", size.reruns, rerun)
         if size.uploads:
             visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
-            await visitor.run()
+            await visitor.run(page)
             await flat(server, found, "uploads", size.uploads, upload)
     await flat(server, found, "sessions", size.opened, visit)
     return found
@@ -352,6 +352,7 @@ def run(size: Size, folder: Path) -> dict[str, Findings]:
     found = {}
     for number, (settings, parts) in enumerate(groups):
         with served(app_script(), folder / f"{number}.log", **settings) as server:
+            asyncio.run(warm(server))
             for part in parts:
                 start = time.perf_counter()
                 found[part.__name__] = asyncio.run(part(server, size))
@@ -359,6 +360,13 @@ def run(size: Size, folder: Path) -> dict[str, Findings]:
                 found[part.__name__].require(server.failures == 0, f"{server.log} tells of failures")
                 print(part.__name__, json.dumps(found[part.__name__].figures, indent=2), flush=True)
     return found
+
+
+async def warm(server: Server) -> None:
+    """Load the libraries."""
+    async with Visitor(server.address) as visitor:
+        await visitor.run("results")
+    server.idle_mib = server.memory()
 
 
 def main() -> int:

@@ -32,5 +32,5 @@ def test_a_page_that_mixes_visitors_up_is_found_out(tmp_path: Path) -> None:
 
 def test_a_page_whose_cache_grows_is_found_out(tmp_path: Path) -> None:
     with served(BAD / "growing.py", tmp_path / "log") as server:
-        found = asyncio.run(growth(server, replace(SHORT, reruns=24, uploads=0)))
+        found = asyncio.run(growth(server, replace(SHORT, reruns=24, uploads=0), ""))
     assert any("reruns: caches grew" in problem for problem in found.problems)
