@@ -14,10 +14,10 @@ import torch
 from segviz.attention import AttendedFeatures
 from segviz.data.classes import CAMVID
 from segviz.engine import Engine, digest, size_of
-from segviz.predict import Prediction
+from segviz.predict import Prediction, Predictor
 
 
-class CountingPredictor:
+class CountingPredictor(Predictor):
     """Answers with the picture's first value, slowly, and counts."""
 
     def __init__(self, name: str) -> None:
