@@ -57,8 +57,8 @@ def doubt(answer: Attribution) -> str:
     cure = "Take more steps" if answer.baseline == "blurred" else "Take more steps, or the blurred baseline,"
     return (
         f"{answer.title} misses completeness by {answer.delta:+.2f}, where the score and the baseline's differ by "
-        f"{difference:+.2f}: the network bends on the way more often than there are steps. {cure} before reading single "
-        "pixels."
+        f"{difference:+.2f}: the network bends on the way more often than there are steps. "
+        f"{cure} before reading single pixels."
     ).replace("-", "−")
 
 
