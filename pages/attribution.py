@@ -17,12 +17,13 @@ from segviz.views.text import NONE
 
 KEY = "attribution"
 DIGITS = "%.3g"
+PEAKED = ("integrated_gradients", "saliency")
 COLUMNS = {
     "Smallest": st.column_config.NumberColumn(format=DIGITS),
     "Largest": st.column_config.NumberColumn(format=DIGITS),
-    "Sum": st.column_config.NumberColumn(format=DIGITS, help="Over all pixels of the working picture"),
-    "Delta": st.column_config.NumberColumn(format=DIGITS, help="Convergence delta: by how much the sum misses the "
-        "picture's score less the baseline's; – for methods without one"),
+    "Explained": st.column_config.NumberColumn(format=DIGITS, help="The picture's score less the baseline's"),
+    "Delta": st.column_config.NumberColumn(format=DIGITS, help="Convergence delta: by how much the map's sum misses "
+        "what is explained; – for methods without one"),
 }  # fmt: skip
 
 RANK = (
@@ -59,6 +60,8 @@ def workbench() -> None:
     for name in methods:
         panels.append(attribution_panel(found[name], rank_note(ranks[name]), pin) if name in found else blank(name))
     show(chosen, panels, key=KEY, columns=2 if len(panels) <= 4 else 3)
+    if not found.keys().isdisjoint(PEAKED):
+        st.caption("A few pixels carry most of a gradient: the scale *percentile* above the pictures shows the rest.")
     if target is not None:
         report(found, ranks, target, place)
     explain()

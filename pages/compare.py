@@ -36,14 +36,15 @@ LEFT_OUT = "compare left out"  # of the disagreement
 def predictions_of(names: list[str], chosen: Picture) -> dict[str, Prediction]:
     """What the models made of the picture, with the progress where one has to run first."""
     waiting = [name for name in names if not engine().knows(name, chosen.image)]
-    progress = st.progress(0.0, "Running the models …") if waiting else None
+    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
+    if waiting:
+        told.progress(0.0, "Running the models …")
     found = {}
     for name in names:
         found[name] = predict(name, chosen)
-        if progress is not None and name in waiting:
-            progress.progress((waiting.index(name) + 1) / len(waiting), f"{SPECS[name].title} is done")
-    if progress is not None:
-        progress.empty()
+        if name in waiting:
+            told.progress((waiting.index(name) + 1) / len(waiting), f"{SPECS[name].title} is done")
+    told.empty()
     return found
 
 

@@ -28,7 +28,7 @@ class Pool:
 
     images: tuple[UInt8[Tensor, "_ _ 3"], ...]
     labels: tuple[UInt8[Tensor, "_ _"], ...]
-    places: tuple[tuple[tuple[int, Int64[np.ndarray, "places 2"]], ...], ...]
+    places: tuple[tuple[tuple[int, Int64[np.ndarray, "_ 2"]], ...], ...]
 
 
 def resident(samples: Sequence[Sample], classes: int, device: torch.device) -> Pool:

@@ -90,10 +90,12 @@ def pick_options() -> Options:
         kind = one.selectbox("Baseline", BASELINES, key="attribution baseline", help="What Integrated Gradients starts "
             "from and Occlusion covers with. Each is blind where the picture looks like it.")  # fmt: skip
         steps = two.select_slider("Integrated Gradients: steps", STEPS, QUICK.steps, key="attribution steps")
-        window = three.select_slider("Occlusion: side of the square", WINDOWS, QUICK.window, key="attribution window",
-            help="In pixels of the picture as the model sees it, about 480 x 360")  # fmt: skip
-        stride = four.select_slider("Occlusion: step, in sides", STRIDES, "3/4", key="attribution stride")
-        relu = five.toggle("Grad-CAM: positive part only", key="attribution relu", help="The ReLU of the paper's eq. 2")
+        window = three.select_slider("Occlusion: square", WINDOWS, QUICK.window, key="attribution window",
+            help="Its side, in pixels of the picture as the model sees it, about 480 x 360")  # fmt: skip
+        stride = four.select_slider("Occlusion: step (sides)", STRIDES, "3/4", key="attribution stride")
+        relu = five.toggle(
+            "Grad-CAM: ReLU", key="attribution relu", help="The positive part only, as in the paper's eq. 2"
+        )
     baseline: Any = BASELINES[kind]
     return Options(baseline=baseline, steps=steps, window=window, stride=round(window * STRIDES[stride]), relu=relu)
 

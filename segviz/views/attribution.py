@@ -54,10 +54,11 @@ def doubt(answer: Attribution) -> str:
     difference = explained(answer)
     if answer.delta is None or difference is None or abs(answer.delta) <= WORTH_A_WARNING * abs(difference):
         return ""
+    cure = "Take more steps" if answer.baseline == "blurred" else "Take more steps, or the blurred baseline,"
     return (
         f"{answer.title} misses completeness by {answer.delta:+.2f}, where the score and the baseline's differ by "
-        f"{difference:+.2f}: the network bends on the way more often than there are steps. Take more steps, or the "
-        "blurred baseline, before reading single pixels."
+        f"{difference:+.2f}: the network bends on the way more often than there are steps. "
+        f"{cure} before reading single pixels."
     ).replace("-", "−")
 
 
@@ -82,7 +83,7 @@ def numbers(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]
         found[f"ρ with {name}"] = [None if math.isnan(one[name]) else one[name] for one in ranks]
     found["Smallest"] = [float(one.values.min()) for one in answers]
     found["Largest"] = [float(one.values.max()) for one in answers]
-    found["Sum"] = [float(one.values.sum(dtype="float64")) for one in answers]
+    found["Explained"] = [explained(one) for one in answers]
     found["Delta"] = [one.delta for one in answers]
     found["Baseline"] = [one.baseline or NONE for one in answers]
     return found
