@@ -14,6 +14,7 @@ from segviz.engine import Answer, BusyError, EmbeddedBackend, Engine, EngineErro
 from segviz.paths import app_script
 from segviz.predict import Predictor, load_predictor
 from segviz.ui import waiting
+from segviz.ui.session import SCENE, UPLOAD
 
 PATIENCE = 240
 
@@ -33,9 +34,17 @@ class Refusing(EmbeddedBackend):
 
 def opened(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr("segviz.engine._engine", Engine(backend))
-    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE).run()
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
+    app.session_state["source"] = UPLOAD  # the start page shows nothing before there is a file
+    app.run()
+    app.session_state["source"] = SCENE
+    app.switch_page("pages/psa.py").run()
     assert [one.message for one in app.exception] == []
     return app
+
+
+def viewers(app: AppTest) -> list[str]:
+    return [one.key for one in app.get("bidi_component")]
 
 
 def test_a_busy_server_says_so_and_offers_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +53,7 @@ def test_a_busy_server_says_so_and_offers_another_try(monkeypatch: pytest.Monkey
         "The server is busy: 64 questions are waiting already; try again in a moment."
     ]
     assert "Try again" in [button.label for button in app.button]
-    assert not app.error and not app.get("bidi_component")
+    assert not app.error and "psa" not in viewers(app)
 
 
 def test_no_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +76,7 @@ def test_values_that_are_not_finite_get_a_banner_with_their_count(monkeypatch: p
     backend.close()
     (banner,) = [one.value for one in app.warning]
     assert "values are not finite (NaN or infinite), in confidence" in banner
-    assert len(app.get("bidi_component")) == 1
+    assert "psa" in viewers(app)
 
 
 @pytest.fixture
