@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,3 +49,14 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def settles(read: Callable[[], str | None], wanted: float, within: float, seconds: float = 60) -> None:
+    """Waits until a number in the page, read anew each time, is the wanted one; fails with the last one read."""
+    end = time.monotonic() + seconds
+    while True:
+        text = read() or "nan"
+        if abs(float(text) - wanted) <= within:
+            return
+        assert time.monotonic() < end, f"{text} did not become {wanted}"
+        time.sleep(0.1)

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 from app_server import app_server
-from browser import chromium
+from browser import chromium, settles
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -693,7 +693,7 @@ def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
     y, x = visit.hover(title, *PLACES[0])
     value = visit.page.locator(".panel", has=stage).locator(".value")
     expect(value).to_have_text(re.compile(r"^[01]\.\d+$"))
-    assert float(value.inner_text()) == pytest.approx(confidence[y, x], abs=2e-3)
+    settles(value.inner_text, float(confidence[y, x]), 2e-3)
     np.testing.assert_allclose(drawn(stage)[:, :, :3], table()[np.round(confidence * 1023).astype(int)], atol=2)
 
 
