@@ -3,7 +3,9 @@
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from segviz.web import blobs
+from segviz import logs
+from segviz.paths import PACKAGE
+from segviz.settings import SettingError, settings
 
 PAGES = (
     ("pages/inspect.py", "Inspect", "center_focus_strong"),
@@ -21,7 +23,9 @@ def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.session import keep_widgets, sidebar
 
-    st.set_page_config("segviz", ":material/visibility:", layout="wide")
+    logs.new_request()
+    icon = str(PACKAGE / "web" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server
+    st.set_page_config("segviz", icon, layout="wide")
     pages = [
         st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
         for number, (path, title, icon) in enumerate(PAGES)
@@ -40,4 +44,10 @@ else:
     # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
     # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=blobs.routes())
+    try:
+        limits = settings()
+    except SettingError as error:
+        raise SystemExit(f"segviz: {error}") from None
+    from segviz.ui.server import around
+
+    app = st.App(__file__, **around(limits))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,11 +18,13 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
+from segviz import telemetry
 from segviz.attention import AttentionMap
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction, Predictor, choose_device, device_title, load_predictor
+from segviz.settings import settings
 
-CACHE_BYTES = 512 * 1024**2
+CACHE_BYTES = settings().cache_mb * 1024**2
 Key = tuple[str, str]
 
 
@@ -56,6 +59,8 @@ class Engine:
             self._kept.move_to_end(key)
         if mine:
             self._run(key, future, image)
+        else:
+            telemetry.cache_hit()
         return future.result()
 
     def knows(self, model: str, image: UInt8[np.ndarray, "height width 3"]) -> bool:
@@ -74,14 +79,24 @@ class Engine:
             with self._forward:
                 if key[0] not in self._predictors:
                     self._predictors[key[0]] = self._load(key[0])
-                prediction = self._predictors[key[0]](image)
+                prediction = self._timed(key[0], image)
         except BaseException as error:
+            telemetry.error("model")
             with self._lock:
                 self._kept.pop(key, None)  # the next one who asks tries again
             future.set_exception(error)
         else:
             future.set_result(prediction)
             self._make_room()
+
+    def _timed(self, model: str, image: np.ndarray) -> Prediction:
+        """A forward, told to telemetry."""
+        telemetry.forward_started()
+        start = time.perf_counter()
+        try:
+            return self._predictors[model](image)
+        finally:
+            telemetry.forward_finished(model, time.perf_counter() - start)
 
     def _make_room(self) -> None:
         """Drop what was asked for longest ago until the rest fits; the newest always stays."""
@@ -93,6 +108,7 @@ class Engine:
                     break
                 del self._kept[key]
                 total -= size
+            telemetry.cache_bytes("predictions", total)
 
 
 def digest(image: UInt8[np.ndarray, "height width 3"]) -> str:
