@@ -10,6 +10,7 @@ from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
 from segviz.views.results_text import how_measured, listed, notes
+from segviz.views.text import literal
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
@@ -22,10 +23,10 @@ st.title("Results")
 results = gather(registry.CHECKPOINTS)
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
-    st.error(cause)
+    st.error(literal(cause))
     st.stop()
 for problem in results.problems:
-    st.warning(problem)
+    st.warning(literal(problem))
 records = results.records
 
 

@@ -16,6 +16,7 @@ from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.views.text import literal
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -116,7 +117,7 @@ def uploaded_picture() -> Picture | None:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept
     if isinstance(kept[1], str):
-        st.error(kept[1], icon=":material/broken_image:")
+        st.error(literal(kept[1]), icon=":material/broken_image:")
         return None
     return kept[1]
 
@@ -149,7 +150,7 @@ def predict(model: str, chosen: Picture) -> Prediction:
         with st.spinner(f"Running {SPECS[model].title} …"):
             return engine().predict(model, chosen.image)
     except CheckpointError as error:
-        st.error(f"{SPECS[model].title} cannot run: {error}.")
+        st.error(literal(f"{SPECS[model].title} cannot run: {error}."))
         st.stop()
 
 

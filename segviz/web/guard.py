@@ -25,6 +25,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 METRICS = re.compile(r"(/_stcore)?/metrics$")
+NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # of a host, or an IPv6 address
 GRACE = 10.0  # seconds before an upload's pace counts
 MEBI, KIBI = 1024**2, 1024
 
@@ -88,11 +89,11 @@ class Guard:
         self._check_host(headers, scope)
         if scope["type"] == "websocket":
             self._check_origin(headers)
+            places.callback(self._tell_visitors)
             places.enter_context(self._visitors.taken(address))
-            telemetry.visitors(self._visitors.count)
-            places.callback(lambda: telemetry.visitors(self._visitors.count))
+            self._tell_visitors()
             return
-        if METRICS.search(scope["path"]) and not self._may_watch(address):
+        if METRICS.search(scope["path"]) and not self._may_watch(scope):
             raise RefusedError("watchers", 403, "this address may not read the metrics; SEGVIZ_METRICS_FROM says which may")
         places.enter_context(self._requests.taken(address))
         if "text/html" in headers.get("accept", ""):  # a visitor's page, which is about to ask for a websocket
@@ -101,6 +102,9 @@ class Guard:
             self._check_origin(headers)
         if scope["method"] == "PUT" and (path := UPLOAD.search(scope["path"])):
             places.enter_context(self._uploads.coming(path[1], address, headers.get("content-length")))
+
+    def _tell_visitors(self) -> None:
+        telemetry.visitors(self._visitors.count)
 
     def _check_host(self, headers: Headers, scope: Scope) -> None:
         """Refuse a Host under which nobody is to reach the app."""
@@ -122,10 +126,10 @@ class Guard:
             if not (same or named):
                 raise RefusedError("origin", 403, "another site's page may not use this app")
 
-    def _may_watch(self, address: str) -> bool:
-        """Whether an address may read the metrics."""
+    def _may_watch(self, scope: Scope) -> bool:
+        """Whether a request's address may read the metrics."""
         try:
-            one = ip_address(address.split("/")[0])
+            one = ip_address(unmapped((scope.get("client") or ("",))[0]))
         except ValueError:
             return False
         return any(one in network for network in self._limits.metrics_from)
@@ -174,9 +178,8 @@ class Answering:
 def hostname(host: str) -> str | None:
     """The name in a Host header, in small letters, without port and final dot; None where it has no such form."""
     parts = parsed(f"//{host}")
-    if parts is None or parts.netloc != host or parts.username is not None or not parts.hostname:
-        return None
-    return parts.hostname.rstrip(".")
+    name = (parts.hostname or "").rstrip(".") if parts and parts.netloc == host and "@" not in host else ""
+    return name if NAME.fullmatch(name) else None
 
 
 def parsed(url: str) -> SplitResult | None:
