@@ -95,7 +95,9 @@ def denied(client: TestClient, **headers: str) -> int:
 # ---- hosts and origins ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["localhost:8501", "127.0.0.1", "[::1]:8501", "LOCALHOST", "localhost.", "bound.example"])
+@pytest.mark.parametrize(
+    "host", ["localhost:8501", "127.0.0.1", "[::1]:8501", "LOCALHOST", "localhost.", "bound.example"]
+)
 def test_the_machine_s_own_names_come_in(host: str) -> None:
     client = Server().client()
     assert client.get("/", headers={"host": host}).status_code == 200
@@ -104,7 +106,8 @@ def test_the_machine_s_own_names_come_in(host: str) -> None:
 
 HOSTILE = [
     "attacker.example", "attacker.example:8501", "localhost.attacker.example", "localhost@attacker.example",
-    "attacker.example/localhost", "10.1.2.3", "localhost:99999", "localhost:x", "[::1", "", "*.lab.example", "lab.example",
+    "attacker.example/localhost", "10.1.2.3", "localhost:99999", "localhost:x", "[::1", "", "*.lab.example",
+    "lab.example",
 ]  # fmt: skip
 
 
@@ -141,7 +144,9 @@ def test_a_request_without_a_host_or_with_two_stays_out() -> None:
         assert asyncio.run(told(Server().app, scope, []))["status"] == 403
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:9999", "http://localhost.evil.example", ""]
+)
 def test_another_site_s_page_may_not_talk_to_the_app(origin: str) -> None:
     client = Server().client()
     with refusals("origin") as count:
@@ -217,7 +222,9 @@ def test_requests_under_way_are_bounded() -> None:
 def test_addresses_are_counted_as_their_owners_have_them() -> None:
     same = {address_of({"client": (one, 1)}) for one in ("2001:db8::1", "2001:db8::ffff:1")}
     assert same == {"2001:db8::/64"}
-    assert address_of({"client": ("::ffff:203.0.113.5", 1)}) == address_of({"client": ("203.0.113.5", 9)}) == "203.0.113.5"
+    assert (
+        address_of({"client": ("::ffff:203.0.113.5", 1)}) == address_of({"client": ("203.0.113.5", 9)}) == "203.0.113.5"
+    )
     assert address_of({"client": None}) == ""
 
 
@@ -242,9 +249,12 @@ def test_one_address_s_uploads_are_bounded_however_many_sessions_and_files_it_us
 def test_uploads_under_way_count_and_a_failed_one_gives_its_room_back() -> None:
     held: Mapping[str, int] = {}
     uploads = Uploads(lambda: held, 100, 100)
-    with uploads.coming("a", "x", "60"):
-        with pytest.raises(RefusedError, match="as many uploads"), uploads.coming("b", "y", "60"):
-            pass
+    with (
+        uploads.coming("a", "x", "60"),
+        pytest.raises(RefusedError, match="as many uploads"),
+        uploads.coming("b", "y", "60"),
+    ):
+        pass
     with pytest.raises(RuntimeError), uploads.coming("b", "y", "100"):
         raise RuntimeError("the line broke")
     with uploads.coming("b", "y", "100"):
@@ -304,7 +314,9 @@ FORBID = {
 }
 
 
-@pytest.mark.parametrize(("path", "host"), [("/", "localhost"), ("/healthz", "localhost"), ("/fails", "localhost"), ("/", "evil.example")])
+@pytest.mark.parametrize(
+    ("path", "host"), [("/", "localhost"), ("/healthz", "localhost"), ("/fails", "localhost"), ("/", "evil.example")]
+)
 def test_every_answer_carries_the_headers(path: str, host: str) -> None:
     headers = Server().client().get(path, headers={"host": host}).headers
     assert {name: headers.get(name) for name in FORBID} == FORBID
@@ -347,8 +359,9 @@ def http(method: str, path: str = "/", client: str = "203.0.113.5", **headers: s
     """An ASGI scope."""
     named = {"host": "localhost", **headers}
     return {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
-        "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": (client, 1), "server": ("127.0.0.1", 8501),
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "client": (client, 1),
+        "server": ("127.0.0.1", 8501),
         "headers": [(name.encode(), value.encode()) for name, value in named.items()],
     }  # fmt: skip
 

@@ -24,14 +24,15 @@ from segviz.web.guard import Guard
 from segviz.web.headers import script_hashes, security_headers
 
 LOG = logging.getLogger(__name__)
+EVERYWHERE = ("", "0.0.0.0", "::")  # addresses to listen at that no visitor calls
 SWEEP = 15.0  # seconds between looks for sessions that ended
 
 
 def around(limits: Settings) -> dict[str, Any]:
     """For `app = st.App(__file__, **around(settings()))`, which Streamlit finds only where it is written like this."""
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    address = st.get_option("server.address")
-    names = (str(address).lower(),) if address else ()
+    address = str(st.get_option("server.address") or "").lower()
+    names = () if address in EVERYWHERE else (address,)
     telemetry.add_check(
         "models", lambda: None if any(limits.checkpoints.glob("*.safetensors")) else "no model's checkpoint is there"
     )

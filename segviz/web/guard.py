@@ -94,7 +94,9 @@ class Guard:
             self._tell_visitors()
             return
         if METRICS.search(scope["path"]) and not self._may_watch(scope):
-            raise RefusedError("watchers", 403, "this address may not read the metrics; SEGVIZ_METRICS_FROM says which may")
+            raise RefusedError(
+                "watchers", 403, "this address may not read the metrics; SEGVIZ_METRICS_FROM says which may"
+            )
         places.enter_context(self._requests.taken(address))
         if "text/html" in headers.get("accept", ""):  # a visitor's page, which is about to ask for a websocket
             self._visitors.check(address)
@@ -149,7 +151,9 @@ class Guard:
                 async with asyncio.timeout_at(start + GRACE + got / rate):
                     message = await receive()
             except TimeoutError:
-                raise TooSlowError(f"the upload comes at less than {rate // KIBI} KiB a second; try a better line") from None
+                raise TooSlowError(
+                    f"the upload comes at less than {rate // KIBI} KiB a second; try a better line"
+                ) from None
             got += len(message.get("body", b""))
             more = message.get("more_body", False)
             return message

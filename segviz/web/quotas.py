@@ -54,7 +54,9 @@ class Places:
         if self.count >= self._total:
             raise RefusedError(self._kind, 503, "this server is full; try again in a minute")
         if self._taken[address] >= self._each:
-            raise RefusedError(self._kind, 429, "too many connections from this address; close some pages and try again")
+            raise RefusedError(
+                self._kind, 429, "too many connections from this address; close some pages and try again"
+            )
 
     @contextmanager
     def taken(self, address: str) -> Iterator[None]:
@@ -105,7 +107,9 @@ class Uploads:
         theirs = sum(count for one, count in held.items() if self._owner.get(one) == address)
         theirs += sum(count for (_, owner), count in self._coming.items() if owner == address)
         if size + theirs > self._each:
-            raise RefusedError("uploads", 413, "this address has uploaded as much as it may; close some pages and try again")
+            raise RefusedError(
+                "uploads", 413, "this address has uploaded as much as it may; close some pages and try again"
+            )
         self._owner[session] = address
         self._coming[session, address] += size
         try:
