@@ -43,7 +43,7 @@ from segviz.views.overlay import (
     stretch,
     stretch_map,
 )
-from segviz.views.text import percent, table
+from segviz.views.text import literal, percent, table
 
 GRID, SIZE = (3, 4), (30, 40)
 CELLS = GRID[0] * GRID[1]
@@ -255,3 +255,11 @@ def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:
         == "name    IoU\nSky    91.5\nFence     -"
     )
     assert percent(float("nan")) == "-"
+
+
+def test_a_text_of_unknown_origin_becomes_markdown_that_shows_it_as_it_is() -> None:
+    assert literal("![a](http://x) <b>*1*_2_`3`~4~ $5$ &amp;") == (
+        r"!\[a\](http://x) \<b\>\*1\*\_2\_\`3\`\~4\~ \$5\$ \&amp;"
+    )
+    assert literal("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
+    assert literal("a\\[b]\n\n# c") == r"a\\\[b\] # c"
