@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from segviz.models.registry import SPECS as MODELS
+    from segviz.paper_figures import figure
     from segviz.predict import Prediction, Predictor
     from segviz.predict import load_predictor as load
 
 __version__ = "0.1.0"
-__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "load"]
+__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load"]
 
 PUBLIC = {
     "MODELS": ("segviz.models.registry", "SPECS"),
     "Prediction": ("segviz.predict", "Prediction"),
     "Predictor": ("segviz.predict", "Predictor"),
+    "figure": ("segviz.paper_figures", "figure"),
     "load": ("segviz.predict", "load_predictor"),
 }
 

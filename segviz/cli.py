@@ -23,8 +23,10 @@ from segviz.paths import app_command, app_environment, app_script
 from segviz.settings import SettingError, settings
 from segviz.train_options import TrainOptions
 
-FIGURES = ("fla-6", "atta-9", "psa-6", "snl", "compare")
-FORMATS = ("png", "svg", "pdf")
+FIGURES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
+FORMATS = ("png", "svg", "pdf", "npz", "csv")
+LOOKS = ("from", "by", "strip", "points")
+SCALES = ("linear", "log", "percentile")
 COLOURS = ("viridis", "cividis", "magma", "gray")
 ALL = "all"  # of `evaluate --model`: every bundled model
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -131,9 +133,9 @@ def add_app(commands: Commands) -> None:
 def add_predict(commands: Commands) -> None:
     """`predict`."""
     predict = new(commands, "predict", "segment pictures", "Writes labels, overlay and confidence for each picture.")
-    add_images(predict, "+")
+    add_images(predict)
     add_model(predict)
-    add_folder(predict)
+    add_target(predict, "folder for the files; made if missing")
     add_json(predict)
 
 
@@ -143,33 +145,53 @@ def add_attend(commands: Commands) -> None:
         commands,
         "attend",
         "write the attention maps of places",
-        "One overlay a map and place, and the numbers.",
+        "One picture a map and place, the numbers behind them, and with --json what each map does.",
     )
-    add_images(attend, None)
+    add_images(attend)
     add_model(attend)
     add_places(attend)
-    attend.add_argument("--colours", choices=COLOURS, default="viridis", help="colour map (default: %(default)s)")
-    add_folder(attend)
+    attend.add_argument("--map", action="append", metavar="NAME", help="this map alone; may be repeated")
+    attend.add_argument(
+        "--look", choices=LOOKS, nargs="+", metavar="LOOK", help=f"{', '.join(LOOKS)} (default: all that a map has)"
+    )
+    add_scale(attend, "all maps of weights")
+    attend.add_argument(
+        "--format", choices=FORMATS, nargs="+", default=["png", "npz"], metavar="FORM",
+        help=f"{', '.join(FORMATS)} (default: png npz)",
+    )  # fmt: skip
+    add_size(attend, 1)
+    attend.add_argument("--page", action="store_true", help="all maps on one page in place of a file each")
+    add_target(attend, "folder for the files; or FILE with one of the endings, for a page in that form")
+    add_json(attend)
 
 
 def add_figure(commands: Commands) -> None:
     """`figure`."""
     figure = new(
         commands, "figure", "draw a figure of the papers",
-        "fla-6: attended features (FLANet Fig. 6); atta-9: two strips (AttaNet Fig. 9); psa-6: collect and distribute "
-        "(PSANet Fig. 6); snl: sampled places (SSANet); compare: one place in every model.",
+        "fla-5: classes by model (FLANet Fig. 5); fla-6: attended features (FLANet Fig. 6); atta-9: two strips "
+        "(AttaNet Fig. 9); psa-6: collect and distribute (PSANet Fig. 6); snl: sampled places (SSANet); compare: one "
+        "place in every model.",
     )  # fmt: skip
     figure.add_argument("name", choices=FIGURES, metavar="FIGURE", help=", ".join(FIGURES))
-    add_images(figure, "+")
-    figure.add_argument("--out", type=figure_file, required=True, metavar="FILE", help="FILE.png, .svg or .pdf")
+    add_images(figure)
+    figure.add_argument(
+        "--out", type=figure_file, required=True, metavar="FILE", help="FILE.png, .svg, .pdf, or for numbers .npz, .csv"
+    )
     add_places(figure)
     figure.add_argument("--columns", type=whole(0), nargs="+", metavar="X", help="atta-9: image columns, in pixels")
     figure.add_argument("--models", type=model, nargs="+", metavar="MODEL", help="other models than the paper's")
     figure.add_argument(
         "--feature", choices=("output", "context", "both"), default="output", help="fla-6: what is averaged"
     )
-    figure.add_argument("--shared-scale", action="store_true", help="compare: one scale for all models of a row")
-    figure.add_argument("--colours", choices=COLOURS, default="viridis", help="colour map (default: %(default)s)")
+    figure.add_argument("--labels", type=Path, nargs="+", metavar="PNG", help="fla-5: true classes of each picture")
+    figure.add_argument(
+        "--width", choices=("single", "double"), default="double", help="one column or both (default: %(default)s)"
+    )
+    add_size(figure, 2)
+    figure.add_argument("--no-letters", dest="letters", action="store_false", help="no a, b, c before titles")
+    figure.add_argument("--caption", action="store_true", help="model, pixels and scales below")
+    add_scale(figure, "psa-6, compare: the maps of a row")
     add_device(figure)
 
 
@@ -287,11 +309,21 @@ def new(commands: Commands, name: str, summary: str, more: str) -> Parser:
     return command
 
 
-def add_images(command: Parser, count: str | None) -> None:
+def add_images(command: Parser) -> None:
     """The positional pictures."""
     command.add_argument(
-        "images", nargs=count, metavar="IMAGE", help="a picture's path, or scene:SEED for a drawn scene"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a picture's path, a folder of pictures, or scene:SEED, a drawn scene",
     )
+
+
+def add_scale(command: Parser, together: str) -> None:
+    """`--scale`, `--shared-scale` and `--colours`."""
+    command.add_argument("--scale", choices=SCALES, default="linear", help="of weights (default: %(default)s)")
+    command.add_argument("--shared-scale", action="store_true", help=f"one scale for {together}")
+    command.add_argument("--colours", choices=COLOURS, default="viridis", help="colour map (default: %(default)s)")
 
 
 def add_model(command: Parser) -> None:
@@ -318,9 +350,22 @@ def add_places(command: Parser) -> None:
     )
 
 
-def add_folder(command: Parser) -> None:
-    """`--out` for a folder."""
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files; made if missing")
+def add_size(command: Parser, usual: int) -> None:
+    """`--size`."""
+    command.add_argument(
+        "--size",
+        type=int,
+        choices=(1, 2, 4),
+        default=usual,
+        help="of PNGs, times 144 pixels an inch (default: %(default)s)",
+    )
+
+
+def add_target(command: Parser, meaning: str) -> None:
+    """`--out` and `--zip`, one of which is needed."""
+    target = command.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help=meaning)
+    target.add_argument("--zip", type=Path, metavar="FILE", help="a ZIP for all files")
 
 
 def add_json(command: Parser) -> None:

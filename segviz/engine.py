@@ -16,10 +16,11 @@ from concurrent.futures import Future
 
 import numpy as np
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import OutOfMemoryError, Tensor
 
 from segviz import telemetry
 from segviz.attention import AttentionMap
+from segviz.checkpoint import CheckpointError
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction, Predictor, choose_device, device_title, load_predictor
 from segviz.settings import settings
@@ -81,7 +82,7 @@ class Engine:
                     self._predictors[key[0]] = self._load(key[0])
                 prediction = self._timed(key[0], image)
         except BaseException as error:
-            telemetry.error("model")
+            telemetry.error(kind_of(error))
             with self._lock:
                 self._kept.pop(key, None)  # the next one who asks tries again
             future.set_exception(error)
@@ -126,7 +127,15 @@ def size_of(prediction: Prediction) -> int:
         for tensor in (getattr(value, field.name) for field in dataclasses.fields(value))  # type: ignore[arg-type]
         if isinstance(tensor, Tensor)
     }
-    return sum(tensors.values()) + prediction.labels.nbytes + prediction.confidence.nbytes
+    picture = 0 if prediction.image is None else prediction.image.nbytes
+    return sum(tensors.values()) + prediction.labels.nbytes + prediction.confidence.nbytes + picture
+
+
+def kind_of(error: BaseException) -> telemetry.ErrorKind:
+    """What failed, for telemetry."""
+    if isinstance(error, CheckpointError):
+        return "checkpoint"
+    return "memory" if isinstance(error, MemoryError | OutOfMemoryError) else "model"
 
 
 def available_models() -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,12 @@ from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.record import Record
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from matplotlib.figure import Figure
+
 Kind = TypeVar("Kind")
+Place = tuple[int, int]  # an image pixel (y, x)
 ROWS_AT_ONCE = 256  # of a large picture's logits
 
 
@@ -36,6 +41,7 @@ class Prediction:
         class_set: names and colours of the classes.
         maps: the attention maps by name; none for `fcn`.
         attended: channel means of the block's output and context.
+        image: the picture as the model saw it, at most 1024 pixels a side, for `show`; None where it was not kept.
     """
 
     model: str
@@ -44,6 +50,47 @@ class Prediction:
     class_set: ClassSet
     maps: Mapping[str, AttentionMap]
     attended: AttendedFeatures
+    image: UInt8[np.ndarray, "rows columns 3"] | None = None
+
+    def show(
+        self,
+        name: str = "labels",
+        at: Place | Sequence[Place] | None = None,
+        *,
+        look: Literal["from", "by", "strip", "points"] | None = None,
+        scale: Literal["linear", "log", "percentile"] = "linear",
+        colours: str = "viridis",
+        image: ImageLike | None = None,
+        backend: Literal["plotly", "matplotlib"] = "plotly",
+    ) -> go.Figure | Figure:
+        """A figure for a notebook: the classes over the picture, or a map as pixels see it.
+
+        Args:
+            name: "labels", "confidence", "output" or "context" (the block's channel means), or a name in `maps`.
+            at: the pixel (y, x) of the picture, or several, which then share one scale; by default the innermost
+                pixel of the largest class.
+            look: "from" is what the pixel draws from each place, "by" what each draws from it, "strip" how much each
+                reads its strip, "points" the places that it samples; by default what the map's own page shows first.
+            scale: linear from 0, logarithmic over three decades, or from the 1st to the 99th percentile.
+            colours: "viridis", "cividis", "magma" or "gray".
+            image: the picture, to draw on it at its own size; by default as the model saw it.
+            backend: "plotly" is interactive, "matplotlib" for print; both show themselves in a notebook.
+
+        Raises:
+            KeyError: the model has no map of that name.
+            ValueError: a pixel lies outside the picture, or the map cannot be looked at so.
+            ImageError: the picture cannot be used, or is not the one that was predicted on.
+        """
+        from segviz.views.prediction import shown_sheet
+
+        sheet = shown_sheet(self, name, at, look, scale, colours, None if image is None else as_rgb(image))
+        if backend == "matplotlib":
+            from segviz.views.drawing import draw
+
+            return draw(sheet, caption=False)
+        from segviz.views.interactive import interactive
+
+        return interactive(sheet)
 
     def map_of(self, kind: type[Kind], name: str) -> Kind:
         """A map by name, of the kind that is expected.
@@ -101,12 +148,15 @@ class Predictor:
         picture = as_rgb(image)
         size = (picture.shape[0], picture.shape[1])
         with torch.inference_mode():
-            result = self.model(to_tensor(resized(picture, working_size(*size)), self.device))
+            seen = resized(picture, working_size(*size))
+            result = self.model(to_tensor(seen, self.device))
             labels, confidence = classified(result.logits[0], size)
             maps = {one.name: detached(one) for one in result.attended.maps[0]}
             attended = detached(channel_means(result))
         classes = class_set(self.record.classes)
-        return Prediction(self.record.model, labels, confidence, classes, MappingProxyType(maps), attended)
+        return Prediction(
+            self.record.model, labels, confidence, classes, MappingProxyType(maps), attended, image=seen.copy()
+        )
 
 
 def load_predictor(model: str | Path, device: str = "auto") -> Predictor:

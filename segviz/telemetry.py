@@ -15,7 +15,7 @@ from typing import Literal
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-ErrorKind = Literal["page", "request", "model", "memory", "worker"]
+ErrorKind = Literal["page", "request", "checkpoint", "memory", "model", "worker"]
 Refusal = Literal["host", "origin", "watchers", "visitors", "requests", "uploads", "slow"]
 Store = Literal["predictions", "viewer", "uploads"]
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -69,7 +69,10 @@ def cache_bytes(store: Store, count: int) -> None:
 
 
 def error(kind: ErrorKind) -> None:
-    """Something failed: a page's script, an HTTP request, a model, for want of memory, or a worker that was lost."""
+    """Something failed; "memory" and "model" are forwards, "worker" is one that was lost.
+
+    Only "model" and "worker" make the server unwell, because a restart may mend them.
+    """
     _errors.labels(kind).inc()
     if kind in ("model", "worker"):
         with _lock:

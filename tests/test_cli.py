@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +22,16 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from segviz import cli, paths
+from segviz.attention import StripAttention
 from segviz.checkpoint import read_record, write
 from segviz.commands import scores
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
+from segviz.predict import load_predictor
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.runs import find_runs
+from segviz.statistics import summary
 from segviz.train import TrainOptions
 from segviz.views.text import percent
 
@@ -149,7 +156,7 @@ def test_attend_writes_every_map_and_its_numbers(
     path = checkpoints / f"{model}.safetensors"
     assert segviz("attend", picture, "--model", path, "--at", "30,40", "--out", tmp_path) == 0
     with np.load(tmp_path / f"street_{model}.npz") as kept:
-        common = {"places", "image_size", "attended_output", "attended_context"}
+        common = {"places", "title", "models", "details", "labels", "attended_output", "attended_context"}
         assert set(kept.files) == arrays | common
         for name in arrays:
             if name.endswith("seen_from") and model != "snl":
@@ -160,10 +167,118 @@ def test_attend_writes_every_map_and_its_numbers(
     assert (f"street_{model}_samples_30_40_points" in drawn) == (model == "snl")
 
 
+def test_attend_does_what_was_chosen(checkpoints: Path, picture: Path, tmp_path: Path) -> None:
+    model = ["--model", checkpoints / "psa.safetensors"]
+    chosen = ["--map", "collect", "--look", "by", "--scale", "log", "--format", "svg", "csv"]
+    assert segviz("attend", picture, *model, "--at", "30,40", "--at", "5,5", *chosen, "--out", tmp_path) == 0
+    names = {f"street_psa_collect_{place}_seen_by.svg" for place in ("30_40", "5_5")}
+    assert {path.name for path in tmp_path.iterdir()} == {"street_psa.csv", *names}
+    assert "weight, log scale" in (tmp_path / "street_psa_collect_5_5_seen_by.svg").read_text()
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf", "npz", "csv"])
+def test_attend_writes_one_page_into_a_file_by_its_ending(
+    form: str, checkpoints: Path, picture: Path, tmp_path: Path
+) -> None:
+    model = ["--model", checkpoints / "sam.safetensors"]
+    assert segviz("attend", picture, *model, "--shared-scale", "--out", tmp_path / f"a.{form}") == 0
+    assert [path.name for path in tmp_path.iterdir()] == [f"a.{form}"]
+
+
+def test_attend_tells_what_each_map_does(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", checkpoints / "sam.safetensors", "--out", tmp_path / "a.npz", "--json"]
+    assert segviz("attend", picture, *model, "--at", "30,40", "--at", "5,5") == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    prediction = load_predictor(checkpoints / "sam.safetensors")(picture)
+    strip, gate = told["maps"]
+    one = prediction.map_of(StripAttention, "strip")
+    cell = one.cell(5, 5, 60, 80)
+    found = strip["places"][1]
+    assert (found["y"], found["x"], found["cell"]) == (5, 5, list(cell))
+    wanted = summary(one, *cell, prediction.labels, (60, 80))
+    assert found["seen_from"]["entropy_bits"] == pytest.approx(wanted.entropy_bits, rel=1e-4)
+    assert found["seen_by"]["sum"] == pytest.approx(float(one.seen_by(*cell).sum()), rel=1e-4)
+    assert 0 <= strip["query_dependence"] <= 1
+    assert "not over places" in gate["note"]
+    assert told["places"][0]["class"] == prediction.classes[prediction.labels[30, 40]]
+    assert told["files"] == [str(tmp_path / "a.npz")]
+
+
+@pytest.fixture
+def album(tmp_path: Path, picture: Path) -> Path:
+    """A folder of three pictures, one of them bad."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for name in ("a.png", "c.png"):
+        shutil.copy(picture, folder / name)
+    (folder / "b.png").write_text("no picture")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["predict", "attend"])
+def test_a_folder_ends_in_a_zip(
+    command: str, checkpoints: Path, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ["--model", checkpoints / "channel_nl.safetensors", "--zip", tmp_path / "all.zip", "--json"]
+    assert segviz(command, album, *model) == 1
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert [Path(one["image"]).name for one in told] == ["a.png", "c.png"]
+    assert "b.png: this is not a picture of a known format" in printed.err
+    with zipfile.ZipFile(tmp_path / "all.zip") as kept:
+        assert sorted(kept.namelist()) == sorted(name for one in told for name in one["files"])
+        assert {name.split("_")[0] for name in kept.namelist()} == {"a", "c"}
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_places_that_only_some_pictures_have_are_those_pictures_problem(
+    checkpoints: Path, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.zeros((200, 200, 3), np.uint8)).save(album / "b.png")
+    model = ["--model", checkpoints / "channel_nl.safetensors", "--at", "150,150", "--out", tmp_path / "out"]
+    assert segviz("attend", album, *model) == 1
+    assert capsys.readouterr().err.count("(150,150) is outside") == 2
+    assert (tmp_path / "out" / "b_channel_nl.npz").is_file()
+
+
+@pytest.mark.parametrize("into", ["--zip", "--out"])
+def test_ctrl_c_keeps_what_is_finished(into: str, checkpoints: Path, picture: Path, tmp_path: Path) -> None:
+    folder, target = tmp_path / "many", tmp_path / ("all.zip" if into == "--zip" else "all")
+    folder.mkdir()
+    for number in range(500):
+        (folder / f"{number:03}.png").symlink_to(picture)
+    command = [sys.executable, "-m", "segviz", "predict", folder, "--model", checkpoints / "fla.safetensors"]
+    process = subprocess.Popen(
+        [*map(str, command), into, str(target)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=paths.PACKAGE.parent,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    first = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    rest, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    (count,) = re.findall(r"^segviz: stopped after (\d+) of 500 pictures; their files are kept$", said, re.MULTILINE)
+    assert int(count) == len([*first, *rest.splitlines()])
+    assert "Traceback" not in said
+    if into == "--zip":
+        with zipfile.ZipFile(target) as kept:
+            assert len(kept.namelist()) == 3 * int(count)
+            assert kept.testzip() is None
+    else:
+        assert len(list(target.iterdir())) == 3 * int(count)
+
+
 @pytest.mark.parametrize(
     ("name", "models", "more"),
     [
-        ("fla-6", ["channel_nl", "fla"], ["--feature", "both"]),
+        ("fla-5", ["channel_nl", "fla"], ["--labels", "LABELS"]),
+        ("fla-6", ["channel_nl", "fla"], ["--feature", "both", "--width", "single", "--caption"]),
         ("atta-9", ["sam"], ["--columns", "10", "70"]),
         ("psa-6", ["psa"], []),
         ("snl", ["snl"], ["--at", "1,1"]),
@@ -174,9 +289,14 @@ def test_figures(
     name: str, models: list[str], more: list[str], checkpoints: Path, picture: Path, tmp_path: Path
 ) -> None:
     files = [checkpoints / f"{model}.safetensors" for model in models]
+    Image.fromarray(np.zeros((60, 80), np.uint8)).save(tmp_path / "labels.png")
+    more = [str(tmp_path / "labels.png") if word == "LABELS" else word for word in more]
     out = tmp_path / "figure.svg"
     assert segviz("figure", name, picture, "--out", out, "--models", *files, *more) == 0
     assert b"<svg" in out.read_bytes()
+    drawn = out.read_text()
+    assert (">ground truth<" in drawn) == (name == "fla-5")
+    assert ('width="237.6pt"' in drawn) == ("single" in more)  # 3.3 inches
 
 
 def test_a_drawn_scene_is_a_picture(checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -340,8 +460,17 @@ FAILURES = [
     (["predict", "PICTURE", "--model", "MODEL"], 2, "--out"),
     (["attend", "PICTURE", "--model", "MODEL", "--at", "99,5", "--out", "OUT"], 2, "outside"),
     (["attend", "PICTURE", "--model", "MODEL", "--at", "middle", "--out", "OUT"], 2, "write Y,X"),
+    (["attend", "PICTURE", "PICTURE", "--model", "MODEL", "--out", "OUT/a.svg"], 2, "is one file, but there are 2"),
+    (["attend", "PICTURE", "--model", "MODEL", "--map", "collect", "--out", "OUT"], 1, "has no map 'collect'; use"),
+    (["attend", "PICTURE", "--model", "MODEL", "--format", "gif", "--out", "OUT"], 2, "invalid choice"),
+    (["predict", "OUT", "--model", "MODEL", "--out", "OUT"], 2, "holds no picture"),
+    (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--zip", "OUT/a.zip"], 2, "not allowed with"),
+    (["figure", "psa-6", "PICTURE", "--at", "99,5", "--out", "OUT/a.png"], 2, "outside"),
+    (["figure", "psa-6", "PICTURE", "--labels", "PICTURE", "--out", "a.png"], 2, "belongs to fla-5"),
+    (["figure", "fla-5", "PICTURE", "--labels", "TEXT", "--out", "OUT/a.png"], 1, "cannot be read as a picture"),
+    (["figure", "fla-5", "PICTURE", "PICTURE", "--labels", "TEXT", "--out", "OUT/a.png"], 2, "1 --labels for 2 pict"),
     (["figure", "fla-7", "PICTURE", "--out", "a.png"], 2, "invalid choice"),
-    (["figure", "fla-6", "PICTURE", "--out", "a.gif"], 2, "use .png, .svg, .pdf"),
+    (["figure", "fla-6", "PICTURE", "--out", "a.gif"], 2, "use .png, .svg, .pdf, .npz, .csv"),
     (["figure", "psa-6", "PICTURE", "--models", "MODEL", "--out", "OUT/a.png"], 1, "use --models psa"),
     (["figure", "snl", "PICTURE", "--columns", "3", "--out", "a.png"], 2, "belongs to atta-9"),
     (["evaluate", "--model", "MODEL"], 2, "give --data DIR"),

@@ -24,6 +24,20 @@ def test_the_readme_s_python_runs_as_printed() -> None:
     assert isinstance(names["image"], np.ndarray)
 
 
+def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "figures.md").read_text(), re.DOTALL)
+    exec(compile(snippet, "figures.md", "exec"), {"folder": tmp_path})
+    assert len(list(tmp_path.iterdir())) == 2 * 3
+
+
+def test_the_page_on_figures_names_them_all() -> None:
+    from segviz.paper_figures import LAYOUTS
+
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\| ([\w, ]+) \|$", (ROOT / "docs" / "figures.md").read_text(), re.MULTILINE)
+    models = {name: ", ".join(layout.models) or "all bundled" for name, layout in LAYOUTS.items()}
+    assert dict(rows) == models
+
+
 def test_the_readme_s_table_of_scores_is_that_of_the_records() -> None:
     (shown,) = re.findall(r"<!-- scores.*?-->\n(.*?)<!-- end of scores -->", README, re.DOTALL)
     assert shown.strip() == scores_table().strip()
@@ -40,7 +54,8 @@ def test_the_readme_shows_the_help_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_readme_s_commands_are_understood() -> None:
     from segviz.cli import parser
 
-    commands = re.findall(r"^python -m segviz (\w+.*?)(?: *#.*)?$", README, re.MULTILINE)
+    pages = README + (ROOT / "docs" / "figures.md").read_text()
+    commands = re.findall(r"^python -m segviz (\w+.*?)(?: *#.*)?$", pages, re.MULTILINE)
     assert len(commands) >= 8
     for typed in commands:
         concrete = typed.replace("Y,X", "10,20").replace("IMAGE...", "a.png b.png")

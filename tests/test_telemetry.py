@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from segviz import logs, telemetry
+from segviz.checkpoint import CheckpointError
 from segviz.engine import Engine
 from segviz.web import blobs, watch
 
@@ -32,28 +33,33 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     telemetry._failed.clear()
 
 
-def test_the_engine_tells_of_forwards_hits_bytes_and_errors(calm: None) -> None:
+FAILURES = {"model": RuntimeError("lost"), "memory": MemoryError(), "checkpoint": CheckpointError("damaged")}
+
+
+def test_the_engine_tells_of_forwards_hits_and_errors_by_kind(calm: None) -> None:
     def load(name: str) -> object:
-        if name == "broken":
-            raise OSError("no such model")
+        if name == "checkpoint":
+            raise FAILURES[name]
 
         def predictor(image: np.ndarray) -> object:
             assert value("segviz_forwards_running") == 1
             time.sleep(0.03)
-            raise MemoryError
+            raise FAILURES[name]
 
         return predictor
 
-    image = np.zeros((8, 8, 3), np.uint8)
-    before = value("segviz_forward_seconds_count", model="a"), value("segviz_errors_total", kind="model")
+    before = {kind: value("segviz_errors_total", kind=kind) for kind in FAILURES}
+    forwards = value("segviz_forward_seconds_count", model="memory")
     engine = Engine(load)  # type: ignore[arg-type]
-    for name in ("a", "broken"):
-        with pytest.raises((OSError, MemoryError)):
-            engine.predict(name, image)
+    for kind in [*FAILURES, "checkpoint", "checkpoint", "memory", "memory"]:
+        with pytest.raises(type(FAILURES[kind])):
+            engine.predict(kind, np.zeros((8, 8, 3), np.uint8))
+    rise = {kind: value("segviz_errors_total", kind=kind) - before[kind] for kind in FAILURES}
+    assert rise == {"model": 1, "memory": 3, "checkpoint": 3}
+    assert telemetry.problems() == {}  # one damaged file or large picture is no reason to restart the server
     assert value("segviz_forwards_running") == 0
-    assert value("segviz_forward_seconds_count", model="a") == before[0] + 1
-    assert value("segviz_forward_seconds_sum", model="a") > 0.02
-    assert value("segviz_errors_total", kind="model") == before[1] + 2
+    assert value("segviz_forward_seconds_count", model="memory") == forwards + 3
+    assert value("segviz_forward_seconds_sum", model="model") > 0.02
 
 
 def test_the_viewer_s_store_tells_its_bytes() -> None:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from sheet_cases import CELLS, GRID, IMAGE, LABELS, SIZE, masks, strips
 
-from segviz.attention import (
-    AttendedFeatures,
-    ChannelAttention,
-    DotProductAttention,
-    Gate,
-    OffsetMaskAttention,
-    SampledAttention,
-    StripAttention,
-)
 from segviz.data.classes import CAMVID
-from segviz.predict import Prediction
-from segviz.views import paper
 from segviz.views.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
@@ -30,6 +18,7 @@ from segviz.views.colour import (
     percentiles,
     signed_scale,
     span_scale,
+    weight_scale,
 )
 from segviz.views.figures import channel_heatmap, gate_bars, iou_bars, strip_bars
 from segviz.views.overlay import (
@@ -43,36 +32,7 @@ from segviz.views.overlay import (
     stretch,
     stretch_map,
 )
-from segviz.views.text import literal, percent, table
-
-GRID, SIZE = (3, 4), (30, 40)
-CELLS = GRID[0] * GRID[1]
-IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-LABELS = np.repeat(np.arange(3, dtype=np.uint8), 10)[:, None] * np.ones((1, 40), np.uint8)
-
-
-def prediction(*maps: object) -> Prediction:
-    attended = AttendedFeatures("attended", GRID, torch.rand(GRID), torch.rand(GRID))
-    named = {one.name: one for one in maps}  # type: ignore[attr-defined]
-    return Prediction("model", LABELS, np.full(SIZE, 0.5, np.float32), CAMVID, named, attended)
-
-
-def strips() -> StripAttention:
-    return StripAttention("strip", GRID, torch.randn(CELLS, 8), torch.randn(4, 8), "vertical")
-
-
-def samples() -> SampledAttention:
-    window = torch.tensor([[dy, dx] for dy in (-1.0, 0, 1) for dx in (-1.0, 0, 1)])
-    cells = torch.tensor([[y, x] for y in range(3) for x in range(4)], dtype=torch.float32)
-    return SampledAttention("samples", GRID, cells[:, None] + window + 0.3, torch.rand(CELLS, 9).softmax(1), window)
-
-
-def masks() -> tuple[OffsetMaskAttention, OffsetMaskAttention]:
-    logits = torch.randn(2, CELLS, CELLS)
-    return (
-        OffsetMaskAttention("collect", GRID, logits[0], "collect"),
-        OffsetMaskAttention("distribute", GRID, logits[1], "distribute"),
-    )
+from segviz.views.text import literal, percent, plain, table
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -108,6 +68,27 @@ def test_a_log_scale_spans_three_decades() -> None:
 def test_signed_scales_have_zero_in_the_middle() -> None:
     values = np.array([[-1.0, 0.0, 3.0]])
     assert signed_scale(values).share(values)[0] == pytest.approx([1 / 3, 0.5, 1])
+
+
+def test_a_percentile_scale_spans_the_bulk() -> None:
+    values = np.append(np.arange(100.0), 1e6)[None]
+    scale = weight_scale(values, kind="percentile")
+    assert (scale.low, scale.high, scale.kind) == (1, 99, "percentile")
+    assert scale.share(np.array([1.0, 50, 99, 1e6])) == pytest.approx([0, 0.5, 1, 1])
+
+
+def test_a_percentile_scale_of_nearly_all_zeros_is_the_linear_one() -> None:
+    values = np.zeros((1, 1000))
+    values[0, 0] = 0.4
+    assert weight_scale(values, kind="percentile") == attention_scale(values)
+    assert weight_scale(np.zeros((2, 2)), kind="percentile").high == 0
+
+
+@pytest.mark.parametrize("kind", ["linear", "log", "percentile"])
+def test_weights_of_both_signs_have_zero_in_the_middle(kind: str) -> None:
+    scale = weight_scale(np.linspace(-3, 1, 101)[None], kind=kind)  # type: ignore[arg-type]
+    assert scale.low == -scale.high < 0
+    assert scale.share(np.array([0.0])) == pytest.approx([0.5])
 
 
 def test_values_that_are_no_numbers_stand_out() -> None:
@@ -197,58 +178,6 @@ def test_charts_hold_the_true_values() -> None:
     assert np.array(gate_bars(alpha).data[0].y) == pytest.approx(np.sort(alpha))
 
 
-def test_default_places_lie_inside_the_largest_classes() -> None:
-    labels = np.full(SIZE, 3, np.uint8)
-    labels[5:15, 10:20] = 7
-    places = paper.default_places(labels, 5)
-    assert [labels[place] for place in places] == [3, 7]
-    assert paper.default_places(labels, 0) == ()
-
-
-def test_points_outside_the_picture_are_told_of() -> None:
-    figure = paper.sampled_figure(IMAGE, samples(), (0, 0))
-    assert "9 samples of (0, 0), 5 outside" in figure.axes[0].get_title()
-
-
-def test_each_mask_of_psa_has_its_own_maximum_in_its_title() -> None:
-    collect, distribute = masks()
-    figure = paper.point_wise_figure([paper.Shown(IMAGE, {"psa": prediction(collect, distribute)}, ((0, 0),))])
-    titles = [axes.get_title() for axes in figure.axes]
-    assert f"collect, max {collect.seen_from(0, 0).max():.2g}" in titles
-    assert f"distribute, max {distribute.seen_by(0, 0).max():.2g}" in titles
-
-
-def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
-    predictions = {f"m{number}": prediction(strips()) for number in range(6)} | {"fcn": prediction()}
-    figure = paper.compare_figure([paper.Shown(IMAGE, predictions, ((5, 5),))])
-    titles = [axes.get_title() for axes in figure.axes]
-    assert "fcn: no map over places" in titles
-    assert sum(title.startswith("m0") for title in titles) == 2
-
-
-def test_a_figure_asks_for_a_model_that_it_can_show() -> None:
-    with pytest.raises(ValueError, match="use --models psa"):
-        paper.point_wise_figure([paper.Shown(IMAGE, {"sam": prediction(strips())}, ((0, 0),))])
-
-
-@pytest.mark.parametrize("form", paper.FORMATS)
-def test_figures_are_written_the_same_each_time(form: str, tmp_path: Path) -> None:
-    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form]
-    shown = [paper.Shown(IMAGE, {"sam": prediction(strips())}, ((0, 5), (0, 35)))]
-    first, second = (paper.save(paper.strip_figure(shown), form) for _ in range(2))
-    assert first == second
-    assert first.startswith(start)
-
-
-def test_the_other_figures_can_be_drawn() -> None:
-    shown = [paper.Shown(IMAGE, {"fla": prediction()}), paper.Shown(IMAGE, {"fla": prediction()})]
-    assert paper.save(paper.attended_figure(shown, "both"), "png")
-    assert paper.save(paper.matrix_figure(ChannelAttention("channel", torch.rand(5, 5))), "png")
-    assert paper.save(paper.gate_figure(Gate("gate", torch.rand(5))), "png")
-    dot = DotProductAttention("spatial", GRID, torch.randn(CELLS, 4), torch.randn(CELLS, 4))
-    assert paper.save(paper.overlay_figure(IMAGE, dot, dot.seen_from(0, 0).numpy(), "spatial", (1, 1)), "png")
-
-
 def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:
     assert (
         table(["name", "IoU"], [["Sky", percent(0.915)], ["Fence", percent(None)]])
@@ -263,3 +192,8 @@ def test_a_text_of_unknown_origin_becomes_markdown_that_shows_it_as_it_is() -> N
     )
     assert literal("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
     assert literal("a\\[b]\n\n# c") == r"a\\\[b\] # c"
+
+
+def test_plain_words_have_no_control_characters_and_an_end() -> None:
+    assert plain("a\x00b\nc\ud800") == "a b c "
+    assert plain("x" * 300) == "x" * 199 + "…"

@@ -1,148 +1,198 @@
-"""`predict` and `attend`: what a model makes of pictures, and where it looks."""
+"""The commands that make files of pictures: predict, attend, figure. Nothing is written but what the options name."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
+from tqdm import tqdm
 
-from segviz.attention import (
-    AttentionMap,
-    AxisChannelAttention,
-    BasesAttention,
-    ChannelAttention,
-    CrissCrossAttention,
-    DotProductAttention,
-    Gate,
-    OffsetMaskAttention,
-    SampledAttention,
-    SpatialMap,
-    StripAttention,
-)
-from segviz.cli import sentence
-from segviz.commands.files import Arrays, Rgb, check_places, indexed_png, npz, open_image, png, put, stems
-from segviz.image import ImageError
-from segviz.predict import Prediction, load_predictor
-from segviz.views import paper
-from segviz.views.overlay import label_overlay, legend
-from segviz.views.paper import Place
+from segviz.attend import Options, attended
+from segviz.batch import Folder, Put, Step, Work, interruptible, predicted, run
+from segviz.cli import FORMATS, UsageError, sentence
+from segviz.data.folder import open_array
+from segviz.export import Archive, export
+from segviz.image import Rgb
+from segviz.paper_figures import WIDTHS, Labels, PlaceError, check_places, paper_sheet
+from segviz.predict import load_predictor
+from segviz.sources import Source, SourceError, sources
+from segviz.views.map_panels import Look
+from segviz.views.paper import Style
+from segviz.views.prediction import ALL_LOOKS
 
 
 def predict(options: argparse.Namespace) -> int:
     """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    predictor = load_predictor(options.model, options.device)
-    summaries, failures = [], 0
-    for text, stem in zip(options.images, stems(options.images), strict=True):
-        try:
-            picture = open_image(text)
-        except (ImageError, OSError) as error:
-            print(f"segviz: {sentence(error)}", file=sys.stderr)
-            failures += 1
-            continue
-        prediction = predictor(picture)
-        files = write_prediction(options.out, stem, picture, prediction)
-        summaries.append(summary(text, prediction, files))
-        if not options.json:
-            print(f"{text}: {', '.join(str(file) for file in files)}")
-    if options.json:
-        print(json.dumps(summaries, indent=2))
-    return 1 if failures else 0
-
-
-def write_prediction(folder: Path, stem: str, picture: Rgb, prediction: Prediction) -> list[Path]:
-    """The three files of one prediction: class indices with the palette, the overlay, the raw numbers."""
-    overlay = label_overlay(picture, prediction.labels, prediction.class_set)
-    return [
-        put(folder, f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette)),
-        put(folder, f"{stem}_overlay.png", png(overlay)),
-        put(folder, f"{stem}_confidence.npz", npz({"confidence": prediction.confidence})),
-    ]
-
-
-def summary(text: str, prediction: Prediction, files: Sequence[Path]) -> dict[str, Any]:
-    """What `predict --json` says of one picture; shares are of its pixels."""
-    return {
-        "image": text,
-        "model": prediction.model,
-        "height": prediction.labels.shape[0],
-        "width": prediction.labels.shape[1],
-        "confidence": round(float(prediction.confidence.mean()), 4),
-        "share": {entry.name: round(entry.share, 6) for entry in legend(prediction.labels, prediction.class_set)},
-        "maps": list(prediction.maps),
-        "files": [str(file) for file in files],
-    }
+    chosen = named_sources(options)
+    with target(options) as put:
+        return work_through(chosen, partial(predicted, load_predictor(options.model, options.device)), put, options)
 
 
 def attend(options: argparse.Namespace) -> int:
-    """An overlay for each map and place, and one NPZ with the numbers behind them."""
-    picture = open_image(options.images)
-    check_places(options.at or (), picture, options.images)
-    prediction = load_predictor(options.model, options.device)(picture)
-    places = options.at or paper.default_places(prediction.labels, 1)
-    stem = f"{stems([options.images])[0]}_{prediction.model}"
-    arrays: Arrays = {"places": np.array(places), "image_size": np.array(picture.shape[:2])}
-    for look in ("output", "context"):
-        values = getattr(prediction.attended, look).numpy()
-        arrays[f"attended_{look}"] = values
-        figure = paper.overlay_figure(
-            picture, prediction.attended, values, f"{prediction.model}: {look}", None, options.colours
+    """An overlay for each map and place, the numbers behind them, and what each map does."""
+    chosen, asked = named_sources(options), attend_options(options)
+    if len(chosen) == 1 and asked.places:
+        check_usage(chosen[0], asked)
+    predictor = load_predictor(options.model, options.device)
+    if options.zip is None and one_file(options.out):
+        if len(chosen) > 1:
+            raise UsageError(f"--out {options.out} is one file, but there are {len(chosen)} pictures; name a folder")
+        return work_through(
+            chosen, partial(into_one, predictor, asked, options.out), Folder(options.out.parent).put, options
         )
-        print(put(options.out, f"{stem}_attended_{look}.png", paper.save(figure, "png")))
-    for name, one in prediction.maps.items():
-        for label, figure, numbers in drawings(picture, name, one, places, options.colours):
-            arrays |= numbers
-            print(put(options.out, f"{stem}_{label}.png", paper.save(figure, "png")))
-    print(put(options.out, f"{stem}.npz", npz(arrays)))
+    with target(options) as put:
+        return work_through(chosen, partial(attended, predictor, asked), put, options)
+
+
+def attend_options(options: argparse.Namespace) -> Options:
+    """What is asked of each picture's attention."""
+    looks: tuple[Look, ...] = tuple(options.look or ALL_LOOKS)
+    asked = Options(
+        places=tuple(options.at or ()),
+        maps=tuple(options.map or ()),
+        looks=looks,
+        kind=options.scale,
+        one_scale=options.shared_scale,
+        colours=options.colours,
+        forms=tuple(dict.fromkeys(options.format)),
+        size=options.size,
+        whole=options.page,
+    )
+    return replace(asked, forms=(ending(options.out),), whole=True) if one_file(options.out) else asked
+
+
+def into_one(predict: Any, asked: Options, out: Path, source: Source, picture: Rgb) -> Work:
+    """A picture's attention in the one file that was named."""
+    done = attended(predict, asked, source, picture)
+    return Work(((out.name, data) for _, data in done.files), done.told)
+
+
+def check_usage(source: Source, asked: Options) -> None:
+    """Places outside a single picture are wrong usage, found before any model is loaded.
+
+    Raises:
+        UsageError: one lies outside.
+    """
+    with as_usage():
+        check_places(asked.places, source.open(), source.text)
+
+
+def figure(options: argparse.Namespace) -> int:
+    """One of the papers' figures."""
+    if options.columns and options.name != "atta-9":
+        raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
+    if options.labels and options.name != "fla-5":
+        raise UsageError(f"--labels belongs to fla-5, not to {options.name}; leave it away")
+    chosen = named_sources(options)
+    if options.labels and len(options.labels) != len(chosen):
+        raise UsageError(f"there are {len(options.labels)} --labels for {len(chosen)} pictures; give one for each")
+    places = options.at or [(0, column) for column in options.columns or ()]
+    with as_usage():
+        sheet = paper_sheet(
+            options.name,
+            [source.text for source in chosen],
+            places,
+            options.models,
+            [read_labels(path) for path in options.labels] if options.labels else None,
+            Style(options.feature, options.colours, options.scale, options.shared_scale),
+            options.device,
+        )
+    data = export(
+        sheet,
+        ending(options.out),
+        size=options.size,
+        width=WIDTHS[options.width],
+        letters=options.letters,
+        caption=options.caption,
+    )
+    print(Folder(options.out.parent).put(options.out.name, data))
     return 0
 
 
-def drawings(
-    picture: Rgb, name: str, one: AttentionMap, places: Sequence[Place], colours: str
-) -> Iterator[tuple[str, Figure, Arrays]]:
-    """Every figure of one map, with its file's label and its numbers; maps without places come once."""
-    match one:
-        case ChannelAttention():
-            yield name, paper.matrix_figure(one, None, colours), {name: one.matrix.numpy()}
-        case Gate():
-            yield name, paper.gate_figure(one), {name: one.alpha.numpy()}
-        case AxisChannelAttention():
-            for y, x in places:
-                line = one.cell(y, x, *picture.shape[:2])[0 if one.axis == "rows" else 1]
-                label = f"{name}_{y}_{x}"
-                yield label, paper.matrix_figure(one, line, colours), {label: one.matrix(line).numpy()}
-        case (
-            DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
-            | SampledAttention() | OffsetMaskAttention()
-        ):  # fmt: skip
-            for place in places:
-                yield from spatial_drawings(picture, one, place, colours)
-        case _:
-            assert_never(one)
+def read_labels(path: Path) -> Labels:
+    """True classes from a PNG of class indices.
+
+    Raises:
+        DataError: it is no picture.
+    """
+    labels: Labels = open_array(path, ("L", "P"))
+    return labels
 
 
-def spatial_drawings(picture: Rgb, one: SpatialMap, place: Place, colours: str) -> Iterator[tuple[str, Figure, Arrays]]:
-    """Both directions of a map over places, and what only strips and samples have."""
-    y, x = place
-    cell = one.cell(y, x, *picture.shape[:2])
-    views = {"seen_from": one.seen_from(*cell), "seen_by": one.seen_by(*cell)}
-    if isinstance(one, StripAttention):
-        views["strip"] = one.strip_map(paper.strip_at(one, place, picture))
-    for look, values in views.items():
-        label, title = f"{one.name}_{y}_{x}_{look}", f"{one.name}: {look.replace('_', ' ')} ({y}, {x})"
-        figure = paper.overlay_figure(picture, one, values.numpy(), title, place, colours)
-        yield label, figure, {label: values.numpy()}
-    if isinstance(one, SampledAttention):
-        positions, weights = one.samples(*cell)
-        label = f"{one.name}_{y}_{x}"
-        figure = paper.sampled_figure(picture, one, place, colours)
-        yield (
-            f"{label}_points",
-            figure,
-            {f"{label}_positions": positions.numpy(), f"{label}_weights": weights.numpy()},
-        )
+@contextmanager
+def as_usage() -> Iterator[None]:
+    """Pictures and places that were named wrongly are wrong usage.
+
+    Raises:
+        UsageError: one was.
+    """
+    try:
+        yield
+    except (SourceError, PlaceError) as error:
+        raise UsageError(str(error)) from None
+
+
+def named_sources(options: argparse.Namespace) -> list[Source]:
+    """The pictures that the options name.
+
+    Raises:
+        UsageError: a scene has no number, or a folder no picture.
+    """
+    with as_usage():
+        return sources(options.images)
+
+
+# ---- many pictures -----------------------------------------------------------------------------------------
+
+
+def work_through(
+    chosen: Sequence[Source], work: Callable[[Source, Rgb], Work], put: Put, options: argparse.Namespace
+) -> int:
+    """Work on each picture, and tell of it; 1 where one failed, or Ctrl-C stopped the rest."""
+    done: list[Step] = []
+    with interruptible() as stop:
+        steps = run(chosen, work, put, stop)
+        bar = tqdm(steps, total=len(chosen), unit="picture", leave=False, disable=None if len(chosen) > 1 else True)
+        for step in bar:
+            done.append(step)
+            tell(step, options.json)
+    if options.json:
+        print(json.dumps([step.told for step in done if step.told is not None], indent=2))
+    if len(done) < len(chosen):
+        print(f"segviz: stopped after {len(done)} of {len(chosen)} pictures; their files are kept", file=sys.stderr)
+        return 1
+    return 1 if any(step.problem for step in done) else 0
+
+
+def tell(step: Step, as_json: bool) -> None:
+    """A line on a picture: its files, or what is wrong with it."""
+    if step.problem is not None:
+        named = sentence(step.problem)
+        text = named if step.source.text in named else f"{step.source.text}: {named}"
+        tqdm.write(f"segviz: {text}", file=sys.stderr)
+    elif not as_json:
+        tqdm.write(f"{step.source.text}: {', '.join(step.files)}", file=sys.stdout)
+
+
+@contextmanager
+def target(options: argparse.Namespace) -> Iterator[Put]:
+    """The folder of `--out`, or the ZIP of `--zip`."""
+    with ExitStack() as stack:
+        yield (Folder(options.out) if options.zip is None else stack.enter_context(Archive(options.zip))).put
+
+
+def one_file(out: Path | None) -> bool:
+    """Whether `--out` names a file, by its ending, and not a folder."""
+    return out is not None and ending(out) in FORMATS and not out.is_dir()
+
+
+def ending(path: Path) -> str:
+    """A file's form."""
+    return path.suffix.lower().lstrip(".")

@@ -22,10 +22,12 @@ COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
 )
 STEPS = 256
 LOG_DECADES = 3  # a logarithmic scale reaches down to a thousandth of its top
+BULK = (1, 99)  # the percentiles that a percentile scale spans
 FLAT = 1e-6  # a spread below this share of the values' size is rounding, not structure
 NOT_A_NUMBER = (255, 0, 255)  # in none of the tables
 
 Values = Float[np.ndarray, "height width"]
+Kind = Literal["linear", "log", "percentile"]
 
 
 @cache
@@ -45,11 +47,14 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart."""
+    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart.
+
+    A percentile scale is linear between its ends, which are the 1st and the 99th percentile of the values.
+    """
 
     low: float
     high: float
-    kind: Literal["linear", "log"] = "linear"
+    kind: Kind = "linear"
 
     def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
         """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
@@ -70,6 +75,24 @@ def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear",
     if kind == "log":
         return Scale(high / 10**LOG_DECADES, high, "log")
     return Scale(0.0, high)
+
+
+def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: Kind = "linear") -> Scale:
+    """The scale of a page's setting for maps of weights: linear from 0, log, or the bulk between two percentiles.
+
+    Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
+    Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
+    """
+    finite = [one[np.isfinite(one)].ravel() for one in maps]
+    values = np.concatenate(finite) if finite else np.zeros(0)
+    signed = bool((values < 0).any())
+    if kind != "percentile" or not values.size:
+        return signed_scale(values) if signed else attention_scale(values, kind="log" if kind == "log" else "linear")
+    low, high = (float(end) for end in np.percentile(values, BULK))
+    if signed:
+        high = max(-low, high)
+        low = -high
+    return Scale(low, high, "percentile") if low < high else weight_scale(values)
 
 
 def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:

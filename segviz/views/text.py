@@ -21,6 +21,12 @@ def percent(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
+def plain(text: str, most: int = 200) -> str:
+    """Words for a picture or a file's header: no control characters, and not longer than `most`."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
 def spread(values: Sequence[float], form: str = ".1f") -> str:
     """The mean, and after "±" the sample standard deviation where there are several values."""
     if not values:

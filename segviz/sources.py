@@ -1,0 +1,100 @@
+"""Where pictures come from: files, folders of files, and drawn scenes, each with a name for what is made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from segviz.data.scenes import Scene, draw_scene
+from segviz.filenames import different, safe_name
+from segviz.image import Rgb, as_rgb
+
+SCENE = "scene:"
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+class SourceError(ValueError):
+    """What was named cannot be a picture; the message names the cause and the cure."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A picture that is opened when its turn comes.
+
+    Attributes:
+        text: how it was named.
+        stem: how files made of it begin; each source has another.
+        open: gives the RGB picture; raises ImageError.
+    """
+
+    text: str
+    stem: str
+    open: Callable[[], Rgb]
+
+
+def sources(texts: Sequence[str]) -> list[Source]:
+    """The pictures of paths, folders and scenes; of a folder all pictures in it, by name, none of its folders.
+
+    Raises:
+        SourceError: a scene's number is none, or a folder holds no picture.
+    """
+    named: list[str] = []
+    for text in texts:
+        if is_scene(text):
+            scene_seed(text)
+        named += folder_pictures(Path(text)) if not is_scene(text) and Path(text).is_dir() else [text]
+    return [Source(text, stem, partial(open_picture, text)) for text, stem in zip(named, stems(named), strict=True)]
+
+
+def folder_pictures(folder: Path) -> list[str]:
+    """The pictures in a folder, told by their endings; hidden files are left out.
+
+    Raises:
+        SourceError: there is none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    if not found:
+        raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(SUFFIXES)} files")
+    return [str(path) for path in found if path.is_file()]
+
+
+def open_picture(text: str) -> Rgb:
+    """A picture from its path, or the drawn scene of `scene:SEED`.
+
+    Raises:
+        SourceError: the scene's number is none.
+        ImageError: the file is missing or no picture.
+    """
+    return scene_of(text).image if is_scene(text) else as_rgb(Path(text))
+
+
+def is_scene(text: str) -> bool:
+    """Whether a drawn scene is meant."""
+    return text.startswith(SCENE)
+
+
+def scene_of(text: str) -> Scene:
+    """The drawn scene of `scene:SEED`."""
+    return draw_scene(scene_seed(text))
+
+
+def scene_seed(text: str) -> int:
+    """The number of `scene:SEED`.
+
+    Raises:
+        SourceError: it is none.
+    """
+    seed = text.removeprefix(SCENE)
+    if not re.fullmatch(r"[0-9]{1,18}", seed):
+        raise SourceError(f"'{text}' names no scene; write scene:SEED with a whole number, such as scene:7")
+    return int(seed)
+
+
+def stems(texts: Sequence[str]) -> list[str]:
+    """A file name's beginning for each picture: plain, and each one different, also where case does not count."""
+    taken: set[str] = set()
+    plain = (text.replace(":", "-") if is_scene(text) else Path(text).stem for text in texts)
+    return [different(safe_name(one, "image"), taken) for one in plain]

@@ -1,0 +1,242 @@
+"""Files of sheets: what they hold, that it is the same in every form, and that names stay inside their folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tracemalloc
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sheet_cases import IMAGE, LABELS, one_of_each
+
+from segviz.data.classes import CAMVID
+from segviz.export import Archive, export, packed
+from segviz.filenames import MOST_BYTES, safe_name
+from segviz.views.colour import Scale
+from segviz.views.prediction import prediction_rows
+from segviz.views.sheet import Classes, Heat, Panel, Sheet, on_one_scale
+
+PLACES = ((5, 12), (29, 0))
+CASE = one_of_each()
+
+
+@pytest.fixture(scope="module")
+def sheet() -> Sheet:
+    rows = prediction_rows(CASE, IMAGE, PLACES, kind="log")
+    return Sheet("All <maps> of a & b", tuple(map(tuple, rows)))
+
+
+def png(sheet: Sheet, size: int) -> Image.Image:
+    return Image.open(io.BytesIO(export(sheet, "png", size=size)))
+
+
+def npz(sheet: Sheet) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(export(sheet, "npz")), allow_pickle=False) as kept:
+        return dict(kept)
+
+
+def said(sheet: Sheet, form: str) -> Any:
+    """The details that a file of a form carries."""
+    data = export(sheet, form)
+    match form:
+        case "png":
+            return json.loads(Image.open(io.BytesIO(data)).text["segviz"])  # type: ignore[attr-defined]
+        case "svg":
+            (found,) = re.findall(r"<rdf:li>(\{.*?\})</rdf:li>", data.decode(), re.DOTALL)
+            return json.loads(found.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+        case "pdf":
+            (found,) = re.findall(rb"/Keywords \((.*?[^\\])\)\n", data, re.DOTALL)
+            return json.loads(re.sub(rb"\\([()\\])", rb"\1", found))
+        case _:
+            return json.loads(str(npz(sheet)["details"]))
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf", "npz"])
+def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) -> None:
+    found = said(sheet, form)
+    assert (found["title"], found["models"]) == (sheet.title, ["model"])
+    panels = {one["title"]: one for one in found["panels"]}
+    collect = panels["collect: seen from (5, 12)"]
+    assert collect["pixel"] == [5, 12]
+    values = CASE.maps["collect"].seen_from(*CASE.maps["collect"].cell(5, 12, 30, 40))  # type: ignore[union-attr]
+    high = float(values.max())
+    assert collect["scale"] == {"kind": "log", "low": high / 1000, "high": high, "unit": "weight"}
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_pictures_can_be_read_without_segviz(form: str, sheet: Sheet) -> None:
+    data = export(sheet, form)
+    caption = (
+        b"model model; pixel \\(y, x\\) \\(5, 12\\), \\(29, 0\\)" if form == "pdf" else b"pixel (y, x) (5, 12), (29, 0)"
+    )
+    assert caption in data
+
+
+def test_sizes_of_a_png_are_multiples(sheet: Sheet) -> None:
+    widths = [png(Sheet("one", (sheet.rows[0][:1],)), size).size for size in (1, 2, 4)]
+    assert widths[0][0] == pytest.approx(3.3 * 144, abs=1)
+    assert png(sheet, 1).width == pytest.approx(6.9 * 144, abs=1)
+    for size, found in zip((2, 4), widths[1:], strict=True):
+        assert found == pytest.approx((widths[0][0] * size, widths[0][1] * size), abs=size)
+
+
+def test_a_larger_png_shows_more_of_the_picture() -> None:
+    fine = np.indices((1200, 1600)).sum(0) % 2 * 255  # single pixels
+    image = np.repeat(fine[:, :, None], 3, 2).astype(np.uint8)
+    one = Sheet("fine", ((Panel("", image),),))
+    small, large = (np.asarray(png(one, size).convert("L"), np.float32) for size in (1, 4))
+    middle = [picture[picture.shape[0] // 4 : -picture.shape[0] // 4, 50:-50].std() for picture in (small, large)]
+    assert middle[1] > 2 * middle[0]
+
+
+def test_arrays_are_those_of_the_maps(sheet: Sheet) -> None:
+    kept = npz(sheet)
+    collect = CASE.maps["collect"]
+    cell = collect.cell(5, 12, 30, 40)  # type: ignore[union-attr]
+    assert (kept["collect_5_12_seen_from"] == collect.seen_from(*cell).numpy()).all()  # type: ignore[union-attr]
+    assert (kept["labels"] == LABELS).all()
+    assert (kept["channel"] == CASE.maps["channel"].matrix.numpy()).all()  # type: ignore[union-attr]
+    assert kept["samples_29_0_positions"].shape == (9, 2)
+    assert kept["places"].tolist() == [[5, 12], [29, 0]]
+    assert kept["rows_5_12"].shape == (5, 5)
+
+
+def test_a_csv_has_every_number_once_and_says_what_it_is(sheet: Sheet) -> None:
+    text = export(sheet, "csv").decode()
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert comments[:3] == ["# title: All <maps> of a & b", "# model: model", "# pixel (y x): (5 12) and (29 0)"]
+    assert any(re.fullmatch(r"# scale of strip of \(5'?.*log from \S+ to \S+ \(weight\)", line) for line in comments)
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    heat = [row for row in rows if row["panel"] == "collect: seen from (5, 12)"]
+    grid = np.zeros((3, 4))
+    for row in heat:
+        grid[int(row["row"]), int(row["column"])] = float(row["value"])
+    assert (grid == npz(sheet)["collect_5_12_seen_from"]).all()
+    shares = {row["quantity"]: float(row["value"]) for row in rows if row["panel"] == "model"}
+    assert shares["share of Sky"] == pytest.approx(1 / 3)
+    assert len([row for row in rows if row["quantity"] == "y" and row["panel"].startswith("samples")]) == 18
+
+
+@pytest.mark.parametrize("title", ["=1+1", "+a", "-a", "@a", "x,=cmd|' /C calc'!A0", "x;\t@a", "x\n=1+1"])
+def test_no_words_of_a_csv_become_a_formula(title: str) -> None:
+    panel = Panel(title, IMAGE, prediction_rows(CASE, IMAGE, PLACES)[0][1].content, "map", model=title)
+    for line in export(Sheet(title, ((panel,),)), "csv").decode().splitlines():
+        for separator in ",;\t":
+            for cell in line.split(separator):
+                assert not re.match(r'\s*"?[=+@]|\s*"?-[^\d]', cell), line
+
+
+def test_a_csv_of_too_many_numbers_asks_for_npz() -> None:
+    image = np.zeros((1100, 1000, 3), np.uint8)
+    labels = Panel("labels", image, Classes(image[:, :, 0], CAMVID), "labels")
+    assert len(export(Sheet("labels", ((labels,),)), "csv")) < 2000  # shares, not pixels
+    confidence = Panel("confidence", image, Heat(np.ones((1100, 1000), np.float32), Scale(0, 1), ""), "confidence")
+    with pytest.raises(ValueError, match="1100000 values are too many for a CSV file; take them as NPZ"):
+        export(Sheet("confidence", ((confidence,),)), "csv")
+
+
+def test_unknown_forms_and_sizes_are_named(sheet: Sheet) -> None:
+    with pytest.raises(ValueError, match="'gif' is no form of file; use png, svg, pdf, npz, csv"):
+        export(sheet, "gif")
+    with pytest.raises(ValueError, match="size 3 is not offered; use 1, 2, 4"):
+        export(sheet, "png", size=3)
+
+
+def test_maps_on_one_scale_are_those_of_the_same_kind() -> None:
+    rows = prediction_rows(CASE, IMAGE, PLACES, one_scale=True)
+    scales: dict[str, set[float]] = {}
+    for panel in (panel for row in rows for panel in row):
+        if panel.scale:
+            scales.setdefault(type(panel.content).__name__ + panel.content.unit, set()).add(panel.scale.high)  # type: ignore[union-attr]
+    assert len(scales["Heatweight"]) == 1
+    assert len(scales["Heatchannel mean"]) == 2
+    assert [panel.title for panel in on_one_scale(rows[1])] == [panel.title for panel in rows[1]]
+
+
+# ---- names and archives ------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=400))
+def test_no_words_lead_out_of_a_folder(text: str) -> None:
+    name = safe_name(text)
+    assert name and not name.startswith(".") and not re.search(r"[/\\\0:]", name)
+    assert len(name.encode()) <= MOST_BYTES
+    assert Path("/a", name).parent == Path("/a")
+    assert safe_name(name) == name
+
+
+def test_endings_stay_and_devices_do_not() -> None:
+    assert safe_name("../../etc/x y.png") == "_.._etc_x_y.png"
+    assert safe_name("漢" * 200 + ".png").endswith("漢.png")
+    assert safe_name("con.txt") == "_con.txt"
+    assert safe_name("...", "image") == "image"
+
+
+def test_an_archive_holds_cleaned_and_different_names(tmp_path: Path) -> None:
+    with Archive(tmp_path / "deep" / "a.zip") as archive:
+        assert [archive.put(name, b"x") for name in ("a.png", "A.png", "../a.png")] == ["a.png", "A-2.png", "_a.png"]
+    with zipfile.ZipFile(tmp_path / "deep" / "a.zip") as kept:
+        assert kept.namelist() == ["a.png", "A-2.png", "_a.png"]
+        assert kept.testzip() is None
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.zip"]
+
+
+def test_an_archive_keeps_what_was_finished_before_an_exception(tmp_path: Path) -> None:
+    def stopped() -> None:
+        with Archive(tmp_path / "a.zip") as archive:
+            archive.put("one.txt", b"1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    with zipfile.ZipFile(tmp_path / "a.zip") as kept:
+        assert kept.read("one.txt") == b"1"
+
+
+def test_an_empty_archive_leaves_nothing_and_spoils_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_text("mine")
+    with Archive(tmp_path / "a.zip"):
+        pass
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.zip", "mine")]
+
+
+def test_an_archive_in_memory_has_the_same_bytes_each_time() -> None:
+    found = []
+    for _ in range(2):
+        buffer = io.BytesIO()
+        with Archive(buffer) as archive:
+            archive.put("a.npz", packed({"x": np.arange(5)}))
+            archive.put("a.csv", b"1,2\n" * 100)
+        found.append(buffer.getvalue())
+    assert found[0] == found[1]
+    with zipfile.ZipFile(io.BytesIO(found[0])) as kept:
+        assert [entry.compress_type for entry in kept.infolist()] == [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
+
+
+def test_an_archive_does_not_grow_in_memory(tmp_path: Path) -> None:
+    block = np.random.default_rng(0).bytes(4 * 1024**2)
+    tracemalloc.start()
+    with Archive(tmp_path / "a.zip") as archive:
+        for number in range(10):
+            archive.put(f"{number}.png", block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * 1024**2
+    assert (tmp_path / "a.zip").stat().st_size > 40 * 1024**2
+
+
+def test_words_outside_the_font_raise_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        export(Sheet("漢字", ((Panel("漢字", IMAGE),),)), "png")
+    assert not recwarn.list

@@ -1,0 +1,311 @@
+"""The papers' figures: which panels they have, what stands above and below them, and what they say of scales."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sheet_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, samples, strips
+
+import segviz
+from segviz import cli
+from segviz.paper_figures import LAYOUTS, figure, paper_sheet
+from segviz.predict import Prediction
+from segviz.views.bars import number, row_bars
+from segviz.views.colour import attention_scale, weight_scale
+from segviz.views.drawing import DOUBLE, PAGE, SINGLE, draw
+from segviz.views.drawn import borders
+from segviz.views.page import TITLE, broken, fit, text_width
+from segviz.views.paper import (
+    Shown,
+    Style,
+    attended_sheet,
+    classes_sheet,
+    compare_sheet,
+    point_wise_sheet,
+    samples_sheet,
+    strips_sheet,
+)
+from segviz.views.places import default_places
+from segviz.views.sheet import Classes, Heat, Panel, Points, Sheet
+
+
+def titles(sheet: Sheet) -> list[list[str]]:
+    return [[panel.title if panel else "-" for panel in row] for row in sheet.rows]
+
+
+def shown(*maps: object, places: tuple[tuple[int, int], ...] = ((5, 5),), **models: Prediction) -> Shown:
+    return Shown(IMAGE, models or {"model": prediction(*maps)}, places)
+
+
+def test_default_places_lie_inside_the_largest_classes() -> None:
+    labels = np.full(SIZE, 3, np.uint8)
+    labels[5:15, 10:20] = 7
+    places = default_places(labels, 5)
+    assert [labels[place] for place in places] == [3, 7]
+    assert default_places(labels, 0) == ()
+
+
+def test_fla_5_has_a_column_for_each_model_and_the_truth_and_heads_them_once() -> None:
+    one = Shown(IMAGE, {"a": prediction(), "b": prediction()}, labels=LABELS)
+    sheet = classes_sheet([one, replace(one, labels=None)])
+    assert titles(sheet) == [["image", "a", "b", "ground truth"], ["", "", "", "-"]]
+    truth = sheet.rows[0][3]
+    assert truth is not None and isinstance(truth.content, Classes) and truth.content.labels is LABELS
+
+
+def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
+    other = LABELS.copy()
+    other[3:8, 28:36] = 9  # the larger part
+    other[25, 2] = 9
+    sheet = classes_sheet([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
+    (box,) = {panel.boxes for panel in sheet.panels}.pop()
+    assert (box.top < 3 or box.bottom > 8) and box.left <= 28 and box.right >= 36
+    assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
+    agreed = classes_sheet([Shown(IMAGE, {"a": prediction(), "b": prediction()})])
+    assert all(panel.boxes == () for panel in agreed.panels)
+
+
+def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
+    sheet = attended_sheet([shown(fla=prediction())], Style(feature="both"))
+    assert titles(sheet) == [["image", "fla: output", "fla: context"]]
+    heat = sheet.panels[2].content
+    assert isinstance(heat, Heat)
+    assert (heat.scale.low, heat.scale.high) == (pytest.approx(heat.values.min()), pytest.approx(heat.values.max()))
+
+
+def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
+    one = strips()
+    sheet = strips_sheet([shown(one, places=((0, 5), (0, 35)))])
+    assert titles(sheet) == [["image", "column 0", "column 3"]]
+    first, second = (panel.content for panel in sheet.panels[1:])
+    assert isinstance(first, Heat) and isinstance(second, Heat)
+    assert first.scale == second.scale
+    assert first.scale.high == max(first.values.max(), second.values.max())
+    assert (first.values == one.strip_map(0).numpy()).all() and first.even == 1 / 4
+    assert [(bar.first, bar.last) for bar in row_bars(sheet)[0]] == [(1, 2)]
+    assert len(sheet.panels[0].boxes) == 2
+    assert [(box.left, box.right) for box in sheet.panels[0].boxes] == [(0, 10), (30, 40)]
+
+
+def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
+    collect, distribute = masks()
+    sheet = point_wise_sheet([shown(collect, distribute, places=((0, 0), (29, 39)))])
+    assert titles(sheet) == [["image", "collect", "distribute"], ["", "", ""]]
+    values = [panel.content.values for panel in sheet.panels if isinstance(panel.content, Heat)]
+    wanted = [collect.seen_from(0, 0), distribute.seen_by(0, 0), collect.seen_from(2, 3), distribute.seen_by(2, 3)]
+    assert all((one == two.numpy()).all() for one, two in zip(values, wanted, strict=True))
+    assert [panel.scale.high for panel in sheet.panels if panel.scale] == [pytest.approx(one.max()) for one in values]
+
+
+def test_snl_tells_of_points_outside_the_picture() -> None:
+    sheet = samples_sheet([shown(samples(), places=((0, 0),))])
+    assert titles(sheet) == [["9 samples of (0, 0), 5 outside"]]
+    points = sheet.panels[0].content
+    assert isinstance(points, Points)
+    assert points.undisplaced[4] == pytest.approx([4.5, 4.5])  # the centre of cell (0, 0)
+
+
+def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
+    models = {f"m{number}": prediction(strips()) for number in range(6)} | {"fcn": prediction()}
+    sheet = compare_sheet([shown(**models)])
+    heads = [title for row in titles(sheet) for title in row]
+    assert "fcn: no map over places" in heads
+    assert max(map(len, sheet.rows)) == 4 and len(sheet.rows) == 4
+
+
+def test_compare_gives_multiples_of_the_even_share_on_one_scale_if_asked() -> None:
+    first, second = dots(), dots()
+    models = {"a": prediction(first), "b": prediction(second)}
+    own, common = (compare_sheet([shown(**models)], Style(shared=shared)) for shared in (False, True))
+    heats = [panel.content for panel in own.panels if isinstance(panel.content, Heat)]
+    assert (heats[0].values == first.seen_from(0, 0).numpy() * CELLS).all()
+    assert heats[0].scale != heats[1].scale and heats[0].even == 1
+    scales = {panel.scale for panel in common.panels if panel.scale}
+    assert len(scales) == 1 and scales.pop().high == max(one.values.max() for one in heats)
+
+
+@pytest.mark.parametrize("layout", [strips_sheet, point_wise_sheet, samples_sheet])
+def test_a_figure_asks_for_a_model_that_it_can_show(layout: object) -> None:
+    with pytest.raises(ValueError, match="use --models"):
+        layout([shown(dots())])  # type: ignore[operator]
+
+
+# ---- drawing -----------------------------------------------------------------------------------------------
+
+
+def bytes_of(sheet: Sheet, form: str, **more: object) -> bytes:
+    buffer = BytesIO()
+    draw(sheet, **more).savefig(buffer, format=form, dpi=72)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def svg(sheet: Sheet, **more: object) -> str:
+    return bytes_of(sheet, "svg", **more).decode()
+
+
+def words(text: str) -> list[str]:
+    return [found.strip() for found in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
+
+
+SHEET = strips_sheet([shown(strips(), places=((0, 5), (0, 35)))])
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_figures_are_written_the_same_each_time(form: str) -> None:
+    first, second = (bytes_of(SHEET, form) for _ in range(2))
+    assert first == second
+    assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form])
+
+
+def test_text_stays_text_pictures_are_images_and_marks_are_vectors() -> None:
+    drawn = svg(SHEET, letters=True)
+    assert {"a", "b", "c", "image", "column 0", "weight", "0"} <= set(words(drawn))
+    assert drawn.count("<image") == 3 + 1  # three panels and the bar
+    assert drawn.count("#d55e00") >= 2  # the strip's outline in its own panel and in the picture's
+
+
+def test_fonts_of_a_pdf_are_embedded_as_truetype() -> None:
+    assert b"/FontFile2" in bytes_of(SHEET, "pdf")
+
+
+def test_letters_and_captions_are_drawn_if_asked_for() -> None:
+    bare = words(svg(SHEET, letters=False, caption=False))
+    assert "a" not in bare and not any("model model" in text for text in bare)
+    assert any("pixel (y, x) (0, 5)" in text for text in words(svg(SHEET, caption=True)))
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE])
+def test_a_figure_is_as_wide_as_its_column_and_no_higher_than_a_page(width: float) -> None:
+    many = strips_sheet([shown(strips(), places=((0, 5), (0, 35)))] * 8)
+    size = draw(many, width).get_size_inches()
+    assert size[0] == pytest.approx(width)
+    assert size[1] <= PAGE + 1e-6
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE])
+def test_words_stay_inside_the_figure_and_out_of_each_others_way(width: float) -> None:
+    models = {f"a model with a rather long name {number}": prediction(dots()) for number in range(5)}
+    drawn = draw(compare_sheet([shown(**models)], Style(kind="percentile")), width, letters=True)
+    drawn.set_dpi(300)
+    drawn.canvas.draw()
+    boxes = [text.get_window_extent() for text in drawn.texts]
+    edge = drawn.bbox
+    assert all(box.x0 >= edge.x0 - 1 and box.x1 <= edge.x1 + 1 and box.y0 >= edge.y0 - 1 for box in boxes)
+    overlaps = [
+        (one, other)
+        for number, one in enumerate(boxes)
+        for other in boxes[number + 1 :]
+        if min(one.x1, other.x1) - max(one.x0, other.x0) > 2 and min(one.y1, other.y1) - max(one.y0, other.y0) > 3
+    ]
+    assert not overlaps
+
+
+@pytest.mark.parametrize("size", [(1, 1), (900, 1), (1, 900), (40, 30)])
+def test_pictures_of_any_shape_keep_it_and_the_page(size: tuple[int, int]) -> None:
+    drawn = draw(Sheet("shape", ((Panel("picture", np.zeros((*size, 3), np.uint8)),),)))
+    assert drawn.get_size_inches()[1] <= PAGE + 1e-6
+    (axes,) = drawn.axes
+    box = axes.get_window_extent()
+    assert box.height / box.width == pytest.approx(size[0] / size[1])
+
+
+def test_drawings_of_several_threads_do_not_mix() -> None:
+    alone = bytes_of(SHEET, "svg")
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: bytes_of(SHEET, "svg"), range(8))) == {alone}
+
+
+def test_a_bar_says_what_its_scale_cuts_off() -> None:
+    values = np.append(np.arange(1.0, 101), 1e6).reshape(1, -1).astype(np.float32)
+    panel = Panel("map", IMAGE, Heat(values, weight_scale(values, kind="percentile"), "weight"), "map")
+    drawn = words(svg(Sheet("cut", ((panel,),))))
+    assert "≤ 2" in drawn and "≥ 100" in drawn
+    assert "weight, 1st to 99th percentile" in drawn
+
+
+def test_a_shared_bar_tells_of_what_any_of_its_maps_has_beyond_it() -> None:
+    low, high = np.array([[0.0001, 0.01]], np.float32), np.array([[0.01, 1.0]], np.float32)
+    scale = attention_scale(low, high, kind="log")
+    row = tuple(Panel("map", IMAGE, Heat(values, scale, "weight"), "map") for values in (high, low))
+    assert words(svg(Sheet("one bar", (row, row)))).count("≤ 0.001") == 1
+
+
+def test_the_even_share_is_marked_at_its_place() -> None:
+    values = np.array([[0.0, 0.5], [0.25, 0.25]], np.float32)
+    panel = Panel("map", IMAGE, Heat(values, attention_scale(values), "weight", even=0.25), "map")
+    drawn = draw(Sheet("even", ((panel,),)))
+    (tick,) = [line for axes in drawn.axes for line in axes.lines]
+    assert list(tick.get_xdata()) == [0.5, 0.5]
+
+
+def test_hostile_words_are_drawn_as_they_are() -> None:
+    title = "$\\frac{$ <script>&\x00\ud800 漢"
+    drawn = svg(Sheet(title, ((Panel(title, IMAGE),),)))
+    assert "<script" not in drawn and "$\\frac{$ &lt;script&gt;&amp;" in drawn
+    bytes_of(Sheet(title, ((Panel(title, IMAGE),),)), "pdf")
+
+
+def test_titles_shrink_break_and_are_cut_at_last() -> None:
+    assert fit("short", 2.0) == ("short", TITLE)
+    words_, size = fit("a title that is much too long for its room", 0.8)
+    assert words_.endswith("…") and text_width(words_, size) <= 0.8
+    assert broken("collect: seen from (120, 300)", 0.9) == ["collect: seen", "from (120, 300)"]
+
+
+def test_borders_lie_between_labels() -> None:
+    labels = np.array([[1, 1, 2], [1, 2, 2]], np.uint8)
+    pieces = {tuple(map(tuple, piece)) for piece in borders(labels).reshape(-1, 2, 2)}
+    assert pieces == {((1, 1), (2, 1)), ((2, 0), (2, 1)), ((1, 1), (1, 2))}
+
+
+def test_numbers_at_bars() -> None:
+    assert [number(value) for value in (0, 0.01234, 1234.5, 4.13e-5)] == ["0", "0.0123", "1234", "4.13e-5"]
+
+
+# ---- segviz.figure -----------------------------------------------------------------------------------------
+
+
+def test_the_command_line_names_the_figures_of_the_table() -> None:
+    assert tuple(LAYOUTS) == cli.FIGURES
+
+
+def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
+    drawn = segviz.figure("psa-6", ["scene:3", np.asarray(IMAGE)], at=(5, 5), width="single")
+    assert drawn.get_size_inches()[0] == pytest.approx(SINGLE)
+    assert [len(row) for row in drawn.sheet.rows] == [3, 3]
+    assert drawn.sheet.models == ("psa",)
+    with Image.open(BytesIO(drawn._repr_png_())) as shown_:
+        assert shown_.width == pytest.approx(SINGLE * 150, abs=1)
+
+
+def test_figure_knows_the_labels_of_drawn_scenes() -> None:
+    predictor = segviz.load("fcn")
+    sheet = paper_sheet("fla-5", ["scene:3"], models=[predictor])
+    assert titles(sheet) == [["image", "fcn", "ground truth"]]
+
+
+def test_figure_says_what_is_wrong() -> None:
+    predictor = segviz.load("fcn")
+    with pytest.raises(ValueError, match="figure 'fla-7' is unknown; use fla-5"):
+        figure("fla-7", IMAGE)
+    with pytest.raises(ValueError, match="outside a picture of 40 x 30"):
+        figure("compare", IMAGE, at=(30, 5), models=[predictor])
+    with pytest.raises(ValueError, match=re.escape("labels of (30, 40) do not fit a picture of (360, 480)")):
+        figure("fla-5", "scene:3", labels=[LABELS], models=[predictor])
+    with pytest.raises(ValueError, match="2 label maps do not go with 1 pictures"):
+        figure("fla-5", IMAGE, labels=[LABELS, LABELS], models=[predictor])
+    with pytest.raises(ValueError, match="there is no picture"):
+        figure("fla-5", [], models=[predictor])
+
+
+def test_a_figure_saved_by_hand_carries_its_sheet_along(tmp_path: Path) -> None:
+    drawn = draw(SHEET)
+    drawn.savefig(tmp_path / "a.pdf")
+    assert b"/Title (Attention to strips, after AttaNet Fig. 9)" in (tmp_path / "a.pdf").read_bytes()

@@ -1,0 +1,129 @@
+"""`Prediction.show` and the interactive figures: the true values where they belong."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+from sheet_cases import IMAGE, LABELS, SIZE, one_of_each, prediction
+
+import segviz
+from segviz.image import ImageError
+from segviz.views.drawing import Drawing
+from segviz.views.interactive import interactive
+from segviz.views.overlay import label_overlay, stretch
+from segviz.views.prediction import prediction_rows
+from segviz.views.sheet import Sheet
+
+CASE = one_of_each()
+
+
+def traces(figure: go.Figure, kind: type) -> list[object]:
+    return [one for one in figure.data if isinstance(one, kind)]
+
+
+def drawn(image: go.Image) -> np.ndarray:
+    data = base64.b64decode(image.source.partition(",")[2])
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def test_labels_are_shown_over_the_picture_with_their_shares() -> None:
+    figure = CASE.show()
+    (image,) = traces(figure, go.Image)
+    assert (drawn(image) == label_overlay(IMAGE, LABELS, CASE.class_set, 0.65)).all()  # type: ignore[arg-type]
+    assert [one.name for one in traces(figure, go.Scatter)] == ["Sky 33.3%", "Building 33.3%", "Pole 33.3%"]  # type: ignore[attr-defined]
+    (hover,) = traces(figure, go.Heatmap)
+    assert np.array(hover.text)[15, 3] == "Building"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "look", "way"),
+    [
+        ("spatial", None, "seen_from"),
+        ("spatial", "by", "seen_by"),
+        ("collect", None, "seen_from"),
+        ("distribute", None, "seen_by"),
+        ("cross", None, "seen_from"),
+        ("bases", None, "seen_from"),
+        ("samples", "by", "seen_by"),
+    ],
+)
+def test_a_map_is_shown_with_its_own_numbers_where_its_cells_lie(name: str, look: str | None, way: str) -> None:
+    figure = CASE.show(name, at=(12, 22), look=look)  # type: ignore[arg-type]
+    (heat,) = traces(figure, go.Heatmap)
+    one = CASE.maps[name]
+    wanted = getattr(one, way)(*one.cell(12, 22, *SIZE)).numpy()  # type: ignore[union-attr]
+    assert (np.array(heat.customdata) == wanted).all()  # type: ignore[attr-defined]
+    ramp = np.arange(4, dtype=np.float32)[None].repeat(3, 0)
+    x = heat.x0 + 2 * heat.dx  # type: ignore[attr-defined]
+    across = stretch(ramp, SIZE, align_corners=name in ("collect", "distribute"))[15]
+    assert np.interp(x, np.arange(SIZE[1]), across) == pytest.approx(2, abs=1e-5)
+    pins = [one for one in traces(figure, go.Scatter) if one.x]  # type: ignore[attr-defined]
+    assert [(one.y[0], one.x[0]) for one in pins] == [(12, 22)]  # type: ignore[attr-defined]
+
+
+def test_several_places_share_a_scale_whose_bar_has_true_values() -> None:
+    figure = CASE.show("spatial", at=[(2, 2), (25, 35)], scale="log")
+    heats = traces(figure, go.Heatmap)
+    assert {heat.coloraxis for heat in heats} == {"coloraxis"}  # type: ignore[attr-defined]
+    top = max(np.array(heat.customdata).max() for heat in heats)  # type: ignore[attr-defined]
+    axis = figure.layout.coloraxis
+    assert 10**axis.cmax == pytest.approx(top) and axis.cmax - axis.cmin == pytest.approx(3)
+    assert float(axis.colorbar.ticktext[0]) == pytest.approx(top, rel=0.01)
+
+
+def test_samples_are_points_with_their_weights() -> None:
+    figure = CASE.show("samples", at=(12, 22))
+    at, weights = CASE.maps["samples"].samples(1, 2)  # type: ignore[union-attr]
+    (points,) = [one for one in traces(figure, go.Scatter) if one.marker.coloraxis]  # type: ignore[attr-defined]
+    assert np.array(points.customdata) == pytest.approx(weights.numpy())  # type: ignore[attr-defined]
+    assert np.array(points.y) == pytest.approx((at[:, 0].numpy() + 0.5) * 10 - 0.5, abs=1e-4)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["channel", "rows", "gate", "output", "context", "confidence", "strip"])
+def test_everything_else_is_shown_too(name: str) -> None:
+    assert CASE.show(name).data
+    assert isinstance(CASE.show(name, backend="matplotlib"), Drawing)
+
+
+def test_a_page_of_all_maps_is_interactive() -> None:
+    rows = prediction_rows(CASE, IMAGE, ((5, 5), (20, 30)))
+    figure = interactive(Sheet("<b>all</b>", tuple(map(tuple, rows))))
+    assert len(figure.to_json()) > 1000
+    assert "<b>" not in figure.layout.title.text
+
+
+def test_what_cannot_be_shown_is_named_with_its_cure() -> None:
+    with pytest.raises(KeyError, match="has no map 'nothing'; use labels, confidence, output, context, spatial"):
+        CASE.show("nothing")
+    with pytest.raises(ValueError, match="outside the 30 x 40 picture"):
+        CASE.show("spatial", at=(30, 0))
+    with pytest.raises(ValueError, match="is no place; give a pixel"):
+        CASE.show("spatial", at=[])
+    with pytest.raises(ValueError, match="has no look 'strip'"):
+        CASE.show("spatial", look="strip")
+    with pytest.raises(ImageError, match="carries no picture; give it with image="):
+        replace(CASE, image=None).show()
+    with pytest.raises(ImageError, match="the picture has 10 x 10 pixels, the predicted one 40 x 30"):
+        CASE.show(image=np.zeros((10, 10, 3), np.uint8))
+
+
+def test_a_prediction_keeps_its_picture_small_and_to_itself() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1000, 1500, 3), dtype=np.uint8)
+    found = segviz.load("fcn")(image)
+    assert found.image is not None and max(found.image.shape) <= 1024
+    assert found.show("output").data[0].dx == pytest.approx(1500 / 1024, rel=0.01)
+    own = np.zeros((360, 480, 3), np.uint8)
+    kept = segviz.load("fcn")(own).image
+    assert kept is not None
+    own[:] = 255
+    assert kept.max() == 0
+
+
+def test_a_prediction_without_maps_can_be_shown() -> None:
+    assert prediction().show("context").data
