@@ -5,7 +5,9 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from segviz.web import blobs, downloads
+from segviz import logs
+from segviz.paths import PACKAGE
+from segviz.settings import SettingError, settings
 
 PAGES = (
     ("pages/home.py", "Start", "home"),
@@ -29,7 +31,9 @@ def main() -> None:
     from segviz.ui.frame import frame
     from segviz.ui.session import keep_widgets, restore, sidebar, tell_refused
 
-    st.set_page_config("segviz", ":material/visibility:", layout="wide")
+    logs.new_request()
+    icon = str(PACKAGE / "web" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server
+    st.set_page_config("segviz", icon, layout="wide")
     pages = [
         st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
         for number, (path, title, icon) in enumerate(PAGES)
@@ -52,4 +56,10 @@ else:
     # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
     # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
     PagesManager.uses_pages_directory = False
-    app = st.App(__file__, routes=[*blobs.routes(), *downloads.routes()])
+    try:
+        limits = settings()
+    except SettingError as error:
+        raise SystemExit(f"segviz: {error}") from None
+    from segviz.ui.server import around
+
+    app = st.App(__file__, **around(limits))

@@ -12,6 +12,7 @@ from segviz.ui.permalink import Link, copy_button
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
 from segviz.views.results_text import how_measured, listed, notes
+from segviz.views.text import literal
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
@@ -26,10 +27,10 @@ with st.container(horizontal_alignment="right"):
 results = gather(registry.CHECKPOINTS)
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
-    st.error(cause)
+    st.error(literal(cause))
     st.stop()
 for problem in results.problems:
-    st.warning(problem)
+    st.warning(literal(problem))
 records = results.records
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from segviz.paths import app_command, app_environment, app_script
+from segviz.settings import SettingError, settings
 from segviz.train_options import TrainOptions
 
 FIGURES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
@@ -57,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """The chosen command, with its failures as sentences. SEGVIZ_TRACEBACK=1 shows where they came from."""
     try:
+        wanted = settings()
         if options.function == "app":
             return app(options)
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler talks on stderr during `bench`
@@ -68,10 +70,10 @@ def run(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except UsageError as error:
+    except (UsageError, SettingError) as error:
         return failed(str(error), 2)
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError, ImportError) as error:
-        if os.environ.get("SEGVIZ_TRACEBACK"):
+        if wanted.traceback:
             raise
         return failed(sentence(error))
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+INSTALLED = PACKAGE / "checkpoints"  # a wheel carries them inside the package, a clone beside it
+BUNDLED = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "checkpoints"
 
 
 def app_script() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,25 +12,25 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from segviz.benchmark_viewer import free_port
-from segviz.paths import app_command, app_environment, app_script
+from segviz.paths import PACKAGE, app_command, app_environment, app_script
 
 START_WITHIN = 240  # seconds; importing torch takes long on a busy machine
 
 
 @contextmanager
-def app_server(log: Path) -> Iterator[str]:
-    """The address of a running app, which writes to `log`.
+def app_server(log: Path, script: Path | None = None, **environment: str) -> Iterator[str]:
+    """The address of a running app, which writes to `log`; of another script where one is given.
 
     Raises:
         RuntimeError: it ended, or did not answer in time; the message holds the log's end.
     """
-    script, port = app_script(), free_port()
-    command = app_command(script, port, "--server.headless", "true")
+    port = free_port()
+    command = app_command(script or app_script(), port, "--server.headless", "true")
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            cwd=script.parent,
-            env={**app_environment(), "OMP_NUM_THREADS": "1"},
+            cwd=app_script().parent,  # its settings hold for every script
+            env={**app_environment(), "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1", **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -43,6 +44,11 @@ def app_server(log: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(20)
+
+
+def python_path() -> str:
+    """PYTHONPATH with the package, which a script elsewhere needs too."""
+    return os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
 
 
 def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

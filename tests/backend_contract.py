@@ -1,7 +1,7 @@
 """What any backend must hold, as checks of a factory: the embedded one now, others when they come.
 
-`make(models, settings)` gives a backend that loads `models.load(name)`, identifies files by `models.identify(name)`
-and keeps to `settings`. tests/test_backend.py runs every check, and for each a backend that must fail it.
+`make(models, capacity)` gives a backend that loads `models.load(name)`, identifies files by `models.identify(name)`
+and keeps to `capacity`. tests/test_backend.py runs every check, and for each a backend that must fail it.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from segviz.engine import (
     Answer,
     Backend,
     BusyError,
+    Capacity,
     CrashError,
     DeadlineError,
     EngineError,
     Made,
     Predict,
     Request,
-    Settings,
     SupersededError,
     TooLargeError,
 )
@@ -108,8 +108,8 @@ class Models:
             self.open.set()
 
 
-Make = Callable[[Models, Settings], Backend]
-ONE, TWO = Settings(workers=1, queue=64), Settings(workers=2, queue=64)
+Make = Callable[[Models, Capacity], Backend]
+ONE, TWO = Capacity(workers=1, queue=64), Capacity(workers=2, queue=64)
 
 
 @dataclass(frozen=True)
@@ -527,7 +527,7 @@ def check_no_more_runs_at_once_than_the_memory_holds(make: Make) -> None:
     models = Models()
     models.pause = 0.02
     need = forward_need(SIZE, 1)
-    backend = make(models, Settings(workers=4, memory_mb=2 * need // MIB + 1))
+    backend = make(models, Capacity(workers=4, memory_mb=2 * need // MIB + 1))
     answers = [backend.submit(ask(value, f"session {value}")) for value in range(8)]
     assert [label(one) for one in answers] == list(range(8))
     assert models.most == 2

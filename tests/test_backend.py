@@ -15,11 +15,11 @@ from backend_contract import Make, Models
 
 from segviz.engine import (
     Answer,
+    Capacity,
     EmbeddedBackend,
     Request,
     Result,
     Runner,
-    Settings,
     Standing,
     embedded,
     ops,
@@ -38,8 +38,8 @@ def maker() -> Iterator[Callable[[type[EmbeddedBackend]], Make]]:
     made: list[EmbeddedBackend] = []
 
     def of(kind: type[EmbeddedBackend]) -> Make:
-        def make(models: Models, settings: Settings) -> EmbeddedBackend:
-            made.append(kind(Runner(models.load, models.identify), settings))
+        def make(models: Models, capacity: Capacity) -> EmbeddedBackend:
+            made.append(kind(Runner(models.load, models.identify), capacity))
             return made[-1]
 
         return make
@@ -74,8 +74,8 @@ class Leaking(EmbeddedBackend):
 class Crowded(EmbeddedBackend):
     """As many workers as it likes."""
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
-        super().__init__(runner, replace(settings, workers=8, memory_mb=10**6))
+    def __init__(self, runner: Runner, capacity: Capacity) -> None:
+        super().__init__(runner, replace(capacity, workers=8, memory_mb=10**6))
 
 
 class Unshared(EmbeddedBackend):
@@ -114,8 +114,8 @@ class OneLine(FairQueue[Any]):
 
 
 class Unfair(EmbeddedBackend):
-    def __init__(self, runner: Runner, settings: Settings) -> None:
-        super().__init__(runner, settings)
+    def __init__(self, runner: Runner, capacity: Capacity) -> None:
+        super().__init__(runner, capacity)
         self._queue = OneLine()
 
 
@@ -136,8 +136,8 @@ class StartsOver(EmbeddedBackend):
 class Unbounded(EmbeddedBackend):
     """Takes whatever comes."""
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
-        super().__init__(runner, replace(settings, queue=10**9))
+    def __init__(self, runner: Runner, capacity: Capacity) -> None:
+        super().__init__(runner, replace(capacity, queue=10**9))
 
 
 class NoShares(EmbeddedBackend):
@@ -145,7 +145,7 @@ class NoShares(EmbeddedBackend):
 
     @property
     def _share(self) -> int:
-        return self.settings.queue
+        return self.capacity.queue
 
 
 class Timeless(EmbeddedBackend):
@@ -184,8 +184,8 @@ class Sampling(EmbeddedBackend):
 class Hoarding(EmbeddedBackend):
     """Keeps everything."""
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
-        super().__init__(runner, settings)
+    def __init__(self, runner: Runner, capacity: Capacity) -> None:
+        super().__init__(runner, capacity)
         self._cache = Cache(10**12)
 
 

@@ -33,7 +33,7 @@ from segviz.views.overlay import (
     stretch,
     stretch_map,
 )
-from segviz.views.text import percent, plain, table
+from segviz.views.text import literal, percent, plain, table
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -194,6 +194,14 @@ def test_ink_can_be_read_on_every_colour(name: str) -> None:
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
     written = np.where(ink(colours) == "#fff", 1.05 / (linear + 0.05), (linear + 0.05) / 0.05)
     assert written.min() >= 4.5
+
+
+def test_a_text_of_unknown_origin_becomes_markdown_that_shows_it_as_it_is() -> None:
+    assert literal("![a](http://x) <b>*1*_2_`3`~4~ $5$ &amp;") == (
+        r"!\[a\](http://x) \<b\>\*1\*\_2\_\`3\`\~4\~ \$5\$ \&amp;"
+    )
+    assert literal("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
+    assert literal("a\\[b]\n\n# c") == r"a\\\[b\] # c"
 
 
 def test_plain_words_have_no_control_characters_and_an_end() -> None:

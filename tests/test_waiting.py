@@ -14,7 +14,6 @@ from segviz.engine import Answer, BusyError, EmbeddedBackend, Engine, EngineErro
 from segviz.paths import app_script
 from segviz.predict import Predictor, load_predictor
 from segviz.ui import waiting
-from segviz.ui.session import SCENE, UPLOAD
 
 PATIENCE = 240
 
@@ -34,10 +33,7 @@ class Refusing(EmbeddedBackend):
 
 def opened(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr("segviz.engine._engine", Engine(backend))
-    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
-    app.session_state["source"] = UPLOAD  # the start page shows nothing before there is a file
-    app.run()
-    app.session_state["source"] = SCENE
+    app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE).run()
     app.switch_page("pages/psa.py").run()
     assert [one.message for one in app.exception] == []
     return app

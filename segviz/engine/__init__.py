@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from segviz import telemetry
 from segviz.engine.embedded import EmbeddedBackend
-from segviz.engine.machine import Settings, cores, settings_for
+from segviz.engine.machine import Capacity, capacity_for, cores
 from segviz.engine.ops import Attribute, Predict
 from segviz.engine.request import (
     DEADLINE_S,
@@ -38,6 +39,7 @@ from segviz.engine.request import (
 from segviz.engine.runner import Runner
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction, Predictor, choose_device, device_title
+from segviz.settings import settings
 
 if TYPE_CHECKING:
     from segviz.attribution import Attribution
@@ -47,6 +49,7 @@ __all__ = [
     "Attribute",
     "Backend",
     "BusyError",
+    "Capacity",
     "CrashError",
     "DeadlineError",
     "EmbeddedBackend",
@@ -59,14 +62,13 @@ __all__ = [
     "Request",
     "Result",
     "Runner",
-    "Settings",
     "Standing",
     "SupersededError",
     "TooLargeError",
     "available_models",
+    "capacity_for",
     "digest",
     "engine",
-    "settings_for",
 ]
 
 LONG_DEADLINE_S = 600.0  # of ops that take long
@@ -81,7 +83,7 @@ class Engine:
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
-        self.backend = backend or EmbeddedBackend(Runner(), settings_for(choose_device("auto")))
+        self.backend = backend or EmbeddedBackend(Runner(), capacity_for(choose_device("auto"), settings()))
         self._tickets = itertools.count(1)
 
     def ask(self, model: str, image: Picture, op: Op | None = None, session: str | None = None) -> Answer:
@@ -164,6 +166,7 @@ def engine() -> Engine:
     with _engine_lock:
         if _engine is None:
             _engine = Engine()
+            telemetry.watch_engine(_engine.health)
             if isinstance(_engine.backend, EmbeddedBackend):
                 atexit.register(_engine.backend.close)
         return _engine

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 
+from segviz import telemetry
 from segviz.checkpoint import CheckpointError
 from segviz.engine.batch import run_all
 from segviz.engine.cache import Cache
 from segviz.engine.job import AbandonedError, Job, Waiter
-from segviz.engine.machine import MIB, Settings
+from segviz.engine.machine import MIB, Capacity
 from segviz.engine.memory import trim
 from segviz.engine.queue import FairQueue
 from segviz.engine.request import (
@@ -39,7 +40,7 @@ CRASHES, WITHIN_S = 3, 60.0  # so many within so many seconds, and the engine is
 CLOSE_WITHIN_S = 10.0  # what close waits for computations that run
 TIDY_EVERY_S = 2.0
 OF_ONE_SESSION = 4  # a session may hold this part of the queue
-COUNTED = ("computed", "reused", "busy", "late", "superseded", "too_large", "crashed")
+COUNTED = ("computed", "reused", "unusable", "busy", "late", "superseded", "too_large", "crashed")
 
 logger = logging.getLogger("segviz.engine")
 
@@ -52,18 +53,18 @@ class EmbeddedBackend:
 
     Args:
         runner: loads and runs the models.
-        settings: how much at once.
+        capacity: how much at once.
     """
 
-    def __init__(self, runner: Runner, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, runner: Runner, capacity: Capacity) -> None:
+        self.capacity = capacity
         self._runner = runner
-        self._budget = settings.memory_mb * MIB
+        self._budget = capacity.memory_mb * MIB
         self._changed = threading.Condition()
         self._queue: FairQueue[Job] = FairQueue()
         self._jobs: dict[str, Job] = {}  # queued and running
         self._running: set[Job] = set()
-        self._cache = Cache(settings.cache_mb * MIB)
+        self._cache = Cache(capacity.cache_mb * MIB)
         self._threads: list[threading.Thread] = []
         self._closed = False
         self._tidied = 0.0
@@ -99,7 +100,7 @@ class EmbeddedBackend:
 
     def map(self, requests: Iterable[Request], *, checkpoint: Path) -> Iterator[tuple[Request, Answer]]:
         """See `Backend.map`."""
-        at_once = min(2 * self.settings.workers, self._share)
+        at_once = min(2 * self.capacity.workers, self._share)
         return run_all(requests, checkpoint, submit=self.submit, key=self._key_or_nothing, at_once=at_once)
 
     def known(self, request: Request) -> Result | None:
@@ -117,10 +118,10 @@ class EmbeddedBackend:
             recent = [moment for moment in self._crashes if time.monotonic() - moment < WITHIN_S]
             return Health(
                 ok=len(recent) < CRASHES and not self._closed,
-                workers=self.settings.workers,
+                workers=self.capacity.workers,
                 running=len(self._running),
                 queued=len(self._queue),
-                queue_limit=self.settings.queue,
+                queue_limit=self.capacity.queue,
                 cached=len(self._cache),
                 cache_bytes=self._cache.bytes,
                 cache_limit=self._cache.limit,
@@ -158,7 +159,7 @@ class EmbeddedBackend:
 
     @property
     def _share(self) -> int:
-        return max(1, self.settings.queue // OF_ONE_SESSION)
+        return max(1, self.capacity.queue // OF_ONE_SESSION)
 
     def _key_or_nothing(self, request: Request) -> str:
         try:
@@ -178,13 +179,14 @@ class EmbeddedBackend:
     def _refused(self, error: Exception) -> Answer:
         with self._changed:
             self._counts["too_large"] += isinstance(error, TooLargeError)
+            self._counts["unusable"] += isinstance(error, ValueError)
         answer = Answer()
         answer.settle(error)
         return answer
 
     def _new_job(self, key: str, request: Request, need: int) -> Job:
         """A job in the books, if there is room; the lock is held."""
-        if len(self._queue) >= self.settings.queue or self._queue.length(request.session) >= self._share:
+        if len(self._queue) >= self.capacity.queue or self._queue.length(request.session) >= self._share:
             self._counts["busy"] += 1
             raise BusyError(f"{len(self._queue)} questions are waiting already; try again in a moment")
         self._start_threads()
@@ -239,7 +241,7 @@ class EmbeddedBackend:
 
     def _start_threads(self) -> None:
         if not self._threads:
-            targets = [self._watch, *[self._work] * self.settings.workers]
+            targets = [self._watch, *[self._work] * self.capacity.workers]
             self._threads = [threading.Thread(target=one, name="segviz engine", daemon=True) for one in targets]
             for thread in self._threads:
                 thread.start()
@@ -259,7 +261,7 @@ class EmbeddedBackend:
             self._drop(lambda job, waiter: waiter.deadline <= time.monotonic(), reason)
 
     def _work(self) -> None:
-        torch.set_num_threads(self.settings.threads)  # per thread: a new one would take all cores
+        torch.set_num_threads(self.capacity.threads)  # per thread: a new one would take all cores
         while (job := self._next()) is not None:
             self._finish(job, self._outcome(job))
             self._tidy()
@@ -286,7 +288,7 @@ class EmbeddedBackend:
 
     def _has_no_worker(self, job: Job) -> bool:
         """Whether a long one has to wait, so that one worker stays free for predictions."""
-        most = max(1, self.settings.workers - 1)
+        most = max(1, self.capacity.workers - 1)
         return job.request.op.long and sum(other.request.op.long for other in self._running) >= most
 
     def _fits(self, job: Job) -> bool:
@@ -324,7 +326,9 @@ class EmbeddedBackend:
             if self._jobs.get(job.key) is job:
                 del self._jobs[job.key]
             self._counts["too_large"] += isinstance(outcome, TooLargeError)
+            self._counts["unusable"] += isinstance(outcome, ValueError)
             if isinstance(outcome, Result):
+                telemetry.computed(job.request.model, type(job.request.op).__name__.lower(), outcome.seconds)
                 self._counts["computed"] += 1
                 if outcome.keep:
                     self._cache.put(job.request.key(outcome.model_sha), outcome)

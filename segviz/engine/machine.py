@@ -1,13 +1,14 @@
-"""What the machine has, and how much of it the engine takes: each number can be set by an environment variable."""
+"""What the machine has, and how much of it the engine takes where the operator has set nothing else."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+from segviz.settings import Settings
 
 MIB = 1024**2
 CGROUP = Path("/sys/fs/cgroup")  # version 2: what a container may use
@@ -17,15 +18,15 @@ UNKNOWN_MIB = 2048  # taken for the free memory of systems that do not tell
 
 
 @dataclass(frozen=True)
-class Settings:
+class Capacity:
     """How much the engine may do at once, and keep.
 
     Attributes:
-        workers: computations at once (SEGVIZ_WORKERS).
-        threads: of torch inside each (SEGVIZ_THREADS); workers x threads = cores.
-        memory_mb: what all running computations may need, in MiB (SEGVIZ_MEMORY_MB).
-        cache_mb: what kept results may hold, in MiB (SEGVIZ_CACHE_MB).
-        queue: how many questions may wait; one session may hold a quarter of it (SEGVIZ_QUEUE).
+        workers: computations at once.
+        threads: of torch inside each; workers x threads = cores.
+        memory_mb: what all running computations may need, in MiB.
+        cache_mb: what kept results may hold, in MiB.
+        queue: how many questions may wait; one session may hold a quarter of it.
     """
 
     workers: int = 2
@@ -35,39 +36,22 @@ class Settings:
     queue: int = 64
 
 
-def settings_for(device: torch.device, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings that suit the machine: on a CPU as many workers as cores, up to four; half of the free memory.
+def capacity_for(device: torch.device, given: Settings) -> Capacity:
+    """What the operator has set, and what suits the machine for the rest.
 
-    Two workers of one thread answer two people quicker than one worker of two threads, whose threads spin while
-    they wait for each other (0.26 CPU seconds a request against 0.40 and more).
-
-    Raises:
-        ValueError: a variable is no whole number from 1.
+    On a CPU as many workers as cores, up to four; half of the free memory. Two workers of one thread answer two people
+    quicker than one worker of two threads, whose threads spin while they wait for each other (0.26 CPU seconds a
+    request against 0.40 and more).
     """
     available = cores()
-    workers = GPU_WORKERS if device.type == "cuda" else min(available, MOST_CPU_WORKERS)
-    workers = whole(environment, "SEGVIZ_WORKERS", workers)
-    return Settings(
+    workers = given.workers or (GPU_WORKERS if device.type == "cuda" else min(available, MOST_CPU_WORKERS))
+    return Capacity(
         workers=workers,
-        threads=whole(environment, "SEGVIZ_THREADS", max(1, available // workers)),
-        memory_mb=whole(environment, "SEGVIZ_MEMORY_MB", max(1, free_mib(device) // 2)),
-        cache_mb=whole(environment, "SEGVIZ_CACHE_MB", Settings.cache_mb),
-        queue=whole(environment, "SEGVIZ_QUEUE", Settings.queue),
+        threads=given.threads or max(1, available // workers),
+        memory_mb=given.memory_mb or max(1, free_mib(device) // 2),
+        cache_mb=given.cache_mb,
+        queue=given.queue,
     )
-
-
-def whole(environment: Mapping[str, str], name: str, default: int) -> int:
-    """A variable's whole number from 1, or the default where it is not set.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    text = environment.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{name} is {text!r}; set it to a whole number from 1, or leave it out")
-    return int(text)
 
 
 def cores() -> int:

@@ -182,8 +182,8 @@ class Health:
         cached: results that are kept.
         cache_bytes: what they hold.
         cache_limit: what they may hold, in bytes.
-        counts: `computed`, `reused` (answered without a computation of their own), `busy`, `late`, `superseded`,
-            `too_large`, `crashed`, each since the start.
+        counts: `computed`, `reused` (answered without a computation of their own), `unusable` (a checkpoint or a
+            question), `busy`, `late`, `superseded`, `too_large`, `crashed`, each since the start.
     """
 
     ok: bool

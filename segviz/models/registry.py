@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,9 @@ from torch import nn
 from segviz.models import blocks
 from segviz.models.backbone import Backbone
 from segviz.models.segmenter import FusionReduction, Reduction, Segmenter
+from segviz.settings import settings
 
-PACKAGE = Path(__file__).parents[1]
-INSTALLED = PACKAGE / "checkpoints"  # a wheel carries them inside the package, a clone beside it
-BUNDLED = INSTALLED if INSTALLED.is_dir() else PACKAGE.parent / "checkpoints"
-CHECKPOINTS = Path(os.environ.get("SEGVIZ_CHECKPOINTS", BUNDLED))
+CHECKPOINTS = settings().checkpoints
 
 BlockMaker = Callable[[int], nn.Module]
 

@@ -25,6 +25,7 @@ from segviz.ui.take_away import take_away
 from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
 from segviz.ui.waiting import session_id, waited
 from segviz.views import sheet
+from segviz.views.text import literal
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
@@ -152,7 +153,7 @@ def uploaded_picture() -> Picture | None:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept
     if isinstance(kept[1], str):
-        st.error(kept[1], icon=":material/broken_image:")
+        st.error(literal(kept[1]), icon=":material/broken_image:")
         return None
     return kept[1]
 
@@ -187,7 +188,7 @@ def predict(model: str, chosen: Picture) -> Prediction:
         st.button("Try again", key=f"again {model}")
         st.stop()
     except (CheckpointError, EngineError) as error:
-        st.error(f"{title} cannot run: {error}.")
+        st.error(literal(f"{title} cannot run: {error}."))
         st.stop()
     tell_notes(model, result)
     prediction: Prediction = result.value

@@ -8,6 +8,7 @@ from statistics import mode
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, Record
 from segviz.runs import Runs
 from segviz.views.results_tables import title
+from segviz.views.text import literal
 
 PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
@@ -16,9 +17,9 @@ PUBLISHED = (
 
 
 def how_measured(runs: Runs) -> str:
-    """What the scores were measured on, and how far they can be trusted."""
+    """What the scores were measured on, and how far they can be trusted; in Markdown."""
     records = {name: found[0] for name, found in runs.items()}
-    val, scenes = pictures(records, VAL), pictures(records, SCENES)
+    val, scenes = literal(pictures(records, VAL)), literal(pictures(records, SCENES))
     parts = [f"**Val** is {val}."] if val else []
     if "camvid" in val.lower():
         parts.append("CamVid's val split (480 x 360) is more of a training sequence, so it flatters.")
@@ -26,7 +27,7 @@ def how_measured(runs: Runs) -> str:
     parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
     parts.append(over_seeds(runs))
     trained = listed(dict.fromkeys(one.hardware for found in runs.values() for one in found if one.hardware))
-    return " ".join([*parts, f"Trained on {trained}."] if trained else parts)
+    return " ".join([*parts, f"Trained on {literal(trained)}."] if trained else parts)
 
 
 def over_seeds(runs: Runs) -> str:
@@ -54,7 +55,7 @@ def pictures(records: Mapping[str, Record], evaluation: str) -> str:
 
 
 def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
-    """What the table's numbers need beside them: scales, machines, strides, and published scores."""
+    """What the table's numbers need beside them, in Markdown: scales, machines, strides, and published scores."""
     found = []
     for one in dict.fromkeys(
         (one.evaluations[VAL_MULTI_SCALE].scales, one.evaluations[VAL_MULTI_SCALE].flip)
@@ -64,7 +65,7 @@ def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
         mirrored = "each also mirrored" if one[1] else "none mirrored"
         found.append(f"MS+F averages the scales {listed(one[0])}, {mirrored}.")
     for size, hardware in dict.fromkeys((one.cost.size, one.cost.hardware) for one in records.values() if one.cost):
-        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {hardware}.")
+        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {literal(hardware)}.")
     usual = mode(one.output_stride for one in records.values())
     if others := [name for name, one in records.items() if one.output_stride != usual]:
         exceptions = listed(f"{records[name].output_stride} for {title(name)}" for name in others)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from statistics import fmean, stdev
 
 NONE = "–"  # where there is no number, but for the terminal
+MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is no markup
+
+
+def literal(text: str) -> str:
+    """Markdown that shows a text of unknown origin, such as a file's name, as it is: no picture, link or formula."""
+    return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
 
 
 def percent(share: float | None) -> str:

@@ -17,6 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from segviz import telemetry
+from segviz.settings import settings
+
 MediaType = Literal["application/octet-stream", "image/jpeg", "image/png"]
 HEADERS = {
     "Accept-Ranges": "bytes",
@@ -57,6 +60,7 @@ class BlobStore:
             self._blobs.move_to_end(name)
             while self._bytes > self._max_bytes and len(self._blobs) > 1:
                 self._bytes -= len(self._blobs.popitem(last=False)[1].content)
+            telemetry.store_bytes("viewer", self._bytes)
         return name
 
     def get(self, name: str) -> Blob | None:
@@ -68,7 +72,7 @@ class BlobStore:
             return blob
 
 
-STORE = BlobStore()
+STORE = BlobStore(settings().viewer_mb * 2**20)
 
 
 def routes(store: BlobStore = STORE) -> list[Route]:

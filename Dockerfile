@@ -1,0 +1,30 @@
+# The app as a container: for the CPU, or with --build-arg DEVICE=cuda for NVIDIA GPUs. docs/deploy.md shows how to run it.
+FROM python:3.11-slim
+
+ARG DEVICE=cpu
+WORKDIR /app
+COPY requirements.txt constraints.txt ./
+# PyPI's torch for Linux brings CUDA with it; PyTorch's own index has the small build for the CPU.
+RUN if [ "$DEVICE" = cpu ]; then \
+        pip install --no-cache-dir -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision; \
+    fi \
+    && pip install --no-cache-dir -c constraints.txt -r requirements.txt \
+    && useradd --uid 10001 --create-home segviz
+
+COPY .streamlit ./.streamlit
+COPY app.py LICENSE ./
+COPY pages ./pages
+COPY segviz ./segviz
+COPY checkpoints ./checkpoints
+
+USER 10001
+ENV PYTHONDONTWRITEBYTECODE=1 \
+    STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
+    STREAMLIT_SERVER_HEADLESS=true \
+    STREAMLIT_SERVER_PORT=8501 \
+    OMP_WAIT_POLICY=PASSIVE \
+    MALLOC_ARENA_MAX=2
+EXPOSE 8501
+HEALTHCHECK --start-period=60s --interval=30s --timeout=5s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://localhost:8501/healthz', timeout=4)"]
+CMD ["python", "-m", "streamlit", "run", "app.py"]
