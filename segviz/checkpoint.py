@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors.torch import save
@@ -17,8 +19,9 @@ from segviz.models.segmenter import Segmenter
 from segviz.record import Record, from_json, to_json
 from segviz.tensors import CheckpointError as CheckpointError
 from segviz.tensors import check_tensors, opened, read_weights
+from segviz.views.text import plain
 
-KEY = "segviz"
+KEY, WEIGHTS = "segviz", "segviz_weights"  # in the header: the record, and the SHA-256 of all bytes behind the header
 LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
 
 
@@ -36,11 +39,12 @@ def checkpoint_path(model: str | Path) -> Path:
     if str(model) in SPECS:
         return bundled_path(str(model))
     path = Path(model)
-    if path.suffix != ".safetensors" and not path.exists():
-        raise CheckpointError(
-            f"'{model}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
-        )
-    return path
+    with suppress(OSError):  # such as too long a name
+        if path.suffix == ".safetensors" or path.exists():
+            return path
+    raise CheckpointError(
+        f"'{plain(str(model), 80)}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
+    )
 
 
 def write(path: Path, model: nn.Module, record: Record) -> None:
@@ -57,17 +61,23 @@ def write(path: Path, model: nn.Module, record: Record) -> None:
             raise CheckpointError(
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
-    data = save(tensors, {KEY: to_json(record)})
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, data)
+    replace(path, with_record(save(tensors, {}), record))
 
 
 def replace(path: Path, data: bytes) -> None:
     """Write, sync, rename: a reader sees the old file or the new one, whole; a failure leaves the old one alone."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the path's place at the end of the block; see `replace`."""
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -89,13 +99,39 @@ def rewrite_record(path: Path, record: Record) -> None:
             f"{path} holds a '{before.model}' model of {len(before.classes)} classes, the record is of a "
             f"'{record.model}' of {len(record.classes)}; record each model in its own file"
         )
-    data = path.read_bytes()
-    start = LENGTH + int.from_bytes(data[:LENGTH], "little")
+    check_weights(path)
+    replace(path, with_record(path.read_bytes(), record))
+
+
+def with_record(data: bytes, record: Record) -> bytes:
+    """The bytes of a safetensors file with a record, and a digest of its weights, in its header."""
+    start = weights_start(data)
     header = json.loads(data[LENGTH:start])
-    header["__metadata__"][KEY] = to_json(record)
+    digest = hashlib.sha256(data[start:]).hexdigest()
+    header["__metadata__"] = {**header.get("__metadata__", {}), KEY: to_json(record), WEIGHTS: digest}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH)  # the format wants the tensors aligned
-    replace(path, len(text).to_bytes(LENGTH, "little") + text + data[start:])
+    return len(text).to_bytes(LENGTH, "little") + text + data[start:]
+
+
+def weights_start(data: bytes) -> int:
+    """Where the header of a safetensors file ends."""
+    return LENGTH + int.from_bytes(data[:LENGTH], "little")
+
+
+def check_weights(path: Path) -> None:
+    """Compare a checkpoint's weights with the digest in its header, which older ones do not have.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, or its weights are not those that were written.
+    """
+    with opened(path) as file:
+        expected = (file.metadata() or {}).get(WEIGHTS)
+    if expected is None:
+        return
+    data = path.read_bytes()
+    if hashlib.sha256(data[weights_start(data) :]).hexdigest() != expected:
+        raise CheckpointError(f"{path} is damaged: its weights are not those that were written; copy or train it again")
 
 
 def read_record(path: Path) -> Record:
@@ -114,7 +150,8 @@ def read_record(path: Path) -> Record:
     try:
         return from_json(stored)
     except ValueError as error:
-        raise CheckpointError(f"{path} has a damaged segviz record ({error}); copy or train it again") from None
+        cause = plain(str(error))
+        raise CheckpointError(f"{path} has a damaged segviz record ({cause}); copy or train it again") from None
 
 
 def load(path: Path) -> tuple[Segmenter, Record]:
@@ -127,6 +164,7 @@ def load(path: Path) -> tuple[Segmenter, Record]:
             tensors are not just the model's.
     """
     record, skeleton = examined(path)
+    check_weights(path)
     weights = read_weights(path, skeleton.state_dict())
     model = build(record.model, len(record.classes), record.backbone, record.output_stride)
     model.load_state_dict(weights)
@@ -143,14 +181,14 @@ def examined(path: Path) -> tuple[Record, Segmenter]:
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
     if record.model not in SPECS:
-        raise CheckpointError(f"{path} holds a {record.model!r} model; known are {', '.join(SPECS)}")
+        raise CheckpointError(f"{path} holds a {short(record.model)} model; known are {', '.join(SPECS)}")
     try:
         with torch.device("meta"):
             skeleton = build(record.model, len(record.classes), record.backbone, record.output_stride)
     except Exception as error:  # timm raises whatever its networks raise
         raise CheckpointError(
-            f"{path} holds a network that cannot be built: backbone {record.backbone!r} at output stride "
-            f"{record.output_stride} ({first_line(error)}); update timm, or train it again"
+            f"{path} holds a network that cannot be built: backbone {short(record.backbone)} at output stride "
+            f"{plain(str(record.output_stride), 20)} ({plain(first_line(error))}); update timm, or train it again"
         ) from None
     with opened(path) as file:
         check_tensors(path, file, skeleton.state_dict())
@@ -165,9 +203,14 @@ def require_model(path: Path, record: Record, name: str) -> None:
     """
     if record.model != name:
         raise CheckpointError(
-            f"{path} holds a {record.model!r} model, not {name!r}; put {name!r} back, or name the file otherwise and "
-            "load it by its path"
+            f"{path} holds a {short(record.model)} model, not {name!r}; put {name!r} back, or name the file otherwise "
+            "and load it by its path"
         )
+
+
+def short(name: str) -> str:
+    """A name from a file, in quotes and not too long."""
+    return plain(repr(name), 80)
 
 
 def first_line(error: Exception) -> str:

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,12 +23,14 @@ from typing import NoReturn, TypeAlias
 from segviz.paths import app_command, app_environment, app_script
 from segviz.settings import SettingError, settings
 from segviz.train_options import TrainOptions
+from segviz.views.text import plain
 
 FIGURES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
 FORMATS = ("png", "svg", "pdf", "npz", "csv")
 LOOKS = ("from", "by", "strip", "points")
 SCALES = ("linear", "log", "percentile")
 COLOURS = ("viridis", "cividis", "magma", "gray")
+MOST = 600  # characters of an error
 ALL = "all"  # of `evaluate --model`: every bundled model
 MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 MINUTES = {"s": 1 / 60, "m": 1.0, "h": 60.0}
@@ -42,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr, and exit code 2."""
-        self.exit(2, f"segviz: {message}; see `{self.prog} --help`\n")
+        self.exit(2, f"segviz: {plain(message, MOST)}; see `{self.prog} --help`\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     own, passed_on = split_at_dashes(given) if given[:1] == ["app"] else (given, [])
     options = parser().parse_args(own)
-    options.typed = "python -m segviz " + shlex.join(given)
+    typed = "python -m segviz " + shlex.join(given)
+    options.typed = typed.encode(errors="backslashreplace").decode()  # a file's name may be no text
     options.extra = passed_on
     return run(options)
 
@@ -89,7 +93,7 @@ def app(options: argparse.Namespace) -> int:
 
 def failed(message: str, code: int = 1) -> int:
     """Say what failed, and return the exit code."""
-    print(f"segviz: {message}", file=sys.stderr)
+    print(f"segviz: {plain(message, MOST)}", file=sys.stderr)
     return code
 
 
@@ -378,8 +382,9 @@ def add_json(command: Parser) -> None:
 
 def model(text: str) -> str:
     """A model's name, or the path of a checkpoint."""
-    if text.endswith(".safetensors") or Path(text).is_file():
-        return text
+    with suppress(OSError):  # such as too long a name
+        if text.endswith(".safetensors") or Path(text).is_file():
+            return text
     return known_model(text)
 
 

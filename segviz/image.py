@@ -17,6 +17,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from segviz.views.text import plain
+
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
@@ -53,12 +55,10 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
         ImageError: the file is too large, of another format, or damaged, even where only its pixels tell.
     """
     if len(data) > MAX_BYTES:
-        raise ImageError(
-            f"the file has {len(data) / 1024**2:.1f} MB; at most {MAX_BYTES // 1024**2} MB are read, so save it smaller"
-        )
+        raise ImageError(f"the file is too large: at most {MAX_BYTES // 1024**2} MB are read, so save it smaller")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit stands below
+            warnings.simplefilter("ignore")  # of bombs, as our own, lower limit stands below, and of damaged metadata
             with Image.open(io.BytesIO(data), formats=formats) as picture:
                 yield picture
     except ImageError:
@@ -68,7 +68,8 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
     except Image.DecompressionBombError:
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error) as error:
-        raise ImageError(f"the picture is damaged or incomplete ({error}); save it again and retry") from None
+        cause = plain(str(error)) or type(error).__name__
+        raise ImageError(f"the picture is damaged or incomplete ({cause}); save it again and retry") from None
 
 
 def from_pil(picture: Image.Image) -> Rgb:
@@ -95,7 +96,10 @@ def from_pil(picture: Image.Image) -> Rgb:
     if "A" in upright.getbands() or "transparency" in upright.info:
         over = Image.new("RGBA", upright.size, (*BACKGROUND, 255))
         upright = Image.alpha_composite(over, upright.convert("RGBA"))
-    return np.array(upright.convert("RGB"))
+    try:
+        return np.array(upright.convert("RGB"))
+    except ValueError:  # such as CIELAB
+        raise ImageError(f"the picture has colours of the kind {upright.mode}; save it as RGB") from None
 
 
 def as_rgb(image: ImageLike) -> Rgb:
@@ -105,13 +109,11 @@ def as_rgb(image: ImageLike) -> Rgb:
         ImageError: the file is missing or no picture, or the array is not (H, W, 3) or (H, W) uint8.
     """
     if isinstance(image, str | Path):
-        path = Path(image)
-        if not path.is_file():
-            raise ImageError(f"there is no file {path}; check the path")
+        data = file_bytes(Path(image))
         try:
-            return decode(path.read_bytes())
+            return decode(data)
         except ImageError as error:
-            raise ImageError(f"{path}: {error}") from None
+            raise ImageError(f"{image}: {error}") from None
     if isinstance(image, Image.Image):
         return from_pil(image)
     array = np.asarray(image)
@@ -122,6 +124,23 @@ def as_rgb(image: ImageLike) -> Rgb:
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ImageError(f"an array of shape {array.shape} was given; use (height, width, 3) RGB")
     return array
+
+
+def file_bytes(path: Path) -> bytes:
+    """The bytes of a file; of a larger one than any picture may be only so many that it shows.
+
+    Raises:
+        ImageError: it is missing, or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise ImageError(f"there is no file {path}; check the path")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(
+            f"{plain(str(path))} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
 
 
 def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:

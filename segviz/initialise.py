@@ -36,10 +36,10 @@ def initialise(model: Segmenter, path: Path) -> Start:
     """
     with opened(path) as file:
         stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    for name, value in stored.items():
+    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+    for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise CheckpointError(f"{path}: '{name}' holds values that are not finite; start from other weights")
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
     own = model.state_dict()
     before = read_record(path) if any(name.startswith("backbone.") for name in weights) else None
     if before is None:  # a backbone of timm's

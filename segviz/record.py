@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from math import isnan
 
 from segviz.typed_json import parsed
+from segviz.views.text import plain
 
 # The names of a record's evaluations: on CamVid's val split unless they say otherwise, single scale.
 VAL, SCENES = "val", "scenes"
@@ -132,7 +133,7 @@ def from_json(text: str) -> Record:
     """
     record = parsed(Record, text)
     if not record.classes or len(set(record.classes)) < len(record.classes):
-        raise ValueError(f"'classes' are {list(record.classes)}, not one or more different names")
+        raise ValueError(f"'classes' are {plain(str(list(record.classes)))}, not one or more different names")
     for name, one in record.evaluations.items():
         check(one, name, record.classes)
     return record
@@ -151,7 +152,8 @@ def check(one: Evaluation, name: str, classes: tuple[str, ...]) -> None:
         raise ValueError(f"'confusion' of '{name}' counts fewer than no pixels")
     for kind, shares in (("iou", one.iou), ("boundary_iou", one.boundary_iou)):
         if not set(shares) <= set(classes):
-            raise ValueError(f"'{kind}' of '{name}' is of {sorted(set(shares) - set(classes))}, which are no classes")
+            others = plain(str(sorted(set(shares) - set(classes))))
+            raise ValueError(f"'{kind}' of '{name}' is of {others}, which are no classes")
         if any(share is not None and not 0 <= share <= 1 for share in shares.values()):
             raise ValueError(f"'{kind}' of '{name}' has a share outside of 0 to 1")
     if not all(0 <= share <= 1 or isnan(share) for share in (one.miou, one.accuracy)):

@@ -45,7 +45,7 @@ def sources(texts: Sequence[str]) -> list[Source]:
     for text in texts:
         if is_scene(text):
             scene_seed(text)
-        named += folder_pictures(Path(text)) if not is_scene(text) and Path(text).is_dir() else [text]
+        named += folder_pictures(Path(text)) if is_folder(text) else [text]
     return [Source(text, stem, partial(open_picture, text)) for text, stem in zip(named, stems(named), strict=True)]
 
 
@@ -55,10 +55,11 @@ def folder_pictures(folder: Path) -> list[str]:
     Raises:
         SourceError: there is none.
     """
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    named = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    found = sorted(path for path in named if path.is_file())
     if not found:
         raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(SUFFIXES)} files")
-    return [str(path) for path in found if path.is_file()]
+    return [str(path) for path in found]
 
 
 def open_picture(text: str) -> Rgb:
@@ -69,6 +70,14 @@ def open_picture(text: str) -> Rgb:
         ImageError: the file is missing or no picture.
     """
     return scene_of(text).image if is_scene(text) else as_rgb(Path(text))
+
+
+def is_folder(text: str) -> bool:
+    """Whether a folder is meant; what can be no path is none."""
+    try:
+        return not is_scene(text) and Path(text).is_dir()
+    except OSError:  # such as too long a name
+        return False
 
 
 def is_scene(text: str) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from segviz.views.text import plain
+
 FLOATS, WHOLE = ("F16", "BF16", "F32", "F64"), ("I64",)  # safetensors' names of types
 SHOWN = 3  # tensor names in a message
 
@@ -33,9 +35,12 @@ def opened(path: Path) -> Iterator[Any]:
         with safe_open(path, "pt") as file:
             yield file
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}); copy or train it again") from None
+        cause = plain(str(error))
+        raise CheckpointError(f"{path} is not a whole safetensors file ({cause}); copy or train it again") from None
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); check its permissions and the disk") from None
+        raise CheckpointError(
+            f"{plain(str(path))} cannot be read ({error.strerror or error}); check its permissions and the disk"
+        ) from None
 
 
 def check_tensors(path: Path, file: Any, expected: Mapping[str, Tensor]) -> None:
@@ -67,7 +72,7 @@ def check_tensors(path: Path, file: Any, expected: Mapping[str, Tensor]) -> None
 def first_of(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(repr, names[:SHOWN])) + more
+    return ", ".join(plain(repr(name), 80) for name in names[:SHOWN]) + more
 
 
 def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,7 +83,8 @@ def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     """
     with opened(path) as file:
         tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in expected}
-    for name, value in tensors.items():
+    weights = {name: value.to(expected[name].dtype) for name, value in tensors.items()}
+    for name, value in weights.items():  # a finite float64 may be beyond float32
         if value.is_floating_point() and not value.isfinite().all():
             raise CheckpointError(f"{path}: '{name}' holds values that are not finite; train it again")
-    return {name: value.to(expected[name].dtype) for name, value in tensors.items()}
+    return weights

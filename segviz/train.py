@@ -32,7 +32,7 @@ from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.predict import choose_device, device_title
 from segviz.record import SCENES, VAL, Record
 from segviz.train_options import TrainOptions
-from segviz.training_state import LogRow, read_state, save_state, write_log
+from segviz.training_state import LogRow, read_state, remove_state, save_state, write_log
 
 AUXILIARY_WEIGHT = 0.4  # of the losses on the backbone's middle features (PSANet, FLANet) and on the block's context
 SIDE_STRIDE = 4  # pixels between the labels that those losses read
@@ -60,10 +60,10 @@ def train(options: TrainOptions) -> Record:
     torch.backends.cudnn.benchmark = device.type == "cuda"  # views are all of one size
     log: list[LogRow] = []
     state = options.out.with_suffix(".resume.pt")
-    step, before = run.restore(state, log) if options.resume else (0, 0.0)
+    losses: list[Tensor] = []  # since the log's last row
+    step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
     saved = time.monotonic()
     started = saved - before
-    losses: list[Tensor] = []
     bar = tqdm(total=options.steps, initial=step, desc=options.model, unit="step")
     try:
         while step < options.steps:
@@ -86,9 +86,9 @@ def train(options: TrainOptions) -> Record:
                     started += time.monotonic() - pause
                 log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                    run.save(state, step, time.monotonic() - started, log)
-                    saved = time.monotonic()
+            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                run.save(state, step, time.monotonic() - started, log, losses)
+                saved = time.monotonic()
     except KeyboardInterrupt:  # it may fall into the middle of a step, so only whole steps are ever saved
         if state.is_file():
             bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
@@ -102,7 +102,7 @@ def train(options: TrainOptions) -> Record:
     log.append(LogRow(step, minutes, 0.0, loss, record.val_miou))
     checkpoint.write(options.out, run.kept, record)
     write_log(options.out.with_suffix(".csv"), log)
-    state.unlink(missing_ok=True)
+    remove_state(state)
     return record
 
 
@@ -200,15 +200,15 @@ class Run:
             losses.append(loss.detach())
         return torch.stack(losses).sum()
 
-    def save(self, path: Path, step: int, seconds: float, log: list[LogRow]) -> None:
+    def save(self, path: Path, step: int, seconds: float, log: list[LogRow], losses: list[Tensor]) -> None:
         """Keep what `restore` needs."""
-        state = {"identity": self.options.identity, "step": step, "seconds": seconds}
+        state = {"identity": self.options.identity, "step": step, "seconds": seconds, "losses": losses}
         state |= {"log": [tuple(getattr(row, one.name) for one in fields(LogRow)) for row in log]}
         state |= {"networks": self.networks.state_dict(), "average": self.average.state_dict()}
         save_state(path, state | {"optimizer": self.optimizer.state_dict()})
 
-    def restore(self, path: Path, log: list[LogRow]) -> tuple[int, float]:
-        """Put an interrupted run's weights and log back; returns its steps and seconds.
+    def restore(self, path: Path, log: list[LogRow], losses: list[Tensor]) -> tuple[int, float]:
+        """Put an interrupted run's weights, log and losses back; returns its steps and seconds.
 
         Raises:
             DataError: see `read_state`.
@@ -218,6 +218,7 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         log[:] = [LogRow(*row) for row in state["log"]]
+        losses[:] = [one.to(self.device) for one in state.get("losses", ())]
         return int(state["step"]), float(state["seconds"])
 
 

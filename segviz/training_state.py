@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 
-from segviz.checkpoint import replace
+from segviz.checkpoint import replace, replacing
 from segviz.data.folder import DataError
 
 
@@ -49,13 +46,15 @@ def write_log(path: Path, rows: Sequence[LogRow]) -> None:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Keep all that `--resume` needs: written, synced, then renamed, so never half."""
-    temporary = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+
+
+def remove_state(path: Path) -> None:
+    """The run is done: remove its state, and what a kill in the middle of saving it may have left."""
+    for one in (path, path.with_name(path.name + ".part")):
+        one.unlink(missing_ok=True)
 
 
 def read_state(path: Path, identity: str) -> dict[str, Any]:
@@ -68,8 +67,9 @@ def read_state(path: Path, identity: str) -> dict[str, Any]:
         raise DataError(f"there is no {path} to resume from; start without --resume")
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError, BadZipFile):
+        saved = state["identity"]
+    except Exception:  # torch raises whatever damaged bytes lead to
         raise DataError(f"{path} is damaged; delete it and start without --resume") from None
-    if state["identity"] != identity:
+    if saved != identity:
         raise DataError(f"{path} is of a run with other options; repeat its command, or start without --resume")
     return state

@@ -9,6 +9,8 @@ from functools import cache
 from types import MappingProxyType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from segviz.views.text import plain
+
 Kind = TypeVar("Kind")
 WORDS = MappingProxyType({str: "text", int: "a whole number", float: "a number", bool: "true or false"})
 SHOWN = 40  # characters of a wrong value
@@ -56,9 +58,14 @@ def read(kind: Any, value: Any, place: str) -> Any:
         return {name: read(inner[1], entry, f"{place}.{name}") for name, entry in entries(value, place).items()}
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
-    if type(value) is not kind:  # a bool is an int to isinstance
+    if type(value) is not kind or (kind is str and not is_text(value)):  # a bool is an int to isinstance
         raise ValueError(f"{named(place)} is {shown(value)}, not {WORDS[kind]}")
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written and sent; JSON may hold halves of letters, which cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def read_fields(kind: Any, value: Any, place: str) -> Any:
@@ -76,7 +83,7 @@ def read_fields(kind: Any, value: Any, place: str) -> Any:
 
 def entries(value: Any, place: str) -> dict[str, Any]:
     """A JSON object's entries."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or not all(map(is_text, value)):
         raise ValueError(f"{named(place)} is {shown(value)}, not names with values")
     return value
 
@@ -89,7 +96,7 @@ def hints(kind: Any) -> dict[str, Any]:
 
 def named(place: str) -> str:
     """A field as messages name it."""
-    return f"'{place}'" if place else "it"
+    return f"'{plain(place, SHOWN + 20)}'" if place else "it"
 
 
 def shown(value: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from segviz.image import MAX_BYTES, ImageError, Rgb, decode
 from segviz.sources import SUFFIXES
+from segviz.views.text import plain
 
 MOST_ENTRIES = 2000
 MOST_DIRECTORY = 1024**2  # bytes of the list of entries: what zipfile reads before one can count them
@@ -36,7 +37,7 @@ def zipped_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ZipError(f"it is damaged ({error}); pack it again") from None
+        raise ZipError(f"it is damaged ({plain(str(error))}); pack it again") from None
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
         raise ZipError(f"it holds {len(entries)} files; at most {MOST_ENTRIES} are read, so pack several")
@@ -87,5 +88,5 @@ def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Rgb:
         with archive.open(entry) as file:
             data = file.read(entry.file_size + 1)  # more than that is never unpacked, whatever lies there
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
-        raise ImageError(f"the file is damaged in the ZIP ({error}); pack it again") from None
+        raise ImageError(f"the file is damaged in the ZIP ({plain(str(error))}); pack it again") from None
     return decode(data)

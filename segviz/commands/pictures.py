@@ -16,16 +16,17 @@ from tqdm import tqdm
 
 from segviz.attend import Options, attended
 from segviz.batch import Folder, Put, Step, Work, interruptible, predicted, run
-from segviz.cli import FORMATS, UsageError, sentence
-from segviz.data.folder import open_array
+from segviz.cli import FORMATS, MOST, UsageError, sentence
+from segviz.data.folder import read_labels
 from segviz.export import Archive, export
 from segviz.image import Rgb
-from segviz.paper_figures import WIDTHS, Labels, PlaceError, check_places, paper_sheet
+from segviz.paper_figures import WIDTHS, PlaceError, check_places, paper_sheet
 from segviz.predict import load_predictor
 from segviz.sources import Source, SourceError, sources
 from segviz.views.map_panels import Look
 from segviz.views.paper import Style
 from segviz.views.prediction import ALL_LOOKS
+from segviz.views.text import plain
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -116,16 +117,6 @@ def figure(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_labels(path: Path) -> Labels:
-    """True classes from a PNG of class indices.
-
-    Raises:
-        DataError: it is no picture.
-    """
-    labels: Labels = open_array(path, ("L", "P"))
-    return labels
-
-
 @contextmanager
 def as_usage() -> Iterator[None]:
     """Pictures and places that were named wrongly are wrong usage.
@@ -176,9 +167,9 @@ def tell(step: Step, as_json: bool) -> None:
     if step.problem is not None:
         named = sentence(step.problem)
         text = named if step.source.text in named else f"{step.source.text}: {named}"
-        tqdm.write(f"segviz: {text}", file=sys.stderr)
+        tqdm.write(f"segviz: {plain(text, MOST)}", file=sys.stderr)
     elif not as_json:
-        tqdm.write(f"{step.source.text}: {', '.join(step.files)}", file=sys.stdout)
+        tqdm.write(plain(f"{step.source.text}: {', '.join(step.files)}", 10 * MOST), file=sys.stdout)
 
 
 @contextmanager

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import ImageOps
 
 from segviz.data.classes import VOID, ClassSet, class_set
+from segviz.image import ImageError, decode, file_bytes, opened
+from segviz.typed_json import parsed
+from segviz.views.text import plain
 
 SUFFIXES = (".webp", ".png", ".jpg")
 SHOWN = 5  # how many faults one message lists
+BITS = 24  # where a PNG says how many bits a channel has
+LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
+META = '{"classes": [names in index order], "void": 255}'
 
 
 class DataError(ValueError):
@@ -37,6 +42,14 @@ class Split:
     name: str
     samples: tuple[Sample, ...]
     classes: ClassSet
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What `meta.json` holds; more is passed over."""
+
+    classes: tuple[str, ...]
+    void: int = VOID
 
 
 def load_split(root: Path, split: str, progress: type | None = None) -> Split:
@@ -88,28 +101,60 @@ def read_names(listing: Path) -> list[str]:
     Raises:
         DataError: the file is missing, or names nothing.
     """
-    if not listing.is_file():
-        raise DataError(f"{listing} is missing; write one sample name a line into it")
-    names = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    lines = read_text(listing, "it holds one sample name a line").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise DataError(f"{listing} names no samples; write one sample name a line into it")
+    if wrong := [name for name in names if not is_name(name)]:
+        raise DataError(
+            f"{listing} has the line {plain(ascii(wrong[0]), 80)}, which names no file in images; write one sample name "
+            "a line, without its ending"
+        )
     return names
+
+
+def is_name(text: str) -> bool:
+    """Whether a file below a folder can be called so."""
+    path = PurePath(text)
+    leads_out = path.is_absolute() or ".." in path.parts
+    return text.isprintable() and len(text.encode()) <= LONGEST_NAME and not leads_out
+
+
+def read_text(path: Path, content: str) -> str:
+    """A small file of text, with or without a mark of its byte order.
+
+    Raises:
+        DataError: it is missing, or cannot be read; the message says what it should hold.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; {content}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8; {content}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {content}") from None
 
 
 def read_classes(root: Path) -> ClassSet:
     """The classes that `meta.json` names.
 
     Raises:
-        DataError: the file is missing or lacks `classes`.
+        DataError: the file is missing, lacks `classes`, or has what cannot be classes.
     """
     path = root / "meta.json"
+    text = read_text(path, f"it holds {META}")
     try:
-        meta = json.loads(path.read_text())
-        return class_set(tuple(str(name) for name in meta["classes"]), int(meta.get("void", 255)))
-    except FileNotFoundError:
-        raise DataError(f'{path} is missing; it holds {{"classes": [names in index order], "void": 255}}') from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
-        raise DataError(f'{path} must be JSON of the form {{"classes": [names], "void": 255}}') from None
+        meta = parsed(Meta, text)
+    except ValueError as error:
+        raise DataError(f"{path} must be JSON of the form {META} ({error})") from None
+    count = len(set(meta.classes))
+    if not 1 <= count == len(meta.classes) <= meta.void <= VOID:
+        raise DataError(
+            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain(str(meta.void), 20)}; use "
+            f"1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
+        )
+    return class_set(meta.classes, meta.void)
 
 
 def picture_path(folder: Path, name: str) -> Path | None:
@@ -124,7 +169,11 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
     Raises:
         DataError: naming the file and what is wrong with it.
     """
-    image, labels = open_array(path, ("RGB",)), open_array(label_path, ("L", "P"))
+    try:
+        image = decode(file_bytes(path))
+    except ImageError as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from None
+    labels = read_labels(label_path)
     if image.shape[:2] != labels.shape:
         raise DataError(f"{label_path} is {size_text(labels.shape)} but its picture is {size_text(image.shape)}")
     wrong = sorted(set(np.unique(labels).tolist()) - {*range(len(classes.names)), classes.void})
@@ -138,13 +187,22 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
     return Sample(name, image, labels)
 
 
-def open_array(path: Path, modes: Sequence[str]) -> np.ndarray:
-    """A picture as an array; its first mode is converted to, palette indices are kept as they are."""
+def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """Class indices from a PNG: the values of gray, the indices of a palette.
+
+    Raises:
+        DataError: it is no PNG, or one of colours or of another depth, whose values would not be those that were saved.
+    """
     try:
-        with Image.open(path) as opened:
-            return np.array(opened if opened.mode in modes else opened.convert(modes[0]))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as a picture ({error})") from None
+        data = file_bytes(path)
+        with opened(data, ("PNG",)) as picture:
+            upright = ImageOps.exif_transpose(picture)
+    except ImageError as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from None
+    spread = upright.mode == "L" and data[BITS] != 8  # PIL spreads gray of fewer bits over 0 to 255
+    if upright.mode not in ("L", "P", "1") or spread:
+        raise DataError(f"{path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
+    return np.array(upright).astype(np.uint8)
 
 
 def size_text(shape: tuple[int, ...]) -> str:

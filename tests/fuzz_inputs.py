@@ -1,0 +1,437 @@
+"""Bad input: real files of drawn scenes and what becomes of them, and structured values by Hypothesis.
+
+A maker takes a `random.Random` and gives one input. Most are damaged, some are as they should be.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from PIL import Image
+
+from segviz.data.classes import CAMVID
+from segviz.data.scenes import Scene, draw_scene
+from segviz.models.registry import CHECKPOINTS
+
+HEIGHT, WIDTH = 48, 64
+EXTREMES = (0, 1, 2, 255, 256, 32767, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+ODD: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 3, 255, 256, 10**30, -(10**18), 0.5, 1e308, float("nan"), float("inf"), "", "x", "sam",
+    "../../x", "/etc/passwd", "a\0b", "\ud800", "<b>x</b>", "٣", "x" * 5000, [], [[]], {}, {"a": 1}, [1, 2, 3], ["a"] * 300,
+)  # fmt: skip
+
+
+# ---- bytes ----------------------------------------------------------------------------------------------
+
+
+def flip(data: bytearray, chance: random.Random) -> None:
+    for _ in range(chance.randint(1, 8)):
+        data[place(data, chance)] ^= 1 << chance.randrange(8)
+
+
+def overwrite(data: bytearray, chance: random.Random) -> None:
+    at = place(data, chance)
+    data[at : at + 4] = chance.randbytes(len(data[at : at + 4]))
+
+
+def truncate(data: bytearray, chance: random.Random) -> None:
+    del data[place(data, chance) :]
+
+
+def cut_out(data: bytearray, chance: random.Random) -> None:
+    at = place(data, chance)
+    del data[at : at + chance.choice((1, 2, 4, 16, 300))]
+
+
+def duplicate(data: bytearray, chance: random.Random) -> None:
+    at = place(data, chance)
+    data[at:at] = data[at : at + chance.choice((1, 4, 16, 300))] * chance.randint(1, 3)
+
+
+def lie_about_length(data: bytearray, chance: random.Random) -> None:
+    form = chance.choice((">I", "<I", ">H", "<H"))
+    size, at = struct.calcsize(form), place(data, chance)
+    if at + size <= len(data):
+        struct.pack_into(form, data, at, chance.choice(EXTREMES) % 256**size)
+
+
+MUTATIONS = (flip, overwrite, truncate, cut_out, duplicate, lie_about_length, lie_about_length)
+
+
+def place(data: bytearray, chance: random.Random) -> int:
+    """Somewhere in the bytes, more often near their start, where lengths and kinds stand."""
+    return chance.randrange(min(len(data), chance.choice((32, 128, 512, 10**9)))) if data else 0
+
+
+def mutated(data: bytes, chance: random.Random, others: Sequence[bytes] = ()) -> bytes:
+    """The bytes after some mishaps; in one of twenty cases none."""
+    if chance.random() < 0.05:
+        return data
+    if others and chance.random() < 0.1:
+        tail = chance.choice(others)
+        return data[: chance.randint(0, len(data))] + tail[chance.randint(0, len(tail)) :]
+    if data.startswith(b"\x89PNG") and chance.random() < 0.5:
+        return mutated_png(data, chance)
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        if changed:
+            chance.choice(MUTATIONS)(changed, chance)
+    return bytes(changed)
+
+
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def mutated_png(data: bytes, chance: random.Random) -> bytes:
+    """A PNG whose chunks are damaged inside, with check sums that hold."""
+    chunks, at = [], 8
+    while at < len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        chunks.append((data[at + 4 : at + 8], bytearray(data[at + 8 : at + 8 + size])))
+        at += size + 12
+    for _ in range(chance.randint(1, 3)):
+        deed, one = chance.random(), chance.randrange(len(chunks))
+        if deed < 0.15:
+            chunks.insert(chance.randrange(len(chunks)), chunks[one])
+        elif deed < 0.25 and len(chunks) > 1:
+            del chunks[one]
+        elif deed < 0.4:
+            kind = chance.choice(
+                (b"tRNS", b"PLTE", b"gAMA", b"eXIf", b"iCCP", b"zTXt", b"acTL", b"fcTL", b"fdAT", b"sRGB")
+            )
+            chunks.insert(1, (kind, bytearray(chance.randbytes(chance.choice((0, 1, 3, 8, 26, 256, 769))))))
+        elif chunks[one][1]:
+            chance.choice(MUTATIONS)(chunks[one][1], chance)
+    return data[:8] + b"".join(png_chunk(name, bytes(content)) for name, content in chunks)
+
+
+# ---- pictures and labels --------------------------------------------------------------------------------
+
+
+@cache
+def scene(seed: int = 0) -> Scene:
+    return draw_scene(seed, width=WIDTH, height=HEIGHT)
+
+
+def encoded(picture: Image.Image, kind: str, **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **more)
+    return buffer.getvalue()
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@cache
+def pictures() -> tuple[bytes, ...]:
+    """Scenes in every form that is read, and in some that are not."""
+    rgb = Image.fromarray(scene().image)
+    rgba = rgb.convert("RGBA")
+    rgba.putalpha(128)
+    deep = Image.fromarray(np.asarray(rgb.convert("L")).astype(np.uint16) * 257)
+    others = [rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT), Image.fromarray(scene(1).image)]
+    found = [encoded(rgb.convert(mode), "PNG") for mode in ("RGB", "L", "P", "1", "LA")]
+    found += [encoded(rgba, kind) for kind in ("PNG", "WEBP", "TIFF")]
+    found += [encoded(deep, kind) for kind in ("PNG", "TIFF")]
+    found += [encoded(rgb.convert(mode), "JPEG") for mode in ("RGB", "L", "CMYK")]
+    found += [encoded(rgb, "JPEG", progressive=True), encoded(rgb, "PNG", interlace=1)]
+    found += [encoded(rgb.convert(mode), "BMP") for mode in ("RGB", "P", "1")]
+    found += [encoded(rgb, "TIFF", compression=how) for how in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")]
+    found += [encoded(rgb.convert(mode), "TIFF") for mode in ("F", "I", "CMYK", "YCbCr", "LAB", "1")]
+    found += [encoded(rgb, kind, exif=turned(way)) for way in range(1, 9) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
+    found += [encoded(rgb, kind, save_all=True, append_images=others) for kind in ("PNG", "WEBP", "TIFF", "GIF")]
+    found += [encoded(rgb.resize(size), "PNG") for size in ((1, 1), (1, 4000), (4000, 1), (2, 3))]
+    found += [encoded(rgb, kind) for kind in ("ICO", "PPM", "PDF", "JPEG2000", "TGA")]
+    found += [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"SIMPLE  ="]
+    return tuple(found)
+
+
+def picture(chance: random.Random) -> bytes:
+    return mutated(chance.choice(pictures()), chance, pictures())
+
+
+@cache
+def masks() -> tuple[bytes, ...]:
+    """Sound labels of the scene, as indices, colours and palette."""
+    labels = scene().labels
+    colours = np.vstack([CAMVID.colours, np.zeros((245, 3), np.uint8)])
+    paletted = Image.fromarray(labels)
+    paletted.putpalette(colours.astype(np.uint8).tobytes())
+    plain = [Image.fromarray(labels), Image.fromarray(colours[labels].astype(np.uint8)), paletted]
+    found = [encoded(one, "PNG", **more) for one in plain for more in ({}, {"interlace": 1}, {"exif": turned(3)})]
+    return (*found, encoded(plain[1].convert("RGBA"), "PNG"), encoded(plain[0].convert("1"), "PNG"))
+
+
+def mask(chance: random.Random) -> bytes:
+    return mutated(chance.choice(masks()), chance, masks()) if chance.random() < 0.9 else picture(chance)
+
+
+# ---- JSON and checkpoints -------------------------------------------------------------------------------
+
+
+def mutated_json(value: Any, chance: random.Random) -> Any:
+    """A JSON value in which something has another value, is gone, or lies deeper."""
+    if isinstance(value, dict) and value and chance.random() < 0.85:
+        name = chance.choice(sorted(value))
+        if chance.random() < 0.1:
+            return {key: one for key, one in value.items() if key != name}
+        return {**value, name: mutated_json(value[name], chance)}
+    if isinstance(value, list) and value and chance.random() < 0.7:
+        at = chance.randrange(len(value))
+        return [*value[:at], mutated_json(value[at], chance), *value[at + 1 :]]
+    return [value] if chance.random() < 0.1 else chance.choice(ODD)
+
+
+@cache
+def real_checkpoint(name: str = "sam") -> bytes:
+    return (CHECKPOINTS / f"{name}.safetensors").read_bytes()
+
+
+def checkpoint(chance: random.Random) -> bytes:
+    data = real_checkpoint()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header, deed = json.loads(data[8:start]), chance.random()
+    if deed < 0.4:  # another record
+        record = json.loads(header["__metadata__"]["segviz"])
+        for _ in range(chance.randint(1, 3)):
+            record = mutated_json(record, chance)
+        header["__metadata__"]["segviz"] = json.dumps(record)
+    elif deed < 0.6:  # other tensors
+        name = chance.choice([name for name in header if name != "__metadata__"])
+        header[name] = mutated_json(header[name], chance)
+    elif deed < 0.75:  # bytes of the header and of the lengths
+        return mutated(data[:start], chance) + data[start:]
+    elif deed < 0.9:  # bytes anywhere
+        return mutated(data, chance)
+    else:  # something else altogether
+        others = (*pictures(), packed({"a": b"b"}), b"\x80\x04K\x01.", bytes(9), b"\xff" * 64)
+        return mutated(chance.choice(others), chance)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
+
+
+# ---- ZIPs -----------------------------------------------------------------------------------------------
+
+NAMES = (
+    "one.png", "two.JPG", "a/b.webp", "../../up.png", "/abs.png", "C:\\win.png", "..\\..\\x.tiff", "a\nb.png", "con.png",
+    ".hidden.png", "x" * 300 + ".png", "straße.bmp", "notes.txt", "…/‮gnp.png", "dir/", "%2e%2e%2fx.png", "<b>.png", ".png",
+)  # fmt: skip
+
+
+def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = method
+            if name == "a/b.webp":
+                entry.external_attr = 0o120777 << 16  # a symbolic link
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def sound_archive() -> bytes:
+    return packed({"a/one.png": pictures()[0], "../two.jpg": pictures()[10]})
+
+
+def archive(chance: random.Random) -> bytes:
+    names = chance.sample(NAMES, chance.randint(1, 5))
+    methods = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    contents = [picture(chance) if chance.random() < 0.3 else chance.choice(pictures()) for _ in names]
+    if chance.random() < 0.05:
+        contents[0] = bytes(2**20)  # as no picture is packed
+    data = bytearray(packed(dict(zip(names, contents, strict=True)), chance.choice(methods)))
+    if chance.random() < 0.5:  # the fields of an entry, and of the list of entries
+        mark, size = chance.choice(((b"PK\x03\x04", 30), (b"PK\x01\x02", 46), (b"PK\x05\x06", 22)))
+        at = data.find(mark) + chance.randrange(4, size)
+        form = chance.choice(("<B", "<H", "<I"))
+        if at + struct.calcsize(form) <= len(data):
+            struct.pack_into(form, data, at, chance.choice(EXTREMES) % 256 ** struct.calcsize(form))
+        return bytes(data)
+    return mutated(bytes(data), chance)
+
+
+# ---- folders of data ------------------------------------------------------------------------------------
+
+PARTS = ("images", "labels")
+ODD_META = (
+    b"[" * 100_000,
+    b"\xff\xfe",
+    b'{"classes": ' + b"9" * 5000 + b"}",
+    b'{"classes": ["a"], "void": 1e999}',
+    b"\xef\xbb\xbf{}",
+)
+ODD_NAMES = (
+    b"\xff\n", b"../../one\n", b"/etc/passwd\n", b"a\0b\n", b"x" * 400, b"one\r\none\r\n", b"\n", b"train\n", b"\xef\xbb\xbfone\n"
+)  # fmt: skip
+
+
+def spoiler(chance: random.Random) -> random.Random:
+    """The chance that spoils a folder, which is written where the harness has room for it."""
+    return chance
+
+
+def data_set(root: Path, chance: random.Random | None) -> None:
+    """Write a data set of two pictures, spoilt where there is a chance."""
+    meta = {"classes": list(CAMVID.names), "void": 255}
+    sound = encoded(Image.fromarray(scene().image), "PNG"), encoded(Image.fromarray(scene().labels), "PNG")
+    files = {
+        f"train/{part}/{name}.png": data for name in ("one", "two") for part, data in zip(PARTS, sound, strict=True)
+    }
+    files |= {"meta.json": json.dumps(meta).encode(), "train.txt": b"one\ntwo\n"}
+    if chance is not None:
+        spoil(files, meta, chance)
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    if chance is not None and chance.random() < 0.15:
+        displace(root / chance.choice(sorted(files)), chance)
+
+
+def spoil(files: dict[str, bytes], meta: dict[str, Any], chance: random.Random) -> None:
+    """Make something of a data set's files what it should not be."""
+    deed, text, listing = chance.random(), files["meta.json"], files["train.txt"]
+    if deed < 0.25:
+        files["meta.json"] = json.dumps(mutated_json(meta, chance)).encode()
+    elif deed < 0.35:
+        files["meta.json"] = chance.choice((mutated(text, chance), *ODD_META))
+    elif deed < 0.55:
+        files["train.txt"] = chance.choice((mutated(listing, chance), listing + chance.choice(ODD_NAMES)))
+    else:
+        part, make = chance.choice((("images", picture), ("labels", mask)))
+        files[f"train/{part}/{chance.choice(('one', 'two'))}.png"] = make(chance)
+
+
+def displace(path: Path, chance: random.Random) -> None:
+    """Something else in a file's place: nothing, a folder, a link to itself, a link to a folder."""
+    path.unlink()
+    deed = chance.randrange(4)
+    if deed == 1:
+        path.mkdir()
+    elif deed > 1:
+        path.symlink_to(path if deed == 2 else path.parent)
+
+
+# ---- structured values ----------------------------------------------------------------------------------
+
+PARAMETERS = (
+    "picture", "seed", "model", "pin", "colours", "opacity", "range", "scale", "cells", "direction", "outlines",
+    "strongest", "hidden", "crowding", "vehicle_distance", "sun", "utm",
+)  # fmt: skip
+KNOBBED = ("crowding", "vehicle_distance")
+WORDS = (
+    "upload", "7", "fla", "sam", "fcn", "100-200-1", "0-0", "gray", "65", "shared", "log", "by", "true", "Sky", "0.5", "nan",
+    "1e999", "-1", "99999-99999-9", "../../etc/passwd", "<script>alert(1)</script>", "![](http://x/)", "٣", "a\0b", "9" * 500,
+)  # fmt: skip
+words = st.one_of(st.sampled_from(WORDS), st.text(max_size=12))
+queries = st.dictionaries(
+    st.one_of(st.sampled_from(PARAMETERS), st.text(max_size=8)), st.lists(words, min_size=1, max_size=10), max_size=6
+)
+
+PAGES = tuple(f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "results", "folder"))
+FEW = {"seed": ("3", "x"), "model": ("fcn", "x")}  # for whole pages: another street or model takes a forward each
+pages = st.tuples(
+    st.sampled_from(PAGES),
+    queries.map(
+        lambda given: {name: list(FEW.get(name, values)) for name, values in given.items() if name not in KNOBBED}
+    ),
+)
+
+header_values = st.one_of(
+    st.sampled_from([b"bytes=0-9", b"bytes=-5", b"bytes=9-1", b"bytes=0-,5-", b"bytes=99999999-", b"localhost", b"[::1", b"a:b:c",
+                     b"null", b"http://evil.example", b"text/html", b"gzip", b"9" * 5000, b"\xff\xfe", b"-1"]),
+    st.binary(max_size=20),
+)  # fmt: skip
+header_names = st.sampled_from(
+    [
+        b"range",
+        b"host",
+        b"origin",
+        b"accept",
+        b"accept-encoding",
+        b"content-length",
+        b"cookie",
+        b"x-forwarded-for",
+        b"if-range",
+    ]
+)
+paths = st.builds(
+    "".join,
+    st.lists(
+        st.one_of(
+            st.sampled_from(["/", "/segviz/blob/", "/segviz/file/", "BLOB", "..", "%2e%2e", "\\", "//", "/metrics", "/healthz",
+                             "\0", "?", "#", "_stcore/upload_file/", "a" * 3000]),
+            st.text(max_size=6),
+        ),
+        max_size=6,
+    ),
+)  # fmt: skip
+requests = st.tuples(
+    st.sampled_from(["GET", "GET", "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "BREW"]),
+    st.one_of(st.just("/segviz/blob/BLOB"), paths),
+    st.lists(st.tuples(header_names, header_values), max_size=4),
+    st.booleans(),  # whether the host is a good one
+)
+
+REQUEST = ("GET", "/segviz/blob/BLOB", [], True)
+COMMANDS = ("predict", "attend", "figure", "evaluate", "train", "bench", "models", "app")
+OPTIONS = (
+    "--model", "--out", "--zip", "--json", "--device", "--at", "--map", "--look", "--scale", "--shared-scale", "--colours",
+    "--format", "--size", "--page", "--columns", "--models", "--feature", "--labels", "--width", "--no-letters", "--caption",
+    "--data", "--split", "--multi-scale", "--scales", "--without-context", "--scenes", "--record", "--init", "--steps",
+    "--batch", "--crop", "--rate", "--budget", "--seed", "--output-stride", "--resume", "--rounds", "--only", "--url",
+    "--markdown", "--scores", "--record-of", "--port", "--help", "--", "--nonsense",
+)  # fmt: skip
+VALUES = (
+    "PICTURE", "BADPICTURE", "MODEL", "BADMODEL", "DATA", "BADDATA", "OUT", "OUT/a.png", "OUT/a.svg", "OUT/a.npz", "OUT/a.csv",
+    "OUT/deep/er", "OUT/" + "x" * 300, "PICTURE/under", "scene:1", "scene:x", "scene:" + "9" * 30, "psa-6", "fla-5", "compare",
+    "snl", "blocks", "models", "val", "train", "sam", "fcn", "all", "10,20", "9999,9999", "1,2,3", "0", "1", "-1", "2", "4", "nan",
+    "1e999", "inf", "9m", "0s", "by", "from", "points", "log", "gray", "png", "svg", "csv", "npz", "strip", "gate", "both",
+    "cpu", "cuda:99", "toaster", "", " ", "-", "x" * 300, "a\0b", "\udcff.png", "٣", "1" * 5000, "a\nb", "single", "output",
+)  # fmt: skip
+values = st.one_of(st.sampled_from(VALUES), st.text(max_size=6))
+bare = st.lists(st.one_of(st.sampled_from(OPTIONS), values), max_size=8)
+SOUND: dict[str, Sequence[str]] = {
+    "predict": ("PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "cpu"),
+    "attend": ("PICTURE", "--model", "MODEL", "--out", "OUT/a.npz", "--at", "10,20"),
+    "figure": ("atta-9", "PICTURE", "--out", "OUT/a.png", "--models", "MODEL"),
+    "evaluate": ("--model", "MODEL", "--data", "DATA", "--split", "train"),
+    "train": ("--model", "sam", "--data", "DATA", "--out", "OUT/a.safetensors", "--steps", "1"),
+    "bench": ("blocks", "--rounds", "1"),
+    "models": ("--record-of", "MODEL"),
+    "app": ("--port", "8501"),
+}
+
+
+@st.composite
+def command_lines(draw: Callable[..., Any]) -> list[str]:
+    """A command with sound options of which some are gone or other words, and with others."""
+    command = draw(st.sampled_from(COMMANDS))
+    given = list(SOUND[command])
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, max(len(given) - 1, 0)))
+        deed = draw(st.integers(0, 3))
+        if deed == 0 and given:
+            del given[at]
+        elif deed == 1 and given:
+            given[at] = draw(values)
+        else:
+            option = draw(st.sampled_from(OPTIONS))
+            given[at:at] = [option, *draw(st.lists(values, max_size=2))]
+    return [command, *given] if draw(st.integers(0, 9)) else draw(bare)

@@ -1,0 +1,327 @@
+"""Bad input by the thousand: eight kinds of it, each given to what reads it, through one harness.
+
+`python tests/fuzz_run.py` is the long form: 5,000 inputs, about a quarter of an hour on two cores; the tests run a short
+one. It prints a table and what went wrong. The exit status is 1 where an input raised anything but the project's own
+errors, took over 5 s, or had something written outside of the folder that was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import faulthandler
+import io
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import parse_qs, urlencode
+
+import fuzz_inputs as bad
+import numpy as np
+from fuzz_harness import STUCK_S, Harness, Kind, Place, RefusedError, Tally
+from starlette.applications import Starlette
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.testing.v1 import AppTest
+
+from segviz import checkpoint, cli
+from segviz.batch import Folder
+from segviz.benchmark import Report
+from segviz.data.classes import CAMVID, VOID
+from segviz.data.folder import DataError, load_split
+from segviz.ground_truth import decode_truth
+from segviz.image import ImageError, decode, resized, to_tensor, working_size
+from segviz.paths import app_script
+from segviz.record import Record
+from segviz.settings import read as read_settings
+from segviz.sources import SourceError, sources, stems
+from segviz.tensors import CheckpointError
+from segviz.train_options import TrainOptions
+from segviz.ui import permalink
+from segviz.ui.display import Display
+from segviz.ui.session import KNOBS
+from segviz.web import blobs, downloads, watch
+from segviz.web.guard import Guard
+from segviz.zipped import ZipError, zipped_pictures
+
+INPUTS = 5000
+RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
+
+
+# ---- what is done with inputs ---------------------------------------------------------------------------
+
+
+def use_picture(data: bytes, place: Place) -> None:
+    """An upload: decoded, and brought to the model's size."""
+    image = decode(data)
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
+    small = resized(image, working_size(*image.shape[:2]))
+    assert to_tensor(small).isfinite().all()
+
+
+def use_mask(data: bytes, place: Place) -> None:
+    """Ground truth: every pixel a class or void."""
+    truth = decode_truth(data, CAMVID, (bad.HEIGHT, bad.WIDTH), (24, 32))
+    assert truth.labels.shape == (24, 32)
+    assert set(np.unique(truth.labels)) <= {*range(len(CAMVID.names)), VOID}
+
+
+def lay_file(name: str, data: bytes, place: Place) -> Path:
+    """The path of a file with these bytes."""
+    path = place.given / name
+    path.write_bytes(data)
+    return path
+
+
+lay_checkpoint = partial(lay_file, "x.safetensors")
+
+
+def use_checkpoint(path: Path, place: Place) -> None:
+    """A checkpoint's record and weights; what loads has finite weights and a record that can be printed."""
+    model, record = checkpoint.load(path)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    json.dumps(asdict(record)).encode()
+    " ".join((record.model, record.command, *record.classes)).encode()
+
+
+def use_query(given: dict[str, list[str]], place: Place) -> None:
+    """An address: whatever is read from it can be written again, and is read as the same."""
+    link, refused = permalink.read(given, RANGES, Display())
+    again, none = permalink.read(
+        parse_qs(urlencode(link.parameters(Display())), keep_blank_values=True), RANGES, Display()
+    )
+    assert (again, none) == (link, ())
+    if refused:
+        raise RefusedError(f"left out: {', '.join(refused)}")
+
+
+def use_page(given: tuple[str, dict[str, list[str]]], place: Place) -> None:
+    """A whole page opened by an address."""
+    page, parameters = given
+    app = AppTest.from_file(str(app_script()), default_timeout=STUCK_S)
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    app.switch_page(page)
+    with patch.object(PagesManager, "__init__", begin_with_navigation):
+        app.run()
+    assert [one.message for one in app.exception] == []
+    if told := [one.value for one in (*app.error, *app.warning)]:
+        raise RefusedError(told[0])
+
+
+start_pages = PagesManager.__init__
+
+
+def begin_with_navigation(self: PagesManager, *arguments: Any, **more: Any) -> None:
+    """AppTest forgets before every run what app.py says of the folder `pages`; a server is told once."""
+    start_pages(self, *arguments, **more)
+    PagesManager.uses_pages_directory = False
+
+
+def lay_data_set(chance: random.Random | None, place: Place) -> Path:
+    bad.data_set(place.given / "data", chance)
+    return place.given / "data"
+
+
+def use_data_set(root: Path, place: Place) -> None:
+    """A data set's folder; then its pictures one by one."""
+    for source in sources([str(root / "train" / "images")]):
+        with contextlib.suppress(ImageError):
+            source.open()
+    for sample in load_split(root, "train").samples:
+        assert sample.image.shape[:2] == sample.labels.shape
+
+
+def use_archive(data: bytes, place: Place) -> None:
+    """A ZIP of pictures, each of which is written under its own name."""
+    found = zipped_pictures(data)
+    folder, failed = Folder(place.chosen), None
+    for (_, opened), stem in zip(found, stems([name for name, _ in found]), strict=True):
+        try:
+            folder.put(f"{stem}.bin", opened().tobytes()[:100])
+        except ImageError as error:
+            failed = error
+    if failed:
+        raise failed
+
+
+@cache
+def server() -> tuple[Guard, str]:
+    """The routes behind the guard, and a blob's name."""
+    store = blobs.BlobStore()
+    routes = [*blobs.routes(store), *downloads.routes(), *watch.routes()]
+    return Guard(Starlette(routes=routes), limits=read_settings({})), store.put(bytes(range(100)))
+
+
+def use_request(request: tuple[str, str, list[tuple[bytes, bytes]], bool], place: Place) -> None:
+    """A request as bytes on the wire; every answer is whole, and none tells of a failure inside."""
+    method, path, headers, sound = request
+    guard, name = server()
+    headers = [*([(b"host", b"localhost:8501")] if sound else []), *headers]
+    status, length, body = asyncio.run(answered(guard, method, path.replace("BLOB", name), headers))
+    assert status < 500, status
+    assert length is None or method == "HEAD" or int(length) == len(body)
+    if status >= 400:
+        raise RefusedError(body.decode().strip() or f"status {status}")
+
+
+async def answered(
+    app: Guard, method: str, path: str, headers: list[tuple[bytes, bytes]]
+) -> tuple[int, bytes | None, bytes]:
+    """Status, content-length and body of an answer."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
+        "raw_path": path.encode(errors="surrogatepass"), "query_string": b"", "root_path": "", "scheme": "http",
+        "headers": headers, "client": ("203.0.113.5", 4711), "server": ("127.0.0.1", 8501),
+    }  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *parts = sent
+    assert not parts[-1].get("more_body")
+    return start["status"], dict(start["headers"]).get(b"content-length"), b"".join(one["body"] for one in parts)
+
+
+def lay_command(words: Sequence[str], place: Place) -> list[str]:
+    """Files for the words that stand for some."""
+    model = place.chosen / "sam.safetensors"
+    model.write_bytes(bad.real_checkpoint())
+    chance = random.Random(repr(words))
+    known = {
+        "PICTURE": lay_file("scene.png", bad.pictures()[0], place),
+        "BADPICTURE": lay_file("bad.png", bad.picture(chance), place),
+        "MODEL": model,
+        "BADMODEL": lay_file("bad.safetensors", bad.checkpoint(chance), place) if "BADMODEL" in words else model,
+        "DATA": place.given / "data",
+        "BADDATA": place.given / "bad data",
+        "OUT": place.chosen / "out",
+    }
+    if "DATA" in words:
+        bad.data_set(known["DATA"], None)
+    if "BADDATA" in words:
+        bad.data_set(known["BADDATA"], chance)
+    return [
+        str(known.get(start, start)) + slash + rest for start, slash, rest in (word.partition("/") for word in words)
+    ]
+
+
+def use_command(words: Sequence[str], place: Place) -> None:
+    """The command line: done, or one sentence at the end of stderr. What takes minutes is replaced (`short_work`)."""
+    told = io.StringIO()
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(strict_output()), short_work():
+        try:
+            code: Any = cli.main(words)
+        except SystemExit as end:
+            code = end.code
+    assert code in (0, 1, 2), code
+    lines = [line for line in told.getvalue().splitlines() if line.startswith("segviz: ")]
+    assert "Traceback" not in told.getvalue()
+    if code:
+        raise RefusedError(lines[-1] if lines else "")
+
+
+def strict_output() -> io.TextIOWrapper:
+    """A stdout that takes what a terminal of UTF-8 takes."""
+    return io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+
+
+@contextlib.contextmanager
+def short_work() -> Iterator[None]:
+    """`app` starts nothing, `bench` measures nothing, `train` reads its data and ends."""
+    from segviz.commands import checkpoints
+
+    def read_data(options: TrainOptions) -> Record:
+        load_split(options.data, "train")
+        return Record(options.model, CAMVID.names, "none", 8)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(checkpoints, "run_training", read_data))
+        stack.enter_context(patch.object(subprocess, "call", lambda *_, **__: 0))
+        for what in ("blocks", "models", "viewer"):
+            stack.enter_context(patch.object(checkpoints, f"bench_{what}", lambda *_: Report("nothing", {}, (), {})))
+        yield
+
+
+# ---- all kinds ------------------------------------------------------------------------------------------
+
+KINDS: Mapping[str, Kind] = {
+    "pictures": Kind(bad.picture, lambda: bad.pictures()[:1], use_picture, (ImageError,), share=0.22),
+    "ground truth": Kind(bad.mask, lambda: bad.masks()[:1], use_mask, (ImageError,), share=0.14),
+    "checkpoints": Kind(
+        bad.checkpoint, lambda: [bad.real_checkpoint()], use_checkpoint, (CheckpointError,), lay_checkpoint, 0.1
+    ),
+    "addresses": Kind(bad.queries, lambda: [{}], use_query, share=0.12),
+    "pages by address": Kind(bad.pages, lambda: [(page, {}) for page in bad.PAGES], use_page, share=0.02),
+    "data sets": Kind(bad.spoiler, lambda: [None], use_data_set, (DataError, SourceError), lay_data_set, 0.11),
+    "ZIPs": Kind(bad.archive, lambda: [bad.sound_archive()], use_archive, (ZipError, ImageError), share=0.11),
+    "requests": Kind(bad.requests, lambda: [bad.REQUEST], use_request, share=0.11),
+    "command lines": Kind(
+        bad.command_lines(),
+        lambda: [[name, *one] for name, one in bad.SOUND.items()],
+        use_command,
+        (),
+        lay_command,
+        0.07,
+    ),
+}
+
+
+def counts(inputs: int) -> dict[str, int]:
+    """How many inputs of each kind; one at least."""
+    return {name: max(1, round(inputs * kind.share)) for name, kind in KINDS.items()}
+
+
+def run(inputs: int, seed: int, folder: Path) -> dict[str, Tally]:
+    """All kinds of input."""
+    harness = Harness(folder)
+    return {name: harness.run(name, KINDS[name], count, seed) for name, count in counts(inputs).items()}
+
+
+def table(found: Mapping[str, Tally]) -> str:
+    """A row a kind, and their sum."""
+    heads = ("kind", "inputs", "refused", "taken", "slowest s", "unhandled", "hangs", "outside")
+    rows: list[tuple[Any, ...]] = []
+    for name, one in found.items():
+        troubles = map(len, (one.unhandled, one.hangs, one.outside))
+        rows.append((name, one.inputs, one.refused, one.taken, round(one.slowest, 2), *troubles))
+    sums = [sum(column) for column in list(zip(*rows, strict=True))[1:]]
+    rows.append(("all", *sums[:3], max(row[4] for row in rows), *sums[4:]))
+    return "\n".join(f"{row[0]:<17}" + "".join(f"{one:>10}" for one in row[1:]) for row in (heads, *rows))
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=INPUTS, help="how many in all (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of all chance (default: %(default)s)")
+    parser.add_argument("--only", choices=KINDS, metavar="KIND", help="this kind alone")
+    options = parser.parse_args()
+    start, found = time.perf_counter(), {}
+    with tempfile.TemporaryDirectory(prefix="segviz-fuzz-") as folder:
+        harness = Harness(Path(folder))
+        for name, count in counts(options.inputs).items():
+            if options.only in (None, name):
+                faulthandler.dump_traceback_later(3600, exit=True)
+                found[name] = harness.run(name, KINDS[name], count, options.seed)
+                print("\n".join(found[name].problems) or f"{name}: sound", flush=True)
+    print(table(found), f"\n{time.perf_counter() - start:.0f} s")
+    return 1 if any(one.problems for one in found.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
