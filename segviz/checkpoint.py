@@ -22,6 +22,7 @@ from segviz.tensors import check_tensors, opened, read_weights
 from segviz.views.text import plain
 
 KEY, WEIGHTS = "segviz", "segviz_weights"  # in the header: the record, and the SHA-256 of all bytes behind the header
+MOST_RECORD = 2 * 1024**2  # characters; a record has some thousands
 LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
 
 
@@ -148,6 +149,8 @@ def read_record(path: Path) -> Record:
             "wrote"
         )
     try:
+        if len(stored) > MOST_RECORD:
+            raise ValueError(f"it has {len(stored):,} characters, and at most {MOST_RECORD:,} are read")
         return from_json(stored)
     except ValueError as error:
         cause = plain(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import struct
 import warnings
@@ -25,6 +26,8 @@ MAX_PIXELS = 50_000_000
 WORKING_PIXELS = 480 * 360  # the area that the bundled models were trained at
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it tells stderr of every damaged file
 
 Rgb = UInt8[np.ndarray, "_ _ 3"]
 ImageLike = np.ndarray | Image.Image | str | Path

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import torch
 from hypothesis.strategies import SearchStrategy
 
 LIMIT_S = 5.0
@@ -133,6 +134,7 @@ class Worker:
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
+        torch.set_num_threads(1)  # which counts for a thread
         while True:
             self._tasks.get()()
 

@@ -25,6 +25,7 @@ from segviz.data.scenes import Scene, draw_scene
 from segviz.models.registry import CHECKPOINTS
 
 HEIGHT, WIDTH = 48, 64
+PNG = b"\x89PNG\r\n\x1a\n"
 EXTREMES = (0, 1, 2, 255, 256, 32767, 65535, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 255, 256, 10**30, -(10**18), 0.5, 1e308, float("nan"), float("inf"), "", "x", "sam",
@@ -81,7 +82,7 @@ def mutated(data: bytes, chance: random.Random, others: Sequence[bytes] = ()) ->
     if others and chance.random() < 0.1:
         tail = chance.choice(others)
         return data[: chance.randint(0, len(data))] + tail[chance.randint(0, len(tail)) :]
-    if data.startswith(b"\x89PNG") and chance.random() < 0.5:
+    if data.startswith(PNG) and chance.random() < 0.5:
         return mutated_png(data, chance)
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 3))):
