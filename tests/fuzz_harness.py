@@ -203,7 +203,7 @@ class Harness:
             folder.mkdir(parents=True)
         task = partial(guarded, kind.handle, kind.lay(value, place), place)
         watch.inside, start = place.chosen, time.perf_counter()
-        with contextlib.chdir(place.around):
+        with contextlib.chdir(place.chosen):
             error = self._worker.run(task, limit)
         seconds, watch.inside = time.perf_counter() - start, None
         if isinstance(error, TimeoutError):

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import io
 import json
-import logging
 import random
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import fuzz_inputs as bad
 import numpy as np
 from fuzz_harness import STUCK_S, Harness, Kind, Place, RefusedError, Tally
 from starlette.applications import Starlette
+from streamlit.logger import set_log_level
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -54,6 +54,15 @@ from segviz.web.guard import Guard
 from segviz.zipped import ZipError, zipped_pictures
 
 INPUTS = 5000
+FILES = {
+    "MODEL": "sam.safetensors",
+    "BADMODEL": "bad.safetensors",
+    "PICTURE": "scene.png",
+    "BADPICTURE": "bad.png",
+    "DATA": "data",
+    "BADDATA": "bad data",
+    "OUT": "out",
+}  # of a command line
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
 
 
@@ -198,26 +207,18 @@ async def answered(
 
 
 def lay_command(words: Sequence[str], place: Place) -> list[str]:
-    """Files for the words that stand for some."""
-    model = place.chosen / "sam.safetensors"
-    model.write_bytes(bad.real_checkpoint())
+    """Files for the words that stand for some, all where the command may write, as it may be told to replace them."""
     chance = random.Random(repr(words))
-    known = {
-        "PICTURE": lay_file("scene.png", bad.pictures()[0], place),
-        "BADPICTURE": lay_file("bad.png", bad.picture(chance), place),
-        "MODEL": model,
-        "BADMODEL": lay_file("bad.safetensors", bad.checkpoint(chance), place) if "BADMODEL" in words else model,
-        "DATA": place.given / "data",
-        "BADDATA": place.given / "bad data",
-        "OUT": place.chosen / "out",
-    }
-    if "DATA" in words:
-        bad.data_set(known["DATA"], None)
-    if "BADDATA" in words:
-        bad.data_set(known["BADDATA"], chance)
-    return [
-        str(known.get(start, start)) + slash + rest for start, slash, rest in (word.partition("/") for word in words)
-    ]
+    known = {name: place.chosen / file for name, file in FILES.items()}
+    known["MODEL"].write_bytes(bad.real_checkpoint())
+    known["PICTURE"].write_bytes(bad.pictures()[0])
+    if "BADMODEL" in words:
+        known["BADMODEL"].write_bytes(bad.checkpoint(chance))
+    known["BADPICTURE"].write_bytes(bad.picture(chance))
+    bad.data_set(known["DATA"], None)
+    bad.data_set(known["BADDATA"], chance)
+    parts = (word.partition("/") for word in words)
+    return [str(known.get(start, start)) + slash + rest for start, slash, rest in parts]
 
 
 def use_command(words: Sequence[str], place: Place) -> None:
@@ -305,7 +306,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of all chance (default: %(default)s)")
     parser.add_argument("--only", choices=KINDS, metavar="KIND", help="this kind alone")
     options = parser.parse_args()
-    logging.getLogger("streamlit").setLevel(logging.ERROR)
+    set_log_level("error")
     start, found, output = time.perf_counter(), {}, sys.stdout  # a command that hangs may leave another stdout behind
     with tempfile.TemporaryDirectory(prefix="segviz-fuzz-") as folder:
         harness = Harness(Path(folder))

@@ -77,6 +77,7 @@ class Visitor:
 
     def __init__(self, address: str) -> None:
         self.address, self.session = address, ""
+        self.query = ""  # what follows ? in the address
         self.view = View()
         self.fragment = ""
         self._pages: dict[str, str] = {}
@@ -114,6 +115,7 @@ class Visitor:
         message.rerun_script.page_script_hash = self._pages.get(page, "")
         message.rerun_script.page_name = "" if page in self._pages else page
         message.rerun_script.fragment_id = fragment
+        message.rerun_script.query_string = self.query
         message.rerun_script.widget_states.widgets.extend(self._states.values())
         message.rerun_script.cached_message_hashes.extend(self._cached)
         await self._socket.send(message.SerializeToString())

@@ -203,6 +203,11 @@ def evaluated(**changes: Any) -> dict[str, Any]:
 
 WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"classes": "abc"}, "'classes' is \"abc\", not a list"),
+    ({"command": "half a letter: \ud800"}, "'command' is \"half a letter: \\ud800\", not text"),
+    ({"gammas": {"\ud800": 0.5}}, "'gammas' is {\"\\ud800\": 0.5}, not names with values"),
+    ({"gammas": {"x" * 5000: "half"}}, "'gammas.xxx"),
+    ({"classes": ["x" * 5000] * 2}, "'classes' are ['xxx"),
+    ({"command": "x" * 2**21}, "characters, and at most 2,097,152 are read"),
     ({"classes": []}, "one or more different names"),
     ({"classes": ["a", "b", "a"]}, "one or more different names"),
     ({"classes": ["a", "b", 3]}, "'classes[2]' is 3, not text"),
@@ -252,6 +257,14 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert from_json(json.dumps(later)) == RECORD
 
 
+def test_a_long_name_is_cut_short(tmp_path: Path) -> None:
+    for number, change in enumerate(({"model": "x" * 5000}, {"backbone": "x" * 5000}, {"output_stride": 10**3000})):
+        path = with_record(tmp_path / f"{number}.safetensors", **change)
+        with pytest.raises(CheckpointError) as caught:
+            checkpoint.load(path)
+        assert len(str(caught.value)) < len(str(path)) + 400
+
+
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"other\.safetensors holds a 'unet' model; known are fcn, channel_nl"):
         checkpoint.load(with_record(tmp_path / "other.safetensors", model="unet"))
@@ -282,6 +295,11 @@ WRONG_TENSORS: list[tuple[dict[str, torch.Tensor | None], str]] = [
     ({"classifier.bias": torch.zeros(3, dtype=torch.int8)}, "'classifier.bias' is stored as I8, expected F16 or "),
     ({"classifier.bias": torch.tensor([0.0, float("nan"), 0.0])}, "'classifier.bias' holds values that are not finite"),
     ({"classifier.bias": torch.tensor([0.0, float("inf"), 0.0])}, "'classifier.bias' holds values that are not finite"),
+    (
+        {"classifier.bias": torch.full((3,), 1e300, dtype=torch.float64)},
+        "'classifier.bias' holds values that are not fi",
+    ),
+    ({"x" * 5000: torch.zeros(1)}, "it has unexpected 'xxx"),
 ]
 
 

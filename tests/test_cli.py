@@ -140,6 +140,16 @@ def test_predict_replaces_a_link_instead_of_following_it(checkpoints: Path, pict
     assert outside.read_text() == "mine"
 
 
+def test_a_file_whose_name_is_no_text_is_a_picture_too(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    shutil.copy(picture, odd)
+    model = checkpoints / "fla.safetensors"
+    assert segviz("predict", odd, picture, "--model", model, "--out", tmp_path / "out") == 0
+    assert len(capsys.readouterr().out.encode().splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("model", "arrays"),
     [
@@ -487,6 +497,12 @@ FAILURES = [
     (["train", "--model", "fla", "--data", "DATA", "--budget", "soon"], 2, "90s, 9m or 1.5h"),
     (["train", "--model", "fla", "--data", "DATA", "--rate", "nan"], 2, "out of range"),
     (["train", "--model", "fla", "--data", "DATA", "--crop", "8", "8"], 2, "use 32 to 4096"),
+    (["predict", "PICTURE", "--model", "x" * 300, "--out", "OUT"], 2, "is unknown; use fcn"),
+    (["predict", "x" * 300, "--model", "MODEL", "--out", "OUT"], 1, "cannot be read (File name too long)"),
+    (["predict", "\udcff.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file  .png"),
+    (["predict", "a\nb.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file a b.png"),
+    (["models", "--record-of", "x" * 300], 1, "cannot be read (File name too long)"),
+    (["bench", "x\ny" * 5000], 2, "invalid choice"),
     (["bench", "blocks", "--only", "unet"], 1, "use channel_nl"),
     (["bench", "pages"], 2, "invalid choice"),
     (["dance"], 2, "invalid choice"),

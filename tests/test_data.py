@@ -42,6 +42,17 @@ def test_palette_labels_keep_their_indices(folder: Path) -> None:
     assert (load_split(folder, "train").samples[0].labels == 7).all()
 
 
+def test_labels_of_one_bit_are_the_classes_0_and_1(folder: Path) -> None:
+    Image.new("1", (40, 30), 1).save(folder / "train/labels/one.png")
+    assert (load_split(folder, "train").samples[0].labels == 1).all()
+
+
+def test_a_mark_of_byte_order_is_passed_over(folder: Path) -> None:
+    for path in (folder / "meta.json", folder / "train.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [sample.name for sample in load_split(folder, "train").samples] == ["one", "two"]
+
+
 def remove_labels(folder: Path) -> None:
     (folder / "train/labels/two.png").unlink()
 
@@ -78,6 +89,34 @@ def odd_meta(folder: Path) -> None:
     (folder / "meta.json").write_text("[1, 2]")
 
 
+def meta(text: str | bytes) -> Callable[[Path], None]:
+    return lambda folder: put(folder / "meta.json", text)
+
+
+def listing(text: str | bytes) -> Callable[[Path], None]:
+    return lambda folder: put(folder / "train.txt", text)
+
+
+def put(path: Path, text: str | bytes) -> None:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def labels_as(picture: Image.Image, **more: object) -> Callable[[Path], None]:
+    return lambda folder: picture.save(folder / "train/labels/two.png", **more)
+
+
+def bomb(folder: Path) -> None:
+    Image.new("1", (9000, 9000)).save(folder / "train/images/one.png")
+
+
+def folder_for_a_file(folder: Path) -> None:
+    no_list(folder)
+    (folder / "train.txt").mkdir()
+
+
+RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -90,6 +129,28 @@ def odd_meta(folder: Path) -> None:
         (no_list, r"train\.txt is missing"),
         (no_meta, r"meta\.json is missing"),
         (odd_meta, r"meta\.json must be JSON of the form"),
+        (meta("[" * 100_000), r"meta\.json must be JSON of the form .*\(it is not JSON\)"),
+        (meta('{"classes": "abc"}'), r"'classes' is \"abc\", not a list"),
+        (meta('{"classes": ["a"], "void": 1e999}'), r"'void' is Infinity, not a whole number"),
+        (
+            meta('{"classes": ["a", "b"], "void": 1}'),
+            r"2 classes of which 2 differ, and void 1; use 1 to 255 different",
+        ),
+        (meta('{"classes": ["a", "a"]}'), r"2 classes of which 1 differ"),
+        (meta('{"classes": []}'), r"0 classes"),
+        (meta(b"\xff\xfe"), r"meta\.json is not text in UTF-8; it holds"),
+        (listing(b"one\n\xff\n"), r"train\.txt is not text in UTF-8; it holds one sample name a line"),
+        (listing("one\n../../one\n"), r"train\.txt has the line '\.\./\.\./one', which names no file in images"),
+        (listing("/etc/passwd\n"), r"has the line '/etc/passwd'"),
+        (listing("x" * 300), r"has the line 'xxx"),
+        (folder_for_a_file, r"train\.txt cannot be read \(Is a directory\)"),
+        (
+            bomb,
+            r"images/one\.png cannot be read as a picture: the picture has 9000 x 9000 pixels; at most 50 megapixels",
+        ),
+        (labels_as(RGB_LABELS), r"labels/two\.png holds no class indices; save them as a PNG in gray of 8 bits"),
+        (labels_as(Image.new("I;16", (40, 30))), r"labels/two\.png holds no class indices"),
+        (labels_as(RGB_LABELS, format="JPEG"), r"labels/two\.png cannot be read as a picture: .*use PNG"),
     ],
 )
 def test_bad_data_is_named_with_its_file(folder: Path, spoil: Callable[[Path], None], words: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -33,22 +34,45 @@ def test_jpeg_is_read() -> None:
     assert np.abs(decode(encoded(Image.fromarray(smooth), "JPEG", quality=95)).astype(int) - smooth).max() <= 8
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_is_turned_upright(orientation: int) -> None:
-    turned = {
-        1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
-        5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
-        7: lambda a: np.rot90(a.transpose(1, 0, 2), 2), 8: np.rot90,
-    }[orientation]  # fmt: skip
+TURNED = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+    5: lambda a: a.transpose(1, 0, 2), 6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.transpose(1, 0, 2), 2), 8: np.rot90,
+}  # fmt: skip
+
+
+def oriented(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(RGB), "PNG", exif=exif)), turned(RGB))
+    return exif
 
 
-def test_sixteen_bit_grey_keeps_its_levels() -> None:
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", TURNED)
+def test_every_exif_orientation_is_turned_upright(orientation: int, kind: str) -> None:
+    pixels = np.full((40, 80, 3), 90, np.uint8)
+    pixels[:16, :16], pixels[:16, 64:] = (250, 20, 20), (20, 20, 250)  # in whole blocks, which JPEG keeps
+    more = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    found = decode(encoded(Image.fromarray(pixels), kind, exif=oriented(orientation), **more))
+    expected = TURNED[orientation](pixels)
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= (6 if kind == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_sixteen_bit_grey_keeps_its_levels(orientation: int, kind: str) -> None:
     levels = np.linspace(0, 65535, 40, dtype=np.uint16)[None].repeat(20, 0)
-    picture = decode(encoded(Image.fromarray(levels), "PNG"))
-    np.testing.assert_array_equal(picture[:, :, 0], levels // 257)
+    picture = decode(encoded(Image.fromarray(levels), kind, exif=oriented(orientation)))
+    np.testing.assert_array_equal(picture[:, :, 0], TURNED[orientation](levels[:, :, None] // 257)[:, :, 0])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (3, 20_000)])
+def test_a_picture_of_any_shape_is_read_whole_and_brought_to_a_models_size(size: tuple[int, int]) -> None:
+    picture = decode(encoded(Image.new("RGB", size, (10, 200, 30)), "PNG"))
+    assert picture.shape == (size[1], size[0], 3) and (picture == (10, 200, 30)).all()
+    small = resized(picture, working_size(*picture.shape[:2]))
+    assert max(small.shape[:2]) <= 1024 and (small == (10, 200, 30)).all()
 
 
 def test_hidden_colour_under_full_transparency_becomes_the_background() -> None:
@@ -95,8 +119,10 @@ def png_of_size(width: int, height: int) -> bytes:
         (png_of_size(50_000, 50_000), "50 megapixels"),
         (b"\0" * (20 * 1024**2 + 1), "at most 20 MB"),
         (encoded(Image.fromarray(RNG.random((8, 8), np.float32)), "TIFF"), "floating-point"),
+        (encoded(Image.fromarray(RGB).convert("LAB"), "TIFF"), "colours of the kind LAB; save it as RGB"),
+        (png_of_size(0, 5), "damaged or incomplete|no pixels|known format"),
     ],
-    ids=["empty", "text", "svg", "gif", "cut png", "cut jpeg", "large", "bomb", "heavy", "float"],
+    ids=["empty", "text", "svg", "gif", "cut png", "cut jpeg", "large", "bomb", "heavy", "float", "lab", "none"],
 )
 def test_what_cannot_be_used_gets_one_sentence(data: bytes, cause: str) -> None:
     with pytest.raises(ImageError, match=cause):
@@ -110,6 +136,18 @@ def test_a_missing_file_and_a_wrong_array_are_named(tmp_path: Path) -> None:
         as_rgb(np.zeros((4, 4, 3)))
     with pytest.raises(ImageError, match=r"shape \(4, 4, 4\)"):
         as_rgb(np.zeros((4, 4, 4), np.uint8))
+    with pytest.raises(ImageError, match=r"cannot be read \(File name too long\)"):
+        as_rgb(tmp_path / ("x" * 300 + ".png"))
+
+
+def test_of_a_huge_file_only_as_much_is_read_as_tells_it(tmp_path: Path) -> None:
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(2**40)  # takes no room on disk
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=r"huge\.png: the file is too large: at most 20 MB are read"):
+        as_rgb(tmp_path / "huge.png")
+    assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    tracemalloc.stop()
 
 
 def test_grey_arrays_and_paths_are_taken(tmp_path: Path) -> None:

@@ -341,6 +341,33 @@ def test_an_upload_is_shown_as_it_looks(app: AppTest, name: str) -> None:
     assert max(int(difference[rows, columns].max()) for rows in inside for columns in across) <= tolerance
 
 
+def marked(orientation: int) -> bytes:
+    """A PNG of the same picture in every orientation: stored turned, with the tag that turns it back."""
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # PIL's number of the transposition that stores it so
+    picture = drawing()
+    picture.putpixel((70, 30), (255, 0, 255))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = picture if orientation == 1 else picture.transpose(Image.Transpose(back[orientation]))
+    return encoded(stored, "PNG", exif=exif)
+
+
+def test_a_click_lands_on_the_same_pixel_in_every_orientation(app: AppTest, ran: list[str]) -> None:
+    app.session_state["kept inspect model"] = "sam"
+    opened(app, INSPECT)
+    ran.clear()
+    seen = []
+    for orientation in range(1, 9):
+        healthy(upload(app, f"{orientation}.png", marked(orientation)))
+        pin(app, INSPECT, (30, 70))
+        data = viewer(app)
+        assert data["pins"] == [[30, 70, 0]]
+        assert (shown(app)[30, 70] == (255, 0, 255)).all() and (shown(app)[30, 69] != (255, 0, 255)).any()
+        seen.append([blob(panel["map"]) for panel in data["panels"] if panel["map"]])
+    assert seen[0] and all(one == seen[0] for one in seen)
+    assert ran == ["sam"]  # to the model all eight are one picture
+
+
 def test_an_upload_stays_while_pages_change(app: AppTest) -> None:
     upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0])
     for page in (SAM, FLA):

@@ -99,6 +99,15 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
     assert same_weights(finished[0], out)
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"no state", b"PK\x05\x06" + bytes(18), b"\x80\x02]q\x00.", b"\x80\x04K\x01."]
+)
+def test_a_damaged_state_is_named(data: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sam.resume.pt").write_bytes(content)
+    with pytest.raises(DataError, match=r"sam\.resume\.pt is damaged; delete it and start without --resume"):
+        train(options(data, tmp_path / "sam.safetensors", resume=True))
+
+
 def test_resuming_nothing_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="to resume from"):
         train(options(data, tmp_path / "sam.safetensors", resume=True))

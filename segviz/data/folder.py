@@ -107,8 +107,8 @@ def read_names(listing: Path) -> list[str]:
         raise DataError(f"{listing} names no samples; write one sample name a line into it")
     if wrong := [name for name in names if not is_name(name)]:
         raise DataError(
-            f"{listing} has the line {plain(ascii(wrong[0]), 80)}, which names no file in images; write one sample name "
-            "a line, without its ending"
+            f"{listing} has the line {plain(ascii(wrong[0]), 80)}, which names no file in images; write one sample "
+            "name a line, without its ending"
         )
     return names
 
@@ -151,8 +151,8 @@ def read_classes(root: Path) -> ClassSet:
     count = len(set(meta.classes))
     if not 1 <= count == len(meta.classes) <= meta.void <= VOID:
         raise DataError(
-            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain(str(meta.void), 20)}; use "
-            f"1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
+            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain(str(meta.void), 20)}; "
+            f"use 1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
         )
     return class_set(meta.classes, meta.void)
 
