@@ -99,10 +99,7 @@ def from_pil(picture: Image.Image) -> Rgb:
     if "A" in upright.getbands() or "transparency" in upright.info:
         over = Image.new("RGBA", upright.size, (*BACKGROUND, 255))
         upright = Image.alpha_composite(over, upright.convert("RGBA"))
-    try:
-        return np.array(upright.convert("RGB"))
-    except ValueError:  # such as CIELAB
-        raise ImageError(f"the picture has colours of the kind {upright.mode}; save it as RGB") from None
+    return np.array(upright.convert("RGB"))
 
 
 def as_rgb(image: ImageLike) -> Rgb:
@@ -116,7 +113,7 @@ def as_rgb(image: ImageLike) -> Rgb:
         try:
             return decode(data)
         except ImageError as error:
-            raise ImageError(f"{image}: {error}") from None
+            raise ImageError(f"{plain(str(image))}: {error}") from None
     if isinstance(image, Image.Image):
         return from_pil(image)
     array = np.asarray(image)
@@ -137,7 +134,7 @@ def file_bytes(path: Path) -> bytes:
     """
     try:
         if not path.is_file():
-            raise ImageError(f"there is no file {path}; check the path")
+            raise ImageError(f"there is no file {plain(str(path))}; check the path")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
