@@ -121,13 +121,14 @@ class Server:
     def cache_bytes(self) -> float:
         """What Streamlit's caches and the app's own stores hold."""
         time.sleep(5.1)  # Streamlit counts every five seconds
-        own = self.metric("/metrics", "segviz_cache_bytes") or 0
-        return own + (self.metric("/_stcore/metrics", "cache_memory_bytes") or 0)
+        own = ("segviz_store_bytes", "segviz_results_bytes")
+        held = [self.metric("/metrics", name) for name in own]
+        return sum(one or 0 for one in [*held, self.metric("/_stcore/metrics", "cache_memory_bytes")])
 
     @property
     def forwards(self) -> float | None:
         """How many forwards there were; None where the server does not tell."""
-        return self.metric("/metrics", "segviz_forward_seconds_count")
+        return self.metric("/metrics", "segviz_computation_seconds_count")
 
     @property
     def failures(self) -> int:
