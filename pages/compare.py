@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from segviz.data.classes import CAMVID
-from segviz.engine import available_models, engine
+from segviz.engine import available_models
 from segviz.evaluate import class_iou
 from segviz.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
@@ -31,21 +31,6 @@ START = ("channel_nl", "spatial_nl", "dual_nl", "fla")
 TRUTH = "Truth"
 PREDICTIONS, CONFIDENCE, DISAGREEMENT, SWIPE = PARTS = ("Predictions", "Confidence", "Disagreement", "Swipe")
 LEFT_OUT = "compare left out"  # of the disagreement
-
-
-def predictions_of(names: list[str], chosen: Picture) -> dict[str, Prediction]:
-    """What the models made of the picture, with the progress where one has to run first."""
-    waiting = [name for name in names if not engine().knows(name, chosen.image)]
-    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
-    if waiting:
-        told.progress(0.0, "Running the models …")
-    found = {}
-    for name in names:
-        found[name] = predict(name, chosen)
-        if name in waiting:
-            told.progress((waiting.index(name) + 1) / len(waiting), f"{SPECS[name].title} is done")
-    told.empty()
-    return found
 
 
 def scores_of(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
@@ -171,7 +156,7 @@ truth = ground_truth(chosen)
 if not names:
     st.info("Choose one model or more.")
     st.stop()
-predictions = predictions_of(names, chosen)
+predictions = {name: predict(name, chosen, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
 scores = scores_of(predictions, truth)
 viewer(chosen, predictions, maps_of(predictions, truth, scores))
 if scores:

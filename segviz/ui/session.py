@@ -175,14 +175,17 @@ def model_title(name: str) -> str:
     return f"{SPECS[name].title} ({name})"
 
 
-def predict(model: str, chosen: Picture) -> Prediction:
-    """What the model made of the picture; stops the page with a sentence if it cannot run."""
+def predict(model: str, chosen: Picture, number: str = "") -> Prediction:
+    """What the model made of the picture; stops the page with a sentence if it cannot run.
+
+    `number`, such as "2 of 4", is told while it runs.
+    """
     if model not in available_models():
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
-    title = SPECS[model].title
+    title, told = SPECS[model].title, f" ({number})" if number else ""
     try:
-        result = waited(engine().ask(model, chosen.image, session=session_id()), title)
+        result = waited(engine().ask(model, chosen.image, session=session_id()), title + told)
     except BusyError as error:
         st.warning(f"The server is busy: {error}.", icon=":material/hourglass_top:")
         st.button("Try again", key=f"again {model}")
