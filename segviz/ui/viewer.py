@@ -75,7 +75,7 @@ class LabelMap:
 
 @dataclass(frozen=True, eq=False)
 class ShareMap:
-    """A share in [0, 1] for every pixel of the picture."""
+    """A share in [0, 1], or NaN, for every pixel of the picture; its scale is from 0 to 1."""
 
     shares: Float[np.ndarray, "height width"]
 
@@ -85,7 +85,7 @@ class ScalarMap:
     """A number for each cell of any grid over the picture, the same wherever the pointer is.
 
     Attributes:
-        values: finite.
+        values: none infinite; NaN stands out.
         unit: what a value counts, in a word or two; maps of one unit can share a scale.
         signed: whether values below 0 can occur: then 0 is the middle of the scale, and of its two colours.
     """
