@@ -11,6 +11,7 @@ from segviz.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.charts import as_csv, chart, table
+from segviz.ui.panel import Panel
 from segviz.ui.panels import (
     ANSWERS,
     MEASURES,
@@ -20,9 +21,9 @@ from segviz.ui.panels import (
     of_same_classes,
     prediction_panel,
 )
-from segviz.ui.session import Picture, model_title, picture, predict, show
+from segviz.ui.picture import Picture, picture
+from segviz.ui.session import model_title, predict, show
 from segviz.ui.truth import Truth, ground_truth
-from segviz.ui.viewer import Panel
 from segviz.views.results import class_bars, confusion_heatmap
 from segviz.views.results_tables import class_table, confusion_table, title
 

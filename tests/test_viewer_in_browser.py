@@ -36,7 +36,7 @@ from viewer_host import (
 )
 
 from segviz.benchmark_viewer import SYNTHETIC, SYNTHETIC_PANELS, running
-from segviz.ui.viewer import PIN_COLOURS
+from segviz.ui.panel import PIN_COLOURS
 from segviz.web import wire
 
 PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine

@@ -36,7 +36,8 @@ from viewer_host import (
 
 from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
 from segviz.ui.display import CHOICES, Display
-from segviz.ui.viewer import LabelMap, Panel, ScalarMap, latest_display, latest_pins
+from segviz.ui.panel import LabelMap, Panel, ScalarMap
+from segviz.ui.viewer import latest_display, latest_pins
 from segviz.views.colour import weight_scale
 from segviz.web import wire
 

@@ -21,7 +21,8 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
-from segviz.ui.viewer import PIN_COLOURS, SCRIPTS, WEB, encode, script
+from segviz.ui.panel import PIN_COLOURS
+from segviz.ui.viewer import SCRIPTS, WEB, encode, script
 from segviz.web import wire
 
 GRID = (5, 7)
