@@ -158,8 +158,8 @@ class Timeless(EmbeddedBackend):
 class Placeless(EmbeddedBackend):
     """Does not tell the place."""
 
-    def _standing(self, job: Any) -> Standing:
-        return replace(super()._standing(job), place=0)
+    def _standing(self, job: Any, waiter: Any) -> Standing:
+        return replace(super()._standing(job, waiter), place=0)
 
 
 class Clogged(EmbeddedBackend):
