@@ -367,9 +367,9 @@ def check_a_question_that_nobody_looks_after_is_taken_back(make: Make) -> None:
         running = backend.submit(ask(1, "a"))
         until(lambda: models.running == 1)
         gone = backend.submit(ask(2, "b", lease_s=0.3))
-        watched = backend.submit(ask(3, "c", lease_s=0.3))
+        watched = backend.submit(ask(3, "c", lease_s=1.0))
         until(lambda: watched.standing().place > 0 and gone.done())  # each look at a standing renews its lease
-        end = time.monotonic() + 0.4
+        end = time.monotonic() + 1.2
         until(lambda: watched.standing().place > 0 and time.monotonic() > end)
         assert not watched.done()
     assert isinstance(error_of(gone), LeaseError)
