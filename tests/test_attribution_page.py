@@ -22,7 +22,17 @@ from streamlit.testing.v1 import AppTest
 
 from segviz.attribution import METHODS, Attribution, Options, Target, agreement, attribute
 from segviz.data.scenes import draw_scene
-from segviz.engine import Answer, Attribute, Engine, LeaseError, TooLargeError, engine
+from segviz.engine import (
+    Answer,
+    Attribute,
+    Capacity,
+    EmbeddedBackend,
+    Engine,
+    LeaseError,
+    Runner,
+    TooLargeError,
+    engine,
+)
 from segviz.paths import app_script
 from segviz.predict import Prediction
 from segviz.ui.attributions import ASKED, MEASURED, QUICK, START
@@ -42,9 +52,11 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def own() -> Engine:
+def own() -> Iterator[Engine]:
     """The engine of these tests alone, which keeps what they found."""
-    return Engine()
+    backend = EmbeddedBackend(Runner(), Capacity())
+    yield Engine(backend)
+    backend.close()
 
 
 @pytest.fixture
