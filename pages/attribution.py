@@ -8,9 +8,10 @@ from segviz.engine import Attribute, available_models
 from segviz.models.registry import SPECS
 from segviz.ui.attributions import Questions, answers, pick_methods, pick_options, pick_target
 from segviz.ui.charts import as_csv
+from segviz.ui.panel import Panel, ScalarMap
 from segviz.ui.panels import prediction_panel
-from segviz.ui.session import pick_model, picture, pins, predict, show
-from segviz.ui.viewer import Panel, ScalarMap
+from segviz.ui.picture import picture
+from segviz.ui.session import pick_model, pins, predict, show
 from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
 from segviz.views.text import NONE
 

@@ -36,7 +36,7 @@ from segviz.engine import (
 from segviz.paths import app_script
 from segviz.predict import Prediction
 from segviz.ui.attributions import ASKED, MEASURED, QUICK, START
-from segviz.ui.session import FIRST_SEED, UPLOAD
+from segviz.ui.picture import FIRST_SEED, UPLOAD
 from segviz.views.attribution import HELP, doubt, explained
 from segviz.web.blobs import STORE
 

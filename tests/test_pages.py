@@ -33,9 +33,9 @@ from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.statistics import query_dependence
 from segviz.ui.filling import Filling
+from segviz.ui.panel import LabelMap
 from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
-from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
-from segviz.ui.viewer import LabelMap
+from segviz.ui.picture import FIRST_SEED, SCENE, UPLOAD
 from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
