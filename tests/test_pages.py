@@ -26,7 +26,7 @@ from segviz.batch import indexed_png
 from segviz.checkpoint import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.scenes import draw_scene
-from segviz.engine import Engine, engine
+from segviz.engine import Capacity, EmbeddedBackend, Engine, Runner, engine
 from segviz.map_cells import spread_places
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
@@ -71,10 +71,12 @@ def ran() -> Iterator[list[str]]:
         models.append(self.record.model)
         return forward(self, image)
 
+    backend = EmbeddedBackend(Runner(), Capacity())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "__call__", counted)
-        patch.setattr("segviz.engine._engine", Engine())
+        patch.setattr("segviz.engine._engine", Engine(backend))
         yield models
+    backend.close()  # a thread that computes at the interpreter's end aborts it
 
 
 @pytest.fixture

@@ -121,5 +121,6 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
 
 
 def test_standings_in_words() -> None:
-    standings = (Standing(3), Standing(0), Standing(0, 4, 35))
-    assert [waiting.words(one) for one in standings] == ["Number 3 in the queue", "", "Step 4 of 35"]
+    standings = (Standing(3), Standing(0), Standing(0, 0, 35, 2), Standing(0, 4, 36, 2))
+    told = ["number 3 in the queue", "", "", "step 4 of 36, about 16 s left"]
+    assert [waiting.words(one) for one in standings] == told
