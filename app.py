@@ -29,7 +29,8 @@ WITHOUT_PICTURE = ("Many pictures", "Results")
 def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.frame import frame
-    from segviz.ui.session import keep_widgets, restore, sidebar, tell_refused
+    from segviz.ui.picture import keep_widgets, sidebar
+    from segviz.ui.session import restore, tell_refused
 
     logs.new_request()
     icon = str(PACKAGE / "web" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server

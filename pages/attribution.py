@@ -4,14 +4,14 @@ import streamlit as st
 
 from segviz.attention import SpatialMap
 from segviz.attribution import METHODS, Attribution, Target
-from segviz.attribution.jobs import Question
-from segviz.engine import available_models
+from segviz.engine import Attribute, available_models
 from segviz.models.registry import SPECS
-from segviz.ui.attributions import answers, pick_methods, pick_options, pick_target
+from segviz.ui.attributions import Questions, answers, pick_methods, pick_options, pick_target
 from segviz.ui.charts import as_csv
+from segviz.ui.panel import Panel, ScalarMap
 from segviz.ui.panels import prediction_panel
-from segviz.ui.session import pick_model, picture, pins, predict, show
-from segviz.ui.viewer import Panel, ScalarMap
+from segviz.ui.picture import picture
+from segviz.ui.session import pick_model, pins, predict, show
 from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
 from segviz.views.text import NONE
 
@@ -53,7 +53,8 @@ def workbench() -> None:
     methods, options = pick_methods(), pick_options()
     found: dict[str, Attribution] = {}
     if target is not None:
-        found = answers([Question(model, chosen.image, name, target, options) for name in methods])
+        ops = {name: Attribute(name, target, options) for name in methods}
+        found = answers(Questions(model, chosen.image, ops))
     pin = len(pinned) - 1 if pinned else None
     panels = [prediction_panel(prediction), *attention_panels(place, pin)]
     ranks = {name: rank_correlations(one, maps, place, size) for name, one in found.items()}

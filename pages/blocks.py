@@ -4,8 +4,9 @@ import streamlit as st
 
 from segviz.engine import available_models, digest
 from segviz.ui.filling import ready, run_next
+from segviz.ui.picture import picture
 from segviz.ui.same_pixel import numbers, panels
-from segviz.ui.session import kept_display, picture, pins, show
+from segviz.ui.session import kept_display, pins, show
 from segviz.views.same_pixel import reasons
 
 KEY = "blocks"

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import streamlit as st
 
 from segviz.data.classes import CAMVID
-from segviz.engine import available_models, engine
+from segviz.engine import available_models
 from segviz.evaluate import class_iou
 from segviz.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.charts import as_csv, chart, table
+from segviz.ui.panel import Panel
 from segviz.ui.panels import (
     ANSWERS,
     MEASURES,
@@ -20,9 +21,9 @@ from segviz.ui.panels import (
     of_same_classes,
     prediction_panel,
 )
-from segviz.ui.session import Picture, model_title, picture, predict, show
+from segviz.ui.picture import Picture, picture
+from segviz.ui.session import model_title, predict, show
 from segviz.ui.truth import Truth, ground_truth
-from segviz.ui.viewer import Panel
 from segviz.views.results import class_bars, confusion_heatmap
 from segviz.views.results_tables import class_table, confusion_table, title
 
@@ -31,21 +32,6 @@ START = ("channel_nl", "spatial_nl", "dual_nl", "fla")
 TRUTH = "Truth"
 PREDICTIONS, CONFIDENCE, DISAGREEMENT, SWIPE = PARTS = ("Predictions", "Confidence", "Disagreement", "Swipe")
 LEFT_OUT = "compare left out"  # of the disagreement
-
-
-def predictions_of(names: list[str], chosen: Picture) -> dict[str, Prediction]:
-    """What the models made of the picture, with the progress where one has to run first."""
-    waiting = [name for name in names if not engine().knows(name, chosen.image)]
-    told = st.empty()  # always there: Streamlit keeps what follows in place by counting what comes before
-    if waiting:
-        told.progress(0.0, "Running the models …")
-    found = {}
-    for name in names:
-        found[name] = predict(name, chosen)
-        if name in waiting:
-            told.progress((waiting.index(name) + 1) / len(waiting), f"{SPECS[name].title} is done")
-    told.empty()
-    return found
 
 
 def scores_of(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
@@ -171,7 +157,7 @@ truth = ground_truth(chosen)
 if not names:
     st.info("Choose one model or more.")
     st.stop()
-predictions = predictions_of(names, chosen)
+predictions = {name: predict(name, chosen, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
 scores = scores_of(predictions, truth)
 viewer(chosen, predictions, maps_of(predictions, truth, scores))
 if scores:

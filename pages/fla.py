@@ -7,7 +7,8 @@ import streamlit as st
 from segviz.attention import AxisChannelAttention, ChannelAttention
 from segviz.ui.charts import chart
 from segviz.ui.panels import attended_panels
-from segviz.ui.session import picture, pins, predict, show
+from segviz.ui.picture import picture
+from segviz.ui.session import pins, predict, show
 from segviz.views.figures import channel_heatmap
 from segviz.views.map_panels import map_panels
 from segviz.views.sheet import Matrix, Panel

@@ -8,7 +8,8 @@ from segviz.engine import available_models, engine
 from segviz.export import FORMS
 from segviz.ui.display import Display
 from segviz.ui.many import UPLOAD_HELP, begin, follow, running, work_of
-from segviz.ui.session import UPLOAD_TYPES, pick_model
+from segviz.ui.picture import UPLOAD_TYPES
+from segviz.ui.session import pick_model
 
 LARGEST_UPLOAD = 200  # MB of a ZIP
 MAPS = "Attention maps"

@@ -6,8 +6,9 @@ from segviz.attention import BasesAttention
 from segviz.models.registry import SPECS
 from segviz.ui.frame import other_pages
 from segviz.ui.help import how_to_read
-from segviz.ui.session import FIRST_STREET, picture, predict, show
-from segviz.ui.viewer import Panel, Pin
+from segviz.ui.panel import Panel, Pin
+from segviz.ui.picture import FIRST_STREET, picture
+from segviz.ui.session import predict, show
 
 KEY = "home"
 MODEL = "ema"  # of the bundled blocks the one whose maps follow the picture most clearly, and that scores miss most

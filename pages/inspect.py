@@ -6,7 +6,8 @@ from segviz.engine import available_models
 from segviz.models.registry import SPECS
 from segviz.ui.help import how_to_read
 from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
-from segviz.ui.session import pick_model, picture, pins, predict, show
+from segviz.ui.picture import picture
+from segviz.ui.session import pick_model, pins, predict, show
 
 KEY = "inspect"
 

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from segviz.ui.panels import map_panels, pinned_panels, prediction_panel
-from segviz.ui.session import picture, pins, predict, show
+from segviz.ui.picture import picture
+from segviz.ui.session import pins, predict, show
 
 KEY = "psa"
 

@@ -4,9 +4,10 @@ import streamlit as st
 
 from segviz.attention import Gate, StripAttention
 from segviz.ui.charts import as_csv, chart
+from segviz.ui.panel import PIN_COLOURS
 from segviz.ui.panels import map_panels, pinned_panels
-from segviz.ui.session import picture, pins, predict, show
-from segviz.ui.viewer import PIN_COLOURS
+from segviz.ui.picture import picture
+from segviz.ui.session import pins, predict, show
 from segviz.views.figures import gate_bars, strip_bars
 from segviz.views.map_panels import map_panels as sheets
 

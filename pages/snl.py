@@ -5,7 +5,8 @@ import streamlit as st
 
 from segviz.attention import SampledAttention
 from segviz.ui.panels import map_panels, pinned_panels
-from segviz.ui.session import picture, pins, predict, show
+from segviz.ui.picture import picture
+from segviz.ui.session import pins, predict, show
 
 KEY = "snl"
 

@@ -55,6 +55,11 @@ def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
                 runs[name] += (read_seed(path, runs[name]),)
             except CheckpointError as error:
                 problems.append(str(error))
+    problems += [
+        f"{path} belongs to no model; call it NAME-seedN.json, with a name that `python -m segviz models` tells"
+        for path in sorted((folder / SEEDS).glob("*.json"))
+        if path not in {known for name in SPECS for known in seed_files(folder, name)}
+    ]
     return runs, tuple(problems)
 
 

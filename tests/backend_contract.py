@@ -33,6 +33,7 @@ from segviz.engine import (
     CrashError,
     DeadlineError,
     EngineError,
+    LeaseError,
     Made,
     Predict,
     Request,
@@ -359,6 +360,23 @@ def check_an_answer_that_is_late_is_refused_in_time(make: Make) -> None:
     assert models.values() == [1, 3]
 
 
+def check_a_question_that_nobody_looks_after_is_taken_back(make: Make) -> None:
+    models = Models()
+    backend = make(models, ONE)
+    with models.held():
+        running = backend.submit(ask(1, "a"))
+        until(lambda: models.running == 1)
+        gone = backend.submit(ask(2, "b", lease_s=0.3))
+        watched = backend.submit(ask(3, "c", lease_s=1.0))
+        until(lambda: watched.standing().place > 0 and gone.done())  # each look at a standing renews its lease
+        end = time.monotonic() + 1.2
+        until(lambda: watched.standing().place > 0 and time.monotonic() > end)
+        assert not watched.done()
+    assert isinstance(error_of(gone), LeaseError)
+    assert [label(one) for one in (running, watched)] == [1, 3]
+    assert models.values() == [1, 3]
+
+
 def check_the_place_in_the_queue_is_told(make: Make) -> None:
     models = Models()
     backend = make(models, ONE)
@@ -381,7 +399,7 @@ def check_long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits(
     assert label(backend.submit(ask(9, "quick"))) == 9
     step.release(1)
     until(lambda: long[0].standing().done == 1)
-    assert long[0].standing().total == 3
+    assert long[0].standing().total == 3 and long[0].standing().seconds > 0
     long[0].cancel()
     step.release(1)  # its next step; the one after would wait for ever
     until(lambda: long[1].standing().place == 0)

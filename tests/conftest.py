@@ -1,9 +1,20 @@
-"""One seed and one thread for every test, so that a failure repeats."""
+"""One seed and one thread for every test, so that a failure repeats; and quiet for those that measure."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 import torch
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there a test that measures may have company
+    fcntl = None  # type: ignore[assignment]
 
 torch.set_num_threads(1)
 
@@ -12,3 +23,32 @@ torch.set_num_threads(1)
 def seeded() -> None:
     """Start every test from the same random numbers."""
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests marked `alone` run while no other worker runs one."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextmanager
+def turn(alone: bool) -> Iterator[None]:
+    """Wait for one's turn among the workers of this run; the door keeps others from slipping in before one alone."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None or fcntl is None:
+        yield
+        return
+    room, door = (Path(tempfile.gettempdir()) / f"segviz-tests-{run}-{name}" for name in ("room", "door"))
+    with room.open("w") as inside:
+        with door.open("w") as entering:
+            fcntl.flock(entering, fcntl.LOCK_EX)
+            fcntl.flock(inside, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what `turn` left behind."""
+    if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
+        for path in Path(tempfile.gettempdir()).glob(f"segviz-tests-{run}-*"):
+            path.unlink(missing_ok=True)

@@ -127,6 +127,14 @@ class Visitor:
             raise LookupError(f"the page has no {kind} {label!r}; its are {[one.label for one in self.view.of(kind)]}")
         self._states[found[0].id] = WidgetState(id=found[0].id, **value)
 
+    async def press(self, page: str, label: str) -> View:
+        """Press a button and see what comes of it."""
+        self.set("button", label, trigger_value=True)
+        try:
+            return await self.run(page)
+        finally:
+            self._states = {key: state for key, state in self._states.items() if not state.trigger_value}
+
     async def upload(self, label: str, name: str, content: bytes) -> None:
         """Put a file into an uploader, for the next run."""
         message = BackMsg()

@@ -25,14 +25,18 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from app_server import wait_until_healthy
-from load_client import Visitor, png
+from load_client import View, Visitor, png
 
+from segviz.attribution import METHODS
 from segviz.benchmark_viewer import free_port
 from segviz.paths import app_command, app_environment, app_script
+from segviz.ui.session import model_title
 
 PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # by their addresses
+INSPECTED = ("spatial_nl", "dual_nl", "ema", "rcca")  # models whose kinds of maps only the first page has
 SEEN = "inspect"  # the page of the parts that need but one
 FIRST_SEED = 100
+P50_S, P95_S, SETTLED_S, RERUN_CPU_S = 0.3, 0.5, 0.5, 0.06  # of known pictures: reruns, a storm of events
 UNFAIR = 1.6  # the longest mean wait over the shortest
 GROWS = 2**20  # bytes of caches over the second half
 RSS_GROWS = 0.02
@@ -53,9 +57,26 @@ class Size:
     reruns: int = 500
     uploads: int = 200
     opened: int = 60
+    explained: int = 2
+    methods: tuple[str, ...] = tuple(METHODS)
+    timed: bool = True  # whether the promised times are required; the tests run beside other work
 
 
-SHORT = Size(sessions=6, seeds=2, captures=60, seen=24, newcomers=6, turns=2, reruns=0, uploads=12, opened=6)
+QUICK = ("saliency", "grad_cam_output")
+SHORT = Size(
+    sessions=6,
+    seeds=2,
+    captures=60,
+    seen=24,
+    newcomers=6,
+    turns=2,
+    reruns=0,
+    uploads=12,
+    opened=6,
+    explained=1,
+    methods=QUICK,
+    timed=False,
+)
 FORGETFUL = {"SEGVIZ_CACHE_MB": "1"}  # hardly an answer fits, so that each view is a forward
 SMALL = {"SEGVIZ_CACHE_MB": "16", "SEGVIZ_VIEWER_MB": "16"}  # full before the first half ends
 
@@ -121,13 +142,14 @@ class Server:
     def cache_bytes(self) -> float:
         """What Streamlit's caches and the app's own stores hold."""
         time.sleep(5.1)  # Streamlit counts every five seconds
-        own = self.metric("/metrics", "segviz_cache_bytes") or 0
-        return own + (self.metric("/_stcore/metrics", "cache_memory_bytes") or 0)
+        own = ("segviz_store_bytes", "segviz_results_bytes")
+        held = [self.metric("/metrics", name) for name in own]
+        return sum(one or 0 for one in [*held, self.metric("/_stcore/metrics", "cache_memory_bytes")])
 
     @property
     def forwards(self) -> float | None:
         """How many forwards there were; None where the server does not tell."""
-        return self.metric("/metrics", "segviz_forward_seconds_count")
+        return self.metric("/metrics", "segviz_computation_seconds_count")
 
     @property
     def failures(self) -> int:
@@ -163,10 +185,27 @@ async def visitors(server: Server, count: int) -> AsyncIterator[list[Visitor]]:
         yield opened
 
 
-async def shown(visitor: Visitor, page: str, seed: int) -> Any:
-    """The page on a street."""
+async def shown(visitor: Visitor, page: str, seed: int) -> View:
+    """The page on a street; "inspect ema" is Inspect with that model."""
     visitor.set("number_input", "Street", double_value=seed)
+    page, _, model = page.partition(" ")
+    if model:
+        await visitor.run(page)
+        visitor.set("selectbox", "Model", string_value=model_title(model))
     return await visitor.run(page)
+
+
+async def explained(visitor: Visitor, methods: Sequence[str], seed: int) -> View:
+    """The Attribution page on a street, once all these methods have been computed."""
+    page, titles = "attribution", [METHODS[name].title for name in methods]
+    view = await shown(visitor, page, seed)
+    visitor.set("button_group", "Methods", string_array_value={"data": titles})
+    view = await visitor.run(page)
+    while (labels := {one.label: one.disabled for one in view.of("button")}) and labels.get("Compute", False) is False:
+        start = "Compute" in labels
+        view = await (visitor.press(page, "Compute") if start else visitor.run(page))
+        await asyncio.sleep(0.2)
+    return view
 
 
 # ---- the parts ------------------------------------------------------------------------------------------
@@ -175,6 +214,7 @@ async def shown(visitor: Visitor, page: str, seed: int) -> Any:
 async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) -> Findings:
     """Each answer among many is the one that was given alone."""
     found = Findings()
+    pages = [*pages, *(f"{SEEN} {model}" for model in INSPECTED if SEEN in pages)]
     questions = [(page, FIRST_SEED + number) for page in pages for number in range(size.seeds)]
     alone: dict[tuple[str, int], str] = {}
     seconds = []
@@ -227,6 +267,31 @@ async def together(
     found.require(threads <= 2 * size.sessions + 30, f"{threads} threads")
 
 
+async def attributions(server: Server, size: Size) -> Findings:
+    """Each attribution among many is the one that was computed alone."""
+    found, wrong, errors = Findings(), 0, 0
+    seeds = [FIRST_SEED + number for number in range(4)]
+    async with visitors(server, 1) as (visitor,):
+        alone = {seed: (await explained(visitor, size.methods, seed)).digest for seed in seeds}
+    found.require(len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing would not show")
+
+    async def visit(number: int, visitor: Visitor) -> None:
+        nonlocal wrong, errors
+        for turn in range(size.explained):
+            seed = seeds[(number + turn) % len(seeds)]
+            view = await explained(visitor, size.methods, seed)
+            wrong += view.digest != alone[seed]
+            errors += view.failed or any("misses completeness" not in one for one in view.errors)
+
+    async with visitors(server, size.sessions) as opened:
+        await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
+    found.figures |= {"views": size.sessions * size.explained, "methods": len(size.methods)}
+    found.figures |= {"wrong": wrong, "errors": errors, **server.peak}
+    found.require(wrong == 0, f"{wrong} views showed another attribution than alone")
+    found.require(errors == 0, f"{errors} views showed an error")
+    return found
+
+
 async def seen_before(server: Server, size: Size) -> Findings:
     """Clicks on pictures that the server knows: whole reruns and those of the viewer's fragment."""
     found = Findings()
@@ -245,7 +310,12 @@ async def seen_before(server: Server, size: Size) -> Findings:
             await asyncio.gather(*map(click, opened))
             name = "rerun" if whole else "fragment"
             found.figures |= {f"{name}: {key}": value for key, value in quantiles(seconds).items()}
-            found.figures[f"{name}: CPU seconds"] = round((server.cpu_s - cpu) / len(seconds), 3)
+            each = round((server.cpu_s - cpu) / len(seconds), 3)
+            found.figures[f"{name}: CPU seconds"] = each
+            if size.timed:
+                took = quantiles(seconds)
+                found.require(took["p50 s"] <= P50_S and took["p95 s"] <= P95_S, f"a {name} took {took}")
+                found.require(each <= RERUN_CPU_S, f"a {name} took {each} CPU seconds")
     return found
 
 
@@ -262,7 +332,9 @@ async def storm(server: Server, size: Size) -> Findings:
                     visitor.set("slider", slider, double_array_value=value)
                 await visitor.click(SEEN, "" if slider else visitor.fragment)
                 await asyncio.sleep(0.04)
-            found.figures[f"storm of {name}: seconds until settled"] = round(await visitor.settled(), 2)
+            settled = round(await visitor.settled(), 2)
+            found.figures[f"storm of {name}: seconds until settled"] = settled
+            found.require(bool(slider) or settled <= SETTLED_S or not size.timed, f"settled after {settled} s")
             if before is not None:
                 ran = (server.forwards or 0) - before
                 found.figures[f"storm of {name}: forwards"] = ran
@@ -347,7 +419,7 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 def run(size: Size, folder: Path) -> dict[str, Findings]:
     """All parts; the short form does without a server of the usual settings."""
     usual, last = [seen_before, storm, new_pictures], [growth]
-    groups = [(FORGETFUL, [isolation])]
+    groups = [(FORGETFUL, [isolation, attributions])]
     groups += [(SMALL, usual + last)] if size == SHORT else [({}, usual), (SMALL, last)]
     found = {}
     for number, (settings, parts) in enumerate(groups):

@@ -217,20 +217,15 @@ def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Si
 # ---- work ------------------------------------------------------------------------------------------------
 
 WATCH = """() => {
-    Object.assign(window, { shifts: [], told: new Set() });
+    window.shifts = [];
     const place = ({ node, previousRect, currentRect }) => [node?.className ?? '', previousRect.y, currentRect.y];
     new PerformanceObserver((list) => window.shifts.push(
         ...list.getEntries().map(({ value, sources }) => [value, sources.map(place)]))
     ).observe({ type: 'layout-shift' });
-    new MutationObserver(() => document.querySelectorAll('[data-testid=stSpinner], [data-testid=stProgress]')
-        .forEach((one) => window.told.add(one.textContent))).observe(document.body, { childList: true, subtree: true });
 }"""
 
 
-JUMPS = pytest.mark.xfail(reason="Compare still jumps once when its models run quicker than its scripts load")
-
-
-@pytest.mark.parametrize("title", ["Start", "Inspect", pytest.param("Compare", marks=JUMPS)])
+@pytest.mark.parametrize("title", ["Start", "Inspect", "Compare"])
 def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title: str) -> None:
     page = site.visit(viewport=DESK)
     site.open(page, title)
@@ -247,8 +242,6 @@ def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title:
     rest(page)
     shifts = page.evaluate("() => window.shifts")
     assert sum(value for value, _ in shifts) < 0.005, shifts
-    if title == "Compare":
-        assert any(text.startswith("Running") for text in page.evaluate("() => [...window.told]"))
     page.context.close()
 
 

@@ -25,7 +25,7 @@ from segviz.data.scenes import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
-from segviz.ui.session import FIRST_SEED
+from segviz.ui.picture import FIRST_SEED
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]}

@@ -155,11 +155,18 @@ class Timeless(EmbeddedBackend):
         return super().submit(replace(request, deadline_s=1e6))
 
 
+class Faithful(EmbeddedBackend):
+    """Computes for those who have gone."""
+
+    def submit(self, request: Request) -> Answer:
+        return super().submit(replace(request, lease_s=1e6))
+
+
 class Placeless(EmbeddedBackend):
     """Does not tell the place."""
 
-    def _standing(self, job: Any) -> Standing:
-        return replace(super()._standing(job), place=0)
+    def _standing(self, job: Any, waiter: Any) -> Standing:
+        return replace(super()._standing(job, waiter), place=0)
 
 
 class Clogged(EmbeddedBackend):
@@ -216,6 +223,7 @@ BAD: dict[str, tuple[type[EmbeddedBackend], tuple[Any, str, Any] | None]] = {
     "a_full_queue_says_so_at_once": (Unbounded, None),
     "one_session_cannot_fill_the_queue": (NoShares, None),
     "an_answer_that_is_late_is_refused_in_time": (Timeless, None),
+    "a_question_that_nobody_looks_after_is_taken_back": (Faithful, None),
     "the_place_in_the_queue_is_told": (Placeless, None),
     "long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits": (Clogged, None),
     "a_cache_key_tells_everything_apart": (Sampling, None),

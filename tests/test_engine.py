@@ -13,13 +13,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from backend_contract import PATIENCE, Models, picture
+from backend_contract import PATIENCE, Models, Scaled, picture, until
 
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
 from segviz.checkpoint import CheckpointError
 from segviz.data.scenes import draw_scene
-from segviz.engine import Attribute, Backend, Capacity, EmbeddedBackend, Engine, Request, Runner, capacity_for, machine
+from segviz.engine import (
+    Attribute,
+    Backend,
+    BusyError,
+    Capacity,
+    EmbeddedBackend,
+    Engine,
+    Request,
+    Runner,
+    capacity_for,
+    machine,
+)
 from segviz.engine.cache import arrays_of, size_of
 from segviz.engine.queue import FairQueue
 from segviz.engine.request import digest, told
@@ -70,6 +81,19 @@ def test_a_newer_question_counts_as_such_only_within_its_session(fake: Engine, m
     outcomes = [type(answer.exception(PATIENCE)).__name__ for answer in answers]
     assert outcomes[1::2] == ["NoneType"] * 3  # the newest of each
     assert outcomes.count("SupersededError") >= 1  # all but those that two workers had begun
+
+
+def test_questions_asked_together_take_nobodys_place_and_a_refusal_is_one_answers_own(models: Models) -> None:
+    backend = EmbeddedBackend(Runner(models.load, models.identify), Capacity(workers=1, queue=8))
+    engine = Engine(backend)
+    with models.held():
+        engine.ask("fla", picture(0), session="other")
+        until(lambda: models.running == 1)
+        answers = engine.ask_all("fla", picture(1), [Scaled(1), Scaled(2), Scaled(3)], "a")
+    totals = [answer.result(PATIENCE).value.total[0] for answer in answers[:2]]
+    assert totals == [picture(1).sum(), 2 * picture(1).sum()]
+    assert isinstance(answers[2].exception(PATIENCE), BusyError)  # a session may hold a quarter of the queue
+    backend.close()
 
 
 def test_threads_that_name_no_session_are_one_each(fake: Engine) -> None:
@@ -252,7 +276,8 @@ def test_parameters_are_told_apart() -> None:
         Attribute("saliency", Target(1, pixel=(1, 2)), QUICK),
         Attribute("saliency", Target(1, mask=mask), QUICK),
         Attribute("saliency", Target(1, mask=~mask), QUICK),
-        Attribute("saliency", Target(1), replace(QUICK, relu=True)),
+        Attribute("grad_cam_input", Target(1), QUICK),
+        Attribute("grad_cam_input", Target(1), replace(QUICK, relu=True)),
     ]
     keys = {Request("fla", picture(1), op).key("sha") for op in ops}
     assert len(keys) == len(ops)

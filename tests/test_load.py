@@ -11,6 +11,7 @@ import pytest
 from load_run import SHORT, growth, isolation, run, served
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what the server needs"),
 ]

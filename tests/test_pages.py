@@ -26,16 +26,16 @@ from segviz.batch import indexed_png
 from segviz.checkpoint import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.scenes import draw_scene
-from segviz.engine import Engine, engine
+from segviz.engine import Capacity, EmbeddedBackend, Engine, Runner, engine
 from segviz.map_cells import spread_places
 from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.statistics import query_dependence
 from segviz.ui.filling import Filling
+from segviz.ui.panel import LabelMap
 from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
-from segviz.ui.session import FIRST_SEED, SCENE, UPLOAD
-from segviz.ui.viewer import LabelMap
+from segviz.ui.picture import FIRST_SEED, SCENE, UPLOAD
 from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
@@ -71,10 +71,12 @@ def ran() -> Iterator[list[str]]:
         models.append(self.record.model)
         return forward(self, image)
 
+    backend = EmbeddedBackend(Runner(), Capacity())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "__call__", counted)
-        patch.setattr("segviz.engine._engine", Engine())
+        patch.setattr("segviz.engine._engine", Engine(backend))
         yield models
+    backend.close()  # a thread that computes at the interpreter's end aborts it
 
 
 @pytest.fixture

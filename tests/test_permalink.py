@@ -17,9 +17,9 @@ from test_pages import ran as ran
 
 from segviz.data.scenes import SceneOptions, draw_scene
 from segviz.ui.display import Display
+from segviz.ui.panel import Pin
 from segviz.ui.permalink import Link, read
-from segviz.ui.session import KNOBS, LINKED_UPLOAD
-from segviz.ui.viewer import Pin
+from segviz.ui.picture import KNOBS, LINKED_UPLOAD
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}

@@ -254,7 +254,6 @@ def test_further_seeds_are_found_in_their_folder_in_order(tmp_path: Path) -> Non
     for seed in (10, 2):
         put_seed(tmp_path, record("fla", seed=seed, command=f"train with seed {seed}"))
     put_seed(tmp_path, record("sam", seed=1))  # without sam.safetensors it is nobody's second seed
-    put_seed(tmp_path, record("fla", seed=3), "fla-seed3-old")
     assert {name: [one.seed for one in found] for name, found in find_runs(tmp_path).items()} == {"fla": [0, 2, 10]}
     page = models_page(tmp_path)
     assert "train with seed 2\ntrain with seed 10\n" in page
@@ -269,6 +268,8 @@ def test_further_seeds_are_found_in_their_folder_in_order(tmp_path: Path) -> Non
         ("fla-seed1", {"seed": 1, "steps": 9000}, "has other steps (9000) than the checkpoint of fla (400)"),
         ("fla-seed1", {"seed": 1, "data": "streets"}, "has other data (streets) than the checkpoint of fla (camvid"),
         ("fla-seed1", {"seed": 1, "model": "sam"}, "holds the record of sam with seed 1; name it so"),
+        ("fla-seed1-old", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
+        ("flat-seed1", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
     ],
 )
 def test_records_that_are_not_what_they_are_named_are_refused(

@@ -23,7 +23,7 @@ from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
-from segviz.ui.session import SCENE, UPLOAD
+from segviz.ui.picture import SCENE, UPLOAD
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 PATIENCE = 60  # seconds for what takes a few on a quiet machine

@@ -152,7 +152,7 @@ def test_health_and_metrics_tell_of_this_server(planted: str) -> None:
     with urlopen(f"{planted}/metrics") as answer:
         told = answer.read().decode()
     assert float(re.findall(r"^segviz_resident_memory_bytes (\S+)", told, re.MULTILINE)[0]) > 20 * 2**20
-    for name in ("queue_length", "forwards_running", "forward_seconds", "cache_bytes", "errors_total", "refused_total"):
+    for name in ("computation_seconds", "store_bytes", "errors_total", "refused_total"):
         assert f"# HELP segviz_{name.removesuffix('_total')}" in told
 
 
@@ -192,7 +192,7 @@ def test_every_line_of_the_log_is_json(planted: str, log: Path) -> None:
 
 def held(address: str) -> float:
     with urlopen(f"{address}/metrics") as answer:
-        found = re.findall(r'^segviz_cache_bytes{store="uploads"} (\S+)', answer.read().decode(), re.MULTILINE)
+        found = re.findall(r'^segviz_store_bytes{store="uploads"} (\S+)', answer.read().decode(), re.MULTILINE)
     return float(found[0]) if found else 0.0
 
 

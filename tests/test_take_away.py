@@ -15,10 +15,10 @@ from segviz.attention import SampledAttention
 from segviz.export import export
 from segviz.predict import Prediction
 from segviz.ui.display import Display
+from segviz.ui.panel import Panel, Pin
 from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
 from segviz.ui.shown import Viewer, shown_sheet
 from segviz.ui.take_away import made_file
-from segviz.ui.viewer import Panel, Pin
 from segviz.views.colour import Scale, spanning, weight_scale
 from segviz.views.drawn import composed
 from segviz.views.sheet import Classes, Heat, Points, Sheet

@@ -14,11 +14,13 @@ from browser import chromium
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from viewer_host import (
+    GAPS,
     HEIGHT,
     LABELS,
     MAPS,
     OTHER,
     PALETTE,
+    PARTLY_SURE,
     SHARES,
     WIDTH,
     box,
@@ -34,7 +36,7 @@ from viewer_host import (
 )
 
 from segviz.benchmark_viewer import SYNTHETIC, SYNTHETIC_PANELS, running
-from segviz.ui.viewer import PIN_COLOURS
+from segviz.ui.panel import PIN_COLOURS
 from segviz.web import wire
 
 PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine
@@ -585,6 +587,18 @@ def test_shares_keep_a_scale_from_0_to_1_whatever_is_set(page: Page) -> None:
     there = box(stage(page, "sure"))
     page.mouse.move(there["x"] + there["width"] / 2, there["y"] + there["height"] / 2)
     expect(page.locator(".panel", has=stage(page, "sure")).locator(".value")).to_have_text(re.compile(r"^0\.45"))
+
+
+def test_values_that_are_no_numbers_stand_out(page: Page) -> None:
+    gaps = config("gaps", "values", "gaps", unit="logits", signed=False)
+    mount(page, data(gaps, config("partly", "shares", "partly")))
+    for setting in ("linear", "log", "percentile"):
+        label(page, setting).check()
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        for name, values in (("gaps", GAPS), ("partly", PARTLY_SURE)):
+            drawn = pixels(page, name)
+            assert ((drawn[:, :, :3] == (255, 0, 255)).all(axis=-1) == np.isnan(values)).all()
+            assert len(np.unique(drawn[~np.isnan(values)], axis=0)) > 3
 
 
 def test_scales_are_only_offered_where_they_do_something(page: Page) -> None:

@@ -105,6 +105,22 @@ def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Ev
     assert models.values() == [1]
 
 
+def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    spinner = waiting.st.spinner
+    monkeypatch.setattr(waiting.st, "spinner", lambda text: told.append(text) or spinner(text))  # type: ignore[func-returns-value]
+    models = Models()
+    backend = EmbeddedBackend(Runner(models.load, models.identify), ONE)
+    with models.held():
+        answer = backend.submit(ask(1, "mine"))
+        threading.Timer(0.3, models.open.set).start()
+        waiting.waited(answer, "FLA (2 of 4)")
+    waiting.waited(backend.submit(ask(1, "mine")), "FLA")
+    backend.close()
+    assert told == ["Running FLA (2 of 4) …"]
+
+
 def test_standings_in_words() -> None:
-    standings = (Standing(3), Standing(0), Standing(0, 4, 35))
-    assert [waiting.words(one) for one in standings] == ["Number 3 in the queue", "", "Step 4 of 35"]
+    standings = (Standing(3), Standing(0), Standing(0, 0, 35, 2), Standing(0, 4, 36, 2))
+    told = ["number 3 in the queue", "", "", "step 4 of 36, about 16 s left"]
+    assert [waiting.words(one) for one in standings] == told

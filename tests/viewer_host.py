@@ -21,7 +21,8 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
-from segviz.ui.viewer import PIN_COLOURS, SCRIPTS, WEB, encode, script
+from segviz.ui.panel import PIN_COLOURS
+from segviz.ui.viewer import SCRIPTS, WEB, encode, script
 from segviz.web import wire
 
 GRID = (5, 7)
@@ -86,6 +87,9 @@ SHARES = np.linspace(0, 0.9, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, W
 SIGNED = random(*GRID).numpy()
 SIGNED[SIGNED > 0] /= 2  # the largest value is negative
 VALUES = {"signed": SIGNED, "positive": np.abs(SIGNED), "fine": random(HEIGHT // 3, WIDTH // 2).numpy()}
+GAPS = SIGNED.copy()
+GAPS[1, 2:4] = np.nan
+PARTLY_SURE = np.where(np.arange(WIDTH) < 3, np.float32(np.nan), SHARES)
 CLASSES = ["sky", "tree", "road"]
 PALETTE = [[10, 20, 200], [20, 160, 30], [200, 200, 40]]
 
@@ -101,7 +105,8 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs = {name: wire.pack(value) for name, value in MAPS.items()}
     blobs |= {name: wire.pack_values(values) for name, values in VALUES.items()}
     blobs |= {"features": wire.pack(FEATURES), "labels": wire.pack_labels(LABELS), "other": wire.pack_labels(OTHER)}
-    blobs["shares"] = wire.pack_shares(SHARES)
+    blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
+    blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
     return found | {f"/modules/{name}": ("text/javascript", (WEB / name).read_bytes()) for name in SCRIPTS}
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import math
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +29,7 @@ from segviz.engine.request import (
     DeadlineError,
     EngineError,
     Health,
+    LeaseError,
     Made,
     Op,
     Request,
@@ -56,6 +59,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "Health",
+    "LeaseError",
     "Made",
     "Op",
     "Predict",
@@ -71,7 +75,7 @@ __all__ = [
     "engine",
 ]
 
-LONG_DEADLINE_S = 600.0  # of ops that take long
+LONG_DEADLINE_S = 3600.0  # of ops that take long; who asks for one renews a lease
 Picture = UInt8[np.ndarray, "height width 3"]
 
 
@@ -98,10 +102,34 @@ class Engine:
         Raises:
             BusyError: too many are waiting.
         """
-        op = op or Predict()
+        return self.backend.submit(self._request(model, image, op or Predict(), session, next(self._tickets)))
+
+    def ask_all(
+        self, model: str, image: Picture, ops: Sequence[Op], session: str | None = None, lease_s: float = math.inf
+    ) -> list[Answer]:
+        """`ask` for several ops at once, none of which takes another's place; a BusyError waits inside its own answer.
+
+        Args:
+            model: a name of MODELS.
+            image: the picture.
+            ops: what to do.
+            session: who asks; each thread is one where none is named.
+            lease_s: how long an answer may go without a look at its `standing()` before the question is taken back.
+        """
+        ticket, answers = next(self._tickets), list[Answer]()
+        for op in ops:
+            try:
+                answers.append(self.backend.submit(self._request(model, image, op, session, ticket, lease_s)))
+            except BusyError as error:
+                answers.append(Answer())
+                answers[-1].settle(error)
+        return answers
+
+    def _request(
+        self, model: str, image: Picture, op: Op, session: str | None, ticket: int, lease_s: float = math.inf
+    ) -> Request:
         session = session or f"thread {threading.get_ident()}"
-        deadline_s = LONG_DEADLINE_S if op.long else DEADLINE_S
-        return self.backend.submit(Request(model, image, op, session, next(self._tickets), deadline_s))
+        return Request(model, image, op, session, ticket, LONG_DEADLINE_S if op.long else DEADLINE_S, lease_s)
 
     def predict(self, model: str, image: Picture, session: str | None = None) -> Prediction:
         """The model's prediction for a picture, waited for.

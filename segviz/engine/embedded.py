@@ -26,6 +26,7 @@ from segviz.engine.request import (
     DeadlineError,
     EngineError,
     Health,
+    LeaseError,
     Request,
     Result,
     Standing,
@@ -49,7 +50,7 @@ class EmbeddedBackend:
     """Runs requests on threads of this process.
 
     Threads start with the first request. What a running forward does cannot be stopped, so a cancelled prediction
-    runs to its end and is kept; an attribution ends at its next step.
+    runs to its end and is kept; an attribution ends before the network's next layer.
 
     Args:
         runner: loads and runs the models.
@@ -195,9 +196,10 @@ class EmbeddedBackend:
 
     def _join(self, job: Job, request: Request) -> Answer:
         """Wait for a job; the lock is held."""
-        answer = Answer(lambda: self._standing(job))
-        deadline = time.monotonic() + request.deadline_s
-        job.waiters[answer] = Waiter(request.session, request.ticket, deadline)
+        now = time.monotonic()
+        waiter = Waiter(request.session, request.ticket, now + request.deadline_s, request.lease_s, now)
+        answer = Answer(lambda: self._standing(job, waiter))
+        job.waiters[answer] = waiter
         if not job.running:
             self._queue.push(request.session, job)
         self._changed.notify_all()
@@ -233,9 +235,11 @@ class EmbeddedBackend:
             else:
                 answer.settle(reason)
 
-    def _standing(self, job: Job) -> Standing:
+    def _standing(self, job: Job, waiter: Waiter) -> Standing:
         with self._changed:
-            return Standing(self._queue.place(job), job.done, job.total)
+            waiter.seen = time.monotonic()
+            ran = waiter.seen - job.began if job.running else 0.0
+            return Standing(self._queue.place(job), job.done, job.total, ran)
 
     # ---- threads ----------------------------------------------------------------------------------------
 
@@ -247,18 +251,21 @@ class EmbeddedBackend:
                 thread.start()
 
     def _watch(self) -> None:
-        """Refuse what is late, also while every worker is busy."""
+        """Refuse what is late and what nobody looks after, also while every worker is busy."""
         while True:
             with self._changed:
                 if self._closed:
                     return
-                deadlines = [waiter.deadline for job in self._jobs.values() for waiter in job.waiters.values()]
+                waiters = [waiter for job in self._jobs.values() for waiter in job.waiters.values()]
+                ends = [min(waiter.deadline, waiter.lease) for waiter in waiters]
                 now = time.monotonic()
-                if min(deadlines, default=now + 1) > now:
-                    self._changed.wait(min(deadlines) - now if deadlines else None)
+                if min(ends, default=now + 1) > now:
+                    self._changed.wait(min(ends) - now if ends else None)
                     continue
-            reason = DeadlineError("the answer did not come in time; try again when fewer people are here")
-            self._drop(lambda job, waiter: waiter.deadline <= time.monotonic(), reason)
+            late = DeadlineError("the answer did not come in time; try again when fewer people are here")
+            self._drop(lambda job, waiter: waiter.deadline <= time.monotonic(), late)
+            gone = LeaseError("nobody has looked how this question stands for a while; ask again")
+            self._drop(lambda job, waiter: waiter.lease <= time.monotonic(), gone)
 
     def _work(self) -> None:
         torch.set_num_threads(self.capacity.threads)  # per thread: a new one would take all cores
@@ -280,7 +287,7 @@ class EmbeddedBackend:
                 job = self._queue.first(self._has_no_worker)
                 if job is not None and self._fits(job):
                     self._queue.take(job)
-                    job.running = True
+                    job.running, job.began = True, time.monotonic()
                     self._running.add(job)
                     return job
                 self._changed.wait()

@@ -11,13 +11,20 @@ class AbandonedError(Exception):
     """Nobody waits any more."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Waiter:
-    """Who waits for an answer, and until when by the monotonic clock."""
+    """Who waits for an answer, and until when by the monotonic clock; each look extends the lease."""
 
     session: str
     ticket: int
     deadline: float
+    lease_s: float
+    seen: float
+
+    @property
+    def lease(self) -> float:
+        """When it is taken to have gone."""
+        return self.seen + self.lease_s
 
 
 @dataclass(eq=False)
@@ -31,3 +38,4 @@ class Job:
     running: bool = False
     done: int = 0
     total: int = 1
+    began: float = 0.0

@@ -47,7 +47,11 @@ class Predict:
 class Attribute:
     """Which pixels a class's logit hangs on; `segviz.attribution.attribute` with these arguments.
 
-    It works on a private copy of the model, because Captum registers hooks; its progress is the answer's.
+    It works on a private copy of the model, because Captum registers hooks; its progress is the answer's. Options that
+    the method does not heed are put back to their defaults, so that they make no other question of it.
+
+    Raises:
+        AttributionError: there is no such method.
     """
 
     method: str
@@ -56,21 +60,36 @@ class Attribute:
     long: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        from segviz.attribution import Options  # Captum takes a second to import
+        from segviz.attribution.methods import method_of
+
+        heeded = {name: getattr(self.options, name) for name in method_of(self.method).heeds}
+        object.__setattr__(self, "options", Options(memory_mib=self.options.memory_mib, **heeded))
         if self.target.mask is not None:  # the answer is shared, and holds the target: nobody may change it later
             mask = self.target.mask.copy()
             object.__setattr__(self, "target", replace(self.target, mask=mask))
 
     def need(self, size: tuple[int, int], budget: int) -> int:
-        """Bytes that the gradients may keep."""
-        return self._bounded(budget).memory_mib * MIB
+        """Bytes that the gradients may keep; a forward has room beside them, so that predictions go on."""
+        return self._bounded(size, budget).memory_mib * MIB
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, tell: Tell) -> Made:
         """An Attribution."""
-        from segviz.attribution import attribute  # Captum takes a second to import
+        from segviz.attribution import attribute
 
-        bounded = self._bounded(budget)
+        at = (0, 1)
+
+        def progress(done: int, total: int) -> None:
+            nonlocal at
+            at = done, total
+            tell(done, total)
+
+        bounded = self._bounded((image.shape[0], image.shape[1]), budget)
         try:
-            return Made(attribute(predictor, image, self.method, self.target, options=bounded, progress=tell))
+            return Made(attribute(
+                predictor, image, self.method, self.target, options=bounded, progress=progress,
+                check=lambda: tell(*at),
+            ))  # fmt: skip
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -80,5 +99,6 @@ class Attribute:
             "when fewer people are here"
         )
 
-    def _bounded(self, budget: int) -> Options:
-        return replace(self.options, memory_mib=max(1, min(self.options.memory_mib, budget // MIB)))
+    def _bounded(self, size: tuple[int, int], budget: int) -> Options:
+        room = budget - forward_need(size, fitting_shrink(size, budget))
+        return replace(self.options, memory_mib=max(1, min(self.options.memory_mib, room // MIB)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -36,6 +37,10 @@ class DeadlineError(EngineError):
 
 class SupersededError(EngineError):
     """The same session has asked for something newer, and this was still in the queue."""
+
+
+class LeaseError(EngineError):
+    """Nobody has looked how the question stands for as long as its lease; who asked is taken to have gone."""
 
 
 class TooLargeError(EngineError):
@@ -97,6 +102,7 @@ class Request:
         session: who asks. Sessions take turns.
         ticket: rises with each new question of a session; what it still has queued of lower tickets is dropped.
         deadline_s: how long the answer may take in all.
+        lease_s: how long it may go without a look at `standing()` before the question is taken back.
     """
 
     model: str
@@ -105,6 +111,7 @@ class Request:
     session: str = ""
     ticket: int = 0
     deadline_s: float = DEADLINE_S
+    lease_s: float = math.inf
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", as_rgb(self.image))
@@ -146,15 +153,22 @@ class Result:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a question stands: `place` 1 is the next to run, 0 runs or is answered; `done` of `total` steps."""
+    """Where a question stands: `place` 1 is the next to run, 0 runs or is answered; `done` of `total` steps.
+
+    `seconds` is for how long it has run.
+    """
 
     place: int = 0
     done: int = 0
     total: int = 1
+    seconds: float = 0.0
 
 
 class Answer(Future[Result]):
-    """An answer to come. `cancel()` takes back this question alone; others who wait for the same get theirs."""
+    """An answer to come. `cancel()` takes back this question alone; others who wait for the same get theirs.
+
+    `standing()` tells where it stands, and renews the request's lease.
+    """
 
     def __init__(self, standing: Callable[[], Standing] = Standing) -> None:
         super().__init__()

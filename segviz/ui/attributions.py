@@ -1,19 +1,31 @@
-"""The Attribution page's controls: what to explain, by which methods, and the job that computes it."""
+"""The Attribution page's controls: what to explain, by which methods, and what the engine is asked for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from jaxtyping import UInt8
 
 from segviz.attribution import METHODS, Attribution, Options, Target
-from segviz.attribution.jobs import ATTRIBUTIONS, Job, Question
-from segviz.engine import engine
+from segviz.engine import Answer, Attribute, LeaseError, SupersededError, digest, engine
+from segviz.engine.request import told
+from segviz.image import working_size
 from segviz.predict import Prediction
+from segviz.ui.waiting import session_id, words
+from segviz.views.text import literal
 
-JOB = "attribution job"
-LOOK_EVERY = 0.7  # seconds between looks at a job
+ASKED = "attribution answers"
+LOOK_EVERY = 0.7  # seconds between looks at answers
+LEASE_S = 20.0  # without a look for so long, a visitor is taken to have gone
+FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
+MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
+LOST = (SupersededError, LeaseError)  # ends that are not the visitor's wish
 POINT, CLASS, PICTURE = "Point", "Class region", "Whole picture"
 AS_PREDICTED = -1
 START = ("grad_cam_output", "saliency")  # one evaluation each, so a visitor sees them without asking
@@ -100,59 +112,131 @@ def pick_options() -> Options:
     return Options(baseline=baseline, steps=steps, window=window, stride=round(window * STRIDES[stride]), relu=relu)
 
 
-def answers(questions: Sequence[Question]) -> dict[str, Attribution]:
-    """What is known, by method; computes the rest where that takes a moment only, or when asked to.
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What the page asks about one model and picture, by method."""
+
+    model: str
+    image: UInt8[np.ndarray, "height width 3"]
+    ops: Mapping[str, Attribute]
+
+    @cached_property
+    def keys(self) -> Mapping[str, Hashable]:
+        """What tells a method's question apart from other questions of the session."""
+        picture = digest(self.image)
+        return {name: (self.model, picture, told(op)) for name, op in self.ops.items()}
+
+    def evaluations(self, name: str) -> int:
+        """How many pictures the model has to see."""
+        size = working_size(self.image.shape[0], self.image.shape[1])
+        return METHODS[name].evaluations(self.ops[name].options, size)
+
+    def seconds(self, name: str) -> float:
+        """How long it takes when nobody else computes: by the last one of its kind, else a guess."""
+        each = MEASURED.get((self.model, name), FIRST_GUESS[name != "occlusion"])
+        return each * self.evaluations(name)
+
+    def quick(self, name: str) -> bool:
+        """Whether it takes a moment only, or is known already."""
+        return self.evaluations(name) == 1 or engine().knows(self.model, self.image, self.ops[name])
+
+
+def answers(questions: Questions) -> dict[str, Attribution]:
+    """What is there, by method; asks for the rest where that takes a moment only, or when told to.
 
     Its row holds the button that starts or cancels, and says how long it takes or how far it is.
     """
-    job: Job | None = st.session_state.get(JOB)
-    answered = 0 if job is None else job.answered  # before looking: what comes later runs the page again
-    found = {one.method: known for one in questions if (known := ATTRIBUTIONS.known(one)) is not None}
-    missing = [one for one in questions if one.method not in found]
-    if job is not None and not job.ended and not any(job.asks(one) for one in missing):
-        job.cancel()  # nobody waits for it any more
-        job = None
-    if job is None or job.ended:
-        tried = [] if job is None else [one for one in missing if job.asks(one)]
-        quick = [one for one in missing if one.evaluations == 1 and one not in tried]
-        if quick:
-            job, answered = ATTRIBUTIONS.start(quick), 0
-            st.session_state[JOB] = job
-    if job is not None and not job.ended:
-        working(job, answered)
+    asked = ask(questions, [name for name in questions.ops if questions.quick(name)])
+    pending = {name: answer for name, answer in asked.items() if not answer.done()}
+    failed = {name: error for name, answer in asked.items() if (error := error_of(answer)) is not None}
+    found = {name: asked[name].result() for name in asked if name not in {*pending, *failed}}
+    if pending:
+        working(pending)
     else:
-        waiting(missing, job)
-    return found
+        waiting(questions, [name for name in questions.ops if name not in found], failed)
+    for name, result in found.items():
+        MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
+        for note in result.notes:
+            st.warning(f"{METHODS[name].title}: {note}.", icon=":material/warning:")
+    return {name: result.value for name, result in found.items()}
+
+
+def ask(
+    questions: Questions, wanted: Collection[str], retried: tuple[type[BaseException], ...] = LOST
+) -> dict[str, Answer]:
+    """The session's answers to these questions, by method; what is not asked any more is taken back.
+
+    Args:
+        questions: what is asked now.
+        wanted: methods to begin with, where that has not been done.
+        retried: answers that ended so are asked for again.
+    """
+    before: dict[Hashable, Answer] = st.session_state.get(ASKED, {})
+    now = {key: before[key] for key in questions.keys.values() if key in before}
+    new = [
+        name
+        for name, key in questions.keys.items()
+        if (isinstance(error_of(now[key]), retried) if key in now else name in wanted)
+    ]
+    if new:  # with all that is under way: alone, it would take the place of what the session has in the queue
+        names = [name for name, key in questions.keys.items() if name in new or (key in now and not now[key].done())]
+        ops = [questions.ops[name] for name in names]
+        given = engine().ask_all(questions.model, questions.image, ops, session_id(), LEASE_S)
+        now.update(zip([questions.keys[name] for name in names], given, strict=True))
+    for answer in before.values():
+        if answer not in now.values():
+            answer.cancel()
+    st.session_state[ASKED] = now
+    return {name: now[key] for name, key in questions.keys.items() if key in now}
+
+
+def compute(questions: Questions, missing: Collection[str]) -> None:
+    """Begins with what is missing, also where it ended without a result before."""
+    ask(questions, missing, retried=(BaseException,))
+
+
+def error_of(answer: Answer) -> BaseException | None:
+    """Why an answer ended without a result; None where it has one, or may get one."""
+    try:
+        return answer.exception() if answer.done() else None
+    except CancelledError as error:
+        return error
 
 
 @st.fragment(run_every=LOOK_EVERY)
-def working(job: Job, answered: int) -> None:
+def working(pending: Mapping[str, Answer]) -> None:
     """Progress and cancel; the page runs again when there is something new."""
-    part, words = job.progress()
-    if job.ended or job.answered > answered:
+    standings = {name: answer.standing() for name, answer in pending.items()}  # of all: it renews their leases
+    if any(answer.done() for answer in pending.values()):
         st.rerun()
+    name, first = min(standings.items(), key=lambda one: one[1].place)
     left, right = st.columns([1, 4], vertical_alignment="center")
-    left.button("Cancel", icon=":material/close:", key="attribution cancel", on_click=job.cancel, width="stretch")
-    right.progress(part, words)
+    left.button(
+        "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
+    )
+    right.progress(first.done / first.total, f"{METHODS[name].title}: {words(first) or 'computing …'}")
 
 
-def waiting(missing: Sequence[Question], job: Job | None) -> None:
-    """The button that starts what is missing, and how long that takes or why the last job ended."""
+def cancel(pending: Mapping[str, Answer]) -> None:
+    """Takes the questions back."""
+    for answer in pending.values():
+        answer.cancel()
+
+
+def waiting(questions: Questions, missing: Collection[str], failed: Mapping[str, BaseException]) -> None:
+    """The button that starts what is missing, and how long that takes or why it ended."""
     left, right = st.columns([1, 4], vertical_alignment="center")
-    if left.button(
+    left.button(
         "Compute", icon=":material/play_arrow:", key="attribution compute", type="primary", disabled=not missing,
-        width="stretch",
-    ):  # fmt: skip
-        st.session_state[JOB] = ATTRIBUTIONS.start(missing)
-        st.rerun()
+        on_click=compute, args=(questions, missing), width="stretch",
+    )  # fmt: skip
     if not missing:
         right.caption("All chosen methods are computed.")
         return
-    seconds = sum(map(ATTRIBUTIONS.expected_seconds, missing))
-    names = ", ".join(METHODS[one.method].title for one in missing)
-    text = f"{names}: about {max(1, round(seconds))} s on {engine().device}."
-    if job is not None and any(job.asks(one) for one in missing):
-        if job.state == "failed":
-            st.error(f"{METHODS[job.current.method].title}: {job.trouble}", icon=":material/error:")
-        text = f"{'Cancelled. ' if job.state == 'cancelled' else ''}{text}"
-    right.caption(text)
+    names = ", ".join(METHODS[name].title for name in missing)
+    seconds = max(1, round(sum(map(questions.seconds, missing))))
+    cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
+    right.caption(f"{cancelled}{names}: about {seconds} s on {engine().device}.")
+    for name, error in failed.items():
+        if not isinstance(error, CancelledError):
+            st.error(literal(f"{METHODS[name].title}: {error}."), icon=":material/error:")

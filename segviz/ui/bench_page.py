@@ -19,7 +19,8 @@ from segviz.attention import (
 )
 from segviz.data.classes import CAMVID
 from segviz.ui.display import Display
-from segviz.ui.viewer import LabelMap, Panel, latest_display, latest_pins, show_panels
+from segviz.ui.panel import LabelMap, Panel
+from segviz.ui.viewer import latest_display, latest_pins, show_panels
 from segviz.web import blobs
 
 KEY = "bench"

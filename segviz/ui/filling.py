@@ -11,7 +11,8 @@ from segviz.checkpoint import CheckpointError
 from segviz.engine import EngineError, digest, engine
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
-from segviz.ui.session import Picture, tell_notes
+from segviz.ui.picture import Picture
+from segviz.ui.session import tell_notes
 from segviz.ui.waiting import session_id, waited
 
 

@@ -22,7 +22,7 @@ from segviz.attention import (
 )
 from segviz.data.classes import VOID, ClassSet
 from segviz.predict import Prediction
-from segviz.ui.viewer import LabelMap, Panel, Pin, ShareMap
+from segviz.ui.panel import LabelMap, Panel, Pin, ShareMap
 from segviz.views.overlay import disagreement
 
 VOTES_FEW, VOTES_MANY = np.array((20, 24, 40)), np.array((255, 214, 64))  # dark where all agree

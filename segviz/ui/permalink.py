@@ -13,7 +13,8 @@ import streamlit as st
 
 from segviz.models.registry import SPECS
 from segviz.ui.display import Display
-from segviz.ui.viewer import PIN_COLOURS, WEB, Pin
+from segviz.ui.panel import PIN_COLOURS, Pin
+from segviz.ui.viewer import WEB
 
 Parameters = Mapping[str, Sequence[str]]
 UPLOAD = "upload"

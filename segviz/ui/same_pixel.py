@@ -11,7 +11,7 @@ from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.statistics import MapStatistics
 from segviz.ui.charts import as_csv
-from segviz.ui.viewer import Panel, Pin
+from segviz.ui.panel import Panel, Pin
 from segviz.views import same_pixel as view
 from segviz.views.text import NONE
 

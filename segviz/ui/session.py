@@ -1,50 +1,29 @@
-"""The session: which picture is chosen, which points are pinned, and what models made of the picture."""
+"""The session: which points are pinned, how maps are drawn, what models made of the picture, and its link."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from threading import BoundedSemaphore
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
-import numpy as np
 import streamlit as st
-from jaxtyping import UInt8
 
 from segviz.checkpoint import CheckpointError
-from segviz.data.scenes import Scene, SceneOptions, draw_scene
+from segviz.data.scenes import SceneOptions
 from segviz.engine import BusyError, EngineError, Result, available_models, engine
-from segviz.engine.machine import cores
-from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.ui.display import Display
-from segviz.ui.permalink import LARGEST_SEED, Link, copy_button, read
+from segviz.ui.panel import Panel, Pin
+from segviz.ui.permalink import Link, copy_button, read
+from segviz.ui.picture import KNOBS, UPLOAD, Picture, picture
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
-from segviz.ui.viewer import Panel, Pin, latest_display, latest_pins, show_panels
+from segviz.ui.viewer import latest_display, latest_pins, show_panels
 from segviz.ui.waiting import session_id, waited
 from segviz.views import sheet
 from segviz.views.text import literal
 
-SCENE, UPLOAD = "Drawn scene", "My picture"
-UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
-DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
-FIRST_SEED = 3
-BY_PAGES = BoundedSemaphore(cores())  # pages draw or decode as many pictures at once: a scene takes 50 MB for a while
-FIRST_STREET = f"street {FIRST_SEED}"
-KNOBS = (
-    ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
-    ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
-    ("vehicle_distance", "Vehicle distance (m)", 5.0, 60.0, 1.0),
-    ("fence_length", "Fence length (m)", 0.0, 40.0, 1.0),
-    ("crowding", "Crowding", 0.0, 1.0, 0.05),
-)  # of a scene: its option, the slider's title, range and step
-NO_PICTURE = "Upload a picture in the sidebar, or go back to a drawn scene."
-LINKED_UPLOAD = (
-    "This link shows a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
-    "the link's points and settings are then applied to it."
-)
 MODELS: Mapping[str, tuple[str, bool]] = {
     "inspect": ("kept inspect model", False),
     "attribution": ("kept attribution model", False),
@@ -53,109 +32,6 @@ MODELS: Mapping[str, tuple[str, bool]] = {
 STARTS: Mapping[str, Display] = {
     "blocks": Display(range="shared", scale="log"),
 }  # pages whose maps begin on a range and a scale of their own, and keep them to themselves
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """What all pages look at.
-
-    Attributes:
-        name: the street's or the file's.
-        image: the picture as it is shown.
-        truth: the labels of a drawn scene; uploads have none.
-        file_size: the (height, width) of an upload's file, which may be shown smaller.
-    """
-
-    name: str
-    image: UInt8[np.ndarray, "height width 3"]
-    truth: UInt8[np.ndarray, "height width"] | None = None
-    file_size: tuple[int, int] | None = None
-
-
-def sidebar() -> None:
-    """The picture's controls and the device, the same on every page."""
-    keep_widgets()
-    st.session_state.setdefault("source", SCENE)
-    with st.sidebar:
-        source = st.segmented_control("Picture", (SCENE, UPLOAD), key="source", required=True, width="stretch")
-        st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
-        st.caption(f"Models run on: {engine().device}")
-
-
-def keep_widgets() -> None:
-    """Streamlit forgets widgets that a run does not draw; writing them back keeps the picture that was chosen."""
-    for key in ("source", "seed", *(row[0] for row in KNOBS)):
-        if key in st.session_state:
-            st.session_state[key] = st.session_state[key]
-
-
-def picture() -> Picture:
-    """The picture that the sidebar chose; stops the page while there is none."""
-    chosen = st.session_state.get("picture")
-    if chosen is None:
-        st.info(
-            LINKED_UPLOAD if st.session_state.get("linked upload") else NO_PICTURE,
-            icon=":material/add_photo_alternate:",
-        )
-        st.stop()
-    return chosen  # type: ignore[no-any-return]
-
-
-def scene_picture() -> Picture:
-    """A drawn scene by the sidebar's knobs."""
-    st.session_state.setdefault("seed", FIRST_SEED)
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    right.button("Next", on_click=next_scene, width="stretch", help="Another street")
-    seed = left.number_input("Street", 0, LARGEST_SEED, key="seed", help="Each number is another street")
-    with st.expander("Change the street"):
-        options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
-    scene = drawn(int(seed), options)
-    return Picture(f"street {seed}", scene.image, scene.labels)
-
-
-def knob(option: str, title: str, low: float, high: float, step: float) -> float:
-    """A slider for one of the scene's options; it starts at the option's default."""
-    st.session_state.setdefault(option, getattr(SceneOptions(), option))
-    return float(st.slider(title, low, high, step=step, key=option))
-
-
-def next_scene() -> None:
-    """The next street."""
-    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % (LARGEST_SEED + 1)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def drawn(seed: int, options: SceneOptions) -> Scene:
-    """A scene, drawn once; frozen, so sessions share it."""
-    with BY_PAGES:
-        return draw_scene(seed, options)
-
-
-def uploaded_picture() -> Picture | None:
-    """The visitor's own picture, decoded once; None before there is one or when it cannot be read."""
-    file = st.file_uploader(
-        "Photograph or other picture",
-        type=UPLOAD_TYPES,
-        max_upload_size=MAX_BYTES // 1024**2,
-        key="upload",
-        help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays on this server's memory.",
-    )
-    kept = st.session_state.get("decoded")
-    if file is None:  # the uploader forgets its file while a scene shows; the picture is still here
-        return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
-    if kept is None or kept[0] != file.file_id:
-        try:
-            with BY_PAGES:
-                whole = decode(file.getvalue())
-            size = (whole.shape[0], whole.shape[1])
-            kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))
-        except ImageError as error:
-            kept = (file.file_id, f"This file cannot be used: {error}.")
-        st.session_state["decoded"] = kept
-    if isinstance(kept[1], str):
-        st.error(literal(kept[1]), icon=":material/broken_image:")
-        return None
-    return kept[1]
 
 
 def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
@@ -175,14 +51,17 @@ def model_title(name: str) -> str:
     return f"{SPECS[name].title} ({name})"
 
 
-def predict(model: str, chosen: Picture) -> Prediction:
-    """What the model made of the picture; stops the page with a sentence if it cannot run."""
+def predict(model: str, chosen: Picture, number: str = "") -> Prediction:
+    """What the model made of the picture; stops the page with a sentence if it cannot run.
+
+    `number`, such as "2 of 4", is told while it runs.
+    """
     if model not in available_models():
         st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
-    title = SPECS[model].title
+    title, told = SPECS[model].title, f" ({number})" if number else ""
     try:
-        result = waited(engine().ask(model, chosen.image, session=session_id()), title)
+        result = waited(engine().ask(model, chosen.image, session=session_id()), title + told)
     except BusyError as error:
         st.warning(f"The server is busy: {error}.", icon=":material/hourglass_top:")
         st.button("Try again", key=f"again {model}")

@@ -9,7 +9,7 @@ from segviz.attention import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.ui.display import Display
-from segviz.ui.viewer import LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
+from segviz.ui.panel import LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 from segviz.views import sheet
 from segviz.views.colour import Kind, Scale, signed_scale, spanning, weight_scale
 from segviz.views.map_panels import Look, map_panel

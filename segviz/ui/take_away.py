@@ -10,8 +10,8 @@ import streamlit as st
 
 from segviz.export import FORMS, SIZES, export
 from segviz.filenames import different, safe_name
+from segviz.ui.panel import Panel
 from segviz.ui.shown import Viewer, shown_sheet
-from segviz.ui.viewer import Panel
 from segviz.views import sheet
 
 MIME = {

@@ -14,7 +14,7 @@ from segviz.data.folder import size_text
 from segviz.engine import digest
 from segviz.ground_truth import GroundTruth, decode_truth
 from segviz.image import MAX_BYTES, ImageError
-from segviz.ui.session import Picture
+from segviz.ui.picture import Picture
 
 KEPT = "ground truth"
 COLOURS = " · ".join(

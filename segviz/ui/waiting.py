@@ -43,7 +43,7 @@ def watch(answer: Answer) -> None:
         text = words(answer.standing())
         if text != told:
             box, told = box or st.empty(), text
-            box.caption(text)
+            box.caption(text.capitalize())
         "clicked" in st.session_state  # noqa: B015  # here Streamlit ends the script where it is to run anew
     if box is not None:
         box.empty()
@@ -52,5 +52,8 @@ def watch(answer: Answer) -> None:
 def words(standing: Standing) -> str:
     """Where a question stands, in words; empty where there is nothing to tell."""
     if standing.place:
-        return f"Number {standing.place} in the queue"
-    return f"Step {standing.done} of {standing.total}" if standing.total > 1 else ""
+        return f"number {standing.place} in the queue"
+    if standing.done == 0 or standing.total == 1:
+        return ""
+    left = standing.seconds / standing.done * (standing.total - standing.done)
+    return f"step {standing.done} of {standing.total}, about {left:.0f} s left"

@@ -48,7 +48,7 @@ export function range(values) {
     if (value < low) low = value;
     if (value > high) high = value;
   }
-  return values.length ? [low, high] : [0, 0];
+  return low <= high ? [low, high] : [0, 0]; // none, or none that is a number
 }
 
 // exp(x) = 2^n 2^(k/1024) e^r, with two tables and a short series for r < ln2 / 1024: a fourth of Math.exp's time,

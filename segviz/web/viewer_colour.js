@@ -22,6 +22,8 @@ export function gradient(name) {
   return `linear-gradient(90deg, ${anchors(name).map((hex) => `#${hex}`).join(",")})`;
 }
 
+export const word = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+
 const tables = new Map();
 
 /** The table as opaque little-endian RGBA words, to be written straight into ImageData. */
@@ -36,8 +38,6 @@ export function colourTable(name) {
   }
   return tables.get(name);
 }
-
-export const word = (r, g, b) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /** Black or white, whichever is easier to read on a colour "#rrggbb" (WCAG's contrast ratio). */
 export function inkOn(colour) {
@@ -80,17 +80,27 @@ function scale(low, high, more) {
   return { low, high, factor, offset, position: (value) => value * factor + offset, ...more };
 }
 
-/** Writes the colours of a map's values into pixel words; values beyond the scale get its ends' colours. */
+const NO_NUMBER = word(255, 0, 255); // magenta, in none of the tables
+
+/**
+ * Writes the colours of a map's values into pixel words; values beyond the scale get its ends' colours, and those that
+ * are no numbers stand out.
+ */
 export function paint(pixels, values, scale, table) {
   const last = table.length - 1;
   if (scale.logarithmic) { // log2 by table: a call of Math.log10 for each cell costs eight times as much
     const bits = bitsOf(values), slope = (last * Math.LOG10E * Math.LN2) / LOG_DECADES;
     const offset = last - slope * Math.log2(scale.high);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = table[step(log2OfBits(bits[i]) * slope + offset, last)];
+    for (let i = 0; i < pixels.length; i++) {
+      pixels[i] = values[i] === values[i] ? table[step(log2OfBits(bits[i]) * slope + offset, last)] : NO_NUMBER;
+    }
     return;
   }
   const slope = scale.factor * last, offset = scale.offset * last;
-  for (let i = 0; i < pixels.length; i++) pixels[i] = table[step(values[i] * slope + offset, last)];
+  for (let i = 0; i < pixels.length; i++) {
+    const at = values[i] * slope + offset;
+    pixels[i] = at === at ? table[step(at, last)] : NO_NUMBER;
+  }
 }
 
 /** The nearest step of a table; compared first, because `| 0` of a large number is any number. */

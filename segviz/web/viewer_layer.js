@@ -32,7 +32,7 @@ export class Layer {
     const [rows, columns] = this.factors.grid;
     if (this.isWeights) this.values = new Float32Array(rows * columns);
     if (this.isLabels) this.countLabels();
-    if (this.isShares) this.values = Float32Array.from(this.factors.shares, (step) => step / this.factors.most);
+    if (this.isShares) this.values = Float32Array.from(this.factors.shares, (step) => (step > this.factors.most ? NaN : step / this.factors.most));
     else if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });

@@ -1,6 +1,6 @@
 // What a reader can set: the choices, the defaults, and what of a given object can be used. Pure functions.
 
-/** The choices of each setting; the first is the default. segviz/ui/viewer.py has the same ones. */
+/** The choices of each setting; the first is the default. segviz/ui/display.py has the same ones. */
 export const CHOICES = {
   colours: ["viridis", "cividis", "magma", "gray"],
   range: ["own", "shared"],

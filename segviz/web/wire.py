@@ -33,7 +33,7 @@ from segviz.attention import (
 
 DrawableMap = SpatialMap | AttendedFeatures
 Mapping = Literal["half_pixel", "align_corners"]
-MOST = 65535  # the step that stands for a share of 1
+MOST = 65534  # the step that stands for a share of 1; the next one stands for NaN
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
     """The bytes of a map that is the same for every place: a number for each cell of a grid over the picture.
 
     Raises:
-        ValueError: the values are no (rows, columns) array of finite numbers.
+        ValueError: the values are no (rows, columns) array, or some are infinite.
     """
-    if values.ndim != 2 or not np.isfinite(values).all():
-        raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, all finite")
+    if values.ndim != 2 or np.isinf(values).any():
+        raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, none infinite")
     rows, columns = values.shape
     return _join("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
 
@@ -79,15 +79,16 @@ def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
 
 
 def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
-    """The bytes of a share in [0, 1] for every pixel of the picture, in steps of 1/65535.
+    """The bytes of a share in [0, 1] or NaN for every pixel of the picture, in steps of 1/65534.
 
     Raises:
-        ValueError: a share is no number from 0 to 1.
+        ValueError: a share is below 0 or above 1.
     """
-    if not (shares.min() >= 0 and shares.max() <= 1):
-        raise ValueError(f"shares run from {shares.min()} to {shares.max()}; give numbers from 0 to 1")
+    known = shares[~np.isnan(shares)]
+    if known.size and not (known.min() >= 0 and known.max() <= 1):
+        raise ValueError(f"shares run from {known.min()} to {known.max()}; give numbers from 0 to 1")
     height, width = shares.shape
-    steps = np.round(shares * np.float32(MOST)).astype("<u2")
+    steps = np.round(np.nan_to_num(shares * np.float32(MOST), nan=MOST + 1)).astype("<u2")
     return _join("shares", (height, width), "half_pixel", {"most": MOST}, {"shares": steps})
 
 

@@ -1,0 +1,139 @@
+"""The sidebar: which picture all pages look at, drawn or uploaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import BoundedSemaphore
+
+import numpy as np
+import streamlit as st
+from jaxtyping import UInt8
+
+from segviz.data.scenes import Scene, SceneOptions, draw_scene
+from segviz.engine import engine
+from segviz.engine.machine import cores
+from segviz.image import MAX_BYTES, ImageError, decode, fitted
+from segviz.ui.permalink import LARGEST_SEED
+from segviz.views.text import literal
+
+SCENE, UPLOAD = "Drawn scene", "My picture"
+UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
+DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
+FIRST_SEED = 3
+BY_PAGES = BoundedSemaphore(cores())  # pages draw or decode as many pictures at once: a scene takes 50 MB for a while
+FIRST_STREET = f"street {FIRST_SEED}"
+KNOBS = (
+    ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
+    ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
+    ("vehicle_distance", "Vehicle distance (m)", 5.0, 60.0, 1.0),
+    ("fence_length", "Fence length (m)", 0.0, 40.0, 1.0),
+    ("crowding", "Crowding", 0.0, 1.0, 0.05),
+)  # of a scene: its option, the slider's title, range and step
+NO_PICTURE = "Upload a picture in the sidebar, or go back to a drawn scene."
+LINKED_UPLOAD = (
+    "This link shows a picture of its sender's own, which a link cannot carry. Upload that picture in the sidebar: "
+    "the link's points and settings are then applied to it."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """What all pages look at.
+
+    Attributes:
+        name: the street's or the file's.
+        image: the picture as it is shown.
+        truth: the labels of a drawn scene; uploads have none.
+        file_size: the (height, width) of an upload's file, which may be shown smaller.
+    """
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    truth: UInt8[np.ndarray, "height width"] | None = None
+    file_size: tuple[int, int] | None = None
+
+
+def sidebar() -> None:
+    """The picture's controls and the device, the same on every page."""
+    keep_widgets()
+    st.session_state.setdefault("source", SCENE)
+    with st.sidebar:
+        source = st.segmented_control("Picture", (SCENE, UPLOAD), key="source", required=True, width="stretch")
+        st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
+        st.caption(f"Models run on: {engine().device}")
+
+
+def keep_widgets() -> None:
+    """Streamlit forgets widgets that a run does not draw; writing them back keeps the picture that was chosen."""
+    for key in ("source", "seed", *(row[0] for row in KNOBS)):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
+
+
+def picture() -> Picture:
+    """The picture that the sidebar chose; stops the page while there is none."""
+    chosen = st.session_state.get("picture")
+    if chosen is None:
+        st.info(
+            LINKED_UPLOAD if st.session_state.get("linked upload") else NO_PICTURE,
+            icon=":material/add_photo_alternate:",
+        )
+        st.stop()
+    return chosen  # type: ignore[no-any-return]
+
+
+def scene_picture() -> Picture:
+    """A drawn scene by the sidebar's knobs."""
+    st.session_state.setdefault("seed", FIRST_SEED)
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    right.button("Next", on_click=next_scene, width="stretch", help="Another street")
+    seed = left.number_input("Street", 0, LARGEST_SEED, key="seed", help="Each number is another street")
+    with st.expander("Change the street"):
+        options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
+    scene = drawn(int(seed), options)
+    return Picture(f"street {seed}", scene.image, scene.labels)
+
+
+def knob(option: str, title: str, low: float, high: float, step: float) -> float:
+    """A slider for one of the scene's options; it starts at the option's default."""
+    st.session_state.setdefault(option, getattr(SceneOptions(), option))
+    return float(st.slider(title, low, high, step=step, key=option))
+
+
+def next_scene() -> None:
+    """The next street."""
+    st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % (LARGEST_SEED + 1)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def drawn(seed: int, options: SceneOptions) -> Scene:
+    """A scene, drawn once; frozen, so sessions share it."""
+    with BY_PAGES:
+        return draw_scene(seed, options)
+
+
+def uploaded_picture() -> Picture | None:
+    """The visitor's own picture, decoded once; None before there is one or when it cannot be read."""
+    file = st.file_uploader(
+        "Photograph or other picture",
+        type=UPLOAD_TYPES,
+        max_upload_size=MAX_BYTES // 1024**2,
+        key="upload",
+        help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays on this server's memory.",
+    )
+    kept = st.session_state.get("decoded")
+    if file is None:  # the uploader forgets its file while a scene shows; the picture is still here
+        return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
+    if kept is None or kept[0] != file.file_id:
+        try:
+            with BY_PAGES:
+                whole = decode(file.getvalue())
+            size = (whole.shape[0], whole.shape[1])
+            kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))
+        except ImageError as error:
+            kept = (file.file_id, f"This file cannot be used: {error}.")
+        st.session_state["decoded"] = kept
+    if isinstance(kept[1], str):
+        st.error(literal(kept[1]), icon=":material/broken_image:")
+        return None
+    return kept[1]
