@@ -26,6 +26,7 @@ from unittest.mock import patch
 from urllib.parse import parse_qs, urlencode
 
 import fuzz_inputs as bad
+import fuzz_words as odd
 import numpy as np
 from fuzz_harness import STUCK_S, Harness, Kind, Place, RefusedError, Tally
 from starlette.applications import Starlette
@@ -266,14 +267,14 @@ KINDS: Mapping[str, Kind] = {
     "checkpoints": Kind(
         bad.checkpoint, lambda: [bad.real_checkpoint()], use_checkpoint, (CheckpointError,), lay_checkpoint, 0.1
     ),
-    "addresses": Kind(bad.queries, lambda: [{}], use_query, share=0.12),
-    "pages by address": Kind(bad.pages, lambda: [("pages/psa.py", {})], use_page, share=0.02),
+    "addresses": Kind(odd.queries, lambda: [{}], use_query, share=0.12),
+    "pages by address": Kind(odd.pages, lambda: [("pages/psa.py", {})], use_page, share=0.02),
     "data sets": Kind(bad.spoiler, lambda: [None], use_data_set, (DataError, SourceError), lay_data_set, 0.11),
     "ZIPs": Kind(bad.archive, lambda: [bad.sound_archive()], use_archive, (ZipError, ImageError), share=0.11),
-    "requests": Kind(bad.requests, lambda: [bad.REQUEST], use_request, share=0.11),
+    "requests": Kind(odd.requests, lambda: [odd.REQUEST], use_request, share=0.11),
     "command lines": Kind(
-        bad.command_lines(),
-        lambda: [[name, *one] for name, one in bad.SOUND.items()],
+        odd.command_lines(),
+        lambda: [[name, *one] for name, one in odd.SOUND.items()],
         use_command,
         (),
         lay_command,

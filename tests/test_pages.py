@@ -786,10 +786,10 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """The reader presses Stop while the model of this number runs."""
-    predict = Engine.predict
+    ask = Engine.ask
 
-    def pressed(self: Engine, model: str, image: Any) -> Any:
-        found, done = predict(self, model, image), filling_now()
+    def pressed(self: Engine, model: str, image: Any, *more: Any, **others: Any) -> Any:
+        found, done = ask(self, model, image, *more, **others), filling_now()
         if len(done.ran) == count:
             done.stop()
         return found
@@ -797,20 +797,20 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     def filling_now() -> Filling:
         return st.session_state["blocks filling"]  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(Engine, "predict", pressed)
+    monkeypatch.setattr(Engine, "ask", pressed)
 
 
 def test_one_broken_checkpoint_is_named_and_the_other_models_go_on(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict = Engine.predict
+    ask = Engine.ask
 
-    def broken(self: Engine, model: str, image: Any) -> Any:
+    def broken(self: Engine, model: str, image: Any, *more: Any, **others: Any) -> Any:
         if model == "rcca":
             raise CheckpointError("checkpoint 'rcca.safetensors' is damaged")
-        return predict(self, model, image)
+        return ask(self, model, image, *more, **others)
 
-    monkeypatch.setattr(Engine, "predict", broken)
+    monkeypatch.setattr(Engine, "ask", broken)
     monkeypatch.setattr(Engine, "knows", lambda self, model, image: model != "rcca" and known(self, model, image))
     app.run()
     app.switch_page(BLOCKS).run()
