@@ -17,13 +17,11 @@ from torch import nn
 from segviz.models.registry import CHECKPOINTS, SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.record import Record, from_json, to_json
+from segviz.tensors import LENGTH, check_tensors, opened, read_weights
 from segviz.tensors import CheckpointError as CheckpointError
-from segviz.tensors import check_tensors, opened, read_weights
 from segviz.views.text import plain
 
 KEY, WEIGHTS = "segviz", "segviz_weights"  # in the header: the record, and the SHA-256 of all bytes behind the header
-MOST_RECORD = 2 * 1024**2  # characters; a record has some thousands
-LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
 
 
 def bundled_path(name: str) -> Path:
@@ -149,8 +147,6 @@ def read_record(path: Path) -> Record:
             "wrote"
         )
     try:
-        if len(stored) > MOST_RECORD:
-            raise ValueError(f"it has {len(stored):,} characters, and at most {MOST_RECORD:,} are read")
         return from_json(stored)
     except ValueError as error:
         cause = plain(str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import logging
 import math
-import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +69,7 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
         raise ImageError(f"this is not a picture of a known format; use {', '.join(formats)}") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, struct.error) as error:
+    except Exception as error:  # Pillow raises whatever damaged bytes lead to
         cause = plain(str(error)) or type(error).__name__
         raise ImageError(f"the picture is damaged or incomplete ({cause}); save it again and retry") from None
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from segviz.views.text import plain
 
 FLOATS, WHOLE = ("F16", "BF16", "F32", "F64"), ("I64",)  # safetensors' names of types
+LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
+MOST_HEADER = 4 * 1024**2  # bytes; ours have some ten thousand
 SHOWN = 3  # tensor names in a message
 
 
@@ -32,6 +34,7 @@ def opened(path: Path) -> Iterator[Any]:
             raise CheckpointError(f"there is no checkpoint {path}; train one with `python -m segviz train`")
         if not path.is_file():
             raise CheckpointError(f"{path} is not a file but a folder or a device; name the .safetensors file itself")
+        check_header(path)
         with safe_open(path, "pt") as file:
             yield file
     except SafetensorError as error:
@@ -41,6 +44,18 @@ def opened(path: Path) -> Iterator[Any]:
         raise CheckpointError(
             f"{plain(str(path))} cannot be read ({error.strerror or error}); check its permissions and the disk"
         ) from None
+
+
+def check_header(path: Path) -> None:
+    """Look at how long a header says that it is, before all of it is read.
+
+    Raises:
+        SafetensorError: longer than any honest one.
+    """
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(LENGTH), "little")
+    if length > MOST_HEADER:
+        raise SafetensorError(f"its header would have {length:,} bytes, at most {MOST_HEADER:,} are read")
 
 
 def check_tensors(path: Path, file: Any, expected: Mapping[str, Tensor]) -> None:

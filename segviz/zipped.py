@@ -41,7 +41,8 @@ def zipped_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
         raise ZipError(f"it holds {len(entries)} files; at most {MOST_ENTRIES} are read, so pack several")
-    found = [(PurePosixPath(one.filename.replace("\\", "/")).name, one) for one in entries if not one.is_dir()]
+    files = [one for one in entries if not one.filename.endswith("/")]
+    found = [(PurePosixPath(one.filename.replace("\\", "/")).name, one) for one in files]
     pictures = [(name, one) for name, one in found if is_picture(name)]
     if not pictures:
         raise ZipError(f"it holds no picture; pack {', '.join(SUFFIXES)} files")

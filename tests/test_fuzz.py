@@ -169,6 +169,7 @@ def bombs() -> Iterator[tuple[str, str, bytes]]:
     yield "ZIP, 9400 x 9400", "ZIPs", bad.packed({"a.png": black}, zipfile.ZIP_STORED)
     yield "ZIP, 100000 entries", "ZIPs", bad.packed({f"{number}.png": b"" for number in range(100_000)})
     yield "checkpoint, a million classes", "checkpoints", other_record(classes=[f"{n}" for n in range(10**6)])
+    yield "checkpoint, 90 MB of names", "checkpoints", (9 * 10**7).to_bytes(8, "little") + b"{" + b'"a":0,' * 15 * 10**6
     yield "checkpoint, a deep record", "checkpoints", other_record(lineage=json.loads("[" * 500 + "]" * 500))
     yield "checkpoint, a long header", "checkpoints", (2**40).to_bytes(8, "little") + bytes(10**7)
 

@@ -140,6 +140,15 @@ def test_what_cannot_be_used_gets_one_sentence(data: bytes, cause: str) -> None:
         decode(data)
 
 
+def test_whatever_a_damaged_picture_makes_pillow_raise_is_one_sentence() -> None:
+    """A TIFF whose data start at a fraction: Pillow takes it, and fails with a TypeError once it reads pixels."""
+    data = bytearray(encoded(Image.fromarray(RGB), "TIFF"))
+    at = data.index(struct.pack("<HH", 273, 4))  # where its strips start: a whole number
+    struct.pack_into("<HHI", data, at, 273, 5, 1)  # now a fraction
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        decode(bytes(data))
+
+
 def test_a_missing_file_and_a_wrong_array_are_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="there is no file"):
         as_rgb(tmp_path / "none.png")

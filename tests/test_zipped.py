@@ -60,6 +60,16 @@ def test_a_zip_of_no_use_is_refused_with_its_cause(content: bytes, words: str) -
         zipped_pictures(content)
 
 
+def test_an_entry_without_a_name_is_passed_over() -> None:
+    content = packed({"x": png(10), "two.png": png(20)}, zipfile.ZIP_STORED)
+    at = content.index(b"PK\x01\x02")
+    nameless = content[: at + 28] + b"\0\0" + content[at + 30 : at + 46] + content[at + 47 :]
+    end = bytearray(nameless[-22:])
+    end[12:16] = struct.pack("<L", struct.unpack_from("<L", end, 12)[0] - 1)
+    found = zipped_pictures(nameless[:-22] + bytes(end))
+    assert [name for name, _ in found] == ["two.png"]
+
+
 def test_a_list_that_lies_behind_a_zip64_record_is_refused() -> None:
     end = GOOD[-22:]
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)

@@ -26,6 +26,7 @@ HARMLESS = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
 UPLOAD = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
 METRICS = re.compile(r"(/_stcore)?/metrics$")
 NAME = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")  # of a host, or an IPv6 address
+LONGEST_NAME = 253  # letters of a host, by RFC 1035
 GRACE = 10.0  # seconds before an upload's pace counts
 MEBI, KIBI = 1024**2, 1024
 
@@ -183,7 +184,7 @@ def hostname(host: str) -> str | None:
     """The name in a Host header, in small letters, without port and final dot; None where it has no such form."""
     parts = parsed(f"//{host}")
     name = (parts.hostname or "").rstrip(".") if parts and parts.netloc == host and "@" not in host else ""
-    return name if NAME.fullmatch(name) else None
+    return name if len(name) <= LONGEST_NAME and NAME.fullmatch(name) else None
 
 
 def parsed(url: str) -> SplitResult | None:
