@@ -97,6 +97,7 @@ async def page_of(address: str) -> View:
         return await visitor.run("inspect")
 
 
+@pytest.mark.alone
 def test_a_killed_server_is_back_and_a_link_restores_its_page(tmp_path: Path) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}"

@@ -36,6 +36,7 @@ from segviz.ui.filling import Filling
 from segviz.ui.panel import LabelMap
 from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
 from segviz.ui.picture import FIRST_SEED, SCENE, UPLOAD
+from segviz.web import wire
 from segviz.web.blobs import STORE
 
 APP = runpy.run_path(str(app_script()), run_name="app")
@@ -533,7 +534,7 @@ def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
     for name, one in zip(shown, viewer(app)["panels"], strict=True):
         confidence = engine().predict(name, draw_scene(FIRST_SEED).image).confidence
         steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
-        np.testing.assert_allclose(steps / 65535, confidence, atol=1e-5)
+        np.testing.assert_allclose(steps / wire.MOST, confidence, atol=1e-5)
         assert one["look"] == "shares"
 
 
