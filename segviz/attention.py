@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from segviz.keeping import tensor_to_keep
 
 Grid = tuple[int, int]
 Direction = Literal["from", "by"]  # where a cell looks, or who looks at it: row p of the attention matrix, or column p
@@ -411,9 +413,9 @@ def log_normaliser(queries: Float[Tensor, "cells dim"], keys: Float[Tensor, "key
 
 
 def detached(value: Value) -> Value:
-    """The same map as float32 on the CPU, cut off from the network that made it."""
-    tensors = {
-        field.name: getattr(value, field.name).detach().float().cpu()
+    """The same map as float32 on the CPU, cut off from the network that made it and from its memory."""
+    tensors: dict[str, Any] = {
+        field.name: tensor_to_keep(getattr(value, field.name).float())
         for field in dataclasses.fields(value)
         if isinstance(getattr(value, field.name), Tensor)
     }

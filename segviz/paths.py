@@ -26,18 +26,23 @@ def app_script() -> Path:
     )
 
 
+SERVING = {
+    "OMP_NUM_THREADS": "1",  # the engine's workers set their own; a team for each page would spin while it waits
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_ARENA_MAX": "1",  # glibc: no heap for each thread
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 1024**2),  # what a forward frees goes back, in place of holes in the heap,
+    "THP_MEM_ALLOC_ENABLE": "1",  # and torch asks for huge pages, without which that costs time
+}  # with many visitors the server takes 250 MiB less than without the last three
+
+
 def app_command(script: Path, port: int, *options: str) -> list[str]:
     """The command that serves the app; run it in the script's folder, where its .streamlit/config.toml lies."""
     return [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), *options]
 
 
 def app_environment() -> dict[str, str]:
-    """This process's environment for the app, which runs in another folder: relative paths made absolute.
-
-    The engine's workers set their own number of threads. Those that draw pages take one: a team of threads for each
-    of them would spin while it waits, and glibc would keep a heap for each.
-    """
-    environment = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "2", **os.environ}
+    """This process's environment for the app, which runs in another folder: relative paths made absolute."""
+    environment = {**SERVING, **os.environ}
     if own := environment.get("SEGVIZ_CHECKPOINTS"):
         environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
     return environment

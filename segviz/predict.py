@@ -18,6 +18,7 @@ from segviz.attention import AttendedFeatures, AttentionMap, CrissCrossAttention
 from segviz.checkpoint import checkpoint_path, load
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
+from segviz.keeping import to_keep
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.record import Record
 
@@ -162,7 +163,13 @@ class Predictor:
             attended = detached(channel_means(result))
         classes = class_set(self.record.classes)
         return Prediction(
-            self.record.model, labels, confidence, classes, MappingProxyType(maps), attended, image=seen.copy()
+            self.record.model,
+            to_keep(labels),
+            to_keep(confidence),
+            classes,
+            MappingProxyType(maps),
+            attended,
+            image=to_keep(seen),
         )
 
 

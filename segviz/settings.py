@@ -106,7 +106,7 @@ class Settings:
     workers: int | None = by_machine(1, 1024, "the cores, up to 4; 2 on a GPU", "Computations at once")
     threads: int | None = by_machine(1, 1024, "cores / workers", "Threads of each computation")
     memory_mb: int | None = by_machine(1, 100_000_000, "half of what is free", "MiB that all computations may need")
-    cache_mb: int = setting("256", whole(1, 1_000_000), "MiB of results kept")
+    cache_mb: int = setting("128", whole(1, 1_000_000), "MiB of results kept")
     queue: int = setting("64", whole(1, 100_000), "Questions that may wait; one visitor may hold a quarter of it")
     viewer_mb: int = setting("512", whole(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
     metrics_from: tuple[Network, ...] = setting(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,6 +31,23 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert first.image.tobytes() == second.image.tobytes()
     assert first.labels.tobytes() == second.labels.tobytes()
     assert (draw_scene(6, width=240, height=180).image != first.image).any()
+
+
+def test_a_drawing_can_be_ended_between_its_parts() -> None:
+    parts = []
+
+    def third() -> None:
+        parts.append(time.perf_counter())
+        if len(parts) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        draw_scene(5, between=third)
+    parts.clear()
+    draw_scene(5, between=lambda: parts.append(time.perf_counter()))
+    assert len(parts) > 20
+    longest = max(after - before for before, after in pairwise(parts))
+    assert longest < 0.3 * (parts[-1] - parts[0]), "a click would wait for most of the drawing"
 
 
 def test_drawing_is_the_same_after_other_scenes_were_drawn() -> None:

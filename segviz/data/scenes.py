@@ -98,7 +98,14 @@ class Scene:
     options: SceneOptions
 
 
-def draw_scene(seed: int, options: SceneOptions = SceneOptions(), *, width: int = 480, height: int = 360) -> Scene:
+def draw_scene(
+    seed: int,
+    options: SceneOptions = SceneOptions(),
+    *,
+    width: int = 480,
+    height: int = 360,
+    between: Callable[[], object] | None = None,
+) -> Scene:
     """Draw the scene of a seed. The same seed, options and size give the same bytes.
 
     Args:
@@ -106,6 +113,7 @@ def draw_scene(seed: int, options: SceneOptions = SceneOptions(), *, width: int 
         options: What to change about it.
         width: Pixels across, 16 to 8192.
         height: Pixels down, 16 to 8192.
+        between: Called before each part is painted; what it raises ends the drawing.
 
     Returns:
         The picture with its labels.
@@ -120,7 +128,7 @@ def draw_scene(seed: int, options: SceneOptions = SceneOptions(), *, width: int 
             raise ValueError(f"{name} {value} is out of range; choose 16 to 8192")
     factor = 2 if width * height <= _FINE_AREA else 1
     light = make_light(seed)
-    canvas = _painted(seed, options, light, width, height, factor)
+    canvas = _painted(seed, options, light, width, height, factor, between or nothing)
     image = develop(canvas, light, seed, width, height)
     labels = majority(canvas.labels, factor, (POLE, SIGN, FENCE, PEDESTRIAN, BICYCLIST))
     return Scene(image, labels, seed, options)
@@ -138,7 +146,19 @@ def random_options(seed: int) -> SceneOptions:
     )
 
 
-def _painted(seed: int, options: SceneOptions, light: Light, width: int, height: int, factor: int) -> Canvas:
+def nothing() -> None:
+    """Goes on."""
+
+
+def _painted(
+    seed: int,
+    options: SceneOptions,
+    light: Light,
+    width: int,
+    height: int,
+    factor: int,
+    between: Callable[[], object],
+) -> Canvas:
     """The whole scene as painted light, `factor` times the picture's size, before a camera takes it."""
     camera, street = make_camera(seed, width * factor, height * factor), make_street(seed)
     canvas = Canvas(camera, factor)
@@ -193,6 +213,7 @@ def _painted(seed: int, options: SceneOptions, light: Light, width: int, height:
         shown = lit(person.s, person.z)
         steps.append((person.z, partial(people.draw_person, canvas, light, street, person, seed, shown)))
     for _, paint in sorted(steps, key=lambda step: -step[0]):
+        between()
         paint()
     return canvas
 

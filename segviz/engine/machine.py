@@ -32,7 +32,7 @@ class Capacity:
     workers: int = 2
     threads: int = 1
     memory_mb: int = UNKNOWN_MIB
-    cache_mb: int = 256
+    cache_mb: int = 128
     queue: int = 64
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 
 import numpy as np
 import streamlit as st
@@ -14,13 +13,15 @@ from segviz.engine import engine
 from segviz.engine.machine import cores
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.ui.permalink import LARGEST_SEED
+from segviz.ui.turns import Turns
+from segviz.ui.waiting import give_way
 from segviz.views.text import literal
 
 SCENE, UPLOAD = "Drawn scene", "My picture"
 UPLOAD_TYPES = ("png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff")
 DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
 FIRST_SEED = 3
-BY_PAGES = BoundedSemaphore(cores())  # pages draw or decode as many pictures at once: a scene takes 50 MB for a while
+TURNS = Turns(max(1, cores() // 2))  # to draw or decode: Python runs on one core, and a scene takes 50 MB for a while
 FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
     ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
@@ -90,7 +91,8 @@ def scene_picture() -> Picture:
     seed = left.number_input("Street", 0, LARGEST_SEED, key="seed", help="Each number is another street")
     with st.expander("Change the street"):
         options = SceneOptions(**{row[0]: knob(*row) for row in KNOBS})
-    scene = drawn(int(seed), options)
+    with st.container(key="working street"), st.spinner("Drawing the street …"):
+        scene = drawn(int(seed), options)
     return Picture(f"street {seed}", scene.image, scene.labels)
 
 
@@ -105,11 +107,11 @@ def next_scene() -> None:
     st.session_state["seed"] = (int(st.session_state["seed"]) + 1) % (LARGEST_SEED + 1)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def drawn(seed: int, options: SceneOptions) -> Scene:
-    """A scene, drawn once; frozen, so sessions share it."""
-    with BY_PAGES:
-        return draw_scene(seed, options)
+    """A scene, drawn once; frozen, so sessions share it. A click ends the drawing of what it replaces."""
+    with TURNS.turn(give_way):
+        return draw_scene(seed, options, between=give_way)
 
 
 def uploaded_picture() -> Picture | None:
@@ -126,7 +128,7 @@ def uploaded_picture() -> Picture | None:
         return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
     if kept is None or kept[0] != file.file_id:
         try:
-            with BY_PAGES:
+            with TURNS.turn(give_way):
                 whole = decode(file.getvalue())
             size = (whole.shape[0], whole.shape[1])
             kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))

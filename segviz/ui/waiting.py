@@ -44,9 +44,14 @@ def watch(answer: Answer) -> None:
         if text != told:
             box, told = box or st.empty(), text
             box.caption(text.capitalize())
-        "clicked" in st.session_state  # noqa: B015  # here Streamlit ends the script where it is to run anew
+        give_way()
     if box is not None:
         box.empty()
+
+
+def give_way() -> None:
+    """End this script here where the visitor has clicked on and it is to run anew, or has left."""
+    "clicked" in st.session_state  # noqa: B015  # Streamlit looks when the session's state is read
 
 
 def words(standing: Standing) -> str:

@@ -1,0 +1,62 @@
+"""Turns at what pages do themselves, a few at a time, in the order in which they asked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+LOOK_S = 0.1  # seconds between looks at whether somebody still wants the turn
+
+
+class Turns:
+    """So many at once; a semaphore would let late comers overtake.
+
+    Args:
+        at_once: how many.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._free = at_once
+        self._line: deque[object] = deque()
+        self._changed = Condition()
+
+    @contextmanager
+    def turn(self, look: Callable[[], object]) -> Iterator[None]:
+        """One turn, once it has come; `look` is called meanwhile and once more then, and leaves the line by raising."""
+        self._queue(look)
+        try:
+            look()
+            yield
+        finally:
+            with self._changed:
+                self._free += 1
+                self._changed.notify_all()
+
+    def _queue(self, look: Callable[[], object]) -> None:
+        me = object()
+        with self._changed:
+            self._line.append(me)
+        try:
+            while not self._taken(me):
+                look()
+        finally:
+            with self._changed:
+                if me in self._line:
+                    self._line.remove(me)
+                self._changed.notify_all()
+
+    def _taken(self, me: object) -> bool:
+        """Whether the turn came before it was time to look."""
+        with self._changed:
+            if not self._mine(me):
+                self._changed.wait(LOOK_S)
+            if not self._mine(me):
+                return False
+            self._line.popleft()
+            self._free -= 1
+            return True
+
+    def _mine(self, me: object) -> bool:
+        return self._free > 0 and self._line[0] is me
