@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from segviz.views.text import plain
@@ -24,6 +24,7 @@ MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
 WORKING_PIXELS = 480 * 360  # the area that the bundled models were trained at
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
+ROWS_AT_ONCE = 256  # are converted
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it tells stderr of every damaged file
@@ -67,6 +68,8 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
         raise
     except UnidentifiedImageError:
         raise ImageError(f"this is not a picture of a known format; use {', '.join(formats)}") from None
+    except MemoryError:
+        raise ImageError("there is too little memory for this picture; scale it down, or try again later") from None
     except Image.DecompressionBombError:
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
     except Exception as error:  # Pillow raises whatever damaged bytes lead to
@@ -87,18 +90,28 @@ def from_pil(picture: Image.Image) -> Rgb:
         )
     if picture.width * picture.height == 0:
         raise ImageError("the picture has no pixels; choose another")
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip nearly all of it to white
-        levels = np.asarray(upright).astype(np.int64)
+    if picture.mode == "F":
+        raise ImageError("the picture holds floating-point values; save it with 8 or 16 bits a channel")
+    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = ImageOps.exif_transpose(picture) if turned else picture  # which copies in any case
+    rgb = np.empty((upright.height, upright.width, 3), np.uint8)
+    for top in range(0, upright.height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, upright.height)
+        rgb[top:bottom] = band_rgb(upright.crop((0, top, upright.width, bottom)))
+    return rgb
+
+
+def band_rgb(band: Image.Image) -> Rgb:
+    """A few rows of a picture as RGB: the copies that this takes would be large of a whole one."""
+    if band.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip nearly all of it to white
+        levels = np.asarray(band).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
             raise ImageError("the picture has 32-bit levels beyond 0 to 65535; save it with 8 or 16 bits a channel")
         return np.repeat((levels // 257).astype(np.uint8)[:, :, None], 3, 2)
-    if upright.mode == "F":
-        raise ImageError("the picture holds floating-point values; save it with 8 or 16 bits a channel")
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        over = Image.new("RGBA", upright.size, (*BACKGROUND, 255))
-        upright = Image.alpha_composite(over, upright.convert("RGBA"))
-    return np.array(upright.convert("RGB"))
+    if "A" in band.getbands() or "transparency" in band.info:
+        over = Image.new("RGBA", band.size, (*BACKGROUND, 255))
+        band = Image.alpha_composite(over, band.convert("RGBA"))
+    return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
 
 
 def as_rgb(image: ImageLike) -> Rgb:

@@ -216,9 +216,10 @@ def _known(data: bytes) -> str:
     return message.ref_hash
 
 
-def png(seed: int, height: int = 96, width: int = 120) -> bytes:
-    """A small picture of its own for each seed."""
+def png(seed: int, height: int = 96, width: int = 120, times: int = 1) -> bytes:
+    """A small picture of its own for each seed; with its pixels repeated so many times a large one, in a small file."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    pixels = pixels.repeat(times, 0).repeat(times, 1)
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG")
     return data.getvalue()

@@ -58,6 +58,7 @@ class Size:
     reruns: int = 500
     uploads: int = 200
     opened: int = 60
+    crowd: int = 8
     explained: int = 2
     methods: tuple[str, ...] = tuple(METHODS)
     timed: bool = True  # whether the promised times are required; the tests run beside other work
@@ -79,6 +80,10 @@ SHORT = Size(
     timed=False,
 )
 FORGETFUL = {"SEGVIZ_CACHE_MB": "1"}  # hardly an answer fits, so that each view is a forward
+TTL_S = 3
+BRIEF = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": str(TTL_S)}  # seconds; 60 in .streamlit/config.toml
+UPLOADS = 'segviz_store_bytes{store="uploads"}'
+LIMIT_MIB = 3072
 SMALL = {"SEGVIZ_CACHE_MB": "16", "SEGVIZ_VIEWER_MB": "16"}  # full before the first half ends
 
 
@@ -136,7 +141,8 @@ class Server:
             text = urlopen(self.address + path, timeout=30).read().decode()
         except HTTPError:
             return None
-        found = re.findall(rf"^{name}(?:\{{.*\}})? ([0-9.e+]+)$", text, re.MULTILINE)
+        labels = "" if "{" in name else r"(?:\{.*\})?"
+        found = re.findall(rf"^{re.escape(name)}{labels} ([0-9.e+]+)$", text, re.MULTILINE)
         return sum(map(float, found)) if found else None
 
     @property
@@ -160,10 +166,12 @@ class Server:
 
 
 @contextmanager
-def served(script: Path, log: Path, **settings: str) -> Iterator[Server]:
-    """A server of a script with these environment variables, ended in the end."""
+def served(script: Path, log: Path, data_mib: int = 0, **settings: str) -> Iterator[Server]:
+    """A server of a script with these environment variables and at most so much memory of its own, ended in the end."""
     port = free_port()
     command = app_command(script, port, "--server.headless", "true", "--server.fileWatcherType", "none")
+    if data_mib:
+        command = ["prlimit", f"--data={data_mib * MIB}", *command]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=script.parent, env={**app_environment(), **settings}, stdout=output, stderr=subprocess.STDOUT
@@ -394,6 +402,56 @@ async def growth(server: Server, size: Size, page: str = SEEN) -> Findings:
     return found
 
 
+async def abandoned(server: Server, size: Size) -> Findings:
+    """An upload whose visitor vanishes is freed within its time to live and half a minute."""
+    found = Findings()
+    within = TTL_S + 30
+    async with visitors(server, 1) as (visitor,):
+        visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
+        await visitor.run(SEEN)
+        await visitor.upload("Photograph or other picture", "left.png", png(1, 1000, 1000))
+        await visitor.run(SEEN)
+        start = time.perf_counter()
+        while not (held := server.metric("/metrics", UPLOADS)):
+            found.require(time.perf_counter() - start < 60, "the server does not tell what uploads it holds")
+            if found.problems:
+                return found
+            await asyncio.sleep(0.5)
+    start = time.perf_counter()
+    while server.metric("/metrics", UPLOADS) and time.perf_counter() - start < within + 60:
+        await asyncio.sleep(0.5)
+    took = round(time.perf_counter() - start, 1)
+    found.figures |= {"uploaded MiB": round(held / MIB, 1), "freed after s": took, "time to live s": TTL_S}
+    found.require(took <= within, f"an upload was held for {took} s")
+    return found
+
+
+async def tight(server: Server, size: Size) -> Findings:
+    """Large pictures for everybody under a limit: whole, smaller or refused, and then all is as before."""
+    found, outcomes = Findings(), {"whole": 0, "smaller": 0, "refused": 0}
+    name = f"{SEEN} snl"  # the model that needs the most
+    async with visitors(server, size.crowd) as opened:
+        before = (await shown(opened[0], name, FIRST_SEED)).digest
+
+        async def visit(number: int, visitor: Visitor) -> None:
+            await shown(visitor, name, FIRST_SEED)
+            visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
+            await visitor.run(SEEN)
+            data = png(number, 32, 32, times=220)  # 49.6 megapixels in a small file
+            await visitor.upload("Photograph or other picture", f"{number}.png", data)
+            view = await visitor.run(SEEN)
+            found.require(not view.failed and not view.of("exception"), f"a large picture ended in {view.errors}")
+            told = " ".join(view.errors)
+            outcomes["smaller" if "shown at 1/" in told else "refused" if told else "whole"] += 1
+
+        await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
+    async with visitors(server, 1) as (visitor,):
+        after = (await shown(visitor, name, FIRST_SEED)).digest
+    found.require(after == before, "the next answer is another one than before")
+    found.figures |= {**outcomes, **server.peak, "limit MiB": LIMIT_MIB}
+    return found
+
+
 async def flat(server: Server, found: Findings, name: str, count: int, step: Any) -> None:
     """Do something so often, and see what the second half left behind."""
     for number in range(count // 2):
@@ -419,12 +477,20 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 
 def run(size: Size, folder: Path) -> dict[str, Findings]:
     """All parts; the short form does without a server of the usual settings."""
-    usual, last = [seen_before, storm, new_pictures], [growth]
-    groups = [(FORGETFUL, [isolation, attributions])]
-    groups += [(SMALL, usual + last)] if size == SHORT else [({}, usual), (SMALL, last)]
+    groups: list[tuple[dict[str, str], list[Any]]] = [(FORGETFUL, [isolation, attributions])]
+    if size == SHORT:
+        groups += [(SMALL | BRIEF, [seen_before, storm, new_pictures, growth, abandoned])]
+    else:
+        groups += [
+            ({}, [seen_before, storm]),
+            ({}, [new_pictures]),
+            (SMALL | BRIEF, [growth, abandoned]),
+            ({}, [tight]),
+        ]
     found = {}
     for number, (settings, parts) in enumerate(groups):
-        with served(app_script(), folder / f"{number}.log", **settings) as server:
+        limit = LIMIT_MIB if tight in parts else 0
+        with served(app_script(), folder / f"{number}.log", limit, **settings) as server:
             asyncio.run(warm(server))
             for part in parts:
                 start = time.perf_counter()

@@ -126,6 +126,7 @@ class EmbeddedBackend:
                 cached=len(self._cache),
                 cache_bytes=self._cache.bytes,
                 cache_limit=self._cache.limit,
+                models=self._runner.loaded,
                 counts=dict(self._counts),
             )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import gc
 import math
@@ -66,17 +65,6 @@ def release() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def keep_for_good() -> None:
-    """Tell the garbage collector to look no more at what is there now: modules and models, which stay.
-
-    Streamlit collects after every run of a page, and nothing else runs meanwhile: 0.2 seconds among half a million
-    objects that never go. A rerun takes 0.03 seconds of CPU without them, 0.26 with.
-    """
-    gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
 
 
 def trim() -> None:

@@ -196,6 +196,7 @@ class Health:
         cached: results that are kept.
         cache_bytes: what they hold.
         cache_limit: what they may hold, in bytes.
+        models: how many are loaded.
         counts: `computed`, `reused` (answered without a computation of their own), `unusable` (a checkpoint or a
             question), `busy`, `late`, `superseded`, `too_large`, `crashed`, each since the start.
     """
@@ -208,6 +209,7 @@ class Health:
     cached: int
     cache_bytes: int
     cache_limit: int
+    models: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from torch import Tensor
 
 from segviz.checkpoint import CheckpointError, bundled_path, sha256
-from segviz.engine import memory
 from segviz.engine.cache import arrays_of
 from segviz.engine.request import Request, Result, Tell, digest
 from segviz.models.registry import SPECS
@@ -36,6 +35,11 @@ class Runner:
         self._load, self._identify = load, identify
         self._loaded: dict[str, tuple[str, Any]] = {}
         self._lock, self._loading = threading.Lock(), dict[str, threading.Lock]()
+
+    @property
+    def loaded(self) -> int:
+        """How many models are loaded."""
+        return len(self._loaded)
 
     def identity(self, model: str) -> str:
         """SHA-256 of the model's file.
@@ -79,7 +83,6 @@ class Runner:
             sha = self.identity(name)
             if name not in self._loaded or self._loaded[name][0] != sha:
                 self._loaded[name] = (sha, (self._load or load_predictor)(name))
-                memory.keep_for_good()
             return self._loaded[name]
 
 
