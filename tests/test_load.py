@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from load_run import SHORT, growth, isolation, run, served
+from load_run import BRIEF, SHORT, abandoned, growth, isolation, run, served
+
+from segviz.paths import PACKAGE
 
 pytestmark = [
     pytest.mark.alone,
@@ -35,3 +37,9 @@ def test_a_page_whose_cache_grows_is_found_out(tmp_path: Path) -> None:
     with served(BAD / "growing.py", tmp_path / "log") as server:
         found = asyncio.run(growth(server, replace(SHORT, reruns=24, uploads=0), ""))
     assert any("reruns: caches grew" in problem for problem in found.problems)
+
+
+def test_a_server_that_keeps_the_uploads_of_those_who_left_is_found_out(tmp_path: Path) -> None:
+    with served(BAD / "hoarding.py", tmp_path / "log", PYTHONPATH=str(PACKAGE.parent), **BRIEF) as server:
+        found = asyncio.run(abandoned(server, SHORT, ""))
+    assert any("an upload was held" in problem for problem in found.problems), found
