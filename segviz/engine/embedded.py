@@ -41,7 +41,7 @@ CRASHES, WITHIN_S = 3, 60.0  # so many within so many seconds, and the engine is
 CLOSE_WITHIN_S = 10.0  # what close waits for computations that run
 TIDY_EVERY_S = 2.0
 OF_ONE_SESSION = 4  # a session may hold this part of the queue
-COUNTED = ("computed", "reused", "unusable", "busy", "late", "superseded", "too_large", "crashed")
+COUNTED = ("computed", "reused", "unusable", "busy", "late", "left", "superseded", "too_large", "crashed")
 
 logger = logging.getLogger("segviz.engine")
 
@@ -229,6 +229,7 @@ class EmbeddedBackend:
                 if chosen(job, waiter) and self._leave(job, answer)
             ]
             self._counts["late"] += len(leaving) * isinstance(reason, DeadlineError)
+            self._counts["left"] += len(leaving) * isinstance(reason, LeaseError)
             self._counts["superseded"] += len(leaving) * isinstance(reason, SupersededError)
         for answer in leaving:
             if reason is None:

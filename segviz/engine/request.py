@@ -198,7 +198,8 @@ class Health:
         cache_limit: what they may hold, in bytes.
         models: how many are loaded.
         counts: `computed`, `reused` (answered without a computation of their own), `unusable` (a checkpoint or a
-            question), `busy`, `late`, `superseded`, `too_large`, `crashed`, each since the start.
+            question), `busy`, `late`, `left` (nobody looked any more), `superseded`, `too_large`, `crashed`, each since
+            the start.
     """
 
     ok: bool
