@@ -28,6 +28,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 PATIENCE = 120.0  # seconds for a page
 GONE = ("empty", "spinner", "skeleton")  # elements that only show while a page is made
+CONTROLS = ("selectbox",)  # tells also what it had before
 TOKEN = "0123456789abcdef" * 2  # against forgery by other sites; the same in a cookie and a header will do
 MAIN = 0  # the container of a page's own elements; 1 is the sidebar
 
@@ -61,7 +62,7 @@ class View:
         """All that the page shows in its main part; what is served by its own address has its content's name there."""
         hasher = hashlib.sha256()
         for path, element in sorted(self.elements.items()):
-            if path[0] == MAIN and element.WhichOneof("type") not in GONE:
+            if path[0] == MAIN and element.WhichOneof("type") not in (*GONE, *CONTROLS):
                 hasher.update(element.SerializeToString(deterministic=True))
         return hasher.hexdigest()
 

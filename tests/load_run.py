@@ -33,7 +33,7 @@ from segviz.paths import app_command, app_environment, app_script
 from segviz.ui.session import model_title
 
 PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # by their addresses
-INSPECTED = ("spatial_nl", "dual_nl", "ema", "rcca")  # models whose kinds of maps only the first page has
+INSPECTED = ("cs_nl", "spatial_nl", "dual_nl", "ema", "rcca")  # the first page's, whose kinds only it has; it keeps one
 SEEN = "inspect"  # the page of the parts that need but one
 FIRST_SEED = 100
 P50_S, P95_S, SETTLED_S, RERUN_CPU_S = 0.3, 0.5, 0.5, 0.06  # of known pictures: reruns, a storm of events
@@ -61,6 +61,7 @@ class Size:
     crowd: int = 8
     grace: float = 30.0
     explained: int = 2
+    explained_seeds: int = 4
     methods: tuple[str, ...] = tuple(METHODS)
     timed: bool = True  # whether the promised times are required; the tests run beside other work
 
@@ -77,6 +78,7 @@ SHORT = Size(
     uploads=12,
     opened=6,
     explained=1,
+    explained_seeds=3,
     grace=12.0,
     methods=QUICK,
     timed=False,
@@ -224,7 +226,7 @@ async def explained(visitor: Visitor, methods: Sequence[str], seed: int) -> View
 async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) -> Findings:
     """Each answer among many is the one that was given alone."""
     found = Findings()
-    pages = [*pages, *(f"{SEEN} {model}" for model in INSPECTED if SEEN in pages)]
+    pages = [one for page in pages for one in ([f"{SEEN} {model}" for model in INSPECTED] if page == SEEN else [page])]
     questions = [(page, FIRST_SEED + number) for page in pages for number in range(size.seeds)]
     alone: dict[tuple[str, int], str] = {}
     seconds = []
@@ -278,11 +280,12 @@ async def together(
 
 
 async def attributions(server: Server, size: Size) -> Findings:
-    """Each attribution among many is the one that was computed alone."""
+    """Each attribution among many is the one that another server computed alone."""
     found, wrong, errors = Findings(), 0, 0
-    seeds = [FIRST_SEED + number for number in range(4)]
-    async with visitors(server, 1) as (visitor,):
-        alone = {seed: (await explained(visitor, size.methods, seed)).digest for seed in seeds}
+    seeds = [FIRST_SEED + number for number in range(size.explained_seeds)]
+    with served(app_script(), server.log.with_suffix(".alone")) as other:
+        async with visitors(other, 1) as (visitor,):
+            alone = {seed: (await explained(visitor, size.methods, seed)).digest for seed in seeds}
     found.require(len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing would not show")
 
     async def visit(number: int, visitor: Visitor) -> None:
@@ -479,13 +482,14 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 
 def run(size: Size, folder: Path) -> dict[str, Findings]:
     """All parts; the short form does without a server of the usual settings."""
-    groups: list[tuple[dict[str, str], list[Any]]] = [(FORGETFUL, [isolation, attributions])]
+    groups: list[tuple[dict[str, str], list[Any]]] = [(FORGETFUL, [isolation])]
     if size == SHORT:
-        groups += [(SMALL | BRIEF, [seen_before, storm, new_pictures, growth, abandoned])]
+        groups += [(SMALL | BRIEF, [attributions, seen_before, storm, new_pictures, growth, abandoned])]
     else:
         groups += [
             ({}, [seen_before, storm]),
             ({}, [new_pictures]),
+            ({}, [attributions]),
             (SMALL | BRIEF, [growth, abandoned]),
             ({}, [tight]),
         ]
