@@ -440,6 +440,26 @@ def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
 
 
+def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> None:
+    visit.open("PSA")
+    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}\b"))
+    y, x = visit.rest().pin("Collect", *PLACES[1])
+    expect(visit.page).to_have_url(re.compile(rf"/psa\?seed={FIRST_SEED + 1}&pin={y}-{x}-0"))
+    before = visit.page.url
+    visit.page.get_by_test_id("stSidebarNav").get_by_role("link", name="Results").click()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Results")
+    visit.page.reload()  # another session, which knows of nothing
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Results")
+    expect(visit.page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    visit.page.go_back()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+    visit.rest()
+    expect(visit.page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED + 1))
+    expect(visit.page.get_by_label(f"Show pin 1, y {y}, x {x}")).to_be_visible()
+    expect(visit.page).to_have_url(before)
+
+
 def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
     visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.open("PSA")

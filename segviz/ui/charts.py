@@ -40,7 +40,7 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
         "height": figure.layout.height,
         "scale": 2,
     }
-    config = {"toImageButtonOptions": image, "displaylogo": False, "displayModeBar": True}
+    config = {"toImageButtonOptions": image, "displaylogo": False, "displayModeBar": "hover"}
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
 
 

@@ -67,7 +67,7 @@ def tell(names: Sequence[str], there: Collection[str], left: Sequence[str], stat
     told, share = f"{len(there)} of {len(names)} models have run", len(there) / len(names)
     following = next((name for name in left if name not in state.ran), None)
     running = following is not None and not state.stopped
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key=f"working {key} filling"):
         st.progress(share, f"{told}; {SPECS[following].title} is running …" if following and running else told)
         if running or not left:
             st.button("Stop", on_click=state.stop, key=f"{key} stop", disabled=not left)

@@ -157,11 +157,11 @@ def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], 
     if measure == ANSWERS:
         levels = found.distinct - np.uint8(1)
         names = ("all agree", *(f"{number} answers" for number in range(2, count + 1)))
-        note = f"how many different classes {count} answers hold"
+        note = f"how many different classes {count} answers hold, outlined"
     else:
         levels = count - np.round(found.agreement * count).astype(np.uint8)
         names = ("all agree", *(f"{number} of {count} differ ({number / count:.0%})" for number in range(1, count)))
-        note = f"how many of {count} answers differ from the most frequent class"
+        note = f"how many of {count} answers differ from the most frequent class, outlined"
     levels[np.any([one == VOID for one in label_maps], 0)] = VOID
     steps = np.linspace(0, 1, count)[:, None]
     palette = ((1 - steps) * VOTES_FEW + steps * VOTES_MANY).astype(np.uint8)

@@ -170,10 +170,16 @@ def link(page: str) -> Link:
 
 
 def restore(page: str) -> None:
-    """Takes the address into a new session, before the sidebar is drawn; from then on the session counts."""
-    if "linked refused" in st.session_state:
-        return
+    """Takes the address into the session, before the sidebar is drawn, where it is new or the browser went back.
+
+    Otherwise the session counts: a page that is opened from within the app has nothing in its address.
+    """
     given = {name: st.query_params.get_all(name) for name in st.query_params}
+    opened, known = st.session_state.get("page") != page, st.session_state.get("linked address")
+    st.session_state["page"] = page
+    if known is not None and (not opened or not given or given == known):
+        return
+    st.session_state["linked address"] = given
     found, refused = read(given, {row[0]: (row[2], row[3]) for row in KNOBS}, STARTS.get(page, Display()))
     models = [name for name in found.models if name in available_models()]
     if len(models) < len(found.models):

@@ -44,8 +44,8 @@ def points(share: float | None) -> float | None:
 
 
 def mean(evaluation: str, field: str = "miou") -> Callable[[Seeds], float | None]:
-    """The mean over seeds of an evaluation's score, in percent."""
-    return lambda found: round(fmean(own), 2) if (own := scores(found, evaluation, field)) else None
+    """The mean over seeds of an evaluation's score, in percent, rounded as in the README: browsers round halves up."""
+    return lambda found: round(fmean(own), 1) if (own := scores(found, evaluation, field)) else None
 
 
 def deviation(values: Callable[[Seeds], Sequence[float]]) -> Callable[[Seeds], float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mode
 
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, Record
@@ -26,8 +26,21 @@ def how_measured(runs: Runs) -> str:
         parts.append("Its test split was not used.")
     parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
     parts.append(over_seeds(runs))
-    trained = listed(dict.fromkeys(one.hardware for found in runs.values() for one in found if one.hardware))
-    return " ".join([*parts, f"Trained on {literal(trained)}."] if trained else parts)
+    return " ".join([*parts, *training([one for found in runs.values() for one in found if one.hardware])])
+
+
+def training(records: Sequence[Record]) -> tuple[str, ...]:
+    """Where the last steps were taken, and whether others came before."""
+    if not records:
+        return ()
+    machines = literal(listed(dict.fromkeys(one.hardware for one in records)))
+    if not any(one.lineage for one in records):
+        return (f"Trained on {machines}.",)
+    last = listed(sorted({one.steps for one in records}))
+    return (
+        f"The last {last} steps of each were taken on {machines}, from networks of earlier trainings: "
+        "checkpoints/MODELS.md has all commands, docs/training.md tells how.",
+    )
 
 
 def over_seeds(runs: Runs) -> str:

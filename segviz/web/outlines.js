@@ -6,13 +6,14 @@ const OUTSIDE = -2;
 /**
  * Writes outlines into the pixel words of a canvas of wide x high pixels: a light pixel and a dark one at each border,
  * to be seen on any colour. `groups` maps a label to what counts as one class; the picture's own edge is no border.
+ * `stretch` is how much larger the view is, down and across, than what it shows.
  */
-export function outline(pixels, [wide, high], labels, [rows, columns], view, groups) {
-  const placesOf = (count, edge, cells) => Int32Array.from({ length: count }, (_, at) => {
-    const place = Math.floor((edge + (at + 0.5) / count / view.zoom) * cells);
+export function outline(pixels, [wide, high], labels, [rows, columns], view, groups, [stretchY, stretchX] = [1, 1]) {
+  const placesOf = (count, edge, cells, stretch) => Int32Array.from({ length: count }, (_, at) => {
+    const place = Math.floor((edge + (at + 0.5) / count / view.zoom) * cells * stretch);
     return place >= 0 && place < cells ? place : -1;
   });
-  const down = placesOf(high, view.top, rows), along = placesOf(wide, view.left, columns);
+  const down = placesOf(high, view.top, rows, stretchY), along = placesOf(wide, view.left, columns, stretchX);
   let above = new Int16Array(wide).fill(OUTSIDE), here = new Int16Array(wide);
   pixels.fill(0);
   for (let y = 0, at = 0; y < high; y++) {

@@ -130,7 +130,9 @@ export class Layer {
     const context = this.sharp(this.borders, size), { width, height } = context.canvas, { classes } = this.config;
     if (this.traced?.width !== width || this.traced.height !== height) this.traced = context.createImageData(width, height);
     const groups = Int16Array.from({ length: 256 }, (_, label) => (label < classes.length && !hidden.has(classes[label]) ? label : -1));
-    outline(new Uint32Array(this.traced.data.buffer), [width, height], this.factors.labels, this.grid, view, groups);
+    // Browsers paint a canvas on whole pixels and only then enlarge it: a quarter of one would be five at twenty times.
+    const stretch = [size.height / Math.round(size.height), size.width / Math.round(size.width)];
+    outline(new Uint32Array(this.traced.data.buffer), [width, height], this.factors.labels, this.grid, view, groups, stretch);
     context.putImageData(this.traced, 0, 0);
   }
 

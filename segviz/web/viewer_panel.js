@@ -42,6 +42,7 @@ export class Panel {
     note.textContent = config.note;
     stage.dataset.panel = config.title;
     stage.style.aspectRatio = `${this.width} / ${this.height}`;
+    stage.style.setProperty("--ratio", this.width / this.height);
     stage.setAttribute("aria-label", `${config.title}. Arrow keys move the point, Enter pins it, Delete removes a pin, plus and minus zoom.`);
     stage.setAttribute("aria-describedby", this.readings.map(({ parts }) => parts.value.id).join(" "));
     badge.hidden = !config.pin;
