@@ -88,7 +88,7 @@ TTL_S = 3
 BRIEF = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": str(TTL_S)}  # seconds; 60 in .streamlit/config.toml
 UPLOADS = 'segviz_store_bytes{store="uploads"}'
 LIMIT_MIB = 3072
-FLOOD = 12  # answers of 3 MiB, more than the cache of `SMALL` holds
+FLOOD = 8  # answers of 3 MiB, more than the cache of `SMALL` holds
 SMALL = {"SEGVIZ_CACHE_MB": "16", "SEGVIZ_VIEWER_MB": "16"}  # full before the first half ends
 
 
@@ -487,7 +487,7 @@ def run(size: Size, folder: Path) -> dict[str, Findings]:
     """All parts; the short form does without a server of the usual settings."""
     groups: list[tuple[dict[str, str], list[Any]]] = [(FORGETFUL, [isolation])]
     if size == SHORT:
-        groups += [(SMALL | BRIEF, [attributions, seen_before, storm, new_pictures, growth, abandoned])]
+        groups += [(SMALL | BRIEF, [seen_before, storm, new_pictures, attributions, growth, abandoned])]
     else:
         groups += [
             ({}, [seen_before, storm]),
