@@ -61,7 +61,7 @@ class Size:
     crowd: int = 8
     grace: float = 30.0
     explained: int = 2
-    explained_seeds: int = 2
+    explained_seeds: int = 4
     methods: tuple[str, ...] = tuple(METHODS)
     timed: bool = True  # whether the promised times are required; the tests run beside other work
 

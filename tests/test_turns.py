@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from backend_contract import until
 
 from segviz.ui.turns import Turns
 
@@ -21,14 +22,6 @@ def nobody() -> None:
 def leave() -> None:
     """The visitor has clicked on."""
     raise ClickedError
-
-
-def wait_until(holds: object) -> None:
-    """Wait for something that other threads do."""
-    end = time.monotonic() + 10
-    while not holds():  # type: ignore[operator]
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)
 
 
 def test_so_many_have_a_turn_at_once_and_in_the_order_of_asking() -> None:
@@ -78,7 +71,7 @@ def test_whoever_leaves_the_line_does_not_hold_it_up() -> None:
     assert inside.wait(10)
     threads[1].start()
     threads[2].start()
-    wait_until(lambda: not threads[1].is_alive())
+    until(lambda: not threads[1].is_alive())
     free.set()
     for thread in threads:
         thread.join(10)

@@ -128,7 +128,7 @@ def draw_scene(
             raise ValueError(f"{name} {value} is out of range; choose 16 to 8192")
     factor = 2 if width * height <= _FINE_AREA else 1
     light = make_light(seed)
-    canvas = _painted(seed, options, light, width, height, factor, between or nothing)
+    canvas = _painted(seed, options, light, width, height, factor, between)
     image = develop(canvas, light, seed, width, height)
     labels = majority(canvas.labels, factor, (POLE, SIGN, FENCE, PEDESTRIAN, BICYCLIST))
     return Scene(image, labels, seed, options)
@@ -146,10 +146,6 @@ def random_options(seed: int) -> SceneOptions:
     )
 
 
-def nothing() -> None:
-    """Goes on."""
-
-
 def _painted(
     seed: int,
     options: SceneOptions,
@@ -157,7 +153,7 @@ def _painted(
     width: int,
     height: int,
     factor: int,
-    between: Callable[[], object],
+    between: Callable[[], object] | None,
 ) -> Canvas:
     """The whole scene as painted light, `factor` times the picture's size, before a camera takes it."""
     camera, street = make_camera(seed, width * factor, height * factor), make_street(seed)
@@ -213,7 +209,8 @@ def _painted(
         shown = lit(person.s, person.z)
         steps.append((person.z, partial(people.draw_person, canvas, light, street, person, seed, shown)))
     for _, paint in sorted(steps, key=lambda step: -step[0]):
-        between()
+        if between:
+            between()
         paint()
     return canvas
 

@@ -49,13 +49,12 @@ def around(limits: Settings) -> dict[str, Any]:
     async def lifespan(_: st.App) -> AsyncIterator[None]:
         logs.write_json(limits.log_level)  # once more, for the loggers that the server made meanwhile
         storage = getattr(Runtime.instance()._session_mgr, "_session_storage", None)
+        left: EndingSessions | None = None
         if isinstance(storage, MemorySessionStorage):
-            kept: Any = storage._cache
-            storage._cache = EndingSessions(kept.maxsize, kept.ttl)
-        sweeper = asyncio.create_task(sweep())
-        loading = asyncio.create_task(asyncio.to_thread(preload))
+            given: Any = storage._cache
+            storage._cache = left = EndingSessions(given.maxsize, given.ttl)
+        sweeper = asyncio.create_task(sweep(left))
         yield
-        await loading
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper
@@ -103,17 +102,17 @@ def held_uploads() -> dict[str, int]:
     return {session: sum(len(file.data) for file in list(files.values())) for session, files in stored.items()}
 
 
-async def sweep() -> None:
+async def sweep(left: EndingSessions | None) -> None:
     """Now and then, end the sessions whose time is over: Streamlit looks for them only when another one leaves.
 
     After a library or a model was loaded, all that is there is kept out of the garbage collector's way.
     """
+    await asyncio.to_thread(preload)
     known = loaded()
     while True:
         await asyncio.sleep(SWEEP)
-        storage = getattr(Runtime.instance()._session_mgr, "_session_storage", None)
-        if isinstance(storage, MemorySessionStorage):
-            storage._cache.expire()  # type: ignore[attr-defined]
+        if left is not None:
+            left.expire()
         if known != (known := loaded()):
             keep_for_good()
         telemetry.store_bytes("uploads", sum(held_uploads().values()))
@@ -146,15 +145,16 @@ def end(session: AppSession) -> None:
 
 def loaded() -> tuple[int, int]:
     """How many libraries and models there are."""
-    engine = sys.modules.get("segviz.engine")  # none before the first page or `preload`
-    ask = getattr(engine, "engine", None)
-    return len(sys.modules), ask().health().models if ask else 0
+    from segviz.engine import engine  # with torch, after the server has begun to listen
+
+    return len(sys.modules), engine().health().models
 
 
 def preload() -> None:
     """Import what every page needs, torch above all, before the first visitor waits for it."""
     for name in ("frame", "picture", "session"):  # as app.py does, so that nobody meets a half of it
         import_module(f"segviz.ui.{name}")
+    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
     keep_for_good()
 
 
@@ -167,4 +167,3 @@ def keep_for_good() -> None:
     """
     gc.collect()
     gc.freeze()
-    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end

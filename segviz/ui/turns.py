@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-LOOK_S = 0.1  # seconds between looks at whether somebody still wants the turn
+LOOK_S = 0.1  # seconds between looks at how one's turn stands, and at whether the visitor has clicked
 
 
 class Turns:

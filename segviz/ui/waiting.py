@@ -8,8 +8,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from segviz.engine import Answer, Result, Standing
-
-LOOK_S = 0.1  # seconds between looks at the queue, and at whether the visitor has clicked
+from segviz.ui.turns import LOOK_S
 
 
 def session_id() -> str | None:
