@@ -8,6 +8,7 @@ row p of the attention matrix (what cell p draws from each cell) and `seen_by(ro
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, TypeVar
@@ -412,11 +413,22 @@ def log_normaliser(queries: Float[Tensor, "cells dim"], keys: Float[Tensor, "key
     return torch.cat([(part @ keys.T).logsumexp(1) for part in queries.split(QUERIES_AT_ONCE)])
 
 
-def detached(value: Value) -> Value:
-    """The same map as float32 on the CPU, cut off from the network that made it and from its memory."""
-    tensors: dict[str, Any] = {
-        field.name: tensor_to_keep(getattr(value, field.name).float())
-        for field in dataclasses.fields(value)
-        if isinstance(getattr(value, field.name), Tensor)
-    }
-    return dataclasses.replace(value, **tensors)
+def detached(values: Sequence[Value]) -> tuple[Value, ...]:
+    """The same maps as float32 on the CPU, cut off from the network that made them and from its memory.
+
+    What several of them have in common, they still have.
+    """
+    kept: dict[tuple[object, ...], Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        place = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+        if place not in kept:
+            kept[place] = tensor_to_keep(tensor.float())
+        return kept[place]
+
+    def free(value: Value) -> Value:
+        parts = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        tensors: dict[str, Any] = {name: keep(part) for name, part in parts.items() if isinstance(part, Tensor)}
+        return dataclasses.replace(value, **tensors)
+
+    return tuple(map(free, values))

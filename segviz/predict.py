@@ -159,8 +159,8 @@ class Predictor:
             seen = resized(picture, working_size(*size, shrink))
             result = self.model(to_tensor(seen, self.device))
             labels, confidence = classified(result.logits[0], size)
-            maps = {one.name: detached(one) for one in result.attended.maps[0]}
-            attended = detached(channel_means(result))
+            maps = {one.name: one for one in detached(result.attended.maps[0])}
+            attended: AttendedFeatures = detached([channel_means(result)])[0]
         classes = class_set(self.record.classes)
         return Prediction(
             self.record.model,

@@ -83,6 +83,7 @@ class Visitor:
         self.fragment = ""
         self._pages: dict[str, str] = {}
         self._states: dict[str, WidgetState] = {}
+        self._uploaded: dict[str, str] = {}  # by an uploader's label: what deletes its file
         self._cached: dict[str, ForwardMsg] = {}
 
     async def __aenter__(self) -> Visitor:
@@ -137,7 +138,7 @@ class Visitor:
             self._states = {key: state for key, state in self._states.items() if not state.trigger_value}
 
     async def upload(self, label: str, name: str, content: bytes) -> None:
-        """Put a file into an uploader, for the next run."""
+        """Put a file into an uploader, for the next run; as browsers do, it deletes the one that was there."""
         message = BackMsg()
         message.file_urls_request.request_id = name
         message.file_urls_request.file_names.append(name)
@@ -149,7 +150,10 @@ class Visitor:
         headers = {"X-Xsrftoken": TOKEN, "Origin": self.address}
         async with httpx.AsyncClient(base_url=self.address, cookies={"_streamlit_xsrf": TOKEN}) as client:
             sent = await client.put(urls.upload_url, files={name: (name, content)}, headers=headers, timeout=PATIENCE)
-        sent.raise_for_status()
+            sent.raise_for_status()
+            if label in self._uploaded:
+                (await client.delete(self._uploaded[label], headers=headers)).raise_for_status()
+        self._uploaded[label] = urls.delete_url
         state = FileUploaderState()
         info = UploadedFileInfo(file_id=urls.file_id, name=name, size=len(content), file_urls=urls)
         state.uploaded_file_info.append(info)
