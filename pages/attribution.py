@@ -13,7 +13,7 @@ from segviz.ui.panels import prediction_panel
 from segviz.ui.picture import picture
 from segviz.ui.session import pick_model, pins, predict, show
 from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
-from segviz.views.text import NONE
+from segviz.views.text import NONE, pixel_text
 
 KEY = "attribution"
 DIGITS = "%.3g"
@@ -96,7 +96,7 @@ def report(
     if not answers:
         return
     name = prediction.classes[target.class_index]
-    over = f"at y {place[0]}, x {place[1]}"
+    over = f"at {pixel_text(*place)}"
     if target.pixel is None:
         over = "on average over the picture" if target.mask is None else f"on average over all pixels of {name}"
     st.markdown(f"Explained: the logit of **{name}** {over}, which is **{answers[0].score:.2f}**.")

@@ -121,7 +121,7 @@ def score_charts(scores: Mapping[str, Confusion]) -> None:
     values = class_table(shares, CAMVID.names)
     means = {title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
-    table(rows, (), "IoU by class in percent, and the mean")
+    table(rows, (), "IoU by class in percent, and the mean", "%.2f")
     as_csv(rows, "compare-iou")
     st.caption(
         "In percent; void pixels are left out. – marks a class that is neither in the truth nor predicted: it has no "

@@ -12,6 +12,7 @@ from segviz.ui.session import pins, predict, show
 from segviz.views.figures import channel_heatmap
 from segviz.views.map_panels import map_panels
 from segviz.views.sheet import Matrix, Panel
+from segviz.views.text import pixel_text
 
 KEY = "fla"
 
@@ -31,11 +32,8 @@ def viewer() -> None:
     matrices = affinities()
     show(chosen, panels, key=KEY, columns=2, more=matrices)
     st.header("Channel affinity of a row and a column")
-    y, x = point()
-    st.caption(
-        f"{'Of the last point' if pins(KEY) else 'Of the middle; click a point for another place'}, ({y}, {x}). "
-        "Channel j (down) draws from channel i (across)."
-    )
+    which = "Of the last point" if pins(KEY) else "Of the middle; click a point for another place"
+    st.caption(f"{which}, {pixel_text(*point())}. Channel j (down) draws from channel i (across).")
     for number, (place, one) in enumerate(zip(st.columns(3), matrices, strict=True)):
         assert isinstance(one.content, Matrix)
         matrix = one.content.values

@@ -1,15 +1,21 @@
 """SAM: the maps of two clicked columns, as in AttaNet's Fig. 9."""
 
+from collections.abc import Mapping
+
+import numpy as np
 import streamlit as st
 
 from segviz.attention import Gate, StripAttention
 from segviz.ui.charts import as_csv, chart
-from segviz.ui.panel import PIN_COLOURS
+from segviz.ui.panel import PIN_COLOURS, Pin
 from segviz.ui.panels import map_panels, pinned_panels
 from segviz.ui.picture import picture
 from segviz.ui.session import pins, predict, show
 from segviz.views.figures import gate_bars, strip_bars
 from segviz.views.map_panels import map_panels as sheets
+from segviz.views.sheet import Panel as SheetPanel
+from segviz.views.sheet import Strips
+from segviz.views.text import pixel_text
 
 KEY = "sam"
 
@@ -31,21 +37,28 @@ def viewer() -> None:
     newest = range(max(len(kept) - 2, 0), len(kept))
     pinned = pinned_panels([column_map], kept)
     panels = [column_map, looks_at, *(pinned[number] for number in newest)]
-    show(chosen, panels, key=KEY, columns=2, more=list(sheets(chosen.image, gate, (), (), model="sam")))
-    height, width = chosen.image.shape[:2]
-    if kept:
-        places = [kept[number] for number in newest]
-        weights = [strip.strips_from(*strip.cell(pin.y, pin.x, height, width)).numpy() for pin in places]
-        names = [f"point {number + 1}" for number in newest]
-        colours = [PIN_COLOURS[pin.colour] for pin in places]
-        chart(strip_bars(weights, names, colours=colours), "sam-strips", "Weight of each strip, a bar a point")
-        columns = {
-            f"{name} (y {pin.y}, x {pin.x})": [float(value) for value in one]
-            for name, pin, one in zip(names, places, weights, strict=True)
-        }
-        as_csv({"Grid column": list(range(len(weights[0]))), **columns}, "sam-strips")
+    more = list(sheets(chosen.image, gate, (), (), model="sam"))
+    if not kept:
+        show(chosen, panels, key=KEY, columns=2, more=more)
+        return
+    bars = strips_of({number + 1: kept[number] for number in newest})
+    more.insert(0, SheetPanel("Weight of each strip", chosen.image, bars, "sam_strips", "sam"))
+    show(chosen, panels, key=KEY, columns=2, more=more)
+    figure = strip_bars(list(bars.weights), bars.names, colours=bars.colours)
+    chart(figure, "sam-strips", "Weight of each strip, a bar a point")
+    columns = {name: row.tolist() for name, row in zip(bars.names, bars.weights, strict=True)}
+    as_csv({"Grid column": list(range(bars.weights.shape[1])), **columns}, "sam-strips")
+
+
+def strips_of(places: Mapping[int, Pin]) -> Strips:
+    """The weights that points, by their numbers, give to the strips."""
+    size = chosen.image.shape[0], chosen.image.shape[1]
+    weights = [strip.strips_from(*strip.cell(pin.y, pin.x, *size)).numpy() for pin in places.values()]
+    names = tuple(f"point {number} ({pixel_text(pin.y, pin.x)})" for number, pin in places.items())
+    return Strips(np.stack(weights), names, tuple(PIN_COLOURS[pin.colour] for pin in places.values()))
 
 
 viewer()
-with st.expander("The gate before it: how much of each channel comes from the coarse level (AFM)"):
-    chart(gate_bars(gate.alpha.numpy()), "sam-gate", "Share of the coarser level in each channel, from the least")
+st.header("The gate before it (AFM)")
+st.caption("How much of each channel comes from the coarser level; the rest is the finer one's.")
+chart(gate_bars(gate.alpha.numpy()), "sam-gate", "Share of the coarser level in each channel, from the least")

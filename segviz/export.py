@@ -22,7 +22,7 @@ import numpy as np
 from segviz.filenames import different, safe_name
 from segviz.views.drawing import DOTS_PER_INCH, draw
 from segviz.views.overlay import legend
-from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Points, Sheet
+from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Points, Sheet, Strips
 from segviz.views.text import plain
 
 PICTURES, NUMBERS = ("png", "svg", "pdf"), ("npz", "csv")
@@ -109,7 +109,7 @@ def comment_lines(sheet: Sheet) -> Iterator[str]:
     """What a CSV says of its sheet."""
     yield f"title: {plain(sheet.title)}"
     yield f"model: {' '.join(map(plain, sheet.models))}"
-    yield f"pixel (y x): {' and '.join(f'({y} {x})' for y, x in sheet.places)}"
+    yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in sheet.places)}"
     for panel in sheet.panels:
         if panel.scale is not None:
             unit = getattr(panel.content, "unit", "")
@@ -131,6 +131,9 @@ def cells(panel: Panel) -> Iterator[Cell]:
         case Bars(values=values, unit=unit):
             for row, value in enumerate(values):
                 yield unit, row, "", float(value)
+        case Strips(weights=weights, names=names, unit=unit):
+            for (row, strip), value in np.ndenumerate(weights):
+                yield f"{unit} from {names[row]}", "", strip, float(value)
         case Points(at=at, weights=weights):
             for row, (place, weight) in enumerate(zip(at, weights, strict=True)):
                 for quantity, value in zip(("y", "x", "weight"), (*place, weight), strict=True):

@@ -66,7 +66,7 @@ def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) ->
     found = said(sheet, form)
     assert (found["title"], found["models"]) == (sheet.title, ["model"])
     panels = {one["title"]: one for one in found["panels"]}
-    collect = panels["collect: seen from (5, 12)"]
+    collect = panels["collect: seen from (y 5, x 12)"]
     assert collect["pixel"] == [5, 12]
     values = CASE.maps["collect"].seen_from(*CASE.maps["collect"].cell(5, 12, 30, 40))  # type: ignore[union-attr]
     high = float(values.max())
@@ -76,9 +76,7 @@ def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) ->
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_pictures_can_be_read_without_segviz(form: str, sheet: Sheet) -> None:
     data = export(sheet, form)
-    caption = (
-        b"model model; pixel \\(y, x\\) \\(5, 12\\), \\(29, 0\\)" if form == "pdf" else b"pixel (y, x) (5, 12), (29, 0)"
-    )
+    caption = b"model model; pixel y 5, x 12; y 29, x 0"
     assert caption in data
 
 
@@ -114,10 +112,12 @@ def test_arrays_are_those_of_the_maps(sheet: Sheet) -> None:
 def test_a_csv_has_every_number_once_and_says_what_it_is(sheet: Sheet) -> None:
     text = export(sheet, "csv").decode()
     comments = [line for line in text.splitlines() if line.startswith("#")]
-    assert comments[:3] == ["# title: All <maps> of a & b", "# model: model", "# pixel (y x): (5 12) and (29 0)"]
-    assert any(re.fullmatch(r"# scale of strip of \(5'?.*log from \S+ to \S+ \(weight\)", line) for line in comments)
+    assert comments[:3] == ["# title: All <maps> of a & b", "# model: model", "# pixel: y 5 x 12 and y 29 x 0"]
+    assert any(
+        re.fullmatch(r"# scale of strip of \(y 5, x 12\): log from \S+ to \S+ \(weight\)", line) for line in comments
+    )
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    heat = [row for row in rows if row["panel"] == "collect: seen from (5, 12)"]
+    heat = [row for row in rows if row["panel"] == "collect: seen from (y 5, x 12)"]
     grid = np.zeros((3, 4))
     for row in heat:
         grid[int(row["row"]), int(row["column"])] = float(row["value"])

@@ -682,7 +682,7 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
     pin(opened(app, SAM), SAM, (100, 60), (100, 240), (100, 420))
     assert titles(app) == ["Column map", "Looks at", "Column map of point 2", "Column map of point 3"]
     bars = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
-    assert [bar["name"] for bar in bars] == ["point 2", "point 3"]
+    assert [bar["name"] for bar in bars] == ["point 2 (y 100, x 240)", "point 3 (y 100, x 420)"]
     strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
     weights = strip.strips_from(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
     np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)

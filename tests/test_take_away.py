@@ -15,10 +15,11 @@ from segviz.attention import SampledAttention
 from segviz.export import export
 from segviz.predict import Prediction
 from segviz.ui.display import Display
-from segviz.ui.panel import Panel, Pin
-from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
+from segviz.ui.panel import PIN_COLOURS, Panel, Pin
+from segviz.ui.panels import ANSWERS, attended_panels, disagreement_panel, map_panels, pinned_rows, prediction_panel
 from segviz.ui.shown import Viewer, shown_sheet
 from segviz.ui.take_away import made_file
+from segviz.views import sheet as sheets
 from segviz.views.colour import Scale, spanning, weight_scale
 from segviz.views.drawn import composed
 from segviz.views.sheet import Classes, Heat, Points, Sheet
@@ -118,6 +119,25 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
     assert len(np.unique(composed(smooth.panels[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
 
 
+def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Prediction) -> None:
+    others = [np.where(LABELS == 2, 0, LABELS), np.where(LABELS > 0, 3, LABELS)]
+    panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], ANSWERS)
+    labels = shown_sheet("a page", viewer(made), [panel]).panels[0].content
+    assert isinstance(labels, Classes) and labels.outlined
+    np.testing.assert_array_equal(labels.parted, LABELS > 0)  # two answers or three: one side of the line
+    plain = replace(labels, levels=False)
+    assert set(np.unique(plain.parted)) == {0, 1, 2}
+
+
+def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
+    sheet = shown_sheet("a page", viewer(made), map_panels(made.maps["spatial"]))
+    assert [pin.colour for pin in sheet.panels[0].pins] == list(PIN_COLOURS[:2])
+    drawn = export(sheet, "svg").decode().upper()
+    assert all(colour in drawn for colour in PIN_COLOURS[:2])
+    bare = replace(sheet, rows=((replace(sheet.panels[0], pins=(sheets.Pin(4, 7),)),),))
+    assert PIN_COLOURS[0] not in export(bare, "svg").decode().upper()
+
+
 def test_the_strongest_cells_are_boxed_and_numbered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
     sheet = shown_sheet("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
@@ -137,7 +157,7 @@ def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> No
     sides = (prediction_panel(made), replace(both, look="from"))
     panels = [both, Panel("Swipe", None, "swipe", sides=sides)]
     sheet = shown_sheet("a page", viewer(made, direction="by"), panels)
-    titles = ["Attention: looked at by (22, 33)", "Swipe, left: Prediction", "Swipe, right: Attention (22, 33)"]
+    titles = ["Attention: looked at by (y 22, x 33)", "Swipe, left: Prediction", "Swipe, right: Attention (y 22, x 33)"]
     assert [panel.title for panel in sheet.panels] == titles
     cell = one.cell(*LAST, *SIZE)  # type: ignore[union-attr]
     np.testing.assert_array_equal(heats(sheet)[0].values, one.seen_by(*cell))  # type: ignore[union-attr]

@@ -559,7 +559,12 @@ def test_levels_keep_their_order_and_are_always_outlined(page: Page) -> None:
     expect(legend(page, "labels").locator(".toggle span").first).to_have_text("tree")
     expect(stage(page, "levels").locator("canvas.borders")).to_be_visible()
     expect(stage(page, "labels").locator("canvas.borders")).to_be_hidden()
-    assert (pixels(page, "levels", "canvas.borders")[:, :, 3] > 0).any()
+    lines = pixels(page, "levels", "canvas.borders")
+    marked, below = lines[:, :, 3] > 0, OTHER[np.ix_(*(np.arange(count) * side // count for count, side in zip(
+        lines.shape[:2], OTHER.shape, strict=True
+    )))] == 0  # fmt: skip
+    assert marked.any() and below[marked].all(), "a line hides what disagrees"
+    assert lines[marked][:, 0].min() > 240
 
 
 def test_what_is_rare_is_not_said_to_be_nothing(page: Page) -> None:

@@ -44,9 +44,12 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
 
 
-def table(values: Columns, columns: Sequence[Column], alt: str) -> None:
-    """A sortable table whose heads explain themselves; the first column, of short names, stays when others scroll."""
-    config: dict[str, Any] = {}
+def table(values: Columns, columns: Sequence[Column], alt: str, numbers: str = "") -> None:
+    """A sortable table whose heads explain themselves; the first column, of short names, stays when others scroll.
+
+    `numbers` is how they are written in columns that `columns` does not tell of, all but the first.
+    """
+    config: dict[str, Any] = {head: st.column_config.NumberColumn(format=numbers) for head in [*values][1:] if numbers}
     for number, one in enumerate(columns):
         if one.format:
             config[one.title] = st.column_config.NumberColumn(help=one.meaning, format=one.format)

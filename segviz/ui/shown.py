@@ -9,13 +9,14 @@ from segviz.attention import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.ui.display import Display
-from segviz.ui.panel import LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
+from segviz.ui.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 from segviz.views import sheet
 from segviz.views.colour import Kind, Scale, signed_scale, spanning, weight_scale
 from segviz.views.map_panels import Look, map_panel
 from segviz.views.overlay import aligned
 from segviz.views.places import cell_box, strongest
 from segviz.views.sheet import Heat, Place, Points, Sheet
+from segviz.views.text import pixel_text
 
 ModelOf = Callable[[object], str]  # the name of the model that made a map, or ""
 WAYS = {"from": "looks at", "by": "looked at by"}
@@ -67,10 +68,11 @@ def part(viewer: Viewer, panel: Panel) -> sheet.Panel:
     """One picture with one map over it, on the map's own scale."""
     image, display = viewer.image, viewer.display
     model = viewer.model_of(kept_by_predictions(panel.map))
-    pins = tuple(sheet.Pin(pin.y, pin.x, number) for number, pin in enumerate(viewer.pins, 1))
+    pins = tuple(sheet.Pin(pin.y, pin.x, at, PIN_COLOURS[pin.colour]) for at, pin in enumerate(viewer.pins, 1))
     if isinstance(panel.map, LabelMap):
         classes = ClassSet(panel.map.classes, tuple((int(r), int(g), int(b)) for r, g, b in panel.map.palette))
-        labels = sheet.Classes(panel.map.labels, classes, display.outlines, display.hidden)
+        levels = panel.map.levels
+        labels = sheet.Classes(panel.map.labels, classes, display.outlines or levels, display.hidden, levels)
         return sheet.Panel(panel.title, image, labels, named("labels", model), model, pins=pins)
     if isinstance(panel.map, AttendedFeatures):
         values = (panel.map.output if panel.look == "output" else panel.map.context).numpy()
@@ -103,7 +105,7 @@ def map_part(viewer: Viewer, panel: Panel, one: SpatialMap, model: str, pins: tu
         boxes += tuple(cell_box(one, where, size, str(number)) for number, where in cells)
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
-    title += f" ({place[0]}, {place[1]})"
+    title += f" ({pixel_text(*place)})"
     return replace(found, title=title, name=named(found.name, model), pins=pins or found.pins, boxes=boxes)
 
 

@@ -13,6 +13,7 @@ from segviz.filenames import different, safe_name
 from segviz.ui.panel import Panel
 from segviz.ui.shown import Viewer, shown_sheet
 from segviz.views import sheet
+from segviz.views.text import pixel_text
 
 MIME = {
     "png": "image/png",
@@ -92,10 +93,10 @@ def offer(name: str, data: bytes, form: str) -> None:
 
 def standing(viewer: Viewer) -> str:
     """Which point the maps that follow the pointer are taken at."""
-    y, x = viewer.rest
+    here = pixel_text(*viewer.rest)
     if viewer.pins:
-        return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, ({y}, {x})."
-    return f"No point is kept, so maps that follow the pointer are taken at the middle, ({y}, {x}); click to keep one."
+        return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, {here}."
+    return f"No point is kept, so maps that follow the pointer are taken at the middle, {here}; click to keep one."
 
 
 def each_once(titles: Sequence[str]) -> list[str]:

@@ -8,19 +8,22 @@ from typing import Any
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from segviz.image import Rgb, fitted
-from segviz.views.colour import STEPS, colour_table, coloured
+from segviz.views.colour import STEPS, colour_table, coloured, ink
 from segviz.views.overlay import blend, label_overlay, stretch
 from segviz.views.page import LEAST, MUTED, SMALL, Page
-from segviz.views.sheet import Bars, Box, Classes, Heat, Matrix, Panel, Pin, Points
+from segviz.views.sheet import Bars, Box, Classes, Heat, Matrix, Panel, Pin, Points, Strips
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
 PALE = 0.45
-MARK, LINE_COLOUR, BAR_COLOUR = "#FF3B30", "#FFFFFF", "#0072B2"
+LINE_COLOUR, BAR_COLOUR = "#FFFFFF", "#0072B2"
+DROP_SIZE = 20.0  # points; matplotlib draws a marker's farthest vertex at half of it
+DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # the circle's, of the size
 
 
 def shape(panel: Panel) -> float:
@@ -28,7 +31,7 @@ def shape(panel: Panel) -> float:
     match panel.content:
         case Matrix():
             return 1.0
-        case Bars():
+        case Bars() | Strips():
             return 0.62
         case _:
             return float(min(max(panel.image.shape[0] / panel.image.shape[1], FLATTEST), TALLEST))
@@ -41,9 +44,9 @@ def draw_panel(page: Page, panel: Panel, left: float, top: float, across: float,
         case Matrix():
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS)
             draw_matrix(axes, panel.content)
-        case Bars():
+        case Bars() | Strips() as bars:
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
-            draw_bars(axes, panel.content)
+            draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
         case _:
             real = panel.image.shape[0] / panel.image.shape[1]
             wide, high = min(across, tall / real), min(tall, across * real)
@@ -66,21 +69,37 @@ def draw_picture(axes: Axes, panel: Panel, opacity: float, longest: int) -> None
         if box.label:
             draw_label(axes, box)
     for pin in panel.pins:
-        ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
-        axes.plot(pin.x, pin.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
-        axes.plot(pin.x, pin.y, "o", markeredgecolor=MARK, markeredgewidth=1.1, **ring)
         if pin.number:
-            draw_number(axes, pin, below=pin.y < height / 5, before=pin.x > width * 0.9)
+            draw_drop(axes, pin, below=pin.y < height / 5)
+        else:
+            draw_ring(axes, pin)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def draw_number(axes: Axes, pin: Pin, *, below: bool, before: bool) -> None:
-    """A pin's number beside its ring, on the side where the picture has room."""
-    place: Any = {"xytext": (-4 if before else 4, -4 if below else 4), "textcoords": "offset points"}
-    place |= {"ha": "right" if before else "left", "va": "top" if below else "bottom"}
-    look: Any = {"boxstyle": "round,pad=0.15", "facecolor": MARK, "edgecolor": "none"}
-    words: Any = {"fontsize": SMALL, "color": "white", "weight": "bold", "bbox": look}
-    axes.annotate(str(pin.number), (pin.x, pin.y), **place, **words)
+def draw_ring(axes: Axes, pin: Pin) -> None:
+    """A pin without a number, around its pixel."""
+    ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
+    axes.plot(pin.x, pin.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
+    axes.plot(pin.x, pin.y, "o", markeredgecolor=pin.colour, markeredgewidth=1.1, **ring)
+
+
+def draw_drop(axes: Axes, pin: Pin, *, below: bool) -> None:
+    """A pin's number in a drop whose tip is on its pixel, as the viewer has it; below it where there is no room."""
+    side = -1 if below else 1
+    drop: Any = {"marker": drop_path(side), "markersize": DROP_SIZE, "clip_on": False}
+    for edge, line in (("#444444", 1.3), ("white", 0.7)):
+        axes.plot(pin.x, pin.y, markerfacecolor=pin.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
+    place: Any = {"xytext": (0, side * DROP_SIZE * DROP_MIDDLE), "textcoords": "offset points"}
+    colour = np.round(np.array(to_rgb(pin.colour)) * 255).astype(np.uint8)
+    words: Any = {"fontsize": SMALL, "color": str(ink(colour)), "weight": "bold"}
+    axes.annotate(str(pin.number), (pin.x, pin.y), ha="center", va="center_baseline", **place, **words)
+
+
+def drop_path(side: int) -> Path:
+    """A circle of radius 1 with a tip at (0, 0), which lies above it where `side` is -1."""
+    circle = Path.arc(-45, 225)
+    vertices = np.vstack([np.asarray(circle.vertices) + np.array((0, math.sqrt(2))), np.zeros((2, 2))])
+    return Path(vertices * np.array((1, side)), [*np.asarray(circle.codes), Path.LINETO, Path.CLOSEPOLY])
 
 
 def draw_label(axes: Axes, box: Box) -> None:
@@ -118,7 +137,7 @@ def draw_outlines(axes: Axes, classes: Classes, longest: int) -> None:
     height, width = classes.labels.shape
     scale = min(1.0, longest / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    ends = borders(small_labels(classes.seen, size)) * (width / size[1], height / size[0]) - 0.5
+    ends = borders(small_labels(classes.parted, size)) * (width / size[1], height / size[0]) - 0.5
     codes = np.tile(np.array([Path.MOVETO, Path.LINETO], Path.code_type), len(ends) // 2)
     line: Any = {"edgecolor": LINE_COLOUR, "linewidth": 0.4, "capstyle": "projecting"}
     axes.add_patch(PathPatch(Path(ends, codes), facecolor="none", **line))
@@ -171,6 +190,21 @@ def draw_bars(axes: Axes, bars: Bars) -> None:
     axes.set(xlim=(0, len(ordered)), ylim=(0, 1))
     named_axes(axes, "channels, from the least", bars.unit, len(ordered))
     axes.set_yticks([0, 1])
+
+
+def draw_strips(axes: Axes, strips: Strips) -> None:
+    """Bars of places side by side, one group a strip, and the even share."""
+    places, count = strips.weights.shape
+    for number, (row, name, colour) in enumerate(zip(strips.weights, strips.names, strips.colours, strict=True)):
+        axes.bar(np.arange(count) + (number + 0.5) / places, row, 1 / places, color=colour, label=name)
+    axes.axhline(1 / count, color=MUTED, linestyle="--", linewidth=0.6)
+    most = float(strips.weights.max())
+    axes.set(xlim=(0, count), ylim=(0, 1.15 * most))
+    named_axes(axes, "strip", strips.unit, count)
+    axes.set_yticks([0])
+    words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
+    axes.text(0.01, 0.98, f"at most {most:.3g}; even {1 / count:.3g}", va="top", **words)
+    axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
 
 
 def named_axes(axes: Axes, across: str, up: str, last: int) -> None:

@@ -15,14 +15,13 @@ from plotly.subplots import make_subplots
 from segviz.views.bars import bar_key, number, unit_text
 from segviz.views.colour import COLOUR_MAPS, Scale
 from segviz.views.drawn import composed, small_labels
-from segviz.views.figures import channel_heatmap, escaped, gate_bars
+from segviz.views.figures import channel_heatmap, escaped, gate_bars, strip_bars
 from segviz.views.overlay import legend, pixel_of_cell
-from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Points, Scaled, Sheet
+from segviz.views.sheet import Bars, Classes, Heat, Matrix, Panel, Points, Scaled, Sheet, Strips
 
 LONGEST = 1024  # pixels of a picture's longer side
 HOVERED = 160  # cells along the longer side where a class is told under the pointer
 PANEL_PIXELS, ROOM = 420, 120
-PIN_COLOUR = "#FF3B30"
 
 
 def interactive(sheet: Sheet) -> go.Figure:
@@ -66,6 +65,8 @@ def traces(panel: Panel, opacity: float, axis: str | None) -> list[Any]:
             return [heat.update(colorbar=None, showscale=False)]
         case Bars() as bars:
             return [gate_bars(bars.values).data[0]]
+        case Strips() as strips:
+            return list(strip_bars(list(strips.weights), strips.names, colours=strips.colours).data)
         case Heat() as heat:
             own = [heat_trace(panel, heat, opacity, axis)]
         case Points() as points:
@@ -101,7 +102,7 @@ def heat_trace(panel: Panel, heat: Heat, opacity: float, axis: str | None) -> go
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
         opacity=opacity, coloraxis=axis,
-        hovertemplate="pixel (%{y:.0f}, %{x:.0f}): %{customdata:.3g}<extra>" + escaped(panel.title) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escaped(panel.title) + "</extra>",
     )  # fmt: skip
 
 
@@ -118,7 +119,7 @@ def points_traces(points: Points, axis: str | None) -> list[Any]:
         ),
         go.Scatter(
             x=points.at[:, 1], y=points.at[:, 0], marker=marks, customdata=weights, **common,
-            hovertemplate="(%{y:.1f}, %{x:.1f}): %{customdata:.3g}<extra>sample</extra>",
+            hovertemplate="y %{y:.1f}, x %{x:.1f}: %{customdata:.3g}<extra>sample</extra>",
         ),
     ]  # fmt: skip
 
@@ -134,7 +135,7 @@ def hover_trace(panel: Panel, classes: Classes) -> go.Heatmap:
     return go.Heatmap(
         z=small, text=names[small], x0=step_x / 2 - 0.5, dx=step_x, y0=step_y / 2 - 0.5, dy=step_y, opacity=0,
         showscale=False,
-        hovertemplate="pixel (%{y:.0f}, %{x:.0f}): %{text}<extra>" + escaped(panel.model) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escaped(panel.model) + "</extra>",
     )  # fmt: skip
 
 
@@ -154,13 +155,14 @@ def pin_traces(panel: Panel) -> list[go.Scatter]:
     """The marked pixels."""
     if not panel.pins:
         return []
-    ring = {"size": 12, "symbol": "circle-open", "color": PIN_COLOUR, "line": {"width": 2.5}}
+    colours = [pin.colour for pin in panel.pins]
+    ring = {"size": 12, "symbol": "circle-open", "color": colours, "line": {"width": 2.5}}
     return [
         go.Scatter(
             x=[pin.x for pin in panel.pins], y=[pin.y for pin in panel.pins], marker=ring, showlegend=False,
             mode="markers+text", text=[str(pin.number or "") for pin in panel.pins], textposition="top right",
-            textfont={"color": PIN_COLOUR},
-            hovertemplate="pixel (%{y}, %{x})<extra>asked from here</extra>",
+            textfont={"color": colours},
+            hovertemplate="y %{y}, x %{x}<extra>asked from here</extra>",
         )
     ]  # fmt: skip
 
@@ -187,7 +189,7 @@ def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
 
 def frame(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
     """The panel's axes: the whole picture, its own aspect, no ticks."""
-    if isinstance(panel.content, Bars):
+    if isinstance(panel.content, Bars | Strips):
         return
     height, width = panel.image.shape[:2]
     if isinstance(panel.content, Matrix):

@@ -26,6 +26,7 @@ from segviz.predict import Prediction
 from segviz.views.colour import Kind, attention_scale, span_scale, weight_scale
 from segviz.views.overlay import aligned, pixel_of_cell
 from segviz.views.sheet import Bars, Box, Classes, Content, Heat, Matrix, Panel, Pin, Place, Points
+from segviz.views.text import pixel_text
 
 Look = Literal["from", "by", "strip", "points"]
 Feature = Literal["output", "context"]
@@ -117,7 +118,7 @@ def map_panel(
         raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(looks_of(one))}")
     cell = one.cell(*place, *image.shape[:2])
     name = f"{one.name}_{place[0]}_{place[1]}"
-    title = f"{one.name}{WORDS[look]} ({place[0]}, {place[1]})"
+    title = f"{one.name}{WORDS[look]} ({pixel_text(*place)})"
     pins = (Pin(*place, number),)
     if look == "points" and isinstance(one, SampledAttention):
         return Panel(title, image, points(image, one, cell, kind, colours), name, model, place, pins)

@@ -35,6 +35,7 @@ from segviz.views.map_panels import (
 )
 from segviz.views.places import box_around, most_disputed
 from segviz.views.sheet import Box, Classes, Panel, Pin, Place, Sheet, on_one_scale
+from segviz.views.text import pixel_text
 
 IN_ONE_ROW, WRAPPED = 6, 4  # up to so many panels stand side by side; more are wrapped
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
@@ -210,7 +211,7 @@ def compared(one: Shown, pin: Pin, style: Style) -> list[Panel | None]:
         name = f"{model}_{spatial.name}_{pin.y}_{pin.x}"
         content = replace(heat, unit=UNITS, even=None if heat.even is None else 1.0)
         row.append(Panel(f"{model}: {spatial.name}", one.image, content, name, model, place))
-    return marked([Panel(f"from ({pin.y}, {pin.x})", one.image), *shared(row, style)], pins=(pin,))
+    return marked([Panel(f"from {pixel_text(*place)}", one.image), *shared(row, style)], pins=(pin,))
 
 
 # ---- the parts of a layout ---------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.views.colour import Scale, spanning
 from segviz.views.overlay import legend
+from segviz.views.text import pixel_text
 
 Place = tuple[int, int]  # an image pixel (y, x)
 Arrays = dict[str, np.ndarray]
@@ -65,12 +66,14 @@ class Classes:
         class_set: the classes.
         outlined: lines where classes meet.
         hidden: names of classes that are left bare; the numbers have them all the same.
+        levels: the classes are steps up from the first; lines lie where it ends.
     """
 
     labels: UInt8[np.ndarray, "height width"]
     class_set: ClassSet
     outlined: bool = False
     hidden: tuple[str, ...] = ()
+    levels: bool = False
 
     @property
     def shown(self) -> tuple[int, ...]:
@@ -81,6 +84,12 @@ class Classes:
     def seen(self) -> UInt8[np.ndarray, "height width"]:
         """The indices of what is seen; all else is void."""
         return np.where(np.isin(self.labels, self.shown), self.labels, np.uint8(self.class_set.void))
+
+    @property
+    def parted(self) -> UInt8[np.ndarray, "height width"]:
+        """What lines lie between: the classes that are seen; of levels only the first, or none, and all others."""
+        seen = self.seen
+        return np.where(seen == self.class_set.void, 0, seen).clip(0, 1) if self.levels else seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +113,35 @@ class Bars:
     middle: float
 
 
-Content = Heat | Matrix | Classes | Points | Bars
+@dataclass(frozen=True, eq=False)
+class Strips:
+    """The weight that places give to each strip, the places' bars side by side; the even share is marked.
+
+    Attributes:
+        weights: a row for each place, which sums to 1.
+        names: of the places.
+        colours: of the places, as "#D55E00".
+        unit: of the weights, in words.
+    """
+
+    weights: Float[np.ndarray, "places strips"]
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    unit: str = "weight"
+
+
+Content = Heat | Matrix | Classes | Points | Bars | Strips
 Scaled = Heat | Matrix | Points
 
 
 @dataclass(frozen=True)
 class Pin:
-    """A marked pixel (y, x) of the picture; a number of 0 is not shown."""
+    """A marked pixel (y, x) of the picture: a ring, or with a number from 1 a drop that stands on it."""
 
     y: int
     x: int
     number: int = 0
+    colour: str = "#FF3B30"
 
 
 @dataclass(frozen=True)
@@ -165,6 +192,8 @@ class Panel:
                 return {}
             case Classes(labels=labels):
                 return {self.name: labels}
+            case Strips(weights=weights):
+                return {self.name: weights}
             case Points(at=at, weights=weights):
                 return {f"{self.name}_positions": at, f"{self.name}_weights": weights}
             case Heat(values=values) | Matrix(values=values) | Bars(values=values):
@@ -235,8 +264,7 @@ class Sheet:
         if self.models:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
-            named = ", ".join(f"({y}, {x})" for y, x in self.places)
-            parts.append(f"pixel (y, x) {named}")
+            parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))
         return "; ".join(parts + scales_text([panel.scale for panel in self.panels if panel.scale]))
 
 

@@ -16,6 +16,11 @@ def literal(text: str) -> str:
     return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
 
 
+def pixel_text(y: int, x: int) -> str:
+    """A pixel in words, the same on every page and in every file."""
+    return f"y {y}, x {x}"
+
+
 def percent(share: float | None) -> str:
     """A share in [0, 1] in percent; "-" where there is none."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"

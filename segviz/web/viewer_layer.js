@@ -129,10 +129,12 @@ export class Layer {
     if (this.borders.hidden || !size.width) return;
     const context = this.sharp(this.borders, size), { width, height } = context.canvas, { classes } = this.config;
     if (this.traced?.width !== width || this.traced.height !== height) this.traced = context.createImageData(width, height);
-    const groups = Int16Array.from({ length: 256 }, (_, label) => (label < classes.length && !hidden.has(classes[label]) ? label : -1));
+    const { levels } = this.config, none = levels ? 0 : -1; // levels: the first, or none, and all that rise from it
+    const groups = Int16Array.from({ length: 256 }, (_, label) =>
+      label >= classes.length || hidden.has(classes[label]) ? none : levels ? Math.min(label, 1) : label);
     // Browsers paint a canvas on whole pixels and only then enlarge it: a quarter of one would be five at twenty times.
     const stretch = [size.height / Math.round(size.height), size.width / Math.round(size.width)];
-    outline(new Uint32Array(this.traced.data.buffer), [width, height], this.factors.labels, this.grid, view, groups, stretch);
+    outline(new Uint32Array(this.traced.data.buffer), [width, height], this.factors.labels, this.grid, view, groups, stretch, Boolean(levels));
     context.putImageData(this.traced, 0, 0);
   }
 
