@@ -14,7 +14,7 @@ KEY = "inspect"
 st.title("Where does each place look?")
 chosen = picture()
 with st.container(key="model", horizontal=True, vertical_alignment="bottom"):
-    model = pick_model("Model", available_models(), "psa", "inspect model")
+    model = pick_model("Model", available_models(), "ema", "inspect model")
     how_to_read(model)
 prediction = predict(model, chosen)
 st.caption("Point at the picture: the maps follow. Click, or press Enter, to keep a point.")

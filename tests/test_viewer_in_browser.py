@@ -532,6 +532,19 @@ def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> Non
     expect(legend(page, "a").locator(".toggle").first).to_be_focused()
 
 
+@pytest.mark.parametrize(("height", "width"), [(10, 400), (400, 10)])
+def test_pictures_of_any_shape_stay_within_their_panels(page: Page, height: int, width: int) -> None:
+    panels = [config(name, "from", "dot", note="some words beside the title, as long as they may be") for name in "abc"]
+    mount(page, data(*panels, height=height, width=width, columns=3))
+    stages = [box(stage(page, name)) for name in "abc"]
+    for own, panel in zip(stages, page.locator(".panel").all(), strict=True):
+        around = box(panel)
+        assert around["width"] < 1000 / 3
+        assert own["x"] >= around["x"] and own["x"] + own["width"] <= around["x"] + around["width"] + 0.5
+        assert own["height"] <= 0.85 * 900 + 0.5
+        assert own["width"] / own["height"] == pytest.approx(width / height, rel=0.1)
+
+
 def test_outlines_are_drawn_where_classes_meet(page: Page) -> None:
     mount(page, data(classes("labels")))
     borders = stage(page, "labels").locator("canvas.borders")
