@@ -6,11 +6,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
-from playwright.sync_api import Browser, Error, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
@@ -35,6 +37,9 @@ def executable() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+CONTEXTS: WeakKeyDictionary[Browser, dict[str, BrowserContext]] = WeakKeyDictionary()
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A running browser; skips the test if there is none, or fails it where REQUIRE_BROWSER is set."""
@@ -49,6 +54,26 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, **settings: Any) -> Iterator[Page]:
+    """A page of a new visitor, without storage from before.
+
+    Visitors with the same settings share a context, and so the browser's cache: reading Streamlit's scripts anew takes
+    longer than most tests.
+    """
+    name = repr(sorted(settings.items()))
+    shared = CONTEXTS.setdefault(browser, {})
+    if name not in shared:
+        shared[name] = browser.new_context(**settings)
+    page = shared[name].new_page()
+    try:
+        yield page
+    finally:
+        with suppress(Error):  # a page that went nowhere, or is gone
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+        page.close()
 
 
 def settles(read: Callable[[], str | None], wanted: float, within: float, seconds: float = 60) -> None:

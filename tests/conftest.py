@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 from collections.abc import Generator, Iterator
@@ -17,6 +18,18 @@ except ImportError:  # not on Windows: there a test that measures may have compa
     fcntl = None  # type: ignore[assignment]
 
 torch.set_num_threads(1)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes that tests start find segviz's modules compiled
+# Before the first module of segviz: what such a module imports, jaxtyping's hook has compiled anew instead of taken
+# from Python's cache.
+for library in (
+    "timm",
+    "torchvision",
+    "captum.attr",
+    "plotly.graph_objects",
+    "matplotlib.figure",
+    "streamlit.testing.v1",
+):
+    importlib.import_module(library)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import tomllib
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from app_server import app_server
 from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from segviz.paths import app_script
@@ -80,11 +81,12 @@ class Site:
     address: str
     browser: Browser
 
-    def visit(self, **settings: Any) -> Page:
+    @contextmanager
+    def visit(self, **settings: Any) -> Iterator[Page]:
         """A new visitor; its page says nothing of what it cannot draw."""
-        page = self.browser.new_context(reduced_motion="reduce", **settings).new_page()
-        page.set_default_timeout(PATIENCE)
-        return page
+        with visiting(self.browser, reduced_motion="reduce", **settings) as page:
+            page.set_default_timeout(PATIENCE)
+            yield page
 
     def open(self, page: Page, title: str) -> None:
         page.goto(f"{self.address}/{PAGES[title]}")
@@ -121,41 +123,40 @@ def faults(page: Page) -> list[str]:
 @pytest.mark.parametrize("title", PAGES)
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", PHONE)])
 def test_axe_finds_nothing_serious(site: Site, scheme: str, size: dict[str, int], title: str) -> None:
-    page = site.visit(color_scheme=scheme, viewport=size)
-    site.open(page, title)
-    assert faults(page) == []
-    page.context.close()
+    with site.visit(color_scheme=scheme, viewport=size) as page:
+        site.open(page, title)
+        assert faults(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> None:
     """On a phone: the settings, a pin, the help, and the sidebar with the choice of an own picture."""
-    page = site.visit(color_scheme=scheme, viewport=PHONE)
-    site.open(page, "Start")
-    page.get_by_role("button", name="Display").click()
-    page.locator(".stage").first.click()
-    expect(page.get_by_role("list", name="Pinned points").get_by_role("listitem")).to_have_count(3)
-    rest(page)
-    assert faults(page) == []
-    page.get_by_role("button", name="How to read a map").click()
-    expect(page.get_by_text("the share that a place has")).to_be_visible()
-    assert faults(page) == []
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Expand sidebar").click()
-    page.get_by_text("My picture").click()
-    expect(page.get_by_text("Upload a picture in the sidebar")).to_be_attached()
-    rest(page)
-    assert faults(page) == []
-    page.context.close()
+    with site.visit(color_scheme=scheme, viewport=PHONE) as page:
+        site.open(page, "Start")
+        page.get_by_role("button", name="Display").click()
+        page.locator(".stage").first.click()
+        expect(page.get_by_role("list", name="Pinned points").get_by_role("listitem")).to_have_count(3)
+        rest(page)
+        assert faults(page) == []
+        page.get_by_role("button", name="How to read a map").click()
+        expect(page.get_by_text("the share that a place has")).to_be_visible()
+        assert faults(page) == []
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Expand sidebar").click()
+        page.get_by_text("My picture").click()
+        expect(page.get_by_text("Upload a picture in the sidebar")).to_be_attached()
+        rest(page)
+        assert faults(page) == []
 
 
 @pytest.mark.parametrize("title", [title for title in PAGES if title in APP["WITHOUT_PICTURE"]])
 def test_pages_without_pictures_do_not_scroll_sideways_on_a_phone(site: Site, title: str) -> None:
-    page = site.visit(viewport=PHONE, has_touch=True, is_mobile=True)
-    site.open(page, title)
-    wide = "() => [document.documentElement, document.querySelector('[data-testid=stMain]')].map((e) => e.scrollWidth)"
-    assert page.evaluate(wide) == [PHONE["width"]] * 2
-    page.context.close()
+    with site.visit(viewport=PHONE, has_touch=True, is_mobile=True) as page:
+        site.open(page, title)
+        wide = (
+            "() => [document.documentElement, document.querySelector('[data-testid=stMain]')].map((e) => e.scrollWidth)"
+        )
+        assert page.evaluate(wide) == [PHONE["width"]] * 2
 
 
 CHART_TEXTS = """() => {
@@ -171,11 +172,10 @@ CHART_TEXTS = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_of_charts_can_be_read(site: Site, scheme: str) -> None:
     """Which axe does not look at."""
-    page = site.visit(color_scheme=scheme, viewport=DESK)
-    site.open(page, "Results")
-    ground, colours = page.evaluate(CHART_TEXTS)
-    assert colours and all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
-    page.context.close()
+    with site.visit(color_scheme=scheme, viewport=DESK) as page:
+        site.open(page, "Results")
+        ground, colours = page.evaluate(CHART_TEXTS)
+        assert colours and all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
 
 
 # ---- the keyboard ---------------------------------------------------------------------------------------
@@ -190,28 +190,29 @@ FOCUS = """() => {
 
 
 def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Site) -> None:
-    page = site.visit(viewport=DESK)
-    site.open(page, "Inspect")
-    page.keyboard.press("Tab")
-    assert page.evaluate(FOCUS)[1] == "Skip to main content"
-    page.keyboard.press("Enter")
-    stops = []
-    for _ in range(60):
+    with site.visit(viewport=DESK) as page:
+        site.open(page, "Inspect")
         page.keyboard.press("Tab")
-        stop = page.evaluate(FOCUS)
-        if stop[0] == "BODY":
-            break
-        stops.append(stop)
-    names = [name for _, name, _ in stops]
-    assert "Inspect" not in " ".join(names[:2])  # the sidebar is behind
-    order = [
-        next(at for at, name in enumerate(names) if name.startswith(start))
-        for start in ("Zoom out", "Prediction", "Road", "Collect")
-    ]
-    assert order == sorted(order)
-    unseen = [name for kind, name, ringed in stops if not ringed and kind != "INPUT"]  # a text field shows its caret
-    assert unseen == []
-    page.context.close()
+        assert page.evaluate(FOCUS)[1] == "Skip to main content"
+        page.keyboard.press("Enter")
+        stops = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            stop = page.evaluate(FOCUS)
+            if stop[0] == "BODY":
+                break
+            stops.append(stop)
+        names = [name for _, name, _ in stops]
+        assert "Inspect" not in " ".join(names[:2])  # the sidebar is behind
+        order = [
+            next(at for at, name in enumerate(names) if name.startswith(start))
+            for start in ("Zoom out", "Prediction", "Road", "Looks at")
+        ]
+        assert order == sorted(order)
+        unseen = [
+            name for kind, name, ringed in stops if not ringed and kind != "INPUT"
+        ]  # a text field shows its caret
+        assert unseen == []
 
 
 # ---- work ------------------------------------------------------------------------------------------------
@@ -227,32 +228,34 @@ WATCH = """() => {
 
 @pytest.mark.parametrize("title", ["Start", "Inspect", "Compare"])
 def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title: str) -> None:
-    page = site.visit(viewport=DESK)
-    site.open(page, title)
-    network = {"offline": False, "latency": 200, "downloadThroughput": -1, "uploadThroughput": -1}
-    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)  # scripts come late
-    page.evaluate(WATCH)
-    box = page.locator(".stage").first.bounding_box()
-    assert box is not None
-    for step in range(20):
-        page.mouse.move(box["x"] + box["width"] * (0.1 + 0.04 * step), box["y"] + box["height"] * (0.2 + 0.03 * step))
-    picture = page.locator(".picture").first.get_attribute("src")
-    page.get_by_role("button", name="Next").click()
-    expect(page.locator(".picture").first).not_to_have_attribute("src", picture or "")
-    rest(page)
-    shifts = page.evaluate("() => window.shifts")
-    assert sum(value for value, _ in shifts) < 0.005, shifts
-    page.context.close()
+    with closing(site.browser.new_context(reduced_motion="reduce", viewport=DESK)) as cold:  # it has no scripts yet
+        page = cold.new_page()
+        page.set_default_timeout(PATIENCE)
+        site.open(page, title)
+        network = {"offline": False, "latency": 200, "downloadThroughput": -1, "uploadThroughput": -1}
+        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)  # scripts come late
+        page.evaluate(WATCH)
+        box = page.locator(".stage").first.bounding_box()
+        assert box is not None
+        for step in range(20):
+            page.mouse.move(
+                box["x"] + box["width"] * (0.1 + 0.04 * step), box["y"] + box["height"] * (0.2 + 0.03 * step)
+            )
+        picture = page.locator(".picture").first.get_attribute("src")
+        page.get_by_role("button", name="Next").click()
+        expect(page.locator(".picture").first).not_to_have_attribute("src", picture or "")
+        rest(page)
+        shifts = page.evaluate("() => window.shifts")
+        assert sum(value for value, _ in shifts) < 0.005, shifts
 
 
 def test_hovering_is_not_read_out(site: Site) -> None:
     """What is under the pointer describes the picture; only a key has it said."""
-    page = site.visit(viewport=DESK)
-    site.open(page, "Start")
-    status, stage = page.locator(".say"), page.locator(".stage").first
-    stage.hover()
-    assert status.text_content() == ""
-    stage.focus()
-    page.keyboard.press("ArrowRight")
-    expect(status).to_contain_text("× the even share")
-    page.context.close()
+    with site.visit(viewport=DESK) as page:
+        site.open(page, "Start")
+        status, stage = page.locator(".say"), page.locator(".stage").first
+        stage.hover()
+        assert status.text_content() == ""
+        stage.focus()
+        page.keyboard.press("ArrowRight")
+        expect(status).to_contain_text("× the even share")

@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 import pytest
 from app_server import app_server
-from browser import chromium, settles
+from browser import chromium, settles, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -133,10 +133,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture
 def visit(app: App) -> Iterator[Visit]:
     """A new visitor at a desk. No error of the page may remain."""
-    context = app.browser.new_context(viewport={"width": 1400, "height": 1000})
-    visit = Visit(context.new_page(), app.address)
-    yield visit
-    context.close()
+    with visiting(app.browser, viewport={"width": 1400, "height": 1000}) as page:
+        visit = Visit(page, app.address)
+        yield visit
     assert visit.errors == []
 
 
@@ -761,12 +760,10 @@ def test_the_first_visitor_of_a_page_by_its_address_gets_the_whole_app(app: App)
 @pytest.fixture
 def phone(app: App) -> Iterator[Visit]:
     """A visitor with a phone."""
-    context = app.browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2
-    )
-    visit = Visit(context.new_page(), app.address)
-    yield visit
-    context.close()
+    phone: Any = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with visiting(app.browser, **phone, device_scale_factor=2) as page:
+        visit = Visit(page, app.address)
+        yield visit
     assert visit.errors == []
 
 

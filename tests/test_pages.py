@@ -269,7 +269,7 @@ def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> 
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    known = {HOME: 0, INSPECT: 3, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
+    known = {HOME: 0, INSPECT: 2, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
     assert pinned == [1] * known[page]
 
 

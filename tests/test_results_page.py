@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from app_server import app_server
-from browser import chromium
+from browser import chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
@@ -223,17 +223,15 @@ def browser() -> Iterator[Browser]:
 def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
     """A visitor who asks for the page by its address, at a desk or with a phone; all charts are drawn."""
     errors: list[str] = []
-    context = browser.new_context(viewport={"width": request.param, "height": 900})
-    context.set_default_timeout(PATIENCE * 1000)
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{server}/results")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Results")
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    expect(page.locator(CAMERA)).to_have_count(4)
-    yield page
-    context.close()
+    with visiting(browser, viewport={"width": request.param, "height": 900}) as page:
+        page.set_default_timeout(PATIENCE * 1000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{server}/results")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Results")
+        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        expect(page.locator(CAMERA)).to_have_count(4)
+        yield page
     assert errors == []
 
 

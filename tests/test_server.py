@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from app_server import app_server
-from browser import chromium
+from browser import chromium, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -95,10 +95,9 @@ def planted(log: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    context.set_default_timeout(PATIENCE)
-    yield context.new_page()
-    context.close()
+    with visiting(browser, viewport={"width": 1400, "height": 1000}) as opened:
+        opened.set_default_timeout(PATIENCE)
+        yield opened
 
 
 def lines(log: Path) -> list[dict[str, str]]:
