@@ -37,13 +37,11 @@ def viewer() -> None:
     newest = range(max(len(kept) - 2, 0), len(kept))
     pinned = pinned_panels([column_map], kept)
     panels = [column_map, looks_at, *(pinned[number] for number in newest)]
-    more = list(sheets(chosen.image, gate, (), (), model="sam"))
-    if not kept:
-        show(chosen, panels, key=KEY, columns=2, more=more)
+    bars = strips_of({number + 1: kept[number] for number in newest}) if kept else None
+    weights = [SheetPanel("Weight of each strip", chosen.image, bars, "sam_strips", "sam")] if bars else []
+    show(chosen, panels, key=KEY, columns=2, more=[*weights, *sheets(chosen.image, gate, (), (), model="sam")])
+    if bars is None:
         return
-    bars = strips_of({number + 1: kept[number] for number in newest})
-    more.insert(0, SheetPanel("Weight of each strip", chosen.image, bars, "sam_strips", "sam"))
-    show(chosen, panels, key=KEY, columns=2, more=more)
     figure = strip_bars(list(bars.weights), bars.names, colours=bars.colours)
     chart(figure, "sam-strips", "Weight of each strip, a bar a point")
     columns = {name: row.tolist() for name, row in zip(bars.names, bars.weights, strict=True)}

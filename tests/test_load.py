@@ -9,6 +9,7 @@ import pytest
 from load_run import SHORT, run
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what the server needs")
 def test_many_visitors_get_their_own_answers_and_leave_nothing_behind(tmp_path: Path) -> None:
