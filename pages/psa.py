@@ -12,7 +12,8 @@ st.title("Point-wise spatial attention")
 st.caption(
     "**Collect**: what the point gathers from every place (row p, sums to 1). "
     "**Distribute**: how much every place receives from it (column p). PSANet, ECCV 2018, eq. 8-10, Fig. 6. "
-    "Click two or more points to set them side by side."
+    "Click two or more points to set them side by side. Where a bar ends near 100 %, nearly all weight lies in one "
+    "place: the scale **percentile** shows how the others rank."
 )
 chosen = picture()
 prediction = predict("psa", chosen)
@@ -22,13 +23,9 @@ prediction = predict("psa", chosen)
 def viewer() -> None:
     """A pin runs this part alone."""
     masks = [panel for name in ("collect", "distribute") for panel in map_panels(prediction.maps[name])]
-    kept = pinned_panels(masks, pins(KEY))
-    show(
-        chosen,
-        [*masks, prediction_panel(prediction), *kept] if not kept else [*masks, *kept],
-        key=KEY,
-        columns=2,
-    )
+    # The prediction stays when points are pinned: without it the toolbar would lose a control, and all would move.
+    panels = [*masks, *pinned_panels(masks, pins(KEY)), prediction_panel(prediction)]
+    show(chosen, panels, key=KEY, columns=2)
 
 
 viewer()

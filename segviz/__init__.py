@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from segviz.collector import paused
+
 if TYPE_CHECKING:
     from segviz.models.registry import SPECS as MODELS
     from segviz.paper_figures import figure
@@ -31,4 +33,5 @@ def __getattr__(name: str) -> object:
     if name not in PUBLIC:
         raise AttributeError(f"module 'segviz' has no attribute '{name}'; it has {', '.join(__all__)}")
     module, attribute = PUBLIC[name]
-    return getattr(import_module(module), attribute)
+    with paused():
+        return getattr(import_module(module), attribute)

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
+from segviz.collector import paused
 from segviz.paths import app_command, app_environment, app_script
 from segviz.settings import SettingError, settings
 from segviz.train_options import TrainOptions
@@ -66,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
         if options.function == "app":
             return app(options)
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler talks on stderr during `bench`
-        from segviz import commands
+        with paused():
+            from segviz import commands
 
         return int(getattr(commands, options.function)(options))
     except KeyboardInterrupt:

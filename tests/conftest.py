@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from streamlit.components.v2 import manifest_scanner
+from typecheck import check_shapes
 
 try:
     import fcntl
@@ -19,8 +24,8 @@ except ImportError:  # not on Windows: there a test that measures may have compa
 
 torch.set_num_threads(1)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes that tests start find segviz's modules compiled
-# Before the first module of segviz: what such a module imports, jaxtyping's hook has compiled anew instead of taken
-# from Python's cache.
+# What is imported here stays, and the garbage collector need not look at it.
+gc.disable()
 for library in (
     "timm",
     "torchvision",
@@ -30,6 +35,12 @@ for library in (
     "streamlit.testing.v1",
 ):
     importlib.import_module(library)
+gc.freeze()
+atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
+gc.enable()
+check_shapes()
+# Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 
 @pytest.fixture(autouse=True)

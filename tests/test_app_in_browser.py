@@ -329,6 +329,7 @@ def test_space_uncovers_the_picture_while_it_is_held(visit: Visit) -> None:
 def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -> None:
     visit.open("PSA")
     place = visit.hover("Collect", *PLACES[1])
+    box = visit.stage("Collect").bounding_box()
     marked = "(stage) => { stage.click(); return [...stage.querySelectorAll('.marker b')].map((b) => b.textContent) }"
     assert visit.stage("Collect").evaluate(marked) == ["1"]  # in the same task, before any answer can come
     for panel, name, rule in (("Collect", "collect", "from"), ("Distribute", "distribute", "by")):
@@ -337,6 +338,7 @@ def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -
         stage = visit.stage(f"{panel} of point 1")
         expect(stage).to_have_attribute("data-ready", "1")
         check_drawn(stage, RULES[rule](expected, *cell), cell)
+    assert visit.stage("Collect").bounding_box() == box  # the next click lands where the reader aims
     visit.pin("Distribute", *PLACES[2])
     expect(visit.stage("Distribute of point 2")).to_have_attribute("data-ready", "1")
     expect(visit.stage("Collect of point 1").locator(".marker b")).to_have_text(["1", "2"])

@@ -255,7 +255,7 @@ def test_the_start_page_leads_to_every_other_page(app: AppTest) -> None:
 
 def test_pins_survive_a_change_of_page(app: AppTest) -> None:
     pin(opened(app, PSA), PSA, (100, 200), (300, 50))
-    assert titles(app)[-2:] == ["Collect of point 2", "Distribute of point 2"]
+    assert titles(app)[-3:] == ["Collect of point 2", "Distribute of point 2", "Prediction"]
     for page in (SNL, COMPARE, PSA):
         assert viewer(opened(app, page))["pins"] == [[100, 200, 0], [300, 50, 1]]
     assert "Samples of point 2" in titles(opened(app, SNL))

@@ -214,6 +214,7 @@ def working(pending: Mapping[str, Answer]) -> None:
     left.button(
         "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
     )
+    right.caption("The chosen methods are being computed.")  # a line, as there is one in `waiting`: nothing moves
     right.progress(first.done / first.total, f"{METHODS[name].title}: {words(first) or 'computing …'}")
 
 
