@@ -10,7 +10,7 @@ app: $(VENV)/app.stamp ## Start the app and print its address
 	$(BIN)/python -m segviz app $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check .

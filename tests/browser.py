@@ -25,6 +25,10 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# By how many pixels the page can be scrolled sideways, of each part that can.
+WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
+    .flatMap((name) => [...document.querySelectorAll(name)])
+    .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
 
 
 def executable() -> str | None:

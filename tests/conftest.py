@@ -42,6 +42,29 @@ check_shapes()
 # Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
+# A file is run by one worker: those that take long begin first, or a worker would end long after the other.
+LONG = (
+    "test_app_in_browser",
+    "test_accessibility",
+    "test_load",
+    "test_bundled",
+    "test_server",
+    "test_comes_back",
+    "test_engine",
+    "test_attribution_page",
+    "test_pages",
+    "test_load_faults",
+    "test_fuzz",
+    "test_results_page",
+    "test_attribution_engine",
+    "test_examples",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first; the others keep their order."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:

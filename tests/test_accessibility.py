@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from app_server import app_server
 from axe_playwright_python.sync_playwright import Axe
-from browser import chromium, visiting
+from browser import WIDER, chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from segviz.paths import app_script
@@ -21,6 +21,9 @@ from segviz.paths import app_script
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: "" if number == 0 else Path(path).stem for number, (path, title, _) in enumerate(APP["PAGES"])}
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DESKTOP: dict[str, Any] = {"viewport": DESK}
+MOBILE: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+CHARTS = ("FLA", "SAM", "Compare", "Results")  # pages that open with charts
 THEMES = {
     base: {"plain": theme, "sidebar": theme | theme["sidebar"]}
     for base, theme in tomllib.loads((app_script().parent / ".streamlit/config.toml").read_text())["theme"].items()
@@ -120,12 +123,29 @@ def faults(page: Page) -> list[str]:
     ]
 
 
+CHART_TEXTS = """() => {
+    const hex = (colour) => '#' + colour.match(/[\\d.]+/g).slice(0, 3)
+        .map((part) => Number(part).toString(16).padStart(2, '0')).join('');
+    const texts = document.querySelectorAll(
+        '.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text');
+    return [hex(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor),
+            [...new Set([...texts].map((text) => hex(getComputedStyle(text).fill)))]];
+}"""
+
+
 @pytest.mark.parametrize("title", PAGES)
-@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", PHONE)])
-def test_axe_finds_nothing_serious(site: Site, scheme: str, size: dict[str, int], title: str) -> None:
-    with site.visit(color_scheme=scheme, viewport=size) as page:
+@pytest.mark.parametrize(("scheme", "device"), [("light", DESKTOP), ("dark", MOBILE)], ids=["desk", "phone"])
+def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], title: str) -> None:
+    with site.visit(color_scheme=scheme, **device) as page:
         site.open(page, title)
         assert faults(page) == []
+        assert page.evaluate(WIDER) == []
+        if title not in FIRST:
+            box = page.locator(".stage").first.bounding_box()
+            assert box is not None and 250 < box["width"] <= device["viewport"]["width"]
+        ground, colours = page.evaluate(CHART_TEXTS)  # at which axe does not look
+        assert bool(colours) == (title in CHARTS)
+        assert all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -147,35 +167,6 @@ def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> Non
         expect(page.get_by_text("Upload a picture in the sidebar")).to_be_attached()
         rest(page)
         assert faults(page) == []
-
-
-@pytest.mark.parametrize("title", [title for title in PAGES if title in APP["WITHOUT_PICTURE"]])
-def test_pages_without_pictures_do_not_scroll_sideways_on_a_phone(site: Site, title: str) -> None:
-    with site.visit(viewport=PHONE, has_touch=True, is_mobile=True) as page:
-        site.open(page, title)
-        wide = (
-            "() => [document.documentElement, document.querySelector('[data-testid=stMain]')].map((e) => e.scrollWidth)"
-        )
-        assert page.evaluate(wide) == [PHONE["width"]] * 2
-
-
-CHART_TEXTS = """() => {
-    const hex = (colour) => '#' + colour.match(/[\\d.]+/g).slice(0, 3)
-        .map((part) => Number(part).toString(16).padStart(2, '0')).join('');
-    const texts = document.querySelectorAll(
-        '.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text');
-    return [hex(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor),
-            [...new Set([...texts].map((text) => hex(getComputedStyle(text).fill)))]];
-}"""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_texts_of_charts_can_be_read(site: Site, scheme: str) -> None:
-    """Which axe does not look at."""
-    with site.visit(color_scheme=scheme, viewport=DESK) as page:
-        site.open(page, "Results")
-        ground, colours = page.evaluate(CHART_TEXTS)
-        assert colours and all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
 
 
 # ---- the keyboard ---------------------------------------------------------------------------------------

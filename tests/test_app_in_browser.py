@@ -186,25 +186,24 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
 
 
 @pytest.mark.parametrize(
-    ("page", "model", "name", "panel", "rule"),
+    ("page", "model", "panels"),
     [
-        ("PSA", "psa", "collect", "Collect", "from"),
-        ("PSA", "psa", "distribute", "Distribute", "by"),
-        ("SNL", "snl", "samples", "Who samples it", "by"),
-        ("SAM", "sam", "strip", "Column map", "strip"),
-        ("SAM", "sam", "strip", "Looks at", "from"),
-        ("Inspect", "spatial_nl", "spatial", "Looks at (spatial)", "from"),
-        ("Inspect", "cs_nl", "spatial", "Seen by (spatial)", "by"),
-        ("Inspect", "rcca", "cross", "Looks at (all passes)", "from"),
-        ("Inspect", "ema", "bases", "Looks at (bases)", "from"),
+        ("PSA", "psa", {"Collect": ("collect", "from"), "Distribute": ("distribute", "by")}),
+        ("SNL", "snl", {"Who samples it": ("samples", "by")}),
+        ("SAM", "sam", {"Column map": ("strip", "strip"), "Looks at": ("strip", "from")}),
+        ("Inspect", "spatial_nl", {"Looks at (spatial)": ("spatial", "from"), "Seen by (spatial)": ("spatial", "by")}),
+        ("Inspect", "cs_nl", {"Seen by (spatial)": ("spatial", "by")}),
+        ("Inspect", "rcca", {"Looks at (all passes)": ("cross", "from")}),
+        ("Inspect", "ema", {"Looks at (bases)": ("bases", "from")}),
     ],
 )
-def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, name: str, panel: str, rule: str) -> None:
-    expected = map_of(model, name)
+def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels: dict[str, tuple[str, str]]) -> None:
     visit.inspect(model) if page == "Inspect" else visit.open(page)
-    for y, x in PLACES:
-        cell = expected.cell(*visit.hover(panel, y, x), HEIGHT, WIDTH)
-        check_drawn(visit.stage(panel), RULES[rule](expected, *cell), cell)
+    for panel, (name, rule) in panels.items():
+        expected = map_of(model, name)
+        for y, x in PLACES:
+            cell = expected.cell(*visit.hover(panel, y, x), HEIGHT, WIDTH)
+            check_drawn(visit.stage(panel), RULES[rule](expected, *cell), cell)
 
 
 def test_all_panels_follow_the_pointer_over_one_of_them(visit: Visit) -> None:
@@ -767,20 +766,6 @@ def phone(app: App) -> Iterator[Visit]:
         visit = Visit(page, app.address)
         yield visit
     assert visit.errors == []
-
-
-WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
-    .flatMap((name) => [...document.querySelectorAll(name)])
-    .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
-
-
-@pytest.mark.parametrize("title", PAGES)
-def test_nothing_scrolls_sideways_on_a_phone(phone: Visit, title: str) -> None:
-    phone.open(title)
-    assert phone.page.evaluate(WIDER) == []
-    box = phone.page.locator(".stage").first.bounding_box()
-    assert box is not None
-    assert 250 < box["width"] <= 390
 
 
 def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:

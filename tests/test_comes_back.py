@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -186,6 +187,9 @@ def processes() -> Any:
     """Processes that begin with torch imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_comes_back"])
+    with pytest.MonkeyPatch.context() as patch:  # Python 3.11 tells the server no path, and says nothing when it fails
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(Path(__file__).parent), python_path())))
+        forkserver.ensure_running()
     return context
 
 

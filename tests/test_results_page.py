@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from app_server import app_server
-from browser import chromium, visiting
+from browser import WIDER, chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
@@ -233,11 +233,6 @@ def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Itera
         expect(page.locator(CAMERA)).to_have_count(4)
         yield page
     assert errors == []
-
-
-WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
-    .flatMap((name) => [...document.querySelectorAll(name)])
-    .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
 
 
 def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, tmp_path: Path) -> None:
