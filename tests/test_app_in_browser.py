@@ -192,7 +192,6 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
         ("SNL", "snl", {"Who samples it": ("samples", "by")}),
         ("SAM", "sam", {"Column map": ("strip", "strip"), "Looks at": ("strip", "from")}),
         ("Inspect", "spatial_nl", {"Looks at (spatial)": ("spatial", "from"), "Seen by (spatial)": ("spatial", "by")}),
-        ("Inspect", "cs_nl", {"Seen by (spatial)": ("spatial", "by")}),
         ("Inspect", "rcca", {"Looks at (all passes)": ("cross", "from")}),
         ("Inspect", "ema", {"Looks at (bases)": ("bases", "from")}),
     ],
