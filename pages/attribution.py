@@ -19,6 +19,7 @@ KEY = "attribution"
 DIGITS = "%.3g"
 PEAKED = ("integrated_gradients", "saliency")
 COLUMNS = {
+    "Method": st.column_config.TextColumn(width="medium"),
     "Smallest": st.column_config.NumberColumn(format=DIGITS),
     "Largest": st.column_config.NumberColumn(format=DIGITS),
     "Explained": st.column_config.NumberColumn(format=DIGITS, help="The picture's score less the baseline's"),
