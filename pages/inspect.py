@@ -17,7 +17,10 @@ with st.container(key="model", horizontal=True, vertical_alignment="bottom"):
     model = pick_model("Model", available_models(), "ema", "inspect model")
     how_to_read(model)
 prediction = predict(model, chosen)
-st.caption("Point at the picture: the maps follow. Click, or press Enter, to keep a point.")
+st.caption(
+    "Point at the picture: the maps follow. Click, or press Enter, to keep a point; on a touch screen, tap to look and "
+    "tap again to keep."
+)
 
 
 @st.fragment

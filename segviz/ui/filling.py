@@ -57,7 +57,7 @@ def ready(names: Sequence[str], chosen: Picture, key: str) -> dict[str, Predicti
         st.error("\n\n".join(state.failed.values()))
         if not there and not left:
             st.stop()
-    if left or state.ran:
+    if left:
         tell(names, there, left, state, key)
     return there
 
@@ -69,8 +69,8 @@ def tell(names: Sequence[str], there: Collection[str], left: Sequence[str], stat
     running = following is not None and not state.stopped
     with st.container(horizontal=True, vertical_alignment="center", key=f"working {key} filling"):
         st.progress(share, f"{told}; {SPECS[following].title} is running …" if following and running else told)
-        if running or not left:
-            st.button("Stop", on_click=state.stop, key=f"{key} stop", disabled=not left)
+        if running:
+            st.button("Stop", on_click=state.stop, key=f"{key} stop")
         else:
             st.button("Run the rest", on_click=state.resume, key=f"{key} resume")
 

@@ -25,7 +25,8 @@ from segviz.predict import Prediction
 from segviz.ui.panel import LabelMap, Panel, Pin, ShareMap
 from segviz.views.overlay import disagreement
 
-VOTES_FEW, VOTES_MANY = np.array((20, 24, 40)), np.array((255, 214, 64))  # dark where all agree
+AGREED = np.array((20, 24, 40))  # dark; what disagrees is bright, from blue to yellow
+DIFFERENT_LEAST, DIFFERENT_MOST = np.array((86, 180, 233)), np.array((255, 214, 64))
 Measure = Literal["Different answers", "Share against the majority"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 ANSWERS = MEASURES[0]
@@ -163,6 +164,6 @@ def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], 
         names = ("all agree", *(f"{number} of {count} differ ({number / count:.0%})" for number in range(1, count)))
         note = f"how many of {count} answers differ from the most frequent class, outlined"
     levels[np.any([one == VOID for one in label_maps], 0)] = VOID
-    steps = np.linspace(0, 1, count)[:, None]
-    palette = ((1 - steps) * VOTES_FEW + steps * VOTES_MANY).astype(np.uint8)
+    steps = np.linspace(1, 0, count - 1)[::-1, None]  # a single level has the last colour
+    palette = np.vstack((AGREED, (1 - steps) * DIFFERENT_LEAST + steps * DIFFERENT_MOST)).astype(np.uint8)
     return Panel("Disagreement", LabelMap(levels, names, palette, levels=True), "labels", note=note)

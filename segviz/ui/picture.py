@@ -74,6 +74,9 @@ def keep_widgets() -> None:
 def picture() -> Picture:
     """The picture that the sidebar chose; stops the page while there is none."""
     chosen = st.session_state.get("picture")
+    if isinstance(chosen, str):  # here rather than in the sidebar, which a phone folds away
+        st.error(literal(chosen), icon=":material/broken_image:")
+        st.stop()
     if chosen is None:
         st.info(
             LINKED_UPLOAD if st.session_state.get("linked upload") else NO_PICTURE,
@@ -114,19 +117,17 @@ def drawn(seed: int, options: SceneOptions) -> Scene:
         return draw_scene(seed, options, between=give_way)
 
 
-def uploaded_picture() -> Picture | None:
-    """The visitor's own picture, decoded once; None before there is one or when it cannot be read."""
+def uploaded_picture() -> Picture | str | None:
+    """The visitor's own picture, decoded once, or why it cannot be used; None before there is one."""
     file = st.file_uploader(
         "Photograph or other picture",
         type=UPLOAD_TYPES,
         max_upload_size=MAX_BYTES // 1024**2,
         key="upload",
-        help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays on this server's memory.",
+        help="PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels. It stays in this server's memory.",
     )
     kept = st.session_state.get("decoded")
-    if file is None:  # the uploader forgets its file while a scene shows; the picture is still here
-        return kept[1] if kept is not None and isinstance(kept[1], Picture) else None
-    if kept is None or kept[0] != file.file_id:
+    if file is not None and (kept is None or kept[0] != file.file_id):
         try:
             with TURNS.turn(give_way):
                 whole = decode(file.getvalue())
@@ -135,7 +136,10 @@ def uploaded_picture() -> Picture | None:
         except ImageError as error:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept
-    if isinstance(kept[1], str):
-        st.error(literal(kept[1]), icon=":material/broken_image:")
-        return None
-    return kept[1]
+    chosen: Picture | str | None = None if kept is None else kept[1]
+    if file is None and isinstance(chosen, str):
+        return None  # the uploader forgets its file while a scene shows; a picture is kept, a refusal is not
+    if isinstance(chosen, Picture) and chosen.file_size not in (None, shown := chosen.image.shape[:2]):
+        (rows, columns), (height, width) = chosen.file_size, shown
+        st.caption(f"Its {columns} x {rows} pixels are shown, and counted, as {width} x {height}.")
+    return chosen
