@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
 
 
 @contextmanager

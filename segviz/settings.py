@@ -108,7 +108,7 @@ class Settings:
     memory_mb: int | None = by_machine(1, 100_000_000, "half of what is free", "MiB that all computations may need")
     cache_mb: int = setting("128", whole(1, 1_000_000), "MiB of results kept")
     queue: int = setting("64", whole(1, 100_000), "Questions that may wait; one visitor may hold a quarter of it")
-    viewer_mb: int = setting("128", whole(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
+    viewer_mb: int = setting("256", whole(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
     metrics_from: tuple[Network, ...] = setting(
         "127.0.0.0/8,::1/128", networks, "Addresses or networks, by commas, that may read /metrics"
     )

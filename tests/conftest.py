@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
 import importlib
 import os
 import tempfile
@@ -17,6 +15,8 @@ import torch
 from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
 
+from segviz.collector import keep_for_good, paused
+
 try:
     import fcntl
 except ImportError:  # not on Windows: there a test that measures may have company
@@ -24,20 +24,17 @@ except ImportError:  # not on Windows: there a test that measures may have compa
 
 torch.set_num_threads(1)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes that tests start find segviz's modules compiled
-# What is imported here stays, and the garbage collector need not look at it.
-gc.disable()
-for library in (
-    "timm",
-    "torchvision",
-    "captum.attr",
-    "plotly.graph_objects",
-    "matplotlib.figure",
-    "streamlit.testing.v1",
-):
-    importlib.import_module(library)
-gc.freeze()
-atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
-gc.enable()
+with paused():
+    for library in (
+        "timm",
+        "torchvision",
+        "captum.attr",
+        "plotly.graph_objects",
+        "matplotlib.figure",
+        "streamlit.testing.v1",
+    ):
+        importlib.import_module(library)
+keep_for_good()
 check_shapes()
 # Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

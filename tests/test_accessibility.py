@@ -21,8 +21,7 @@ from segviz.paths import app_script
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: "" if number == 0 else Path(path).stem for number, (path, title, _) in enumerate(APP["PAGES"])}
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-DESKTOP: dict[str, Any] = {"viewport": DESK}
-MOBILE: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+HANDHELD: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 CHARTS = ("FLA", "SAM", "Compare", "Results")  # pages that open with charts
 THEMES = {
     base: {"plain": theme, "sidebar": theme | theme["sidebar"]}
@@ -134,7 +133,9 @@ CHART_TEXTS = """() => {
 
 
 @pytest.mark.parametrize("title", PAGES)
-@pytest.mark.parametrize(("scheme", "device"), [("light", DESKTOP), ("dark", MOBILE)], ids=["desk", "phone"])
+@pytest.mark.parametrize(
+    ("scheme", "device"), [("light", {"viewport": DESK}), ("dark", HANDHELD)], ids=["desk", "phone"]
+)
 def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], title: str) -> None:
     with site.visit(color_scheme=scheme, **device) as page:
         site.open(page, title)

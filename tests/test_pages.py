@@ -405,6 +405,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_session_goes_on(app: AppTest, ra
     upload(app, name, content)
     assert len(app.exception) == 0
     (message,) = (one.value for one in app.error)
+    assert len(app.main.error) == 1  # not in the sidebar, which a phone folds away
     assert message.startswith("This file cannot be used: ")
     assert cause in message
     assert message.endswith(".")
@@ -636,6 +637,8 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
     assert (viewer(app)["height"], viewer(app)["width"]) == (1024, 1280)
+    told = [one.value for one in app.sidebar.caption]
+    assert "Its 1600 x 1280 pixels are shown, and counted, as 1280 x 1024." in told
     shown = np.frombuffer(blob(panel(app, "Truth")["map"])[-1024 * 1280 :], np.uint8).reshape(1024, 1280)
     assert (shown[:, :640] == 0).all() and (shown[:, 640:] == 5).all()
     assert len(app.dataframe) == 1 and len(app.get("plotly_chart")) == 2

@@ -139,7 +139,7 @@ def uploaded_picture() -> Picture | str | None:
     chosen: Picture | str | None = None if kept is None else kept[1]
     if file is None and isinstance(chosen, str):
         return None  # the uploader forgets its file while a scene shows; a picture is kept, a refusal is not
-    if isinstance(chosen, Picture) and chosen.file_size not in (None, shown := chosen.image.shape[:2]):
-        (rows, columns), (height, width) = chosen.file_size, shown
+    if isinstance(chosen, Picture) and chosen.file_size and chosen.file_size != chosen.image.shape[:2]:
+        (rows, columns), (height, width) = chosen.file_size, chosen.image.shape[:2]
         st.caption(f"Its {columns} x {rows} pixels are shown, and counted, as {width} x {height}.")
     return chosen

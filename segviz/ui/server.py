@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -115,7 +113,7 @@ async def sweep(left: EndingSessions | None) -> None:
         if left is not None:
             left.expire()
         if known != (known := loaded()):
-            keep_for_good()
+            keep_for_good()  # sessions that are there stay as well, but `end` empties them
         telemetry.store_bytes("uploads", sum(held_uploads().values()))
 
 
@@ -156,5 +154,4 @@ def preload() -> None:
     with paused():
         for name in ("frame", "picture", "session"):  # as app.py does, so that nobody meets a half of it
             import_module(f"segviz.ui.{name}")
-    atexit.register(gc.unfreeze)  # else libraries complain of leaks at the end
     keep_for_good()
