@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from segviz.models.registry import CHECKPOINTS, SPECS, build
 from segviz.models.segmenter import Segmenter
@@ -170,6 +172,22 @@ def load(path: Path) -> tuple[Segmenter, Record]:
     return model.eval().to(memory_format=torch.channels_last), record
 
 
+class Unfilled(TorchFunctionMode):
+    """Parameters are left as they are allocated: on the meta device there is nothing to fill, nor to normalize.
+
+    There both would import torch's compiler, with 150 MiB that nobody uses.
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, given: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+    ) -> Any:
+        """The tensor itself of what would only change its values, and what any other function makes."""
+        named = options or {}
+        if function is F.normalize or getattr(function, "__module__", None) == nn.init.__name__:
+            return (*given, *named.values())[0]
+        return function(*given, **named)
+
+
 def examined(path: Path) -> tuple[Record, Segmenter]:
     """The record of a checkpoint and its model without memory (on torch's meta device); the header fits both.
 
@@ -182,7 +200,7 @@ def examined(path: Path) -> tuple[Record, Segmenter]:
     if record.model not in SPECS:
         raise CheckpointError(f"{path} holds a {short(record.model)} model; known are {', '.join(SPECS)}")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             skeleton = build(record.model, len(record.classes), record.backbone, record.output_stride)
     except Exception as error:  # timm raises whatever its networks raise
         raise CheckpointError(

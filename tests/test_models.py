@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -156,3 +158,25 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def test_rows_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         SPECS["fla"].title = "other"  # type: ignore[misc]
+
+
+WITHOUT_COMPILER = """
+import sys
+import numpy as np
+import segviz, segviz.ui.session, segviz.attribution
+for name in segviz.MODELS:
+    segviz.load(name)(np.zeros((64, 96, 3), np.uint8))
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
+from timm.models.naflexvit import NaFlexRopeIterator
+from torchvision.ops import roi_align
+print(roi_align.__module__, sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu") in (True, False))
+import torch
+decorated = torch.compiler.disable(abs)
+print(torch._dynamo.__file__ is not None, decorated(-2), NaFlexRopeIterator.__next__.__name__)
+"""
+
+
+def test_models_run_without_the_import_of_torchs_compiler_which_still_works() -> None:
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == ["[]", "torchvision.ops.roi_align True", "True 2 __next__"]

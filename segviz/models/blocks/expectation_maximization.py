@@ -34,7 +34,7 @@ class ExpectationMaximization(nn.Module):
     def __init__(self, channels: int, bases: int = 64, steps: int = 3, momentum: float = 0.9) -> None:
         super().__init__()
         self.steps, self.momentum = steps, momentum
-        start = torch.randn(channels, bases) * math.sqrt(2 / bases)
+        start = nn.init.normal_(torch.empty(channels, bases), std=math.sqrt(2 / bases))
         self.register_buffer("initial_bases", F.normalize(start, dim=0))
         self.before = nn.Conv2d(channels, channels, 1)
         self.after = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))

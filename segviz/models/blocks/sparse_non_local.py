@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Literal
 
 import torch
@@ -100,8 +101,8 @@ def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:
     """
     if min(window) < 1:
         raise ValueError(f"window {window} has a side below 1; use for example (9, 9)")
-    sides = [torch.arange(size) - size // 2 for size in window]
-    return torch.stack(torch.meshgrid(*sides, indexing="ij"), -1).flatten(0, 1).float()
+    down, right = (range(-(size // 2), size - size // 2) for size in window)
+    return torch.tensor(list(product(down, right)), dtype=torch.float32)
 
 
 def gather_samples(
