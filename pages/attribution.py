@@ -12,20 +12,22 @@ from segviz.ui.panel import Panel, ScalarMap
 from segviz.ui.panels import prediction_panel
 from segviz.ui.picture import picture
 from segviz.ui.session import pick_model, pins, predict, show
+from segviz.ui.tables import Head, show_table
 from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
-from segviz.views.text import NONE, pixel_text
+from segviz.views.text import pixel_text
 
 KEY = "attribution"
 DIGITS = "%.3g"
 PEAKED = ("integrated_gradients", "saliency")
-COLUMNS = {
-    "Method": st.column_config.TextColumn(width="medium"),
-    "Smallest": st.column_config.NumberColumn(format=DIGITS),
-    "Largest": st.column_config.NumberColumn(format=DIGITS),
-    "Explained": st.column_config.NumberColumn(format=DIGITS, help="The picture's score less the baseline's"),
-    "Delta": st.column_config.NumberColumn(format=DIGITS, help="Convergence delta: by how much the map's sum misses "
-        "what is explained; – for methods without one"),
-}  # fmt: skip
+HEADS = {
+    "Smallest": Head("The map's smallest value.", DIGITS),
+    "Largest": Head("The map's largest value.", DIGITS),
+    "Explained": Head("The picture's score less the baseline's.", DIGITS),
+    "Delta": Head(
+        "Convergence delta: by how much the map's sum misses what is explained; – for methods without one.", DIGITS
+    ),
+    "Baseline": Head("What the picture is compared with."),
+}
 
 RANK = (
     "Spearman's ρ of the attribution, averaged over the block's cells, and the attention from the point: 1 where both "
@@ -104,10 +106,8 @@ def report(
     for sentence in filter(None, map(doubt, answers)):
         st.warning(sentence, icon=":material/warning:")
     table = numbers(answers, [ranks[name] for name in found])
-    ranked = {head: st.column_config.NumberColumn(format="%.2f", help=RANK) for head in table if head.startswith("ρ")}
-    st.dataframe(
-        table, hide_index=True, column_config=COLUMNS | ranked, placeholder=NONE, alt="Each attribution's numbers"
-    )
+    ranked = {head: Head(RANK, "%.2f") for head in table if head.startswith("ρ")}
+    show_table(table, HEADS | ranked, "Each attribution's numbers")
     as_csv(table, "attribution")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from app_server import app_server
+from app_tables import only_table, tables
 from browser import chromium, settles
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -124,7 +125,7 @@ def assert_close(found: np.ndarray, values: np.ndarray) -> None:
 def test_a_visitor_sees_quick_methods_unasked_with_the_backends_numbers(app: AppTest) -> None:
     found = panels(app)
     assert list(found)[:2] == ["Prediction", "Attention (spatial)"]
-    (numbers,) = (one.value for one in app.dataframe)
+    numbers = only_table(app)
     map_ = predicted().maps["spatial"]
     for row, name in enumerate(one for one in METHODS if one in START):
         answer, panel = expected(name, at(CENTRE)), found[METHODS[name].title]
@@ -170,7 +171,7 @@ def test_a_class_that_is_nowhere_gets_a_sentence_and_the_attention_stays(app: Ap
     (message,) = (one.value for one in app.info)
     assert message.startswith(f"No pixel is predicted as {predicted().classes[absent]}; choose another class")
     assert list(panels(app)) == ["Prediction", "Attention (spatial)", "Saliency", "Grad-CAM at the block's output"]
-    assert len(app.dataframe) == 0
+    assert tables(app) == []
 
 
 def test_long_methods_wait_for_the_button_and_tell_their_error(app: AppTest) -> None:
@@ -182,7 +183,7 @@ def test_long_methods_wait_for_the_button_and_tell_their_error(app: AppTest) -> 
     settled(app)
     answer = expected("integrated_gradients", at(CENTRE), Options(baseline="blurred", steps=8))
     assert_close(drawn(panels(app)["Integrated Gradients"]), answer.values)
-    (numbers,) = (one.value for one in app.dataframe)
+    numbers = only_table(app)
     assert answer.delta is not None
     assert numbers["Delta"][0] == pytest.approx(answer.delta, abs=0.02 * abs(answer.score))
     assert len(app.warning) == bool(doubt(answer))
@@ -265,7 +266,7 @@ def test_a_model_without_a_map_from_place_to_place_says_so(app: AppTest) -> None
     settled(app.selectbox(key="attribution model").set_value("fcn").run())
     assert "Grad-CAM at the reduction's output (this model has no block)" in panels(app)
     assert any("has no map from place to place" in one.value for one in app.info)
-    assert not any(head.startswith("ρ") for head in app.dataframe[0].value.columns)
+    assert not any(head.startswith("ρ") for head in only_table(app))
 
 
 def test_every_method_is_explained() -> None:

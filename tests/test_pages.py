@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from app_tables import only_table, tables
 from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
@@ -555,9 +556,9 @@ def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
     labels = engine().predict(model, draw_scene(FIRST_SEED).image).labels
     expected = shares_of(truth, labels)
     mean = float(np.mean([share for share in expected if share is not None]))
-    (table,) = (one.value for one in app.dataframe)
-    assert list(table["Class"]) == [*CAMVID.names, "Mean"]
-    column = [None if np.isnan(share) else share for share in table[SPECS[model].title].astype(float)]
+    table = only_table(app)
+    assert table["Class"] == [*CAMVID.names, "Mean"]
+    column = table[SPECS[model].title]
     assert [share is None for share in column] == [share is None for share in [*expected, mean]]
     known = [(one, other) for one, other in zip(column, [*expected, mean], strict=True) if one is not None]
     np.testing.assert_allclose(*zip(*known, strict=True), atol=0.006)
@@ -591,7 +592,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
     assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
     check_scores(app, "fla", truth)
-    assert np.isnan(float(app.dataframe[0].value[SPECS["fla"].title][bicyclist]))  # absent, so no 0
+    assert only_table(app)[SPECS["fla"].title][bicyclist] is None  # absent, so no 0
     for page in (SAM, COMPARE):  # the uploader forgets its file; the labels are still there
         opened(app, page)
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
@@ -627,7 +628,7 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     app.session_state["compare models"] = ["fcn"]
     upload(opened(app, COMPARE), "large.png", encoded(large, "PNG"))
     healthy(app)
-    assert len(app.dataframe) == len(app.get("plotly_chart")) == 0
+    assert len(tables(app)) == len(app.get("plotly_chart")) == 0
     assert "Truth" not in titles(app)
     assert not any("IoU" in one["note"] for one in viewer(app)["panels"])
     assert "Scores need labels" in app.main.caption[-1].value
@@ -641,7 +642,7 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     assert "Its 1600 x 1280 pixels are shown, and counted, as 1280 x 1024." in told
     shown = np.frombuffer(blob(panel(app, "Truth")["map"])[-1024 * 1280 :], np.uint8).reshape(1024, 1280)
     assert (shown[:, :640] == 0).all() and (shown[:, 640:] == 5).all()
-    assert len(app.dataframe) == 1 and len(app.get("plotly_chart")) == 2
+    assert len(tables(app)) == 1 and len(app.get("plotly_chart")) == 2
 
 
 # ---- FLA and SAM: the charts below the viewer -----------------------------------------------------------
@@ -694,11 +695,6 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
 # ---- Same pixel -----------------------------------------------------------------------------------------
 
 
-def numbers_of(app: AppTest) -> Any:
-    (table,) = (one.value for one in app.dataframe)
-    return table
-
-
 def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
     panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
     assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
@@ -737,19 +733,19 @@ def variation(map_: AxisChannelAttention) -> float:
 
 def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
     opened(app, BLOCKS)
-    assert set(numbers_of(app)["Point"]) == {"mean"}
+    assert set(only_table(app)["Point"]) == {"mean"}
     scene, place = draw_scene(FIRST_SEED), (200, 243)
     for direction in ("from", "by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
         app.session_state["blocks"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
-        table = numbers_of(healthy(app.run()))
-        assert list(table["Point"]) == ["1"] * 9 + ["mean"] * 9
+        table = only_table(healthy(app.run()))
+        assert table["Point"] == ["1"] * 9 + ["mean"] * 9
         prediction = engine().predict("spatial_nl", scene.image)
         map_: Any = prediction.maps["spatial"]
         row, column = map_.cell(*place, 360, 480)
         weights = (map_.seen_from if direction == "from" else map_.seen_by)(row, column).double().numpy()
         shares = weights / weights.sum()
-        own = table.iloc[0]
+        own = {head: column[0] for head, column in table.items()}
         assert own["Model"] == SPECS["spatial_nl"].title
         assert own["Class"] == prediction.classes[prediction.labels[place]]
         assert own["Entropy (bits)"] == pytest.approx(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from app_server import app_server
+from app_tables import only_table, tables
 from browser import WIDER, chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
@@ -26,6 +28,7 @@ from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.ui.picture import SCENE, UPLOAD
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
+STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
 PATIENCE = 60  # seconds for what takes a few on a quiet machine
 CAMERA = ".js-plotly-plot .modebar-btn[data-title^='Download plot']"  # plotly.js names the format for PNG alone
 
@@ -63,9 +66,9 @@ def charts(app: AppTest) -> list[dict[str, Any]]:
 
 def test_every_model_has_its_row(folder: Path) -> None:
     put(folder, *map(record, SPECS))
-    (table,) = (one.value for one in visited().dataframe)
-    assert list(table["Model"]) == list(SPECS)
-    assert list(table["Val SS"]) == [70.0] * len(SPECS)
+    table = only_table(visited())
+    assert table["Model"] == list(SPECS)
+    assert table["Val SS"] == [70.0] * len(SPECS)
 
 
 def test_the_first_bars_are_those_of_the_paper_s_figure(folder: Path) -> None:
@@ -109,15 +112,15 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.engine.runner.load_predictor", ran.append)
     monkeypatch.setattr("segviz.checkpoint.load", ran.append)
     app.switch_page(RESULTS).run()
-    assert ran == [] and len(app.dataframe) == 1
+    assert ran == [] and len(tables(app)) == 1
 
 
 def test_further_seeds_enter_the_table_as_means_with_their_spread(folder: Path) -> None:
     put(folder, record("fla"), record("psa"))
     put_seed(folder, record("fla", seed=5, evaluations={VAL: evaluation(0.72)}))
     app = visited()
-    table = app.dataframe[0].value
-    assert list(table["Val SS"]) == [71.0, 70.0] and table["SS ±"][0] == 1.41
+    table = only_table(app)
+    assert table["Val SS"] == [71.0, 70.0] and table["SS ±"][0] == 1.41
     assert [one.value for one in app.markdown if "(seeds 4, 5)" in one.value]
 
 
@@ -135,7 +138,7 @@ def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
 def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:
     put(folder, replace(record("fla"), evaluations={}, cost=None, gammas={}))
     app = visited()
-    assert list(app.dataframe[0].value["Model"]) == ["fla"]
+    assert only_table(app)["Model"] == ["fla"]
     assert [one.value for one in app.info if "not evaluated" in one.value]
 
 
@@ -153,7 +156,7 @@ def test_a_damaged_checkpoint_gets_a_sentence_beside_the_others(folder: Path) ->
     app = visited()
     (warning,) = (one.value for one in app.warning)
     assert "psa.safetensors" in warning
-    assert list(app.dataframe[0].value["Model"]) == ["fla"]
+    assert only_table(app)["Model"] == ["fla"]
 
 
 @pytest.mark.parametrize("content", [None, "not a log"])
@@ -205,7 +208,7 @@ def test_the_picture_that_was_chosen_is_kept_while_the_page_shows(folder: Path) 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app on a folder with all models."""
     checkpoints = tmp_path_factory.mktemp("checkpoints")
-    put(checkpoints, *map(record, SPECS))
+    put(checkpoints, *(record(name, steps=steps) for name, steps in STEPS.items()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGVIZ_CHECKPOINTS", str(checkpoints))
         with app_server(tmp_path_factory.mktemp("server") / "log") as address:
@@ -247,3 +250,29 @@ def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, t
     rows = list(csv.reader(Path(saved.value.path()).read_text().splitlines()))
     assert [row[0] for row in rows] == ["Class", *CLASSES]
     assert rows[1][1:] == ["80.0"] * 4
+
+
+def test_a_head_sorts_the_table_and_numbers_come_with_the_largest_first(page: Page) -> None:
+    names = page.locator("tbody th")
+    expect(names).to_have_text(list(SPECS))
+    head = page.get_by_role("columnheader", name="GFLOPs")
+    expect(head).to_have_attribute("title", re.compile("Operations of the whole network"))
+    steps = sorted(SPECS, key=STEPS.__getitem__)
+    measured = [name for name in SPECS if name != "fcn"]
+    for name, way, expected in (
+        ("Model", "ascending", sorted(SPECS)),
+        ("Model", "descending", sorted(SPECS, reverse=True)),
+        ("Model", None, list(SPECS)),
+        ("Steps", "descending", steps[::-1]),
+        ("Steps", "ascending", steps),
+        ("Context off", "descending", [*measured, "fcn"]),  # what is not there stays at the end
+        ("Context off", "ascending", [*measured, "fcn"]),
+    ):
+        button = page.get_by_role("columnheader", name=name).get_by_role("button")
+        button.press("Enter")
+        expect(names).to_have_text(expected)
+        expect(button).to_be_focused()  # the keyboard stays where it was
+        sorted_by = page.locator("thead th[aria-sort]")
+        expect(sorted_by).to_have_count(int(way is not None))
+        if way:
+            expect(sorted_by).to_have_attribute("aria-sort", way)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from segviz.results import BASELINE
 from segviz.ui.session import model_title
+from segviz.ui.tables import Head, show_table
 from segviz.views.results import ORDER
 from segviz.views.results_tables import Column, Columns, csv_text, title
-from segviz.views.text import NONE
 
 SAVED_AS, SAVED_WIDTH = "chart format", 1000  # the key of the files' format; pixels, whatever the screen's width
-
-NAME_WIDTH, TEXT_WIDTH = 86, 218  # pixels of a column
 
 
 def pick_format() -> None:
@@ -44,19 +41,10 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
 
 
-def table(values: Columns, columns: Sequence[Column], alt: str, numbers: str = "") -> None:
-    """A sortable table whose heads explain themselves; the first column, of short names, stays when others scroll.
-
-    `numbers` is how they are written in columns that `columns` does not tell of, all but the first.
-    """
-    config: dict[str, Any] = {head: st.column_config.NumberColumn(format=numbers) for head in [*values][1:] if numbers}
-    for number, one in enumerate(columns):
-        if one.format:
-            config[one.title] = st.column_config.NumberColumn(help=one.meaning, format=one.format)
-        else:
-            width, first = (TEXT_WIDTH if number else NAME_WIDTH), number == 0
-            config[one.title] = st.column_config.TextColumn(help=one.meaning, width=width, pinned=first)
-    st.dataframe(values, hide_index=True, height="content", column_config=config, placeholder=NONE, alt=alt)
+def table(values: Columns, columns: Sequence[Column], label: str, numbers: str | None = None) -> None:
+    """A table of these columns; `numbers` is how they are written in those that `columns` does not tell of."""
+    heads = {title: Head(format=numbers) for title in [*values][1:]}
+    show_table(values, heads | {one.title: Head(one.meaning, one.format) for one in columns}, label)
 
 
 def as_csv(columns: Columns, name: str) -> None:

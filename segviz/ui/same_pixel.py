@@ -12,8 +12,8 @@ from segviz.predict import Prediction
 from segviz.statistics import MapStatistics
 from segviz.ui.charts import as_csv
 from segviz.ui.panel import Panel, Pin
+from segviz.ui.tables import Head, show_table
 from segviz.views import same_pixel as view
-from segviz.views.text import NONE
 
 TITLES: Mapping[Direction, str] = {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}
 
@@ -59,14 +59,8 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
         rows.append(view.Row("mean", view.map_title(one, map_), None, *whole))
     st.subheader(TITLES[direction])
     values = view.table(rows)
-    config = {
-        one.title: st.column_config.TextColumn(help=one.meaning, width=one.width, pinned=one.title == "Model")
-        if one.width
-        else st.column_config.NumberColumn(help=one.meaning, format="%.2f" if one.title == "Entropy (bits)" else "%.1f")
-        for one in view.COLUMNS
-    }
-    about = "Numbers of each map at the pinned points, and their means over the picture"
-    st.dataframe(values, hide_index=True, height="content", column_config=config, placeholder=NONE, alt=about)
+    heads = {one.title: Head(one.meaning, one.format) for one in view.COLUMNS}
+    show_table(values, heads, "Numbers of each map at the pinned points, and their means over the picture", "Model")
     as_csv(values, f"same-pixel-{direction}")
 
 

@@ -35,13 +35,13 @@ class Column:
         title: its head.
         meaning: in a sentence, for those who point at the head.
         of: its value of a row; numbers that are not there are NaN or None.
-        width: in pixels, of text.
+        format: how numbers are written; None for text.
     """
 
     title: str
     meaning: str
     of: Callable[[Row], str | float | None]
-    width: int | None = None
+    format: str | None = "%.1f"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ def number(field: str, factor: float = 1) -> Callable[[Row], float | None]:
 COLUMNS = (
     Column(
         "Point", f"The pinned point's number, or the mean over {PLACES} or so places spread evenly over the picture.",
-        lambda row: row.point, 64,
+        lambda row: row.point, None,
     ),
-    Column("Model", "The model, and which of its maps where it has two.", lambda row: row.model, 236),
-    Column("Class", "What the model sees at the point.", lambda row: row.own, 92),
+    Column("Model", "The model, and which of its maps where it has two.", lambda row: row.model, None),
+    Column("Class", "What the model sees at the point.", lambda row: row.own, None),
     Column(
         "Entropy (bits)", "0: all weight lies on one cell. 2 to its power is a number of cells.",
-        number("entropy_bits"),
+        number("entropy_bits"), "%.2f",
     ),
     Column(
         "Of even (%)", "The entropy over that of even weights: what grids of different sizes can be compared by.",
