@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 def tables(app: AppTest) -> list[dict[str, list[Any]]]:
     """The values of each table, by their heads."""
-    given = (json.loads(one.proto.json) for one in app.get("bidi_component"))
+    given = (json.loads(one.proto.json)[0] for one in app.get("bidi_component"))
     return [
         {one["title"]: one["values"] for one in data["columns"]}
         for data in given

@@ -16,6 +16,7 @@ from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
 
 from segviz.collector import keep_for_good, paused
+from segviz.models.without_compiler import without_compiler
 
 try:
     import fcntl
@@ -23,8 +24,9 @@ except ImportError:  # not on Windows: there a test that measures may have compa
     fcntl = None  # type: ignore[assignment]
 
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start: teams of threads would spin for cores
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes that tests start find segviz's modules compiled
-with paused():
+with paused(), without_compiler():
     for library in (
         "timm",
         "torchvision",

@@ -69,8 +69,8 @@ class View:
     @property
     def maps(self) -> int:
         """How many maps the viewers hold; 1 for a page without any."""
-        found = [json.loads(one.json or one.mixed.json or "{}") for one in self.of("bidi_component")]
-        return sum(len(one.get("panels", ())) for one in found if isinstance(one, dict)) or 1
+        found = [json.loads(one.json or "[{}]")[0] for one in self.of("bidi_component")]
+        return sum(len(one.get("panels", ())) for one in found) or 1
 
 
 class Visitor:

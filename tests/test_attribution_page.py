@@ -89,7 +89,7 @@ def settled(app: AppTest) -> AppTest:
 
 
 def panels(app: AppTest) -> dict[str, dict[str, Any]]:
-    (given,) = (data for one in app.get("bidi_component") if "panels" in (data := json.loads(one.proto.json)))
+    (given,) = (data for one in app.get("bidi_component") if "panels" in (data := json.loads(one.proto.json)[0]))
     return {one["title"]: one for one in given["panels"]}
 
 

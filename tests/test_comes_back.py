@@ -59,8 +59,8 @@ def started(port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def component(view: View, field: str) -> dict[str, Any]:
     """What the page gave to its only component that has this field."""
-    found = [json.loads(one.json or one.mixed.json or "{}") for one in view.of("bidi_component")]
-    (data,) = (one for one in found if isinstance(one, dict) and field in one)
+    found = [json.loads(one.json or "[{}]")[0] for one in view.of("bidi_component")]
+    (data,) = (one for one in found if field in one)
     return data
 
 

@@ -21,7 +21,6 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[list[Any]]:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("IPYTHONDIR", str(folder))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder))
-        patch.setenv("OMP_NUM_THREADS", "2")
         notebook = nbformat.read(NOTEBOOK, 4)
         NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
     return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]

@@ -107,7 +107,7 @@ def viewer(app: AppTest) -> dict[str, Any]:
 
 def component(app: AppTest, field: str) -> dict[str, Any]:
     """What the page gave to its only component that has this field."""
-    (found,) = (data for one in app.get("bidi_component") if field in (data := json.loads(one.proto.json)))
+    (found,) = (data for one in app.get("bidi_component") if field in (data := json.loads(one.proto.json)[0]))
     assert isinstance(found, dict)
     return found
 

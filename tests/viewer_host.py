@@ -151,7 +151,7 @@ MOUNT = """async ({html, css, data, count}) => {
   style.textContent = css;
   root.append(style);
   window.edits = [];
-  window.show = (data) => { window.unmount = component({data, parentElement: root,
+  window.show = (data) => { window.unmount = component({data: [data], parentElement: root,
     setStateValue: (name, value) => window.edits.push([name, value])}); };
   window.show(data);
 }"""

@@ -18,6 +18,7 @@ from segviz.job import MOST_PIXELS, Job
 from segviz.predict import Prediction
 from segviz.sources import Source, stems
 from segviz.ui.charts import as_csv, table
+from segviz.ui.component import mount
 from segviz.ui.viewer import served
 from segviz.web.downloads import DOWNLOADS
 from segviz.zipped import ZipError, zipped_pictures
@@ -150,12 +151,8 @@ def finished(job: Job) -> None:
     if TOKEN not in st.session_state:
         st.session_state[TOKEN] = DOWNLOADS.offer(job.zip, st.session_state[NAME])
     size = os.fstat(job.zip.fileno()).st_size / 2**20
-    save_link()(
-        key="folder save",
-        data={"address": served(f"file/{st.session_state[TOKEN]}"), "label": f"Save the ZIP, {size:.1f} MB"},
-        width="content",
-        height="content",
-    )
+    data = {"address": served(f"file/{st.session_state[TOKEN]}"), "label": f"Save the ZIP, {size:.1f} MB"}
+    mount(save_link(), data, key="folder save", width="content", height="content")
 
 
 @cache
@@ -164,6 +161,6 @@ def save_link() -> Any:
     style = """a { display: inline-block; padding: 0.4rem 0.75rem; border-radius: var(--st-button-radius);
         background: var(--st-primary-color); color: var(--st-background-color); text-decoration: none; }
         a:focus-visible { outline: 2px solid var(--st-text-color); outline-offset: 2px; }"""
-    script = """export default ({ data, parentElement }) => {
+    script = """export default ({ data: [data], parentElement }) => {
         Object.assign(parentElement.querySelector("a"), { href: data.address, textContent: data.label }); }"""
     return st.components.v2.component("segviz_save", html="<a download></a>", css=style, js=script)

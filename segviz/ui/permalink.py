@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from segviz.models.registry import SPECS
+from segviz.ui.component import mount
 from segviz.ui.display import Display
 from segviz.ui.panel import PIN_COLOURS, Pin
 from segviz.ui.viewer import WEB
@@ -134,12 +135,8 @@ def display_of(given: Parameters, start: Display, refused: list[str]) -> Display
 
 def copy_button(link: Link, key: str, start: Display) -> None:
     """A button that copies the page's address, and the address itself, which from now on says what the link does."""
-    _component()(
-        key=f"link {key}",
-        data={"parameters": link.parameters(start), "upload": link.upload},
-        width="content",
-        height="content",
-    )
+    data = {"parameters": link.parameters(start), "upload": link.upload}
+    mount(_component(), data, key=f"link {key}", width="content", height="content")
 
 
 @cache

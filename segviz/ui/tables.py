@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from segviz.ui.component import mount
 from segviz.views.results_tables import Columns
 from segviz.views.text import NONE
 
@@ -55,7 +56,8 @@ def show_table(values: Columns, heads: Mapping[str, Head], label: str, pinned: s
                 "values": list(column),
             }
         )
-    _component()(key=f"table {label}", data={"label": label, "columns": columns}, width="stretch", height="content")
+    given = {"label": label, "columns": columns}
+    mount(_component(), given, key=f"table {label}", width="stretch", height="content")
 
 
 def written(value: str | float | None, form: str | None) -> str:

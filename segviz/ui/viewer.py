@@ -16,6 +16,7 @@ import streamlit as st
 from jaxtyping import UInt8
 from PIL import Image
 
+from segviz.ui.component import mount
 from segviz.ui.display import Display
 from segviz.ui.panel import PIN_COLOURS, DrawableMap, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 from segviz.web import wire
@@ -110,9 +111,9 @@ def show_panels(
     if edit is not None:
         st.session_state[_seen(key)] = _token(edit)
     seen = st.session_state.get(_seen(key))
-    _component()(
-        key=key,
-        data={
+    mount(
+        _component(),
+        {
             "picture": _url(_picture(image)),
             "height": height,
             "width": width,
@@ -125,6 +126,7 @@ def show_panels(
             "settings": None if display is None else display.as_dict(),
             "lost": _lost(key),
         },
+        key=key,
         on_edit_change=lambda: None,
         on_settings_change=lambda: None,
         on_lost_change=lambda: None,

@@ -21,8 +21,7 @@ async function copy(text) {
   if (!copied) throw new Error("the browser does not copy");
 }
 
-export default function ({ parentElement, data }) {
-  if (!data) return;
+export default function ({ parentElement, data: [data] }) {
   const button = parentElement.querySelector("button"), said = parentElement.querySelector(".said");
   history.replaceState(history.state, "", addressOf(data.parameters, location)); // pins would fill the way back
   said.textContent = "";

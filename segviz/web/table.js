@@ -63,6 +63,6 @@ function draw(parentElement, { label, columns }) {
   table.replaceChildren(caption, top, body);
 }
 
-export default function ({ parentElement, data }) {
-  if (data) draw(parentElement, data);
+export default function ({ parentElement, data: [data] }) {
+  draw(parentElement, data);
 }

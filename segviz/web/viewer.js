@@ -67,8 +67,7 @@ class Viewer {
   }
 
   /** What Python says: picture, panels, pins, settings. Panels that did not change stay as they are. */
-  update({ data, setStateValue }) {
-    if (!data) return;
+  update({ data: [data], setStateValue }) {
     const { picture, height, width } = data;
     if (height !== this.height || width !== this.width) {
       this.query = this.pointer = null;
