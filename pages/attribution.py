@@ -63,9 +63,11 @@ def workbench() -> None:
     ranks = {name: rank_correlations(one, maps, place, size) for name, one in found.items()}
     for name in methods:
         panels.append(attribution_panel(found[name], rank_note(ranks[name]), pin) if name in found else blank(name))
+    if not set(methods).isdisjoint(PEAKED):
+        st.caption(
+            "A few pixels carry most of a gradient: where its map looks empty, the scale *percentile* shows the rest."
+        )
     show(chosen, panels, key=KEY, columns=2 if len(panels) <= 4 else 3)
-    if not found.keys().isdisjoint(PEAKED):
-        st.caption("A few pixels carry most of a gradient: the scale *percentile* above the pictures shows the rest.")
     if target is not None:
         report(found, ranks, target, place)
     explain()

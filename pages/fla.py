@@ -8,7 +8,7 @@ from segviz.attention import AxisChannelAttention, ChannelAttention
 from segviz.ui.charts import chart
 from segviz.ui.panels import attended_panels
 from segviz.ui.picture import picture
-from segviz.ui.session import pins, predict, show
+from segviz.ui.session import kept_display, pins, predict, show
 from segviz.views.figures import channel_heatmap
 from segviz.views.map_panels import map_panels
 from segviz.views.sheet import Matrix, Panel
@@ -38,7 +38,8 @@ def viewer() -> None:
         assert isinstance(one.content, Matrix)
         matrix = one.content.values
         with place:
-            chart(channel_heatmap(matrix, one.title), f"affinity-{number}", f"{one.title}: {len(matrix)} channels")
+            heat = channel_heatmap(matrix, one.title, kept_display(KEY).colours)
+            chart(heat, f"affinity-{number}", f"{one.title}: {len(matrix)} channels")
             st.caption(
                 f"Largest weight of a channel, on average: {matrix.max(1).mean():.2f} "
                 f"(1 is one-hot, {1 / len(matrix):.4f} even)."

@@ -41,7 +41,7 @@ DRAWN_S = 1.5  # the same of a slider whose last value takes a new street and a 
 UNFAIR = 1.6  # the longest mean wait over the shortest
 GROWS = 2**20  # bytes of caches over the second half
 RSS_GROWS = 0.02
-WORK_MIB = 650  # above an idle server, which is 350 MiB with torch for CPUs, and over 700 with torch for CUDA
+WORK_MIB = 600  # above an idle server, which takes 360 MiB with torch for CPUs, and some 660 with torch for CUDA
 MIB = 2**20
 
 

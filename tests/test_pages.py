@@ -33,6 +33,7 @@ from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.statistics import query_dependence
+from segviz.ui.display import Display
 from segviz.ui.filling import Filling
 from segviz.ui.panel import LabelMap
 from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
@@ -265,13 +266,30 @@ def test_pins_survive_a_change_of_page(app: AppTest) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> None:
-    pin(opened(app, page), page, (350, 470), (50, 60))
+    app.session_state["source"] = UPLOAD
+    large = drawing().resize((480, 360))
+    pin(healthy(upload(opened(app, page), "large.png", encoded(large, "PNG"))), page, (350, 470), (50, 60))
     healthy(upload(app, "small.png", encoded(drawing(), "PNG")))
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
     known = {HOME: 0, INSPECT: 2, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
     assert pinned == [1] * known[page]
+
+
+def test_points_stay_with_the_streets_or_with_the_own_pictures(app: AppTest) -> None:
+    pin(opened(app, PSA), PSA, (50, 60))
+    healthy(upload(app, "own.png", encoded(drawing(), "PNG")))
+    assert viewer(app)["pins"] == []
+    app.session_state[Path(PSA).stem] = {"edit": {"mount": "browser", "seq": 2, "pins": [[7, 8, 0]]}}
+    healthy(app.run())
+    healthy(opened(app, SAM))
+    assert viewer(app)["pins"] == [[7, 8, 0]]
+    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.sidebar.button[0].click().run())  # another street
+    assert viewer(app)["pins"] == [[50, 60, 0]]
+    healthy(app.segmented_control(key="source").set_value(UPLOAD).run())
+    assert viewer(app)["pins"] == [[7, 8, 0]]
 
 
 # ---- uploads --------------------------------------------------------------------------------------------
@@ -660,6 +678,16 @@ def numbers(value: Any) -> np.ndarray:
         flat = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
         return flat.reshape([int(size) for size in str(value.get("shape", flat.size)).split(",")])
     return np.asarray(value, np.float32)
+
+
+def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
+    app.session_state["display"] = Display(colours="magma")
+    charts = [json.loads(one.proto.spec) for one in opened(app, FLA).get("plotly_chart")]
+    for chart in charts:
+        stops = chart["data"][0]["colorscale"]
+        # nothing in hexadecimal: there Streamlit's #000001 to #000019 are its theme's colours, and magma begins with one
+        assert [stops[0], stops[-1]] == [[0, "rgb(0, 0, 4)"], [1, "rgb(252, 253, 191)"]]
+        assert [float(place) for place, _ in stops] == pytest.approx(np.linspace(0, 1, len(stops)))
 
 
 def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> None:

@@ -138,14 +138,14 @@ def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
     assert PIN_COLOURS[0] not in export(bare, "svg").decode().upper()
 
 
-def test_the_strongest_cells_are_boxed_and_numbered_where_the_viewer_does(made: Prediction) -> None:
+def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
     sheet = shown_sheet("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
     values = one.seen_from(0, 0).numpy().copy()  # type: ignore[union-attr]
     values[:, :3] = 0  # within two cells of the place
     best = np.unravel_index(values.argmax(), values.shape)
     boxes = sheet.panels[0].boxes
-    assert [box.label for box in boxes] == ["1", "2", "3"]
+    assert [box.label for box in boxes] == ["a", "b", "c"]
     assert (boxes[0].top, boxes[0].left) == (best[0] * 10, best[1] * 10)
     assert (boxes[0].bottom, boxes[0].right) == (best[0] * 10 + 10, best[1] * 10 + 10)
     assert export(sheet, "png") != export(shown_sheet("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png")

@@ -189,8 +189,8 @@ def test_pins_cells_and_boxes_stay_on_their_places_when_zoomed(page: Page) -> No
     cell = box(stage(page, "dot").locator(".cell"))
     assert [cell["x"], cell["y"]] == pytest.approx(seen(2 / 5, 3 / 7), abs=1)
     assert cell["width"] == pytest.approx(zoom * there["width"] / 7, abs=1)
-    numbered = box(peak)
-    assert [numbered["x"], numbered["y"]] == pytest.approx(seen(row / 5, column / 7), abs=1)
+    lettered = box(peak)
+    assert [lettered["x"], lettered["y"]] == pytest.approx(seen(row / 5, column / 7), abs=1)
     marker = (
         stage(page, "dot")
         .locator(".marker")
@@ -323,7 +323,7 @@ def test_figures_of_a_map_are_written_where_the_panel_asks(page: Page) -> None:
     expect(figures.nth(1)).to_be_hidden()
 
 
-def test_the_strongest_cells_are_numbered_but_not_those_around_the_point(page: Page) -> None:
+def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: Page) -> None:
     two(page)
     expect(page.locator(".peak").first).to_be_hidden()
     label(page, "Top 5").check()
@@ -336,7 +336,7 @@ def test_the_strongest_cells_are_numbered_but_not_those_around_the_point(page: P
     assert [one.get_attribute("data-cell") for one in boxes.all()] == [f"{at // 7},{at % 7}" for at in best]
     said = page.locator(".strongest").first
     for rank, at in enumerate(best):
-        expect(said).to_contain_text(f"{rank + 1}: {100 * values.flat[at]:#.3g} %")
+        expect(said).to_contain_text(f"{'abcde'[rank]}: {100 * values.flat[at]:#.3g} %")
 
 
 # ---- directions -----------------------------------------------------------------------------------------
@@ -819,7 +819,7 @@ def test_what_the_keyboard_moves_to_is_read_out(page: Page) -> None:
     stage(page, "dot").focus()
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("status")).to_contain_text(
-        re.compile(r"^y 75, x 105: .* %, .* × the even share\. Strongest: 1:\s")
+        re.compile(r"^y 75, x 105: .* %, .* × the even share\. Strongest away from the point: a:\s")
     )
 
 

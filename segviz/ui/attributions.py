@@ -31,7 +31,7 @@ AS_PREDICTED = -1
 START = ("grad_cam_output", "saliency")  # one evaluation each, so a visitor sees them without asking
 BASELINES = {"blurred": "blurred", "black": "black", "grey": "grey", "each method's own": None}
 STEPS, WINDOWS, STRIDES = (8, 16, 32, 64, 128), (30, 60, 80, 120), {"1": 1.0, "3/4": 0.75, "1/2": 0.5, "1/4": 0.25}
-QUICK = Options(baseline="blurred", steps=16, window=80, stride=60)  # 19 evaluations with gradients, 49 without
+QUICK = Options(baseline="blurred", steps=32, window=80, stride=60)  # 35 evaluations with gradients, 49 without
 
 
 def kept(key: str, default: Any) -> Any:

@@ -35,7 +35,7 @@ class Display:
         cells: maps smooth between cells' centres, or cell by cell.
         direction: which way panels of the look "either" look.
         outlines: lines where classes meet.
-        strongest: numbered boxes on the five strongest cells.
+        strongest: lettered boxes on the five strongest cells.
         hidden: the names of classes that are switched off.
     """
 

@@ -60,8 +60,20 @@ def sidebar() -> None:
     st.session_state.setdefault("source", SCENE)
     with st.sidebar:
         source = st.segmented_control("Picture", (SCENE, UPLOAD), key="source", required=True, width="stretch")
+        put_pins_aside(str(source))
         st.session_state["picture"] = scene_picture() if source == SCENE else uploaded_picture()
         st.caption(f"Models run on: {engine().device}")
+
+
+def put_pins_aside(source: str) -> None:
+    """Points stay with what they were put on: all streets have the same ones, a visitor's own pictures others."""
+    before = st.session_state.get("pins on", source)
+    st.session_state["pins on"] = source
+    if before != source:
+        aside = st.session_state.setdefault("pins aside", {})
+        aside[before] = st.session_state.pop("pins", None)
+        if aside.get(source) is not None:
+            st.session_state["pins"] = aside[source]
 
 
 def keep_widgets() -> None:

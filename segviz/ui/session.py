@@ -16,7 +16,7 @@ from segviz.predict import Prediction
 from segviz.ui.display import Display
 from segviz.ui.panel import Panel, Pin
 from segviz.ui.permalink import Link, copy_button, read
-from segviz.ui.picture import KNOBS, UPLOAD, Picture, picture
+from segviz.ui.picture import KNOBS, SCENE, UPLOAD, Picture, picture
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
 from segviz.ui.viewer import latest_display, latest_pins, show_panels
@@ -186,7 +186,7 @@ def restore(page: str) -> None:
         refused = tuple(sorted({*refused, "model"}))
     st.session_state.update(found.knobs)
     if found.seed is not None:
-        st.session_state["seed"] = found.seed
+        st.session_state.update({"seed": found.seed, "source": SCENE})
     if found.upload:
         st.session_state.update({"source": UPLOAD, "linked upload": True})
     if models and page in MODELS:
@@ -194,7 +194,8 @@ def restore(page: str) -> None:
         st.session_state[key] = models if several else models[0]
     keep_display(page, found.display)
     if found.pins:
-        st.session_state.update({"pins": found.pins, "linked pins": True})
+        on = UPLOAD if found.upload else st.session_state.get("source", SCENE)
+        st.session_state.update({"pins": found.pins, "pins on": on, "linked pins": True})
     st.session_state.update({"linked refused": refused, "linked page": page})
 
 

@@ -14,7 +14,7 @@ from segviz.views import sheet
 from segviz.views.colour import Kind, Scale, signed_scale, spanning, weight_scale
 from segviz.views.map_panels import Look, map_panel
 from segviz.views.overlay import aligned
-from segviz.views.places import cell_box, strongest
+from segviz.views.places import LETTERS, cell_box, strongest
 from segviz.views.sheet import Heat, Place, Points, Sheet
 from segviz.views.text import pixel_text
 
@@ -101,8 +101,8 @@ def map_part(viewer: Viewer, panel: Panel, one: SpatialMap, model: str, pins: tu
         size = (image.shape[0], image.shape[1])
         cell = one.cell(*place, *size)
         values = found.content.values if isinstance(found.content, Heat) else one.seen_from(*cell).numpy()
-        cells = enumerate(strongest(values, *cell), 1)
-        boxes += tuple(cell_box(one, where, size, str(number)) for number, where in cells)
+        cells = zip(LETTERS, strongest(values, *cell), strict=False)  # there may be fewer
+        boxes += tuple(cell_box(one, where, size, letter) for letter, where in cells)
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
     title += f" ({pixel_text(*place)})"

@@ -45,6 +45,16 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
     return table
 
 
+def plotly_scale(name: str) -> list[tuple[float, str]]:
+    """A colour map for plotly's charts: of hexadecimal ones Streamlit takes magma's #000004 for a colour of its theme.
+
+    Raises:
+        ValueError: there is no such colour map.
+    """
+    colours = colour_table(name)[::17].tolist()
+    return [(step / (len(colours) - 1), "rgb({}, {}, {})".format(*rgb)) for step, rgb in enumerate(colours)]
+
+
 @dataclass(frozen=True)
 class Scale:
     """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart.

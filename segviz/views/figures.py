@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 
-from segviz.views.colour import COLOUR_MAPS, largest
+from segviz.views.colour import largest, plotly_scale
 
 # Okabe and Ito's colours, told apart with any common colour blindness.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -28,7 +28,7 @@ def channel_heatmap(
     """
     heat = go.Heatmap(
         z=np.asarray(matrix, np.float32),
-        colorscale=COLOUR_MAPS[colours],
+        colorscale=plotly_scale(colours),
         zmin=0,
         zmax=largest(matrix) if top is None else top,
         colorbar={"orientation": "h", "y": -0.3, "yanchor": "top", "thickness": 10, "title": {"text": "weight"}},

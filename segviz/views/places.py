@@ -15,7 +15,8 @@ from segviz.views.sheet import Box, Place
 
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # of the picture's sides
-STRONGEST, NEAR = 5, 2  # boxes, and the cells around a place where none of them lies; viewer_layer.js has the same
+LETTERS = "abcde"  # of the strongest cells, as pins have numbers; statistics.js has the same
+NEAR = 2  # cells around a place where none of them lies
 Labels = UInt8[np.ndarray, "height width"]
 
 
@@ -60,7 +61,7 @@ def strongest(values: Float[np.ndarray, "rows columns"], row: int, column: int) 
     """The cells of the largest weights, largest first, away from the place itself; cells without weight are none."""
     down, along = np.indices(values.shape)
     away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
-    order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[:STRONGEST]
+    order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[: len(LETTERS)]
     cells = (divmod(int(index), values.shape[1]) for index in order)
     return [cell for cell in cells if away[cell] and values[cell] > 0]
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from segviz.models.registry import SPECS
 from segviz.record import Shares
 from segviz.results import BASELINE, Curve
-from segviz.views.colour import COLOUR_MAPS, Scale, coloured, ink
+from segviz.views.colour import Scale, coloured, ink, plotly_scale
 from segviz.views.figures import SERIES, escaped, iou_bars
 from segviz.views.results_tables import points, title
 from segviz.views.text import NONE
@@ -84,7 +84,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         y=names,
         zmin=0,
         zmax=100,
-        colorscale=COLOUR_MAPS[CONFUSIONS],
+        colorscale=plotly_scale(CONFUSIONS),
         showscale=False,
         hovertext=told,
         hoverinfo="text",

@@ -265,7 +265,7 @@ class Sheet:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
             parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))
-        return "; ".join(parts + scales_text([panel.scale for panel in self.panels if panel.scale]))
+        return "; ".join(parts + scales_text(self.panels))
 
 
 def panel_details(panel: Panel) -> dict[str, Any]:
@@ -283,12 +283,18 @@ def panel_details(panel: Panel) -> dict[str, Any]:
     return found
 
 
-def scales_text(scales: Sequence[Scale]) -> list[str]:
-    """The scales in words: all of a few; of many their kinds, as each has its bar."""
-    found = list(dict.fromkeys(map(scale_text, scales)))
-    if len(found) <= FEW_SCALES:
-        return found
-    return [f"each map on its own {kind} scale" for kind in dict.fromkeys(KINDS[scale.kind] for scale in scales)]
+def scales_text(panels: Sequence[Panel]) -> list[str]:
+    """The scales in words: the only one; of a few also whose they are; of many their kinds, as each has its bar."""
+    titles: dict[str, list[str]] = {}
+    for panel in panels:
+        if panel.scale:
+            titles.setdefault(scale_text(panel.scale), []).append(panel.title)
+    if len(titles) <= 1:
+        return list(titles)
+    if len(titles) <= FEW_SCALES:
+        return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
+    kinds = dict.fromkeys(KINDS[panel.scale.kind] for panel in panels if panel.scale)
+    return [f"each map on its own {kind} scale" for kind in kinds]
 
 
 def scale_text(scale: Scale) -> str:

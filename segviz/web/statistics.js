@@ -34,8 +34,10 @@ export function meanDistance(f, weights, row, column, height, width) {
   return sum > 0 ? far / sum / Math.hypot(height, width) : NaN;
 }
 
+export const LETTERS = "abcde"; // of the strongest cells, as pins have numbers
+
 /** The cells of the largest weights, largest first, but none within `gap` cells of the place itself. */
-export function strongest(weights, [rows, columns], row, column, count = 5, gap = 2) {
+export function strongest(weights, [rows, columns], row, column, count = LETTERS.length, gap = 2) {
   const best = [];
   let least = 0; // what a weight has to exceed to be among them
   for (let r = 0, i = 0; r < rows; r++) {

@@ -1,5 +1,6 @@
 // One panel: a picture, one map over it or two beside a divider, and what stands below.
 import { extent } from "./places.js";
+import { LETTERS } from "./statistics.js";
 import { element, move } from "./viewer_dom.js";
 import { Layer } from "./viewer_layer.js";
 import { Legend } from "./viewer_legend.js";
@@ -54,9 +55,9 @@ export class Panel {
     legend.hidden = !this.has("isLabels");
     stage.classList.toggle("swipe", sides.length > 1);
     if (sides.length > 1) this.divider = new Divider(stage, sides.map((side) => side.title));
-    for (const rank of [1, 2, 3, 4, 5]) {
-      const box = element("i", "peak", element("b", "", String(rank)));
-      box.style.zIndex = 6 - rank; // the strongest on top
+    for (const [rank, letter] of [...LETTERS].entries()) {
+      const box = element("i", "peak", element("b", "", letter));
+      box.style.zIndex = LETTERS.length - rank; // the strongest on top
       this.parts.peaks.append(box);
     }
   }
@@ -168,7 +169,7 @@ export class Panel {
     else this.over(strip, view, top + row * pitchY, 0, pitchY, 1);
   }
 
-  /** Numbered boxes over the strongest cells, away from the point. */
+  /** Lettered boxes over the strongest cells, away from the point. */
   placePeaks({ strongest }, view) {
     const { peaks } = this.parts;
     peaks.hidden = !strongest || !this.has("isWeights");

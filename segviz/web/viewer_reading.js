@@ -1,5 +1,5 @@
 // What stands below a picture about one of its maps: the colour bar, the value under the pointer, and its figures.
-import { entropyBits, meanDistance } from "./statistics.js";
+import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
 import { number, share } from "./viewer_colour.js";
 import { say, slide } from "./viewer_dom.js";
 
@@ -41,18 +41,18 @@ export class Reading {
       `Entropy ${bits.toFixed(2)} of ${most.toFixed(2)} bits · mean distance ${(100 * reach).toFixed(1)} %`);
   }
 
-  /** The strongest cells as numbers and values; none of them if `cells` is null. */
+  /** The strongest cells by their boxes' letters, with their values; none of them if `cells` is null. */
   showPeaks(cells) {
     const peaks = this.parts.strongest;
     peaks.hidden = !cells;
     if (!cells) return;
-    const written = cells.map((cell, index) => `${index + 1}: ${share(this.layer.values[cell])}`.replaceAll(" ", "\u00a0"));
-    say(peaks, written.join("  ") || "No weight away from the point");
+    const written = cells.map((cell, index) => `${LETTERS[index]}: ${share(this.layer.values[cell])}`.replaceAll(" ", "\u00a0"));
+    say(peaks, written.length ? `Strongest away from the point: ${written.join("  ")}` : "No weight away from the point");
   }
 
   told() {
     const { value, strongest } = this.parts;
-    return strongest.hidden ? value.textContent : `${value.textContent}. Strongest: ${strongest.textContent}`;
+    return strongest.hidden ? value.textContent : `${value.textContent}. ${strongest.textContent}`;
   }
 
   /** The value at an image pixel, in words and as the needle on the bar. */
