@@ -33,7 +33,6 @@ from segviz.models.registry import SPECS
 from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.statistics import query_dependence
-from segviz.ui.display import Display
 from segviz.ui.filling import Filling
 from segviz.ui.panel import LabelMap
 from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
@@ -681,11 +680,12 @@ def numbers(value: Any) -> np.ndarray:
 
 
 def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
-    app.session_state["display"] = Display(colours="magma")
-    charts = [json.loads(one.proto.spec) for one in opened(app, FLA).get("plotly_chart")]
+    opened(app, FLA)
+    app.session_state[Path(FLA).stem] = {"settings": {"colours": "magma"}}
+    charts = [json.loads(one.proto.spec) for one in healthy(app.run()).get("plotly_chart")]
     for chart in charts:
         stops = chart["data"][0]["colorscale"]
-        # nothing in hexadecimal: there Streamlit's #000001 to #000019 are its theme's colours, and magma begins with one
+        # not in hexadecimal: Streamlit takes #000001 to #000019 for its theme's, and magma begins with #000004
         assert [stops[0], stops[-1]] == [[0, "rgb(0, 0, 4)"], [1, "rgb(252, 253, 191)"]]
         assert [float(place) for place, _ in stops] == pytest.approx(np.linspace(0, 1, len(stops)))
 
