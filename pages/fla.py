@@ -9,6 +9,7 @@ from segviz.ui.charts import chart
 from segviz.ui.panels import attended_panels
 from segviz.ui.picture import picture
 from segviz.ui.session import kept_display, pins, predict, show
+from segviz.ui.viewer import latest_display
 from segviz.views.figures import channel_heatmap
 from segviz.views.map_panels import map_panels
 from segviz.views.sheet import Matrix, Panel
@@ -29,7 +30,7 @@ baseline, prediction = predict("channel_nl", chosen), predict("fla", chosen)
 def viewer() -> None:
     """A pin runs this part alone."""
     panels = [*attended_panels(baseline, "Channel non-local"), *attended_panels(prediction, "FLA")]
-    matrices = affinities()
+    matrices = affinities(latest_display(KEY, kept_display(KEY)).colours)
     show(chosen, panels, key=KEY, columns=2, more=matrices)
     st.header("Channel affinity of a row and a column")
     which = "Of the last point" if pins(KEY) else "Of the middle; click a point for another place"
@@ -38,7 +39,7 @@ def viewer() -> None:
         assert isinstance(one.content, Matrix)
         matrix = one.content.values
         with place:
-            heat = channel_heatmap(matrix, one.title, kept_display(KEY).colours)
+            heat = channel_heatmap(matrix, one.title, one.content.colours)
             chart(heat, f"affinity-{number}", f"{one.title}: {len(matrix)} channels")
             st.caption(
                 f"Largest weight of a channel, on average: {matrix.max(1).mean():.2f} "
@@ -53,7 +54,7 @@ def point() -> tuple[int, int]:
     return (kept[-1].y, kept[-1].x) if kept else (height // 2, width // 2)
 
 
-def affinities() -> list[Panel]:
+def affinities(colours: str) -> list[Panel]:
     """The C x C matrices of the point's row and column, and channel non-local's only one."""
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     whole = baseline.map_of(ChannelAttention, "channel")
@@ -62,7 +63,7 @@ def affinities() -> list[Panel]:
     found = [
         panel
         for one, model in ((rows, "fla"), (columns, "fla"), (whole, "channel_nl"))
-        for panel in map_panels(chosen.image, one, [point()], (), model=model)
+        for panel in map_panels(chosen.image, one, [point()], (), model=model, colours=colours)
     ]
     return [replace(panel, title=title) for panel, title in zip(found, titles, strict=True)]
 

@@ -176,6 +176,21 @@ print(torch._dynamo.__file__ is not None, decorated(-2), NaFlexRopeIterator.__ne
 """
 
 
+ASKED_FOR_MORE = """
+import torch
+from segviz.models.without_compiler import without_compiler
+with without_compiler():
+    from torch._dynamo import disable, is_compiling
+import torch._dynamo
+print(is_compiling is torch._dynamo.is_compiling, torch._dynamo.disable is not disable, disable(abs)(-2))
+"""
+
+
+def test_a_library_that_needs_more_of_the_compiler_gets_it() -> None:
+    ran = subprocess.run([sys.executable, "-c", ASKED_FOR_MORE], capture_output=True, text=True, timeout=200)
+    assert ran.stdout.split() == ["True", "True", "2"], ran.stderr
+
+
 def test_models_run_without_the_import_of_torchs_compiler_which_still_works() -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stderr

@@ -291,6 +291,16 @@ def test_points_stay_with_the_streets_or_with_the_own_pictures(app: AppTest) -> 
     assert viewer(app)["pins"] == [[7, 8, 0]]
 
 
+def test_a_click_in_the_run_that_changes_the_picture_stays_with_the_old_one(app: AppTest) -> None:
+    healthy(upload(opened(app, PSA), "own.png", encoded(drawing(), "PNG")))
+    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    app.session_state[Path(PSA).stem] = {"edit": {"mount": "browser", "seq": 1, "pins": [[50, 60, 0]]}}
+    healthy(app.segmented_control(key="source").set_value(UPLOAD).run())
+    assert viewer(app)["pins"] == []
+    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    assert viewer(app)["pins"] == [[50, 60, 0]]
+
+
 # ---- uploads --------------------------------------------------------------------------------------------
 
 
@@ -683,6 +693,7 @@ def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
     opened(app, FLA)
     app.session_state[Path(FLA).stem] = {"settings": {"colours": "magma"}}
     charts = [json.loads(one.proto.spec) for one in healthy(app.run()).get("plotly_chart")]
+    assert len(charts) == 3
     for chart in charts:
         stops = chart["data"][0]["colorscale"]
         # not in hexadecimal: Streamlit takes #000001 to #000019 for its theme's, and magma begins with #000004

@@ -78,6 +78,7 @@ def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
     heat = sheet.panels[2].content
     assert isinstance(heat, Heat)
     assert (heat.scale.low, heat.scale.high) == (pytest.approx(heat.values.min()), pytest.approx(heat.values.max()))
+    assert re.search(r"; fla: output: linear scale \S+ to \S+; fla: context: linear scale \S+ to \S+$", sheet.caption())
 
 
 def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
@@ -98,6 +99,7 @@ def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
     collect, distribute = masks()
     sheet = point_wise_sheet([shown(collect, distribute, places=((0, 0), (29, 39)))])
     assert titles(sheet) == [["image", "collect", "distribute"], ["", "", ""]]
+    assert "collect:" not in sheet.caption()  # which of two rows would be meant?
     values = [panel.content.values for panel in sheet.panels if isinstance(panel.content, Heat)]
     wanted = [collect.seen_from(0, 0), distribute.seen_by(0, 0), collect.seen_from(2, 3), distribute.seen_by(2, 3)]
     assert all((one == two.numpy()).all() for one, two in zip(values, wanted, strict=True))

@@ -29,15 +29,29 @@ def without_compiler() -> Iterator[None]:
     package.disable = disable_later  # type: ignore[attr-defined]
     utils.is_compile_supported = later(utils.__name__, "is_compile_supported")  # type: ignore[attr-defined]
     package.utils = utils  # type: ignore[attr-defined]
-    before = set(sys.modules)
+    for module in (package, utils):  # whatever else is asked of them is the compiler's own
+        module.__getattr__ = functools.partial(of_compiler, package, module.__name__)  # type: ignore[method-assign]
     sys.modules |= {COMPILER: package, utils.__name__: utils}
     try:
         yield
     finally:
-        for name in set(sys.modules) - before:
-            if name == COMPILER or name.startswith(f"{COMPILER}."):
-                del sys.modules[name]
+        forget(package)
+
+
+def forget(package: ModuleType) -> None:
+    """Take the package that stands for the compiler out of the way, and what was imported into it."""
+    if sys.modules.get(COMPILER) is package:
+        for name in [name for name in sys.modules if name == COMPILER or name.startswith(f"{COMPILER}.")]:
+            del sys.modules[name]
         vars(sys.modules["torch"]).pop("_dynamo", None)
+
+
+def of_compiler(package: ModuleType, module: str, name: str) -> Any:
+    """What a library needs of the compiler while it is imported: then the compiler is imported after all."""
+    if name.startswith("__"):
+        raise AttributeError(name)  # what Python's import looks for in any module
+    forget(package)
+    return getattr(import_module(module), name)
 
 
 def later(module: str, name: str) -> Callable[..., Any]:

@@ -42,7 +42,7 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
 
 
 def table(values: Columns, columns: Sequence[Column], label: str, numbers: str | None = None) -> None:
-    """A table of these columns; `numbers` is how they are written in those that `columns` does not tell of."""
+    """A table of these columns; `numbers` is how all but the first are written where it does not tell."""
     heads = {title: Head(format=numbers) for title in [*values][1:]}
     show_table(values, heads | {one.title: Head(one.meaning, one.format) for one in columns}, label)
 

@@ -14,6 +14,7 @@ from segviz.engine.machine import cores
 from segviz.image import MAX_BYTES, ImageError, decode, fitted
 from segviz.ui.permalink import LARGEST_SEED
 from segviz.ui.turns import Turns
+from segviz.ui.viewer import take_pins
 from segviz.ui.waiting import give_way
 from segviz.views.text import literal
 
@@ -71,7 +72,9 @@ def put_pins_aside(source: str) -> None:
     st.session_state["pins on"] = source
     if before != source:
         aside = st.session_state.setdefault("pins aside", {})
-        aside[before] = st.session_state.pop("pins", None)
+        kept = st.session_state.pop("pins", None)
+        latest = take_pins(st.session_state.get("page", ""), kept or ())  # with a click that is not taken in yet
+        aside[before] = None if kept is None and not latest else latest
         if aside.get(source) is not None:
             st.session_state["pins"] = aside[source]
 

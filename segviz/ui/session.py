@@ -16,7 +16,7 @@ from segviz.predict import Prediction
 from segviz.ui.display import Display
 from segviz.ui.panel import Panel, Pin
 from segviz.ui.permalink import Link, copy_button, read
-from segviz.ui.picture import KNOBS, SCENE, UPLOAD, Picture, picture
+from segviz.ui.picture import KNOBS, SCENE, UPLOAD, Picture, picture, put_pins_aside
 from segviz.ui.shown import Viewer
 from segviz.ui.take_away import take_away
 from segviz.ui.viewer import latest_display, latest_pins, show_panels
@@ -195,16 +195,18 @@ def restore(page: str) -> None:
     keep_display(page, found.display)
     if found.pins:
         on = UPLOAD if found.upload else st.session_state.get("source", SCENE)
-        st.session_state.update({"pins": found.pins, "pins on": on, "linked pins": True})
+        put_pins_aside(on)
+        st.session_state.update({"pins": found.pins, "linked pins": on})
     st.session_state.update({"linked refused": refused, "linked page": page})
 
 
 def tell_refused(page: str) -> None:
     """One sentence on what of a link could not be used, on the page that it opened, once its picture is there."""
     chosen, refused = st.session_state.get("picture"), st.session_state["linked refused"]
-    if isinstance(chosen, Picture) and st.session_state.pop("linked pins", False):
+    if isinstance(chosen, Picture) and st.session_state.get("linked pins") == st.session_state.get("source"):
+        st.session_state["linked pins"] = None
         height, width = chosen.image.shape[:2]
-        if any(pin.y >= height or pin.x >= width for pin in st.session_state["pins"]) and "pin" not in refused:
+        if any(pin.y >= height or pin.x >= width for pin in st.session_state.get("pins", ())) and "pin" not in refused:
             refused = st.session_state["linked refused"] = (*refused, "pin")
     if page != st.session_state["linked page"]:
         st.session_state["linked refused"] = ()

@@ -5,6 +5,7 @@ Streamlit's own draws on a canvas, cuts heads off, and loads pandas and Arrow in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -44,8 +45,8 @@ def show_table(values: Columns, heads: Mapping[str, Head], label: str, pinned: s
     """
     pinned = pinned or next(iter(values))
     columns = []
-    for title, column in values.items():
-        head = heads.get(title, Head())
+    for title, given in values.items():
+        head, column = heads.get(title, Head()), [finite(value) for value in given]
         columns.append(
             {
                 "title": title,
@@ -53,11 +54,16 @@ def show_table(values: Columns, heads: Mapping[str, Head], label: str, pinned: s
                 "number": head.format is not None,
                 "pinned": title == pinned,
                 "texts": [written(value, head.format) for value in column],
-                "values": list(column),
+                "values": column,
             }
         )
-    given = {"label": label, "columns": columns}
-    mount(_component(), given, key=f"table {label}", width="stretch", height="content")
+    data = {"label": label, "columns": columns}
+    mount(_component(), data, key=f"table {label}", width="stretch", height="content")
+
+
+def finite(value: str | float | None) -> str | float | None:
+    """None for numbers that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def written(value: str | float | None, form: str | None) -> str:

@@ -65,6 +65,14 @@ def latest_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
     return tuple(pin for pin in pins if pin is not None)
 
 
+def take_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
+    """The latest pins; the browser's edit that brought them counts as taken in, and is not asked for again."""
+    found, edit = latest_pins(key, stored), _edit(key)
+    if edit is not None:
+        st.session_state[_seen(key)] = _token(edit)
+    return found
+
+
 def latest_display(key: str, stored: Display | None = None) -> Display:
     """The display settings as the browser last told them for this viewer, else the stored ones, else the defaults.
 
@@ -105,11 +113,8 @@ def show_panels(
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"the image is {image.dtype} of shape {image.shape}; give (H, W, 3) uint8 RGB")
     height, width = image.shape[:2]
-    inside = [pin for pin in latest_pins(key, pins) if pin.y < height and pin.x < width]
+    inside = [pin for pin in take_pins(key, pins) if pin.y < height and pin.x < width]
     now = tuple(inside[:max_pins])
-    edit = _edit(key)
-    if edit is not None:
-        st.session_state[_seen(key)] = _token(edit)
     seen = st.session_state.get(_seen(key))
     mount(
         _component(),

@@ -85,5 +85,5 @@ def numbers(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]
     found["Largest"] = [float(one.values.max()) for one in answers]
     found["Explained"] = [explained(one) for one in answers]
     found["Delta"] = [one.delta for one in answers]
-    found["Baseline"] = [one.baseline or NONE for one in answers]
+    found["Baseline"] = [one.baseline or None for one in answers]
     return found

@@ -44,7 +44,7 @@ def points(share: float | None) -> float | None:
 
 
 def mean(evaluation: str, field: str = "miou") -> Callable[[Seeds], float | None]:
-    """The mean over seeds of an evaluation's score, in percent, rounded as in the README: browsers round halves up."""
+    """The mean over seeds of an evaluation's score, in percent, rounded as in the README."""
     return lambda found: round(fmean(own), 1) if (own := scores(found, evaluation, field)) else None
 
 

@@ -289,8 +289,9 @@ def scales_text(panels: Sequence[Panel]) -> list[str]:
     for panel in panels:
         if panel.scale:
             titles.setdefault(scale_text(panel.scale), []).append(panel.title)
-    if len(titles) <= 1:
-        return list(titles)
+    named = [name for names in titles.values() for name in dict.fromkeys(names)]
+    if len(titles) <= 1 or (len(titles) <= FEW_SCALES and ("" in named or len(set(named)) < len(named))):
+        return list(titles)  # a row's later panels, for one, have no title of their own
     if len(titles) <= FEW_SCALES:
         return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
     kinds = dict.fromkeys(KINDS[panel.scale.kind] for panel in panels if panel.scale)

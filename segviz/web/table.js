@@ -1,6 +1,7 @@
 // A table, a Streamlit component (v2), that sorts by the head that is pressed: numbers from the largest, texts from A,
 // then the other way round, then as they came. What is not there stays at the end.
 
+const LONG = 60; // letters from which on a column's texts break into lines
 const ORDERS = ["ascending", "descending"];
 
 /** The rows' numbers in the order of a column's values. */
@@ -20,17 +21,19 @@ export function nextOrder(order, number) {
   return { "": first, [first]: second, [second]: "" }[order];
 }
 
-function cell(tag, { number, pinned }, ...content) {
+function cell(tag, { number, pinned, texts }, ...content) {
   const made = document.createElement(tag);
   made.append(...content);
   made.classList.toggle("text", !number);
   made.classList.toggle("pinned", pinned);
+  made.classList.toggle("long", texts.some((text) => text.length >= LONG));
   return made;
 }
 
 function head(column, order, press) {
   const button = Object.assign(document.createElement("button"), { type: "button", textContent: column.title, onclick: press });
-  const made = Object.assign(cell("th", column, button), { scope: "col", title: column.meaning });
+  if (column.meaning) button.title = column.meaning; // which screen readers tell, too
+  const made = Object.assign(cell("th", column, button), { scope: "col" });
   if (order) made.setAttribute("aria-sort", order);
   return made;
 }
