@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -28,6 +29,7 @@ from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.ui.picture import SCENE, UPLOAD
+from segviz.ui.tables import finite, written
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
@@ -202,6 +204,22 @@ print([name for name in ("pandas", "pyarrow", "torch._dynamo") if name in sys.mo
 def test_viewer_tables_and_charts_do_without_what_takes_the_servers_memory() -> None:
     ran = subprocess.run([sys.executable, "-c", LEFT_OUT], capture_output=True, text=True, timeout=200)
     assert ran.stdout.splitlines() == ["0 2 2", "[]"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (-0.004, "%+.2f", "−0.00"),
+        (7, "%d", "7"),
+        (math.nan, "%.1f", "–"),
+        (-math.inf, "%.1f", "–"),
+        ("a-b", None, "a-b"),
+    ],
+)
+def test_cells_hold_what_json_can_say(value: float | str, form: str | None, text: str) -> None:
+    known = finite(value)
+    assert written(known, form) == text
+    assert json.loads(json.dumps([known], allow_nan=False)) == [known]
 
 
 # ---- the sidebar ----------------------------------------------------------------------------------------
