@@ -19,15 +19,17 @@ from segviz.views.text import pixel_text
 KEY = "attribution"
 DIGITS = "%.3g"
 PEAKED = ("integrated_gradients", "saliency")
-HEADS = {
-    "Smallest": Head("The map's smallest value.", DIGITS),
-    "Largest": Head("The map's largest value.", DIGITS),
-    "Explained": Head("The picture's score less the baseline's.", DIGITS),
-    "Delta": Head(
-        "Convergence delta: by how much the map's sum misses what is explained; – for methods without one.", DIGITS
+HEADS = (
+    Head("Smallest", "The map's smallest value.", DIGITS),
+    Head("Largest", "The map's largest value.", DIGITS),
+    Head("Explained", "The picture's score less the baseline's.", DIGITS),
+    Head(
+        "Delta",
+        "Convergence delta: by how much the map's sum misses what is explained; – for methods without one.",
+        DIGITS,
     ),
-    "Baseline": Head("What the picture is compared with."),
-}
+    Head("Baseline", "What the picture is compared with."),
+)
 
 RANK = (
     "Spearman's ρ of the attribution, averaged over the block's cells, and the attention from the point: 1 where both "
@@ -108,8 +110,8 @@ def report(
     for sentence in filter(None, map(doubt, answers)):
         st.warning(sentence, icon=":material/warning:")
     table = numbers(answers, [ranks[name] for name in found])
-    ranked = {head: Head(RANK, "%.2f") for head in table if head.startswith("ρ")}
-    show_table(table, HEADS | ranked, "Each attribution's numbers")
+    ranked = (Head(title, RANK, "%.2f") for title in table if title.startswith("ρ"))
+    show_table(table, (*HEADS, *ranked), "Each attribution's numbers")
     as_csv(table, "attribution")
 
 

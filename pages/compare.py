@@ -10,7 +10,7 @@ from segviz.evaluate import class_iou
 from segviz.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
-from segviz.ui.charts import as_csv, chart, table
+from segviz.ui.charts import as_csv, chart
 from segviz.ui.panel import Panel
 from segviz.ui.panels import (
     ANSWERS,
@@ -23,6 +23,7 @@ from segviz.ui.panels import (
 )
 from segviz.ui.picture import Picture, picture
 from segviz.ui.session import model_title, predict, show
+from segviz.ui.tables import Head, show_table
 from segviz.ui.truth import Truth, ground_truth
 from segviz.views.results import class_bars, confusion_heatmap
 from segviz.views.results_tables import class_table, confusion_table, title
@@ -121,7 +122,8 @@ def score_charts(scores: Mapping[str, Confusion]) -> None:
     values = class_table(shares, CAMVID.names)
     means = {title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
-    table(rows, (), "IoU by class in percent, and the mean", "%.2f")
+    heads = [Head(title(name), format="%.2f") for name in scores]
+    show_table(rows, heads, "IoU by class in percent, and the mean")
     as_csv(rows, "compare-iou")
     st.caption(
         "In percent; void pixels are left out. – marks a class that is neither in the truth nor predicted: it has no "

@@ -8,8 +8,7 @@ from segviz.attention import AxisChannelAttention, ChannelAttention
 from segviz.ui.charts import chart
 from segviz.ui.panels import attended_panels
 from segviz.ui.picture import picture
-from segviz.ui.session import kept_display, pins, predict, show
-from segviz.ui.viewer import latest_display
+from segviz.ui.session import display_of, pins, predict, show
 from segviz.views.figures import channel_heatmap
 from segviz.views.map_panels import map_panels
 from segviz.views.sheet import Matrix, Panel
@@ -30,7 +29,7 @@ baseline, prediction = predict("channel_nl", chosen), predict("fla", chosen)
 def viewer() -> None:
     """A pin runs this part alone."""
     panels = [*attended_panels(baseline, "Channel non-local"), *attended_panels(prediction, "FLA")]
-    matrices = affinities(latest_display(KEY, kept_display(KEY)).colours)
+    matrices = affinities(display_of(KEY).colours)
     show(chosen, panels, key=KEY, columns=2, more=matrices)
     st.header("Channel affinity of a row and a column")
     which = "Of the last point" if pins(KEY) else "Of the middle; click a point for another place"

@@ -6,9 +6,10 @@ from segviz.models import registry
 from segviz.record import SCENES, VAL
 from segviz.report_findings import context_finding
 from segviz.results import BASELINE, as_json, gather
-from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models, table
+from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models
 from segviz.ui.display import Display
 from segviz.ui.permalink import Link, copy_button
+from segviz.ui.tables import show_table
 from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
 from segviz.views.results_text import how_measured, listed, notes
@@ -38,7 +39,7 @@ def models() -> None:
     """The table of models, and what its numbers need beside them."""
     st.header("Models")
     columns, values = columns_of(results.runs), models_table(results.runs)
-    table(values, columns, "Scores and costs of the models")
+    show_table(values, columns, "Scores and costs of the models")
     as_csv(values, "models")
     st.markdown(context_finding(results.runs, title))
     for note in notes(records):

@@ -150,9 +150,7 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     (message,) = (one.value for one in app.info)
     assert message == LINKED_UPLOAD
     assert len(app.get("bidi_component")) == len(app.warning) == 0
-    healthy(
-        app.segmented_control(key="source").set_value(SCENE).run()
-    )  # a look at a street, before the file is at hand
+    healthy(app.segmented_control(key="source").set_value(SCENE).run())  # a street, before the file is at hand
     assert viewer(app)["pins"] == [] and len(app.warning) == 0
     healthy(upload(app, "plain.png", PICTURES["plain.png"][0]))
     assert viewer(app)["pins"] == [[20, 30, 2]]

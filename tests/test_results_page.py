@@ -29,7 +29,8 @@ from segviz.paths import app_script
 from segviz.predict import Predictor
 from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.ui.picture import SCENE, UPLOAD
-from segviz.ui.tables import finite, written
+from segviz.ui.tables import written
+from segviz.views.results_tables import finite
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}

@@ -21,8 +21,9 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
+from segviz.ui.component import WEB
 from segviz.ui.panel import PIN_COLOURS
-from segviz.ui.viewer import SCRIPTS, WEB, encode, script
+from segviz.ui.viewer import SCRIPTS, encode, script
 from segviz.web import wire
 
 GRID = (5, 7)

@@ -1,17 +1,16 @@
-"""Charts and tables that can be taken along, and the choice of models that they show."""
+"""Charts and numbers that can be taken along, and the choice of models that they show."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from segviz.results import BASELINE
 from segviz.ui.session import model_title
-from segviz.ui.tables import Head, show_table
 from segviz.views.results import ORDER
-from segviz.views.results_tables import Column, Columns, csv_text, title
+from segviz.views.results_tables import Columns, csv_text, title
 
 SAVED_AS, SAVED_WIDTH = "chart format", 1000  # the key of the files' format; pixels, whatever the screen's width
 
@@ -39,12 +38,6 @@ def chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> N
     }
     config = {"toImageButtonOptions": image, "displaylogo": False, "displayModeBar": "hover"}
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
-
-
-def table(values: Columns, columns: Sequence[Column], label: str, numbers: str | None = None) -> None:
-    """A table of these columns; `numbers` is how all but the first are written where it does not tell."""
-    heads = {title: Head(format=numbers) for title in [*values][1:]}
-    show_table(values, heads | {one.title: Head(one.meaning, one.format) for one in columns}, label)
 
 
 def as_csv(columns: Columns, name: str) -> None:

@@ -1,8 +1,21 @@
-"""How our own Streamlit components (v2) get their data."""
+"""Our own Streamlit components (v2): where their files lie, and how they get their data."""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import streamlit as st
+
+WEB = Path(__file__).parents[1] / "web"
+
+
+@cache
+def registered(name: str) -> Any:
+    """The component of web/NAME.html, .css and .js."""
+    markup, style, script = ((WEB / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    return st.components.v2.component(f"segviz_{name}", html=markup, css=style, js=script)
 
 
 def mount(component: Any, data: dict[str, Any], **options: Any) -> None:

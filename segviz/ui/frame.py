@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from segviz.ui.viewer import WEB
+from segviz.ui.component import WEB
 
 
 def frame(pages: Sequence[StreamlitPage]) -> None:

@@ -17,8 +17,9 @@ from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.job import MOST_PIXELS, Job
 from segviz.predict import Prediction
 from segviz.sources import Source, stems
-from segviz.ui.charts import as_csv, table
+from segviz.ui.charts import as_csv
 from segviz.ui.component import mount
+from segviz.ui.tables import show_table
 from segviz.ui.viewer import served
 from segviz.web.downloads import DOWNLOADS
 from segviz.zipped import ZipError, zipped_pictures
@@ -135,7 +136,7 @@ def progress(was_running: bool) -> None:
     if problems:
         names, causes = zip(*problems, strict=True)
         values = {"Picture": list(names), "Why there are no files of it": list(causes)}
-        table(values, (), "Pictures that failed, and why")
+        show_table(values, (), "Pictures that failed, and why")
         as_csv({head: list(map(harmless, column)) for head, column in values.items()}, "failed-pictures")
 
 

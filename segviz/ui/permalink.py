@@ -5,17 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from math import isfinite
 from typing import Any
 
-import streamlit as st
-
 from segviz.models.registry import SPECS
-from segviz.ui.component import mount
+from segviz.ui.component import mount, registered
 from segviz.ui.display import Display
 from segviz.ui.panel import PIN_COLOURS, Pin
-from segviz.ui.viewer import WEB
 
 Parameters = Mapping[str, Sequence[str]]
 UPLOAD = "upload"
@@ -136,10 +133,4 @@ def display_of(given: Parameters, start: Display, refused: list[str]) -> Display
 def copy_button(link: Link, key: str, start: Display) -> None:
     """A button that copies the page's address, and the address itself, which from now on says what the link does."""
     data = {"parameters": link.parameters(start), "upload": link.upload}
-    mount(_component(), data, key=f"link {key}", width="content", height="content")
-
-
-@cache
-def _component() -> Any:
-    markup, style, script = ((WEB / f"link.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component("segviz_link", html=markup, css=style, js=script)
+    mount(registered("link"), data, key=f"link {key}", width="content", height="content")

@@ -12,7 +12,7 @@ from segviz.predict import Prediction
 from segviz.statistics import MapStatistics
 from segviz.ui.charts import as_csv
 from segviz.ui.panel import Panel, Pin
-from segviz.ui.tables import Head, show_table
+from segviz.ui.tables import show_table
 from segviz.views import same_pixel as view
 
 TITLES: Mapping[Direction, str] = {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}
@@ -59,8 +59,9 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
         rows.append(view.Row("mean", view.map_title(one, map_), None, *whole))
     st.subheader(TITLES[direction])
     values = view.table(rows)
-    heads = {one.title: Head(one.meaning, one.format) for one in view.COLUMNS}
-    show_table(values, heads, "Numbers of each map at the pinned points, and their means over the picture", "Model")
+    show_table(
+        values, view.COLUMNS, "Numbers of each map at the pinned points, and their means over the picture", "Model"
+    )
     as_csv(values, f"same-pixel-{direction}")
 
 

@@ -114,7 +114,7 @@ def show(
         more: what the page shows beside the viewer, for its files.
     """
     above = st.container(horizontal=True, horizontal_alignment="right")
-    display = latest_display(key, kept_display(key))
+    display = display_of(key)
     keep_display(key, display)
     given = pins(key, start)
     now = show_panels(chosen.image, panels, given, key=key, columns=columns, display=display)
@@ -140,6 +140,11 @@ def kept_display(page: str) -> Display:
         return kept
     own = st.session_state.get(f"kept {page} display", STARTS[page])
     return replace(kept, range=own.range, scale=own.scale)
+
+
+def display_of(page: str) -> Display:
+    """How the reader has a page drawn, with the newest settings that the browser told of its viewer."""
+    return latest_display(page, kept_display(page))
 
 
 def keep_display(page: str, display: Display) -> None:
@@ -194,7 +199,7 @@ def restore(page: str) -> None:
         st.session_state[key] = models if several else models[0]
     keep_display(page, found.display)
     if found.pins:
-        on = UPLOAD if found.upload else st.session_state.get("source", SCENE)
+        on = st.session_state.get("source", SCENE)
         put_pins_aside(on)
         st.session_state.update({"pins": found.pins, "linked pins": on})
     st.session_state.update({"linked refused": refused, "linked page": page})

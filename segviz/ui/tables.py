@@ -5,48 +5,54 @@ Streamlit's own draws on a canvas, cuts heads off, and loads pandas and Arrow in
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import streamlit as st
-
-from segviz.ui.component import mount
-from segviz.views.results_tables import Columns
+from segviz.ui.component import mount, registered
+from segviz.views.results_tables import Columns, finite
 from segviz.views.text import NONE
 
-WEB = Path(__file__).parents[1] / "web"
+
+class Described(Protocol):
+    """What a column is: a `Head`, or a column that also knows its values."""
+
+    @property
+    def title(self) -> str:
+        """Its head."""
+
+    @property
+    def meaning(self) -> str:
+        """In a sentence, for those who point at the head."""
+
+    @property
+    def format(self) -> str | None:
+        """How numbers are written, as "%.1f"; None for text."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a column is.
+    """A column's head; see `Described`."""
 
-    Attributes:
-        meaning: in a sentence, for those who point at the head.
-        format: how numbers are written, as "%.1f"; None for text.
-    """
-
+    title: str
     meaning: str = ""
     format: str | None = None
 
 
-def show_table(values: Columns, heads: Mapping[str, Head], label: str, pinned: str | None = None) -> None:
+def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: str | None = None) -> None:
     """A table whose heads explain themselves and sort it.
 
     Args:
         values: by the columns' heads; None where there is nothing.
-        heads: what the columns are; those that it does not name are texts.
+        heads: what the columns are; those that are not among them are texts.
         label: what the table shows, for those who cannot see it; no two tables of a page have the same.
         pinned: the head of the column that stays while others scroll, and names the row; the first by default.
     """
     pinned = pinned or next(iter(values))
+    known = {head.title: head for head in heads}
     columns = []
     for title, given in values.items():
-        head, column = heads.get(title, Head()), [finite(value) for value in given]
+        head, column = known.get(title, Head(title)), [finite(value) for value in given]
         columns.append(
             {
                 "title": title,
@@ -58,12 +64,7 @@ def show_table(values: Columns, heads: Mapping[str, Head], label: str, pinned: s
             }
         )
     data = {"label": label, "columns": columns}
-    mount(_component(), data, key=f"table {label}", width="stretch", height="content")
-
-
-def finite(value: str | float | None) -> str | float | None:
-    """None for numbers that JSON has no word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    mount(registered("table"), data, key=f"table {label}", width="stretch", height="content")
 
 
 def written(value: str | float | None, form: str | None) -> str:
@@ -71,9 +72,3 @@ def written(value: str | float | None, form: str | None) -> str:
     if value is None:
         return NONE
     return str(value) if form is None else (form % value).replace("-", "−")
-
-
-@cache
-def _component() -> Any:
-    markup, style, script = ((WEB / f"table.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    return st.components.v2.component("segviz_table", html=markup, css=style, js=script)

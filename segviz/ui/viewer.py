@@ -8,7 +8,6 @@ import re
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ import streamlit as st
 from jaxtyping import UInt8
 from PIL import Image
 
-from segviz.ui.component import mount
+from segviz.ui.component import WEB, mount
 from segviz.ui.display import Display
 from segviz.ui.panel import PIN_COLOURS, DrawableMap, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 from segviz.web import wire
 from segviz.web.blobs import STORE, MediaType
 
-WEB = Path(__file__).parents[1] / "web"
 SCRIPTS = (
     "swift_products.js",
     "arithmetic.js",

@@ -9,6 +9,7 @@ from typing import Any
 
 from segviz.attention import SpatialMap
 from segviz.attribution import Attribution, agreement
+from segviz.views.results_tables import finite
 from segviz.views.text import NONE
 
 HELP: Mapping[str, str] = MappingProxyType({
@@ -80,7 +81,7 @@ def numbers(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]
     """A row for each answer: its rank correlations with the block's maps, its values' range and sum, its error."""
     found: dict[str, list[Any]] = {"Method": [one.title for one in answers]}
     for name in ranks[0] if ranks else ():
-        found[f"ρ with {name}"] = [None if math.isnan(one[name]) else one[name] for one in ranks]
+        found[f"ρ with {name}"] = [finite(one[name]) for one in ranks]
     found["Smallest"] = [float(one.values.min()) for one in answers]
     found["Largest"] = [float(one.values.max()) for one in answers]
     found["Explained"] = [explained(one) for one in answers]

@@ -51,7 +51,7 @@ def plotly_scale(name: str) -> list[tuple[float, str]]:
     Raises:
         ValueError: there is no such colour map.
     """
-    colours = colour_table(name)[::17].tolist()
+    colours = colour_table(name)[::17].tolist()  # sixteen, both ends among them
     return [(step / (len(colours) - 1), "rgb({}, {}, {})".format(*rgb)) for step, rgb in enumerate(colours)]
 
 

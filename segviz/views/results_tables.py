@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -36,6 +37,11 @@ class Column:
     format: str | None
     value: Callable[[Seeds], str | float | None]
     seeds: bool = False
+
+
+def finite(value: str | float | None) -> str | float | None:
+    """None for numbers that are none: files leave those empty, and JSON has no word for them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def points(share: float | None) -> float | None:

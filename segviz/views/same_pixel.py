@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from segviz.map_cells import Labels, cell_classes, spread_places
 from segviz.models.registry import SPECS
 from segviz.predict import Prediction
 from segviz.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
-from segviz.views.results_tables import Columns
+from segviz.views.results_tables import Columns, finite
 from segviz.views.results_text import listed
 
 PLACES = 36  # about as many, spread over the picture, stand for all of its places
@@ -218,9 +217,4 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
 
 def table(rows: Sequence[Row]) -> Columns:
     """The rows by columns, for a page or a file; None where there is no number."""
-    return {column.title: [known(column.of(row)) for row in rows] for column in COLUMNS}
-
-
-def known(value: str | float | None) -> str | float | None:
-    """None for NaN."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return {column.title: [finite(column.of(row)) for row in rows] for column in COLUMNS}

@@ -5,7 +5,7 @@ const LONG = 60; // letters from which on a column's texts break into lines
 const ORDERS = ["ascending", "descending"];
 
 /** The rows' numbers in the order of a column's values. */
-export function sortedRows(values, order) {
+function sortedRows(values, order) {
   const rows = values.map((_, row) => row);
   if (!order) return rows;
   const sign = order === "ascending" ? 1 : -1;
@@ -16,17 +16,17 @@ export function sortedRows(values, order) {
 }
 
 /** What pressing a head makes of a column's order; "" is as it came. */
-export function nextOrder(order, number) {
+function nextOrder(order, number) {
   const [first, second] = number ? ORDERS.toReversed() : ORDERS;
   return { "": first, [first]: second, [second]: "" }[order];
 }
 
-function cell(tag, { number, pinned, texts }, ...content) {
+function cell(tag, { number, pinned, long }, ...content) {
   const made = document.createElement(tag);
   made.append(...content);
   made.classList.toggle("text", !number);
   made.classList.toggle("pinned", pinned);
-  made.classList.toggle("long", texts.some((text) => text.length >= LONG));
+  made.classList.toggle("long", long);
   return made;
 }
 
@@ -58,7 +58,7 @@ function draw(parentElement, { label, columns }) {
     return head(column, own, () => {
       parentElement.sorted = { title: column.title, order: nextOrder(own, column.number) };
       draw(parentElement, { label, columns });
-      [...parentElement.querySelectorAll("th button")][columns.indexOf(column)].focus();
+      table.querySelectorAll("button")[columns.indexOf(column)].focus();
     });
   }));
   top.append(heads);
@@ -67,5 +67,6 @@ function draw(parentElement, { label, columns }) {
 }
 
 export default function ({ parentElement, data: [data] }) {
-  draw(parentElement, data);
+  const columns = data.columns.map((one) => ({ ...one, long: one.texts.some((text) => text.length >= LONG) }));
+  draw(parentElement, { ...data, columns });
 }
