@@ -260,6 +260,9 @@ def add_train(commands: Commands) -> None:
     train.add_argument(
         "--validate", type=whole(0), metavar="STEPS", help="between scores on val; 0: at the end (default: %(default)s)"
     )
+    train.add_argument(
+        "--gamma", type=number(-10, 10), help="where gammas begin that --init does not have (default: %(default)s)"
+    )
     train.add_argument("--freeze-backbone", action="store_true", help="train all but the backbone, which is quicker")
     train.add_argument("--output-stride", type=int, choices=(8, 16, 32), help="another stride than the model's own")
     train.set_defaults(**{one.name: one.default for one in fields(TrainOptions) if one.default is not MISSING})

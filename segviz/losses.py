@@ -38,7 +38,7 @@ class Loss:
         self, logits: Float[Tensor, "batch classes height width"], labels: Int64[Tensor, "batch height width"]
     ) -> Float[Tensor, ""]:
         """The mean loss, in float32."""
-        logits = logits.float()
+        logits = logits.float().contiguous()  # on a CPU three times quicker than channels last
         loss = self._cross_entropy(logits, labels)
         return loss + self.jaccard * soft_jaccard(logits, labels) if self.jaccard else loss
 

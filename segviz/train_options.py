@@ -15,6 +15,7 @@ class TrainOptions:
         data: the data set's folder.
         out: the checkpoint to write; the log is written beside it.
         init: weights to start from: a checkpoint of ours, or a timm backbone's safetensors.
+        gamma: where the gammas begin that `init` does not have, see `initialise`.
         steps, batch, crop: length, images a step, (height, width) of a view in pixels.
         rate: the largest learning rate; it falls to zero by the poly rule.
         budget: minutes, after which training ends however many steps it made; the schedule is fitted to it.
@@ -33,13 +34,14 @@ class TrainOptions:
     data: Path
     out: Path
     init: Path | None = None
+    gamma: float = 0.0
     steps: int = 6000
     batch: int = 16
     crop: tuple[int, int] = (360, 480)
     rate: float = 2e-3
     budget: float | None = None
     seed: int = 0
-    scenes: int = 600
+    scenes: int = 1600
     scene_share: float = 0.5
     balance: float = 0.5
     hard_share: float = 0.3

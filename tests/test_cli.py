@@ -603,13 +603,14 @@ def test_train_hands_everything_on(
     ]
     arguments += ["--balance", "0.25", "--hard-share", "0.4", "--jaccard", "0.1", "--smoothing", "0.05"]
     arguments += ["--average", "0.9", "--validate", "7"]
-    arguments += ["--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
+    arguments += ["--gamma", "0.5", "--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
     assert segviz(*arguments) == 0
     wanted = TrainOptions(
         model="fla",
         data=Path("some data"),
         out=out,
         init=Path("w.safetensors"),
+        gamma=0.5,
         steps=5,
         batch=2,
         crop=(64, 96),

@@ -146,6 +146,19 @@ def test_a_dilated_convolution_by_phases_is_the_plain_one(size: tuple[int, int])
         torch.testing.assert_close(by_phases, layer(features))
 
 
+def test_in_bfloat16_training_goes_by_phases_and_inference_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = DilatedDepthwise(4, 4, 3, padding=2, dilation=2, groups=4)
+    features, calls, by_phases = torch.randn(1, 4, 7, 9), [], DilatedDepthwise.by_phases
+    monkeypatch.setattr(DilatedDepthwise, "by_phases", lambda *args: calls.append(1) or by_phases(*args))
+    plain = layer(features)
+    assert not calls
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(features).float(), plain, atol=0.05, rtol=0.05)
+        assert calls
+        layer.requires_grad_(False)(features)
+    assert len(calls) == 1
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(KeyError, match="the models are fcn, channel_nl"):
         build("resnet", 3)

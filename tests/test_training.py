@@ -19,6 +19,7 @@ from segviz.data.folder import DataError, load_split
 from segviz.data.scenes import draw_scene
 from segviz.evaluate import evaluate_samples
 from segviz.initialise import initialise
+from segviz.models.ablation import gammas
 from segviz.models.registry import build
 from segviz.record import VAL, Record
 from segviz.train import Run, train
@@ -125,11 +126,22 @@ def test_bad_data_stops_training_before_its_first_step(data: Path, tmp_path: Pat
     assert not list(tmp_path.glob("*.safetensors"))
 
 
-def test_training_lowers_the_loss(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("units", [True, False], ids=["bfloat16", "float32"])
+def test_training_lowers_the_loss(units: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "has_bfloat16_units", lambda device: units)
     before = train(options(data, tmp_path / "before.safetensors", steps=1, rate=1e-9))
     after = train(options(data, tmp_path / "after.safetensors", steps=30, rate=3e-3))
     assert after.val_miou is not None and before.val_miou is not None
     assert after.val_miou > before.val_miou + 0.05
+
+
+def test_bfloat16_is_for_devices_that_have_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert training.has_bfloat16_units(torch.device("cuda"))
+    for found in ({"amx_bf16": True}, {"amx_bf16": False}, {}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found, raising=False)
+        assert training.has_bfloat16_units(torch.device("cpu")) is found.get("amx_bf16", False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not training.has_bfloat16_units(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["channel_nl", "spatial_nl", "rcca", "fla", "cs_nl", "snl", "psa"])
@@ -144,6 +156,18 @@ def test_a_model_starts_out_as_the_checkpoint_that_it_starts_from(name: str, tmp
     image = torch.rand(1, 3, 64, 96) * 2 - 1
     with torch.inference_mode():
         torch.testing.assert_close(model(image).logits, base(image).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_gammas_that_the_checkpoint_lacks_begin_where_they_are_told_to(tmp_path: Path) -> None:
+    record = Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)
+    checkpoint.write(tmp_path / "fcn.safetensors", build("fcn", 3), record)
+    model = build("cs_nl", 3)
+    initialise(model, tmp_path / "fcn.safetensors", gamma=0.5)
+    assert gammas(model) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
+    checkpoint.write(tmp_path / "cs_nl.safetensors", model, dataclasses.replace(record, model="cs_nl"))
+    again = build("cs_nl", 3)
+    initialise(again, tmp_path / "cs_nl.safetensors", gamma=0.25)
+    assert gammas(again) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
 
 
 def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from segviz.data.classes import VOID
 
-SCALES = (0.7, 2.0)
+SCALES = (0.6, 1.8)
+OWN_SCALE = 0.5  # share of the views that are not scaled, as pictures are when the model is used
 BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.6
 CHANNEL_GAIN = 0.15
 GAMMA = (0.65, 1.55)  # dusk to glare
@@ -51,7 +52,7 @@ def random_view(
         rng: the source of chance.
         focus: a (y, x) of the picture that must lie inside the view.
     """
-    factor = float(np.exp(rng.uniform(*np.log(SCALES))))
+    factor = 1.0 if rng.random() < OWN_SCALE else float(np.exp(rng.uniform(*np.log(SCALES))))
     scaled = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     corner = [
         start(scaled[axis], crop[axis], rng, None if focus is None else int(focus[axis] * scaled[axis] / size[axis]))
