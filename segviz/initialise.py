@@ -27,14 +27,15 @@ class Start:
 def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
     """Start from a checkpoint of ours or from a backbone's weights.
 
+    From a checkpoint, every tensor of the same name and shape is taken. A layer that reads more channels than
+    the checkpoint's starts with zeros on the further ones, so the model starts out as the checkpoint's
+    unless `gamma` lets a new block in.
+
     Args:
         model: it is changed in place.
         path: the file.
         gamma: where the gammas begin that the file does not have. At 0, as in the papers, a block leaves its input as
             it is; where the rest of the network is trained already, it may stay so.
-
-    From a checkpoint, every tensor of the same name and shape is taken. A layer that reads more channels than
-    the checkpoint's starts with zeros on the further ones, so the model starts out as the checkpoint's.
 
     Raises:
         CheckpointError: the file is missing or damaged, holds values that are not finite, or nothing that fits; the
@@ -50,9 +51,6 @@ def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
     before = read_record(path) if any(name.startswith("backbone.") for name in weights) else None
     if before is None:  # a backbone of timm's
         weights = {f"backbone.body.{name}": value for name, value in weights.items()}
-    for name, value in own.items():
-        if name.endswith("gamma") and name not in weights:
-            value.fill_(gamma)
     taken = 0
     for name, value in weights.items():
         if name in own and fits(own[name], value):
@@ -60,6 +58,9 @@ def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
             taken += 1
     if not taken:
         raise CheckpointError(f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights")
+    for name, value in own.items():
+        if name.endswith("gamma") and name not in weights:
+            value.fill_(gamma)
     lineage = (*before.lineage, before.command) if before else ()
     return Start(f"{path.name} ({taken} of {len(own)} tensors)", lineage)
 

@@ -264,10 +264,9 @@ def scored(
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
-    """Whether the device multiplies in bfloat16 several times quicker: a GPU, or a CPU with AMX."""
-    capabilities: Callable[[], Mapping[str, object]] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )  # older versions of torch cannot tell
+    """Whether the device has units that multiply in bfloat16: a GPU, or a CPU with AMX."""
+    # Older versions of torch cannot tell.
+    capabilities: Callable[[], Mapping[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
     return device.type == "cuda" or bool(capabilities().get("amx_bf16"))
 
 

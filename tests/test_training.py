@@ -176,6 +176,10 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
     save_file({"other": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="no weight that fits"):
         initialise(build("fcn", 3), tmp_path / "other.safetensors")
+    model = build("rcca", 3)
+    with pytest.raises(CheckpointError, match="no weight that fits"):
+        initialise(model, tmp_path / "other.safetensors", gamma=0.5)
+    assert gammas(model) == {"block.gamma": 0.0}  # it is as it was
 
 
 def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: Path) -> None:
