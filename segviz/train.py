@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from segviz import checkpoint
+from segviz.allocator import held
 from segviz.data.classes import CAMVID
 from segviz.data.folder import DataError, Split, load_split
 from segviz.data.pool import scene_pool
@@ -43,6 +44,7 @@ STEPS_BETWEEN_ROWS = 25  # of the log
 SECONDS_BETWEEN_SAVES = 30.0
 
 
+@held()
 def train(options: TrainOptions) -> Record:
     """Train one model, write its checkpoint and its log, and return the record.
 

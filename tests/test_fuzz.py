@@ -25,7 +25,7 @@ from fuzz_harness import Harness, Kind, Place
 from fuzz_run import INPUTS, KINDS, counts, table
 from PIL import Image
 
-from segviz.engine import memory
+from segviz.allocator import trim
 
 SHORT = {
     "pictures": 150,
@@ -180,7 +180,7 @@ def meet(kind: str, folder: Path) -> tuple[float, float, str]:
     data = path.read_bytes()
     laid = {"checkpoints": path, "data sets": folder / "given" / "data"}.get(kind, data)
     gc.collect()
-    memory.trim()
+    trim()
     Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
     before, start = peak_mib(), time.perf_counter()
     try:

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 
 from segviz import telemetry
+from segviz.allocator import trim
 from segviz.checkpoint import CheckpointError
 from segviz.engine.batch import run_all
 from segviz.engine.cache import Cache
 from segviz.engine.job import AbandonedError, Job, Waiter
 from segviz.engine.machine import MIB, Capacity
-from segviz.engine.memory import trim
 from segviz.engine.queue import FairQueue
 from segviz.engine.request import (
     Answer,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import math
-from contextlib import suppress
 
 import torch
 
@@ -65,9 +63,3 @@ def release() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def trim() -> None:
-    """Give memory that forwards have freed back to the system, which glibc does not do by itself: some 300 MiB."""
-    with suppress(AttributeError, OSError, TypeError):  # other systems' libraries have no such call, and need none
-        ctypes.CDLL(None).malloc_trim(0)
