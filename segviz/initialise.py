@@ -13,7 +13,7 @@ from segviz.models.segmenter import Segmenter
 from segviz.tensors import opened
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # what was trained before moves slowly, the block is new
-GAMMA_RATE = 10.0  # gammas start at zero and are few: at the common rate a short training leaves them there
+GAMMA_RATE = 10.0  # gammas are few: at the common rate a short training leaves them where they start
 
 
 @dataclass(frozen=True)
