@@ -41,8 +41,8 @@ class TrainOptions:
     rate: float = 2e-3
     budget: float | None = None
     seed: int = 0
-    scenes: int = 1600
-    scene_share: float = 0.5
+    scenes: int = 4000
+    scene_share: float = 0.75
     balance: float = 0.5
     hard_share: float = 0.3
     jaccard: float = 0.0

@@ -12,7 +12,7 @@ import torch
 import segviz
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
 from segviz.models.registry import SPECS, build
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import Detail, Segmenter
 
 NAMES = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
 BACKBONES = ("mobilenetv2_100", "resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
@@ -116,11 +116,13 @@ def test_backbones_are_interchangeable(backbone: str, stride: int) -> None:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_fine_features_have_stride_four(backbone: str) -> None:
+def test_features_have_the_strides_that_they_are_named_for(backbone: str) -> None:
     body = Backbone(backbone, 16).eval()
     with torch.inference_mode():
         pyramid = body(torch.rand(1, 3, 64, 96))
+    assert pyramid.finest.shape[1:] == (body.finest_channels, 32, 48)
     assert pyramid.fine.shape[1:] == (body.fine_channels, 16, 24)
+    assert pyramid.eighth.shape[1:] == (body.eighth_channels, 8, 12)
     assert pyramid.middle.shape[1:] == (body.middle_channels, 4, 6)
     assert pyramid.deep.shape[1:] == (body.deep_channels, 4, 6)
 
@@ -144,6 +146,21 @@ def test_a_dilated_convolution_by_phases_is_the_plain_one(size: tuple[int, int])
         by_phases = layer.by_phases(features)
         assert by_phases.is_contiguous(memory_format=torch.channels_last)
         torch.testing.assert_close(by_phases, layer(features))
+
+
+@torch.inference_mode()
+def test_the_detail_begins_with_nothing_and_tells_single_pixels_apart() -> None:
+    torch.manual_seed(0)
+    detail, image, decoded = Detail(3).eval(), torch.rand(1, 3, 33, 47), torch.rand(1, 24, 17, 24)
+    assert torch.equal(detail(decoded, image), torch.zeros(1, 3, 33, 47))
+    detail.classifier.weight.normal_()
+    other = image.clone()
+    other[:, :, 15, 22] += 1
+    changed = (detail(decoded, other) - detail(decoded, image)).abs().amax((0, 1))
+    near = torch.zeros_like(changed)
+    near[15 - 5 : 15 + 6, 22 - 4 : 22 + 6] = 1  # two cells of two pixels each way
+    assert (changed[13:17, 20:24] > 1e-4).all() and not changed[near == 0].any()
+    assert changed[14:16, 22:24].flatten().unique().numel() == 4  # the four pixels of a cell are told apart
 
 
 def test_in_bfloat16_training_goes_by_phases_and_inference_does_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,11 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 @dataclass(frozen=True)
 class Pyramid:
-    """Features from fine to coarse: strides 2 and 4, one stage before the deepest, and the output stride."""
+    """Features from fine to coarse: strides 2, 4 and 8, one stage before the deepest, and the output stride."""
 
     finest: Float[Tensor, "batch finest finest_height finest_width"]
     fine: Float[Tensor, "batch fine fine_height fine_width"]
+    eighth: Float[Tensor, "batch eighth eighth_height eighth_width"]
     middle: Float[Tensor, "batch middle middle_height middle_width"]
     deep: Float[Tensor, "batch deep height width"]
 
@@ -57,7 +58,7 @@ class Backbone(nn.Module):
                 f"backbone '{name}' is unknown; use a timm name such as mobilenetv2_100, or shufflenet_v2_x1_0"
             )
         self.body = body
-        self.finest_channels, self.fine_channels, self.middle_channels = channels[0], channels[1], channels[3]
+        self.finest_channels, self.fine_channels, self.eighth_channels, self.middle_channels = channels[:4]
         self.deep_channels = sum(channels[1:]) if self.high_resolution else channels[4]
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
@@ -67,7 +68,7 @@ class Backbone(nn.Module):
             size = {8: eighth, 16: middle, 32: deep}[self.output_stride].shape[2:]
             parts = [F.interpolate(part, size, mode="bilinear") for part in (fine, eighth, middle, deep)]
             deep = torch.cat(parts, 1)
-        return Pyramid(finest, fine, middle, deep)
+        return Pyramid(finest, fine, eighth, middle, deep)
 
 
 def timm_body(name: str, output_stride: int) -> Any:
