@@ -111,8 +111,11 @@ def test_backbones_are_interchangeable(backbone: str, stride: int) -> None:
     model = build("fla", 3, backbone, stride).eval()
     with torch.inference_mode():
         result = model(torch.rand(1, 3, 64, 96))
+        odd = model(torch.rand(1, 3, 77, 90))
     assert result.attended.features.shape[2:] == (64 // stride, 96 // stride)
     assert result.logits.shape == (1, 3, 64, 96)
+    assert odd.attended.features.shape[2:] == output_size((77, 90), stride)
+    assert odd.logits.shape == (1, 3, 77, 90)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -63,11 +63,24 @@ class Backbone(nn.Module):
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
         """Features of images scaled to [-1, 1]; a stride that does not divide the size rounds up."""
-        finest, fine, eighth, middle, deep = self.body(image)[-5:]
-        if self.high_resolution:  # HRNet never dilates: its branches are brought to one stride and stacked
-            size = {8: eighth, 16: middle, 32: deep}[self.output_stride].shape[2:]
-            parts = [F.interpolate(part, size, mode="bilinear") for part in (fine, eighth, middle, deep)]
-            deep = torch.cat(parts, 1)
+        if self.high_resolution:
+            return self.stacked(image)
+        return Pyramid(*self.body(image)[-5:])
+
+    def stacked(self, image: Tensor) -> Pyramid:
+        """HRNet's features. It never dilates: its branches are brought to one stride and stacked.
+
+        The branches add up only where every halving has no rest, so the image is filled up, and the features cut again.
+        """
+        size = (image.shape[2], image.shape[3])
+        filled = F.pad(image, (0, -size[1] % 32, 0, -size[0] % 32), mode="replicate")
+        branches = []
+        for features, stride in zip(self.body(filled)[-5:], (2, 4, 8, 16, 32), strict=True):
+            height, width = output_size(size, stride)
+            branches.append(features[:, :, :height, :width])
+        grid = output_size(size, self.output_stride)
+        deep = torch.cat([F.interpolate(branch, grid, mode="bilinear") for branch in branches[1:]], 1)
+        finest, fine, eighth, middle, _ = branches
         return Pyramid(finest, fine, eighth, middle, deep)
 
 
