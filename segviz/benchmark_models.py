@@ -18,7 +18,9 @@ from segviz.checkpoint import bundled_path, load, read_record, require_model, re
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.image import resized, to_tensor, working_size
+from segviz.models.folding import folded
 from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
 from segviz.predict import Prediction, Predictor, classified
 from segviz.record import Cost, Record
 
@@ -62,7 +64,8 @@ def model_row(
     name: str, picture: UInt8[ndarray, "height width 3"], rounds: int, device: torch.device
 ) -> dict[str, Any]:
     """One model's figures."""
-    predictor, weights = predictor_of(name, str(device))
+    network, record, weights = network_of(name)
+    predictor = Predictor(folded(network), record, str(device))
 
     def kept() -> object:
         return predictor(picture)
@@ -85,7 +88,7 @@ def model_row(
         "peak_mib": peak_memory(kept, device) / MEGA,
         "maps_mib": map_bytes(prediction) / MEGA,
         "gflops": operations,
-        "parameters": parameters(predictor.model),
+        "parameters": parameters(network),
     }
 
 
@@ -122,19 +125,19 @@ def cost_of(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
     )
 
 
-def predictor_of(name: str, device: str) -> tuple[Predictor, str]:
-    """The bundled model, or one with random weights where it has no checkpoint; and which of them it is.
+def network_of(name: str) -> tuple[Segmenter, Record, str]:
+    """The bundled model and its record, or one with random weights where it has no checkpoint; and which of them it is.
 
     Raises:
         CheckpointError: the checkpoint is damaged.
     """
     path = bundled_path(name)
     if path.is_file():
-        return Predictor(*load(path), device=device), "checkpoint"
+        return *load(path), "checkpoint"
     torch.manual_seed(0)
-    model = build(name, len(CAMVID.names)).to(memory_format=torch.channels_last)
     spec = SPECS[name]
-    return Predictor(model, Record(name, CAMVID.names, spec.backbone, spec.output_stride), device), "random"
+    record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+    return build(name, len(CAMVID.names)).eval(), record, "random"
 
 
 def labels_alone(predictor: Predictor, picture: UInt8[ndarray, "height width 3"]) -> object:

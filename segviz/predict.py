@@ -19,6 +19,7 @@ from segviz.checkpoint import checkpoint_path, load
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
 from segviz.keeping import to_keep
+from segviz.models.folding import folded
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.record import Record
 
@@ -179,7 +180,8 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
     Raises:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
-    return Predictor(*load(checkpoint_path(model)), device=device)
+    network, record = load(checkpoint_path(model))
+    return Predictor(folded(network), record, device)
 
 
 def choose_device(device: str) -> torch.device:

@@ -20,6 +20,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.folder import DataError, Split, load_split
 from segviz.evaluate import PAPER_SCALES, evaluate_samples, evaluate_scenes
 from segviz.models.ablation import has_context
+from segviz.models.folding import folded
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmenter
 from segviz.predict import load_predictor
@@ -136,9 +137,9 @@ def keep_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluati
     Raises:
         CheckpointError: the file no longer holds the weights that were scored.
     """
-    model, record = load(path)
+    network, record = load(path)
     weights = scored.state_dict()
-    if not all(torch.equal(value, weights[name].cpu()) for name, value in model.state_dict().items()):
+    if not all(torch.equal(value, weights[name].cpu()) for name, value in folded(network).state_dict().items()):
         raise CheckpointError(f"{path} got other weights while it was scored; run the command again")
     rewrite_record(path, dataclasses.replace(record, evaluations={**record.evaluations, **found}))
 

@@ -1,0 +1,87 @@
+"""A folded network computes what the trained one does."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from segviz.models.ablation import has_context, without_context
+from segviz.models.folding import folded
+from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
+
+BACKBONES = ("resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
+
+
+def trained(name: str, backbone: str | None = None) -> Segmenter:
+    """A model whose norms do something: as built, they would change nothing, and some of them let nothing pass."""
+    torch.manual_seed(0)
+    model = build(name, 11, backbone).eval()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.weight.data.uniform_(0.6, 1.4)
+            layer.bias.data.normal_(std=0.1)
+            layer.running_mean.normal_(std=0.1)  # type: ignore[union-attr]
+            layer.running_var.uniform_(0.6, 1.4)  # type: ignore[union-attr]
+    for key, value in model.named_parameters():
+        if key.endswith("gamma") and value.numel() == 1:
+            value.data.fill_(0.5)
+    model.detail.classifier.weight.data.normal_(std=0.1)
+    return model
+
+
+def norms(module: nn.Module) -> int:
+    return sum(isinstance(layer, nn.BatchNorm2d) for layer in module.modules())
+
+
+@torch.inference_mode()
+def assert_same(one: Segmenter, other: Segmenter, size: tuple[int, int] = (97, 130)) -> None:
+    picture = torch.rand(1, 3, *size) * 2 - 1
+    expected, found = one(picture), other(picture)
+    scale = expected.logits.abs().max().item()
+    assert scale > 0.01
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-4 * scale, rtol=1e-3)
+    scale = expected.attended.features.abs().max().item()
+    torch.testing.assert_close(found.attended.features, expected.attended.features, atol=1e-4 * scale, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_folded_model_computes_the_same(name: str) -> None:
+    model = trained(name)
+    quick = folded(model)
+    assert_same(model, quick)
+    assert norms(quick) == norms(quick.block) == norms(model.block) < norms(model)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_other_backbones_fold_whole(backbone: str) -> None:
+    model = trained("fla", backbone)
+    quick = folded(model)
+    assert_same(model, quick)
+    assert not norms(quick.backbone)
+
+
+def test_the_model_itself_stays_as_it_was() -> None:
+    model = trained("sam")
+    before = deepcopy(model.state_dict())
+    folded(model)
+    after = model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(after[key], value) for key, value in before.items())
+    assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
+
+
+@pytest.mark.parametrize("name", [name for name in SPECS if name != "fcn"])
+def test_a_context_can_be_switched_off_in_a_folded_model(name: str) -> None:
+    model = trained(name)
+    assert has_context(folded(model))
+    assert_same(folded(without_context(model)), without_context(folded(model)))
+
+
+def test_a_folded_model_has_gradients() -> None:
+    quick = folded(trained("psa"))
+    picture = torch.rand(1, 3, 64, 64, requires_grad=True)
+    quick(picture).logits.sum().backward()
+    assert picture.grad is not None and picture.grad.abs().sum() > 0
