@@ -15,6 +15,7 @@ from segviz.models.blocks import (
     PyramidPooling,
     SparseNonLocal,
 )
+from segviz.models.blocks.layers import SMALLEST_NORMAL, attention_softmax
 from tests.block_cases import CASES, SHAPES, C, image, made, psa, randomised
 from tests.reference import expected
 
@@ -148,3 +149,14 @@ def test_contexts_without_attention_keep_the_grid(context: type[nn.Module], shap
 @pytest.mark.parametrize(("context", "times"), [(PyramidPooling, 2), (AtrousPyramid, 1), (GlobalPooling, 2)])
 def test_contexts_without_attention_widen_as_documented(context: type[nn.Module], times: int) -> None:
     assert context(C).eval()(torch.randn(2, C, 4, 3)).features.shape == (2, times * C, 4, 3)
+
+
+def test_attention_weights_are_never_denormal_unless_a_gradient_needs_them() -> None:
+    logits = torch.tensor([[0.0, -86.0, -95.0, -200.0], [0.0, torch.nan, 1.0, 2.0]])
+    weights = attention_softmax(logits)
+    assert weights[0, 1] > 0 and torch.equal(weights[0, 2:], torch.zeros(2))
+    assert weights[1].isnan().all()  # what is not finite stays so, and is told
+    plain = attention_softmax(logits.requires_grad_())
+    assert torch.equal(plain[0], logits[0].softmax(0)) and 0 < plain[0, 2] < SMALLEST_NORMAL
+    plain[0].square().sum().backward()
+    assert logits.grad is not None and logits.grad[0].isfinite().all()

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention import Attended, CrissCrossAttention
+from segviz.models.blocks.layers import attention_softmax
 
 
 class RecurrentCrissCross(nn.Module):
@@ -56,7 +57,7 @@ def gather_cross(
     along = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (batch, height, query column, key column)
     itself = torch.eye(height, dtype=torch.bool, device=query.device)
     down = down.masked_fill(itself, -torch.inf).transpose(1, 2)  # the cell itself counts once, with its row
-    weights = torch.cat((down, along), 3).softmax(3).to(value.dtype)
+    weights = attention_softmax(torch.cat((down, along), 3)).to(value.dtype)
     down, along = weights[..., :height], weights[..., height:]
     from_column = down.transpose(1, 2) @ value.permute(0, 3, 2, 1)  # (batch, width, row, channels)
     from_row = along @ value.permute(0, 2, 3, 1)  # (batch, height, column, channels)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention import Attended, AxisChannelAttention
+from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
 LINES_AT_ONCE = 16  # bounds the affinities that exist at a time: 16 x channels x channels
@@ -58,4 +59,5 @@ def attend_lines(
     lines: Float[Tensor, "batch lines channels length"], context: Float[Tensor, "batch channels length"]
 ) -> Float[Tensor, "batch lines channels length"]:
     """`A x` with `A = softmax_i(sum_s x[j, s] q[i, s])`, line by line (eq. 1-2)."""
-    return torch.cat([(part @ context[:, None].mT).softmax(-1) @ part for part in lines.split(LINES_AT_ONCE, 1)], 1)
+    queries = context[:, None].mT
+    return torch.cat([attention_softmax(part @ queries) @ part for part in lines.split(LINES_AT_ONCE, 1)], 1)

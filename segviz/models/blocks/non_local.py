@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention import Attended, AttentionMap, ChannelAttention, DotProductAttention
+from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
 QUERIES_AT_ONCE = 1024  # bounds the affinities that exist at a time: 1024 x cells
@@ -29,7 +30,7 @@ class ChannelNonLocal(nn.Module):
         with full_precision(x) as exact:  # energies reach thousands: half precision would round them by whole units
             cells = exact.flatten(2)
             energy = cells @ cells.mT
-            attention = (-energy if self.negate else energy).softmax(-1)
+            attention = attention_softmax(-energy if self.negate else energy)
             context = (attention @ cells).unflatten(2, x.shape[2:]).to(x.dtype)
         maps = tuple((ChannelAttention("channel", matrix),) for matrix in attention)
         return Attended(self.gamma * context + x, context, maps)
@@ -54,7 +55,9 @@ class SpatialNonLocal(nn.Module):
         """Features `gamma softmax(q k) v + x`; the map "spatial" keeps q and k."""
         query, key, value = (layer(x).flatten(2).mT for layer in (self.query, self.key, self.value))
         # A block of queries at a time: the N x N matrix never exists, as queries do not depend on each other.
-        gathered = [(part @ key.mT).softmax(-1).to(value.dtype) @ value for part in query.split(QUERIES_AT_ONCE, 1)]
+        gathered = [
+            attention_softmax(part @ key.mT).to(value.dtype) @ value for part in query.split(QUERIES_AT_ONCE, 1)
+        ]
         context = torch.cat(gathered, 1).mT.unflatten(2, x.shape[2:])
         grid = (x.shape[2], x.shape[3])
         maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))

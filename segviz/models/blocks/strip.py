@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention import Attended, StripAttention
-from segviz.models.blocks.layers import conv_bn_relu
+from segviz.models.blocks.layers import attention_softmax, conv_bn_relu
 
 
 class StripAttentionModule(nn.Module):
@@ -42,7 +42,7 @@ class StripAttentionModule(nn.Module):
         pooled = 2 if self.axis == "vertical" else 3
         query = self.query(x).flatten(2).mT
         key, value = self.key(x).mean(pooled).mT, self.value(x).mean(pooled).mT  # (batch, strips, ...)
-        weights = (query @ key.mT).softmax(-1).to(value.dtype)
+        weights = attention_softmax(query @ key.mT).to(value.dtype)
         context = (weights @ value).mT.unflatten(2, x.shape[2:])
         grid = (x.shape[2], x.shape[3])
         maps = tuple((StripAttention("strip", grid, q, k, self.axis),) for q, k in zip(query, key, strict=True))
