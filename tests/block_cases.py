@@ -70,12 +70,17 @@ def randomised(block: nn.Module, scale: float = 0.4) -> nn.Module:
     """The block in float64 and eval mode with random parameters and running statistics."""
     for parameter in block.parameters():
         nn.init.normal_(parameter, std=scale)
-    for module in block.modules():
+    randomise_norms(block, scale)
+    return block.double().eval()
+
+
+def randomise_norms(network: nn.Module, scale: float) -> None:
+    """Scales and running statistics as if trained: as built, BatchNorms in eval mode change next to nothing."""
+    for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.running_mean, std=scale)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return block.double().eval()
 
 
 def made(case: str) -> nn.Module:

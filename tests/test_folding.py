@@ -12,25 +12,22 @@ from segviz.models.ablation import has_context, without_context
 from segviz.models.folding import folded
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
+from tests.block_cases import randomise_norms
 
 BACKBONES = ("resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
 
 
 def trained(name: str, backbone: str | None = None) -> Segmenter:
-    """A model whose norms do something: as built, they would change nothing, and some of them let nothing pass."""
+    """A model in which every norm and correction does something, in float64."""
     torch.manual_seed(0)
-    model = build(name, 11, backbone).eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.weight.data.uniform_(0.6, 1.4)
-            layer.bias.data.normal_(std=0.1)
-            layer.running_mean.normal_(std=0.1)  # type: ignore[union-attr]
-            layer.running_var.uniform_(0.6, 1.4)  # type: ignore[union-attr]
+    model = build(name, 11, backbone)
+    randomise_norms(model, 0.1)
     for key, value in model.named_parameters():
-        if key.endswith("gamma") and value.numel() == 1:
-            value.data.fill_(0.5)
-    model.detail.classifier.weight.data.normal_(std=0.1)
-    return model
+        if key.endswith(("bias", "detail.classifier.weight")):
+            nn.init.normal_(value, std=0.1)
+        elif key.endswith("gamma") and value.numel() == 1:
+            nn.init.constant_(value, 0.5)
+    return model.double().eval()
 
 
 def norms(module: nn.Module) -> int:
@@ -38,14 +35,13 @@ def norms(module: nn.Module) -> int:
 
 
 @torch.inference_mode()
-def assert_same(one: Segmenter, other: Segmenter, size: tuple[int, int] = (97, 130)) -> None:
-    picture = torch.rand(1, 3, *size) * 2 - 1
+def assert_same(one: Segmenter, other: Segmenter) -> None:
+    picture = torch.rand(1, 3, 97, 130, dtype=torch.float64) * 2 - 1
     expected, found = one(picture), other(picture)
-    scale = expected.logits.abs().max().item()
-    assert scale > 0.01
-    torch.testing.assert_close(found.logits, expected.logits, atol=1e-4 * scale, rtol=1e-3)
-    scale = expected.attended.features.abs().max().item()
-    torch.testing.assert_close(found.attended.features, expected.attended.features, atol=1e-4 * scale, rtol=1e-3)
+    for wanted, own in ((expected.logits, found.logits), (expected.attended.features, found.attended.features)):
+        scale = wanted.abs().max().item()
+        assert scale > 0.01
+        torch.testing.assert_close(own, wanted, atol=1e-9 * scale, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -82,6 +78,6 @@ def test_a_context_can_be_switched_off_in_a_folded_model(name: str) -> None:
 
 def test_a_folded_model_has_gradients() -> None:
     quick = folded(trained("psa"))
-    picture = torch.rand(1, 3, 64, 64, requires_grad=True)
+    picture = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     quick(picture).logits.sum().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
