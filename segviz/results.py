@@ -16,7 +16,8 @@ from segviz.record import Record
 from segviz.runs import Runs, read_runs
 from segviz.training_state import LogRow
 
-BASELINE = "baseline"  # the training that all models started from; only its curve is kept
+BASELINE = "baseline"  # the training that all models started from
+BASELINES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}  # only their curves are kept
 
 Curve = tuple[LogRow, ...]
 
@@ -31,7 +32,7 @@ class Results:
 
     Attributes:
         runs: the records of each model: its checkpoint's first, then those of further seeds.
-        curves: of `NAME.csv`, the baseline's among them.
+        curves: of `NAME.csv`, the baselines' among them.
         problems: a sentence for each file that could not be read.
     """
 
@@ -55,7 +56,7 @@ def gather(folder: Path) -> Results:
     curves: dict[str, Curve] = {}
     runs, told = read_runs(folder)
     problems = [f"{problem}." for problem in told]
-    for path in (folder / f"{name}.csv" for name in (*SPECS, BASELINE)):
+    for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINES)):
         try:
             curves |= {path.stem: read_curve(path)} if path.is_file() else {}
         except CurveError as error:

@@ -114,8 +114,9 @@ def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading
 
 
 def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
-    first, second = Job(sources("one"), held(gate)), Job(sources("two"), work)
+    first = Job(sources("one"), held(gate))
     until(lambda: first.state.name == "one")
+    second = Job(sources("two"), work)
     second.wait(0.2)
     assert second.running and second.state.name == ""
     gate.set()

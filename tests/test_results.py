@@ -16,7 +16,7 @@ from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, put_seed, rec
 from segviz.models.registry import SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.report_findings import context_finding
-from segviz.results import BASELINE, CurveError, Results, as_json, gather, read_curve
+from segviz.results import BASELINES, CurveError, Results, as_json, gather, read_curve
 from segviz.runs import Runs, context_change, idle_contexts
 from segviz.training_state import LogRow
 from segviz.views import results_tables as tables
@@ -86,9 +86,10 @@ def test_a_log_is_read_row_by_row(tmp_path: Path) -> None:
     assert read_curve(tmp_path / "fla.csv") == (LogRow(25, 0.5, 0.001, 0.9, None), LogRow(50, 1.0, 0.0005, 0.7, 0.61))
 
 
-def test_the_baseline_s_log_is_read_without_a_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "baseline.csv").write_text(LOG)
-    assert list(gather(tmp_path).curves) == [BASELINE]
+def test_the_baselines_logs_are_read_without_a_checkpoint(tmp_path: Path) -> None:
+    for name in BASELINES:
+        (tmp_path / f"{name}.csv").write_text(LOG)
+    assert list(gather(tmp_path).curves) == ["baseline", "sam-baseline"]
 
 
 BAD_LOGS = {
@@ -327,8 +328,9 @@ def test_curves_show_val_where_it_was_scored() -> None:
     assert (list(val.x), list(val.y)) == ([50], [61.0])
 
 
-def test_the_baseline_is_a_line_of_its_own() -> None:
+def test_baselines_are_lines_of_their_own() -> None:
     curve = (LogRow(25, 0.5, 0.1, 0.9, None),)
-    lines = curve_lines({BASELINE: curve, "fla": curve}, "loss", "loss").data
-    assert [line.name for line in lines] == ["Common baseline", "Fully attentional block"]
-    assert lines[0].line.color not in {look(name)[0] for name in SPECS}
+    lines = curve_lines(dict.fromkeys((*BASELINES, "fla"), curve), "loss", "loss").data
+    assert [line.name for line in lines] == ["Common baseline", "SAM's own baseline", "Fully attentional block"]
+    assert not {line.line.color for line in lines[:2]} & {look(name)[0] for name in SPECS}
+    assert len({line.line.dash for line in lines[:2]}) == 2

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import plotly.graph_objects as go
 import streamlit as st
 
-from segviz.results import BASELINE
+from segviz.results import BASELINES
 from segviz.ui.session import model_title
 from segviz.views.results import ORDER
 from segviz.views.results_tables import Columns, csv_text, title
@@ -53,9 +53,9 @@ def pick_models(label: str, offered: Collection[str], start: Collection[str], ke
     default = [name for name in begin if name in offered]
     picked = st.multiselect(label, offered, default, format_func=model_name, key=key)
     st.session_state[f"kept {key}"] = picked
-    return [name for name in (BASELINE, *ORDER) if name in picked]
+    return [name for name in (*BASELINES, *ORDER) if name in picked]
 
 
 def model_name(name: str) -> str:
     """A model in lists of choice."""
-    return title(name) if name == BASELINE else model_title(name)
+    return title(name) if name in BASELINES else model_title(name)

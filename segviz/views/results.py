@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from segviz.models.registry import SPECS
 from segviz.record import Shares
-from segviz.results import BASELINE, Curve
+from segviz.results import BASELINES, Curve
 from segviz.views.colour import Scale, coloured, ink, plotly_scale
 from segviz.views.figures import SERIES, escaped, iou_bars
 from segviz.views.results_tables import points, title
@@ -20,7 +20,7 @@ from segviz.views.text import NONE
 PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # those of FLANet's Fig. 2
 ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))
 COLOURS = SERIES[:6]  # those of SERIES that stand out from white and from black
-PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash")
+PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
 OVER = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}  # of patterns
 DRAG = False  # else a finger that scrolls past a chart zooms it; the toolbar can switch zooming on
 GREY = "#8A8A8A"
@@ -121,11 +121,11 @@ def written(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -
 
 
 def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:
-    """A line for each training, by step; the baseline is grey and dashed."""
+    """A line for each training, by step; baselines are grey and dashed."""
     lines = []
     for name, curve in curves.items():
         known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]
-        colour, dash = (GREY, 2) if name == BASELINE else look(name)
+        colour, dash = (GREY, 2 + [*BASELINES].index(name)) if name in BASELINES else look(name)
         scored: dict[str, Any] = {"mode": "lines+markers"} if field == "val_miou" else {"mode": "lines"}
         lines.append(
             go.Scatter(

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from segviz.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
 from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record, Shares
-from segviz.results import BASELINE, Curve
+from segviz.results import BASELINES, Curve
 from segviz.runs import Runs, context_change, context_changes, scores
 
 Seeds: TypeAlias = tuple[Record, ...]
@@ -126,7 +126,7 @@ def columns_of(runs: Runs) -> tuple[Column, ...]:
 
 def title(name: str) -> str:
     """A model as tables and legends name it."""
-    return "Common baseline" if name == BASELINE else SPECS[name].title
+    return BASELINES.get(name) or SPECS[name].title
 
 
 def models_table(runs: Runs) -> Columns:
