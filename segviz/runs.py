@@ -16,7 +16,14 @@ from segviz.tensors import CheckpointError
 
 Runs: TypeAlias = Mapping[str, tuple[Record, ...]]
 SEEDS = "seeds"  # the folder of `NAME-seedN.json` beside `NAME.safetensors`
-ALIKE = ("classes", "backbone", "output_stride", "data", "steps")  # what seeds of one model share
+ALIKE = {  # what seeds of one model share
+    "classes": "classes",
+    "backbone": "backbone",
+    "output_stride": "output stride",
+    "data": "data",
+    "steps": "steps",
+    "initial": "first weights",
+}
 NO_LOSS = 0.1  # points of mIoU: a smaller change is called none
 
 
@@ -92,11 +99,11 @@ def read_seed(path: Path, others: tuple[Record, ...]) -> Record:
         raise CheckpointError(f"{path} holds the record of {record.model} with seed {record.seed}; name it so")
     if record.seed in (one.seed for one in others):
         raise CheckpointError(f"{path} was trained with seed {record.seed} as another of its records; delete it")
-    for field in ALIKE:
+    for field, said in ALIKE.items():
         own, first = getattr(record, field), getattr(others[0], field)
         if own != first:
             raise CheckpointError(
-                f"{path} has other {field} ({own}) than the checkpoint of {record.model} ({first}), so they are no "
+                f"{path} has other {said} ({own}) than the checkpoint of {record.model} ({first}), so they are no "
                 "two seeds of one recipe; train it as the other, or delete it"
             )
     return record

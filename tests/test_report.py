@@ -267,6 +267,7 @@ def test_further_seeds_are_found_in_their_folder_in_order(tmp_path: Path) -> Non
         ("fla-seed0", {"seed": 0}, "was trained with seed 0 as another of its records; delete it"),
         ("fla-seed1", {"seed": 1, "steps": 9000}, "has other steps (9000) than the checkpoint of fla (400)"),
         ("fla-seed1", {"seed": 1, "data": "streets"}, "has other data (streets) than the checkpoint of fla (camvid"),
+        ("fla-seed1", {"seed": 1, "initial": "b.safetensors"}, "has other first weights (b.safetensors) than the"),
         ("fla-seed1", {"seed": 1, "model": "sam"}, "holds the record of sam with seed 1; name it so"),
         ("fla-seed1-old", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
         ("flat-seed1", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
