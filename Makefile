@@ -16,6 +16,7 @@ check: $(VENV)/dev.stamp ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/dev.stamp ## Put the code into the house's form
 	$(BIN)/ruff check --fix .

@@ -5,8 +5,8 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
-from segviz import logs
 from segviz.paths import PACKAGE
+from segviz.server import logs
 from segviz.settings import SettingError, settings
 
 PAGES = (
@@ -28,12 +28,12 @@ WITHOUT_PICTURE = ("Many pictures", "Results")
 
 def main() -> None:
     """Page config, sidebar, navigation."""
-    from segviz.ui.frame import frame
-    from segviz.ui.picture import keep_widgets, sidebar
-    from segviz.ui.session import restore, tell_refused
+    from segviz.ui.page_address import restore, tell_refused
+    from segviz.ui.page_frame import frame
+    from segviz.ui.picture_sidebar import keep_widgets, sidebar
 
     logs.new_request()
-    icon = str(PACKAGE / "web" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server
+    icon = str(PACKAGE / "ui" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server
     st.set_page_config("segviz", icon, layout="wide")
     pages = [
         st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)

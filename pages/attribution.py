@@ -2,19 +2,22 @@
 
 import streamlit as st
 
-from segviz.attention import SpatialMap
+from segviz.attention.maps import SpatialMap
 from segviz.attribution import METHODS, Attribution, Target
-from segviz.engine import Attribute, available_models
+from segviz.catalogue.bundled import available_models
+from segviz.engine import Attribute
+from segviz.figures.attribution_table import HELP, doubt, numbers, rank_correlations, rank_note
 from segviz.models.registry import SPECS
-from segviz.ui.attributions import Questions, answers, pick_methods, pick_options, pick_target
+from segviz.text import pixel_text
+from segviz.ui.attribution_controls import Questions, answers, pick_methods, pick_options, pick_target
 from segviz.ui.charts import as_csv
-from segviz.ui.panel import Panel, ScalarMap
-from segviz.ui.panels import prediction_panel
-from segviz.ui.picture import picture
-from segviz.ui.session import pick_model, pins, predict, show
+from segviz.ui.models import pick_model, predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import pins
+from segviz.ui.show import show
 from segviz.ui.tables import Head, show_table
-from segviz.views.attribution import HELP, doubt, numbers, rank_correlations, rank_note
-from segviz.views.text import pixel_text
+from segviz.viewer.panel import Panel, ScalarMap
+from segviz.viewer.panels_of_prediction import prediction_panel
 
 KEY = "attribution"
 DIGITS = "%.3g"
@@ -78,7 +81,9 @@ def workbench() -> None:
 def attention_panels(place: tuple[int, int], pin: int | None) -> list[Panel]:
     """Where the block looks from the point."""
     return [
-        Panel(f"Attention ({one.name})", one, "from", at=place, pin=pin, note="what the point draws from each place")
+        Panel(
+            f"Attention ({one.name})", one, "attends_to", at=place, pin=pin, note="what the point draws from each place"
+        )
         for one in maps
     ]
 

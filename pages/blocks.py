@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from segviz.engine import available_models, digest
-from segviz.ui.filling import ready, run_next
-from segviz.ui.picture import picture
+from segviz.catalogue.bundled import available_models
+from segviz.engine import digest
+from segviz.figures.same_pixel_table import reasons
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.progressive import ready, run_next
 from segviz.ui.same_pixel import numbers, panels
-from segviz.ui.session import kept_display, pins, show
-from segviz.views.same_pixel import reasons
+from segviz.ui.session import kept_display, pins
+from segviz.ui.show import show
 
 KEY = "blocks"
 

@@ -4,15 +4,22 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from segviz.catalogue.bundled import available_models
 from segviz.data.classes import CAMVID
-from segviz.engine import available_models
-from segviz.evaluate import class_iou
-from segviz.metrics import Confusion, confusion
+from segviz.evaluation.evaluate import class_iou
+from segviz.evaluation.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
-from segviz.predict import Prediction
+from segviz.prediction.prediction import Prediction
+from segviz.results.charts import class_bars, confusion_heatmap
+from segviz.results.tables import class_table, confusion_table, title
 from segviz.ui.charts import as_csv, chart
-from segviz.ui.panel import Panel
-from segviz.ui.panels import (
+from segviz.ui.ground_truth import Truth, ground_truth
+from segviz.ui.models import model_title, predict
+from segviz.ui.picture_sidebar import Picture, picture
+from segviz.ui.show import show
+from segviz.ui.tables import Head, show_table
+from segviz.viewer.panel import Panel
+from segviz.viewer.panels_of_prediction import (
     ANSWERS,
     MEASURES,
     confidence_panel,
@@ -21,12 +28,6 @@ from segviz.ui.panels import (
     of_same_classes,
     prediction_panel,
 )
-from segviz.ui.picture import Picture, picture
-from segviz.ui.session import model_title, predict, show
-from segviz.ui.tables import Head, show_table
-from segviz.ui.truth import Truth, ground_truth
-from segviz.views.results import class_bars, confusion_heatmap
-from segviz.views.results_tables import class_table, confusion_table, title
 
 KEY = "compare"
 START = ("channel_nl", "spatial_nl", "dual_nl", "fla")

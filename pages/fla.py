@@ -4,15 +4,17 @@ from dataclasses import replace
 
 import streamlit as st
 
-from segviz.attention import AxisChannelAttention, ChannelAttention
+from segviz.attention.maps import AxisChannelAttention, ChannelAttention
+from segviz.figures.charts import channel_heatmap
+from segviz.figures.figure_spec import Matrix, Panel
+from segviz.figures.map_panels import map_panels
+from segviz.text import pixel_text
 from segviz.ui.charts import chart
-from segviz.ui.panels import attended_panels
-from segviz.ui.picture import picture
-from segviz.ui.session import display_of, pins, predict, show
-from segviz.views.figures import channel_heatmap
-from segviz.views.map_panels import map_panels
-from segviz.views.sheet import Matrix, Panel
-from segviz.views.text import pixel_text
+from segviz.ui.models import predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import display_of, pins
+from segviz.ui.show import show
+from segviz.viewer.panels_of_prediction import attended_panels
 
 KEY = "fla"
 

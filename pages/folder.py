@@ -2,14 +2,15 @@
 
 import streamlit as st
 
-from segviz.attend import Options
-from segviz.batch import Part
-from segviz.engine import available_models, engine
-from segviz.export import FORMS
-from segviz.ui.display import Display
-from segviz.ui.many import UPLOAD_HELP, begin, follow, running, work_of
-from segviz.ui.picture import UPLOAD_TYPES
-from segviz.ui.session import pick_model
+from segviz.batch.attention_files import Options
+from segviz.batch.run import Part
+from segviz.catalogue.bundled import available_models
+from segviz.engine import engine
+from segviz.figures.export import FORMS
+from segviz.ui.batch import UPLOAD_HELP, begin, follow, running, work_of
+from segviz.ui.models import pick_model
+from segviz.ui.picture_sidebar import UPLOAD_TYPES
+from segviz.viewer.display import Display
 
 LARGEST_UPLOAD = 200  # MB of a ZIP
 MAPS = "Attention maps"

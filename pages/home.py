@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from segviz.attention import BasesAttention
+from segviz.attention.maps import BasesAttention
 from segviz.models.registry import SPECS
-from segviz.ui.frame import other_pages
-from segviz.ui.help import how_to_read
-from segviz.ui.panel import Panel, Pin
-from segviz.ui.picture import FIRST_STREET, picture
-from segviz.ui.session import predict, show
+from segviz.ui.map_help import how_to_read
+from segviz.ui.models import predict
+from segviz.ui.page_frame import other_pages
+from segviz.ui.picture_sidebar import FIRST_STREET, picture
+from segviz.ui.show import show
+from segviz.viewer.panel import Panel, Pin
 
 KEY = "home"
 MODEL = "ema"  # of the bundled blocks the one whose maps follow the picture most clearly, and that scores miss most
@@ -44,7 +45,7 @@ with street:
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    panel = Panel("Where the pixel looks", attention, "from", note=SPECS[MODEL].title)
+    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[MODEL].title)
     start = VAN if chosen.name == FIRST_STREET else ()
     show(chosen, [panel], key=KEY, columns=1, start=start)
 

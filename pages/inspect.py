@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from segviz.engine import available_models
+from segviz.catalogue.bundled import available_models, val_miou
 from segviz.models.registry import SPECS
-from segviz.ui.help import how_to_read
-from segviz.ui.panels import attended_panels, map_panels, pinned_rows, prediction_panel
-from segviz.ui.picture import picture
-from segviz.ui.session import pick_model, pins, predict, show
+from segviz.ui.map_help import how_to_read
+from segviz.ui.models import pick_model, predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import pins
+from segviz.ui.show import show
+from segviz.viewer.panels_of_prediction import attended_panels, map_panels, pinned_rows, prediction_panel
 
 KEY = "inspect"
 
@@ -42,5 +44,6 @@ if not any(map_panels(one) for one in prediction.maps.values()):
         else "it has no attention block"
     )
     st.info(f"{spec.title} has no map from place to place: {reason}. Shown are its channel means.")
-score = f" Val mIoU {spec.score:.1%}." if spec.score is not None else ""
-st.caption(f"{spec.title}, after {spec.paper}.{score}")
+score = val_miou(model)
+scored = f" Val mIoU {score:.1%}." if score is not None else ""
+st.caption(f"{spec.title}, after {spec.paper}.{scored}")

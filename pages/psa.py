@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from segviz.ui.panels import map_panels, pinned_panels, prediction_panel
-from segviz.ui.picture import picture
-from segviz.ui.session import pins, predict, show
+from segviz.ui.models import predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import pins
+from segviz.ui.show import show
+from segviz.viewer.panels_of_prediction import map_panels, pinned_panels, prediction_panel
 
 KEY = "psa"
 

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from segviz.models import registry
-from segviz.record import SCENES, VAL
-from segviz.report_findings import context_finding
-from segviz.results import BASELINE, as_json, gather
+from segviz.catalogue.location import checkpoints_folder
+from segviz.catalogue.record import SCENES, VAL
+from segviz.results.charts import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
+from segviz.results.findings import context_finding
+from segviz.results.folder import BASELINE, as_json, gather
+from segviz.results.sentences import how_measured, notes
+from segviz.results.tables import class_table, columns_of, confusion_table, curves_table, models_table, title
+from segviz.text import listed, literal
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models
-from segviz.ui.display import Display
 from segviz.ui.permalink import Link, copy_button
 from segviz.ui.tables import show_table
-from segviz.views.results import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
-from segviz.views.results_tables import class_table, columns_of, confusion_table, curves_table, models_table, title
-from segviz.views.results_text import how_measured, listed, notes
-from segviz.views.text import literal
+from segviz.viewer.display import Display
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
@@ -25,9 +25,9 @@ REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale -
 st.title("Results")
 with st.container(horizontal_alignment="right"):
     copy_button(Link(), "results", Display())
-results = gather(registry.CHECKPOINTS)
+results = gather(checkpoints_folder())
 if not results.runs:
-    cause = " ".join(results.problems) or f"No trained checkpoint is in {registry.CHECKPOINTS}; restore or train one."
+    cause = " ".join(results.problems) or f"No trained checkpoint is in {checkpoints_folder()}; restore or train one."
     st.error(literal(cause))
     st.stop()
 for problem in results.problems:

@@ -5,17 +5,19 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from segviz.attention import Gate, StripAttention
+from segviz.attention.maps import Gate, StripAttention
+from segviz.figures.charts import gate_bars, strip_bars
+from segviz.figures.figure_spec import Panel as SheetPanel
+from segviz.figures.figure_spec import Strips
+from segviz.figures.map_panels import map_panels as sheets
+from segviz.text import pixel_text
 from segviz.ui.charts import as_csv, chart
-from segviz.ui.panel import PIN_COLOURS, Pin
-from segviz.ui.panels import map_panels, pinned_panels
-from segviz.ui.picture import picture
-from segviz.ui.session import pins, predict, show
-from segviz.views.figures import gate_bars, strip_bars
-from segviz.views.map_panels import map_panels as sheets
-from segviz.views.sheet import Panel as SheetPanel
-from segviz.views.sheet import Strips
-from segviz.views.text import pixel_text
+from segviz.ui.models import predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import pins
+from segviz.ui.show import show
+from segviz.viewer.panel import PIN_COLOURS, Pin
+from segviz.viewer.panels_of_prediction import map_panels, pinned_panels
 
 KEY = "sam"
 
@@ -51,7 +53,7 @@ def viewer() -> None:
 def strips_of(places: Mapping[int, Pin]) -> Strips:
     """The weights that points, by their numbers, give to the strips."""
     size = chosen.image.shape[0], chosen.image.shape[1]
-    weights = [strip.strips_from(*strip.cell(pin.y, pin.x, *size)).numpy() for pin in places.values()]
+    weights = [strip.strip_weights(*strip.cell(pin.y, pin.x, *size)).numpy() for pin in places.values()]
     names = tuple(f"point {number} ({pixel_text(pin.y, pin.x)})" for number, pin in places.items())
     return Strips(np.stack(weights), names, tuple(PIN_COLOURS[pin.colour] for pin in places.values()))
 

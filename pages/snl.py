@@ -3,10 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from segviz.attention import SampledAttention
-from segviz.ui.panels import map_panels, pinned_panels
-from segviz.ui.picture import picture
-from segviz.ui.session import pins, predict, show
+from segviz.attention.maps import SampledAttention
+from segviz.ui.models import predict
+from segviz.ui.picture_sidebar import picture
+from segviz.ui.session import pins
+from segviz.ui.show import show
+from segviz.viewer.panels_of_prediction import map_panels, pinned_panels
 
 KEY = "snl"
 
@@ -31,7 +33,7 @@ def viewer() -> None:
         row, column = samples.cell(pin.y, pin.x, height, width)
         positions, weights = samples.samples(row, column)
         moved = (positions - samples.undisplaced(row, column)).norm(dim=1)
-        inside = float(samples.seen_from(row, column).sum())
+        inside = float(samples.attends_to(row, column).sum())
         st.caption(
             f"Point {number + 1}: mean offset {float(moved.mean()):.2f} cells, largest {float(moved.max()):.2f}; "
             f"strongest weight {float(weights.max()):.3f} (uniform: {1 / len(weights):.3f}); "

@@ -1,6 +1,6 @@
 """segviz: look inside the attention of semantic segmentation models.
 
-`segviz.load("psa")(image).maps["collect"].seen_from(row, column)` is the map of a place. Names load on
+`segviz.load("psa")(image).maps["collect"].attends_to(row, column)` is the map of a place. Names load on
 first use, so that `import segviz` alone stays quick.
 """
 
@@ -9,23 +9,26 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from segviz.collector import paused
+from segviz.runtime.garbage_collection import paused
 
 if TYPE_CHECKING:
+    from segviz.figures.papers import figure
+    from segviz.figures.show import show
     from segviz.models.registry import SPECS as MODELS
-    from segviz.paper_figures import figure
-    from segviz.predict import Prediction, Predictor
-    from segviz.predict import load_predictor as load
+    from segviz.prediction.prediction import Prediction
+    from segviz.prediction.predictor import Predictor
+    from segviz.prediction.predictor import load_predictor as load
 
 __version__ = "0.1.0"
-__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load"]
+__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load", "show"]
 
 PUBLIC = {
     "MODELS": ("segviz.models.registry", "SPECS"),
-    "Prediction": ("segviz.predict", "Prediction"),
-    "Predictor": ("segviz.predict", "Predictor"),
-    "figure": ("segviz.paper_figures", "figure"),
-    "load": ("segviz.predict", "load_predictor"),
+    "Prediction": ("segviz.prediction.prediction", "Prediction"),
+    "Predictor": ("segviz.prediction.predictor", "Predictor"),
+    "figure": ("segviz.figures.papers", "figure"),
+    "show": ("segviz.figures.show", "show"),
+    "load": ("segviz.prediction.predictor", "load_predictor"),
 }
 
 

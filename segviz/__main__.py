@@ -1,6 +1,6 @@
 """`python -m segviz`."""
 
-from segviz.cli import main
+from segviz.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

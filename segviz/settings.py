@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -127,15 +127,31 @@ def read(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingError: a value cannot be used.
     """
-    given = {}
-    for one in fields(Settings):
-        text = environment.get(variable(one.name), "").strip()
-        try:
-            if text:
-                given[one.name] = one.metadata["read"](text)
-        except ValueError as error:
-            raise SettingError(f"{variable(one.name)}={text}: {error}") from None
-    return Settings(**given)
+    return Settings(**{one.name: read_field(one, environment) for one in fields(Settings)})
+
+
+def read_field(one: Field[Any], environment: Mapping[str, str]) -> Any:
+    """One setting of an environment, or its default.
+
+    Raises:
+        SettingError: the value cannot be used.
+    """
+    text = environment.get(variable(one.name), "").strip()
+    if not text:
+        return one.default_factory() if one.default_factory is not MISSING else one.default
+    try:
+        return one.metadata["read"](text)
+    except ValueError as error:
+        raise SettingError(f"{variable(one.name)}={text}: {error}") from None
+
+
+def read_setting(name: str) -> Any:
+    """One setting of this process by its field's name; a bad value of another setting does no harm.
+
+    Raises:
+        SettingError: the value cannot be used.
+    """
+    return read_field(next(one for one in fields(Settings) if one.name == name), os.environ)
 
 
 @cache

@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from segviz.benchmark_viewer import free_port
-from segviz.paths import PACKAGE, app_command, app_environment, app_script
+from segviz.benchmarks.viewer import free_port
+from segviz.paths import PACKAGE
+from segviz.server.launch import app_command, app_environment, app_script
 
 START_WITHIN = 240  # seconds; importing torch takes long on a busy machine
 

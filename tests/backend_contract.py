@@ -22,8 +22,8 @@ import torch
 from streamlit.runtime.caching.cache_type import CacheType
 from streamlit.runtime.caching.hashing import update_hash
 
-from segviz.attention import AttendedFeatures
-from segviz.checkpoint import CheckpointError
+from segviz.attention.maps import AttendedFeatures
+from segviz.catalogue.files import CheckpointError
 from segviz.data.classes import CAMVID
 from segviz.engine import (
     Answer,
@@ -40,8 +40,8 @@ from segviz.engine import (
     SupersededError,
     TooLargeError,
 )
-from segviz.engine.memory import forward_need
-from segviz.predict import Prediction
+from segviz.engine.memory_budget import forward_need
+from segviz.prediction.prediction import Prediction
 
 PATIENCE = 20.0  # seconds for what takes milliseconds
 SOON = 1.0  # seconds within which a refusal has to come

@@ -15,8 +15,8 @@ import torch
 from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
 
-from segviz.collector import keep_for_good, paused
-from segviz.models.without_compiler import without_compiler
+from segviz.runtime.garbage_collection import keep_for_good, paused
+from segviz.runtime.lazy_dynamo import without_compiler
 
 try:
     import fcntl

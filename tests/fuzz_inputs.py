@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from segviz.catalogue.location import checkpoints_folder
 from segviz.data.classes import CAMVID
-from segviz.data.scenes import Scene, draw_scene
-from segviz.models.registry import CHECKPOINTS
+from segviz.data.scenes.scene import Scene, draw_scene
 
 HEIGHT, WIDTH = 48, 64
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -200,7 +200,7 @@ def mutated_json(value: Any, chance: random.Random) -> Any:
 
 @cache
 def real_checkpoint(name: str = "sam") -> bytes:
-    return (CHECKPOINTS / f"{name}.safetensors").read_bytes()
+    return (checkpoints_folder() / f"{name}.safetensors").read_bytes()
 
 
 def checkpoint(chance: random.Random) -> bytes:

@@ -34,25 +34,27 @@ from streamlit.logger import set_log_level
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from segviz import checkpoint, cli
-from segviz.batch import Folder
-from segviz.benchmark import Report
+from segviz.batch.inputs import sources, stems
+from segviz.batch.run import Folder
+from segviz.batch.zip_input import ZipError, zipped_pictures
+from segviz.benchmarks.measure import Report
+from segviz.catalogue import files
+from segviz.catalogue.record import Record
+from segviz.catalogue.tensors import CheckpointError
+from segviz.cli import main as cli
 from segviz.data.classes import CAMVID, VOID
-from segviz.data.folder import DataError, load_split
-from segviz.ground_truth import decode_truth
+from segviz.data.dataset import DataError, load_split
+from segviz.data.label_png import decode_truth
+from segviz.data.scenes.by_name import SourceError
 from segviz.image import ImageError, decode, resized, to_tensor, working_size
-from segviz.paths import app_script
-from segviz.record import Record
+from segviz.server import blobs, downloads, health
+from segviz.server.guard import Guard
+from segviz.server.launch import app_script
 from segviz.settings import read as read_settings
-from segviz.sources import SourceError, sources, stems
-from segviz.tensors import CheckpointError
-from segviz.train_options import TrainOptions
+from segviz.training.options import TrainOptions
 from segviz.ui import permalink
-from segviz.ui.display import Display
-from segviz.ui.session import KNOBS
-from segviz.web import blobs, downloads, watch
-from segviz.web.guard import Guard
-from segviz.zipped import ZipError, zipped_pictures
+from segviz.ui.picture_sidebar import KNOBS
+from segviz.viewer.display import Display
 
 INPUTS = 5000
 FILES = {
@@ -97,7 +99,7 @@ lay_checkpoint = partial(lay_file, "x.safetensors")
 
 def use_checkpoint(path: Path, place: Place) -> None:
     """A checkpoint's record and weights; what loads has finite weights and a record that can be printed."""
-    model, record = checkpoint.load(path)
+    model, record = files.load(path)
     assert all(value.isfinite().all() for value in model.state_dict().values())
     json.dumps(asdict(record)).encode()
     " ".join((record.model, record.command, *record.classes)).encode()
@@ -168,7 +170,7 @@ def use_archive(data: bytes, place: Place) -> None:
 def server() -> tuple[Guard, str]:
     """The routes behind the guard, and a blob's name."""
     store = blobs.BlobStore()
-    routes = [*blobs.routes(store), *downloads.routes(), *watch.routes()]
+    routes = [*blobs.routes(store), *downloads.routes(), *health.routes()]
     return Guard(Starlette(routes=routes), limits=read_settings({})), store.put(bytes(range(100)))
 
 
@@ -245,7 +247,7 @@ def strict_output() -> io.TextIOWrapper:
 @contextlib.contextmanager
 def short_work() -> Iterator[None]:
     """`app` starts nothing, `bench` measures nothing, `train` reads its data and ends."""
-    from segviz.commands import checkpoints
+    from segviz.cli import checkpoints
 
     def read_data(options: TrainOptions) -> Record:
         load_split(options.data, "train")

@@ -13,7 +13,7 @@ PARAMETERS = (
 )  # fmt: skip
 KNOBBED = ("crowding", "vehicle_distance")
 WORDS = (
-    "upload", "7", "fla", "sam", "fcn", "100-200-1", "0-0", "gray", "65", "shared", "log", "by", "true", "Sky",
+    "upload", "7", "fla", "sam", "fcn", "100-200-1", "0-0", "gray", "65", "shared", "log", "attended_by", "true", "Sky",
     "0.5", "nan", "1e999", "-1", "99999-99999-9", "../../etc/passwd", "<script>alert(1)</script>", "![](http://x/)",
     "٣", "a\0b", "9" * 500,
 )  # fmt: skip
@@ -64,7 +64,8 @@ VALUES = (
     "PICTURE", "BADPICTURE", "MODEL", "BADMODEL", "DATA", "BADDATA", "OUT", "OUT/a.png", "OUT/a.svg", "OUT/a.npz",
     "OUT/a.csv", "OUT/deep/er", "OUT/" + "x" * 300, "PICTURE/under", "scene:1", "scene:x", "scene:" + "9" * 30,
     "psa-6", "fla-5", "compare", "snl", "blocks", "models", "val", "train", "sam", "fcn", "all", "10,20",
-    "9999,9999", "1,2,3", "0", "1", "-1", "2", "4", "nan", "1e999", "inf", "9m", "0s", "by", "from", "points", "log",
+    "9999,9999", "1,2,3", "0", "1", "-1", "2", "4", "nan", "1e999", "inf", "9m", "0s", "points", "log",
+    "attended_by", "attends_to",
     "gray", "png", "svg", "csv", "npz", "strip", "gate", "both", "cpu", "cuda:99", "toaster", "", " ", "-",
     "x" * 300, "a\0b", "\udcff.png", "٣", "1" * 5000, "a\nb", "single", "output",
 )  # fmt: skip

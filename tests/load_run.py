@@ -28,9 +28,9 @@ from app_server import wait_until_healthy
 from load_client import View, Visitor, png
 
 from segviz.attribution import METHODS
-from segviz.benchmark_viewer import free_port
-from segviz.paths import app_command, app_environment, app_script
-from segviz.ui.session import model_title
+from segviz.benchmarks.viewer import free_port
+from segviz.server.launch import app_command, app_environment, app_script
+from segviz.ui.models import model_title
 
 PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # by their addresses
 INSPECTED = ("cs_nl", "spatial_nl", "dual_nl", "ema", "rcca")  # the first page's, whose kinds only it has; it keeps one

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from segviz.checkpoint import KEY
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
-from segviz.runs import SEEDS
+from segviz.catalogue.files import KEY
+from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
+from segviz.results.seeds import SEEDS
 
 CLASSES = ("Sky", "Road", "Pole")
 CONFUSION = ((90, 10, 0), (5, 45, 0), (0, 0, 0))

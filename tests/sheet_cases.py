@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from segviz.attention import (
+from segviz.attention.maps import (
     AttendedFeatures,
     AxisChannelAttention,
     BasesAttention,
@@ -18,7 +18,7 @@ from segviz.attention import (
     StripAttention,
 )
 from segviz.data.classes import CAMVID
-from segviz.predict import Prediction
+from segviz.prediction.prediction import Prediction
 
 GRID, SIZE = (3, 4), (30, 40)
 CELLS = GRID[0] * GRID[1]

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import WIDER, chromium, visiting
 from playwright.sync_api import Browser, Page, expect
 
-from segviz.paths import app_script
+from segviz.server.launch import app_script
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: "" if number == 0 else Path(path).stem for number, (path, title, _) in enumerate(APP["PAGES"])}
@@ -198,7 +198,7 @@ def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Si
         assert "Inspect" not in " ".join(names[:2])  # the sidebar is behind
         order = [
             next(at for at, name in enumerate(names) if name.startswith(start))
-            for start in ("Zoom out", "Prediction", "Road", "Looks at")
+            for start in ("Zoom out", "Prediction", "Road", "Attends to")
         ]
         assert order == sorted(order)
         unseen = [

@@ -10,7 +10,7 @@ import pytest
 FAULTS = """
 import mmap, resource
 from contextlib import nullcontext
-from segviz.allocator import held
+from segviz.runtime.malloc import held
 
 def faults(with_held):
     with held() if with_held else nullcontext():

@@ -21,11 +21,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from segviz.data.classes import CAMVID
-from segviz.data.scenes import draw_scene
+from segviz.data.scenes.scene import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
-from segviz.paths import app_script
-from segviz.ui.picture import FIRST_SEED
+from segviz.server.launch import app_script
+from segviz.ui.picture_sidebar import FIRST_SEED
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]}
@@ -179,8 +179,8 @@ def map_of(model: str, name: str) -> Any:
 
 
 RULES: dict[str, Callable[[Any, int, int], Any]] = {
-    "from": lambda one, row, column: one.seen_from(row, column),
-    "by": lambda one, row, column: one.seen_by(row, column),
+    "attends_to": lambda one, row, column: one.attends_to(row, column),
+    "attended_by": lambda one, row, column: one.attended_by(row, column),
     "strip": lambda one, row, column: one.strip_map(column),
 }
 
@@ -188,13 +188,13 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
 @pytest.mark.parametrize(
     ("page", "model", "panels"),
     [
-        ("PSA", "psa", {"Collect": ("collect", "from"), "Distribute": ("distribute", "by")}),
-        ("SNL", "snl", {"Who samples it": ("samples", "by")}),
-        ("SAM", "sam", {"Column map": ("strip", "strip"), "Looks at": ("strip", "from")}),
-        ("Inspect", "spatial_nl", {"Looks at (spatial)": ("spatial", "from")}),
-        ("Inspect", "cs_nl", {"Seen by (spatial)": ("spatial", "by")}),
-        ("Inspect", "rcca", {"Looks at (all passes)": ("cross", "from")}),
-        ("Inspect", "ema", {"Looks at (bases)": ("bases", "from")}),
+        ("PSA", "psa", {"Collect": ("collect", "attends_to"), "Distribute": ("distribute", "attended_by")}),
+        ("SNL", "snl", {"Who samples it": ("samples", "attended_by")}),
+        ("SAM", "sam", {"Column map": ("strip", "strip"), "Attends to": ("strip", "attends_to")}),
+        ("Inspect", "spatial_nl", {"Attends to (spatial)": ("spatial", "attends_to")}),
+        ("Inspect", "cs_nl", {"Attended by (spatial)": ("spatial", "attended_by")}),
+        ("Inspect", "rcca", {"Attends to (all passes)": ("cross", "attends_to")}),
+        ("Inspect", "ema", {"Attends to (bases)": ("bases", "attends_to")}),
     ],
 )
 def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels: dict[str, tuple[str, str]]) -> None:
@@ -209,7 +209,7 @@ def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels:
 def test_all_panels_follow_the_pointer_over_one_of_them(visit: Visit) -> None:
     visit.open("PSA")
     place = visit.hover("Prediction", *PLACES[2])
-    for panel, name, rule in (("Collect", "collect", "from"), ("Distribute", "distribute", "by")):
+    for panel, name, rule in (("Collect", "collect", "attends_to"), ("Distribute", "distribute", "attended_by")):
         expected = map_of("psa", name)
         cell = expected.cell(*place, HEIGHT, WIDTH)
         check_drawn(visit.stage(panel), RULES[rule](expected, *cell), cell)
@@ -294,7 +294,7 @@ def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:
     expect(high[1 - larger]).to_have_text(own[larger])
     expect(high[larger]).to_have_text(own[larger])
     # The pointer went to the switch; the maps stay where it left them.
-    name, rule = (("collect", "from"), ("distribute", "by"))[1 - larger]
+    name, rule = (("collect", "attends_to"), ("distribute", "attended_by"))[1 - larger]
     expected = map_of("psa", name)
     cell = expected.cell(*place, HEIGHT, WIDTH)
     visit.hover("Collect", place[0] + 40, place[1])
@@ -331,7 +331,7 @@ def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -
     box = visit.stage("Collect").bounding_box()
     marked = "(stage) => { stage.click(); return [...stage.querySelectorAll('.marker b')].map((b) => b.textContent) }"
     assert visit.stage("Collect").evaluate(marked) == ["1"]  # in the same task, before any answer can come
-    for panel, name, rule in (("Collect", "collect", "from"), ("Distribute", "distribute", "by")):
+    for panel, name, rule in (("Collect", "collect", "attends_to"), ("Distribute", "distribute", "attended_by")):
         expected = map_of("psa", name)
         cell = expected.cell(*place, HEIGHT, WIDTH)
         stage = visit.stage(f"{panel} of point 1")
@@ -367,7 +367,7 @@ def test_the_keyboard_moves_pins_and_unpins(visit: Visit) -> None:
     for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
         visit.page.keyboard.press(key)
     expected = map_of("psa", "collect")
-    check_drawn(stage, expected.seen_from(row + 1, column + 2), (row + 1, column + 2))
+    check_drawn(stage, expected.attends_to(row + 1, column + 2), (row + 1, column + 2))
     visit.page.keyboard.press("Enter")
     pinned = visit.stage("Collect of point 1")
     expect(pinned).to_have_attribute("data-cell", f"{row + 1},{column + 2}")
@@ -524,7 +524,7 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
         "Point-wise spatial attention: distribute": ("psa", "distribute"),
     }
     maps = {title: map_of(*names) for title, names in shown.items()}
-    for direction, label in (("from", "looks at"), ("by", "looked at by")):
+    for direction, label in (("attends_to", "attends to"), ("attended_by", "attended by")):
         visit.page.get_by_label(label, exact=True).check()
         visit.page.get_by_label("linear", exact=True).check()
         stages = visit.page.locator(".stage[data-direction]")
@@ -537,7 +537,7 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
             cell = one.cell(*place, HEIGHT, WIDTH)
             check_drawn(visit.stage(title), RULES[direction](one, *cell), cell, top)
         expect(visit.page.get_by_role("heading", name="in numbers")).to_have_text(
-            {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}[direction]
+            {"attends_to": "Where the point looks, in numbers", "attended_by": "Who looks at it, in numbers"}[direction]
         )
     visit.pin("Spatial non-local", *PLACES[0])
     expect(visit.page).to_have_url(re.compile("pin=.*direction=by"))
@@ -594,7 +594,7 @@ def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
     assert box is not None
     visit.page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.3 * box["height"])
     cell = expected.cell(28, 96, 96, 120)  # type: ignore[union-attr]
-    check_drawn(visit.stage("Collect"), expected.seen_from(*cell), cell)  # type: ignore[union-attr]
+    check_drawn(visit.stage("Collect"), expected.attends_to(*cell), cell)  # type: ignore[union-attr]
 
 
 def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from segviz import attention
-from segviz.attention import Attended, OffsetMaskAttention, SpatialMap, StripAttention, detached
+from segviz.attention import maps as attention
+from segviz.attention.maps import Attended, OffsetMaskAttention, SpatialMap, StripAttention, detached
 from tests.block_cases import CASES, SHAPES, C, image, made
 from tests.reference import Expected, expected
 
@@ -42,13 +42,13 @@ def assert_close(found: Tensor, wanted: object) -> None:
 def rows_of(map_: SpatialMap) -> Tensor:
     """The matrix as the map tells it row by row."""
     cells = range(map_.grid[0] * map_.grid[1])
-    return torch.stack([map_.seen_from(*divmod(cell, map_.grid[1])).flatten() for cell in cells])
+    return torch.stack([map_.attends_to(*divmod(cell, map_.grid[1])).flatten() for cell in cells])
 
 
 def columns_of(map_: SpatialMap) -> Tensor:
     """The matrix as the map tells it column by column."""
     cells = range(map_.grid[0] * map_.grid[1])
-    return torch.stack([map_.seen_by(*divmod(cell, map_.grid[1])).flatten() for cell in cells], 1)
+    return torch.stack([map_.attended_by(*divmod(cell, map_.grid[1])).flatten() for cell in cells], 1)
 
 
 def spatial_maps(attended: Attended, number: int) -> list[SpatialMap]:
@@ -118,10 +118,10 @@ def test_strip_maps_are_the_columns_of_the_strip_matrix(case: str, shape: tuple[
 
 
 @pytest.mark.parametrize("case", STRIPS)
-def test_strips_from_is_a_row_of_the_strip_matrix(case: str) -> None:
+def test_strip_weights_is_a_row_of_the_strip_matrix(case: str) -> None:
     attended, loops = ran(case)
     for (map_,), one in zip(attended.maps, loops, strict=True):
-        assert_close(map_.strips_from(2, 1), one.matrices["strips"][2 * 3 + 1])
+        assert_close(map_.strip_weights(2, 1), one.matrices["strips"][2 * 3 + 1])
 
 
 @pytest.mark.parametrize(("case", "strips"), [("SAM", 3), ("SAM, horizontal", 4)])
@@ -137,7 +137,7 @@ def test_each_pass_is_a_softmax_over_the_cross(case: str, shape: tuple[int, ...]
     for (map_,), one in zip(attended.maps, loops, strict=True):
         for number in range(len(map_.queries)):
             for cell in range(shape[2] * shape[3]):
-                row = map_.pass_from(number, *divmod(cell, shape[3]))
+                row = map_.pass_attends_to(number, *divmod(cell, shape[3]))
                 assert_close(row.flatten(), one.matrices[f"cross {number}"][cell])
 
 
@@ -187,7 +187,7 @@ def test_fla_has_a_channel_matrix_for_every_line(path: int, shape: tuple[int, ..
 
 @pytest.mark.parametrize("case", SPATIAL_CASES)
 @pytest.mark.parametrize("cell", [(4, 0), (0, 3), (-1, 0), (0, -1)])
-@pytest.mark.parametrize("question", ["seen_from", "seen_by"])
+@pytest.mark.parametrize("question", ["attends_to", "attended_by"])
 def test_a_cell_outside_the_grid_is_named(case: str, cell: tuple[int, int], question: str) -> None:
     for map_ in spatial_maps(made(case)(image(1, C, 4, 3)), 0):
         outside = cell if map_.grid == (4, 3) else (9, 9)
@@ -214,7 +214,7 @@ def test_a_strip_line_or_base_that_does_not_exist_is_named(case: str, question: 
 @pytest.mark.parametrize("number", [-1, 2])
 def test_a_pass_that_does_not_exist_is_named(number: int) -> None:
     with pytest.raises(IndexError, match="has passes 0 to 1"):
-        ran("criss-cross twice")[0].maps[0][0].pass_from(number, 0, 0)
+        ran("criss-cross twice")[0].maps[0][0].pass_attends_to(number, 0, 0)
 
 
 @pytest.mark.parametrize("case", ["SAM", "PSA", "FLA"])

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segviz.attention import Attended, DotProductAttention
+from segviz.attention.maps import Attended, DotProductAttention
 from segviz.attribution import (
     METHODS,
     Attribution,
@@ -28,11 +28,11 @@ from segviz.attribution import (
     probe,
     rank_correlation,
 )
+from segviz.catalogue.record import Record
 from segviz.image import to_tensor, working_size
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmentation, Segmenter
-from segviz.predict import Predictor
-from segviz.record import Record
+from segviz.prediction.predictor import Predictor
 
 SIZE = (32, 48)
 CLASSES = ("sky", "road", "car")
@@ -482,7 +482,7 @@ def test_rank_correlation_of_different_grids_is_refused() -> None:
 
 def test_an_attribution_that_follows_the_attention_agrees_with_it() -> None:
     map_ = DotProductAttention("spatial", (4, 6), torch.randn(24, 4), torch.randn(24, 4))
-    weights = map_.seen_from(2, 3).numpy()
+    weights = map_.attends_to(2, 3).numpy()
     values = np.kron(weights, np.ones((8, 8), np.float32))
     found = Attribution("saliency", "", "", Target(0), 0.0, values, "", False, None, None, "")
     assert agreement(found, map_, 2, 3) == pytest.approx(1)

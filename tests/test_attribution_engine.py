@@ -14,8 +14,8 @@ from test_attribution import SIZE, predictor_of, random_model, random_picture
 
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
 from segviz.engine import Answer, Attribute, Capacity, CrashError, EmbeddedBackend, Engine, LeaseError, Request, Runner
-from segviz.engine.memory import forward_need
-from segviz.predict import Predictor
+from segviz.engine.memory_budget import forward_need
+from segviz.prediction.predictor import Predictor
 
 LONG = Options(steps=1000)  # minutes of work
 

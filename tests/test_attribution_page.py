@@ -22,7 +22,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attribution import METHODS, Attribution, Options, Target, agreement, attribute
-from segviz.data.scenes import draw_scene
+from segviz.data.scenes.scene import draw_scene
 from segviz.engine import (
     Answer,
     Attribute,
@@ -34,12 +34,12 @@ from segviz.engine import (
     TooLargeError,
     engine,
 )
-from segviz.paths import app_script
-from segviz.predict import Prediction
-from segviz.ui.attributions import ASKED, MEASURED, QUICK, START
-from segviz.ui.picture import FIRST_SEED, UPLOAD
-from segviz.views.attribution import HELP, doubt, explained
-from segviz.web.blobs import STORE
+from segviz.figures.attribution_table import HELP, doubt, explained
+from segviz.prediction.prediction import Prediction
+from segviz.server.blobs import STORE
+from segviz.server.launch import app_script
+from segviz.ui.attribution_controls import ASKED, MEASURED, QUICK, START
+from segviz.ui.picture_sidebar import FIRST_SEED, UPLOAD
 
 PATH, MODEL = "pages/attribution.py", "spatial_nl"
 HEIGHT, WIDTH = 360, 480
@@ -232,7 +232,7 @@ def test_what_is_not_asked_any_more_is_taken_back(app: AppTest) -> None:
 
 def test_who_comes_back_after_a_while_gets_it_still(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("segviz.ui.attributions.LEASE_S", 2.0)
+        patch.setattr("segviz.ui.attribution_controls.LEASE_S", 2.0)
         answer = long_one(app)
         assert isinstance(answer.exception(PATIENCE), LeaseError)
     app.run()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.data.augmentation import View, random_view, seen, start
-from segviz.data.folder import Sample
-from segviz.data.sampling import Pool, Sampler, resident, shuffled
+from segviz.data.dataset import Sample
+from segviz.training.augmentation import View, random_view, seen, start
+from segviz.training.sampling import Pool, Sampler, resident, shuffled
 
 CPU = torch.device("cpu")
 UNCHANGED = np.eye(3, 4)

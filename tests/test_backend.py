@@ -21,12 +21,12 @@ from segviz.engine import (
     Result,
     Runner,
     Standing,
-    embedded,
     ops,
     runner,
+    thread_backend,
 )
-from segviz.engine.cache import Cache
-from segviz.engine.queue import FairQueue
+from segviz.engine.fair_queue import FairQueue
+from segviz.engine.result_cache import Cache
 
 CHECKS = [getattr(contract, name) for name in dir(contract) if name.startswith("check_")]
 MAKERS: dict[str, type[EmbeddedBackend]] = {"embedded": EmbeddedBackend}
@@ -149,7 +149,7 @@ class NoShares(EmbeddedBackend):
 
 
 class Timeless(EmbeddedBackend):
-    """Looks at no clock."""
+    """Attends to no clock."""
 
     def submit(self, request: Request) -> Answer:
         return super().submit(replace(request, deadline_s=1e6))
@@ -228,8 +228,8 @@ BAD: dict[str, tuple[type[EmbeddedBackend], tuple[Any, str, Any] | None]] = {
     "long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits": (Clogged, None),
     "a_cache_key_tells_everything_apart": (Sampling, None),
     "the_cache_is_bounded_in_bytes": (Hoarding, None),
-    "a_crash_is_tried_again_once": (EmbeddedBackend, (embedded, "TRIES", 3)),
-    "a_broken_checkpoint_is_named_and_the_others_go_on": (EmbeddedBackend, (embedded, "ValueError", KeyError)),
+    "a_crash_is_tried_again_once": (EmbeddedBackend, (thread_backend, "TRIES", 3)),
+    "a_broken_checkpoint_is_named_and_the_others_go_on": (EmbeddedBackend, (thread_backend, "ValueError", KeyError)),
     "too_little_memory_shows_less_then_refuses_and_the_next_is_right": (
         EmbeddedBackend, (ops, "is_out_of_memory", lambda error: isinstance(error, MemoryError)),
     ),

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.batch import Folder, Work, interruptible, run
+from segviz.batch.inputs import Source, sources
+from segviz.batch.run import Folder, Work, interruptible, run
+from segviz.data.scenes.by_name import SourceError
 from segviz.image import ImageError
-from segviz.sources import Source, SourceError, sources
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 

@@ -12,13 +12,15 @@ import pytest
 import torch
 from torch import nn
 
-from segviz import benchmark_models, checkpoint, cli
-from segviz.benchmark import Report, chosen, gflops, parameters, peak_memory, timings
-from segviz.benchmark_blocks import BLOCKS, bench_blocks
-from segviz.benchmark_models import bench_models, record_costs
+from segviz.benchmarks import models
+from segviz.benchmarks.blocks import BLOCKS, bench_blocks
+from segviz.benchmarks.measure import Report, chosen, gflops, parameters, peak_memory, timings
+from segviz.benchmarks.models import bench_models, record_costs
+from segviz.catalogue import files
+from segviz.catalogue.record import VAL, Cost, Evaluation, Record
+from segviz.cli import main
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
-from segviz.record import VAL, Cost, Evaluation, Record
 
 CPU = torch.device("cpu")
 MEGA = 2**20
@@ -73,7 +75,7 @@ def test_channel_non_local_at_the_papers_size() -> None:
 def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     report = bench_models(2, ["sam"], "cpu")
     (row,) = report.rows
     assert row["weights"] == "random"
@@ -102,8 +104,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with one bundled checkpoint, SAM's, untrained."""
     spec = SPECS["sam"]
     record = Record("sam", CAMVID.names, spec.backbone, spec.output_stride, steps=7, evaluations={VAL: SCORES})
-    checkpoint.write(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
-    monkeypatch.setattr(checkpoint, "CHECKPOINTS", tmp_path)
+    files.write(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     yield tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sam.safetensors"]
 
@@ -115,19 +117,19 @@ def row(device: str, model: str = "sam", weights: str = "checkpoint", millisecon
 
 def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
     path = bundle / "sam.safetensors"
-    before, weights = checkpoint.read_record(path), checkpoint.load(path)[0].state_dict()
+    before, weights = files.read_record(path), files.load(path)[0].state_dict()
     report = bench_models(1, ["sam"], "cpu")
     (measured,) = report.rows
     assert record_costs(report) == [path]
-    cost = checkpoint.read_record(path).cost
+    cost = files.read_record(path).cost
     assert cost is not None and cost.size == (360, 480)
     assert cost.milliseconds == pytest.approx(measured["median_ms"], abs=0.01)
     assert cost.peak_mb == pytest.approx(measured["peak_mib"], abs=0.01)
     assert cost.gflops == pytest.approx(measured["gflops"], abs=1e-4)
     assert cost.parameters == sum(one.numel() for one in build("sam", len(CAMVID.names)).parameters())
     assert cost.hardware == f"{report.machine['CPU']}, 1 threads, torch {torch.__version__}"
-    assert replace(checkpoint.read_record(path), cost=None) == before
-    assert all(torch.equal(value, weights[name]) for name, value in checkpoint.load(path)[0].state_dict().items())
+    assert replace(files.read_record(path), cost=None) == before
+    assert all(torch.equal(value, weights[name]) for name, value in files.load(path)[0].state_dict().items())
 
 
 @pytest.mark.parametrize(("devices", "hardware"), [
@@ -137,9 +139,7 @@ def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
 def test_of_several_devices_the_first_is_recorded(bundle: Path, devices: tuple[str, ...], hardware: str) -> None:
     rows = tuple(row(device, milliseconds=74.0 + number) for number, device in enumerate(devices))
     record_costs(Report("models", PLACE, rows, {}))
-    assert checkpoint.read_record(bundle / "sam.safetensors").cost == Cost(
-        (360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware
-    )
+    assert files.read_record(bundle / "sam.safetensors").cost == Cost((360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware)
 
 
 def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:
@@ -147,9 +147,9 @@ def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:
 
 
 def test_a_checkpoint_of_another_model_gets_no_costs(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark_models, "bundled_path", lambda name: bundle / "sam.safetensors")
+    monkeypatch.setattr(models, "bundled_path", lambda name: bundle / "sam.safetensors")
     before = (bundle / "sam.safetensors").read_bytes()
-    with pytest.raises(checkpoint.CheckpointError, match="holds a 'sam' model, not 'fla'"):
+    with pytest.raises(files.CheckpointError, match="holds a 'sam' model, not 'fla'"):
         record_costs(Report("models", PLACE, (row("cpu", "fla"),), {}))
     assert (bundle / "sam.safetensors").read_bytes() == before
 
@@ -159,13 +159,13 @@ def test_the_command_records_only_when_asked(
     bundle: Path, record: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = Report("models", PLACE, (row("cpu"),), {}, ("A note.",))
-    monkeypatch.setattr("segviz.commands.checkpoints.bench_models", lambda *_: measured)
-    assert cli.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
+    monkeypatch.setattr("segviz.cli.checkpoints.bench_models", lambda *_: measured)
+    assert main.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]
-    assert (checkpoint.read_record(bundle / "sam.safetensors").cost is not None) == record
+    assert (files.read_record(bundle / "sam.safetensors").cost is not None) == record
 
 
 def test_only_models_have_records(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["bench", "blocks", "--record"]) == 2
+    assert main.main(["bench", "blocks", "--record"]) == 2
     assert "use it with `bench models`" in capsys.readouterr().err

@@ -184,7 +184,7 @@ def test_without_softmax_the_norm_is_the_number_of_cells(direction: Direction) -
 
 def test_cells_beyond_an_unseeing_mask_get_no_weight() -> None:
     x = image(3, 2, 4, 6)
-    weights = branch("collect", masks((4, 6), (3, 5)), (3, 5))(x, (4, 6)).maps[0][0].seen_from(0, 0)
+    weights = branch("collect", masks((4, 6), (3, 5)), (3, 5))(x, (4, 6)).maps[0][0].attends_to(0, 0)
     assert torch.equal(weights.nonzero(), torch.tensor([[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]))
 
 

@@ -84,7 +84,7 @@ def test_block_is_an_identity_while_gamma_is_zero(block: nn.Module) -> None:
 def test_a_cross_counts_its_own_cell_once() -> None:
     block, x = cross(passes=1), image(*SHAPE)
     zeroed(block.query)
-    weights = block(x).maps[0][0].pass_from(0, 1, 2)
+    weights = block(x).maps[0][0].pass_attends_to(0, 1, 2)
     assert weights[1, 2].item() == pytest.approx(1 / (4 + 6 - 1), rel=1e-12)
 
 

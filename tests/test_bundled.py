@@ -11,21 +11,24 @@ import pytest
 from safetensors import safe_open
 
 import segviz
-from segviz import checkpoint
+from segviz.catalogue import files
+from segviz.catalogue.bundled import val_miou
+from segviz.catalogue.location import checkpoints_folder
+from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.data.classes import CAMVID
-from segviz.data.folder import load_split
-from segviz.data.pool import UNSEEN
-from segviz.data.scenes import draw_scene, random_options
-from segviz.metrics import confusion
+from segviz.data.dataset import load_split
+from segviz.data.scenes.pool import UNSEEN
+from segviz.data.scenes.scene import draw_scene, random_options
+from segviz.evaluation.metrics import confusion
 from segviz.models.ablation import gammas, has_context
-from segviz.models.registry import CHECKPOINTS, SPECS
-from segviz.predict import Prediction, Predictor
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
-from segviz.report import models_page
+from segviz.models.registry import SPECS
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import Predictor
+from segviz.results.models_page import models_page
 
 ROOT = Path(__file__).parents[1]
 CAMVID_FOLDER = Path(os.environ.get("SEGVIZ_CAMVID", ROOT.parent / "shared" / "camvid"))
-FOLDER = CHECKPOINTS  # another one than the clone's where SEGVIZ_CHECKPOINTS says so
+FOLDER = checkpoints_folder()  # another one than the clone's where SEGVIZ_CHECKPOINTS says so
 CURVE = ["step", "minutes", "rate", "loss", "val_miou"]
 
 
@@ -45,7 +48,7 @@ def predictions(predictors: dict[str, Predictor], image: np.ndarray) -> dict[str
 
 
 def record_of(name: str) -> Record:
-    return checkpoint.read_record(FOLDER / f"{name}.safetensors")
+    return files.read_record(FOLDER / f"{name}.safetensors")
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -66,7 +69,7 @@ def test_a_record_says_how_the_model_was_made(name: str) -> None:
     assert record.hardware and record.date and record.initial and record.data
     assert record.command.startswith(f"python -m segviz train --model {name} ")
     assert {"python", "torch", "timm", "torchvision", "numpy"} <= set(record.versions)
-    assert SPECS[name].score == record.val_miou
+    assert val_miou(name) == record.val_miou
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -86,7 +89,7 @@ def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) ->
     cost = record_of(name).cost
     assert cost is not None and cost.size == (360, 480) and cost.hardware
     assert cost.milliseconds > 0 and cost.peak_mb > 0 and cost.gflops > 0
-    network, _ = checkpoint.load(FOLDER / f"{name}.safetensors")
+    network, _ = files.load(FOLDER / f"{name}.safetensors")
     assert cost.parameters == sum(one.numel() for one in network.parameters())
 
 
@@ -115,7 +118,7 @@ def test_only_fcn_has_no_context(predictors: dict[str, Predictor]) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_recorded_scores_reach_the_release_s_floor(name: str) -> None:
-    record = checkpoint.read_record(FOLDER / f"{name}.safetensors")
+    record = files.read_record(FOLDER / f"{name}.safetensors")
     assert record.val_miou is not None and record.val_miou >= 0.62
     assert record.scenes_miou is not None and record.scenes_miou >= 0.75
 
@@ -162,10 +165,10 @@ def test_a_prediction_has_the_public_face(predictions: dict[str, Prediction], im
 )  # fmt: skip
 def test_the_row_of_a_place_sums_to_one(predictions: dict[str, Prediction], name: str, which: str) -> None:
     one = predictions[name].maps[which]
-    row = one.seen_from(10, 20)  # type: ignore[union-attr]
+    row = one.attends_to(10, 20)  # type: ignore[union-attr]
     assert float(row.sum()) == pytest.approx(1, abs=1e-4)
     assert row.shape == one.grid  # type: ignore[union-attr]
-    assert float(one.seen_by(10, 20)[10, 20]) == pytest.approx(float(row[10, 20]), rel=1e-3, abs=1e-9)  # type: ignore[union-attr]
+    assert float(one.attended_by(10, 20)[10, 20]) == pytest.approx(float(row[10, 20]), rel=1e-3, abs=1e-9)  # type: ignore[union-attr]
 
 
 def test_snl_s_row_sums_to_one_less_what_falls_outside(predictions: dict[str, Prediction]) -> None:
@@ -174,7 +177,7 @@ def test_snl_s_row_sums_to_one_less_what_falls_outside(predictions: dict[str, Pr
     for row, column in ((22, 30), (0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1)):
         places, weights = one.samples(row, column)  # type: ignore[union-attr]
         kept = [(1 + at).minimum(size - at).clamp(0, 1) for at, size in zip(places.T, (height, width), strict=True)]
-        total = float(one.seen_from(row, column).sum())  # type: ignore[union-attr]
+        total = float(one.attends_to(row, column).sum())  # type: ignore[union-attr]
         assert total == pytest.approx(float((weights * kept[0] * kept[1]).sum()), abs=1e-4)
         assert 0 <= total <= 1 + 1e-4
 
@@ -186,8 +189,8 @@ def test_any_size_of_picture_is_taken(predictors: dict[str, Predictor], name: st
     prediction = predictors[name](scene.image)
     assert prediction.labels.shape == size
     for one in prediction.maps.values():
-        if hasattr(one, "seen_from"):
-            assert one.seen_from(0, 0).isfinite().all()
+        if hasattr(one, "attends_to"):
+            assert one.attends_to(0, 0).isfinite().all()
 
 
 def test_the_models_were_trained_apart(predictors: dict[str, Predictor]) -> None:

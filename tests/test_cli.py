@@ -21,19 +21,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from segviz import cli, paths
-from segviz.attention import StripAttention
-from segviz.checkpoint import read_record, write
-from segviz.commands import scores
+from segviz import paths
+from segviz.attention.maps import StripAttention
+from segviz.attention.statistics import summary
+from segviz.catalogue.files import read_record, write
+from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
+from segviz.cli import main, parser, scores
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
-from segviz.predict import load_predictor
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
-from segviz.runs import find_runs
-from segviz.statistics import summary
-from segviz.train import TrainOptions
-from segviz.views.text import percent
+from segviz.prediction.predictor import load_predictor
+from segviz.results.seeds import find_runs
+from segviz.server import launch
+from segviz.text import percent
+from segviz.training.loop import TrainOptions
 
 COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "bench", "models")
 
@@ -74,7 +75,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def segviz(*arguments: object) -> int:
     """Run a command in this process and give its exit code."""
     try:
-        return cli.main([str(argument) for argument in arguments])
+        return main.main([str(argument) for argument in arguments])
     except SystemExit as end:
         assert isinstance(end.code, int)
         return end.code
@@ -96,7 +97,7 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; from segviz.cli import parser; parser().format_help(); sys.exit('torch' in sys.modules)"
+    code = "import sys; from segviz.cli.main import parser; parser().format_help(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=paths.PACKAGE.parent).returncode == 0
 
 
@@ -153,9 +154,9 @@ def test_a_file_whose_name_is_no_text_is_a_picture_too(
 @pytest.mark.parametrize(
     ("model", "arrays"),
     [
-        ("psa", {f"{map_}_30_40_{way}" for map_ in ("collect", "distribute") for way in ("seen_from", "seen_by")}),
-        ("snl", {f"samples_30_40_{part}" for part in ("positions", "weights", "seen_from", "seen_by")}),
-        ("sam", {"strip_30_40_strip", "strip_30_40_seen_from", "strip_30_40_seen_by", "gate"}),
+        ("psa", {f"{map_}_30_40_{way}" for map_ in ("collect", "distribute") for way in ("attends_to", "attended_by")}),
+        ("snl", {f"samples_30_40_{part}" for part in ("positions", "weights", "attends_to", "attended_by")}),
+        ("sam", {"strip_30_40_strip", "strip_30_40_attends_to", "strip_30_40_attended_by", "gate"}),
         ("fla", {"rows_30_40", "columns_30_40"}),
         ("channel_nl", {"channel"}),
     ],
@@ -169,7 +170,7 @@ def test_attend_writes_every_map_and_its_numbers(
         common = {"places", "title", "models", "details", "labels", "attended_output", "attended_context"}
         assert set(kept.files) == arrays | common
         for name in arrays:
-            if name.endswith("seen_from") and model != "snl":
+            if name.endswith("attends_to") and model != "snl":
                 assert kept[name].sum() == pytest.approx(1, abs=1e-4)
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     shown = {name for name in arrays if not name.endswith(("positions", "weights"))}
@@ -179,11 +180,11 @@ def test_attend_writes_every_map_and_its_numbers(
 
 def test_attend_does_what_was_chosen(checkpoints: Path, picture: Path, tmp_path: Path) -> None:
     model = ["--model", checkpoints / "psa.safetensors"]
-    chosen = ["--map", "collect", "--look", "by", "--scale", "log", "--format", "svg", "csv"]
+    chosen = ["--map", "collect", "--look", "attended_by", "--scale", "log", "--format", "svg", "csv"]
     assert segviz("attend", picture, *model, "--at", "30,40", "--at", "5,5", *chosen, "--out", tmp_path) == 0
-    names = {f"street_psa_collect_{place}_seen_by.svg" for place in ("30_40", "5_5")}
+    names = {f"street_psa_collect_{place}_attended_by.svg" for place in ("30_40", "5_5")}
     assert {path.name for path in tmp_path.iterdir()} == {"street_psa.csv", *names}
-    assert "weight, log scale" in (tmp_path / "street_psa_collect_5_5_seen_by.svg").read_text()
+    assert "weight, log scale" in (tmp_path / "street_psa_collect_5_5_attended_by.svg").read_text()
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf", "npz", "csv"])
@@ -208,8 +209,8 @@ def test_attend_tells_what_each_map_does(
     found = strip["places"][1]
     assert (found["y"], found["x"], found["cell"]) == (5, 5, list(cell))
     wanted = summary(one, *cell, prediction.labels, (60, 80))
-    assert found["seen_from"]["entropy_bits"] == pytest.approx(wanted.entropy_bits, rel=1e-4)
-    assert found["seen_by"]["sum"] == pytest.approx(float(one.seen_by(*cell).sum()), rel=1e-4)
+    assert found["attends_to"]["entropy_bits"] == pytest.approx(wanted.entropy_bits, rel=1e-4)
+    assert found["attended_by"]["sum"] == pytest.approx(float(one.attended_by(*cell).sum()), rel=1e-4)
     assert 0 <= strip["query_dependence"] <= 1
     assert "not over places" in gate["note"]
     assert told["places"][0]["class"] == prediction.classes[prediction.labels[30, 40]]
@@ -415,7 +416,7 @@ def test_evaluate_scores_all_bundled_models_in_one_table(
         Record("fcn", CAMVID.names, spec.backbone, spec.output_stride),
     )
     (tmp_path / "sam.safetensors").write_bytes((checkpoints / "sam.safetensors").read_bytes())
-    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("evaluate", "--model", "all", "--data", data, "--without-context") == 0
     printed = capsys.readouterr()
     head, *rows = printed.out.splitlines()
@@ -431,7 +432,7 @@ def test_evaluate_scores_all_bundled_models_in_one_table(
 def test_evaluate_all_needs_a_bundled_model(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("evaluate", "--model", "all", "--data", data) == 2
     assert "there is no bundled checkpoint to score; train some" in complaint(capsys)
 
@@ -549,7 +550,7 @@ def test_what_goes_wrong_inside_becomes_a_sentence(
         raise error
 
     monkeypatch.delenv("SEGVIZ_TRACEBACK", raising=False)
-    monkeypatch.setattr("segviz.commands.models", broken)
+    monkeypatch.setattr("segviz.cli.commands.models", broken)
     assert segviz("models") == 1
     assert words in complaint(capsys)
 
@@ -568,7 +569,7 @@ def test_a_record_is_printed_as_a_further_seed_keeps_it(
 
 @pytest.mark.parametrize(("text", "minutes"), [("9m", 9), ("90s", 1.5), ("1.5h", 90), ("2", 2)])
 def test_times(text: str, minutes: float) -> None:
-    assert cli.minutes(text) == pytest.approx(minutes)
+    assert parser.minutes(text) == pytest.approx(minutes)
 
 
 def test_train_hands_everything_on(
@@ -581,7 +582,7 @@ def test_train_hands_everything_on(
         scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
         return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
-    monkeypatch.setattr("segviz.commands.checkpoints.run_training", trained)
+    monkeypatch.setattr("segviz.cli.checkpoints.run_training", trained)
     out = tmp_path / "a.safetensors"
     arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
     arguments += [
@@ -640,8 +641,8 @@ def test_app_passes_on_what_follows_the_dashes(monkeypatch: pytest.MonkeyPatch, 
     script = tmp_path / "app.py"
     script.touch()
     seen = []
-    monkeypatch.setattr(cli, "app_script", lambda: script)
-    monkeypatch.setattr(cli.subprocess, "call", lambda command, cwd, env: seen.append((command, cwd, env)) or 0)
+    monkeypatch.setattr(main, "app_script", lambda: script)
+    monkeypatch.setattr(main.subprocess, "call", lambda command, cwd, env: seen.append((command, cwd, env)) or 0)
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", "mine")
     monkeypatch.chdir(tmp_path)
     assert segviz("app", "--port", 8600, "--", "--server.headless", "true") == 0
@@ -654,13 +655,13 @@ def test_app_passes_on_what_follows_the_dashes(monkeypatch: pytest.MonkeyPatch, 
 def test_the_apps_script_is_looked_for_inside_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = tmp_path / "segviz"
     (package / "_app").mkdir(parents=True)
-    monkeypatch.setattr(paths, "PACKAGE", package)
+    monkeypatch.setattr(launch, "PACKAGE", package)
     with pytest.raises(FileNotFoundError, match="install segviz again"):
-        paths.app_script()
+        launch.app_script()
     (tmp_path / "app.py").touch()
-    assert paths.app_script() == tmp_path / "app.py"
+    assert launch.app_script() == tmp_path / "app.py"
     (package / "_app" / "app.py").touch()
-    assert paths.app_script() == package / "_app" / "app.py"
+    assert launch.app_script() == package / "_app" / "app.py"
 
 
 def test_the_module_runs() -> None:

@@ -26,14 +26,15 @@ from load_client import View, Visitor
 from test_training import data as data
 from test_training import options, same_weights
 
-from segviz import checkpoint
-from segviz import train as training
-from segviz.benchmark_viewer import free_port
-from segviz.checkpoint import CheckpointError
-from segviz.models.registry import CHECKPOINTS, SPECS
-from segviz.paths import app_command, app_environment, app_script
-from segviz.train import Run, train
-from segviz.training_state import read_state
+from segviz.benchmarks.viewer import free_port
+from segviz.catalogue import files
+from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.location import checkpoints_folder
+from segviz.models.registry import SPECS
+from segviz.server.launch import app_command, app_environment, app_script
+from segviz.training import loop as training
+from segviz.training.loop import Run, train
+from segviz.training.resume import read_state
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")]
 BACK_S = 10.0
@@ -204,7 +205,7 @@ def test_a_killed_training_loses_a_step_at_most_and_leaves_nothing_half_written(
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     if out.exists():
-        checkpoint.load(out)
+        files.load(out)
     state = out.with_suffix(".resume.pt")
     done = read_state(state, options(data, out, steps=STEPS).identity)["step"] if state.exists() else 0
     what, count = moment.split()[0], int(moment.split()[-1])
@@ -238,15 +239,15 @@ def test_the_log_of_a_resumed_training_is_that_of_one_undisturbed(data: Path, tm
 def folder(tmp_path: Path) -> Path:
     """The bundled checkpoints, one with a flipped bit, one cut, one gone, one with another's content."""
     found = tmp_path / "checkpoints"
-    shutil.copytree(CHECKPOINTS, found, copy_function=link_or_copy)
+    shutil.copytree(checkpoints_folder(), found, copy_function=link_or_copy)
     fresh(found / "fla.safetensors")
-    checkpoint.rewrite_record(found / "fla.safetensors", checkpoint.read_record(found / "fla.safetensors"))
+    files.rewrite_record(found / "fla.safetensors", files.read_record(found / "fla.safetensors"))
     data = bytearray((found / "fla.safetensors").read_bytes())
     data[-1000] ^= 1
     (found / "fla.safetensors").write_bytes(data)
-    fresh(found / "psa.safetensors").write_bytes((CHECKPOINTS / "psa.safetensors").read_bytes()[:-1])
+    fresh(found / "psa.safetensors").write_bytes((checkpoints_folder() / "psa.safetensors").read_bytes()[:-1])
     (found / "rcca.safetensors").unlink()
-    fresh(found / "ema.safetensors").write_bytes((CHECKPOINTS / "sam.safetensors").read_bytes())
+    fresh(found / "ema.safetensors").write_bytes((checkpoints_folder() / "sam.safetensors").read_bytes())
     return found
 
 
@@ -281,7 +282,7 @@ async def pages(address: str) -> dict[str, View]:
 
 
 def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, tmp_path: Path) -> None:
-    bundled = {path.name: checkpoint.sha256(path) for path in CHECKPOINTS.glob("*.safetensors")}
+    bundled = {path.name: files.sha256(path) for path in checkpoints_folder().glob("*.safetensors")}
     with app_server(tmp_path / "log", SEGVIZ_CHECKPOINTS=str(folder)) as address:
         found = asyncio.run(pages(address))
     assert not any(view.of("exception") or view.failed for view in found.values())
@@ -296,17 +297,17 @@ def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, 
     for page in ("sam", "inspect"):
         assert not found[page].errors and component(found[page], "panels")["panels"]
     assert any("psa.safetensors" in one for one in found["results"].errors)
-    assert {path.name: checkpoint.sha256(path) for path in CHECKPOINTS.glob("*.safetensors")} == bundled
+    assert {path.name: files.sha256(path) for path in checkpoints_folder().glob("*.safetensors")} == bundled
 
 
 def test_a_flipped_bit_is_found_in_any_model(tmp_path: Path) -> None:
     path = tmp_path / "sam.safetensors"
-    path.write_bytes((CHECKPOINTS / "sam.safetensors").read_bytes())
-    checkpoint.rewrite_record(path, checkpoint.read_record(path))
+    path.write_bytes((checkpoints_folder() / "sam.safetensors").read_bytes())
+    files.rewrite_record(path, files.read_record(path))
     sound = path.read_bytes()
-    checkpoint.load(path)
-    for at in (checkpoint.weights_start(sound), len(sound) // 2, len(sound) - 1):
+    files.load(path)
+    for at in (files.weights_start(sound), len(sound) // 2, len(sound) - 1):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 4]) + sound[at + 1 :])
-        for use in (checkpoint.load, lambda path: checkpoint.rewrite_record(path, checkpoint.read_record(path))):
+        for use in (files.load, lambda path: files.rewrite_record(path, files.read_record(path))):
             with pytest.raises(CheckpointError, match=r"sam\.safetensors is damaged: its weights are not those that"):
                 use(path)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from segviz.data.classes import CAMVID, ClassSet, class_set
-from segviz.data.folder import DataError, load_split
+from segviz.data.dataset import DataError, load_split
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from app_server import wait_until_healthy
 
-from segviz.benchmark_viewer import free_port
+from segviz.benchmarks.viewer import free_port
 
 ROOT = Path(__file__).parents[1]
 LINES = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text()).splitlines()

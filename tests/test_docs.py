@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segviz.report import scores_table
+from segviz.results.models_page import scores_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -20,7 +20,7 @@ def test_the_readme_s_python_runs_as_printed() -> None:
     names: dict[str, object] = {}
     exec(compile(snippet, "README.md", "exec"), names)
     collect = names["collect"]
-    assert float(collect.seen_from(10, 20).sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
+    assert float(collect.attends_to(10, 20).sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
     assert isinstance(names["image"], np.ndarray)
 
 
@@ -31,7 +31,7 @@ def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path) -> No
 
 
 def test_the_page_on_figures_names_them_all() -> None:
-    from segviz.paper_figures import LAYOUTS
+    from segviz.figures.papers import LAYOUTS
 
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| ([\w, ]+) \|$", (ROOT / "docs" / "figures.md").read_text(), re.MULTILINE)
     models = {name: ", ".join(layout.models) or "all bundled" for name, layout in LAYOUTS.items()}
@@ -44,7 +44,7 @@ def test_the_readme_s_table_of_scores_is_that_of_the_records() -> None:
 
 
 def test_the_readme_shows_the_help_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from segviz.cli import parser
+    from segviz.cli.parser import parser
 
     monkeypatch.setenv("COLUMNS", "100")
     (shown,) = re.findall(r"```\n(usage: python -m segviz.*?)```", README, re.DOTALL)
@@ -52,7 +52,7 @@ def test_the_readme_shows_the_help_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_readme_s_commands_are_understood() -> None:
-    from segviz.cli import parser
+    from segviz.cli.parser import parser
 
     pages = README + (ROOT / "docs" / "figures.md").read_text()
     commands = re.findall(r"^python -m segviz (\w+.*?)(?: *#.*)?$", pages, re.MULTILINE)

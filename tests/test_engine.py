@@ -17,8 +17,8 @@ from backend_contract import PATIENCE, Models, Scaled, picture, until
 
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
-from segviz.checkpoint import CheckpointError
-from segviz.data.scenes import draw_scene
+from segviz.catalogue.files import CheckpointError
+from segviz.data.scenes.scene import draw_scene
 from segviz.engine import (
     Attribute,
     Backend,
@@ -28,14 +28,15 @@ from segviz.engine import (
     Engine,
     Request,
     Runner,
+    capacity,
     capacity_for,
-    machine,
 )
-from segviz.engine.cache import arrays_of, size_of
-from segviz.engine.queue import FairQueue
+from segviz.engine.fair_queue import FairQueue
 from segviz.engine.request import digest, told
+from segviz.engine.result_cache import arrays_of, size_of
 from segviz.models.registry import SPECS
-from segviz.predict import Prediction, load_predictor
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import load_predictor
 from segviz.settings import read
 
 CAPACITY = Capacity(workers=2)
@@ -246,7 +247,7 @@ def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_re
 ) -> None:
     for name in ("fla", "sam"):
         (tmp_path / f"{name}.safetensors").write_bytes(module.runner.bundled_path(name).read_bytes())
-    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     backend = EmbeddedBackend(Runner(), CAPACITY)
     engine, image = Engine(backend), draw_scene(7).image
     first = engine.predict("fla", image)
@@ -310,7 +311,7 @@ def test_turns_go_round_and_places_tell_them() -> None:
 def test_capacity_comes_from_the_machine_and_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     for count, expected in ((1, (1, 1)), (2, (2, 1)), (4, (4, 1)), (16, (4, 4))):
-        monkeypatch.setattr(machine, "cores", lambda count=count: count)
+        monkeypatch.setattr(capacity, "cores", lambda count=count: count)
         found = capacity_for(cpu, read({}))
         assert (found.workers, found.threads) == expected
         assert found.workers * found.threads == count
@@ -319,13 +320,13 @@ def test_capacity_comes_from_the_machine_and_the_environment(monkeypatch: pytest
 
 
 def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    own, free = machine.cores(), machine.free_mib(torch.device("cpu"))
+    monkeypatch.setattr(capacity, "CGROUP", tmp_path)
+    own, free = capacity.cores(), capacity.free_mib(torch.device("cpu"))
     assert own >= 1 and free > 0
     (tmp_path / "cpu.max").write_text("100000 100000\n")
-    (tmp_path / "memory.max").write_text(str(900 * machine.MIB))
-    (tmp_path / "memory.current").write_text(str(800 * machine.MIB))
-    assert machine.cores() == 1 and machine.free_mib(torch.device("cpu")) == 100
+    (tmp_path / "memory.max").write_text(str(900 * capacity.MIB))
+    (tmp_path / "memory.current").write_text(str(800 * capacity.MIB))
+    assert capacity.cores() == 1 and capacity.free_mib(torch.device("cpu")) == 100
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max")
-    assert machine.cores() == own and machine.free_mib(torch.device("cpu")) > 100
+    assert capacity.cores() == own and capacity.free_mib(torch.device("cpu")) > 100

@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segviz.attention import Attended
+from segviz.attention.maps import Attended
+from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
-from segviz.data.folder import DataError, Sample
-from segviz.evaluate import PAPER_SCALES, class_scores, evaluate_samples, evaluate_scenes
+from segviz.data.dataset import DataError, Sample
+from segviz.evaluation.evaluate import PAPER_SCALES, class_scores, evaluate_samples, evaluate_scenes
 from segviz.image import to_tensor
 from segviz.models.ablation import without_context
 from segviz.models.blocks import NoContext
 from segviz.models.registry import build
 from segviz.models.segmenter import Segmentation, Segmenter
-from segviz.record import Record, from_json, to_json
 
 CLASSES = ("road", "tree", "sky")
 LEVELS = 100  # of red, a class
@@ -196,7 +196,7 @@ def test_unseen_scenes_are_drawn_and_counted(monkeypatch: pytest.MonkeyPatch) ->
         asked.append((count, first))
         return [sample(halves())] * count
 
-    monkeypatch.setattr("segviz.evaluate.scene_pool", pool)
+    monkeypatch.setattr("segviz.evaluation.evaluate.scene_pool", pool)
     found = evaluate_scenes(build("fcn", 11).eval(), CAMVID.names, 2)
     assert (found.data, found.images, asked) == ("2 drawn scenes", 2, [(2, 1_000_000)])
 

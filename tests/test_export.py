@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from sheet_cases import IMAGE, LABELS, one_of_each
 
+from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
-from segviz.export import Archive, export, packed
+from segviz.figures.colour import Scale
+from segviz.figures.export import export, packed
+from segviz.figures.figure_spec import Classes, Heat, Panel, Sheet, on_one_scale
+from segviz.figures.prediction_panels import prediction_rows
 from segviz.filenames import MOST_BYTES, safe_name
-from segviz.views.colour import Scale
-from segviz.views.prediction import prediction_rows
-from segviz.views.sheet import Classes, Heat, Panel, Sheet, on_one_scale
 
 PLACES = ((5, 12), (29, 0))
 CASE = one_of_each()
@@ -68,7 +69,7 @@ def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) ->
     panels = {one["title"]: one for one in found["panels"]}
     collect = panels["collect: seen from (y 5, x 12)"]
     assert collect["pixel"] == [5, 12]
-    values = CASE.maps["collect"].seen_from(*CASE.maps["collect"].cell(5, 12, 30, 40))  # type: ignore[union-attr]
+    values = CASE.maps["collect"].attends_to(*CASE.maps["collect"].cell(5, 12, 30, 40))  # type: ignore[union-attr]
     high = float(values.max())
     assert collect["scale"] == {"kind": "log", "low": high / 1000, "high": high, "unit": "weight"}
 
@@ -101,7 +102,7 @@ def test_arrays_are_those_of_the_maps(sheet: Sheet) -> None:
     kept = npz(sheet)
     collect = CASE.maps["collect"]
     cell = collect.cell(5, 12, 30, 40)  # type: ignore[union-attr]
-    assert (kept["collect_5_12_seen_from"] == collect.seen_from(*cell).numpy()).all()  # type: ignore[union-attr]
+    assert (kept["collect_5_12_attends_to"] == collect.attends_to(*cell).numpy()).all()  # type: ignore[union-attr]
     assert (kept["labels"] == LABELS).all()
     assert (kept["channel"] == CASE.maps["channel"].matrix.numpy()).all()  # type: ignore[union-attr]
     assert kept["samples_29_0_positions"].shape == (9, 2)
@@ -121,7 +122,7 @@ def test_a_csv_has_every_number_once_and_says_what_it_is(sheet: Sheet) -> None:
     grid = np.zeros((3, 4))
     for row in heat:
         grid[int(row["row"]), int(row["column"])] = float(row["value"])
-    assert (grid == npz(sheet)["collect_5_12_seen_from"]).all()
+    assert (grid == npz(sheet)["collect_5_12_attends_to"]).all()
     shares = {row["quantity"]: float(row["value"]) for row in rows if row["panel"] == "model"}
     assert shares["share of Sky"] == pytest.approx(1 / 3)
     assert len([row for row in rows if row["quantity"] == "y" and row["panel"].startswith("samples")]) == 18

@@ -25,7 +25,7 @@ from fuzz_harness import Harness, Kind, Place
 from fuzz_run import INPUTS, KINDS, counts, table
 from PIL import Image
 
-from segviz.allocator import trim
+from segviz.runtime.malloc import trim
 
 SHORT = {
     "pictures": 150,

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.batch import indexed_png
 from segviz.data.classes import CAMVID, VOID, ClassSet
-from segviz.ground_truth import decode_truth
+from segviz.data.label_png import decode_truth, indexed_png
 from segviz.image import ImageError
 
 HEIGHT, WIDTH = 20, 30

@@ -20,13 +20,12 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from segviz import telemetry
+from segviz.server import guard, health, metrics
+from segviz.server.guard import Guard, hostname
+from segviz.server.headers import script_hashes
+from segviz.server.quotas import RefusedError, Uploads, address_of
 from segviz.settings import read
 from segviz.ui.server import request_failed
-from segviz.web import guard, watch
-from segviz.web.guard import Guard, hostname
-from segviz.web.headers import script_hashes
-from segviz.web.quotas import RefusedError, Uploads, address_of
 
 UPLOAD = "/_stcore/upload_file/{}/file"
 HERE = "http://localhost:8501"
@@ -53,7 +52,7 @@ class Server:
                 WebSocketRoute("/_stcore/stream", stream),
                 Route("/fails", self.fails),
                 Route("/_stcore/metrics", page),
-                *watch.routes(),
+                *health.routes(),
                 Route("/{path:path}", page, methods=["GET", "POST"]),
             ],
             middleware=[Middleware(Guard, limits=read(settings), held=lambda: self.held, names=("bound.example",))],
@@ -76,7 +75,7 @@ class Server:
 @contextmanager
 def refusals(reason: str) -> Iterator[list[float]]:
     """How many requests were refused for this reason meanwhile."""
-    count = lambda: telemetry.REGISTRY.get_sample_value("segviz_refused_total", {"reason": reason}) or 0.0  # noqa: E731
+    count = lambda: metrics.REGISTRY.get_sample_value("segviz_refused_total", {"reason": reason}) or 0.0  # noqa: E731
     before, found = count(), []
     yield found
     found.append(count() - before)
@@ -189,7 +188,7 @@ def test_one_address_gets_its_share_of_open_pages_and_all_together_no_more_than_
         assert (full.status_code, full.headers["retry-after"]) == (503, "10")
         assert "full; try again" in full.text
         assert third.get("/static/x.js").status_code == 200
-        assert telemetry.REGISTRY.get_sample_value("segviz_visitors") == 3
+        assert metrics.REGISTRY.get_sample_value("segviz_visitors") == 3
         last.close()
         wait_for_visitors(2)
         assert denied(third) == 101
@@ -201,7 +200,7 @@ def test_one_address_gets_its_share_of_open_pages_and_all_together_no_more_than_
 def wait_for_visitors(count: int) -> None:
     """Returns when so many pages are open."""
     end = time.monotonic() + 10
-    while telemetry.REGISTRY.get_sample_value("segviz_visitors") != count:
+    while metrics.REGISTRY.get_sample_value("segviz_visitors") != count:
         assert time.monotonic() < end
         time.sleep(0.01)
 

@@ -16,12 +16,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from segviz import job as jobs
-from segviz.batch import Work
+from segviz.batch import background_run as jobs
+from segviz.batch.background_run import Job
+from segviz.batch.inputs import Source
+from segviz.batch.run import Work
 from segviz.image import ImageError
-from segviz.job import Job
-from segviz.sources import Source
-from segviz.web.downloads import Downloads, routes
+from segviz.server.downloads import Downloads, routes
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 PATIENCE = 60

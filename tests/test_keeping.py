@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.data.scenes import draw_scene
-from segviz.engine.cache import arrays_of
-from segviz.keeping import SMALL, tensor_to_keep, to_keep
+from segviz.data.scenes.scene import draw_scene
+from segviz.engine.result_cache import arrays_of
 from segviz.models.registry import SPECS
-from segviz.predict import load_predictor
+from segviz.prediction.predictor import load_predictor
+from segviz.runtime.mmap_copy import SMALL, tensor_to_keep, to_keep
 
 LARGE = (64, 1024, 1024)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from segviz.data.folder import Sample
-from segviz.losses import Loss, class_weights, soft_jaccard
+from segviz.data.dataset import Sample
+from segviz.training.losses import Loss, class_weights, soft_jaccard
 
 ONES = torch.ones(3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segviz.metrics import BOUNDARY_WIDTH, Confusion, boundary_band, boundary_confusion, confusion
+from segviz.evaluation.metrics import BOUNDARY_WIDTH, Confusion, boundary_band, boundary_confusion, confusion
 
 
 def test_iou_against_counting_by_hand() -> None:

@@ -211,7 +211,7 @@ print(torch._dynamo.__file__ is not None, decorated(-2), NaFlexRopeIterator.__ne
 
 ASKED_FOR_MORE = """
 import torch
-from segviz.models.without_compiler import without_compiler
+from segviz.runtime.lazy_dynamo import without_compiler
 with without_compiler():
     from torch._dynamo import disable, is_compiling
 import torch._dynamo

@@ -22,23 +22,23 @@ from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from segviz.attention import AxisChannelAttention
-from segviz.batch import indexed_png
-from segviz.checkpoint import CheckpointError
+from segviz.attention.cells import spread_places
+from segviz.attention.maps import AxisChannelAttention
+from segviz.attention.statistics import query_dependence
+from segviz.catalogue.files import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
-from segviz.data.scenes import draw_scene
+from segviz.data.label_png import indexed_png
+from segviz.data.scenes.scene import draw_scene
 from segviz.engine import Capacity, EmbeddedBackend, Engine, Runner, engine
-from segviz.map_cells import spread_places
 from segviz.models.registry import SPECS
-from segviz.paths import app_script
-from segviz.predict import Predictor
-from segviz.statistics import query_dependence
-from segviz.ui.filling import Filling
-from segviz.ui.panel import LabelMap
-from segviz.ui.panels import MEASURES, disagreement_panel, labels_panel, of_same_classes
-from segviz.ui.picture import FIRST_SEED, SCENE, UPLOAD
-from segviz.web import wire
-from segviz.web.blobs import STORE
+from segviz.prediction.predictor import Predictor
+from segviz.server.blobs import STORE
+from segviz.server.launch import app_script
+from segviz.ui.picture_sidebar import FIRST_SEED, SCENE, UPLOAD
+from segviz.ui.progressive import Filling
+from segviz.viewer import wire
+from segviz.viewer.panel import LabelMap
+from segviz.viewer.panels_of_prediction import MEASURES, disagreement_panel, labels_panel, of_same_classes
 
 APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
@@ -169,9 +169,9 @@ def test_every_model_can_be_inspected(app: AppTest, model: str) -> None:
     assert first["title"] == "Prediction"
     assert blob(first["map"]).endswith(prediction.labels.tobytes())
     assert others, "nothing but the prediction is shown"
-    spatial = any(hasattr(one, "seen_from") for one in prediction.maps.values())
+    spatial = any(hasattr(one, "attends_to") for one in prediction.maps.values())
     assert {panel["look"] for panel in others} <= (
-        {"from", "by", "strip", "points"} if spatial else {"output", "context"}
+        {"attends_to", "attended_by", "strip", "points"} if spatial else {"output", "context"}
     )
     assert len(app.info) == (0 if spatial else 1)
 
@@ -458,8 +458,7 @@ def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
     if state == "damaged":
         for name in SPECS:
             (tmp_path / f"{name}.safetensors").write_bytes(b"no tensors")
-    monkeypatch.setattr("segviz.models.registry.CHECKPOINTS", tmp_path)
-    monkeypatch.setattr("segviz.checkpoint.CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     monkeypatch.setattr("segviz.engine._engine", Engine())
     app.run()
     app.switch_page(page).run()
@@ -723,11 +722,11 @@ def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> 
 
 def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
     pin(opened(app, SAM), SAM, (100, 60), (100, 240), (100, 420))
-    assert titles(app) == ["Column map", "Looks at", "Column map of point 2", "Column map of point 3"]
+    assert titles(app) == ["Column map", "Attends to", "Column map of point 2", "Column map of point 3"]
     bars = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
     assert [bar["name"] for bar in bars] == ["point 2 (y 100, x 240)", "point 3 (y 100, x 420)"]
     strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
-    weights = strip.strips_from(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
+    weights = strip.strip_weights(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
     np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)
 
 
@@ -743,7 +742,7 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
         (name, one.name)
         for name, prediction in predictions.items()
         for one in prediction.maps.values()
-        if hasattr(one, "seen_from")
+        if hasattr(one, "attends_to")
     }
     assert len(panels) == len(spatial) + 3
     for name, map_name in spatial:
@@ -774,7 +773,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
     opened(app, BLOCKS)
     assert set(only_table(app)["Point"]) == {"mean"}
     scene, place = draw_scene(FIRST_SEED), (200, 243)
-    for direction in ("from", "by"):
+    for direction in ("attends_to", "attended_by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
         app.session_state["blocks"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
         table = only_table(healthy(app.run()))
@@ -782,7 +781,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         prediction = engine().predict("spatial_nl", scene.image)
         map_: Any = prediction.maps["spatial"]
         row, column = map_.cell(*place, 360, 480)
-        weights = (map_.seen_from if direction == "from" else map_.seen_by)(row, column).double().numpy()
+        weights = (map_.attends_to if direction == "attends_to" else map_.attended_by)(row, column).double().numpy()
         shares = weights / weights.sum()
         own = {head: column[0] for head, column in table.items()}
         assert own["Model"] == SPECS["spatial_nl"].title
@@ -800,7 +799,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         assert own["Its cells (%)"] == pytest.approx(100 * same.mean(), rel=1e-4)
         places = spread_places(map_.grid, 36)
         assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
-    assert viewer(app)["settings"]["direction"] == "by"
+    assert viewer(app)["settings"]["direction"] == "attended_by"
     ways = [viewer(opened(app, page))["settings"] for page in (PSA, BLOCKS)]  # the range is this page's own
     assert [(one["range"], one["scale"]) for one in ways] == [("own", "linear"), ("shared", "linear")]
 
@@ -813,7 +812,7 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
     opened(app, INSPECT)
     app.sidebar.number_input(key="seed").set_value(77).run()
     ran.clear()
-    monkeypatch.setattr("segviz.engine.available_models", lambda: names)
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: names)
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         opened(app, BLOCKS)

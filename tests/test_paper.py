@@ -14,15 +14,15 @@ from PIL import Image
 from sheet_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, samples, strips
 
 import segviz
-from segviz import cli
-from segviz.paper_figures import LAYOUTS, figure, paper_sheet
-from segviz.predict import Prediction
-from segviz.views.bars import number, row_bars
-from segviz.views.colour import attention_scale, weight_scale
-from segviz.views.drawing import DOUBLE, PAGE, SINGLE, draw
-from segviz.views.drawn import borders
-from segviz.views.page import TITLE, broken, fit, text_width
-from segviz.views.paper import (
+from segviz.cli import parser
+from segviz.figures.colour import attention_scale, weight_scale
+from segviz.figures.colour_bars import number, row_bars
+from segviz.figures.draw_panel import borders
+from segviz.figures.figure_spec import Classes, Heat, Panel, Points, Sheet
+from segviz.figures.interesting_places import default_places
+from segviz.figures.layout import TITLE, broken, fit, text_width
+from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
+from segviz.figures.paper_layouts import (
     Shown,
     Style,
     attended_sheet,
@@ -32,8 +32,8 @@ from segviz.views.paper import (
     samples_sheet,
     strips_sheet,
 )
-from segviz.views.places import default_places
-from segviz.views.sheet import Classes, Heat, Panel, Points, Sheet
+from segviz.figures.papers import LAYOUTS, figure, paper_sheet
+from segviz.prediction.prediction import Prediction
 
 
 def titles(sheet: Sheet) -> list[list[str]]:
@@ -101,7 +101,12 @@ def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
     assert titles(sheet) == [["image", "collect", "distribute"], ["", "", ""]]
     assert "collect:" not in sheet.caption()  # which of two rows would be meant?
     values = [panel.content.values for panel in sheet.panels if isinstance(panel.content, Heat)]
-    wanted = [collect.seen_from(0, 0), distribute.seen_by(0, 0), collect.seen_from(2, 3), distribute.seen_by(2, 3)]
+    wanted = [
+        collect.attends_to(0, 0),
+        distribute.attended_by(0, 0),
+        collect.attends_to(2, 3),
+        distribute.attended_by(2, 3),
+    ]
     assert all((one == two.numpy()).all() for one, two in zip(values, wanted, strict=True))
     assert [panel.scale.high for panel in sheet.panels if panel.scale] == [pytest.approx(one.max()) for one in values]
 
@@ -127,7 +132,7 @@ def test_compare_gives_multiples_of_the_even_share_on_one_scale_if_asked() -> No
     models = {"a": prediction(first), "b": prediction(second)}
     own, common = (compare_sheet([shown(**models)], Style(shared=shared)) for shared in (False, True))
     heats = [panel.content for panel in own.panels if isinstance(panel.content, Heat)]
-    assert (heats[0].values == first.seen_from(0, 0).numpy() * CELLS).all()
+    assert (heats[0].values == first.attends_to(0, 0).numpy() * CELLS).all()
     assert heats[0].scale != heats[1].scale and heats[0].even == 1
     scales = {panel.scale for panel in common.panels if panel.scale}
     assert len(scales) == 1 and scales.pop().high == max(one.values.max() for one in heats)
@@ -275,7 +280,7 @@ def test_numbers_at_bars() -> None:
 
 
 def test_the_command_line_names_the_figures_of_the_table() -> None:
-    assert tuple(LAYOUTS) == cli.FIGURES
+    assert tuple(LAYOUTS) == parser.FIGURES
 
 
 def test_figure_draws_several_pictures_by_the_bundled_models() -> None:

@@ -15,11 +15,11 @@ from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
-from segviz.data.scenes import SceneOptions, draw_scene
-from segviz.ui.display import Display
-from segviz.ui.panel import Pin
+from segviz.data.scenes.scene import SceneOptions, draw_scene
 from segviz.ui.permalink import Link, read
-from segviz.ui.picture import KNOBS, LINKED_UPLOAD, SCENE
+from segviz.ui.picture_sidebar import KNOBS, LINKED_UPLOAD, SCENE
+from segviz.viewer.display import Display
+from segviz.viewer.panel import Pin
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
@@ -35,7 +35,9 @@ LINKS = {
     "a street": Link(seed=999_999, knobs={"crowding": 0.05, "vehicle_distance": 60.0}),
     "own picture": Link(upload=True, models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))),
     "display": Link(
-        display=Display("gray", 0, "shared", "percentile", "cells", "by", True, True, ("Road", "Sign & symbol", "Sky"))
+        display=Display(
+            "gray", 0, "shared", "percentile", "cells", "attended_by", True, True, ("Road", "Sign & symbol", "Sky")
+        )
     ),
 }
 
@@ -139,7 +141,7 @@ def test_the_session_counts_once_the_link_is_read(app: AppTest) -> None:
 def test_a_page_that_begins_on_one_scale_writes_the_other_into_its_link(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segviz.engine.available_models", lambda: ("fcn", "spatial_nl"))
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fcn", "spatial_nl"))
     followed(app, BLOCKS, {"range": "own"})
     assert viewer(app)["settings"]["range"] == "own"
     assert dict(component(app, "parameters")["parameters"])["range"] == "own"

@@ -11,16 +11,17 @@ import torch
 from result_cases import put_seed
 from safetensors.torch import save_file
 
-from segviz import checkpoint
-from segviz.checkpoint import CheckpointError
-from segviz.cli import ALL, parser
+from segviz.catalogue import files
+from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
+from segviz.cli.errors import ALL
+from segviz.cli.parser import parser
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
-from segviz.report import models_page, scores_table
-from segviz.report_findings import context_finding, context_section, fla_section, seeds_section
-from segviz.report_training import FULL_RUN
-from segviz.runs import find_runs
+from segviz.results.findings import context_finding, context_section, fla_section, seeds_section
+from segviz.results.how_trained import FULL_RUN
+from segviz.results.models_page import models_page, scores_table
+from segviz.results.seeds import find_runs
 
 FOUR = ("fla", "channel_nl", "spatial_nl", "dual_nl")
 
@@ -52,7 +53,7 @@ def record(name: str, miou: float = 0.7, loss: float | None = 0.02, **changes: o
 
 def put(folder: Path, one: Record, file: str | None = None) -> Path:
     path = folder / f"{file or one.model}.safetensors"
-    save_file({"weight": torch.zeros(1)}, path, {checkpoint.KEY: to_json(one)})
+    save_file({"weight": torch.zeros(1)}, path, {files.KEY: to_json(one)})
     return path
 
 
@@ -120,7 +121,7 @@ def test_the_page_says_how_each_file_was_made(tmp_path: Path) -> None:
     assert "python -m segviz train --model fla\npython -m segviz train --model sam\n" in page
     assert "Versions: torch 2.15.0." in page
     assert "[fla.csv](fla.csv).\nNot kept: sam.csv." in page
-    assert f"| `fla.safetensors` | {path.stat().st_size} | `{checkpoint.sha256(path)}` |" in page
+    assert f"| `fla.safetensors` | {path.stat().st_size} | `{files.sha256(path)}` |" in page
 
 
 def test_the_page_states_data_and_licences(tmp_path: Path) -> None:

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, put_seed, record
 
+from segviz.catalogue.curve import CurveError, LogRow, read_curve
+from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.models.registry import SPECS
-from segviz.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
-from segviz.report_findings import context_finding
-from segviz.results import BASELINES, CurveError, Results, as_json, gather, read_curve
-from segviz.runs import Runs, context_change, idle_contexts
-from segviz.training_state import LogRow
-from segviz.views import results_tables as tables
-from segviz.views import results_text as words
-from segviz.views.results import class_bars, confusion_heatmap, curve_lines, look
+from segviz.results import sentences as words
+from segviz.results import tables
+from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, look
+from segviz.results.findings import context_finding
+from segviz.results.folder import BASELINES, Results, as_json, gather
+from segviz.results.seeds import Runs, context_change, idle_contexts
+from segviz.table import csv_text
 
 
 def runs(*records: Record) -> Runs:
@@ -240,7 +241,7 @@ def test_notes_tell_scales_machine_and_strides() -> None:
 
 def test_csv_holds_what_the_table_holds() -> None:
     columns = {"Class": ["Sky, blue", "Pole"], "FLA": [80.0, None]}
-    rows = list(csv.reader(io.StringIO(tables.csv_text(columns))))
+    rows = list(csv.reader(io.StringIO(csv_text(columns))))
     assert rows == [["Class", "FLA"], ["Sky, blue", "80.0"], ["Pole", ""]]
 
 

@@ -23,14 +23,14 @@ from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from segviz.cli import parser
+from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
+from segviz.cli.parser import parser
 from segviz.models.registry import SPECS
-from segviz.paths import app_script
-from segviz.predict import Predictor
-from segviz.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
-from segviz.ui.picture import SCENE, UPLOAD
+from segviz.prediction.predictor import Predictor
+from segviz.server.launch import app_script
+from segviz.table import finite
+from segviz.ui.picture_sidebar import SCENE, UPLOAD
 from segviz.ui.tables import written
-from segviz.views.results_tables import finite
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         PagesManager.uses_pages_directory = False
 
     monkeypatch.setattr(PagesManager, "__init__", told)  # AppTest forgets what app.py says of the folder `pages`
-    monkeypatch.setattr("segviz.models.registry.CHECKPOINTS", tmp_path)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     return tmp_path
 
 
@@ -115,7 +115,7 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
     monkeypatch.setattr("segviz.engine.runner.load_predictor", ran.append)
-    monkeypatch.setattr("segviz.checkpoint.load", ran.append)
+    monkeypatch.setattr("segviz.catalogue.files.load", ran.append)
     app.switch_page(RESULTS).run()
     assert ran == [] and len(tables(app)) == 1
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segviz.data.scenes import Scene, SceneOptions, draw_scene, random_options
+from segviz.data.scenes.scene import Scene, SceneOptions, draw_scene, random_options
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
 DEFAULT = SceneOptions()

@@ -24,10 +24,10 @@ from browser import chromium, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from segviz.checkpoint import load, write
-from segviz.models.registry import CHECKPOINTS
-from segviz.paths import app_script
-from segviz.record import VAL
+from segviz.catalogue.files import load, write
+from segviz.catalogue.location import checkpoints_folder
+from segviz.catalogue.record import VAL
+from segviz.server.launch import app_script
 
 PLANTED = Path(__file__).parent / "planted_app.py"
 APP = runpy.run_path(str(app_script()), run_name="app")
@@ -253,7 +253,7 @@ def test_the_policy_stops_what_a_careless_page_would_fetch(planted: str, browser
 def hostile(tmp_path_factory: pytest.TempPathFactory, beacon: Beacon) -> Iterator[str]:
     """The app with the bundled models, of which one says markup of itself wherever its record holds words."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    shutil.copytree(CHECKPOINTS, folder, dirs_exist_ok=True)
+    shutil.copytree(checkpoints_folder(), folder, dirs_exist_ok=True)
     model, record = load(folder / "psa.safetensors")
     names = tuple(f"{name} {beacon.markup}" for name in record.classes)
     renamed = dict(zip(record.classes, names, strict=True))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from segviz.cli import main
+from segviz.cli.main import main
 from segviz.settings import SettingError, read, settings, table
 
 ROOT = Path(__file__).parents[1]

@@ -13,12 +13,13 @@ from PIL import Image
 from sheet_cases import IMAGE, LABELS, SIZE, one_of_each, prediction
 
 import segviz
+from segviz import show
+from segviz.figures.figure_spec import Sheet
+from segviz.figures.matplotlib_backend import Drawing
+from segviz.figures.overlay import label_overlay, stretch
+from segviz.figures.plotly_backend import interactive
+from segviz.figures.prediction_panels import prediction_rows
 from segviz.image import ImageError
-from segviz.views.drawing import Drawing
-from segviz.views.interactive import interactive
-from segviz.views.overlay import label_overlay, stretch
-from segviz.views.prediction import prediction_rows
-from segviz.views.sheet import Sheet
 
 CASE = one_of_each()
 
@@ -33,7 +34,7 @@ def drawn(image: go.Image) -> np.ndarray:
 
 
 def test_labels_are_shown_over_the_picture_with_their_shares() -> None:
-    figure = CASE.show()
+    figure = show(CASE)
     (image,) = traces(figure, go.Image)
     assert (drawn(image) == label_overlay(IMAGE, LABELS, CASE.class_set, 0.65)).all()  # type: ignore[arg-type]
     assert [one.name for one in traces(figure, go.Scatter)] == ["Sky 33.3%", "Building 33.3%", "Pole 33.3%"]  # type: ignore[attr-defined]
@@ -44,17 +45,17 @@ def test_labels_are_shown_over_the_picture_with_their_shares() -> None:
 @pytest.mark.parametrize(
     ("name", "look", "way"),
     [
-        ("spatial", None, "seen_from"),
-        ("spatial", "by", "seen_by"),
-        ("collect", None, "seen_from"),
-        ("distribute", None, "seen_by"),
-        ("cross", None, "seen_from"),
-        ("bases", None, "seen_from"),
-        ("samples", "by", "seen_by"),
+        ("spatial", None, "attends_to"),
+        ("spatial", "attended_by", "attended_by"),
+        ("collect", None, "attends_to"),
+        ("distribute", None, "attended_by"),
+        ("cross", None, "attends_to"),
+        ("bases", None, "attends_to"),
+        ("samples", "attended_by", "attended_by"),
     ],
 )
 def test_a_map_is_shown_with_its_own_numbers_where_its_cells_lie(name: str, look: str | None, way: str) -> None:
-    figure = CASE.show(name, at=(12, 22), look=look)  # type: ignore[arg-type]
+    figure = show(CASE, name, at=(12, 22), look=look)  # type: ignore[arg-type]
     (heat,) = traces(figure, go.Heatmap)
     one = CASE.maps[name]
     wanted = getattr(one, way)(*one.cell(12, 22, *SIZE)).numpy()  # type: ignore[union-attr]
@@ -68,7 +69,7 @@ def test_a_map_is_shown_with_its_own_numbers_where_its_cells_lie(name: str, look
 
 
 def test_several_places_share_a_scale_whose_bar_has_true_values() -> None:
-    figure = CASE.show("spatial", at=[(2, 2), (25, 35)], scale="log")
+    figure = show(CASE, "spatial", at=[(2, 2), (25, 35)], scale="log")
     heats = traces(figure, go.Heatmap)
     assert {heat.coloraxis for heat in heats} == {"coloraxis"}  # type: ignore[attr-defined]
     top = max(np.array(heat.customdata).max() for heat in heats)  # type: ignore[attr-defined]
@@ -78,7 +79,7 @@ def test_several_places_share_a_scale_whose_bar_has_true_values() -> None:
 
 
 def test_samples_are_points_with_their_weights() -> None:
-    figure = CASE.show("samples", at=(12, 22))
+    figure = show(CASE, "samples", at=(12, 22))
     at, weights = CASE.maps["samples"].samples(1, 2)  # type: ignore[union-attr]
     (points,) = [one for one in traces(figure, go.Scatter) if one.marker.coloraxis]  # type: ignore[attr-defined]
     assert np.array(points.customdata) == pytest.approx(weights.numpy())  # type: ignore[attr-defined]
@@ -87,8 +88,8 @@ def test_samples_are_points_with_their_weights() -> None:
 
 @pytest.mark.parametrize("name", ["channel", "rows", "gate", "output", "context", "confidence", "strip"])
 def test_everything_else_is_shown_too(name: str) -> None:
-    assert CASE.show(name).data
-    assert isinstance(CASE.show(name, backend="matplotlib"), Drawing)
+    assert show(CASE, name).data
+    assert isinstance(show(CASE, name, backend="matplotlib"), Drawing)
 
 
 def test_a_page_of_all_maps_is_interactive() -> None:
@@ -100,24 +101,24 @@ def test_a_page_of_all_maps_is_interactive() -> None:
 
 def test_what_cannot_be_shown_is_named_with_its_cure() -> None:
     with pytest.raises(KeyError, match="has no map 'nothing'; use labels, confidence, output, context, spatial"):
-        CASE.show("nothing")
+        show(CASE, "nothing")
     with pytest.raises(ValueError, match="outside the 30 x 40 picture"):
-        CASE.show("spatial", at=(30, 0))
+        show(CASE, "spatial", at=(30, 0))
     with pytest.raises(ValueError, match="is no place; give a pixel"):
-        CASE.show("spatial", at=[])
+        show(CASE, "spatial", at=[])
     with pytest.raises(ValueError, match="has no look 'strip'"):
-        CASE.show("spatial", look="strip")
+        show(CASE, "spatial", look="strip")
     with pytest.raises(ImageError, match="carries no picture; give it with image="):
-        replace(CASE, image=None).show()
+        show(replace(CASE, image=None))
     with pytest.raises(ImageError, match="the picture has 10 x 10 pixels, the predicted one 40 x 30"):
-        CASE.show(image=np.zeros((10, 10, 3), np.uint8))
+        show(CASE, image=np.zeros((10, 10, 3), np.uint8))
 
 
 def test_a_prediction_keeps_its_picture_small_and_to_itself() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1000, 1500, 3), dtype=np.uint8)
     found = segviz.load("fcn")(image)
     assert found.image is not None and max(found.image.shape) <= 1024
-    assert found.show("output").data[0].dx == pytest.approx(1500 / 1024, rel=0.01)
+    assert show(found, "output").data[0].dx == pytest.approx(1500 / 1024, rel=0.01)
     own = np.zeros((360, 480, 3), np.uint8)
     kept = segviz.load("fcn")(own).image
     assert kept is not None
@@ -126,4 +127,4 @@ def test_a_prediction_keeps_its_picture_small_and_to_itself() -> None:
 
 
 def test_a_prediction_without_maps_can_be_shown() -> None:
-    assert prediction().show("context").data
+    assert show(prediction(), "context").data

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.attention import (
+from segviz.attention.cells import cell_centres, cell_classes, cell_means, cells_of_pixels, spread_places
+from segviz.attention.maps import (
     AxisChannelAttention,
     DotProductAttention,
     OffsetMaskAttention,
@@ -19,8 +20,7 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
-from segviz.map_cells import cell_centres, cell_classes, cell_means, cells_of_pixels, spread_places
-from segviz.statistics import (
+from segviz.attention.statistics import (
     averaged,
     entropy_bits,
     line_dependence,
@@ -76,13 +76,13 @@ def blocks(classes: list[list[int]], size: tuple[int, int] = SIZE) -> np.ndarray
 
 
 def test_an_even_map_has_the_logarithm_of_its_cells_as_entropy() -> None:
-    weights = even().seen_from(1, 2)
+    weights = even().attends_to(1, 2)
     assert entropy_bits(weights) == pytest.approx(math.log2(CELLS))
     assert normalised_entropy(weights) == pytest.approx(1)
 
 
 def test_a_map_of_one_cell_has_no_entropy() -> None:
-    weights = delta(7).seen_from(1, 2)
+    weights = delta(7).attends_to(1, 2)
     assert entropy_bits(weights) == 0 == normalised_entropy(weights)
 
 
@@ -94,7 +94,7 @@ def test_eight_even_cells_have_three_bits() -> None:
 
 
 def test_entropy_asks_for_shares_not_for_the_sum() -> None:
-    weights = random_map().seen_from(0, 0)
+    weights = random_map().attends_to(0, 0)
     assert entropy_bits(0.3 * weights) == pytest.approx(entropy_bits(weights))
 
 
@@ -148,7 +148,7 @@ def test_a_single_class_has_all_the_weight() -> None:
 def test_the_own_class_share_is_the_weight_on_the_own_cells_class() -> None:
     labels = blocks([[0, 0, 0, 1, 1, 1]] * 2 + [[0, 0, 2, 2, 2, 2]] * 2)
     map_ = random_map()
-    weights = map_.seen_from(3, 4).double()
+    weights = map_.attends_to(3, 4).double()
     share = own_class_share(map_, 3, 4, labels)
     assert share.weight == pytest.approx(float(weights[2:, 2:].sum()), rel=1e-5)
     assert share.even == pytest.approx(8 / CELLS)
@@ -232,7 +232,7 @@ def test_a_summary_without_labels_leaves_the_class_open() -> None:
 
 def test_a_summary_holds_what_the_functions_give() -> None:
     map_, labels = random_map(), blocks([[0, 1, 0, 1, 0, 1]] * 4)
-    found, weights = summary(map_, 2, 1, labels, SIZE), map_.seen_from(2, 1)
+    found, weights = summary(map_, 2, 1, labels, SIZE), map_.attends_to(2, 1)
     assert (found.entropy_bits, found.normalised_entropy) == (entropy_bits(weights), normalised_entropy(weights))
     assert (found.distance_pixels, found.distance_share) == mean_distance(map_, 2, 1, SIZE)
     assert (found.own_class_share, found.own_class_even) == own_class_share(map_, 2, 1, labels)
@@ -252,7 +252,7 @@ def test_an_average_over_no_place_is_refused() -> None:
         averaged(even(), [], None, SIZE)
 
 
-@pytest.mark.parametrize("ask", [lambda map_: mean_distance(map_, 4, 0, SIZE), lambda map_: map_.seen_from(0, 6)])
+@pytest.mark.parametrize("ask", [lambda map_: mean_distance(map_, 4, 0, SIZE), lambda map_: map_.attends_to(0, 6)])
 def test_a_cell_outside_the_grid_is_refused(ask: type) -> None:
     with pytest.raises(IndexError, match="outside the 4 x 6 grid"):
         ask(even())
@@ -300,15 +300,15 @@ def test_no_place_at_all_is_refused() -> None:
 
 def test_who_looks_at_a_place_is_told_of_the_matrix_column() -> None:
     map_, labels = random_map(), np.arange(40 * 120, dtype=np.uint8).reshape(SIZE) // 60 % 3
-    turned = dense(torch.stack([map_.seen_by(*divmod(cell, GRID[1])).flatten().log() for cell in range(CELLS)]))
-    one, other = summary(map_, 2, 3, labels, SIZE, "by"), summary(turned, 2, 3, labels, SIZE)
+    turned = dense(torch.stack([map_.attended_by(*divmod(cell, GRID[1])).flatten().log() for cell in range(CELLS)]))
+    one, other = summary(map_, 2, 3, labels, SIZE, "attended_by"), summary(turned, 2, 3, labels, SIZE)
     assert math.isnan(one.missing_share)
     for name, value in asdict(one).items():
         if name != "missing_share":
             assert value == pytest.approx(asdict(other)[name], rel=1e-4), name
     places = [(0, 0), (1, 4), (3, 5)]
-    assert query_dependence(map_, places, "by") == pytest.approx(query_dependence(turned, places), rel=1e-4)
-    assert query_dependence(map_, places, "by") != pytest.approx(query_dependence(map_, places), rel=1e-2)
+    assert query_dependence(map_, places, "attended_by") == pytest.approx(query_dependence(turned, places), rel=1e-4)
+    assert query_dependence(map_, places, "attended_by") != pytest.approx(query_dependence(map_, places), rel=1e-2)
 
 
 def test_the_matrices_of_lines_lie_apart_by_their_mean_variation() -> None:

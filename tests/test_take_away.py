@@ -11,18 +11,25 @@ import numpy as np
 import pytest
 from sheet_cases import IMAGE, LABELS, SIZE, one_of_each
 
-from segviz.attention import SampledAttention
-from segviz.export import export
-from segviz.predict import Prediction
-from segviz.ui.display import Display
-from segviz.ui.panel import PIN_COLOURS, Panel, Pin
-from segviz.ui.panels import ANSWERS, attended_panels, disagreement_panel, map_panels, pinned_rows, prediction_panel
-from segviz.ui.shown import Viewer, shown_sheet
-from segviz.ui.take_away import made_file
-from segviz.views import sheet as sheets
-from segviz.views.colour import Scale, spanning, weight_scale
-from segviz.views.drawn import composed
-from segviz.views.sheet import Classes, Heat, Points, Sheet
+from segviz.attention.maps import SampledAttention
+from segviz.figures import figure_spec as sheets
+from segviz.figures.colour import Scale, spanning, weight_scale
+from segviz.figures.draw_panel import composed
+from segviz.figures.export import export
+from segviz.figures.figure_spec import Classes, Heat, Points, Sheet
+from segviz.prediction.prediction import Prediction
+from segviz.ui.export_button import made_file
+from segviz.viewer.display import Display
+from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
+from segviz.viewer.panels_of_prediction import (
+    ANSWERS,
+    attended_panels,
+    disagreement_panel,
+    map_panels,
+    pinned_rows,
+    prediction_panel,
+)
+from segviz.viewer.to_figure import Viewer, shown_sheet
 
 PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
 LAST = (22, 33)
@@ -70,9 +77,9 @@ def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
                 name = f"model_{one.name}_{place[0]}_{place[1]}"
                 if isinstance(one, SampledAttention) and panel.look == "points":
                     np.testing.assert_array_equal(arrays[f"{name}_weights"], one.samples(*cell)[1])
-                elif panel.look in ("from", "by"):
-                    values = getattr(one, f"seen_{panel.look}")(*cell)
-                    np.testing.assert_array_equal(arrays[f"{name}_seen_{panel.look}"], values)
+                elif panel.look in ("attends_to", "attended_by"):
+                    values = getattr(one, panel.look)(*cell)
+                    np.testing.assert_array_equal(arrays[f"{name}_{panel.look}"], values)
                 else:
                     np.testing.assert_array_equal(arrays[f"{name}_strip"], one.strip_map(cell[1]))  # type: ignore[union-attr]
     np.testing.assert_array_equal(arrays["model_labels"], LABELS)
@@ -141,7 +148,7 @@ def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
 def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
     sheet = shown_sheet("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
-    values = one.seen_from(0, 0).numpy().copy()  # type: ignore[union-attr]
+    values = one.attends_to(0, 0).numpy().copy()  # type: ignore[union-attr]
     values[:, :3] = 0  # within two cells of the place
     best = np.unravel_index(values.argmax(), values.shape)
     boxes = sheet.panels[0].boxes
@@ -154,19 +161,19 @@ def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: 
 def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> None:
     one = made.maps["spatial"]
     both = Panel("Attention", one, "either")
-    sides = (prediction_panel(made), replace(both, look="from"))
+    sides = (prediction_panel(made), replace(both, look="attends_to"))
     panels = [both, Panel("Swipe", None, "swipe", sides=sides)]
-    sheet = shown_sheet("a page", viewer(made, direction="by"), panels)
-    titles = ["Attention: looked at by (y 22, x 33)", "Swipe, left: Prediction", "Swipe, right: Attention (y 22, x 33)"]
+    sheet = shown_sheet("a page", viewer(made, direction="attended_by"), panels)
+    titles = ["Attention: attended by (y 22, x 33)", "Swipe, left: Prediction", "Swipe, right: Attention (y 22, x 33)"]
     assert [panel.title for panel in sheet.panels] == titles
     cell = one.cell(*LAST, *SIZE)  # type: ignore[union-attr]
-    np.testing.assert_array_equal(heats(sheet)[0].values, one.seen_by(*cell))  # type: ignore[union-attr]
-    np.testing.assert_array_equal(heats(sheet)[1].values, one.seen_from(*cell))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(sheet)[0].values, one.attended_by(*cell))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(sheet)[1].values, one.attends_to(*cell))  # type: ignore[union-attr]
 
 
 def test_signed_maps_have_signed_colours(made: Prediction) -> None:
     signed = replace(made.maps["collect"], divisor=12.0)  # type: ignore[type-var]
-    (heat,) = heats(shown_sheet("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "from")]))
+    (heat,) = heats(shown_sheet("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "attends_to")]))
     assert heat.colours == "signed"
     largest = float(np.abs(heat.values).max())
     assert heat.scale == Scale(-largest, largest)

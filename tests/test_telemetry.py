@@ -14,21 +14,21 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from segviz import logs, telemetry
-from segviz.checkpoint import CheckpointError
+from segviz.catalogue.files import CheckpointError
 from segviz.engine import Capacity, CrashError, EmbeddedBackend, Engine, Health, Made, Runner
-from segviz.web import blobs, watch
+from segviz.server import blobs, logs, metrics
+from segviz.server import health as watch
 
 
 def value(name: str, **labels: str) -> float:
-    return telemetry.REGISTRY.get_sample_value(name, labels) or 0.0
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """No check and no engine so far."""
-    monkeypatch.setattr(telemetry, "_checks", {})
-    monkeypatch.setattr(telemetry._engine, "health", None)
+    monkeypatch.setattr(metrics, "_checks", {})
+    monkeypatch.setattr(metrics._engine, "health", None)
 
 
 class Stand:
@@ -48,9 +48,9 @@ class Stand:
 
 
 def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
-    backend = EmbeddedBackend(Runner(Stand, identify=str), Capacity(workers=1))
+    backend = EmbeddedBackend(Runner(Stand, identify=str), Capacity(workers=1), metrics.computed)
     engine = Engine(backend)
-    telemetry.watch_engine(engine.health)
+    metrics.watch_engine(engine.health)
     picture = np.zeros((8, 8, 3), np.uint8)
     computed = value("segviz_computation_seconds_count", model="fla", op="predict")
     for _ in range(2):
@@ -58,7 +58,7 @@ def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
     for _ in range(3):
         with pytest.raises(CheckpointError):
             engine.ask("sam", picture).result()
-    assert telemetry.problems() == {}  # one damaged file is no reason to restart the server
+    assert metrics.problems() == {}  # one damaged file is no reason to restart the server
     for _ in range(2):
         with pytest.raises(CrashError):
             engine.ask("psa", picture).result()
@@ -71,7 +71,7 @@ def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
     assert value("segviz_results_kept") == 1
     assert value("segviz_computation_seconds_count", model="fla", op="predict") == computed + 1
     assert value("segviz_computation_seconds_sum", model="fla", op="predict") > 0.02
-    assert "within the last minute" in telemetry.problems()["engine"]
+    assert "within the last minute" in metrics.problems()["engine"]
 
 
 def test_the_viewer_s_store_tells_its_bytes() -> None:
@@ -86,17 +86,17 @@ def test_health_turns_bad_with_a_check_and_good_again(calm: None) -> None:
     first = client.get("/healthz")
     assert (first.status_code, first.json()) == (200, {"status": "ok", "problems": {}})
     wrong = ["no model is there"]
-    telemetry.add_check("models", lambda: wrong[0] if wrong else None)
+    metrics.add_check("models", lambda: wrong[0] if wrong else None)
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["problems"]) == (503, {"models": "no model is there"})
     wrong.clear()
-    telemetry.error("page")  # a page's own fault does not make the server unwell
+    metrics.error("page")  # a page's own fault does not make the server unwell
     assert client.get("/healthz").status_code == 200
 
 
 def test_metrics_are_prometheus_s_text(calm: None) -> None:
     health = Health(True, workers=2, running=1, queued=3, queue_limit=64, cached=5, cache_bytes=7, cache_limit=9)
-    telemetry.watch_engine(lambda: health)
+    metrics.watch_engine(lambda: health)
     answer = TestClient(Starlette(routes=watch.routes())).get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "\nsegviz_queue_length 3.0\n" in answer.text

@@ -8,7 +8,7 @@ import time
 import pytest
 from backend_contract import until
 
-from segviz.ui.turns import Turns
+from segviz.ui.fair_semaphore import Turns
 
 
 class ClickedError(Exception):

@@ -35,9 +35,9 @@ from viewer_host import (
     stage,
 )
 
-from segviz.benchmark_viewer import SYNTHETIC, SYNTHETIC_PANELS, running
-from segviz.ui.panel import PIN_COLOURS
-from segviz.web import wire
+from segviz.benchmarks.viewer import SYNTHETIC, SYNTHETIC_PANELS, running
+from segviz.viewer import wire
+from segviz.viewer.panel import PIN_COLOURS
 
 PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine
 
@@ -65,7 +65,7 @@ def phone(browser: Browser) -> Iterator[Page]:
 
 def two(page: Page, **more: Any) -> None:
     """Two maps side by side."""
-    mount(page, data(config("dot", "from", "dot"), config("bases", "from", "bases"), **more))
+    mount(page, data(config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases"), **more))
 
 
 def view(page: Page, title: str = "dot") -> list[float]:
@@ -110,7 +110,7 @@ def test_ctrl_and_the_wheel_zoom_all_panels_about_the_pointer(page: Page) -> Non
 
 
 def test_the_wheel_alone_scrolls_the_page(page: Page) -> None:
-    mount(page, data(*(config(f"{number}", "from", "dot") for number in range(8)), columns=1))
+    mount(page, data(*(config(f"{number}", "attends_to", "dot") for number in range(8)), columns=1))
     hover(page, "0", 2, 3)
     page.mouse.wheel(0, 200)
     page.wait_for_function("scrollY > 0")
@@ -211,7 +211,7 @@ def test_a_marker_outside_of_the_view_is_not_shown(page: Page) -> None:
 
 
 def test_pixels_are_squares_once_they_are_large(page: Page) -> None:
-    mount(page, data(classes("labels"), config("dot", "from", "dot")))
+    mount(page, data(classes("labels"), config("dot", "attends_to", "dot")))
     layers = [stage(page, "labels").locator(name) for name in (".picture", ".map")]
     zoom_in(page, "dot", 2, 3, notches=1)
     page.get_by_role("button", name="100 %").click()
@@ -276,7 +276,7 @@ def test_a_percentile_scale_says_where_it_is_cut(page: Page) -> None:
     label(page, "percentile").check()
     hover(page, "dot", 1, 2)
     expect(stage(page, "dot")).to_have_attribute("data-cell", "1,2")
-    values = MAPS["dot"].seen_from(1, 2).numpy()
+    values = MAPS["dot"].attends_to(1, 2).numpy()
     high = np.percentile(values, 99)
     panel = page.locator(".panel").first
     expect(panel.locator(".high")).to_have_text(f"≥ {100 * high:#.3g} %")
@@ -290,7 +290,7 @@ def test_a_percentile_scale_says_where_it_is_cut(page: Page) -> None:
 
 
 def test_a_flat_map_has_no_percentiles_to_spread(page: Page) -> None:
-    mount(page, data(config("flat", "from", "flat")))
+    mount(page, data(config("flat", "attends_to", "flat")))
     label(page, "percentile").check()
     expect(page.locator(".panel .low")).to_have_text("0 %")
     expect(page.locator(".panel .high")).to_have_text("2.86 %")
@@ -299,7 +299,12 @@ def test_a_flat_map_has_no_percentiles_to_spread(page: Page) -> None:
 
 def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> None:
     mount(
-        page, data(config("dot", "from", "dot"), config("flat", "from", "flat"), config("output", "output", "features"))
+        page,
+        data(
+            config("dot", "attends_to", "dot"),
+            config("flat", "attends_to", "flat"),
+            config("output", "output", "features"),
+        ),
     )
     label(page, "percentile").check()
     label(page, "one shared").check()
@@ -309,10 +314,10 @@ def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> Non
 
 
 def test_figures_of_a_map_are_written_where_the_panel_asks(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot", stats=True), config("bases", "from", "bases")))
+    mount(page, data(config("dot", "attends_to", "dot", stats=True), config("bases", "attends_to", "bases")))
     hover(page, "dot", 3, 2)
     expect(stage(page, "dot")).to_have_attribute("data-cell", "3,2")
-    share = MAPS["dot"].seen_from(3, 2).double().numpy()
+    share = MAPS["dot"].attends_to(3, 2).double().numpy()
     entropy = -(share * np.log2(share)).sum()
     down, along = np.meshgrid(np.arange(5) - 3, np.arange(7) - 2, indexing="ij")
     distance = (share * np.hypot(down * HEIGHT / 5, along * WIDTH / 7)).sum() / np.hypot(HEIGHT, WIDTH)
@@ -329,7 +334,7 @@ def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: P
     label(page, "Top 5").check()
     hover(page, "dot", 0, 0)
     expect(stage(page, "dot")).to_have_attribute("data-cell", "0,0")
-    values = MAPS["dot"].seen_from(0, 0).numpy().copy()
+    values = MAPS["dot"].attends_to(0, 0).numpy().copy()
     values[:3, :3] = -1
     best = np.argsort(-values, axis=None)[:5]
     boxes = stage(page, "dot").locator(".peak")
@@ -343,20 +348,27 @@ def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: P
 
 
 def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> None:
-    mount(page, data(config("a", "either", "dot"), config("b", "either", "cross2"), config("from", "from", "dot")))
+    mount(
+        page,
+        data(config("a", "either", "dot"), config("b", "either", "cross2"), config("attends_to", "attends_to", "dot")),
+    )
     hover(page, "a", 1, 4)
-    label(page, "looked at by").check()
-    for title, name, rule in (("a", "dot", "seen_by"), ("b", "cross2", "seen_by"), ("from", "dot", "seen_from")):
+    label(page, "attended by").check()
+    for title, name, rule in (
+        ("a", "dot", "attended_by"),
+        ("b", "cross2", "attended_by"),
+        ("attends_to", "dot", "attends_to"),
+    ):
         expected = float(getattr(MAPS[name], rule)(1, 4).max())
         expect(stage(page, title)).to_have_attribute("data-cell", "1,4")
         assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
-    expect(page.locator(".way").first).to_have_text("looked at by")
+    expect(page.locator(".way").first).to_have_text("attended by")
     expect(page.locator(".way").nth(2)).to_be_hidden()
 
 
 def test_the_switch_is_only_there_where_it_does_something(page: Page) -> None:
     two(page)
-    expect(label(page, "looked at by")).to_be_hidden()
+    expect(label(page, "attended by")).to_be_hidden()
     expect(label(page, "Outlines")).to_be_hidden()
     mount(page, data(classes("labels")))
     expect(label(page, "percentile")).to_be_hidden()
@@ -369,7 +381,7 @@ def test_the_switch_is_only_there_where_it_does_something(page: Page) -> None:
 def swipe(page: Page) -> Locator:
     """A panel with two label maps; returns its divider."""
     sides = [classes("before"), classes("after", "other")]
-    mount(page, data(config("swipe", "swipe", None, sides=sides), config("dot", "from", "dot")))
+    mount(page, data(config("swipe", "swipe", None, sides=sides), config("dot", "attends_to", "dot")))
     return page.get_by_role("slider", name="Divider: before to its left, after to its right")
 
 
@@ -438,7 +450,7 @@ def test_a_swipe_panel_says_the_value_of_both_sides(page: Page) -> None:
 
 
 def test_two_weight_maps_beside_a_divider_have_one_scale(page: Page) -> None:
-    sides = [config("one", "from", "dot"), config("two", "by", "dot")]
+    sides = [config("one", "attends_to", "dot"), config("two", "attended_by", "dot")]
     mount(page, data(config("swipe", "swipe", None, sides=sides)))
     highs = page.locator(".panel .high")
     expect(highs).to_have_count(2)
@@ -486,7 +498,7 @@ PLACED = """(stages) => stages.flatMap((one) => [one, one.closest('.panel').quer
 
 def test_nothing_jumps_while_one_works(page: Page) -> None:
     names = ["sky", "tree", "a class of a long name"]  # leaves no room beside it in a narrow panel
-    maps = [config(of, "by", of) for of in ("dot", "bases", "samples", "cross2", "collect", "vertical")]
+    maps = [config(of, "attended_by", of) for of in ("dot", "bases", "samples", "cross2", "collect", "vertical")]
     mount(page, data(classes("a", classes=names), classes("b", classes=names), *maps, columns=4))
     for scale, hidden in (("linear", "false"), ("log", "true"), ("percentile", "false")):
         label(page, scale).check()
@@ -534,7 +546,9 @@ def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> Non
 
 @pytest.mark.parametrize(("height", "width"), [(10, 400), (400, 10)])
 def test_pictures_of_any_shape_stay_within_their_panels(page: Page, height: int, width: int) -> None:
-    panels = [config(name, "from", "dot", note="some words beside the title, as long as they may be") for name in "abc"]
+    panels = [
+        config(name, "attends_to", "dot", note="some words beside the title, as long as they may be") for name in "abc"
+    ]
     mount(page, data(*panels, height=height, width=width, columns=3))
     stages = [box(stage(page, name)) for name in "abc"]
     for own, panel in zip(stages, page.locator(".panel").all(), strict=True):
@@ -590,7 +604,7 @@ def test_what_is_rare_is_not_said_to_be_nothing(page: Page) -> None:
 
 
 def test_shares_keep_a_scale_from_0_to_1_whatever_is_set(page: Page) -> None:
-    mount(page, data(config("sure", "shares", "shares"), config("dot", "from", "dot")))
+    mount(page, data(config("sure", "shares", "shares"), config("dot", "attends_to", "dot")))
     scale = page.locator(".panel", has=stage(page, "sure")).locator(".scale")
     alone = pixels(page, "sure")
     for setting in ("one shared", "log", "percentile"):
@@ -639,7 +653,7 @@ DEFAULTS = {
     "range": "own",
     "scale": "linear",
     "cells": "smooth",
-    "direction": "from",
+    "direction": "attends_to",
     "outlines": False,
     "strongest": False,
     "hidden": [],
@@ -670,14 +684,14 @@ def test_a_page_that_gives_no_settings_hears_of_none(page: Page) -> None:
 
 def test_a_viewer_begins_with_pythons_settings(page: Page) -> None:
     given = DEFAULTS | {"scale": "log", "opacity": 20, "outlines": True, "hidden": ["road"], "colours": "jet"}
-    mount(page, data(classes("labels"), config("dot", "from", "dot"), settings=given))
+    mount(page, data(classes("labels"), config("dot", "attends_to", "dot"), settings=given))
     expect(label(page, "log")).to_be_checked()
     expect(label(page, "Outlines")).to_be_checked()
     expect(label(page, "Opacity")).to_have_value("20")
     expect(page.get_by_label("Colours")).to_have_value("viridis")
     expect(legend(page, "labels").locator(".toggle", has_text="road")).to_have_attribute("aria-pressed", "false")
     label(page, "linear").check()
-    page.evaluate("(data) => show(data)", data(classes("labels"), config("dot", "from", "dot"), settings=given))
+    page.evaluate("(data) => show(data)", data(classes("labels"), config("dot", "attends_to", "dot"), settings=given))
     expect(label(page, "linear")).to_be_checked()  # an answer does not undo what the reader did since
 
 
@@ -685,7 +699,12 @@ def test_a_viewer_begins_with_pythons_settings(page: Page) -> None:
 
 
 def test_a_panel_that_fails_says_so_alone(page: Page) -> None:
-    put(page, data(config("bad", "from", "garbage"), config("wrong", "points", "dot"), config("dot", "from", "dot")))
+    put(
+        page,
+        data(
+            config("bad", "attends_to", "garbage"), config("wrong", "points", "dot"), config("dot", "attends_to", "dot")
+        ),
+    )
     expect(page.get_by_role("alert")).to_have_count(2)
     expect(stage(page, "dot")).to_have_attribute("data-ready", "1")
     hover(page, "dot", 1, 1)
@@ -694,7 +713,9 @@ def test_a_panel_that_fails_says_so_alone(page: Page) -> None:
 
 
 def test_python_is_asked_once_for_what_the_server_lost(page: Page) -> None:
-    lost = data(config("lost", "from", "gone"), config("also", "by", "gone"), config("dot", "from", "dot"))
+    lost = data(
+        config("lost", "attends_to", "gone"), config("also", "attended_by", "gone"), config("dot", "attends_to", "dot")
+    )
     put(page, lost)
     page.wait_for_function("edits.length > 0")
     ((name, token),) = page.evaluate("edits")
@@ -703,13 +724,15 @@ def test_python_is_asked_once_for_what_the_server_lost(page: Page) -> None:
     expect(page.get_by_role("alert")).to_have_count(2)
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
     assert len(page.evaluate("edits")) == 1
-    found = data(config("lost", "from", "dot"), config("also", "by", "dot"), config("dot", "from", "dot"))
+    found = data(
+        config("lost", "attends_to", "dot"), config("also", "attended_by", "dot"), config("dot", "attends_to", "dot")
+    )
     page.evaluate("(data) => show(data)", found)
     expect(page.locator(".stage[data-ready='1']")).to_have_count(3)
 
 
 def test_panels_out_of_sight_wait_until_the_pointer_rests(page: Page) -> None:
-    mount(page, data(*(config(f"{number}", "from", "dot") for number in range(8)), columns=1))
+    mount(page, data(*(config(f"{number}", "attends_to", "dot") for number in range(8)), columns=1))
     page.evaluate("scrollTo(0, 0)")
     there = box(stage(page, "0"))
     in_one_frame = """([x, y]) => new Promise((done) => {
@@ -811,7 +834,7 @@ def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
 
 
 def test_what_the_keyboard_moves_to_is_read_out(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot"), classes("labels")))
+    mount(page, data(config("dot", "attends_to", "dot"), classes("labels")))
     label(page, "Top 5").check()
     stage(page, "labels").focus()
     page.keyboard.press("ArrowUp")
@@ -856,7 +879,7 @@ def served(browser: Browser) -> Iterator[tuple[Page, list[int]]]:
 @pytest.mark.timeout(900)
 def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> None:
     page, frames = served
-    there = box(stage(page, "Looks at"))
+    there = box(stage(page, "Attends to"))
     frames.clear()
     cells = set()
     for step in range(20):
@@ -865,7 +888,7 @@ def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> No
         page.mouse.wheel(0, -60 if step < 10 else 60)
         page.keyboard.up("Control")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        cells.add(stage(page, "Seen by").get_attribute("data-cell"))
+        cells.add(stage(page, "Attended by").get_attribute("data-cell"))
     assert len(cells) > 5
     assert frames == []
 
@@ -874,9 +897,9 @@ def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> No
 def test_settings_and_pins_reach_the_script(served: tuple[Page, list[int]]) -> None:
     page, frames = served
     page.get_by_label("percentile", exact=True).check()
-    page.get_by_label("looked at by", exact=True).check()
-    expect(page.get_by_text("'scale': 'percentile', 'direction': 'by'")).to_be_visible(timeout=PATIENCE)
-    stage(page, "Looks at").click()
+    page.get_by_label("attended by", exact=True).check()
+    expect(page.get_by_text("'scale': 'percentile', 'direction': 'attended_by'")).to_be_visible(timeout=PATIENCE)
+    stage(page, "Attends to").click()
     expect(page.get_by_text("1 pins; ")).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_label("percentile", exact=True)).to_be_checked()
     assert frames

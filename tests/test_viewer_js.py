@@ -34,12 +34,12 @@ from viewer_host import (
     stage,
 )
 
-from segviz.attention import OffsetMaskAttention, SpatialMap, StripAttention
-from segviz.ui.display import CHOICES, Display
-from segviz.ui.panel import LabelMap, Panel, ScalarMap
+from segviz.attention.maps import OffsetMaskAttention, SpatialMap, StripAttention
+from segviz.figures.colour import weight_scale
 from segviz.ui.viewer import latest_display, latest_pins
-from segviz.views.colour import weight_scale
-from segviz.web import wire
+from segviz.viewer import wire
+from segviz.viewer.display import CHOICES, Display
+from segviz.viewer.panel import LabelMap, Panel, ScalarMap
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def every_cell(page: Page, rule: str) -> np.ndarray:
 
 @pytest.mark.parametrize("swift", [False, True], ids=["plain", "swift"])
 @pytest.mark.parametrize("name", MAPS)
-@pytest.mark.parametrize(("rule", "method"), [("seenFrom", "seen_from"), ("seenBy", "seen_by")])
+@pytest.mark.parametrize(("rule", "method"), [("attendsTo", "attends_to"), ("attendedBy", "attended_by")])
 def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method: str, swift: bool) -> None:
     value = MAPS[name]
     page.evaluate(LOAD, [name, swift])
@@ -352,7 +352,7 @@ def test_both_sides_know_the_same_choices(page: Page) -> None:
 GIVEN = {
     "fine": {"colours": "magma", "opacity": 30, "scale": "percentile", "outlines": True, "hidden": ["sky", "road"]},
     "unknown": {"colours": "jet", "opacity": 101, "range": None, "cells": 3, "strongest": "yes", "more": 1},
-    "odd": {"opacity": 1.5, "hidden": ["b", 3, "a", "a"], "direction": ["by"], "scale": "__proto__"},
+    "odd": {"opacity": 1.5, "hidden": ["b", 3, "a", "a"], "direction": ["attended_by"], "scale": "__proto__"},
     "not lists": {"hidden": "sky", "outlines": 1},
 }
 
@@ -373,12 +373,12 @@ def viridis(page: Page) -> list[int]:
 
 def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None:
     kinds = ["dot", "vertical", "cross2", "bases", "samples", "distribute"]
-    mount(page, data(*(config(kind, "by", kind) for kind in kinds)))
+    mount(page, data(*(config(kind, "attended_by", kind) for kind in kinds)))
     hover(page, "dot", 3, 2)
     for kind in kinds:
         # align_corners: the pixel (105, 75) of 150 x 210 is cell (2.8, 2.1) of the distribute map
         expect(stage(page, kind)).to_have_attribute("data-cell", "3,2")
-        expected = MAPS[kind].seen_by(3, 2)
+        expected = MAPS[kind].attended_by(3, 2)
         assert float(stage(page, kind).get_attribute("data-max")) == pytest.approx(expected.max().item(), rel=1e-5)
         pixels = np.array(stage(page, kind).locator("canvas.map").evaluate(PIXELS)).reshape(*GRID, 4)
         table = viridis(page)
@@ -389,7 +389,7 @@ def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None
 
 
 def test_a_flat_map_looks_flat_and_says_its_value(page: Page) -> None:
-    mount(page, data(config("flat", "from", "flat")))
+    mount(page, data(config("flat", "attends_to", "flat")))
     pixels = np.array(stage(page, "flat").locator("canvas.map").evaluate(PIXELS)).reshape(-1, 4)
     assert (pixels == pixels[0]).all()
     expect(page.locator(".panel .high")).to_have_text("2.86 %")
@@ -398,7 +398,7 @@ def test_a_flat_map_looks_flat_and_says_its_value(page: Page) -> None:
 
 
 def test_one_shared_scale_spans_all_weights(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot"), config("flat", "from", "flat")))
+    mount(page, data(config("dot", "attends_to", "dot"), config("flat", "attends_to", "flat")))
     page.get_by_label("one shared").check()
     top = page.locator(".panel .high").first.inner_text()
     expect(page.locator(".panel .high").nth(1)).to_have_text(top)
@@ -448,7 +448,10 @@ def test_a_scalar_map_without_signs_starts_at_0(page: Page) -> None:
 
 
 def test_scalar_maps_share_a_scale_with_those_of_their_unit_alone(page: Page) -> None:
-    mount(page, data(scalar("signed"), scalar("fine"), scalar("positive", unit="metres"), config("dot", "from", "dot")))
+    mount(
+        page,
+        data(scalar("signed"), scalar("fine"), scalar("positive", unit="metres"), config("dot", "attends_to", "dot")),
+    )
     own = page.locator(".panel .high").all_inner_texts()
     page.get_by_label("one shared").check()
     largest = max(float(np.abs(VALUES[name]).max()) for name in ("signed", "fine"))
@@ -463,7 +466,7 @@ def test_infinite_values_are_not_drawn() -> None:
 
 
 def test_a_click_pins_at_once_and_a_marker_unpins(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot"), config("bases", "from", "bases")))
+    mount(page, data(config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases")))
     hover(page, "dot", 1, 1)
     page.mouse.down()
     page.mouse.up()
@@ -481,7 +484,7 @@ def test_a_click_pins_at_once_and_a_marker_unpins(page: Page) -> None:
 
 
 def test_a_stale_answer_does_not_undo_a_newer_pin(page: Page) -> None:
-    content = data(config("dot", "from", "dot"))
+    content = data(config("dot", "attends_to", "dot"))
     mount(page, content)
     for column in (1, 4):
         hover(page, "dot", 2, column)
@@ -497,7 +500,7 @@ def test_a_stale_answer_does_not_undo_a_newer_pin(page: Page) -> None:
 
 
 def test_pins_are_bounded_and_get_colours_of_their_own(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot"), pins=[(10, 10, 1)]))
+    mount(page, data(config("dot", "attends_to", "dot"), pins=[(10, 10, 1)]))
     for column in (1, 3, 5):
         hover(page, "dot", 2, column)
         page.mouse.down()
@@ -507,7 +510,7 @@ def test_pins_are_bounded_and_get_colours_of_their_own(page: Page) -> None:
 
 
 def test_the_keyboard_moves_pins_and_unpins_and_keeps_its_keys(page: Page) -> None:
-    mount(page, data(config("dot", "from", "dot")))
+    mount(page, data(config("dot", "attends_to", "dot")))
     page.evaluate("() => { window.leaked = []; document.addEventListener('keydown', (e) => leaked.push(e.key)); }")
     here = stage(page, "dot")
     here.focus()
@@ -528,8 +531,8 @@ def test_the_keyboard_moves_pins_and_unpins_and_keeps_its_keys(page: Page) -> No
 
 
 def test_the_query_rests_on_the_last_pin(page: Page) -> None:
-    fixed = config("fixed", "from", "dot", at=(15, 15))
-    mount(page, data(config("dot", "from", "dot"), fixed, pins=[(10, 10, 0), (140, 200, 1)]))
+    fixed = config("fixed", "attends_to", "dot", at=(15, 15))
+    mount(page, data(config("dot", "attends_to", "dot"), fixed, pins=[(10, 10, 0), (140, 200, 1)]))
     expect(stage(page, "dot")).to_have_attribute("data-cell", "4,6")
     hover(page, "fixed", 2, 2)
     expect(stage(page, "dot")).to_have_attribute("data-cell", "2,2")
@@ -556,7 +559,7 @@ def test_labels_name_the_class_and_names_are_text(page: Page) -> None:
 
 
 def test_an_align_corners_map_lies_with_its_corners_on_the_pictures(page: Page) -> None:
-    mount(page, data(config("collect", "from", "collect")))
+    mount(page, data(config("collect", "attends_to", "collect")))
     outer, inner = stage(page, "collect").bounding_box(), page.locator("canvas.map").bounding_box()
     assert outer is not None
     assert inner is not None
@@ -567,9 +570,9 @@ def test_an_align_corners_map_lies_with_its_corners_on_the_pictures(page: Page) 
 
 
 def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> None:
-    put(page, data(config("lost", "from", "nowhere")))
+    put(page, data(config("lost", "attends_to", "nowhere")))
     expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
-    page.evaluate("(data) => window.show(data)", data(config("lost", "from", "dot")))
+    page.evaluate("(data) => window.show(data)", data(config("lost", "attends_to", "dot")))
     expect(stage(page, "lost")).to_have_attribute("data-ready", "1")
 
 
@@ -582,9 +585,9 @@ def test_a_panel_refuses_a_look_that_its_map_does_not_have() -> None:
     for value, look in (
         (MAPS["dot"], "strip"),
         (MAPS["dot"], "labels"),
-        (labels, "from"),
-        (None, "by"),
-        (scalar_map, "from"),
+        (labels, "attends_to"),
+        (None, "attended_by"),
+        (scalar_map, "attends_to"),
         (labels, "values"),
     ):
         with pytest.raises(ValueError, match="has no look"):

@@ -9,7 +9,8 @@ import torch
 from sheet_cases import CELLS, GRID, IMAGE, LABELS, SIZE, masks, strips
 
 from segviz.data.classes import CAMVID
-from segviz.views.colour import (
+from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_bars
+from segviz.figures.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
     attention_scale,
@@ -21,8 +22,7 @@ from segviz.views.colour import (
     span_scale,
     weight_scale,
 )
-from segviz.views.figures import channel_heatmap, gate_bars, iou_bars, strip_bars
-from segviz.views.overlay import (
+from segviz.figures.overlay import (
     blend,
     disagreement,
     label_overlay,
@@ -33,7 +33,7 @@ from segviz.views.overlay import (
     stretch,
     stretch_map,
 )
-from segviz.views.text import literal, percent, plain, table
+from segviz.text import literal, percent, plain, table
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -173,7 +173,7 @@ def test_charts_hold_the_true_values() -> None:
     heat = channel_heatmap(matrix, "channels").data[0]
     assert np.array(heat.z) == pytest.approx(matrix)
     assert (heat.zmin, heat.zmax) == (0, pytest.approx(matrix.max()))
-    weights = strips().strips_from(0, 0).numpy()
+    weights = strips().strip_weights(0, 0).numpy()
     assert np.array(strip_bars([weights], ["pin 1"]).data[0].y) == pytest.approx(weights)
     alpha = torch.rand(7).numpy()
     assert np.array(gate_bars(alpha).data[0].y) == pytest.approx(np.sort(alpha))

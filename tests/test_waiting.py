@@ -11,9 +11,9 @@ from backend_contract import ONE, Models, ask, until
 from streamlit.testing.v1 import AppTest
 
 from segviz.engine import Answer, BusyError, EmbeddedBackend, Engine, EngineError, Request, Runner, Standing
-from segviz.paths import app_script
-from segviz.predict import Predictor, load_predictor
-from segviz.ui import waiting
+from segviz.prediction.predictor import Predictor, load_predictor
+from segviz.server.launch import app_script
+from segviz.ui import wait_for_engine
 
 PATIENCE = 240
 
@@ -86,7 +86,7 @@ def clicked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
                 raise InterruptedError
             return False
 
-    monkeypatch.setattr(waiting.st, "session_state", State())
+    monkeypatch.setattr(wait_for_engine.st, "session_state", State())
     yield event
 
 
@@ -99,7 +99,7 @@ def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Ev
         answer = backend.submit(ask(2, "mine"))
         clicked.set()
         with pytest.raises(InterruptedError):
-            waiting.waited(answer, "FLA")
+            wait_for_engine.waited(answer, "FLA")
         assert answer.cancelled() and backend.health().queued == 0
     backend.close()
     assert models.values() == [1]
@@ -107,15 +107,15 @@ def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Ev
 
 def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    spinner = waiting.st.spinner
-    monkeypatch.setattr(waiting.st, "spinner", lambda text: told.append(text) or spinner(text))  # type: ignore[func-returns-value]
+    spinner = wait_for_engine.st.spinner
+    monkeypatch.setattr(wait_for_engine.st, "spinner", lambda text: told.append(text) or spinner(text))  # type: ignore[func-returns-value]
     models = Models()
     backend = EmbeddedBackend(Runner(models.load, models.identify), ONE)
     with models.held():
         answer = backend.submit(ask(1, "mine"))
         threading.Timer(0.3, models.open.set).start()
-        waiting.waited(answer, "FLA (2 of 4)")
-    waiting.waited(backend.submit(ask(1, "mine")), "FLA")
+        wait_for_engine.waited(answer, "FLA (2 of 4)")
+    wait_for_engine.waited(backend.submit(ask(1, "mine")), "FLA")
     backend.close()
     assert told == ["Running FLA (2 of 4) …"]
 
@@ -123,4 +123,4 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
 def test_standings_in_words() -> None:
     standings = (Standing(3), Standing(0), Standing(0, 0, 35, 2), Standing(0, 4, 36, 2))
     told = ["number 3 in the queue", "", "", "step 4 of 36, about 16 s left"]
-    assert [waiting.words(one) for one in standings] == told
+    assert [wait_for_engine.words(one) for one in standings] == told

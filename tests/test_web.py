@@ -12,15 +12,15 @@ from jaxtyping import TypeCheckError
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from segviz.attention import (
+from segviz.attention.maps import (
     AttendedFeatures,
     CrissCrossAttention,
     DotProductAttention,
     OffsetMaskAttention,
     StripAttention,
 )
-from segviz.web import wire
-from segviz.web.blobs import BlobStore, routes
+from segviz.server.blobs import BlobStore, routes
+from segviz.viewer import wire
 
 
 def client(store: BlobStore) -> TestClient:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from segviz import zipped
+from segviz.batch import zip_input
+from segviz.batch.zip_input import ZipError, zipped_pictures
 from segviz.image import ImageError
-from segviz.zipped import ZipError, zipped_pictures
 
 
 def png(shade: int = 90, side: int = 8) -> bytes:
@@ -105,7 +105,7 @@ def test_a_picture_of_no_use_is_refused_with_its_cause(monkeypatch: pytest.Monke
     damaged[60] ^= 255
     with pytest.raises(ImageError, match="damaged in the ZIP"):
         first(bytes(damaged))
-    monkeypatch.setattr(zipped, "MAX_BYTES", 50)
+    monkeypatch.setattr(zip_input, "MAX_BYTES", 50)
     with pytest.raises(ImageError, match="MB are read, so save it smaller"):
         first(packed({"one.png": png()}))
 

@@ -11,7 +11,7 @@ import torch
 from browser import chromium
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from segviz.attention import (
+from segviz.attention.maps import (
     AttendedFeatures,
     BasesAttention,
     CrissCrossAttention,
@@ -21,10 +21,10 @@ from segviz.attention import (
     SpatialMap,
     StripAttention,
 )
-from segviz.ui.component import WEB
-from segviz.ui.panel import PIN_COLOURS
-from segviz.ui.viewer import SCRIPTS, encode, script
-from segviz.web import wire
+from segviz.ui.viewer import encode
+from segviz.viewer import wire
+from segviz.viewer.panel import PIN_COLOURS
+from segviz.viewer.source import FOLDER, SCRIPTS, markup, script, style
 
 GRID = (5, 7)
 CELLS = GRID[0] * GRID[1]
@@ -109,7 +109,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
     blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
-    return found | {f"/modules/{name}": ("text/javascript", (WEB / name).read_bytes()) for name in SCRIPTS}
+    return found | {f"/modules/{name}": ("text/javascript", (FOLDER / "js" / name).read_bytes()) for name in SCRIPTS}
 
 
 def serve(page: Page, host: dict[str, tuple[str, bytes]]) -> None:
@@ -190,7 +190,7 @@ def put(page: Page, content: dict[str, Any]) -> None:
     """Mounts the component as Streamlit does."""
     global mounts
     mounts += 1
-    html, css = ((WEB / name).read_text() for name in ("viewer.html", "viewer.css"))
+    html, css = markup(), style()
     page.mouse.move(1, 899)
     page.evaluate(MOUNT, {"html": html, "css": css, "data": content, "count": mounts})
 

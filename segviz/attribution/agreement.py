@@ -7,9 +7,9 @@ import math
 import numpy as np
 from jaxtyping import Float
 
-from segviz.attention import SpatialMap
+from segviz.attention.cells import cell_means
+from segviz.attention.maps import SpatialMap
 from segviz.attribution.target import Attribution
-from segviz.map_cells import cell_means
 
 Values = Float[np.ndarray, "*_shape"]
 
@@ -22,7 +22,7 @@ def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int)
     Raises:
         IndexError: the cell lies outside the grid.
     """
-    attended = map_.seen_from(row, column).numpy()
+    attended = map_.attends_to(row, column).numpy()
     return rank_correlation(cell_means(map_, attribution.values), attended)
 
 

@@ -12,7 +12,7 @@ from captum.attr import IntegratedGradients, LayerGradCam, Occlusion, Saliency
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Grid
+from segviz.attention.maps import Grid
 from segviz.attribution.probe import HEADROOM, PLAIN_MIB, Probe
 from segviz.attribution.target import AttributionError, Baseline, Options
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from segviz.attention import Attended
+from segviz.attention.maps import Attended
 from segviz.attribution.target import AttributionError
 from segviz.models.segmenter import Segmenter
 

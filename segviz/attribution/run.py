@@ -21,7 +21,7 @@ from segviz.attribution.target import (
 )
 from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
 from segviz.models.blocks import NoContext
-from segviz.predict import Predictor
+from segviz.prediction.predictor import Predictor
 
 DEFAULTS = Options()
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float32, UInt8
 
-from segviz.attention import Grid, cell_of_pixel
+from segviz.attention.maps import Grid, cell_of_pixel
 
 Baseline = Literal["black", "grey", "blurred"]
 Rgb = UInt8[np.ndarray, "height width 3"]

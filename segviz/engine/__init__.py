@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
-from segviz import telemetry
-from segviz.engine.embedded import EmbeddedBackend
-from segviz.engine.machine import Capacity, capacity_for, cores
+from segviz.engine.capacity import Capacity, capacity_for, cores
 from segviz.engine.ops import Attribute, Predict
 from segviz.engine.request import (
     DEADLINE_S,
     Answer,
     Backend,
     BusyError,
+    Computed,
     CrashError,
     DeadlineError,
     EngineError,
@@ -40,8 +39,9 @@ from segviz.engine.request import (
     digest,
 )
 from segviz.engine.runner import Runner
-from segviz.models.registry import SPECS
-from segviz.predict import Prediction, Predictor, choose_device, device_title
+from segviz.engine.thread_backend import EmbeddedBackend
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import Predictor, choose_device, device_title
 from segviz.settings import settings
 
 if TYPE_CHECKING:
@@ -69,7 +69,6 @@ __all__ = [
     "Standing",
     "SupersededError",
     "TooLargeError",
-    "available_models",
     "capacity_for",
     "digest",
     "engine",
@@ -87,7 +86,10 @@ class Engine:
     """
 
     def __init__(self, backend: Backend | None = None) -> None:
-        self.backend = backend or EmbeddedBackend(Runner(), capacity_for(choose_device("auto"), settings()))
+        self._observers: list[Computed] = []
+        self.backend = backend or EmbeddedBackend(
+            Runner(), capacity_for(choose_device("auto"), settings()), self._tell_observers
+        )
         self._tickets = itertools.count(1)
 
     def ask(self, model: str, image: Picture, op: Op | None = None, session: str | None = None) -> Answer:
@@ -168,6 +170,14 @@ class Engine:
             raise EngineError("the models run in other processes; ask with an op instead")
         return self.backend.predictor(model)
 
+    def observe(self, computed: Computed) -> None:
+        """Have a function called after each computation of this process's own backend, from any thread."""
+        self._observers.append(computed)
+
+    def _tell_observers(self, model: str, op: str, seconds: float) -> None:
+        for computed in self._observers:
+            computed(model, op, seconds)
+
     def health(self) -> Health:
         """How the backend does."""
         return self.backend.health()
@@ -177,11 +187,6 @@ class Engine:
         """The device that models run on, in words."""
         device, count = choose_device("auto"), cores()
         return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
-
-
-def available_models() -> tuple[str, ...]:
-    """The models whose checkpoints are there; none other is ever shown."""
-    return tuple(name for name, spec in SPECS.items() if spec.checkpoint is not None)
 
 
 _engine: Engine | None = None
@@ -194,7 +199,6 @@ def engine() -> Engine:
     with _engine_lock:
         if _engine is None:
             _engine = Engine()
-            telemetry.watch_engine(_engine.health)
             if isinstance(_engine.backend, EmbeddedBackend):
                 atexit.register(_engine.backend.close)
         return _engine

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from segviz.engine.machine import MIB
-from segviz.engine.memory import SHRINKS, fitting_shrink, forward_need, is_out_of_memory, release, scale_note, too_large
+from segviz.engine.capacity import MIB
+from segviz.engine.memory_budget import (
+    SHRINKS,
+    fitting_shrink,
+    forward_need,
+    is_out_of_memory,
+    release,
+    scale_note,
+    too_large,
+)
 from segviz.engine.request import Made, Tell, TooLargeError
 
 if TYPE_CHECKING:
     from segviz.attribution import Options, Target
-    from segviz.predict import Predictor
+    from segviz.prediction.predictor import Predictor
 
 
 @dataclass(frozen=True)

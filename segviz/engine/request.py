@@ -20,6 +20,7 @@ from segviz.image import as_rgb
 
 PREPROCESSING = "1"  # part of every key: another number when pictures reach the models in another way
 DEADLINE_S = 60.0
+Computed = Callable[[str, str, float], None]  # (model, op, seconds), after a computation
 Tell = Callable[[int, int], None]  # (done, total); may raise to end the work
 
 

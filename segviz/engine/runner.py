@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from segviz.checkpoint import CheckpointError, bundled_path, sha256
-from segviz.engine.cache import arrays_of
+from segviz.catalogue.files import CheckpointError, sha256
+from segviz.catalogue.location import bundled_path
 from segviz.engine.request import Request, Result, Tell, digest
+from segviz.engine.result_cache import arrays_of
 from segviz.models.registry import SPECS
-from segviz.predict import load_predictor
+from segviz.prediction.predictor import load_predictor
 
 
 class Runner:

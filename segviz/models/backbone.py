@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.models.without_compiler import without_compiler
+from segviz.runtime.lazy_dynamo import without_compiler
 
 with without_compiler():
     import timm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from torch import nn
@@ -12,9 +11,6 @@ from torch import nn
 from segviz.models import blocks
 from segviz.models.backbone import Backbone
 from segviz.models.segmenter import FusionReduction, Reduction, Segmenter
-from segviz.settings import settings
-
-CHECKPOINTS = settings().checkpoints
 
 BlockMaker = Callable[[int], nn.Module]
 
@@ -36,22 +32,6 @@ class ModelSpec:
     backbone: str = "mobilenetv2_100"
     output_stride: int = 8
     fused: bool = False
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """The bundled checkpoint, where there is one."""
-        path = CHECKPOINTS / f"{self.name}.safetensors"
-        return path if path.is_file() else None
-
-    @property
-    def score(self) -> float | None:
-        """The bundled checkpoint's mIoU on CamVid's val split, in [0, 1]; None where there is none to read."""
-        from segviz.checkpoint import CheckpointError, read_record  # it builds models, so it imports this module
-
-        try:
-            return read_record(self.checkpoint).val_miou if self.checkpoint else None
-        except CheckpointError:
-            return None
 
 
 DANET = "DANet, CVPR 2019"

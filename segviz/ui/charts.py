@@ -7,10 +7,11 @@ from collections.abc import Collection
 import plotly.graph_objects as go
 import streamlit as st
 
-from segviz.results import BASELINES
-from segviz.ui.session import model_title
-from segviz.views.results import ORDER
-from segviz.views.results_tables import Columns, csv_text, title
+from segviz.results.charts import ORDER
+from segviz.results.folder import BASELINES
+from segviz.results.tables import title
+from segviz.table import Columns, csv_text
+from segviz.ui.models import model_title
 
 SAVED_AS, SAVED_WIDTH = "chart format", 1000  # the key of the files' format; pixels, whatever the screen's width
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import streamlit as st
 
-WEB = Path(__file__).parents[1] / "web"
+FOLDER = Path(__file__).parent / "components"
 
 
 @cache
 def registered(name: str) -> Any:
-    """The component of web/NAME.html, .css and .js."""
-    markup, style, script = ((WEB / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    """The component of components/NAME.html, .css and .js."""
+    markup, style, script = ((FOLDER / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     return st.components.v2.component(f"segviz_{name}", html=markup, css=style, js=script)
 
 

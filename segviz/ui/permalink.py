@@ -11,8 +11,8 @@ from typing import Any
 
 from segviz.models.registry import SPECS
 from segviz.ui.component import mount, registered
-from segviz.ui.display import Display
-from segviz.ui.panel import PIN_COLOURS, Pin
+from segviz.viewer.display import Display
+from segviz.viewer.panel import PIN_COLOURS, Pin
 
 Parameters = Mapping[str, Sequence[str]]
 UPLOAD = "upload"

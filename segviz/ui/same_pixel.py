@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from segviz.attention import Direction, SpatialMap
+from segviz.attention.maps import Direction, SpatialMap
+from segviz.attention.statistics import MapStatistics
+from segviz.figures import same_pixel_table as view
 from segviz.models.registry import SPECS
-from segviz.predict import Prediction
-from segviz.statistics import MapStatistics
+from segviz.prediction.prediction import Prediction
 from segviz.ui.charts import as_csv
-from segviz.ui.panel import Panel, Pin
 from segviz.ui.tables import show_table
-from segviz.views import same_pixel as view
+from segviz.viewer.panel import Panel, Pin
 
-TITLES: Mapping[Direction, str] = {"from": "Where the point looks, in numbers", "by": "Who looks at it, in numbers"}
+TITLES: Mapping[Direction, str] = {
+    "attends_to": "Where the point looks, in numbers",
+    "attended_by": "Who looks at it, in numbers",
+}
 
 
 def panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[Panel]:

@@ -22,12 +22,11 @@ from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.session_manager import SessionInfo
 
-from segviz import logs, telemetry
-from segviz.collector import keep_for_good, paused
+from segviz.runtime.garbage_collection import keep_for_good, paused
+from segviz.server import blobs, downloads, health, logs, metrics
+from segviz.server.guard import Guard
+from segviz.server.headers import script_hashes, security_headers
 from segviz.settings import Settings
-from segviz.web import blobs, downloads, watch
-from segviz.web.guard import Guard
-from segviz.web.headers import script_hashes, security_headers
 
 LOG = logging.getLogger(__name__)
 EVERYWHERE = ("", "0.0.0.0", "::")  # addresses to listen at that no visitor calls
@@ -39,7 +38,7 @@ def around(limits: Settings) -> dict[str, Any]:
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     address = str(st.get_option("server.address") or "").lower()
     names = () if address in EVERYWHERE else (address,)
-    telemetry.add_check(
+    metrics.add_check(
         "models", lambda: None if any(limits.checkpoints.glob("*.safetensors")) else "no model's checkpoint is there"
     )
     guard = Middleware(Guard, limits=limits, held=held_uploads, scripts=script_hashes(page), names=names)
@@ -60,7 +59,7 @@ def around(limits: Settings) -> dict[str, Any]:
 
     logs.write_json(limits.log_level)
     return {
-        "routes": [*watch.routes(), *blobs.routes(), *downloads.routes()],
+        "routes": [*health.routes(), *blobs.routes(), *downloads.routes()],
         "middleware": [guard],
         "lifespan": lifespan,
         "on_script_error": page_failed,
@@ -72,7 +71,7 @@ def page_failed(error: Exception) -> bool:
     """Log what a page did not catch, and show its reader a sentence with the id under which it stands there."""
     request = logs.request_id()
     LOG.error("a page failed", exc_info=error)
-    telemetry.error("page")
+    metrics.error("page")
     st.error(
         f"Something went wrong here, and it was not your doing. Reload the page or go back one step; if it happens "
         f"again, tell whoever runs this server the number **{request}**.",
@@ -83,7 +82,7 @@ def page_failed(error: Exception) -> bool:
 
 def request_failed(_: Request, error: Exception) -> PlainTextResponse:
     """The same for an HTTP request; the server logs the traceback after it under the same id."""
-    telemetry.error("request")
+    metrics.error("request")
     return PlainTextResponse(
         f"segviz: something went wrong here; try again, and if it stays, tell the operator the number "
         f"{logs.request_id()}.\n",
@@ -114,7 +113,7 @@ async def sweep(left: EndingSessions | None) -> None:
             left.expire()
         if known != (known := loaded()):
             keep_for_good()  # sessions that are there stay as well, but `end` empties them
-        telemetry.store_bytes("uploads", sum(held_uploads().values()))
+        metrics.store_bytes("uploads", sum(held_uploads().values()))
 
 
 class EndingSessions(TTLCache[str, SessionInfo]):
@@ -152,6 +151,10 @@ def loaded() -> tuple[int, int]:
 def preload() -> None:
     """Import what every page needs, torch above all, before the first visitor waits for it."""
     with paused():
-        for name in ("frame", "picture", "session"):  # as app.py does, so that nobody meets a half of it
+        for name in ("page_frame", "picture_sidebar", "show"):  # as app.py does, so that nobody meets a half of it
             import_module(f"segviz.ui.{name}")
+        from segviz.engine import engine
+
+        metrics.watch_engine(engine().health)
+        engine().observe(metrics.computed)
     keep_for_good()

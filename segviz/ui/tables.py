@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from segviz.table import Columns, finite
+from segviz.text import NONE
 from segviz.ui.component import mount, registered
-from segviz.views.results_tables import Columns, finite
-from segviz.views.text import NONE
 
 
 class Described(Protocol):

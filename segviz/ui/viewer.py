@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -15,38 +14,12 @@ import streamlit as st
 from jaxtyping import UInt8
 from PIL import Image
 
-from segviz.ui.component import WEB, mount
-from segviz.ui.display import Display
-from segviz.ui.panel import PIN_COLOURS, DrawableMap, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
-from segviz.web import wire
-from segviz.web.blobs import STORE, MediaType
+from segviz.server.blobs import STORE, MediaType
+from segviz.ui.component import mount
+from segviz.viewer import source, wire
+from segviz.viewer.display import Display
+from segviz.viewer.panel import PIN_COLOURS, DrawableMap, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
 
-SCRIPTS = (
-    "swift_products.js",
-    "arithmetic.js",
-    "places.js",
-    "statistics.js",
-    "map_kinds.js",
-    "maps.js",
-    "outlines.js",
-    "viewer_colour.js",
-    "viewer_settings.js",
-    "viewer_dom.js",
-    "viewer_samples.js",
-    "viewer_layer.js",
-    "viewer_reading.js",
-    "viewer_legend.js",
-    "viewer_preferences.js",
-    "viewer_pins.js",
-    "viewer_swipe.js",
-    "viewer_panel.js",
-    "viewer_drawing.js",
-    "viewer_factors.js",
-    "viewer_gestures.js",
-    "viewer_keyboard.js",
-    "viewer_toolbar.js",
-    "viewer.js",
-)  # in the order in which they need one another
 SMALL = 128 * 128  # pixels up to which the picture travels as PNG
 MESSAGE = 100  # characters of a message about a lost map
 
@@ -137,17 +110,9 @@ def show_panels(
     return now
 
 
-def script() -> str:
-    """The viewer's files as one module: without imports, and with the component as the only export."""
-    parts = ((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    source = re.sub(r"^import .*\n", "", "\n".join(parts), flags=re.MULTILINE)
-    return re.sub(r"^export (?!default)", "", source, flags=re.MULTILINE)
-
-
 @cache
 def _component() -> Any:
-    markup, style = ((WEB / name).read_text(encoding="utf-8") for name in ("viewer.html", "viewer.css"))
-    return st.components.v2.component("segviz_viewer", html=markup, css=style, js=script())
+    return st.components.v2.component("segviz_viewer", html=source.markup(), css=source.style(), js=source.script())
 
 
 def _config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, CrissCrossAttention
+from segviz.attention.maps import Attended, CrissCrossAttention
 from segviz.models.blocks.layers import attention_softmax
 
 

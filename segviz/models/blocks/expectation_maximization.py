@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, AttentionMap, BasesAttention
+from segviz.attention.maps import Attended, AttentionMap, BasesAttention
 from segviz.models.blocks.precision import full_precision
 
 EPSILON = 1e-6

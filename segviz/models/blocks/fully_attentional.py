@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, AxisChannelAttention
+from segviz.attention.maps import Attended, AxisChannelAttention
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 

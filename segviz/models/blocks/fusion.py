@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, Gate
+from segviz.attention.maps import Attended, Gate
 from segviz.models.blocks.layers import conv_bn_relu
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, OffsetMaskAttention
+from segviz.attention.maps import Attended, OffsetMaskAttention
 from segviz.models.blocks.layers import conv_bn_relu
 
 Direction = Literal["collect", "distribute"]

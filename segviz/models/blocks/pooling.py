@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended
+from segviz.attention.maps import Attended
 from segviz.models.blocks.layers import conv_bn_relu
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from segviz.attention import Attended, SampledAttention
+from segviz.attention.maps import Attended, SampledAttention
 from segviz.models.blocks.precision import full_precision
 
 Padding = Literal["zeros", "border", "mask"]

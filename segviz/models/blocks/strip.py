@@ -7,7 +7,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention import Attended, StripAttention
+from segviz.attention.maps import Attended, StripAttention
 from segviz.models.blocks.layers import attention_softmax, conv_bn_relu
 
 

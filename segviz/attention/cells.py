@@ -1,0 +1,83 @@
+"""A map's cells over the picture: where their centres lie, which pixels they hold, and of which class these are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from segviz.attention.maps import Grid, OffsetMaskAttention, SpatialMap
+
+Labels = UInt8[np.ndarray, "height width"]
+CellClasses = Int[np.ndarray, "rows columns"]
+LABELS = 256
+
+
+def cell_centres(map_: SpatialMap, size: Grid) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]:
+    """Where the cells' centres lie in a picture of (height, width), in pixels from the first pixel's centre.
+
+    The corner cells' centres lie on the corner pixels' for PSA's shrunk grid, half a cell inside for all others.
+    """
+    down, along = (np.arange(cells, dtype=np.float64) for cells in map_.grid)
+    if isinstance(map_, OffsetMaskAttention):
+        (rows, columns), (height, width) = map_.grid, size
+        return down * (height - 1) / max(rows - 1, 1), along * (width - 1) / max(columns - 1, 1)
+    return (down + 0.5) * size[0] / map_.grid[0] - 0.5, (along + 0.5) * size[1] / map_.grid[1] - 0.5
+
+
+def cells_of_pixels(map_: SpatialMap, size: Grid) -> tuple[Int[np.ndarray, " height"], Int[np.ndarray, " width"]]:
+    """The grid row of every row of pixels and the grid column of every column: `map_.cell` of all pixels.
+
+    Raises:
+        ValueError: the picture has fewer pixels than the grid has cells along a side.
+    """
+    if size[0] < map_.grid[0] or size[1] < map_.grid[1]:
+        raise ValueError(f"a picture of {size} has fewer pixels than the {map_.grid} grid has cells; use a larger one")
+    rows = np.array([map_.cell(y, 0, *size)[0] for y in range(size[0])])
+    return rows, np.array([map_.cell(0, x, *size)[1] for x in range(size[1])])
+
+
+def cell_means(map_: SpatialMap, values: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "rows columns"]:
+    """The mean over each cell's pixels, in float64.
+
+    Raises:
+        ValueError: there are fewer pixels than cells along a side.
+    """
+    rows, columns = cells_of_pixels(map_, (values.shape[0], values.shape[1]))
+    down, along = (np.eye(count)[:, at] for count, at in zip(map_.grid, (rows, columns), strict=True))
+    pixels = down.sum(1)[:, None] * along.sum(1)
+    means: np.ndarray = down @ values.astype(np.float64) @ along.T / pixels
+    return means
+
+
+def cell_classes(map_: SpatialMap, labels: Labels) -> CellClasses:
+    """The most frequent label of each cell's pixels, 255 where that is void; the lowest of equally frequent ones.
+
+    Raises:
+        ValueError: there are fewer pixels than cells along a side.
+    """
+    rows, columns = cells_of_pixels(map_, (labels.shape[0], labels.shape[1]))
+    numbers = (rows[:, None] * map_.grid[1] + columns) * LABELS + labels
+    counts = np.bincount(numbers.ravel(), minlength=map_.grid[0] * map_.grid[1] * LABELS)
+    majority: np.ndarray = counts.reshape(*map_.grid, LABELS).argmax(2)
+    return majority
+
+
+def spread_places(grid: Grid, count: int = 64) -> tuple[Grid, ...]:
+    """About `count` different cells, spread evenly over the grid.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+    if count < 1:
+        raise ValueError(f"{count} places were asked for; ask for at least 1")
+    step = max(1.0, math.sqrt(grid[0] * grid[1] / count))
+    rows, columns = (spread(size, step) for size in grid)
+    return tuple((row, column) for row in rows for column in columns)
+
+
+def spread(size: int, step: float) -> list[int]:
+    """Every `step`-th of `size` cells, the same margin at both ends."""
+    count = min(size, max(1, round(size / step)))
+    return [int((number + 0.5) * size / count) for number in range(count)]

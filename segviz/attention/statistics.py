@@ -1,0 +1,248 @@
+"""Numbers that say what a spatial attention map does: how wide, how far, to which class, and whether for each pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from segviz.attention.cells import CellClasses, Labels, cell_centres, cell_classes
+from segviz.attention.maps import AxisChannelAttention, Direction, Grid, SpatialMap, attention_weights
+from segviz.data.classes import VOID
+
+
+class Distance(NamedTuple):
+    """A distance over the picture: in its pixels, and as a share of its diagonal, in [0, 1)."""
+
+    pixels: float
+    share: float
+
+
+class ClassShare(NamedTuple):
+    """The weight on cells of one's own class, and the share of such cells: what an even map would give; in [0, 1]."""
+
+    weight: float
+    even: float
+
+
+@dataclass(frozen=True)
+class MapStatistics:
+    """What the map of one place does, or the means over several places.
+
+    Attributes:
+        entropy_bits: see `entropy_bits`; 0 to log2 of the number of cells.
+        normalised_entropy: see `normalised_entropy`; in [0, 1], NaN on a grid of one cell.
+        distance_pixels: see `mean_distance`; in pixels of the picture.
+        distance_share: the same as a share of the picture's diagonal, in [0, 1).
+        own_class_share: see `own_class_share`; in [0, 1], NaN where there is no class to ask for.
+        own_class_even: what an even map would give for it, in [0, 1] or NaN.
+        missing_share: 1 less the weights' sum: what SNL's samples give to places outside; in [0, 1). NaN of who
+            looks at the place, as these weights have no sum to reach.
+    """
+
+    entropy_bits: float
+    normalised_entropy: float
+    distance_pixels: float
+    distance_share: float
+    own_class_share: float
+    own_class_even: float
+    missing_share: float
+
+
+def summary(
+    map_: SpatialMap,
+    row: int,
+    column: int,
+    labels: Labels | None,
+    image_size: Grid,
+    direction: Direction = "attends_to",
+) -> MapStatistics:
+    """All numbers of one place's map.
+
+    Args:
+        map_: a map over the feature grid.
+        row: of the place's cell.
+        column: of the place's cell.
+        labels: classes of the same picture at any size, 255 for void; without them the own class stays NaN.
+        image_size: (height, width) of the picture in whose pixels distances are told.
+        direction: where the place looks, or who looks at it.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+        ValueError: see `normalised` and `cell_classes`.
+    """
+    return averaged(map_, [(row, column)], labels, image_size, direction)
+
+
+def averaged(
+    map_: SpatialMap,
+    places: Sequence[Grid],
+    labels: Labels | None,
+    image_size: Grid,
+    direction: Direction = "attends_to",
+) -> MapStatistics:
+    """The means of all numbers over several places; NaN values are left out of their mean.
+
+    Raises:
+        IndexError: a cell lies outside the grid.
+        ValueError: there is no place; see also `normalised` and `cell_classes`.
+    """
+    if not places:
+        raise ValueError("there is no place to ask; name at least one cell (row, column)")
+    classes = None if labels is None else cell_classes(map_, labels)
+    found = [statistics_of(map_, place, classes, image_size, direction) for place in places]
+    return MapStatistics(*map(known_mean, zip(*map(astuple, found), strict=True)))
+
+
+def statistics_of(
+    map_: SpatialMap,
+    place: Grid,
+    classes: CellClasses | None,
+    image_size: Grid,
+    direction: Direction = "attends_to",
+) -> MapStatistics:
+    """The numbers of one place, with the cells' classes already known."""
+    weights = attention_weights(map_, *place, direction)
+    distance = weights_distance(map_, weights, place, image_size)
+    own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
+    missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
+    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, *own, missing)
+
+
+def normalised(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """The weights in float64, divided by their sum.
+
+    Raises:
+        ValueError: a weight is negative or not a number, or all are 0.
+    """
+    exact = weights.double()
+    if not bool((exact >= 0).all()):
+        raise ValueError("a weight is negative or not a number; these numbers need a map with a softmax")
+    total = exact.sum()
+    if total <= 0:
+        raise ValueError("all weights inside the picture are 0; choose another cell")
+    return exact / total
+
+
+def entropy_bits(weights: Float[Tensor, "*shape"]) -> float:
+    """`-sum_j w_j log2 w_j` of the normalised weights (Shannon 1948), in bits.
+
+    0 where one of N cells has all the weight, log2 N where all have the same; `2 ** entropy` is a number of cells.
+
+    Raises:
+        ValueError: see `normalised`.
+    """
+    shares = normalised(weights)
+    return max(0.0, -float(torch.xlogy(shares, shares).sum()) / math.log(2))
+
+
+def normalised_entropy(weights: Float[Tensor, "*shape"]) -> float:
+    """The entropy over log2 N of the N cells, in [0, 1]: 0 on one cell, 1 evenly; NaN where there is one cell only.
+
+    Raises:
+        ValueError: see `normalised`.
+    """
+    if weights.numel() == 1:
+        return math.nan
+    return min(1.0, entropy_bits(weights) / math.log2(weights.numel()))
+
+
+def mean_distance(
+    map_: SpatialMap, row: int, column: int, image_size: Grid, direction: Direction = "attends_to"
+) -> Distance:
+    """`sum_j w_j |c_j - c_p|` over the cells' centres, of the normalised weights: how far the place looks.
+
+    It is the attention distance of Dosovitskiy et al. (ViT, ICLR 2021, section 4.5), with `cell_centres`.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+        ValueError: see `normalised`.
+    """
+    return weights_distance(map_, attention_weights(map_, row, column, direction), (row, column), image_size)
+
+
+def weights_distance(
+    map_: SpatialMap, weights: Float[Tensor, "rows columns"], place: Grid, image_size: Grid
+) -> Distance:
+    """`mean_distance` of weights at hand."""
+    shares, (row, column) = normalised(weights), place
+    down, along = (torch.from_numpy(axis) for axis in cell_centres(map_, image_size))
+    pixels = float((shares * torch.hypot((down - down[row])[:, None], along - along[column])).sum())
+    return Distance(pixels, pixels / math.hypot(*image_size))
+
+
+def own_class_share(map_: SpatialMap, row: int, column: int, labels: Labels) -> ClassShare:
+    """The share of the weight on cells of the own cell's class, and the share of such cells among all.
+
+    A cell's class is the most frequent label of its pixels; void cells are left out of both shares.
+    NaN where the own cell is void, or where all the weight lies on void cells.
+
+    Args:
+        map_: a map over the feature grid.
+        row: of the place's cell.
+        column: of the place's cell.
+        labels: classes of the same picture at any size, 255 for void.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+        ValueError: see `normalised` and `cell_classes`.
+    """
+    return class_share(map_.attends_to(row, column), (row, column), cell_classes(map_, labels))
+
+
+def class_share(weights: Float[Tensor, "rows columns"], place: Grid, classes: CellClasses) -> ClassShare:
+    """`own_class_share` of weights at hand, with the cells' classes already known."""
+    shares, known, own = normalised(weights).numpy(), classes != VOID, classes[place]
+    total = float(shares[known].sum())
+    if own == VOID or total == 0:
+        return ClassShare(math.nan, math.nan)
+    same = classes == own
+    return ClassShare(min(1.0, float(shares[same].sum()) / total), float(same.sum() / known.sum()))
+
+
+def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direction = "attends_to") -> float:
+    """Mean total variation distance `1/2 sum_j |w_pj - w_qj|` over all pairs of places, of the normalised weights.
+
+    0: all places look at the same cells, as Cao et al. (GCNet, ICCVW 2019, section 3) found of non-local blocks in
+    detectors (issue 7 of xvjiarui/GCNet asks about segmentation); 1: no two places share a cell.
+
+    Raises:
+        IndexError: a cell lies outside the grid.
+        ValueError: fewer than two places; see also `normalised`.
+    """
+    if len(places) < 2:
+        raise ValueError(f"{len(places)} places make no pair; name at least two cells")
+    return mean_variation([normalised(attention_weights(map_, row, column, direction)) for row, column in places])
+
+
+def line_dependence(map_: AxisChannelAttention, lines: Sequence[int]) -> float:
+    """The same of a channel block with a matrix for each line of the grid: how far the lines' matrices lie apart.
+
+    Each channel's weights over the channels that it draws from count as one map; the mean is over channels. A block
+    with one matrix for the whole picture (DANet's channel attention) would have 0.
+
+    Raises:
+        IndexError: the grid has no such line.
+        ValueError: fewer than two lines.
+    """
+    if len(lines) < 2:
+        raise ValueError(f"{len(lines)} lines make no pair; name at least two")
+    matrices = [map_.matrix(line) for line in lines]
+    return mean_variation([matrix / len(matrix) for matrix in matrices])
+
+
+def mean_variation(maps: Sequence[Float[Tensor, "*shape"]]) -> float:
+    """Mean total variation distance over all pairs of maps, each of which sums to 1; in [0, 1]."""
+    rows = torch.stack([one.double().flatten() for one in maps])
+    return min(1.0, float(torch.pdist(rows, p=1).mean()) / 2)
+
+
+def known_mean(values: Sequence[float]) -> float:
+    """The mean of the values that are numbers; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

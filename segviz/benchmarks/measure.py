@@ -1,0 +1,190 @@
+"""The benchmarks' instruments: clock, memory, machine, and the report of what they found.
+
+Times are taken in turns, so that whatever else a machine does falls on all alike, and given as median and
+minimum. Peak memory is what a call adds at its worst moment to what was allocated before it, so without input
+and parameters: on a CPU from torch's profiler (memory that libraries take behind torch's back is not in it),
+on a GPU from CUDA's allocator.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from segviz.prediction.predictor import choose_device
+from segviz.text import table
+
+MEGA = 2**20
+GIGA = 1e9
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a benchmark.
+
+    Attributes:
+        subject: what was measured.
+        machine: where.
+        rows: one a line, all with the same keys; None where there is no figure.
+        totals: figures over all rows.
+        notes: what a reader should know, in sentences.
+    """
+
+    subject: str
+    machine: Mapping[str, str]
+    rows: tuple[Mapping[str, Any], ...]
+    totals: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+
+    def as_text(self) -> str:
+        """For people: machine, table, totals, notes."""
+        heads = list(self.rows[0]) if self.rows else []
+        body = [[told(row[head]) for head in heads] for row in self.rows]
+        machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
+        totals = [f"{name}: {told(value)}" for name, value in self.totals.items()]
+        titles = [head.replace("_", " ") for head in heads]
+        return "\n".join([machine, "", table(titles, body), "", *totals, *self.notes]).rstrip()
+
+
+def plain(value: Any) -> Any:
+    """Tuples and mappings as JSON has them."""
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, tuple) else value
+
+
+def told(value: Any) -> str:
+    """A figure with about four digits; "-" for None."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def machine() -> dict[str, str]:
+    """Where this runs: processor, cores, threads, torch, and the GPU if there is one."""
+    found = {
+        "CPU": cpu_name(),
+        "cores": str(available_cores()),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+    }
+    if torch.cuda.is_available():
+        found["GPU"] = torch.cuda.get_device_name()
+    return found
+
+
+def cpu_name() -> str:
+    """The processor's name as the system gives it."""
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        for line in listing.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def devices(device: str) -> list[torch.device]:
+    """For "auto" the CPU, and the GPU where there is one; else the one that is named.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    if device != "auto":
+        return [choose_device(device)]
+    return [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
+
+
+def chosen(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    """The names to measure.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    unknown = [name for name in only or () if name not in known]
+    if unknown:
+        raise ValueError(f"'{unknown[0]}' is unknown; use {', '.join(known)}")
+    return [name for name in known if only is None or name in only]
+
+
+def timings(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:
+    """Milliseconds of each call in each round, in turns and in alternating order; the caller warms up.
+
+    Args:
+        calls: what to time.
+        rounds: how often.
+        device: is waited for before the clock is read.
+    """
+    taken: list[list[float]] = [[] for _ in calls]
+    for number in range(rounds):
+        order = range(len(calls)) if number % 2 == 0 else range(len(calls) - 1, -1, -1)
+        for which in order:
+            settle(device)
+            started = time.perf_counter()
+            calls[which]()
+            settle(device)
+            taken[which].append((time.perf_counter() - started) * 1000)
+    return taken
+
+
+def gflops(call: Call) -> float:
+    """Operations of a call in 10^9, two a multiply-add; elementwise ones and sampling are not counted."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return float(counter.get_total_flops() / GIGA)
+
+
+def parameters(network: nn.Module) -> int:
+    """How many trained numbers a network has."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def settle(device: torch.device) -> None:
+    """Wait until the device has done all it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(call: Call, device: torch.device) -> int:
+    """The most bytes that were alive at once during a call, beyond those alive before it."""
+    gc.collect()
+    if device.type == "cuda":
+        settle(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        kept = call()
+        settle(device)
+        del kept
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+        kept = call()
+    del kept
+    assert profiler.profiler is not None and profiler.profiler.kineto_results is not None
+    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
+    alive = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        alive += event.nbytes()
+        peak = max(peak, alive)
+    return peak

@@ -1,0 +1,162 @@
+"""What the models cost on one picture, from pixels to labels. Figures are of the machine that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from segviz.benchmarks.measure import MEGA, Report, chosen, devices, gflops, machine, parameters, peak_memory, timings
+from segviz.catalogue.files import load, read_record, require_model, rewrite_record
+from segviz.catalogue.location import bundled_path
+from segviz.catalogue.record import Cost, Record
+from segviz.data.classes import CAMVID
+from segviz.data.scenes.scene import draw_scene
+from segviz.image import resized, to_tensor, working_size
+from segviz.models.folding import folded
+from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import Predictor, classified
+
+SCENE_SEED = 7
+PICTURE = (360, 480)  # height, width
+
+
+def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str = "auto") -> Report:
+    """Each model on one drawn 480 x 360 scene, from pixels to labels, with and without its maps.
+
+    Without: the same forward, but its maps and attended features are thrown away.
+
+    Args:
+        rounds: timed runs of each way, in turns, after one to warm up.
+        only: names of models; all by default.
+        device: "auto" measures the CPU, and the GPU where there is one.
+
+    Raises:
+        ValueError: an unknown model, or a device that is not there.
+        CheckpointError: a bundled checkpoint is damaged.
+    """
+    names = chosen(only, tuple(SPECS))
+    picture = draw_scene(SCENE_SEED, width=PICTURE[1], height=PICTURE[0]).image
+    rows: list[dict[str, Any]] = []
+    totals: dict[str, Any] = {}
+    for place in devices(device):
+        own = [model_row(name, picture, rounds, place) for name in names]
+        totals[f"{place.type}_total_ms"] = sum(row["median_ms"] for row in own)
+        totals[f"{place.type}_keeping_ratio"] = sum(row["median_ms"] for row in own) / sum(
+            row["without_ms"] for row in own
+        )
+        rows += own
+    notes = ["Drawn scene of 480 x 360; loading a model is not counted; ratio is the median over pairs of rounds."]
+    random = sorted({row["model"] for row in rows if row["weights"] == "random"})
+    if random:
+        notes.append(f"No checkpoint for {', '.join(random)}: measured with random weights, which cost the same.")
+    return Report("models", machine(), tuple(rows), totals, tuple(notes))
+
+
+def model_row(
+    name: str, picture: UInt8[ndarray, "height width 3"], rounds: int, device: torch.device
+) -> dict[str, Any]:
+    """One model's figures."""
+    network, record, weights = network_of(name)
+    predictor = Predictor(folded(network), record, str(device))
+
+    def kept() -> object:
+        return predictor(picture)
+
+    def without() -> object:
+        return labels_alone(predictor, picture)
+
+    prediction = predictor(picture)
+    operations = gflops(kept)
+    without()
+    with_maps, without_maps = timings([kept, without], rounds, device)
+    return {
+        "device": device.type,
+        "model": name,
+        "weights": weights,
+        "median_ms": median(with_maps),
+        "min_ms": min(with_maps),
+        "without_ms": median(without_maps),
+        "keeping_ratio": median(one / other for one, other in zip(with_maps, without_maps, strict=True)),
+        "peak_mib": peak_memory(kept, device) / MEGA,
+        "maps_mib": map_bytes(prediction) / MEGA,
+        "gflops": operations,
+        "parameters": parameters(network),
+    }
+
+
+def record_costs(report: Report) -> list[Path]:
+    """Write the figures of `bench_models` into the bundled checkpoints' records; the weights stay as they are.
+
+    A model without a checkpoint is passed over. Of several devices the first one counts, which is the CPU.
+
+    Raises:
+        CheckpointError: a checkpoint is no longer there, or it holds another model by now.
+        OSError: a checkpoint cannot be written.
+    """
+    costs: dict[str, Cost] = {}
+    for row in report.rows:
+        if row["weights"] == "checkpoint":
+            costs.setdefault(row["model"], cost_of(row, report.machine))
+    for name, cost in costs.items():
+        record = read_record(bundled_path(name))
+        require_model(bundled_path(name), record, name)
+        rewrite_record(bundled_path(name), replace(record, cost=cost))
+    return [bundled_path(name) for name in costs]
+
+
+def cost_of(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
+    """A row's figures as a record holds them, rounded."""
+    hardware = place["GPU"] if row["device"] == "cuda" else f"{place['CPU']}, {place['threads']} threads"
+    return Cost(
+        size=PICTURE,
+        milliseconds=round(row["median_ms"], 2),
+        peak_mb=round(row["peak_mib"], 2),
+        gflops=round(row["gflops"], 4),
+        parameters=row["parameters"],
+        hardware=f"{hardware}, torch {place['torch']}",
+    )
+
+
+def network_of(name: str) -> tuple[Segmenter, Record, str]:
+    """The bundled model and its record, or one with random weights where it has no checkpoint; and which of them it is.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+    """
+    path = bundled_path(name)
+    if path.is_file():
+        return *load(path), "checkpoint"
+    torch.manual_seed(0)
+    spec = SPECS[name]
+    record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+    return build(name, len(CAMVID.names)).eval(), record, "random"
+
+
+def labels_alone(predictor: Predictor, picture: UInt8[ndarray, "height width 3"]) -> object:
+    """What a predictor does, but for the maps."""
+    size = (picture.shape[0], picture.shape[1])
+    with torch.inference_mode():
+        result = predictor.model(to_tensor(resized(picture, working_size(*size)), predictor.device))
+        return classified(result.logits[0], size)
+
+
+def map_bytes(prediction: Prediction) -> int:
+    """What the kept maps hold; memory that several maps share counts once."""
+    held: dict[int, int] = {}
+    for one in prediction.maps.values():
+        for entry in fields(one):
+            value = getattr(one, entry.name)
+            if isinstance(value, Tensor):
+                storage = value.untyped_storage()
+                held[storage.data_ptr()] = storage.nbytes()
+    return sum(held.values())

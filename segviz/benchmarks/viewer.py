@@ -1,0 +1,236 @@
+"""How long the viewer takes from a pointer's move to the drawn maps, and what it tells the server meanwhile.
+
+A headless Chromium moves a real pointer over the app's first page, and over a page with eleven linked panels of random
+factors (`segviz/ui/benchmark_page.py`), once on the grid of a 360 x 480 picture and once on that of a 1024 x 2048 one.
+The clock starts at the event's own time stamp and stops when the frame is drawn; "shown" is when the browser has
+painted it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+
+from segviz.benchmarks.measure import Report, machine
+from segviz.paths import PACKAGE
+from segviz.server.launch import app_command, app_environment, app_script
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MOVES, WARM_UP, PAUSE = 60, 10, 25  # moves a round, moves before the first round, milliseconds between moves
+PATIENCE = 240  # seconds that a server has to start, and as many to draw its first map
+READY = '[data-panel][data-ready="1"]'
+WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven panels
+GRIDS = ((45, 60), (128, 256))  # of 360 x 480 and 1024 x 2048 pixels at stride 8
+SYNTHETIC = PACKAGE / "ui" / "bench_page.py"
+SYNTHETIC_PANELS = 11
+
+WATCH = """(stage) => {
+  const taken = [], channel = new MessageChannel();
+  let moved = null, painting = null;
+  channel.port1.onmessage = () => {
+    taken.push([painting.drawn - painting.moved, performance.now() - painting.moved]);
+    painting = null;
+  };
+  stage.addEventListener("pointermove", (event) => { moved ??= event.timeStamp; }, { capture: true });
+  new MutationObserver(() => {
+    if (moved === null || painting !== null) return;
+    painting = { moved, drawn: performance.now() };
+    moved = null;
+    channel.port2.postMessage(0);  // comes when the frame is painted
+  }).observe(stage, { attributes: true, attributeFilter: ["data-cell"] });
+  stage.takeTimes = () => taken.splice(0);
+}"""
+
+
+@dataclass
+class Traffic:
+    """What a page's websockets carried: frames both ways, and the bytes that the browser sent."""
+
+    frames: int = 0
+    bytes_sent: int = 0
+
+    def watch(self, page: Any) -> None:
+        """Count from now on what a page's new connections carry."""
+        page.on("websocket", self._connected)
+
+    def clear(self) -> None:
+        """Start again at nothing."""
+        self.frames = self.bytes_sent = 0
+
+    def _connected(self, connection: Any) -> None:
+        connection.on("framesent", self._sent)
+        connection.on("framereceived", self._received)
+
+    def _sent(self, payload: str | bytes) -> None:
+        self.frames += 1
+        self.bytes_sent += len(payload)
+
+    def _received(self, _: str | bytes) -> None:
+        self.frames += 1
+
+
+def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
+    """Hover over pages with the viewer.
+
+    Args:
+        url: of a running app, on the page and with the model to measure, which then is all that is measured.
+        rounds: of MOVES moves each.
+
+    Raises:
+        RuntimeError: there is no Playwright or no browser, or a page shows no map.
+    """
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        raise RuntimeError(
+            "the viewer is measured with Playwright, which is not installed; pip install playwright"
+        ) from None
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=browser_path(), args=["--no-sandbox", "--disable-quic"]
+            )
+        except Error:
+            raise RuntimeError(
+                "no Chromium starts; set CHROMIUM to one, or run `playwright install chromium`"
+            ) from None
+        with closing(browser):
+            try:
+                rows, notes = measured_pages(browser, url, rounds)
+            except Error as error:
+                raise RuntimeError(f"the viewer could not be measured: {str(error).splitlines()[0]}") from None
+            described = machine() | {"browser": f"Chromium {browser.version}"}
+    note = "From the event's time stamp to the end of drawing (shown: to the painted frame), all panels in sight."
+    return Report("viewer", described, tuple(rows), {}, (note, *notes))
+
+
+def measured_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
+    """A row for the given page; else for the app's first page and for each of GRIDS, and notes on what is missing."""
+    if url is not None:
+        return [measured(browser, url, url, rounds)], []
+    rows, notes = [], []
+    try:
+        with running(app_script()) as address:
+            rows.append(measured(browser, address, "the app's first page", rounds))
+    except RuntimeError as error:
+        notes.append(f"The app's own page is left out: {error}.")
+    with running(SYNTHETIC) as address:
+        for height, width in GRIDS:
+            page = f"{address}/?rows={height}&columns={width}"
+            rows.append(measured(browser, page, f"all kinds, {height} x {width} cells", rounds, SYNTHETIC_PANELS))
+    return rows, notes
+
+
+def measured(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:
+    """The row of one page, in a browser of Playwright's, once it shows that many panels."""
+    from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+    traffic = Traffic()
+    with closing(browser.new_page(viewport=WINDOW)) as page:
+        traffic.watch(page)
+        page.goto(address, timeout=PATIENCE * 1000)
+        stages = page.locator(READY)
+        try:
+            stages.nth(panels - 1).wait_for(timeout=PATIENCE * 1000)
+        except PlaywrightTimeout:
+            cure = "see that `python -m segviz models` lists a checkpoint, and that the page shows a picture"
+            raise RuntimeError(f"{address} showed no map within {PATIENCE} seconds; {cure}") from None
+        page.wait_for_timeout(2000)  # the page's last parts, and what they tell the server
+        stage = stages.first if panels > 1 else stages.last
+        stage.scroll_into_view_if_needed()
+        stage.evaluate(WATCH)
+        hover(page, stage, rounds, traffic)
+        taken = np.array(stage.evaluate("(stage) => stage.takeTimes()"), np.float64).reshape(-1, 2)
+        count = stages.count()
+    if not len(taken):
+        raise RuntimeError("no map followed the pointer; choose a model with a map over places")
+    drawn, shown = taken.T
+    return {
+        "page": name,
+        "panels": count,
+        "moves": rounds * MOVES,
+        "drawn": len(taken),
+        "median_ms": float(np.median(drawn)),
+        "p95_ms": float(np.percentile(drawn, 95)),
+        "max_ms": float(drawn.max()),
+        "shown_p95_ms": float(np.percentile(shown, 95)),
+        "bytes_sent": traffic.bytes_sent,
+        "websocket_frames": traffic.frames,
+    }
+
+
+def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
+    """Move the pointer to random places of a stage; what the first few moves took and sent is forgotten."""
+    box = stage.bounding_box()
+    if box is None:
+        raise RuntimeError("the viewer is not in sight; open the page by hand and see")
+    places = np.random.default_rng(0).uniform(0.05, 0.95, (WARM_UP + rounds * MOVES, 2))
+    for number, (down, along) in enumerate(places):
+        if number == WARM_UP:
+            stage.evaluate("(stage) => stage.takeTimes()")
+            traffic.clear()
+        page.mouse.move(box["x"] + along * box["width"], box["y"] + down * box["height"])
+        page.wait_for_timeout(PAUSE)
+
+
+def browser_path() -> str | None:
+    """The browser that CHROMIUM names, else one on the PATH; None leaves it to Playwright's own."""
+    return os.environ.get("CHROMIUM") or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def running(script: Path) -> Iterator[str]:
+    """The address of a Streamlit script, served for the time being.
+
+    Raises:
+        RuntimeError: it does not start.
+    """
+    port = free_port()
+    command = app_command(script, port, "--server.headless", "true")
+    quiet = subprocess.DEVNULL
+    folder = app_script().parent  # its settings hold for all pages
+    server = subprocess.Popen(command, cwd=folder, env=app_environment(), stdout=quiet, stderr=quiet)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the app answers.
+
+    Raises:
+        RuntimeError: it ended, or takes too long.
+    """
+    patience = time.monotonic() + PATIENCE
+    while time.monotonic() < patience and server.poll() is None:
+        try:
+            with urlopen(address, timeout=5):
+                return
+        except (URLError, OSError):
+            time.sleep(0.3)
+    raise RuntimeError("the app did not start; run `python -m segviz app` to see why")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

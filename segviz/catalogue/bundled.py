@@ -1,0 +1,21 @@
+"""The bundled models: which checkpoints are there, and how they scored."""
+
+from __future__ import annotations
+
+from segviz.catalogue.files import read_record
+from segviz.catalogue.location import bundled_path
+from segviz.catalogue.tensors import CheckpointError
+from segviz.models.registry import SPECS
+
+
+def available_models() -> tuple[str, ...]:
+    """Names of the models whose checkpoint exists, in the registry's order."""
+    return tuple(name for name in SPECS if bundled_path(name).is_file())
+
+
+def val_miou(name: str) -> float | None:
+    """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None where no score can be read."""
+    try:
+        return read_record(bundled_path(name)).val_miou
+    except CheckpointError:
+        return None

@@ -1,0 +1,117 @@
+"""`train`, `bench` and `models`: checkpoints made, measured and listed."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segviz.benchmarks.blocks import bench_blocks
+from segviz.benchmarks.measure import parameters
+from segviz.benchmarks.models import bench_models, record_costs
+from segviz.benchmarks.viewer import bench_viewer
+from segviz.catalogue.files import CheckpointError, examined, read_record
+from segviz.catalogue.location import bundled_path
+from segviz.catalogue.record import Record, to_json
+from segviz.cli.errors import UsageError
+from segviz.data.classes import CAMVID
+from segviz.models.registry import SPECS, build
+from segviz.models.segmenter import Segmenter
+from segviz.results.models_page import models_page, scores_table
+from segviz.text import percent, table
+from segviz.training.loop import train as run_training
+from segviz.training.options import TrainOptions
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train, write the checkpoint, and say how good it is."""
+    out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
+    if out.is_dir() or out.suffix != ".safetensors":
+        raise UsageError(f"--out {out} is no checkpoint's file; use a name that ends in .safetensors")
+    given = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
+    record = run_training(
+        TrainOptions(**{**given, "out": out, "crop": (options.crop[0], options.crop[1]), "command": options.typed})
+    )
+    scenes = f", scenes mIoU {percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
+    print(f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {percent(record.val_miou)}{scenes}")
+    return 0
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure, then print a table or JSON."""
+    if options.record and options.subject != "models":
+        raise UsageError(f"--record keeps what models cost, not {options.subject}; use it with `bench models`")
+    match options.subject:
+        case "blocks":
+            result = bench_blocks(tuple(options.size), options.rounds, options.only, options.device)
+        case "models":
+            result = bench_models(options.rounds, options.only, options.device)
+        case _:
+            result = bench_viewer(options.url, options.rounds)
+    if options.record:
+        kept = ", ".join(map(str, record_costs(result))) or "no checkpoint, as there is none of these models"
+        result = dataclasses.replace(result, notes=(*result.notes, f"Recorded in {kept}."))
+    print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """The eleven models, and what their checkpoints' records say; 1 where a checkpoint cannot be used."""
+    if options.record_of:
+        print(to_json(read_record(options.record_of)))
+        return 0
+    if options.markdown or options.scores:
+        print(models_page() if options.markdown else scores_table(), end="")
+        return 0
+    rows = list(model_rows())
+    problems = [row["problem"] for row in rows if row["problem"]]
+    for problem in problems:
+        print(f"segviz: {problem}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 1 if problems else 0
+    heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", "val", "scenes"]
+    lines = []
+    for row in rows:
+        scores = (percent(row["val_miou"]), percent(row["scenes_miou"]))
+        size = f"{row['parameters'] / 1e6:.2f} M"
+        lines.append([row["name"], row["title"], row["paper"], row["backbone"], size, row["checkpoint"], *scores])
+    print(table(heads, lines))
+    return 1 if problems else 0
+
+
+def model_rows() -> Iterator[dict[str, Any]]:
+    """A row for each model, from its spec and its checkpoint's record."""
+    for name, spec in SPECS.items():
+        record, network, problem = bundled_model(name)
+        yield {
+            "name": name,
+            "title": spec.title,
+            "paper": spec.paper,
+            "backbone": spec.backbone,
+            "maps": list(spec.maps),
+            "parameters": parameters(network),
+            "checkpoint": "damaged" if problem else "yes" if record else "none",
+            "problem": problem,
+            "val_miou": record.val_miou if record else None,
+            "scenes_miou": record.scenes_miou if record else None,
+        }
+
+
+def bundled_model(name: str) -> tuple[Record | None, Segmenter, str | None]:
+    """A model's record, its network's shapes, and what is wrong with its checkpoint; weights are not read."""
+    problem = None
+    if bundled_path(name).is_file():
+        try:
+            return *examined(bundled_path(name)), None
+        except CheckpointError as error:
+            problem = str(error)
+    with torch.device("meta"):  # shapes alone, no memory
+        return None, build(name, len(CAMVID.names)), problem

@@ -1,0 +1,36 @@
+"""What can go wrong on the command line, and how it is said."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from segviz.text import plain
+
+FORMATS = ("png", "svg", "pdf", "npz", "csv")
+MOST = 600  # characters of an error
+ALL = "all"  # of `evaluate --model`: every bundled model
+MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+
+
+class UsageError(ValueError):
+    """Options that do not go together; exit code 2."""
+
+
+def failed(message: str, code: int = 1) -> int:
+    """Say what failed, and return the exit code."""
+    print(f"segviz: {plain(message, MOST)}", file=sys.stderr)
+    return code
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong and what to do, without a traceback."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(str(error))):
+        return "there is not enough memory for this; use a smaller picture, batch or crop, or --device cpu"
+    if isinstance(error, KeyError) and error.args:  # str() of a KeyError quotes its text
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror.lower()}; check the path, its permissions and the free space"
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else f"{type(error).__name__} without a message; set SEGVIZ_TRACEBACK=1 to see where"

@@ -1,0 +1,210 @@
+"""Data sets on disk: `SPLIT/images/NAME.(webp|png|jpg)`, `SPLIT/labels/NAME.png`, `SPLIT.txt`, `meta.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import ImageOps
+
+from segviz.data.classes import VOID, ClassSet, class_set
+from segviz.image import ImageError, decode, file_bytes, opened
+from segviz.json_schema import parsed
+from segviz.text import plain
+
+SUFFIXES = (".webp", ".png", ".jpg")
+SHOWN = 5  # how many faults one message lists
+BITS = 24  # where a PNG says how many bits a channel has
+LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
+META = '{"classes": [names in index order], "void": 255}'
+
+
+class DataError(ValueError):
+    """A data set that cannot be used; the message names the files and the cure."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled picture."""
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    labels: UInt8[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """All samples of one split, in memory, and the classes of their labels."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    classes: ClassSet
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What `meta.json` holds; more is passed over."""
+
+    classes: tuple[str, ...]
+    void: int = VOID
+
+
+def load_split(root: Path, split: str, progress: type | None = None) -> Split:
+    """Read and check a split; nothing is returned unless every file is sound.
+
+    Args:
+        root: the data set's folder.
+        split: for example "train"; its names stand in `SPLIT.txt`.
+        progress: wraps the names while they are read, for example `tqdm`.
+
+    Raises:
+        DataError: files are missing, unreadable, of another size than their labels, or hold an unknown class; the
+            message names the first few and counts the others.
+    """
+    classes, names, folder = read_classes(root), read_names(root / f"{split}.txt"), root / split
+    pictures = {name: picture_path(folder, name) for name in names}
+    labels = {name: folder / "labels" / f"{name}.png" for name in names}
+    unpictured = [f"{split}/images/{name}" for name, path in pictures.items() if path is None]
+    unlabelled = [f"{split}/labels/{path.name}" for path in labels.values() if not path.is_file()]
+    faults = missing(f"pictures ({', '.join(SUFFIXES)})", unpictured, split) + missing("labels", unlabelled, split)
+    samples, unsound = [], []
+    wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
+    for name in wrapped:
+        path = pictures[name]
+        if path is None or not labels[name].is_file():
+            continue
+        try:
+            samples.append(read_sample(name, path, labels[name], classes))
+        except DataError as fault:
+            unsound.append(str(fault))
+    if faults or unsound:
+        raise DataError(f"{split} split of {root}: " + "; ".join([*faults, *first(unsound)]))
+    return Split(split, tuple(samples), classes)
+
+
+def missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
+    """What to say of the missing files of one kind, where there are any."""
+    return [f"missing {kind}: {', '.join(first(paths))}; add them or take them off {split}.txt"] if paths else []
+
+
+def first(faults: Sequence[str]) -> list[str]:
+    """The first few, and how many more there are."""
+    return [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])]
+
+
+def read_names(listing: Path) -> list[str]:
+    """The sample names in `SPLIT.txt`, one a line.
+
+    Raises:
+        DataError: the file is missing, or names nothing.
+    """
+    lines = read_text(listing, "it holds one sample name a line").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise DataError(f"{listing} names no samples; write one sample name a line into it")
+    if wrong := [name for name in names if not is_name(name)]:
+        raise DataError(
+            f"{listing} has the line {plain(ascii(wrong[0]), 80)}, which names no file in images; write one sample "
+            "name a line, without its ending"
+        )
+    return names
+
+
+def is_name(text: str) -> bool:
+    """Whether a file below a folder can be called so."""
+    path = PurePath(text)
+    leads_out = path.is_absolute() or ".." in path.parts
+    return text.isprintable() and len(text.encode()) <= LONGEST_NAME and not leads_out
+
+
+def read_text(path: Path, content: str) -> str:
+    """A small file of text, with or without a mark of its byte order.
+
+    Raises:
+        DataError: it is missing, or cannot be read; the message says what it should hold.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; {content}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8; {content}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {content}") from None
+
+
+def read_classes(root: Path) -> ClassSet:
+    """The classes that `meta.json` names.
+
+    Raises:
+        DataError: the file is missing, lacks `classes`, or has what cannot be classes.
+    """
+    path = root / "meta.json"
+    text = read_text(path, f"it holds {META}")
+    try:
+        meta = parsed(Meta, text)
+    except ValueError as error:
+        raise DataError(f"{path} must be JSON of the form {META} ({error})") from None
+    count = len(set(meta.classes))
+    if not 1 <= count == len(meta.classes) <= meta.void <= VOID:
+        raise DataError(
+            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain(str(meta.void), 20)}; "
+            f"use 1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
+        )
+    return class_set(meta.classes, meta.void)
+
+
+def picture_path(folder: Path, name: str) -> Path | None:
+    """The picture of a sample in a split's folder, in the first format that is there."""
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> Sample:
+    """One picture and its labels.
+
+    Raises:
+        DataError: naming the file and what is wrong with it.
+    """
+    try:
+        image = decode(file_bytes(path))
+    except ImageError as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from None
+    labels = read_labels(label_path)
+    if image.shape[:2] != labels.shape:
+        raise DataError(f"{label_path} is {size_text(labels.shape)} but its picture is {size_text(image.shape)}")
+    wrong = sorted(set(np.unique(labels).tolist()) - {*range(len(classes.names)), classes.void})
+    if wrong:
+        raise DataError(
+            f"{label_path} holds the values {wrong[:8]}; "
+            f"classes are 0 to {len(classes.names) - 1}, void is {classes.void}"
+        )
+    if classes.void != VOID:
+        labels[labels == classes.void] = VOID
+    return Sample(name, image, labels)
+
+
+def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """Class indices from a PNG: the values of gray, the indices of a palette.
+
+    Raises:
+        DataError: it is no PNG, or one of colours or of another depth, whose values would not be those that were saved.
+    """
+    try:
+        data = file_bytes(path)
+        with opened(data, ("PNG",)) as picture:
+            upright = ImageOps.exif_transpose(picture)
+    except ImageError as error:
+        raise DataError(f"{path} cannot be read as a picture: {error}") from None
+    spread = upright.mode == "L" and data[BITS] != 8  # PIL spreads gray of fewer bits over 0 to 255
+    if upright.mode not in ("L", "P", "1") or spread:
+        raise DataError(f"{path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
+    return np.array(upright).astype(np.uint8)
+
+
+def size_text(shape: tuple[int, ...]) -> str:
+    """A size as people write it, width first."""
+    return f"{shape[1]} x {shape[0]}"

@@ -1,0 +1,221 @@
+"""Ground truth from a visitor's PNG: class indices, or the classes' colours, with every pixel checked."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
+
+from segviz.data.classes import VOID, VOID_COLOUR, ClassSet
+from segviz.data.dataset import size_text
+from segviz.image import ImageError, opened
+
+PNG = b"\x89PNG\r\n\x1a\n"  # how every such file begins
+SHOWN = 3  # how many unknown values or colours a message names
+MOST_COLOURS = 4096  # a file with more is a photograph
+ROWS_AT_ONCE = 512  # that are searched for an unknown value
+Size = tuple[int, int]
+Rgb = tuple[int, int, int]
+Level = int | Rgb  # what a pixel of the file holds: a value, or a colour
+Reading = Literal["class indices", "colours"]
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """Class indices, 255 where a pixel has no class, and what the file's pixels were taken for."""
+
+    labels: UInt8[np.ndarray, "height width"]
+    reading: Reading
+
+    @property
+    def void(self) -> float:
+        """The share of pixels without a class, in [0, 1)."""
+        return float((self.labels == VOID).mean())
+
+
+@dataclass(frozen=True)
+class _Code:
+    """One way to read a file: how many pixels hold each level, and the classes of the known ones."""
+
+    reading: Reading
+    counts: Mapping[Level, int]
+    labels: Mapping[Level, int]
+
+    @property
+    def unknown(self) -> dict[Level, int]:
+        """Levels without a class, those of the most pixels first."""
+        wrong = ((level, count) for level, count in self.counts.items() if level not in self.labels)
+        return dict(sorted(wrong, key=lambda one: -one[1]))
+
+
+def decode_truth(data: bytes, classes: ClassSet, size: Size, shown: Size | None = None) -> GroundTruth:
+    """The labels in the bytes of a PNG, whatever the file is called.
+
+    Gray PNGs hold class indices, and RGB ones the classes' colours, black being void. A palette PNG is read by the
+    colours that it shows if all of them are classes' colours, and by its indices if not.
+
+    Args:
+        data: the file: gray of up to 8 bits, palette, or RGB.
+        classes: the classes, their colours, and the index that marks pixels without a class; 255 always does.
+        size: the picture's (height, width), which the file must have too.
+        shown: the (height, width) of the labels that are returned, by the nearest pixel; `size` by default.
+
+    Raises:
+        ImageError: the file is no sound PNG, of another size, or holds what is no class; the message names the
+            values or colours, on how many pixels each is and where first.
+    """
+    if not data.startswith(PNG):
+        raise ImageError("this is no PNG; other formats change or mix colours, so save the labels as PNG")
+    with opened(data, ("PNG",)) as picture:
+        if sorted(picture.size) != sorted(size):  # known from the header, so a huge file is never unpacked
+            raise _wrong_size(picture.size, size)
+        upright = ImageOps.exif_transpose(picture)
+    if upright.size != size[::-1]:
+        raise _wrong_size(upright.size, size)
+    levels = _levels(upright, _bits(data))
+    code = _code(levels, classes)
+    if code.unknown:
+        raise ImageError(_told(levels, code, classes))
+    if {code.labels[level] for level in code.counts} == {VOID}:
+        raise ImageError("all of its pixels are void, so there is nothing to score; give some of them a class")
+    return GroundTruth(_labels(levels, code, shown or size), code.reading)
+
+
+def _wrong_size(found: tuple[int, int], size: Size) -> ImageError:
+    """For PIL's (width, height), and the picture's (height, width)."""
+    return ImageError(
+        f"the labels are {size_text(found[::-1])} pixels, but the picture is {size_text(size)}; "
+        "save them at the picture's size"
+    )
+
+
+def _bits(data: bytes) -> int:
+    """How many bits a channel has, from the header, which is a PNG's first chunk.
+
+    Raises:
+        ImageError: more than 8, or the header is not where it must be.
+    """
+    bits = data[24] if data[12:16] == b"IHDR" else 0
+    if bits not in (1, 2, 4, 8):
+        raise ImageError(f"the PNG has {bits} bits a channel; save the labels with 8")
+    return bits
+
+
+def _levels(picture: Image.Image, bits: int) -> Image.Image:
+    """The picture as "L", "P" or "RGB", its levels as the file has them.
+
+    Raises:
+        ImageError: a pixel is transparent.
+    """
+    if "A" in picture.getbands():
+        hidden = sum(picture.getchannel("A").histogram()[:255])
+        if hidden:
+            raise ImageError(f"{hidden:,} pixels are transparent; save the labels without transparency, void as black")
+        picture = picture.convert("RGB" if picture.mode == "RGBA" else "L")
+    if picture.mode in ("P", "RGB"):
+        return picture
+    step = 255 // (2**bits - 1)  # PIL spreads gray of fewer bits over 0 to 255
+    return picture.convert("L").point([value // step for value in range(256)])
+
+
+def _code(levels: Image.Image, classes: ClassSet) -> _Code:
+    """How to read the file's pixels.
+
+    Raises:
+        ImageError: there are more colours than labels can have.
+    """
+    values: dict[Level, int] = {classes.void: VOID, VOID: VOID, **{index: index for index in range(len(classes.names))}}
+    colours: dict[Level, int] = {VOID_COLOUR: VOID, **{colour: index for index, colour in enumerate(classes.palette)}}
+    found = levels.getcolors(MOST_COLOURS)
+    if found is None:
+        raise ImageError(
+            f"it has more than {MOST_COLOURS:,} colours, as photographs and JPEG copies have; "
+            "labels need one flat colour a class"
+        )
+    counts: dict[Level, int] = {level: count for count, level in found}  # type: ignore[misc]
+    if levels.mode == "RGB":
+        return _Code("colours", counts, colours)
+    if levels.mode == "L":
+        return _Code("class indices", counts, values)
+    by_colour = {level: colours[colour] for level in counts if (colour := _colour(levels, level)) in colours}
+    readings = (_Code("colours", counts, by_colour), _Code("class indices", counts, values))
+    return min(readings, key=lambda code: sum(code.unknown.values()))  # the first one of equals
+
+
+def _colour(levels: Image.Image, level: Level) -> Rgb:
+    """The colour that a level is shown in; black where a palette ends before."""
+    if isinstance(level, tuple):
+        return level
+    red, green, blue = (*(levels.getpalette("RGB") or [])[3 * level :], 0, 0, 0)[:3]
+    return red, green, blue
+
+
+def _labels(levels: Image.Image, code: _Code, size: Size) -> UInt8[np.ndarray, "height width"]:
+    """Each pixel's class at a (height, width)."""
+    pixels = np.asarray(levels.resize(size[::-1], Image.Resampling.NEAREST))
+    labels = np.full(size, VOID, np.uint8)
+    for level in code.counts:
+        labels[pixels == level if pixels.ndim == 2 else (pixels == level).all(2)] = code.labels[level]
+    return labels
+
+
+# ---- what is wrong ---------------------------------------------------------------------------------------
+
+
+def _told(levels: Image.Image, code: _Code, classes: ClassSet) -> str:
+    """The levels that are no class, with their pixels, and what may stand there."""
+    unknown = code.unknown
+    named = [
+        f"{_name(levels, code, level)} ({count:,} pixel{'s' if count > 1 else ''}, first at {_first(levels, level)})"
+        for level, count in list(unknown.items())[:SHOWN]
+    ]
+    more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+    many = len(unknown) > 1
+    if code.reading == "colours":
+        colour = "colours" if many else "colour"
+        return f"no class has the {colour} {', '.join(named)}{more}; use the classes' own colours, and black for void"
+    return (
+        f"no class has the {'indices' if many else 'index'} {', '.join(named)}{more}; "
+        f"classes are 0 to {len(classes.names) - 1}, void is {VOID}"
+    )
+
+
+def _name(levels: Image.Image, code: _Code, level: Level) -> str:
+    """A level as it would stand in a program that edits pictures."""
+    return str(level) if code.reading == "class indices" else "#" + bytes(_colour(levels, level)).hex().upper()
+
+
+def _first(levels: Image.Image, level: Level) -> str:
+    """Where a level stands first, reading line by line."""
+    for top in range(0, levels.height, ROWS_AT_ONCE):
+        band = np.asarray(levels.crop((0, top, levels.width, min(top + ROWS_AT_ONCE, levels.height))))
+        found = band == level if band.ndim == 2 else (band == level).all(2)
+        if found.any():
+            y, x = divmod(int(found.argmax()), levels.width)
+            return f"x {x}, y {top + y}"
+    raise ValueError(f"no pixel holds {level}")
+
+
+def indexed_png(labels: np.ndarray, palette: np.ndarray, text: Mapping[str, str]) -> bytes:
+    """Class indices as a PNG with a palette; indices that are no class are black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    picture = Image.fromarray(labels)
+    picture.putpalette(colours.tobytes())
+    return png(picture, text)
+
+
+def png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
+    """A picture as PNG, with words about it inside."""
+    info = PngInfo()
+    for key, value in text.items():
+        info.add_text(key, value)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()

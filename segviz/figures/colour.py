@@ -1,0 +1,171 @@
+"""From values to colours: the colour tables, and scales that do not lie.
+
+A scale is chosen once and shown beside the picture. Attention starts at 0, so that a flat map looks flat; the
+common min-max stretch would turn its rounding errors into peaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Literal
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+# Name here -> matplotlib's. "signed" is for values on both sides of 0.
+COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
+    {"viridis": "viridis", "cividis": "cividis", "magma": "magma", "gray": "gray", "signed": "RdBu_r"}
+)
+STEPS = 256
+LOG_DECADES = 3  # a logarithmic scale reaches down to a thousandth of its top
+BULK = (1, 99)  # the percentiles that a percentile scale spans
+FLAT = 1e-6  # a spread below this share of the values' size is rounding, not structure
+NOT_A_NUMBER = (255, 0, 255)  # in none of the tables
+
+Values = Float[np.ndarray, "height width"]
+Kind = Literal["linear", "log", "percentile"]
+
+
+@cache
+def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
+    """The RGB colours of a colour map, from low to high.
+
+    Raises:
+        ValueError: there is no such colour map.
+    """
+    if name not in COLOUR_MAPS:
+        raise ValueError(f"colour map '{name}' is unknown; use {', '.join(COLOUR_MAPS)}")
+    colours = matplotlib.colormaps[COLOUR_MAPS[name]](np.arange(STEPS) / (STEPS - 1))
+    table: np.ndarray = np.round(colours[:, :3] * 255).astype(np.uint8)
+    table.flags.writeable = False
+    return table
+
+
+def plotly_scale(name: str) -> list[tuple[float, str]]:
+    """A colour map for plotly's charts: of hexadecimal ones Streamlit takes magma's #000004 for a colour of its theme.
+
+    Raises:
+        ValueError: there is no such colour map.
+    """
+    colours = colour_table(name)[::17].tolist()  # sixteen, both ends among them
+    return [(step / (len(colours) - 1), "rgb({}, {}, {})".format(*rgb)) for step, rgb in enumerate(colours)]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart.
+
+    A percentile scale is linear between its ends, which are the 1st and the 99th percentile of the values.
+    """
+
+    low: float
+    high: float
+    kind: Kind = "linear"
+
+    def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+        """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
+        if self.high <= self.low:
+            return np.where(np.isnan(values), np.nan, 0).astype(np.float32)
+        if self.kind == "log":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                places = 1 + np.log10(np.asarray(values, np.float64) / self.high) / np.log10(self.high / self.low)
+        else:
+            places = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        clipped: np.ndarray = np.clip(places, 0, 1).astype(np.float32)
+        return clipped
+
+
+def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear", "log"] = "linear") -> Scale:
+    """One scale for all given maps of weights, from 0 to their largest; a log scale spans three decades below it."""
+    high = largest(*maps)
+    if kind == "log":
+        return Scale(high / 10**LOG_DECADES, high, "log")
+    return Scale(0.0, high)
+
+
+def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: Kind = "linear") -> Scale:
+    """The scale of a page's setting for maps of weights: linear from 0, log, or the bulk between two percentiles.
+
+    Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
+    Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
+    Several maps share one scale, which spans each one's own. colour.js has the same rules.
+    """
+    return spanning([own_scale(one[np.isfinite(one)], kind) for one in maps])
+
+
+def own_scale(values: Float[np.ndarray, " count"], kind: Kind) -> Scale:
+    """The scale of one map's finite values."""
+    low, high = float(min(values.min(initial=0.0), 0.0)), largest(values)
+    if kind != "percentile" or not values.size:
+        return Scale(low, high, "log" if kind == "log" and low == 0 else "linear")
+    first, last = (float(end) for end in np.percentile(values, BULK))
+    if flat(first, last):
+        return Scale(low, high)
+    return Scale(min(first, -last) if low < 0 else first, last, kind)
+
+
+def spanning(scales: Sequence[Scale]) -> Scale:
+    """One scale for maps that each have their own: as far as any of them reaches, evenly about 0 if one lies below."""
+    low, high = min((one.low for one in scales), default=0.0), max((one.high for one in scales), default=0.0)
+    kinds = {one.kind for one in scales}
+    kind: Kind = "percentile" if "percentile" in kinds else "linear"
+    if low < 0:
+        high = max(-low, high)
+        return Scale(-high, high, kind)
+    if "log" in kinds and high > 0:
+        return Scale(high / 10**LOG_DECADES, high, "log")
+    return Scale(low, high, kind)
+
+
+def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
+    """From the smallest to the largest value (FLANet Fig. 6), flat where they differ by no more than rounding."""
+    finite = [one[np.isfinite(one)] for one in maps]
+    low = min((float(one.min()) for one in finite if one.size), default=0.0)
+    high = max((float(one.max()) for one in finite if one.size), default=0.0)
+    return Scale(low, low if flat(low, high) else high)
+
+
+def flat(low: float, high: float) -> bool:
+    """Whether two values differ by no more than rounding."""
+    return high - low <= FLAT * max(abs(low), abs(high))
+
+
+def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
+    """The same length on both sides of 0."""
+    high = largest(*(np.abs(one) for one in maps))
+    return Scale(-high, high)
+
+
+def largest(*maps: Float[np.ndarray, "*_shape"]) -> float:
+    """The largest finite value, at least 0."""
+    return max((float(one[np.isfinite(one)].max(initial=0.0)) for one in maps), default=0.0)
+
+
+def percentiles(values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
+    """The share of values that lie below each value, in [0, 1); equal values share a place, so a flat map is 0."""
+    ordered = np.sort(values, axis=None)
+    return (np.searchsorted(ordered, values) / max(values.size, 1)).astype(np.float32)
+
+
+def coloured(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.ndarray, "height width 3"]:
+    """The map as RGB; values that are not numbers stand out in magenta."""
+    share = scale.share(values)
+    missing = np.isnan(share)
+    picture = colour_table(name)[np.round(np.where(missing, 0, share) * (STEPS - 1)).astype(np.int64)]
+    picture[missing] = NOT_A_NUMBER
+    return picture
+
+
+def ink(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
+    """Black or white, "#000" or "#fff", whichever is easier to read upon each colour: the contrast is at least 4.58.
+
+    WCAG 2.2's relative luminance; the viewer's `inkOn` is the same.
+    """
+    share = colours / 255.0
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ np.array((0.2126, 0.7152, 0.0722))
+    return np.where((luminance + 0.05) ** 2 > 1.05 * 0.05, "#000", "#fff")

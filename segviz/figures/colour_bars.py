@@ -1,0 +1,143 @@
+"""Colour bars and legends of a printed page: one bar for neighbours on one scale, with values at its ends."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from segviz.figures.colour import colour_table
+from segviz.figures.figure_spec import Heat, Panel, Scaled, Sheet, values_of
+from segviz.figures.layout import INK, MUTED, SMALL, Page, fit, text_width
+from segviz.text import plain
+
+BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
+NARROW, TALLER = 1.0, 0.1  # the ends' values stand under the bars of panels narrower than this
+MARGIN = 0.03
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A colour bar that panels share: those from column `first` to `last`, of this row and of those just above."""
+
+    first: int
+    last: int
+    contents: tuple[Scaled, ...]
+
+
+def row_bars(sheet: Sheet) -> list[list[Bar]]:
+    """The colour bars under each row: one for neighbours on one scale, none where the next row repeats it."""
+    rows = [bars_of(row) for row in sheet.rows]
+    for own, below in itertools.pairwise(rows):
+        if [(bar.first, bar.last, bar_key(bar.contents[0])) for bar in own] == [
+            (bar.first, bar.last, bar_key(bar.contents[0])) for bar in below
+        ]:
+            below[:] = [
+                replace(bar, contents=above.contents + bar.contents) for above, bar in zip(own, below, strict=True)
+            ]
+            own.clear()
+    return rows
+
+
+def bars_of(row: Sequence[Panel | None]) -> list[Bar]:
+    """The colour bars of one row."""
+    found: list[Bar] = []
+    for column, panel in enumerate(row):
+        if panel is None or not isinstance(panel.content, Scaled):
+            continue
+        before = found[-1] if found and found[-1].last == column - 1 else None
+        if before and bar_key(before.contents[0]) == bar_key(panel.content):
+            found[-1] = Bar(before.first, column, (*before.contents, panel.content))
+        else:
+            found.append(Bar(column, column, (panel.content,)))
+    return found
+
+
+def bar_key(content: Scaled) -> tuple[object, ...]:
+    """What two panels on one bar have in common."""
+    return content.scale, content.unit, content.colours, getattr(content, "even", None)
+
+
+def ends(contents: Sequence[Scaled]) -> tuple[str, str]:
+    """The words at the bar's ends; values beyond them are told of."""
+    scale = contents[0].scale
+    known = [values[np.isfinite(values)] for values in map(values_of, contents)]
+    below, above = (any(bool(beyond.any()) for beyond in side) for side in (
+        [one < scale.low for one in known], [one > scale.high for one in known]
+    ))  # fmt: skip
+    return f"{'≤ ' * below}{number(scale.low)}", f"{'≥ ' * above}{number(scale.high)}"
+
+
+def number(value: float) -> str:
+    """Three significant digits, and of larger whole numbers all."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}".replace("e-0", "e-")
+
+
+def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
+    """A colour bar below panels, its ends' values at both sides, its unit under it."""
+    content, scale = contents[0], contents[0].scale
+    low, high = ends(contents) if scale.high > scale.low else (number(scale.low), "")
+    under = end - start < NARROW
+    wide = [text_width(words, SMALL) + 0.03 for words in (low, high)]
+    length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)
+    size = min(SMALL, SMALL * length / sum(wide)) if under else SMALL
+    left = (start + end - length) / 2
+    axes = page.axes(left, top - BAR, length, BAR)
+    table = colour_table(content.colours)
+    axes.imshow(table[None] if scale.high > scale.low else table[None, :1], aspect="auto", extent=(0, 1, 0, 1))
+    axes.add_patch(Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=INK, linewidth=0.4, clip_on=False))
+    even = content.even if isinstance(content, Heat) else None
+    if even is not None and scale.low <= even <= scale.high and scale.high > scale.low:
+        share = float(scale.share(np.array([even]))[0])
+        axes.plot([share, share], [-0.35, 1.35], color=INK, linewidth=0.8, clip_on=False)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    beside = -0.03 if not under else 0.0
+    line = top - BAR / 2 - 0.03 if not under else top - BAR - 0.1
+    page.text(low, left + beside, line, size, horizontalalignment="left" if under else "right")
+    page.text(high, left + length - beside, line, size, horizontalalignment="right" if under else "left")
+    unit, least = fit(unit_text(content), end - start, SMALL)
+    below = top - BAR - (0.2 if under else 0.1)
+    page.text(unit, (start + end) / 2, below, least, MUTED, horizontalalignment="center")
+
+
+def unit_text(content: Scaled) -> str:
+    """The unit, and the scale where it is not linear."""
+    kinds = {"linear": "", "log": ", log scale", "percentile": ", 1st to 99th percentile"}
+    return content.unit + kinds[content.scale.kind]
+
+
+Entry = tuple[str, tuple[int, int, int]]
+
+
+def legend_lines(sheet: Sheet, width: float) -> list[list[Entry]]:
+    """The classes of the sheet's panels, as many a line as fit."""
+    lines: list[list[Entry]] = []
+    left = math.inf
+    for entry in sheet.class_legend():
+        need = entry_width(entry[0])
+        if left + need > width - MARGIN:
+            lines.append([])
+            left = MARGIN
+        lines[-1].append(entry)
+        left += need
+    return lines
+
+
+def entry_width(name: str) -> float:
+    """Room for one class of the legend."""
+    return 0.12 + text_width(plain(name), SMALL) + 0.1
+
+
+def draw_legend(page: Page, line: Sequence[Entry], bottom: float) -> None:
+    """One line of patches and names."""
+    left = MARGIN
+    for name, colour in line:
+        corner, size = (left / page.width, (bottom + 0.02) / page.height), (0.08 / page.width, 0.075 / page.height)
+        patch = Rectangle(corner, *size, facecolor=tuple(part / 255 for part in colour), edgecolor=INK, linewidth=0.3)
+        page.figure.add_artist(patch)
+        page.text(name, left + 0.11, bottom + 0.025, SMALL)
+        left += entry_width(name)

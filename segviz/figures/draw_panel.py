@@ -1,0 +1,221 @@
+"""What one panel draws with matplotlib: the picture with the map over it as one image, and marks and lines over it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+
+from segviz.figures.colour import STEPS, colour_table, coloured, ink
+from segviz.figures.figure_spec import Bars, Box, Classes, Heat, Matrix, Panel, Pin, Points, Strips
+from segviz.figures.layout import LEAST, MUTED, SMALL, Page
+from segviz.figures.overlay import blend, label_overlay, stretch
+from segviz.image import Rgb, fitted
+
+FLATTEST, TALLEST = 0.2, 3.0  # height over width
+AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
+PALE = 0.45
+LINE_COLOUR, BAR_COLOUR = "#FFFFFF", "#0072B2"
+DROP_SIZE = 20.0  # points; matplotlib draws a marker's farthest vertex at half of it
+DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # the circle's, of the size
+
+
+def shape(panel: Panel) -> float:
+    """Height over width of its cell; pictures beyond these bounds get bands at their sides."""
+    match panel.content:
+        case Matrix():
+            return 1.0
+        case Bars() | Strips():
+            return 0.62
+        case _:
+            return float(min(max(panel.image.shape[0] / panel.image.shape[1], FLATTEST), TALLEST))
+
+
+def draw_panel(page: Page, panel: Panel, left: float, top: float, across: float, opacity: float, dots: int) -> None:
+    """One panel, its upper left corner at (left, top)."""
+    tall = across * shape(panel)
+    match panel.content:
+        case Matrix():
+            axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS)
+            draw_matrix(axes, panel.content)
+        case Bars() | Strips() as bars:
+            axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
+            draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
+        case _:
+            real = panel.image.shape[0] / panel.image.shape[1]
+            wide, high = min(across, tall / real), min(tall, across * real)
+            axes = page.axes(left + (across - wide) / 2, top - (tall + high) / 2, wide, high)
+            draw_picture(axes, panel, opacity, math.ceil(max(wide, high) * dots))
+
+
+def draw_picture(axes: Axes, panel: Panel, opacity: float, longest: int) -> None:
+    """The picture with what lies over it, at most `longest` dots a side; coordinates are the picture's own pixels."""
+    height, width = panel.image.shape[:2]
+    axes.imshow(composed(panel, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto")
+    if isinstance(panel.content, Classes) and panel.content.outlined:
+        draw_outlines(axes, panel.content, longest)
+    if isinstance(panel.content, Points):
+        draw_points(axes, panel.content, (height, width))
+    for box in panel.boxes:
+        corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
+        for colour, line in (("white", 2.0), (box.colour, 1.1)):
+            axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line))
+        if box.label:
+            draw_label(axes, box)
+    for pin in panel.pins:
+        if pin.number:
+            draw_drop(axes, pin, below=pin.y < height / 5)
+        else:
+            draw_ring(axes, pin)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def draw_ring(axes: Axes, pin: Pin) -> None:
+    """A pin without a number, around its pixel."""
+    ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
+    axes.plot(pin.x, pin.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
+    axes.plot(pin.x, pin.y, "o", markeredgecolor=pin.colour, markeredgewidth=1.1, **ring)
+
+
+def draw_drop(axes: Axes, pin: Pin, *, below: bool) -> None:
+    """A pin's number in a drop whose tip is on its pixel, as the viewer has it; below it where there is no room."""
+    side = -1 if below else 1
+    drop: Any = {"marker": drop_path(side), "markersize": DROP_SIZE, "clip_on": False}
+    for edge, line in (("#444444", 1.3), ("white", 0.7)):
+        axes.plot(pin.x, pin.y, markerfacecolor=pin.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
+    place: Any = {"xytext": (0, side * DROP_SIZE * DROP_MIDDLE), "textcoords": "offset points"}
+    colour = np.round(np.array(to_rgb(pin.colour)) * 255).astype(np.uint8)
+    words: Any = {"fontsize": SMALL, "color": str(ink(colour)), "weight": "bold"}
+    axes.annotate(str(pin.number), (pin.x, pin.y), ha="center", va="center_baseline", **place, **words)
+
+
+def drop_path(side: int) -> Path:
+    """A circle of radius 1 with a tip at (0, 0), which lies above it where `side` is -1."""
+    circle = Path.arc(-45, 225)
+    vertices = np.vstack([np.asarray(circle.vertices) + np.array((0, math.sqrt(2))), np.zeros((2, 2))])
+    return Path(vertices * np.array((1, side)), [*np.asarray(circle.codes), Path.LINETO, Path.CLOSEPOLY])
+
+
+def draw_label(axes: Axes, box: Box) -> None:
+    """A box's number, on the side of it where the picture has room."""
+    above = box.top > axes.get_ylim()[0] / 10
+    place: Any = {"xytext": (0, 1 if above else -1), "textcoords": "offset points", "va": "bottom" if above else "top"}
+    look: Any = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+    corner = (box.left - 0.5, (box.top if above else box.bottom) - 0.5)
+    axes.annotate(box.label, corner, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
+
+
+def composed(panel: Panel, opacity: float, longest: int) -> Rgb:
+    """The picture and the map over it as one image, at most `longest` pixels a side."""
+    image = fitted(panel.image, longest)
+    size = (image.shape[0], image.shape[1])
+    match panel.content:
+        case Heat() as heat:
+            stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
+            return blend(image, coloured(stretched, heat.scale, heat.colours), opacity)
+        case Classes() as classes:
+            return label_overlay(image, small_labels(classes.labels, size), classes.class_set, opacity, classes.shown)
+        case Points():  # paler, so that the dots stand out
+            return blend(image, np.full_like(image, 255), PALE)
+        case _:
+            return image
+
+
+def small_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Labels at another (height, width): the nearest pixel's."""
+    return labels if labels.shape == size else cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def draw_outlines(axes: Axes, classes: Classes, longest: int) -> None:
+    """Lines where classes meet, between the pixels of the labels as they are drawn."""
+    height, width = classes.labels.shape
+    scale = min(1.0, longest / max(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    ends = borders(small_labels(classes.parted, size)) * (width / size[1], height / size[0]) - 0.5
+    codes = np.tile(np.array([Path.MOVETO, Path.LINETO], Path.code_type), len(ends) // 2)
+    line: Any = {"edgecolor": LINE_COLOUR, "linewidth": 0.4, "capstyle": "projecting"}
+    axes.add_patch(PathPatch(Path(ends, codes), facecolor="none", **line))
+
+
+def borders(labels: np.ndarray) -> np.ndarray:
+    """Both ends (x, y) of every straight piece of the borders between labels, counted in corners of pixels."""
+    found = []
+    for across in (False, True):
+        grid = labels.T if across else labels
+        edge = np.zeros((grid.shape[0] + 1, grid.shape[1] + 2), np.int8)
+        edge[1:-1, 1:-1] = grid[1:] != grid[:-1]
+        step = np.diff(edge, axis=1)
+        rows, starts = np.nonzero(step == 1)
+        stops = np.nonzero(step == -1)[1]
+        ends = np.stack([starts, rows, stops, rows], 1).reshape(-1, 2)
+        found.append(ends[:, ::-1] if across else ends)
+    return np.concatenate(found)
+
+
+def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
+    """Sampled places, the larger the more weight; crosses on the border stand for those outside the picture."""
+    bound = np.array(size) - 0.5
+    outside = ((points.at < -0.5) | (points.at > bound)).any(1)
+    shown = points.at.clip(-0.5, bound)
+    share = points.scale.share(points.weights)
+    colours = colour_table(points.colours)[np.round(share * (STEPS - 1)).astype(int)] / 255
+    area = 3 + 14 * points.weights / max(float(points.weights.max(initial=0)), 1e-12)
+    plain_at = points.undisplaced
+    axes.scatter(plain_at[:, 1], plain_at[:, 0], s=4, facecolors="none", edgecolors=MUTED, linewidths=0.3, alpha=0.6)
+    inside: Any = {"edgecolors": "white", "linewidths": 0.25}
+    axes.scatter(shown[~outside, 1], shown[~outside, 0], c=colours[~outside], s=area[~outside], **inside)
+    axes.scatter(
+        shown[outside, 1], shown[outside, 0], c=colours[outside], s=9, marker="x", linewidths=0.7, clip_on=False
+    )
+
+
+def draw_matrix(axes: Axes, matrix: Matrix) -> None:
+    """An affinity between channels."""
+    axes.imshow(coloured(matrix.values, matrix.scale, matrix.colours), aspect="auto")
+    named_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
+    axes.set_yticks([0, len(matrix.values) - 1])
+
+
+def draw_bars(axes: Axes, bars: Bars) -> None:
+    """Values from the least to the largest."""
+    ordered = np.sort(bars.values)
+    axes.fill_between(np.arange(len(ordered) + 1), np.append(ordered, ordered[-1:]), step="post", color=BAR_COLOUR)
+    axes.axhline(bars.middle, color=MUTED, linestyle="--", linewidth=0.6)
+    axes.set(xlim=(0, len(ordered)), ylim=(0, 1))
+    named_axes(axes, "channels, from the least", bars.unit, len(ordered))
+    axes.set_yticks([0, 1])
+
+
+def draw_strips(axes: Axes, strips: Strips) -> None:
+    """Bars of places side by side, one group a strip, and the even share."""
+    places, count = strips.weights.shape
+    for number, (row, name, colour) in enumerate(zip(strips.weights, strips.names, strips.colours, strict=True)):
+        axes.bar(np.arange(count) + (number + 0.5) / places, row, 1 / places, color=colour, label=name)
+    axes.axhline(1 / count, color=MUTED, linestyle="--", linewidth=0.6)
+    most = float(strips.weights.max())
+    axes.set(xlim=(0, count), ylim=(0, 1.15 * most))
+    named_axes(axes, "strip", strips.unit, count)
+    axes.set_yticks([0])
+    words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
+    axes.text(0.01, 0.98, f"at most {most:.3g}; even {1 / count:.3g}", va="top", **words)
+    axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
+
+
+def named_axes(axes: Axes, across: str, up: str, last: int) -> None:
+    """Both axes with their names and ends."""
+    axes.set_axis_on()
+    axes.set_xlabel(across, size=SMALL, labelpad=-3)
+    axes.set_ylabel(up, size=SMALL, labelpad=-5)
+    axes.set_xticks([0, last])
+    first, final = axes.get_xticklabels()
+    first.set_horizontalalignment("left")
+    final.set_horizontalalignment("right")
+    axes.tick_params(labelsize=SMALL, length=2, pad=1, width=0.5)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)

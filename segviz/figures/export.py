@@ -1,0 +1,146 @@
+"""Sheets as files: PNG at several sizes, SVG, PDF, NPZ and CSV, each with title, model, pixel and scale inside.
+
+Many files go into an `Archive`, a ZIP that is written as it grows.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+import numpy as np
+
+from segviz.figures.figure_spec import Bars, Classes, Heat, Matrix, Panel, Points, Sheet, Strips
+from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
+from segviz.figures.overlay import legend
+from segviz.filenames import safe_name
+from segviz.text import plain
+
+PICTURES, NUMBERS = ("png", "svg", "pdf"), ("npz", "csv")
+FORMS = PICTURES + NUMBERS
+SIZES = (1, 2, 4)
+DOTS = 144  # per inch of a PNG at size 1: 475 pixels for one panel, 994 for a page of several
+MOST_CSV_ROWS = 1_000_000
+FORMULA = re.compile(r"(^|[,;\t]\s*)(?=[=+\-@])")
+
+
+def export(
+    sheet: Sheet, form: str, *, size: int = 1, width: float | None = None, letters: bool = False, caption: bool = True
+) -> bytes:
+    """The sheet as a file; the same sheet gives the same bytes.
+
+    Args:
+        sheet: what is shown.
+        form: "png", "svg" or "pdf" for the picture, "npz" or "csv" for the numbers behind it.
+        size: of a PNG: 1, 2 or 4 times 144 pixels an inch.
+        width: in inches; by default 3.3 for a single panel, 6.9 for more.
+        letters: whether titles begin with a, b, c.
+        caption: whether title, model, pixel and scale are drawn below; the file's metadata has them in any case.
+
+    Raises:
+        ValueError: another form or size, or more numbers than a CSV should hold.
+    """
+    if form not in FORMS:
+        raise ValueError(f"'{form}' is no form of file; use {', '.join(FORMS)}")
+    if size not in SIZES:
+        raise ValueError(f"size {size} is not offered; use {', '.join(map(str, SIZES))}")
+    if form == "npz":
+        return npz_bytes(sheet)
+    if form == "csv":
+        return csv_text(sheet).encode()
+    dots = DOTS * size if form == "png" else DOTS_PER_INCH
+    buffer = io.BytesIO()
+    draw(sheet, width, letters=letters, caption=caption, dots=dots).savefig(buffer, format=form, dpi=dots)
+    return buffer.getvalue()
+
+
+# ---- numbers -----------------------------------------------------------------------------------------------
+
+
+def npz_bytes(sheet: Sheet) -> bytes:
+    """The arrays by name; beside them `title`, `models`, `places` (y, x) and `details`, a JSON text, none pickled."""
+    places = np.array(sheet.places, np.int64).reshape(-1, 2)
+    details = {"title": np.array(sheet.title), "models": np.array(sheet.models, dtype=np.str_), "places": places}
+    return packed({**sheet.arrays(), **details, "details": np.array(json.dumps(sheet.details()))})
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays as a compressed NPZ, without pickles."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{safe_name(name): values for name, values in arrays.items()})
+    return buffer.getvalue()
+
+
+def csv_text(sheet: Sheet) -> str:
+    """A table in the long form: panel, quantity, row, column, value; above it comment lines on the sheet.
+
+    `pandas.read_csv(file, comment="#")` reads it. Of predicted classes it has each one's share of the picture.
+
+    Raises:
+        ValueError: it would have more than a million rows.
+    """
+    listed = [panel for panel in sheet.panels if not isinstance(panel.content, Classes)]
+    count = sum(values.size for panel in listed for values in panel.arrays().values())
+    if count > MOST_CSV_ROWS:
+        raise ValueError(f"{count} values are too many for a CSV file; take them as NPZ")
+    text = io.StringIO()
+    for line in comment_lines(sheet):
+        text.write(f"# {harmless(line)}\n")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("panel", "quantity", "row", "column", "value"))
+    for panel in sheet.panels:
+        for quantity, row, column, value in cells(panel):
+            writer.writerow((harmless(panel.title), harmless(quantity), row, column, value))
+    return text.getvalue()
+
+
+def comment_lines(sheet: Sheet) -> Iterator[str]:
+    """What a CSV says of its sheet."""
+    yield f"title: {plain(sheet.title)}"
+    yield f"model: {' '.join(map(plain, sheet.models))}"
+    yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in sheet.places)}"
+    for panel in sheet.panels:
+        if panel.scale is not None:
+            unit = getattr(panel.content, "unit", "")
+            kind, low, high = panel.scale.kind, panel.scale.low, panel.scale.high
+            yield f"scale of {plain(panel.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
+
+
+Cell = tuple[str, int | str, int | str, float]
+
+
+def cells(panel: Panel) -> Iterator[Cell]:
+    """The numbers of a panel: quantity, row, column, value."""
+    match panel.content:
+        case None:
+            return
+        case Heat(values=values, unit=unit) | Matrix(values=values, unit=unit):
+            for (row, column), value in np.ndenumerate(values):
+                yield unit, row, column, float(value)
+        case Bars(values=values, unit=unit):
+            for row, value in enumerate(values):
+                yield unit, row, "", float(value)
+        case Strips(weights=weights, names=names, unit=unit):
+            for (row, strip), value in np.ndenumerate(weights):
+                yield f"{unit} from {names[row]}", "", strip, float(value)
+        case Points(at=at, weights=weights):
+            for row, (place, weight) in enumerate(zip(at, weights, strict=True)):
+                for quantity, value in zip(("y", "x", "weight"), (*place, weight), strict=True):
+                    yield quantity, row, "", float(value)
+        case Classes(labels=labels, class_set=class_set):
+            for entry in legend(labels, class_set):
+                yield f"share of {entry.name}", "", "", entry.share
+        case _:
+            assert_never(panel.content)
+
+
+def harmless(text: str) -> str:
+    """Words that no spreadsheet takes for a formula, whatever it splits cells at."""
+    return FORMULA.sub(r"\1'", plain(text, most=1000))
+
+
+# ---- archives ----------------------------------------------------------------------------------------------

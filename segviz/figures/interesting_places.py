@@ -1,0 +1,73 @@
+"""Places that are worth a look when nobody named one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from segviz.attention.maps import Grid, SpatialMap
+from segviz.figures.figure_spec import Box, Place
+from segviz.figures.overlay import aligned, disagreement, pixel_of_cell
+from segviz.image import Rgb
+
+BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
+BOX_SIDE = 0.3  # of the picture's sides
+LETTERS = "abcde"  # of the strongest cells, as pins have numbers; statistics.js has the same
+NEAR = 2  # cells around a place where none of them lies
+Labels = UInt8[np.ndarray, "height width"]
+
+
+def default_places(labels: UInt8[np.ndarray, "height width"], count: int) -> tuple[Place, ...]:
+    """Places worth asking about when nobody named one: the innermost pixel of each of the largest classes."""
+    sizes = np.bincount(labels.ravel(), minlength=256)
+    places = []
+    for index in np.argsort(-sizes, kind="stable")[:count]:
+        if not sizes[index]:
+            break
+        inside = np.pad((labels == index).astype(np.uint8), 1)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(int(np.argmax(depth)), labels.shape)
+        places.append((int(y), int(x)))
+    return tuple(places)
+
+
+def box_around(place: Place, image: Rgb) -> Box:
+    """A box around a place, inside the picture."""
+    height, width = image.shape[:2]
+    tall, wide = height * BOX_SIDE, width * BOX_SIDE
+    top, left = (
+        float(np.clip(at - side / 2, 0, most - side))
+        for at, side, most in zip(place, (tall, wide), (height, width), strict=True)
+    )
+    return Box(top, left, top + tall, left + wide, BOX_COLOUR)
+
+
+def most_disputed(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
+    """A box on the place where the models disagree most; none where they agree everywhere, or there is but one."""
+    differs = (disagreement(labels).distinct > 1).astype(np.float32)
+    if not differs.any():
+        return ()
+    height, width = differs.shape
+    size = (max(1, round(width * BOX_SIDE)), max(1, round(height * BOX_SIDE)))
+    density: Float[np.ndarray, "height width"] = cv2.boxFilter(differs, -1, size, borderType=cv2.BORDER_CONSTANT)
+    y, x = np.unravel_index(int(np.argmax(density)), differs.shape)
+    return (box_around((int(y), int(x)), image),)
+
+
+def strongest(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
+    """The cells of the largest weights, largest first, away from the place itself; cells without weight are none."""
+    down, along = np.indices(values.shape)
+    away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
+    order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[: len(LETTERS)]
+    cells = (divmod(int(index), values.shape[1]) for index in order)
+    return [cell for cell in cells if away[cell] and values[cell] > 0]
+
+
+def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
+    """A box around a cell of a map, on a picture of `size`, (height, width)."""
+    ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, aligned(one)) + 0.5).tolist()
+    return Box(top, left, bottom, right, CELL_COLOUR, label)

@@ -1,0 +1,99 @@
+"""Where things stand on a printed page, in inches, and the words on it: titles that fit, and no mathematics in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from string import ascii_lowercase
+from threading import RLock
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+from segviz.text import plain
+
+TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
+READABLE = 5.5  # a title that would be smaller takes two lines
+INK, MUTED = "#1a1a1a", "#555555"
+LINE_HEIGHT, INDENT = 0.11, 0.15  # inches; a letter stands before the indent
+_settings = RLock()  # matplotlib's and warnings' settings are global; they are changed only while something is drawn
+
+
+class Page:
+    """Words and axes at places in inches from the lower left corner."""
+
+    def __init__(self, figure: Figure, width: float, height: float) -> None:
+        self.figure, self.width, self.height = figure, width, height
+
+    def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
+        """Axes without a frame or ticks."""
+        axes = self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
+        axes.set_axis_off()
+        return axes
+
+    def text(self, text: str, x: float, y: float, size: float, colour: str = INK, **more: Any) -> None:
+        """Words as they are: no mathematics, no control characters."""
+        place = (x / self.width, y / self.height)
+        self.figure.text(*place, plain(text), size=size, color=colour, parse_math=False, **more)
+
+    def title(self, text: str, letter: str, left: float, y: float, room: float) -> None:
+        """A panel's title, its letter in bold; smaller, in two lines, and cut at last where there is no room."""
+        if letter:
+            self.text(letter, left, y + LINE_HEIGHT * (title_lines(text, room) - 1), TITLE + 1, weight="bold")
+            left, room = left + INDENT, room - INDENT
+        fitted = [fit(line, room) for line in broken(text, room)]
+        size = min(size for _, size in fitted)
+        for number, (words, _) in enumerate(reversed(fitted)):
+            self.text(words, left, y + LINE_HEIGHT * number, size)
+
+
+def title_lines(text: str, room: float) -> int:
+    """How many lines a title takes, with or without a letter."""
+    return len(broken(text, room - INDENT)) if text else 0
+
+
+def broken(text: str, room: float) -> list[str]:
+    """A title in one line, or in two at the space nearest to the middle where one would be too small to read."""
+    words = plain(text)
+    spaces = [at for at, letter in enumerate(words) if letter == " "]
+    if not spaces or text_width(words, READABLE) <= room:
+        return [words]
+    middle = min(spaces, key=lambda at: abs(at - len(words) / 2))
+    return [words[:middle], words[middle + 1 :]]
+
+
+def letter_names() -> Iterator[str]:
+    """A to z, then aa, ab and so on."""
+    yield from ascii_lowercase
+    for first in ascii_lowercase:
+        yield from (first + second for second in ascii_lowercase)
+
+
+def fit(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
+    """The text and its size in points: smaller where the room, in inches, is too small for it, and cut at last."""
+    words = plain(text)
+    size = min(usual, max(LEAST, usual * room / max(text_width(words, usual), 1e-9)))
+    if text_width(words, size) <= room + 1e-6:
+        return words, size
+    while len(words) > 1 and text_width(words + "…", size) > room:
+        words = words[:-1]
+    return words.rstrip() + "…", size
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """In inches."""
+    return (
+        float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0]) / 72
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """One drawing at a time, without matplotlib's warnings of letters that its font lacks."""
+    with _settings, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield

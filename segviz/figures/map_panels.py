@@ -1,0 +1,194 @@
+"""From predictions to panels: every kind of map, from a place and towards it, on a scale of choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, assert_never
+
+import numpy as np
+
+from segviz.attention.maps import (
+    AttendedFeatures,
+    AttentionMap,
+    AxisChannelAttention,
+    BasesAttention,
+    ChannelAttention,
+    CrissCrossAttention,
+    DotProductAttention,
+    Gate,
+    OffsetMaskAttention,
+    SampledAttention,
+    SpatialMap,
+    StripAttention,
+)
+from segviz.figures.colour import Kind, attention_scale, span_scale, weight_scale
+from segviz.figures.figure_spec import Bars, Box, Classes, Content, Heat, Matrix, Panel, Pin, Place, Points
+from segviz.figures.overlay import aligned, pixel_of_cell
+from segviz.image import Rgb
+from segviz.prediction.prediction import Prediction
+from segviz.text import pixel_text
+
+Look = Literal["attends_to", "attended_by", "strip", "points"]
+Feature = Literal["output", "context"]
+WORDS = {"attends_to": ": attends to", "attended_by": ": attended by", "strip": " of", "points": " of"}
+STRIP_COLOUR = "#D55E00"
+
+
+def looks_of(one: SpatialMap) -> tuple[Look, ...]:
+    """The ways to look at a map from a place."""
+    match one:
+        case StripAttention():
+            return "attends_to", "attended_by", "strip"
+        case SampledAttention():
+            return "attends_to", "attended_by", "points"
+        case DotProductAttention() | CrissCrossAttention() | BasesAttention() | OffsetMaskAttention():
+            return "attends_to", "attended_by"
+        case _:
+            assert_never(one)
+
+
+def map_panels(
+    image: Rgb,
+    one: AttentionMap,
+    places: Sequence[Place],
+    looks: Sequence[Look],
+    *,
+    model: str = "",
+    kind: Kind = "linear",
+    colours: str = "viridis",
+) -> Iterator[Panel]:
+    """A map's panels for each place and look; maps without places once, FLA's affinities once a place."""
+    match one:
+        case ChannelAttention():
+            matrix = one.matrix.numpy()
+            content: Content = Matrix(matrix, weight_scale(matrix, kind=kind), colours=colours)
+            yield Panel(f"{one.name}: affinity of channels", image, content, one.name, model)
+        case Gate():
+            alpha = one.alpha.numpy()
+            title = f"{one.name}, mean {alpha.mean():.2f}"
+            yield Panel(title, image, Bars(alpha, "share of the coarser level", 0.5), one.name, model)
+        case AxisChannelAttention():
+            for y, x in places:
+                line = one.cell(y, x, *image.shape[:2])[0 if one.axis == "rows" else 1]
+                matrix = one.matrix(line).numpy()
+                content = Matrix(matrix, weight_scale(matrix, kind=kind), colours=colours)
+                title = f"affinity of channels in {one.axis.removesuffix('s')} {line}"
+                yield Panel(title, image, content, f"{one.name}_{y}_{x}", model, (y, x))
+        case (
+            DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
+            | SampledAttention() | OffsetMaskAttention()
+        ):  # fmt: skip
+            for place in places:
+                for look in looks:
+                    if look in looks_of(one):
+                        yield map_panel(image, one, look, place, model=model, kind=kind, colours=colours)
+        case _:
+            assert_never(one)
+
+
+def map_panel(
+    image: Rgb,
+    one: SpatialMap,
+    look: Look,
+    place: Place,
+    *,
+    model: str = "",
+    kind: Kind = "linear",
+    colours: str = "viridis",
+    number: int = 0,
+) -> Panel:
+    """A map over the picture, from one pixel.
+
+    Args:
+        image: the picture that was predicted on.
+        one: the map.
+        look: "attends_to" is row p, what the place draws from each place; "attended_by" is column p, what each place
+            draws from it; "strip" how much each reads the place's strip; "points" the places that it samples.
+        place: the pixel (y, x).
+        model: whose map.
+        kind: of scale.
+        colours: a name of COLOUR_MAPS; a map with negative values has its own.
+        number: of the pin.
+
+    Raises:
+        ValueError: the map cannot be looked at so, or the pixel lies outside.
+    """
+    if look not in looks_of(one):
+        raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(looks_of(one))}")
+    cell = one.cell(*place, *image.shape[:2])
+    name = f"{one.name}_{place[0]}_{place[1]}"
+    title = f"{one.name}{WORDS[look]} ({pixel_text(*place)})"
+    pins = (Pin(*place, number),)
+    if look == "points" and isinstance(one, SampledAttention):
+        return Panel(title, image, points(image, one, cell, kind, colours), name, model, place, pins)
+    boxes: tuple[Box, ...] = ()
+    if look == "strip" and isinstance(one, StripAttention):
+        strip = strip_at(one, place, image)
+        boxes = (strip_box(one, strip, image),)
+        content = strip_heat(one, strip, kind, colours)
+    else:
+        values = (one.attends_to(*cell) if look == "attends_to" else one.attended_by(*cell)).numpy()
+        content = weights_heat(one, values, kind, colours)
+    return Panel(title, image, content, f"{name}_{look}", model, place, pins, boxes)
+
+
+def weights_heat(one: SpatialMap, values: np.ndarray, kind: Kind = "linear", colours: str = "viridis") -> Heat:
+    """Weights over the picture; PSA's without a softmax have no even share, and colours for both signs."""
+    scale = weight_scale(values, kind=kind)
+    if isinstance(one, OffsetMaskAttention) and one.divisor is not None:
+        return Heat(values, scale, "weight", "signed", aligned(one))
+    return Heat(values, scale, "weight", colours, aligned(one), 1 / values.size)
+
+
+def strip_heat(strips: StripAttention, strip: int, kind: Kind = "linear", colours: str = "viridis") -> Heat:
+    """How much each place reads a strip; evenly it would be 1 / strips."""
+    values = strips.strip_map(strip).numpy()
+    return Heat(values, weight_scale(values, kind=kind), "weight", colours, even=1 / len(strips.keys))
+
+
+def points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kind: Kind, colours: str) -> Points:
+    """The places that a cell samples, in the picture's pixels."""
+    size = (image.shape[0], image.shape[1])
+    positions, weights = (part.numpy() for part in one.samples(*cell))
+    plain = one.undisplaced(*cell).numpy()
+    at, undisplaced = (pixel_of_cell(part, size, one.grid).astype(np.float32) for part in (positions, plain))
+    return Points(at, weights, undisplaced, weight_scale(weights, kind=kind), colours=colours)
+
+
+def strip_at(strips: StripAttention, place: Place, image: Rgb) -> int:
+    """The number of the strip that a pixel lies in."""
+    row, column = strips.cell(*place, *image.shape[:2])
+    return column if strips.axis == "vertical" else row
+
+
+def strip_box(strips: StripAttention, strip: int, image: Rgb, colour: str = STRIP_COLOUR) -> Box:
+    """The pixels of a strip."""
+    height, width = image.shape[:2]
+    if strips.axis == "vertical":
+        pitch = width / strips.grid[1]
+        return Box(0, strip * pitch, height, (strip + 1) * pitch, colour)
+    pitch = height / strips.grid[0]
+    return Box(strip * pitch, 0, (strip + 1) * pitch, width, colour)
+
+
+def feature_panel(
+    image: Rgb, attended: AttendedFeatures, feature: Feature, *, model: str = "", colours: str = "viridis"
+) -> Panel:
+    """Channel means of the block's output or context, from the least to the largest (FLANet Fig. 6)."""
+    values = getattr(attended, feature).numpy()
+    content = Heat(values, span_scale(values), "channel mean", colours, aligned(attended))
+    return Panel(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
+
+
+def labels_panel(image: Rgb, prediction: Prediction, title: str = "", outlined: bool = True) -> Panel:
+    """The predicted classes over the picture."""
+    content = Classes(prediction.labels, prediction.class_set, outlined)
+    return Panel(title or prediction.model, image, content, f"labels_{prediction.model}", prediction.model)
+
+
+def confidence_panel(image: Rgb, prediction: Prediction, colours: str = "viridis") -> Panel:
+    """The softmax of the winning class."""
+    values = prediction.confidence
+    content = Heat(values, attention_scale(np.ones((1, 1))), "confidence", colours)
+    title = f"{prediction.model}: confidence"
+    return Panel(title, image, content, f"confidence_{prediction.model}", prediction.model)

@@ -1,0 +1,211 @@
+"""`segviz.figure`: the papers' own figures for any pictures, from one table of layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from segviz.catalogue.location import bundled_path
+from segviz.data.scenes.by_name import is_scene, scene_of
+from segviz.figures.figure_spec import Place, Sheet
+from segviz.figures.interesting_places import default_places
+from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
+from segviz.figures.paper_layouts import (
+    Shown,
+    Style,
+    attended_sheet,
+    classes_sheet,
+    compare_sheet,
+    point_wise_sheet,
+    samples_sheet,
+    strips_sheet,
+)
+from segviz.figures.prediction_panels import as_places
+from segviz.image import ImageLike, Rgb, as_rgb
+from segviz.models.registry import SPECS
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import Predictor, load_predictor
+
+Width = Literal["single", "double"] | float
+WIDTHS: Mapping[str, float] = MappingProxyType({"single": SINGLE, "double": DOUBLE})
+Labels = UInt8[np.ndarray, "_ _"]
+PLAIN = Style()
+
+
+class PlaceError(ValueError):
+    """A pixel outside its picture."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A figure of a paper.
+
+    Attributes:
+        draw: makes the sheet.
+        models: the paper's; all bundled ones where it names none.
+        places: how many are asked about when none is named.
+    """
+
+    draw: Callable[[Sequence[Shown], Style], Sheet]
+    models: tuple[str, ...]
+    places: int
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType({
+    "fla-5": Layout(classes_sheet, ("channel_nl", "spatial_nl", "fla"), 0),
+    "fla-6": Layout(attended_sheet, ("channel_nl", "fla"), 0),
+    "atta-9": Layout(strips_sheet, ("sam",), 0),
+    "psa-6": Layout(point_wise_sheet, ("psa",), 2),
+    "snl": Layout(samples_sheet, ("snl",), 2),
+    "compare": Layout(compare_sheet, (), 1),
+})  # fmt: skip
+
+
+def figure(
+    name: str,
+    images: ImageLike | Sequence[ImageLike],
+    *,
+    at: Place | Sequence[Place] | None = None,
+    models: Sequence[str | Path | Predictor] | None = None,
+    labels: Sequence[Labels | None] | None = None,
+    width: Width = "double",
+    style: Style = PLAIN,
+    letters: bool = True,
+    caption: bool = False,
+    device: str = "auto",
+) -> Drawing:
+    """A figure of the papers, as a matplotlib figure that shows itself in a notebook.
+
+    Its `savefig("name.pdf")` keeps text as text and carries title, models, pixels and scales along.
+
+    Args:
+        name: "fla-5" (classes by model), "fla-6" (attended features), "atta-9" (two strips), "psa-6" (collect and
+            distribute), "snl" (sampled places) or "compare" (one place in every model).
+        images: a picture or several, a row or more each: arrays (H, W, 3) of uint8, PIL pictures, paths, "scene:SEED".
+        at: the pixel (y, x), or several, asked about in every picture; by default chosen from the labels.
+        models: names, checkpoints or predictors; by default the paper's.
+        labels: fla-5: each picture's true classes (H, W), or None; those of drawn scenes are known.
+        width: "single" (3.3 inches), "double" (6.9 inches), or inches.
+        style: features, colours, and kind of scale.
+        letters: whether titles begin with a, b, c.
+        caption: whether title, models, pixels and scales are drawn below.
+        device: that models are loaded on.
+
+    Raises:
+        ValueError: the figure is unknown, a pixel lies outside a picture, or a model has no such map.
+        CheckpointError: a model cannot be loaded.
+        ImageError: a picture cannot be used.
+    """
+    several: Sequence[ImageLike] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
+    places = as_places(at) if at is not None else ()
+    drawn = paper_sheet(name, several, places, models, labels, style, device)
+    return draw(drawn, WIDTHS[width] if isinstance(width, str) else width, letters=letters, caption=caption)
+
+
+def paper_sheet(
+    name: str,
+    images: Sequence[ImageLike],
+    places: Sequence[Place] = (),
+    models: Sequence[str | Path | Predictor] | None = None,
+    labels: Sequence[Labels | None] | None = None,
+    style: Style = PLAIN,
+    device: str = "auto",
+) -> Sheet:
+    """The sheet of a figure; see `figure`."""
+    if name not in LAYOUTS:
+        raise ValueError(f"figure '{name}' is unknown; use {', '.join(LAYOUTS)}")
+    if not images:
+        raise ValueError("there is no picture to draw; give at least one")
+    layout = LAYOUTS[name]
+    pictures, drawn = zip(*map(opened, images), strict=True)
+    truth = drawn if labels is None else labels
+    check_labels(truth, pictures)
+    for picture in pictures:
+        check_places(places, picture, "a picture")
+    shown = [
+        Shown(picture, predictions, tuple(places) or own_places(name, picture, predictions), one)
+        for picture, predictions, one in zip(
+            pictures, predict_all(chosen(models, layout), pictures, device), truth, strict=True
+        )
+    ]
+    return layout.draw(shown, style)
+
+
+def opened(image: ImageLike) -> tuple[Rgb, Labels | None]:
+    """A picture and, of "scene:SEED", its true classes."""
+    if isinstance(image, str) and is_scene(image):
+        scene = scene_of(image)
+        return scene.image, scene.labels
+    return as_rgb(image), None
+
+
+def check_labels(labels: Sequence[Labels | None], pictures: Sequence[Rgb]) -> None:
+    """Each picture's labels must be of its size.
+
+    Raises:
+        ValueError: they are not, or there are not as many as pictures.
+    """
+    if len(labels) != len(pictures):
+        raise ValueError(
+            f"{len(labels)} label maps do not go with {len(pictures)} pictures; give one for each, or None"
+        )
+    for one, picture in zip(labels, pictures, strict=True):
+        if one is not None and one.shape != picture.shape[:2]:
+            raise ValueError(
+                f"labels of {one.shape} do not fit a picture of {picture.shape[:2]}; make them of its size"
+            )
+
+
+def chosen(models: Sequence[str | Path | Predictor] | None, layout: Layout) -> Sequence[str | Path | Predictor]:
+    """The models of a figure.
+
+    Raises:
+        ValueError: all bundled ones are wanted, and there is none.
+    """
+    found = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
+    if not found:
+        raise ValueError("there is no bundled checkpoint to compare; train some, or name checkpoints")
+    return found
+
+
+def predict_all(
+    models: Sequence[str | Path | Predictor], pictures: Sequence[Rgb], device: str
+) -> list[dict[str, Prediction]]:
+    """For each picture the predictions of all models by name; one model is loaded at a time."""
+    found: list[dict[str, Prediction]] = [{} for _ in pictures]
+    for model in models:
+        predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
+        name = predictor.record.model if isinstance(model, Predictor) else Path(str(model)).stem
+        while name in found[0]:
+            name += "'"
+        for picture, predictions in zip(pictures, found, strict=True):
+            predictions[name] = predictor(picture)
+    return found
+
+
+def own_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:
+    """Where a figure looks when no place was named: thirds of the width for strips, else inside large classes."""
+    height, width = picture.shape[:2]
+    if name == "atta-9":
+        return (height // 2, width // 3), (height // 2, 2 * width // 3)
+    return default_places(next(iter(predictions.values())).labels, LAYOUTS[name].places)
+
+
+def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
+    """Every place must lie in the picture.
+
+    Raises:
+        PlaceError: one does not.
+    """
+    height, width = picture.shape[:2]
+    for y, x in places:
+        if not (0 <= y < height and 0 <= x < width):
+            raise PlaceError(
+                f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
+            )

@@ -1,0 +1,200 @@
+"""Sheets as plotly figures: the same panels, with values under the pointer, zoom and pan, linked where they match."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+from plotly.subplots import make_subplots
+
+from segviz.figures.charts import channel_heatmap, escaped, gate_bars, strip_bars
+from segviz.figures.colour import COLOUR_MAPS, Scale
+from segviz.figures.colour_bars import bar_key, number, unit_text
+from segviz.figures.draw_panel import composed, small_labels
+from segviz.figures.figure_spec import Bars, Classes, Heat, Matrix, Panel, Points, Scaled, Sheet, Strips
+from segviz.figures.overlay import legend, pixel_of_cell
+
+LONGEST = 1024  # pixels of a picture's longer side
+HOVERED = 160  # cells along the longer side where a class is told under the pointer
+PANEL_PIXELS, ROOM = 420, 120
+
+
+def interactive(sheet: Sheet) -> go.Figure:
+    """The sheet as an interactive figure; axes count the picture's own pixels."""
+    rows, columns = len(sheet.rows), max(map(len, sheet.rows))
+    titles = [escaped(panel.title) if panel else "" for row in sheet.rows for panel in padded(row, columns)]
+    figure = make_subplots(
+        rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=0.3 / max(rows, 4)
+    )
+    scales: list[tuple[object, ...]] = []
+    for row, panels in enumerate(sheet.rows, 1):
+        for column, panel in enumerate(panels, 1):
+            if panel is None:
+                continue
+            axis = None
+            if isinstance(panel.content, Heat | Points):
+                key = bar_key(panel.content)
+                scales += [key] * (key not in scales)
+                axis = f"coloraxis{scales.index(key) + 1}"
+                figure.update_layout({axis: colour_axis(panel.content, scales.index(key))})
+            for trace in traces(panel, sheet.opacity, axis):
+                figure.add_trace(trace, row, column)
+            frame(figure, panel, row, column)
+    tall = max(panel.image.shape[0] / panel.image.shape[1] for panel in sheet.panels)
+    wide = PANEL_PIXELS if columns > 1 else 1.5 * PANEL_PIXELS
+    size = {"height": round(rows * (wide * min(tall, 2) + ROOM / 2) + ROOM / 2)}
+    margin = {"l": 10, "r": 10, "t": 60, "b": 10}
+    return figure.update_layout(title=escaped(sheet.title), margin=margin, **size)
+
+
+def padded(row: tuple[Panel | None, ...], columns: int) -> list[Panel | None]:
+    """The row, filled with empty cells."""
+    return [*row, *[None] * (columns - len(row))]
+
+
+def traces(panel: Panel, opacity: float, axis: str | None) -> list[Any]:
+    """What is drawn in one panel, from the lowest layer up."""
+    match panel.content:
+        case Matrix() as matrix:
+            heat = channel_heatmap(matrix.values, "", matrix.colours).data[0]
+            return [heat.update(colorbar=None, showscale=False)]
+        case Bars() as bars:
+            return [gate_bars(bars.values).data[0]]
+        case Strips() as strips:
+            return list(strip_bars(list(strips.weights), strips.names, colours=strips.colours).data)
+        case Heat() as heat:
+            own = [heat_trace(panel, heat, opacity, axis)]
+        case Points() as points:
+            return [picture_trace(panel, opacity), *points_traces(points, axis), *pin_traces(panel)]
+        case Classes() as classes:
+            return [picture_trace(panel, opacity), hover_trace(panel, classes), *legend_traces(classes)]
+        case _:
+            own = []
+    bare = Panel(panel.title, panel.image)
+    return [picture_trace(bare, opacity), *own, *pin_traces(panel)]
+
+
+def picture_trace(panel: Panel, opacity: float) -> go.Image:
+    """The picture, with its classes where it has some, scaled down where it is large."""
+    picture = composed(panel, opacity, LONGEST)
+    height, width = panel.image.shape[:2]
+    step_x, step_y = width / picture.shape[1], height / picture.shape[0]
+    ok, data = cv2.imencode(".png", picture[:, :, ::-1])
+    assert ok
+    return go.Image(
+        source="data:image/png;base64," + base64.b64encode(data.tobytes()).decode(),
+        x0=step_x / 2 - 0.5, dx=step_x, y0=step_y / 2 - 0.5, dy=step_y, hoverinfo="skip",
+    )  # fmt: skip
+
+
+def heat_trace(panel: Panel, heat: Heat, opacity: float, axis: str | None) -> go.Heatmap:
+    """Values at their cells' centres, smooth between them; the true value under the pointer."""
+    size = (panel.image.shape[0], panel.image.shape[1])
+    grid = (heat.values.shape[0], heat.values.shape[1])
+    first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.aligned)
+    (y0, x0), (dy, dx) = first.tolist(), (second - first).tolist()
+    values = np.asarray(heat.values, np.float32)
+    return go.Heatmap(
+        z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
+        opacity=opacity, coloraxis=axis,
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escaped(panel.title) + "</extra>",
+    )  # fmt: skip
+
+
+def points_traces(points: Points, axis: str | None) -> list[Any]:
+    """The sampled places, and faintly where they would lie undisplaced."""
+    faint = {"size": 5, "color": "rgba(0,0,0,0)", "line": {"color": "rgba(85,85,85,0.6)", "width": 1}}
+    weights = np.asarray(points.weights, np.float32)
+    size = 4 + 10 * np.sqrt(weights / max(float(weights.max(initial=0)), 1e-12))
+    marks = {"color": on_axis(weights, points.scale), "coloraxis": axis, "size": size, "line": {"width": 0.5}}
+    common: Any = {"mode": "markers", "showlegend": False}
+    return [
+        go.Scatter(
+            x=points.undisplaced[:, 1], y=points.undisplaced[:, 0], marker=faint, hoverinfo="skip", **common
+        ),
+        go.Scatter(
+            x=points.at[:, 1], y=points.at[:, 0], marker=marks, customdata=weights, **common,
+            hovertemplate="y %{y:.1f}, x %{x:.1f}: %{customdata:.3g}<extra>sample</extra>",
+        ),
+    ]  # fmt: skip
+
+
+def hover_trace(panel: Panel, classes: Classes) -> go.Heatmap:
+    """The class's name under the pointer, without anything to see."""
+    height, width = classes.labels.shape
+    share = min(1.0, HOVERED / max(height, width))
+    size = (max(1, round(height * share)), max(1, round(width * share)))
+    names = np.array([*map(escaped, classes.class_set.names), *["no class"] * 256])[:256]
+    step_y, step_x = height / size[0], width / size[1]
+    small = small_labels(classes.labels, size)
+    return go.Heatmap(
+        z=small, text=names[small], x0=step_x / 2 - 0.5, dx=step_x, y0=step_y / 2 - 0.5, dy=step_y, opacity=0,
+        showscale=False,
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escaped(panel.model) + "</extra>",
+    )  # fmt: skip
+
+
+def legend_traces(classes: Classes) -> list[go.Scatter]:
+    """A patch for each class that occurs, with its share of the picture."""
+    return [
+        go.Scatter(
+            x=[None], y=[None], mode="markers", name=f"{escaped(entry.name)} {entry.share:.1%}",
+            marker={"size": 12, "symbol": "square", "color": "rgb({},{},{})".format(*entry.colour)},
+        )
+        for entry in legend(classes.labels, classes.class_set)
+        if entry.share > 0
+    ]  # fmt: skip
+
+
+def pin_traces(panel: Panel) -> list[go.Scatter]:
+    """The marked pixels."""
+    if not panel.pins:
+        return []
+    colours = [pin.colour for pin in panel.pins]
+    ring = {"size": 12, "symbol": "circle-open", "color": colours, "line": {"width": 2.5}}
+    return [
+        go.Scatter(
+            x=[pin.x for pin in panel.pins], y=[pin.y for pin in panel.pins], marker=ring, showlegend=False,
+            mode="markers+text", text=[str(pin.number or "") for pin in panel.pins], textposition="top right",
+            textfont={"color": colours},
+            hovertemplate="y %{y}, x %{x}<extra>asked from here</extra>",
+        )
+    ]  # fmt: skip
+
+
+def on_axis(values: Float[np.ndarray, "*shape"], scale: Scale) -> Float[np.ndarray, "*shape"]:
+    """Values as the colour axis counts them: their logarithm on a log scale."""
+    if scale.kind != "log":
+        return values
+    logarithm: np.ndarray = np.log10(np.maximum(values, scale.low or np.finfo(np.float32).tiny))
+    return logarithm
+
+
+def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
+    """A colour bar to the right, its ticks in true values."""
+    low, high = (float(on_axis(np.array([end]), content.scale)[0]) for end in (content.scale.low, content.scale.high))
+    bar: dict[str, Any] = {"title": {"text": escaped(unit_text(content)), "side": "right"}, "thickness": 14}
+    bar["x"] = 1.01 + 0.11 * index
+    if content.scale.kind == "log" and high > low:
+        ticks = [high - step for step in range(math.ceil(high - low) + 1)]
+        bar |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
+    top = high if high > low else low + 1
+    return {"colorscale": COLOUR_MAPS[content.colours], "cmin": low, "cmax": top, "colorbar": bar}
+
+
+def frame(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
+    """The panel's axes: the whole picture, its own aspect, no ticks."""
+    if isinstance(panel.content, Bars | Strips):
+        return
+    height, width = panel.image.shape[:2]
+    if isinstance(panel.content, Matrix):
+        height = width = len(panel.content.values)
+    bare: Any = {"visible": isinstance(panel.content, Matrix), "constrain": "domain"}
+    figure.update_xaxes(range=[-0.5, width - 0.5], row=row, col=column, **bare)
+    across = next(figure.select_xaxes(row=row, col=column)).plotly_name.replace("axis", "")
+    figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor=across, row=row, col=column, **bare)

@@ -1,0 +1,106 @@
+"""What one prediction shows, as sheets: a map for a notebook, and all of its maps for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeGuard
+
+import numpy as np
+
+from segviz.attention.maps import AttentionMap, SpatialMap
+from segviz.figures.colour import Kind
+from segviz.figures.figure_spec import Heat, Panel, Pin, on_one_scale
+from segviz.figures.map_panels import Feature, Look, feature_panel, labels_panel, map_panels
+from segviz.figures.paper_layouts import SPATIAL
+from segviz.image import Rgb
+from segviz.prediction.prediction import Place, Prediction
+
+OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
+FEATURES: tuple[Feature, ...] = ("output", "context")
+ALL_LOOKS: tuple[Look, ...] = ("attends_to", "attended_by", "strip", "points")
+
+
+def prediction_rows(
+    prediction: Prediction,
+    image: Rgb,
+    places: Sequence[Place],
+    *,
+    maps: Sequence[str] | None = None,
+    looks: Sequence[Look] = ALL_LOOKS,
+    kind: Kind = "linear",
+    colours: str = "viridis",
+    one_scale: bool = False,
+) -> list[list[Panel]]:
+    """Rows of panels: the prediction with its features, then each map with a row for each place.
+
+    Args:
+        prediction: whose maps.
+        image: the picture that was predicted on, at its own size.
+        places: pixels (y, x).
+        maps: names of maps; all by default, with the classes and features first.
+        looks: which ways to look at maps over places; those that a map does not have are left out.
+        kind: of the scale of weights.
+        colours: a name of COLOUR_MAPS.
+        one_scale: one scale for all maps of weights.
+
+    Raises:
+        KeyError: the model has no map of that name.
+    """
+    model, rows = prediction.model, []
+    if maps is None:
+        features = [feature_panel(image, prediction.attended, look, model=model, colours=colours) for look in FEATURES]
+        rows.append([replace(labels_panel(image, prediction), name="labels"), *features])
+    for name in prediction.maps if maps is None else maps:
+        rows += map_rows(image, map_named(prediction, name), places, looks, model, kind, colours)
+    return scaled_together(rows) if one_scale else rows
+
+
+def map_named(prediction: Prediction, name: str) -> AttentionMap:
+    """A map by its name.
+
+    Raises:
+        KeyError: the model has none of that name.
+    """
+    if name not in prediction.maps:
+        raise KeyError(f"model '{prediction.model}' has no map '{name}'; use {', '.join((*OWN, *prediction.maps))}")
+    return prediction.maps[name]
+
+
+def map_rows(
+    image: Rgb, one: AttentionMap, places: Sequence[Place], looks: Sequence[Look], model: str, kind: Kind, colours: str
+) -> list[list[Panel]]:
+    """A map's panels, a row for each place; those without places in one row."""
+    panels = list(map_panels(image, one, places, looks, model=model, kind=kind, colours=colours))
+    by_place = [[panel for panel in panels if panel.place == place] for place in dict.fromkeys(places)]
+    rows = [*by_place, [panel for panel in panels if panel.place is None]]
+    numbers = {place: number for number, place in enumerate(dict.fromkeys(places), 1)} if len(places) > 1 else {}
+    return [[pinned(panel, numbers) for panel in row] for row in rows if row]
+
+
+def pinned(panel: Panel, numbers: dict[Place, int]) -> Panel:
+    """The panel with its pin numbered as its place is."""
+    return replace(panel, pins=tuple(Pin(pin.y, pin.x, numbers.get((pin.y, pin.x), 0)) for pin in panel.pins))
+
+
+def scaled_together(rows: Sequence[Sequence[Panel]]) -> list[list[Panel]]:
+    """All heats of weights on one scale; others keep their own."""
+    weights = [
+        panel for row in rows for panel in row if isinstance(panel.content, Heat) and panel.content.unit == "weight"
+    ]
+    common = iter(on_one_scale(weights))
+    chosen = {id(panel): scaled for panel, scaled in zip(weights, common, strict=True)}
+    return [[chosen.get(id(panel), panel) for panel in row] for row in rows]
+
+
+def is_spatial(one: AttentionMap) -> TypeGuard[SpatialMap]:
+    """Whether a map lies over places."""
+    return isinstance(one, SPATIAL)
+
+
+def as_places(at: Place | Sequence[Place]) -> tuple[Place, ...]:
+    """One place or several, as several; numbers of any kind of integer."""
+    flat = np.atleast_2d(np.asarray(at, dtype=np.int64))
+    if flat.ndim != 2 or flat.shape[1] != 2:
+        raise ValueError(f"at={at!r} is no place; give a pixel (y, x), or a list of such")
+    return tuple((int(y), int(x)) for y, x in flat)

@@ -1,0 +1,220 @@
+"""The same place in every model's maps: which maps there are, why some models have none, and the numbers as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from segviz.attention.cells import Labels, cell_classes, spread_places
+from segviz.attention.maps import (
+    AxisChannelAttention,
+    ChannelAttention,
+    CrissCrossAttention,
+    Direction,
+    SampledAttention,
+    SpatialMap,
+    StripAttention,
+    attention_weights,
+)
+from segviz.attention.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
+from segviz.models.registry import SPECS
+from segviz.prediction.prediction import Prediction
+from segviz.table import Columns, finite
+from segviz.text import listed
+
+PLACES = 36  # about as many, spread over the picture, stand for all of its places
+LINES = 8  # of FLA's rows and columns
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        title: its head.
+        meaning: in a sentence, for those who point at the head.
+        of: its value of a row; numbers that are not there are NaN or None.
+        format: how numbers are written; None for text.
+    """
+
+    title: str
+    meaning: str
+    of: Callable[[Row], str | float | None]
+    format: str | None = "%.1f"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A map at a point, or over the whole picture; None where there is no number."""
+
+    point: str
+    model: str
+    own: str | None
+    numbers: MapStatistics | None
+    dependence: float | None
+
+
+def number(field: str, factor: float = 1) -> Callable[[Row], float | None]:
+    """A field of the row's statistics."""
+    return lambda row: None if row.numbers is None else factor * float(getattr(row.numbers, field))
+
+
+COLUMNS = (
+    Column(
+        "Point", f"The pinned point's number, or the mean over {PLACES} or so places spread evenly over the picture.",
+        lambda row: row.point, None,
+    ),
+    Column("Model", "The model, and which of its maps where it has two.", lambda row: row.model, None),
+    Column("Class", "What the model sees at the point.", lambda row: row.own, None),
+    Column(
+        "Entropy (bits)", "0: all weight lies on one cell. 2 to its power is a number of cells.",
+        number("entropy_bits"), "%.2f",
+    ),
+    Column(
+        "Of even (%)", "The entropy over that of even weights: what grids of different sizes can be compared by.",
+        number("normalised_entropy", 100),
+    ),
+    Column(
+        "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.",
+        number("distance_share", 100),
+    ),
+    Column(
+        "Own class (%)", "Share of the weight on cells of the point's class, as the model sees them.",
+        number("own_class_share", 100),
+    ),
+    Column(
+        "Its cells (%)", "Share of such cells in the picture: what even weights would have on the own class.",
+        number("own_class_even", 100),
+    ),
+    Column(
+        "Depends (%)", "How much the map depends on the point: mean total variation distance between maps of places "
+        "spread over the picture. 0: all look at the same cells; 100: no two share a cell.",
+        lambda row: None if row.dependence is None else 100 * row.dependence,
+    ),
+    Column("Distance (px)", "The distance in pixels of the picture.", number("distance_pixels")),
+    Column(
+        "Outside (%)", "Share of the weight on samples outside of the picture (SNL).", number("missing_share", 100),
+    ),
+)  # fmt: skip
+
+
+def spatial_maps(prediction: Prediction) -> tuple[SpatialMap, ...]:
+    """The maps that give weights to places."""
+    return tuple(one for one in prediction.maps.values() if isinstance(one, SpatialMap))
+
+
+def map_title(prediction: Prediction, map_: SpatialMap) -> str:
+    """The model's title, and the map's name where there are two."""
+    title = SPECS[prediction.model].title
+    return title if len(spatial_maps(prediction)) == 1 else f"{title}: {map_.name}"
+
+
+def map_note(prediction: Prediction, map_: SpatialMap) -> str:
+    """The grid that the weights are shares of, and what has to be known of the map."""
+    notes = [f"{map_.grid[0]} × {map_.grid[1]} cells"]
+    if isinstance(map_, CrissCrossAttention):
+        notes.append(f"{len(map_.queries)} passes")
+    if isinstance(map_, StripAttention):
+        notes.append("strips, spread")
+    if isinstance(map_, SampledAttention):
+        notes.append(f"{map_.weights.shape[1]} samples")
+    return ", ".join(notes)
+
+
+def relates_channels(prediction: Prediction) -> bool:
+    """Whether the block, or a part of it, has no map of places."""
+    return any(isinstance(one, ChannelAttention | AxisChannelAttention) for one in prediction.maps.values())
+
+
+def without_map(prediction: Prediction) -> str:
+    """Why a model has no map from place to place, in a few words for its panel."""
+    if not prediction.maps:
+        return "no block, no map"
+    return "relates channels, not places" if axis_maps(prediction) else "attention missing: no map"
+
+
+def reasons(predictions: Sequence[Prediction]) -> list[str]:
+    """A sentence for each way of having no map, and how much the point counts all the same."""
+    channel = [one for one in predictions if relates_channels(one) and not axis_maps(one)]
+    found = [
+        f"**{SPECS[one.model].title}** has no attention block: beyond its convolutions no place looks at another."
+        for one in predictions
+        if not one.maps
+    ]
+    if channel:
+        parts = ("the channel part of " if spatial_maps(one) else "" for one in channel)
+        names = listed([f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)])
+        found.append(
+            f"{names[0].upper()}{names[1:]}: a product that sums over all places gives one matrix of channels, the "
+            "same everywhere; it depends on the point by 0 %. FLANet calls that the *attention missing* of channels."
+        )
+    for one in predictions:
+        if maps := axis_maps(one):
+            apart = listed([f"{map_.axis} by {100 * line_dependence(map_, spread_lines(map_)):.1f} %" for map_ in maps])
+            found.append(
+                f"**{SPECS[one.model].title}** relates channels too, but by a matrix for every row and every column "
+                f"of the grid, so that the place counts: the matrices of its {apart} apart (mean total variation "
+                "distance). FLANet shows it by its attended features: see the page FLA."
+            )
+    return found
+
+
+def axis_maps(prediction: Prediction) -> list[AxisChannelAttention]:
+    """FLA's maps."""
+    return [one for one in prediction.maps.values() if isinstance(one, AxisChannelAttention)]
+
+
+def spread_lines(map_: AxisChannelAttention) -> list[int]:
+    """Lines spread over the grid."""
+    count = map_.grid[0 if map_.axis == "rows" else 1]
+    return sorted({int((number + 0.5) * count / LINES) for number in range(LINES)})
+
+
+@dataclass(frozen=True)
+class PictureNumbers:
+    """Of a whole picture: the mean over spread places, and how much the map depends on the place, in [0, 1]."""
+
+    mean: MapStatistics
+    dependence: float
+
+
+def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Direction) -> PictureNumbers | None:
+    """The numbers over spread places; None of maps that are no distribution."""
+    places = spread_places(map_.grid, PLACES)
+    if isinstance(map_, SampledAttention):  # nobody may sample a place, and its own samples may all lie outside
+        places = tuple(place for place in places if float(attention_weights(map_, *place, direction).sum()) > 0)
+    size, labels = prediction.labels.shape, fine_labels(prediction, map_)
+    try:
+        mean = averaged(map_, places, labels, (size[0], size[1]), direction)
+        return PictureNumbers(mean, query_dependence(map_, places, direction))
+    except ValueError:
+        return None
+
+
+def point_numbers(
+    prediction: Prediction, map_: SpatialMap, y: int, x: int, direction: Direction
+) -> MapStatistics | None:
+    """The numbers of an image pixel's map; None where all its weights are 0 or the map is no distribution.
+
+    The own class is the pixel's, whatever most of its cell may be.
+    """
+    height, width = prediction.labels.shape
+    cell, labels, classes = map_.cell(y, x, height, width), fine_labels(prediction, map_), None
+    if labels is not None:
+        classes = cell_classes(map_, labels)
+        classes[cell] = labels[y, x]
+    try:
+        return statistics_of(map_, cell, classes, (height, width), direction)
+    except ValueError:
+        return None
+
+
+def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
+    """The predicted classes; None where the picture has fewer pixels than the grid has cells."""
+    fine = all(size >= cells for size, cells in zip(prediction.labels.shape, map_.grid, strict=True))
+    return prediction.labels if fine else None
+
+
+def table(rows: Sequence[Row]) -> Columns:
+    """The rows by columns, for a page or a file; None where there is no number."""
+    return {column.title: [finite(column.of(row)) for row in rows] for column in COLUMNS}

@@ -1,0 +1,119 @@
+"""`segviz.show`: a figure of one prediction for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+
+from segviz.attention.maps import OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
+from segviz.figures.colour import Kind
+from segviz.figures.figure_spec import Sheet, on_one_scale
+from segviz.figures.interesting_places import default_places
+from segviz.figures.map_panels import Feature, Look, confidence_panel, feature_panel, labels_panel, map_panels
+from segviz.figures.matplotlib_backend import draw
+from segviz.figures.plotly_backend import interactive
+from segviz.figures.prediction_panels import FEATURES, as_places, is_spatial, map_named
+from segviz.image import ImageError, ImageLike, Rgb, as_rgb
+from segviz.prediction.prediction import Place, Prediction
+
+
+def show(
+    prediction: Prediction,
+    name: str = "labels",
+    at: Place | Sequence[Place] | None = None,
+    *,
+    look: Look | None = None,
+    scale: Kind = "linear",
+    colours: str = "viridis",
+    image: ImageLike | None = None,
+    backend: Literal["plotly", "matplotlib"] = "plotly",
+) -> go.Figure | Figure:
+    """A figure of one prediction for a notebook: the classes over the picture, or a map as pixels see it.
+
+    Args:
+        prediction: what a predictor returned.
+        name: "labels", "confidence", "output" or "context" (the block's channel means), or a name in `maps`.
+        at: the pixel (y, x) of the picture, or several, which then share one scale; by default the innermost
+            pixel of the largest class.
+        look: "attends_to" is what the pixel draws from each place, "attended_by" what each place draws from it,
+            "strip" how much each reads its strip, "points" the places that it samples; by default what the map's own
+            page shows first.
+        scale: linear from 0, logarithmic over three decades, or from the 1st to the 99th percentile.
+        colours: "viridis", "cividis", "magma" or "gray".
+        image: the picture, to draw on it at its own size; by default as the model saw it.
+        backend: "plotly" is interactive, "matplotlib" for print; both show themselves in a notebook.
+
+    Raises:
+        KeyError: the model has no map of that name.
+        ValueError: a pixel lies outside the picture, or the map cannot be looked at so.
+        ImageError: the picture cannot be used, or is not the one that was predicted on.
+    """
+    sheet = prediction_sheet(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
+    return draw(sheet, caption=False) if backend == "matplotlib" else interactive(sheet)
+
+
+def prediction_sheet(
+    prediction: Prediction,
+    name: str,
+    at: Place | Sequence[Place] | None,
+    look: Look | None,
+    kind: Kind,
+    colours: str,
+    image: Rgb | None,
+) -> Sheet:
+    """What `show` shows; see there."""
+    picture = full_size(prediction, image)
+    if name == "labels":
+        panels = [labels_panel(picture, prediction, outlined=False)]
+    elif name == "confidence":
+        panels = [confidence_panel(picture, prediction, colours)]
+    elif name in FEATURES:
+        feature: Feature = "output" if name == "output" else "context"
+        panels = [feature_panel(picture, prediction.attended, feature, model=prediction.model, colours=colours)]
+    else:
+        one = map_named(prediction, name)
+        places = default_places(prediction.labels, 1) if at is None else as_places(at)
+        looks = (look or main_look(one),) if is_spatial(one) else ()
+        found = map_panels(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
+        panels = on_one_scale(list(found))
+        if not panels:
+            raise ValueError(f"map '{name}' has no look '{look}'; leave `look` away to see its own")
+    title = f"{prediction.model}: {name}"
+    return Sheet(title, tuple(tuple(panels[first : first + 3]) for first in range(0, len(panels), 3)))
+
+
+def main_look(one: SpatialMap) -> Look:
+    """What a map's own page shows first."""
+    match one:
+        case OffsetMaskAttention(direction="distribute"):
+            return "attended_by"
+        case StripAttention():
+            return "strip"
+        case SampledAttention():
+            return "points"
+        case _:
+            return "attends_to"
+
+
+def full_size(prediction: Prediction, image: Rgb | None) -> Rgb:
+    """The picture at the size of the labels, so that places and pixels are the picture's own.
+
+    Raises:
+        ImageError: it is of another size, or was not kept.
+    """
+    height, width = prediction.labels.shape
+    if image is None:
+        if prediction.image is None:
+            raise ImageError("this prediction carries no picture; give it with image=")
+        return np.asarray(cv2.resize(prediction.image, (width, height), interpolation=cv2.INTER_LINEAR))
+    if image.shape[:2] != (height, width):
+        raise ImageError(
+            f"the picture has {image.shape[1]} x {image.shape[0]} pixels, the predicted one {width} x {height}; "
+            "give the same picture"
+        )
+    return image

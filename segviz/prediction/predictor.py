@@ -1,0 +1,139 @@
+"""Predictor: a picture in, labels, confidence and attention maps out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from segviz.attention.maps import AttendedFeatures, detached
+from segviz.catalogue.files import load
+from segviz.catalogue.location import checkpoint_path
+from segviz.catalogue.record import Record
+from segviz.data.classes import class_set
+from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
+from segviz.models.folding import folded
+from segviz.models.segmenter import Segmentation, Segmenter
+from segviz.prediction.prediction import Prediction
+from segviz.runtime.mmap_copy import to_keep
+
+if TYPE_CHECKING:
+    pass
+
+ROWS_AT_ONCE = 256  # of a large picture's logits
+
+
+class Predictor:
+    """A trained model, ready for pictures. Calls share nothing, so threads may call it at once.
+
+    Args:
+        model: the network; it is put into eval mode on the device.
+        record: how it was made.
+        device: "auto" takes a GPU where there is one.
+    """
+
+    def __init__(self, model: Segmenter, record: Record, device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.record = record
+
+    def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
+        """Segment a picture and keep what the block attended to.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
+            shrink: divides the sides that the model sees the picture at; the labels keep the picture's own size.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        picture = as_rgb(image)
+        size = (picture.shape[0], picture.shape[1])
+        with torch.inference_mode():
+            seen = resized(picture, working_size(*size, shrink))
+            result = self.model(to_tensor(seen, self.device))
+            labels, confidence = classified(result.logits[0], size)
+            maps = {one.name: one for one in detached(result.attended.maps[0])}
+            attended: AttendedFeatures = detached([channel_means(result)])[0]
+        classes = class_set(self.record.classes)
+        return Prediction(
+            self.record.model,
+            to_keep(labels),
+            to_keep(confidence),
+            classes,
+            MappingProxyType(maps),
+            attended,
+            image=to_keep(seen),
+        )
+
+
+def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
+    """A bundled model by name, or any checkpoint by path.
+
+    Raises:
+        CheckpointError: there is no such model or checkpoint, or it is damaged.
+    """
+    network, record = load(checkpoint_path(model))
+    return Predictor(folded(network), record, device)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of a name; "auto" is a GPU where there is one.
+
+    Raises:
+        ValueError: the device is not there.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device '{device}' is not available on this machine; use 'cpu' or 'auto'")
+    return torch.device(device)
+
+
+def device_title(device: torch.device) -> str:
+    """The device in words, for people."""
+    if device.type == "cuda":
+        return f"GPU ({torch.cuda.get_device_name(device)})"
+    return "GPU (Apple)" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
+
+
+def channel_means(result: Segmentation) -> AttendedFeatures:
+    """The first image's block output and context, averaged over channels."""
+    output, context = result.attended.features[0].mean(0), result.attended.context[0].mean(0)
+    return AttendedFeatures("attended", (output.shape[0], output.shape[1]), output, context)
+
+
+def classified(
+    logits: Float[Tensor, "classes rows columns"], size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
+    """Labels and confidence at the picture's own size, from bilinearly stretched logits.
+
+    A band of rows at a time, so that a picture of many megapixels needs no more memory than a small one.
+    """
+    height, width = size
+    labels, confidence = np.empty(size, np.uint8), np.empty(size, np.float32)
+    for top in range(0, height, ROWS_AT_ONCE):
+        band = slice(top, min(top + ROWS_AT_ONCE, height))
+        stretched = stretch_rows(logits, band, height)
+        if stretched.shape[2] != width:
+            stretched = F.interpolate(stretched, width, mode="linear")
+        best, index = stretched.softmax(0).max(0)
+        labels[band], confidence[band] = index.to(torch.uint8).cpu().numpy(), best.float().cpu().numpy()
+    return labels, confidence
+
+
+def stretch_rows(logits: Tensor, band: slice, height: int) -> Float[Tensor, "classes band columns"]:
+    """Rows `band` of the logits stretched to `height` rows, with half-pixel centres."""
+    rows = logits.shape[1]
+    if rows == height:
+        return logits[:, band]
+    at = (torch.arange(band.start, band.stop, device=logits.device) + 0.5) * rows / height - 0.5
+    at = at.clamp(0, rows - 1)
+    low = at.floor().long()
+    return torch.lerp(logits[:, low], logits[:, (low + 1).clamp_max(rows - 1)], (at - low)[None, :, None])

@@ -1,0 +1,1 @@
+"""What the trained models reached: tables, charts and findings."""

@@ -1,0 +1,150 @@
+"""Charts of the Results page: IoU by class, confusions, and learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+
+from segviz.catalogue.curve import Curve
+from segviz.catalogue.record import Shares
+from segviz.figures.charts import SERIES, escaped, iou_bars
+from segviz.figures.colour import Scale, coloured, ink, plotly_scale
+from segviz.models.registry import SPECS
+from segviz.results.folder import BASELINES
+from segviz.results.tables import points, title
+from segviz.text import NONE
+
+PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # those of FLANet's Fig. 2
+ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))
+COLOURS = SERIES[:6]  # those of SERIES that stand out from white and from black
+PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
+OVER = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}  # of patterns
+DRAG = False  # else a finger that scrolls past a chart zooms it; the toolbar can switch zooming on
+GREY = "#8A8A8A"
+CONFUSIONS = "cividis"  # the colour map
+HEIGHT, LEGEND_LINE = 430, 20  # pixels
+LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
+
+
+def look(name: str) -> tuple[str, int]:
+    """A model's colour, and the number of its pattern or dash: the same in every chart, whichever others it shows."""
+    place = ORDER.index(name)
+    return COLOURS[place % len(COLOURS)], place // len(COLOURS) % len(PATTERNS)
+
+
+def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) -> go.Figure:
+    """IoU of each class in percent, a bar for each model, as in FLANet's Fig. 2; "–" where a class does not occur.
+
+    Args:
+        scores: model name -> class name -> IoU in [0, 1], or None.
+        classes: in the order of the axis.
+        axis: what the bars measure, and on what.
+    """
+    ordered = {name: {one: shares.get(one) for one in classes} for name, shares in scores.items()}
+    figure = iou_bars({title(name): shares for name, shares in ordered.items()}, "")
+    for name, bar in zip(scores, figure.data, strict=True):
+        colour, pattern = look(name)
+        bar.text = [NONE if ordered[name][one] is None else "" for one in classes]
+        bar.y = [points(ordered[name][one]) or 0 for one in classes]
+        bar.customdata = [NONE if value is None else f"{100 * value:.1f} %" for value in ordered[name].values()]
+        bar.hovertemplate = f"{escaped(title(name))}: %{{customdata}}<extra></extra>"
+        bar.marker = {"color": colour, "pattern": {"shape": PATTERNS[pattern], **OVER}}
+    figure.update_layout(
+        height=HEIGHT + LEGEND_LINE * len(scores),
+        yaxis={"title": axis, "range": [0, 101]},
+        legend=LEGEND,
+        showlegend=True,
+        bargap=0.25,
+        hovermode="x unified",
+        dragmode=DRAG,
+    )
+    return figure
+
+
+def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
+    """Where the pixels of each true class (down) went (across), in percent of the class; "–" where it has none."""
+    matrix = np.array(counts, np.int64)
+    totals = matrix.sum(1, keepdims=True)
+    share = np.divide(100.0 * matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
+    names = [escaped(one) for one in classes]
+    told = [
+        [
+            f"true {true}<br>predicted {predicted}<br>"
+            + (f"{count:,} pixels, {part:.2f} % of {true}" if total else f"{true} does not occur")
+            for predicted, count, part in zip(names, row, parts, strict=True)
+        ]
+        for true, row, parts, total in zip(names, matrix, share, totals[:, 0], strict=True)
+    ]
+    heat = go.Heatmap(
+        z=share,
+        x=names,
+        y=names,
+        zmin=0,
+        zmax=100,
+        colorscale=plotly_scale(CONFUSIONS),
+        showscale=False,
+        hovertext=told,
+        hoverinfo="text",
+        xgap=1,
+        ygap=1,
+    )
+    layout = go.Layout(
+        height=560,
+        dragmode=DRAG,
+        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        xaxis={"title": "predicted", "tickangle": -90, "automargin": True, "showgrid": False},
+        yaxis={"title": "true", "autorange": "reversed", "automargin": True, "showgrid": False},
+    )
+    figure = go.Figure([heat, written(share, names)], layout)
+    for row in np.flatnonzero(totals[:, 0] == 0):
+        for column in names:
+            figure.add_annotation(x=column, y=names[row], text=NONE, showarrow=False)
+    return figure
+
+
+def written(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
+    """The percents upon a heatmap's cells, from 0.5 on; plotly's own are too faint on the middle of the scale."""
+    cells = np.argwhere(share >= 0.5).tolist()
+    colours = coloured(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
+    return go.Scatter(
+        x=[names[column] for _, column in cells],
+        y=[names[row] for row, _ in cells],
+        text=[f"{part:.0f}" for part in share[share >= 0.5]],
+        mode="text",
+        textfont={"color": list(ink(colours))},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:
+    """A line for each training, by step; baselines are grey and dashed."""
+    lines = []
+    for name, curve in curves.items():
+        known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]
+        colour, dash = (GREY, 2 + [*BASELINES].index(name)) if name in BASELINES else look(name)
+        scored: dict[str, Any] = {"mode": "lines+markers"} if field == "val_miou" else {"mode": "lines"}
+        lines.append(
+            go.Scatter(
+                name=escaped(title(name)),
+                x=[step for step, _ in known],
+                y=[100 * value if field == "val_miou" else value for _, value in known],
+                line={"color": colour, "dash": DASHES[dash], "width": 2},
+                hovertemplate=f"{escaped(title(name))}<br>step %{{x}}: %{{y:.4~g}}<extra></extra>",
+                **scored,
+            )
+        )
+    layout = go.Layout(
+        height=HEIGHT + LEGEND_LINE * len(lines),
+        margin={"l": 50, "r": 10, "t": 40, "b": 40},
+        xaxis={"title": "step", "rangemode": "tozero"},
+        yaxis={"title": axis},
+        legend=LEGEND,
+        showlegend=True,
+        dragmode=DRAG,
+    )
+    return go.Figure(lines, layout)

@@ -1,0 +1,78 @@
+"""What a folder of checkpoints tells of itself: the records in the files, and the learning curves beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from segviz.catalogue.curve import Curve, CurveError, read_curve
+from segviz.catalogue.record import Record
+from segviz.models.registry import SPECS
+from segviz.results.seeds import Runs, read_runs
+
+BASELINE = "baseline"  # the training that all models started from
+BASELINES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}  # only their curves are kept
+
+
+@dataclass(frozen=True)
+class Results:
+    """What could be read.
+
+    Attributes:
+        runs: the records of each model: its checkpoint's first, then those of further seeds.
+        curves: of `NAME.csv`, the baselines' among them.
+        problems: a sentence for each file that could not be read.
+    """
+
+    runs: Runs
+    curves: Mapping[str, Curve]
+    problems: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """The checkpoints' own records, by the model's name."""
+        return {name: found[0] for name, found in self.runs.items()}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Models without a readable checkpoint."""
+        return tuple(name for name in SPECS if name not in self.runs)
+
+
+def gather(folder: Path) -> Results:
+    """The records and curves of a folder, in the order of MODELS; of the checkpoints only the headers are read."""
+    curves: dict[str, Curve] = {}
+    runs, told = read_runs(folder)
+    problems = [f"{problem}." for problem in told]
+    for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINES)):
+        try:
+            curves |= {path.stem: read_curve(path)} if path.is_file() else {}
+        except CurveError as error:
+            problems.append(f"{error}.")
+    return Results(runs, curves, tuple(problems))
+
+
+def as_json(results: Results) -> str:
+    """Everything that was read, as JSON; numbers that are none become null."""
+    everything = {
+        "runs": {name: [asdict(one) for one in found] for name, found in results.runs.items()},
+        "curves": {name: [asdict(row) for row in curve] for name, curve in results.curves.items()},
+        "problems": results.problems,
+    }
+    return json.dumps(finite(everything), indent=1, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """The same with None for each number that is not finite, which JSON cannot hold."""
+    match value:
+        case float():
+            return value if isfinite(value) else None
+        case dict():
+            return {name: finite(one) for name, one in value.items()}
+        case list() | tuple():
+            return [finite(one) for one in value]
+    return value

@@ -1,0 +1,83 @@
+"""How the checkpoints were made, and how to make them whole: MODELS.md's commands, curves and sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from segviz.catalogue.files import sha256
+from segviz.catalogue.record import Record
+from segviz.models.registry import SPECS
+from segviz.results.markdown import Rows, distinct, markdown, plain, ticked
+from segviz.results.seeds import SEEDS, Runs
+from segviz.text import NONE
+
+TRAIN = "python -m segviz train --model $model --data camvid --init weights/mobilenetv2_100.imagenet.safetensors"
+EVALUATE = "python -m segviz evaluate --data camvid --multi-scale --without-context --scenes 50 --record --model"
+FULL_RUN = f"""for model in {" ".join(SPECS)}; do
+  {TRAIN} --seed 0
+  for seed in 1 2; do
+    run=$model-seed$seed
+    {TRAIN} --seed $seed --out out/$run.safetensors
+    {EVALUATE} out/$run.safetensors
+    python -m segviz models --record-of out/$run.safetensors > checkpoints/{SEEDS}/$run.json
+  done
+done
+{EVALUATE} all"""
+
+
+def training_section(runs: Runs) -> str:
+    """How each file was made: facts, commands with those of its ancestors, versions."""
+    rows: Rows = [("Model", "Seed", "Steps", "Minutes", "Hardware", "Date", "Started from", "Data")]
+    everyone = [one for found in runs.values() for one in found]
+    for one in everyone:
+        facts = (one.seed, one.steps, f"{one.minutes:g}", one.hardware, one.date, one.initial, one.data)
+        rows.append((ticked(one.model), *(plain(str(fact)) or NONE for fact in facts)))
+    lineage = distinct(command for one in everyone for command in one.lineage)
+    parts = [f"## Training\n\n{markdown(rows)}"]
+    if lineage:
+        parts.append(f"Commands of the checkpoints that these started from, the oldest first:\n\n{fenced(lineage)}")
+    parts.append(f"Commands:\n\n{fenced(one.command for one in everyone if one.command)}")
+    parts.append(f"Versions: {versions(everyone) or NONE}.\n")
+    return "\n".join(parts)
+
+
+def curves_section(runs: Runs, folder: Path) -> str:
+    """The files with loss and val mIoU over the steps."""
+    names = [f"{name}.csv" for name in runs]
+    there = [f"[{name}]({name})" for name in names if (folder / name).is_file()]
+    absent = [name for name in names if not (folder / name).is_file()]
+    told = [f"Steps, minutes, learning rate, loss and val mIoU: {', '.join(there)}."] if there else []
+    told += [f"Not kept: {', '.join(absent)}."] if absent else []
+    return "## Learning curves\n\n" + "\n".join(told) + "\n"
+
+
+def full_run_section() -> str:
+    """The commands that train every model whole, with three seeds."""
+    return (
+        "## Full run\n\nThe defaults of `train` are the full recipe; on a GPU, every model with three seeds:\n\n"
+        f"{fenced([FULL_RUN])}\nOf further seeds only the records are kept, without weights; they enter this page as "
+        "means over seeds.\n"
+    )
+
+
+def files_section(folder: Path, runs: Runs) -> str:
+    """Sizes and sums."""
+    files = [folder / f"{name}.safetensors" for name in runs]
+    rows: Rows = [("File", "Bytes", "SHA-256")]
+    rows += [(ticked(one.name), str(one.stat().st_size), ticked(sha256(one))) for one in files]
+    return f"## Files\n\n{markdown(rows)}"
+
+
+def versions(records: Iterable[Record]) -> str:
+    """Each library with the versions that the models were trained with."""
+    seen: dict[str, set[str]] = {}
+    for record in records:
+        for name, number in record.versions.items():
+            seen.setdefault(name, set()).add(number)
+    return ", ".join(f"{name} {'/'.join(sorted(numbers))}" for name, numbers in sorted(seen.items()))
+
+
+def fenced(lines: Iterable[str]) -> str:
+    """Lines as a block of code."""
+    return "\n".join(("```", *lines, "```")) + "\n"

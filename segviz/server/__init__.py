@@ -1,0 +1,1 @@
+"""What stands around Streamlit in the server: guard, quotas, routes, metrics and logs."""

@@ -1,0 +1,60 @@
+"""Numbers and tables as plain text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
+
+NONE = "–"  # where there is no number, but for the terminal
+MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is no markup
+
+
+def literal(text: str) -> str:
+    """Markdown that shows a text of unknown origin, such as a file's name, as it is: no picture, link or formula."""
+    return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
+
+
+def pixel_text(y: int, x: int) -> str:
+    """A pixel in words, the same on every page and in every file."""
+    return f"y {y}, x {x}"
+
+
+def percent(share: float | None) -> str:
+    """A share in [0, 1] in percent; "-" where there is none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def plain(text: str, most: int = 200) -> str:
+    """Words for a picture or a file's header: no control characters, and not longer than `most`."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def spread(values: Sequence[float], form: str = ".1f") -> str:
+    """The mean, and after "±" the sample standard deviation where there are several values."""
+    if not values:
+        return NONE
+    mean = f"{fmean(values):{form}}"
+    return f"{mean} ± {stdev(values):{form.lstrip('+z')}}" if len(values) > 1 else mean
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text; those of numbers to the right."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
+    padded = (
+        [
+            cell.rjust(wide) if number else cell.ljust(wide)
+            for cell, wide, number in zip(line, widths, right, strict=True)
+        ]
+        for line in lines
+    )
+    return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def listed(values: Iterable[object]) -> str:
+    """Values with commas between them."""
+    return ", ".join(map(str, values))

@@ -1,0 +1,1 @@
+"""Training: loop, options, augmentation, losses, and how a run is resumed."""

@@ -1,0 +1,108 @@
+"""A page with eleven linked panels over random factors of realistic sizes, for the viewer's benchmark and its tests.
+
+`streamlit run segviz/ui/benchmark_page.py`; `?rows=128&columns=256` in the address sets the grid. No model runs.
+"""
+
+import numpy as np
+import streamlit as st
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from segviz.attention.maps import (
+    BasesAttention,
+    CrissCrossAttention,
+    DotProductAttention,
+    OffsetMaskAttention,
+    SampledAttention,
+    StripAttention,
+)
+from segviz.data.classes import CAMVID
+from segviz.server import blobs
+from segviz.ui.viewer import latest_display, latest_pins, show_panels
+from segviz.viewer.display import Display
+from segviz.viewer.panel import LabelMap, Panel
+
+KEY = "bench"
+STRIDE = 8  # pixels of the picture for a cell
+DIM, STRIP_DIM, BASES, WINDOW = 32, 64, 64, 9  # of the bundled models' queries, strips' queries, bases and samples
+REACH = (22, 29)  # cells that PSA's masks reach, down and along
+SMALLEST, LARGEST = 2, 256  # lines of a grid
+
+
+def main() -> None:
+    """The viewer, and what it told."""
+    st.set_page_config("segviz: the viewer alone", layout="wide")
+    grid = lines("rows", 45), lines("columns", 60)
+    image, panels = made(grid)
+    viewer(image, panels)
+
+
+@st.fragment
+def viewer(image: np.ndarray, panels: list[Panel]) -> None:
+    """A pin or a setting runs this part alone."""
+    pins = show_panels(image, panels, latest_pins(KEY, ()), key=KEY, columns=4, display=Display())
+    st.caption(f"{len(pins)} pins; settings unlike the defaults: {latest_display(KEY).changed()}")
+
+
+def lines(name: str, default: int) -> int:
+    """A number of lines from the address."""
+    asked = st.query_params.get(name, "")
+    return min(max(int(asked), SMALLEST), LARGEST) if asked.isascii() and asked.isdigit() else default
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def made(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
+    """A picture and panels of every kind, the same ones each time."""
+    torch.manual_seed(0)
+    (rows, columns), cells = grid, grid[0] * grid[1]
+    dot = DotProductAttention("dot", grid, torch.randn(cells, DIM), torch.randn(cells, DIM))
+    strip = StripAttention("strip", grid, torch.randn(cells, STRIP_DIM), torch.randn(columns, STRIP_DIM), "vertical")
+    cross = CrissCrossAttention("cross", grid, torch.randn(2, cells, DIM), torch.randn(2, cells, DIM))
+    bases = BasesAttention("bases", grid, torch.randn(cells, BASES).softmax(1), torch.randn(BASES, DIM))
+    samples, masks = sampled(grid), offset_masks(((rows - 1) // 2 + 1, (columns - 1) // 2 + 1))
+    picture = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), np.uint8)
+    labels = np.arange(cells, dtype=np.uint8).reshape(grid) // 5 % len(CAMVID.names)
+    image, labels = (one.repeat(STRIDE, 0).repeat(STRIDE, 1) for one in (picture, labels))
+    return image, [
+        Panel("Attends to", dot, "attends_to"),
+        Panel("Attended by", dot, "attended_by"),
+        Panel("Column map", strip, "strip"),
+        Panel("Strips", strip, "attends_to"),
+        Panel("Criss-cross", cross, "attends_to"),
+        Panel("Criss-cross, attended by", cross, "attended_by"),
+        Panel("Bases", bases, "either"),
+        Panel("Samples", samples, "points"),
+        Panel("Who samples it", samples, "attended_by"),
+        Panel("Collect", masks, "either"),
+        Panel("Classes", LabelMap(labels, CAMVID.names, CAMVID.colours), "labels"),
+    ]
+
+
+def sampled(grid: tuple[int, int]) -> SampledAttention:
+    """A window of samples for each cell, each moved at random."""
+    places = torch.arange(WINDOW) - WINDOW // 2
+    window = torch.cartesian_prod(places, places).float()
+    cells = torch.cartesian_prod(*(torch.arange(size) for size in grid)).float()
+    positions = cells[:, None] + window + torch.randn(len(cells), len(window), 2)
+    return SampledAttention("samples", grid, positions, torch.randn(positions.shape[:2]).softmax(1), window)
+
+
+def offset_masks(grid: tuple[int, int]) -> OffsetMaskAttention:
+    """Masks of the bundled model's reach."""
+    logits = torch.randn(grid[0] * grid[1], DIM) @ torch.randn(DIM, grid[0] * grid[1]) / 4
+    return OffsetMaskAttention("collect", grid, logits.masked_fill_(~within(grid), -torch.inf), "collect")
+
+
+def within(grid: tuple[int, int]) -> Bool[Tensor, "cells cells"]:
+    """Which cells lie within reach of which."""
+    near = [
+        (torch.arange(size)[:, None] - torch.arange(size)).abs() <= far for size, far in zip(grid, REACH, strict=True)
+    ]
+    return (near[0][:, None, :, None] & near[1][None, :, None, :]).reshape(grid[0] * grid[1], -1)
+
+
+if __name__ == "__main__":
+    main()
+else:
+    app = st.App(__file__, routes=blobs.routes())

@@ -1,0 +1,142 @@
+"""What the viewer can show: maps, panels and pins, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+from segviz.attention.maps import AttendedFeatures, SampledAttention, StripAttention
+from segviz.viewer import wire
+
+Look = Literal[
+    "attends_to",
+    "attended_by",
+    "either",
+    "strip",
+    "points",
+    "output",
+    "context",
+    "values",
+    "labels",
+    "shares",
+    "plain",
+    "swipe",
+]
+
+# Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
+PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """A class index for every pixel of the picture, the classes' names, and their colours (n, 3).
+
+    With `levels`, the classes are steps from less to more: the legend keeps their order, and outlines are always drawn.
+    """
+
+    labels: UInt8[np.ndarray, "height width"]
+    classes: tuple[str, ...]
+    palette: UInt8[np.ndarray, "classes 3"]
+    levels: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ShareMap:
+    """A share in [0, 1], or NaN, for every pixel of the picture; its scale is from 0 to 1."""
+
+    shares: Float[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScalarMap:
+    """A number for each cell of any grid over the picture, the same wherever the pointer is.
+
+    Attributes:
+        values: none infinite; NaN stands out.
+        unit: what a value counts, in a word or two; maps of one unit can share a scale.
+        signed: whether values below 0 can occur: then 0 is the middle of the scale, and of its two colours.
+    """
+
+    values: Float32[np.ndarray, "rows columns"]
+    unit: str
+    signed: bool
+
+
+DrawableMap = wire.DrawableMap | LabelMap | ShareMap | ScalarMap
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A point that the reader keeps: image pixels, and an index into PIN_COLOURS."""
+
+    y: int
+    x: int
+    colour: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of the viewer, with a map over it.
+
+    Attributes:
+        title: the heading; also the panel's name in the page (`data-panel`).
+        map: what is drawn; None for the plain picture, and for a swipe panel.
+        look: which of the map's answers: "attends_to" row p, "attended_by" column p, "either" of the two as the reader
+            chooses for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or
+            "context" of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two
+            maps beside a divider.
+        at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
+            on the last pin.
+        pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
+            its place stands in for `at`.
+        note: one line beside the title.
+        stats: whether a line below gives the weights' entropy and mean distance; with a plain picture the
+            room and the switches of a map that may look "either" way are there already, so that nothing moves.
+        sides: of a swipe panel, what lies to the left and to the right of its divider: panels of which the
+            title, map, look and stats count.
+    """
+
+    title: str
+    map: DrawableMap | None
+    look: Look
+    at: tuple[int, int] | None = None
+    pin: int | None = None
+    note: str = ""
+    stats: bool = False
+    sides: tuple[Panel, Panel] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that the map can be looked at in this way.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        fits = {
+            "plain": self.map is None,
+            "swipe": self.map is None,
+            "labels": isinstance(self.map, LabelMap),
+            "shares": isinstance(self.map, ShareMap),
+            "values": isinstance(self.map, ScalarMap),
+            "strip": isinstance(self.map, StripAttention),
+            "points": isinstance(self.map, SampledAttention),
+            "output": isinstance(self.map, AttendedFeatures),
+            "context": isinstance(self.map, AttendedFeatures),
+        }.get(
+            self.look,
+            self.map is not None and not isinstance(self.map, LabelMap | ShareMap | ScalarMap | AttendedFeatures),
+        )
+        if not fits:
+            raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
+        if (self.look == "swipe") != (self.sides is not None):
+            raise ValueError(f"panel '{self.title}': the look 'swipe' and two sides go together; give both or neither")
+        for side in self.sides or ():
+            if side.look in ("swipe", "points"):
+                raise ValueError(f"panel '{self.title}': '{side.look}' cannot be one side of a swipe panel")
+
+
+def kept_by_predictions(value: object) -> object:
+    """The array that a map of pixels wraps, or the map itself: what a prediction holds."""
+    return value.labels if isinstance(value, LabelMap) else value.shares if isinstance(value, ShareMap) else value
