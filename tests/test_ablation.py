@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segviz.models.ablation import gammas, has_context, switch_off, without_context
+from segviz.models.ablation import block_gammas, has_context, switch_off, without_context
 from segviz.models.blocks import AtrousPyramid, GlobalPooling, PyramidPooling
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
@@ -164,8 +164,8 @@ def test_an_unknown_block_is_named() -> None:
 
 def test_gammas_are_told_by_name(models: dict[str, Segmenter]) -> None:
     dual = models["dual_nl"]
-    assert gammas(dual) == {
+    assert block_gammas(dual) == {
         "block.spatial.gamma": dual.block.spatial.gamma.item(),
         "block.channel.gamma": dual.block.channel.gamma.item(),
     }
-    assert gammas(models["snl"]) == gammas(models["psa"]) == {}  # SNL's gamma is a convolution, PSA has none
+    assert block_gammas(models["snl"]) == block_gammas(models["psa"]) == {}  # SNL's gamma is a convolution, PSA has none

@@ -20,7 +20,7 @@ from segviz.data.dataset import load_split
 from segviz.data.scenes.pool import UNSEEN
 from segviz.data.scenes.scene import draw_scene, random_options
 from segviz.evaluation.metrics import confusion
-from segviz.models.ablation import gammas, has_context
+from segviz.models.ablation import block_gammas, has_context
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor
@@ -95,7 +95,7 @@ def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) ->
 
 @pytest.mark.parametrize("name", SPECS)
 def test_recorded_gammas_are_those_of_the_weights(predictors: dict[str, Predictor], name: str) -> None:
-    assert record_of(name).gammas == pytest.approx(gammas(predictors[name].model))
+    assert record_of(name).gammas == pytest.approx(block_gammas(predictors[name].model))
 
 
 def test_all_models_were_trained_alike() -> None:

@@ -18,7 +18,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, load_split
 from segviz.data.scenes.scene import draw_scene
 from segviz.evaluation.evaluate import evaluate_samples
-from segviz.models.ablation import gammas
+from segviz.models.ablation import block_gammas
 from segviz.models.registry import build
 from segviz.training import loop as training
 from segviz.training.initialise import initialise
@@ -163,11 +163,11 @@ def test_gammas_that_the_checkpoint_lacks_begin_where_they_are_told_to(tmp_path:
     files.write(tmp_path / "fcn.safetensors", build("fcn", 3), record)
     model = build("cs_nl", 3)
     initialise(model, tmp_path / "fcn.safetensors", gamma=0.5)
-    assert gammas(model) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
+    assert block_gammas(model) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
     files.write(tmp_path / "cs_nl.safetensors", model, dataclasses.replace(record, model="cs_nl"))
     again = build("cs_nl", 3)
     initialise(again, tmp_path / "cs_nl.safetensors", gamma=0.25)
-    assert gammas(again) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
+    assert block_gammas(again) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
 
 
 def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
     model = build("rcca", 3)
     with pytest.raises(CheckpointError, match="no weight that fits"):
         initialise(model, tmp_path / "other.safetensors", gamma=0.5)
-    assert gammas(model) == {"block.gamma": 0.0}  # it is as it was
+    assert block_gammas(model) == {"block.gamma": 0.0}  # it is as it was
 
 
 def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def without_context(model: Segmenter) -> Segmenter:
     return copy
 
 
-def gammas(model: Segmenter) -> dict[str, float]:
+def block_gammas(model: Segmenter) -> dict[str, float]:
     """The trained factors by which the context enters, by parameter name; none for blocks without a scalar gamma."""
     return {name: value.item() for name, value in model.named_parameters() if name.endswith("gamma")}
 

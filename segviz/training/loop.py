@@ -24,7 +24,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Split, load_split
 from segviz.data.scenes.pool import scene_pool
 from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes
-from segviz.models.ablation import gammas
+from segviz.models.ablation import block_gammas
 from segviz.models.blocks import ExpectationMaximization
 from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.registry import build, spec_of
@@ -261,7 +261,7 @@ def scored(
             "python": python_version(),
             **{name: version(name) for name in ("torch", "timm", "torchvision", "numpy")},
         },
-        gammas=gammas(model),
+        gammas=block_gammas(model),
         evaluations=evaluations,
     )
 
