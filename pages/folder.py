@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from segviz.batch.attention_files import Options
+from segviz.batch.attention_files import AttentionOptions
 from segviz.batch.run import Part
 from segviz.catalogue.bundled import available_models
 from segviz.engine import engine
@@ -40,7 +40,7 @@ written = right.pills(
 )
 
 
-def maps() -> Options:
+def maps() -> AttentionOptions:
     """Which maps to draw; scale and colours are those that the viewer is set to."""
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     where = left.segmented_control("Looked at from", (INSIDE, AT), default=INSIDE, required=True, key="folder from")
@@ -53,7 +53,7 @@ def maps() -> Options:
         x = int(right.number_input("x, from the left", 0, 100_000, 100, key="folder x"))
         places = ((y, x),)
     display = st.session_state.get("display", Display())
-    return Options(
+    return AttentionOptions(
         places, kind=display.scale, one_scale=display.range == "shared", colours=display.colours, forms=tuple(forms)
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from segviz.benchmarks.viewer import free_port
+from segviz.benchmarks.viewer import find_free_port
 from segviz.paths import PACKAGE
 from segviz.server.launch import app_command, app_environment, app_script
 
@@ -25,7 +25,7 @@ def app_server(log: Path, script: Path | None = None, **environment: str) -> Ite
     Raises:
         RuntimeError: it ended, or did not answer in time; the message holds the log's end.
     """
-    port = free_port()
+    port = find_free_port()
     command = app_command(script or app_script(), port, "--server.headless", "true")
     with log.open("wb") as output:
         process = subprocess.Popen(

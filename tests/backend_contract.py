@@ -23,7 +23,7 @@ from streamlit.runtime.caching.cache_type import CacheType
 from streamlit.runtime.caching.hashing import update_hash
 
 from segviz.attention.maps import AttendedFeatures
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID
 from segviz.engine import (
     Answer,

@@ -34,19 +34,19 @@ from streamlit.logger import set_log_level
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from segviz.batch.inputs import sources, stems
+from segviz.batch.inputs import find_sources, make_stems
 from segviz.batch.run import Folder
-from segviz.batch.zip_input import ZipError, zipped_pictures
+from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.benchmarks.measure import Report
-from segviz.catalogue import files
+from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import Record
-from segviz.catalogue.tensors import CheckpointError
+from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.cli import main as cli
 from segviz.data.classes import CAMVID, VOID
 from segviz.data.dataset import DataError, load_split
 from segviz.data.label_png import decode_truth
 from segviz.data.scenes.by_name import SourceError
-from segviz.image import ImageError, decode, resized, to_tensor, working_size
+from segviz.image import ImageError, decode, resize, to_tensor, working_size
 from segviz.server import blobs, downloads, health
 from segviz.server.guard import Guard
 from segviz.server.launch import app_script
@@ -76,7 +76,7 @@ def use_picture(data: bytes, place: Place) -> None:
     """An upload: decoded, and brought to the model's size."""
     image = decode(data)
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
-    small = resized(image, working_size(*image.shape[:2]))
+    small = resize(image, working_size(*image.shape[:2]))
     assert to_tensor(small).isfinite().all()
 
 
@@ -99,7 +99,7 @@ lay_checkpoint = partial(lay_file, "x.safetensors")
 
 def use_checkpoint(path: Path, place: Place) -> None:
     """A checkpoint's record and weights; what loads has finite weights and a record that can be printed."""
-    model, record = files.load(path)
+    model, record = checkpoint_file.load_checkpoint(path)
     assert all(value.isfinite().all() for value in model.state_dict().values())
     json.dumps(asdict(record)).encode()
     " ".join((record.model, record.command, *record.classes)).encode()
@@ -146,7 +146,7 @@ def lay_data_set(chance: random.Random | None, place: Place) -> Path:
 
 def use_data_set(root: Path, place: Place) -> None:
     """A data set's folder; then its pictures one by one."""
-    for source in sources([str(root / "train" / "images")]):
+    for source in find_sources([str(root / "train" / "images")]):
         with contextlib.suppress(ImageError):
             source.open()
     for sample in load_split(root, "train").samples:
@@ -155,9 +155,9 @@ def use_data_set(root: Path, place: Place) -> None:
 
 def use_archive(data: bytes, place: Place) -> None:
     """A ZIP of pictures, each of which is written under its own name."""
-    found = zipped_pictures(data)
+    found = list_zip_pictures(data)
     folder, failed = Folder(place.chosen), None
-    for (_, opened), stem in zip(found, stems([name for name, _ in found]), strict=True):
+    for (_, opened), stem in zip(found, make_stems([name for name, _ in found]), strict=True):
         try:
             folder.put(f"{stem}.bin", opened().tobytes()[:100])
         except ImageError as error:

@@ -28,7 +28,7 @@ from app_server import wait_until_healthy
 from load_client import View, Visitor, png
 
 from segviz.attribution import METHODS
-from segviz.benchmarks.viewer import free_port
+from segviz.benchmarks.viewer import find_free_port
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.ui.models import model_title
 
@@ -179,7 +179,7 @@ class Server:
 @contextmanager
 def served(script: Path, log: Path, data_mib: int = 0, **settings: str) -> Iterator[Server]:
     """A server of a script with these environment variables and at most so much memory of its own, ended in the end."""
-    port = free_port()
+    port = find_free_port()
     command = app_command(script, port, "--server.headless", "true", "--server.fileWatcherType", "none")
     if data_mib:
         command = ["prlimit", f"--data={data_mib * MIB}", *command]

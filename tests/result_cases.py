@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from segviz.catalogue.files import KEY
+from segviz.catalogue.checkpoint_file import KEY
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
 from segviz.results.seeds import SEEDS
 

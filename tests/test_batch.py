@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.batch.inputs import Source, sources
-from segviz.batch.run import Folder, Work, interruptible, run
+from segviz.batch.inputs import Source, find_sources
+from segviz.batch.run import Folder, PictureOutput, run_pictures, stop_on_interrupt
 from segviz.data.scenes.by_name import SourceError
 from segviz.image import ImageError
 
@@ -23,33 +23,33 @@ def named(*names: str) -> list[Source]:
     return [Source(name, name, lambda: PICTURE) for name in names]
 
 
-def work(source: Source, picture: np.ndarray) -> Work:
+def work(source: Source, picture: np.ndarray) -> PictureOutput:
     if source.stem == "bad":
         raise ImageError("it is bad")
-    return Work(((f"{source.stem}_{part}.txt", source.stem.encode()) for part in "ab"), {"image": source.text})
+    return PictureOutput(((f"{source.stem}_{part}.txt", source.stem.encode()) for part in "ab"), {"image": source.text})
 
 
 def test_each_picture_is_worked_on_when_its_turn_comes(tmp_path: Path) -> None:
-    steps = run(named("one", "two"), work, Folder(tmp_path / "out").put)
+    steps = run_pictures(named("one", "two"), work, Folder(tmp_path / "out").put)
     assert not (tmp_path / "out").exists()
     first = next(steps)
     assert (first.number, first.total, first.source.stem) == (1, 2, "one")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one_a.txt", "one_b.txt"]
-    assert first.told == {"image": "one", "files": list(first.files)}
+    assert first.summary == {"image": "one", "files": list(first.files)}
     assert [step.number for step in steps] == [2]
 
 
 def test_a_picture_that_fails_leaves_no_files_and_stops_no_other(tmp_path: Path) -> None:
-    def half(source: Source, picture: np.ndarray) -> Work:
+    def half(source: Source, picture: np.ndarray) -> PictureOutput:
         def files():  # type: ignore[no-untyped-def]
             yield f"{source.stem}.txt", b""
             if source.stem == "bad":
                 raise MemoryError
 
-        return Work(files(), {})
+        return PictureOutput(files(), {})
 
     for worker in (work, half):
-        steps = list(run(named("one", "bad", "two"), worker, Folder(tmp_path).put))
+        steps = list(run_pictures(named("one", "bad", "two"), worker, Folder(tmp_path).put))
         assert [step.problem is None for step in steps] == [True, False, True]
         assert not list(tmp_path.glob("bad*"))
 
@@ -59,13 +59,13 @@ def test_a_full_disk_ends_the_run() -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        list(run(named("one", "two"), work, full))
+        list(run_pictures(named("one", "two"), work, full))
 
 
 def test_a_cancel_is_heard_before_the_next_picture(tmp_path: Path) -> None:
     stop = threading.Event()
     done = []
-    for step in run(named("one", "two", "three"), work, Folder(tmp_path).put, stop.is_set):
+    for step in run_pictures(named("one", "two", "three"), work, Folder(tmp_path).put, stop.is_set):
         done.append(step.source.stem)
         stop.set()
     assert done == ["one"]
@@ -73,7 +73,7 @@ def test_a_cancel_is_heard_before_the_next_picture(tmp_path: Path) -> None:
 
 def test_ctrl_c_asks_first_and_insists_the_second_time() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with interruptible() as stop:
+    with stop_on_interrupt() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)
         assert stop()
@@ -87,7 +87,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     found: list[bool] = []
 
     def ask() -> None:
-        with interruptible() as stop:
+        with stop_on_interrupt() as stop:
             found.append(stop())
 
     thread = threading.Thread(target=ask)
@@ -100,16 +100,16 @@ def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
     for name in ("b.png", "a.PNG", ".hidden.png", "notes.txt"):
         Image.fromarray(PICTURE).save(tmp_path / name, "PNG")
     (tmp_path / "folder.png").mkdir()
-    found = sources([str(tmp_path), str(tmp_path / "b.png"), "scene:7"])
+    found = find_sources([str(tmp_path), str(tmp_path / "b.png"), "scene:7"])
     assert [Path(one.text).name for one in found] == ["a.PNG", "b.png", "b.png", "scene:7"]
     assert [one.stem for one in found] == ["a", "b", "b-2", "scene-7"]
     assert found[0].open().shape == (4, 4, 3)
     with pytest.raises(ImageError, match=r"there is no file nowhere\.png"):
-        sources(["nowhere.png"])[0].open()
+        find_sources(["nowhere.png"])[0].open()
 
 
 def test_what_cannot_be_a_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no picture; use a folder with \.png"):
-        sources([str(tmp_path)])
+        find_sources([str(tmp_path)])
     with pytest.raises(SourceError, match="'scene:x' names no scene; write scene:SEED"):
-        sources(["scene:x"])
+        find_sources(["scene:x"])

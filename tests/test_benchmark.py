@@ -14,9 +14,16 @@ from torch import nn
 
 from segviz.benchmarks import models
 from segviz.benchmarks.blocks import BLOCKS, bench_blocks
-from segviz.benchmarks.measure import Report, chosen, gflops, parameters, peak_memory, timings
+from segviz.benchmarks.measure import (
+    Report,
+    count_gflops,
+    count_parameters,
+    measure_peak_memory,
+    select_names,
+    time_calls,
+)
 from segviz.benchmarks.models import bench_models, record_costs
-from segviz.catalogue import files
+from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
 from segviz.cli import main
 from segviz.data.classes import CAMVID
@@ -33,17 +40,17 @@ def test_peak_memory_counts_what_lives_at_once() -> None:
         del first
         return second[:MEGA] * 2  # 8 + 4
 
-    assert peak_memory(call, CPU) / MEGA == pytest.approx(16, rel=0.01)
+    assert measure_peak_memory(call, CPU) / MEGA == pytest.approx(16, rel=0.01)
 
 
 def test_peak_memory_leaves_out_what_was_there_before() -> None:
     before = torch.ones(4 * MEGA)
-    assert peak_memory(lambda: before[:MEGA] + 1, CPU) / MEGA == pytest.approx(4, rel=0.01)
+    assert measure_peak_memory(lambda: before[:MEGA] + 1, CPU) / MEGA == pytest.approx(4, rel=0.01)
 
 
 def test_timings_take_turns() -> None:
     order: list[str] = []
-    taken = timings([lambda: order.append("a"), lambda: order.append("b"), lambda: time.sleep(0.02)], 3, CPU)
+    taken = time_calls([lambda: order.append("a"), lambda: order.append("b"), lambda: time.sleep(0.02)], 3, CPU)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert [len(one) for one in taken] == [3, 3, 3]
     assert min(taken[2]) >= 20
@@ -51,8 +58,8 @@ def test_timings_take_turns() -> None:
 
 def test_operations_are_two_a_multiply_add() -> None:
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
-    assert gflops(lambda: layer(torch.zeros(1, 3, 8, 10))) == pytest.approx(2 * 8 * 10 * 5 * 3 * 9 / 1e9)
-    assert parameters(layer) == 5 * 3 * 9
+    assert count_gflops(lambda: layer(torch.zeros(1, 3, 8, 10))) == pytest.approx(2 * 8 * 10 * 5 * 3 * 9 / 1e9)
+    assert count_parameters(layer) == 5 * 3 * 9
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -90,7 +97,7 @@ def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="'unet' is unknown; use a, b"):
-        chosen(["unet"], ("a", "b"))
+        select_names(["unet"], ("a", "b"))
 
 
 # ---- costs in the records ----------------------------------------------------------------------------------
@@ -104,7 +111,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with one bundled checkpoint, SAM's, untrained."""
     spec = SPECS["sam"]
     record = Record("sam", CAMVID.names, spec.backbone, spec.output_stride, steps=7, evaluations={VAL: SCORES})
-    files.write(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
+    checkpoint_file.write_checkpoint(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     yield tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sam.safetensors"]
@@ -117,19 +124,19 @@ def row(device: str, model: str = "sam", weights: str = "checkpoint", millisecon
 
 def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
     path = bundle / "sam.safetensors"
-    before, weights = files.read_record(path), files.load(path)[0].state_dict()
+    before, weights = checkpoint_file.read_record(path), checkpoint_file.load_checkpoint(path)[0].state_dict()
     report = bench_models(1, ["sam"], "cpu")
     (measured,) = report.rows
     assert record_costs(report) == [path]
-    cost = files.read_record(path).cost
+    cost = checkpoint_file.read_record(path).cost
     assert cost is not None and cost.size == (360, 480)
     assert cost.milliseconds == pytest.approx(measured["median_ms"], abs=0.01)
     assert cost.peak_mb == pytest.approx(measured["peak_mib"], abs=0.01)
     assert cost.gflops == pytest.approx(measured["gflops"], abs=1e-4)
     assert cost.parameters == sum(one.numel() for one in build("sam", len(CAMVID.names)).parameters())
     assert cost.hardware == f"{report.machine['CPU']}, 1 threads, torch {torch.__version__}"
-    assert replace(files.read_record(path), cost=None) == before
-    assert all(torch.equal(value, weights[name]) for name, value in files.load(path)[0].state_dict().items())
+    assert replace(checkpoint_file.read_record(path), cost=None) == before
+    assert all(torch.equal(value, weights[name]) for name, value in checkpoint_file.load_checkpoint(path)[0].state_dict().items())
 
 
 @pytest.mark.parametrize(("devices", "hardware"), [
@@ -139,7 +146,7 @@ def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
 def test_of_several_devices_the_first_is_recorded(bundle: Path, devices: tuple[str, ...], hardware: str) -> None:
     rows = tuple(row(device, milliseconds=74.0 + number) for number, device in enumerate(devices))
     record_costs(Report("models", PLACE, rows, {}))
-    assert files.read_record(bundle / "sam.safetensors").cost == Cost((360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware)
+    assert checkpoint_file.read_record(bundle / "sam.safetensors").cost == Cost((360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware)
 
 
 def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:
@@ -149,7 +156,7 @@ def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:
 def test_a_checkpoint_of_another_model_gets_no_costs(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "bundled_path", lambda name: bundle / "sam.safetensors")
     before = (bundle / "sam.safetensors").read_bytes()
-    with pytest.raises(files.CheckpointError, match="holds a 'sam' model, not 'fla'"):
+    with pytest.raises(checkpoint_file.CheckpointError, match="holds a 'sam' model, not 'fla'"):
         record_costs(Report("models", PLACE, (row("cpu", "fla"),), {}))
     assert (bundle / "sam.safetensors").read_bytes() == before
 
@@ -163,7 +170,7 @@ def test_the_command_records_only_when_asked(
     assert main.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]
-    assert (files.read_record(bundle / "sam.safetensors").cost is not None) == record
+    assert (checkpoint_file.read_record(bundle / "sam.safetensors").cost is not None) == record
 
 
 def test_only_models_have_records(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from safetensors import safe_open
 
 import segviz
-from segviz.catalogue import files
+from segviz.catalogue import checkpoint_file
 from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
@@ -48,7 +48,7 @@ def predictions(predictors: dict[str, Predictor], image: np.ndarray) -> dict[str
 
 
 def record_of(name: str) -> Record:
-    return files.read_record(FOLDER / f"{name}.safetensors")
+    return checkpoint_file.read_record(FOLDER / f"{name}.safetensors")
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -89,7 +89,7 @@ def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) ->
     cost = record_of(name).cost
     assert cost is not None and cost.size == (360, 480) and cost.hardware
     assert cost.milliseconds > 0 and cost.peak_mb > 0 and cost.gflops > 0
-    network, _ = files.load(FOLDER / f"{name}.safetensors")
+    network, _ = checkpoint_file.load_checkpoint(FOLDER / f"{name}.safetensors")
     assert cost.parameters == sum(one.numel() for one in network.parameters())
 
 
@@ -118,7 +118,7 @@ def test_only_fcn_has_no_context(predictors: dict[str, Predictor]) -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_recorded_scores_reach_the_release_s_floor(name: str) -> None:
-    record = files.read_record(FOLDER / f"{name}.safetensors")
+    record = checkpoint_file.read_record(FOLDER / f"{name}.safetensors")
     assert record.val_miou is not None and record.val_miou >= 0.62
     assert record.scenes_miou is not None and record.scenes_miou >= 0.75
 

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import segviz
-from segviz.catalogue import files
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue import checkpoint_file
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record, from_json, to_json
 from segviz.cli import main
 from segviz.models.registry import SPECS, build
@@ -42,7 +42,7 @@ STORED = json.loads(to_json(RECORD))
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("checkpoints") / "sam.safetensors"
-    files.write(path, build("sam", 3), RECORD)
+    checkpoint_file.write_checkpoint(path, build("sam", 3), RECORD)
     return path
 
 
@@ -50,14 +50,14 @@ def tampered(
     source: Path, target: Path, change: dict[str, torch.Tensor | None], metadata: dict[str, str] | None = None
 ) -> Path:
     tensors = {name: value for name, value in {**load_file(source), **change}.items() if value is not None}
-    kept = {files.KEY: to_json(RECORD)}
+    kept = {checkpoint_file.KEY: to_json(RECORD)}
     save_file(tensors, target, kept if metadata is None else metadata)
     return target
 
 
 def with_record(target: Path, **changes: Any) -> Path:
     """A file of one tensor with a record that differs from a sound one."""
-    save_file({"weight": torch.zeros(1)}, target, {files.KEY: json.dumps({**STORED, **changes})})
+    save_file({"weight": torch.zeros(1)}, target, {checkpoint_file.KEY: json.dumps({**STORED, **changes})})
     return target
 
 
@@ -65,7 +65,7 @@ def with_record(target: Path, **changes: Any) -> Path:
 
 
 def test_a_model_and_its_record_come_back(saved: Path) -> None:
-    model, record = files.load(saved)
+    model, record = checkpoint_file.load_checkpoint(saved)
     assert record == RECORD
     assert not model.training
     stored = load_file(saved)
@@ -83,7 +83,7 @@ def test_weights_beyond_float16_are_not_written(tmp_path: Path) -> None:
     with torch.no_grad():
         model.classifier.bias.fill_(1e6)
     with pytest.raises(CheckpointError, match="not finite in float16"):
-        files.write(tmp_path / "large.safetensors", model, RECORD)
+        checkpoint_file.write_checkpoint(tmp_path / "large.safetensors", model, RECORD)
     assert not list(tmp_path.iterdir())
 
 
@@ -91,19 +91,19 @@ def test_another_record_leaves_the_tensors_byte_for_byte(saved: Path, tmp_path: 
     path = tmp_path / "sam.safetensors"
     path.write_bytes(saved.read_bytes())
     other = replace(RECORD, hardware="Süd" * 1000, cost=None)
-    files.rewrite_record(path, other)
-    assert files.read_record(path) == other
+    checkpoint_file.rewrite_record(path, other)
+    assert checkpoint_file.read_record(path) == other
     assert tensor_bytes(path) == tensor_bytes(saved)
 
 
 def test_a_record_put_back_gives_the_same_file(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "sam.safetensors"
     path.write_bytes(saved.read_bytes())
-    files.rewrite_record(path, replace(RECORD, steps=9))
+    checkpoint_file.rewrite_record(path, replace(RECORD, steps=9))
     assert path.read_bytes() != saved.read_bytes()
-    files.rewrite_record(path, RECORD)
+    checkpoint_file.rewrite_record(path, RECORD)
     assert load_file(path).keys() == load_file(saved).keys()
-    assert files.sha256(path) == files.sha256(saved)
+    assert checkpoint_file.sha256(path) == checkpoint_file.sha256(saved)
 
 
 def test_a_rewriting_that_fails_leaves_the_old_file_alone(
@@ -116,7 +116,7 @@ def test_a_rewriting_that_fails_leaves_the_old_file_alone(
     path.write_bytes(saved.read_bytes())
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        files.rewrite_record(path, replace(RECORD, steps=9))
+        checkpoint_file.rewrite_record(path, replace(RECORD, steps=9))
     assert path.read_bytes() == saved.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
 
@@ -126,7 +126,7 @@ def test_the_record_of_another_model_is_not_put_in(saved: Path, tmp_path: Path, 
     path = tmp_path / "sam.safetensors"
     path.write_bytes(saved.read_bytes())
     with pytest.raises(CheckpointError, match=r"sam\.safetensors holds a 'sam' model of 3 classes"):
-        files.rewrite_record(path, other)
+        checkpoint_file.rewrite_record(path, other)
     assert path.read_bytes() == saved.read_bytes()
 
 
@@ -176,7 +176,7 @@ BAD: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
 def test_a_bad_file_is_named_with_its_cause(saved: Path, tmp_path: Path, kind: str) -> None:
     make, words = BAD[kind]
     path = make(saved, tmp_path / "bad.safetensors")
-    for read in (files.load, files.read_record, segviz.load):
+    for read in (checkpoint_file.load_checkpoint, checkpoint_file.read_record, segviz.load):
         with pytest.raises(CheckpointError, match=rf"bad\.safetensors.*{words}|{words}.*bad\.safetensors") as caught:
             read(path)
         assert "\n" not in str(caught.value)
@@ -241,7 +241,7 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_field_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = with_record(tmp_path / "wrong.safetensors", **changes)
     with pytest.raises(CheckpointError) as caught:
-        files.read_record(path)
+        checkpoint_file.read_record(path)
     assert str(caught.value).startswith(f"{path} has a damaged segviz record (")
     assert words in str(caught.value)
     assert len(str(caught.value)) < len(str(path)) + 200  # however long the wrong value is
@@ -262,13 +262,13 @@ def test_a_long_name_is_cut_short(tmp_path: Path) -> None:
     for number, change in enumerate(({"model": "x" * 5000}, {"backbone": "x" * 5000}, {"output_stride": 10**3000})):
         path = with_record(tmp_path / f"{number}.safetensors", **change)
         with pytest.raises(CheckpointError) as caught:
-            files.load(path)
+            checkpoint_file.load_checkpoint(path)
         assert len(str(caught.value)) < len(str(path)) + 400
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"other\.safetensors holds a 'unet' model; known are fcn, channel_nl"):
-        files.load(with_record(tmp_path / "other.safetensors", model="unet"))
+        checkpoint_file.load_checkpoint(with_record(tmp_path / "other.safetensors", model="unet"))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_an_unknown_model_is_named(tmp_path: Path) -> None:
 def test_a_network_that_cannot_be_built_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     path = with_record(tmp_path / "odd.safetensors", **changes)
     with pytest.raises(CheckpointError, match=rf"odd\.safetensors holds a network that cannot be built: {words}"):
-        files.load(path)
+        checkpoint_file.load_checkpoint(path)
 
 
 # ---- weights that are not the model's ----------------------------------------------------------------------
@@ -310,14 +310,14 @@ def test_wrong_tensors_are_named(
 ) -> None:
     path = tampered(saved, tmp_path / "wrong.safetensors", change)
     with pytest.raises(CheckpointError) as caught:
-        files.load(path)
+        checkpoint_file.load_checkpoint(path)
     assert str(caught.value).startswith(str(path)) and words in str(caught.value)
 
 
 def test_another_model_s_weights_do_not_fit(saved: Path, tmp_path: Path) -> None:
     text = json.dumps({**STORED, "model": "fla", "output_stride": 8})
     with pytest.raises(CheckpointError, match=r"it lacks '.*' and \d+ more and has unexpected '.*' and \d+ more; "):
-        files.load(tampered(saved, tmp_path / "fla.safetensors", {}, {files.KEY: text}))
+        checkpoint_file.load_checkpoint(tampered(saved, tmp_path / "fla.safetensors", {}, {checkpoint_file.KEY: text}))
 
 
 def test_a_file_that_does_not_fit_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,10 +327,10 @@ def test_a_file_that_does_not_fit_costs_no_memory(tmp_path: Path, monkeypatch: p
         places.append(torch.get_default_device().type)
         return build(*arguments)
 
-    monkeypatch.setattr(files, "build", watched)
+    monkeypatch.setattr(checkpoint_file, "build", watched)
     path = with_record(tmp_path / "large.safetensors", classes=[str(n) for n in range(100_000)], evaluations={})
     with pytest.raises(CheckpointError, match="does not fit its model"):
-        files.load(path)
+        checkpoint_file.load_checkpoint(path)
     assert places == ["meta"]
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from segviz import paths
 from segviz.attention.maps import StripAttention
 from segviz.attention.statistics import summary
-from segviz.catalogue.files import read_record, write
+from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli import main, parser, scores
 from segviz.data.classes import CAMVID
@@ -47,7 +47,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("fla", "sam", "snl", "psa", "channel_nl"):
         spec = SPECS[name]
         record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
-        write(folder / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
+        write_checkpoint(folder / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
     return folder
 
 
@@ -397,7 +397,7 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
     score = scores.evaluate_samples
 
     def retrained_meanwhile(*given: Any, **how: Any) -> Evaluation:
-        write(model, build("channel_nl", len(CAMVID.names)), read_record(model))
+        write_checkpoint(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
     monkeypatch.setattr(scores, "evaluate_samples", retrained_meanwhile)
@@ -410,7 +410,7 @@ def test_evaluate_scores_all_bundled_models_in_one_table(
     checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = SPECS["fcn"]
-    write(
+    write_checkpoint(
         tmp_path / "fcn.safetensors",
         build("fcn", len(CAMVID.names)),
         Record("fcn", CAMVID.names, spec.backbone, spec.output_stride),
@@ -560,7 +560,7 @@ def test_a_record_is_printed_as_a_further_seed_keeps_it(
 ) -> None:
     own = read_record(checkpoints / "fla.safetensors")
     shutil.copy(checkpoints / "fla.safetensors", tmp_path)
-    write(tmp_path / "out.safetensors", build("fla", len(CAMVID.names)), replace(own, seed=3))
+    write_checkpoint(tmp_path / "out.safetensors", build("fla", len(CAMVID.names)), replace(own, seed=3))
     assert segviz("models", "--record-of", tmp_path / "out.safetensors") == 0
     (tmp_path / "seeds").mkdir()
     (tmp_path / "seeds" / "fla-seed3.json").write_text(capsys.readouterr().out)

@@ -26,9 +26,9 @@ from load_client import View, Visitor
 from test_training import data as data
 from test_training import options, same_weights
 
-from segviz.benchmarks.viewer import free_port
-from segviz.catalogue import files
-from segviz.catalogue.files import CheckpointError
+from segviz.benchmarks.viewer import find_free_port
+from segviz.catalogue import checkpoint_file
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.server.launch import app_command, app_environment, app_script
@@ -109,7 +109,7 @@ def import_s() -> float:
 
 @pytest.mark.alone
 def test_a_killed_server_is_back_and_a_link_restores_its_page(tmp_path: Path) -> None:
-    port = free_port()
+    port = find_free_port()
     address = f"http://127.0.0.1:{port}"
     with started(port, tmp_path / "first") as process:
         wait_until_healthy(address, process, tmp_path / "first")
@@ -205,7 +205,7 @@ def test_a_killed_training_loses_a_step_at_most_and_leaves_nothing_half_written(
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
     if out.exists():
-        files.load(out)
+        checkpoint_file.load_checkpoint(out)
     state = out.with_suffix(".resume.pt")
     done = read_state(state, options(data, out, steps=STEPS).identity)["step"] if state.exists() else 0
     what, count = moment.split()[0], int(moment.split()[-1])
@@ -241,7 +241,7 @@ def folder(tmp_path: Path) -> Path:
     found = tmp_path / "checkpoints"
     shutil.copytree(checkpoints_folder(), found, copy_function=link_or_copy)
     fresh(found / "fla.safetensors")
-    files.rewrite_record(found / "fla.safetensors", files.read_record(found / "fla.safetensors"))
+    checkpoint_file.rewrite_record(found / "fla.safetensors", checkpoint_file.read_record(found / "fla.safetensors"))
     data = bytearray((found / "fla.safetensors").read_bytes())
     data[-1000] ^= 1
     (found / "fla.safetensors").write_bytes(data)
@@ -282,7 +282,7 @@ async def pages(address: str) -> dict[str, View]:
 
 
 def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, tmp_path: Path) -> None:
-    bundled = {path.name: files.sha256(path) for path in checkpoints_folder().glob("*.safetensors")}
+    bundled = {path.name: checkpoint_file.sha256(path) for path in checkpoints_folder().glob("*.safetensors")}
     with app_server(tmp_path / "log", SEGVIZ_CHECKPOINTS=str(folder)) as address:
         found = asyncio.run(pages(address))
     assert not any(view.of("exception") or view.failed for view in found.values())
@@ -297,17 +297,17 @@ def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, 
     for page in ("sam", "inspect"):
         assert not found[page].errors and component(found[page], "panels")["panels"]
     assert any("psa.safetensors" in one for one in found["results"].errors)
-    assert {path.name: files.sha256(path) for path in checkpoints_folder().glob("*.safetensors")} == bundled
+    assert {path.name: checkpoint_file.sha256(path) for path in checkpoints_folder().glob("*.safetensors")} == bundled
 
 
 def test_a_flipped_bit_is_found_in_any_model(tmp_path: Path) -> None:
     path = tmp_path / "sam.safetensors"
     path.write_bytes((checkpoints_folder() / "sam.safetensors").read_bytes())
-    files.rewrite_record(path, files.read_record(path))
+    checkpoint_file.rewrite_record(path, checkpoint_file.read_record(path))
     sound = path.read_bytes()
-    files.load(path)
-    for at in (files.weights_start(sound), len(sound) // 2, len(sound) - 1):
+    checkpoint_file.load_checkpoint(path)
+    for at in (checkpoint_file.weights_start(sound), len(sound) // 2, len(sound) - 1):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 4]) + sound[at + 1 :])
-        for use in (files.load, lambda path: files.rewrite_record(path, files.read_record(path))):
+        for use in (checkpoint_file.load_checkpoint, lambda path: checkpoint_file.rewrite_record(path, checkpoint_file.read_record(path))):
             with pytest.raises(CheckpointError, match=r"sam\.safetensors is damaged: its weights are not those that"):
                 use(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from app_server import wait_until_healthy
 
-from segviz.benchmarks.viewer import free_port
+from segviz.benchmarks.viewer import find_free_port
 
 ROOT = Path(__file__).parents[1]
 LINES = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text()).splitlines()
@@ -48,7 +48,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def container(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The image's command in the image's environment, but on a free port."""
-    port = str(free_port())
+    port = str(find_free_port())
     log = tmp_path_factory.mktemp("container") / "log"
     libraries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     kept = os.pathsep.join(part for part in libraries if part and Path(part).resolve() != ROOT)
@@ -81,7 +81,7 @@ def test_the_copied_files_are_an_app_and_the_health_check_asks_it(container: str
     check = command(line.split("CMD ", 1)[1])
     assert PORT in check[-1]
     assert subprocess.run([*check[:-1], check[-1].replace(PORT, container)], timeout=30).returncode == 0
-    nobody = [*check[:-1], check[-1].replace(PORT, str(free_port()))]
+    nobody = [*check[:-1], check[-1].replace(PORT, str(find_free_port()))]
     assert subprocess.run(nobody, timeout=30, capture_output=True).returncode != 0
 
 

@@ -24,7 +24,7 @@ from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
 from segviz.figures.export import export, packed
 from segviz.figures.figure_spec import Classes, Heat, Panel, Sheet, on_one_scale
-from segviz.figures.prediction_panels import prediction_rows
+from segviz.figures.prediction_subplots import prediction_rows
 from segviz.filenames import MOST_BYTES, safe_name
 
 PLACES = ((5, 12), (29, 0))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from segviz.image import ImageError, as_rgb, decode, fitted, resized, to_tensor, working_size
+from segviz.image import ImageError, as_rgb, decode, fit_within, resize, to_tensor, working_size
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (20, 40, 3), np.uint8)
@@ -71,7 +71,7 @@ def test_sixteen_bit_grey_keeps_its_levels(orientation: int, kind: str) -> None:
 def test_a_picture_of_any_shape_is_read_whole_and_brought_to_a_models_size(size: tuple[int, int]) -> None:
     picture = decode(encoded(Image.new("RGB", size, (10, 200, 30)), "PNG"))
     assert picture.shape == (size[1], size[0], 3) and (picture == (10, 200, 30)).all()
-    small = resized(picture, working_size(*picture.shape[:2]))
+    small = resize(picture, working_size(*picture.shape[:2]))
     assert max(small.shape[:2]) <= 1024 and (small == (10, 200, 30)).all()
 
 
@@ -190,9 +190,9 @@ def test_a_training_sized_picture_is_not_resized() -> None:
 
 
 def test_fitting_only_ever_shrinks() -> None:
-    assert fitted(RGB, 1280) is RGB
-    assert fitted(RGB, 20).shape == (10, 20, 3)
-    assert resized(RGB, (10, 80)).shape == (10, 80, 3)
+    assert fit_within(RGB, 1280) is RGB
+    assert fit_within(RGB, 20).shape == (10, 20, 3)
+    assert resize(RGB, (10, 80)).shape == (10, 80, 3)
 
 
 def test_the_tensor_is_scaled_to_minus_one_to_one_in_rgb_order() -> None:

@@ -17,9 +17,9 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from segviz.batch import background_run as jobs
-from segviz.batch.background_run import Job
+from segviz.batch.background_run import BackgroundRun
 from segviz.batch.inputs import Source
-from segviz.batch.run import Work
+from segviz.batch.run import PictureOutput
 from segviz.image import ImageError
 from segviz.server.downloads import Downloads, routes
 
@@ -31,13 +31,13 @@ def sources(*names: str) -> list[Source]:
     return [Source(name, name, lambda: PICTURE) for name in names]
 
 
-def work(source: Source, picture: np.ndarray) -> Work:
+def work(source: Source, picture: np.ndarray) -> PictureOutput:
     if source.stem == "bad":
         raise ImageError("it is bad")
-    return Work([(f"{source.stem}.txt", source.stem.encode())], {"image": source.text})
+    return PictureOutput([(f"{source.stem}.txt", source.stem.encode())], {"image": source.text})
 
 
-def finished(job: Job) -> zipfile.ZipFile:
+def finished(job: BackgroundRun) -> zipfile.ZipFile:
     job.wait(PATIENCE)
     assert not job.running
     return zipfile.ZipFile(job.zip)
@@ -59,7 +59,7 @@ def gate() -> Iterator[threading.Event]:
 
 
 def held(gate: threading.Event) -> Any:
-    def slowly(source: Source, picture: np.ndarray) -> Work:
+    def slowly(source: Source, picture: np.ndarray) -> PictureOutput:
         assert gate.wait(PATIENCE)
         return work(source, picture)
 
@@ -67,7 +67,7 @@ def held(gate: threading.Event) -> Any:
 
 
 def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
-    job = Job(sources("one", "bad", "two"), work)
+    job = BackgroundRun(sources("one", "bad", "two"), work)
     with finished(job) as made:
         assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
         told = json.loads(made.read("summary.json"))
@@ -77,12 +77,12 @@ def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
         {"image": "two", "files": ["two.txt"]},
     ]
     assert job.state.problems == [("bad", "it is bad")]
-    assert (job.state.done, job.state.trouble) == (3, "")
+    assert (job.state.done, job.state.failure) == (3, "")
     job.close()
 
 
 def test_a_cancel_ends_after_the_picture_at_hand_and_keeps_what_is_done(gate: threading.Event) -> None:
-    job = Job(sources("one", "two", "three"), held(gate))
+    job = BackgroundRun(sources("one", "two", "three"), held(gate))
     until(lambda: job.state.name == "one")
     job.cancel()
     assert job.running
@@ -94,7 +94,7 @@ def test_a_cancel_ends_after_the_picture_at_hand_and_keeps_what_is_done(gate: th
 
 
 def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading.Event) -> None:
-    job = Job(sources("one", "two"), held(gate))
+    job = BackgroundRun(sources("one", "two"), held(gate))
     until(lambda: job.state.name == "one")
     file, state = job.zip, job.state
     del job
@@ -104,7 +104,7 @@ def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading
     until(lambda: file.closed)
     assert state.done == 1
 
-    job = Job(sources("one"), work)
+    job = BackgroundRun(sources("one"), work)
     job.wait(PATIENCE)
     file = job.zip
     assert not file.closed
@@ -114,9 +114,9 @@ def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading
 
 
 def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
-    first = Job(sources("one"), held(gate))
+    first = BackgroundRun(sources("one"), held(gate))
     until(lambda: first.state.name == "one")
-    second = Job(sources("two"), work)
+    second = BackgroundRun(sources("two"), work)
     second.wait(0.2)
     assert second.running and second.state.name == ""
     gate.set()
@@ -126,17 +126,17 @@ def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
 
 
 def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "MOST_PIXELS", 15)
-    job = Job(sources("one"), work)
+    monkeypatch.setattr(jobs, "MAX_RUN_PIXELS", 15)
+    job = BackgroundRun(sources("one"), work)
     finished(job).close()
     assert job.state.problems == [("one", "the picture has 4 x 4 pixels; at most 0 megapixels are taken here")]
     job.close()
     monkeypatch.undo()
-    monkeypatch.setattr(jobs, "LARGEST_ZIP", 10)
-    job = Job(sources("one", "two"), work)
+    monkeypatch.setattr(jobs, "MAX_ZIP_BYTES", 10)
+    job = BackgroundRun(sources("one", "two"), work)
     with finished(job) as made:
         assert made.namelist() == ["one.txt", "summary.json"]
-    assert "the ZIP has reached 0 GB; send the other pictures in another run" in job.state.trouble
+    assert "the ZIP has reached 0 GB; send the other pictures in another run" in job.state.failure
     job.close()
 
 
@@ -144,24 +144,24 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    def surprised(*_: object) -> Work:
+    def surprised(*_: object) -> PictureOutput:
         raise KeyError("what is this")
 
-    def out_of_memory(*_: object) -> Work:
+    def out_of_memory(*_: object) -> PictureOutput:
         raise RuntimeError("CUDA out of memory")
 
-    job = Job(sources("one", "two"), surprised)
+    job = BackgroundRun(sources("one", "two"), surprised)
     job.wait(PATIENCE)
-    assert job.state.trouble == "something unexpected happened; the server's log has it"
+    assert job.state.failure == "something unexpected happened; the server's log has it"
     job.close()
-    job = Job(sources("one", "two"), out_of_memory)
+    job = BackgroundRun(sources("one", "two"), out_of_memory)
     finished(job).close()
     assert [cause for _, cause in job.state.problems] == ["CUDA out of memory"] * 2
     job.close()
     monkeypatch.setattr(jobs.Archive, "put", full)
-    job = Job(sources("one", "two"), work)
+    job = BackgroundRun(sources("one", "two"), work)
     job.wait(PATIENCE)
-    assert job.state.trouble == "the ZIP could not be written (No space left on device)"
+    assert job.state.failure == "the ZIP could not be written (No space left on device)"
     job.close()
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
 def test_a_file_leaves_under_its_token_alone_and_is_gone_once_closed() -> None:
     downloads = Downloads()
     with TestClient(Starlette(routes=routes(downloads))) as client:
-        job = Job(sources("one"), work)
+        job = BackgroundRun(sources("one"), work)
         finished(job).close()
         token = downloads.offer(job.zip, 'a "b"\r\n.zip')
         for path in (f"/segviz/file/{token}", f"/base/segviz/file/{token}"):

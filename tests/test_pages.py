@@ -25,7 +25,7 @@ from streamlit.testing.v1 import AppTest
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AxisChannelAttention
 from segviz.attention.statistics import query_dependence
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
 from segviz.data.scenes.scene import draw_scene

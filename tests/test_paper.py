@@ -17,7 +17,7 @@ import segviz
 from segviz.cli import parser
 from segviz.figures.colour import attention_scale, weight_scale
 from segviz.figures.colour_bars import number, row_bars
-from segviz.figures.draw_panel import borders
+from segviz.figures.draw_subplot import borders
 from segviz.figures.figure_spec import Classes, Heat, Panel, Points, Sheet
 from segviz.figures.interesting_places import default_places
 from segviz.figures.layout import TITLE, broken, fit, text_width
@@ -25,14 +25,14 @@ from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
 from segviz.figures.paper_layouts import (
     Shown,
     Style,
-    attended_sheet,
-    classes_sheet,
-    compare_sheet,
-    point_wise_sheet,
-    samples_sheet,
-    strips_sheet,
+    lay_out_attended_features,
+    lay_out_classes,
+    lay_out_comparison,
+    lay_out_point_masks,
+    lay_out_samples,
+    lay_out_strips,
 )
-from segviz.figures.papers import LAYOUTS, figure, paper_sheet
+from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.prediction.prediction import Prediction
 
 
@@ -54,7 +54,7 @@ def test_default_places_lie_inside_the_largest_classes() -> None:
 
 def test_fla_5_has_a_column_for_each_model_and_the_truth_and_heads_them_once() -> None:
     one = Shown(IMAGE, {"a": prediction(), "b": prediction()}, labels=LABELS)
-    sheet = classes_sheet([one, replace(one, labels=None)])
+    sheet = lay_out_classes([one, replace(one, labels=None)])
     assert titles(sheet) == [["image", "a", "b", "ground truth"], ["", "", "", "-"]]
     truth = sheet.rows[0][3]
     assert truth is not None and isinstance(truth.content, Classes) and truth.content.labels is LABELS
@@ -64,16 +64,16 @@ def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
     other = LABELS.copy()
     other[3:8, 28:36] = 9  # the larger part
     other[25, 2] = 9
-    sheet = classes_sheet([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
+    sheet = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
     (box,) = {panel.boxes for panel in sheet.panels}.pop()
     assert (box.top < 3 or box.bottom > 8) and box.left <= 28 and box.right >= 36
     assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
-    agreed = classes_sheet([Shown(IMAGE, {"a": prediction(), "b": prediction()})])
+    agreed = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction()})])
     assert all(panel.boxes == () for panel in agreed.panels)
 
 
 def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
-    sheet = attended_sheet([shown(fla=prediction())], Style(feature="both"))
+    sheet = lay_out_attended_features([shown(fla=prediction())], Style(feature="both"))
     assert titles(sheet) == [["image", "fla: output", "fla: context"]]
     heat = sheet.panels[2].content
     assert isinstance(heat, Heat)
@@ -83,7 +83,7 @@ def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
 
 def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
     one = strips()
-    sheet = strips_sheet([shown(one, places=((0, 5), (0, 35)))])
+    sheet = lay_out_strips([shown(one, places=((0, 5), (0, 35)))])
     assert titles(sheet) == [["image", "column 0", "column 3"]]
     first, second = (panel.content for panel in sheet.panels[1:])
     assert isinstance(first, Heat) and isinstance(second, Heat)
@@ -97,7 +97,7 @@ def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
 
 def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
     collect, distribute = masks()
-    sheet = point_wise_sheet([shown(collect, distribute, places=((0, 0), (29, 39)))])
+    sheet = lay_out_point_masks([shown(collect, distribute, places=((0, 0), (29, 39)))])
     assert titles(sheet) == [["image", "collect", "distribute"], ["", "", ""]]
     assert "collect:" not in sheet.caption()  # which of two rows would be meant?
     values = [panel.content.values for panel in sheet.panels if isinstance(panel.content, Heat)]
@@ -112,7 +112,7 @@ def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
 
 
 def test_snl_tells_of_points_outside_the_picture() -> None:
-    sheet = samples_sheet([shown(samples(), places=((0, 0),))])
+    sheet = lay_out_samples([shown(samples(), places=((0, 0),))])
     assert titles(sheet) == [["9 samples of (0, 0), 5 outside"]]
     points = sheet.panels[0].content
     assert isinstance(points, Points)
@@ -121,7 +121,7 @@ def test_snl_tells_of_points_outside_the_picture() -> None:
 
 def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
     models = {f"m{number}": prediction(strips()) for number in range(6)} | {"fcn": prediction()}
-    sheet = compare_sheet([shown(**models)])
+    sheet = lay_out_comparison([shown(**models)])
     heads = [title for row in titles(sheet) for title in row]
     assert "fcn: no map over places" in heads
     assert max(map(len, sheet.rows)) == 4 and len(sheet.rows) == 4
@@ -130,7 +130,7 @@ def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
 def test_compare_gives_multiples_of_the_even_share_on_one_scale_if_asked() -> None:
     first, second = dots(), dots()
     models = {"a": prediction(first), "b": prediction(second)}
-    own, common = (compare_sheet([shown(**models)], Style(shared=shared)) for shared in (False, True))
+    own, common = (lay_out_comparison([shown(**models)], Style(shared=shared)) for shared in (False, True))
     heats = [panel.content for panel in own.panels if isinstance(panel.content, Heat)]
     assert (heats[0].values == first.attends_to(0, 0).numpy() * CELLS).all()
     assert heats[0].scale != heats[1].scale and heats[0].even == 1
@@ -138,7 +138,7 @@ def test_compare_gives_multiples_of_the_even_share_on_one_scale_if_asked() -> No
     assert len(scales) == 1 and scales.pop().high == max(one.values.max() for one in heats)
 
 
-@pytest.mark.parametrize("layout", [strips_sheet, point_wise_sheet, samples_sheet])
+@pytest.mark.parametrize("layout", [lay_out_strips, lay_out_point_masks, lay_out_samples])
 def test_a_figure_asks_for_a_model_that_it_can_show(layout: object) -> None:
     with pytest.raises(ValueError, match="use --models"):
         layout([shown(dots())])  # type: ignore[operator]
@@ -161,7 +161,7 @@ def words(text: str) -> list[str]:
     return [found.strip() for found in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
 
 
-SHEET = strips_sheet([shown(strips(), places=((0, 5), (0, 35)))])
+SHEET = lay_out_strips([shown(strips(), places=((0, 5), (0, 35)))])
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
@@ -190,7 +190,7 @@ def test_letters_and_captions_are_drawn_if_asked_for() -> None:
 
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE])
 def test_a_figure_is_as_wide_as_its_column_and_no_higher_than_a_page(width: float) -> None:
-    many = strips_sheet([shown(strips(), places=((0, 5), (0, 35)))] * 8)
+    many = lay_out_strips([shown(strips(), places=((0, 5), (0, 35)))] * 8)
     size = draw(many, width).get_size_inches()
     assert size[0] == pytest.approx(width)
     assert size[1] <= PAGE + 1e-6
@@ -199,7 +199,7 @@ def test_a_figure_is_as_wide_as_its_column_and_no_higher_than_a_page(width: floa
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE])
 def test_words_stay_inside_the_figure_and_out_of_each_others_way(width: float) -> None:
     models = {f"a model with a rather long name {number}": prediction(dots()) for number in range(5)}
-    drawn = draw(compare_sheet([shown(**models)], Style(kind="percentile")), width, letters=True)
+    drawn = draw(lay_out_comparison([shown(**models)], Style(kind="percentile")), width, letters=True)
     drawn.set_dpi(300)
     drawn.canvas.draw()
     boxes = [text.get_window_extent() for text in drawn.texts]
@@ -294,7 +294,7 @@ def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
 
 def test_figure_knows_the_labels_of_drawn_scenes() -> None:
     predictor = segviz.load("fcn")
-    sheet = paper_sheet("fla-5", ["scene:3"], models=[predictor])
+    sheet = paper_figure_spec("fla-5", ["scene:3"], models=[predictor])
     assert titles(sheet) == [["image", "fcn", "ground truth"]]
 
 

@@ -11,8 +11,8 @@ import torch
 from result_cases import put_seed
 from safetensors.torch import save_file
 
-from segviz.catalogue import files
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue import checkpoint_file
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
 from segviz.cli.errors import ALL
 from segviz.cli.parser import parser
@@ -53,7 +53,7 @@ def record(name: str, miou: float = 0.7, loss: float | None = 0.02, **changes: o
 
 def put(folder: Path, one: Record, file: str | None = None) -> Path:
     path = folder / f"{file or one.model}.safetensors"
-    save_file({"weight": torch.zeros(1)}, path, {files.KEY: to_json(one)})
+    save_file({"weight": torch.zeros(1)}, path, {checkpoint_file.KEY: to_json(one)})
     return path
 
 
@@ -121,7 +121,7 @@ def test_the_page_says_how_each_file_was_made(tmp_path: Path) -> None:
     assert "python -m segviz train --model fla\npython -m segviz train --model sam\n" in page
     assert "Versions: torch 2.15.0." in page
     assert "[fla.csv](fla.csv).\nNot kept: sam.csv." in page
-    assert f"| `fla.safetensors` | {path.stat().st_size} | `{files.sha256(path)}` |" in page
+    assert f"| `fla.safetensors` | {path.stat().st_size} | `{checkpoint_file.sha256(path)}` |" in page
 
 
 def test_the_page_states_data_and_licences(tmp_path: Path) -> None:

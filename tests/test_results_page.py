@@ -115,7 +115,7 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
     monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
     monkeypatch.setattr("segviz.engine.runner.load_predictor", ran.append)
-    monkeypatch.setattr("segviz.catalogue.files.load", ran.append)
+    monkeypatch.setattr("segviz.catalogue.checkpoint_file.load_checkpoint", ran.append)
     app.switch_page(RESULTS).run()
     assert ran == [] and len(tables(app)) == 1
 

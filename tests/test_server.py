@@ -24,7 +24,7 @@ from browser import chromium, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from segviz.catalogue.files import load, write
+from segviz.catalogue.checkpoint_file import load_checkpoint, write_checkpoint
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import VAL
 from segviz.server.launch import app_script
@@ -254,7 +254,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, beacon: Beacon) -> Iterato
     """The app with the bundled models, of which one says markup of itself wherever its record holds words."""
     folder = tmp_path_factory.mktemp("checkpoints")
     shutil.copytree(checkpoints_folder(), folder, dirs_exist_ok=True)
-    model, record = load(folder / "psa.safetensors")
+    model, record = load_checkpoint(folder / "psa.safetensors")
     names = tuple(f"{name} {beacon.markup}" for name in record.classes)
     renamed = dict(zip(record.classes, names, strict=True))
     scores = {
@@ -269,7 +269,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, beacon: Beacon) -> Iterato
     assert VAL in scores
     cost = None if record.cost is None else replace(record.cost, hardware=beacon.markup)
     told = {"classes": names, "evaluations": scores, "hardware": beacon.markup, "cost": cost}
-    write(folder / "psa.safetensors", model, replace(record, **told))
+    write_checkpoint(folder / "psa.safetensors", model, replace(record, **told))
     (folder / "fcn.safetensors").write_bytes(b"damaged")
     log = tmp_path_factory.mktemp("server") / "log"
     with app_server(log, SEGVIZ_CHECKPOINTS=str(folder)) as address:

@@ -18,7 +18,7 @@ from segviz.figures.figure_spec import Sheet
 from segviz.figures.matplotlib_backend import Drawing
 from segviz.figures.overlay import label_overlay, stretch
 from segviz.figures.plotly_backend import interactive
-from segviz.figures.prediction_panels import prediction_rows
+from segviz.figures.prediction_subplots import prediction_rows
 from segviz.image import ImageError
 
 CASE = one_of_each()

@@ -14,7 +14,7 @@ from sheet_cases import IMAGE, LABELS, SIZE, one_of_each
 from segviz.attention.maps import SampledAttention
 from segviz.figures import figure_spec as sheets
 from segviz.figures.colour import Scale, spanning, weight_scale
-from segviz.figures.draw_panel import composed
+from segviz.figures.draw_subplot import composed
 from segviz.figures.export import export
 from segviz.figures.figure_spec import Classes, Heat, Points, Sheet
 from segviz.prediction.prediction import Prediction
@@ -29,7 +29,7 @@ from segviz.viewer.panels_of_prediction import (
     pinned_rows,
     prediction_panel,
 )
-from segviz.viewer.to_figure import Viewer, shown_sheet
+from segviz.viewer.to_figure import Viewer, viewer_figure_spec
 
 PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
 LAST = (22, 33)
@@ -56,7 +56,7 @@ def heats(sheet: Sheet) -> list[Heat]:
 
 def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Prediction) -> None:
     panels = all_panels(made)
-    sheet = shown_sheet("a page", viewer(made), panels)
+    sheet = viewer_figure_spec("a page", viewer(made), panels)
     assert [one.title.split(" (")[0] for one in sheet.panels] == [one.title.split(" (")[0] for one in panels]
     assert {len(row) for row in sheet.rows[:-1]} == {3}
     for panel, shown in zip(panels, sheet.panels, strict=True):
@@ -68,7 +68,7 @@ def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Pre
 
 
 def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
-    sheet = shown_sheet("a page", viewer(made), all_panels(made))
+    sheet = viewer_figure_spec("a page", viewer(made), all_panels(made))
     arrays = sheet.arrays()
     for one in made.maps.values():
         for panel in map_panels(one):
@@ -86,7 +86,7 @@ def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
 
 
 def test_without_a_pin_maps_are_asked_from_the_middle(made: Prediction) -> None:
-    sheet = shown_sheet("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
+    sheet = viewer_figure_spec("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
     assert sheet.places == ((15, 20),)
     assert [pin.number for pin in sheet.panels[0].pins] == [0]
 
@@ -94,7 +94,7 @@ def test_without_a_pin_maps_are_asked_from_the_middle(made: Prediction) -> None:
 @pytest.mark.parametrize("kind", ["linear", "log", "percentile"])
 def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
     panels = [*map_panels(made.maps["spatial"]), *map_panels(made.maps["samples"]), *attended_panels(made)]
-    own, shared = (shown_sheet("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared"))
+    own, shared = (viewer_figure_spec("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared"))
     for panel in own.panels:
         assert panel.scale is not None
         values = panel.content.weights if isinstance(panel.content, Points) else panel.content.values  # type: ignore[union-attr]
@@ -111,7 +111,7 @@ def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
 
 def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Prediction) -> None:
     set_up = viewer(made, colours="magma", cells="cells", opacity=30, outlines=True, hidden=("Building",))
-    sheet = shown_sheet("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
+    sheet = viewer_figure_spec("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
     assert sheet.opacity == 0.3
     assert all(one.colours == "magma" and not one.smooth for one in heats(sheet))
     labels = sheet.panels[0].content
@@ -122,14 +122,14 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
     assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()
     blocks = composed(sheet.panels[1], 1.0, 40)
     assert len(np.unique(blocks[:10, :10].reshape(-1, 3), axis=0)) == 1, "cell (0, 0) is not of one colour"
-    smooth = shown_sheet("a page", viewer(made), map_panels(made.maps["spatial"]))
+    smooth = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
     assert len(np.unique(composed(smooth.panels[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
 
 
 def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Prediction) -> None:
     others = [np.where(LABELS == 2, 0, LABELS), np.where(LABELS > 0, 3, LABELS)]
     panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], ANSWERS)
-    labels = shown_sheet("a page", viewer(made), [panel]).panels[0].content
+    labels = viewer_figure_spec("a page", viewer(made), [panel]).panels[0].content
     assert isinstance(labels, Classes) and labels.outlined
     np.testing.assert_array_equal(labels.parted, LABELS > 0)  # two answers or three: one side of the line
     plain = replace(labels, levels=False)
@@ -137,7 +137,7 @@ def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Predicti
 
 
 def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
-    sheet = shown_sheet("a page", viewer(made), map_panels(made.maps["spatial"]))
+    sheet = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
     assert [pin.colour for pin in sheet.panels[0].pins] == list(PIN_COLOURS[:2])
     drawn = export(sheet, "svg").decode().upper()
     assert all(colour in drawn for colour in PIN_COLOURS[:2])
@@ -147,7 +147,7 @@ def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
 
 def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
-    sheet = shown_sheet("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
+    sheet = viewer_figure_spec("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
     values = one.attends_to(0, 0).numpy().copy()  # type: ignore[union-attr]
     values[:, :3] = 0  # within two cells of the place
     best = np.unravel_index(values.argmax(), values.shape)
@@ -155,7 +155,7 @@ def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: 
     assert [box.label for box in boxes] == ["a", "b", "c"]
     assert (boxes[0].top, boxes[0].left) == (best[0] * 10, best[1] * 10)
     assert (boxes[0].bottom, boxes[0].right) == (best[0] * 10 + 10, best[1] * 10 + 10)
-    assert export(sheet, "png") != export(shown_sheet("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png")
+    assert export(sheet, "png") != export(viewer_figure_spec("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png")
 
 
 def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> None:
@@ -163,7 +163,7 @@ def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> No
     both = Panel("Attention", one, "either")
     sides = (prediction_panel(made), replace(both, look="attends_to"))
     panels = [both, Panel("Swipe", None, "swipe", sides=sides)]
-    sheet = shown_sheet("a page", viewer(made, direction="attended_by"), panels)
+    sheet = viewer_figure_spec("a page", viewer(made, direction="attended_by"), panels)
     titles = ["Attention: attended by (y 22, x 33)", "Swipe, left: Prediction", "Swipe, right: Attention (y 22, x 33)"]
     assert [panel.title for panel in sheet.panels] == titles
     cell = one.cell(*LAST, *SIZE)  # type: ignore[union-attr]
@@ -173,7 +173,7 @@ def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> No
 
 def test_signed_maps_have_signed_colours(made: Prediction) -> None:
     signed = replace(made.maps["collect"], divisor=12.0)  # type: ignore[type-var]
-    (heat,) = heats(shown_sheet("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "attends_to")]))
+    (heat,) = heats(viewer_figure_spec("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "attends_to")]))
     assert heat.colours == "signed"
     largest = float(np.abs(heat.values).max())
     assert heat.scale == Scale(-largest, largest)

@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import Capacity, CrashError, EmbeddedBackend, Engine, Health, Made, Runner
 from segviz.server import blobs, logs, metrics
 from segviz.server import health as watch

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from segviz.catalogue import files
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue import checkpoint_file
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import VAL, Record
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, load_split
@@ -50,7 +50,7 @@ def options(data: Path, out: Path, **changes: object) -> TrainOptions:
 
 
 def same_weights(first: Path, second: Path) -> bool:
-    one, other = (files.load(path)[0].state_dict() for path in (first, second))
+    one, other = (checkpoint_file.load_checkpoint(path)[0].state_dict() for path in (first, second))
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
@@ -62,7 +62,7 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, Record]) -> None:
     path, record = finished
-    assert files.read_record(path) == record
+    assert checkpoint_file.read_record(path) == record
     assert (record.model, record.steps, record.seed, record.command) == ("sam", 6, 0, "as typed")
     assert record.val_miou is not None and 0 <= record.val_miou <= 1
     assert set(record.evaluations[VAL].iou) == set(CAMVID.names) and record.scenes_miou is None
@@ -71,7 +71,7 @@ def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, Recor
 
 def test_the_score_is_that_of_the_file(finished: tuple[Path, Record], data: Path) -> None:
     path, record = finished
-    model, _ = files.load(path)
+    model, _ = checkpoint_file.load_checkpoint(path)
     samples = load_split(data, "val").samples
     assert evaluate_samples(model, samples, CAMVID.names, "val").miou == pytest.approx(record.val_miou, abs=1e-4)
 
@@ -149,8 +149,8 @@ def test_a_model_starts_out_as_the_checkpoint_that_it_starts_from(name: str, tmp
     torch.manual_seed(0)
     base = build("fcn", 3).eval()
     record = Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)
-    files.write(tmp_path / "fcn.safetensors", base, record)
-    base, _ = files.load(tmp_path / "fcn.safetensors")
+    checkpoint_file.write_checkpoint(tmp_path / "fcn.safetensors", base, record)
+    base, _ = checkpoint_file.load_checkpoint(tmp_path / "fcn.safetensors")
     model = build(name, 3).eval()
     initialise(model, tmp_path / "fcn.safetensors")
     image = torch.rand(1, 3, 64, 96) * 2 - 1
@@ -160,11 +160,11 @@ def test_a_model_starts_out_as_the_checkpoint_that_it_starts_from(name: str, tmp
 
 def test_gammas_that_the_checkpoint_lacks_begin_where_they_are_told_to(tmp_path: Path) -> None:
     record = Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)
-    files.write(tmp_path / "fcn.safetensors", build("fcn", 3), record)
+    checkpoint_file.write_checkpoint(tmp_path / "fcn.safetensors", build("fcn", 3), record)
     model = build("cs_nl", 3)
     initialise(model, tmp_path / "fcn.safetensors", gamma=0.5)
     assert block_gammas(model) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
-    files.write(tmp_path / "cs_nl.safetensors", model, dataclasses.replace(record, model="cs_nl"))
+    checkpoint_file.write_checkpoint(tmp_path / "cs_nl.safetensors", model, dataclasses.replace(record, model="cs_nl"))
     again = build("cs_nl", 3)
     initialise(again, tmp_path / "cs_nl.safetensors", gamma=0.25)
     assert block_gammas(again) == {"block.spatial.gamma": 0.5, "block.channel.gamma": 0.5}
@@ -258,11 +258,11 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(data: Path, tmp_path: Pa
 def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     record = Record("fcn", CAMVID.names, "mobilenetv2_100", 8)
-    files.write(tmp_path / "fcn.safetensors", build("fcn", 11), record)
-    start, _ = files.load(tmp_path / "fcn.safetensors")
+    checkpoint_file.write_checkpoint(tmp_path / "fcn.safetensors", build("fcn", 11), record)
+    start, _ = checkpoint_file.load_checkpoint(tmp_path / "fcn.safetensors")
     changes = {"steps": 3, "init": tmp_path / "fcn.safetensors", "freeze_backbone": True}
     train(options(data, tmp_path / "sam.safetensors", **changes))
-    trained, _ = files.load(tmp_path / "sam.safetensors")
+    trained, _ = checkpoint_file.load_checkpoint(tmp_path / "sam.safetensors")
     before, after = start.backbone.state_dict(), trained.backbone.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     moved, kept = trained.decoder.state_dict(), start.decoder.state_dict()

@@ -35,7 +35,7 @@ from viewer_host import (
     stage,
 )
 
-from segviz.benchmarks.viewer import SYNTHETIC, SYNTHETIC_PANELS, running
+from segviz.benchmarks.viewer import SYNTHETIC, SYNTHETIC_PANELS, serve_script
 from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
 
@@ -859,7 +859,7 @@ def test_the_arrows_move_where_there_are_only_classes(page: Page) -> None:
 @pytest.fixture(scope="module")
 def served(browser: Browser) -> Iterator[tuple[Page, list[int]]]:
     """The eleven panels from a real server, and the sizes of the websocket's frames."""
-    with running(SYNTHETIC) as address:
+    with serve_script(SYNTHETIC) as address:
         page = browser.new_page(viewport={"width": 1600, "height": 1400})
         frames: list[int] = []
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from segviz.filenames import different, safe_name
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # so that the same files make the same ZIP
-PACKED = (".png", ".npz", ".pdf", ".webp", ".jpg")
+COMPRESSED_SUFFIXES = (".png", ".npz", ".pdf", ".webp", ".jpg")
 
 
 class Archive:
@@ -38,7 +38,7 @@ class Archive:
         name = different(safe_name(name), self._taken)
         entry = zipfile.ZipInfo(name, FIXED_DATE)
         entry.external_attr = 0o644 << 16
-        entry.compress_type = zipfile.ZIP_STORED if name.lower().endswith(PACKED) else zipfile.ZIP_DEFLATED
+        entry.compress_type = zipfile.ZIP_STORED if name.lower().endswith(COMPRESSED_SUFFIXES) else zipfile.ZIP_DEFLATED
         self._zip.writestr(entry, data)
         return name
 

@@ -14,19 +14,19 @@ from functools import partial
 
 from segviz.batch.archive import Archive
 from segviz.batch.inputs import Source
-from segviz.batch.run import Step, Work, run
+from segviz.batch.run import PictureOutput, Step, run_pictures
 from segviz.image import ImageError, Rgb
 
-LARGEST_ZIP = 2 * 1024**3  # bytes on disk; then the run ends, and what is done is kept
-MOST_PIXELS = 16_000_000
-Worker = Callable[[Source, Rgb], Work]
+MAX_ZIP_BYTES = 2 * 1024**3  # bytes on disk; then the run ends, and what is done is kept
+MAX_RUN_PIXELS = 16_000_000
+Worker = Callable[[Source, Rgb], PictureOutput]
 
 _one_picture = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class State:
+class RunState:
     """What a thread and its job share.
 
     Attributes:
@@ -45,13 +45,13 @@ class State:
     name: str = ""
     problems: list[tuple[str, str]] = field(default_factory=list)
     ended: bool = False
-    trouble: str = ""
+    failure: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
-    left: bool = False
+    abandoned: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Job:
+class BackgroundRun:
     """A run over pictures, begun at once. Its ZIP lies on disk under no name, and goes with the job or the process.
 
     Args:
@@ -61,9 +61,9 @@ class Job:
 
     def __init__(self, sources: Sequence[Source], work: Worker) -> None:
         self.zip: io.BufferedIOBase = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives every block; `close` closes it
-        self.state = State(len(sources))
-        self.close = weakref.finalize(self, leave, self.state, self.zip)
-        self._thread = threading.Thread(target=work_off, args=(self.state, sources, work, self.zip), daemon=True)
+        self.state = RunState(len(sources))
+        self.close = weakref.finalize(self, abandon, self.state, self.zip)
+        self._thread = threading.Thread(target=run_in_thread, args=(self.state, sources, work, self.zip), daemon=True)
         self._thread.start()
 
     @property
@@ -80,51 +80,54 @@ class Job:
         self._thread.join(seconds)
 
 
-def leave(state: State, target: io.BufferedIOBase) -> None:
+def abandon(state: RunState, target: io.BufferedIOBase) -> None:
     """Ends a job and removes its ZIP, at once or after the picture at hand."""
     state.stop.set()
     with state.lock:
-        state.left = True
+        state.abandoned = True
         if state.ended:
             target.close()
 
 
-def work_off(state: State, sources: Sequence[Source], work: Worker, target: io.BufferedIOBase) -> None:
+def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, target: io.BufferedIOBase) -> None:
     """What the thread of a job does."""
     told: list[object] = []
     try:
         with Archive(target) as archive:
-            steps = run(
-                [named(state, one) for one in sources], fitting(work), archive.put, partial(ends, state, target)
+            steps = run_pictures(
+                [announce(state, one) for one in sources],
+                refuse_large(work),
+                archive.put,
+                partial(is_over, state, target),
             )
-            while step := one_step(steps):
-                told.append(noted(state, step))
+            while step := next_step(steps):
+                told.append(record_step(state, step))
             archive.put("summary.json", json.dumps(told, indent=2).encode())
     except OSError as error:
-        state.trouble = f"the ZIP could not be written ({error.strerror or error})"
+        state.failure = f"the ZIP could not be written ({error.strerror or error})"
     except Exception:
         _log.exception("a run over pictures ended")
-        state.trouble = "something unexpected happened; the server's log has it"
+        state.failure = "something unexpected happened; the server's log has it"
     with state.lock:
         state.ended = True
-        if state.left:
+        if state.abandoned:
             target.close()
 
 
-def one_step(steps: Iterator[Step]) -> Step | None:
+def next_step(steps: Iterator[Step]) -> Step | None:
     """The next picture; all jobs together work on one at a time, as its arrays are large."""
     with _one_picture:
         return next(steps, None)
 
 
-def ends(state: State, target: io.BufferedIOBase) -> bool:
+def is_over(state: RunState, target: io.BufferedIOBase) -> bool:
     """Whether a run is over: it was cancelled, or its ZIP is large enough."""
-    if target.tell() > LARGEST_ZIP:
-        state.trouble = f"the ZIP has reached {LARGEST_ZIP / 1024**3:.0f} GB; send the other pictures in another run"
-    return state.stop.is_set() or bool(state.trouble)
+    if target.tell() > MAX_ZIP_BYTES:
+        state.failure = f"the ZIP has reached {MAX_ZIP_BYTES / 1024**3:.0f} GB; send the other pictures in another run"
+    return state.stop.is_set() or bool(state.failure)
 
 
-def named(state: State, source: Source) -> Source:
+def announce(state: RunState, source: Source) -> Source:
     """The source, whose name is told when its turn comes."""
 
     def opened() -> Rgb:
@@ -134,24 +137,24 @@ def named(state: State, source: Source) -> Source:
     return replace(source, open=opened)
 
 
-def fitting(work: Worker) -> Worker:
+def refuse_large(work: Worker) -> Worker:
     """The work, but for pictures that are too large for a server that others use too."""
 
-    def one(source: Source, picture: Rgb) -> Work:
+    def one(source: Source, picture: Rgb) -> PictureOutput:
         height, width = picture.shape[:2]
-        if height * width > MOST_PIXELS:
-            most = MOST_PIXELS // 10**6
+        if height * width > MAX_RUN_PIXELS:
+            most = MAX_RUN_PIXELS // 10**6
             raise ImageError(f"the picture has {width} x {height} pixels; at most {most} megapixels are taken here")
         return work(source, picture)
 
     return one
 
 
-def noted(state: State, step: Step) -> object:
+def record_step(state: RunState, step: Step) -> object:
     """Takes a step in, and gives what the summary says of it."""
     state.done = step.number
     if step.problem is None:
-        return step.told
+        return step.summary
     cause = str(step.problem) or "there is not enough memory for it"
     state.problems.append((step.source.text, cause))
     return {"image": step.source.text, "problem": cause}

@@ -11,7 +11,7 @@ from segviz.data.scenes.by_name import SourceError, is_scene, scene_of, scene_se
 from segviz.filenames import different, safe_name
 from segviz.image import Rgb, as_rgb
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Source:
     open: Callable[[], Rgb]
 
 
-def sources(texts: Sequence[str]) -> list[Source]:
+def find_sources(texts: Sequence[str]) -> list[Source]:
     """The pictures of paths, folders and scenes; of a folder all pictures in it, by name, none of its folders.
 
     Raises:
@@ -39,20 +39,22 @@ def sources(texts: Sequence[str]) -> list[Source]:
     for text in texts:
         if is_scene(text):
             scene_seed(text)
-        named += folder_pictures(Path(text)) if is_folder(text) else [text]
-    return [Source(text, stem, partial(open_picture, text)) for text, stem in zip(named, stems(named), strict=True)]
+        named += list_pictures(Path(text)) if is_folder(text) else [text]
+    return [
+        Source(text, stem, partial(open_picture, text)) for text, stem in zip(named, make_stems(named), strict=True)
+    ]
 
 
-def folder_pictures(folder: Path) -> list[str]:
+def list_pictures(folder: Path) -> list[str]:
     """The pictures in a folder, told by their endings; hidden files are left out.
 
     Raises:
         SourceError: there is none.
     """
-    named = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    named = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != ".")
     found = sorted(path for path in named if path.is_file())
     if not found:
-        raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(SUFFIXES)} files")
+        raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(PICTURE_SUFFIXES)} files")
     return [str(path) for path in found]
 
 
@@ -74,7 +76,7 @@ def is_folder(text: str) -> bool:
         return False
 
 
-def stems(texts: Sequence[str]) -> list[str]:
+def make_stems(texts: Sequence[str]) -> list[str]:
     """A file name's beginning for each picture: plain, and each one different, also where case does not count."""
     taken: set[str] = set()
     plain = (text.replace(":", "-") if is_scene(text) else Path(text).stem for text in texts)

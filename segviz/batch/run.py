@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from PIL import Image
 
-from segviz.atomic_write import replace
+from segviz.atomic_write import write_atomically
 from segviz.batch.inputs import Source
 from segviz.data.label_png import indexed_png, png
 from segviz.figures.export import packed
@@ -26,9 +26,9 @@ from segviz.prediction.prediction import Prediction
 
 Part = Literal["labels", "overlay", "confidence"]
 PARTS: tuple[Part, ...] = get_args(Part)
-Predict = Callable[[Rgb], Prediction]
+PredictPicture = Callable[[Rgb], Prediction]
 Files = Iterable[tuple[str, bytes]]
-Put = Callable[[str, bytes], str]  # keeps a file of a name, and says where it lies
+PutFile = Callable[[str, bytes], str]  # keeps a file of a name, and says where it lies
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Folder:
     def put(self, name: str, data: bytes) -> str:
         """Write a file, whole or not at all; a link in its place is replaced, not followed."""
         self.path.mkdir(parents=True, exist_ok=True)
-        replace(self.path / name, data)
+        write_atomically(self.path / name, data)
         return str(self.path / name)
 
 
 @dataclass(frozen=True)
-class Work:
+class PictureOutput:
     """What was made of one picture: files, and what to tell of it as JSON."""
 
     files: Files
-    told: Mapping[str, Any]
+    summary: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ class Step:
     total: int
     source: Source
     files: tuple[str, ...] = ()
-    told: Mapping[str, Any] | None = None
+    summary: Mapping[str, Any] | None = None
     problem: Exception | None = None
 
 
-def run(
+def run_pictures(
     sources: Sequence[Source],
-    work: Callable[[Source, Rgb], Work],
-    put: Put,
+    work: Callable[[Source, Rgb], PictureOutput],
+    put: PutFile,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Step]:
     """Work on each picture in turn; a picture that fails does not stop the others.
@@ -100,11 +100,11 @@ def run(
             yield Step(number, len(sources), source, problem=problem)
             continue
         kept = tuple(put(name, data) for name, data in files)
-        yield Step(number, len(sources), source, kept, {**done.told, "files": list(kept)})
+        yield Step(number, len(sources), source, kept, {**done.summary, "files": list(kept)})
 
 
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
     """Ctrl-C asks to stop after the picture at hand; a second one stops at once.
 
     Gives the question whether to stop. Outside the main thread, where signals do not arrive, it is never so.
@@ -125,10 +125,14 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def predicted(predict: Predict, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS) -> Work:
+def export_prediction(
+    predict: PredictPicture, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS
+) -> PictureOutput:
     """Labels, overlay and confidence of a picture, or some of them."""
     prediction = predict(picture)
-    return Work(prediction_files(source.stem, picture, prediction, parts), prediction_summary(source.text, prediction))
+    return PictureOutput(
+        prediction_files(source.stem, picture, prediction, parts), prediction_summary(source.text, prediction)
+    )
 
 
 def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Sequence[Part] = PARTS) -> Files:

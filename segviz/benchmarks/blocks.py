@@ -10,7 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from segviz.benchmarks.measure import MEGA, Report, chosen, devices, gflops, machine, parameters, peak_memory, timings
+from segviz.benchmarks.measure import (
+    MEGA,
+    Report,
+    count_gflops,
+    count_parameters,
+    describe_machine,
+    measure_peak_memory,
+    select_devices,
+    select_names,
+    time_calls,
+)
 from segviz.models import blocks
 
 
@@ -61,11 +71,11 @@ def bench_blocks(
     Raises:
         ValueError: an unknown block, or a device that is not there.
     """
-    names = chosen(only, tuple(BLOCKS))
-    rows = tuple(block_row(name, size, rounds, place) for place in devices(device) for name in names)
+    names = select_names(only, tuple(BLOCKS))
+    rows = tuple(block_row(name, size, rounds, place) for place in select_devices(device) for name in names)
     note = f"Features of {size[0]} x {size[1]} x {size[2]}; 2 operations a multiply-add, elementwise ones not counted."
     published = "Published: FLANet, Table 3; how its memory was measured is not said."
-    return Report("blocks", machine(), rows, {}, (note, published) if size == PUBLISHED_SIZE else (note,))
+    return Report("blocks", describe_machine(), rows, {}, (note, published) if size == PUBLISHED_SIZE else (note,))
 
 
 def block_row(name: str, size: tuple[int, int, int], rounds: int, device: torch.device) -> dict[str, Any]:
@@ -79,16 +89,16 @@ def block_row(name: str, size: tuple[int, int, int], rounds: int, device: torch.
         with torch.inference_mode():
             return block(features)
 
-    operations = gflops(call)  # which warms up, too
-    (taken,) = timings([call], rounds, device)
+    operations = count_gflops(call)  # which warms up, too
+    (taken,) = time_calls([call], rounds, device)
     published = size == PUBLISHED_SIZE
     return {
         "device": device.type,
         "block": name,
         "gflops": operations,
         "published_gflops": spec.gflops if published else None,
-        "parameters": parameters(block),
-        "peak_mib": peak_memory(call, device) / MEGA,
+        "parameters": count_parameters(block),
+        "peak_mib": measure_peak_memory(call, device) / MEGA,
         "published_mb": spec.megabytes if published else None,
         "median_ms": median(taken),
         "min_ms": min(taken),

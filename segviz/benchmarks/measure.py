@@ -50,26 +50,26 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
 
     def as_text(self) -> str:
         """For people: machine, table, totals, notes."""
         heads = list(self.rows[0]) if self.rows else []
-        body = [[told(row[head]) for head in heads] for row in self.rows]
+        body = [[format_measurement(row[head]) for head in heads] for row in self.rows]
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
-        totals = [f"{name}: {told(value)}" for name, value in self.totals.items()]
+        totals = [f"{name}: {format_measurement(value)}" for name, value in self.totals.items()]
         titles = [head.replace("_", " ") for head in heads]
         return "\n".join([machine, "", table(titles, body), "", *totals, *self.notes]).rstrip()
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Tuples and mappings as JSON has them."""
     if isinstance(value, Mapping):
-        return {name: plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, tuple) else value
+        return {name: as_json(one) for name, one in value.items()}
+    return [as_json(one) for one in value] if isinstance(value, tuple) else value
 
 
-def told(value: Any) -> str:
+def format_measurement(value: Any) -> str:
     """A figure with about four digits; "-" for None."""
     if value is None:
         return "-"
@@ -78,7 +78,7 @@ def told(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """Where this runs: processor, cores, threads, torch, and the GPU if there is one."""
     found = {
         "CPU": cpu_name(),
@@ -106,7 +106,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def devices(device: str) -> list[torch.device]:
+def select_devices(device: str) -> list[torch.device]:
     """For "auto" the CPU, and the GPU where there is one; else the one that is named.
 
     Raises:
@@ -117,7 +117,7 @@ def devices(device: str) -> list[torch.device]:
     return [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
 
 
-def chosen(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+def select_names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     """The names to measure.
 
     Raises:
@@ -129,7 +129,7 @@ def chosen(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     return [name for name in known if only is None or name in only]
 
 
-def timings(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:
+def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:
     """Milliseconds of each call in each round, in turns and in alternating order; the caller warms up.
 
     Args:
@@ -141,41 +141,41 @@ def timings(calls: Sequence[Call], rounds: int, device: torch.device) -> list[li
     for number in range(rounds):
         order = range(len(calls)) if number % 2 == 0 else range(len(calls) - 1, -1, -1)
         for which in order:
-            settle(device)
+            synchronise(device)
             started = time.perf_counter()
             calls[which]()
-            settle(device)
+            synchronise(device)
             taken[which].append((time.perf_counter() - started) * 1000)
     return taken
 
 
-def gflops(call: Call) -> float:
+def count_gflops(call: Call) -> float:
     """Operations of a call in 10^9, two a multiply-add; elementwise ones and sampling are not counted."""
     with FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops() / GIGA)
 
 
-def parameters(network: nn.Module) -> int:
+def count_parameters(network: nn.Module) -> int:
     """How many trained numbers a network has."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def settle(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
     """Wait until the device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def peak_memory(call: Call, device: torch.device) -> int:
+def measure_peak_memory(call: Call, device: torch.device) -> int:
     """The most bytes that were alive at once during a call, beyond those alive before it."""
     gc.collect()
     if device.type == "cuda":
-        settle(device)
+        synchronise(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
         kept = call()
-        settle(device)
+        synchronise(device)
         del kept
         return torch.cuda.max_memory_allocated(device) - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:

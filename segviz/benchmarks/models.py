@@ -13,13 +13,23 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from segviz.benchmarks.measure import MEGA, Report, chosen, devices, gflops, machine, parameters, peak_memory, timings
-from segviz.catalogue.files import load, read_record, require_model, rewrite_record
+from segviz.benchmarks.measure import (
+    MEGA,
+    Report,
+    count_gflops,
+    count_parameters,
+    describe_machine,
+    measure_peak_memory,
+    select_devices,
+    select_names,
+    time_calls,
+)
+from segviz.catalogue.checkpoint_file import load_checkpoint, read_record, require_model, rewrite_record
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Cost, Record
 from segviz.data.classes import CAMVID
 from segviz.data.scenes.scene import draw_scene
-from segviz.image import resized, to_tensor, working_size
+from segviz.image import resize, to_tensor, working_size
 from segviz.models.folding import folded
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
@@ -44,12 +54,12 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
         ValueError: an unknown model, or a device that is not there.
         CheckpointError: a bundled checkpoint is damaged.
     """
-    names = chosen(only, tuple(SPECS))
+    names = select_names(only, tuple(SPECS))
     picture = draw_scene(SCENE_SEED, width=PICTURE[1], height=PICTURE[0]).image
     rows: list[dict[str, Any]] = []
     totals: dict[str, Any] = {}
-    for place in devices(device):
-        own = [model_row(name, picture, rounds, place) for name in names]
+    for place in select_devices(device):
+        own = [measure_model(name, picture, rounds, place) for name in names]
         totals[f"{place.type}_total_ms"] = sum(row["median_ms"] for row in own)
         totals[f"{place.type}_keeping_ratio"] = sum(row["median_ms"] for row in own) / sum(
             row["without_ms"] for row in own
@@ -59,26 +69,26 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
     random = sorted({row["model"] for row in rows if row["weights"] == "random"})
     if random:
         notes.append(f"No checkpoint for {', '.join(random)}: measured with random weights, which cost the same.")
-    return Report("models", machine(), tuple(rows), totals, tuple(notes))
+    return Report("models", describe_machine(), tuple(rows), totals, tuple(notes))
 
 
-def model_row(
+def measure_model(
     name: str, picture: UInt8[ndarray, "height width 3"], rounds: int, device: torch.device
 ) -> dict[str, Any]:
     """One model's figures."""
-    network, record, weights = network_of(name)
+    network, record, weights = load_or_build(name)
     predictor = Predictor(folded(network), record, str(device))
 
     def kept() -> object:
         return predictor(picture)
 
     def without() -> object:
-        return labels_alone(predictor, picture)
+        return predict_labels(predictor, picture)
 
     prediction = predictor(picture)
-    operations = gflops(kept)
+    operations = count_gflops(kept)
     without()
-    with_maps, without_maps = timings([kept, without], rounds, device)
+    with_maps, without_maps = time_calls([kept, without], rounds, device)
     return {
         "device": device.type,
         "model": name,
@@ -87,10 +97,10 @@ def model_row(
         "min_ms": min(with_maps),
         "without_ms": median(without_maps),
         "keeping_ratio": median(one / other for one, other in zip(with_maps, without_maps, strict=True)),
-        "peak_mib": peak_memory(kept, device) / MEGA,
+        "peak_mib": measure_peak_memory(kept, device) / MEGA,
         "maps_mib": map_bytes(prediction) / MEGA,
         "gflops": operations,
-        "parameters": parameters(network),
+        "parameters": count_parameters(network),
     }
 
 
@@ -106,7 +116,7 @@ def record_costs(report: Report) -> list[Path]:
     costs: dict[str, Cost] = {}
     for row in report.rows:
         if row["weights"] == "checkpoint":
-            costs.setdefault(row["model"], cost_of(row, report.machine))
+            costs.setdefault(row["model"], row_to_cost(row, report.machine))
     for name, cost in costs.items():
         record = read_record(bundled_path(name))
         require_model(bundled_path(name), record, name)
@@ -114,7 +124,7 @@ def record_costs(report: Report) -> list[Path]:
     return [bundled_path(name) for name in costs]
 
 
-def cost_of(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
+def row_to_cost(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
     """A row's figures as a record holds them, rounded."""
     hardware = place["GPU"] if row["device"] == "cuda" else f"{place['CPU']}, {place['threads']} threads"
     return Cost(
@@ -127,7 +137,7 @@ def cost_of(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
     )
 
 
-def network_of(name: str) -> tuple[Segmenter, Record, str]:
+def load_or_build(name: str) -> tuple[Segmenter, Record, str]:
     """The bundled model and its record, or one with random weights where it has no checkpoint; and which of them it is.
 
     Raises:
@@ -135,18 +145,18 @@ def network_of(name: str) -> tuple[Segmenter, Record, str]:
     """
     path = bundled_path(name)
     if path.is_file():
-        return *load(path), "checkpoint"
+        return *load_checkpoint(path), "checkpoint"
     torch.manual_seed(0)
     spec = SPECS[name]
     record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
     return build(name, len(CAMVID.names)).eval(), record, "random"
 
 
-def labels_alone(predictor: Predictor, picture: UInt8[ndarray, "height width 3"]) -> object:
+def predict_labels(predictor: Predictor, picture: UInt8[ndarray, "height width 3"]) -> object:
     """What a predictor does, but for the maps."""
     size = (picture.shape[0], picture.shape[1])
     with torch.inference_mode():
-        result = predictor.model(to_tensor(resized(picture, working_size(*size)), predictor.device))
+        result = predictor.model(to_tensor(resize(picture, working_size(*size)), predictor.device))
         return classified(result.logits[0], size)
 
 

@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 import numpy as np
 
-from segviz.benchmarks.measure import Report, machine
+from segviz.benchmarks.measure import Report, describe_machine
 from segviz.paths import PACKAGE
 from segviz.server.launch import app_command, app_environment, app_script
 
@@ -33,7 +33,7 @@ PATIENCE = 240  # seconds that a server has to start, and as many to draw its fi
 READY = '[data-panel][data-ready="1"]'
 WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven panels
 GRIDS = ((45, 60), (128, 256))  # of 360 x 480 and 1024 x 2048 pixels at stride 8
-SYNTHETIC = PACKAGE / "ui" / "bench_page.py"
+SYNTHETIC = PACKAGE / "ui" / "benchmark_page.py"
 SYNTHETIC_PANELS = 11
 
 WATCH = """(stage) => {
@@ -100,7 +100,7 @@ def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(
-                executable_path=browser_path(), args=["--no-sandbox", "--disable-quic"]
+                executable_path=find_browser(), args=["--no-sandbox", "--disable-quic"]
             )
         except Error:
             raise RuntimeError(
@@ -108,32 +108,32 @@ def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
             ) from None
         with closing(browser):
             try:
-                rows, notes = measured_pages(browser, url, rounds)
+                rows, notes = measure_pages(browser, url, rounds)
             except Error as error:
                 raise RuntimeError(f"the viewer could not be measured: {str(error).splitlines()[0]}") from None
-            described = machine() | {"browser": f"Chromium {browser.version}"}
+            described = describe_machine() | {"browser": f"Chromium {browser.version}"}
     note = "From the event's time stamp to the end of drawing (shown: to the painted frame), all panels in sight."
     return Report("viewer", described, tuple(rows), {}, (note, *notes))
 
 
-def measured_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
+def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
     """A row for the given page; else for the app's first page and for each of GRIDS, and notes on what is missing."""
     if url is not None:
-        return [measured(browser, url, url, rounds)], []
+        return [measure_page(browser, url, url, rounds)], []
     rows, notes = [], []
     try:
-        with running(app_script()) as address:
-            rows.append(measured(browser, address, "the app's first page", rounds))
+        with serve_script(app_script()) as address:
+            rows.append(measure_page(browser, address, "the app's first page", rounds))
     except RuntimeError as error:
         notes.append(f"The app's own page is left out: {error}.")
-    with running(SYNTHETIC) as address:
+    with serve_script(SYNTHETIC) as address:
         for height, width in GRIDS:
             page = f"{address}/?rows={height}&columns={width}"
-            rows.append(measured(browser, page, f"all kinds, {height} x {width} cells", rounds, SYNTHETIC_PANELS))
+            rows.append(measure_page(browser, page, f"all kinds, {height} x {width} cells", rounds, SYNTHETIC_PANELS))
     return rows, notes
 
 
-def measured(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:
+def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:
     """The row of one page, in a browser of Playwright's, once it shows that many panels."""
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
@@ -185,25 +185,25 @@ def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
         page.wait_for_timeout(PAUSE)
 
 
-def browser_path() -> str | None:
+def find_browser() -> str | None:
     """The browser that CHROMIUM names, else one on the PATH; None leaves it to Playwright's own."""
     return os.environ.get("CHROMIUM") or next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @contextmanager
-def running(script: Path) -> Iterator[str]:
+def serve_script(script: Path) -> Iterator[str]:
     """The address of a Streamlit script, served for the time being.
 
     Raises:
         RuntimeError: it does not start.
     """
-    port = free_port()
+    port = find_free_port()
     command = app_command(script, port, "--server.headless", "true")
     quiet = subprocess.DEVNULL
     folder = app_script().parent  # its settings hold for all pages
     server = subprocess.Popen(command, cwd=folder, env=app_environment(), stdout=quiet, stderr=quiet)
     try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        wait_for_server(f"http://127.0.0.1:{port}/_stcore/health", server)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -213,7 +213,7 @@ def running(script: Path) -> Iterator[str]:
             server.kill()
 
 
-def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
     """Wait until the app answers.
 
     Raises:
@@ -229,7 +229,7 @@ def wait_for(address: str, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the app did not start; run `python -m segviz app` to see why")
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from segviz.benchmarks.blocks import bench_blocks
-from segviz.benchmarks.measure import parameters
+from segviz.benchmarks.measure import count_parameters
 from segviz.benchmarks.models import bench_models, record_costs
 from segviz.benchmarks.viewer import bench_viewer
-from segviz.catalogue.files import CheckpointError, examined, read_record
+from segviz.catalogue.checkpoint_file import CheckpointError, examine_checkpoint, read_record
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, to_json
 from segviz.cli.errors import UsageError
@@ -97,7 +97,7 @@ def model_rows() -> Iterator[dict[str, Any]]:
             "paper": spec.paper,
             "backbone": spec.backbone,
             "maps": list(spec.maps),
-            "parameters": parameters(network),
+            "parameters": count_parameters(network),
             "checkpoint": "damaged" if problem else "yes" if record else "none",
             "problem": problem,
             "val_miou": record.val_miou if record else None,
@@ -110,7 +110,7 @@ def bundled_model(name: str) -> tuple[Record | None, Segmenter, str | None]:
     problem = None
     if bundled_path(name).is_file():
         try:
-            return *examined(bundled_path(name)), None
+            return *examine_checkpoint(bundled_path(name)), None
         except CheckpointError as error:
             problem = str(error)
     with torch.device("meta"):  # shapes alone, no memory

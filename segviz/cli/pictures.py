@@ -15,17 +15,17 @@ from typing import Any
 from tqdm import tqdm
 
 from segviz.batch.archive import Archive
-from segviz.batch.attention_files import Options, attended
-from segviz.batch.inputs import Source, sources
-from segviz.batch.run import Folder, Put, Step, Work, interruptible, predicted, run
+from segviz.batch.attention_files import AttentionOptions, export_attention
+from segviz.batch.inputs import Source, find_sources
+from segviz.batch.run import Folder, PictureOutput, PutFile, Step, export_prediction, run_pictures, stop_on_interrupt
 from segviz.cli.errors import FORMATS, MOST, UsageError, sentence
 from segviz.data.dataset import read_labels
 from segviz.data.scenes.by_name import SourceError
 from segviz.figures.export import export
-from segviz.figures.map_panels import Look
+from segviz.figures.map_subplots import Look
 from segviz.figures.paper_layouts import Style
-from segviz.figures.papers import WIDTHS, PlaceError, check_places, paper_sheet
-from segviz.figures.prediction_panels import ALL_LOOKS
+from segviz.figures.papers import WIDTHS, PlaceError, check_places, paper_figure_spec
+from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
 from segviz.prediction.predictor import load_predictor
 from segviz.text import plain
@@ -35,7 +35,9 @@ def predict(options: argparse.Namespace) -> int:
     """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
     chosen = named_sources(options)
     with target(options) as put:
-        return work_through(chosen, partial(predicted, load_predictor(options.model, options.device)), put, options)
+        return work_through(
+            chosen, partial(export_prediction, load_predictor(options.model, options.device)), put, options
+        )
 
 
 def attend(options: argparse.Namespace) -> int:
@@ -51,13 +53,13 @@ def attend(options: argparse.Namespace) -> int:
             chosen, partial(into_one, predictor, asked, options.out), Folder(options.out.parent).put, options
         )
     with target(options) as put:
-        return work_through(chosen, partial(attended, predictor, asked), put, options)
+        return work_through(chosen, partial(export_attention, predictor, asked), put, options)
 
 
-def attend_options(options: argparse.Namespace) -> Options:
+def attend_options(options: argparse.Namespace) -> AttentionOptions:
     """What is asked of each picture's attention."""
     looks: tuple[Look, ...] = tuple(options.look or ALL_LOOKS)
-    asked = Options(
+    asked = AttentionOptions(
         places=tuple(options.at or ()),
         maps=tuple(options.map or ()),
         looks=looks,
@@ -71,13 +73,13 @@ def attend_options(options: argparse.Namespace) -> Options:
     return replace(asked, forms=(ending(options.out),), whole=True) if one_file(options.out) else asked
 
 
-def into_one(predict: Any, asked: Options, out: Path, source: Source, picture: Rgb) -> Work:
+def into_one(predict: Any, asked: AttentionOptions, out: Path, source: Source, picture: Rgb) -> PictureOutput:
     """A picture's attention in the one file that was named."""
-    done = attended(predict, asked, source, picture)
-    return Work(((out.name, data) for _, data in done.files), done.told)
+    done = export_attention(predict, asked, source, picture)
+    return PictureOutput(((out.name, data) for _, data in done.files), done.summary)
 
 
-def check_usage(source: Source, asked: Options) -> None:
+def check_usage(source: Source, asked: AttentionOptions) -> None:
     """Places outside a single picture are wrong usage, found before any model is loaded.
 
     Raises:
@@ -98,7 +100,7 @@ def figure(options: argparse.Namespace) -> int:
         raise UsageError(f"there are {len(options.labels)} --labels for {len(chosen)} pictures; give one for each")
     places = options.at or [(0, column) for column in options.columns or ()]
     with as_usage():
-        sheet = paper_sheet(
+        sheet = paper_figure_spec(
             options.name,
             [source.text for source in chosen],
             places,
@@ -139,25 +141,25 @@ def named_sources(options: argparse.Namespace) -> list[Source]:
         UsageError: a scene has no number, or a folder no picture.
     """
     with as_usage():
-        return sources(options.images)
+        return find_sources(options.images)
 
 
 # ---- many pictures -----------------------------------------------------------------------------------------
 
 
 def work_through(
-    chosen: Sequence[Source], work: Callable[[Source, Rgb], Work], put: Put, options: argparse.Namespace
+    chosen: Sequence[Source], work: Callable[[Source, Rgb], PictureOutput], put: PutFile, options: argparse.Namespace
 ) -> int:
     """Work on each picture, and tell of it; 1 where one failed, or Ctrl-C stopped the rest."""
     done: list[Step] = []
-    with interruptible() as stop:
-        steps = run(chosen, work, put, stop)
+    with stop_on_interrupt() as stop:
+        steps = run_pictures(chosen, work, put, stop)
         bar = tqdm(steps, total=len(chosen), unit="picture", leave=False, disable=None if len(chosen) > 1 else True)
         for step in bar:
             done.append(step)
             tell(step, options.json)
     if options.json:
-        print(json.dumps([step.told for step in done if step.told is not None], indent=2))
+        print(json.dumps([step.summary for step in done if step.summary is not None], indent=2))
     if len(done) < len(chosen):
         print(f"segviz: stopped after {len(done)} of {len(chosen)} pictures; their files are kept", file=sys.stderr)
         return 1
@@ -175,7 +177,7 @@ def tell(step: Step, as_json: bool) -> None:
 
 
 @contextmanager
-def target(options: argparse.Namespace) -> Iterator[Put]:
+def target(options: argparse.Namespace) -> Iterator[PutFile]:
     """The folder of `--out`, or the ZIP of `--zip`."""
     with ExitStack() as stack:
         yield (Folder(options.out) if options.zip is None else stack.enter_context(Archive(options.zip))).put

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from segviz.catalogue.files import CheckpointError, load, read_record, rewrite_record
+from segviz.catalogue.checkpoint_file import CheckpointError, load_checkpoint, read_record, rewrite_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli.errors import ALL, UsageError
@@ -138,7 +138,7 @@ def keep_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluati
     Raises:
         CheckpointError: the file no longer holds the weights that were scored.
     """
-    network, record = load(path)
+    network, record = load_checkpoint(path)
     weights = scored.state_dict()
     if not all(torch.equal(value, weights[name].cpu()) for name, value in folded(network).state_dict().items()):
         raise CheckpointError(f"{path} got other weights while it was scored; run the command again")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from segviz.batch.attention_files import Options, attended
-from segviz.batch.background_run import MOST_PIXELS, Job
-from segviz.batch.inputs import Source, stems
-from segviz.batch.run import Part, Work, predicted
-from segviz.batch.zip_input import ZipError, zipped_pictures
+from segviz.batch.attention_files import AttentionOptions, export_attention
+from segviz.batch.background_run import MAX_RUN_PIXELS, BackgroundRun
+from segviz.batch.inputs import Source, make_stems
+from segviz.batch.run import Part, PictureOutput, export_prediction
+from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.engine import engine
 from segviz.figures.export import harmless
 from segviz.image import MAX_BYTES, Rgb, decode
@@ -31,7 +31,7 @@ MOST_PICTURES = 500
 JOB, NAME, REFUSED, TOKEN = "folder job", "folder name", "folder refused", "folder token"
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
-    f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MOST_PIXELS // 10**6} megapixels, or ZIPs of "
+    f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
     "them. They stay in this server's memory; the ZIP of results is deleted when you start another run or leave."
 )
 Problems = list[tuple[str, str]]  # names of files, and what is wrong with them
@@ -46,14 +46,14 @@ def collected(files: Sequence[UploadedFile]) -> tuple[list[Source], Problems]:
             found.append((file.name, partial(opened, file)))
             continue
         try:
-            found += [(f"{file.name}: {name}", one) for name, one in zipped_pictures(file.getvalue())]
+            found += [(f"{file.name}: {name}", one) for name, one in list_zip_pictures(file.getvalue())]
         except ZipError as error:
             problems.append((file.name, str(error)))
     if len(found) > MOST_PICTURES:
         left = len(found) - MOST_PICTURES
         problems.append((f"{left} pictures", f"at most {MOST_PICTURES} are taken at once; send these in another run"))
         del found[MOST_PICTURES:]
-    names = stems([text.rpartition(": ")[2] for text, _ in found])
+    names = make_stems([text.rpartition(": ")[2] for text, _ in found])
     return [Source(text, stem, one) for (text, one), stem in zip(found, names, strict=True)], problems
 
 
@@ -62,30 +62,30 @@ def opened(file: UploadedFile) -> Rgb:
     return decode(file.getvalue())
 
 
-def work_of(model: str, parts: Sequence[Part], maps: Options | None) -> Callable[[Source, Rgb], Work]:
+def work_of(model: str, parts: Sequence[Part], maps: AttentionOptions | None) -> Callable[[Source, Rgb], PictureOutput]:
     """What is made of each picture: parts of the prediction, and maps where they are asked for."""
 
     def predict(picture: Rgb) -> Prediction:
         return engine().predict(model, picture)
 
-    def work(source: Source, picture: Rgb) -> Work:
-        done = predicted(predict, source, picture, parts)
+    def work(source: Source, picture: Rgb) -> PictureOutput:
+        done = export_prediction(predict, source, picture, parts)
         if maps is None:
             return done
-        more = attended(predict, maps, source, picture)
-        return Work([*done.files, *more.files], {**done.told, **more.told})
+        more = export_attention(predict, maps, source, picture)
+        return PictureOutput([*done.files, *more.files], {**done.summary, **more.summary})
 
     return work
 
 
-def begin(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb], Work]) -> None:
+def begin(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb], PictureOutput]) -> None:
     """Starts a run; the one before, with its ZIP, is gone."""
     sources, problems = collected(files)
     forget()
     st.session_state[REFUSED] = problems
     if sources:
         st.session_state[JOB], st.session_state[NAME] = (
-            Job(sources, work),
+            BackgroundRun(sources, work),
             f"segviz-{model}-{len(sources)}-pictures.zip",
         )
 
@@ -98,9 +98,9 @@ def forget() -> None:
     st.session_state.pop(TOKEN, None)
 
 
-def current() -> Job | None:
+def current() -> BackgroundRun | None:
     """This session's run."""
-    job: Job | None = st.session_state.get(JOB)
+    job: BackgroundRun | None = st.session_state.get(JOB)
     return job
 
 
@@ -140,11 +140,11 @@ def progress(was_running: bool) -> None:
         as_csv({head: list(map(harmless, column)) for head, column in values.items()}, "failed-pictures")
 
 
-def finished(job: Job) -> None:
+def finished(job: BackgroundRun) -> None:
     """What a run has come to."""
     state, good = job.state, job.state.done - len(job.state.problems)
-    if state.trouble:
-        st.error(f"The run ended early: {state.trouble}.")
+    if state.failure:
+        st.error(f"The run ended early: {state.failure}.")
     elif state.done < state.total:
         st.info(f"Cancelled after {state.done} of {state.total} pictures; what is done is in the ZIP.")
     else:
