@@ -6,8 +6,8 @@ import streamlit as st
 
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention
 from segviz.figures.charts import channel_heatmap
-from segviz.figures.figure_spec import Matrix, Panel
-from segviz.figures.map_panels import map_panels
+from segviz.figures.figure_spec import Matrix, Subplot
+from segviz.figures.map_subplots import map_subplots
 from segviz.text import pixel_text
 from segviz.ui.charts import chart
 from segviz.ui.models import predict
@@ -55,18 +55,18 @@ def point() -> tuple[int, int]:
     return (kept[-1].y, kept[-1].x) if kept else (height // 2, width // 2)
 
 
-def affinities(colours: str) -> list[Panel]:
+def affinities(colours: str) -> list[Subplot]:
     """The C x C matrices of the point's row and column, and channel non-local's only one."""
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     whole = baseline.map_of(ChannelAttention, "channel")
     row, column = rows.cell(*point(), *chosen.image.shape[:2])
     titles = f"FLA, row {row}", f"FLA, column {column}", "Channel non-local, everywhere"
     found = [
-        panel
+        subplot
         for one, model in ((rows, "fla"), (columns, "fla"), (whole, "channel_nl"))
-        for panel in map_panels(chosen.image, one, [point()], (), model=model, colours=colours)
+        for subplot in map_subplots(chosen.image, one, [point()], (), model=model, colours=colours)
     ]
-    return [replace(panel, title=title) for panel, title in zip(found, titles, strict=True)]
+    return [replace(subplot, title=title) for subplot, title in zip(found, titles, strict=True)]
 
 
 viewer()

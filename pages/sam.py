@@ -7,9 +7,8 @@ import streamlit as st
 
 from segviz.attention.maps import Gate, StripAttention
 from segviz.figures.charts import gate_bars, strip_bars
-from segviz.figures.figure_spec import Panel as SheetPanel
-from segviz.figures.figure_spec import Strips
-from segviz.figures.map_panels import map_panels as sheets
+from segviz.figures.figure_spec import Strips, Subplot
+from segviz.figures.map_subplots import map_subplots
 from segviz.text import pixel_text
 from segviz.ui.charts import as_csv, chart
 from segviz.ui.models import predict
@@ -40,8 +39,8 @@ def viewer() -> None:
     pinned = pinned_panels([column_map], kept)
     panels = [column_map, looks_at, *(pinned[number] for number in newest)]
     bars = strips_of({number + 1: kept[number] for number in newest}) if kept else None
-    weights = [SheetPanel("Weight of each strip", chosen.image, bars, "sam_strips", "sam")] if bars else []
-    show(chosen, panels, key=KEY, columns=2, more=[*weights, *sheets(chosen.image, gate, (), (), model="sam")])
+    weights = [Subplot("Weight of each strip", chosen.image, bars, "sam_strips", "sam")] if bars else []
+    show(chosen, panels, key=KEY, columns=2, more=[*weights, *map_subplots(chosen.image, gate, (), (), model="sam")])
     if bars is None:
         return
     figure = strip_bars(list(bars.weights), bars.names, colours=bars.colours)

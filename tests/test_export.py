@@ -1,4 +1,4 @@
-"""Files of sheets: what they hold, that it is the same in every form, and that names stay inside their folder."""
+"""Files of figures: what they hold, that it is the same in every form, and that names stay inside their folder."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from figure_cases import IMAGE, LABELS, one_of_each
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sheet_cases import IMAGE, LABELS, one_of_each
 
 from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
 from segviz.figures.export import export, packed
-from segviz.figures.figure_spec import Classes, Heat, Panel, Sheet, on_one_scale
+from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Subplot, on_one_scale
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.filenames import MOST_BYTES, safe_name
 
@@ -32,23 +32,23 @@ CASE = one_of_each()
 
 
 @pytest.fixture(scope="module")
-def sheet() -> Sheet:
+def spec() -> FigureSpec:
     rows = prediction_rows(CASE, IMAGE, PLACES, kind="log")
-    return Sheet("All <maps> of a & b", tuple(map(tuple, rows)))
+    return FigureSpec("All <maps> of a & b", tuple(map(tuple, rows)))
 
 
-def png(sheet: Sheet, size: int) -> Image.Image:
-    return Image.open(io.BytesIO(export(sheet, "png", size=size)))
+def png(spec: FigureSpec, size: int) -> Image.Image:
+    return Image.open(io.BytesIO(export(spec, "png", size=size)))
 
 
-def npz(sheet: Sheet) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(export(sheet, "npz")), allow_pickle=False) as kept:
+def npz(spec: FigureSpec) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(export(spec, "npz")), allow_pickle=False) as kept:
         return dict(kept)
 
 
-def said(sheet: Sheet, form: str) -> Any:
+def said(spec: FigureSpec, form: str) -> Any:
     """The details that a file of a form carries."""
-    data = export(sheet, form)
+    data = export(spec, form)
     match form:
         case "png":
             return json.loads(Image.open(io.BytesIO(data)).text["segviz"])  # type: ignore[attr-defined]
@@ -59,15 +59,15 @@ def said(sheet: Sheet, form: str) -> Any:
             (found,) = re.findall(rb"/Keywords \((.*?[^\\])\)\n", data, re.DOTALL)
             return json.loads(re.sub(rb"\\([()\\])", rb"\1", found))
         case _:
-            return json.loads(str(npz(sheet)["details"]))
+            return json.loads(str(npz(spec)["details"]))
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf", "npz"])
-def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) -> None:
-    found = said(sheet, form)
-    assert (found["title"], found["models"]) == (sheet.title, ["model"])
+def test_title_model_pixel_and_scale_are_in_the_file(form: str, spec: FigureSpec) -> None:
+    found = said(spec, form)
+    assert (found["title"], found["models"]) == (spec.title, ["model"])
     panels = {one["title"]: one for one in found["panels"]}
-    collect = panels["collect: seen from (y 5, x 12)"]
+    collect = panels["collect: attends to (y 5, x 12)"]
     assert collect["pixel"] == [5, 12]
     values = CASE.maps["collect"].attends_to(*CASE.maps["collect"].cell(5, 12, 30, 40))  # type: ignore[union-attr]
     high = float(values.max())
@@ -75,16 +75,16 @@ def test_title_model_pixel_and_scale_are_in_the_file(form: str, sheet: Sheet) ->
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_pictures_can_be_read_without_segviz(form: str, sheet: Sheet) -> None:
-    data = export(sheet, form)
+def test_pictures_can_be_read_without_segviz(form: str, spec: FigureSpec) -> None:
+    data = export(spec, form)
     caption = b"model model; pixel y 5, x 12; y 29, x 0"
     assert caption in data
 
 
-def test_sizes_of_a_png_are_multiples(sheet: Sheet) -> None:
-    widths = [png(Sheet("one", (sheet.rows[0][:1],)), size).size for size in (1, 2, 4)]
+def test_sizes_of_a_png_are_multiples(spec: FigureSpec) -> None:
+    widths = [png(FigureSpec("one", (spec.rows[0][:1],)), size).size for size in (1, 2, 4)]
     assert widths[0][0] == pytest.approx(3.3 * 144, abs=1)
-    assert png(sheet, 1).width == pytest.approx(6.9 * 144, abs=1)
+    assert png(spec, 1).width == pytest.approx(6.9 * 144, abs=1)
     for size, found in zip((2, 4), widths[1:], strict=True):
         assert found == pytest.approx((widths[0][0] * size, widths[0][1] * size), abs=size)
 
@@ -92,14 +92,14 @@ def test_sizes_of_a_png_are_multiples(sheet: Sheet) -> None:
 def test_a_larger_png_shows_more_of_the_picture() -> None:
     fine = np.indices((1200, 1600)).sum(0) % 2 * 255  # single pixels
     image = np.repeat(fine[:, :, None], 3, 2).astype(np.uint8)
-    one = Sheet("fine", ((Panel("", image),),))
+    one = FigureSpec("fine", ((Subplot("", image),),))
     small, large = (np.asarray(png(one, size).convert("L"), np.float32) for size in (1, 4))
     middle = [picture[picture.shape[0] // 4 : -picture.shape[0] // 4, 50:-50].std() for picture in (small, large)]
     assert middle[1] > 2 * middle[0]
 
 
-def test_arrays_are_those_of_the_maps(sheet: Sheet) -> None:
-    kept = npz(sheet)
+def test_arrays_are_those_of_the_maps(spec: FigureSpec) -> None:
+    kept = npz(spec)
     collect = CASE.maps["collect"]
     cell = collect.cell(5, 12, 30, 40)  # type: ignore[union-attr]
     assert (kept["collect_5_12_attends_to"] == collect.attends_to(*cell).numpy()).all()  # type: ignore[union-attr]
@@ -110,19 +110,19 @@ def test_arrays_are_those_of_the_maps(sheet: Sheet) -> None:
     assert kept["rows_5_12"].shape == (5, 5)
 
 
-def test_a_csv_has_every_number_once_and_says_what_it_is(sheet: Sheet) -> None:
-    text = export(sheet, "csv").decode()
+def test_a_csv_has_every_number_once_and_says_what_it_is(spec: FigureSpec) -> None:
+    text = export(spec, "csv").decode()
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert comments[:3] == ["# title: All <maps> of a & b", "# model: model", "# pixel: y 5 x 12 and y 29 x 0"]
     assert any(
         re.fullmatch(r"# scale of strip of \(y 5, x 12\): log from \S+ to \S+ \(weight\)", line) for line in comments
     )
     rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
-    heat = [row for row in rows if row["panel"] == "collect: seen from (y 5, x 12)"]
+    heat = [row for row in rows if row["panel"] == "collect: attends to (y 5, x 12)"]
     grid = np.zeros((3, 4))
     for row in heat:
         grid[int(row["row"]), int(row["column"])] = float(row["value"])
-    assert (grid == npz(sheet)["collect_5_12_attends_to"]).all()
+    assert (grid == npz(spec)["collect_5_12_attends_to"]).all()
     shares = {row["quantity"]: float(row["value"]) for row in rows if row["panel"] == "model"}
     assert shares["share of Sky"] == pytest.approx(1 / 3)
     assert len([row for row in rows if row["quantity"] == "y" and row["panel"].startswith("samples")]) == 18
@@ -130,8 +130,8 @@ def test_a_csv_has_every_number_once_and_says_what_it_is(sheet: Sheet) -> None:
 
 @pytest.mark.parametrize("title", ["=1+1", "+a", "-a", "@a", "x,=cmd|' /C calc'!A0", "x;\t@a", "x\n=1+1"])
 def test_no_words_of_a_csv_become_a_formula(title: str) -> None:
-    panel = Panel(title, IMAGE, prediction_rows(CASE, IMAGE, PLACES)[0][1].content, "map", model=title)
-    for line in export(Sheet(title, ((panel,),)), "csv").decode().splitlines():
+    panel = Subplot(title, IMAGE, prediction_rows(CASE, IMAGE, PLACES)[0][1].content, "map", model=title)
+    for line in export(FigureSpec(title, ((panel,),)), "csv").decode().splitlines():
         for separator in ",;\t":
             for cell in line.split(separator):
                 assert not re.match(r'\s*"?[=+@]|\s*"?-[^\d]', cell), line
@@ -139,29 +139,29 @@ def test_no_words_of_a_csv_become_a_formula(title: str) -> None:
 
 def test_a_csv_of_too_many_numbers_asks_for_npz() -> None:
     image = np.zeros((1100, 1000, 3), np.uint8)
-    labels = Panel("labels", image, Classes(image[:, :, 0], CAMVID), "labels")
-    assert len(export(Sheet("labels", ((labels,),)), "csv")) < 2000  # shares, not pixels
-    confidence = Panel("confidence", image, Heat(np.ones((1100, 1000), np.float32), Scale(0, 1), ""), "confidence")
+    labels = Subplot("labels", image, Classes(image[:, :, 0], CAMVID), "labels")
+    assert len(export(FigureSpec("labels", ((labels,),)), "csv")) < 2000  # shares, not pixels
+    confidence = Subplot("confidence", image, Heat(np.ones((1100, 1000), np.float32), Scale(0, 1), ""), "confidence")
     with pytest.raises(ValueError, match="1100000 values are too many for a CSV file; take them as NPZ"):
-        export(Sheet("confidence", ((confidence,),)), "csv")
+        export(FigureSpec("confidence", ((confidence,),)), "csv")
 
 
-def test_unknown_forms_and_sizes_are_named(sheet: Sheet) -> None:
+def test_unknown_forms_and_sizes_are_named(spec: FigureSpec) -> None:
     with pytest.raises(ValueError, match="'gif' is no form of file; use png, svg, pdf, npz, csv"):
-        export(sheet, "gif")
+        export(spec, "gif")
     with pytest.raises(ValueError, match="size 3 is not offered; use 1, 2, 4"):
-        export(sheet, "png", size=3)
+        export(spec, "png", size=3)
 
 
 def test_maps_on_one_scale_are_those_of_the_same_kind() -> None:
     rows = prediction_rows(CASE, IMAGE, PLACES, one_scale=True)
     scales: dict[str, set[float]] = {}
-    for panel in (panel for row in rows for panel in row):
-        if panel.scale:
-            scales.setdefault(type(panel.content).__name__ + panel.content.unit, set()).add(panel.scale.high)  # type: ignore[union-attr]
+    for subplot in (subplot for row in rows for subplot in row):
+        if subplot.scale:
+            scales.setdefault(type(subplot.content).__name__ + subplot.content.unit, set()).add(subplot.scale.high)  # type: ignore[union-attr]
     assert len(scales["Heatweight"]) == 1
     assert len(scales["Heatchannel mean"]) == 2
-    assert [panel.title for panel in on_one_scale(rows[1])] == [panel.title for panel in rows[1]]
+    assert [subplot.title for subplot in on_one_scale(rows[1])] == [subplot.title for subplot in rows[1]]
 
 
 # ---- names and archives ------------------------------------------------------------------------------------
@@ -239,5 +239,5 @@ def test_an_archive_does_not_grow_in_memory(tmp_path: Path) -> None:
 def test_words_outside_the_font_raise_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        export(Sheet("漢字", ((Panel("漢字", IMAGE),),)), "png")
+        export(FigureSpec("漢字", ((Subplot("漢字", IMAGE),),)), "png")
     assert not recwarn.list

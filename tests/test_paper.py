@@ -1,4 +1,4 @@
-"""The papers' figures: which panels they have, what stands above and below them, and what they say of scales."""
+"""The papers' figures: which subplots they have, what stands above and below them, and what they say of scales."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, samples, strips
 from PIL import Image
-from sheet_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, samples, strips
 
 import segviz
 from segviz.cli import parser
 from segviz.figures.colour import attention_scale, weight_scale
 from segviz.figures.colour_bars import number, row_bars
 from segviz.figures.draw_subplot import borders
-from segviz.figures.figure_spec import Classes, Heat, Panel, Points, Sheet
+from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points, Subplot
 from segviz.figures.interesting_places import default_places
 from segviz.figures.layout import TITLE, broken, fit, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
@@ -36,8 +36,8 @@ from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.prediction.prediction import Prediction
 
 
-def titles(sheet: Sheet) -> list[list[str]]:
-    return [[panel.title if panel else "-" for panel in row] for row in sheet.rows]
+def titles(spec: FigureSpec) -> list[list[str]]:
+    return [[subplot.title if subplot else "-" for subplot in row] for row in spec.rows]
 
 
 def shown(*maps: object, places: tuple[tuple[int, int], ...] = ((5, 5),), **models: Prediction) -> Shown:
@@ -54,9 +54,9 @@ def test_default_places_lie_inside_the_largest_classes() -> None:
 
 def test_fla_5_has_a_column_for_each_model_and_the_truth_and_heads_them_once() -> None:
     one = Shown(IMAGE, {"a": prediction(), "b": prediction()}, labels=LABELS)
-    sheet = lay_out_classes([one, replace(one, labels=None)])
-    assert titles(sheet) == [["image", "a", "b", "ground truth"], ["", "", "", "-"]]
-    truth = sheet.rows[0][3]
+    spec = lay_out_classes([one, replace(one, labels=None)])
+    assert titles(spec) == [["image", "a", "b", "ground truth"], ["", "", "", "-"]]
+    truth = spec.rows[0][3]
     assert truth is not None and isinstance(truth.content, Classes) and truth.content.labels is LABELS
 
 
@@ -64,43 +64,43 @@ def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
     other = LABELS.copy()
     other[3:8, 28:36] = 9  # the larger part
     other[25, 2] = 9
-    sheet = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
-    (box,) = {panel.boxes for panel in sheet.panels}.pop()
+    spec = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
+    (box,) = {subplot.boxes for subplot in spec.subplots}.pop()
     assert (box.top < 3 or box.bottom > 8) and box.left <= 28 and box.right >= 36
     assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
     agreed = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction()})])
-    assert all(panel.boxes == () for panel in agreed.panels)
+    assert all(subplot.boxes == () for subplot in agreed.subplots)
 
 
 def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
-    sheet = lay_out_attended_features([shown(fla=prediction())], Style(feature="both"))
-    assert titles(sheet) == [["image", "fla: output", "fla: context"]]
-    heat = sheet.panels[2].content
+    spec = lay_out_attended_features([shown(fla=prediction())], Style(feature="both"))
+    assert titles(spec) == [["image", "fla: output", "fla: context"]]
+    heat = spec.subplots[2].content
     assert isinstance(heat, Heat)
     assert (heat.scale.low, heat.scale.high) == (pytest.approx(heat.values.min()), pytest.approx(heat.values.max()))
-    assert re.search(r"; fla: output: linear scale \S+ to \S+; fla: context: linear scale \S+ to \S+$", sheet.caption())
+    assert re.search(r"; fla: output: linear scale \S+ to \S+; fla: context: linear scale \S+ to \S+$", spec.caption())
 
 
 def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
     one = strips()
-    sheet = lay_out_strips([shown(one, places=((0, 5), (0, 35)))])
-    assert titles(sheet) == [["image", "column 0", "column 3"]]
-    first, second = (panel.content for panel in sheet.panels[1:])
+    spec = lay_out_strips([shown(one, places=((0, 5), (0, 35)))])
+    assert titles(spec) == [["image", "column 0", "column 3"]]
+    first, second = (subplot.content for subplot in spec.subplots[1:])
     assert isinstance(first, Heat) and isinstance(second, Heat)
     assert first.scale == second.scale
     assert first.scale.high == max(first.values.max(), second.values.max())
     assert (first.values == one.strip_map(0).numpy()).all() and first.even == 1 / 4
-    assert [(bar.first, bar.last) for bar in row_bars(sheet)[0]] == [(1, 2)]
-    assert len(sheet.panels[0].boxes) == 2
-    assert [(box.left, box.right) for box in sheet.panels[0].boxes] == [(0, 10), (30, 40)]
+    assert [(bar.first, bar.last) for bar in row_bars(spec)[0]] == [(1, 2)]
+    assert len(spec.subplots[0].boxes) == 2
+    assert [(box.left, box.right) for box in spec.subplots[0].boxes] == [(0, 10), (30, 40)]
 
 
 def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
     collect, distribute = masks()
-    sheet = lay_out_point_masks([shown(collect, distribute, places=((0, 0), (29, 39)))])
-    assert titles(sheet) == [["image", "collect", "distribute"], ["", "", ""]]
-    assert "collect:" not in sheet.caption()  # which of two rows would be meant?
-    values = [panel.content.values for panel in sheet.panels if isinstance(panel.content, Heat)]
+    spec = lay_out_point_masks([shown(collect, distribute, places=((0, 0), (29, 39)))])
+    assert titles(spec) == [["image", "collect", "distribute"], ["", "", ""]]
+    assert "collect:" not in spec.caption()  # which of two rows would be meant?
+    values = [subplot.content.values for subplot in spec.subplots if isinstance(subplot.content, Heat)]
     wanted = [
         collect.attends_to(0, 0),
         distribute.attended_by(0, 0),
@@ -108,33 +108,35 @@ def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
         distribute.attended_by(2, 3),
     ]
     assert all((one == two.numpy()).all() for one, two in zip(values, wanted, strict=True))
-    assert [panel.scale.high for panel in sheet.panels if panel.scale] == [pytest.approx(one.max()) for one in values]
+    assert [subplot.scale.high for subplot in spec.subplots if subplot.scale] == [
+        pytest.approx(one.max()) for one in values
+    ]
 
 
 def test_snl_tells_of_points_outside_the_picture() -> None:
-    sheet = lay_out_samples([shown(samples(), places=((0, 0),))])
-    assert titles(sheet) == [["9 samples of (0, 0), 5 outside"]]
-    points = sheet.panels[0].content
+    spec = lay_out_samples([shown(samples(), places=((0, 0),))])
+    assert titles(spec) == [["9 samples of (0, 0), 5 outside"]]
+    points = spec.subplots[0].content
     assert isinstance(points, Points)
     assert points.undisplaced[4] == pytest.approx([4.5, 4.5])  # the centre of cell (0, 0)
 
 
 def test_compare_wraps_many_models_and_names_those_without_a_map() -> None:
     models = {f"m{number}": prediction(strips()) for number in range(6)} | {"fcn": prediction()}
-    sheet = lay_out_comparison([shown(**models)])
-    heads = [title for row in titles(sheet) for title in row]
+    spec = lay_out_comparison([shown(**models)])
+    heads = [title for row in titles(spec) for title in row]
     assert "fcn: no map over places" in heads
-    assert max(map(len, sheet.rows)) == 4 and len(sheet.rows) == 4
+    assert max(map(len, spec.rows)) == 4 and len(spec.rows) == 4
 
 
 def test_compare_gives_multiples_of_the_even_share_on_one_scale_if_asked() -> None:
     first, second = dots(), dots()
     models = {"a": prediction(first), "b": prediction(second)}
     own, common = (lay_out_comparison([shown(**models)], Style(shared=shared)) for shared in (False, True))
-    heats = [panel.content for panel in own.panels if isinstance(panel.content, Heat)]
+    heats = [subplot.content for subplot in own.subplots if isinstance(subplot.content, Heat)]
     assert (heats[0].values == first.attends_to(0, 0).numpy() * CELLS).all()
     assert heats[0].scale != heats[1].scale and heats[0].even == 1
-    scales = {panel.scale for panel in common.panels if panel.scale}
+    scales = {subplot.scale for subplot in common.subplots if subplot.scale}
     assert len(scales) == 1 and scales.pop().high == max(one.values.max() for one in heats)
 
 
@@ -147,45 +149,45 @@ def test_a_figure_asks_for_a_model_that_it_can_show(layout: object) -> None:
 # ---- drawing -----------------------------------------------------------------------------------------------
 
 
-def bytes_of(sheet: Sheet, form: str, **more: object) -> bytes:
+def bytes_of(spec: FigureSpec, form: str, **more: object) -> bytes:
     buffer = BytesIO()
-    draw(sheet, **more).savefig(buffer, format=form, dpi=72)  # type: ignore[arg-type]
+    draw(spec, **more).savefig(buffer, format=form, dpi=72)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def svg(sheet: Sheet, **more: object) -> str:
-    return bytes_of(sheet, "svg", **more).decode()
+def svg(spec: FigureSpec, **more: object) -> str:
+    return bytes_of(spec, "svg", **more).decode()
 
 
 def words(text: str) -> list[str]:
     return [found.strip() for found in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
 
 
-SHEET = lay_out_strips([shown(strips(), places=((0, 5), (0, 35)))])
+SPEC = lay_out_strips([shown(strips(), places=((0, 5), (0, 35)))])
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_figures_are_written_the_same_each_time(form: str) -> None:
-    first, second = (bytes_of(SHEET, form) for _ in range(2))
+    first, second = (bytes_of(SPEC, form) for _ in range(2))
     assert first == second
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form])
 
 
 def test_text_stays_text_pictures_are_images_and_marks_are_vectors() -> None:
-    drawn = svg(SHEET, letters=True)
+    drawn = svg(SPEC, letters=True)
     assert {"a", "b", "c", "image", "column 0", "weight", "0"} <= set(words(drawn))
-    assert drawn.count("<image") == 3 + 1  # three panels and the bar
-    assert drawn.count("#d55e00") >= 2  # the strip's outline in its own panel and in the picture's
+    assert drawn.count("<image") == 3 + 1  # three pictures and the bar
+    assert drawn.count("#d55e00") >= 2  # the strip's outline in its own subplot and in the picture's
 
 
 def test_fonts_of_a_pdf_are_embedded_as_truetype() -> None:
-    assert b"/FontFile2" in bytes_of(SHEET, "pdf")
+    assert b"/FontFile2" in bytes_of(SPEC, "pdf")
 
 
 def test_letters_and_captions_are_drawn_if_asked_for() -> None:
-    bare = words(svg(SHEET, letters=False, caption=False))
+    bare = words(svg(SPEC, letters=False, caption=False))
     assert "a" not in bare and not any("model model" in text for text in bare)
-    assert any("pixel y 0, x 5" in text for text in words(svg(SHEET, caption=True)))
+    assert any("pixel y 0, x 5" in text for text in words(svg(SPEC, caption=True)))
 
 
 @pytest.mark.parametrize("width", [SINGLE, DOUBLE])
@@ -216,7 +218,7 @@ def test_words_stay_inside_the_figure_and_out_of_each_others_way(width: float) -
 
 @pytest.mark.parametrize("size", [(1, 1), (900, 1), (1, 900), (40, 30)])
 def test_pictures_of_any_shape_keep_it_and_the_page(size: tuple[int, int]) -> None:
-    drawn = draw(Sheet("shape", ((Panel("picture", np.zeros((*size, 3), np.uint8)),),)))
+    drawn = draw(FigureSpec("shape", ((Subplot("picture", np.zeros((*size, 3), np.uint8)),),)))
     assert drawn.get_size_inches()[1] <= PAGE + 1e-6
     (axes,) = drawn.axes
     box = axes.get_window_extent()
@@ -224,15 +226,15 @@ def test_pictures_of_any_shape_keep_it_and_the_page(size: tuple[int, int]) -> No
 
 
 def test_drawings_of_several_threads_do_not_mix() -> None:
-    alone = bytes_of(SHEET, "svg")
+    alone = bytes_of(SPEC, "svg")
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(lambda _: bytes_of(SHEET, "svg"), range(8))) == {alone}
+        assert set(pool.map(lambda _: bytes_of(SPEC, "svg"), range(8))) == {alone}
 
 
 def test_a_bar_says_what_its_scale_cuts_off() -> None:
     values = np.append(np.arange(1.0, 101), 1e6).reshape(1, -1).astype(np.float32)
-    panel = Panel("map", IMAGE, Heat(values, weight_scale(values, kind="percentile"), "weight"), "map")
-    drawn = words(svg(Sheet("cut", ((panel,),))))
+    subplot = Subplot("map", IMAGE, Heat(values, weight_scale(values, kind="percentile"), "weight"), "map")
+    drawn = words(svg(FigureSpec("cut", ((subplot,),))))
     assert "≤ 2" in drawn and "≥ 100" in drawn
     assert "weight, 1st to 99th percentile" in drawn
 
@@ -240,23 +242,23 @@ def test_a_bar_says_what_its_scale_cuts_off() -> None:
 def test_a_shared_bar_tells_of_what_any_of_its_maps_has_beyond_it() -> None:
     low, high = np.array([[0.0001, 0.01]], np.float32), np.array([[0.01, 1.0]], np.float32)
     scale = attention_scale(low, high, kind="log")
-    row = tuple(Panel("map", IMAGE, Heat(values, scale, "weight"), "map") for values in (high, low))
-    assert words(svg(Sheet("one bar", (row, row)))).count("≤ 0.001") == 1
+    row = tuple(Subplot("map", IMAGE, Heat(values, scale, "weight"), "map") for values in (high, low))
+    assert words(svg(FigureSpec("one bar", (row, row)))).count("≤ 0.001") == 1
 
 
 def test_the_even_share_is_marked_at_its_place() -> None:
     values = np.array([[0.0, 0.5], [0.25, 0.25]], np.float32)
-    panel = Panel("map", IMAGE, Heat(values, attention_scale(values), "weight", even=0.25), "map")
-    drawn = draw(Sheet("even", ((panel,),)))
+    subplot = Subplot("map", IMAGE, Heat(values, attention_scale(values), "weight", even=0.25), "map")
+    drawn = draw(FigureSpec("even", ((subplot,),)))
     (tick,) = [line for axes in drawn.axes for line in axes.lines]
     assert list(tick.get_xdata()) == [0.5, 0.5]
 
 
 def test_hostile_words_are_drawn_as_they_are() -> None:
     title = "$\\frac{$ <script>&\x00\ud800 漢"
-    drawn = svg(Sheet(title, ((Panel(title, IMAGE),),)))
+    drawn = svg(FigureSpec(title, ((Subplot(title, IMAGE),),)))
     assert "<script" not in drawn and "$\\frac{$ &lt;script&gt;&amp;" in drawn
-    bytes_of(Sheet(title, ((Panel(title, IMAGE),),)), "pdf")
+    bytes_of(FigureSpec(title, ((Subplot(title, IMAGE),),)), "pdf")
 
 
 def test_titles_shrink_break_and_are_cut_at_last() -> None:
@@ -286,16 +288,16 @@ def test_the_command_line_names_the_figures_of_the_table() -> None:
 def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
     drawn = segviz.figure("psa-6", ["scene:3", np.asarray(IMAGE)], at=(5, 5), width="single")
     assert drawn.get_size_inches()[0] == pytest.approx(SINGLE)
-    assert [len(row) for row in drawn.sheet.rows] == [3, 3]
-    assert drawn.sheet.models == ("psa",)
+    assert [len(row) for row in drawn.spec.rows] == [3, 3]
+    assert drawn.spec.models == ("psa",)
     with Image.open(BytesIO(drawn._repr_png_())) as shown_:
         assert shown_.width == pytest.approx(SINGLE * 150, abs=1)
 
 
 def test_figure_knows_the_labels_of_drawn_scenes() -> None:
     predictor = segviz.load("fcn")
-    sheet = paper_figure_spec("fla-5", ["scene:3"], models=[predictor])
-    assert titles(sheet) == [["image", "fcn", "ground truth"]]
+    spec = paper_figure_spec("fla-5", ["scene:3"], models=[predictor])
+    assert titles(spec) == [["image", "fcn", "ground truth"]]
 
 
 def test_figure_says_what_is_wrong() -> None:
@@ -312,7 +314,7 @@ def test_figure_says_what_is_wrong() -> None:
         figure("fla-5", [], models=[predictor])
 
 
-def test_a_figure_saved_by_hand_carries_its_sheet_along(tmp_path: Path) -> None:
-    drawn = draw(SHEET)
+def test_a_figure_saved_by_hand_carries_its_figure_spec_along(tmp_path: Path) -> None:
+    drawn = draw(SPEC)
     drawn.savefig(tmp_path / "a.pdf")
     assert b"/Title (Attention to strips, after AttaNet Fig. 9)" in (tmp_path / "a.pdf").read_bytes()

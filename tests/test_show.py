@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from figure_cases import IMAGE, LABELS, SIZE, one_of_each, prediction
 from PIL import Image
-from sheet_cases import IMAGE, LABELS, SIZE, one_of_each, prediction
 
 import segviz
 from segviz import show
-from segviz.figures.figure_spec import Sheet
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import Drawing
 from segviz.figures.overlay import label_overlay, stretch
 from segviz.figures.plotly_backend import interactive
@@ -94,7 +94,7 @@ def test_everything_else_is_shown_too(name: str) -> None:
 
 def test_a_page_of_all_maps_is_interactive() -> None:
     rows = prediction_rows(CASE, IMAGE, ((5, 5), (20, 30)))
-    figure = interactive(Sheet("<b>all</b>", tuple(map(tuple, rows))))
+    figure = interactive(FigureSpec("<b>all</b>", tuple(map(tuple, rows))))
     assert len(figure.to_json()) > 1000
     assert "<b>" not in figure.layout.title.text
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sheet_cases import IMAGE, LABELS, SIZE, one_of_each
+from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 
 from segviz.attention.maps import SampledAttention
-from segviz.figures import figure_spec as sheets
+from segviz.figures import figure_spec
 from segviz.figures.colour import Scale, spanning, weight_scale
 from segviz.figures.draw_subplot import composed
 from segviz.figures.export import export
-from segviz.figures.figure_spec import Classes, Heat, Points, Sheet
+from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points
 from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import made_file
 from segviz.viewer.display import Display
@@ -50,26 +50,26 @@ def all_panels(made: Prediction) -> list[Panel]:
     return [prediction_panel(made), *following, *attended_panels(made), *rows]
 
 
-def heats(sheet: Sheet) -> list[Heat]:
-    return [one.content for one in sheet.panels if isinstance(one.content, Heat)]
+def heats(spec: FigureSpec) -> list[Heat]:
+    return [one.content for one in spec.subplots if isinstance(one.content, Heat)]
 
 
 def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Prediction) -> None:
     panels = all_panels(made)
-    sheet = viewer_figure_spec("a page", viewer(made), panels)
-    assert [one.title.split(" (")[0] for one in sheet.panels] == [one.title.split(" (")[0] for one in panels]
-    assert {len(row) for row in sheet.rows[:-1]} == {3}
-    for panel, shown in zip(panels, sheet.panels, strict=True):
+    spec = viewer_figure_spec("a page", viewer(made), panels)
+    assert [one.title.split(" (")[0] for one in spec.subplots] == [one.title.split(" (")[0] for one in panels]
+    assert {len(row) for row in spec.rows[:-1]} == {3}
+    for panel, shown in zip(panels, spec.subplots, strict=True):
         assert shown.model == ("" if panel.look == "plain" else made.model), panel.title
         follows = panel.look not in ("labels", "output", "context", "plain")
         own = None if panel.pin is None else (PINS[panel.pin].y, PINS[panel.pin].x)
         assert shown.place == ((own or LAST) if follows else None), panel.title
-        assert [(pin.y, pin.x, pin.number) for pin in shown.pins] == [(4, 7, 1), (22, 33, 2)]
+        assert [(pin.y, pin.x, pin.number) for pin in shown.marks] == [(4, 7, 1), (22, 33, 2)]
 
 
 def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
-    sheet = viewer_figure_spec("a page", viewer(made), all_panels(made))
-    arrays = sheet.arrays()
+    spec = viewer_figure_spec("a page", viewer(made), all_panels(made))
+    arrays = spec.arrays()
     for one in made.maps.values():
         for panel in map_panels(one):
             for place in ((4, 7), LAST):
@@ -86,50 +86,52 @@ def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
 
 
 def test_without_a_pin_maps_are_asked_from_the_middle(made: Prediction) -> None:
-    sheet = viewer_figure_spec("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
-    assert sheet.places == ((15, 20),)
-    assert [pin.number for pin in sheet.panels[0].pins] == [0]
+    spec = viewer_figure_spec("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
+    assert spec.places == ((15, 20),)
+    assert [pin.number for pin in spec.subplots[0].marks] == [0]
 
 
 @pytest.mark.parametrize("kind", ["linear", "log", "percentile"])
 def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
     panels = [*map_panels(made.maps["spatial"]), *map_panels(made.maps["samples"]), *attended_panels(made)]
-    own, shared = (viewer_figure_spec("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared"))
-    for panel in own.panels:
-        assert panel.scale is not None
-        values = panel.content.weights if isinstance(panel.content, Points) else panel.content.values  # type: ignore[union-attr]
+    own, shared = (
+        viewer_figure_spec("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared")
+    )
+    for subplot in own.subplots:
+        assert subplot.scale is not None
+        values = subplot.content.weights if isinstance(subplot.content, Points) else subplot.content.values  # type: ignore[union-attr]
         plain = (
-            isinstance(panel.content, Points) and kind == "percentile"
+            isinstance(subplot.content, Points) and kind == "percentile"
         )  # samples have no percentiles, features no logs
-        feature = kind == "log" and panel.content.unit == "channel mean"  # type: ignore[union-attr]
-        assert panel.scale == weight_scale(values, kind="linear" if plain or feature else kind)
-    weights = [one.scale for one in own.panels[:4] if one.scale]
-    assert {one.scale for one in shared.panels[:4]} == {spanning(weights)}
-    features = [one.scale for one in own.panels[4:] if one.scale]
-    assert {one.scale for one in shared.panels[4:]} == {spanning(features)}
+        feature = kind == "log" and subplot.content.unit == "channel mean"  # type: ignore[union-attr]
+        assert subplot.scale == weight_scale(values, kind="linear" if plain or feature else kind)
+    weights = [one.scale for one in own.subplots[:4] if one.scale]
+    assert {one.scale for one in shared.subplots[:4]} == {spanning(weights)}
+    features = [one.scale for one in own.subplots[4:] if one.scale]
+    assert {one.scale for one in shared.subplots[4:]} == {spanning(features)}
 
 
 def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Prediction) -> None:
     set_up = viewer(made, colours="magma", cells="cells", opacity=30, outlines=True, hidden=("Building",))
-    sheet = viewer_figure_spec("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
-    assert sheet.opacity == 0.3
-    assert all(one.colours == "magma" and not one.smooth for one in heats(sheet))
-    labels = sheet.panels[0].content
+    spec = viewer_figure_spec("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
+    assert spec.opacity == 0.3
+    assert all(one.colours == "magma" and not one.smooth for one in heats(spec))
+    labels = spec.subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
-    assert [name for name, _ in sheet.class_legend()] == ["Sky", "Pole"]
-    bare = composed(sheet.panels[0], sheet.opacity, 40)
+    assert [name for name, _ in spec.class_legend()] == ["Sky", "Pole"]
+    bare = composed(spec.subplots[0], spec.opacity, 40)
     np.testing.assert_array_equal(bare[LABELS == 1], IMAGE[LABELS == 1])
     assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()
-    blocks = composed(sheet.panels[1], 1.0, 40)
+    blocks = composed(spec.subplots[1], 1.0, 40)
     assert len(np.unique(blocks[:10, :10].reshape(-1, 3), axis=0)) == 1, "cell (0, 0) is not of one colour"
     smooth = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
-    assert len(np.unique(composed(smooth.panels[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
+    assert len(np.unique(composed(smooth.subplots[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
 
 
 def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Prediction) -> None:
     others = [np.where(LABELS == 2, 0, LABELS), np.where(LABELS > 0, 3, LABELS)]
     panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], ANSWERS)
-    labels = viewer_figure_spec("a page", viewer(made), [panel]).panels[0].content
+    labels = viewer_figure_spec("a page", viewer(made), [panel]).subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
     np.testing.assert_array_equal(labels.parted, LABELS > 0)  # two answers or three: one side of the line
     plain = replace(labels, levels=False)
@@ -137,25 +139,27 @@ def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Predicti
 
 
 def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
-    sheet = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
-    assert [pin.colour for pin in sheet.panels[0].pins] == list(PIN_COLOURS[:2])
-    drawn = export(sheet, "svg").decode().upper()
+    spec = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
+    assert [pin.colour for pin in spec.subplots[0].marks] == list(PIN_COLOURS[:2])
+    drawn = export(spec, "svg").decode().upper()
     assert all(colour in drawn for colour in PIN_COLOURS[:2])
-    bare = replace(sheet, rows=((replace(sheet.panels[0], pins=(sheets.Pin(4, 7),)),),))
+    bare = replace(spec, rows=((replace(spec.subplots[0], marks=(figure_spec.Mark(4, 7),)),),))
     assert PIN_COLOURS[0] not in export(bare, "svg").decode().upper()
 
 
 def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
-    sheet = viewer_figure_spec("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
+    spec = viewer_figure_spec("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
     values = one.attends_to(0, 0).numpy().copy()  # type: ignore[union-attr]
     values[:, :3] = 0  # within two cells of the place
     best = np.unravel_index(values.argmax(), values.shape)
-    boxes = sheet.panels[0].boxes
+    boxes = spec.subplots[0].boxes
     assert [box.label for box in boxes] == ["a", "b", "c"]
     assert (boxes[0].top, boxes[0].left) == (best[0] * 10, best[1] * 10)
     assert (boxes[0].bottom, boxes[0].right) == (best[0] * 10 + 10, best[1] * 10 + 10)
-    assert export(sheet, "png") != export(viewer_figure_spec("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png")
+    assert export(spec, "png") != export(
+        viewer_figure_spec("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png"
+    )
 
 
 def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> None:
@@ -163,17 +167,19 @@ def test_either_way_and_both_sides_of_a_swipe_come_along(made: Prediction) -> No
     both = Panel("Attention", one, "either")
     sides = (prediction_panel(made), replace(both, look="attends_to"))
     panels = [both, Panel("Swipe", None, "swipe", sides=sides)]
-    sheet = viewer_figure_spec("a page", viewer(made, direction="attended_by"), panels)
+    spec = viewer_figure_spec("a page", viewer(made, direction="attended_by"), panels)
     titles = ["Attention: attended by (y 22, x 33)", "Swipe, left: Prediction", "Swipe, right: Attention (y 22, x 33)"]
-    assert [panel.title for panel in sheet.panels] == titles
+    assert [subplot.title for subplot in spec.subplots] == titles
     cell = one.cell(*LAST, *SIZE)  # type: ignore[union-attr]
-    np.testing.assert_array_equal(heats(sheet)[0].values, one.attended_by(*cell))  # type: ignore[union-attr]
-    np.testing.assert_array_equal(heats(sheet)[1].values, one.attends_to(*cell))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(spec)[0].values, one.attended_by(*cell))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(heats(spec)[1].values, one.attends_to(*cell))  # type: ignore[union-attr]
 
 
 def test_signed_maps_have_signed_colours(made: Prediction) -> None:
     signed = replace(made.maps["collect"], divisor=12.0)  # type: ignore[type-var]
-    (heat,) = heats(viewer_figure_spec("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "attends_to")]))
+    (heat,) = heats(
+        viewer_figure_spec("a page", viewer(made, colours="gray"), [Panel("Collect", signed, "attends_to")])
+    )
     assert heat.colours == "signed"
     largest = float(np.abs(heat.values).max())
     assert heat.scale == Scale(-largest, largest)

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from sheet_cases import CELLS, GRID, IMAGE, LABELS, SIZE, masks, strips
+from figure_cases import CELLS, GRID, IMAGE, LABELS, SIZE, masks, strips
 
 from segviz.data.classes import CAMVID
 from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_bars

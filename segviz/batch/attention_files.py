@@ -1,4 +1,4 @@
-"""The attention of one picture as files and numbers: every map, from and towards places, as the pages show them."""
+"""The attention maps of one picture as files and numbers, drawn as the pages draw them."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
 from segviz.figures.colour import Kind
 from segviz.figures.export import NUMBERS, export
-from segviz.figures.figure_spec import Panel, Place, Sheet
+from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.interesting_places import default_places
 from segviz.figures.map_subplots import Look
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, is_spatial, map_named, prediction_rows
 from segviz.image import Rgb
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import Place, Prediction
 
-SAMPLED_PLACES = 64  # places that say how much a map depends on its place
+SAMPLED_PLACES = 64  # queries that measure how much a map depends on its query
 
 
 @dataclass(frozen=True)
 class AttentionOptions:
-    """What is asked of a picture's attention.
+    """Which maps to export, and how.
 
     Attributes:
-        places: pixels (y, x); the innermost one of the largest class where there is none.
-        maps: names of maps; all, with classes and features, where there is none.
+        places: pixels (y, x); if empty, the innermost pixel of the largest class.
+        maps: names of maps; if empty, all of them, with classes and features.
         looks: "attends_to", "attended_by", "strip", "points".
-        kind: of the scale.
-        one_scale: one scale for all maps of weights.
+        kind: kind of scale.
+        one_scale: whether all maps of weights share one scale.
         colours: a name of COLOUR_MAPS.
-        forms: of files: "png", "svg", "pdf" for each map, "npz", "csv" for all numbers.
-        size: of PNGs.
-        whole: one page with all maps for each form, in place of a file for each map.
+        forms: file formats: "png", "svg", "pdf" for each map, "npz", "csv" for all numbers.
+        size: scale of PNGs, times 144 pixels an inch.
+        whole: whether each format gets one page with all maps, not a file per map.
     """
 
     places: tuple[Place, ...] = ()
@@ -53,7 +53,7 @@ class AttentionOptions:
 
 
 def export_attention(predict: PredictPicture, options: AttentionOptions, source: Source, picture: Rgb) -> PictureOutput:
-    """Files and numbers of a picture's attention.
+    """Predict a picture and return its attention maps as files and numbers.
 
     Raises:
         ValueError: a place lies outside the picture.
@@ -73,46 +73,46 @@ def export_attention(predict: PredictPicture, options: AttentionOptions, source:
         one_scale=options.one_scale,
     )
     stem = f"{source.stem}_{prediction.model}"
-    files = page_files(stem, rows, options) if options.whole else panel_files(stem, rows, options)
+    files = page_files(stem, rows, options) if options.whole else subplot_files(stem, rows, options)
     return PictureOutput(
         files, {"image": source.text, **describe_attention(prediction, places, options.maps or tuple(prediction.maps))}
     )
 
 
-def panel_files(stem: str, rows: Sequence[Sequence[Panel]], options: AttentionOptions) -> Files:
-    """A picture for each panel, and all numbers together."""
+def subplot_files(stem: str, rows: Sequence[Sequence[Subplot]], options: AttentionOptions) -> Files:
+    """A picture for each subplot, and all numbers together."""
     for form in options.forms:
         if form in NUMBERS:
-            yield f"{stem}.{form}", export(make_sheet(stem, rows), form)
+            yield f"{stem}.{form}", export(make_figure_spec(stem, rows), form)
             continue
-        for panel in (panel for row in rows for panel in row):
+        for subplot in (subplot for row in rows for subplot in row):
             yield (
-                f"{stem}_{panel_file_label(panel)}.{form}",
-                export(make_sheet(stem, [[panel]]), form, size=options.size),
+                f"{stem}_{panel_file_label(subplot)}.{form}",
+                export(make_figure_spec(stem, [[subplot]]), form, size=options.size),
             )
 
 
-def page_files(stem: str, rows: Sequence[Sequence[Panel]], options: AttentionOptions) -> Files:
-    """A page with all panels in each form."""
+def page_files(stem: str, rows: Sequence[Sequence[Subplot]], options: AttentionOptions) -> Files:
+    """A page with all subplots in each form."""
     for form in options.forms:
-        yield f"{stem}.{form}", export(make_sheet(stem, rows), form, size=options.size, letters=True)
+        yield f"{stem}.{form}", export(make_figure_spec(stem, rows), form, size=options.size, letters=True)
 
 
-def panel_file_label(panel: Panel) -> str:
-    """The words for a panel in its file's name."""
-    return panel.name if next(iter(panel.arrays())) == panel.name else f"{panel.name}_points"
+def panel_file_label(subplot: Subplot) -> str:
+    """The words for a subplot in its file's name."""
+    return subplot.name if next(iter(subplot.arrays())) == subplot.name else f"{subplot.name}_points"
 
 
-def make_sheet(stem: str, rows: Sequence[Sequence[Panel]]) -> Sheet:
-    """Panels as a titled sheet."""
-    return Sheet(f"Attention: {stem}", tuple(map(tuple, rows)))
+def make_figure_spec(stem: str, rows: Sequence[Sequence[Subplot]]) -> FigureSpec:
+    """Subplots as a titled figure."""
+    return FigureSpec(f"Attention: {stem}", tuple(map(tuple, rows)))
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------
 
 
 def describe_attention(prediction: Prediction, places: Sequence[Place], maps: Sequence[str]) -> dict[str, Any]:
-    """What `attend --json` says of a picture; what is not a number is null."""
+    """The entry of one picture in `attend --json`; a value that is not finite is null."""
     size = prediction.labels.shape
     return {
         "model": prediction.model,
@@ -124,14 +124,14 @@ def describe_attention(prediction: Prediction, places: Sequence[Place], maps: Se
 
 
 def describe_place(prediction: Prediction, place: Place) -> dict[str, Any]:
-    """Where a place is, and what is there."""
+    """A place with its predicted class and confidence."""
     index = int(prediction.labels[place])
     name = prediction.classes[index] if index < len(prediction.classes) else None
     return {"y": place[0], "x": place[1], "class": name, "confidence": round(float(prediction.confidence[place]), 4)}
 
 
 def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Place]) -> dict[str, Any]:
-    """A map's numbers: how much it depends on its place, and what each place's row and column do."""
+    """A map's numbers: its query dependence, and statistics of each place's row and column."""
     base = {"map": one.name, "kind": type(one).__name__}
     if not is_spatial(one):
         return {**base, "note": "it attends over channels, not over places, so it has no numbers of places"}
@@ -145,7 +145,7 @@ def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Pla
 
 
 def place_statistics(prediction: Prediction, one: SpatialMap, place: Place) -> dict[str, Any]:
-    """What one place's row of the attention matrix does, and how much its column holds."""
+    """Statistics of one place's row of the attention matrix, and the sum and maximum of its column."""
     size = (prediction.labels.shape[0], prediction.labels.shape[1])
     cell = one.cell(*place, *size)
     row = asdict(summary(one, *cell, prediction.labels, size))
@@ -163,5 +163,5 @@ def place_statistics(prediction: Prediction, one: SpatialMap, place: Place) -> d
 
 
 def round_significant(value: float) -> float | None:
-    """Six significant digits; None where it is not a number."""
+    """Round to six significant digits; None for a value that is not finite."""
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -100,7 +100,7 @@ def figure(options: argparse.Namespace) -> int:
         raise UsageError(f"there are {len(options.labels)} --labels for {len(chosen)} pictures; give one for each")
     places = options.at or [(0, column) for column in options.columns or ()]
     with as_usage():
-        sheet = paper_figure_spec(
+        spec = paper_figure_spec(
             options.name,
             [source.text for source in chosen],
             places,
@@ -110,7 +110,7 @@ def figure(options: argparse.Namespace) -> int:
             options.device,
         )
     data = export(
-        sheet,
+        spec,
         ending(options.out),
         size=options.size,
         width=WIDTHS[options.width],

@@ -11,27 +11,27 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
-from segviz.figures.figure_spec import Heat, Panel, Scaled, Sheet, values_of
+from segviz.figures.figure_spec import FigureSpec, Heat, Scaled, Subplot, values_of
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit, text_width
 from segviz.text import plain
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
-NARROW, TALLER = 1.0, 0.1  # the ends' values stand under the bars of panels narrower than this
+NARROW, TALLER = 1.0, 0.1  # the ends' values stand under the bars of subplots narrower than this
 MARGIN = 0.03
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar that panels share: those from column `first` to `last`, of this row and of those just above."""
+    """A colour bar that subplots share: those from column `first` to `last`, of this row and of those just above."""
 
     first: int
     last: int
     contents: tuple[Scaled, ...]
 
 
-def row_bars(sheet: Sheet) -> list[list[Bar]]:
+def row_bars(spec: FigureSpec) -> list[list[Bar]]:
     """The colour bars under each row: one for neighbours on one scale, none where the next row repeats it."""
-    rows = [bars_of(row) for row in sheet.rows]
+    rows = [bars_of(row) for row in spec.rows]
     for own, below in itertools.pairwise(rows):
         if [(bar.first, bar.last, bar_key(bar.contents[0])) for bar in own] == [
             (bar.first, bar.last, bar_key(bar.contents[0])) for bar in below
@@ -43,22 +43,22 @@ def row_bars(sheet: Sheet) -> list[list[Bar]]:
     return rows
 
 
-def bars_of(row: Sequence[Panel | None]) -> list[Bar]:
+def bars_of(row: Sequence[Subplot | None]) -> list[Bar]:
     """The colour bars of one row."""
     found: list[Bar] = []
-    for column, panel in enumerate(row):
-        if panel is None or not isinstance(panel.content, Scaled):
+    for column, subplot in enumerate(row):
+        if subplot is None or not isinstance(subplot.content, Scaled):
             continue
         before = found[-1] if found and found[-1].last == column - 1 else None
-        if before and bar_key(before.contents[0]) == bar_key(panel.content):
-            found[-1] = Bar(before.first, column, (*before.contents, panel.content))
+        if before and bar_key(before.contents[0]) == bar_key(subplot.content):
+            found[-1] = Bar(before.first, column, (*before.contents, subplot.content))
         else:
-            found.append(Bar(column, column, (panel.content,)))
+            found.append(Bar(column, column, (subplot.content,)))
     return found
 
 
 def bar_key(content: Scaled) -> tuple[object, ...]:
-    """What two panels on one bar have in common."""
+    """What two subplots on one bar have in common."""
     return content.scale, content.unit, content.colours, getattr(content, "even", None)
 
 
@@ -78,7 +78,7 @@ def number(value: float) -> str:
 
 
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
-    """A colour bar below panels, its ends' values at both sides, its unit under it."""
+    """A colour bar below subplots, its ends' values at both sides, its unit under it."""
     content, scale = contents[0], contents[0].scale
     low, high = ends(contents) if scale.high > scale.low else (number(scale.low), "")
     under = end - start < NARROW
@@ -113,11 +113,11 @@ def unit_text(content: Scaled) -> str:
 Entry = tuple[str, tuple[int, int, int]]
 
 
-def legend_lines(sheet: Sheet, width: float) -> list[list[Entry]]:
-    """The classes of the sheet's panels, as many a line as fit."""
+def legend_lines(spec: FigureSpec, width: float) -> list[list[Entry]]:
+    """The classes of the figure's subplots, as many a line as fit."""
     lines: list[list[Entry]] = []
     left = math.inf
-    for entry in sheet.class_legend():
+    for entry in spec.class_legend():
         need = entry_width(entry[0])
         if left + need > width - MARGIN:
             lines.append([])

@@ -1,4 +1,4 @@
-"""Sheets as files: PNG at several sizes, SVG, PDF, NPZ and CSV, each with title, model, pixel and scale inside.
+"""Figure specs as files: PNG at several sizes, SVG, PDF, NPZ and CSV, each with title, model, pixel and scale inside.
 
 Many files go into an `Archive`, a ZIP that is written as it grows.
 """
@@ -14,7 +14,7 @@ from typing import assert_never
 
 import numpy as np
 
-from segviz.figures.figure_spec import Bars, Classes, Heat, Matrix, Panel, Points, Sheet, Strips
+from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, Points, Strips, Subplot
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
 from segviz.filenames import safe_name
@@ -23,21 +23,27 @@ from segviz.text import plain
 PICTURES, NUMBERS = ("png", "svg", "pdf"), ("npz", "csv")
 FORMS = PICTURES + NUMBERS
 SIZES = (1, 2, 4)
-DOTS = 144  # per inch of a PNG at size 1: 475 pixels for one panel, 994 for a page of several
+DOTS = 144  # per inch of a PNG at size 1: 475 pixels for one subplot, 994 for a page of several
 MOST_CSV_ROWS = 1_000_000
 FORMULA = re.compile(r"(^|[,;\t]\s*)(?=[=+\-@])")
 
 
 def export(
-    sheet: Sheet, form: str, *, size: int = 1, width: float | None = None, letters: bool = False, caption: bool = True
+    spec: FigureSpec,
+    form: str,
+    *,
+    size: int = 1,
+    width: float | None = None,
+    letters: bool = False,
+    caption: bool = True,
 ) -> bytes:
-    """The sheet as a file; the same sheet gives the same bytes.
+    """The figure as a file; the same spec gives the same bytes.
 
     Args:
-        sheet: what is shown.
+        spec: what is shown.
         form: "png", "svg" or "pdf" for the picture, "npz" or "csv" for the numbers behind it.
         size: of a PNG: 1, 2 or 4 times 144 pixels an inch.
-        width: in inches; by default 3.3 for a single panel, 6.9 for more.
+        width: in inches; by default 3.3 for a single subplot, 6.9 for more.
         letters: whether titles begin with a, b, c.
         caption: whether title, model, pixel and scale are drawn below; the file's metadata has them in any case.
 
@@ -49,23 +55,23 @@ def export(
     if size not in SIZES:
         raise ValueError(f"size {size} is not offered; use {', '.join(map(str, SIZES))}")
     if form == "npz":
-        return npz_bytes(sheet)
+        return npz_bytes(spec)
     if form == "csv":
-        return csv_text(sheet).encode()
+        return csv_text(spec).encode()
     dots = DOTS * size if form == "png" else DOTS_PER_INCH
     buffer = io.BytesIO()
-    draw(sheet, width, letters=letters, caption=caption, dots=dots).savefig(buffer, format=form, dpi=dots)
+    draw(spec, width, letters=letters, caption=caption, dots=dots).savefig(buffer, format=form, dpi=dots)
     return buffer.getvalue()
 
 
 # ---- numbers -----------------------------------------------------------------------------------------------
 
 
-def npz_bytes(sheet: Sheet) -> bytes:
+def npz_bytes(spec: FigureSpec) -> bytes:
     """The arrays by name; beside them `title`, `models`, `places` (y, x) and `details`, a JSON text, none pickled."""
-    places = np.array(sheet.places, np.int64).reshape(-1, 2)
-    details = {"title": np.array(sheet.title), "models": np.array(sheet.models, dtype=np.str_), "places": places}
-    return packed({**sheet.arrays(), **details, "details": np.array(json.dumps(sheet.details()))})
+    places = np.array(spec.places, np.int64).reshape(-1, 2)
+    details = {"title": np.array(spec.title), "models": np.array(spec.models, dtype=np.str_), "places": places}
+    return packed({**spec.arrays(), **details, "details": np.array(json.dumps(spec.details()))})
 
 
 def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -75,47 +81,47 @@ def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def csv_text(sheet: Sheet) -> str:
-    """A table in the long form: panel, quantity, row, column, value; above it comment lines on the sheet.
+def csv_text(spec: FigureSpec) -> str:
+    """A table in the long form: panel, quantity, row, column, value; above it comment lines on the figure.
 
     `pandas.read_csv(file, comment="#")` reads it. Of predicted classes it has each one's share of the picture.
 
     Raises:
         ValueError: it would have more than a million rows.
     """
-    listed = [panel for panel in sheet.panels if not isinstance(panel.content, Classes)]
-    count = sum(values.size for panel in listed for values in panel.arrays().values())
+    listed = [subplot for subplot in spec.subplots if not isinstance(subplot.content, Classes)]
+    count = sum(values.size for subplot in listed for values in subplot.arrays().values())
     if count > MOST_CSV_ROWS:
         raise ValueError(f"{count} values are too many for a CSV file; take them as NPZ")
     text = io.StringIO()
-    for line in comment_lines(sheet):
+    for line in comment_lines(spec):
         text.write(f"# {harmless(line)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("panel", "quantity", "row", "column", "value"))
-    for panel in sheet.panels:
-        for quantity, row, column, value in cells(panel):
-            writer.writerow((harmless(panel.title), harmless(quantity), row, column, value))
+    for subplot in spec.subplots:
+        for quantity, row, column, value in cells(subplot):
+            writer.writerow((harmless(subplot.title), harmless(quantity), row, column, value))
     return text.getvalue()
 
 
-def comment_lines(sheet: Sheet) -> Iterator[str]:
-    """What a CSV says of its sheet."""
-    yield f"title: {plain(sheet.title)}"
-    yield f"model: {' '.join(map(plain, sheet.models))}"
-    yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in sheet.places)}"
-    for panel in sheet.panels:
-        if panel.scale is not None:
-            unit = getattr(panel.content, "unit", "")
-            kind, low, high = panel.scale.kind, panel.scale.low, panel.scale.high
-            yield f"scale of {plain(panel.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
+def comment_lines(spec: FigureSpec) -> Iterator[str]:
+    """What a CSV says of its figure."""
+    yield f"title: {plain(spec.title)}"
+    yield f"model: {' '.join(map(plain, spec.models))}"
+    yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
+    for subplot in spec.subplots:
+        if subplot.scale is not None:
+            unit = getattr(subplot.content, "unit", "")
+            kind, low, high = subplot.scale.kind, subplot.scale.low, subplot.scale.high
+            yield f"scale of {plain(subplot.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
 
 
 Cell = tuple[str, int | str, int | str, float]
 
 
-def cells(panel: Panel) -> Iterator[Cell]:
-    """The numbers of a panel: quantity, row, column, value."""
-    match panel.content:
+def cells(subplot: Subplot) -> Iterator[Cell]:
+    """The numbers of a subplot: quantity, row, column, value."""
+    match subplot.content:
         case None:
             return
         case Heat(values=values, unit=unit) | Matrix(values=values, unit=unit):
@@ -135,7 +141,7 @@ def cells(panel: Panel) -> Iterator[Cell]:
             for entry in legend(labels, class_set):
                 yield f"share of {entry.name}", "", "", entry.share
         case _:
-            assert_never(panel.content)
+            assert_never(subplot.content)
 
 
 def harmless(text: str) -> str:

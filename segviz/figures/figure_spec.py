@@ -1,6 +1,6 @@
-"""What a panel or a page shows, as a value: rows of panels, each a picture with at most one thing over it.
+"""What a subplot or a page shows, as a value: rows of subplots, each a picture with at most one thing over it.
 
-`matplotlib_backend.py` draws a sheet for print, `plotly_backend.py` for a notebook, and `export.py` writes it to files.
+`matplotlib_backend.py` draws a spec for print, `plotly_backend.py` for a notebook, and `export.py` writes it to files.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale, spanning
 from segviz.figures.overlay import legend
 from segviz.image import Rgb
+from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
 
-Place = tuple[int, int]  # an image pixel (y, x)
 Arrays = dict[str, np.ndarray]
 FEW_SCALES = 3
 KINDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
@@ -135,7 +135,7 @@ Scaled = Heat | Matrix | Points
 
 
 @dataclass(frozen=True)
-class Pin:
+class Mark:
     """A marked pixel (y, x) of the picture: a ring, or with a number from 1 a drop that stands on it."""
 
     y: int
@@ -157,8 +157,8 @@ class Box:
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
-    """One picture of a sheet.
+class Subplot:
+    """One picture of a spec.
 
     Attributes:
         title: above it; without one it belongs to the title of its column.
@@ -167,7 +167,7 @@ class Panel:
         name: of its numbers in files, such as "collect_120_300_attends_to".
         model: whose content it is.
         place: the pixel (y, x) that the content is asked from.
-        pins: marked pixels.
+        marks: marked pixels.
         boxes: marked rectangles.
     """
 
@@ -177,7 +177,7 @@ class Panel:
     name: str = ""
     model: str = ""
     place: Place | None = None
-    pins: tuple[Pin, ...] = ()
+    marks: tuple[Mark, ...] = ()
     boxes: tuple[Box, ...] = ()
 
     @property
@@ -201,47 +201,51 @@ class Panel:
 
 
 @dataclass(frozen=True, eq=False)
-class Sheet:
-    """A titled page of panels.
+class FigureSpec:
+    """A titled page of subplots.
 
     Attributes:
         title: what it shows.
-        rows: panels, None where a cell stays empty.
+        rows: subplots, None where a cell stays empty.
         opacity: of what lies over pictures, in [0, 1].
     """
 
     title: str
-    rows: tuple[tuple[Panel | None, ...], ...]
+    rows: tuple[tuple[Subplot | None, ...], ...]
     opacity: float = 0.65
 
     @property
-    def panels(self) -> tuple[Panel, ...]:
-        """All panels, row by row."""
-        return tuple(panel for row in self.rows for panel in row if panel is not None)
+    def subplots(self) -> tuple[Subplot, ...]:
+        """All subplots, row by row."""
+        return tuple(subplot for row in self.rows for subplot in row if subplot is not None)
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models, each once."""
-        return tuple(dict.fromkeys(panel.model for panel in self.panels if panel.model))
+        return tuple(dict.fromkeys(subplot.model for subplot in self.subplots if subplot.model))
 
     @property
     def places(self) -> tuple[Place, ...]:
         """The pixels (y, x) that are asked from or marked, each once."""
-        found = [place for panel in self.panels for place in (panel.place, *((pin.y, pin.x) for pin in panel.pins))]
+        found = [
+            place
+            for subplot in self.subplots
+            for place in (subplot.place, *((mark.y, mark.x) for mark in subplot.marks))
+        ]
         return tuple(dict.fromkeys(place for place in found if place is not None))
 
     def arrays(self) -> Arrays:
-        """The numbers of all panels; a name that comes twice with other numbers gets a number of its own."""
+        """The numbers of all subplots; a name that comes twice with other numbers gets a number of its own."""
         found: Arrays = {}
-        for panel in self.panels:
-            for name, values in panel.arrays().items():
+        for subplot in self.subplots:
+            for name, values in subplot.arrays().items():
                 if not any(values is known for known in found.values()):
                     found[unused(name, found)] = values
         return found
 
     def class_legend(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
-        """Name and colour of every class that a panel shows, in index order, one set of classes after the other."""
-        shown = [panel.content for panel in self.panels if isinstance(panel.content, Classes)]
+        """Name and colour of every class that a subplot shows, in index order, one set of classes after the other."""
+        shown = [subplot.content for subplot in self.subplots if isinstance(subplot.content, Classes)]
         entries = [
             (one.class_set, entry) for one in shown for entry in legend(one.seen, one.class_set) if entry.share > 0
         ]
@@ -250,12 +254,12 @@ class Sheet:
         return tuple(dict.fromkeys((entry.name, entry.colour) for _, entry in entries))
 
     def details(self) -> dict[str, Any]:
-        """Title, and of every panel its model, pixel, scale and grid, as JSON has them; what files carry along."""
+        """Title, and of every subplot its model, pixel, scale and grid, as JSON has them; what files carry along."""
         return {
             "title": self.title,
             "models": list(self.models),
             "opacity": self.opacity,
-            "panels": list(map(panel_details, self.panels)),
+            "panels": list(map(subplot_details, self.subplots)),
         }
 
     def caption(self) -> str:
@@ -265,15 +269,15 @@ class Sheet:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
             parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))
-        return "; ".join(parts + scales_text(self.panels))
+        return "; ".join(parts + scales_text(self.subplots))
 
 
-def panel_details(panel: Panel) -> dict[str, Any]:
-    """What files carry along of one panel."""
-    found: dict[str, Any] = {"title": panel.title, "model": panel.model, "arrays": list(panel.arrays())}
-    found["pixel"] = list(panel.place) if panel.place else None
-    found["picture"] = list(panel.image.shape[:2])
-    content = panel.content
+def subplot_details(subplot: Subplot) -> dict[str, Any]:
+    """What files carry along of one subplot."""
+    found: dict[str, Any] = {"title": subplot.title, "model": subplot.model, "arrays": list(subplot.arrays())}
+    found["pixel"] = list(subplot.place) if subplot.place else None
+    found["picture"] = list(subplot.image.shape[:2])
+    content = subplot.content
     if isinstance(content, Scaled):
         scale = content.scale
         found["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
@@ -283,18 +287,18 @@ def panel_details(panel: Panel) -> dict[str, Any]:
     return found
 
 
-def scales_text(panels: Sequence[Panel]) -> list[str]:
+def scales_text(subplots: Sequence[Subplot]) -> list[str]:
     """The scales in words: the only one; of a few also whose they are; of many their kinds, as each has its bar."""
     titles: dict[str, list[str]] = {}
-    for panel in panels:
-        if panel.scale:
-            titles.setdefault(scale_text(panel.scale), []).append(panel.title)
+    for subplot in subplots:
+        if subplot.scale:
+            titles.setdefault(scale_text(subplot.scale), []).append(subplot.title)
     named = [name for names in titles.values() for name in dict.fromkeys(names)]
     if len(titles) <= 1 or (len(titles) <= FEW_SCALES and ("" in named or len(set(named)) < len(named))):
-        return list(titles)  # a row's later panels, for one, have no title of their own
+        return list(titles)  # a row's later subplots, for one, have no title of their own
     if len(titles) <= FEW_SCALES:
         return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
-    kinds = dict.fromkeys(KINDS[panel.scale.kind] for panel in panels if panel.scale)
+    kinds = dict.fromkeys(KINDS[subplot.scale.kind] for subplot in subplots if subplot.scale)
     return [f"each map on its own {kind} scale" for kind in kinds]
 
 
@@ -317,15 +321,15 @@ def numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def on_one_scale(panels: Sequence[Panel]) -> list[Panel]:
-    """The panels, with one scale for all maps, and one for all samples, of the same unit."""
+def on_one_scale(subplots: Sequence[Subplot]) -> list[Subplot]:
+    """The subplots, with one scale for all maps, and one for all samples, of the same unit."""
     found = []
-    for panel in panels:
-        content = panel.content
+    for subplot in subplots:
+        content = subplot.content
         if isinstance(content, Heat | Points):
-            alike = [one for one in (each.content for each in panels) if same_quantity(one, content)]
+            alike = [one for one in (each.content for each in subplots) if same_quantity(one, content)]
             content = replace(content, scale=spanning([one.scale for one in alike]))
-        found.append(replace(panel, content=content))
+        found.append(replace(subplot, content=content))
     return found
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from segviz.attention.maps import Grid, SpatialMap
-from segviz.figures.figure_spec import Box, Place
+from segviz.figures.figure_spec import Box
 from segviz.figures.overlay import aligned, disagreement, pixel_of_cell
 from segviz.image import Rgb
+from segviz.prediction.prediction import Place
 
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # of the picture's sides

@@ -41,7 +41,7 @@ class Page:
         self.figure.text(*place, plain(text), size=size, color=colour, parse_math=False, **more)
 
     def title(self, text: str, letter: str, left: float, y: float, room: float) -> None:
-        """A panel's title, its letter in bold; smaller, in two lines, and cut at last where there is no room."""
+        """A subplot's title, its letter in bold; smaller, in two lines, and cut at last where there is no room."""
         if letter:
             self.text(letter, left, y + LINE_HEIGHT * (title_lines(text, room) - 1), TITLE + 1, weight="bold")
             left, room = left + INDENT, room - INDENT

@@ -1,4 +1,4 @@
-"""The papers' own figures, for any pictures: each layout takes pictures with their predictions and returns a sheet."""
+"""The papers' own figures, for any pictures: each layout takes pictures with their predictions and returns a spec."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from segviz.attention.maps import (
 )
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import Box, Classes, Panel, Pin, Place, Sheet, on_one_scale
+from segviz.figures.figure_spec import Box, Classes, FigureSpec, Mark, Subplot, on_one_scale
 from segviz.figures.interesting_places import box_around, most_disputed
-from segviz.figures.map_panels import (
+from segviz.figures.map_subplots import (
     Feature,
-    feature_panel,
-    labels_panel,
-    map_panel,
+    feature_subplot,
+    labels_subplot,
+    map_subplot,
     strip_at,
     strip_box,
     strip_heat,
     weights_heat,
 )
 from segviz.image import Rgb
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
 
-IN_ONE_ROW, WRAPPED = 6, 4  # up to so many panels stand side by side; more are wrapped
+IN_ONE_ROW, WRAPPED = 6, 4  # up to so many subplots stand side by side; more are wrapped
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
 UNITS = "× even share"
-Row = tuple[Panel | None, ...]
+Row = tuple[Subplot | None, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Style:
 PLAIN = Style()
 
 
-def classes_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_classes(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """FLANet Fig. 5: the classes by each model beside the picture, and the true ones where they are known.
 
     The boxes stand where the models disagree most, or around the places that were named.
@@ -83,34 +83,34 @@ def classes_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
     for one in shown:
         votes = [prediction.labels for prediction in one.predictions.values()]
         boxes = tuple(box_around(place, one.image) for place in one.places) or most_disputed(votes, one.image)
-        row: list[Panel | None] = [Panel("image", one.image)]
-        row += [labels_panel(one.image, prediction, name) for name, prediction in one.predictions.items()]
+        row: list[Subplot | None] = [Subplot("image", one.image)]
+        row += [labels_subplot(one.image, prediction, name) for name, prediction in one.predictions.items()]
         if one.labels is not None:
-            row.append(Panel("ground truth", one.image, Classes(one.labels, classes_of(one), True), "ground_truth"))
+            row.append(Subplot("ground truth", one.image, Classes(one.labels, classes_of(one), True), "ground_truth"))
         elif truth:
             row.append(None)
         rows.append(marked(row, boxes=boxes))
-    return Sheet("Classes by model, after FLANet Fig. 5", titled_once(rows), opacity=0.75)
+    return FigureSpec("Classes by model, after FLANet Fig. 5", titled_once(rows), opacity=0.75)
 
 
-def attended_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_attended_features(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """FLANet Fig. 6: attended features averaged over channels, from the least to the largest of each picture."""
     looks: tuple[Feature, ...] = ("output", "context") if style.feature == "both" else (style.feature,)
     rows = [
         (
-            Panel("image", one.image),
+            Subplot("image", one.image),
             *(
-                feature_panel(one.image, prediction.attended, look, model=model, colours=style.colours)
+                feature_subplot(one.image, prediction.attended, look, model=model, colours=style.colours)
                 for model, prediction in one.predictions.items()
                 for look in looks
             ),
         )
         for one in shown
     ]
-    return Sheet("Attended features, after FLANet Fig. 6", titled_once(rows))
+    return FigureSpec("Attended features, after FLANet Fig. 6", titled_once(rows))
 
 
-def strips_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_strips(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """AttaNet Fig. 9: how much every pixel reads each chosen strip; the places choose the strips.
 
     Raises:
@@ -125,18 +125,18 @@ def strips_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
             strip_box(strips, strip, one.image, STRIP_COLOURS[number % len(STRIP_COLOURS)])
             for number, strip in enumerate(chosen)
         )
-        panels = [
-            Panel(
+        subplots = [
+            Subplot(
                 f"{line} {strip}", one.image, strip_heat(strips, strip, style.kind, style.colours),
                 f"{strips.name}_{strip}", model, place, boxes=(box,),
             )
             for strip, place, box in zip(chosen, one.places, boxes, strict=True)
         ]  # fmt: skip
-        rows.append((Panel("image", one.image, boxes=boxes), *on_one_scale(panels)))
-    return Sheet("Attention to strips, after AttaNet Fig. 9", titled_once(rows))
+        rows.append((Subplot("image", one.image, boxes=boxes), *on_one_scale(subplots)))
+    return FigureSpec("Attention to strips, after AttaNet Fig. 9", titled_once(rows))
 
 
-def point_wise_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_point_masks(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """PSANet Fig. 6: for each point what it collects and to whom it distributes, each mask by its own maximum.
 
     Raises:
@@ -145,18 +145,18 @@ def point_wise_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
     rows = []
     for one in shown:
         for place in one.places:
-            row: list[Panel | None] = [Panel("image", one.image, pins=(Pin(*place),))]
+            row: list[Subplot | None] = [Subplot("image", one.image, marks=(Mark(*place),))]
             for model, mask in masks_of(one):
                 look: Literal["attends_to", "attended_by"] = (
                     "attends_to" if mask.direction == "collect" else "attended_by"
                 )
-                found = map_panel(one.image, mask, look, place, model=model, kind=style.kind, colours=style.colours)
+                found = map_subplot(one.image, mask, look, place, model=model, kind=style.kind, colours=style.colours)
                 row.append(replace(found, title=mask.direction))
             rows.append((row[0], *shared(row[1:], style)))
-    return Sheet("Collect and distribute, after PSANet Fig. 6", titled_once(rows))
+    return FigureSpec("Collect and distribute, after PSANet Fig. 6", titled_once(rows))
 
 
-def samples_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_samples(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """SSANet's samples: for each point its K places coloured by weight, the undisplaced window faint.
 
     Raises:
@@ -167,23 +167,25 @@ def samples_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
         model, sampled = only(one, SampledAttention, "snl")
         row = []
         for place in one.places:
-            panel = map_panel(one.image, sampled, "points", place, model=model, kind=style.kind, colours=style.colours)
-            row.append(replace(panel, title=samples_title(panel, sampled)))
+            subplot = map_subplot(
+                one.image, sampled, "points", place, model=model, kind=style.kind, colours=style.colours
+            )
+            row.append(replace(subplot, title=samples_title(subplot, sampled)))
         rows.append(tuple(row))
     width = max(map(len, rows))
     columns = min(width, WRAPPED)
-    return Sheet("Sampled places (SSANet)", tuple(line for row in rows for line in wrapped(row, columns)))
+    return FigureSpec("Sampled places (SSANet)", tuple(line for row in rows for line in wrapped(row, columns)))
 
 
-def samples_title(panel: Panel, sampled: SampledAttention) -> str:
+def samples_title(subplot: Subplot, sampled: SampledAttention) -> str:
     """How many samples a place has, and how many of them fell outside the picture."""
-    at = next(values for name, values in panel.arrays().items() if name.endswith("positions"))
-    outside = ((at < -0.5) | (at > np.array(panel.image.shape[:2]) - 0.5)).any(1).sum()
-    assert panel.place is not None
-    return f"{len(sampled.window)} samples of ({panel.place[0]}, {panel.place[1]}), {outside} outside"
+    at = next(values for name, values in subplot.arrays().items() if name.endswith("positions"))
+    outside = ((at < -0.5) | (at > np.array(subplot.image.shape[:2]) - 0.5)).any(1).sum()
+    assert subplot.place is not None
+    return f"{len(sampled.window)} samples of ({subplot.place[0]}, {subplot.place[1]}), {outside} outside"
 
 
-def compare_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
+def lay_out_comparison(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """The same pixel's attention in every model, above it each model's classes.
 
     Grids differ in size, so weights are given as multiples of the even share, 1 / cells.
@@ -192,59 +194,61 @@ def compare_sheet(shown: Sequence[Shown], style: Style = PLAIN) -> Sheet:
     columns = count if count <= IN_ONE_ROW else WRAPPED
     rows: list[Row] = []
     for one in shown:
-        labels = [labels_panel(one.image, prediction, name) for name, prediction in one.predictions.items()]
-        rows += wrapped([Panel("image", one.image), *labels], columns)
+        labels = [labels_subplot(one.image, prediction, name) for name, prediction in one.predictions.items()]
+        rows += wrapped([Subplot("image", one.image), *labels], columns)
         for number, place in enumerate(one.places, 1 if len(one.places) > 1 else 0):
-            rows += wrapped(compared(one, Pin(*place, number), style), columns)
-    return Sheet("One place in every model", tuple(rows))
+            rows += wrapped(compared(one, Mark(*place, number), style), columns)
+    return FigureSpec("One place in every model", tuple(rows))
 
 
-def compared(one: Shown, pin: Pin, style: Style) -> list[Panel | None]:
+def compared(one: Shown, mark: Mark, style: Style) -> list[Subplot | None]:
     """One place's attention in every model, beside the picture with the place."""
-    place = (pin.y, pin.x)
-    row: list[Panel | None] = []
+    place = (mark.y, mark.x)
+    row: list[Subplot | None] = []
     for model, prediction in one.predictions.items():
         spatial = first_spatial(prediction)
         if spatial is None:
-            row.append(Panel(f"{model}: no map over places", one.image))
+            row.append(Subplot(f"{model}: no map over places", one.image))
             continue
         weights = spatial.attends_to(*spatial.cell(*place, *one.image.shape[:2])).numpy()
         heat = weights_heat(spatial, weights * weights.size, style.kind, style.colours)
-        name = f"{model}_{spatial.name}_{pin.y}_{pin.x}"
+        name = f"{model}_{spatial.name}_{mark.y}_{mark.x}"
         content = replace(heat, unit=UNITS, even=None if heat.even is None else 1.0)
-        row.append(Panel(f"{model}: {spatial.name}", one.image, content, name, model, place))
-    return marked([Panel(f"from {pixel_text(*place)}", one.image), *shared(row, style)], pins=(pin,))
+        row.append(Subplot(f"{model}: {spatial.name}", one.image, content, name, model, place))
+    return marked([Subplot(f"from {pixel_text(*place)}", one.image), *shared(row, style)], marks=(mark,))
 
 
 # ---- the parts of a layout ---------------------------------------------------------------------------------
 
 
-def titled_once(rows: Sequence[Sequence[Panel | None]]) -> tuple[Row, ...]:
+def titled_once(rows: Sequence[Sequence[Subplot | None]]) -> tuple[Row, ...]:
     """Rows of equal columns: a title that the column's head says already is left out."""
     head = rows[0]
     found: list[Row] = [tuple(head)]
     for row in rows[1:]:
-        titles = [panel.title if panel else "" for panel in head] + [""] * len(row)
+        titles = [subplot.title if subplot else "" for subplot in head] + [""] * len(row)
         found.append(
             tuple(
-                panel and (replace(panel, title="") if panel.title == title else panel)
-                for panel, title in zip(row, titles, strict=False)
+                subplot and (replace(subplot, title="") if subplot.title == title else subplot)
+                for subplot, title in zip(row, titles, strict=False)
             )
         )
     return tuple(found)
 
 
-def marked(row: Sequence[Panel | None], pins: tuple[Pin, ...] = (), boxes: tuple[Box, ...] = ()) -> list[Panel | None]:
-    """The same marks on every panel."""
-    return [panel and replace(panel, pins=panel.pins + pins, boxes=panel.boxes + boxes) for panel in row]
+def marked(
+    row: Sequence[Subplot | None], marks: tuple[Mark, ...] = (), boxes: tuple[Box, ...] = ()
+) -> list[Subplot | None]:
+    """The same marks on every subplot."""
+    return [subplot and replace(subplot, marks=subplot.marks + marks, boxes=subplot.boxes + boxes) for subplot in row]
 
 
-def shared(row: Sequence[Panel | None], style: Style) -> list[Panel | None]:
+def shared(row: Sequence[Subplot | None], style: Style) -> list[Subplot | None]:
     """The row on one scale, where the style asks for it."""
-    return [*on_one_scale([panel for panel in row if panel])] if style.shared else list(row)
+    return [*on_one_scale([subplot for subplot in row if subplot])] if style.shared else list(row)
 
 
-def wrapped(row: Sequence[Panel | None], columns: int) -> list[Row]:
+def wrapped(row: Sequence[Subplot | None], columns: int) -> list[Row]:
     """A row broken into lines of so many columns, the last one filled with empty cells."""
     lines = math.ceil(len(row) / columns)
     filled = [*row, *[None] * (lines * columns - len(row))]

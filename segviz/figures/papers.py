@@ -12,24 +12,24 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segviz.catalogue.location import bundled_path
-from segviz.data.scenes.by_name import is_scene, scene_of
-from segviz.figures.figure_spec import Place, Sheet
+from segviz.data.scenes.by_name import draw_named_scene, is_scene
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
 from segviz.figures.paper_layouts import (
     Shown,
     Style,
-    attended_sheet,
-    classes_sheet,
-    compare_sheet,
-    point_wise_sheet,
-    samples_sheet,
-    strips_sheet,
+    lay_out_attended_features,
+    lay_out_classes,
+    lay_out_comparison,
+    lay_out_point_masks,
+    lay_out_samples,
+    lay_out_strips,
 )
-from segviz.figures.prediction_panels import as_places
+from segviz.figures.prediction_subplots import as_places
 from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.models.registry import SPECS
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
 
 Width = Literal["single", "double"] | float
@@ -47,23 +47,23 @@ class Layout:
     """A figure of a paper.
 
     Attributes:
-        draw: makes the sheet.
+        draw: makes the figure.
         models: the paper's; all bundled ones where it names none.
         places: how many are asked about when none is named.
     """
 
-    draw: Callable[[Sequence[Shown], Style], Sheet]
+    draw: Callable[[Sequence[Shown], Style], FigureSpec]
     models: tuple[str, ...]
     places: int
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType({
-    "fla-5": Layout(classes_sheet, ("channel_nl", "spatial_nl", "fla"), 0),
-    "fla-6": Layout(attended_sheet, ("channel_nl", "fla"), 0),
-    "atta-9": Layout(strips_sheet, ("sam",), 0),
-    "psa-6": Layout(point_wise_sheet, ("psa",), 2),
-    "snl": Layout(samples_sheet, ("snl",), 2),
-    "compare": Layout(compare_sheet, (), 1),
+    "fla-5": Layout(lay_out_classes, ("channel_nl", "spatial_nl", "fla"), 0),
+    "fla-6": Layout(lay_out_attended_features, ("channel_nl", "fla"), 0),
+    "atta-9": Layout(lay_out_strips, ("sam",), 0),
+    "psa-6": Layout(lay_out_point_masks, ("psa",), 2),
+    "snl": Layout(lay_out_samples, ("snl",), 2),
+    "compare": Layout(lay_out_comparison, (), 1),
 })  # fmt: skip
 
 
@@ -104,11 +104,11 @@ def figure(
     """
     several: Sequence[ImageLike] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
     places = as_places(at) if at is not None else ()
-    drawn = paper_sheet(name, several, places, models, labels, style, device)
+    drawn = paper_figure_spec(name, several, places, models, labels, style, device)
     return draw(drawn, WIDTHS[width] if isinstance(width, str) else width, letters=letters, caption=caption)
 
 
-def paper_sheet(
+def paper_figure_spec(
     name: str,
     images: Sequence[ImageLike],
     places: Sequence[Place] = (),
@@ -116,8 +116,8 @@ def paper_sheet(
     labels: Sequence[Labels | None] | None = None,
     style: Style = PLAIN,
     device: str = "auto",
-) -> Sheet:
-    """The sheet of a figure; see `figure`."""
+) -> FigureSpec:
+    """The spec of a figure; see `figure`."""
     if name not in LAYOUTS:
         raise ValueError(f"figure '{name}' is unknown; use {', '.join(LAYOUTS)}")
     if not images:
@@ -140,7 +140,7 @@ def paper_sheet(
 def opened(image: ImageLike) -> tuple[Rgb, Labels | None]:
     """A picture and, of "scene:SEED", its true classes."""
     if isinstance(image, str) and is_scene(image):
-        scene = scene_of(image)
+        scene = draw_named_scene(image)
         return scene.image, scene.labels
     return as_rgb(image), None
 

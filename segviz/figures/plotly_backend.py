@@ -1,4 +1,4 @@
-"""Sheets as plotly figures: the same panels, with values under the pointer, zoom and pan, linked where they match."""
+"""Figure specs as plotly figures: the same subplots, with values under the pointer, zoom and pan, linked where they match."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from plotly.subplots import make_subplots
 from segviz.figures.charts import channel_heatmap, escaped, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, number, unit_text
-from segviz.figures.draw_panel import composed, small_labels
-from segviz.figures.figure_spec import Bars, Classes, Heat, Matrix, Panel, Points, Scaled, Sheet, Strips
+from segviz.figures.draw_subplot import composed, small_labels
+from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, Points, Scaled, Strips, Subplot
 from segviz.figures.overlay import legend, pixel_of_cell
 
 LONGEST = 1024  # pixels of a picture's longer side
 HOVERED = 160  # cells along the longer side where a class is told under the pointer
-PANEL_PIXELS, ROOM = 420, 120
+SUBPLOT_PIXELS, ROOM = 420, 120
 
 
-def interactive(sheet: Sheet) -> go.Figure:
-    """The sheet as an interactive figure; axes count the picture's own pixels."""
-    rows, columns = len(sheet.rows), max(map(len, sheet.rows))
-    titles = [escaped(panel.title) if panel else "" for row in sheet.rows for panel in padded(row, columns)]
+def interactive(spec: FigureSpec) -> go.Figure:
+    """The figure as an interactive figure; axes count the picture's own pixels."""
+    rows, columns = len(spec.rows), max(map(len, spec.rows))
+    titles = [escaped(subplot.title) if subplot else "" for row in spec.rows for subplot in padded(row, columns)]
     figure = make_subplots(
         rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=0.3 / max(rows, 4)
     )
     scales: list[tuple[object, ...]] = []
-    for row, panels in enumerate(sheet.rows, 1):
-        for column, panel in enumerate(panels, 1):
-            if panel is None:
+    for row, subplots in enumerate(spec.rows, 1):
+        for column, subplot in enumerate(subplots, 1):
+            if subplot is None:
                 continue
             axis = None
-            if isinstance(panel.content, Heat | Points):
-                key = bar_key(panel.content)
+            if isinstance(subplot.content, Heat | Points):
+                key = bar_key(subplot.content)
                 scales += [key] * (key not in scales)
                 axis = f"coloraxis{scales.index(key) + 1}"
-                figure.update_layout({axis: colour_axis(panel.content, scales.index(key))})
-            for trace in traces(panel, sheet.opacity, axis):
+                figure.update_layout({axis: colour_axis(subplot.content, scales.index(key))})
+            for trace in traces(subplot, spec.opacity, axis):
                 figure.add_trace(trace, row, column)
-            frame(figure, panel, row, column)
-    tall = max(panel.image.shape[0] / panel.image.shape[1] for panel in sheet.panels)
-    wide = PANEL_PIXELS if columns > 1 else 1.5 * PANEL_PIXELS
+            frame(figure, subplot, row, column)
+    tall = max(subplot.image.shape[0] / subplot.image.shape[1] for subplot in spec.subplots)
+    wide = SUBPLOT_PIXELS if columns > 1 else 1.5 * SUBPLOT_PIXELS
     size = {"height": round(rows * (wide * min(tall, 2) + ROOM / 2) + ROOM / 2)}
     margin = {"l": 10, "r": 10, "t": 60, "b": 10}
-    return figure.update_layout(title=escaped(sheet.title), margin=margin, **size)
+    return figure.update_layout(title=escaped(spec.title), margin=margin, **size)
 
 
-def padded(row: tuple[Panel | None, ...], columns: int) -> list[Panel | None]:
+def padded(row: tuple[Subplot | None, ...], columns: int) -> list[Subplot | None]:
     """The row, filled with empty cells."""
     return [*row, *[None] * (columns - len(row))]
 
 
-def traces(panel: Panel, opacity: float, axis: str | None) -> list[Any]:
-    """What is drawn in one panel, from the lowest layer up."""
-    match panel.content:
+def traces(subplot: Subplot, opacity: float, axis: str | None) -> list[Any]:
+    """What is drawn in one subplot, from the lowest layer up."""
+    match subplot.content:
         case Matrix() as matrix:
             heat = channel_heatmap(matrix.values, "", matrix.colours).data[0]
             return [heat.update(colorbar=None, showscale=False)]
@@ -68,21 +68,21 @@ def traces(panel: Panel, opacity: float, axis: str | None) -> list[Any]:
         case Strips() as strips:
             return list(strip_bars(list(strips.weights), strips.names, colours=strips.colours).data)
         case Heat() as heat:
-            own = [heat_trace(panel, heat, opacity, axis)]
+            own = [heat_trace(subplot, heat, opacity, axis)]
         case Points() as points:
-            return [picture_trace(panel, opacity), *points_traces(points, axis), *pin_traces(panel)]
+            return [picture_trace(subplot, opacity), *points_traces(points, axis), *mark_traces(subplot)]
         case Classes() as classes:
-            return [picture_trace(panel, opacity), hover_trace(panel, classes), *legend_traces(classes)]
+            return [picture_trace(subplot, opacity), hover_trace(subplot, classes), *legend_traces(classes)]
         case _:
             own = []
-    bare = Panel(panel.title, panel.image)
-    return [picture_trace(bare, opacity), *own, *pin_traces(panel)]
+    bare = Subplot(subplot.title, subplot.image)
+    return [picture_trace(bare, opacity), *own, *mark_traces(subplot)]
 
 
-def picture_trace(panel: Panel, opacity: float) -> go.Image:
+def picture_trace(subplot: Subplot, opacity: float) -> go.Image:
     """The picture, with its classes where it has some, scaled down where it is large."""
-    picture = composed(panel, opacity, LONGEST)
-    height, width = panel.image.shape[:2]
+    picture = composed(subplot, opacity, LONGEST)
+    height, width = subplot.image.shape[:2]
     step_x, step_y = width / picture.shape[1], height / picture.shape[0]
     ok, data = cv2.imencode(".png", picture[:, :, ::-1])
     assert ok
@@ -92,9 +92,9 @@ def picture_trace(panel: Panel, opacity: float) -> go.Image:
     )  # fmt: skip
 
 
-def heat_trace(panel: Panel, heat: Heat, opacity: float, axis: str | None) -> go.Heatmap:
+def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -> go.Heatmap:
     """Values at their cells' centres, smooth between them; the true value under the pointer."""
-    size = (panel.image.shape[0], panel.image.shape[1])
+    size = (subplot.image.shape[0], subplot.image.shape[1])
     grid = (heat.values.shape[0], heat.values.shape[1])
     first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.aligned)
     (y0, x0), (dy, dx) = first.tolist(), (second - first).tolist()
@@ -102,7 +102,7 @@ def heat_trace(panel: Panel, heat: Heat, opacity: float, axis: str | None) -> go
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
         opacity=opacity, coloraxis=axis,
-        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escaped(panel.title) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escaped(subplot.title) + "</extra>",
     )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def points_traces(points: Points, axis: str | None) -> list[Any]:
     ]  # fmt: skip
 
 
-def hover_trace(panel: Panel, classes: Classes) -> go.Heatmap:
+def hover_trace(subplot: Subplot, classes: Classes) -> go.Heatmap:
     """The class's name under the pointer, without anything to see."""
     height, width = classes.labels.shape
     share = min(1.0, HOVERED / max(height, width))
@@ -135,7 +135,7 @@ def hover_trace(panel: Panel, classes: Classes) -> go.Heatmap:
     return go.Heatmap(
         z=small, text=names[small], x0=step_x / 2 - 0.5, dx=step_x, y0=step_y / 2 - 0.5, dy=step_y, opacity=0,
         showscale=False,
-        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escaped(panel.model) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escaped(subplot.model) + "</extra>",
     )  # fmt: skip
 
 
@@ -151,16 +151,16 @@ def legend_traces(classes: Classes) -> list[go.Scatter]:
     ]  # fmt: skip
 
 
-def pin_traces(panel: Panel) -> list[go.Scatter]:
+def mark_traces(subplot: Subplot) -> list[go.Scatter]:
     """The marked pixels."""
-    if not panel.pins:
+    if not subplot.marks:
         return []
-    colours = [pin.colour for pin in panel.pins]
+    colours = [mark.colour for mark in subplot.marks]
     ring = {"size": 12, "symbol": "circle-open", "color": colours, "line": {"width": 2.5}}
     return [
         go.Scatter(
-            x=[pin.x for pin in panel.pins], y=[pin.y for pin in panel.pins], marker=ring, showlegend=False,
-            mode="markers+text", text=[str(pin.number or "") for pin in panel.pins], textposition="top right",
+            x=[mark.x for mark in subplot.marks], y=[mark.y for mark in subplot.marks], marker=ring, showlegend=False,
+            mode="markers+text", text=[str(mark.number or "") for mark in subplot.marks], textposition="top right",
             textfont={"color": colours},
             hovertemplate="y %{y}, x %{x}<extra>asked from here</extra>",
         )
@@ -187,14 +187,14 @@ def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
     return {"colorscale": COLOUR_MAPS[content.colours], "cmin": low, "cmax": top, "colorbar": bar}
 
 
-def frame(figure: go.Figure, panel: Panel, row: int, column: int) -> None:
-    """The panel's axes: the whole picture, its own aspect, no ticks."""
-    if isinstance(panel.content, Bars | Strips):
+def frame(figure: go.Figure, subplot: Subplot, row: int, column: int) -> None:
+    """The subplot's axes: the whole picture, its own aspect, no ticks."""
+    if isinstance(subplot.content, Bars | Strips):
         return
-    height, width = panel.image.shape[:2]
-    if isinstance(panel.content, Matrix):
-        height = width = len(panel.content.values)
-    bare: Any = {"visible": isinstance(panel.content, Matrix), "constrain": "domain"}
+    height, width = subplot.image.shape[:2]
+    if isinstance(subplot.content, Matrix):
+        height = width = len(subplot.content.values)
+    bare: Any = {"visible": isinstance(subplot.content, Matrix), "constrain": "domain"}
     figure.update_xaxes(range=[-0.5, width - 0.5], row=row, col=column, **bare)
     across = next(figure.select_xaxes(row=row, col=column)).plotly_name.replace("axis", "")
     figure.update_yaxes(range=[height - 0.5, -0.5], scaleanchor=across, row=row, col=column, **bare)

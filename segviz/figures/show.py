@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from segviz.attention.maps import OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
 from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import Sheet, on_one_scale
+from segviz.figures.figure_spec import FigureSpec, on_one_scale
 from segviz.figures.interesting_places import default_places
-from segviz.figures.map_panels import Feature, Look, confidence_panel, feature_panel, labels_panel, map_panels
+from segviz.figures.map_subplots import Feature, Look, confidence_subplot, feature_subplot, labels_subplot, map_subplots
 from segviz.figures.matplotlib_backend import draw
 from segviz.figures.plotly_backend import interactive
-from segviz.figures.prediction_panels import FEATURES, as_places, is_spatial, map_named
+from segviz.figures.prediction_subplots import FEATURES, as_places, is_spatial, map_named
 from segviz.image import ImageError, ImageLike, Rgb, as_rgb
 from segviz.prediction.prediction import Place, Prediction
 
@@ -53,11 +53,11 @@ def show(
         ValueError: a pixel lies outside the picture, or the map cannot be looked at so.
         ImageError: the picture cannot be used, or is not the one that was predicted on.
     """
-    sheet = prediction_sheet(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
-    return draw(sheet, caption=False) if backend == "matplotlib" else interactive(sheet)
+    spec = prediction_figure_spec(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
+    return draw(spec, caption=False) if backend == "matplotlib" else interactive(spec)
 
 
-def prediction_sheet(
+def prediction_figure_spec(
     prediction: Prediction,
     name: str,
     at: Place | Sequence[Place] | None,
@@ -65,26 +65,26 @@ def prediction_sheet(
     kind: Kind,
     colours: str,
     image: Rgb | None,
-) -> Sheet:
+) -> FigureSpec:
     """What `show` shows; see there."""
     picture = full_size(prediction, image)
     if name == "labels":
-        panels = [labels_panel(picture, prediction, outlined=False)]
+        subplots = [labels_subplot(picture, prediction, outlined=False)]
     elif name == "confidence":
-        panels = [confidence_panel(picture, prediction, colours)]
+        subplots = [confidence_subplot(picture, prediction, colours)]
     elif name in FEATURES:
         feature: Feature = "output" if name == "output" else "context"
-        panels = [feature_panel(picture, prediction.attended, feature, model=prediction.model, colours=colours)]
+        subplots = [feature_subplot(picture, prediction.attended, feature, model=prediction.model, colours=colours)]
     else:
         one = map_named(prediction, name)
         places = default_places(prediction.labels, 1) if at is None else as_places(at)
         looks = (look or main_look(one),) if is_spatial(one) else ()
-        found = map_panels(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
-        panels = on_one_scale(list(found))
-        if not panels:
+        found = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
+        subplots = on_one_scale(list(found))
+        if not subplots:
             raise ValueError(f"map '{name}' has no look '{look}'; leave `look` away to see its own")
     title = f"{prediction.model}: {name}"
-    return Sheet(title, tuple(tuple(panels[first : first + 3]) for first in range(0, len(panels), 3)))
+    return FigureSpec(title, tuple(tuple(subplots[first : first + 3]) for first in range(0, len(subplots), 3)))
 
 
 def main_look(one: SpatialMap) -> Look:

@@ -8,12 +8,12 @@ from pathlib import PurePath
 
 import streamlit as st
 
-from segviz.figures import figure_spec
 from segviz.figures.export import FORMS, SIZES, export
+from segviz.figures.figure_spec import Subplot
 from segviz.filenames import different, safe_name
 from segviz.text import pixel_text
 from segviz.viewer.panel import Panel
-from segviz.viewer.to_figure import Viewer, shown_sheet
+from segviz.viewer.to_figure import Viewer, viewer_figure_spec
 
 MIME = {
     "png": "image/png",
@@ -31,9 +31,7 @@ HOLDS = {
 }
 
 
-def take_away(
-    page: str, name: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[figure_spec.Panel] = ()
-) -> None:
+def take_away(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = ()) -> None:
     """A button that opens the choice of panels, form and size, and makes the file when asked.
 
     The file is made here and not by a deferred download: that one has no words while it works, says nothing of what
@@ -74,7 +72,7 @@ def made_file(
     name: str,
     viewer: Viewer,
     panels: Sequence[Panel],
-    more: Sequence[figure_spec.Panel],
+    more: Sequence[Subplot],
     form: str,
     size: int,
 ) -> tuple[str, bytes] | None:
@@ -83,7 +81,7 @@ def made_file(
     The name ends in a digest of the content: Streamlit tells large files apart by their name, head, middle and end.
     """
     try:
-        drawn = shown_sheet(f"{name}: {page}", viewer, panels, more)
+        drawn = viewer_figure_spec(f"{name}: {page}", viewer, panels, more)
         data = export(drawn, form, size=size)
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; take fewer panels'}.")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from segviz.figures import figure_spec
+from segviz.figures.figure_spec import Subplot
 from segviz.ui.export_button import take_away
 from segviz.ui.models import model_of
 from segviz.ui.page_address import link
@@ -26,7 +26,7 @@ def show(
     key: str,
     columns: int = 2,
     start: Sequence[Pin] = (),
-    more: Sequence[figure_spec.Panel] = (),
+    more: Sequence[Subplot] = (),
 ) -> None:
     """The viewer over the picture; above it, what copies the page's link and what takes it away as a file.
 

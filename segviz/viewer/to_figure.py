@@ -1,4 +1,4 @@
-"""What a viewer shows, as a sheet for files: the same maps, places, scales and colours, by the viewer's own rules."""
+"""What a viewer shows, as a figure spec for files: the same maps, places, scales and colours, by the viewer's own rules."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from segviz.attention.maps import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
-from segviz.figures import figure_spec
 from segviz.figures.colour import Kind, Scale, signed_scale, spanning, weight_scale
-from segviz.figures.figure_spec import Heat, Place, Points, Sheet
+from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Mark, Points, Subplot
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest
-from segviz.figures.map_panels import Look, map_panel
+from segviz.figures.map_subplots import Look, map_subplot
 from segviz.figures.overlay import aligned
 from segviz.image import Rgb
+from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap, ShareMap, kept_by_predictions
@@ -47,15 +47,15 @@ class Viewer:
         return (self.pins[-1].y, self.pins[-1].x) if self.pins else (height // 2, width // 2)
 
 
-def shown_sheet(title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[figure_spec.Panel] = ()) -> Sheet:
+def viewer_figure_spec(title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = ()) -> FigureSpec:
     """The panels as they are seen, with their scales, and what else the page shows, in as many columns as there."""
     found = [*scaled([list(parts(viewer, panel)) for panel in panels], viewer.display), *more]
     columns = max(1, min(viewer.columns, len(found)))
     rows = tuple(tuple(found[first : first + columns]) for first in range(0, len(found), columns))
-    return Sheet(title, rows, viewer.display.opacity / 100)
+    return FigureSpec(title, rows, viewer.display.opacity / 100)
 
 
-def parts(viewer: Viewer, panel: Panel) -> Iterator[figure_spec.Panel]:
+def parts(viewer: Viewer, panel: Panel) -> Iterator[Subplot]:
     """A panel; both sides of a swipe panel, one after the other."""
     if panel.sides is None:
         yield part(viewer, panel)
@@ -64,40 +64,38 @@ def parts(viewer: Viewer, panel: Panel) -> Iterator[figure_spec.Panel]:
         yield part(viewer, replace(side, title=f"{panel.title}, {where}: {side.title}", at=panel.at, pin=panel.pin))
 
 
-def part(viewer: Viewer, panel: Panel) -> figure_spec.Panel:
+def part(viewer: Viewer, panel: Panel) -> Subplot:
     """One picture with one map over it, on the map's own scale."""
     image, display = viewer.image, viewer.display
     model = viewer.model_of(kept_by_predictions(panel.map))
-    pins = tuple(figure_spec.Pin(pin.y, pin.x, at, PIN_COLOURS[pin.colour]) for at, pin in enumerate(viewer.pins, 1))
+    marks = tuple(Mark(pin.y, pin.x, at, PIN_COLOURS[pin.colour]) for at, pin in enumerate(viewer.pins, 1))
     if isinstance(panel.map, LabelMap):
         classes = ClassSet(panel.map.classes, tuple((int(r), int(g), int(b)) for r, g, b in panel.map.palette))
         levels = panel.map.levels
-        labels = figure_spec.Classes(panel.map.labels, classes, display.outlines or levels, display.hidden, levels)
-        return figure_spec.Panel(panel.title, image, labels, named("labels", model), model, pins=pins)
+        labels = Classes(panel.map.labels, classes, display.outlines or levels, display.hidden, levels)
+        return Subplot(panel.title, image, labels, named("labels", model), model, marks=marks)
     if isinstance(panel.map, AttendedFeatures):
         values = (panel.map.output if panel.look == "output" else panel.map.context).numpy()
         kind: Kind = "linear" if display.scale == "log" else display.scale  # features may be negative
         heat = Heat(values, weight_scale(values, kind=kind), "channel mean", aligned=aligned(panel.map))
-        return figure_spec.Panel(panel.title, image, heat, named(f"attended_{panel.look}", model), model, pins=pins)
+        return Subplot(panel.title, image, heat, named(f"attended_{panel.look}", model), model, marks=marks)
     if isinstance(panel.map, ShareMap):
         heat = Heat(panel.map.shares, Scale(0, 1), "probability")
-        return figure_spec.Panel(panel.title, image, heat, named("confidence", model), model, pins=pins)
+        return Subplot(panel.title, image, heat, named("confidence", model), model, marks=marks)
     if isinstance(panel.map, ScalarMap):
         values = panel.map.values
         scale = signed_scale(values) if panel.map.signed else weight_scale(values, kind=display.scale)
-        return figure_spec.Panel(panel.title, image, Heat(values, scale, panel.map.unit), "values", pins=pins)
+        return Subplot(panel.title, image, Heat(values, scale, panel.map.unit), "values", marks=marks)
     if panel.map is None:
-        return figure_spec.Panel(panel.title, image, pins=pins)
-    return map_part(viewer, panel, panel.map, model, pins)
+        return Subplot(panel.title, image, marks=marks)
+    return map_part(viewer, panel, panel.map, model, marks)
 
 
-def map_part(
-    viewer: Viewer, panel: Panel, one: SpatialMap, model: str, pins: tuple[figure_spec.Pin, ...]
-) -> figure_spec.Panel:
+def map_part(viewer: Viewer, panel: Panel, one: SpatialMap, model: str, marks: tuple[Mark, ...]) -> Subplot:
     """A map over places, asked from the panel's pixel."""
     image, display, place, look = viewer.image, viewer.display, place_of(viewer, panel), look_of(panel, viewer.display)
     kind: Kind = "linear" if look == "points" and display.scale == "percentile" else display.scale
-    found = map_panel(image, one, look, place, model=model, kind=kind)
+    found = map_subplot(image, one, look, place, model=model, kind=kind)
     boxes, title = found.boxes, panel.title
     if display.strongest:
         size = (image.shape[0], image.shape[1])
@@ -108,7 +106,7 @@ def map_part(
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
     title += f" ({pixel_text(*place)})"
-    return replace(found, title=title, name=named(found.name, model), pins=pins or found.pins, boxes=boxes)
+    return replace(found, title=title, name=named(found.name, model), marks=marks or found.marks, boxes=boxes)
 
 
 def named(name: str, model: str) -> str:
@@ -131,7 +129,7 @@ def place_of(viewer: Viewer, panel: Panel) -> Place:
     return panel.at or viewer.rest
 
 
-def scaled(groups: Sequence[Sequence[figure_spec.Panel]], display: Display) -> Iterator[figure_spec.Panel]:
+def scaled(groups: Sequence[Sequence[Subplot]], display: Display) -> Iterator[Subplot]:
     """The panels on the scales of the viewer: each panel's own, or one for all weights and one for all features."""
     everything = [panel for group in groups for panel in group]
     for group in groups:

@@ -1,4 +1,4 @@
-"""What one prediction shows, as sheets: a map for a notebook, and all of its maps for the command line."""
+"""What one prediction shows, as figure specs: a map for a notebook, and all of its maps for the command line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from segviz.attention.maps import AttentionMap, SpatialMap
 from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import Heat, Panel, Pin, on_one_scale
-from segviz.figures.map_panels import Feature, Look, feature_panel, labels_panel, map_panels
+from segviz.figures.figure_spec import Heat, Mark, Subplot, on_one_scale
+from segviz.figures.map_subplots import Feature, Look, feature_subplot, labels_subplot, map_subplots
 from segviz.figures.paper_layouts import SPATIAL
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
@@ -31,8 +31,8 @@ def prediction_rows(
     kind: Kind = "linear",
     colours: str = "viridis",
     one_scale: bool = False,
-) -> list[list[Panel]]:
-    """Rows of panels: the prediction with its features, then each map with a row for each place.
+) -> list[list[Subplot]]:
+    """Rows of subplots: the prediction with its features, then each map with a row for each place.
 
     Args:
         prediction: whose maps.
@@ -49,8 +49,10 @@ def prediction_rows(
     """
     model, rows = prediction.model, []
     if maps is None:
-        features = [feature_panel(image, prediction.attended, look, model=model, colours=colours) for look in FEATURES]
-        rows.append([replace(labels_panel(image, prediction), name="labels"), *features])
+        features = [
+            feature_subplot(image, prediction.attended, look, model=model, colours=colours) for look in FEATURES
+        ]
+        rows.append([replace(labels_subplot(image, prediction), name="labels"), *features])
     for name in prediction.maps if maps is None else maps:
         rows += map_rows(image, map_named(prediction, name), places, looks, model, kind, colours)
     return scaled_together(rows) if one_scale else rows
@@ -69,28 +71,33 @@ def map_named(prediction: Prediction, name: str) -> AttentionMap:
 
 def map_rows(
     image: Rgb, one: AttentionMap, places: Sequence[Place], looks: Sequence[Look], model: str, kind: Kind, colours: str
-) -> list[list[Panel]]:
-    """A map's panels, a row for each place; those without places in one row."""
-    panels = list(map_panels(image, one, places, looks, model=model, kind=kind, colours=colours))
-    by_place = [[panel for panel in panels if panel.place == place] for place in dict.fromkeys(places)]
-    rows = [*by_place, [panel for panel in panels if panel.place is None]]
+) -> list[list[Subplot]]:
+    """A map's subplots, a row for each place; those without places in one row."""
+    subplots = list(map_subplots(image, one, places, looks, model=model, kind=kind, colours=colours))
+    by_place = [[subplot for subplot in subplots if subplot.place == place] for place in dict.fromkeys(places)]
+    rows = [*by_place, [subplot for subplot in subplots if subplot.place is None]]
     numbers = {place: number for number, place in enumerate(dict.fromkeys(places), 1)} if len(places) > 1 else {}
-    return [[pinned(panel, numbers) for panel in row] for row in rows if row]
+    return [[number_marks(subplot, numbers) for subplot in row] for row in rows if row]
 
 
-def pinned(panel: Panel, numbers: dict[Place, int]) -> Panel:
-    """The panel with its pin numbered as its place is."""
-    return replace(panel, pins=tuple(Pin(pin.y, pin.x, numbers.get((pin.y, pin.x), 0)) for pin in panel.pins))
+def number_marks(subplot: Subplot, numbers: dict[Place, int]) -> Subplot:
+    """The subplot with its mark numbered as its place is."""
+    return replace(
+        subplot, marks=tuple(Mark(mark.y, mark.x, numbers.get((mark.y, mark.x), 0)) for mark in subplot.marks)
+    )
 
 
-def scaled_together(rows: Sequence[Sequence[Panel]]) -> list[list[Panel]]:
+def scaled_together(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]:
     """All heats of weights on one scale; others keep their own."""
     weights = [
-        panel for row in rows for panel in row if isinstance(panel.content, Heat) and panel.content.unit == "weight"
+        subplot
+        for row in rows
+        for subplot in row
+        if isinstance(subplot.content, Heat) and subplot.content.unit == "weight"
     ]
     common = iter(on_one_scale(weights))
-    chosen = {id(panel): scaled for panel, scaled in zip(weights, common, strict=True)}
-    return [[chosen.get(id(panel), panel) for panel in row] for row in rows]
+    chosen = {id(subplot): scaled for subplot, scaled in zip(weights, common, strict=True)}
+    return [[chosen.get(id(subplot), subplot) for subplot in row] for row in rows]
 
 
 def is_spatial(one: AttentionMap) -> TypeGuard[SpatialMap]:

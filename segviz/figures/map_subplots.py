@@ -1,4 +1,4 @@
-"""From predictions to panels: every kind of map, from a place and towards it, on a scale of choice."""
+"""From predictions to subplots: every kind of map, from a place and towards it, on a scale of choice."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from segviz.attention.maps import (
     StripAttention,
 )
 from segviz.figures.colour import Kind, attention_scale, span_scale, weight_scale
-from segviz.figures.figure_spec import Bars, Box, Classes, Content, Heat, Matrix, Panel, Pin, Place, Points
+from segviz.figures.figure_spec import Bars, Box, Classes, Content, Heat, Mark, Matrix, Points, Subplot
 from segviz.figures.overlay import aligned, pixel_of_cell
 from segviz.image import Rgb
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
 
 Look = Literal["attends_to", "attended_by", "strip", "points"]
@@ -47,7 +47,7 @@ def looks_of(one: SpatialMap) -> tuple[Look, ...]:
             assert_never(one)
 
 
-def map_panels(
+def map_subplots(
     image: Rgb,
     one: AttentionMap,
     places: Sequence[Place],
@@ -56,24 +56,24 @@ def map_panels(
     model: str = "",
     kind: Kind = "linear",
     colours: str = "viridis",
-) -> Iterator[Panel]:
-    """A map's panels for each place and look; maps without places once, FLA's affinities once a place."""
+) -> Iterator[Subplot]:
+    """A map's subplots for each place and look; maps without places once, FLA's affinities once a place."""
     match one:
         case ChannelAttention():
             matrix = one.matrix.numpy()
             content: Content = Matrix(matrix, weight_scale(matrix, kind=kind), colours=colours)
-            yield Panel(f"{one.name}: affinity of channels", image, content, one.name, model)
+            yield Subplot(f"{one.name}: affinity of channels", image, content, one.name, model)
         case Gate():
             alpha = one.alpha.numpy()
             title = f"{one.name}, mean {alpha.mean():.2f}"
-            yield Panel(title, image, Bars(alpha, "share of the coarser level", 0.5), one.name, model)
+            yield Subplot(title, image, Bars(alpha, "share of the coarser level", 0.5), one.name, model)
         case AxisChannelAttention():
             for y, x in places:
                 line = one.cell(y, x, *image.shape[:2])[0 if one.axis == "rows" else 1]
                 matrix = one.matrix(line).numpy()
                 content = Matrix(matrix, weight_scale(matrix, kind=kind), colours=colours)
                 title = f"affinity of channels in {one.axis.removesuffix('s')} {line}"
-                yield Panel(title, image, content, f"{one.name}_{y}_{x}", model, (y, x))
+                yield Subplot(title, image, content, f"{one.name}_{y}_{x}", model, (y, x))
         case (
             DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
             | SampledAttention() | OffsetMaskAttention()
@@ -81,12 +81,12 @@ def map_panels(
             for place in places:
                 for look in looks:
                     if look in looks_of(one):
-                        yield map_panel(image, one, look, place, model=model, kind=kind, colours=colours)
+                        yield map_subplot(image, one, look, place, model=model, kind=kind, colours=colours)
         case _:
             assert_never(one)
 
 
-def map_panel(
+def map_subplot(
     image: Rgb,
     one: SpatialMap,
     look: Look,
@@ -96,7 +96,7 @@ def map_panel(
     kind: Kind = "linear",
     colours: str = "viridis",
     number: int = 0,
-) -> Panel:
+) -> Subplot:
     """A map over the picture, from one pixel.
 
     Args:
@@ -108,7 +108,7 @@ def map_panel(
         model: whose map.
         kind: of scale.
         colours: a name of COLOUR_MAPS; a map with negative values has its own.
-        number: of the pin.
+        number: of the mark.
 
     Raises:
         ValueError: the map cannot be looked at so, or the pixel lies outside.
@@ -118,9 +118,9 @@ def map_panel(
     cell = one.cell(*place, *image.shape[:2])
     name = f"{one.name}_{place[0]}_{place[1]}"
     title = f"{one.name}{WORDS[look]} ({pixel_text(*place)})"
-    pins = (Pin(*place, number),)
+    marks = (Mark(*place, number),)
     if look == "points" and isinstance(one, SampledAttention):
-        return Panel(title, image, points(image, one, cell, kind, colours), name, model, place, pins)
+        return Subplot(title, image, points(image, one, cell, kind, colours), name, model, place, marks)
     boxes: tuple[Box, ...] = ()
     if look == "strip" and isinstance(one, StripAttention):
         strip = strip_at(one, place, image)
@@ -129,7 +129,7 @@ def map_panel(
     else:
         values = (one.attends_to(*cell) if look == "attends_to" else one.attended_by(*cell)).numpy()
         content = weights_heat(one, values, kind, colours)
-    return Panel(title, image, content, f"{name}_{look}", model, place, pins, boxes)
+    return Subplot(title, image, content, f"{name}_{look}", model, place, marks, boxes)
 
 
 def weights_heat(one: SpatialMap, values: np.ndarray, kind: Kind = "linear", colours: str = "viridis") -> Heat:
@@ -171,24 +171,24 @@ def strip_box(strips: StripAttention, strip: int, image: Rgb, colour: str = STRI
     return Box(strip * pitch, 0, (strip + 1) * pitch, width, colour)
 
 
-def feature_panel(
+def feature_subplot(
     image: Rgb, attended: AttendedFeatures, feature: Feature, *, model: str = "", colours: str = "viridis"
-) -> Panel:
+) -> Subplot:
     """Channel means of the block's output or context, from the least to the largest (FLANet Fig. 6)."""
     values = getattr(attended, feature).numpy()
     content = Heat(values, span_scale(values), "channel mean", colours, aligned(attended))
-    return Panel(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
+    return Subplot(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
 
 
-def labels_panel(image: Rgb, prediction: Prediction, title: str = "", outlined: bool = True) -> Panel:
+def labels_subplot(image: Rgb, prediction: Prediction, title: str = "", outlined: bool = True) -> Subplot:
     """The predicted classes over the picture."""
     content = Classes(prediction.labels, prediction.class_set, outlined)
-    return Panel(title or prediction.model, image, content, f"labels_{prediction.model}", prediction.model)
+    return Subplot(title or prediction.model, image, content, f"labels_{prediction.model}", prediction.model)
 
 
-def confidence_panel(image: Rgb, prediction: Prediction, colours: str = "viridis") -> Panel:
+def confidence_subplot(image: Rgb, prediction: Prediction, colours: str = "viridis") -> Subplot:
     """The softmax of the winning class."""
     values = prediction.confidence
     content = Heat(values, attention_scale(np.ones((1, 1))), "confidence", colours)
     title = f"{prediction.model}: confidence"
-    return Panel(title, image, content, f"confidence_{prediction.model}", prediction.model)
+    return Subplot(title, image, content, f"confidence_{prediction.model}", prediction.model)

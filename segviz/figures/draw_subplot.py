@@ -1,4 +1,4 @@
-"""What one panel draws with matplotlib: the picture with the map over it as one image, and marks and lines over it."""
+"""One subplot drawn with matplotlib: the picture and the map over it as one image, marks and lines on top."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from segviz.figures.colour import STEPS, colour_table, coloured, ink
-from segviz.figures.figure_spec import Bars, Box, Classes, Heat, Matrix, Panel, Pin, Points, Strips
+from segviz.figures.figure_spec import Bars, Box, Classes, Heat, Mark, Matrix, Points, Strips, Subplot
 from segviz.figures.layout import LEAST, MUTED, SMALL, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
-from segviz.image import Rgb, fitted
+from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
@@ -26,73 +26,75 @@ DROP_SIZE = 20.0  # points; matplotlib draws a marker's farthest vertex at half 
 DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # the circle's, of the size
 
 
-def shape(panel: Panel) -> float:
+def shape(subplot: Subplot) -> float:
     """Height over width of its cell; pictures beyond these bounds get bands at their sides."""
-    match panel.content:
+    match subplot.content:
         case Matrix():
             return 1.0
         case Bars() | Strips():
             return 0.62
         case _:
-            return float(min(max(panel.image.shape[0] / panel.image.shape[1], FLATTEST), TALLEST))
+            return float(min(max(subplot.image.shape[0] / subplot.image.shape[1], FLATTEST), TALLEST))
 
 
-def draw_panel(page: Page, panel: Panel, left: float, top: float, across: float, opacity: float, dots: int) -> None:
-    """One panel, its upper left corner at (left, top)."""
-    tall = across * shape(panel)
-    match panel.content:
+def draw_subplot(
+    page: Page, subplot: Subplot, left: float, top: float, across: float, opacity: float, dots: int
+) -> None:
+    """One subplot, its upper left corner at (left, top)."""
+    tall = across * shape(subplot)
+    match subplot.content:
         case Matrix():
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS)
-            draw_matrix(axes, panel.content)
+            draw_matrix(axes, subplot.content)
         case Bars() | Strips() as bars:
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
             draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
         case _:
-            real = panel.image.shape[0] / panel.image.shape[1]
+            real = subplot.image.shape[0] / subplot.image.shape[1]
             wide, high = min(across, tall / real), min(tall, across * real)
             axes = page.axes(left + (across - wide) / 2, top - (tall + high) / 2, wide, high)
-            draw_picture(axes, panel, opacity, math.ceil(max(wide, high) * dots))
+            draw_picture(axes, subplot, opacity, math.ceil(max(wide, high) * dots))
 
 
-def draw_picture(axes: Axes, panel: Panel, opacity: float, longest: int) -> None:
+def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> None:
     """The picture with what lies over it, at most `longest` dots a side; coordinates are the picture's own pixels."""
-    height, width = panel.image.shape[:2]
-    axes.imshow(composed(panel, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto")
-    if isinstance(panel.content, Classes) and panel.content.outlined:
-        draw_outlines(axes, panel.content, longest)
-    if isinstance(panel.content, Points):
-        draw_points(axes, panel.content, (height, width))
-    for box in panel.boxes:
+    height, width = subplot.image.shape[:2]
+    axes.imshow(composed(subplot, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto")
+    if isinstance(subplot.content, Classes) and subplot.content.outlined:
+        draw_outlines(axes, subplot.content, longest)
+    if isinstance(subplot.content, Points):
+        draw_points(axes, subplot.content, (height, width))
+    for box in subplot.boxes:
         corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
         for colour, line in (("white", 2.0), (box.colour, 1.1)):
             axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line))
         if box.label:
             draw_label(axes, box)
-    for pin in panel.pins:
-        if pin.number:
-            draw_drop(axes, pin, below=pin.y < height / 5)
+    for mark in subplot.marks:
+        if mark.number:
+            draw_drop(axes, mark, below=mark.y < height / 5)
         else:
-            draw_ring(axes, pin)
+            draw_ring(axes, mark)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def draw_ring(axes: Axes, pin: Pin) -> None:
-    """A pin without a number, around its pixel."""
+def draw_ring(axes: Axes, mark: Mark) -> None:
+    """A mark without a number, around its pixel."""
     ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
-    axes.plot(pin.x, pin.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
-    axes.plot(pin.x, pin.y, "o", markeredgecolor=pin.colour, markeredgewidth=1.1, **ring)
+    axes.plot(mark.x, mark.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
+    axes.plot(mark.x, mark.y, "o", markeredgecolor=mark.colour, markeredgewidth=1.1, **ring)
 
 
-def draw_drop(axes: Axes, pin: Pin, *, below: bool) -> None:
-    """A pin's number in a drop whose tip is on its pixel, as the viewer has it; below it where there is no room."""
+def draw_drop(axes: Axes, mark: Mark, *, below: bool) -> None:
+    """A mark's number in a drop whose tip is on its pixel, as the viewer has it; below it where there is no room."""
     side = -1 if below else 1
     drop: Any = {"marker": drop_path(side), "markersize": DROP_SIZE, "clip_on": False}
     for edge, line in (("#444444", 1.3), ("white", 0.7)):
-        axes.plot(pin.x, pin.y, markerfacecolor=pin.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
+        axes.plot(mark.x, mark.y, markerfacecolor=mark.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
     place: Any = {"xytext": (0, side * DROP_SIZE * DROP_MIDDLE), "textcoords": "offset points"}
-    colour = np.round(np.array(to_rgb(pin.colour)) * 255).astype(np.uint8)
+    colour = np.round(np.array(to_rgb(mark.colour)) * 255).astype(np.uint8)
     words: Any = {"fontsize": SMALL, "color": str(ink(colour)), "weight": "bold"}
-    axes.annotate(str(pin.number), (pin.x, pin.y), ha="center", va="center_baseline", **place, **words)
+    axes.annotate(str(mark.number), (mark.x, mark.y), ha="center", va="center_baseline", **place, **words)
 
 
 def drop_path(side: int) -> Path:
@@ -111,11 +113,11 @@ def draw_label(axes: Axes, box: Box) -> None:
     axes.annotate(box.label, corner, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
 
 
-def composed(panel: Panel, opacity: float, longest: int) -> Rgb:
+def composed(subplot: Subplot, opacity: float, longest: int) -> Rgb:
     """The picture and the map over it as one image, at most `longest` pixels a side."""
-    image = fitted(panel.image, longest)
+    image = fit_within(subplot.image, longest)
     size = (image.shape[0], image.shape[1])
-    match panel.content:
+    match subplot.content:
         case Heat() as heat:
             stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
             return blend(image, coloured(stretched, heat.scale, heat.colours), opacity)
