@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def replace(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write, sync, rename: a reader sees the old file or the new one, whole; a failure leaves the old one alone."""
-    with replacing(path) as file:
+    with open_atomically(path) as file:
         file.write(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which takes the path's place at the end of the block; see `replace`."""
     temporary = path.with_name(path.name + ".part")
     try:

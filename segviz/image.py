@@ -19,12 +19,12 @@ from torch import Tensor
 
 from segviz.text import plain
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
 WORKING_PIXELS = 480 * 360  # the area that the bundled models were trained at
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
-ROWS_AT_ONCE = 256  # are converted
+BAND_ROWS = 256  # are converted
 BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it tells stderr of every damaged file
@@ -46,12 +46,12 @@ def decode(data: bytes) -> Rgb:
     Raises:
         ImageError: the file is too large, of another format, or damaged.
     """
-    with opened(data) as picture:
+    with open_image(data) as picture:
         return from_pil(picture)
 
 
 @contextmanager
-def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Iterator[Image.Image]:
     """A picture of a file's bytes, known by content; its pixels are read by whoever asks for them first.
 
     Raises:
@@ -95,8 +95,8 @@ def from_pil(picture: Image.Image) -> Rgb:
     turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
     upright = ImageOps.exif_transpose(picture) if turned else picture  # which copies in any case
     rgb = np.empty((upright.height, upright.width, 3), np.uint8)
-    for top in range(0, upright.height, ROWS_AT_ONCE):
-        bottom = min(top + ROWS_AT_ONCE, upright.height)
+    for top in range(0, upright.height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, upright.height)
         rgb[top:bottom] = band_rgb(upright.crop((0, top, upright.width, bottom)))
     return rgb
 
@@ -121,7 +121,7 @@ def as_rgb(image: ImageLike) -> Rgb:
         ImageError: the file is missing or no picture, or the array is not (H, W, 3) or (H, W) uint8.
     """
     if isinstance(image, str | Path):
-        data = file_bytes(Path(image))
+        data = read_picture_bytes(Path(image))
         try:
             return decode(data)
         except ImageError as error:
@@ -138,7 +138,7 @@ def as_rgb(image: ImageLike) -> Rgb:
     return array
 
 
-def file_bytes(path: Path) -> bytes:
+def read_picture_bytes(path: Path) -> bytes:
     """The bytes of a file; of a larger one than any picture may be only so many that it shows.
 
     Raises:
@@ -165,7 +165,7 @@ def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:
     return max(SHORTEST_SIDE, round(height * scale)), max(SHORTEST_SIDE, round(width * scale))
 
 
-def resized(image: Rgb, size: tuple[int, int]) -> Rgb:
+def resize(image: Rgb, size: tuple[int, int]) -> Rgb:
     """The picture at another (height, width): area averages down, bilinear up."""
     if image.shape[:2] == size:
         return image
@@ -173,12 +173,12 @@ def resized(image: Rgb, size: tuple[int, int]) -> Rgb:
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def fitted(image: Rgb, longest: int) -> Rgb:
+def fit_within(image: Rgb, longest: int) -> Rgb:
     """The picture scaled down, if need be, so that its longer side has at most `longest` pixels."""
     scale = longest / max(image.shape[:2])
     if scale >= 1:
         return image
-    return resized(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
+    return resize(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
 
 
 def to_tensor(image: Rgb, device: torch.device | str = "cpu") -> Float[Tensor, "1 3 height width"]:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from segviz.data.dataset import Sample
-from segviz.training.augmentation import View, random_view, seen, start
-from segviz.training.sampling import Pool, Sampler, resident, shuffled
+from segviz.training.augmentation import View, random_view, apply_views, crop_start
+from segviz.training.sampling import Pool, Sampler, make_pool, shuffled_index
 
 CPU = torch.device("cpu")
 UNCHANGED = np.eye(3, 4)
@@ -23,7 +23,7 @@ def patches() -> Sample:
 
 
 def view_of(sample: Sample, view: View, crop: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = seen([tensors(sample)], [view], crop)
+    images, labels = apply_views([tensors(sample)], [view], crop)
     return images[0], labels[0]
 
 
@@ -53,7 +53,7 @@ def test_pictures_of_several_sizes_give_the_views_that_each_gives_alone(patches:
     small = Sample("small", patches.image[:80, :100].copy(), patches.labels[:80, :100].copy())
     rng = np.random.default_rng(0)
     views = [random_view(sample.labels.shape, (64, 96), rng) for sample in (patches, small)]  # type: ignore[arg-type]
-    together = seen([tensors(patches), tensors(small)], views, (64, 96))
+    together = apply_views([tensors(patches), tensors(small)], views, (64, 96))
     for number, sample in enumerate((patches, small)):
         alone = view_of(sample, views[number], (64, 96))
         assert torch.equal(together[0][number], alone[0]) and torch.equal(together[1][number], alone[1])
@@ -103,9 +103,9 @@ def test_half_of_the_views_keep_every_pixel_as_it_is(patches: Sample) -> None:
 
 def test_a_crop_starts_where_it_leaves_the_picture_least() -> None:
     rng = np.random.default_rng(0)
-    assert {start(10, 6, rng, None) for _ in range(100)} == set(range(5))
-    assert {start(6, 10, rng, None) for _ in range(100)} == set(range(-4, 1))
-    assert all(start(10, 6, rng, 9) == 4 for _ in range(10))
+    assert {crop_start(10, 6, rng, None) for _ in range(100)} == set(range(5))
+    assert {crop_start(6, 10, rng, None) for _ in range(100)} == set(range(-4, 1))
+    assert all(crop_start(10, 6, rng, 9) == 4 for _ in range(10))
 
 
 def test_colours_stay_in_the_network_s_range(patches: Sample) -> None:
@@ -116,7 +116,7 @@ def test_colours_stay_in_the_network_s_range(patches: Sample) -> None:
 
 def sampler(samples: list[Sample], **changes: object) -> Sampler:
     options: dict[str, object] = {"seed": 1, "batch": 2, "crop": (48, 64), "drawn_share": 0.0, "balance": 0.0}
-    real, none = resident(samples, 11, CPU), resident([], 11, CPU)
+    real, none = make_pool(samples, 11, CPU), make_pool([], 11, CPU)
     return Sampler(real, none, **{**options, **changes})  # type: ignore[arg-type]
 
 
@@ -128,7 +128,7 @@ def test_a_batch_depends_on_seed_and_step_alone(patches: Sample) -> None:
 
 
 def test_every_picture_comes_once_an_epoch() -> None:
-    assert sorted(shuffled(0, number, 7) for number in range(7, 14)) == list(range(7))
+    assert sorted(shuffled_index(0, number, 7) for number in range(7, 14)) == list(range(7))
 
 
 def test_balanced_views_show_rare_classes_as_often_as_common_ones() -> None:
@@ -142,7 +142,7 @@ def test_balanced_views_show_rare_classes_as_often_as_common_ones() -> None:
 
 
 def test_pools_keep_only_places_of_their_class(patches: Sample) -> None:
-    pool: Pool = resident([patches], 11, CPU)
+    pool: Pool = make_pool([patches], 11, CPU)
     for index, pictures in enumerate(pool.places):
         for number, places in pictures:
             assert number == 0 and (patches.labels[places[:, 0], places[:, 1]] == index).all()

@@ -136,7 +136,10 @@ def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
     assert cost.parameters == sum(one.numel() for one in build("sam", len(CAMVID.names)).parameters())
     assert cost.hardware == f"{report.machine['CPU']}, 1 threads, torch {torch.__version__}"
     assert replace(checkpoint_file.read_record(path), cost=None) == before
-    assert all(torch.equal(value, weights[name]) for name, value in checkpoint_file.load_checkpoint(path)[0].state_dict().items())
+    assert all(
+        torch.equal(value, weights[name])
+        for name, value in checkpoint_file.load_checkpoint(path)[0].state_dict().items()
+    )
 
 
 @pytest.mark.parametrize(("devices", "hardware"), [
@@ -146,7 +149,9 @@ def test_the_costs_of_a_bundled_model_enter_its_record(bundle: Path) -> None:
 def test_of_several_devices_the_first_is_recorded(bundle: Path, devices: tuple[str, ...], hardware: str) -> None:
     rows = tuple(row(device, milliseconds=74.0 + number) for number, device in enumerate(devices))
     record_costs(Report("models", PLACE, rows, {}))
-    assert checkpoint_file.read_record(bundle / "sam.safetensors").cost == Cost((360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware)
+    assert checkpoint_file.read_record(bundle / "sam.safetensors").cost == Cost(
+        (360, 480), 74.0, 120.0, 9.1, 2_700_000, hardware
+    )
 
 
 def test_a_model_without_a_checkpoint_records_nothing(bundle: Path) -> None:

@@ -33,7 +33,7 @@ from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.training import loop as training
-from segviz.training.loop import Run, train
+from segviz.training.loop import Run, train_model
 from segviz.training.resume import read_state
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")]
@@ -173,13 +173,13 @@ def train_until(moment: str, data: Path, out: Path) -> None:
     Run.step, os.fsync, Path.replace = stepped, synced, renamed  # type: ignore[method-assign,assignment]
     training.SECONDS_BETWEEN_SAVES = 0.0
     torch.set_num_threads(1)  # as in the tests: another number gives other last digits
-    train(options(data, out, steps=STEPS))
+    train_model(options(data, out, steps=STEPS))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "sam.safetensors"
-    train(options(data, out, steps=STEPS))
+    train_model(options(data, out, steps=STEPS))
     return out
 
 
@@ -210,7 +210,7 @@ def test_a_killed_training_loses_a_step_at_most_and_leaves_nothing_half_written(
     done = read_state(state, options(data, out, steps=STEPS).identity)["step"] if state.exists() else 0
     what, count = moment.split()[0], int(moment.split()[-1])
     assert done == (STEPS if "state" not in moment and what != "step" else count - 1)
-    train(options(data, out, steps=STEPS, resume=state.exists()))
+    train_model(options(data, out, steps=STEPS, resume=state.exists()))
     assert same_weights(undisturbed, out)
     assert {path.name for path in tmp_path.iterdir()} == {"sam.safetensors", "sam.csv"}
 
@@ -223,11 +223,11 @@ def test_the_log_of_a_resumed_training_is_that_of_one_undisturbed(data: Path, tm
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     whole, killed = (tmp_path / name / "sam.safetensors" for name in ("whole", "killed"))
-    train(options(data, whole, steps=STEPS))
+    train_model(options(data, whole, steps=STEPS))
     process = processes.Process(target=train_until, args=("step 4", data, killed))
     process.start()
     process.join(120)
-    train(options(data, killed, steps=STEPS, resume=True))
+    train_model(options(data, killed, steps=STEPS, resume=True))
     rows = [[line.split(",") for line in path.with_suffix(".csv").read_text().splitlines()] for path in (whole, killed)]
     assert [[row[0], *row[2:]] for row in rows[0]] == [[row[0], *row[2:]] for row in rows[1]]  # but for the minutes
 
@@ -308,6 +308,9 @@ def test_a_flipped_bit_is_found_in_any_model(tmp_path: Path) -> None:
     checkpoint_file.load_checkpoint(path)
     for at in (checkpoint_file.weights_start(sound), len(sound) // 2, len(sound) - 1):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 4]) + sound[at + 1 :])
-        for use in (checkpoint_file.load_checkpoint, lambda path: checkpoint_file.rewrite_record(path, checkpoint_file.read_record(path))):
+        for use in (
+            checkpoint_file.load_checkpoint,
+            lambda path: checkpoint_file.rewrite_record(path, checkpoint_file.read_record(path)),
+        ):
             with pytest.raises(CheckpointError, match=r"sam\.safetensors is damaged: its weights are not those that"):
                 use(path)

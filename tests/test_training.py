@@ -22,7 +22,7 @@ from segviz.models.ablation import block_gammas
 from segviz.models.registry import build
 from segviz.training import loop as training
 from segviz.training.initialise import initialise
-from segviz.training.loop import Run, train
+from segviz.training.loop import Run, train_model
 from segviz.training.options import TrainOptions
 
 
@@ -57,7 +57,7 @@ def same_weights(first: Path, second: Path) -> bool:
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
     out = tmp_path_factory.mktemp("out") / "sam.safetensors"
-    return out, train(options(data, out))
+    return out, train_model(options(data, out))
 
 
 def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, Record]) -> None:
@@ -93,9 +93,9 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
         patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
         patch.setattr(training, "update_bases", stop_at_step_four)
         with pytest.raises(KeyboardInterrupt):
-            train(options(data, out))
+            train_model(options(data, out))
     assert not out.exists() and out.with_suffix(".resume.pt").exists()
-    record = train(options(data, out, resume=True))
+    record = train_model(options(data, out, resume=True))
     assert record.steps == 6 and not out.with_suffix(".resume.pt").exists()
     assert same_weights(finished[0], out)
 
@@ -106,31 +106,31 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
 def test_a_damaged_state_is_named(data: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sam.resume.pt").write_bytes(content)
     with pytest.raises(DataError, match=r"sam\.resume\.pt is damaged; delete it and start without --resume"):
-        train(options(data, tmp_path / "sam.safetensors", resume=True))
+        train_model(options(data, tmp_path / "sam.safetensors", resume=True))
 
 
 def test_resuming_nothing_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="to resume from"):
-        train(options(data, tmp_path / "sam.safetensors", resume=True))
+        train_model(options(data, tmp_path / "sam.safetensors", resume=True))
 
 
 def test_the_budget_ends_a_long_training(data: Path, tmp_path: Path) -> None:
-    record = train(options(data, tmp_path / "sam.safetensors", steps=100_000, budget=0.03))
+    record = train_model(options(data, tmp_path / "sam.safetensors", steps=100_000, budget=0.03))
     assert 0 < record.steps < 1000 and record.minutes < 1
 
 
 def test_bad_data_stops_training_before_its_first_step(data: Path, tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps({"classes": list(CAMVID.names)}))
     with pytest.raises(DataError, match=r"train\.txt is missing"):
-        train(options(tmp_path, tmp_path / "sam.safetensors"))
+        train_model(options(tmp_path, tmp_path / "sam.safetensors"))
     assert not list(tmp_path.glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("units", [True, False], ids=["bfloat16", "float32"])
 def test_training_lowers_the_loss(units: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "has_bfloat16_units", lambda device: units)
-    before = train(options(data, tmp_path / "before.safetensors", steps=1, rate=1e-9))
-    after = train(options(data, tmp_path / "after.safetensors", steps=30, rate=3e-3))
+    before = train_model(options(data, tmp_path / "before.safetensors", steps=1, rate=1e-9))
+    after = train_model(options(data, tmp_path / "after.safetensors", steps=30, rate=3e-3))
     assert after.val_miou is not None and before.val_miou is not None
     assert after.val_miou > before.val_miou + 0.05
 
@@ -194,7 +194,7 @@ def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: P
 
 
 def test_the_log_stands_beside_the_checkpoint(data: Path, tmp_path: Path) -> None:
-    record = train(options(data, tmp_path / "sam.safetensors", steps=60, validate=25))
+    record = train_model(options(data, tmp_path / "sam.safetensors", steps=60, validate=25))
     with (tmp_path / "sam.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["25", "50", "60"]
@@ -207,12 +207,12 @@ def test_validating_on_the_way_changes_no_weight(finished: tuple[Path, Record], 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "STEPS_BETWEEN_ROWS", 2)
         patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
-        train(options(data, tmp_path / "sam.safetensors", validate=2))
+        train_model(options(data, tmp_path / "sam.safetensors", validate=2))
     assert same_weights(finished[0], tmp_path / "sam.safetensors")
 
 
 def test_the_kept_weights_are_a_mean_over_steps(finished: tuple[Path, Record], data: Path, tmp_path: Path) -> None:
-    train(options(data, tmp_path / "sam.safetensors", average=0.0))
+    train_model(options(data, tmp_path / "sam.safetensors", average=0.0))
     assert not same_weights(finished[0], tmp_path / "sam.safetensors")
 
 
@@ -229,7 +229,7 @@ def test_out_of_memory_halves_the_batch_and_training_goes_on(
 
     backward = Run._backward
     monkeypatch.setattr(Run, "_backward", room_for_two)
-    record = train(options(data, tmp_path / "sam.safetensors", batch=8, steps=3))
+    record = train_model(options(data, tmp_path / "sam.safetensors", batch=8, steps=3))
     assert record.steps == 3 and sizes == [8, 4, 2, 2, 2]
     assert "2 pictures at a time" in capsys.readouterr().out
 
@@ -240,7 +240,7 @@ def test_a_single_picture_too_large_is_an_error(data: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(Run, "_backward", no_room)
     with pytest.raises(torch.OutOfMemoryError):
-        train(options(data, tmp_path / "sam.safetensors"))
+        train_model(options(data, tmp_path / "sam.safetensors"))
 
 
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(data: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
     checkpoint_file.write_checkpoint(tmp_path / "fcn.safetensors", build("fcn", 11), record)
     start, _ = checkpoint_file.load_checkpoint(tmp_path / "fcn.safetensors")
     changes = {"steps": 3, "init": tmp_path / "fcn.safetensors", "freeze_backbone": True}
-    train(options(data, tmp_path / "sam.safetensors", **changes))
+    train_model(options(data, tmp_path / "sam.safetensors", **changes))
     trained, _ = checkpoint_file.load_checkpoint(tmp_path / "sam.safetensors")
     before, after = start.backbone.state_dict(), trained.backbone.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -19,7 +19,7 @@ from segviz.attribution.target import (
     Target,
     baseline_picture,
 )
-from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
+from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
 from segviz.models.blocks import NoContext
 from segviz.prediction.predictor import Predictor
 
@@ -66,7 +66,7 @@ def attribute(
         total = row.evaluations(options, working)
         probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib, check)
         with out_of_memory(predictor.device.type):
-            values, delta = row.run(task_of(probe, resized(picture, working), kind, options))
+            values, delta = row.run(task_of(probe, resize(picture, working), kind, options))
     probe.tell(probe.done)
     array = values.detach().float().cpu().numpy().astype(np.float32)  # a copy, so that nothing larger is held
     array.flags.writeable = False  # sessions may share it

@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders of files, and drawn scenes, each with a name for what is made of it."""
+"""Input pictures: files, folders and drawn scenes, each with a unique stem for its output files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from segviz.data.scenes.by_name import SourceError, is_scene, scene_of, scene_seed
+from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
 from segviz.filenames import different, safe_name
 from segviz.image import Rgb, as_rgb
 
@@ -16,12 +16,12 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Source:
-    """A picture that is opened when its turn comes.
+    """A picture that is opened only when it is processed.
 
     Attributes:
-        text: how it was named.
-        stem: how files made of it begin; each source has another.
-        open: gives the RGB picture; raises ImageError.
+        text: the name that the user gave.
+        stem: the beginning of its output files' names; unique within a run.
+        open: returns the RGB picture (height, width, 3) uint8; raises ImageError.
     """
 
     text: str
@@ -30,10 +30,10 @@ class Source:
 
 
 def find_sources(texts: Sequence[str]) -> list[Source]:
-    """The pictures of paths, folders and scenes; of a folder all pictures in it, by name, none of its folders.
+    """Find the pictures that paths, folders and `scene:SEED` name; a folder gives its own pictures, sorted by name.
 
     Raises:
-        SourceError: a scene's number is none, or a folder holds no picture.
+        SourceError: a scene's seed is not a number, or a folder holds no picture.
     """
     named: list[str] = []
     for text in texts:
@@ -46,10 +46,10 @@ def find_sources(texts: Sequence[str]) -> list[Source]:
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """The pictures in a folder, told by their endings; hidden files are left out.
+    """List the pictures in a folder by their file suffix; hidden files are left out.
 
     Raises:
-        SourceError: there is none.
+        SourceError: the folder holds no picture.
     """
     named = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != ".")
     found = sorted(path for path in named if path.is_file())
@@ -59,25 +59,25 @@ def list_pictures(folder: Path) -> list[str]:
 
 
 def open_picture(text: str) -> Rgb:
-    """A picture from its path, or the drawn scene of `scene:SEED`.
+    """Read a picture from its path, or draw the scene of `scene:SEED`.
 
     Raises:
-        SourceError: the scene's number is none.
-        ImageError: the file is missing or no picture.
+        SourceError: the scene's seed is not a number.
+        ImageError: the file is missing or is not a picture.
     """
-    return scene_of(text).image if is_scene(text) else as_rgb(Path(text))
+    return draw_named_scene(text).image if is_scene(text) else as_rgb(Path(text))
 
 
 def is_folder(text: str) -> bool:
-    """Whether a folder is meant; what can be no path is none."""
+    """Whether a text names an existing folder."""
     try:
         return not is_scene(text) and Path(text).is_dir()
-    except OSError:  # such as too long a name
+    except OSError:  # for example a name that is too long
         return False
 
 
 def make_stems(texts: Sequence[str]) -> list[str]:
-    """A file name's beginning for each picture: plain, and each one different, also where case does not count."""
+    """Make a safe file stem for each picture, unique also on file systems that ignore case."""
     taken: set[str] = set()
     plain = (text.replace(":", "-") if is_scene(text) else Path(text).stem for text in texts)
     return [different(safe_name(one, "image"), taken) for one in plain]

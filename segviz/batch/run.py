@@ -1,6 +1,7 @@
-"""Many pictures, one after the other: progress, cancel, and what is finished is kept.
+"""Process many pictures in turn, with progress and cancelling; finished pictures are kept.
 
-`run` is a generator, so that a command line's bar and a page's both follow it; stop asking, and it stops working.
+`run_pictures` is a generator: the command line and the page both draw their progress from it, and it does no work
+beyond the step that was asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from PIL import Image
 
 from segviz.atomic_write import write_atomically
 from segviz.batch.inputs import Source
-from segviz.data.label_png import indexed_png, png
+from segviz.data.label_png import encode_png, indexed_png
 from segviz.figures.export import packed
 from segviz.figures.overlay import label_overlay, legend
 from segviz.image import Rgb
@@ -28,17 +29,17 @@ Part = Literal["labels", "overlay", "confidence"]
 PARTS: tuple[Part, ...] = get_args(Part)
 PredictPicture = Callable[[Rgb], Prediction]
 Files = Iterable[tuple[str, bytes]]
-PutFile = Callable[[str, bytes], str]  # keeps a file of a name, and says where it lies
+PutFile = Callable[[str, bytes], str]  # writes a file and returns its name or path
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder for files, made with the first one."""
+    """An output folder, created with its first file."""
 
     path: Path
 
     def put(self, name: str, data: bytes) -> str:
-        """Write a file, whole or not at all; a link in its place is replaced, not followed."""
+        """Write a file atomically and return its path; a link of that name is replaced, not followed."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, data)
         return str(self.path / name)
@@ -46,7 +47,12 @@ class Folder:
 
 @dataclass(frozen=True)
 class PictureOutput:
-    """What was made of one picture: files, and what to tell of it as JSON."""
+    """The results for one picture.
+
+    Attributes:
+        files: (name, bytes) of each file; may be made lazily.
+        summary: the picture's entry in `--json` or summary.json.
+    """
 
     files: Files
     summary: Mapping[str, Any]
@@ -57,12 +63,12 @@ class Step:
     """One picture is done.
 
     Attributes:
-        number: of pictures done so far.
-        total: of pictures in all.
+        number: pictures done so far.
+        total: pictures in the run.
         source: the picture.
-        files: where its files lie.
-        told: what to tell of it.
-        problem: why there are none, where it failed; the others go on.
+        files: names or paths of its files.
+        summary: its entry in `--json` or summary.json; None if it failed.
+        problem: why it failed, else None.
     """
 
     number: int
@@ -79,16 +85,17 @@ def run_pictures(
     put: PutFile,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Step]:
-    """Work on each picture in turn; a picture that fails does not stop the others.
+    """Process each picture in turn; a picture that fails does not stop the others.
 
-    A picture's files are made before the first one is kept, so that a failure leaves none of them. What `put`
-    raises, such as a full disk, ends the run.
+    All files of a picture are made before the first is written, so a failure leaves none behind. An error of `put`,
+    such as a full disk, ends the run.
 
     Args:
         sources: the pictures.
-        work: makes files of one; ValueError, MemoryError and RuntimeError, as torch's, count as that picture's problem.
-        put: keeps a file, as `Folder` and `Archive` do.
-        cancelled: asked before each picture; once it says yes, the run ends.
+        work: makes the files of one picture; its ValueError, MemoryError or RuntimeError (torch's) is that picture's
+            problem.
+        put: writes a file; `Folder.put` or `Archive.put`.
+        cancelled: checked before each picture; True ends the run.
     """
     for number, source in enumerate(sources, 1):
         if cancelled():
@@ -105,9 +112,9 @@ def run_pictures(
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the picture at hand; a second one stops at once.
+    """Let Ctrl-C stop after the current picture; a second Ctrl-C stops at once.
 
-    Gives the question whether to stop. Outside the main thread, where signals do not arrive, it is never so.
+    Yields a function that says whether to stop. Outside the main thread, which alone gets signals, it is always False.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -128,7 +135,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 def export_prediction(
     predict: PredictPicture, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS
 ) -> PictureOutput:
-    """Labels, overlay and confidence of a picture, or some of them."""
+    """Predict a picture and return its labels, overlay and confidence, or some of them, as files."""
     prediction = predict(picture)
     return PictureOutput(
         prediction_files(source.stem, picture, prediction, parts), prediction_summary(source.text, prediction)
@@ -136,19 +143,19 @@ def export_prediction(
 
 
 def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Sequence[Part] = PARTS) -> Files:
-    """The files of one prediction: class indices with the palette, the overlay, the raw numbers."""
+    """Files of one prediction: class indices with their palette, the overlay, the confidence array."""
     text = {"Title": f"{stem}: classes", "model": prediction.model, "classes": ", ".join(prediction.classes)}
     if "labels" in parts:
         yield f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette, text)
     if "overlay" in parts:
         overlay = label_overlay(picture, prediction.labels, prediction.class_set)
-        yield f"{stem}_overlay.png", png(Image.fromarray(overlay), text)
+        yield f"{stem}_overlay.png", encode_png(Image.fromarray(overlay), text)
     if "confidence" in parts:
         yield f"{stem}_confidence.npz", packed({"confidence": prediction.confidence})
 
 
 def prediction_summary(text: str, prediction: Prediction) -> dict[str, Any]:
-    """What `predict --json` says of one picture; shares are of its pixels."""
+    """The entry of one picture in `predict --json`; `share` is each class's share of the pixels."""
     return {
         "image": text,
         "model": prediction.model,

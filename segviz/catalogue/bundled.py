@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from segviz.catalogue.files import read_record
+from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.location import bundled_path
-from segviz.catalogue.tensors import CheckpointError
 from segviz.models.registry import SPECS
 
 

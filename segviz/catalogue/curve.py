@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 from math import isfinite
 from pathlib import Path
 
-from segviz.atomic_write import replace
+from segviz.atomic_write import write_atomically
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def write_log(path: Path, rows: Sequence[LogRow]) -> None:
     writer.writerow([one.name for one in fields(LogRow)])
     for row in rows:
         writer.writerow(["" if value is None else f"{value:.6g}" for value in astuple(row)])
-    replace(path, text.getvalue().encode())
+    write_atomically(path, text.getvalue().encode())
 
 
 Curve = tuple[LogRow, ...]

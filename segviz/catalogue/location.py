@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from segviz.catalogue.tensors import CheckpointError as CheckpointError
+from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
 from segviz.models.registry import SPECS
 from segviz.settings import read_setting
 from segviz.text import plain

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isnan
 
-from segviz.json_schema import parsed
 from segviz.text import plain
+from segviz.typed_json import parse_json
 
 # The names of a record's evaluations: on CamVid's val split unless they say otherwise, single scale.
 VAL, SCENES = "val", "scenes"
@@ -131,15 +131,15 @@ def from_json(text: str) -> Record:
     Raises:
         ValueError: it is no record; the message says what is wrong with which field.
     """
-    record = parsed(Record, text)
+    record = parse_json(Record, text)
     if not record.classes or len(set(record.classes)) < len(record.classes):
         raise ValueError(f"'classes' are {plain(str(list(record.classes)), 80)}, not one or more different names")
     for name, one in record.evaluations.items():
-        check(one, name, record.classes)
+        check_evaluation(one, name, record.classes)
     return record
 
 
-def check(one: Evaluation, name: str, classes: tuple[str, ...]) -> None:
+def check_evaluation(one: Evaluation, name: str, classes: tuple[str, ...]) -> None:
     """Hold an evaluation to its record's classes.
 
     Raises:

@@ -26,7 +26,7 @@ from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.results.models_page import models_page, scores_table
 from segviz.text import percent, table
-from segviz.training.loop import train as run_training
+from segviz.training.loop import train_model as run_training
 from segviz.training.options import TrainOptions
 
 

@@ -11,14 +11,14 @@ from jaxtyping import UInt8
 from PIL import ImageOps
 
 from segviz.data.classes import VOID, ClassSet, class_set
-from segviz.image import ImageError, decode, file_bytes, opened
-from segviz.json_schema import parsed
+from segviz.image import ImageError, decode, open_image, read_picture_bytes
 from segviz.text import plain
+from segviz.typed_json import parse_json
 
-SUFFIXES = (".webp", ".png", ".jpg")
-SHOWN = 5  # how many faults one message lists
+SAMPLE_SUFFIXES = (".webp", ".png", ".jpg")
+FAULTS_LISTED = 5  # how many faults one message lists
 BITS = 24  # where a PNG says how many bits a channel has
-LONGEST_NAME = 200  # bytes; file systems take 255 with the ending
+MAX_NAME_BYTES = 200  # bytes; file systems take 255 with the ending
 META = '{"classes": [names in index order], "void": 255}'
 
 
@@ -69,7 +69,9 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
     labels = {name: folder / "labels" / f"{name}.png" for name in names}
     unpictured = [f"{split}/images/{name}" for name, path in pictures.items() if path is None]
     unlabelled = [f"{split}/labels/{path.name}" for path in labels.values() if not path.is_file()]
-    faults = missing(f"pictures ({', '.join(SUFFIXES)})", unpictured, split) + missing("labels", unlabelled, split)
+    faults = describe_missing(f"pictures ({', '.join(SAMPLE_SUFFIXES)})", unpictured, split) + describe_missing(
+        "labels", unlabelled, split
+    )
     samples, unsound = [], []
     wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
     for name in wrapped:
@@ -81,18 +83,21 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
         except DataError as fault:
             unsound.append(str(fault))
     if faults or unsound:
-        raise DataError(f"{split} split of {root}: " + "; ".join([*faults, *first(unsound)]))
+        raise DataError(f"{split} split of {root}: " + "; ".join([*faults, *list_first(unsound)]))
     return Split(split, tuple(samples), classes)
 
 
-def missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
+def describe_missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
     """What to say of the missing files of one kind, where there are any."""
-    return [f"missing {kind}: {', '.join(first(paths))}; add them or take them off {split}.txt"] if paths else []
+    return [f"missing {kind}: {', '.join(list_first(paths))}; add them or take them off {split}.txt"] if paths else []
 
 
-def first(faults: Sequence[str]) -> list[str]:
+def list_first(faults: Sequence[str]) -> list[str]:
     """The first few, and how many more there are."""
-    return [*faults[:SHOWN], *([f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else [])]
+    return [
+        *faults[:FAULTS_LISTED],
+        *([f"and {len(faults) - FAULTS_LISTED} more"] if len(faults) > FAULTS_LISTED else []),
+    ]
 
 
 def read_names(listing: Path) -> list[str]:
@@ -117,7 +122,7 @@ def is_name(text: str) -> bool:
     """Whether a file below a folder can be called so."""
     path = PurePath(text)
     leads_out = path.is_absolute() or ".." in path.parts
-    return text.isprintable() and len(text.encode()) <= LONGEST_NAME and not leads_out
+    return text.isprintable() and len(text.encode()) <= MAX_NAME_BYTES and not leads_out
 
 
 def read_text(path: Path, content: str) -> str:
@@ -145,7 +150,7 @@ def read_classes(root: Path) -> ClassSet:
     path = root / "meta.json"
     text = read_text(path, f"it holds {META}")
     try:
-        meta = parsed(Meta, text)
+        meta = parse_json(Meta, text)
     except ValueError as error:
         raise DataError(f"{path} must be JSON of the form {META} ({error})") from None
     count = len(set(meta.classes))
@@ -159,7 +164,7 @@ def read_classes(root: Path) -> ClassSet:
 
 def picture_path(folder: Path, name: str) -> Path | None:
     """The picture of a sample in a split's folder, in the first format that is there."""
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
+    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SAMPLE_SUFFIXES]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
@@ -170,7 +175,7 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
         DataError: naming the file and what is wrong with it.
     """
     try:
-        image = decode(file_bytes(path))
+        image = decode(read_picture_bytes(path))
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None
     labels = read_labels(label_path)
@@ -194,8 +199,8 @@ def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
         DataError: it is no PNG, or one of colours or of another depth, whose values would not be those that were saved.
     """
     try:
-        data = file_bytes(path)
-        with opened(data, ("PNG",)) as picture:
+        data = read_picture_bytes(path)
+        with open_image(data, ("PNG",)) as picture:
             upright = ImageOps.exif_transpose(picture)
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None

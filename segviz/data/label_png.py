@@ -14,15 +14,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from segviz.data.classes import VOID, VOID_COLOUR, ClassSet
 from segviz.data.dataset import size_text
-from segviz.image import ImageError, opened
+from segviz.image import ImageError, open_image
 
 PNG = b"\x89PNG\r\n\x1a\n"  # how every such file begins
-SHOWN = 3  # how many unknown values or colours a message names
+LEVELS_NAMED = 3  # how many unknown values or colours a message names
 MOST_COLOURS = 4096  # a file with more is a photograph
-ROWS_AT_ONCE = 512  # that are searched for an unknown value
-Size = tuple[int, int]
-Rgb = tuple[int, int, int]
-Level = int | Rgb  # what a pixel of the file holds: a value, or a colour
+SEARCH_ROWS = 512  # that are searched for an unknown value
+HeightWidth = tuple[int, int]
+RgbColour = tuple[int, int, int]
+Level = int | RgbColour  # what a pixel of the file holds: a value, or a colour
 Reading = Literal["class indices", "colours"]
 
 
@@ -54,7 +54,7 @@ class _Code:
         return dict(sorted(wrong, key=lambda one: -one[1]))
 
 
-def decode_truth(data: bytes, classes: ClassSet, size: Size, shown: Size | None = None) -> GroundTruth:
+def decode_truth(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:
     """The labels in the bytes of a PNG, whatever the file is called.
 
     Gray PNGs hold class indices, and RGB ones the classes' colours, black being void. A palette PNG is read by the
@@ -72,7 +72,7 @@ def decode_truth(data: bytes, classes: ClassSet, size: Size, shown: Size | None 
     """
     if not data.startswith(PNG):
         raise ImageError("this is no PNG; other formats change or mix colours, so save the labels as PNG")
-    with opened(data, ("PNG",)) as picture:
+    with open_image(data, ("PNG",)) as picture:
         if sorted(picture.size) != sorted(size):  # known from the header, so a huge file is never unpacked
             raise _wrong_size(picture.size, size)
         upright = ImageOps.exif_transpose(picture)
@@ -81,13 +81,13 @@ def decode_truth(data: bytes, classes: ClassSet, size: Size, shown: Size | None 
     levels = _levels(upright, _bits(data))
     code = _code(levels, classes)
     if code.unknown:
-        raise ImageError(_told(levels, code, classes))
+        raise ImageError(_describe_unknown(levels, code, classes))
     if {code.labels[level] for level in code.counts} == {VOID}:
         raise ImageError("all of its pixels are void, so there is nothing to score; give some of them a class")
     return GroundTruth(_labels(levels, code, shown or size), code.reading)
 
 
-def _wrong_size(found: tuple[int, int], size: Size) -> ImageError:
+def _wrong_size(found: tuple[int, int], size: HeightWidth) -> ImageError:
     """For PIL's (width, height), and the picture's (height, width)."""
     return ImageError(
         f"the labels are {size_text(found[::-1])} pixels, but the picture is {size_text(size)}; "
@@ -148,7 +148,7 @@ def _code(levels: Image.Image, classes: ClassSet) -> _Code:
     return min(readings, key=lambda code: sum(code.unknown.values()))  # the first one of equals
 
 
-def _colour(levels: Image.Image, level: Level) -> Rgb:
+def _colour(levels: Image.Image, level: Level) -> RgbColour:
     """The colour that a level is shown in; black where a palette ends before."""
     if isinstance(level, tuple):
         return level
@@ -156,7 +156,7 @@ def _colour(levels: Image.Image, level: Level) -> Rgb:
     return red, green, blue
 
 
-def _labels(levels: Image.Image, code: _Code, size: Size) -> UInt8[np.ndarray, "height width"]:
+def _labels(levels: Image.Image, code: _Code, size: HeightWidth) -> UInt8[np.ndarray, "height width"]:
     """Each pixel's class at a (height, width)."""
     pixels = np.asarray(levels.resize(size[::-1], Image.Resampling.NEAREST))
     labels = np.full(size, VOID, np.uint8)
@@ -168,14 +168,14 @@ def _labels(levels: Image.Image, code: _Code, size: Size) -> UInt8[np.ndarray, "
 # ---- what is wrong ---------------------------------------------------------------------------------------
 
 
-def _told(levels: Image.Image, code: _Code, classes: ClassSet) -> str:
+def _describe_unknown(levels: Image.Image, code: _Code, classes: ClassSet) -> str:
     """The levels that are no class, with their pixels, and what may stand there."""
     unknown = code.unknown
     named = [
         f"{_name(levels, code, level)} ({count:,} pixel{'s' if count > 1 else ''}, first at {_first(levels, level)})"
-        for level, count in list(unknown.items())[:SHOWN]
+        for level, count in list(unknown.items())[:LEVELS_NAMED]
     ]
-    more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+    more = f" and {len(unknown) - LEVELS_NAMED} more" if len(unknown) > LEVELS_NAMED else ""
     many = len(unknown) > 1
     if code.reading == "colours":
         colour = "colours" if many else "colour"
@@ -193,8 +193,8 @@ def _name(levels: Image.Image, code: _Code, level: Level) -> str:
 
 def _first(levels: Image.Image, level: Level) -> str:
     """Where a level stands first, reading line by line."""
-    for top in range(0, levels.height, ROWS_AT_ONCE):
-        band = np.asarray(levels.crop((0, top, levels.width, min(top + ROWS_AT_ONCE, levels.height))))
+    for top in range(0, levels.height, SEARCH_ROWS):
+        band = np.asarray(levels.crop((0, top, levels.width, min(top + SEARCH_ROWS, levels.height))))
         found = band == level if band.ndim == 2 else (band == level).all(2)
         if found.any():
             y, x = divmod(int(found.argmax()), levels.width)
@@ -208,10 +208,10 @@ def indexed_png(labels: np.ndarray, palette: np.ndarray, text: Mapping[str, str]
     colours[: len(palette)] = palette
     picture = Image.fromarray(labels)
     picture.putpalette(colours.tobytes())
-    return png(picture, text)
+    return encode_png(picture, text)
 
 
-def png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
+def encode_png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
     """A picture as PNG, with words about it inside."""
     info = PngInfo()
     for key, value in text.items():

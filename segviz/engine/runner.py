@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from segviz.catalogue.files import CheckpointError, sha256
+from segviz.catalogue.checkpoint_file import CheckpointError, sha256
 from segviz.catalogue.location import bundled_path
 from segviz.engine.request import Request, Result, Tell, digest
 from segviz.engine.result_cache import arrays_of

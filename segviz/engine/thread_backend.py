@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine.capacity import MIB, Capacity
 from segviz.engine.computation import AbandonedError, Job, Waiter
 from segviz.engine.fair_queue import FairQueue

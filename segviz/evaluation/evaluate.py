@@ -16,7 +16,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
-from segviz.image import SHORTEST_SIDE, Rgb, resized, to_tensor
+from segviz.image import SHORTEST_SIDE, Rgb, resize, to_tensor
 from segviz.models.ablation import without_context
 from segviz.models.segmenter import Segmenter
 
@@ -48,11 +48,11 @@ def evaluate_samples(
     Raises:
         ValueError: before any picture is looked at, where the arguments leave nothing to score.
     """
-    check(model, samples, classes, data, scales)
+    check_arguments(model, samples, classes, data, scales)
     network = model if context else without_context(model)
     views = len(scales) * (2 if flip else 1)
     title = f"evaluating {data}" + (f", {views} views" if views > 1 else "") + ("" if context else ", without context")
-    everywhere, near_borders = counted(network, tqdm(samples, desc=title, unit="image", leave=False), scales, flip)
+    everywhere, near_borders = count_pixels(network, tqdm(samples, desc=title, unit="image", leave=False), scales, flip)
     return Evaluation(
         data=data,
         images=len(samples),
@@ -67,7 +67,7 @@ def evaluate_samples(
     )
 
 
-def counted(
+def count_pixels(
     model: Segmenter, samples: Iterable[Sample], scales: tuple[float, ...], flip: bool
 ) -> tuple[Confusion, Confusion]:
     """Counts of all pixels, and of those near class borders."""
@@ -103,7 +103,7 @@ def class_scores(
     total = torch.zeros(model.classifier.out_channels, height, width, device=device_of(model))
     for scale in scales:
         size = (max(SHORTEST_SIDE, round(height * scale)), max(SHORTEST_SIDE, round(width * scale)))
-        view = to_tensor(resized(image, size), device_of(model))
+        view = to_tensor(resize(image, size), device_of(model))
         if flip:
             view = torch.cat((view, view.flip(3))).contiguous(memory_format=torch.channels_last)
         scores = model(view).logits.softmax(1)
@@ -113,7 +113,7 @@ def class_scores(
     return total / len(scales)
 
 
-def check(
+def check_arguments(
     model: Segmenter, samples: Sequence[Sample], classes: tuple[str, ...], data: str, scales: tuple[float, ...]
 ) -> None:
     """What would end in a wrong score, or in none, is found before the first picture.

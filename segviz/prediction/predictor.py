@@ -13,11 +13,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from segviz.attention.maps import AttendedFeatures, detached
-from segviz.catalogue.files import load
+from segviz.catalogue.checkpoint_file import load_checkpoint
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import class_set
-from segviz.image import ImageLike, as_rgb, resized, to_tensor, working_size
+from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
 from segviz.models.folding import folded
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.prediction import Prediction
@@ -56,7 +56,7 @@ class Predictor:
         picture = as_rgb(image)
         size = (picture.shape[0], picture.shape[1])
         with torch.inference_mode():
-            seen = resized(picture, working_size(*size, shrink))
+            seen = resize(picture, working_size(*size, shrink))
             result = self.model(to_tensor(seen, self.device))
             labels, confidence = classified(result.logits[0], size)
             maps = {one.name: one for one in detached(result.attended.maps[0])}
@@ -79,7 +79,7 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
     Raises:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
-    network, record = load(checkpoint_path(model))
+    network, record = load_checkpoint(checkpoint_path(model))
     return Predictor(folded(network), record, device)
 
 

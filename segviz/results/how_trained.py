@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from segviz.catalogue.files import sha256
+from segviz.catalogue.checkpoint_file import sha256
 from segviz.catalogue.record import Record
 from segviz.models.registry import SPECS
 from segviz.results.markdown import Rows, distinct, markdown, plain, ticked

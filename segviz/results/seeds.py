@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeAlias
 
-from segviz.catalogue.files import read_record, require_model
+from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.checkpoint_file import read_record, require_model
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
-from segviz.catalogue.tensors import CheckpointError
 from segviz.models.registry import SPECS
 
 Runs: TypeAlias = Mapping[str, tuple[Record, ...]]

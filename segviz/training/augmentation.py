@@ -14,7 +14,7 @@ from torch import Tensor
 
 from segviz.data.classes import VOID
 
-SCALES = (0.6, 1.8)
+SCALE_RANGE = (0.6, 1.8)
 OWN_SCALE = 0.5  # share of the views that are not scaled, as pictures are when the model is used
 BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.6
 CHANNEL_GAIN = 0.15
@@ -52,17 +52,19 @@ def random_view(
         rng: the source of chance.
         focus: a (y, x) of the picture that must lie inside the view.
     """
-    factor = 1.0 if rng.random() < OWN_SCALE else float(np.exp(rng.uniform(*np.log(SCALES))))
+    factor = 1.0 if rng.random() < OWN_SCALE else float(np.exp(rng.uniform(*np.log(SCALE_RANGE))))
     scaled = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     corner = [
-        start(scaled[axis], crop[axis], rng, None if focus is None else int(focus[axis] * scaled[axis] / size[axis]))
+        crop_start(
+            scaled[axis], crop[axis], rng, None if focus is None else int(focus[axis] * scaled[axis] / size[axis])
+        )
         for axis in (0, 1)
     ]
     gamma = float(np.exp(rng.uniform(*np.log(GAMMA))))
     return View(scaled, (corner[0], corner[1]), bool(rng.random() < 0.5), gamma, random_colour(rng))
 
 
-def start(length: int, crop: int, rng: np.random.Generator, focus: int | None) -> int:
+def crop_start(length: int, crop: int, rng: np.random.Generator, focus: int | None) -> int:
     """Where a crop starts along one axis; as little of it as possible reaches beyond the picture."""
     low, high = min(0, length - crop), max(0, length - crop)
     if focus is not None:
@@ -78,7 +80,7 @@ def random_colour(rng: np.random.Generator) -> Float[np.ndarray, "3 4"]:
     return np.hstack((mix, np.full((3, 1), 0.5 * (1 - contrast))))
 
 
-def seen(
+def apply_views(
     pictures: Sequence[tuple[UInt8[Tensor, "_ _ 3"], UInt8[Tensor, "_ _"]]],
     views: Sequence[View],
     crop: tuple[int, int],
@@ -90,12 +92,12 @@ def seen(
     grid = sampling_grid(views, crop, pictures[0][0].device)
     if len({labels.shape for _, labels in pictures}) == 1:  # all in one go
         images, labels = (torch.stack(parts) for parts in zip(*pictures, strict=True))
-        images, labels = sampled(images, labels, grid)
+        images, labels = sample_grid(images, labels, grid)
     else:
-        parts = [sampled(image[None], label[None], grid[i : i + 1]) for i, (image, label) in enumerate(pictures)]
+        parts = [sample_grid(image[None], label[None], grid[i : i + 1]) for i, (image, label) in enumerate(pictures)]
         images, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     outside = (grid.abs() > 1).any(3)
-    images = (coloured(images, views) * 2 - 1).masked_fill(outside[:, None], -1)
+    images = (change_colours(images, views) * 2 - 1).masked_fill(outside[:, None], -1)
     return images.contiguous(memory_format=torch.channels_last), labels.masked_fill(outside, VOID)
 
 
@@ -114,7 +116,7 @@ def sampling_grid(
     return torch.stack((columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)), 3)
 
 
-def sampled(
+def sample_grid(
     images: UInt8[Tensor, "batch height width 3"],
     labels: UInt8[Tensor, "batch height width"],
     grid: Float[Tensor, "batch crop_height crop_width 2"],
@@ -125,7 +127,7 @@ def sampled(
     return colours, at(labels[:, None].float(), mode="nearest")[:, 0].round().long()
 
 
-def coloured(
+def change_colours(
     images: Float[Tensor, "batch 3 height width"], views: Sequence[View]
 ) -> Float[Tensor, "batch 3 height width"]:
     """Colours in [0, 1] after each view's gamma and colour map."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segviz.catalogue.files import CheckpointError, read_record
-from segviz.catalogue.tensors import opened
+from segviz.catalogue.checkpoint_checks import open_checkpoint
+from segviz.catalogue.checkpoint_file import CheckpointError, read_record
 from segviz.models.segmenter import Segmenter
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # what was trained before moves slowly, the block is new
@@ -41,7 +41,7 @@ def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
         CheckpointError: the file is missing or damaged, holds values that are not finite, or nothing that fits; the
             model is then as it was.
     """
-    with opened(path) as file:
+    with open_checkpoint(path) as file:
         stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
     for name, value in weights.items():

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from segviz.catalogue import files
+from segviz.catalogue import checkpoint_file
 from segviz.catalogue.curve import LogRow, write_log
 from segviz.catalogue.record import SCENES, VAL, Record
 from segviz.data.classes import CAMVID
@@ -35,7 +35,7 @@ from segviz.training.initialise import Start, initialise, parameter_groups
 from segviz.training.losses import Loss, class_weights
 from segviz.training.options import TrainOptions
 from segviz.training.resume import read_state, remove_state, save_state
-from segviz.training.sampling import Batch, Sampler, resident
+from segviz.training.sampling import Batch, Sampler, make_pool
 
 AUXILIARY_WEIGHT = 0.4  # of the losses on the backbone's middle features (PSANet, FLANet) and on the block's context
 SIDE_STRIDE = 4  # pixels between the labels that those losses read
@@ -46,7 +46,7 @@ SECONDS_BETWEEN_SAVES = 30.0
 
 
 @held()
-def train(options: TrainOptions) -> Record:
+def train_model(options: TrainOptions) -> Record:
     """Train one model, write its checkpoint and its log, and return the record.
 
     Raises:
@@ -101,10 +101,10 @@ def train(options: TrainOptions) -> Record:
         bar.close()
 
     minutes = (time.monotonic() - started) / 60
-    record = scored(run.kept.eval(), run.start, options, validation, step, minutes, device)
+    record = make_record(run.kept.eval(), run.start, options, validation, step, minutes, device)
     loss = float(torch.stack(losses).mean()) if losses else log.pop().loss
     log.append(LogRow(step, minutes, 0.0, loss, record.val_miou))
-    files.write(options.out, run.kept, record)
+    checkpoint_file.write_checkpoint(options.out, run.kept, record)
     write_log(options.out.with_suffix(".csv"), log)
     remove_state(state)
     return record
@@ -132,8 +132,8 @@ class Run:
         self.loss = Loss(weights, options.smoothing, options.hard_share, options.jaccard)
         scenes = scene_pool(options.scenes, 0) if options.scenes else []
         self.sampler = Sampler(
-            resident(training.samples, classes, device),
-            resident(scenes, classes, device),
+            make_pool(training.samples, classes, device),
+            make_pool(scenes, classes, device),
             options.seed,
             options.batch,
             options.crop,
@@ -227,7 +227,7 @@ class Run:
         return int(state["step"]), float(state["seconds"])
 
 
-def scored(
+def make_record(
     model: Segmenter,
     start: Start,
     options: TrainOptions,
@@ -237,7 +237,7 @@ def scored(
     device: torch.device,
 ) -> Record:
     """The record of a finished training, with its scores on val and, where scenes were mixed in, on unseen scenes."""
-    model.load_state_dict({name: rounded(value) for name, value in model.state_dict().items()})
+    model.load_state_dict({name: round_to_half(value) for name, value in model.state_dict().items()})
     classes = validation.classes.names
     evaluations = {VAL: evaluate_samples(model, validation.samples, classes, f"{options.data.name} val")}
     if options.scenes:
@@ -282,7 +282,7 @@ def context_channels(model: Segmenter) -> int:
     return int(channels)
 
 
-def rounded(value: Tensor) -> Tensor:
+def round_to_half(value: Tensor) -> Tensor:
     """A weight as the checkpoint will hold it: the scores are those of the file, not of the float32 network."""
     return value.half().to(value.dtype) if value.is_floating_point() else value
 

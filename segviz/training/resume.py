@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from segviz.atomic_write import replacing
+from segviz.atomic_write import open_atomically
 from segviz.data.dataset import DataError
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Keep all that `--resume` needs: written, synced, then renamed, so never half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
+    with open_atomically(path) as file:
         torch.save(state, file)
 
 

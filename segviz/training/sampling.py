@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from segviz.data.dataset import Sample
-from segviz.training.augmentation import View, random_view, seen
+from segviz.training.augmentation import View, apply_views, random_view
 
 PLACES_KEPT = 64  # of each class in each picture
 Batch = tuple[Float[Tensor, "batch 3 height width"], Int64[Tensor, "batch height width"]]
@@ -31,7 +31,7 @@ class Pool:
     places: tuple[tuple[tuple[int, Int64[np.ndarray, "_ 2"]], ...], ...]
 
 
-def resident(samples: Sequence[Sample], classes: int, device: torch.device) -> Pool:
+def make_pool(samples: Sequence[Sample], classes: int, device: torch.device) -> Pool:
     """The samples on the device, once: from then on no picture travels."""
     rng = np.random.default_rng(0)
     places: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(classes)]
@@ -72,7 +72,7 @@ class Sampler:
         rng = np.random.default_rng((self.seed, step))
         chosen = [self._choose(step * self.batch + place, rng) for place in range(self.batch)]
         pictures = [(pool.images[index], pool.labels[index]) for pool, index, _ in chosen]
-        return seen(pictures, [view for _, _, view in chosen], self.crop)
+        return apply_views(pictures, [view for _, _, view in chosen], self.crop)
 
     def _choose(self, number: int, rng: np.random.Generator) -> tuple[Pool, int, View]:
         drawn = bool(self.drawn.images) and rng.random() < self.drawn_share
@@ -86,12 +86,12 @@ class Sampler:
         elif drawn:
             index = int(rng.integers(len(pool.images)))
         else:
-            index = shuffled(self.seed, number, len(pool.images))
+            index = shuffled_index(self.seed, number, len(pool.images))
         height, width = pool.labels[index].shape
         return pool, index, random_view((height, width), self.crop, rng, focus)
 
 
-def shuffled(seed: int, number: int, count: int) -> int:
+def shuffled_index(seed: int, number: int, count: int) -> int:
     """The index of the `number`-th draw: each epoch is a permutation of its own."""
     epoch, place = divmod(number, count)
     return int(np.random.default_rng((seed, 1, epoch)).permutation(count)[place])

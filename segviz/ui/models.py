@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import streamlit as st
 
 from segviz.catalogue.bundled import available_models
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import BusyError, EngineError, Result, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from segviz.data.scenes.scene import Scene, SceneOptions, draw_scene
 from segviz.engine import engine
 from segviz.engine.capacity import cores
-from segviz.image import MAX_BYTES, ImageError, decode, fitted
+from segviz.image import MAX_BYTES, ImageError, decode, fit_within
 from segviz.text import literal
 from segviz.ui.fair_semaphore import Turns
 from segviz.ui.permalink import LARGEST_SEED
@@ -147,7 +147,7 @@ def uploaded_picture() -> Picture | str | None:
             with TURNS.turn(give_way):
                 whole = decode(file.getvalue())
             size = (whole.shape[0], whole.shape[1])
-            kept = (file.file_id, Picture(file.name, fitted(whole, DISPLAY_SIDE), file_size=size))
+            kept = (file.file_id, Picture(file.name, fit_within(whole, DISPLAY_SIDE), file_size=size))
         except ImageError as error:
             kept = (file.file_id, f"This file cannot be used: {error}.")
         st.session_state["decoded"] = kept

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from segviz.catalogue.files import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import EngineError, digest, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction

@@ -18,7 +18,7 @@ def is_scene(text: str) -> bool:
     return text.startswith(SCENE)
 
 
-def scene_of(text: str) -> Scene:
+def draw_named_scene(text: str) -> Scene:
     """The drawn scene of `scene:SEED`."""
     return draw_scene(scene_seed(text))
 

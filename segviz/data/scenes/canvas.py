@@ -13,7 +13,7 @@ from segviz.data.scenes.world import Array, Bytes, Camera, floats
 _SHIFT = 3  # polygons are placed to an eighth of a pixel
 
 
-def fixed(points: Any) -> Any:
+def to_fixed_point(points: Any) -> Any:
     """Points as the fixed-point integers that OpenCV's polygon filler takes."""
     return np.round(np.clip(floats(points), -30000, 30000) * (1 << _SHIFT)).astype(np.int32)
 
@@ -42,13 +42,13 @@ class Patch:
 
     def polygon(self, points: Any, colour: Any) -> None:
         """Fill a polygon given in pixels of the picture."""
-        corners = fixed(self.local(points)).reshape(1, -1, 2)
+        corners = to_fixed_point(self.local(points)).reshape(1, -1, 2)
         cv2.fillPoly(self.colour, corners, tuple(float(c) for c in colour), shift=_SHIFT)
         cv2.fillPoly(self.mask, corners, 255, shift=_SHIFT)
 
     def limb(self, start: Any, end: Any, thickness: float, colour: Any) -> None:
         """A rounded bar between two pixels of the picture, never thinner than one pixel."""
-        ends = fixed(self.local([start, end]))
+        ends = to_fixed_point(self.local([start, end]))
         wide = max(1, round(thickness))
         first, last = ends[0].tolist(), ends[1].tolist()
         cv2.line(self.colour, first, last, tuple(float(c) for c in colour), wide, cv2.LINE_8, _SHIFT)
@@ -56,21 +56,21 @@ class Patch:
 
     def limbs(self, starts: Array, ends: Array, thickness: Array, colour: Any) -> None:
         """Many bars of one colour, each with its own thickness in pixels."""
-        first, last = fixed(self.local(starts)).tolist(), fixed(self.local(ends)).tolist()
+        first, last = to_fixed_point(self.local(starts)).tolist(), to_fixed_point(self.local(ends)).tolist()
         for a, b, wide in zip(first, last, np.maximum(np.round(thickness), 1).astype(int).tolist(), strict=True):
             cv2.line(self.mask, a, b, 255, wide, cv2.LINE_8, _SHIFT)
         self.colour[self.mask > 0] = colour
 
     def ring(self, points: Array, thickness: float, colour: Any) -> None:
         """A closed line through points of the picture."""
-        corners = [fixed(self.local(points)).reshape(-1, 1, 2)]
+        corners = [to_fixed_point(self.local(points)).reshape(-1, 1, 2)]
         wide = max(1, round(thickness))
         cv2.polylines(self.colour, corners, True, tuple(float(c) for c in colour), wide, cv2.LINE_8, _SHIFT)
         cv2.polylines(self.mask, corners, True, 255, wide, cv2.LINE_8, _SHIFT)
 
     def ellipse(self, centre: Any, axes: tuple[float, float], colour: Any, thickness: int = -1) -> None:
         """An upright ellipse (filled, or a ring of `thickness` pixels) around a pixel of the picture."""
-        place = fixed(self.local(centre)).tolist()
+        place = to_fixed_point(self.local(centre)).tolist()
         size = [max(1, round(a * (1 << _SHIFT))) for a in axes]
         args = (place, size, 0, 0, 360)
         cv2.ellipse(self.colour, *args, tuple(float(c) for c in colour), thickness, cv2.LINE_8, _SHIFT)
@@ -110,7 +110,7 @@ class Canvas:
 
     def polygon(self, points: Any, colour: Any, label: int, depth: float) -> None:
         """Fill a polygon in one colour."""
-        corners = fixed(points).reshape(1, -1, 2)
+        corners = to_fixed_point(points).reshape(1, -1, 2)
         cv2.fillPoly(self.colour, corners, tuple(float(c) for c in colour), shift=_SHIFT)
         cv2.fillPoly(self.labels, corners, label, shift=_SHIFT)
         cv2.fillPoly(self.depth, corners, float(depth), shift=_SHIFT)
@@ -139,7 +139,7 @@ class Canvas:
         patch.colour = floats(
             cv2.warpPerspective(texture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
-        cv2.fillPoly(patch.mask, fixed(patch.local(quad)).reshape(1, -1, 2), 255, shift=_SHIFT)
+        cv2.fillPoly(patch.mask, to_fixed_point(patch.local(quad)).reshape(1, -1, 2), 255, shift=_SHIFT)
         whole = patch.mask
         if alpha is not None:
             holes = cv2.warpPerspective(alpha, matrix, size, flags=cv2.INTER_LINEAR)
@@ -156,7 +156,7 @@ def _wall_depth(patch: Patch, quad: Array, depths: tuple[float, float]) -> Array
     return floats(np.broadcast_to(1 / inverse, (patch.height, patch.width)))
 
 
-def enlarged(picture: Array, step: int) -> Array:
+def enlarge(picture: Array, step: int) -> Array:
     """Every pixel repeated `step` times along both sides."""
     if step == 1:
         return picture

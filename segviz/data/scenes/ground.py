@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segviz.data.scenes.canvas import Canvas, enlarged
+from segviz.data.scenes.canvas import Canvas, enlarge
 from segviz.data.scenes.world import (
     PAVEMENT,
     ROAD,
@@ -46,7 +46,7 @@ class Shadows:
     contacts: list[Array]  # stand so close above the ground that they keep the sky away, too
 
 
-def ground(
+def draw_ground(
     canvas: Canvas,
     light: Light,
     street: Street,
@@ -82,7 +82,7 @@ def ground(
     glare = np.clip(z / 60, 0, 1)[..., None] * 0.05 * light.haze  # flat views of asphalt mirror the sky
     near = cv2.GaussianBlur(_cast(canvas, shadows.contacts, first), (0, 0), max(0.6, camera.width / step / 260))
     open_ = floats(1 - 0.82 * np.clip(1.35 * near, 0, 1))[..., None]
-    canvas.colour[first * step :] = enlarged(floats((colour * lit + glare * lane) * open_), step)
+    canvas.colour[first * step :] = enlarge(floats((colour * lit + glare * lane) * open_), step)
     s, z = _places(camera, street, first * step, 1)
     canvas.labels[first * step :] = _kinds(s, z, street, side_roads)
     canvas.depth[first * step :] = z

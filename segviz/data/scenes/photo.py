@@ -22,7 +22,7 @@ def develop(canvas: Canvas, light: Light, seed: int, width: int, height: int) ->
     colour = _lens(colour * (1 + 0.03 * detail * (depth < 2000))[..., None], rng)
     colour = colour * light.exposure
     noise_level = float(rng.uniform(0.003, 0.009)) * (1.8 if light.weather == "dusk" else 1.0)
-    picture = _sharpened(_tone(colour, rng) + _sensor(colour, noise_level, rng), rng)
+    picture = _sharpen(_tone(colour, rng) + _sensor(colour, noise_level, rng), rng)
     bytes_ = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = int(rng.integers(72, 95))
@@ -55,7 +55,7 @@ def _tone(colour: Array, rng: np.random.Generator) -> Array:
     return floats(np.clip((shown * (1 - contrast) + curved * contrast) * 1.04 - 0.012, 0, 1))
 
 
-def _sharpened(picture: Array, rng: np.random.Generator) -> Array:
+def _sharpen(picture: Array, rng: np.random.Generator) -> Array:
     """What a camera does on its own: edges a little steeper than they were."""
     soft = floats(cv2.GaussianBlur(picture, (0, 0), 1.0))
     return floats(picture + (picture - soft) * rng.uniform(0.2, 0.9))

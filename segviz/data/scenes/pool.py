@@ -37,15 +37,15 @@ def scene_pool(
         with np.load(path) as kept:
             images, labels = kept["images"], kept["labels"]
     else:
-        scenes = drawn(range(first_seed, first_seed + count), width, height)
+        scenes = draw_scenes(range(first_seed, first_seed + count), width, height)
         images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
         labels = np.array([scene.labels for scene in scenes]).reshape(-1, height, width)
-        keep(path, images, labels)
+        save_pool(path, images, labels)
     names = [f"scene {seed}" for seed in range(first_seed, first_seed + count)]
     return [Sample(*parts) for parts in zip(names, images, labels, strict=True)]
 
 
-def drawn(seeds: range, width: int, height: int) -> list[Scene]:
+def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
     """The scenes of the seeds, by several processes where there are many.
 
     A script that gets here needs Python's usual `if __name__ == "__main__":`.
@@ -64,7 +64,7 @@ def random_scene(seed: int, width: int, height: int) -> Scene:
     return draw_scene(seed, random_options(seed), width=width, height=height)
 
 
-def keep(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write a pool by way of a temporary file, so that no reader meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.npz")

@@ -121,7 +121,7 @@ def draw_scene(
             raise ValueError(f"{name} {value} is out of range; choose 16 to 8192")
     factor = 2 if width * height <= _FINE_AREA else 1
     light = make_light(seed)
-    canvas = _painted(seed, options, light, width, height, factor, between)
+    canvas = _paint(seed, options, light, width, height, factor, between)
     image = develop(canvas, light, seed, width, height)
     labels = majority(canvas.labels, factor, (POLE, SIGN, FENCE, PEDESTRIAN, BICYCLIST))
     return Scene(image, labels, seed, options)
@@ -139,7 +139,7 @@ def random_options(seed: int) -> SceneOptions:
     )
 
 
-def _painted(
+def _paint(
     seed: int,
     options: SceneOptions,
     light: Light,
@@ -166,15 +166,15 @@ def _painted(
     sun = light.towards_sun
 
     casts = [plants.crown_shadow(street, tree, sun) for tree in trees if tree.kind == "leafy"]
-    casts += [traffic.outline(street, car, sun, car.high * 0.8) for car in cars]
+    casts += [traffic.ground_outline(street, car, sun, car.high * 0.8) for car in cars]
     casts += [_slim_shadow(street, p.s, p.z, 0.2, 1.7, sun) for p in (*walkers, *riders)]
     casts += [_slim_shadow(street, p.s, p.z, options.pole_width / 2, p.height, sun) for p in posts]
 
-    sky.sky_above(canvas, light, seed)
-    sky.backdrop(canvas, light, seed)
-    contacts = [traffic.outline(street, car, sun, 0.0) for car in cars]
+    sky.draw_sky(canvas, light, seed)
+    sky.draw_backdrop(canvas, light, seed)
+    contacts = [traffic.ground_outline(street, car, sun, 0.0) for car in cars]
     contacts += [_slim_shadow(street, p.s, p.z, 0.25, 0.2, sun) for p in (*walkers, *riders)]
-    ground.ground(canvas, light, street, ground.Shadows(tops, casts, contacts), side_roads, seed)
+    ground.draw_ground(canvas, light, street, ground.Shadows(tops, casts, contacts), side_roads, seed)
 
     def lit(s: float, z: float) -> float:
         return float(ground.in_shade(light, street, tops, floats(s), floats(0.8), floats(z)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segviz.data.scenes.canvas import Canvas, enlarged
+from segviz.data.scenes.canvas import Canvas, enlarge
 from segviz.data.scenes.world import (
     BUILDING,
     FAR,
@@ -20,7 +20,7 @@ from segviz.data.scenes.world import (
 )
 
 
-def sky_above(canvas: Canvas, light: Light, seed: int) -> None:
+def draw_sky(canvas: Canvas, light: Light, seed: int) -> None:
     """Paint the sky: haze at the horizon, blue or grey above, clouds in perspective."""
     rng = chance(seed, Stream.SKY)
     camera = canvas.camera
@@ -46,11 +46,11 @@ def sky_above(canvas: Canvas, light: Light, seed: int) -> None:
         glow = np.exp(-(across**2 + (rise - light.towards_sun[1]) ** 2) * 3)[..., None]
         colour = colour + glow * light.sun * 0.9
     colour = floats(colour * rng.uniform(1.0, 2.6))  # against the street, the sky is far too bright
-    canvas.colour[: rows * step] = enlarged(colour, step)
+    canvas.colour[: rows * step] = enlarge(colour, step)
     canvas.labels[:] = SKY
 
 
-def backdrop(canvas: Canvas, light: Light, seed: int) -> None:
+def draw_backdrop(canvas: Canvas, light: Light, seed: int) -> None:
     """Paint what closes the view: a hazy line of trees and roofs at the end of the street."""
     rng = chance(seed, Stream.BACKDROP)
     camera = canvas.camera

@@ -86,7 +86,7 @@ def make_vehicles(
     return vehicles
 
 
-def outline(street: Street, vehicle: Vehicle, towards_sun: tuple[float, float, float], high: float) -> Array:
+def ground_outline(street: Street, vehicle: Vehicle, towards_sun: tuple[float, float, float], high: float) -> Array:
     """Outline (points, 2) of a vehicle and its shadow on the ground, as (x, z); at `high` 0 the footprint."""
     body = Body(street, vehicle)
     reach = high * min(1 / max(towards_sun[1], 0.1), 5.0)

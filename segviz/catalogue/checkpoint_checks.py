@@ -15,7 +15,7 @@ from segviz.text import plain
 FLOATS, WHOLE = ("F16", "BF16", "F32", "F64"), ("I64",)  # safetensors' names of types
 LENGTH = 8  # bytes at a safetensors file's start that hold its header's length
 MOST_HEADER = 4 * 1024**2  # bytes; ours have some ten thousand
-SHOWN = 3  # tensor names in a message
+TENSORS_NAMED = 3  # tensor names in a message
 
 
 class CheckpointError(ValueError):
@@ -23,7 +23,7 @@ class CheckpointError(ValueError):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def open_checkpoint(path: Path) -> Iterator[Any]:
     """A safetensors file, its failures as sentences.
 
     Raises:
@@ -67,7 +67,9 @@ def check_tensors(path: Path, file: Any, expected: Mapping[str, Tensor]) -> None
     names = set(file.keys())
     missing, extra = sorted(set(expected) - names), sorted(names - set(expected))
     if missing or extra:
-        told = [f"{word} {first_of(found)}" for word, found in (("lacks", missing), ("has unexpected", extra)) if found]
+        told = [
+            f"{word} {name_first(found)}" for word, found in (("lacks", missing), ("has unexpected", extra)) if found
+        ]
         raise CheckpointError(f"{path} does not fit its model: it {' and '.join(told)}; train it again")
     for name, tensor in expected.items():
         stored = file.get_slice(name)
@@ -84,10 +86,10 @@ def check_tensors(path: Path, file: Any, expected: Mapping[str, Tensor]) -> None
             )
 
 
-def first_of(names: Sequence[str]) -> str:
+def name_first(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(plain(repr(name), 80) for name in names[:SHOWN]) + more
+    more = f" and {len(names) - TENSORS_NAMED} more" if len(names) > TENSORS_NAMED else ""
+    return ", ".join(plain(repr(name), 80) for name in names[:TENSORS_NAMED]) + more
 
 
 def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -96,7 +98,7 @@ def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         CheckpointError: a value is not finite.
     """
-    with opened(path) as file:
+    with open_checkpoint(path) as file:
         tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in expected}
     weights = {name: value.to(expected[name].dtype) for name, value in tensors.items()}
     for name, value in weights.items():  # a finite float64 may be beyond float32

@@ -13,11 +13,11 @@ from safetensors.torch import save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from segviz.atomic_write import replace
+from segviz.atomic_write import write_atomically
+from segviz.catalogue.checkpoint_checks import LENGTH, check_tensors, open_checkpoint, read_weights
+from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, from_json, to_json
-from segviz.catalogue.tensors import LENGTH, check_tensors, opened, read_weights
-from segviz.catalogue.tensors import CheckpointError as CheckpointError
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.text import plain
@@ -25,7 +25,7 @@ from segviz.text import plain
 KEY, WEIGHTS = "segviz", "segviz_weights"  # in the header: the record, and the SHA-256 of all bytes behind the header
 
 
-def write(path: Path, model: nn.Module, record: Record) -> None:
+def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
     """Save a model's weights in float16 and its record, by way of a temporary file, so never half.
 
     Raises:
@@ -40,7 +40,7 @@ def write(path: Path, model: nn.Module, record: Record) -> None:
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, with_record(save(tensors, {}), record))
+    write_atomically(path, with_record(save(tensors, {}), record))
 
 
 def rewrite_record(path: Path, record: Record) -> None:
@@ -56,7 +56,7 @@ def rewrite_record(path: Path, record: Record) -> None:
             f"'{record.model}' of {len(record.classes)}; record each model in its own file"
         )
     check_weights(path)
-    replace(path, with_record(path.read_bytes(), record))
+    write_atomically(path, with_record(path.read_bytes(), record))
 
 
 def with_record(data: bytes, record: Record) -> bytes:
@@ -81,7 +81,7 @@ def check_weights(path: Path) -> None:
     Raises:
         CheckpointError: the file is missing or damaged, or its weights are not those that were written.
     """
-    with opened(path) as file:
+    with open_checkpoint(path) as file:
         expected = (file.metadata() or {}).get(WEIGHTS)
     if expected is None:
         return
@@ -96,7 +96,7 @@ def read_record(path: Path) -> Record:
     Raises:
         CheckpointError: the file is missing, damaged, or has no sound record.
     """
-    with opened(path) as file:
+    with open_checkpoint(path) as file:
         stored = (file.metadata() or {}).get(KEY)
     if stored is None:
         raise CheckpointError(
@@ -110,7 +110,7 @@ def read_record(path: Path) -> Record:
         raise CheckpointError(f"{path} has a damaged segviz record ({cause}); copy or train it again") from None
 
 
-def load(path: Path) -> tuple[Segmenter, Record]:
+def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
     """The model of a checkpoint, in eval mode and float32, and its record.
 
     Everything is checked before the model is made, so a file that does not fit costs no memory.
@@ -119,7 +119,7 @@ def load(path: Path) -> tuple[Segmenter, Record]:
         CheckpointError: the file is damaged, its model unknown or another than its bundled name says, or its
             tensors are not just the model's.
     """
-    record, skeleton = examined(path)
+    record, skeleton = examine_checkpoint(path)
     check_weights(path)
     weights = read_weights(path, skeleton.state_dict())
     model = build(record.model, len(record.classes), record.backbone, record.output_stride)
@@ -143,7 +143,7 @@ class Unfilled(TorchFunctionMode):
         return function(*given, **named)
 
 
-def examined(path: Path) -> tuple[Record, Segmenter]:
+def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
     """The record of a checkpoint and its model without memory (on torch's meta device); the header fits both.
 
     Raises:
@@ -162,7 +162,7 @@ def examined(path: Path) -> tuple[Record, Segmenter]:
             f"{path} holds a network that cannot be built: backbone {short(record.backbone)} at output stride "
             f"{plain(str(record.output_stride), 20)} ({plain(first_line(error))}); update timm, or train it again"
         ) from None
-    with opened(path) as file:
+    with open_checkpoint(path) as file:
         check_tensors(path, file, skeleton.state_dict())
     return record, skeleton
 
