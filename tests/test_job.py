@@ -70,8 +70,8 @@ def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
     job = BackgroundRun(sources("one", "bad", "two"), work)
     with finished(job) as made:
         assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
-        told = json.loads(made.read("summary.json"))
-    assert told == [
+        summary = json.loads(made.read("summary.json"))
+    assert summary == [
         {"image": "one", "files": ["one.txt"]},
         {"image": "bad", "problem": "it is bad"},
         {"image": "two", "files": ["two.txt"]},
@@ -129,7 +129,7 @@ def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: py
     monkeypatch.setattr(jobs, "MAX_RUN_PIXELS", 15)
     job = BackgroundRun(sources("one"), work)
     finished(job).close()
-    assert job.state.problems == [("one", "the picture has 4 x 4 pixels; at most 0 megapixels are taken here")]
+    assert job.state.problems == [("one", "the picture has 4 x 4 pixels; the limit here is 0 megapixels")]
     job.close()
     monkeypatch.undo()
     monkeypatch.setattr(jobs, "MAX_ZIP_BYTES", 10)
@@ -152,7 +152,7 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
 
     job = BackgroundRun(sources("one", "two"), surprised)
     job.wait(PATIENCE)
-    assert job.state.failure == "something unexpected happened; the server's log has it"
+    assert job.state.failure == "an unexpected error occurred; see the server's log"
     job.close()
     job = BackgroundRun(sources("one", "two"), out_of_memory)
     finished(job).close()

@@ -46,13 +46,13 @@ def test_pictures_are_found_in_folders_and_opened_when_asked_for() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no ZIP"),
-        (png(), "no ZIP"),
-        (GOOD[:-10], "no ZIP, or its end is missing"),
+        (b"", "not a ZIP"),
+        (png(), "not a ZIP"),
+        (GOOD[:-10], "not a ZIP, or its end is missing"),
         (GOOD[:-22] + b"PK\x05\x06" + b"\xff" * 18, "list of files is too long"),
         (packed({"notes.txt": b"x"}), "holds no picture; pack .png"),
-        (packed({f"{number}.png": b"" for number in range(2001)}), "holds 2001 files; at most 2000"),
-        (GOOD[: len(GOOD) - 22 - 60] + b"\0" * 60 + GOOD[-22:], "it is damaged"),
+        (packed({f"{number}.png": b"" for number in range(2001)}), "holds 2001 files; the limit is 2000"),
+        (GOOD[: len(GOOD) - 22 - 60] + b"\0" * 60 + GOOD[-22:], "the ZIP is damaged"),
     ],
 )
 def test_a_zip_of_no_use_is_refused_with_its_cause(content: bytes, words: str) -> None:
@@ -94,7 +94,7 @@ def first(content: bytes) -> np.ndarray:
 def test_a_picture_of_no_use_is_refused_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImageError, match="packed to less than 1/200 of its size"):
         first(packed({"bomb.png": b"\0" * 2**20}))
-    with pytest.raises(ImageError, match="unusual method"):
+    with pytest.raises(ImageError, match="unusual compression method"):
         first(packed({"one.png": png()}, zipfile.ZIP_BZIP2))
     encrypted = bytearray(packed({"one.png": png()}))
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -106,11 +106,11 @@ def test_a_picture_of_no_use_is_refused_with_its_cause(monkeypatch: pytest.Monke
     with pytest.raises(ImageError, match="damaged in the ZIP"):
         first(bytes(damaged))
     monkeypatch.setattr(zip_input, "MAX_BYTES", 50)
-    with pytest.raises(ImageError, match="MB are read, so save it smaller"):
+    with pytest.raises(ImageError, match="MB, so save it smaller"):
         first(packed({"one.png": png()}))
 
 
-def test_a_size_that_is_told_too_small_hides_nothing() -> None:
+def test_a_declared_size_that_is_too_small_hides_nothing() -> None:
     """The list of entries says 100 bytes, and the data go on for 16 megabytes."""
     content = bytearray(packed({"one.png": b"\0" * 2**24}))
     entry = content.index(b"PK\x01\x02")

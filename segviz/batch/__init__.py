@@ -1,1 +1,1 @@
-"""Many pictures: where they come from, runs over them, and archives of what comes out."""
+"""Many pictures: inputs, runs over them, and the ZIP of their results."""

@@ -11,18 +11,18 @@ from types import TracebackType
 
 from segviz.filenames import different, safe_name
 
-FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # so that the same files make the same ZIP
-COMPRESSED_SUFFIXES = (".png", ".npz", ".pdf", ".webp", ".jpg")
+FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same files give the same ZIP, byte for byte
+COMPRESSED_SUFFIXES = (".png", ".npz", ".pdf", ".webp", ".jpg")  # deflating these again gains nothing
 
 
 class Archive:
-    """A ZIP that is written file by file, so that it never lies in memory; names are cleaned and made different.
+    """A ZIP that is written file by file and never held in memory; names are made safe and unique.
 
-    Leaving its `with` block completes it, also after an exception: what was put in by then is kept. Without a single
-    file there is no ZIP.
+    Leaving the `with` block completes the ZIP, also after an exception: the files written so far are kept. An archive
+    without files leaves no ZIP.
 
     Args:
-        target: a path, which gets the finished ZIP whole or not at all, or an open binary file.
+        target: a path, where the ZIP appears only when it is complete, or an open binary file.
     """
 
     def __init__(self, target: Path | io.BufferedIOBase) -> None:
@@ -34,7 +34,7 @@ class Archive:
         self._zip = zipfile.ZipFile(self._part or target, "w")
 
     def put(self, name: str, data: bytes) -> str:
-        """Add a file, and give the name that it got."""
+        """Add a file and return its name in the ZIP."""
         name = different(safe_name(name), self._taken)
         entry = zipfile.ZipInfo(name, FIXED_DATE)
         entry.external_attr = 0o644 << 16

@@ -80,31 +80,31 @@ def export_attention(predict: PredictPicture, options: AttentionOptions, source:
 
 
 def subplot_files(stem: str, rows: Sequence[Sequence[Subplot]], options: AttentionOptions) -> Files:
-    """A picture for each subplot, and all numbers together."""
+    """A file for each subplot, and one for all numbers."""
     for form in options.forms:
         if form in NUMBERS:
             yield f"{stem}.{form}", export(make_figure_spec(stem, rows), form)
             continue
         for subplot in (subplot for row in rows for subplot in row):
             yield (
-                f"{stem}_{panel_file_label(subplot)}.{form}",
+                f"{stem}_{subplot_file_label(subplot)}.{form}",
                 export(make_figure_spec(stem, [[subplot]]), form, size=options.size),
             )
 
 
 def page_files(stem: str, rows: Sequence[Sequence[Subplot]], options: AttentionOptions) -> Files:
-    """A page with all subplots in each form."""
+    """One page with all subplots in each format."""
     for form in options.forms:
         yield f"{stem}.{form}", export(make_figure_spec(stem, rows), form, size=options.size, letters=True)
 
 
-def panel_file_label(subplot: Subplot) -> str:
-    """The words for a subplot in its file's name."""
+def subplot_file_label(subplot: Subplot) -> str:
+    """The part of a file name that says which subplot it holds."""
     return subplot.name if next(iter(subplot.arrays())) == subplot.name else f"{subplot.name}_points"
 
 
 def make_figure_spec(stem: str, rows: Sequence[Sequence[Subplot]]) -> FigureSpec:
-    """Subplots as a titled figure."""
+    """Put subplots into a titled figure spec."""
     return FigureSpec(f"Attention: {stem}", tuple(map(tuple, rows)))
 
 
@@ -134,7 +134,7 @@ def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Pla
     """A map's numbers: its query dependence, and statistics of each place's row and column."""
     base = {"map": one.name, "kind": type(one).__name__}
     if not is_spatial(one):
-        return {**base, "note": "it attends over channels, not over places, so it has no numbers of places"}
+        return {**base, "note": "the map is not over places, so it has no statistics of places"}
     found: dict[str, Any] = {**base, "grid": list(one.grid)}
     try:
         found["query_dependence"] = round_significant(query_dependence(one, spread_places(one.grid, SAMPLED_PLACES)))

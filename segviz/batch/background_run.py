@@ -1,4 +1,4 @@
-"""A run over many pictures beside a page: in a thread, followed and cancelled from outside, ending in a ZIP."""
+"""A run over many pictures in a thread of its own: a page follows or cancels it, and a ZIP is its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput, Step, run_pictures
 from segviz.image import ImageError, Rgb
 
-MAX_ZIP_BYTES = 2 * 1024**3  # bytes on disk; then the run ends, and what is done is kept
+MAX_ZIP_BYTES = 2 * 1024**3  # the run ends there and keeps what is done
 MAX_RUN_PIXELS = 16_000_000
 Worker = Callable[[Source, Rgb], PictureOutput]
 
@@ -27,17 +27,18 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class RunState:
-    """What a thread and its job share.
+    """What the thread and the page share.
 
     Attributes:
-        total: of pictures.
-        done: of pictures.
-        name: of the picture at hand.
-        problems: names and causes of pictures that failed.
-        ended: whether nothing more happens.
-        trouble: why the run ended early; "" where it did not, or was cancelled.
-        stop: asks to end after the picture at hand.
-        left: nobody is interested any more; the ZIP goes with the picture at hand.
+        total: number of pictures in the run.
+        done: number of pictures finished, failed ones included.
+        name: the current picture.
+        problems: (name, cause) of each picture that failed.
+        ended: whether the thread is done.
+        failure: why the run ended early; "" if it did not, or was cancelled.
+        stop: set to end the run after the current picture.
+        abandoned: the owner is gone; the ZIP is closed after the current picture.
+        lock: guards `ended` and `abandoned`, one of which closes the ZIP.
     """
 
     total: int
@@ -52,15 +53,15 @@ class RunState:
 
 
 class BackgroundRun:
-    """A run over pictures, begun at once. Its ZIP lies on disk under no name, and goes with the job or the process.
+    """A run over pictures that starts at once. Its ZIP is an unnamed temporary file, deleted with this object.
 
     Args:
         sources: the pictures.
-        work: makes a picture's files.
+        work: makes the files of one picture.
     """
 
     def __init__(self, sources: Sequence[Source], work: Worker) -> None:
-        self.zip: io.BufferedIOBase = tempfile.TemporaryFile()  # noqa: SIM115  # it outlives every block; `close` closes it
+        self.zip: io.BufferedIOBase = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
         self.state = RunState(len(sources))
         self.close = weakref.finalize(self, abandon, self.state, self.zip)
         self._thread = threading.Thread(target=run_in_thread, args=(self.state, sources, work, self.zip), daemon=True)
@@ -68,20 +69,20 @@ class BackgroundRun:
 
     @property
     def running(self) -> bool:
-        """Whether it is still at work."""
+        """Whether the run has not ended yet."""
         return not self.state.ended
 
     def cancel(self) -> None:
-        """End after the picture at hand; what is done by then is kept."""
+        """End after the current picture and keep what is done."""
         self.state.stop.set()
 
     def wait(self, seconds: float) -> None:
-        """Return once it has ended, or the time is up."""
+        """Wait until the run has ended, for at most so many seconds."""
         self._thread.join(seconds)
 
 
 def abandon(state: RunState, target: io.BufferedIOBase) -> None:
-    """Ends a job and removes its ZIP, at once or after the picture at hand."""
+    """End a run and delete its ZIP, now or after the current picture."""
     state.stop.set()
     with state.lock:
         state.abandoned = True
@@ -90,8 +91,8 @@ def abandon(state: RunState, target: io.BufferedIOBase) -> None:
 
 
 def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, target: io.BufferedIOBase) -> None:
-    """What the thread of a job does."""
-    told: list[object] = []
+    """Process all pictures into the ZIP; the body of the run's thread."""
+    summary: list[object] = []
     try:
         with Archive(target) as archive:
             steps = run_pictures(
@@ -101,13 +102,13 @@ def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, targ
                 partial(is_over, state, target),
             )
             while step := next_step(steps):
-                told.append(record_step(state, step))
-            archive.put("summary.json", json.dumps(told, indent=2).encode())
+                summary.append(record_step(state, step))
+            archive.put("summary.json", json.dumps(summary, indent=2).encode())
     except OSError as error:
         state.failure = f"the ZIP could not be written ({error.strerror or error})"
     except Exception:
         _log.exception("a run over pictures ended")
-        state.failure = "something unexpected happened; the server's log has it"
+        state.failure = "an unexpected error occurred; see the server's log"
     with state.lock:
         state.ended = True
         if state.abandoned:
@@ -115,43 +116,43 @@ def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, targ
 
 
 def next_step(steps: Iterator[Step]) -> Step | None:
-    """The next picture; all jobs together work on one at a time, as its arrays are large."""
+    """Process the next picture; all runs share one lock, because a picture's arrays are large."""
     with _one_picture:
         return next(steps, None)
 
 
 def is_over(state: RunState, target: io.BufferedIOBase) -> bool:
-    """Whether a run is over: it was cancelled, or its ZIP is large enough."""
+    """Whether a run is over: it was cancelled, or its ZIP reached the limit."""
     if target.tell() > MAX_ZIP_BYTES:
         state.failure = f"the ZIP has reached {MAX_ZIP_BYTES / 1024**3:.0f} GB; send the other pictures in another run"
     return state.stop.is_set() or bool(state.failure)
 
 
 def announce(state: RunState, source: Source) -> Source:
-    """The source, whose name is told when its turn comes."""
+    """The same source, which sets `state.name` when it is opened."""
 
-    def opened() -> Rgb:
+    def announce_and_open() -> Rgb:
         state.name = source.text
         return source.open()
 
-    return replace(source, open=opened)
+    return replace(source, open=announce_and_open)
 
 
 def refuse_large(work: Worker) -> Worker:
-    """The work, but for pictures that are too large for a server that others use too."""
+    """The same work, which refuses pictures that are too large for a shared server."""
 
     def one(source: Source, picture: Rgb) -> PictureOutput:
         height, width = picture.shape[:2]
         if height * width > MAX_RUN_PIXELS:
             most = MAX_RUN_PIXELS // 10**6
-            raise ImageError(f"the picture has {width} x {height} pixels; at most {most} megapixels are taken here")
+            raise ImageError(f"the picture has {width} x {height} pixels; the limit here is {most} megapixels")
         return work(source, picture)
 
     return one
 
 
 def record_step(state: RunState, step: Step) -> object:
-    """Takes a step in, and gives what the summary says of it."""
+    """Record a step in the state and return its entry in summary.json."""
     state.done = step.number
     if step.problem is None:
         return step.summary
