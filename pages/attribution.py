@@ -6,7 +6,13 @@ from segviz.attention.maps import SpatialMap
 from segviz.attribution import METHODS, Attribution, Target
 from segviz.catalogue.bundled import available_models
 from segviz.engine import Attribute
-from segviz.figures.attribution_table import HELP, doubt, numbers, rank_correlations, rank_note
+from segviz.figures.attribution_table import (
+    HELP,
+    attribution_columns,
+    completeness_warning,
+    rank_correlations,
+    rank_note,
+)
 from segviz.models.registry import SPECS
 from segviz.text import pixel_text
 from segviz.ui.attribution_controls import Questions, answers, pick_methods, pick_options, pick_target
@@ -112,9 +118,9 @@ def report(
     if target.pixel is None:
         over = "on average over the picture" if target.mask is None else f"on average over all pixels of {name}"
     st.markdown(f"Explained: the logit of **{name}** {over}, which is **{answers[0].score:.2f}**.")
-    for sentence in filter(None, map(doubt, answers)):
+    for sentence in filter(None, map(completeness_warning, answers)):
         st.warning(sentence, icon=":material/warning:")
-    table = numbers(answers, [ranks[name] for name in found])
+    table = attribution_columns(answers, [ranks[name] for name in found])
     ranked = (Head(title, RANK, "%.2f") for title in table if title.startswith("ρ"))
     show_table(table, (*HEADS, *ranked), "Each attribution's numbers")
     as_csv(table, "attribution")

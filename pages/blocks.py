@@ -4,7 +4,7 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models
 from segviz.engine import digest
-from segviz.figures.same_pixel_table import reasons
+from segviz.figures.same_pixel_table import no_map_sentences
 from segviz.ui.picture_sidebar import picture
 from segviz.ui.progressive import ready, run_next
 from segviz.ui.same_pixel import numbers, panels
@@ -41,7 +41,7 @@ st.caption(
     "[xvjiarui/GCNet #7](https://github.com/xvjiarui/GCNet/issues/7) asks about segmentation). Windows and crosses "
     "that move with the point, as SNL's and RCCA's, depend on it by their make."
 )
-if without := reasons(list(predictions.values())):
+if without := no_map_sentences(list(predictions.values())):
     st.subheader("No map from place to place")
     st.markdown("\n".join(f"- {one}" for one in without))
 run_next(names, chosen, KEY)

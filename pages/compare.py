@@ -11,7 +11,7 @@ from segviz.evaluation.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.results.charts import class_bars, confusion_heatmap
-from segviz.results.tables import class_table, confusion_table, title
+from segviz.results.tables import class_table, confusion_table, training_title
 from segviz.ui.charts import as_csv, chart
 from segviz.ui.ground_truth import Truth, ground_truth
 from segviz.ui.models import model_title, predict
@@ -112,7 +112,7 @@ def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
 
 def named(name: str) -> str:
     """A model, or the truth, in lists of choice."""
-    return TRUTH if name == TRUTH else title(name)
+    return TRUTH if name == TRUTH else training_title(name)
 
 
 def score_charts(scores: Mapping[str, Confusion]) -> None:
@@ -121,9 +121,9 @@ def score_charts(scores: Mapping[str, Confusion]) -> None:
     shares = {name: class_iou(one, CAMVID.names) for name, one in scores.items()}
     chart(class_bars(shares, CAMVID.names, "IoU (%)"), "compare-iou", "IoU by class on this picture, a bar a model")
     values = class_table(shares, CAMVID.names)
-    means = {title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
+    means = {training_title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
-    heads = [Head(title(name), format="%.2f") for name in scores]
+    heads = [Head(training_title(name), format="%.2f") for name in scores]
     show_table(rows, heads, "IoU by class in percent, and the mean")
     as_csv(rows, "compare-iou")
     st.caption(
@@ -143,7 +143,7 @@ def confusions(scores: Mapping[str, Confusion]) -> None:
         "less than 0.5. Counts: point at a cell."
     )
     slug = f"compare-confusion-{name}"
-    alt = f"Confusion matrix of {title(name)} on this picture"
+    alt = f"Confusion matrix of {training_title(name)} on this picture"
     chart(confusion_heatmap(counts, CAMVID.names), slug, alt, width=720)
     as_csv(confusion_table(counts, CAMVID.names), slug)
 

@@ -6,10 +6,17 @@ from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL
 from segviz.results.charts import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
 from segviz.results.findings import context_finding
-from segviz.results.folder import BASELINE, as_json, gather
-from segviz.results.sentences import how_measured, notes
-from segviz.results.tables import class_table, columns_of, confusion_table, curves_table, models_table, title
-from segviz.text import listed, literal
+from segviz.results.folder import BASELINE, as_json, read_results
+from segviz.results.sentences import describe_scores, table_notes
+from segviz.results.tables import (
+    class_table,
+    confusion_table,
+    curves_table,
+    models_table,
+    select_columns,
+    training_title,
+)
+from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models
 from segviz.ui.permalink import Link, copy_button
 from segviz.ui.tables import show_table
@@ -25,27 +32,27 @@ REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale -
 st.title("Results")
 with st.container(horizontal_alignment="right"):
     copy_button(Link(), "results", Display())
-results = gather(checkpoints_folder())
+results = read_results(checkpoints_folder())
 if not results.runs:
     cause = " ".join(results.problems) or f"No trained checkpoint is in {checkpoints_folder()}; restore or train one."
-    st.error(literal(cause))
+    st.error(escape_markdown(cause))
     st.stop()
 for problem in results.problems:
-    st.warning(literal(problem))
+    st.warning(escape_markdown(problem))
 records = results.records
 
 
 def models() -> None:
     """The table of models, and what its numbers need beside them."""
     st.header("Models")
-    columns, values = columns_of(results.runs), models_table(results.runs)
+    columns, values = select_columns(results.runs), models_table(results.runs)
     show_table(values, columns, "Scores and costs of the models")
     as_csv(values, "models")
-    st.markdown(context_finding(results.runs, title))
-    for note in notes(records):
+    st.markdown(context_finding(results.runs, training_title))
+    for note in table_notes(records):
         st.caption(note)
     if results.missing:
-        st.caption(f"Without a readable checkpoint: {listed(map(title, results.missing))}.")
+        st.caption(f"Without a readable checkpoint: {join_with_commas(map(training_title, results.missing))}.")
     with st.expander("What the columns mean"):
         st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in columns))
 
@@ -62,8 +69,8 @@ def classes() -> None:
         for name in names
         if evaluation in records[name].evaluations
     }
-    if without := [title(name) for name in names if name not in scores]:
-        st.caption(f"Not measured: {listed(without)}.")
+    if without := [training_title(name) for name in names if name not in scores]:
+        st.caption(f"Not measured: {join_with_commas(without)}.")
     if not scores:
         st.info("Choose a model that was measured.")
         return
@@ -83,7 +90,7 @@ def confusions() -> None:
     made = records[name].evaluations
     if not made:
         command = f"python -m segviz evaluate --model {name} --data camvid --record"
-        st.info(f"{title(name)} was not evaluated; `{command}` scores it and keeps that in its checkpoint.")
+        st.info(f"{training_title(name)} was not evaluated; `{command}` scores it and keeps that in its checkpoint.")
         return
     evaluation = right.selectbox("Measured on", made, list(made).index(VAL) if VAL in made else 0, key="results on")
     counts, labels = made[evaluation].confusion, records[name].classes
@@ -91,7 +98,7 @@ def confusions() -> None:
     st.caption(
         "Percent of the true class's pixels; nothing is written where it is less than 0.5. Counts: point at a cell."
     )
-    chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {title(name)}", width=720)
+    chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {training_title(name)}", width=720)
     as_csv(confusion_table(counts, labels), slug)
 
 
@@ -99,8 +106,8 @@ def confusions() -> None:
 def curves() -> None:
     """Loss and val mIoU while training."""
     st.header("Learning curves")
-    if without := [title(name) for name in records if name not in results.curves]:
-        st.caption(f"No learning curve that can be read lies beside the checkpoint of: {listed(without)}.")
+    if without := [training_title(name) for name in records if name not in results.curves]:
+        st.caption(f"No learning curve that can be read lies beside the checkpoint of: {join_with_commas(without)}.")
     if not results.curves:
         return
     names = pick_models("Trainings", results.curves, (BASELINE, *PAPER_FOUR), "results curves")
@@ -116,7 +123,7 @@ def curves() -> None:
     as_csv(curves_table(shown), "learning-curves")
 
 
-st.markdown(how_measured(results.runs))
+st.markdown(describe_scores(results.runs))
 models()
 pick_format()
 classes()

@@ -14,14 +14,14 @@ def safe_name(text: str, otherwise: str = "file") -> str:
     name = re.sub(r"[^\w.-]+", "_", text).strip(".")
     if name.partition(".")[0].lower() in RESERVED:  # devices, on Windows
         name = f"_{name}"
-    stem, ending = split(name)
+    stem, ending = split_ending(name)
     most = MOST_BYTES - len(ending.encode())
     return stem.encode()[:most].decode(errors="ignore").rstrip(".") + ending or otherwise
 
 
-def different(name: str, taken: set[str]) -> str:
+def make_unique(name: str, taken: set[str]) -> str:
     """The name, with a number before its ending where it is taken, also in other case; then it is taken."""
-    stem, ending = split(name)
+    stem, ending = split_ending(name)
     found, number = name, 2
     while found.lower() in taken:
         found, number = f"{stem}-{number}{ending}", number + 1
@@ -29,7 +29,7 @@ def different(name: str, taken: set[str]) -> str:
     return found
 
 
-def split(name: str) -> tuple[str, str]:
+def split_ending(name: str) -> tuple[str, str]:
     """A name before its ending, and the ending with its dot."""
     ending = match[0] if (match := ENDING.search(name)) else ""
     return name.removesuffix(ending) if ending else name, ending

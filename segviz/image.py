@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from segviz.text import plain
+from segviz.text import plain_text
 
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 20 * 1024**2
@@ -73,7 +73,7 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
     except Image.DecompressionBombError:
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
     except Exception as error:  # Pillow raises whatever damaged bytes lead to
-        cause = plain(str(error)) or type(error).__name__
+        cause = plain_text(str(error)) or type(error).__name__
         raise ImageError(f"the picture is damaged or incomplete ({cause}); save it again and retry") from None
 
 
@@ -125,7 +125,7 @@ def as_rgb(image: ImageLike) -> Rgb:
         try:
             return decode(data)
         except ImageError as error:
-            raise ImageError(f"{plain(str(image))}: {error}") from None
+            raise ImageError(f"{plain_text(str(image))}: {error}") from None
     if isinstance(image, Image.Image):
         return from_pil(image)
     array = np.asarray(image)
@@ -146,12 +146,12 @@ def read_picture_bytes(path: Path) -> bytes:
     """
     try:
         if not path.is_file():
-            raise ImageError(f"there is no file {plain(str(path))}; check the path")
+            raise ImageError(f"there is no file {plain_text(str(path))}; check the path")
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ImageError(
-            f"{plain(str(path))} cannot be read ({error.strerror}); check the path and its permissions"
+            f"{plain_text(str(path))} cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 Columns = Mapping[str, Sequence[str | float | int | None]]
 
 
-def finite(value: str | float | None) -> str | float | None:
+def finite_or_none(value: str | float | None) -> str | float | None:
     """None for numbers that are none: files leave those empty, and JSON has no word for them."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -11,7 +11,7 @@ NONE = "–"  # where there is no number, but for the terminal
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is no markup
 
 
-def literal(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Markdown that shows a text of unknown origin, such as a file's name, as it is: no picture, link or formula."""
     return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
 
@@ -21,18 +21,18 @@ def pixel_text(y: int, x: int) -> str:
     return f"y {y}, x {x}"
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     """A share in [0, 1] in percent; "-" where there is none."""
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
-def plain(text: str, most: int = 200) -> str:
+def plain_text(text: str, most: int = 200) -> str:
     """Words for a picture or a file's header: no control characters, and not longer than `most`."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
-def spread(values: Sequence[float], form: str = ".1f") -> str:
+def format_mean(values: Sequence[float], form: str = ".1f") -> str:
     """The mean, and after "±" the sample standard deviation where there are several values."""
     if not values:
         return NONE
@@ -40,7 +40,7 @@ def spread(values: Sequence[float], form: str = ".1f") -> str:
     return f"{mean} ± {stdev(values):{form.lstrip('+z')}}" if len(values) > 1 else mean
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns of text; those of numbers to the right."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
@@ -55,6 +55,6 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
-def listed(values: Iterable[object]) -> str:
+def join_with_commas(values: Iterable[object]) -> str:
     """Values with commas between them."""
     return ", ".join(map(str, values))

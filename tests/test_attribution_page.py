@@ -34,7 +34,7 @@ from segviz.engine import (
     TooLargeError,
     engine,
 )
-from segviz.figures.attribution_table import HELP, doubt, explained
+from segviz.figures.attribution_table import HELP, completeness_warning, explained_score
 from segviz.prediction.prediction import Prediction
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
@@ -186,7 +186,7 @@ def test_long_methods_wait_for_the_button_and_tell_their_error(app: AppTest) -> 
     numbers = only_table(app)
     assert answer.delta is not None
     assert numbers["Delta"][0] == pytest.approx(answer.delta, abs=0.02 * abs(answer.score))
-    assert len(app.warning) == bool(doubt(answer))
+    assert len(app.warning) == bool(completeness_warning(answer))
 
 
 def test_what_is_known_is_not_computed_again(app: AppTest, own: Engine) -> None:
@@ -277,8 +277,8 @@ def test_every_method_is_explained() -> None:
 def test_a_large_completeness_error_is_told(delta: float | None, told: bool) -> None:
     values = np.full((2, 2), 0.25 * (1 + (delta or 0)), np.float32)
     answer = Attribution("", "IG", "", Target(0), 1.0, values, "", True, delta, None, "")
-    assert explained(answer) == (None if delta is None else pytest.approx(1))
-    assert bool(doubt(answer)) is told
+    assert explained_score(answer) == (None if delta is None else pytest.approx(1))
+    assert bool(completeness_warning(answer)) is told
 
 
 # ---- in a browser ----------------------------------------------------------------------------------------

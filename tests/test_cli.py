@@ -33,7 +33,7 @@ from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
 from segviz.results.seeds import find_runs
 from segviz.server import launch
-from segviz.text import percent
+from segviz.text import format_percent
 from segviz.training.loop import TrainOptions
 
 COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "bench", "models")
@@ -358,9 +358,9 @@ def test_evaluate_shows_iou_near_borders_beside_iou(
     assert segviz("evaluate", "--model", model, "--data", data) == 0
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["channel_nl"] == [VAL, "borders"]
-    assert lines["Sky"] == [percent(told["iou"]["Sky"]), percent(told["boundary_iou"]["Sky"])]
+    assert lines["Sky"] == [format_percent(told["iou"]["Sky"]), format_percent(told["boundary_iou"]["Sky"])]
     near = [iou for iou in told["boundary_iou"].values() if iou is not None]
-    assert lines["mIoU"] == [percent(told["miou"]), percent(float(np.mean(near)))]
+    assert lines["mIoU"] == [format_percent(told["miou"]), format_percent(float(np.mean(near)))]
 
 
 def test_evaluate_keeps_scores_in_the_record_and_leaves_the_weights_alone(
@@ -582,7 +582,7 @@ def test_train_hands_everything_on(
         scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
         return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
-    monkeypatch.setattr("segviz.cli.checkpoints.run_training", trained)
+    monkeypatch.setattr("segviz.cli.checkpoints.train_model", trained)
     out = tmp_path / "a.safetensors"
     arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
     arguments += [

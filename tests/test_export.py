@@ -22,8 +22,8 @@ from PIL import Image
 from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
-from segviz.figures.export import export, packed
-from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Subplot, on_one_scale
+from segviz.figures.export import export, pack_arrays
+from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Subplot, share_scale
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.filenames import MOST_BYTES, safe_name
 
@@ -161,7 +161,7 @@ def test_maps_on_one_scale_are_those_of_the_same_kind() -> None:
             scales.setdefault(type(subplot.content).__name__ + subplot.content.unit, set()).add(subplot.scale.high)  # type: ignore[union-attr]
     assert len(scales["Heatweight"]) == 1
     assert len(scales["Heatchannel mean"]) == 2
-    assert [subplot.title for subplot in on_one_scale(rows[1])] == [subplot.title for subplot in rows[1]]
+    assert [subplot.title for subplot in share_scale(rows[1])] == [subplot.title for subplot in rows[1]]
 
 
 # ---- names and archives ------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_an_archive_in_memory_has_the_same_bytes_each_time() -> None:
     for _ in range(2):
         buffer = io.BytesIO()
         with Archive(buffer) as archive:
-            archive.put("a.npz", packed({"x": np.arange(5)}))
+            archive.put("a.npz", pack_arrays({"x": np.arange(5)}))
             archive.put("a.csv", b"1,2\n" * 100)
         found.append(buffer.getvalue())
     assert found[0] == found[1]

@@ -16,14 +16,14 @@ from PIL import Image
 import segviz
 from segviz.cli import parser
 from segviz.figures.colour import attention_scale, weight_scale
-from segviz.figures.colour_bars import number, row_bars
+from segviz.figures.colour_bars import format_number, row_bars
 from segviz.figures.draw_subplot import borders
 from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points, Subplot
 from segviz.figures.interesting_places import default_places
-from segviz.figures.layout import TITLE, broken, fit, text_width
+from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
 from segviz.figures.paper_layouts import (
-    Shown,
+    FigureInput,
     Style,
     lay_out_attended_features,
     lay_out_classes,
@@ -40,8 +40,8 @@ def titles(spec: FigureSpec) -> list[list[str]]:
     return [[subplot.title if subplot else "-" for subplot in row] for row in spec.rows]
 
 
-def shown(*maps: object, places: tuple[tuple[int, int], ...] = ((5, 5),), **models: Prediction) -> Shown:
-    return Shown(IMAGE, models or {"model": prediction(*maps)}, places)
+def shown(*maps: object, places: tuple[tuple[int, int], ...] = ((5, 5),), **models: Prediction) -> FigureInput:
+    return FigureInput(IMAGE, models or {"model": prediction(*maps)}, places)
 
 
 def test_default_places_lie_inside_the_largest_classes() -> None:
@@ -53,7 +53,7 @@ def test_default_places_lie_inside_the_largest_classes() -> None:
 
 
 def test_fla_5_has_a_column_for_each_model_and_the_truth_and_heads_them_once() -> None:
-    one = Shown(IMAGE, {"a": prediction(), "b": prediction()}, labels=LABELS)
+    one = FigureInput(IMAGE, {"a": prediction(), "b": prediction()}, labels=LABELS)
     spec = lay_out_classes([one, replace(one, labels=None)])
     assert titles(spec) == [["image", "a", "b", "ground truth"], ["", "", "", "-"]]
     truth = spec.rows[0][3]
@@ -64,11 +64,11 @@ def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
     other = LABELS.copy()
     other[3:8, 28:36] = 9  # the larger part
     other[25, 2] = 9
-    spec = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
+    spec = lay_out_classes([FigureInput(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
     (box,) = {subplot.boxes for subplot in spec.subplots}.pop()
     assert (box.top < 3 or box.bottom > 8) and box.left <= 28 and box.right >= 36
     assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
-    agreed = lay_out_classes([Shown(IMAGE, {"a": prediction(), "b": prediction()})])
+    agreed = lay_out_classes([FigureInput(IMAGE, {"a": prediction(), "b": prediction()})])
     assert all(subplot.boxes == () for subplot in agreed.subplots)
 
 
@@ -262,10 +262,10 @@ def test_hostile_words_are_drawn_as_they_are() -> None:
 
 
 def test_titles_shrink_break_and_are_cut_at_last() -> None:
-    assert fit("short", 2.0) == ("short", TITLE)
-    words_, size = fit("a title that is much too long for its room", 0.8)
+    assert fit_text("short", 2.0) == ("short", TITLE)
+    words_, size = fit_text("a title that is much too long for its room", 0.8)
     assert words_.endswith("…") and text_width(words_, size) <= 0.8
-    assert broken("collect: seen from (120, 300)", 0.9) == ["collect: seen", "from (120, 300)"]
+    assert break_title("collect: seen from (120, 300)", 0.9) == ["collect: seen", "from (120, 300)"]
 
 
 def test_borders_lie_between_labels() -> None:
@@ -275,7 +275,7 @@ def test_borders_lie_between_labels() -> None:
 
 
 def test_numbers_at_bars() -> None:
-    assert [number(value) for value in (0, 0.01234, 1234.5, 4.13e-5)] == ["0", "0.0123", "1234", "4.13e-5"]
+    assert [format_number(value) for value in (0, 0.01234, 1234.5, 4.13e-5)] == ["0", "0.0123", "1234", "4.13e-5"]
 
 
 # ---- segviz.figure -----------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CO
 from segviz.models.registry import SPECS
 from segviz.results import sentences as words
 from segviz.results import tables
-from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, look
+from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_style
 from segviz.results.findings import context_finding
-from segviz.results.folder import BASELINES, Results, as_json, gather
+from segviz.results.folder import BASELINE_TITLES, Results, as_json, read_results
 from segviz.results.seeds import Runs, context_change, idle_contexts
 from segviz.table import csv_text
 
@@ -35,20 +35,20 @@ def runs(*records: Record) -> Runs:
 
 def test_a_folder_s_records_come_in_the_order_of_models(tmp_path: Path) -> None:
     put(tmp_path, record("psa"), record("fcn"), record("fla"))
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert list(found.records) == ["fcn", "fla", "psa"]
     assert found.records["fla"] == record("fla")
 
 
 def test_models_without_a_checkpoint_are_named(tmp_path: Path) -> None:
     put(tmp_path, *(record(name) for name in SPECS if name not in ("ema", "psa")))
-    assert gather(tmp_path).missing == ("ema", "psa")
+    assert read_results(tmp_path).missing == ("ema", "psa")
 
 
 def test_a_damaged_checkpoint_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     (tmp_path / "psa.safetensors").write_bytes(b"no tensors")
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert list(found.records) == ["fla"]
     (problem,) = found.problems
     assert str(tmp_path / "psa.safetensors") in problem
@@ -57,7 +57,7 @@ def test_a_damaged_checkpoint_is_named_and_the_others_are_read(tmp_path: Path) -
 def test_a_checkpoint_under_another_model_s_name_is_refused(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     (tmp_path / "fla.safetensors").rename(tmp_path / "psa.safetensors")
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert not found.records
     assert "holds a 'fla' model, not 'psa'" in found.problems[0]
 
@@ -65,7 +65,7 @@ def test_a_checkpoint_under_another_model_s_name_is_refused(tmp_path: Path) -> N
 def test_further_seeds_follow_the_checkpoint_s_own(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     put_seed(tmp_path, record("fla", seed=7))
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert found.runs == {"fla": (record("fla"), record("fla", seed=7))}
     assert found.records == {"fla": record("fla")} and found.problems == ()
 
@@ -75,7 +75,7 @@ def test_a_further_seed_that_cannot_be_used_is_named_and_the_others_count(tmp_pa
     put_seed(tmp_path, record("fla", seed=7))
     put_seed(tmp_path, record("fla", seed=8), "fla-seed6")
     put_seed(tmp_path, record("psa", seed=5))  # of a model without a checkpoint
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert [one.seed for one in found.runs["fla"]] == [4, 7] and list(found.runs) == ["fla"]
     assert found.problems == (
         f"{tmp_path / 'seeds' / 'fla-seed6.json'} holds the record of fla with seed 8; name it so.",
@@ -88,9 +88,9 @@ def test_a_log_is_read_row_by_row(tmp_path: Path) -> None:
 
 
 def test_the_baselines_logs_are_read_without_a_checkpoint(tmp_path: Path) -> None:
-    for name in BASELINES:
+    for name in BASELINE_TITLES:
         (tmp_path / f"{name}.csv").write_text(LOG)
-    assert list(gather(tmp_path).curves) == ["baseline", "sam-baseline"]
+    assert list(read_results(tmp_path).curves) == ["baseline", "sam-baseline"]
 
 
 BAD_LOGS = {
@@ -117,7 +117,7 @@ def test_a_log_that_is_none_is_refused_in_a_sentence(tmp_path: Path, name: str) 
 def test_a_bad_log_leaves_the_record(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     (tmp_path / "fla.csv").write_text("?")
-    found = gather(tmp_path)
+    found = read_results(tmp_path)
     assert list(found.records) == ["fla"] and not found.curves and len(found.problems) == 1
 
 
@@ -137,11 +137,11 @@ def test_a_model_without_context_has_none_to_switch_off() -> None:
 def test_a_context_is_idle_below_a_tenth_of_a_point(without: float, idle: bool) -> None:
     one = record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
     assert (idle_contexts(runs(one, record("psa"))) == ("fla",)) is idle
-    assert ("Fully attentional block can be removed" in context_finding(runs(one), tables.title)) is idle
+    assert ("Fully attentional block can be removed" in context_finding(runs(one), tables.training_title)) is idle
 
 
 def test_a_context_that_was_never_switched_off_is_named() -> None:
-    told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.title)
+    told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.training_title)
     assert told == "What the context is worth was not measured for Fully attentional block."
 
 
@@ -181,7 +181,7 @@ def test_what_a_record_lacks_is_left_empty() -> None:
     bare = replace(record("fla"), evaluations={}, cost=None, gammas={})
     table = tables.models_table(runs(bare))
     assert [table[name] for name in MEASURED] == [[None]] * len(MEASURED)
-    assert words.notes({"fla": bare}) == ()
+    assert words.table_notes({"fla": bare}) == ()
 
 
 @pytest.mark.parametrize("lacking", [VAL, SCENES, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT])
@@ -190,17 +190,17 @@ def test_any_evaluation_may_be_missing(lacking: str) -> None:
     rest = {name: found for name, found in one.evaluations.items() if name != lacking}
     found = runs(replace(one, evaluations=rest))
     assert None in [column[0] for column in tables.models_table(found).values()]
-    assert "seed" in words.how_measured(found)
+    assert "seed" in words.describe_scores(found)
 
 
 def test_the_text_tells_pictures_seeds_and_machines_of_the_records() -> None:
-    told = words.how_measured(runs(record("fla"), record("psa", seed=11)))
+    told = words.describe_scores(runs(record("fla"), record("psa", seed=11)))
     for part in ("camvid val (101 pictures)", "drawn scenes (50 pictures)", "(seeds 4, 11)", "another machine"):
         assert part in told
 
 
 def test_without_a_second_seed_no_spread_is_told() -> None:
-    told = words.how_measured(runs(record("fla")))
+    told = words.describe_scores(runs(record("fla")))
     assert "from seed to seed is not known" in told and "±" not in told
     assert not [name for name in tables.models_table(runs(record("fla"))) if "±" in name]
 
@@ -214,7 +214,7 @@ def test_scores_are_means_over_seeds_with_their_spread_beside_them() -> None:
     assert (table["Context off"], table["Difference"]) == ([67.5, 68.0], [-3.5, -2.0])
     assert table["Difference ±"] == [2.12, None]
     assert table["Seeds"] == ["4, 5", "4"]
-    told = words.how_measured(found)
+    told = words.describe_scores(found)
     assert "several trainings (seeds 4, 5)" in told and "One seed only: Point-wise spatial attention." in told
     assert "not known" not in told
 
@@ -229,11 +229,11 @@ def test_a_context_that_one_seed_needs_is_not_idle() -> None:
 
 def test_camvid_is_not_spoken_of_where_another_data_set_was_used() -> None:
     one = record("fla", evaluations={VAL: evaluation(0.7, data="streets val")})
-    assert "CamVid" not in words.how_measured(runs(one)) + "".join(words.notes({"fla": one}))
+    assert "CamVid" not in words.describe_scores(runs(one)) + "".join(words.table_notes({"fla": one}))
 
 
 def test_notes_tell_scales_machine_and_strides() -> None:
-    told = words.notes({"fcn": record("fcn"), "fla": record("fla"), "sam": record("sam", output_stride=32)})
+    told = words.table_notes({"fcn": record("fcn"), "fla": record("fla"), "sam": record("sam", output_stride=32)})
     assert told[0] == "MS+F averages the scales 0.75, 1.0, 1.25, each also mirrored."
     assert told[1] == "Memory and latency are of one picture of 480 x 360 on a machine."
     assert told[2].startswith("Output stride is 8, but 32 for Strip attention")
@@ -278,7 +278,7 @@ def test_bars_keep_the_order_of_the_classes_not_of_the_scores() -> None:
 
 
 def test_every_model_has_its_own_look() -> None:
-    assert len({look(name) for name in SPECS}) == len(SPECS)
+    assert len({model_style(name) for name in SPECS}) == len(SPECS)
 
 
 def test_a_model_keeps_its_look_whichever_others_are_shown() -> None:
@@ -331,7 +331,7 @@ def test_curves_show_val_where_it_was_scored() -> None:
 
 def test_baselines_are_lines_of_their_own() -> None:
     curve = (LogRow(25, 0.5, 0.1, 0.9, None),)
-    lines = curve_lines(dict.fromkeys((*BASELINES, "fla"), curve), "loss", "loss").data
+    lines = curve_lines(dict.fromkeys((*BASELINE_TITLES, "fla"), curve), "loss", "loss").data
     assert [line.name for line in lines] == ["Common baseline", "SAM's own baseline", "Fully attentional block"]
-    assert not {line.line.color for line in lines[:2]} & {look(name)[0] for name in SPECS}
+    assert not {line.line.color for line in lines[:2]} & {model_style(name)[0] for name in SPECS}
     assert len({line.line.dash for line in lines[:2]}) == 2

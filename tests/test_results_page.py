@@ -24,11 +24,11 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
-from segviz.cli.parser import parser
+from segviz.cli.parser import build_parser
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.launch import app_script
-from segviz.table import finite
+from segviz.table import finite_or_none
 from segviz.ui.picture_sidebar import SCENE, UPLOAD
 from segviz.ui.tables import written
 
@@ -186,7 +186,7 @@ def test_without_any_checkpoint_it_says_what_to_do(folder: Path) -> None:
 def test_the_command_that_measures_again_is_understood(folder: Path) -> None:
     put(folder, record("fla"))
     (code,) = (one.value for one in visited().code)
-    options = parser().parse_args(shlex.split(code)[3:])
+    options = build_parser().parse_args(shlex.split(code)[3:])
     assert options.multi_scale and options.without_context
 
 
@@ -218,7 +218,7 @@ def test_viewer_tables_and_charts_do_without_what_takes_the_servers_memory() -> 
     ],
 )
 def test_cells_hold_what_json_can_say(value: float | str, form: str | None, text: str) -> None:
-    known = finite(value)
+    known = finite_or_none(value)
     assert written(known, form) == text
     assert json.loads(json.dumps([known], allow_nan=False)) == [known]
 

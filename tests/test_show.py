@@ -17,7 +17,7 @@ from segviz import show
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import Drawing
 from segviz.figures.overlay import label_overlay, stretch
-from segviz.figures.plotly_backend import interactive
+from segviz.figures.plotly_backend import draw_interactive
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.image import ImageError
 
@@ -94,7 +94,7 @@ def test_everything_else_is_shown_too(name: str) -> None:
 
 def test_a_page_of_all_maps_is_interactive() -> None:
     rows = prediction_rows(CASE, IMAGE, ((5, 5), (20, 30)))
-    figure = interactive(FigureSpec("<b>all</b>", tuple(map(tuple, rows))))
+    figure = draw_interactive(FigureSpec("<b>all</b>", tuple(map(tuple, rows))))
     assert len(figure.to_json()) > 1000
     assert "<b>" not in figure.layout.title.text
 

@@ -13,8 +13,8 @@ from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 
 from segviz.attention.maps import SampledAttention
 from segviz.figures import figure_spec
-from segviz.figures.colour import Scale, spanning, weight_scale
-from segviz.figures.draw_subplot import composed
+from segviz.figures.colour import Scale, joint_scale, weight_scale
+from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points
 from segviz.prediction.prediction import Prediction
@@ -106,9 +106,9 @@ def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
         feature = kind == "log" and subplot.content.unit == "channel mean"  # type: ignore[union-attr]
         assert subplot.scale == weight_scale(values, kind="linear" if plain or feature else kind)
     weights = [one.scale for one in own.subplots[:4] if one.scale]
-    assert {one.scale for one in shared.subplots[:4]} == {spanning(weights)}
+    assert {one.scale for one in shared.subplots[:4]} == {joint_scale(weights)}
     features = [one.scale for one in own.subplots[4:] if one.scale]
-    assert {one.scale for one in shared.subplots[4:]} == {spanning(features)}
+    assert {one.scale for one in shared.subplots[4:]} == {joint_scale(features)}
 
 
 def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Prediction) -> None:
@@ -119,13 +119,13 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
     labels = spec.subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
     assert [name for name, _ in spec.class_legend()] == ["Sky", "Pole"]
-    bare = composed(spec.subplots[0], spec.opacity, 40)
+    bare = compose_picture(spec.subplots[0], spec.opacity, 40)
     np.testing.assert_array_equal(bare[LABELS == 1], IMAGE[LABELS == 1])
     assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()
-    blocks = composed(spec.subplots[1], 1.0, 40)
+    blocks = compose_picture(spec.subplots[1], 1.0, 40)
     assert len(np.unique(blocks[:10, :10].reshape(-1, 3), axis=0)) == 1, "cell (0, 0) is not of one colour"
     smooth = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
-    assert len(np.unique(composed(smooth.subplots[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
+    assert len(np.unique(compose_picture(smooth.subplots[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
 
 
 def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Prediction) -> None:

@@ -15,11 +15,11 @@ from segviz.figures.colour import (
     NOT_A_NUMBER,
     attention_scale,
     colour_table,
-    coloured,
-    ink,
+    colour_values,
     percentiles,
     signed_scale,
     span_scale,
+    text_colour,
     weight_scale,
 )
 from segviz.figures.overlay import (
@@ -33,7 +33,7 @@ from segviz.figures.overlay import (
     stretch,
     stretch_map,
 )
-from segviz.text import literal, percent, plain, table
+from segviz.text import escape_markdown, format_percent, format_table, plain_text
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -49,8 +49,8 @@ def test_an_unknown_colour_map_is_named_with_its_cure() -> None:
 
 def test_a_flat_map_stays_flat() -> None:
     noisy = np.full(GRID, 1 / CELLS, np.float32) * (1 + 1e-8 * np.random.default_rng(0).normal(size=GRID))
-    assert len(np.unique(coloured(noisy, attention_scale(noisy)).reshape(-1, 3), axis=0)) == 1
-    assert len(np.unique(coloured(noisy, span_scale(noisy)).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(colour_values(noisy, attention_scale(noisy)).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(colour_values(noisy, span_scale(noisy)).reshape(-1, 3), axis=0)) == 1
     assert span_scale(noisy).low == span_scale(noisy).high
 
 
@@ -94,7 +94,7 @@ def test_weights_of_both_signs_have_zero_in_the_middle(kind: str) -> None:
 
 def test_values_that_are_no_numbers_stand_out() -> None:
     values = np.array([[np.nan, 0.5]])
-    picture = coloured(values, attention_scale(values))
+    picture = colour_values(values, attention_scale(values))
     assert tuple(picture[0, 0]) == NOT_A_NUMBER
     assert tuple(picture[0, 1]) == tuple(colour_table("viridis")[-1])
 
@@ -181,10 +181,10 @@ def test_charts_hold_the_true_values() -> None:
 
 def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:
     assert (
-        table(["name", "IoU"], [["Sky", percent(0.915)], ["Fence", percent(None)]])
+        format_table(["name", "IoU"], [["Sky", format_percent(0.915)], ["Fence", format_percent(None)]])
         == "name    IoU\nSky    91.5\nFence     -"
     )
-    assert percent(float("nan")) == "-"
+    assert format_percent(float("nan")) == "-"
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -192,18 +192,18 @@ def test_ink_can_be_read_on_every_colour(name: str) -> None:
     colours = colour_table(name)
     share = colours / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
-    written = np.where(ink(colours) == "#fff", 1.05 / (linear + 0.05), (linear + 0.05) / 0.05)
+    written = np.where(text_colour(colours) == "#fff", 1.05 / (linear + 0.05), (linear + 0.05) / 0.05)
     assert written.min() >= 4.5
 
 
 def test_a_text_of_unknown_origin_becomes_markdown_that_shows_it_as_it_is() -> None:
-    assert literal("![a](http://x) <b>*1*_2_`3`~4~ $5$ &amp;") == (
+    assert escape_markdown("![a](http://x) <b>*1*_2_`3`~4~ $5$ &amp;") == (
         r"!\[a\](http://x) \<b\>\*1\*\_2\_\`3\`\~4\~ \$5\$ \&amp;"
     )
-    assert literal("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
-    assert literal("a\\[b]\n\n# c") == r"a\\\[b\] # c"
+    assert escape_markdown("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
+    assert escape_markdown("a\\[b]\n\n# c") == r"a\\\[b\] # c"
 
 
 def test_plain_words_have_no_control_characters_and_an_end() -> None:
-    assert plain("a\x00b\nc\ud800") == "a b c "
-    assert plain("x" * 300) == "x" * 199 + "…"
+    assert plain_text("a\x00b\nc\ud800") == "a b c "
+    assert plain_text("x" * 300) == "x" * 199 + "…"

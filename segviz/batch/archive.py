@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from segviz.filenames import different, safe_name
+from segviz.filenames import make_unique, safe_name
 
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same files give the same ZIP, byte for byte
 COMPRESSED_SUFFIXES = (".png", ".npz", ".pdf", ".webp", ".jpg")  # deflating these again gains nothing
@@ -35,7 +35,7 @@ class Archive:
 
     def put(self, name: str, data: bytes) -> str:
         """Add a file and return its name in the ZIP."""
-        name = different(safe_name(name), self._taken)
+        name = make_unique(safe_name(name), self._taken)
         entry = zipfile.ZipInfo(name, FIXED_DATE)
         entry.external_attr = 0o644 << 16
         entry.compress_type = zipfile.ZIP_STORED if name.lower().endswith(COMPRESSED_SUFFIXES) else zipfile.ZIP_DEFLATED

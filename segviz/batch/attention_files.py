@@ -12,11 +12,11 @@ from segviz.attention.maps import AttentionMap, SpatialMap
 from segviz.attention.statistics import query_dependence, summary
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
-from segviz.figures.colour import Kind
+from segviz.figures.colour import ScaleKind
 from segviz.figures.export import NUMBERS, export
 from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.interesting_places import default_places
-from segviz.figures.map_subplots import Look
+from segviz.figures.map_subplots import MapLook
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, is_spatial, map_named, prediction_rows
 from segviz.image import Rgb
@@ -43,8 +43,8 @@ class AttentionOptions:
 
     places: tuple[Place, ...] = ()
     maps: tuple[str, ...] = ()
-    looks: tuple[Look, ...] = ALL_LOOKS
-    kind: Kind = "linear"
+    looks: tuple[MapLook, ...] = ALL_LOOKS
+    kind: ScaleKind = "linear"
     one_scale: bool = False
     colours: str = "viridis"
     forms: tuple[str, ...] = ("png", "npz")

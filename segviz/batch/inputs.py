@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
-from segviz.filenames import different, safe_name
+from segviz.filenames import make_unique, safe_name
 from segviz.image import Rgb, as_rgb
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -41,7 +41,7 @@ def find_sources(texts: Sequence[str]) -> list[Source]:
             scene_seed(text)
         named += list_pictures(Path(text)) if is_folder(text) else [text]
     return [
-        Source(text, stem, partial(open_picture, text)) for text, stem in zip(named, make_stems(named), strict=True)
+        Source(text, stem, partial(open_input, text)) for text, stem in zip(named, make_stems(named), strict=True)
     ]
 
 
@@ -58,7 +58,7 @@ def list_pictures(folder: Path) -> list[str]:
     return [str(path) for path in found]
 
 
-def open_picture(text: str) -> Rgb:
+def open_input(text: str) -> Rgb:
     """Read a picture from its path, or draw the scene of `scene:SEED`.
 
     Raises:
@@ -80,4 +80,4 @@ def make_stems(texts: Sequence[str]) -> list[str]:
     """Make a safe file stem for each picture, unique also on file systems that ignore case."""
     taken: set[str] = set()
     plain = (text.replace(":", "-") if is_scene(text) else Path(text).stem for text in texts)
-    return [different(safe_name(one, "image"), taken) for one in plain]
+    return [make_unique(safe_name(one, "image"), taken) for one in plain]

@@ -20,7 +20,7 @@ from PIL import Image
 from segviz.atomic_write import write_atomically
 from segviz.batch.inputs import Source
 from segviz.data.label_png import encode_png, indexed_png
-from segviz.figures.export import packed
+from segviz.figures.export import pack_arrays
 from segviz.figures.overlay import label_overlay, legend
 from segviz.image import Rgb
 from segviz.prediction.prediction import Prediction
@@ -151,7 +151,7 @@ def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Seq
         overlay = label_overlay(picture, prediction.labels, prediction.class_set)
         yield f"{stem}_overlay.png", encode_png(Image.fromarray(overlay), text)
     if "confidence" in parts:
-        yield f"{stem}_confidence.npz", packed({"confidence": prediction.confidence})
+        yield f"{stem}_confidence.npz", pack_arrays({"confidence": prediction.confidence})
 
 
 def prediction_summary(text: str, prediction: Prediction) -> dict[str, Any]:

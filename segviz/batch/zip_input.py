@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from segviz.batch.inputs import PICTURE_SUFFIXES
 from segviz.image import MAX_BYTES, ImageError, Rgb, decode
-from segviz.text import plain
+from segviz.text import plain_text
 
 MAX_ENTRIES = 2000
 MAX_DIRECTORY_BYTES = 1024**2  # zipfile reads the whole directory before its entries can be counted
@@ -37,7 +37,7 @@ def list_zip_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ZipError(f"the ZIP is damaged ({plain(str(error))}); pack it again") from None
+        raise ZipError(f"the ZIP is damaged ({plain_text(str(error))}); pack it again") from None
     entries = archive.infolist()
     if len(entries) > MAX_ENTRIES:
         raise ZipError(f"the ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}, so pack several ZIPs")
@@ -91,5 +91,5 @@ def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Rgb:
         with archive.open(entry) as file:
             data = file.read(entry.file_size + 1)  # never unpacks more than the declared size
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
-        raise ImageError(f"the file is damaged in the ZIP ({plain(str(error))}); pack it again") from None
+        raise ImageError(f"the file is damaged in the ZIP ({plain_text(str(error))}); pack it again") from None
     return decode(data)

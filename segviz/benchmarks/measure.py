@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from segviz.prediction.predictor import choose_device
-from segviz.text import table
+from segviz.text import format_table
 
 MEGA = 2**20
 GIGA = 1e9
@@ -50,7 +50,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        return {field.name: as_json(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: to_json_value(getattr(self, field.name)) for field in fields(self)}
 
     def as_text(self) -> str:
         """For people: machine, table, totals, notes."""
@@ -59,14 +59,14 @@ class Report:
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         totals = [f"{name}: {format_measurement(value)}" for name, value in self.totals.items()]
         titles = [head.replace("_", " ") for head in heads]
-        return "\n".join([machine, "", table(titles, body), "", *totals, *self.notes]).rstrip()
+        return "\n".join([machine, "", format_table(titles, body), "", *totals, *self.notes]).rstrip()
 
 
-def as_json(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Tuples and mappings as JSON has them."""
     if isinstance(value, Mapping):
-        return {name: as_json(one) for name, one in value.items()}
-    return [as_json(one) for one in value] if isinstance(value, tuple) else value
+        return {name: to_json_value(one) for name, one in value.items()}
+    return [to_json_value(one) for one in value] if isinstance(value, tuple) else value
 
 
 def format_measurement(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors in float16 with the record of how they were made; loaded weights only, and checked."""
+"""Checkpoint files: safetensors in float16, with the record of how they were made; checked whenever they are read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from segviz.atomic_write import write_atomically
-from segviz.catalogue.checkpoint_checks import LENGTH, check_tensors, open_checkpoint, read_weights
+from segviz.catalogue.checkpoint_checks import (
+    LENGTH,
+    WEIGHTS,
+    check_tensors,
+    check_weights,
+    open_checkpoint,
+    read_weights,
+    weights_start,
+)
 from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
-from segviz.text import plain
+from segviz.text import plain_text
 
-KEY, WEIGHTS = "segviz", "segviz_weights"  # in the header: the record, and the SHA-256 of all bytes behind the header
+KEY = "segviz"  # in the header: the record
 
 
 def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
-    """Save a model's weights in float16 and its record, by way of a temporary file, so never half.
+    """Write a model's weights in float16 and its record, whole or not at all.
 
     Raises:
         CheckpointError: a weight is not finite in float16.
@@ -40,27 +48,27 @@ def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, with_record(save(tensors, {}), record))
+    write_atomically(path, put_record(save(tensors, {}), record))
 
 
 def rewrite_record(path: Path, record: Record) -> None:
-    """Put another record into a checkpoint; its tensors stay as they are, byte for byte.
+    """Put another record into a checkpoint; its tensors stay the same, byte for byte.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or the record is of another model.
+        CheckpointError: the file is missing or damaged, or the record belongs to another model.
     """
     before = read_record(path)
     if (record.model, record.classes) != (before.model, before.classes):
         raise CheckpointError(
-            f"{path} holds a '{before.model}' model of {len(before.classes)} classes, the record is of a "
+            f"{path} holds a '{before.model}' model of {len(before.classes)} classes, but the record is for a "
             f"'{record.model}' of {len(record.classes)}; record each model in its own file"
         )
     check_weights(path)
-    write_atomically(path, with_record(path.read_bytes(), record))
+    write_atomically(path, put_record(path.read_bytes(), record))
 
 
-def with_record(data: bytes, record: Record) -> bytes:
-    """The bytes of a safetensors file with a record, and a digest of its weights, in its header."""
+def put_record(data: bytes, record: Record) -> bytes:
+    """The bytes of a safetensors file, its header now with the record and a digest of the weights."""
     start = weights_start(data)
     header = json.loads(data[LENGTH:start])
     digest = hashlib.sha256(data[start:]).hexdigest()
@@ -70,54 +78,34 @@ def with_record(data: bytes, record: Record) -> bytes:
     return len(text).to_bytes(LENGTH, "little") + text + data[start:]
 
 
-def weights_start(data: bytes) -> int:
-    """Where the header of a safetensors file ends."""
-    return LENGTH + int.from_bytes(data[:LENGTH], "little")
-
-
-def check_weights(path: Path) -> None:
-    """Compare a checkpoint's weights with the digest in its header, which older ones do not have.
-
-    Raises:
-        CheckpointError: the file is missing or damaged, or its weights are not those that were written.
-    """
-    with open_checkpoint(path) as file:
-        expected = (file.metadata() or {}).get(WEIGHTS)
-    if expected is None:
-        return
-    data = path.read_bytes()
-    if hashlib.sha256(data[weights_start(data) :]).hexdigest() != expected:
-        raise CheckpointError(f"{path} is damaged: its weights are not those that were written; copy or train it again")
-
-
 def read_record(path: Path) -> Record:
-    """The record in a checkpoint's header, without reading its weights.
+    """Read the record in a checkpoint's header, without its weights.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or has no sound record.
+        CheckpointError: the file is missing or damaged, or has no sound record.
     """
     with open_checkpoint(path) as file:
         stored = (file.metadata() or {}).get(KEY)
     if stored is None:
         raise CheckpointError(
-            f"{path} has no segviz record, so its model is not known; use a checkpoint that `python -m segviz train` "
+            f"{path} has no segviz record, so its model is unknown; use a checkpoint that `python -m segviz train` "
             "wrote"
         )
     try:
         return from_json(stored)
     except ValueError as error:
-        cause = plain(str(error))
+        cause = plain_text(str(error))
         raise CheckpointError(f"{path} has a damaged segviz record ({cause}); copy or train it again") from None
 
 
 def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
-    """The model of a checkpoint, in eval mode and float32, and its record.
+    """Load a model in eval mode, channels last in memory, and its record.
 
-    Everything is checked before the model is made, so a file that does not fit costs no memory.
+    A header that does not fit is refused before the weights take any memory.
 
     Raises:
-        CheckpointError: the file is damaged, its model unknown or another than its bundled name says, or its
-            tensors are not just the model's.
+        CheckpointError: the file is damaged, its model is unknown or not the one that its bundled name promises, or
+            its tensors are not exactly the model's.
     """
     record, skeleton = examine_checkpoint(path)
     check_weights(path)
@@ -128,39 +116,39 @@ def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
 
 
 class Unfilled(TorchFunctionMode):
-    """Parameters are left as they are allocated: on the meta device there is nothing to fill, nor to normalize.
+    """Skips initialisation and normalisation: on the meta device there is nothing to fill or to normalise.
 
-    There both would import torch's compiler, with 150 MiB that nobody uses.
+    Either would import torch's compiler there, 150 MiB that nothing uses.
     """
 
     def __torch_function__(
-        self, function: Any, types: Any, given: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
     ) -> Any:
-        """The tensor itself of what would only change its values, and what any other function makes."""
-        named = options or {}
+        """Return the tensor itself where the function would only change its values; call any other function."""
+        keywords = options or {}
         if function is F.normalize or getattr(function, "__module__", None) == nn.init.__name__:
-            return (*given, *named.values())[0]
-        return function(*given, **named)
+            return (*arguments, *keywords.values())[0]
+        return function(*arguments, **keywords)
 
 
 def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
-    """The record of a checkpoint and its model without memory (on torch's meta device); the header fits both.
+    """Check a checkpoint's header; return its record and its model on torch's meta device, which takes no memory.
 
     Raises:
-        CheckpointError: as `load`, but for values that are not finite.
+        CheckpointError: as in `load_checkpoint`, except that the weights' values are not checked.
     """
     record = read_record(path)
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
     if record.model not in SPECS:
-        raise CheckpointError(f"{path} holds a {short(record.model)} model; known are {', '.join(SPECS)}")
+        raise CheckpointError(f"{path} holds a {quote_name(record.model)} model; known are {', '.join(SPECS)}")
     try:
         with torch.device("meta"), Unfilled():
             skeleton = build(record.model, len(record.classes), record.backbone, record.output_stride)
     except Exception as error:  # timm raises whatever its networks raise
         raise CheckpointError(
-            f"{path} holds a network that cannot be built: backbone {short(record.backbone)} at output stride "
-            f"{plain(str(record.output_stride), 20)} ({plain(first_line(error))}); update timm, or train it again"
+            f"{path} holds a network that cannot be built: backbone {quote_name(record.backbone)} at output stride "
+            f"{plain_text(str(record.output_stride), 20)} ({plain_text(first_line(error))}); update timm, or train it again"
         ) from None
     with open_checkpoint(path) as file:
         check_tensors(path, file, skeleton.state_dict())
@@ -168,25 +156,25 @@ def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
 
 
 def require_model(path: Path, record: Record, name: str) -> None:
-    """Hold a bundled file to its name.
+    """Check that a bundled file holds the model that it is named after.
 
     Raises:
         CheckpointError: it holds another model.
     """
     if record.model != name:
         raise CheckpointError(
-            f"{path} holds a {short(record.model)} model, not {name!r}; put {name!r} back, or name the file otherwise "
+            f"{path} holds a {quote_name(record.model)} model, not {name!r}; put {name!r} back, or rename the file "
             "and load it by its path"
         )
 
 
-def short(name: str) -> str:
-    """A name from a file, in quotes and not too long."""
-    return plain(repr(name), 80)
+def quote_name(name: str) -> str:
+    """A name from a file, in quotes and cut short."""
+    return plain_text(repr(name), 80)
 
 
 def first_line(error: Exception) -> str:
-    """An error's first line, or its type's name where it says nothing."""
+    """The first line of an error's message, or its type's name if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

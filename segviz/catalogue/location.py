@@ -8,7 +8,7 @@ from pathlib import Path
 from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
 from segviz.models.registry import SPECS
 from segviz.settings import read_setting
-from segviz.text import plain
+from segviz.text import plain_text
 
 
 def checkpoints_folder() -> Path:
@@ -35,5 +35,5 @@ def checkpoint_path(model: str | Path) -> Path:
         if path.suffix == ".safetensors" or path.exists():
             return path
     raise CheckpointError(
-        f"'{plain(str(model), 80)}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
+        f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isnan
 
-from segviz.text import plain
+from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
 # The names of a record's evaluations: on CamVid's val split unless they say otherwise, single scale.
@@ -133,7 +133,7 @@ def from_json(text: str) -> Record:
     """
     record = parse_json(Record, text)
     if not record.classes or len(set(record.classes)) < len(record.classes):
-        raise ValueError(f"'classes' are {plain(str(list(record.classes)), 80)}, not one or more different names")
+        raise ValueError(f"'classes' are {plain_text(str(list(record.classes)), 80)}, not one or more different names")
     for name, one in record.evaluations.items():
         check_evaluation(one, name, record.classes)
     return record
@@ -152,7 +152,7 @@ def check_evaluation(one: Evaluation, name: str, classes: tuple[str, ...]) -> No
         raise ValueError(f"'confusion' of '{name}' counts fewer than no pixels")
     for kind, shares in (("iou", one.iou), ("boundary_iou", one.boundary_iou)):
         if not set(shares) <= set(classes):
-            others = plain(str(sorted(set(shares) - set(classes))), 80)
+            others = plain_text(str(sorted(set(shares) - set(classes))), 80)
             raise ValueError(f"'{kind}' of '{name}' is of {others}, which are no classes")
         if any(share is not None and not 0 <= share <= 1 for share in shares.values()):
             raise ValueError(f"'{kind}' of '{name}' has a share outside of 0 to 1")

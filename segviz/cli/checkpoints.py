@@ -25,26 +25,28 @@ from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.results.models_page import models_page, scores_table
-from segviz.text import percent, table
-from segviz.training.loop import train_model as run_training
+from segviz.text import format_percent, format_table
+from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
 
 
-def train(options: argparse.Namespace) -> int:
+def run_train(options: argparse.Namespace) -> int:
     """Train, write the checkpoint, and say how good it is."""
     out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
     if out.is_dir() or out.suffix != ".safetensors":
         raise UsageError(f"--out {out} is no checkpoint's file; use a name that ends in .safetensors")
     given = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
-    record = run_training(
+    record = train_model(
         TrainOptions(**{**given, "out": out, "crop": (options.crop[0], options.crop[1]), "command": options.typed})
     )
-    scenes = f", scenes mIoU {percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
-    print(f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {percent(record.val_miou)}{scenes}")
+    scenes = f", scenes mIoU {format_percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
+    print(
+        f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {format_percent(record.val_miou)}{scenes}"
+    )
     return 0
 
 
-def bench(options: argparse.Namespace) -> int:
+def run_bench(options: argparse.Namespace) -> int:
     """Measure, then print a table or JSON."""
     if options.record and options.subject != "models":
         raise UsageError(f"--record keeps what models cost, not {options.subject}; use it with `bench models`")
@@ -62,7 +64,7 @@ def bench(options: argparse.Namespace) -> int:
     return 0
 
 
-def models(options: argparse.Namespace) -> int:
+def run_models(options: argparse.Namespace) -> int:
     """The eleven models, and what their checkpoints' records say; 1 where a checkpoint cannot be used."""
     if options.record_of:
         print(to_json(read_record(options.record_of)))
@@ -70,7 +72,7 @@ def models(options: argparse.Namespace) -> int:
     if options.markdown or options.scores:
         print(models_page() if options.markdown else scores_table(), end="")
         return 0
-    rows = list(model_rows())
+    rows = list(describe_models())
     problems = [row["problem"] for row in rows if row["problem"]]
     for problem in problems:
         print(f"segviz: {problem}", file=sys.stderr)
@@ -80,17 +82,17 @@ def models(options: argparse.Namespace) -> int:
     heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", "val", "scenes"]
     lines = []
     for row in rows:
-        scores = (percent(row["val_miou"]), percent(row["scenes_miou"]))
+        scores = (format_percent(row["val_miou"]), format_percent(row["scenes_miou"]))
         size = f"{row['parameters'] / 1e6:.2f} M"
         lines.append([row["name"], row["title"], row["paper"], row["backbone"], size, row["checkpoint"], *scores])
-    print(table(heads, lines))
+    print(format_table(heads, lines))
     return 1 if problems else 0
 
 
-def model_rows() -> Iterator[dict[str, Any]]:
+def describe_models() -> Iterator[dict[str, Any]]:
     """A row for each model, from its spec and its checkpoint's record."""
     for name, spec in SPECS.items():
-        record, network, problem = bundled_model(name)
+        record, network, problem = inspect_bundled(name)
         yield {
             "name": name,
             "title": spec.title,
@@ -105,7 +107,7 @@ def model_rows() -> Iterator[dict[str, Any]]:
         }
 
 
-def bundled_model(name: str) -> tuple[Record | None, Segmenter, str | None]:
+def inspect_bundled(name: str) -> tuple[Record | None, Segmenter, str | None]:
     """A model's record, its network's shapes, and what is wrong with its checkpoint; weights are not read."""
     problem = None
     if bundled_path(name).is_file():

@@ -5,27 +5,27 @@ from __future__ import annotations
 import re
 import sys
 
-from segviz.text import plain
+from segviz.text import plain_text
 
 FORMATS = ("png", "svg", "pdf", "npz", "csv")
-MOST = 600  # characters of an error
+MAX_ERROR_LENGTH = 600  # characters of an error
 ALL = "all"  # of `evaluate --model`: every bundled model
-MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 class UsageError(ValueError):
     """Options that do not go together; exit code 2."""
 
 
-def failed(message: str, code: int = 1) -> int:
+def print_error(message: str, code: int = 1) -> int:
     """Say what failed, and return the exit code."""
-    print(f"segviz: {plain(message, MOST)}", file=sys.stderr)
+    print(f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}", file=sys.stderr)
     return code
 
 
-def sentence(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What went wrong and what to do, without a traceback."""
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(str(error))):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
         return "there is not enough memory for this; use a smaller picture, batch or crop, or --device cpu"
     if isinstance(error, KeyError) and error.args:  # str() of a KeyError quotes its text
         return str(error.args[0])

@@ -11,8 +11,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from segviz.cli.errors import ALL, FORMATS, MOST
-from segviz.text import plain
+from segviz.cli.errors import ALL, FORMATS, MAX_ERROR_LENGTH
+from segviz.text import plain_text
 from segviz.training.options import TrainOptions
 
 FIGURES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
@@ -27,10 +27,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One sentence on stderr, and exit code 2."""
-        self.exit(2, f"segviz: {plain(message, MOST)}; see `{self.prog} --help`\n")
+        self.exit(2, f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}; see `{self.prog} --help`\n")
 
 
-def parser() -> Parser:
+def build_parser() -> Parser:
     """All commands and their options."""
     root = Parser(prog="python -m segviz", description="Look inside the attention of semantic segmentation models.")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)

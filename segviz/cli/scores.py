@@ -26,13 +26,13 @@ from segviz.models.folding import folded
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
-from segviz.text import percent, table
+from segviz.text import format_percent, format_table
 
 
-def evaluate(options: argparse.Namespace) -> int:
+def run_evaluate(options: argparse.Namespace) -> int:
     """Scores of one model or of all bundled ones, on a split of a data set, on drawn scenes, or on both."""
-    check_evaluate(options)
-    paths = scored_checkpoints(options.model)
+    check_options(options)
+    paths = find_checkpoints(options.model)
     records = [read_record(path) for path in paths]
     split = None
     if options.data is not None:
@@ -50,13 +50,13 @@ def evaluate(options: argparse.Namespace) -> int:
         ]
         print(json.dumps(told if options.model == ALL else told[0], indent=2))
     elif options.model == ALL:
-        print(scores_by_model({path.stem: found for path, found in results.items()}))
+        print(format_scores_by_model({path.stem: found for path, found in results.items()}))
     else:
-        print(scores_by_class(records[0], results[paths[0]]))
+        print(format_scores_by_class(records[0], results[paths[0]]))
     return 0
 
 
-def check_evaluate(options: argparse.Namespace) -> None:
+def check_options(options: argparse.Namespace) -> None:
     """The options of `evaluate` must go together.
 
     Raises:
@@ -72,7 +72,7 @@ def check_evaluate(options: argparse.Namespace) -> None:
         raise UsageError(f"--record keeps scores on split '{VAL}', not on '{options.split}'; leave one of the two away")
 
 
-def scored_checkpoints(model: str) -> list[Path]:
+def find_checkpoints(model: str) -> list[Path]:
     """The checkpoint of a name or a path, or all bundled ones.
 
     Raises:
@@ -128,11 +128,11 @@ def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Names
     if options.scenes is not None:
         found[SCENES] = evaluate_scenes(model, classes, options.scenes)
     if options.record:
-        keep_evaluations(path, model, found)
+        record_evaluations(path, model, found)
     return found
 
 
-def keep_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluation]) -> None:
+def record_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluation]) -> None:
     """Add evaluations to the record in a checkpoint.
 
     Raises:
@@ -145,18 +145,18 @@ def keep_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluati
     rewrite_record(path, dataclasses.replace(record, evaluations={**record.evaluations, **found}))
 
 
-def scores_by_class(record: Record, found: Mapping[str, Evaluation]) -> str:
+def format_scores_by_class(record: Record, found: Mapping[str, Evaluation]) -> str:
     """A row a class; each evaluation has a column for all pixels and one for those near class borders."""
     heads, columns = [record.model], [["mIoU", "pixel accuracy", *record.classes]]
     for name, one in found.items():
         heads += [name, "borders"]
         iou, near = ([shares[label] for label in record.classes] for shares in (one.iou, one.boundary_iou))
-        columns.append([percent(share) for share in (one.miou, one.accuracy, *iou)])
-        columns.append([percent(share) for share in (one.boundary_miou, None, *near)])
-    return table(heads, list(zip(*columns, strict=True)))
+        columns.append([format_percent(share) for share in (one.miou, one.accuracy, *iou)])
+        columns.append([format_percent(share) for share in (one.boundary_miou, None, *near)])
+    return format_table(heads, list(zip(*columns, strict=True)))
 
 
-def scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> str:
+def format_scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> str:
     """A row a model; each evaluation has a column for mIoU, for pixel accuracy, and for mIoU near class borders."""
     names = list(dict.fromkeys(name for found in results.values() for name in found))
     heads = ["model", *(head for name in names for head in (f"{name}: mIoU", "accuracy", "borders"))]
@@ -164,5 +164,5 @@ def scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> str:
     for model, found in results.items():
         scores = [found.get(name) for name in names]
         shares = [(one.miou, one.accuracy, one.boundary_miou) if one else (None,) * 3 for one in scores]
-        rows.append([model, *(percent(share) for three in shares for share in three)])
-    return table(heads, rows)
+        rows.append([model, *(format_percent(share) for three in shares for share in three)])
+    return format_table(heads, rows)

@@ -12,7 +12,7 @@ from PIL import ImageOps
 
 from segviz.data.classes import VOID, ClassSet, class_set
 from segviz.image import ImageError, decode, open_image, read_picture_bytes
-from segviz.text import plain
+from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
 SAMPLE_SUFFIXES = (".webp", ".png", ".jpg")
@@ -112,7 +112,7 @@ def read_names(listing: Path) -> list[str]:
         raise DataError(f"{listing} names no samples; write one sample name a line into it")
     if wrong := [name for name in names if not is_name(name)]:
         raise DataError(
-            f"{listing} has the line {plain(ascii(wrong[0]), 80)}, which names no file in images; write one sample "
+            f"{listing} has the line {plain_text(ascii(wrong[0]), 80)}, which names no file in images; write one sample "
             "name a line, without its ending"
         )
     return names
@@ -156,7 +156,7 @@ def read_classes(root: Path) -> ClassSet:
     count = len(set(meta.classes))
     if not 1 <= count == len(meta.classes) <= meta.void <= VOID:
         raise DataError(
-            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain(str(meta.void), 20)}; "
+            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain_text(str(meta.void), 20)}; "
             f"use 1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
         )
     return class_set(meta.classes, meta.void)

@@ -9,7 +9,7 @@ from typing import Any
 
 from segviz.attention.maps import SpatialMap
 from segviz.attribution import Attribution, agreement
-from segviz.table import finite
+from segviz.table import finite_or_none
 from segviz.text import NONE
 
 HELP: Mapping[str, str] = MappingProxyType({
@@ -45,14 +45,14 @@ def rank_note(ranks: Mapping[str, float]) -> str:
     return "; ".join(f"ρ {rho} with {name}" for name, rho in written.items())
 
 
-def explained(answer: Attribution) -> float | None:
+def explained_score(answer: Attribution) -> float | None:
     """The score less the baseline's score, for a method that tells its completeness error."""
     return None if answer.delta is None else float(answer.values.sum(dtype="float64")) - answer.delta
 
 
-def doubt(answer: Attribution) -> str:
+def completeness_warning(answer: Attribution) -> str:
     """A sentence about a completeness error that leaves the map in doubt; empty if it does not."""
-    difference = explained(answer)
+    difference = explained_score(answer)
     if answer.delta is None or difference is None or abs(answer.delta) <= WORTH_A_WARNING * abs(difference):
         return ""
     cure = "Take more steps" if answer.baseline == "blurred" else "Take more steps, or the blurred baseline,"
@@ -77,14 +77,14 @@ def rank_correlations(
     return {one.name: agreement(answer, one, *one.cell(*place, *size)) for one in maps}
 
 
-def numbers(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]) -> dict[str, list[Any]]:
+def attribution_columns(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]) -> dict[str, list[Any]]:
     """A row for each answer: its rank correlations with the block's maps, its values' range and sum, its error."""
     found: dict[str, list[Any]] = {"Method": [one.title for one in answers]}
     for name in ranks[0] if ranks else ():
-        found[f"ρ with {name}"] = [finite(one[name]) for one in ranks]
+        found[f"ρ with {name}"] = [finite_or_none(one[name]) for one in ranks]
     found["Smallest"] = [float(one.values.min()) for one in answers]
     found["Largest"] = [float(one.values.max()) for one in answers]
-    found["Explained"] = [explained(one) for one in answers]
+    found["Explained"] = [explained_score(one) for one in answers]
     found["Delta"] = [one.delta for one in answers]
     found["Baseline"] = [one.baseline or None for one in answers]
     return found

@@ -12,7 +12,7 @@ from segviz.figures.colour import largest, plotly_scale
 
 # Okabe and Ito's colours, told apart with any common colour blindness.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
-MARGIN = {"l": 50, "r": 10, "t": 40, "b": 40}
+CHART_MARGIN = {"l": 50, "r": 10, "t": 40, "b": 40}
 
 
 def channel_heatmap(
@@ -36,7 +36,7 @@ def channel_heatmap(
     )
     layout = go.Layout(
         title=title,
-        margin=MARGIN,
+        margin=CHART_MARGIN,
         height=460,
         xaxis={"title": "from channel i", "constrain": "domain"},
         yaxis={"title": "channel j", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
@@ -58,19 +58,19 @@ def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU
         told = ["does not occur" if value is None else f"{value:.4f}" for value in by_class.values()]
         bars.append(
             go.Bar(
-                name=escaped(model),
-                x=[escaped(name) for name in by_class],
+                name=escape_markup(model),
+                x=[escape_markup(name) for name in by_class],
                 y=known,
                 text=texts,
                 textposition="outside",
                 customdata=told,
-                hovertemplate="%{x}: %{customdata}<extra>" + escaped(model) + "</extra>",
+                hovertemplate="%{x}: %{customdata}<extra>" + escape_markup(model) + "</extra>",
                 marker={"color": SERIES[number % len(SERIES)]},
             )
         )
     layout = go.Layout(
         title=title,
-        margin=MARGIN,
+        margin=CHART_MARGIN,
         barmode="group",
         yaxis={"title": "IoU", "range": [0, 1.08]},
         showlegend=len(bars) > 1,
@@ -95,17 +95,17 @@ def strip_bars(
     line = "column" if axis == "vertical" else "row"
     bars = [
         go.Bar(
-            name=escaped(name),
+            name=escape_markup(name),
             x=list(range(len(one))),
             y=np.asarray(one, np.float64),
             marker={"color": colours[number % len(colours)]},
-            hovertemplate=line + " %{x}: %{y:.3g}<extra>" + escaped(name) + "</extra>",
+            hovertemplate=line + " %{x}: %{y:.3g}<extra>" + escape_markup(name) + "</extra>",
         )
         for number, (name, one) in enumerate(zip(names, weights, strict=True))
     ]
     layout = go.Layout(
         title="Weight of each strip",
-        margin=MARGIN,
+        margin=CHART_MARGIN,
         barmode="group",
         xaxis={"title": f"grid {line}"},
         yaxis={"title": "weight", "rangemode": "tozero"},
@@ -129,7 +129,7 @@ def gate_bars(alpha: Float[np.ndarray, " channels"]) -> go.Figure:
     )
     layout = go.Layout(
         title=f"Gate: mean share of the coarser level {float(np.mean(alpha)):.2f}",
-        margin=MARGIN,
+        margin=CHART_MARGIN,
         xaxis={"title": "channel, ordered by its gate"},
         yaxis={"title": "share of the coarser level", "range": [0, 1]},
     )
@@ -138,6 +138,6 @@ def gate_bars(alpha: Float[np.ndarray, " channels"]) -> go.Figure:
     return figure
 
 
-def escaped(name: str) -> str:
+def escape_markup(name: str) -> str:
     """A name as plain text where plotly would read markup."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -27,7 +27,7 @@ FLAT = 1e-6  # a spread below this share of the values' size is rounding, not st
 NOT_A_NUMBER = (255, 0, 255)  # in none of the tables
 
 Values = Float[np.ndarray, "height width"]
-Kind = Literal["linear", "log", "percentile"]
+ScaleKind = Literal["linear", "log", "percentile"]
 
 
 @cache
@@ -64,7 +64,7 @@ class Scale:
 
     low: float
     high: float
-    kind: Kind = "linear"
+    kind: ScaleKind = "linear"
 
     def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
         """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
@@ -87,32 +87,32 @@ def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear",
     return Scale(0.0, high)
 
 
-def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: Kind = "linear") -> Scale:
+def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: ScaleKind = "linear") -> Scale:
     """The scale of a page's setting for maps of weights: linear from 0, log, or the bulk between two percentiles.
 
     Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
     Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
     Several maps share one scale, which spans each one's own. colour.js has the same rules.
     """
-    return spanning([own_scale(one[np.isfinite(one)], kind) for one in maps])
+    return joint_scale([scale_of_map(one[np.isfinite(one)], kind) for one in maps])
 
 
-def own_scale(values: Float[np.ndarray, " count"], kind: Kind) -> Scale:
+def scale_of_map(values: Float[np.ndarray, " count"], kind: ScaleKind) -> Scale:
     """The scale of one map's finite values."""
     low, high = float(min(values.min(initial=0.0), 0.0)), largest(values)
     if kind != "percentile" or not values.size:
         return Scale(low, high, "log" if kind == "log" and low == 0 else "linear")
     first, last = (float(end) for end in np.percentile(values, BULK))
-    if flat(first, last):
+    if is_flat(first, last):
         return Scale(low, high)
     return Scale(min(first, -last) if low < 0 else first, last, kind)
 
 
-def spanning(scales: Sequence[Scale]) -> Scale:
+def joint_scale(scales: Sequence[Scale]) -> Scale:
     """One scale for maps that each have their own: as far as any of them reaches, evenly about 0 if one lies below."""
     low, high = min((one.low for one in scales), default=0.0), max((one.high for one in scales), default=0.0)
     kinds = {one.kind for one in scales}
-    kind: Kind = "percentile" if "percentile" in kinds else "linear"
+    kind: ScaleKind = "percentile" if "percentile" in kinds else "linear"
     if low < 0:
         high = max(-low, high)
         return Scale(-high, high, kind)
@@ -126,10 +126,10 @@ def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
-    return Scale(low, low if flat(low, high) else high)
+    return Scale(low, low if is_flat(low, high) else high)
 
 
-def flat(low: float, high: float) -> bool:
+def is_flat(low: float, high: float) -> bool:
     """Whether two values differ by no more than rounding."""
     return high - low <= FLAT * max(abs(low), abs(high))
 
@@ -151,7 +151,7 @@ def percentiles(values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*sh
     return (np.searchsorted(ordered, values) / max(values.size, 1)).astype(np.float32)
 
 
-def coloured(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.ndarray, "height width 3"]:
+def colour_values(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.ndarray, "height width 3"]:
     """The map as RGB; values that are not numbers stand out in magenta."""
     share = scale.share(values)
     missing = np.isnan(share)
@@ -160,7 +160,7 @@ def coloured(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.nd
     return picture
 
 
-def ink(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
+def text_colour(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
     """Black or white, "#000" or "#fff", whichever is easier to read upon each colour: the contrast is at least 4.58.
 
     WCAG 2.2's relative luminance; the viewer's `inkOn` is the same.

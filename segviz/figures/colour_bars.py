@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
 from segviz.figures.figure_spec import FigureSpec, Heat, Scaled, Subplot, values_of
-from segviz.figures.layout import INK, MUTED, SMALL, Page, fit, text_width
-from segviz.text import plain
+from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
+from segviz.text import plain_text
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
 NARROW, TALLER = 1.0, 0.1  # the ends' values stand under the bars of subplots narrower than this
@@ -62,17 +62,17 @@ def bar_key(content: Scaled) -> tuple[object, ...]:
     return content.scale, content.unit, content.colours, getattr(content, "even", None)
 
 
-def ends(contents: Sequence[Scaled]) -> tuple[str, str]:
+def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
     """The words at the bar's ends; values beyond them are told of."""
     scale = contents[0].scale
     known = [values[np.isfinite(values)] for values in map(values_of, contents)]
     below, above = (any(bool(beyond.any()) for beyond in side) for side in (
         [one < scale.low for one in known], [one > scale.high for one in known]
     ))  # fmt: skip
-    return f"{'≤ ' * below}{number(scale.low)}", f"{'≥ ' * above}{number(scale.high)}"
+    return f"{'≤ ' * below}{format_number(scale.low)}", f"{'≥ ' * above}{format_number(scale.high)}"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three significant digits, and of larger whole numbers all."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}".replace("e-0", "e-")
 
@@ -80,7 +80,7 @@ def number(value: float) -> str:
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
     """A colour bar below subplots, its ends' values at both sides, its unit under it."""
     content, scale = contents[0], contents[0].scale
-    low, high = ends(contents) if scale.high > scale.low else (number(scale.low), "")
+    low, high = end_texts(contents) if scale.high > scale.low else (format_number(scale.low), "")
     under = end - start < NARROW
     wide = [text_width(words, SMALL) + 0.03 for words in (low, high)]
     length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)
@@ -99,7 +99,7 @@ def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, t
     line = top - BAR / 2 - 0.03 if not under else top - BAR - 0.1
     page.text(low, left + beside, line, size, horizontalalignment="left" if under else "right")
     page.text(high, left + length - beside, line, size, horizontalalignment="right" if under else "left")
-    unit, least = fit(unit_text(content), end - start, SMALL)
+    unit, least = fit_text(unit_text(content), end - start, SMALL)
     below = top - BAR - (0.2 if under else 0.1)
     page.text(unit, (start + end) / 2, below, least, MUTED, horizontalalignment="center")
 
@@ -129,7 +129,7 @@ def legend_lines(spec: FigureSpec, width: float) -> list[list[Entry]]:
 
 def entry_width(name: str) -> float:
     """Room for one class of the legend."""
-    return 0.12 + text_width(plain(name), SMALL) + 0.1
+    return 0.12 + text_width(plain_text(name), SMALL) + 0.1
 
 
 def draw_legend(page: Page, line: Sequence[Entry], bottom: float) -> None:

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from segviz.figures.colour import STEPS, colour_table, coloured, ink
+from segviz.figures.colour import STEPS, colour_table, colour_values, text_colour
 from segviz.figures.figure_spec import Bars, Box, Classes, Heat, Mark, Matrix, Points, Strips, Subplot
 from segviz.figures.layout import LEAST, MUTED, SMALL, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
@@ -26,7 +26,7 @@ DROP_SIZE = 20.0  # points; matplotlib draws a marker's farthest vertex at half 
 DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # the circle's, of the size
 
 
-def shape(subplot: Subplot) -> float:
+def aspect_ratio(subplot: Subplot) -> float:
     """Height over width of its cell; pictures beyond these bounds get bands at their sides."""
     match subplot.content:
         case Matrix():
@@ -41,7 +41,7 @@ def draw_subplot(
     page: Page, subplot: Subplot, left: float, top: float, across: float, opacity: float, dots: int
 ) -> None:
     """One subplot, its upper left corner at (left, top)."""
-    tall = across * shape(subplot)
+    tall = across * aspect_ratio(subplot)
     match subplot.content:
         case Matrix():
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS)
@@ -59,7 +59,9 @@ def draw_subplot(
 def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> None:
     """The picture with what lies over it, at most `longest` dots a side; coordinates are the picture's own pixels."""
     height, width = subplot.image.shape[:2]
-    axes.imshow(composed(subplot, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto")
+    axes.imshow(
+        compose_picture(subplot, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto"
+    )
     if isinstance(subplot.content, Classes) and subplot.content.outlined:
         draw_outlines(axes, subplot.content, longest)
     if isinstance(subplot.content, Points):
@@ -93,7 +95,7 @@ def draw_drop(axes: Axes, mark: Mark, *, below: bool) -> None:
         axes.plot(mark.x, mark.y, markerfacecolor=mark.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
     place: Any = {"xytext": (0, side * DROP_SIZE * DROP_MIDDLE), "textcoords": "offset points"}
     colour = np.round(np.array(to_rgb(mark.colour)) * 255).astype(np.uint8)
-    words: Any = {"fontsize": SMALL, "color": str(ink(colour)), "weight": "bold"}
+    words: Any = {"fontsize": SMALL, "color": str(text_colour(colour)), "weight": "bold"}
     axes.annotate(str(mark.number), (mark.x, mark.y), ha="center", va="center_baseline", **place, **words)
 
 
@@ -113,14 +115,14 @@ def draw_label(axes: Axes, box: Box) -> None:
     axes.annotate(box.label, corner, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
 
 
-def composed(subplot: Subplot, opacity: float, longest: int) -> Rgb:
+def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
     """The picture and the map over it as one image, at most `longest` pixels a side."""
     image = fit_within(subplot.image, longest)
     size = (image.shape[0], image.shape[1])
     match subplot.content:
         case Heat() as heat:
             stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
-            return blend(image, coloured(stretched, heat.scale, heat.colours), opacity)
+            return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
             return label_overlay(image, small_labels(classes.labels, size), classes.class_set, opacity, classes.shown)
         case Points():  # paler, so that the dots stand out
@@ -179,8 +181,8 @@ def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
 
 def draw_matrix(axes: Axes, matrix: Matrix) -> None:
     """An affinity between channels."""
-    axes.imshow(coloured(matrix.values, matrix.scale, matrix.colours), aspect="auto")
-    named_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
+    axes.imshow(colour_values(matrix.values, matrix.scale, matrix.colours), aspect="auto")
+    name_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
     axes.set_yticks([0, len(matrix.values) - 1])
 
 
@@ -190,7 +192,7 @@ def draw_bars(axes: Axes, bars: Bars) -> None:
     axes.fill_between(np.arange(len(ordered) + 1), np.append(ordered, ordered[-1:]), step="post", color=BAR_COLOUR)
     axes.axhline(bars.middle, color=MUTED, linestyle="--", linewidth=0.6)
     axes.set(xlim=(0, len(ordered)), ylim=(0, 1))
-    named_axes(axes, "channels, from the least", bars.unit, len(ordered))
+    name_axes(axes, "channels, from the least", bars.unit, len(ordered))
     axes.set_yticks([0, 1])
 
 
@@ -202,14 +204,14 @@ def draw_strips(axes: Axes, strips: Strips) -> None:
     axes.axhline(1 / count, color=MUTED, linestyle="--", linewidth=0.6)
     most = float(strips.weights.max())
     axes.set(xlim=(0, count), ylim=(0, 1.15 * most))
-    named_axes(axes, "strip", strips.unit, count)
+    name_axes(axes, "strip", strips.unit, count)
     axes.set_yticks([0])
     words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
     axes.text(0.01, 0.98, f"at most {most:.3g}; even {1 / count:.3g}", va="top", **words)
     axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
 
 
-def named_axes(axes: Axes, across: str, up: str, last: int) -> None:
+def name_axes(axes: Axes, across: str, up: str, last: int) -> None:
     """Both axes with their names and ends."""
     axes.set_axis_on()
     axes.set_xlabel(across, size=SMALL, labelpad=-3)

@@ -18,7 +18,7 @@ from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, 
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
 from segviz.filenames import safe_name
-from segviz.text import plain
+from segviz.text import plain_text
 
 PICTURES, NUMBERS = ("png", "svg", "pdf"), ("npz", "csv")
 FORMS = PICTURES + NUMBERS
@@ -57,7 +57,7 @@ def export(
     if form == "npz":
         return npz_bytes(spec)
     if form == "csv":
-        return csv_text(spec).encode()
+        return figure_csv(spec).encode()
     dots = DOTS * size if form == "png" else DOTS_PER_INCH
     buffer = io.BytesIO()
     draw(spec, width, letters=letters, caption=caption, dots=dots).savefig(buffer, format=form, dpi=dots)
@@ -71,17 +71,17 @@ def npz_bytes(spec: FigureSpec) -> bytes:
     """The arrays by name; beside them `title`, `models`, `places` (y, x) and `details`, a JSON text, none pickled."""
     places = np.array(spec.places, np.int64).reshape(-1, 2)
     details = {"title": np.array(spec.title), "models": np.array(spec.models, dtype=np.str_), "places": places}
-    return packed({**spec.arrays(), **details, "details": np.array(json.dumps(spec.details()))})
+    return pack_arrays({**spec.arrays(), **details, "details": np.array(json.dumps(spec.details()))})
 
 
-def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays as a compressed NPZ, without pickles."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{safe_name(name): values for name, values in arrays.items()})
     return buffer.getvalue()
 
 
-def csv_text(spec: FigureSpec) -> str:
+def figure_csv(spec: FigureSpec) -> str:
     """A table in the long form: panel, quantity, row, column, value; above it comment lines on the figure.
 
     `pandas.read_csv(file, comment="#")` reads it. Of predicted classes it has each one's share of the picture.
@@ -95,25 +95,25 @@ def csv_text(spec: FigureSpec) -> str:
         raise ValueError(f"{count} values are too many for a CSV file; take them as NPZ")
     text = io.StringIO()
     for line in comment_lines(spec):
-        text.write(f"# {harmless(line)}\n")
+        text.write(f"# {escape_formula(line)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("panel", "quantity", "row", "column", "value"))
     for subplot in spec.subplots:
         for quantity, row, column, value in cells(subplot):
-            writer.writerow((harmless(subplot.title), harmless(quantity), row, column, value))
+            writer.writerow((escape_formula(subplot.title), escape_formula(quantity), row, column, value))
     return text.getvalue()
 
 
 def comment_lines(spec: FigureSpec) -> Iterator[str]:
     """What a CSV says of its figure."""
-    yield f"title: {plain(spec.title)}"
-    yield f"model: {' '.join(map(plain, spec.models))}"
+    yield f"title: {plain_text(spec.title)}"
+    yield f"model: {' '.join(map(plain_text, spec.models))}"
     yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
     for subplot in spec.subplots:
         if subplot.scale is not None:
             unit = getattr(subplot.content, "unit", "")
             kind, low, high = subplot.scale.kind, subplot.scale.low, subplot.scale.high
-            yield f"scale of {plain(subplot.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
+            yield f"scale of {plain_text(subplot.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
 
 
 Cell = tuple[str, int | str, int | str, float]
@@ -144,9 +144,9 @@ def cells(subplot: Subplot) -> Iterator[Cell]:
             assert_never(subplot.content)
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Words that no spreadsheet takes for a formula, whatever it splits cells at."""
-    return FORMULA.sub(r"\1'", plain(text, most=1000))
+    return FORMULA.sub(r"\1'", plain_text(text, most=1000))
 
 
 # ---- archives ----------------------------------------------------------------------------------------------

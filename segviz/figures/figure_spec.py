@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from segviz.data.classes import ClassSet
-from segviz.figures.colour import Scale, spanning
+from segviz.figures.colour import Scale, joint_scale
 from segviz.figures.overlay import legend
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
@@ -21,7 +21,7 @@ from segviz.text import pixel_text
 
 Arrays = dict[str, np.ndarray]
 FEW_SCALES = 3
-KINDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
+SCALE_WORDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +240,7 @@ class FigureSpec:
         for subplot in self.subplots:
             for name, values in subplot.arrays().items():
                 if not any(values is known for known in found.values()):
-                    found[unused(name, found)] = values
+                    found[free_name(name, found)] = values
         return found
 
     def class_legend(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
@@ -298,21 +298,21 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
         return list(titles)  # a row's later subplots, for one, have no title of their own
     if len(titles) <= FEW_SCALES:
         return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
-    kinds = dict.fromkeys(KINDS[subplot.scale.kind] for subplot in subplots if subplot.scale)
+    kinds = dict.fromkeys(SCALE_WORDS[subplot.scale.kind] for subplot in subplots if subplot.scale)
     return [f"each map on its own {kind} scale" for kind in kinds]
 
 
 def scale_text(scale: Scale) -> str:
     """The scale in words."""
-    return f"{KINDS[scale.kind]} scale {scale.low:.3g} to {scale.high:.3g}"
+    return f"{SCALE_WORDS[scale.kind]} scale {scale.low:.3g} to {scale.high:.3g}"
 
 
-def unused(name: str, taken: Mapping[str, object]) -> str:
+def free_name(name: str, taken: Mapping[str, object]) -> str:
     """The name, or with the first free number from 2."""
-    return next(one for one in numbered(name) if one not in taken)
+    return next(one for one in numbered_names(name) if one not in taken)
 
 
-def numbered(name: str) -> Iterator[str]:
+def numbered_names(name: str) -> Iterator[str]:
     """`name`, `name_2`, `name_3`, and so on."""
     yield name
     number = 2
@@ -321,14 +321,14 @@ def numbered(name: str) -> Iterator[str]:
         number += 1
 
 
-def on_one_scale(subplots: Sequence[Subplot]) -> list[Subplot]:
+def share_scale(subplots: Sequence[Subplot]) -> list[Subplot]:
     """The subplots, with one scale for all maps, and one for all samples, of the same unit."""
     found = []
     for subplot in subplots:
         content = subplot.content
         if isinstance(content, Heat | Points):
             alike = [one for one in (each.content for each in subplots) if same_quantity(one, content)]
-            content = replace(content, scale=spanning([one.scale for one in alike]))
+            content = replace(content, scale=joint_scale([one.scale for one in alike]))
         found.append(replace(subplot, content=content))
     return found
 

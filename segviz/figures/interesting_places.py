@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 
 from segviz.attention.maps import Grid, SpatialMap
 from segviz.figures.figure_spec import Box
-from segviz.figures.overlay import aligned, disagreement, pixel_of_cell
+from segviz.figures.overlay import disagreement, has_aligned_corners, pixel_of_cell
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 
@@ -46,7 +46,7 @@ def box_around(place: Place, image: Rgb) -> Box:
     return Box(top, left, top + tall, left + wide, BOX_COLOUR)
 
 
-def most_disputed(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
+def find_disputed_box(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
     """A box on the place where the models disagree most; none where they agree everywhere, or there is but one."""
     differs = (disagreement(labels).distinct > 1).astype(np.float32)
     if not differs.any():
@@ -58,7 +58,7 @@ def most_disputed(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
     return (box_around((int(y), int(x)), image),)
 
 
-def strongest(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
+def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
     """The cells of the largest weights, largest first, away from the place itself; cells without weight are none."""
     down, along = np.indices(values.shape)
     away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
@@ -70,5 +70,5 @@ def strongest(values: Float[np.ndarray, "rows columns"], row: int, column: int) 
 def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
     """A box around a cell of a map, on a picture of `size`, (height, width)."""
     ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
-    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, aligned(one)) + 0.5).tolist()
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, has_aligned_corners(one)) + 0.5).tolist()
     return Box(top, left, bottom, right, CELL_COLOUR, label)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from segviz.text import plain
+from segviz.text import plain_text
 
 TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
 READABLE = 5.5  # a title that would be smaller takes two lines
@@ -38,14 +38,14 @@ class Page:
     def text(self, text: str, x: float, y: float, size: float, colour: str = INK, **more: Any) -> None:
         """Words as they are: no mathematics, no control characters."""
         place = (x / self.width, y / self.height)
-        self.figure.text(*place, plain(text), size=size, color=colour, parse_math=False, **more)
+        self.figure.text(*place, plain_text(text), size=size, color=colour, parse_math=False, **more)
 
     def title(self, text: str, letter: str, left: float, y: float, room: float) -> None:
         """A subplot's title, its letter in bold; smaller, in two lines, and cut at last where there is no room."""
         if letter:
             self.text(letter, left, y + LINE_HEIGHT * (title_lines(text, room) - 1), TITLE + 1, weight="bold")
             left, room = left + INDENT, room - INDENT
-        fitted = [fit(line, room) for line in broken(text, room)]
+        fitted = [fit_text(line, room) for line in break_title(text, room)]
         size = min(size for _, size in fitted)
         for number, (words, _) in enumerate(reversed(fitted)):
             self.text(words, left, y + LINE_HEIGHT * number, size)
@@ -53,12 +53,12 @@ class Page:
 
 def title_lines(text: str, room: float) -> int:
     """How many lines a title takes, with or without a letter."""
-    return len(broken(text, room - INDENT)) if text else 0
+    return len(break_title(text, room - INDENT)) if text else 0
 
 
-def broken(text: str, room: float) -> list[str]:
+def break_title(text: str, room: float) -> list[str]:
     """A title in one line, or in two at the space nearest to the middle where one would be too small to read."""
-    words = plain(text)
+    words = plain_text(text)
     spaces = [at for at, letter in enumerate(words) if letter == " "]
     if not spaces or text_width(words, READABLE) <= room:
         return [words]
@@ -73,9 +73,9 @@ def letter_names() -> Iterator[str]:
         yield from (first + second for second in ascii_lowercase)
 
 
-def fit(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
+def fit_text(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
     """The text and its size in points: smaller where the room, in inches, is too small for it, and cut at last."""
-    words = plain(text)
+    words = plain_text(text)
     size = min(usual, max(LEAST, usual * room / max(text_width(words, usual), 1e-9)))
     if text_width(words, size) <= room + 1e-6:
         return words, size
@@ -92,7 +92,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_matplotlib() -> Iterator[None]:
     """One drawing at a time, without matplotlib's warnings of letters that its font lacks."""
     with _settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")

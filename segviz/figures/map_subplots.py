@@ -21,20 +21,20 @@ from segviz.attention.maps import (
     SpatialMap,
     StripAttention,
 )
-from segviz.figures.colour import Kind, attention_scale, span_scale, weight_scale
+from segviz.figures.colour import ScaleKind, attention_scale, span_scale, weight_scale
 from segviz.figures.figure_spec import Bars, Box, Classes, Content, Heat, Mark, Matrix, Points, Subplot
-from segviz.figures.overlay import aligned, pixel_of_cell
+from segviz.figures.overlay import has_aligned_corners, pixel_of_cell
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
 
-Look = Literal["attends_to", "attended_by", "strip", "points"]
+MapLook = Literal["attends_to", "attended_by", "strip", "points"]
 Feature = Literal["output", "context"]
-WORDS = {"attends_to": ": attends to", "attended_by": ": attended by", "strip": " of", "points": " of"}
+LOOK_WORDS = {"attends_to": ": attends to", "attended_by": ": attended by", "strip": " of", "points": " of"}
 STRIP_COLOUR = "#D55E00"
 
 
-def looks_of(one: SpatialMap) -> tuple[Look, ...]:
+def looks_of(one: SpatialMap) -> tuple[MapLook, ...]:
     """The ways to look at a map from a place."""
     match one:
         case StripAttention():
@@ -51,10 +51,10 @@ def map_subplots(
     image: Rgb,
     one: AttentionMap,
     places: Sequence[Place],
-    looks: Sequence[Look],
+    looks: Sequence[MapLook],
     *,
     model: str = "",
-    kind: Kind = "linear",
+    kind: ScaleKind = "linear",
     colours: str = "viridis",
 ) -> Iterator[Subplot]:
     """A map's subplots for each place and look; maps without places once, FLA's affinities once a place."""
@@ -89,11 +89,11 @@ def map_subplots(
 def map_subplot(
     image: Rgb,
     one: SpatialMap,
-    look: Look,
+    look: MapLook,
     place: Place,
     *,
     model: str = "",
-    kind: Kind = "linear",
+    kind: ScaleKind = "linear",
     colours: str = "viridis",
     number: int = 0,
 ) -> Subplot:
@@ -117,10 +117,10 @@ def map_subplot(
         raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(looks_of(one))}")
     cell = one.cell(*place, *image.shape[:2])
     name = f"{one.name}_{place[0]}_{place[1]}"
-    title = f"{one.name}{WORDS[look]} ({pixel_text(*place)})"
+    title = f"{one.name}{LOOK_WORDS[look]} ({pixel_text(*place)})"
     marks = (Mark(*place, number),)
     if look == "points" and isinstance(one, SampledAttention):
-        return Subplot(title, image, points(image, one, cell, kind, colours), name, model, place, marks)
+        return Subplot(title, image, sampled_points(image, one, cell, kind, colours), name, model, place, marks)
     boxes: tuple[Box, ...] = ()
     if look == "strip" and isinstance(one, StripAttention):
         strip = strip_at(one, place, image)
@@ -132,21 +132,21 @@ def map_subplot(
     return Subplot(title, image, content, f"{name}_{look}", model, place, marks, boxes)
 
 
-def weights_heat(one: SpatialMap, values: np.ndarray, kind: Kind = "linear", colours: str = "viridis") -> Heat:
+def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
     """Weights over the picture; PSA's without a softmax have no even share, and colours for both signs."""
     scale = weight_scale(values, kind=kind)
     if isinstance(one, OffsetMaskAttention) and one.divisor is not None:
-        return Heat(values, scale, "weight", "signed", aligned(one))
-    return Heat(values, scale, "weight", colours, aligned(one), 1 / values.size)
+        return Heat(values, scale, "weight", "signed", has_aligned_corners(one))
+    return Heat(values, scale, "weight", colours, has_aligned_corners(one), 1 / values.size)
 
 
-def strip_heat(strips: StripAttention, strip: int, kind: Kind = "linear", colours: str = "viridis") -> Heat:
+def strip_heat(strips: StripAttention, strip: int, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
     """How much each place reads a strip; evenly it would be 1 / strips."""
     values = strips.strip_map(strip).numpy()
     return Heat(values, weight_scale(values, kind=kind), "weight", colours, even=1 / len(strips.keys))
 
 
-def points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kind: Kind, colours: str) -> Points:
+def sampled_points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kind: ScaleKind, colours: str) -> Points:
     """The places that a cell samples, in the picture's pixels."""
     size = (image.shape[0], image.shape[1])
     positions, weights = (part.numpy() for part in one.samples(*cell))
@@ -176,7 +176,7 @@ def feature_subplot(
 ) -> Subplot:
     """Channel means of the block's output or context, from the least to the largest (FLANet Fig. 6)."""
     values = getattr(attended, feature).numpy()
-    content = Heat(values, span_scale(values), "channel mean", colours, aligned(attended))
+    content = Heat(values, span_scale(values), "channel mean", colours, has_aligned_corners(attended))
     return Subplot(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
 
 

@@ -28,10 +28,10 @@ from segviz.figures.colour_bars import (
     legend_lines,
     row_bars,
 )
-from segviz.figures.draw_subplot import draw_subplot, shape
+from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, letter_names, quiet, title_lines
-from segviz.text import plain
+from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, letter_names, quiet_matplotlib, title_lines
+from segviz.text import plain_text
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: one column, and both, of a conference's page
 PAGE = 9.0  # a figure is at most so high, where its subplots can be made smaller
@@ -57,7 +57,7 @@ class Drawing(Figure):
         for image in self.findobj(AxesImage):
             image.set_interpolation("none" if form in VECTORS else "auto")
         settings: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "segviz"}
-        with quiet(), matplotlib.rc_context(settings):
+        with quiet_matplotlib(), matplotlib.rc_context(settings):
             super().savefig(
                 fname, transparent=transparent, **{"dpi": DOTS_PER_INCH, "metadata": metadata(self.spec, form), **more}
             )
@@ -89,10 +89,10 @@ def draw(
     columns = max(map(len, spec.rows))
     width = width or (SINGLE if columns == 1 else DOUBLE)
     bars, words = row_bars(spec), caption_lines(spec, width) if caption else []
-    with quiet():
+    with quiet_matplotlib():
         legend = legend_lines(spec, width)
         below = LINE_HEIGHT * (len(legend) + len(words)) + 2 * MARGIN
-        grid = measured(spec, bars, width, columns, below)
+        grid = measure_grid(spec, bars, width, columns, below)
         figure = Drawing((width, grid.height + below))
         figure.spec = spec
         page = Page(figure, width, grid.height + below)
@@ -108,7 +108,7 @@ def draw(
 
 
 @dataclass(frozen=True)
-class Grid:
+class PageGrid:
     """Measures of a page's subplots, in inches: each row's head, subplots and foot, all subplots' width, their left edge."""
 
     heads: list[float]
@@ -123,9 +123,9 @@ class Grid:
         return fixed_height(self.heads, self.feet) + self.across * sum(self.shapes)
 
 
-def measured(spec: FigureSpec, bars: list[list[Bar]], width: float, columns: int, below: float) -> Grid:
+def measure_grid(spec: FigureSpec, bars: list[list[Bar]], width: float, columns: int, below: float) -> PageGrid:
     """The subplots as wide as they can be without the figure getting higher than a page."""
-    shapes = [max((shape(subplot) for subplot in row if subplot), default=0.0) for row in spec.rows]
+    shapes = [max((aspect_ratio(subplot) for subplot in row if subplot), default=0.0) for row in spec.rows]
     across = (width - 2 * MARGIN - GAP * (columns - 1)) / columns
     for _ in range(2):  # narrower subplots need more room for words
         lines = [
@@ -135,7 +135,7 @@ def measured(spec: FigureSpec, bars: list[list[Bar]], width: float, columns: int
         feet = [bool(row) * (BAR_HEIGHT + (across < NARROW) * TALLER) for row in bars]
         most = (PAGE - below - fixed_height(heads, feet)) / max(sum(shapes), 1e-9)
         across = min(across, max(most, SMALLEST_SUBPLOT))
-    return Grid(heads, shapes, feet, across, (width - across * columns - GAP * (columns - 1)) / 2)
+    return PageGrid(heads, shapes, feet, across, (width - across * columns - GAP * (columns - 1)) / 2)
 
 
 def fixed_height(heads: list[float], feet: list[float]) -> float:
@@ -143,7 +143,7 @@ def fixed_height(heads: list[float], feet: list[float]) -> float:
     return sum(heads) + sum(feet) + GAP * (len(heads) - 1) + MARGIN
 
 
-def draw_rows(page: Page, spec: FigureSpec, bars: list[list[Bar]], grid: Grid, letters: bool, dots: int) -> None:
+def draw_rows(page: Page, spec: FigureSpec, bars: list[list[Bar]], grid: PageGrid, letters: bool, dots: int) -> None:
     """The subplots with their titles and colour bars, from the top down."""
     names = iter(letter_names() if letters else ())
     top = page.height - MARGIN
@@ -164,12 +164,12 @@ def draw_rows(page: Page, spec: FigureSpec, bars: list[list[Bar]], grid: Grid, l
 
 def caption_lines(spec: FigureSpec, width: float) -> list[str]:
     """The caption, broken into lines."""
-    return textwrap.wrap(plain(spec.caption(), CAPTION), max(20, int((width - 2 * MARGIN) * 72 / (SMALL * 0.56))))
+    return textwrap.wrap(plain_text(spec.caption(), CAPTION), max(20, int((width - 2 * MARGIN) * 72 / (SMALL * 0.56))))
 
 
 def metadata(spec: FigureSpec, form: str) -> dict[str, Any]:
     """What a file of a form says of the figure, in the fields that the form has; no date, so that bytes repeat."""
-    title, caption = plain(spec.title), plain(spec.caption(), CAPTION)
+    title, caption = plain_text(spec.title), plain_text(spec.caption(), CAPTION)
     details = json.dumps(spec.details())
     match form:
         case "png":

@@ -30,7 +30,7 @@ def stretch(
         smooth: bilinear between cells' centres; the value of each pixel's own cell if not.
     """
     if not smooth:
-        rows, columns = (own_cells(*line, align_corners) for line in zip(size, values.shape, strict=True))
+        rows, columns = (cells_along_side(*line, align_corners) for line in zip(size, values.shape, strict=True))
         blocks: np.ndarray = values[np.ix_(rows, columns)].astype(np.float32)
         return blocks
     tensor = torch.from_numpy(np.array(values, np.float32))[None, None]
@@ -38,7 +38,7 @@ def stretch(
     return stretched
 
 
-def own_cells(pixels: int, cells: int, align_corners: bool) -> Int[np.ndarray, " pixels"]:
+def cells_along_side(pixels: int, cells: int, align_corners: bool) -> Int[np.ndarray, " pixels"]:
     """The cell of each pixel along one side, as `cell` of a map has it."""
     at = np.arange(pixels)
     if align_corners:
@@ -50,10 +50,10 @@ def stretch_map(
     one: SpatialMap | AttendedFeatures, values: Float[np.ndarray, "rows columns"], size: Size
 ) -> Float32[np.ndarray, "height width"]:
     """Values on a map's grid at the picture's size, by the rule that the map's grid was made with."""
-    return stretch(values, size, aligned(one))
+    return stretch(values, size, has_aligned_corners(one))
 
 
-def aligned(one: SpatialMap | AttendedFeatures) -> bool:
+def has_aligned_corners(one: SpatialMap | AttendedFeatures) -> bool:
     """Whether the grid's corners lie on the picture's, as on PSA's shrunk grid."""
     return isinstance(one, OffsetMaskAttention)
 

@@ -20,9 +20,9 @@ from segviz.attention.maps import (
     StripAttention,
 )
 from segviz.data.classes import ClassSet
-from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import Box, Classes, FigureSpec, Mark, Subplot, on_one_scale
-from segviz.figures.interesting_places import box_around, most_disputed
+from segviz.figures.colour import ScaleKind
+from segviz.figures.figure_spec import Box, Classes, FigureSpec, Mark, Subplot, share_scale
+from segviz.figures.interesting_places import box_around, find_disputed_box
 from segviz.figures.map_subplots import (
     Feature,
     feature_subplot,
@@ -37,14 +37,14 @@ from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
 
-IN_ONE_ROW, WRAPPED = 6, 4  # up to so many subplots stand side by side; more are wrapped
+IN_ONE_ROW, WRAPPED_COLUMNS = 6, 4  # up to so many subplots stand side by side; more are wrapped
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
 UNITS = "× even share"
-Row = tuple[Subplot | None, ...]
+SubplotRow = tuple[Subplot | None, ...]
 
 
 @dataclass(frozen=True)
-class Shown:
+class FigureInput:
     """One picture of a figure, what each model made of it, the pixels (y, x) asked about, and the true classes."""
 
     image: Rgb
@@ -66,14 +66,14 @@ class Style:
 
     feature: Feature | Literal["both"] = "output"
     colours: str = "viridis"
-    kind: Kind = "linear"
+    kind: ScaleKind = "linear"
     shared: bool = False
 
 
-PLAIN = Style()
+DEFAULT_STYLE = Style()
 
 
-def lay_out_classes(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_classes(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """FLANet Fig. 5: the classes by each model beside the picture, and the true ones where they are known.
 
     The boxes stand where the models disagree most, or around the places that were named.
@@ -82,18 +82,18 @@ def lay_out_classes(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     rows = []
     for one in shown:
         votes = [prediction.labels for prediction in one.predictions.values()]
-        boxes = tuple(box_around(place, one.image) for place in one.places) or most_disputed(votes, one.image)
+        boxes = tuple(box_around(place, one.image) for place in one.places) or find_disputed_box(votes, one.image)
         row: list[Subplot | None] = [Subplot("image", one.image)]
         row += [labels_subplot(one.image, prediction, name) for name, prediction in one.predictions.items()]
         if one.labels is not None:
             row.append(Subplot("ground truth", one.image, Classes(one.labels, classes_of(one), True), "ground_truth"))
         elif truth:
             row.append(None)
-        rows.append(marked(row, boxes=boxes))
-    return FigureSpec("Classes by model, after FLANet Fig. 5", titled_once(rows), opacity=0.75)
+        rows.append(add_marks(row, boxes=boxes))
+    return FigureSpec("Classes by model, after FLANet Fig. 5", drop_repeated_titles(rows), opacity=0.75)
 
 
-def lay_out_attended_features(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_attended_features(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """FLANet Fig. 6: attended features averaged over channels, from the least to the largest of each picture."""
     looks: tuple[Feature, ...] = ("output", "context") if style.feature == "both" else (style.feature,)
     rows = [
@@ -107,10 +107,10 @@ def lay_out_attended_features(shown: Sequence[Shown], style: Style = PLAIN) -> F
         )
         for one in shown
     ]
-    return FigureSpec("Attended features, after FLANet Fig. 6", titled_once(rows))
+    return FigureSpec("Attended features, after FLANet Fig. 6", drop_repeated_titles(rows))
 
 
-def lay_out_strips(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_strips(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """AttaNet Fig. 9: how much every pixel reads each chosen strip; the places choose the strips.
 
     Raises:
@@ -118,7 +118,7 @@ def lay_out_strips(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """
     rows = []
     for one in shown:
-        model, strips = only(one, StripAttention, "sam")
+        model, strips = first_map_of(one, StripAttention, "sam")
         chosen = [strip_at(strips, place, one.image) for place in one.places]
         line = "column" if strips.axis == "vertical" else "row"
         boxes = tuple(
@@ -132,11 +132,11 @@ def lay_out_strips(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
             )
             for strip, place, box in zip(chosen, one.places, boxes, strict=True)
         ]  # fmt: skip
-        rows.append((Subplot("image", one.image, boxes=boxes), *on_one_scale(subplots)))
-    return FigureSpec("Attention to strips, after AttaNet Fig. 9", titled_once(rows))
+        rows.append((Subplot("image", one.image, boxes=boxes), *share_scale(subplots)))
+    return FigureSpec("Attention to strips, after AttaNet Fig. 9", drop_repeated_titles(rows))
 
 
-def lay_out_point_masks(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_point_masks(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """PSANet Fig. 6: for each point what it collects and to whom it distributes, each mask by its own maximum.
 
     Raises:
@@ -152,11 +152,11 @@ def lay_out_point_masks(shown: Sequence[Shown], style: Style = PLAIN) -> FigureS
                 )
                 found = map_subplot(one.image, mask, look, place, model=model, kind=style.kind, colours=style.colours)
                 row.append(replace(found, title=mask.direction))
-            rows.append((row[0], *shared(row[1:], style)))
-    return FigureSpec("Collect and distribute, after PSANet Fig. 6", titled_once(rows))
+            rows.append((row[0], *share_row_scale(row[1:], style)))
+    return FigureSpec("Collect and distribute, after PSANet Fig. 6", drop_repeated_titles(rows))
 
 
-def lay_out_samples(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_samples(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """SSANet's samples: for each point its K places coloured by weight, the undisplaced window faint.
 
     Raises:
@@ -164,7 +164,7 @@ def lay_out_samples(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
     """
     rows = []
     for one in shown:
-        model, sampled = only(one, SampledAttention, "snl")
+        model, sampled = first_map_of(one, SampledAttention, "snl")
         row = []
         for place in one.places:
             subplot = map_subplot(
@@ -173,8 +173,8 @@ def lay_out_samples(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
             row.append(replace(subplot, title=samples_title(subplot, sampled)))
         rows.append(tuple(row))
     width = max(map(len, rows))
-    columns = min(width, WRAPPED)
-    return FigureSpec("Sampled places (SSANet)", tuple(line for row in rows for line in wrapped(row, columns)))
+    columns = min(width, WRAPPED_COLUMNS)
+    return FigureSpec("Sampled places (SSANet)", tuple(line for row in rows for line in wrap_row(row, columns)))
 
 
 def samples_title(subplot: Subplot, sampled: SampledAttention) -> str:
@@ -185,23 +185,23 @@ def samples_title(subplot: Subplot, sampled: SampledAttention) -> str:
     return f"{len(sampled.window)} samples of ({subplot.place[0]}, {subplot.place[1]}), {outside} outside"
 
 
-def lay_out_comparison(shown: Sequence[Shown], style: Style = PLAIN) -> FigureSpec:
+def lay_out_comparison(shown: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """The same pixel's attention in every model, above it each model's classes.
 
     Grids differ in size, so weights are given as multiples of the even share, 1 / cells.
     """
     count = 1 + len(shown[0].predictions)
-    columns = count if count <= IN_ONE_ROW else WRAPPED
-    rows: list[Row] = []
+    columns = count if count <= IN_ONE_ROW else WRAPPED_COLUMNS
+    rows: list[SubplotRow] = []
     for one in shown:
         labels = [labels_subplot(one.image, prediction, name) for name, prediction in one.predictions.items()]
-        rows += wrapped([Subplot("image", one.image), *labels], columns)
+        rows += wrap_row([Subplot("image", one.image), *labels], columns)
         for number, place in enumerate(one.places, 1 if len(one.places) > 1 else 0):
-            rows += wrapped(compared(one, Mark(*place, number), style), columns)
+            rows += wrap_row(compare_place(one, Mark(*place, number), style), columns)
     return FigureSpec("One place in every model", tuple(rows))
 
 
-def compared(one: Shown, mark: Mark, style: Style) -> list[Subplot | None]:
+def compare_place(one: FigureInput, mark: Mark, style: Style) -> list[Subplot | None]:
     """One place's attention in every model, beside the picture with the place."""
     place = (mark.y, mark.x)
     row: list[Subplot | None] = []
@@ -215,16 +215,16 @@ def compared(one: Shown, mark: Mark, style: Style) -> list[Subplot | None]:
         name = f"{model}_{spatial.name}_{mark.y}_{mark.x}"
         content = replace(heat, unit=UNITS, even=None if heat.even is None else 1.0)
         row.append(Subplot(f"{model}: {spatial.name}", one.image, content, name, model, place))
-    return marked([Subplot(f"from {pixel_text(*place)}", one.image), *shared(row, style)], marks=(mark,))
+    return add_marks([Subplot(f"from {pixel_text(*place)}", one.image), *share_row_scale(row, style)], marks=(mark,))
 
 
 # ---- the parts of a layout ---------------------------------------------------------------------------------
 
 
-def titled_once(rows: Sequence[Sequence[Subplot | None]]) -> tuple[Row, ...]:
+def drop_repeated_titles(rows: Sequence[Sequence[Subplot | None]]) -> tuple[SubplotRow, ...]:
     """Rows of equal columns: a title that the column's head says already is left out."""
     head = rows[0]
-    found: list[Row] = [tuple(head)]
+    found: list[SubplotRow] = [tuple(head)]
     for row in rows[1:]:
         titles = [subplot.title if subplot else "" for subplot in head] + [""] * len(row)
         found.append(
@@ -236,26 +236,26 @@ def titled_once(rows: Sequence[Sequence[Subplot | None]]) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def marked(
+def add_marks(
     row: Sequence[Subplot | None], marks: tuple[Mark, ...] = (), boxes: tuple[Box, ...] = ()
 ) -> list[Subplot | None]:
     """The same marks on every subplot."""
     return [subplot and replace(subplot, marks=subplot.marks + marks, boxes=subplot.boxes + boxes) for subplot in row]
 
 
-def shared(row: Sequence[Subplot | None], style: Style) -> list[Subplot | None]:
+def share_row_scale(row: Sequence[Subplot | None], style: Style) -> list[Subplot | None]:
     """The row on one scale, where the style asks for it."""
-    return [*on_one_scale([subplot for subplot in row if subplot])] if style.shared else list(row)
+    return [*share_scale([subplot for subplot in row if subplot])] if style.shared else list(row)
 
 
-def wrapped(row: Sequence[Subplot | None], columns: int) -> list[Row]:
+def wrap_row(row: Sequence[Subplot | None], columns: int) -> list[SubplotRow]:
     """A row broken into lines of so many columns, the last one filled with empty cells."""
     lines = math.ceil(len(row) / columns)
     filled = [*row, *[None] * (lines * columns - len(row))]
     return [tuple(filled[first : first + columns]) for first in range(0, len(filled), columns)]
 
 
-def classes_of(one: Shown) -> ClassSet:
+def classes_of(one: FigureInput) -> ClassSet:
     """The classes of a picture's models."""
     return next(iter(one.predictions.values())).class_set
 
@@ -270,13 +270,13 @@ def first_spatial(prediction: Prediction) -> SpatialMap | None:
     return next((one for one in prediction.maps.values() if isinstance(one, SPATIAL)), None)
 
 
-def masks_of(one: Shown) -> list[tuple[str, OffsetMaskAttention]]:
+def masks_of(one: FigureInput) -> list[tuple[str, OffsetMaskAttention]]:
     """The masks of a picture's models.
 
     Raises:
         ValueError: there are none.
     """
-    only(one, OffsetMaskAttention, "psa")
+    first_map_of(one, OffsetMaskAttention, "psa")
     return [
         (name, value)
         for name, prediction in one.predictions.items()
@@ -288,7 +288,7 @@ def masks_of(one: Shown) -> list[tuple[str, OffsetMaskAttention]]:
 MapKind = TypeVar("MapKind", bound=SpatialMap)
 
 
-def only(one: Shown, kind: type[MapKind], usual: str) -> tuple[str, MapKind]:
+def first_map_of(one: FigureInput, kind: type[MapKind], usual: str) -> tuple[str, MapKind]:
     """The first map of a kind among a picture's predictions, and its model.
 
     Raises:

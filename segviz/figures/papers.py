@@ -17,7 +17,7 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
 from segviz.figures.paper_layouts import (
-    Shown,
+    FigureInput,
     Style,
     lay_out_attended_features,
     lay_out_classes,
@@ -35,7 +35,7 @@ from segviz.prediction.predictor import Predictor, load_predictor
 Width = Literal["single", "double"] | float
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": SINGLE, "double": DOUBLE})
 Labels = UInt8[np.ndarray, "_ _"]
-PLAIN = Style()
+DEFAULT_STYLE = Style()
 
 
 class PlaceError(ValueError):
@@ -52,7 +52,7 @@ class Layout:
         places: how many are asked about when none is named.
     """
 
-    draw: Callable[[Sequence[Shown], Style], FigureSpec]
+    draw: Callable[[Sequence[FigureInput], Style], FigureSpec]
     models: tuple[str, ...]
     places: int
 
@@ -75,7 +75,7 @@ def figure(
     models: Sequence[str | Path | Predictor] | None = None,
     labels: Sequence[Labels | None] | None = None,
     width: Width = "double",
-    style: Style = PLAIN,
+    style: Style = DEFAULT_STYLE,
     letters: bool = True,
     caption: bool = False,
     device: str = "auto",
@@ -114,7 +114,7 @@ def paper_figure_spec(
     places: Sequence[Place] = (),
     models: Sequence[str | Path | Predictor] | None = None,
     labels: Sequence[Labels | None] | None = None,
-    style: Style = PLAIN,
+    style: Style = DEFAULT_STYLE,
     device: str = "auto",
 ) -> FigureSpec:
     """The spec of a figure; see `figure`."""
@@ -123,21 +123,21 @@ def paper_figure_spec(
     if not images:
         raise ValueError("there is no picture to draw; give at least one")
     layout = LAYOUTS[name]
-    pictures, drawn = zip(*map(opened, images), strict=True)
+    pictures, drawn = zip(*map(open_picture, images), strict=True)
     truth = drawn if labels is None else labels
     check_labels(truth, pictures)
     for picture in pictures:
         check_places(places, picture, "a picture")
     shown = [
-        Shown(picture, predictions, tuple(places) or own_places(name, picture, predictions), one)
+        FigureInput(picture, predictions, tuple(places) or choose_places(name, picture, predictions), one)
         for picture, predictions, one in zip(
-            pictures, predict_all(chosen(models, layout), pictures, device), truth, strict=True
+            pictures, predict_all(choose_models(models, layout), pictures, device), truth, strict=True
         )
     ]
     return layout.draw(shown, style)
 
 
-def opened(image: ImageLike) -> tuple[Rgb, Labels | None]:
+def open_picture(image: ImageLike) -> tuple[Rgb, Labels | None]:
     """A picture and, of "scene:SEED", its true classes."""
     if isinstance(image, str) and is_scene(image):
         scene = draw_named_scene(image)
@@ -162,7 +162,7 @@ def check_labels(labels: Sequence[Labels | None], pictures: Sequence[Rgb]) -> No
             )
 
 
-def chosen(models: Sequence[str | Path | Predictor] | None, layout: Layout) -> Sequence[str | Path | Predictor]:
+def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layout) -> Sequence[str | Path | Predictor]:
     """The models of a figure.
 
     Raises:
@@ -189,7 +189,7 @@ def predict_all(
     return found
 
 
-def own_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:
+def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:
     """Where a figure looks when no place was named: thirds of the width for strips, else inside large classes."""
     height, width = picture.shape[:2]
     if name == "atta-9":

@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from segviz.figures.charts import channel_heatmap, escaped, gate_bars, strip_bars
+from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
-from segviz.figures.colour_bars import bar_key, number, unit_text
-from segviz.figures.draw_subplot import composed, small_labels
+from segviz.figures.colour_bars import bar_key, format_number, unit_text
+from segviz.figures.draw_subplot import compose_picture, small_labels
 from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, Points, Scaled, Strips, Subplot
 from segviz.figures.overlay import legend, pixel_of_cell
 
@@ -24,10 +24,10 @@ HOVERED = 160  # cells along the longer side where a class is told under the poi
 SUBPLOT_PIXELS, ROOM = 420, 120
 
 
-def interactive(spec: FigureSpec) -> go.Figure:
+def draw_interactive(spec: FigureSpec) -> go.Figure:
     """The figure as an interactive figure; axes count the picture's own pixels."""
     rows, columns = len(spec.rows), max(map(len, spec.rows))
-    titles = [escaped(subplot.title) if subplot else "" for row in spec.rows for subplot in padded(row, columns)]
+    titles = [escape_markup(subplot.title) if subplot else "" for row in spec.rows for subplot in pad_row(row, columns)]
     figure = make_subplots(
         rows, columns, subplot_titles=titles, horizontal_spacing=0.03, vertical_spacing=0.3 / max(rows, 4)
     )
@@ -42,22 +42,22 @@ def interactive(spec: FigureSpec) -> go.Figure:
                 scales += [key] * (key not in scales)
                 axis = f"coloraxis{scales.index(key) + 1}"
                 figure.update_layout({axis: colour_axis(subplot.content, scales.index(key))})
-            for trace in traces(subplot, spec.opacity, axis):
+            for trace in subplot_traces(subplot, spec.opacity, axis):
                 figure.add_trace(trace, row, column)
-            frame(figure, subplot, row, column)
+            frame_subplot(figure, subplot, row, column)
     tall = max(subplot.image.shape[0] / subplot.image.shape[1] for subplot in spec.subplots)
     wide = SUBPLOT_PIXELS if columns > 1 else 1.5 * SUBPLOT_PIXELS
     size = {"height": round(rows * (wide * min(tall, 2) + ROOM / 2) + ROOM / 2)}
     margin = {"l": 10, "r": 10, "t": 60, "b": 10}
-    return figure.update_layout(title=escaped(spec.title), margin=margin, **size)
+    return figure.update_layout(title=escape_markup(spec.title), margin=margin, **size)
 
 
-def padded(row: tuple[Subplot | None, ...], columns: int) -> list[Subplot | None]:
+def pad_row(row: tuple[Subplot | None, ...], columns: int) -> list[Subplot | None]:
     """The row, filled with empty cells."""
     return [*row, *[None] * (columns - len(row))]
 
 
-def traces(subplot: Subplot, opacity: float, axis: str | None) -> list[Any]:
+def subplot_traces(subplot: Subplot, opacity: float, axis: str | None) -> list[Any]:
     """What is drawn in one subplot, from the lowest layer up."""
     match subplot.content:
         case Matrix() as matrix:
@@ -81,7 +81,7 @@ def traces(subplot: Subplot, opacity: float, axis: str | None) -> list[Any]:
 
 def picture_trace(subplot: Subplot, opacity: float) -> go.Image:
     """The picture, with its classes where it has some, scaled down where it is large."""
-    picture = composed(subplot, opacity, LONGEST)
+    picture = compose_picture(subplot, opacity, LONGEST)
     height, width = subplot.image.shape[:2]
     step_x, step_y = width / picture.shape[1], height / picture.shape[0]
     ok, data = cv2.imencode(".png", picture[:, :, ::-1])
@@ -102,7 +102,7 @@ def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
         opacity=opacity, coloraxis=axis,
-        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escaped(subplot.title) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{customdata:.3g}<extra>" + escape_markup(subplot.title) + "</extra>",
     )  # fmt: skip
 
 
@@ -129,13 +129,13 @@ def hover_trace(subplot: Subplot, classes: Classes) -> go.Heatmap:
     height, width = classes.labels.shape
     share = min(1.0, HOVERED / max(height, width))
     size = (max(1, round(height * share)), max(1, round(width * share)))
-    names = np.array([*map(escaped, classes.class_set.names), *["no class"] * 256])[:256]
+    names = np.array([*map(escape_markup, classes.class_set.names), *["no class"] * 256])[:256]
     step_y, step_x = height / size[0], width / size[1]
     small = small_labels(classes.labels, size)
     return go.Heatmap(
         z=small, text=names[small], x0=step_x / 2 - 0.5, dx=step_x, y0=step_y / 2 - 0.5, dy=step_y, opacity=0,
         showscale=False,
-        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escaped(subplot.model) + "</extra>",
+        hovertemplate="y %{y:.0f}, x %{x:.0f}: %{text}<extra>" + escape_markup(subplot.model) + "</extra>",
     )  # fmt: skip
 
 
@@ -143,7 +143,7 @@ def legend_traces(classes: Classes) -> list[go.Scatter]:
     """A patch for each class that occurs, with its share of the picture."""
     return [
         go.Scatter(
-            x=[None], y=[None], mode="markers", name=f"{escaped(entry.name)} {entry.share:.1%}",
+            x=[None], y=[None], mode="markers", name=f"{escape_markup(entry.name)} {entry.share:.1%}",
             marker={"size": 12, "symbol": "square", "color": "rgb({},{},{})".format(*entry.colour)},
         )
         for entry in legend(classes.labels, classes.class_set)
@@ -178,16 +178,16 @@ def on_axis(values: Float[np.ndarray, "*shape"], scale: Scale) -> Float[np.ndarr
 def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
     """A colour bar to the right, its ticks in true values."""
     low, high = (float(on_axis(np.array([end]), content.scale)[0]) for end in (content.scale.low, content.scale.high))
-    bar: dict[str, Any] = {"title": {"text": escaped(unit_text(content)), "side": "right"}, "thickness": 14}
+    bar: dict[str, Any] = {"title": {"text": escape_markup(unit_text(content)), "side": "right"}, "thickness": 14}
     bar["x"] = 1.01 + 0.11 * index
     if content.scale.kind == "log" and high > low:
         ticks = [high - step for step in range(math.ceil(high - low) + 1)]
-        bar |= {"tickvals": ticks, "ticktext": [number(10**tick) for tick in ticks]}
+        bar |= {"tickvals": ticks, "ticktext": [format_number(10**tick) for tick in ticks]}
     top = high if high > low else low + 1
     return {"colorscale": COLOUR_MAPS[content.colours], "cmin": low, "cmax": top, "colorbar": bar}
 
 
-def frame(figure: go.Figure, subplot: Subplot, row: int, column: int) -> None:
+def frame_subplot(figure: go.Figure, subplot: Subplot, row: int, column: int) -> None:
     """The subplot's axes: the whole picture, its own aspect, no ticks."""
     if isinstance(subplot.content, Bars | Strips):
         return

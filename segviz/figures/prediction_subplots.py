@@ -9,16 +9,16 @@ from typing import TypeGuard
 import numpy as np
 
 from segviz.attention.maps import AttentionMap, SpatialMap
-from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import Heat, Mark, Subplot, on_one_scale
-from segviz.figures.map_subplots import Feature, Look, feature_subplot, labels_subplot, map_subplots
+from segviz.figures.colour import ScaleKind
+from segviz.figures.figure_spec import Heat, Mark, Subplot, share_scale
+from segviz.figures.map_subplots import Feature, MapLook, feature_subplot, labels_subplot, map_subplots
 from segviz.figures.paper_layouts import SPATIAL
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 
 OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
 FEATURES: tuple[Feature, ...] = ("output", "context")
-ALL_LOOKS: tuple[Look, ...] = ("attends_to", "attended_by", "strip", "points")
+ALL_LOOKS: tuple[MapLook, ...] = ("attends_to", "attended_by", "strip", "points")
 
 
 def prediction_rows(
@@ -27,8 +27,8 @@ def prediction_rows(
     places: Sequence[Place],
     *,
     maps: Sequence[str] | None = None,
-    looks: Sequence[Look] = ALL_LOOKS,
-    kind: Kind = "linear",
+    looks: Sequence[MapLook] = ALL_LOOKS,
+    kind: ScaleKind = "linear",
     colours: str = "viridis",
     one_scale: bool = False,
 ) -> list[list[Subplot]]:
@@ -55,7 +55,7 @@ def prediction_rows(
         rows.append([replace(labels_subplot(image, prediction), name="labels"), *features])
     for name in prediction.maps if maps is None else maps:
         rows += map_rows(image, map_named(prediction, name), places, looks, model, kind, colours)
-    return scaled_together(rows) if one_scale else rows
+    return share_weight_scale(rows) if one_scale else rows
 
 
 def map_named(prediction: Prediction, name: str) -> AttentionMap:
@@ -70,7 +70,13 @@ def map_named(prediction: Prediction, name: str) -> AttentionMap:
 
 
 def map_rows(
-    image: Rgb, one: AttentionMap, places: Sequence[Place], looks: Sequence[Look], model: str, kind: Kind, colours: str
+    image: Rgb,
+    one: AttentionMap,
+    places: Sequence[Place],
+    looks: Sequence[MapLook],
+    model: str,
+    kind: ScaleKind,
+    colours: str,
 ) -> list[list[Subplot]]:
     """A map's subplots, a row for each place; those without places in one row."""
     subplots = list(map_subplots(image, one, places, looks, model=model, kind=kind, colours=colours))
@@ -87,7 +93,7 @@ def number_marks(subplot: Subplot, numbers: dict[Place, int]) -> Subplot:
     )
 
 
-def scaled_together(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]:
+def share_weight_scale(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]:
     """All heats of weights on one scale; others keep their own."""
     weights = [
         subplot
@@ -95,7 +101,7 @@ def scaled_together(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]:
         for subplot in row
         if isinstance(subplot.content, Heat) and subplot.content.unit == "weight"
     ]
-    common = iter(on_one_scale(weights))
+    common = iter(share_scale(weights))
     chosen = {id(subplot): scaled for subplot, scaled in zip(weights, common, strict=True)}
     return [[chosen.get(id(subplot), subplot) for subplot in row] for row in rows]
 

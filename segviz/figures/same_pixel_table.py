@@ -19,8 +19,8 @@ from segviz.attention.maps import (
 from segviz.attention.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
-from segviz.table import Columns, finite
-from segviz.text import listed
+from segviz.table import Columns, finite_or_none
+from segviz.text import join_with_commas
 
 PLACES = 36  # about as many, spread over the picture, stand for all of its places
 LINES = 8  # of FLA's rows and columns
@@ -39,12 +39,12 @@ class Column:
 
     title: str
     meaning: str
-    of: Callable[[Row], str | float | None]
+    of: Callable[[MapRow], str | float | None]
     format: str | None = "%.1f"
 
 
 @dataclass(frozen=True)
-class Row:
+class MapRow:
     """A map at a point, or over the whole picture; None where there is no number."""
 
     point: str
@@ -54,12 +54,12 @@ class Row:
     dependence: float | None
 
 
-def number(field: str, factor: float = 1) -> Callable[[Row], float | None]:
+def statistic(field: str, factor: float = 1) -> Callable[[MapRow], float | None]:
     """A field of the row's statistics."""
     return lambda row: None if row.numbers is None else factor * float(getattr(row.numbers, field))
 
 
-COLUMNS = (
+SAME_PIXEL_COLUMNS = (
     Column(
         "Point", f"The pinned point's number, or the mean over {PLACES} or so places spread evenly over the picture.",
         lambda row: row.point, None,
@@ -68,32 +68,32 @@ COLUMNS = (
     Column("Class", "What the model sees at the point.", lambda row: row.own, None),
     Column(
         "Entropy (bits)", "0: all weight lies on one cell. 2 to its power is a number of cells.",
-        number("entropy_bits"), "%.2f",
+        statistic("entropy_bits"), "%.2f",
     ),
     Column(
         "Of even (%)", "The entropy over that of even weights: what grids of different sizes can be compared by.",
-        number("normalised_entropy", 100),
+        statistic("normalised_entropy", 100),
     ),
     Column(
         "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.",
-        number("distance_share", 100),
+        statistic("distance_share", 100),
     ),
     Column(
         "Own class (%)", "Share of the weight on cells of the point's class, as the model sees them.",
-        number("own_class_share", 100),
+        statistic("own_class_share", 100),
     ),
     Column(
         "Its cells (%)", "Share of such cells in the picture: what even weights would have on the own class.",
-        number("own_class_even", 100),
+        statistic("own_class_even", 100),
     ),
     Column(
         "Depends (%)", "How much the map depends on the point: mean total variation distance between maps of places "
         "spread over the picture. 0: all look at the same cells; 100: no two share a cell.",
         lambda row: None if row.dependence is None else 100 * row.dependence,
     ),
-    Column("Distance (px)", "The distance in pixels of the picture.", number("distance_pixels")),
+    Column("Distance (px)", "The distance in pixels of the picture.", statistic("distance_pixels")),
     Column(
-        "Outside (%)", "Share of the weight on samples outside of the picture (SNL).", number("missing_share", 100),
+        "Outside (%)", "Share of the weight on samples outside of the picture (SNL).", statistic("missing_share", 100),
     ),
 )  # fmt: skip
 
@@ -126,14 +126,14 @@ def relates_channels(prediction: Prediction) -> bool:
     return any(isinstance(one, ChannelAttention | AxisChannelAttention) for one in prediction.maps.values())
 
 
-def without_map(prediction: Prediction) -> str:
+def no_map_words(prediction: Prediction) -> str:
     """Why a model has no map from place to place, in a few words for its panel."""
     if not prediction.maps:
         return "no block, no map"
     return "relates channels, not places" if axis_maps(prediction) else "attention missing: no map"
 
 
-def reasons(predictions: Sequence[Prediction]) -> list[str]:
+def no_map_sentences(predictions: Sequence[Prediction]) -> list[str]:
     """A sentence for each way of having no map, and how much the point counts all the same."""
     channel = [one for one in predictions if relates_channels(one) and not axis_maps(one)]
     found = [
@@ -143,14 +143,18 @@ def reasons(predictions: Sequence[Prediction]) -> list[str]:
     ]
     if channel:
         parts = ("the channel part of " if spatial_maps(one) else "" for one in channel)
-        names = listed([f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)])
+        names = join_with_commas(
+            [f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)]
+        )
         found.append(
             f"{names[0].upper()}{names[1:]}: a product that sums over all places gives one matrix of channels, the "
             "same everywhere; it depends on the point by 0 %. FLANet calls that the *attention missing* of channels."
         )
     for one in predictions:
         if maps := axis_maps(one):
-            apart = listed([f"{map_.axis} by {100 * line_dependence(map_, spread_lines(map_)):.1f} %" for map_ in maps])
+            apart = join_with_commas(
+                [f"{map_.axis} by {100 * line_dependence(map_, spread_lines(map_)):.1f} %" for map_ in maps]
+            )
             found.append(
                 f"**{SPECS[one.model].title}** relates channels too, but by a matrix for every row and every column "
                 f"of the grid, so that the place counts: the matrices of its {apart} apart (mean total variation "
@@ -215,6 +219,6 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
     return prediction.labels if fine else None
 
 
-def table(rows: Sequence[Row]) -> Columns:
+def same_pixel_columns(rows: Sequence[MapRow]) -> Columns:
     """The rows by columns, for a page or a file; None where there is no number."""
-    return {column.title: [finite(column.of(row)) for row in rows] for column in COLUMNS}
+    return {column.title: [finite_or_none(column.of(row)) for row in rows] for column in SAME_PIXEL_COLUMNS}

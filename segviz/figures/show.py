@@ -11,12 +11,19 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
 from segviz.attention.maps import OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
-from segviz.figures.colour import Kind
-from segviz.figures.figure_spec import FigureSpec, on_one_scale
+from segviz.figures.colour import ScaleKind
+from segviz.figures.figure_spec import FigureSpec, share_scale
 from segviz.figures.interesting_places import default_places
-from segviz.figures.map_subplots import Feature, Look, confidence_subplot, feature_subplot, labels_subplot, map_subplots
+from segviz.figures.map_subplots import (
+    Feature,
+    MapLook,
+    confidence_subplot,
+    feature_subplot,
+    labels_subplot,
+    map_subplots,
+)
 from segviz.figures.matplotlib_backend import draw
-from segviz.figures.plotly_backend import interactive
+from segviz.figures.plotly_backend import draw_interactive
 from segviz.figures.prediction_subplots import FEATURES, as_places, is_spatial, map_named
 from segviz.image import ImageError, ImageLike, Rgb, as_rgb
 from segviz.prediction.prediction import Place, Prediction
@@ -27,8 +34,8 @@ def show(
     name: str = "labels",
     at: Place | Sequence[Place] | None = None,
     *,
-    look: Look | None = None,
-    scale: Kind = "linear",
+    look: MapLook | None = None,
+    scale: ScaleKind = "linear",
     colours: str = "viridis",
     image: ImageLike | None = None,
     backend: Literal["plotly", "matplotlib"] = "plotly",
@@ -54,20 +61,20 @@ def show(
         ImageError: the picture cannot be used, or is not the one that was predicted on.
     """
     spec = prediction_figure_spec(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
-    return draw(spec, caption=False) if backend == "matplotlib" else interactive(spec)
+    return draw(spec, caption=False) if backend == "matplotlib" else draw_interactive(spec)
 
 
 def prediction_figure_spec(
     prediction: Prediction,
     name: str,
     at: Place | Sequence[Place] | None,
-    look: Look | None,
-    kind: Kind,
+    look: MapLook | None,
+    kind: ScaleKind,
     colours: str,
     image: Rgb | None,
 ) -> FigureSpec:
     """What `show` shows; see there."""
-    picture = full_size(prediction, image)
+    picture = full_size_picture(prediction, image)
     if name == "labels":
         subplots = [labels_subplot(picture, prediction, outlined=False)]
     elif name == "confidence":
@@ -80,14 +87,14 @@ def prediction_figure_spec(
         places = default_places(prediction.labels, 1) if at is None else as_places(at)
         looks = (look or main_look(one),) if is_spatial(one) else ()
         found = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
-        subplots = on_one_scale(list(found))
+        subplots = share_scale(list(found))
         if not subplots:
             raise ValueError(f"map '{name}' has no look '{look}'; leave `look` away to see its own")
     title = f"{prediction.model}: {name}"
     return FigureSpec(title, tuple(tuple(subplots[first : first + 3]) for first in range(0, len(subplots), 3)))
 
 
-def main_look(one: SpatialMap) -> Look:
+def main_look(one: SpatialMap) -> MapLook:
     """What a map's own page shows first."""
     match one:
         case OffsetMaskAttention(direction="distribute"):
@@ -100,7 +107,7 @@ def main_look(one: SpatialMap) -> Look:
             return "attends_to"
 
 
-def full_size(prediction: Prediction, image: Rgb | None) -> Rgb:
+def full_size_picture(prediction: Prediction, image: Rgb | None) -> Rgb:
     """The picture at the size of the labels, so that places and pixels are the picture's own.
 
     Raises:

@@ -11,16 +11,16 @@ from jaxtyping import Float
 
 from segviz.catalogue.curve import Curve
 from segviz.catalogue.record import Shares
-from segviz.figures.charts import SERIES, escaped, iou_bars
-from segviz.figures.colour import Scale, coloured, ink, plotly_scale
+from segviz.figures.charts import SERIES, escape_markup, iou_bars
+from segviz.figures.colour import Scale, colour_values, plotly_scale, text_colour
 from segviz.models.registry import SPECS
-from segviz.results.folder import BASELINES
-from segviz.results.tables import points, title
+from segviz.results.folder import BASELINE_TITLES
+from segviz.results.tables import rounded_percent, training_title
 from segviz.text import NONE
 
 PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # those of FLANet's Fig. 2
 ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))
-COLOURS = SERIES[:6]  # those of SERIES that stand out from white and from black
+MODEL_COLOURS = SERIES[:6]  # those of SERIES that stand out from white and from black
 PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
 OVER = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}  # of patterns
 DRAG = False  # else a finger that scrolls past a chart zooms it; the toolbar can switch zooming on
@@ -30,10 +30,10 @@ HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
 
-def look(name: str) -> tuple[str, int]:
+def model_style(name: str) -> tuple[str, int]:
     """A model's colour, and the number of its pattern or dash: the same in every chart, whichever others it shows."""
     place = ORDER.index(name)
-    return COLOURS[place % len(COLOURS)], place // len(COLOURS) % len(PATTERNS)
+    return MODEL_COLOURS[place % len(MODEL_COLOURS)], place // len(MODEL_COLOURS) % len(PATTERNS)
 
 
 def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) -> go.Figure:
@@ -45,13 +45,13 @@ def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) 
         axis: what the bars measure, and on what.
     """
     ordered = {name: {one: shares.get(one) for one in classes} for name, shares in scores.items()}
-    figure = iou_bars({title(name): shares for name, shares in ordered.items()}, "")
+    figure = iou_bars({training_title(name): shares for name, shares in ordered.items()}, "")
     for name, bar in zip(scores, figure.data, strict=True):
-        colour, pattern = look(name)
+        colour, pattern = model_style(name)
         bar.text = [NONE if ordered[name][one] is None else "" for one in classes]
-        bar.y = [points(ordered[name][one]) or 0 for one in classes]
+        bar.y = [rounded_percent(ordered[name][one]) or 0 for one in classes]
         bar.customdata = [NONE if value is None else f"{100 * value:.1f} %" for value in ordered[name].values()]
-        bar.hovertemplate = f"{escaped(title(name))}: %{{customdata}}<extra></extra>"
+        bar.hovertemplate = f"{escape_markup(training_title(name))}: %{{customdata}}<extra></extra>"
         bar.marker = {"color": colour, "pattern": {"shape": PATTERNS[pattern], **OVER}}
     figure.update_layout(
         height=HEIGHT + LEGEND_LINE * len(scores),
@@ -70,7 +70,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
     matrix = np.array(counts, np.int64)
     totals = matrix.sum(1, keepdims=True)
     share = np.divide(100.0 * matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
-    names = [escaped(one) for one in classes]
+    names = [escape_markup(one) for one in classes]
     told = [
         [
             f"true {true}<br>predicted {predicted}<br>"
@@ -99,23 +99,23 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         xaxis={"title": "predicted", "tickangle": -90, "automargin": True, "showgrid": False},
         yaxis={"title": "true", "autorange": "reversed", "automargin": True, "showgrid": False},
     )
-    figure = go.Figure([heat, written(share, names)], layout)
+    figure = go.Figure([heat, percent_labels(share, names)], layout)
     for row in np.flatnonzero(totals[:, 0] == 0):
         for column in names:
             figure.add_annotation(x=column, y=names[row], text=NONE, showarrow=False)
     return figure
 
 
-def written(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
+def percent_labels(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
     """The percents upon a heatmap's cells, from 0.5 on; plotly's own are too faint on the middle of the scale."""
     cells = np.argwhere(share >= 0.5).tolist()
-    colours = coloured(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
+    colours = colour_values(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
     return go.Scatter(
         x=[names[column] for _, column in cells],
         y=[names[row] for row, _ in cells],
         text=[f"{part:.0f}" for part in share[share >= 0.5]],
         mode="text",
-        textfont={"color": list(ink(colours))},
+        textfont={"color": list(text_colour(colours))},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -126,15 +126,15 @@ def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"],
     lines = []
     for name, curve in curves.items():
         known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]
-        colour, dash = (GREY, 2 + [*BASELINES].index(name)) if name in BASELINES else look(name)
+        colour, dash = (GREY, 2 + [*BASELINE_TITLES].index(name)) if name in BASELINE_TITLES else model_style(name)
         scored: dict[str, Any] = {"mode": "lines+markers"} if field == "val_miou" else {"mode": "lines"}
         lines.append(
             go.Scatter(
-                name=escaped(title(name)),
+                name=escape_markup(training_title(name)),
                 x=[step for step, _ in known],
                 y=[100 * value if field == "val_miou" else value for _, value in known],
                 line={"color": colour, "dash": DASHES[dash], "width": 2},
-                hovertemplate=f"{escaped(title(name))}<br>step %{{x}}: %{{y:.4~g}}<extra></extra>",
+                hovertemplate=f"{escape_markup(training_title(name))}<br>step %{{x}}: %{{y:.4~g}}<extra></extra>",
                 **scored,
             )
         )

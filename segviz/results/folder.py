@@ -15,7 +15,7 @@ from segviz.models.registry import SPECS
 from segviz.results.seeds import Runs, read_runs
 
 BASELINE = "baseline"  # the training that all models started from
-BASELINES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}  # only their curves are kept
+BASELINE_TITLES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}  # only their curves are kept
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Results:
         return tuple(name for name in SPECS if name not in self.runs)
 
 
-def gather(folder: Path) -> Results:
+def read_results(folder: Path) -> Results:
     """The records and curves of a folder, in the order of MODELS; of the checkpoints only the headers are read."""
     curves: dict[str, Curve] = {}
     runs, told = read_runs(folder)
     problems = [f"{problem}." for problem in told]
-    for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINES)):
+    for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINE_TITLES)):
         try:
             curves |= {path.stem: read_curve(path)} if path.is_file() else {}
         except CurveError as error:
@@ -63,16 +63,16 @@ def as_json(results: Results) -> str:
         "curves": {name: [asdict(row) for row in curve] for name, curve in results.curves.items()},
         "problems": results.problems,
     }
-    return json.dumps(finite(everything), indent=1, allow_nan=False)
+    return json.dumps(null_non_finite(everything), indent=1, allow_nan=False)
 
 
-def finite(value: Any) -> Any:
+def null_non_finite(value: Any) -> Any:
     """The same with None for each number that is not finite, which JSON cannot hold."""
     match value:
         case float():
             return value if isfinite(value) else None
         case dict():
-            return {name: finite(one) for name, one in value.items()}
+            return {name: null_non_finite(one) for name, one in value.items()}
         case list() | tuple():
-            return [finite(one) for one in value]
+            return [null_non_finite(one) for one in value]
     return value

@@ -8,7 +8,7 @@ from pathlib import Path
 from segviz.catalogue.checkpoint_file import sha256
 from segviz.catalogue.record import Record
 from segviz.models.registry import SPECS
-from segviz.results.markdown import Rows, distinct, markdown, plain, ticked
+from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
 from segviz.results.seeds import SEEDS, Runs
 from segviz.text import NONE
 
@@ -32,12 +32,12 @@ def training_section(runs: Runs) -> str:
     everyone = [one for found in runs.values() for one in found]
     for one in everyone:
         facts = (one.seed, one.steps, f"{one.minutes:g}", one.hardware, one.date, one.initial, one.data)
-        rows.append((ticked(one.model), *(plain(str(fact)) or NONE for fact in facts)))
+        rows.append((as_code(one.model), *(escape_cell(str(fact)) or NONE for fact in facts)))
     lineage = distinct(command for one in everyone for command in one.lineage)
-    parts = [f"## Training\n\n{markdown(rows)}"]
+    parts = [f"## Training\n\n{markdown_table(rows)}"]
     if lineage:
-        parts.append(f"Commands of the checkpoints that these started from, the oldest first:\n\n{fenced(lineage)}")
-    parts.append(f"Commands:\n\n{fenced(one.command for one in everyone if one.command)}")
+        parts.append(f"Commands of the checkpoints that these started from, the oldest first:\n\n{code_block(lineage)}")
+    parts.append(f"Commands:\n\n{code_block(one.command for one in everyone if one.command)}")
     parts.append(f"Versions: {versions(everyone) or NONE}.\n")
     return "\n".join(parts)
 
@@ -56,7 +56,7 @@ def full_run_section() -> str:
     """The commands that train every model whole, with three seeds."""
     return (
         "## Full run\n\nThe defaults of `train` are the full recipe; on a GPU, every model with three seeds:\n\n"
-        f"{fenced([FULL_RUN])}\nOf further seeds only the records are kept, without weights; they enter this page as "
+        f"{code_block([FULL_RUN])}\nOf further seeds only the records are kept, without weights; they enter this page as "
         "means over seeds.\n"
     )
 
@@ -65,8 +65,8 @@ def files_section(folder: Path, runs: Runs) -> str:
     """Sizes and sums."""
     files = [folder / f"{name}.safetensors" for name in runs]
     rows: Rows = [("File", "Bytes", "SHA-256")]
-    rows += [(ticked(one.name), str(one.stat().st_size), ticked(sha256(one))) for one in files]
-    return f"## Files\n\n{markdown(rows)}"
+    rows += [(as_code(one.name), str(one.stat().st_size), as_code(sha256(one))) for one in files]
+    return f"## Files\n\n{markdown_table(rows)}"
 
 
 def versions(records: Iterable[Record]) -> str:
@@ -78,6 +78,6 @@ def versions(records: Iterable[Record]) -> str:
     return ", ".join(f"{name} {'/'.join(sorted(numbers))}" for name, numbers in sorted(seen.items()))
 
 
-def fenced(lines: Iterable[str]) -> str:
+def code_block(lines: Iterable[str]) -> str:
     """Lines as a block of code."""
     return "\n".join(("```", *lines, "```")) + "\n"

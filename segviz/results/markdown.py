@@ -11,7 +11,7 @@ from segviz.text import NONE
 Rows: TypeAlias = list[tuple[str, ...]]
 
 
-def score(share: float | None, digits: int = 1) -> str:
+def format_score(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] in percent; a dash where there is none."""
     return NONE if share is None or isnan(share) else f"{100 * share:.{digits}f}"
 
@@ -21,23 +21,23 @@ def distinct(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def ticked(text: str) -> str:
+def as_code(text: str) -> str:
     """As code."""
     return f"`{text}`"
 
 
-def listed(names: Iterable[str], named: Callable[[str], str] = ticked) -> str:
+def join_names(names: Iterable[str], named: Callable[[str], str] = as_code) -> str:
     """Names as code, or named otherwise, with an "and" before the last."""
     *others, last = map(named, names)
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def plain(text: str) -> str:
+def escape_cell(text: str) -> str:
     """A record's text inside a table's cell: one line, no bar."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def markdown(rows: Rows) -> str:
+def markdown_table(rows: Rows) -> str:
     """A table; the first row is the head."""
     head, *body = (" | ".join(row) for row in rows)
     rule = " | ".join("---" for _ in rows[0])

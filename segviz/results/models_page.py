@@ -10,9 +10,9 @@ from segviz.evaluation.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
 from segviz.results.findings import context_section, fla_section, seeds_section
 from segviz.results.how_trained import curves_section, files_section, full_run_section, training_section
-from segviz.results.markdown import Rows, distinct, markdown, plain, score, ticked
+from segviz.results.markdown import Rows, as_code, distinct, escape_cell, format_score, markdown_table
 from segviz.results.seeds import Runs, find_runs, scores
-from segviz.text import NONE, spread
+from segviz.text import NONE, format_mean
 
 HEAD = """# The bundled models
 
@@ -30,9 +30,9 @@ def scores_table(folder: Path | None = None) -> str:
     """The README's table: what each model is, and its scores, mean ± deviation where there are several seeds."""
     rows: Rows = [("Model", "Block", "Paper", "Val mIoU", "Multi-scale, flip", "Drawn scenes", "Without context")]
     for name, found in find_runs(folder or checkpoints_folder()).items():
-        own = (spread(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
-        rows.append((ticked(name), SPECS[name].title, SPECS[name].paper, *own))
-    return markdown(rows)
+        own = (format_mean(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
+        rows.append((as_code(name), SPECS[name].title, SPECS[name].paper, *own))
+    return markdown_table(rows)
 
 
 def models_page(folder: Path | None = None) -> str:
@@ -61,13 +61,13 @@ def scores_section(runs: Runs) -> str:
     """Every model's scores, and what they were measured on."""
     rows: Rows = [("Model", "Block", "Val mIoU", "MS+F", "Drawn scenes", "Boundary IoU", "Pixel accuracy")]
     for name, found in runs.items():
-        mious = (spread(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
-        more = (spread(scores(found, VAL, field)) for field in ("boundary_miou", "accuracy"))
-        rows.append((ticked(name), SPECS[name].title, *mious, *more))
-    return f"## Scores\n\n{markdown(rows)}\n{measured_on(runs)}\n"
+        mious = (format_mean(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
+        more = (format_mean(scores(found, VAL, field)) for field in ("boundary_miou", "accuracy"))
+        rows.append((as_code(name), SPECS[name].title, *mious, *more))
+    return f"## Scores\n\n{markdown_table(rows)}\n{scores_note(runs)}\n"
 
 
-def measured_on(runs: Runs) -> str:
+def scores_note(runs: Runs) -> str:
     """Sentences on the pictures and scales behind the scores."""
     told = [
         "mIoU is the mean over classes, single scale. Boundary IoU is the mean over classes of IoU on val "
@@ -95,13 +95,13 @@ def cost_section(runs: Runs) -> str:
         if cost:
             height, width = cost.size
             counted = (f"{cost.gflops:.2f}", f"{cost.parameters:,}", f"{cost.milliseconds:.0f}", f"{cost.peak_mb:.0f}")
-            figures = (*counted, f"{width} x {height}", plain(cost.hardware))
-        rows.append((ticked(name), *figures))
+            figures = (*counted, f"{width} x {height}", escape_cell(cost.hardware))
+        rows.append((as_code(name), *figures))
     note = (
         "From pixels to labels with the maps kept: the median time, and the memory needed at the worst moment beyond "
         "the weights.\nGFLOPs count two operations a multiply-add; elementwise ones and sampling are not counted.\n"
     )
-    return f"## Cost\n\n{markdown(rows)}\n{note}"
+    return f"## Cost\n\n{markdown_table(rows)}\n{note}"
 
 
 def classes_section(runs: Runs) -> str:
@@ -113,9 +113,11 @@ def classes_section(runs: Runs) -> str:
         borders = {name: one.boundary_iou for name, one in found.items()}
         for kind, shares in (("IoU", ious), ("Boundary IoU", borders)):
             classes = distinct(one for record, *_ in runs.values() for one in record.classes)
-            rows: Rows = [("Model", *map(plain, classes))]
-            rows += [(ticked(name), *(score(shares.get(name, {}).get(one)) for one in classes)) for name in runs]
-            parts.append(f"### {kind}, {title}\n\n{markdown(rows)}")
+            rows: Rows = [("Model", *map(escape_cell, classes))]
+            rows += [
+                (as_code(name), *(format_score(shares.get(name, {}).get(one)) for one in classes)) for name in runs
+            ]
+            parts.append(f"### {kind}, {title}\n\n{markdown_table(rows)}")
     return "\n".join(parts)
 
 

@@ -72,10 +72,12 @@ def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
 
 def seed_files(folder: Path, name: str) -> list[Path]:
     """The `seeds/NAME-seedN.json` of a folder, by N."""
-    return sorted((path for path in (folder / SEEDS).glob(f"{name}-seed*.json") if seed_of(path) >= 0), key=seed_of)
+    return sorted(
+        (path for path in (folder / SEEDS).glob(f"{name}-seed*.json") if seed_in_name(path) >= 0), key=seed_in_name
+    )
 
 
-def seed_of(path: Path) -> int:
+def seed_in_name(path: Path) -> int:
     """The N of `NAME-seedN.json`; -1 where there is none."""
     match = re.search(r"-seed(\d+)$", path.stem)
     return int(match[1]) if match else -1
@@ -95,7 +97,7 @@ def read_seed(path: Path, others: tuple[Record, ...]) -> Record:
         record = from_json(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{path} holds no record ({error}); print it again, or delete it") from None
-    if (record.model, record.seed) != (others[0].model, seed_of(path)):
+    if (record.model, record.seed) != (others[0].model, seed_in_name(path)):
         raise CheckpointError(f"{path} holds the record of {record.model} with seed {record.seed}; name it so")
     if record.seed in (one.seed for one in others):
         raise CheckpointError(f"{path} was trained with seed {record.seed} as another of its records; delete it")

@@ -7,8 +7,8 @@ from statistics import mode
 
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
 from segviz.results.seeds import Runs
-from segviz.results.tables import title
-from segviz.text import listed, literal
+from segviz.results.tables import training_title
+from segviz.text import escape_markdown, join_with_commas
 
 PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
@@ -16,38 +16,41 @@ PUBLISHED = (
 )
 
 
-def how_measured(runs: Runs) -> str:
+def describe_scores(runs: Runs) -> str:
     """What the scores were measured on, and how far they can be trusted; in Markdown."""
     records = {name: found[0] for name, found in runs.items()}
-    val, scenes = literal(pictures(records, VAL)), literal(pictures(records, SCENES))
+    val, scenes = (
+        escape_markdown(evaluated_pictures(records, VAL)),
+        escape_markdown(evaluated_pictures(records, SCENES)),
+    )
     parts = [f"**Val** is {val}."] if val else []
     if "camvid" in val.lower():
         parts.append("CamVid's val split (480 x 360) is more of a training sequence, so it flatters.")
         parts.append("Its test split was not used.")
     parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
-    parts.append(over_seeds(runs))
-    return " ".join([*parts, *training([one for found in runs.values() for one in found if one.hardware])])
+    parts.append(seeds_sentence(runs))
+    return " ".join([*parts, *training_sentences([one for found in runs.values() for one in found if one.hardware])])
 
 
-def training(records: Sequence[Record]) -> tuple[str, ...]:
+def training_sentences(records: Sequence[Record]) -> tuple[str, ...]:
     """Where the last steps were taken, and whether others came before."""
     if not records:
         return ()
-    machines = literal(listed(dict.fromkeys(one.hardware for one in records)))
+    machines = escape_markdown(join_with_commas(dict.fromkeys(one.hardware for one in records)))
     if not any(one.lineage for one in records):
         return (f"Trained on {machines}.",)
-    last = listed(sorted({one.steps for one in records}))
+    last = join_with_commas(sorted({one.steps for one in records}))
     return (
         f"The last {last} steps of each were taken on {machines}, from networks of earlier trainings: "
         "checkpoints/MODELS.md has all commands, docs/training.md tells how.",
     )
 
 
-def over_seeds(runs: Runs) -> str:
+def seeds_sentence(runs: Runs) -> str:
     """How many seeds the scores are of, and what may be made of differences."""
     seeds = sorted({one.seed for found in runs.values() for one in found})
-    named = f"{'seeds' if seeds[1:] else 'seed'} {listed(seeds)}"
-    single = [title(name) for name, found in runs.items() if len(found) == 1]
+    named = f"{'seeds' if seeds[1:] else 'seed'} {join_with_commas(seeds)}"
+    single = [training_title(name) for name, found in runs.items() if len(found) == 1]
     if len(single) == len(runs):
         return (
             f"Each checkpoint is one training with one seed ({named}). How much scores vary from seed to seed is not "
@@ -58,16 +61,16 @@ def over_seeds(runs: Runs) -> str:
         "columns ±; differences smaller than this spread mean nothing. Costs, gammas, bars, confusions and curves are "
         "of the checkpoints alone."
     )
-    return f"{told} One seed only: {listed(single)}." if single else told
+    return f"{told} One seed only: {join_with_commas(single)}." if single else told
 
 
-def pictures(records: Mapping[str, Record], evaluation: str) -> str:
+def evaluated_pictures(records: Mapping[str, Record], evaluation: str) -> str:
     """What an evaluation was made on, such as "camvid val (101 pictures)"."""
     made = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
-    return listed(dict.fromkeys(one.pictures for one in made))
+    return join_with_commas(dict.fromkeys(one.pictures for one in made))
 
 
-def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
+def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:
     """What the table's numbers need beside them, in Markdown: scales, machines, strides, and published scores."""
     found = []
     for one in dict.fromkeys(
@@ -76,13 +79,13 @@ def notes(records: Mapping[str, Record]) -> tuple[str, ...]:
         if VAL_MULTI_SCALE in one.evaluations
     ):
         mirrored = "each also mirrored" if one[1] else "none mirrored"
-        found.append(f"MS+F averages the scales {listed(one[0])}, {mirrored}.")
+        found.append(f"MS+F averages the scales {join_with_commas(one[0])}, {mirrored}.")
     for size, hardware in dict.fromkeys((one.cost.size, one.cost.hardware) for one in records.values() if one.cost):
-        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {literal(hardware)}.")
+        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {escape_markdown(hardware)}.")
     usual = mode(one.output_stride for one in records.values())
     if others := [name for name, one in records.items() if one.output_stride != usual]:
-        exceptions = listed(f"{records[name].output_stride} for {title(name)}" for name in others)
+        exceptions = join_with_commas(f"{records[name].output_stride} for {training_title(name)}" for name in others)
         found.append(f"Output stride is {usual}, but {exceptions}: costs of different strides do not compare.")
-    if "camvid" in pictures(records, VAL).lower():
+    if "camvid" in evaluated_pictures(records, VAL).lower():
         found.append(PUBLISHED)
     return tuple(found)

@@ -17,7 +17,7 @@ from segviz.engine import Answer, Attribute, LeaseError, SupersededError, digest
 from segviz.engine.request import told
 from segviz.image import working_size
 from segviz.prediction.prediction import Prediction
-from segviz.text import literal
+from segviz.text import escape_markdown
 from segviz.ui.wait_for_engine import session_id, words
 
 ASKED = "attribution answers"
@@ -240,4 +240,4 @@ def waiting(questions: Questions, missing: Collection[str], failed: Mapping[str,
     right.caption(f"{cancelled}{names}: about {seconds} s on {engine().device}.")
     for name, error in failed.items():
         if not isinstance(error, CancelledError):
-            st.error(literal(f"{METHODS[name].title}: {error}."), icon=":material/error:")
+            st.error(escape_markdown(f"{METHODS[name].title}: {error}."), icon=":material/error:")

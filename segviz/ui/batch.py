@@ -15,7 +15,7 @@ from segviz.batch.inputs import Source, make_stems
 from segviz.batch.run import Part, PictureOutput, export_prediction
 from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.engine import engine
-from segviz.figures.export import harmless
+from segviz.figures.export import escape_formula
 from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
@@ -137,7 +137,7 @@ def progress(was_running: bool) -> None:
         names, causes = zip(*problems, strict=True)
         values = {"Picture": list(names), "Why there are no files of it": list(causes)}
         show_table(values, (), "Pictures that failed, and why")
-        as_csv({head: list(map(harmless, column)) for head, column in values.items()}, "failed-pictures")
+        as_csv({head: list(map(escape_formula, column)) for head, column in values.items()}, "failed-pictures")
 
 
 def finished(job: BackgroundRun) -> None:

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from segviz.results.charts import ORDER
-from segviz.results.folder import BASELINES
-from segviz.results.tables import title
+from segviz.results.folder import BASELINE_TITLES
+from segviz.results.tables import training_title
 from segviz.table import Columns, csv_text
 from segviz.ui.models import model_title
 
@@ -54,9 +54,9 @@ def pick_models(label: str, offered: Collection[str], start: Collection[str], ke
     default = [name for name in begin if name in offered]
     picked = st.multiselect(label, offered, default, format_func=model_name, key=key)
     st.session_state[f"kept {key}"] = picked
-    return [name for name in (*BASELINES, *ORDER) if name in picked]
+    return [name for name in (*BASELINE_TITLES, *ORDER) if name in picked]
 
 
 def model_name(name: str) -> str:
     """A model in lists of choice."""
-    return title(name) if name in BASELINES else model_title(name)
+    return training_title(name) if name in BASELINE_TITLES else model_title(name)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from segviz.figures.export import FORMS, SIZES, export
 from segviz.figures.figure_spec import Subplot
-from segviz.filenames import different, safe_name
+from segviz.filenames import make_unique, safe_name
 from segviz.text import pixel_text
 from segviz.viewer.panel import Panel
 from segviz.viewer.to_figure import Viewer, viewer_figure_spec
@@ -108,4 +108,4 @@ def standing(viewer: Viewer) -> str:
 def each_once(titles: Sequence[str]) -> list[str]:
     """The titles, with numbers where one comes twice."""
     taken: set[str] = set()
-    return [different(title, taken) for title in titles]
+    return [make_unique(title, taken) for title in titles]

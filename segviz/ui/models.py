@@ -12,7 +12,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import BusyError, EngineError, Result, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
-from segviz.text import literal
+from segviz.text import escape_markdown
 from segviz.ui.picture_sidebar import Picture
 from segviz.ui.wait_for_engine import session_id, waited
 
@@ -50,7 +50,7 @@ def predict(model: str, chosen: Picture, number: str = "") -> Prediction:
         st.button("Try again", key=f"again {model}")
         st.stop()
     except (CheckpointError, EngineError) as error:
-        st.error(literal(f"{title} cannot run: {error}."))
+        st.error(escape_markdown(f"{title} cannot run: {error}."))
         st.stop()
     tell_notes(model, result)
     prediction: Prediction = result.value

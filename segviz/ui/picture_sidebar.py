@@ -12,7 +12,7 @@ from segviz.data.scenes.scene import Scene, SceneOptions, draw_scene
 from segviz.engine import engine
 from segviz.engine.capacity import cores
 from segviz.image import MAX_BYTES, ImageError, decode, fit_within
-from segviz.text import literal
+from segviz.text import escape_markdown
 from segviz.ui.fair_semaphore import Turns
 from segviz.ui.permalink import LARGEST_SEED
 from segviz.ui.viewer import take_pins
@@ -90,7 +90,7 @@ def picture() -> Picture:
     """The picture that the sidebar chose; stops the page while there is none."""
     chosen = st.session_state.get("picture")
     if isinstance(chosen, str):  # here rather than in the sidebar, which a phone folds away
-        st.error(literal(chosen), icon=":material/broken_image:")
+        st.error(escape_markdown(chosen), icon=":material/broken_image:")
         st.stop()
     if chosen is None:
         st.info(

@@ -28,7 +28,7 @@ def panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[
         prediction = predictions.get(name)
         maps = view.spatial_maps(prediction) if prediction else ()
         if prediction is None or not maps:
-            note = view.without_map(prediction) if prediction else "shown as soon as it has run"
+            note = view.no_map_words(prediction) if prediction else "shown as soon as it has run"
             found.append(Panel(SPECS[name].title, None, "plain", note=note, stats=prediction is None))
         else:
             found += [
@@ -56,14 +56,17 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
                 found = of_point(picture, one.model, map_.name, pin.y, pin.x, direction, one, map_)
                 own = one.classes[one.labels[pin.y, pin.x]]
                 depends = mean.dependence if mean else None
-                rows.append(view.Row(str(number), view.map_title(one, map_), own, found, depends))
+                rows.append(view.MapRow(str(number), view.map_title(one, map_), own, found, depends))
     for (one, map_), mean in zip(maps, means, strict=True):
         whole = (mean.mean, mean.dependence) if mean else (None, None)
-        rows.append(view.Row("mean", view.map_title(one, map_), None, *whole))
+        rows.append(view.MapRow("mean", view.map_title(one, map_), None, *whole))
     st.subheader(TITLES[direction])
-    values = view.table(rows)
+    values = view.same_pixel_columns(rows)
     show_table(
-        values, view.COLUMNS, "Numbers of each map at the pinned points, and their means over the picture", "Model"
+        values,
+        view.SAME_PIXEL_COLUMNS,
+        "Numbers of each map at the pinned points, and their means over the picture",
+        "Model",
     )
     as_csv(values, f"same-pixel-{direction}")
 

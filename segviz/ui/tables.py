@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from segviz.table import Columns, finite
+from segviz.table import Columns, finite_or_none
 from segviz.text import NONE
 from segviz.ui.component import mount, registered
 
@@ -52,7 +52,7 @@ def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: 
     known = {head.title: head for head in heads}
     columns = []
     for title, given in values.items():
-        head, column = known.get(title, Head(title)), [finite(value) for value in given]
+        head, column = known.get(title, Head(title)), [finite_or_none(value) for value in given]
         columns.append(
             {
                 "title": title,

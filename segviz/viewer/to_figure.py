@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from segviz.attention.maps import AttendedFeatures, SpatialMap
 from segviz.data.classes import ClassSet
-from segviz.figures.colour import Kind, Scale, signed_scale, spanning, weight_scale
+from segviz.figures.colour import Scale, ScaleKind, joint_scale, signed_scale, weight_scale
 from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Mark, Points, Subplot
-from segviz.figures.interesting_places import LETTERS, cell_box, strongest
-from segviz.figures.map_subplots import Look, map_subplot
-from segviz.figures.overlay import aligned
+from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
+from segviz.figures.map_subplots import MapLook, map_subplot
+from segviz.figures.overlay import has_aligned_corners
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
@@ -76,8 +76,8 @@ def part(viewer: Viewer, panel: Panel) -> Subplot:
         return Subplot(panel.title, image, labels, named("labels", model), model, marks=marks)
     if isinstance(panel.map, AttendedFeatures):
         values = (panel.map.output if panel.look == "output" else panel.map.context).numpy()
-        kind: Kind = "linear" if display.scale == "log" else display.scale  # features may be negative
-        heat = Heat(values, weight_scale(values, kind=kind), "channel mean", aligned=aligned(panel.map))
+        kind: ScaleKind = "linear" if display.scale == "log" else display.scale  # features may be negative
+        heat = Heat(values, weight_scale(values, kind=kind), "channel mean", aligned=has_aligned_corners(panel.map))
         return Subplot(panel.title, image, heat, named(f"attended_{panel.look}", model), model, marks=marks)
     if isinstance(panel.map, ShareMap):
         heat = Heat(panel.map.shares, Scale(0, 1), "probability")
@@ -94,14 +94,14 @@ def part(viewer: Viewer, panel: Panel) -> Subplot:
 def map_part(viewer: Viewer, panel: Panel, one: SpatialMap, model: str, marks: tuple[Mark, ...]) -> Subplot:
     """A map over places, asked from the panel's pixel."""
     image, display, place, look = viewer.image, viewer.display, place_of(viewer, panel), look_of(panel, viewer.display)
-    kind: Kind = "linear" if look == "points" and display.scale == "percentile" else display.scale
+    kind: ScaleKind = "linear" if look == "points" and display.scale == "percentile" else display.scale
     found = map_subplot(image, one, look, place, model=model, kind=kind)
     boxes, title = found.boxes, panel.title
     if display.strongest:
         size = (image.shape[0], image.shape[1])
         cell = one.cell(*place, *size)
         values = found.content.values if isinstance(found.content, Heat) else one.attends_to(*cell).numpy()
-        cells = zip(LETTERS, strongest(values, *cell), strict=False)  # there may be fewer
+        cells = zip(LETTERS, strongest_cells(values, *cell), strict=False)  # there may be fewer
         boxes += tuple(cell_box(one, where, size, letter) for letter, where in cells)
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
@@ -114,7 +114,7 @@ def named(name: str, model: str) -> str:
     return f"{model}_{name}" if model else name
 
 
-def look_of(panel: Panel, display: Display) -> Look:
+def look_of(panel: Panel, display: Display) -> MapLook:
     """The look of a map over places; "either" is as the reader has chosen."""
     look = display.direction if panel.look == "either" else panel.look
     assert look in ("attends_to", "attended_by", "strip", "points")
@@ -140,7 +140,7 @@ def scaled(groups: Sequence[Sequence[Subplot]], display: Display) -> Iterator[Su
                 continue
             among = everything if display.range == "shared" else group
             alike = [one.content for one in among if isinstance(one.content, Heat | Points)]
-            scale = spanning([one.scale for one in alike if one.unit == content.unit])
+            scale = joint_scale([one.scale for one in alike if one.unit == content.unit])
             content = replace(content, scale=scale, colours="signed" if scale.low < 0 else display.colours)
             if isinstance(content, Heat):
                 content = replace(content, smooth=display.cells == "smooth")
