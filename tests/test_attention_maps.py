@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segviz.attention import maps as attention
-from segviz.attention.maps import Attended, OffsetMaskAttention, SpatialMap, StripAttention, detached
+from segviz.attention.maps import Attended, OffsetMaskAttention, SpatialMap, StripAttention, detach
 from tests.block_cases import CASES, SHAPES, C, image, made
 from tests.reference import Expected, expected
 
@@ -252,7 +252,7 @@ def test_psa_corners_lie_on_the_corners_of_the_picture(rows: int, columns: int) 
 @pytest.mark.parametrize("case", CASES)
 def test_a_detached_map_is_float32_and_free_of_the_network(case: str) -> None:
     maps = made(case)(image(1, C, 4, 3)).maps[0]
-    for map_, free in zip(maps, detached(maps), strict=True):
+    for map_, free in zip(maps, detach(maps), strict=True):
         assert type(free) is type(map_)
         for field in dataclasses.fields(free):
             value = getattr(free, field.name)
@@ -264,13 +264,13 @@ def test_a_detached_map_is_float32_and_free_of_the_network(case: str) -> None:
 @pytest.mark.parametrize("case", SPATIAL_CASES)
 def test_a_detached_map_still_tells_the_same(case: str) -> None:
     maps = spatial_maps(ran(case)[0], 0)
-    for map_, free in zip(maps, detached(maps), strict=True):
+    for map_, free in zip(maps, detach(maps), strict=True):
         torch.testing.assert_close(rows_of(free), rows_of(map_).float(), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(columns_of(free), columns_of(map_).float(), rtol=1e-4, atol=1e-5)
 
 
 def test_what_maps_have_in_common_is_kept_once() -> None:
-    rows, columns = detached(made("FLA")(image(1, C, 4, 3)).maps[0])
+    rows, columns = detach(made("FLA")(image(1, C, 4, 3)).maps[0])
     assert rows.features is columns.features
     assert rows.context is not columns.context
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from segviz.attention.maps import Grid, OffsetMaskAttention, SpatialMap
+from segviz.attention.maps import Grid, SpatialMap
 
 Labels = UInt8[np.ndarray, "height width"]
 CellClasses = Int[np.ndarray, "rows columns"]
@@ -17,13 +17,13 @@ LABELS = 256
 def cell_centres(map_: SpatialMap, size: Grid) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]:
     """Where the cells' centres lie in a picture of (height, width), in pixels from the first pixel's centre.
 
-    The corner cells' centres lie on the corner pixels' for PSA's shrunk grid, half a cell inside for all others.
+    The corner cells' centres lie on the corner pixels' where corners are aligned, else half a cell inside.
     """
     down, along = (np.arange(cells, dtype=np.float64) for cells in map_.grid)
-    if isinstance(map_, OffsetMaskAttention):
-        (rows, columns), (height, width) = map_.grid, size
+    (rows, columns), (height, width) = map_.grid, size
+    if map_.corners_aligned:
         return down * (height - 1) / max(rows - 1, 1), along * (width - 1) / max(columns - 1, 1)
-    return (down + 0.5) * size[0] / map_.grid[0] - 0.5, (along + 0.5) * size[1] / map_.grid[1] - 0.5
+    return (down + 0.5) * height / rows - 0.5, (along + 0.5) * width / columns - 0.5
 
 
 def cells_of_pixels(map_: SpatialMap, size: Grid) -> tuple[Int[np.ndarray, " height"], Int[np.ndarray, " width"]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from segviz.attention.cells import spread_places
-from segviz.attention.maps import AttentionMap, SpatialMap
+from segviz.attention.maps import AttentionMap, MapLook, SpatialMap
 from segviz.attention.statistics import query_dependence, summary
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
@@ -16,9 +16,8 @@ from segviz.figures.colour import ScaleKind
 from segviz.figures.export import NUMBERS, export
 from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.interesting_places import default_places
-from segviz.figures.map_subplots import MapLook
 from segviz.figures.papers import check_places
-from segviz.figures.prediction_subplots import ALL_LOOKS, is_spatial, map_named, prediction_rows
+from segviz.figures.prediction_subplots import ALL_LOOKS, map_named, prediction_rows
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 
@@ -133,8 +132,8 @@ def describe_place(prediction: Prediction, place: Place) -> dict[str, Any]:
 def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Place]) -> dict[str, Any]:
     """A map's numbers: its query dependence, and statistics of each place's row and column."""
     base = {"map": one.name, "kind": type(one).__name__}
-    if not is_spatial(one):
-        return {**base, "note": "the map is not over places, so it has no statistics of places"}
+    if not isinstance(one, SpatialMap):
+        return {**base, "note": f"{one.reason}, so it has no statistics of places"}
     found: dict[str, Any] = {**base, "grid": list(one.grid)}
     try:
         found["query_dependence"] = round_significant(query_dependence(one, spread_places(one.grid, SAMPLED_PLACES)))

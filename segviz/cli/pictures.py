@@ -1,65 +1,57 @@
-"""The commands that make files of pictures: predict, attend, figure. Nothing is written but what the options name."""
+"""`predict`, `attend` and `figure`: commands that turn pictures into files. They write only what the options name."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
-from segviz.batch.archive import Archive
+from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, export_attention
 from segviz.batch.inputs import Source, find_sources
-from segviz.batch.run import Folder, PictureOutput, PutFile, Step, export_prediction, run_pictures, stop_on_interrupt
-from segviz.cli.errors import FORMATS, MAX_ERROR_LENGTH, UsageError, describe_error
+from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_prediction
+from segviz.cli.errors import UsageError
+from segviz.cli.progress import open_target, process_pictures
 from segviz.data.dataset import read_labels
 from segviz.data.scenes.by_name import SourceError
-from segviz.figures.export import export
-from segviz.figures.map_subplots import MapLook
+from segviz.figures.export import FORMS, export
 from segviz.figures.paper_layouts import Style
 from segviz.figures.papers import WIDTHS, PlaceError, check_places, paper_figure_spec
 from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
 from segviz.prediction.predictor import load_predictor
-from segviz.text import plain_text
 
 
 def run_predict(options: argparse.Namespace) -> int:
-    """Labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    chosen = read_sources(options)
+    """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
+    sources = read_sources(options)
     with open_target(options) as put:
-        return process_pictures(
-            chosen, partial(export_prediction, load_predictor(options.model, options.device)), put, options
-        )
+        predictor = load_predictor(options.model, options.device)
+        return process_pictures(sources, partial(export_prediction, predictor), put, options)
 
 
 def run_attend(options: argparse.Namespace) -> int:
-    """An overlay for each map and place, the numbers behind them, and what each map does."""
-    chosen, asked = read_sources(options), read_attention_options(options)
-    if len(chosen) == 1 and asked.places:
-        check_places_of_picture(chosen[0], asked)
+    """Write a picture for each map and place and the numbers behind them; print statistics of each map."""
+    sources, wanted = read_sources(options), read_attention_options(options)
+    if len(sources) == 1 and wanted.places:
+        check_places_of_picture(sources[0], wanted)
     predictor = load_predictor(options.model, options.device)
     if options.zip is None and is_single_file(options.out):
-        if len(chosen) > 1:
-            raise UsageError(f"--out {options.out} is one file, but there are {len(chosen)} pictures; name a folder")
-        return process_pictures(
-            chosen, partial(export_into_one_file, predictor, asked, options.out), Folder(options.out.parent).put, options
-        )
+        if len(sources) > 1:
+            raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
+        work = partial(export_into_one_file, predictor, wanted, options.out)
+        return process_pictures(sources, work, Folder(options.out.parent).put, options)
     with open_target(options) as put:
-        return process_pictures(chosen, partial(export_attention, predictor, asked), put, options)
+        return process_pictures(sources, partial(export_attention, predictor, wanted), put, options)
 
 
 def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
-    """What is asked of each picture's attention."""
+    """Read from the options which maps to export, and how."""
     looks: tuple[MapLook, ...] = tuple(options.look or ALL_LOOKS)
-    asked = AttentionOptions(
+    wanted = AttentionOptions(
         places=tuple(options.at or ()),
         maps=tuple(options.map or ()),
         looks=looks,
@@ -70,39 +62,41 @@ def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
         size=options.size,
         whole=options.page,
     )
-    return replace(asked, forms=(file_format(options.out),), whole=True) if is_single_file(options.out) else asked
+    return replace(wanted, forms=(file_format(options.out),), whole=True) if is_single_file(options.out) else wanted
 
 
-def export_into_one_file(predict: Any, asked: AttentionOptions, out: Path, source: Source, picture: Rgb) -> PictureOutput:
-    """A picture's attention in the one file that was named."""
-    done = export_attention(predict, asked, source, picture)
-    return PictureOutput(((out.name, data) for _, data in done.files), done.summary)
+def export_into_one_file(
+    predict: PredictPicture, wanted: AttentionOptions, out: Path, source: Source, picture: Rgb
+) -> PictureOutput:
+    """Export a picture's attention under the file name of `out`."""
+    output = export_attention(predict, wanted, source, picture)
+    return PictureOutput(((out.name, data) for _, data in output.files), output.summary)
 
 
-def check_places_of_picture(source: Source, asked: AttentionOptions) -> None:
-    """Places outside a single picture are wrong usage, found before any model is loaded.
+def check_places_of_picture(source: Source, wanted: AttentionOptions) -> None:
+    """Check before a model is loaded that all places lie in the single picture.
 
     Raises:
-        UsageError: one lies outside.
+        UsageError: a place lies outside.
     """
     with report_as_usage():
-        check_places(asked.places, source.open(), source.text)
+        check_places(wanted.places, source.open(), source.text)
 
 
 def run_figure(options: argparse.Namespace) -> int:
-    """One of the papers' figures."""
+    """Draw one of the papers' figures into a file."""
     if options.columns and options.name != "atta-9":
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
     if options.labels and options.name != "fla-5":
-        raise UsageError(f"--labels belongs to fla-5, not to {options.name}; leave it away")
-    chosen = read_sources(options)
-    if options.labels and len(options.labels) != len(chosen):
-        raise UsageError(f"there are {len(options.labels)} --labels for {len(chosen)} pictures; give one for each")
+        raise UsageError(f"--labels belongs to fla-5, not to {options.name}; remove it")
+    sources = read_sources(options)
+    if options.labels and len(options.labels) != len(sources):
+        raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")
     places = options.at or [(0, column) for column in options.columns or ()]
     with report_as_usage():
         spec = paper_figure_spec(
             options.name,
-            [source.text for source in chosen],
+            [source.text for source in sources],
             places,
             options.models,
             [read_labels(path) for path in options.labels] if options.labels else None,
@@ -123,10 +117,10 @@ def run_figure(options: argparse.Namespace) -> int:
 
 @contextmanager
 def report_as_usage() -> Iterator[None]:
-    """Pictures and places that were named wrongly are wrong usage.
+    """Turn errors in the names of pictures and in places into UsageError.
 
     Raises:
-        UsageError: one was.
+        UsageError: in place of SourceError and PlaceError.
     """
     try:
         yield
@@ -135,59 +129,20 @@ def report_as_usage() -> Iterator[None]:
 
 
 def read_sources(options: argparse.Namespace) -> list[Source]:
-    """The pictures that the options name.
+    """Find the pictures that the options name.
 
     Raises:
-        UsageError: a scene has no number, or a folder no picture.
+        UsageError: a scene's seed is not a number, or a folder holds no picture.
     """
     with report_as_usage():
         return find_sources(options.images)
 
 
-# ---- many pictures -----------------------------------------------------------------------------------------
-
-
-def process_pictures(
-    chosen: Sequence[Source], work: Callable[[Source, Rgb], PictureOutput], put: PutFile, options: argparse.Namespace
-) -> int:
-    """Work on each picture, and tell of it; 1 where one failed, or Ctrl-C stopped the rest."""
-    done: list[Step] = []
-    with stop_on_interrupt() as stop:
-        steps = run_pictures(chosen, work, put, stop)
-        bar = tqdm(steps, total=len(chosen), unit="picture", leave=False, disable=None if len(chosen) > 1 else True)
-        for step in bar:
-            done.append(step)
-            print_step(step, options.json)
-    if options.json:
-        print(json.dumps([step.summary for step in done if step.summary is not None], indent=2))
-    if len(done) < len(chosen):
-        print(f"segviz: stopped after {len(done)} of {len(chosen)} pictures; their files are kept", file=sys.stderr)
-        return 1
-    return 1 if any(step.problem for step in done) else 0
-
-
-def print_step(step: Step, as_json: bool) -> None:
-    """A line on a picture: its files, or what is wrong with it."""
-    if step.problem is not None:
-        named = describe_error(step.problem)
-        text = named if step.source.text in named else f"{step.source.text}: {named}"
-        tqdm.write(f"segviz: {plain_text(text, MAX_ERROR_LENGTH)}", file=sys.stderr)
-    elif not as_json:
-        tqdm.write(plain_text(f"{step.source.text}: {', '.join(step.files)}", 10 * MAX_ERROR_LENGTH), file=sys.stdout)
-
-
-@contextmanager
-def open_target(options: argparse.Namespace) -> Iterator[PutFile]:
-    """The folder of `--out`, or the ZIP of `--zip`."""
-    with ExitStack() as stack:
-        yield (Folder(options.out) if options.zip is None else stack.enter_context(Archive(options.zip))).put
-
-
 def is_single_file(out: Path | None) -> bool:
-    """Whether `--out` names a file, by its ending, and not a folder."""
-    return out is not None and file_format(out) in FORMATS and not out.is_dir()
+    """Whether `--out` names a file, by its suffix, and not a folder."""
+    return out is not None and file_format(out) in FORMS and not out.is_dir()
 
 
 def file_format(path: Path) -> str:
-    """A file's form."""
+    """The format that a file's suffix names."""
     return path.suffix.lower().lstrip(".")

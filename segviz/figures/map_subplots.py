@@ -11,12 +11,9 @@ from segviz.attention.maps import (
     AttendedFeatures,
     AttentionMap,
     AxisChannelAttention,
-    BasesAttention,
     ChannelAttention,
-    CrissCrossAttention,
-    DotProductAttention,
     Gate,
-    OffsetMaskAttention,
+    MapLook,
     SampledAttention,
     SpatialMap,
     StripAttention,
@@ -28,23 +25,9 @@ from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
 
-MapLook = Literal["attends_to", "attended_by", "strip", "points"]
 Feature = Literal["output", "context"]
 LOOK_WORDS = {"attends_to": ": attends to", "attended_by": ": attended by", "strip": " of", "points": " of"}
 STRIP_COLOUR = "#D55E00"
-
-
-def looks_of(one: SpatialMap) -> tuple[MapLook, ...]:
-    """The ways to look at a map from a place."""
-    match one:
-        case StripAttention():
-            return "attends_to", "attended_by", "strip"
-        case SampledAttention():
-            return "attends_to", "attended_by", "points"
-        case DotProductAttention() | CrissCrossAttention() | BasesAttention() | OffsetMaskAttention():
-            return "attends_to", "attended_by"
-        case _:
-            assert_never(one)
 
 
 def map_subplots(
@@ -58,6 +41,12 @@ def map_subplots(
     colours: str = "viridis",
 ) -> Iterator[Subplot]:
     """A map's subplots for each place and look; maps without places once, FLA's affinities once a place."""
+    if isinstance(one, SpatialMap):
+        for place in places:
+            for look in looks:
+                if look in one.looks:
+                    yield map_subplot(image, one, look, place, model=model, kind=kind, colours=colours)
+        return
     match one:
         case ChannelAttention():
             matrix = one.matrix.numpy()
@@ -74,14 +63,6 @@ def map_subplots(
                 content = Matrix(matrix, weight_scale(matrix, kind=kind), colours=colours)
                 title = f"affinity of channels in {one.axis.removesuffix('s')} {line}"
                 yield Subplot(title, image, content, f"{one.name}_{y}_{x}", model, (y, x))
-        case (
-            DotProductAttention() | StripAttention() | CrissCrossAttention() | BasesAttention()
-            | SampledAttention() | OffsetMaskAttention()
-        ):  # fmt: skip
-            for place in places:
-                for look in looks:
-                    if look in looks_of(one):
-                        yield map_subplot(image, one, look, place, model=model, kind=kind, colours=colours)
         case _:
             assert_never(one)
 
@@ -113,8 +94,8 @@ def map_subplot(
     Raises:
         ValueError: the map cannot be looked at so, or the pixel lies outside.
     """
-    if look not in looks_of(one):
-        raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(looks_of(one))}")
+    if look not in one.looks:
+        raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(one.looks)}")
     cell = one.cell(*place, *image.shape[:2])
     name = f"{one.name}_{place[0]}_{place[1]}"
     title = f"{one.name}{LOOK_WORDS[look]} ({pixel_text(*place)})"
@@ -133,9 +114,9 @@ def map_subplot(
 
 
 def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
-    """Weights over the picture; PSA's without a softmax have no even share, and colours for both signs."""
+    """Weights over the picture; signed ones have no even share, and colours for both signs."""
     scale = weight_scale(values, kind=kind)
-    if isinstance(one, OffsetMaskAttention) and one.divisor is not None:
+    if one.signed:
         return Heat(values, scale, "weight", "signed", has_aligned_corners(one))
     return Heat(values, scale, "weight", colours, has_aligned_corners(one), 1 / values.size)
 

@@ -11,9 +11,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from segviz.attention.maps import (
-    BasesAttention,
-    CrissCrossAttention,
-    DotProductAttention,
     OffsetMaskAttention,
     SampledAttention,
     SpatialMap,
@@ -260,14 +257,9 @@ def classes_of(one: FigureInput) -> ClassSet:
     return next(iter(one.predictions.values())).class_set
 
 
-SPATIAL = (
-    DotProductAttention, StripAttention, CrissCrossAttention, BasesAttention, SampledAttention, OffsetMaskAttention,
-)  # fmt: skip
-
-
 def first_spatial(prediction: Prediction) -> SpatialMap | None:
-    """The model's first map over places, or None where it attends over channels or not at all."""
-    return next((one for one in prediction.maps.values() if isinstance(one, SPATIAL)), None)
+    """The model's first map over places; None where it has none."""
+    return next((one for one in prediction.maps.values() if isinstance(one, SpatialMap)), None)
 
 
 def masks_of(one: FigureInput) -> list[tuple[str, OffsetMaskAttention]]:

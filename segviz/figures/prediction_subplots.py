@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeGuard
+from typing import get_args
 
 import numpy as np
 
-from segviz.attention.maps import AttentionMap, SpatialMap
+from segviz.attention.maps import AttentionMap, MapLook
 from segviz.figures.colour import ScaleKind
 from segviz.figures.figure_spec import Heat, Mark, Subplot, share_scale
-from segviz.figures.map_subplots import Feature, MapLook, feature_subplot, labels_subplot, map_subplots
-from segviz.figures.paper_layouts import SPATIAL
+from segviz.figures.map_subplots import Feature, feature_subplot, labels_subplot, map_subplots
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 
 OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
 FEATURES: tuple[Feature, ...] = ("output", "context")
-ALL_LOOKS: tuple[MapLook, ...] = ("attends_to", "attended_by", "strip", "points")
+ALL_LOOKS: tuple[MapLook, ...] = get_args(MapLook)
 
 
 def prediction_rows(
@@ -104,11 +103,6 @@ def share_weight_scale(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]
     common = iter(share_scale(weights))
     chosen = {id(subplot): scaled for subplot, scaled in zip(weights, common, strict=True)}
     return [[chosen.get(id(subplot), subplot) for subplot in row] for row in rows]
-
-
-def is_spatial(one: AttentionMap) -> TypeGuard[SpatialMap]:
-    """Whether a map lies over places."""
-    return isinstance(one, SPATIAL)
 
 
 def as_places(at: Place | Sequence[Place]) -> tuple[Place, ...]:

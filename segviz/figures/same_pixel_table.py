@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from segviz.attention.cells import Labels, cell_classes, spread_places
 from segviz.attention.maps import (
     AxisChannelAttention,
     ChannelAttention,
-    CrissCrossAttention,
     Direction,
-    SampledAttention,
+    Gate,
     SpatialMap,
-    StripAttention,
     attention_weights,
 )
 from segviz.attention.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
@@ -98,74 +97,58 @@ SAME_PIXEL_COLUMNS = (
 )  # fmt: skip
 
 
-def spatial_maps(prediction: Prediction) -> tuple[SpatialMap, ...]:
-    """The maps that give weights to places."""
-    return tuple(one for one in prediction.maps.values() if isinstance(one, SpatialMap))
-
-
 def map_title(prediction: Prediction, map_: SpatialMap) -> str:
     """The model's title, and the map's name where there are two."""
     title = SPECS[prediction.model].title
-    return title if len(spatial_maps(prediction)) == 1 else f"{title}: {map_.name}"
+    return title if len(prediction.spatial_maps) == 1 else f"{title}: {map_.name}"
 
 
 def map_note(prediction: Prediction, map_: SpatialMap) -> str:
     """The grid that the weights are shares of, and what has to be known of the map."""
-    notes = [f"{map_.grid[0]} × {map_.grid[1]} cells"]
-    if isinstance(map_, CrissCrossAttention):
-        notes.append(f"{len(map_.queries)} passes")
-    if isinstance(map_, StripAttention):
-        notes.append("strips, spread")
-    if isinstance(map_, SampledAttention):
-        notes.append(f"{map_.weights.shape[1]} samples")
-    return ", ".join(notes)
-
-
-def relates_channels(prediction: Prediction) -> bool:
-    """Whether the block, or a part of it, has no map of places."""
-    return any(isinstance(one, ChannelAttention | AxisChannelAttention) for one in prediction.maps.values())
+    cells = f"{map_.grid[0]} × {map_.grid[1]} cells"
+    return f"{cells}, {map_.remark}" if map_.remark else cells
 
 
 def no_map_words(prediction: Prediction) -> str:
     """Why a model has no map from place to place, in a few words for its panel."""
-    if not prediction.maps:
-        return "no block, no map"
-    return "relates channels, not places" if axis_maps(prediction) else "attention missing: no map"
+    return "; ".join(dict.fromkeys(one.short_reason for one in prediction.channel_maps)) or "no block, no map"
 
 
 def no_map_sentences(predictions: Sequence[Prediction]) -> list[str]:
     """A sentence for each way of having no map, and how much the point counts all the same."""
-    channel = [one for one in predictions if relates_channels(one) and not axis_maps(one)]
-    found = [
+    sentences = [
         f"**{SPECS[one.model].title}** has no attention block: beyond its convolutions no place looks at another."
         for one in predictions
         if not one.maps
     ]
-    if channel:
-        parts = ("the channel part of " if spatial_maps(one) else "" for one in channel)
-        names = join_with_commas(
-            [f"{part}**{SPECS[one.model].title}**" for part, one in zip(parts, channel, strict=True)]
-        )
-        found.append(
-            f"{names[0].upper()}{names[1:]}: a product that sums over all places gives one matrix of channels, the "
-            "same everywhere; it depends on the point by 0 %. FLANet calls that the *attention missing* of channels."
-        )
+    one_matrix: list[str] = []
+    matrix_a_line: dict[str, list[str]] = {}
     for one in predictions:
-        if maps := axis_maps(one):
-            apart = join_with_commas(
-                [f"{map_.axis} by {100 * line_dependence(map_, spread_lines(map_)):.1f} %" for map_ in maps]
-            )
-            found.append(
-                f"**{SPECS[one.model].title}** relates channels too, but by a matrix for every row and every column "
-                f"of the grid, so that the place counts: the matrices of its {apart} apart (mean total variation "
-                "distance). FLANet shows it by its attended features: see the page FLA."
-            )
-    return found
-
-
-def axis_maps(prediction: Prediction) -> list[AxisChannelAttention]:
-    """FLA's maps."""
-    return [one for one in prediction.maps.values() if isinstance(one, AxisChannelAttention)]
+        title = f"**{SPECS[one.model].title}**"
+        for map_ in one.channel_maps:
+            match map_:
+                case ChannelAttention():
+                    one_matrix.append(f"the channel part of {title}" if one.spatial_maps else title)
+                case AxisChannelAttention():
+                    apart = 100 * line_dependence(map_, spread_lines(map_))
+                    matrix_a_line.setdefault(title, []).append(f"{map_.axis} by {apart:.1f} %")
+                case Gate():
+                    pass  # a part of the way to the block, not of the block
+                case _:
+                    assert_never(map_)
+    if one_matrix:
+        names = join_with_commas(one_matrix)
+        sentences.append(
+            f"{names[0].upper()}{names[1:]}: a product that sums over all places gives one matrix of channels, so it "
+            "is the same for every point. FLANet calls that the *attention missing* of channels."
+        )
+    for title, apart_by_axis in matrix_a_line.items():
+        sentences.append(
+            f"{title} relates channels too, but by a matrix for every row and every column of the grid, so the place "
+            f"counts: the matrices of its {join_with_commas(apart_by_axis)} apart (mean total variation distance). "
+            "FLANet shows it by its attended features: see the page FLA."
+        )
+    return sentences
 
 
 def spread_lines(map_: AxisChannelAttention) -> list[int]:
@@ -185,7 +168,7 @@ class PictureNumbers:
 def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Direction) -> PictureNumbers | None:
     """The numbers over spread places; None of maps that are no distribution."""
     places = spread_places(map_.grid, PLACES)
-    if isinstance(map_, SampledAttention):  # nobody may sample a place, and its own samples may all lie outside
+    if map_.may_be_empty:
         places = tuple(place for place in places if float(attention_weights(map_, *place, direction).sum()) > 0)
     size, labels = prediction.labels.shape, fine_labels(prediction, map_)
     try:

@@ -10,13 +10,12 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
-from segviz.attention.maps import OffsetMaskAttention, SampledAttention, SpatialMap, StripAttention
+from segviz.attention.maps import MapLook, SpatialMap
 from segviz.figures.colour import ScaleKind
 from segviz.figures.figure_spec import FigureSpec, share_scale
 from segviz.figures.interesting_places import default_places
 from segviz.figures.map_subplots import (
     Feature,
-    MapLook,
     confidence_subplot,
     feature_subplot,
     labels_subplot,
@@ -24,7 +23,7 @@ from segviz.figures.map_subplots import (
 )
 from segviz.figures.matplotlib_backend import draw
 from segviz.figures.plotly_backend import draw_interactive
-from segviz.figures.prediction_subplots import FEATURES, as_places, is_spatial, map_named
+from segviz.figures.prediction_subplots import FEATURES, as_places, map_named
 from segviz.image import ImageError, ImageLike, Rgb, as_rgb
 from segviz.prediction.prediction import Place, Prediction
 
@@ -85,26 +84,13 @@ def prediction_figure_spec(
     else:
         one = map_named(prediction, name)
         places = default_places(prediction.labels, 1) if at is None else as_places(at)
-        looks = (look or main_look(one),) if is_spatial(one) else ()
+        looks = (look or one.main_look,) if isinstance(one, SpatialMap) else ()
         found = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
         subplots = share_scale(list(found))
         if not subplots:
             raise ValueError(f"map '{name}' has no look '{look}'; leave `look` away to see its own")
     title = f"{prediction.model}: {name}"
     return FigureSpec(title, tuple(tuple(subplots[first : first + 3]) for first in range(0, len(subplots), 3)))
-
-
-def main_look(one: SpatialMap) -> MapLook:
-    """What a map's own page shows first."""
-    match one:
-        case OffsetMaskAttention(direction="distribute"):
-            return "attended_by"
-        case StripAttention():
-            return "strip"
-        case SampledAttention():
-            return "points"
-        case _:
-            return "attends_to"
 
 
 def full_size_picture(prediction: Prediction, image: Rgb | None) -> Rgb:

@@ -9,7 +9,14 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from segviz.attention.maps import AttendedFeatures, AttentionMap, CrissCrossAttention, cell_of_pixel
+from segviz.attention.maps import (
+    AttendedFeatures,
+    AttentionMap,
+    ChannelMap,
+    CrissCrossAttention,
+    SpatialMap,
+    cell_of_pixel,
+)
 from segviz.data.classes import ClassSet
 
 Kind = TypeVar("Kind")
@@ -56,6 +63,16 @@ class Prediction:
         passes = (one.last_pass for one in self.maps.values() if isinstance(one, CrissCrossAttention))
         parts = (self.labels, self.confidence, self.attended, *self.maps.values(), *passes)
         return any(part is one for one in parts)
+
+    @property
+    def spatial_maps(self) -> tuple[SpatialMap, ...]:
+        """The maps that give weights to places."""
+        return tuple(one for one in self.maps.values() if isinstance(one, SpatialMap))
+
+    @property
+    def channel_maps(self) -> tuple[ChannelMap, ...]:
+        """The maps that relate or weigh channels."""
+        return tuple(one for one in self.maps.values() if isinstance(one, ChannelMap))
 
     @property
     def classes(self) -> tuple[str, ...]:

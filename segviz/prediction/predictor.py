@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from segviz.attention.maps import AttendedFeatures, detached
+from segviz.attention.maps import AttendedFeatures, detach
 from segviz.catalogue.checkpoint_file import load_checkpoint
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
@@ -59,8 +59,8 @@ class Predictor:
             seen = resize(picture, working_size(*size, shrink))
             result = self.model(to_tensor(seen, self.device))
             labels, confidence = classified(result.logits[0], size)
-            maps = {one.name: one for one in detached(result.attended.maps[0])}
-            attended: AttendedFeatures = detached([channel_means(result)])[0]
+            maps = {one.name: one for one in detach(result.attended.maps[0])}
+            attended: AttendedFeatures = detach([channel_means(result)])[0]
         classes = class_set(self.record.classes)
         return Prediction(
             self.record.model,

@@ -26,7 +26,7 @@ def panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[
     found = []
     for name in names:
         prediction = predictions.get(name)
-        maps = view.spatial_maps(prediction) if prediction else ()
+        maps = prediction.spatial_maps if prediction else ()
         if prediction is None or not maps:
             note = view.no_map_words(prediction) if prediction else "shown as soon as it has run"
             found.append(Panel(SPECS[name].title, None, "plain", note=note, stats=prediction is None))
@@ -47,7 +47,7 @@ def numbers(picture: str, predictions: Mapping[str, Prediction], pins: Sequence[
         pins: the points.
         direction: where they look, or who looks at them.
     """
-    maps = [(one, map_) for one in predictions.values() for map_ in view.spatial_maps(one)]
+    maps = [(one, map_) for one in predictions.values() for map_ in one.spatial_maps]
     rows = []
     with st.spinner("Working out the numbers …"):
         means = [of_picture(picture, one.model, map_.name, direction, one, map_) for one, map_ in maps]

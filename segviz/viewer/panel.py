@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from segviz.attention.maps import AttendedFeatures, SampledAttention, StripAttention
+from segviz.attention.maps import AttendedFeatures, SpatialMap
 from segviz.viewer import wire
 
 Look = Literal[
@@ -120,13 +120,11 @@ class Panel:
             "labels": isinstance(self.map, LabelMap),
             "shares": isinstance(self.map, ShareMap),
             "values": isinstance(self.map, ScalarMap),
-            "strip": isinstance(self.map, StripAttention),
-            "points": isinstance(self.map, SampledAttention),
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
         }.get(
             self.look,
-            self.map is not None and not isinstance(self.map, LabelMap | ShareMap | ScalarMap | AttendedFeatures),
+            isinstance(self.map, SpatialMap) and (self.look == "either" or self.look in self.map.looks),
         )
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")

@@ -10,14 +10,12 @@ from jaxtyping import UInt8
 
 from segviz.attention.maps import (
     AttentionMap,
-    AxisChannelAttention,
     BasesAttention,
-    ChannelAttention,
     CrissCrossAttention,
     DotProductAttention,
-    Gate,
     OffsetMaskAttention,
     SampledAttention,
+    SpatialMap,
     StripAttention,
 )
 from segviz.data.classes import VOID, ClassSet
@@ -59,7 +57,9 @@ def attended_panels(prediction: Prediction, name: str = "") -> tuple[Panel, ...]
 
 
 def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
-    """The panels of one map, following the pointer; none for maps without a place in the picture."""
+    """The panels of one map, following the pointer; none for maps over channels."""
+    if not isinstance(attention, SpatialMap):
+        return ()
     match attention:
         case OffsetMaskAttention(direction="collect"):
             note = "what the point gathers, and from where"
@@ -117,8 +117,6 @@ def map_panels(attention: AttentionMap) -> tuple[Panel, ...]:
                     note=f"through {bases} bases; attended by is the same",
                 ),
             )
-        case ChannelAttention() | AxisChannelAttention() | Gate():
-            return ()
         case _:
             assert_never(attention)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from segviz.attention.maps import AttendedFeatures, SpatialMap
+from segviz.attention.maps import AttendedFeatures, MapLook, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale, ScaleKind, joint_scale, signed_scale, weight_scale
 from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Mark, Points, Subplot
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
-from segviz.figures.map_subplots import MapLook, map_subplot
+from segviz.figures.map_subplots import map_subplot
 from segviz.figures.overlay import has_aligned_corners
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place

@@ -44,14 +44,14 @@ class Message:
     grid: tuple[int, int]
     tensors: dict[str, Tensor]
     extra: dict[str, Any]
-    mapping: Mapping = "half_pixel"
 
 
 def pack(value: DrawableMap) -> bytes:
     """The bytes of a map; maps.js computes from them what the map's own methods compute."""
     message = _message(value)
     arrays = {name: tensor.detach().cpu().numpy().astype("<f4") for name, tensor in message.tensors.items()}
-    return _join(message.kind, message.grid, message.mapping, message.extra, arrays)
+    mapping: Mapping = "align_corners" if value.corners_aligned else "half_pixel"
+    return _join(message.kind, message.grid, mapping, message.extra, arrays)
 
 
 def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
@@ -113,7 +113,7 @@ def _message(value: DrawableMap) -> Message:
             masks, reach = windows(value.masks, value.grid)
             tensors = {"masks": masks, "lse": value.log_normaliser}
             extra = {"direction": value.direction, "divisor": value.divisor, "reach": reach}
-            return Message("offsets", value.grid, tensors, extra, "align_corners")
+            return Message("offsets", value.grid, tensors, extra)
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:

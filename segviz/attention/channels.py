@@ -1,0 +1,63 @@
+"""Maps over channels. They give no weights to places; `reason` and `short_reason` tell the reader why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from segviz.attention.grid_map import GridMap
+
+
+@dataclass(frozen=True)
+class ChannelAttention:
+    """The C x C matrix of a channel non-local block (DANet's CAM); rows sum to 1."""
+
+    reason: ClassVar[str] = (
+        "it relates channels, not places, by one matrix for the whole picture: FLANet calls that the attention missing "
+        "of channels"
+    )
+    short_reason: ClassVar[str] = "attention missing: no map"
+
+    name: str
+    matrix: Float[Tensor, "channels channels"]
+
+
+@dataclass(frozen=True)
+class AxisChannelAttention(GridMap):
+    """FLA's channel affinities (FLANet, eq. 1): one C x C matrix for each row, or column, of the grid.
+
+    `context` is the pooled, projected query of the path: q_w (C, W) for "rows", q_h (C, H) for "columns".
+    """
+
+    reason: ClassVar[str] = "it relates channels, not places, by a matrix for every row and every column of the grid"
+    short_reason: ClassVar[str] = "relates channels, not places"
+
+    features: Float[Tensor, "channels height width"]
+    context: Float[Tensor, "channels length"]
+    axis: Literal["rows", "columns"]
+
+    def matrix(self, line: int) -> Float[Tensor, "channels channels"]:
+        """The affinity `A[j, i]` of one row or column of the grid: channel j draws from i; rows sum to 1.
+
+        Raises:
+            IndexError: the grid has no such line.
+        """
+        lines = self.grid[0 if self.axis == "rows" else 1]
+        if not 0 <= line < lines:
+            raise IndexError(f"{self.axis} {line} does not exist: map '{self.name}' has 0 to {lines - 1}")
+        slice_ = self.features[:, line] if self.axis == "rows" else self.features[:, :, line]
+        return (slice_ @ self.context.T).softmax(1)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """AFM's channel gate alpha in (0, 1): the share of the coarser level in each channel (AttaNet, eq. 5)."""
+
+    reason: ClassVar[str] = "it weighs channels, not places: the share of the coarser level in each"
+    short_reason: ClassVar[str] = "weighs channels, not places"
+
+    name: str
+    alpha: Float[Tensor, " channels"]

@@ -1,0 +1,68 @@
+"""PSA's masks: weights that each cell predicts by relative position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from segviz.attention.grid_map import MapLook, MapOverPlaces
+
+MaskDirection = Literal["collect", "distribute"]
+
+
+@dataclass(frozen=True)
+class OffsetMaskAttention(MapOverPlaces):
+    """Point-wise spatial attention (PSANet, eq. 8-10): masks predicted by relative position.
+
+    `masks[p, j]` is the logit that p's own over-completed mask holds for cell j. Cut out of the
+    (2H-1) x (2W-1) mask, this window is a quarter of it and all of it that the block uses.
+    "collect": p's mask says what p reads; "distribute": it says who reads p. With a `divisor` the block
+    took no softmax: its weights are the logits over the divisor, of either sign, and 0 beyond the reach.
+    """
+
+    corners_aligned = True  # the block shrinks its grid with align_corners
+
+    masks: Float[Tensor, "cells cells"]
+    direction: MaskDirection
+    divisor: float | None = None
+
+    @property
+    def main_look(self) -> MapLook:
+        """A cell's own mask: what it collects, or whom it distributes to."""
+        return "attends_to" if self.direction == "collect" else "attended_by"
+
+    @property
+    def signed(self) -> bool:
+        """Without a softmax, weights of both signs."""
+        return self.divisor is not None
+
+    @cached_property
+    def log_normaliser(self) -> Float[Tensor, " cells"]:
+        """`log sum_j exp E[i, j]` of every target i."""
+        return self.masks.logsumexp(1 if self.direction == "collect" else 0)
+
+    def logits(self, row: int, column: int) -> Float[Tensor, "height width"]:
+        """The mask that this cell predicted, before the softmax (-inf beyond its reach)."""
+        return self.masks[self.index(row, column)].reshape(self.grid)
+
+    def attends_to(self, row: int, column: int) -> Float[Tensor, "height width"]:
+        """What the cell receives from every source; it sums to 1 after a softmax."""
+        cell = self.index(row, column)
+        logits = self.masks[cell] if self.direction == "collect" else self.masks[:, cell]
+        weights = logits.softmax(0) if self.divisor is None else self._divided(logits)
+        return weights.reshape(self.grid)
+
+    def attended_by(self, row: int, column: int) -> Float[Tensor, "height width"]:
+        """How much every target receives from this source; for distribute, PSANet's Fig. 6."""
+        cell = self.index(row, column)
+        logits = self.masks[:, cell] if self.direction == "collect" else self.masks[cell]
+        weights = (logits - self.log_normaliser).exp() if self.divisor is None else self._divided(logits)
+        return weights.reshape(self.grid)
+
+    def _divided(self, logits: Tensor) -> Tensor:
+        assert self.divisor is not None
+        return logits.masked_fill(logits.isinf(), 0) / self.divisor
