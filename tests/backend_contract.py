@@ -1,4 +1,4 @@
-"""What any backend must hold, as checks of a factory: the embedded one now, others when they come.
+"""What any backend must hold, as checks of a factory: threads now, others when they come.
 
 `make(models, capacity)` gives a backend that loads `models.load(name)`, identifies files by `models.identify(name)`
 and keeps to `capacity`. tests/test_backend.py runs every check, and for each a backend that must fail it.
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +33,7 @@ from segviz.engine import (
     DeadlineError,
     EngineError,
     LeaseError,
-    Made,
+    OpResult,
     Predict,
     Request,
     SupersededError,
@@ -123,9 +122,9 @@ class Scaled:
     def need(self, size: tuple[int, int], budget: int) -> int:
         return 0
 
-    def run(self, predictor: Any, image: np.ndarray, budget: int, tell: Callable[[int, int], None]) -> Made:
+    def run(self, predictor: Any, image: np.ndarray, budget: int, report: Callable[[int, int], None]) -> OpResult:
         predictor(image)
-        return Made(Total(np.array([image.sum(dtype=np.int64) * self.factor])))
+        return OpResult(Total(np.array([image.sum(dtype=np.int64) * self.factor])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +143,12 @@ class Stepped:
     def need(self, size: tuple[int, int], budget: int) -> int:
         return 0
 
-    def run(self, predictor: Any, image: np.ndarray, budget: int, tell: Callable[[int, int], None]) -> Made:
+    def run(self, predictor: Any, image: np.ndarray, budget: int, report: Callable[[int, int], None]) -> OpResult:
         for number in range(self.steps):
-            tell(number, self.steps)
+            report(number, self.steps)
             assert self.step.acquire(timeout=PATIENCE)
-        tell(self.steps, self.steps)
-        return Made(Total(np.zeros(1)))
+        report(self.steps, self.steps)
+        return OpResult(Total(np.zeros(1)))
 
 
 def prediction(name: str, image: np.ndarray) -> Prediction:
@@ -232,7 +231,7 @@ def check_those_who_wait_for_the_same_share_one_computation(make: Make) -> None:
     assert [label(one) for one in answers] == [1] * 16
     assert label(backend.submit(ask(1, "after"))) == 1
     assert models.values() == [1]
-    assert backend.known(ask(1)) is not None and backend.known(ask(2)) is None
+    assert backend.find_cached(ask(1)) is not None and backend.find_cached(ask(2)) is None
 
 
 def check_who_leaves_takes_nobody_along(make: Make) -> None:
@@ -243,25 +242,12 @@ def check_who_leaves_takes_nobody_along(make: Make) -> None:
         until(lambda: models.running == 1)
         queued = [backend.submit(ask(2, session)) for session in "abc"]
         alone = backend.submit(ask(3, "d"))
-        for answer in (running[0], queued[0], alone):
+        for answer in (running[0], queued[0], queued[2], alone):
             assert answer.cancel()
-        backend.cancel("c", 1)
     assert label(running[1]) == 1 and label(queued[1]) == 2
     assert isinstance(error_of(queued[2]), CancelledError)
     assert label(backend.submit(ask(4))) == 4
     assert models.values() == [1, 2, 4]
-
-
-def check_cancelling_leaves_newer_tickets_alone(make: Make) -> None:
-    models = Models()
-    backend = make(models, ONE)
-    with models.held():
-        first = backend.submit(ask(1, "a", ticket=1))
-        until(lambda: models.running == 1)
-        second, other = backend.submit(ask(2, "a", ticket=2)), backend.submit(ask(3, "b", ticket=1))
-        backend.cancel("a", before_ticket=2)
-        assert first.cancelled()
-    assert label(second) == 2 and label(other) == 3
 
 
 def check_sessions_take_turns(make: Make) -> None:
@@ -295,7 +281,7 @@ def check_the_newest_question_of_a_session_replaces_its_queued_ones(make: Make) 
     assert 3 not in models.values()
 
 
-def check_asking_the_same_again_keeps_the_place(make: Make) -> None:
+def check_asking_the_same_again_keeps_the_position(make: Make) -> None:
     models = Models()
     backend = make(models, ONE)
     with models.held():
@@ -303,7 +289,7 @@ def check_asking_the_same_again_keeps_the_place(make: Make) -> None:
         until(lambda: models.running == 1)
         before, other = backend.submit(ask(1, "a", ticket=1)), backend.submit(ask(2, "b"))
         again = backend.submit(ask(1, "a", ticket=2))  # the page ran anew while it waited
-        assert (again.standing().place, other.standing().place) == (1, 2)
+        assert (again.status().position, other.status().position) == (1, 2)
     assert [label(one) for one in (running, before, again, other)] == [100, 1, 1, 2]
     assert models.values() == [100, 1, 2]
 
@@ -368,27 +354,27 @@ def check_a_question_that_nobody_looks_after_is_taken_back(make: Make) -> None:
         until(lambda: models.running == 1)
         gone = backend.submit(ask(2, "b", lease_s=0.3))
         watched = backend.submit(ask(3, "c", lease_s=1.0))
-        until(lambda: watched.standing().place > 0 and gone.done())  # each look at a standing renews its lease
+        until(lambda: watched.status().position > 0 and gone.done())  # each look at the status renews its lease
         end = time.monotonic() + 1.2
-        until(lambda: watched.standing().place > 0 and time.monotonic() > end)
+        until(lambda: watched.status().position > 0 and time.monotonic() > end)
         assert not watched.done()
     assert isinstance(error_of(gone), LeaseError) and backend.health().counts["left"] == 1
     assert [label(one) for one in (running, watched)] == [1, 3]
     assert models.values() == [1, 3]
 
 
-def check_the_place_in_the_queue_is_told(make: Make) -> None:
+def check_the_position_in_the_queue_is_reported(make: Make) -> None:
     models = Models()
     backend = make(models, ONE)
     with models.held():
         running = backend.submit(ask(1, "a"))
         until(lambda: models.running == 1)
         answers = [backend.submit(ask(value, session)) for value, session in ((2, "b"), (3, "b"), (4, "c"), (5, "d"))]
-        assert [one.standing().place for one in (running, *answers)] == [0, 1, 4, 2, 3]
+        assert [one.status().position for one in (running, *answers)] == [0, 1, 4, 2, 3]
         answers[0].cancel()
-        assert [one.standing().place for one in answers[1:]] == [1, 2, 3]
+        assert [one.status().position for one in answers[1:]] == [1, 2, 3]
     assert [label(one) for one in answers[1:]] == [3, 4, 5]
-    assert answers[1].standing().place == 0
+    assert answers[1].status().position == 0
 
 
 def check_long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits(make: Make) -> None:
@@ -398,11 +384,11 @@ def check_long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits(
     long = [backend.submit(replace(ask(value, f"long {value}"), op=Stepped(3, step))) for value in range(3)]
     assert label(backend.submit(ask(9, "quick"))) == 9
     step.release(1)
-    until(lambda: long[0].standing().done == 1)
-    assert long[0].standing().total == 3 and long[0].standing().seconds > 0
+    until(lambda: long[0].status().done == 1)
+    assert long[0].status().total == 3 and long[0].status().seconds > 0
     long[0].cancel()
     step.release(1)  # its next step; the one after would wait for ever
-    until(lambda: long[1].standing().place == 0)
+    until(lambda: long[1].status().position == 0)
     step.release(6)
     assert [one.result(PATIENCE).value.total[0] for one in long[1:]] == [0, 0]
 
@@ -464,7 +450,12 @@ def check_the_cache_is_bounded_in_bytes(make: Make) -> None:
         health = backend.health()
         assert health.cache_bytes <= health.cache_limit == MIB
     assert health.cache_bytes > MIB // 2
-    assert [backend.known(ask(value, size=size)) is not None for value in (0, 1, 18, 19)] == [False, False, True, True]
+    assert [backend.find_cached(ask(value, size=size)) is not None for value in (0, 1, 18, 19)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     assert label(backend.submit(ask(7, size=(1000, 1000)))) == 7  # larger than the whole cache
     assert backend.health().cache_bytes <= MIB
 
@@ -535,7 +526,7 @@ def check_what_exceeds_the_budget_is_shown_smaller_or_refused_before_it_runs(mak
     backend = make(models, replace(TWO, memory_mb=budget))
     assert "shown at 1/2 scale" in str(backend.submit(ask(1, size=size)).result(PATIENCE).notes)
     assert models.ran == [("fla", 1, 2)]
-    assert backend.known(ask(1, size=size)) is not None
+    assert backend.find_cached(ask(1, size=size)) is not None
     error = error_of(backend.submit(ask(1, size=(6000, 6000))))
     assert isinstance(error, TooLargeError) and "6000 x 6000" in str(error)
     assert len(models.ran) == 1
@@ -576,29 +567,3 @@ def check_a_picture_that_changes_while_it_waits_poisons_nothing(make: Make) -> N
         request.image[:] = 2
     assert isinstance(error_of(answer), ValueError | EngineError)
     assert label(backend.submit(ask(1))) == 1
-
-
-def check_map_keeps_the_order_and_goes_on_where_it_ended(make: Make, folder: Path) -> None:
-    models = Models()
-    models.broken = {"psa"}
-    backend = make(models, TWO)
-    checkpoint = folder / "a folder" / "done.txt"
-    requests = [ask(value, "map", model="psa" if value == 3 else "fla") for value in (0, 1, 2, 3, 4, 5, 1)]
-
-    def values(end: int) -> list[int | None]:
-        found: list[int | None] = []
-        for request, answer in backend.map(iter(requests), checkpoint=checkpoint):
-            assert answer.done()
-            found.append(None if error_of(answer) else label(answer))
-            assert found[-1] in (None, request.image[0, 0, 0])
-            if len(found) == end:
-                break
-        return found
-
-    assert values(end=3) == [0, 1, 2]
-    with checkpoint.open("a") as file:
-        file.write("half a li")  # the machine went down here
-    assert values(end=99) == [2, None, 4, 5, 1]  # the third was never asked after
-    models.broken = set()
-    assert values(end=99) == [3]
-    assert values(end=99) == []

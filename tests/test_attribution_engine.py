@@ -13,7 +13,7 @@ from backend_contract import PATIENCE, error_of, until
 from test_attribution import SIZE, predictor_of, random_model, random_picture
 
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
-from segviz.engine import Answer, Attribute, Capacity, CrashError, EmbeddedBackend, Engine, LeaseError, Request, Runner
+from segviz.engine import Answer, Attribute, Capacity, CrashError, Engine, LeaseError, Request, Runner, ThreadBackend
 from segviz.engine.memory_budget import forward_need
 from segviz.prediction.predictor import Predictor
 
@@ -35,7 +35,7 @@ def predictor() -> Predictor:
 @pytest.fixture
 def engine(predictor: Predictor) -> Iterator[Engine]:
     """Two attributions at once, one worker for predictions."""
-    backend = EmbeddedBackend(Runner(lambda name: predictor, lambda name: name), Capacity(workers=3, memory_mb=10**5))
+    backend = ThreadBackend(Runner(lambda name: predictor, lambda name: name), Capacity(workers=3, memory_mb=10**5))
     yield Engine(backend)
     backend.close()
 
@@ -59,21 +59,21 @@ def test_visitors_at_once_each_get_their_own(engine: Engine, predictor: Predicto
 
 def test_a_cancelled_attribution_stops_within_its_evaluation(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    tell = EmbeddedBackend._tell
+    report = ThreadBackend._report
 
-    def watched(self: EmbeddedBackend, job: Any, done: int, total: int) -> None:
+    def watched(self: ThreadBackend, computation: Any, done: int, total: int) -> None:
         looks.append(done)
-        tell(self, job, done, total)
+        report(self, computation, done, total)
 
-    monkeypatch.setattr(EmbeddedBackend, "_tell", watched)
+    monkeypatch.setattr(ThreadBackend, "_report", watched)
     answer = ask(engine, op("integrated_gradients", options=LONG))
-    until(lambda: answer.standing().done >= 2)
+    until(lambda: answer.status().done >= 2)
     answer.cancel()
     count = len(looks)
     until(lambda: engine.health().running == 0)
     assert len(looks) <= count + 3, "it went on for layers"
     assert looks.count(1) > 50, "it looks once an evaluation"
-    assert not engine.knows("spatial_nl", random_picture(), op("integrated_gradients", options=LONG))
+    assert not engine.is_cached("spatial_nl", random_picture(), op("integrated_gradients", options=LONG))
     assert ask(engine, op()).result(PATIENCE).value.method == "saliency"  # the worker is free again
 
 

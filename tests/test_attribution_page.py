@@ -27,10 +27,10 @@ from segviz.engine import (
     Answer,
     Attribute,
     Capacity,
-    EmbeddedBackend,
     Engine,
     LeaseError,
     Runner,
+    ThreadBackend,
     TooLargeError,
     engine,
 )
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def own() -> Iterator[Engine]:
     """The engine of these tests alone, which keeps what they found."""
-    backend = EmbeddedBackend(Runner(), Capacity())
+    backend = ThreadBackend(Runner(), Capacity())
     yield Engine(backend)
     backend.close()
 
@@ -64,7 +64,7 @@ def own() -> Iterator[Engine]:
 def app(own: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """A session on the page, with what it computes by itself, of models that see pictures at 144 x 192 pixels."""
     monkeypatch.setattr("segviz.image.WORKING_PIXELS", 144 * 192)  # not in the browser's tests: their server sees all
-    monkeypatch.setattr("segviz.engine._engine", own)
+    monkeypatch.setattr("segviz.engine.client._engine", own)
     start = PagesManager.__init__
 
     def told(self: PagesManager, *args: Any, **more: Any) -> None:
@@ -215,9 +215,9 @@ def test_another_look_at_the_page_goes_on_with_its_work(app: AppTest, own: Engin
     app.pills(key="attribution methods").set_value(["integrated_gradients", "grad_cam_input"]).run()
     now = list(app.session_state[ASKED].values())
     assert len(now) == 2 and own.health().running == 1
-    while (standing := now[0].standing()).done < 2:
+    while (status := now[0].status()).done < 2:
         time.sleep(0.02)
-    assert before.standing().done == standing.done  # one and the same computation
+    assert before.status().done == status.done  # one and the same computation
     app.button(key="attribution cancel").click().run()
     assert all(one.cancelled() for one in now)
     assert any(one.value.startswith("Cancelled. Integrated Gradients") for one in app.caption)

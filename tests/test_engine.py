@@ -24,15 +24,15 @@ from segviz.engine import (
     Backend,
     BusyError,
     Capacity,
-    EmbeddedBackend,
     Engine,
     Request,
     Runner,
+    ThreadBackend,
     capacity,
     capacity_for,
 )
 from segviz.engine.fair_queue import FairQueue
-from segviz.engine.request import digest, told
+from segviz.engine.request import digest, parameter_key
 from segviz.engine.result_cache import arrays_of, size_of
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
@@ -51,7 +51,7 @@ def models() -> Models:
 @pytest.fixture
 def fake(models: Models) -> Iterator[Engine]:
     """An engine of fake models."""
-    backend = EmbeddedBackend(Runner(models.load, models.identify), CAPACITY)
+    backend = ThreadBackend(Runner(models.load, models.identify), CAPACITY)
     yield Engine(backend)
     backend.close()
 
@@ -59,7 +59,7 @@ def fake(models: Models) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def real() -> Iterator[Engine]:
     """An engine of the bundled models."""
-    backend = EmbeddedBackend(Runner(), CAPACITY)
+    backend = ThreadBackend(Runner(), CAPACITY)
     yield Engine(backend)
     backend.close()
 
@@ -72,7 +72,7 @@ def test_a_picture_runs_once_for_each_model(fake: Engine, models: Models) -> Non
     assert fake.predict("fla", picture(1)) is first
     assert fake.predict("psa", picture(1)).model == "psa"
     assert models.ran == [("fla", 1, 1), ("psa", 1, 1)]
-    assert fake.knows("fla", picture(1)) and not fake.knows("fla", picture(2))
+    assert fake.is_cached("fla", picture(1)) and not fake.is_cached("fla", picture(2))
     assert {name: count for name, count in fake.health().counts.items() if count} == {"reused": 1, "computed": 2}
 
 
@@ -85,7 +85,7 @@ def test_a_newer_question_counts_as_such_only_within_its_session(fake: Engine, m
 
 
 def test_questions_asked_together_take_nobodys_place_and_a_refusal_is_one_answers_own(models: Models) -> None:
-    backend = EmbeddedBackend(Runner(models.load, models.identify), Capacity(workers=1, queue=8))
+    backend = ThreadBackend(Runner(models.load, models.identify), Capacity(workers=1, queue=8))
     engine = Engine(backend)
     with models.held():
         engine.ask("fla", picture(0), session="other")
@@ -104,7 +104,7 @@ def test_threads_that_name_no_session_are_one_each(fake: Engine) -> None:
 
 
 def test_a_closed_engine_leaves_nobody_waiting_and_no_thread(models: Models) -> None:
-    backend = EmbeddedBackend(Runner(models.load, models.identify), CAPACITY)
+    backend = ThreadBackend(Runner(models.load, models.identify), CAPACITY)
     engine = Engine(backend)
     with models.held():
         answers = [engine.ask("fla", picture(value), session=str(value)) for value in range(5)]
@@ -120,13 +120,13 @@ def test_a_closed_engine_leaves_nobody_waiting_and_no_thread(models: Models) -> 
 def test_a_worker_computes_with_its_share_of_the_cores(models: Models) -> None:
     threads: list[int] = []
     models.misdeeds = {1: lambda shrink: threads.append(torch.get_num_threads())}
-    backend = EmbeddedBackend(Runner(models.load, models.identify), Capacity(workers=1, threads=3))
+    backend = ThreadBackend(Runner(models.load, models.identify), Capacity(workers=1, threads=3))
     Engine(backend).predict("fla", picture(1))
     backend.close()
     assert threads == [3]
 
 
-def test_the_embedded_backend_is_a_backend(fake: Engine) -> None:
+def test_the_thread_backend_is_a_backend(fake: Engine) -> None:
     assert isinstance(fake.backend, Backend)
 
 
@@ -152,7 +152,7 @@ def test_sessions_on_one_model_never_get_each_others_maps(real: Engine) -> None:
     images = [draw_scene(seed).image for seed in range(4)]
     alone = [dict(arrays_of(load_predictor("cs_nl")(image))) for image in images]
     assert len({digest(np.asarray(one["attended.output"])) for one in alone}) == 4
-    engine = Engine(EmbeddedBackend(Runner(), replace(CAPACITY, cache_mb=1)))  # too small: each answer is a forward
+    engine = Engine(ThreadBackend(Runner(), replace(CAPACITY, cache_mb=1)))  # too small: each answer is a forward
 
     def session(number: int) -> list[int]:
         wrong = []
@@ -182,24 +182,24 @@ def test_an_attribution_beside_predictions_is_the_one_made_alone(real: Engine, s
     others = [real.ask("fla", draw_scene(seed).image, session=f"b {seed}") for seed in range(20, 23)]
     np.testing.assert_array_equal(answer.result(PATIENCE * 5).value.values, alone.values)
     assert all(isinstance(other.result(PATIENCE * 5).value, Prediction) for other in others)
-    assert real.knows("fla", image, Attribute(method, target, QUICK))
+    assert real.is_cached("fla", image, Attribute(method, target, QUICK))
 
 
 def test_what_an_attribution_cannot_do_reaches_who_asked(real: Engine) -> None:
     image = draw_scene(7).image
     with pytest.raises(AttributionError, match="class 99"):
-        real.attribute("fla", image, Attribute("saliency", Target(99), QUICK))
+        real.ask("fla", image, Attribute("saliency", Target(99), QUICK)).result()
     with pytest.raises(AttributionError, match="MiB"):
-        real.attribute("fla", image, Attribute("saliency", Target(1), replace(QUICK, memory_mib=1)))
+        real.ask("fla", image, Attribute("saliency", Target(1), replace(QUICK, memory_mib=1))).result()
 
 
 OUT_OF_MEMORY = """
 import resource
 import numpy as np
 import segviz.image
-from segviz.engine import Capacity, EmbeddedBackend, Engine, Runner, TooLargeError
+from segviz.engine import Capacity, ThreadBackend, Engine, Runner, TooLargeError
 
-engine = Engine(EmbeddedBackend(Runner(), Capacity(workers=1, memory_mb=10**6)))
+engine = Engine(ThreadBackend(Runner(), Capacity(workers=1, memory_mb=10**6)))
 first, second = np.random.default_rng(0).integers(0, 256, (2, 300, 400, 3), np.uint8)
 segviz.image.WORKING_PIXELS = 10_000
 engine.predict("fcn", first[:64, :64])
@@ -232,13 +232,14 @@ def test_the_process_survives_running_out_of_memory_and_the_next_answer_is_whole
     assert "shown at 1/" in smaller and refused == "TooLargeError" and whole == "()", ran.stdout
 
 
-def test_the_model_itself_is_loaded_once(real: Engine) -> None:
-    assert real.predictor("fcn") is real.predictor("fcn")
-    assert real.predictor("fcn").record.model == "fcn"
+def test_the_model_itself_is_loaded_once() -> None:
+    runner = Runner()
+    assert runner.model("fcn")[1] is runner.model("fcn")[1]
+    assert runner.model("fcn")[1].record.model == "fcn"
 
 
 def test_a_path_is_no_model(real: Engine) -> None:
-    with pytest.raises(CheckpointError, match="is no model"):
+    with pytest.raises(CheckpointError, match="is not a model"):
         real.predict("../../etc/passwd", picture(1))
 
 
@@ -248,7 +249,7 @@ def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_re
     for name in ("fla", "sam"):
         (tmp_path / f"{name}.safetensors").write_bytes(module.runner.bundled_path(name).read_bytes())
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
-    backend = EmbeddedBackend(Runner(), CAPACITY)
+    backend = ThreadBackend(Runner(), CAPACITY)
     engine, image = Engine(backend), draw_scene(7).image
     first = engine.predict("fla", image)
     whole = (tmp_path / "fla.safetensors").read_bytes()
@@ -282,9 +283,11 @@ def test_parameters_are_told_apart() -> None:
     ]
     keys = {Request("fla", picture(1), op).key("sha") for op in ops}
     assert len(keys) == len(ops)
-    assert told(Attribute("saliency", Target(1, mask=mask.copy()), QUICK)) == told(ops[4])
+    assert parameter_key(Attribute("saliency", Target(1, mask=mask.copy()), QUICK)) == parameter_key(ops[4])
     mask[:] = False
-    assert told(ops[4]) != told(Attribute("saliency", Target(1, mask=mask), QUICK))  # the op has a copy of its own
+    assert parameter_key(ops[4]) != parameter_key(
+        Attribute("saliency", Target(1, mask=mask), QUICK)
+    )  # the op has a copy of its own
 
 
 def test_sizes_count_shared_memory_once_and_views_whole() -> None:
@@ -293,17 +296,17 @@ def test_sizes_count_shared_memory_once_and_views_whole() -> None:
     assert size_of({"a": np.zeros(10), "b": (1, 2)}) == 80
 
 
-def test_turns_go_round_and_places_tell_them() -> None:
+def test_sessions_take_turns_and_positions_say_so() -> None:
     queue: FairQueue[str] = FairQueue()
-    for session, job in (("a", "a1"), ("a", "a2"), ("a", "both"), ("b", "b1"), ("b", "both"), ("c", "c1")):
-        queue.push(session, job)
+    for session, item in (("a", "a1"), ("a", "a2"), ("a", "both"), ("b", "b1"), ("b", "both"), ("c", "c1")):
+        queue.push(session, item)
     assert (len(queue), queue.length("a")) == (6 - 1, 3)
-    places = {job: queue.place(job) for job in ("a1", "b1", "c1", "a2", "both", "gone")}
-    assert places == {"a1": 1, "b1": 2, "c1": 3, "a2": 4, "both": 5, "gone": 0}
+    positions = {item: queue.position(item) for item in ("a1", "b1", "c1", "a2", "both", "gone")}
+    assert positions == {"a1": 1, "b1": 2, "c1": 3, "a2": 4, "both": 5, "gone": 0}
     order = []
-    while (job := queue.first()) is not None:
-        queue.take(job)
-        order.append(job)
+    while (item := queue.first()) is not None:
+        queue.take(item)
+        order.append(item)
     assert order == ["a1", "b1", "c1", "a2", "both"]
     assert len(queue) == 0 and queue.length("a") == 0
 

@@ -29,7 +29,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
 from segviz.data.scenes.scene import draw_scene
-from segviz.engine import Capacity, EmbeddedBackend, Engine, Runner, engine
+from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
@@ -73,10 +73,10 @@ def ran() -> Iterator[list[str]]:
         models.append(self.record.model)
         return forward(self, image)
 
-    backend = EmbeddedBackend(Runner(), Capacity())
+    backend = ThreadBackend(Runner(), Capacity())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "__call__", counted)
-        patch.setattr("segviz.engine._engine", Engine(backend))
+        patch.setattr("segviz.engine.client._engine", Engine(backend))
         yield models
     backend.close()  # a thread that computes at the interpreter's end aborts it
 
@@ -459,7 +459,7 @@ def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
         for name in SPECS:
             (tmp_path / f"{name}.safetensors").write_bytes(b"no tensors")
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr("segviz.engine._engine", Engine())
+    monkeypatch.setattr("segviz.engine.client._engine", Engine())
     app.run()
     app.switch_page(page).run()
     assert [one.message for one in app.exception] == []

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from segviz.catalogue.checkpoint_file import CheckpointError
-from segviz.engine import Capacity, CrashError, EmbeddedBackend, Engine, Health, Made, Runner
+from segviz.engine import Capacity, CrashError, Engine, Health, OpResult, Runner, ThreadBackend
 from segviz.server import blobs, logs, metrics
 from segviz.server import health as watch
 
@@ -39,16 +39,16 @@ class Stand:
             raise CheckpointError("damaged")
         self.name = name
 
-    def __call__(self, image: np.ndarray) -> Made:
+    def __call__(self, image: np.ndarray) -> OpResult:
         assert value("segviz_computations_running") == 1
         if self.name == "psa":
             raise RuntimeError("lost")
         time.sleep(0.03)
-        return Made(None)
+        return OpResult(None)
 
 
 def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
-    backend = EmbeddedBackend(Runner(Stand, identify=str), Capacity(workers=1), metrics.computed)
+    backend = ThreadBackend(Runner(Stand, identify=str), Capacity(workers=1), metrics.computed)
     engine = Engine(backend)
     metrics.watch_engine(engine.health)
     picture = np.zeros((8, 8, 3), np.uint8)

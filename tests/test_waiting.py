@@ -10,7 +10,7 @@ import torch
 from backend_contract import ONE, Models, ask, until
 from streamlit.testing.v1 import AppTest
 
-from segviz.engine import Answer, BusyError, EmbeddedBackend, Engine, EngineError, Request, Runner, Standing
+from segviz.engine import Answer, BusyError, Engine, EngineError, Request, Runner, Status, ThreadBackend
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.server.launch import app_script
 from segviz.ui import wait_for_engine
@@ -18,7 +18,7 @@ from segviz.ui import wait_for_engine
 PATIENCE = 240
 
 
-class Refusing(EmbeddedBackend):
+class Refusing(ThreadBackend):
     """Has no answer for anyone."""
 
     def __init__(self, error: Exception, at_once: bool) -> None:
@@ -31,8 +31,8 @@ class Refusing(EmbeddedBackend):
         return self._refused(self.error)
 
 
-def opened(backend: EmbeddedBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr("segviz.engine._engine", Engine(backend))
+def opened(backend: ThreadBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr("segviz.engine.client._engine", Engine(backend))
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE).run()
     app.switch_page("pages/psa.py").run()
     assert [one.message for one in app.exception] == []
@@ -67,7 +67,7 @@ def test_values_that_are_not_finite_get_a_banner_with_their_count(monkeypatch: p
             predictor.model.classifier.bias[0] = torch.nan  # type: ignore[index]
         return predictor
 
-    backend = EmbeddedBackend(Runner(damaged), ONE)
+    backend = ThreadBackend(Runner(damaged), ONE)
     app = opened(backend, monkeypatch)
     backend.close()
     (banner,) = [one.value for one in app.warning]
@@ -92,7 +92,7 @@ def clicked(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Event) -> None:
     models = Models()
-    backend = EmbeddedBackend(Runner(models.load, models.identify), ONE)
+    backend = ThreadBackend(Runner(models.load, models.identify), ONE)
     with models.held():
         backend.submit(ask(1, "other"))
         until(lambda: models.running == 1)
@@ -110,7 +110,7 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
     spinner = wait_for_engine.st.spinner
     monkeypatch.setattr(wait_for_engine.st, "spinner", lambda text: told.append(text) or spinner(text))  # type: ignore[func-returns-value]
     models = Models()
-    backend = EmbeddedBackend(Runner(models.load, models.identify), ONE)
+    backend = ThreadBackend(Runner(models.load, models.identify), ONE)
     with models.held():
         answer = backend.submit(ask(1, "mine"))
         threading.Timer(0.3, models.open.set).start()
@@ -120,7 +120,7 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
     assert told == ["Running FLA (2 of 4) …"]
 
 
-def test_standings_in_words() -> None:
-    standings = (Standing(3), Standing(0), Standing(0, 0, 35, 2), Standing(0, 4, 36, 2))
+def test_statuses_in_words() -> None:
+    statuses = (Status(3), Status(0), Status(0, 0, 35, 2), Status(0, 4, 36, 2))
     told = ["number 3 in the queue", "", "", "step 4 of 36, about 16 s left"]
-    assert [wait_for_engine.words(one) for one in standings] == told
+    assert [wait_for_engine.words(one) for one in statuses] == told

@@ -1,4 +1,4 @@
-"""What the machine has, and how much of it the engine takes where the operator has set nothing else."""
+"""What the machine has, and how much of it the engine uses unless the operator sets a limit."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from pathlib import Path
 
 import torch
 
-from segviz.settings import Settings
+from segviz.settings import MIB, Settings
 
-MIB = 1024**2
-CGROUP = Path("/sys/fs/cgroup")  # version 2: what a container may use
-MOST_CPU_WORKERS = 4  # beyond as many, a forward gains more from the cores than another one beside it
-GPU_WORKERS = 2  # one prepares a picture or reads labels back while the other computes
-UNKNOWN_MIB = 2048  # taken for the free memory of systems that do not tell
+CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of a container
+MAX_CPU_WORKERS = 4  # with more cores than that, a forward gains more from threads than from another worker
+GPU_WORKERS = 2  # one prepares a picture or copies labels back while the other computes
+UNKNOWN_MIB = 2048  # assumed where the system does not report its free memory
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much the engine may do at once, and keep.
+    """How much the engine may run at once, and cache.
 
     Attributes:
         workers: computations at once.
-        threads: of torch inside each; workers x threads = cores.
-        memory_mb: what all running computations may need, in MiB.
-        cache_mb: what kept results may hold, in MiB.
-        queue: how many questions may wait; one session may hold a quarter of it.
+        threads: torch threads of each computation; workers x threads = cores.
+        memory_mb: memory that all running computations may need, in MiB.
+        cache_mb: size of the result cache, in MiB.
+        queue: computations that may wait; one session may have a quarter of them.
     """
 
     workers: int = 2
@@ -36,33 +35,33 @@ class Capacity:
     queue: int = 64
 
 
-def capacity_for(device: torch.device, given: Settings) -> Capacity:
-    """What the operator has set, and what suits the machine for the rest.
+def capacity_for(device: torch.device, limits: Settings) -> Capacity:
+    """The operator's limits, and for the rest what suits the machine.
 
-    On a CPU as many workers as cores, up to four; half of the free memory. Two workers of one thread answer two people
-    quicker than one worker of two threads, whose threads spin while they wait for each other (0.26 CPU seconds a
-    request against 0.40 and more).
+    On a CPU: as many workers as cores, up to four, and half of the free memory. Two workers of one thread answer two
+    people faster than one worker of two threads, whose threads spin while they wait for each other (0.26 CPU seconds
+    per request against 0.40 or more).
     """
     available = cores()
-    workers = given.workers or (GPU_WORKERS if device.type == "cuda" else min(available, MOST_CPU_WORKERS))
+    workers = limits.workers or (GPU_WORKERS if device.type == "cuda" else min(available, MAX_CPU_WORKERS))
     return Capacity(
         workers=workers,
-        threads=given.threads or max(1, available // workers),
-        memory_mb=given.memory_mb or max(1, free_mib(device) // 2),
-        cache_mb=given.cache_mb,
-        queue=given.queue,
+        threads=limits.threads or max(1, available // workers),
+        memory_mb=limits.memory_mb or max(1, free_mib(device) // 2),
+        cache_mb=limits.cache_mb,
+        queue=limits.queue,
     )
 
 
 def cores() -> int:
-    """The cores that this process may use, its container's quota counted."""
+    """The cores that this process may use, within its container's quota."""
     own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = cgroup("cpu.max").partition(" ")
     return max(1, min(own, int(quota) // int(period))) if quota.isdecimal() else own
 
 
 def free_mib(device: torch.device) -> int:
-    """Free memory of the device in MiB; on a CPU what the system has or what the container's limit leaves."""
+    """Free memory of the device in MiB; on a CPU the system's, or what is left within the container's limit."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] // MIB)
     limit, used = cgroup("memory.max"), cgroup("memory.current")
@@ -71,7 +70,7 @@ def free_mib(device: torch.device) -> int:
 
 
 def system_free_mib() -> int:
-    """Memory that the system can give without swapping, by Linux's own estimate."""
+    """Memory in MiB that is available without swapping, by Linux's own estimate."""
     try:
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) // 1024
@@ -80,7 +79,7 @@ def system_free_mib() -> int:
 
 
 def cgroup(name: str) -> str:
-    """A limit of the container, empty where there is none."""
+    """A limit of the container; empty if there is none."""
     try:
         return (CGROUP / name).read_text().strip()
     except OSError:

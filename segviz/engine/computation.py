@@ -1,35 +1,55 @@
-"""A computation in the books of the embedded backend, and those who wait for it."""
+"""A computation of the thread backend, and the answers that wait for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from segviz.engine.request import Answer, Request
+from segviz.engine.answer import Answer
+from segviz.engine.request import Request
 
 
 class AbandonedError(Exception):
-    """Nobody waits any more."""
+    """Nobody waits for the computation any more."""
 
 
 @dataclass
 class Waiter:
-    """Who waits for an answer, and until when by the monotonic clock; each look extends the lease."""
+    """One who waits for an answer.
+
+    Attributes:
+        session: who asks.
+        ticket: the request's ticket.
+        deadline: when the answer must have come, by the monotonic clock.
+        lease_s: duration of the lease, in seconds.
+        renewed: when the lease was last renewed, by the monotonic clock.
+    """
 
     session: str
     ticket: int
     deadline: float
     lease_s: float
-    seen: float
+    renewed: float
 
     @property
-    def lease(self) -> float:
-        """When it is taken to have gone."""
-        return self.seen + self.lease_s
+    def lease_end(self) -> float:
+        """When the request is dropped, unless its status is read before."""
+        return self.renewed + self.lease_s
 
 
 @dataclass(eq=False)
-class Job:
-    """One computation and everyone who waits for it. The backend's lock guards it."""
+class Computation:
+    """One computation and everyone who waits for it. The backend's lock guards it.
+
+    Attributes:
+        key: what its result depends on.
+        request: the first request for it.
+        need: bytes that it needs.
+        waiters: who waits, by answer.
+        running: whether a worker has started it.
+        done: steps finished.
+        total: steps in all.
+        began: when it started, by the monotonic clock.
+    """
 
     key: str
     request: Request

@@ -1,4 +1,4 @@
-"""The ops: what can be done with a model and a picture. Their fields are their parameters."""
+"""The ops: what the engine can do with a model and a picture. Their fields are their parameters."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from segviz.engine.capacity import MIB
+from segviz.engine.errors import TooLargeError
 from segviz.engine.memory_budget import (
     SHRINKS,
     fitting_shrink,
     forward_need,
     is_out_of_memory,
-    release,
+    release_memory,
     scale_note,
-    too_large,
+    too_large_error,
 )
-from segviz.engine.request import Made, Tell, TooLargeError
+from segviz.engine.request import OpResult, ReportProgress
+from segviz.settings import MIB
 
 if TYPE_CHECKING:
     from segviz.attribution import Options, Target
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predict:
-    """Labels, confidence and maps; at half or a quarter of the scale where memory does not suffice."""
+    """Labels, confidence and maps; at half or a quarter of the scale if memory does not suffice."""
 
     long: ClassVar[bool] = False
 
@@ -35,31 +36,31 @@ class Predict:
         """Bytes of the forward at the largest scale that fits."""
         return forward_need(size, fitting_shrink(size, budget))
 
-    def run(self, predictor: Predictor, image: np.ndarray, budget: int, tell: Tell) -> Made:
+    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A Prediction."""
         size = (image.shape[0], image.shape[1])
         first = fitting_shrink(size, budget)
         for shrink in SHRINKS[SHRINKS.index(first) :]:
-            tell(0, 1)
+            report(0, 1)
             call = predictor if shrink == 1 else partial(predictor, shrink=shrink)
             try:
-                return Made(call(image), (scale_note(shrink),) if shrink > 1 else (), keep=shrink == first)
+                return OpResult(call(image), (scale_note(shrink),) if shrink > 1 else (), keep=shrink == first)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-            release()  # only now has the failed forward's frame let go of its tensors
-        raise too_large(size, budget)
+            release_memory()  # only here is the frame of the failed forward, with its tensors, gone
+        raise too_large_error(size, budget)
 
 
 @dataclass(frozen=True, eq=False)
 class Attribute:
-    """Which pixels a class's logit hangs on; `segviz.attribution.attribute` with these arguments.
+    """Which pixels drive a class's logit: `segviz.attribution.attribute` with these arguments.
 
-    It works on a private copy of the model, because Captum registers hooks; its progress is the answer's. Options that
-    the method does not heed are put back to their defaults, so that they make no other question of it.
+    It works on a private copy of the model, because Captum registers hooks. Options that the method ignores are set to
+    their defaults, so that they do not change the key.
 
     Raises:
-        AttributionError: there is no such method.
+        AttributionError: the method is unknown.
     """
 
     method: str
@@ -73,38 +74,38 @@ class Attribute:
 
         heeded = {name: getattr(self.options, name) for name in method_of(self.method).heeds}
         object.__setattr__(self, "options", Options(memory_mib=self.options.memory_mib, **heeded))
-        if self.target.mask is not None:  # the answer is shared, and holds the target: nobody may change it later
+        if self.target.mask is not None:  # sessions share the answer and its target: a copy cannot change
             mask = self.target.mask.copy()
             object.__setattr__(self, "target", replace(self.target, mask=mask))
 
     def need(self, size: tuple[int, int], budget: int) -> int:
-        """Bytes that the gradients may keep; a forward has room beside them, so that predictions go on."""
+        """Bytes that the gradients may take; they leave room for a forward, so that predictions continue."""
         return self._bounded(size, budget).memory_mib * MIB
 
-    def run(self, predictor: Predictor, image: np.ndarray, budget: int, tell: Tell) -> Made:
+    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """An Attribution."""
         from segviz.attribution import attribute
 
-        at = (0, 1)
+        step = (0, 1)
 
         def progress(done: int, total: int) -> None:
-            nonlocal at
-            at = done, total
-            tell(done, total)
+            nonlocal step
+            step = done, total
+            report(done, total)
 
         bounded = self._bounded((image.shape[0], image.shape[1]), budget)
         try:
-            return Made(attribute(
+            return OpResult(attribute(
                 predictor, image, self.method, self.target, options=bounded, progress=progress,
-                check=lambda: tell(*at),
+                check=lambda: report(*step),
             ))  # fmt: skip
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        release()
+        release_memory()
         raise TooLargeError(
-            "this attribution needs more memory than there is; use Occlusion, which keeps no gradients, or try again "
-            "when fewer people are here"
+            "this attribution needs more memory than is available; use Occlusion, which keeps no gradients, or try "
+            "again when fewer people are using the server"
         )
 
     def _bounded(self, size: tuple[int, int], budget: int) -> Options:

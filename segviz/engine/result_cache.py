@@ -1,4 +1,4 @@
-"""Results kept for whoever asks the same again, bounded in bytes."""
+"""Results kept for the next equal request, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from torch import Tensor
 
-from segviz.engine.request import Result
+from segviz.engine.answer import Result
 
 
-class Cache:
-    """Results by key; those unused for longest go when the bytes exceed the bound. Its owner holds the lock.
+class ResultCache:
+    """Results by key; the least recently used leave when the bytes exceed the limit. Its owner holds the lock.
 
     Args:
-        limit: bytes in all; a result larger than that is not kept.
+        limit: bytes in all; a larger result is not cached.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.bytes = limit, 0
-        self._kept: OrderedDict[str, tuple[Result, int]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[Result, int]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def get(self, key: str) -> Result | None:
-        """The result, which counts as used; None where it is not kept."""
-        if key not in self._kept:
+        """The result, which counts as a use, or None."""
+        if key not in self._entries:
             return None
-        self._kept.move_to_end(key)
-        return self._kept[key][0]
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
 
     def put(self, key: str, result: Result) -> None:
-        """Keep a result, and make room for it."""
+        """Add a result, and make room for it."""
         size = size_of(result.value)
-        if key in self._kept or size > self.limit:
+        if key in self._entries or size > self.limit:
             return
-        self._kept[key] = (result, size)
+        self._entries[key] = (result, size)
         self.bytes += size
         while self.bytes > self.limit:
-            self.bytes -= self._kept.popitem(last=False)[1][1]
+            self.bytes -= self._entries.popitem(last=False)[1][1]
 
 
 def size_of(value: object) -> int:
-    """Bytes that a value's arrays keep alive; memory that several share counts once."""
+    """Bytes that a value's arrays keep alive; shared memory counts once."""
     held: dict[int, int] = {}
     for _, array in arrays_of(value):
         if isinstance(array, Tensor):
@@ -56,7 +56,7 @@ def size_of(value: object) -> int:
 
 
 def arrays_of(value: object, name: str = "") -> Iterator[tuple[str, np.ndarray | Tensor]]:
-    """All arrays and tensors inside dataclasses and mappings, with the names that lead to them."""
+    """All arrays and tensors inside dataclasses and mappings, each with its dotted path."""
     if isinstance(value, np.ndarray | Tensor):
         yield name, value
         return

@@ -1,7 +1,7 @@
 """The only place where models are loaded and run.
 
 Predictions share one read-only model: a forward returns its maps and leaves nothing on the modules (tests hold every
-model to that), so workers need no copies. Captum hooks into modules: an attribution copies the model first.
+model to that), so workers need no copies. Captum registers hooks on modules: an attribution copies the model first.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from torch import Tensor
 
 from segviz.catalogue.checkpoint_file import CheckpointError, sha256
 from segviz.catalogue.location import bundled_path
-from segviz.engine.request import Request, Result, Tell, digest
+from segviz.engine.answer import Result
+from segviz.engine.request import ReportProgress, Request, digest
 from segviz.engine.result_cache import arrays_of
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import load_predictor
 
 
 class Runner:
-    """Models by name, each loaded when first asked for and again when its file has changed.
+    """Models by name, each loaded on first use and again when its file has changed.
 
     Args:
-        load: makes the predictor of a model's name; the bundled checkpoint's by default.
-        identify: the SHA-256 of a model's file; the bundled checkpoint's by default.
+        load: returns the predictor of a model by name; by default from its bundled checkpoint.
+        identify: returns the SHA-256 of a model's file by name; by default of its bundled checkpoint.
     """
 
     def __init__(self, load: Callable[[str], Any] | None = None, identify: Callable[[str], str] | None = None) -> None:
@@ -38,7 +39,7 @@ class Runner:
         self._lock, self._loading = threading.Lock(), dict[str, threading.Lock]()
 
     @property
-    def loaded(self) -> int:
+    def model_count(self) -> int:
         """How many models are loaded."""
         return len(self._loaded)
 
@@ -46,34 +47,34 @@ class Runner:
         """SHA-256 of the model's file.
 
         Raises:
-            CheckpointError: there is none to read.
+            CheckpointError: the file is missing or cannot be read.
         """
         return (self._identify or checkpoint_sha)(model)
 
-    def run(self, request: Request, budget: int, tell: Tell) -> Result:
-        """Do what a request asks for.
+    def run(self, request: Request, budget: int, report: ReportProgress) -> Result:
+        """Run a request's op.
 
         Args:
-            request: the question.
-            budget: bytes that it may need.
-            tell: is called with (done, total); whatever it raises ends the work.
+            request: the request.
+            budget: bytes that it may use.
+            report: called with (done, total); whatever it raises ends the work.
 
         Raises:
             CheckpointError: the model cannot be loaded.
-            ValueError: the request itself cannot be answered, or its picture has changed since it was asked.
-            TooLargeError: it needs more memory than there is.
+            ValueError: the request cannot be answered, or its picture has changed since it was submitted.
+            TooLargeError: it needs more memory than is available.
         """
         sha, predictor = self.model(request.model)
         if digest(request.image) != request.image_sha:
-            raise ValueError("the picture was changed while it waited; ask with a copy of it")
+            raise ValueError("the picture was changed while the request waited; submit a copy")
         start = time.monotonic()
-        made = request.op.run(predictor, request.image, budget, tell)
-        notes = (*made.notes, *not_finite(made.value))
-        protect(made.value)
-        return Result(made.value, notes, made.keep, sha, time.monotonic() - start)
+        output = request.op.run(predictor, request.image, budget, report)
+        notes = (*output.notes, *not_finite_notes(output.value))
+        protect(output.value)
+        return Result(output.value, notes, output.keep, sha, time.monotonic() - start)
 
     def model(self, name: str) -> tuple[str, Any]:
-        """A model's identity and its predictor; models of different names load side by side.
+        """The SHA-256 of a model's file, and its predictor; different models load in parallel.
 
         Raises:
             CheckpointError: the model cannot be loaded.
@@ -94,7 +95,7 @@ def checkpoint_sha(model: str) -> str:
         CheckpointError: there is no such model, or its file cannot be read.
     """
     if model not in SPECS:
-        raise CheckpointError(f"'{model}' is no model; the models are {', '.join(SPECS)}")
+        raise CheckpointError(f"'{model}' is not a model; the models are {', '.join(SPECS)}")
     path = bundled_path(model)
     try:
         state = path.stat()
@@ -105,13 +106,13 @@ def checkpoint_sha(model: str) -> str:
 
 @lru_cache(maxsize=64)
 def file_sha(path: str, changed_ns: int, size: int, inode: int) -> str:
-    """SHA-256 of a file, read again only where the rest differs."""
+    """SHA-256 of a file; the other arguments make the cache read a changed file again."""
     return sha256(Path(path))
 
 
-def not_finite(value: object) -> tuple[str, ...]:
-    """A sentence with the count of the values that are NaN or infinite; none where all are finite."""
-    counts = {name: unsound for name, array in arrays_of(value) if (unsound := count_not_finite(array))}
+def not_finite_notes(value: object) -> tuple[str, ...]:
+    """A sentence that counts the values that are NaN or infinite; empty if all are finite."""
+    counts = {name: count for name, array in arrays_of(value) if (count := count_not_finite(array))}
     if not counts:
         return ()
     total = sum(counts.values())
@@ -122,14 +123,14 @@ def not_finite(value: object) -> tuple[str, ...]:
 
 
 def count_not_finite(array: np.ndarray | Tensor) -> int:
-    """How many values are NaN or infinite; -inf is sound: the logarithm of a weight of 0, as beyond PSA's masks."""
+    """How many values are NaN or +inf. -inf is valid: the logarithm of a weight of 0, as outside PSA's masks."""
     if isinstance(array, Tensor):
         return int((array.isnan() | array.isposinf()).sum()) if array.is_floating_point() else 0
     return int((np.isnan(array) | np.isposinf(array)).sum()) if np.issubdtype(array.dtype, np.floating) else 0
 
 
 def protect(value: object) -> None:
-    """Make arrays read-only, because sessions share them; torch has no such switch."""
+    """Make arrays read-only, because sessions share them; tensors cannot be made so."""
     for _, array in arrays_of(value):
         if isinstance(array, np.ndarray):
             array.flags.writeable = False

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from segviz.attribution import METHODS, Attribution, Options, Target
 from segviz.engine import Answer, Attribute, LeaseError, SupersededError, digest, engine
-from segviz.engine.request import told
+from segviz.engine.request import parameter_key
 from segviz.image import working_size
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
@@ -124,7 +124,7 @@ class Questions:
     def keys(self) -> Mapping[str, Hashable]:
         """What tells a method's question apart from other questions of the session."""
         picture = digest(self.image)
-        return {name: (self.model, picture, told(op)) for name, op in self.ops.items()}
+        return {name: (self.model, picture, parameter_key(op)) for name, op in self.ops.items()}
 
     def evaluations(self, name: str) -> int:
         """How many pictures the model has to see."""
@@ -138,7 +138,7 @@ class Questions:
 
     def quick(self, name: str) -> bool:
         """Whether it takes a moment only, or is known already."""
-        return self.evaluations(name) == 1 or engine().knows(self.model, self.image, self.ops[name])
+        return self.evaluations(name) == 1 or engine().is_cached(self.model, self.image, self.ops[name])
 
 
 def answers(questions: Questions) -> dict[str, Attribution]:
@@ -206,10 +206,10 @@ def error_of(answer: Answer) -> BaseException | None:
 @st.fragment(run_every=LOOK_EVERY)
 def working(pending: Mapping[str, Answer]) -> None:
     """Progress and cancel; the page runs again when there is something new."""
-    standings = {name: answer.standing() for name, answer in pending.items()}  # of all: it renews their leases
+    statuses = {name: answer.status() for name, answer in pending.items()}  # of all: it renews their leases
     if any(answer.done() for answer in pending.values()):
         st.rerun()
-    name, first = min(standings.items(), key=lambda one: one[1].place)
+    name, first = min(statuses.items(), key=lambda item: item[1].position)
     left, right = st.columns([1, 4], vertical_alignment="center")
     left.button(
         "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"

@@ -1,0 +1,128 @@
+"""The engine as pages see it: a backend, and short ways to ask it."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import math
+import threading
+from collections.abc import Sequence
+
+from segviz.engine.answer import Answer
+from segviz.engine.backend import Backend, ComputationObserver, Health
+from segviz.engine.capacity import capacity_for, cores
+from segviz.engine.errors import BusyError
+from segviz.engine.ops import Predict
+from segviz.engine.request import DEADLINE_S, Op, Request
+from segviz.engine.runner import Runner
+from segviz.engine.thread_backend import ThreadBackend
+from segviz.image import Rgb
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import choose_device, device_title
+from segviz.settings import settings
+
+LONG_DEADLINE_S = 3600.0  # for long ops, whose requests have a lease to renew
+
+
+class Engine:
+    """A backend, and short ways to ask it.
+
+    Args:
+        backend: runs the models; threads of this process by default.
+    """
+
+    def __init__(self, backend: Backend | None = None) -> None:
+        self._observers: list[ComputationObserver] = []
+        self.backend = backend or ThreadBackend(
+            Runner(), capacity_for(choose_device("auto"), settings()), self._notify_observers
+        )
+        self._tickets = itertools.count(1)
+
+    def ask(self, model: str, image: Rgb, op: Op | None = None, session: str | None = None) -> Answer:
+        """The answer to a session's newest request; older ones that it still has in the queue are dropped.
+
+        Args:
+            model: a name in MODELS.
+            image: the picture.
+            op: what to do; a prediction by default.
+            session: who asks; by default each thread is a session of its own.
+
+        Raises:
+            BusyError: too many requests are waiting.
+        """
+        return self.backend.submit(self._request(model, image, op or Predict(), session, next(self._tickets)))
+
+    def ask_all(
+        self, model: str, image: Rgb, ops: Sequence[Op], session: str | None = None, lease_s: float = math.inf
+    ) -> list[Answer]:
+        """As `ask` for several ops at once, none of which supersedes another; a BusyError is raised by its own answer.
+
+        Args:
+            model: a name in MODELS.
+            image: the picture.
+            ops: what to do.
+            session: who asks; by default each thread is a session of its own.
+            lease_s: seconds that may pass between two calls of an answer's `status()` before its request is dropped.
+        """
+        ticket, answers = next(self._tickets), list[Answer]()
+        for op in ops:
+            try:
+                answers.append(self.backend.submit(self._request(model, image, op, session, ticket, lease_s)))
+            except BusyError as error:
+                answers.append(Answer())
+                answers[-1].settle(error)
+        return answers
+
+    def _request(
+        self, model: str, image: Rgb, op: Op, session: str | None, ticket: int, lease_s: float = math.inf
+    ) -> Request:
+        session = session or f"thread {threading.get_ident()}"
+        return Request(model, image, op, session, ticket, LONG_DEADLINE_S if op.long else DEADLINE_S, lease_s)
+
+    def predict(self, model: str, image: Rgb, session: str | None = None) -> Prediction:
+        """The model's prediction for a picture; waits for it.
+
+        Raises:
+            CheckpointError: the model cannot be loaded.
+            EngineError: the engine could not answer; the message says what to do.
+        """
+        value = self.ask(model, image, session=session).result().value
+        assert isinstance(value, Prediction)
+        return value
+
+    def is_cached(self, model: str, image: Rgb, op: Op | None = None) -> bool:
+        """Whether the answer is available without running the model."""
+        return self.backend.find_cached(Request(model, image, op or Predict())) is not None
+
+    def observe(self, observer: ComputationObserver) -> None:
+        """Call `observer` after each computation of the engine's own backend, from any thread."""
+        self._observers.append(observer)
+
+    def _notify_observers(self, model: str, op: str, seconds: float) -> None:
+        for observer in self._observers:
+            observer(model, op, seconds)
+
+    def health(self) -> Health:
+        """What the backend is doing."""
+        return self.backend.health()
+
+    @property
+    def device(self) -> str:
+        """The device that models run on, in words."""
+        device, count = choose_device("auto"), cores()
+        return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
+
+
+_engine: Engine | None = None
+_engine_lock = threading.Lock()
+
+
+def engine() -> Engine:
+    """The one engine of this process."""
+    global _engine
+    with _engine_lock:
+        if _engine is None:
+            _engine = Engine()
+            if isinstance(_engine.backend, ThreadBackend):
+                atexit.register(_engine.backend.close)
+        return _engine
