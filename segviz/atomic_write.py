@@ -10,14 +10,14 @@ from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write, sync, rename: a reader sees the old file or the new one, whole; a failure leaves the old one alone."""
+    """Write, sync, rename: a reader sees the whole old file or the whole new one; a failure leaves the old one."""
     with open_atomically(path) as file:
         file.write(data)
 
 
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the path's place at the end of the block; see `replace`."""
+    """Open a file for writing that replaces `path` when the block ends; see `write_atomically`."""
     temporary = path.with_name(path.name + ".part")
     try:
         with temporary.open("wb") as file:
@@ -26,6 +26,6 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
-        with suppress(OSError):  # what went wrong first is what counts
+        with suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
         raise

@@ -1,4 +1,4 @@
-"""Pictures in: decoded once, checked, turned upright, converted to RGB; and the way to the network's tensor."""
+"""Pictures: decoded once, checked, turned upright, converted to RGB, and made into the network's input tensor."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from segviz.text import plain_text
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
-WORKING_PIXELS = 480 * 360  # the area that the bundled models were trained at
+WORKING_PIXELS = 480 * 360  # the area at which the bundled models were trained
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
-BAND_ROWS = 256  # are converted
-BACKGROUND = (255, 255, 255)  # what shows through transparent pixels
+BAND_ROWS = 256  # rows converted at a time
+BACKGROUND = (255, 255, 255)  # shows through transparent pixels
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # else it tells stderr of every damaged file
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it writes to stderr about every damaged file
 
 Rgb = UInt8[np.ndarray, "_ _ 3"]
 ImageLike = np.ndarray | Image.Image | str | Path
@@ -38,13 +38,13 @@ class ImageError(ValueError):
 
 
 def decode(data: bytes) -> Rgb:
-    """An upright RGB picture from the bytes of a file.
+    """Decode the bytes of a file to an upright RGB picture.
 
-    Grey, palette, 16-bit and CMYK pictures are converted, transparency is laid over white, EXIF orientation
-    is applied, and of an animation the first frame is taken.
+    Grey, palette, 16-bit and CMYK pictures are converted, transparent ones are laid over white, EXIF orientation is
+    applied, and an animation gives its first frame.
 
     Raises:
-        ImageError: the file is too large, of another format, or damaged.
+        ImageError: the file is too large, has another format, or is damaged.
     """
     with open_image(data) as picture:
         return from_pil(picture)
@@ -52,16 +52,16 @@ def decode(data: bytes) -> Rgb:
 
 @contextmanager
 def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Iterator[Image.Image]:
-    """A picture of a file's bytes, known by content; its pixels are read by whoever asks for them first.
+    """Open a picture from a file's bytes; the format is detected by content, and the pixels are read on first use.
 
     Raises:
-        ImageError: the file is too large, of another format, or damaged, even where only its pixels tell.
+        ImageError: the file is too large, has another format, or is damaged, also if only its pixels are.
     """
     if len(data) > MAX_BYTES:
         raise ImageError(f"the file is too large: at most {MAX_BYTES // 1024**2} MB are read, so save it smaller")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bombs, as our own, lower limit stands below, and of damaged metadata
+            warnings.simplefilter("ignore")  # about damaged metadata, and bombs, where our own limit is lower
             with Image.open(io.BytesIO(data), formats=formats) as picture:
                 yield picture
     except ImageError:
@@ -78,10 +78,10 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
 
 
 def from_pil(picture: Image.Image) -> Rgb:
-    """An upright RGB array of a PIL picture.
+    """Convert a PIL picture to an upright RGB array.
 
     Raises:
-        ImageError: too many pixels, none, or a kind of pixel without an RGB reading.
+        ImageError: it has too many pixels or none, or pixels that cannot be read as RGB.
     """
     if picture.width * picture.height > MAX_PIXELS:
         raise ImageError(
@@ -91,9 +91,9 @@ def from_pil(picture: Image.Image) -> Rgb:
     if picture.width * picture.height == 0:
         raise ImageError("the picture has no pixels; choose another")
     if picture.mode == "F":
-        raise ImageError("the picture holds floating-point values; save it with 8 or 16 bits a channel")
+        raise ImageError("the picture holds floating-point values; save it with 8 or 16 bits per channel")
     turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(picture) if turned else picture  # which copies in any case
+    upright = ImageOps.exif_transpose(picture) if turned else picture  # exif_transpose always copies
     rgb = np.empty((upright.height, upright.width, 3), np.uint8)
     for top in range(0, upright.height, BAND_ROWS):
         bottom = min(top + BAND_ROWS, upright.height)
@@ -102,11 +102,11 @@ def from_pil(picture: Image.Image) -> Rgb:
 
 
 def band_rgb(band: Image.Image) -> Rgb:
-    """A few rows of a picture as RGB: the copies that this takes would be large of a whole one."""
+    """Convert a few rows to RGB: the copies would be large for a whole picture."""
     if band.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip nearly all of it to white
         levels = np.asarray(band).astype(np.int64)
         if levels.min() < 0 or levels.max() > 65535:
-            raise ImageError("the picture has 32-bit levels beyond 0 to 65535; save it with 8 or 16 bits a channel")
+            raise ImageError("the picture has 32-bit levels beyond 0 to 65535; save it with 8 or 16 bits per channel")
         return np.repeat((levels // 257).astype(np.uint8)[:, :, None], 3, 2)
     if "A" in band.getbands() or "transparency" in band.info:
         over = Image.new("RGBA", band.size, (*BACKGROUND, 255))
@@ -115,10 +115,10 @@ def band_rgb(band: Image.Image) -> Rgb:
 
 
 def as_rgb(image: ImageLike) -> Rgb:
-    """An RGB array from an array, a PIL picture, or the path of a file.
+    """Convert an array, a PIL picture or a file, given by its path, to an RGB array.
 
     Raises:
-        ImageError: the file is missing or no picture, or the array is not (H, W, 3) or (H, W) uint8.
+        ImageError: the file is missing or is not a picture, or the array is not (H, W, 3) or (H, W) uint8.
     """
     if isinstance(image, str | Path):
         data = read_picture_bytes(Path(image))
@@ -139,10 +139,10 @@ def as_rgb(image: ImageLike) -> Rgb:
 
 
 def read_picture_bytes(path: Path) -> bytes:
-    """The bytes of a file; of a larger one than any picture may be only so many that it shows.
+    """Read the bytes of a file, at most one more than the limit, which `decode` then refuses.
 
     Raises:
-        ImageError: it is missing, or cannot be read.
+        ImageError: the file is missing or cannot be read.
     """
     try:
         if not path.is_file():
@@ -156,9 +156,9 @@ def read_picture_bytes(path: Path) -> bytes:
 
 
 def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:
-    """The (height, width) that a picture is shown to a model at: the area of training, the aspect kept.
+    """The (height, width) at which a model sees a picture: the area of training, with the picture's aspect ratio.
 
-    `shrink` divides both sides, where memory is short.
+    `shrink` divides both sides, for when memory is short.
     """
     scale = math.sqrt(WORKING_PIXELS / (height * width))
     scale = min(scale, LONGEST_SIDE / max(height, width)) / shrink
@@ -166,7 +166,7 @@ def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:
 
 
 def resize(image: Rgb, size: tuple[int, int]) -> Rgb:
-    """The picture at another (height, width): area averages down, bilinear up."""
+    """Resize a picture to a (height, width): area averages to shrink, bilinear to enlarge."""
     if image.shape[:2] == size:
         return image
     shrinks = image.shape[0] * image.shape[1] > size[0] * size[1]
@@ -174,7 +174,7 @@ def resize(image: Rgb, size: tuple[int, int]) -> Rgb:
 
 
 def fit_within(image: Rgb, longest: int) -> Rgb:
-    """The picture scaled down, if need be, so that its longer side has at most `longest` pixels."""
+    """Shrink a picture, if need be, so that its longer side has at most `longest` pixels."""
     scale = longest / max(image.shape[:2])
     if scale >= 1:
         return image

@@ -225,14 +225,14 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"evaluations": []}, "'evaluations' is [], not names with values"),
     ({"evaluations": {VAL: 0.7}}, "'evaluations.val' is 0.7, not names with values"),
     (evaluated(iou=[0.5]), "'evaluations.val.iou' is [0.5], not names with values"),
-    (evaluated(iou={"tree": 0.5}), "which are no classes"),
-    (evaluated(boundary_iou={"a": 50.0}), "outside of 0 to 1"),
-    (evaluated(miou=70.0), "outside of 0 to 1"),
+    (evaluated(iou={"tree": 0.5}), "which are not classes"),
+    (evaluated(boundary_iou={"a": 50.0}), "outside 0 to 1"),
+    (evaluated(miou=70.0), "outside 0 to 1"),
     (evaluated(flip="yes"), "'evaluations.val.flip' is \"yes\", not true or false"),
     (evaluated(confusion=[[1, 2], [3, 4]]), "'confusion' of 'val' is not 3 x 3"),
     (evaluated(confusion=[[1, 2, 3], [4, 5, 6], [7, 8]]), "'confusion' of 'val' is not 3 x 3"),
     (evaluated(confusion=[]), "'confusion' of 'val' is not 3 x 3"),
-    (evaluated(confusion=[[1, 2, 3], [4, 5, 6], [7, 8, -9]]), "fewer than no pixels"),
+    (evaluated(confusion=[[1, 2, 3], [4, 5, 6], [7, 8, -9]]), "has a negative pixel count"),
     (evaluated(confusion=[[1, 2, 3], [4, 5, 6], [7, 8, 0.5]]), "'evaluations.val.confusion[2][2]' is 0.5"),
 ]  # fmt: skip
 
@@ -379,4 +379,4 @@ def test_models_lists_the_others_all_the_same(bundle: Path, capsys: pytest.Captu
 def test_loading_what_is_no_model_names_the_models() -> None:
     with pytest.raises(CheckpointError) as caught:
         segviz.load("typo")
-    assert str(caught.value) == f"'typo' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
+    assert str(caught.value) == f"'typo' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"

@@ -13,7 +13,7 @@ import sys
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -26,8 +26,12 @@ from segviz.attention.maps import StripAttention
 from segviz.attention.statistics import summary
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
-from segviz.cli import main, parser, scores
+from segviz.cli import arguments, commands, main, scores
 from segviz.data.classes import CAMVID
+from segviz.figures.colour import COLOUR_MAPS, ScaleKind
+from segviz.figures.export import FORMS
+from segviz.figures.map_subplots import MapLook
+from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
@@ -96,8 +100,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert f"usage: python -m segviz {command}" in capsys.readouterr().out
 
 
+def test_the_parser_offers_what_the_figures_and_the_commands_have() -> None:
+    assert arguments.LOOK_NAMES == get_args(MapLook) == tuple(ALL_LOOKS)
+    assert get_args(ScaleKind) == arguments.SCALE_NAMES
+    assert (*arguments.COLOUR_NAMES, "signed") == tuple(COLOUR_MAPS)
+    assert arguments.EXPORT_FORMATS == FORMS
+    assert ("app", *commands.COMMANDS) == COMMANDS
+
+
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys; from segviz.cli.main import parser; parser().format_help(); sys.exit('torch' in sys.modules)"
+    code = """import sys
+from segviz.cli.main import build_parser
+build_parser().format_help()
+sys.exit(any(name in sys.modules for name in ("torch", "matplotlib", "streamlit")))"""
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=paths.PACKAGE.parent).returncode == 0
 
 
@@ -402,7 +417,7 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 
     monkeypatch.setattr(scores, "evaluate_samples", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
-    assert "got other weights while it was scored; run the command again" in capsys.readouterr().err
+    assert "changed while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
 
 
@@ -434,7 +449,7 @@ def test_evaluate_all_needs_a_bundled_model(
 ) -> None:
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("evaluate", "--model", "all", "--data", data) == 2
-    assert "there is no bundled checkpoint to score; train some" in complaint(capsys)
+    assert "there is no bundled checkpoint to score; train a model" in complaint(capsys)
 
 
 def test_evaluate_names_missing_labels_before_any_forward(
@@ -446,7 +461,7 @@ def test_evaluate_names_missing_labels_before_any_forward(
     shutil.copy(root / "val/images/one.png", root / "val/images/two.png")
     monkeypatch.setattr(Segmenter, "forward", lambda *_: pytest.fail("a forward ran"))
     assert segviz("evaluate", "--model", checkpoints / "sam.safetensors", "--data", root) == 1
-    assert "missing labels: val/labels/two.png; add them or take them off val.txt" in capsys.readouterr().err
+    assert "missing labels: val/labels/two.png; add them or remove them from val.txt" in capsys.readouterr().err
 
 
 def test_models_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
@@ -487,7 +502,7 @@ FAILURES = [
     (["evaluate", "--model", "MODEL"], 2, "give --data DIR"),
     (["evaluate", "--model", "MODEL", "--data", "OUT"], 1, "meta.json is missing"),
     (["evaluate", "--model", "unet", "--data", "DATA"], 2, "model 'unet' is unknown"),
-    (["evaluate", "--model", "MODEL", "--data", "DATA", "--scales", "1"], 2, "those of --multi-scale; give both"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--scales", "1"], 2, "--scales needs --multi-scale; give both"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--multi-scale", "--scales", "1,9"], 2, "from 0.1 to 4"),
     (["evaluate", "--model", "MODEL", "--scenes", "1", "--without-context"], 2, "a data set; give --data DIR"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "train", "--record"], 2, "split 'val', not on"),
@@ -550,7 +565,7 @@ def test_what_goes_wrong_inside_becomes_a_sentence(
         raise error
 
     monkeypatch.delenv("SEGVIZ_TRACEBACK", raising=False)
-    monkeypatch.setattr("segviz.cli.commands.models", broken)
+    monkeypatch.setattr("segviz.cli.commands.COMMANDS", {"models": broken})
     assert segviz("models") == 1
     assert words in complaint(capsys)
 
@@ -569,7 +584,7 @@ def test_a_record_is_printed_as_a_further_seed_keeps_it(
 
 @pytest.mark.parametrize(("text", "minutes"), [("9m", 9), ("90s", 1.5), ("1.5h", 90), ("2", 2)])
 def test_times(text: str, minutes: float) -> None:
-    assert parser.minutes(text) == pytest.approx(minutes)
+    assert arguments.read_minutes(text) == pytest.approx(minutes)
 
 
 def test_train_hands_everything_on(

@@ -27,7 +27,7 @@ from test_training import data as data
 from test_training import options, same_weights
 
 from segviz.benchmarks.viewer import find_free_port
-from segviz.catalogue import checkpoint_file
+from segviz.catalogue import checkpoint_checks, checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
@@ -306,7 +306,7 @@ def test_a_flipped_bit_is_found_in_any_model(tmp_path: Path) -> None:
     checkpoint_file.rewrite_record(path, checkpoint_file.read_record(path))
     sound = path.read_bytes()
     checkpoint_file.load_checkpoint(path)
-    for at in (checkpoint_file.weights_start(sound), len(sound) // 2, len(sound) - 1):
+    for at in (checkpoint_checks.weights_start(sound), len(sound) // 2, len(sound) - 1):
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 4]) + sound[at + 1 :])
         for use in (
             checkpoint_file.load_checkpoint,

@@ -120,8 +120,8 @@ RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (remove_labels, r"missing labels: train/labels/two\.png; add them or take them off train\.txt"),
-        (remove_image, r"missing pictures \(\.webp, \.png, \.jpg\): train/images/one; add them or take them off"),
+        (remove_labels, r"missing labels: train/labels/two\.png; add them or remove them from train\.txt"),
+        (remove_image, r"missing pictures \(\.webp, \.png, \.jpg\): train/images/one; add them or remove them from"),
         (shrink_labels, r"labels/two\.png is 40 x 29 but its picture is 40 x 30"),
         (unknown_class, r"labels/two\.png holds the values \[11\]; classes are 0 to 10, void is 255"),
         (break_image, r"images/two\.webp cannot be read"),
@@ -139,7 +139,7 @@ RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
         (meta('{"classes": ["a", "a"]}'), r"2 classes of which 1 differ"),
         (meta('{"classes": []}'), r"0 classes"),
         (meta(b"\xff\xfe"), r"meta\.json is not text in UTF-8; it holds"),
-        (listing(b"one\n\xff\n"), r"train\.txt is not text in UTF-8; it holds one sample name a line"),
+        (listing(b"one\n\xff\n"), r"train\.txt is not text in UTF-8; it holds one sample name per line"),
         (listing("one\n../../one\n"), r"train\.txt has the line '\.\./\.\./one', which names no file in images"),
         (listing("/etc/passwd\n"), r"has the line '/etc/passwd'"),
         (listing("x" * 300), r"has the line 'xxx"),
@@ -177,7 +177,7 @@ def test_many_missing_labels_are_named_first_and_counted_after(folder: Path) -> 
     with pytest.raises(DataError) as fault:
         load_split(folder, "train")
     listed = ", ".join(f"train/labels/street {number}.png" for number in range(5))
-    cure = "add them or take them off train.txt"
+    cure = "add them or remove them from train.txt"
     assert str(fault.value) == f"train split of {folder}: missing labels: {listed}, and 7 more; {cure}"
 
 

@@ -125,11 +125,11 @@ def holed() -> np.ndarray:
 
 NOISE = np.random.default_rng(1).integers(0, 256, (80, 90, 3)).astype(np.uint8)
 BAD: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "this is no PNG; .* save the labels as PNG"),
-    "words": (b"labels", "this is no PNG"),
-    "a jpeg called png": (encoded(COLOURED, "JPEG"), "this is no PNG"),
-    "a gif": (encoded(LABELS, "GIF"), "this is no PNG"),
-    "a tiff": (encoded(LABELS, "TIFF"), "this is no PNG"),
+    "nothing": (b"", "this is not a PNG; .* save the labels as PNG"),
+    "words": (b"labels", "this is not a PNG"),
+    "a jpeg called png": (encoded(COLOURED, "JPEG"), "this is not a PNG"),
+    "a gif": (encoded(LABELS, "GIF"), "this is not a PNG"),
+    "a tiff": (encoded(LABELS, "TIFF"), "this is not a PNG"),
     "a signature": (b"\x89PNG\r\n\x1a\n", "known format|damaged"),
     "cut off": (encoded(COLOURED)[:-60], "damaged or incomplete"),
     "without pixels": (png(WIDTH, HEIGHT, 8, 0), "damaged or incomplete"),
@@ -137,7 +137,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "another size": (encoded(LABELS[:, :28]), "the labels are 28 x 20 pixels, but the picture is 30 x 20; save them"),
     "lying on its side": (encoded(LABELS.T.copy()), "the labels are 20 x 30 pixels, but the picture is 30 x 20"),
     "a huge size": (png(20_000, 20_000, 8, 2), "20000 x 20000 pixels, but the picture|megapixels"),
-    "sixteen bits": (encoded(LABELS.astype(np.uint16)), "the PNG has 16 bits a channel; save the labels with 8"),
+    "sixteen bits": (encoded(LABELS.astype(np.uint16)), "the PNG has 16 bits per channel; save the labels with 8"),
     "colours of sixteen bits": (png(WIDTH, HEIGHT, 16, 2, HEIGHT * (b"\0" + WIDTH * b"\0\0\0\0\0\0")), "16 bits"),
     "a wrong index": (
         encoded(changed(LABELS, (7, 3, 12), (9, 1, 12))),

@@ -1,1 +1,1 @@
-"""Everything that can be opened by name or path: checkpoint files, their records and learning curves."""
+"""Checkpoint files by name or path, their records and their learning curves."""

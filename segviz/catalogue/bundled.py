@@ -1,4 +1,4 @@
-"""The bundled models: which checkpoints are there, and how they scored."""
+"""The bundled models: which checkpoints exist, and how they scored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def available_models() -> tuple[str, ...]:
 
 
 def val_miou(name: str) -> float | None:
-    """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None where no score can be read."""
+    """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None if it cannot be read."""
     try:
         return read_record(bundled_path(name)).val_miou
     except CheckpointError:

@@ -148,7 +148,8 @@ def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
     except Exception as error:  # timm raises whatever its networks raise
         raise CheckpointError(
             f"{path} holds a network that cannot be built: backbone {quote_name(record.backbone)} at output stride "
-            f"{plain_text(str(record.output_stride), 20)} ({plain_text(first_line(error))}); update timm, or train it again"
+            f"{plain_text(str(record.output_stride), 20)} ({plain_text(first_line(error))}); update timm, or train it "
+            "again"
         ) from None
     with open_checkpoint(path) as file:
         check_tensors(path, file, skeleton.state_dict())

@@ -14,14 +14,14 @@ from segviz.atomic_write import write_atomically
 
 @dataclass(frozen=True)
 class LogRow:
-    """A line of a training's log.
+    """One row of a training log.
 
     Attributes:
-        step: how many steps were done.
-        minutes: since the start, pauses left out.
-        rate: the learning rate of the newest step.
-        loss: the mean over the steps since the line before.
-        val_miou: mean IoU on val of the averaged weights, in [0, 1]; None where it was not measured.
+        step: steps done so far.
+        minutes: time since the start, without pauses.
+        rate: learning rate of the latest step.
+        loss: mean loss since the row before.
+        val_miou: mean IoU of the averaged weights on val, in [0, 1]; None if not measured.
     """
 
     step: int
@@ -32,10 +32,10 @@ class LogRow:
 
 
 def write_log(path: Path, rows: Sequence[LogRow]) -> None:
-    """The log as CSV, a line a row; what was not measured is empty."""
+    """Write the log as CSV; a value that was not measured is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([one.name for one in fields(LogRow)])
+    writer.writerow([field.name for field in fields(LogRow)])
     for row in rows:
         writer.writerow(["" if value is None else f"{value:.6g}" for value in astuple(row)])
     write_atomically(path, text.getvalue().encode())
@@ -49,13 +49,13 @@ class CurveError(ValueError):
 
 
 def read_curve(path: Path) -> Curve:
-    """The log that a training wrote beside its checkpoint.
+    """Read the log that a training wrote beside its checkpoint.
 
     Raises:
-        CurveError: it is no such log.
+        CurveError: the file is not such a log.
     """
     cure = "copy it again, or delete it"
-    names = [one.name for one in fields(LogRow)]
+    names = [field.name for field in fields(LogRow)]
     try:
         head, *lines = csv.reader(io.StringIO(path.read_text("utf-8"), newline=""))
     except (ValueError, csv.Error, OSError):
@@ -63,27 +63,25 @@ def read_curve(path: Path) -> Curve:
     if head != names:
         raise CurveError(f"{path} has the columns {', '.join(head)[:80]}, not {', '.join(names)}; {cure}")
     if not lines:
-        raise CurveError(f"{path} has no line below its head; {cure}")
+        raise CurveError(f"{path} has no rows below its header; {cure}")
     rows = []
     for number, line in enumerate(lines, 2):
         try:
             rows.append(log_row(line))
         except ValueError:
-            raise CurveError(
-                f"{path}, line {number}: '{','.join(line)[:80]}' is no step of a training; {cure}"
-            ) from None
+            raise CurveError(f"{path}, line {number}: '{','.join(line)[:80]}' is not a training step; {cure}") from None
     return tuple(rows)
 
 
 def log_row(line: list[str]) -> LogRow:
-    """One line of the log.
+    """One row of the log.
 
     Raises:
-        ValueError: a number is missing or none.
+        ValueError: a number is missing or malformed.
     """
     step, minutes, rate, loss, val_miou = line
     if not (isfinite(float(step)) and isfinite(float(minutes))):
-        raise ValueError("a step without a place")
+        raise ValueError("step or minutes are not finite")
     return LogRow(
         int(float(step)), float(minutes), float(rate), float(loss), float(val_miou) if val_miou.strip() else None
     )

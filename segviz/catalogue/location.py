@@ -1,4 +1,4 @@
-"""Where checkpoints lie."""
+"""Where checkpoints are stored."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from segviz.text import plain_text
 
 
 def checkpoints_folder() -> Path:
-    """The folder of the bundled checkpoints, or the one that SEGVIZ_CHECKPOINTS names."""
+    """The folder of the bundled checkpoints, or the folder in SEGVIZ_CHECKPOINTS."""
     folder: Path = read_setting("checkpoints")
     return folder
 
 
 def bundled_path(name: str) -> Path:
-    """The bundled checkpoint of a model."""
+    """The path of a model's bundled checkpoint."""
     return checkpoints_folder() / f"{name}.safetensors"
 
 
 def checkpoint_path(model: str | Path) -> Path:
-    """The bundled checkpoint of a model's name, or any other by its path.
+    """The path of a checkpoint, given a bundled model's name or any path.
 
     Raises:
-        CheckpointError: it is neither a model's name nor a file.
+        CheckpointError: it is neither a model's name nor a checkpoint file.
     """
     if str(model) in SPECS:
         return bundled_path(str(model))
     path = Path(model)
-    with suppress(OSError):  # such as too long a name
+    with suppress(OSError):  # for example, the name is too long
         if path.suffix == ".safetensors" or path.exists():
             return path
     raise CheckpointError(
-        f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint's file; the models are {', '.join(SPECS)}"
+        f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"
     )

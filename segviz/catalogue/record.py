@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: how it was made, how good it is, and what it costs."""
+"""A checkpoint's record: how it was trained, how it scored, and what it costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import isnan
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
-# The names of a record's evaluations: on CamVid's val split unless they say otherwise, single scale.
+# The names of a record's evaluations: on CamVid's val split at a single scale, unless they say otherwise.
 VAL, SCENES = "val", "scenes"
 VAL_MULTI_SCALE = "val, multi-scale and flip"
 VAL_WITHOUT_CONTEXT = "val, without context"
@@ -22,16 +22,16 @@ class Evaluation:
     """Scores on one set of labelled pictures.
 
     Attributes:
-        data: which pictures, in words.
-        images: how many.
+        data: the set of pictures, in words.
+        images: number of pictures.
         miou: mean IoU of the classes that occur, in [0, 1].
-        accuracy: share of pixels that are right, in [0, 1].
-        iou: by class name, in [0, 1]; None for a class that neither occurs nor is predicted.
-        boundary_iou: the same, counted within a few pixels of class borders only (see `metrics.boundary_band`).
+        accuracy: share of correct pixels, in [0, 1].
+        iou: IoU by class name, in [0, 1]; None for a class that neither occurs nor is predicted.
+        boundary_iou: the same, within a few pixels of class borders only (see `metrics.boundary_band`).
         confusion: pixel counts, `confusion[truth][predicted]`.
-        scales: factors on the picture's size whose softmax scores were averaged.
-        flip: whether the mirrored picture was averaged in.
-        context: False where the block's context was switched off.
+        scales: factors on the picture's size; the softmax scores are averaged over them.
+        flip: whether the average includes the mirrored picture.
+        context: False if the block's context was switched off.
     """
 
     data: str
@@ -47,27 +47,27 @@ class Evaluation:
 
     @property
     def pictures(self) -> str:
-        """What it was made on, with the number of pictures."""
+        """The set of pictures, with their number."""
         return self.data if str(self.images) in self.data.split() else f"{self.data} ({self.images} pictures)"
 
     @property
     def boundary_miou(self) -> float | None:
-        """Mean boundary IoU of the classes that have one, in [0, 1]; None where none has."""
+        """Mean boundary IoU of the classes that have one, in [0, 1]; None if no class has."""
         known = [share for share in self.boundary_iou.values() if share is not None]
         return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one picture costs: measured on `hardware`, and counted.
+    """What one picture costs, measured on `hardware` and counted.
 
     Attributes:
         size: (height, width) of the picture in pixels.
-        milliseconds: median time of a forward that keeps the maps.
-        peak_mb: memory that the forward needs beyond the weights, in MiB.
-        gflops: operations of the network in 10^9, two a multiply-add; elementwise ones are not counted.
-        parameters: how many the network has.
-        hardware: what it was measured on.
+        milliseconds: median time of a forward pass that keeps the maps.
+        peak_mb: memory of the forward pass beyond the weights, in MiB.
+        gflops: 10^9 operations, two per multiply-add; elementwise operations are not counted.
+        parameters: number of parameters.
+        hardware: the machine of the measurement.
     """
 
     size: tuple[int, int]
@@ -80,10 +80,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Record:
-    """How a checkpoint was made, and what was measured of it.
+    """How a checkpoint was trained, and what was measured on it.
 
-    `lineage` holds the commands that made the checkpoints it started from, the oldest first; `gammas` the trained
-    factors by which its block's context enters, by parameter name.
+    `lineage` holds the commands that trained the checkpoints it started from, the oldest first; `gammas` holds the
+    trained factors on its block's context, by parameter name.
     """
 
     model: str
@@ -105,18 +105,18 @@ class Record:
     cost: Cost | None = None
 
     def miou(self, evaluation: str) -> float | None:
-        """Mean IoU of an evaluation, in [0, 1]; None where it was not made, or no class occurred."""
-        one = self.evaluations.get(evaluation)
-        return None if one is None or isnan(one.miou) else one.miou
+        """Mean IoU of an evaluation, in [0, 1]; None if there is no such evaluation or no class occurred."""
+        result = self.evaluations.get(evaluation)
+        return None if result is None or isnan(result.miou) else result.miou
 
     @property
     def val_miou(self) -> float | None:
-        """Mean IoU on val, single scale, in [0, 1]."""
+        """Mean IoU on val at a single scale, in [0, 1]."""
         return self.miou(VAL)
 
     @property
     def scenes_miou(self) -> float | None:
-        """Mean IoU on drawn scenes that no training saw, in [0, 1]."""
+        """Mean IoU on drawn scenes that were not trained on, in [0, 1]."""
         return self.miou(SCENES)
 
 
@@ -126,35 +126,35 @@ def to_json(record: Record) -> str:
 
 
 def from_json(text: str) -> Record:
-    """The record of a line of JSON; fields that a later version may have added are left out.
+    """Read a record from a line of JSON; unknown fields, from a later version, are ignored.
 
     Raises:
-        ValueError: it is no record; the message says what is wrong with which field.
+        ValueError: it is not a record; the message names the field and what is wrong with it.
     """
     record = parse_json(Record, text)
     if not record.classes or len(set(record.classes)) < len(record.classes):
         raise ValueError(f"'classes' are {plain_text(str(list(record.classes)), 80)}, not one or more different names")
-    for name, one in record.evaluations.items():
-        check_evaluation(one, name, record.classes)
+    for name, evaluation in record.evaluations.items():
+        check_evaluation(evaluation, name, record.classes)
     return record
 
 
-def check_evaluation(one: Evaluation, name: str, classes: tuple[str, ...]) -> None:
-    """Hold an evaluation to its record's classes.
+def check_evaluation(evaluation: Evaluation, name: str, classes: tuple[str, ...]) -> None:
+    """Check an evaluation against its record's classes.
 
     Raises:
-        ValueError: its scores or counts are not of these classes.
+        ValueError: its scores or counts do not fit these classes.
     """
-    sizes = {len(one.confusion), *map(len, one.confusion)}
+    sizes = {len(evaluation.confusion), *map(len, evaluation.confusion)}
     if sizes != {len(classes)}:
-        raise ValueError(f"'confusion' of '{name}' is not {len(classes)} x {len(classes)}, a row and a column a class")
-    if min(map(min, one.confusion)) < 0:
-        raise ValueError(f"'confusion' of '{name}' counts fewer than no pixels")
-    for kind, shares in (("iou", one.iou), ("boundary_iou", one.boundary_iou)):
+        raise ValueError(f"'confusion' of '{name}' is not {len(classes)} x {len(classes)}, a row and column per class")
+    if min(map(min, evaluation.confusion)) < 0:
+        raise ValueError(f"'confusion' of '{name}' has a negative pixel count")
+    for kind, shares in (("iou", evaluation.iou), ("boundary_iou", evaluation.boundary_iou)):
         if not set(shares) <= set(classes):
             others = plain_text(str(sorted(set(shares) - set(classes))), 80)
-            raise ValueError(f"'{kind}' of '{name}' is of {others}, which are no classes")
+            raise ValueError(f"'{kind}' of '{name}' names {others}, which are not classes")
         if any(share is not None and not 0 <= share <= 1 for share in shares.values()):
-            raise ValueError(f"'{kind}' of '{name}' has a share outside of 0 to 1")
-    if not all(0 <= share <= 1 or isnan(share) for share in (one.miou, one.accuracy)):
-        raise ValueError(f"'{name}' has a share outside of 0 to 1")
+            raise ValueError(f"'{kind}' of '{name}' has a share outside 0 to 1")
+    if not all(0 <= share <= 1 or isnan(share) for share in (evaluation.miou, evaluation.accuracy)):
+        raise ValueError(f"'{name}' has a share outside 0 to 1")

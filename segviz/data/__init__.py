@@ -1,1 +1,1 @@
-"""Classes and palettes, data sets on disk, augmentation, and drawn street scenes."""
+"""Classes and palettes, data sets on disk, label files, and drawn street scenes."""

@@ -1,4 +1,4 @@
-"""The classes that the bundled models tell apart, and the colours they are drawn in."""
+"""The classes of the bundled models, and their colours."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from jaxtyping import UInt8
 
 VOID = 255
 VOID_COLOUR = (0, 0, 0)
+RgbColour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class ClassSet:
-    """Class names in index order, each with its RGB colour; `void` marks pixels without a label."""
+    """Class names in index order, each with its RGB colour; `void` is the index of pixels without a label."""
 
     names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: tuple[RgbColour, ...]
     void: int = VOID
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ CAMVID = ClassSet(
 
 
 def class_set(names: tuple[str, ...], void: int = VOID) -> ClassSet:
-    """CamVid's colours for CamVid's classes; evenly spaced hues for any others."""
+    """A class set with CamVid's colours for CamVid's classes, and evenly spaced hues for any others."""
     if names == CAMVID.names:
         return CAMVID
     hues = [

@@ -16,9 +16,9 @@ from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
 SAMPLE_SUFFIXES = (".webp", ".png", ".jpg")
-FAULTS_LISTED = 5  # how many faults one message lists
-BITS = 24  # where a PNG says how many bits a channel has
-MAX_NAME_BYTES = 200  # bytes; file systems take 255 with the ending
+FAULTS_LISTED = 5  # faults in one message
+BITS = 24  # the byte of a PNG that holds the bits per channel
+MAX_NAME_BYTES = 200  # file systems take 255 with the ending
 META = '{"classes": [names in index order], "void": 255}'
 
 
@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """All samples of one split, in memory, and the classes of their labels."""
+    """All samples of one split, in memory, and their classes."""
 
     name: str
     samples: tuple[Sample, ...]
@@ -46,7 +46,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Meta:
-    """What `meta.json` holds; more is passed over."""
+    """The fields of `meta.json`; others are ignored."""
 
     classes: tuple[str, ...]
     void: int = VOID
@@ -57,12 +57,12 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
 
     Args:
         root: the data set's folder.
-        split: for example "train"; its names stand in `SPLIT.txt`.
-        progress: wraps the names while they are read, for example `tqdm`.
+        split: for example "train"; `SPLIT.txt` lists its samples.
+        progress: wraps the names while their files are read, for example `tqdm`.
 
     Raises:
-        DataError: files are missing, unreadable, of another size than their labels, or hold an unknown class; the
-            message names the first few and counts the others.
+        DataError: a file is missing or unreadable, a picture and its labels differ in size, or a class is unknown;
+            the message names the first few faults and counts the rest.
     """
     classes, names, folder = read_classes(root), read_names(root / f"{split}.txt"), root / split
     pictures = {name: picture_path(folder, name) for name in names}
@@ -88,8 +88,10 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
 
 
 def describe_missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
-    """What to say of the missing files of one kind, where there are any."""
-    return [f"missing {kind}: {', '.join(list_first(paths))}; add them or take them off {split}.txt"] if paths else []
+    """A fault that lists the missing files of one kind; none if there are none."""
+    return (
+        [f"missing {kind}: {', '.join(list_first(paths))}; add them or remove them from {split}.txt"] if paths else []
+    )
 
 
 def list_first(faults: Sequence[str]) -> list[str]:
@@ -101,35 +103,35 @@ def list_first(faults: Sequence[str]) -> list[str]:
 
 
 def read_names(listing: Path) -> list[str]:
-    """The sample names in `SPLIT.txt`, one a line.
+    """Read the sample names in `SPLIT.txt`, one per line.
 
     Raises:
-        DataError: the file is missing, or names nothing.
+        DataError: the file is missing or empty, or a line cannot name a file.
     """
-    lines = read_text(listing, "it holds one sample name a line").splitlines()
+    lines = read_text(listing, "it holds one sample name per line").splitlines()
     names = [line.strip() for line in lines if line.strip()]
     if not names:
-        raise DataError(f"{listing} names no samples; write one sample name a line into it")
+        raise DataError(f"{listing} names no samples; write one sample name per line into it")
     if wrong := [name for name in names if not is_name(name)]:
         raise DataError(
-            f"{listing} has the line {plain_text(ascii(wrong[0]), 80)}, which names no file in images; write one sample "
-            "name a line, without its ending"
+            f"{listing} has the line {plain_text(ascii(wrong[0]), 80)}, which names no file in images; "
+            "write one sample name per line, without its ending"
         )
     return names
 
 
 def is_name(text: str) -> bool:
-    """Whether a file below a folder can be called so."""
+    """Whether a text can name a file inside a folder."""
     path = PurePath(text)
     leads_out = path.is_absolute() or ".." in path.parts
     return text.isprintable() and len(text.encode()) <= MAX_NAME_BYTES and not leads_out
 
 
 def read_text(path: Path, content: str) -> str:
-    """A small file of text, with or without a mark of its byte order.
+    """Read a small text file, with or without a byte order mark.
 
     Raises:
-        DataError: it is missing, or cannot be read; the message says what it should hold.
+        DataError: it is missing or cannot be read; the message says what it should hold.
     """
     try:
         return path.read_text("utf-8-sig")
@@ -142,10 +144,10 @@ def read_text(path: Path, content: str) -> str:
 
 
 def read_classes(root: Path) -> ClassSet:
-    """The classes that `meta.json` names.
+    """Read the classes from `meta.json`.
 
     Raises:
-        DataError: the file is missing, lacks `classes`, or has what cannot be classes.
+        DataError: the file is missing or damaged, or its classes or void index cannot be used.
     """
     path = root / "meta.json"
     text = read_text(path, f"it holds {META}")
@@ -155,24 +157,25 @@ def read_classes(root: Path) -> ClassSet:
         raise DataError(f"{path} must be JSON of the form {META} ({error})") from None
     count = len(set(meta.classes))
     if not 1 <= count == len(meta.classes) <= meta.void <= VOID:
+        void = plain_text(str(meta.void), 20)
         raise DataError(
-            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {plain_text(str(meta.void), 20)}; "
+            f"{path} has {len(meta.classes)} classes of which {count} differ, and void {void}; "
             f"use 1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
         )
     return class_set(meta.classes, meta.void)
 
 
 def picture_path(folder: Path, name: str) -> Path | None:
-    """The picture of a sample in a split's folder, in the first format that is there."""
+    """The path of a sample's picture in a split's folder, in the first format found; None if there is none."""
     candidates = [folder / "images" / f"{name}{suffix}" for suffix in SAMPLE_SUFFIXES]
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> Sample:
-    """One picture and its labels.
+    """Read one picture and its labels.
 
     Raises:
-        DataError: naming the file and what is wrong with it.
+        DataError: a file cannot be used; the message names it and the fault.
     """
     try:
         image = decode(read_picture_bytes(path))
@@ -193,10 +196,10 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
 
 
 def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
-    """Class indices from a PNG: the values of gray, the indices of a palette.
+    """Read class indices from a PNG: gray values or palette indices.
 
     Raises:
-        DataError: it is no PNG, or one of colours or of another depth, whose values would not be those that were saved.
+        DataError: the file is not a PNG, or holds colours or another depth, from which the indices cannot be recovered.
     """
     try:
         data = read_picture_bytes(path)
@@ -211,5 +214,5 @@ def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
 
 
 def size_text(shape: tuple[int, ...]) -> str:
-    """A size as people write it, width first."""
+    """A (height, width, ...) shape in words, width first."""
     return f"{shape[1]} x {shape[0]}"

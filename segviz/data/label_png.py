@@ -1,4 +1,4 @@
-"""Ground truth from a visitor's PNG: class indices, or the classes' colours, with every pixel checked."""
+"""Label files: ground truth from a PNG of class indices or class colours, every pixel checked; and PNGs to write."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from segviz.data.classes import VOID, VOID_COLOUR, ClassSet
+from segviz.data.classes import VOID, VOID_COLOUR, ClassSet, RgbColour
 from segviz.data.dataset import size_text
 from segviz.image import ImageError, open_image
 
-PNG = b"\x89PNG\r\n\x1a\n"  # how every such file begins
-LEVELS_NAMED = 3  # how many unknown values or colours a message names
+PNG = b"\x89PNG\r\n\x1a\n"  # the first bytes of every PNG
+LEVELS_NAMED = 3  # unknown values or colours in a message
 MOST_COLOURS = 4096  # a file with more is a photograph
-SEARCH_ROWS = 512  # that are searched for an unknown value
+SEARCH_ROWS = 512  # rows searched at a time for an unknown value
 HeightWidth = tuple[int, int]
-RgbColour = tuple[int, int, int]
-Level = int | RgbColour  # what a pixel of the file holds: a value, or a colour
+Level = int | RgbColour  # a pixel of the file: a value or a colour
 Reading = Literal["class indices", "colours"]
 
 
 @dataclass(frozen=True, eq=False)
 class GroundTruth:
-    """Class indices, 255 where a pixel has no class, and what the file's pixels were taken for."""
+    """Class indices, 255 where a pixel has no class, and how the file's pixels were read."""
 
     labels: UInt8[np.ndarray, "height width"]
     reading: Reading
@@ -41,7 +40,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class _Code:
-    """One way to read a file: how many pixels hold each level, and the classes of the known ones."""
+    """One way to read a file: the pixel count of each level, and the classes of the known levels."""
 
     reading: Reading
     counts: Mapping[Level, int]
@@ -49,31 +48,31 @@ class _Code:
 
     @property
     def unknown(self) -> dict[Level, int]:
-        """Levels without a class, those of the most pixels first."""
+        """Pixel counts of the levels without a class, the largest first."""
         wrong = ((level, count) for level, count in self.counts.items() if level not in self.labels)
-        return dict(sorted(wrong, key=lambda one: -one[1]))
+        return dict(sorted(wrong, key=lambda pair: -pair[1]))
 
 
 def decode_truth(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:
-    """The labels in the bytes of a PNG, whatever the file is called.
+    """Decode the labels in the bytes of a PNG.
 
-    Gray PNGs hold class indices, and RGB ones the classes' colours, black being void. A palette PNG is read by the
-    colours that it shows if all of them are classes' colours, and by its indices if not.
+    A gray PNG holds class indices; an RGB PNG holds the classes' colours, and black for void. A palette PNG is read by
+    its colours if all of them are classes' colours, and by its indices otherwise.
 
     Args:
-        data: the file: gray of up to 8 bits, palette, or RGB.
-        classes: the classes, their colours, and the index that marks pixels without a class; 255 always does.
-        size: the picture's (height, width), which the file must have too.
-        shown: the (height, width) of the labels that are returned, by the nearest pixel; `size` by default.
+        data: the file's bytes: gray of up to 8 bits, palette, or RGB.
+        classes: the classes, their colours, and the void index; 255 is always void too.
+        size: the picture's (height, width), which the file must share.
+        shown: the (height, width) of the result, resized by nearest pixel; `size` by default.
 
     Raises:
-        ImageError: the file is no sound PNG, of another size, or holds what is no class; the message names the
-            values or colours, on how many pixels each is and where first.
+        ImageError: the file is not a sound PNG, has another size, or holds an unknown class; the message names the
+            unknown values or colours, each with its pixel count and first position.
     """
     if not data.startswith(PNG):
-        raise ImageError("this is no PNG; other formats change or mix colours, so save the labels as PNG")
+        raise ImageError("this is not a PNG; other formats change or mix colours, so save the labels as PNG")
     with open_image(data, ("PNG",)) as picture:
-        if sorted(picture.size) != sorted(size):  # known from the header, so a huge file is never unpacked
+        if sorted(picture.size) != sorted(size):  # the header tells, so a huge file is never unpacked
             raise _wrong_size(picture.size, size)
         upright = ImageOps.exif_transpose(picture)
     if upright.size != size[::-1]:
@@ -87,28 +86,28 @@ def decode_truth(data: bytes, classes: ClassSet, size: HeightWidth, shown: Heigh
     return GroundTruth(_labels(levels, code, shown or size), code.reading)
 
 
-def _wrong_size(found: tuple[int, int], size: HeightWidth) -> ImageError:
-    """For PIL's (width, height), and the picture's (height, width)."""
+def _wrong_size(actual: tuple[int, int], size: HeightWidth) -> ImageError:
+    """The error for labels of PIL's (width, height), where the picture has a (height, width) of `size`."""
     return ImageError(
-        f"the labels are {size_text(found[::-1])} pixels, but the picture is {size_text(size)}; "
+        f"the labels are {size_text(actual[::-1])} pixels, but the picture is {size_text(size)}; "
         "save them at the picture's size"
     )
 
 
 def _bits(data: bytes) -> int:
-    """How many bits a channel has, from the header, which is a PNG's first chunk.
+    """Bits per channel, from the header, which is a PNG's first chunk.
 
     Raises:
-        ImageError: more than 8, or the header is not where it must be.
+        ImageError: there are more than 8, or the header is not in its place.
     """
     bits = data[24] if data[12:16] == b"IHDR" else 0
     if bits not in (1, 2, 4, 8):
-        raise ImageError(f"the PNG has {bits} bits a channel; save the labels with 8")
+        raise ImageError(f"the PNG has {bits} bits per channel; save the labels with 8")
     return bits
 
 
 def _levels(picture: Image.Image, bits: int) -> Image.Image:
-    """The picture as "L", "P" or "RGB", its levels as the file has them.
+    """The picture in mode "L", "P" or "RGB", with the levels that the file holds.
 
     Raises:
         ImageError: a pixel is transparent.
@@ -125,31 +124,31 @@ def _levels(picture: Image.Image, bits: int) -> Image.Image:
 
 
 def _code(levels: Image.Image, classes: ClassSet) -> _Code:
-    """How to read the file's pixels.
+    """Choose how to read the file's pixels.
 
     Raises:
-        ImageError: there are more colours than labels can have.
+        ImageError: there are too many colours for labels.
     """
     values: dict[Level, int] = {classes.void: VOID, VOID: VOID, **{index: index for index in range(len(classes.names))}}
     colours: dict[Level, int] = {VOID_COLOUR: VOID, **{colour: index for index, colour in enumerate(classes.palette)}}
-    found = levels.getcolors(MOST_COLOURS)
-    if found is None:
+    histogram = levels.getcolors(MOST_COLOURS)
+    if histogram is None:
         raise ImageError(
             f"it has more than {MOST_COLOURS:,} colours, as photographs and JPEG copies have; "
-            "labels need one flat colour a class"
+            "labels need one flat colour per class"
         )
-    counts: dict[Level, int] = {level: count for count, level in found}  # type: ignore[misc]
+    counts: dict[Level, int] = {level: count for count, level in histogram}  # type: ignore[misc]
     if levels.mode == "RGB":
         return _Code("colours", counts, colours)
     if levels.mode == "L":
         return _Code("class indices", counts, values)
     by_colour = {level: colours[colour] for level in counts if (colour := _colour(levels, level)) in colours}
     readings = (_Code("colours", counts, by_colour), _Code("class indices", counts, values))
-    return min(readings, key=lambda code: sum(code.unknown.values()))  # the first one of equals
+    return min(readings, key=lambda code: sum(code.unknown.values()))  # colours win a tie
 
 
 def _colour(levels: Image.Image, level: Level) -> RgbColour:
-    """The colour that a level is shown in; black where a palette ends before."""
+    """The colour of a level; black beyond the end of the palette."""
     if isinstance(level, tuple):
         return level
     red, green, blue = (*(levels.getpalette("RGB") or [])[3 * level :], 0, 0, 0)[:3]
@@ -157,7 +156,7 @@ def _colour(levels: Image.Image, level: Level) -> RgbColour:
 
 
 def _labels(levels: Image.Image, code: _Code, size: HeightWidth) -> UInt8[np.ndarray, "height width"]:
-    """Each pixel's class at a (height, width)."""
+    """Each pixel's class, resized to a (height, width)."""
     pixels = np.asarray(levels.resize(size[::-1], Image.Resampling.NEAREST))
     labels = np.full(size, VOID, np.uint8)
     for level in code.counts:
@@ -169,7 +168,7 @@ def _labels(levels: Image.Image, code: _Code, size: HeightWidth) -> UInt8[np.nda
 
 
 def _describe_unknown(levels: Image.Image, code: _Code, classes: ClassSet) -> str:
-    """The levels that are no class, with their pixels, and what may stand there."""
+    """Name the levels without a class, with their pixels, and the levels that are allowed."""
     unknown = code.unknown
     named = [
         f"{_name(levels, code, level)} ({count:,} pixel{'s' if count > 1 else ''}, first at {_first(levels, level)})"
@@ -187,23 +186,23 @@ def _describe_unknown(levels: Image.Image, code: _Code, classes: ClassSet) -> st
 
 
 def _name(levels: Image.Image, code: _Code, level: Level) -> str:
-    """A level as it would stand in a program that edits pictures."""
+    """A level as image editors show it."""
     return str(level) if code.reading == "class indices" else "#" + bytes(_colour(levels, level)).hex().upper()
 
 
 def _first(levels: Image.Image, level: Level) -> str:
-    """Where a level stands first, reading line by line."""
+    """The first pixel with a level, row by row."""
     for top in range(0, levels.height, SEARCH_ROWS):
         band = np.asarray(levels.crop((0, top, levels.width, min(top + SEARCH_ROWS, levels.height))))
-        found = band == level if band.ndim == 2 else (band == level).all(2)
-        if found.any():
-            y, x = divmod(int(found.argmax()), levels.width)
+        hits = band == level if band.ndim == 2 else (band == level).all(2)
+        if hits.any():
+            y, x = divmod(int(hits.argmax()), levels.width)
             return f"x {x}, y {top + y}"
     raise ValueError(f"no pixel holds {level}")
 
 
 def indexed_png(labels: np.ndarray, palette: np.ndarray, text: Mapping[str, str]) -> bytes:
-    """Class indices as a PNG with a palette; indices that are no class are black."""
+    """Class indices as a palette PNG; other indices are black."""
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     picture = Image.fromarray(labels)
@@ -212,7 +211,7 @@ def indexed_png(labels: np.ndarray, palette: np.ndarray, text: Mapping[str, str]
 
 
 def encode_png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
-    """A picture as PNG, with words about it inside."""
+    """A picture as PNG, with `text` in its metadata."""
     info = PngInfo()
     for key, value in text.items():
         info.add_text(key, value)
