@@ -170,7 +170,7 @@ def use_archive(data: bytes, place: Place) -> None:
 def server() -> tuple[Guard, str]:
     """The routes behind the guard, and a blob's name."""
     store = blobs.BlobStore()
-    routes = [*blobs.routes(store), *downloads.routes(), *health.routes()]
+    routes = [*blobs.blob_routes(store), *downloads.download_routes(), *health.health_routes()]
     return Guard(Starlette(routes=routes), limits=read_settings({})), store.put(bytes(range(100)))
 
 
@@ -254,7 +254,7 @@ def short_work() -> Iterator[None]:
         return Record(options.model, CAMVID.names, "none", 8)
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(checkpoints, "run_training", read_data))
+        stack.enter_context(patch.object(checkpoints, "train_model", read_data))
         stack.enter_context(patch.object(subprocess, "call", lambda *_, **__: 0))
         for what in ("blocks", "models", "viewer"):
             stack.enter_context(patch.object(checkpoints, f"bench_{what}", lambda *_: Report("nothing", {}, (), {})))

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from segviz import paths
 from segviz.attention.maps import StripAttention
-from segviz.attention.statistics import summary
+from segviz.attention.statistics import summarise
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli import arguments, commands, main, scores
@@ -223,11 +223,11 @@ def test_attend_tells_what_each_map_does(
     cell = one.cell(5, 5, 60, 80)
     found = strip["places"][1]
     assert (found["y"], found["x"], found["cell"]) == (5, 5, list(cell))
-    wanted = summary(one, *cell, prediction.labels, (60, 80))
+    wanted = summarise(one, *cell, prediction.labels, (60, 80))
     assert found["attends_to"]["entropy_bits"] == pytest.approx(wanted.entropy_bits, rel=1e-4)
     assert found["attended_by"]["sum"] == pytest.approx(float(one.attended_by(*cell).sum()), rel=1e-4)
     assert 0 <= strip["query_dependence"] <= 1
-    assert "not over places" in gate["note"]
+    assert "channels, not places" in gate["note"]
     assert told["places"][0]["class"] == prediction.classes[prediction.labels[30, 40]]
     assert told["files"] == [str(tmp_path / "a.npz")]
 

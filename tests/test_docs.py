@@ -44,15 +44,15 @@ def test_the_readme_s_table_of_scores_is_that_of_the_records() -> None:
 
 
 def test_the_readme_shows_the_help_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from segviz.cli.parser import parser
+    from segviz.cli.parser import build_parser
 
     monkeypatch.setenv("COLUMNS", "100")
     (shown,) = re.findall(r"```\n(usage: python -m segviz.*?)```", README, re.DOTALL)
-    assert shown == parser().format_help()
+    assert shown == build_parser().format_help()
 
 
 def test_the_readme_s_commands_are_understood() -> None:
-    from segviz.cli.parser import parser
+    from segviz.cli.parser import build_parser
 
     pages = README + (ROOT / "docs" / "figures.md").read_text()
     commands = re.findall(r"^python -m segviz (\w+.*?)(?: *#.*)?$", pages, re.MULTILINE)
@@ -61,7 +61,7 @@ def test_the_readme_s_commands_are_understood() -> None:
         concrete = typed.replace("Y,X", "10,20").replace("IMAGE...", "a.png b.png")
         for choice in re.findall(r"[\w-]+(?:\|[\w-]+)+", concrete):
             concrete = concrete.replace(choice, choice.split("|")[0])
-        parser().parse_args(re.sub(r"FILE\.\(.*?\)", "out.png", concrete).split())
+        build_parser().parse_args(re.sub(r"FILE\.\(.*?\)", "out.png", concrete).split())
 
 
 def test_package_and_requirements_name_the_same_libraries() -> None:

@@ -14,17 +14,17 @@ from figure_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, sa
 from PIL import Image
 
 import segviz
-from segviz.cli import parser
-from segviz.figures.colour import attention_scale, weight_scale
+from segviz.cli import arguments
+from segviz.figures.colour import weight_scale
 from segviz.figures.colour_bars import format_number, row_bars
+from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import borders
-from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points, Subplot
+from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.interesting_places import default_places
 from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
+from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.paper_layouts import (
-    FigureInput,
-    Style,
     lay_out_attended_features,
     lay_out_classes,
     lay_out_comparison,
@@ -241,14 +241,14 @@ def test_a_bar_says_what_its_scale_cuts_off() -> None:
 
 def test_a_shared_bar_tells_of_what_any_of_its_maps_has_beyond_it() -> None:
     low, high = np.array([[0.0001, 0.01]], np.float32), np.array([[0.01, 1.0]], np.float32)
-    scale = attention_scale(low, high, kind="log")
+    scale = weight_scale(low, high, kind="log")
     row = tuple(Subplot("map", IMAGE, Heat(values, scale, "weight"), "map") for values in (high, low))
     assert words(svg(FigureSpec("one bar", (row, row)))).count("≤ 0.001") == 1
 
 
 def test_the_even_share_is_marked_at_its_place() -> None:
     values = np.array([[0.0, 0.5], [0.25, 0.25]], np.float32)
-    subplot = Subplot("map", IMAGE, Heat(values, attention_scale(values), "weight", even=0.25), "map")
+    subplot = Subplot("map", IMAGE, Heat(values, weight_scale(values), "weight", even=0.25), "map")
     drawn = draw(FigureSpec("even", ((subplot,),)))
     (tick,) = [line for axes in drawn.axes for line in axes.lines]
     assert list(tick.get_xdata()) == [0.5, 0.5]
@@ -282,7 +282,7 @@ def test_numbers_at_bars() -> None:
 
 
 def test_the_command_line_names_the_figures_of_the_table() -> None:
-    assert tuple(LAYOUTS) == parser.FIGURES
+    assert tuple(LAYOUTS) == arguments.FIGURE_NAMES
 
 
 def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
@@ -308,7 +308,7 @@ def test_figure_says_what_is_wrong() -> None:
         figure("compare", IMAGE, at=(30, 5), models=[predictor])
     with pytest.raises(ValueError, match=re.escape("labels of (30, 40) do not fit a picture of (360, 480)")):
         figure("fla-5", "scene:3", labels=[LABELS], models=[predictor])
-    with pytest.raises(ValueError, match="2 label maps do not go with 1 pictures"):
+    with pytest.raises(ValueError, match="there are 2 label maps for 1 pictures"):
         figure("fla-5", IMAGE, labels=[LABELS, LABELS], models=[predictor])
     with pytest.raises(ValueError, match="there is no picture"):
         figure("fla-5", [], models=[predictor])

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
-from segviz.cli.errors import ALL
-from segviz.cli.parser import parser
+from segviz.cli.arguments import ALL_MODELS
+from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS
 from segviz.results.findings import context_finding, context_section, fla_section, seeds_section
@@ -146,11 +146,11 @@ def test_the_full_run_s_commands_are_understood_and_keep_each_seed_s_record(tmp_
     command, _, file = typed[3].partition(" > ")
     assert file == "checkpoints/seeds/fla-seed2.json"
     first, other, score, keep, everyone = (
-        parser().parse_args(line.split()) for line in (*typed[:3], command, *typed[4:])
+        build_parser().parse_args(line.split()) for line in (*typed[:3], command, *typed[4:])
     )
     assert (first.seed, first.out, other.seed) == (0, None, 2)
     assert other.out == Path(score.model) == keep.record_of
-    assert everyone.model == ALL and score.record and everyone.record
+    assert everyone.model == ALL_MODELS and score.record and everyone.record
 
 
 # ---- do the blocks do anything? ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AttentionMap, MapLook, SpatialMap
-from segviz.attention.statistics import query_dependence, summary
+from segviz.attention.statistics import query_dependence, summarise
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
 from segviz.figures.colour import ScaleKind
@@ -137,17 +137,17 @@ def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Pla
     found: dict[str, Any] = {**base, "grid": list(one.grid)}
     try:
         found["query_dependence"] = round_significant(query_dependence(one, spread_places(one.grid, SAMPLED_PLACES)))
-        found["places"] = [place_statistics(prediction, one, place) for place in places]
+        found["places"] = [summarise_place(prediction, one, place) for place in places]
     except ValueError as error:  # weights of both signs, or a picture smaller than the grid
         found["note"] = str(error)
     return found
 
 
-def place_statistics(prediction: Prediction, one: SpatialMap, place: Place) -> dict[str, Any]:
+def summarise_place(prediction: Prediction, one: SpatialMap, place: Place) -> dict[str, Any]:
     """Statistics of one place's row of the attention matrix, and the sum and maximum of its column."""
     size = (prediction.labels.shape[0], prediction.labels.shape[1])
     cell = one.cell(*place, *size)
-    row = asdict(summary(one, *cell, prediction.labels, size))
+    row = asdict(summarise(one, *cell, prediction.labels, size))
     column = one.attended_by(*cell).double()
     return {
         "y": place[0],

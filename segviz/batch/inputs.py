@@ -40,9 +40,7 @@ def find_sources(texts: Sequence[str]) -> list[Source]:
         if is_scene(text):
             scene_seed(text)
         named += list_pictures(Path(text)) if is_folder(text) else [text]
-    return [
-        Source(text, stem, partial(open_input, text)) for text, stem in zip(named, make_stems(named), strict=True)
-    ]
+    return [Source(text, stem, partial(open_input, text)) for text, stem in zip(named, make_stems(named), strict=True)]
 
 
 def list_pictures(folder: Path) -> list[str]:

@@ -84,9 +84,7 @@ def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Rgb:
             "so save it smaller"
         )
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        raise ImageError(
-            f"the file is packed to less than 1/{MAX_RATIO} of its size; send this picture on its own"
-        )
+        raise ImageError(f"the file is packed to less than 1/{MAX_RATIO} of its size; send this picture on its own")
     try:
         with archive.open(entry) as file:
             data = file.read(entry.file_size + 1)  # never unpacks more than the declared size

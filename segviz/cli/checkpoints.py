@@ -1,4 +1,4 @@
-"""`train`, `bench` and `models`: checkpoints made, measured and listed."""
+"""`train`, `bench` and `models`: commands that make, measure and list checkpoints."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from segviz.training.options import TrainOptions
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train, write the checkpoint, and say how good it is."""
+    """Train a model, write its checkpoint and print its scores."""
     out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
     if out.is_dir() or out.suffix != ".safetensors":
-        raise UsageError(f"--out {out} is no checkpoint's file; use a name that ends in .safetensors")
-    given = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
+        raise UsageError(f"--out {out} is not a checkpoint file; use a name that ends in .safetensors")
+    typed = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
     record = train_model(
-        TrainOptions(**{**given, "out": out, "crop": (options.crop[0], options.crop[1]), "command": options.typed})
+        TrainOptions(**{**typed, "out": out, "crop": (options.crop[0], options.crop[1]), "command": options.typed})
     )
     scenes = f", scenes mIoU {format_percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
     print(
@@ -47,9 +47,9 @@ def run_train(options: argparse.Namespace) -> int:
 
 
 def run_bench(options: argparse.Namespace) -> int:
-    """Measure, then print a table or JSON."""
+    """Run a benchmark and print a table or JSON."""
     if options.record and options.subject != "models":
-        raise UsageError(f"--record keeps what models cost, not {options.subject}; use it with `bench models`")
+        raise UsageError(f"--record stores the costs of models, not of {options.subject}; use it with `bench models`")
     match options.subject:
         case "blocks":
             result = bench_blocks(tuple(options.size), options.rounds, options.only, options.device)
@@ -58,14 +58,15 @@ def run_bench(options: argparse.Namespace) -> int:
         case _:
             result = bench_viewer(options.url, options.rounds)
     if options.record:
-        kept = ", ".join(map(str, record_costs(result))) or "no checkpoint, as there is none of these models"
-        result = dataclasses.replace(result, notes=(*result.notes, f"Recorded in {kept}."))
+        paths = ", ".join(map(str, record_costs(result)))
+        note = f"Recorded in {paths}." if paths else "Nothing is recorded: none of these models has a checkpoint."
+        result = dataclasses.replace(result, notes=(*result.notes, note))
     print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
     return 0
 
 
 def run_models(options: argparse.Namespace) -> int:
-    """The eleven models, and what their checkpoints' records say; 1 where a checkpoint cannot be used."""
+    """List the models with their checkpoints' records; returns 1 if a checkpoint cannot be used, else 0."""
     if options.record_of:
         print(to_json(read_record(options.record_of)))
         return 0
@@ -90,7 +91,7 @@ def run_models(options: argparse.Namespace) -> int:
 
 
 def describe_models() -> Iterator[dict[str, Any]]:
-    """A row for each model, from its spec and its checkpoint's record."""
+    """Describe each model by its spec and its checkpoint's record."""
     for name, spec in SPECS.items():
         record, network, problem = inspect_bundled(name)
         yield {
@@ -108,12 +109,12 @@ def describe_models() -> Iterator[dict[str, Any]]:
 
 
 def inspect_bundled(name: str) -> tuple[Record | None, Segmenter, str | None]:
-    """A model's record, its network's shapes, and what is wrong with its checkpoint; weights are not read."""
+    """Return a model's record, its network without weights, and what is wrong with its checkpoint."""
     problem = None
     if bundled_path(name).is_file():
         try:
             return *examine_checkpoint(bundled_path(name)), None
         except CheckpointError as error:
             problem = str(error)
-    with torch.device("meta"):  # shapes alone, no memory
+    with torch.device("meta"):  # shapes without memory
         return None, build(name, len(CAMVID.names)), problem

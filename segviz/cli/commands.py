@@ -1,7 +1,20 @@
-"""What each command of the command line does. Nothing is written but what the options name."""
+"""The functions that run the commands. Importing this module loads torch, so it happens only when a command runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
 
 from segviz.cli.checkpoints import run_bench, run_models, run_train
 from segviz.cli.pictures import run_attend, run_figure, run_predict
 from segviz.cli.scores import run_evaluate
 
-__all__ = ["attend", "bench", "evaluate", "figure", "models", "predict", "train"]
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "predict": run_predict,
+    "attend": run_attend,
+    "figure": run_figure,
+    "evaluate": run_evaluate,
+    "train": run_train,
+    "bench": run_bench,
+    "models": run_models,
+}

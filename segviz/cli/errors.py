@@ -1,4 +1,4 @@
-"""What can go wrong on the command line, and how it is said."""
+"""How the command line reports errors: one sentence on stderr."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import sys
 
 from segviz.text import plain_text
 
-FORMATS = ("png", "svg", "pdf", "npz", "csv")
-MAX_ERROR_LENGTH = 600  # characters of an error
-ALL = "all"  # of `evaluate --model`: every bundled model
+MAX_ERROR_LENGTH = 600  # characters
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
@@ -18,16 +16,16 @@ class UsageError(ValueError):
 
 
 def print_error(message: str, code: int = 1) -> int:
-    """Say what failed, and return the exit code."""
+    """Print an error on stderr and return the exit code."""
     print(f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}", file=sys.stderr)
     return code
 
 
 def describe_error(error: Exception) -> str:
-    """What went wrong and what to do, without a traceback."""
+    """Describe an error's cause and cure in one sentence, without a traceback."""
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
-        return "there is not enough memory for this; use a smaller picture, batch or crop, or --device cpu"
-    if isinstance(error, KeyError) and error.args:  # str() of a KeyError quotes its text
+        return "not enough memory; use a smaller picture, batch or crop, or --device cpu"
+    if isinstance(error, KeyError) and error.args:  # str() of a KeyError puts its text in quotes
         return str(error.args[0])
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""

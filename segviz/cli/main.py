@@ -1,7 +1,6 @@
-"""The command line: `python -m segviz COMMAND`. Exit codes: 0 done, 1 it failed, 2 wrong usage.
+"""The entry point of `python -m segviz COMMAND`. Exit codes: 0 success, 1 failure, 2 wrong usage.
 
-This file holds the words of the command line; what the commands do stands in commands/, whose imports are heavy and
-come in only when a command runs.
+`segviz.cli.parser` knows the options; `segviz.cli.commands` does the work and is imported only when a command runs.
 """
 
 from __future__ import annotations
@@ -14,50 +13,51 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from segviz.cli.errors import UsageError, print_error, describe_error
+from segviz.cli.errors import UsageError, describe_error, print_error
 from segviz.cli.parser import build_parser
-from segviz.runtime.garbage_collection import paused
+from segviz.runtime.garbage_collection import pause_collector
+from segviz.runtime.lazy_dynamo import defer_compiler
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.settings import SettingError, settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every failure is one sentence on stderr."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    own, passed_on = split_at_dashes(given) if given[:1] == ["app"] else (given, [])
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (words, [])
     options = build_parser().parse_args(own)
-    typed = "python -m segviz " + shlex.join(given)
-    options.typed = typed.encode(errors="backslashreplace").decode()  # a file's name may be no text
+    typed = "python -m segviz " + shlex.join(words)
+    options.typed = typed.encode(errors="backslashreplace").decode()  # a file's name need not be valid text
     options.extra = passed_on
     return run_command(options)
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """The chosen command, with its failures as sentences. SEGVIZ_TRACEBACK=1 shows where they came from."""
+    """Run the chosen command and report its failures as sentences; SEGVIZ_TRACEBACK=1 shows the traceback."""
     try:
-        wanted = settings()
-        if options.function == "app":
+        environment = settings()
+        if options.subcommand == "app":
             return run_app(options)
-        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler talks on stderr during `bench`
-        with paused():
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes to stderr during `bench`
+        with pause_collector(), defer_compiler():
             from segviz.cli import commands
 
-        return int(getattr(commands, options.function)(options))
+        return commands.COMMANDS[options.subcommand](options)
     except KeyboardInterrupt:
         return print_error("stopped")
-    except BrokenPipeError:  # the reader of our output, such as `head`, has had enough
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (UsageError, SettingError) as error:
         return print_error(str(error), 2)
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError, ImportError) as error:
-        if wanted.traceback:
+        if environment.traceback:
             raise
         return print_error(describe_error(error))
 
 
 def run_app(options: argparse.Namespace) -> int:
-    """Start Streamlit on the app, and pass on what followed `--`."""
+    """Start Streamlit on the app, with the arguments after `--`."""
     if find_spec("streamlit") is None:
         raise RuntimeError("the app needs Streamlit, which is not installed; install it with `pip install streamlit`")
     script = app_script()
@@ -65,13 +65,7 @@ def run_app(options: argparse.Namespace) -> int:
     return 1 if subprocess.call(command, cwd=script.parent, env=app_environment()) else 0
 
 
-def split_at_dashes(given: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments before and after the first `--`."""
-    at = given.index("--") if "--" in given else len(given)
-    return given[:at], given[at + 1 :]
-
-
-# ---- options that several commands share -------------------------------------------------------------------
-
-
-# ---- values ------------------------------------------------------------------------------------------------
+def split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
+    """Split arguments into those before and after the first `--`."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]

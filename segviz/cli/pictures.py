@@ -18,7 +18,7 @@ from segviz.cli.progress import open_target, process_pictures
 from segviz.data.dataset import read_labels
 from segviz.data.scenes.by_name import SourceError
 from segviz.figures.export import FORMS, export
-from segviz.figures.paper_layouts import Style
+from segviz.figures.figure_input import Style
 from segviz.figures.papers import WIDTHS, PlaceError, check_places, paper_figure_spec
 from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb

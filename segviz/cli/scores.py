@@ -1,4 +1,4 @@
-"""`evaluate`: scores of one model or of all, and how they are printed and kept."""
+"""`evaluate`: score one model or all, print the scores, and store them in the records."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from tqdm import tqdm
 from segviz.catalogue.checkpoint_file import CheckpointError, load_checkpoint, read_record, rewrite_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
-from segviz.cli.errors import ALL, UsageError
+from segviz.cli.arguments import ALL_MODELS
+from segviz.cli.errors import UsageError
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Split, load_split
 from segviz.evaluation.evaluate import PAPER_SCALES, evaluate_samples, evaluate_scenes
 from segviz.models.ablation import has_context
-from segviz.models.folding import folded
+from segviz.models.folding import fold
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
@@ -30,7 +31,7 @@ from segviz.text import format_percent, format_table
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Scores of one model or of all bundled ones, on a split of a data set, on drawn scenes, or on both."""
+    """Score one model or all bundled ones, on a split of a data set, on drawn scenes, or on both."""
     check_options(options)
     paths = find_checkpoints(options.model)
     records = [read_record(path) for path in paths]
@@ -44,20 +45,20 @@ def run_evaluate(options: argparse.Namespace) -> int:
     bar = tqdm(paths, desc="models", unit="model", leave=False, disable=len(paths) == 1)
     results = {path: evaluate_checkpoint(path, split, options) for path in bar}
     if options.json:
-        told = [
-            {"model": record.model, "checkpoint": str(path), **{name: asdict(one) for name, one in found.items()}}
-            for record, (path, found) in zip(records, results.items(), strict=True)
+        entries = [
+            {"model": record.model, "checkpoint": str(path), **{name: asdict(one) for name, one in scores.items()}}
+            for record, (path, scores) in zip(records, results.items(), strict=True)
         ]
-        print(json.dumps(told if options.model == ALL else told[0], indent=2))
-    elif options.model == ALL:
-        print(format_scores_by_model({path.stem: found for path, found in results.items()}))
+        print(json.dumps(entries if options.model == ALL_MODELS else entries[0], indent=2))
+    elif options.model == ALL_MODELS:
+        print(format_scores_by_model({path.stem: scores for path, scores in results.items()}))
     else:
         print(format_scores_by_class(records[0], results[paths[0]]))
     return 0
 
 
 def check_options(options: argparse.Namespace) -> None:
-    """The options of `evaluate` must go together.
+    """Check that the options of `evaluate` go together.
 
     Raises:
         UsageError: they do not.
@@ -65,74 +66,76 @@ def check_options(options: argparse.Namespace) -> None:
     if options.data is None and options.scenes is None:
         raise UsageError("there is nothing to score on; give --data DIR, --scenes N, or both")
     if options.data is None and (options.multi_scale or options.without_context):
-        raise UsageError("--multi-scale and --without-context score on a data set; give --data DIR")
+        raise UsageError("--multi-scale and --without-context need a data set; give --data DIR")
     if options.scales and not options.multi_scale:
-        raise UsageError("--scales are those of --multi-scale; give both")
+        raise UsageError("--scales needs --multi-scale; give both")
     if options.record and options.split != VAL:
-        raise UsageError(f"--record keeps scores on split '{VAL}', not on '{options.split}'; leave one of the two away")
+        raise UsageError(
+            f"--record stores scores on split '{VAL}', not on '{options.split}'; remove --record or --split"
+        )
 
 
 def find_checkpoints(model: str) -> list[Path]:
-    """The checkpoint of a name or a path, or all bundled ones.
+    """Find the checkpoint of a name or a path, or all bundled ones.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there is no bundled checkpoint.
     """
-    if model != ALL:
+    if model != ALL_MODELS:
         return [checkpoint_path(model)]
     paths = [bundled_path(name) for name in SPECS if bundled_path(name).is_file()]
     if not paths:
-        raise UsageError("there is no bundled checkpoint to score; train some, or name one with --model")
+        raise UsageError("there is no bundled checkpoint to score; train a model, or name a checkpoint with --model")
     return paths
 
 
 def check_split_classes(split: Split, records: Sequence[Record], folder: Path) -> None:
-    """The models' classes must be the data's.
+    """Check that the models have the data set's classes.
 
     Raises:
-        DataError: those of one are not.
+        DataError: a model has others.
     """
     for record in records:
         if record.classes != split.classes.names:
             raise DataError(
-                f"{folder} has the classes {split.classes.names}, model '{record.model}' {record.classes}; "
-                "use a model trained on them"
+                f"{folder} has the classes {split.classes.names}, model '{record.model}' has {record.classes}; "
+                "use a model trained on the data set's classes"
             )
 
 
 def check_scene_classes(classes: Sequence[str]) -> None:
-    """Drawn scenes have CamVid's classes.
+    """Check that a model has CamVid's classes, which drawn scenes have.
 
     Raises:
         UsageError: the model has others.
     """
     if tuple(classes) != CAMVID.names:
-        raise UsageError("drawn scenes have CamVid's classes, this model has others; score it with --data")
+        raise UsageError("drawn scenes have CamVid's classes, and this model has others; score it with --data")
 
 
 def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> dict[str, Evaluation]:
-    """All that the options ask for of one checkpoint, under the names of its record's evaluations."""
+    """Score one checkpoint as the options ask; the keys are the names of evaluations in a record."""
     predictor = load_predictor(path, options.device)
     model, classes = predictor.model, predictor.record.classes
-    found: dict[str, Evaluation] = {}
+    scores: dict[str, Evaluation] = {}
     if split is not None:
         score = partial(evaluate_samples, model, split.samples, classes, f"{options.data.resolve().name} {split.name}")
-        found[split.name] = score()
+        scores[split.name] = score()
         if options.multi_scale:
             name = VAL_MULTI_SCALE.replace(VAL, split.name, 1)
-            found[name] = score(scales=options.scales or PAPER_SCALES, flip=True)
+            scores[name] = score(scales=options.scales or PAPER_SCALES, flip=True)
         if options.without_context and has_context(model):
-            found[VAL_WITHOUT_CONTEXT.replace(VAL, split.name, 1)] = score(context=False)
+            scores[VAL_WITHOUT_CONTEXT.replace(VAL, split.name, 1)] = score(context=False)
         elif options.without_context:
             print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
     if options.scenes is not None:
-        found[SCENES] = evaluate_scenes(model, classes, options.scenes)
+        scores[SCENES] = evaluate_scenes(model, classes, options.scenes)
     if options.record:
-        record_evaluations(path, model, found)
-    return found
+        record_evaluations(path, model, scores)
+    return scores
 
 
-def record_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evaluation]) -> None:
+def record_evaluations(path: Path, scored: Segmenter, scores: Mapping[str, Evaluation]) -> None:
     """Add evaluations to the record in a checkpoint.
 
     Raises:
@@ -140,15 +143,15 @@ def record_evaluations(path: Path, scored: Segmenter, found: Mapping[str, Evalua
     """
     network, record = load_checkpoint(path)
     weights = scored.state_dict()
-    if not all(torch.equal(value, weights[name].cpu()) for name, value in folded(network).state_dict().items()):
-        raise CheckpointError(f"{path} got other weights while it was scored; run the command again")
-    rewrite_record(path, dataclasses.replace(record, evaluations={**record.evaluations, **found}))
+    if not all(torch.equal(value, weights[name].cpu()) for name, value in fold(network).state_dict().items()):
+        raise CheckpointError(f"{path} changed while it was scored; run the command again")
+    rewrite_record(path, dataclasses.replace(record, evaluations={**record.evaluations, **scores}))
 
 
-def format_scores_by_class(record: Record, found: Mapping[str, Evaluation]) -> str:
-    """A row a class; each evaluation has a column for all pixels and one for those near class borders."""
+def format_scores_by_class(record: Record, scores: Mapping[str, Evaluation]) -> str:
+    """Format a row per class; each evaluation has a column for all pixels and one for pixels near class borders."""
     heads, columns = [record.model], [["mIoU", "pixel accuracy", *record.classes]]
-    for name, one in found.items():
+    for name, one in scores.items():
         heads += [name, "borders"]
         iou, near = ([shares[label] for label in record.classes] for shares in (one.iou, one.boundary_iou))
         columns.append([format_percent(share) for share in (one.miou, one.accuracy, *iou)])
@@ -157,12 +160,12 @@ def format_scores_by_class(record: Record, found: Mapping[str, Evaluation]) -> s
 
 
 def format_scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> str:
-    """A row a model; each evaluation has a column for mIoU, for pixel accuracy, and for mIoU near class borders."""
-    names = list(dict.fromkeys(name for found in results.values() for name in found))
+    """Format a row per model; each evaluation has columns for mIoU, pixel accuracy and mIoU near class borders."""
+    names = list(dict.fromkeys(name for scores in results.values() for name in scores))
     heads = ["model", *(head for name in names for head in (f"{name}: mIoU", "accuracy", "borders"))]
     rows = []
-    for model, found in results.items():
-        scores = [found.get(name) for name in names]
-        shares = [(one.miou, one.accuracy, one.boundary_miou) if one else (None,) * 3 for one in scores]
+    for model, scores in results.items():
+        columns = [scores.get(name) for name in names]
+        shares = [(one.miou, one.accuracy, one.boundary_miou) if one else (None,) * 3 for one in columns]
         rows.append([model, *(format_percent(share) for three in shares for share in three)])
     return format_table(heads, rows)

@@ -1,0 +1,110 @@
+"""Values on the command line: the choices that options offer, and readers that check what was typed.
+
+The choices repeat tables of `segviz.figures`, whose imports take seconds: `--help` must not wait for them. A test holds
+both equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from segviz.runtime.garbage_collection import pause_collector
+from segviz.runtime.lazy_dynamo import defer_compiler
+
+FIGURE_NAMES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
+LOOK_NAMES = ("attends_to", "attended_by", "strip", "points")
+SCALE_NAMES = ("linear", "log", "percentile")
+COLOUR_NAMES = ("viridis", "cividis", "magma", "gray")
+EXPORT_FORMATS = ("png", "svg", "pdf", "npz", "csv")
+ALL_MODELS = "all"  # `evaluate --model all`: every bundled model
+MINUTES_IN = {"s": 1 / 60, "m": 1.0, "h": 60.0}
+
+
+def read_model(text: str) -> str:
+    """Read a model's name or the path of a checkpoint."""
+    with suppress(OSError):  # for example a name that is too long
+        if text.endswith(".safetensors") or Path(text).is_file():
+            return text
+    return read_model_name(text)
+
+
+def read_model_or_all(text: str) -> str:
+    """Read what `read_model` reads, or the word for all bundled models."""
+    return text if text == ALL_MODELS else read_model(text)
+
+
+def read_model_name(text: str) -> str:
+    """Read the name of a model in the registry."""
+    with pause_collector(), defer_compiler():
+        from segviz.models.registry import SPECS
+
+    if text not in SPECS:
+        raise argparse.ArgumentTypeError(f"model '{text}' is unknown; use {', '.join(SPECS)}")
+    return text
+
+
+def read_pixel(text: str) -> tuple[int, int]:
+    """Read an image pixel `Y,X`."""
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text.strip())
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a pixel; write Y,X in whole pixels, such as 120,300")
+    return int(match[1]), int(match[2])
+
+
+def read_scales(text: str) -> tuple[float, ...]:
+    """Read factors on a picture's size, `S[,S...]`, each from 0.1 to 4."""
+    return tuple(number_reader(0.1, 4)(part.strip()) for part in text.split(","))
+
+
+def read_figure_path(text: str) -> Path:
+    """Read a file name whose suffix is one of EXPORT_FORMATS."""
+    path = Path(text)
+    if path.suffix.lower().lstrip(".") not in EXPORT_FORMATS:
+        raise argparse.ArgumentTypeError(f"'{text}' has no known suffix; use .{', .'.join(EXPORT_FORMATS)}")
+    return path
+
+
+def read_minutes(text: str) -> float:
+    """Read a duration such as 90s, 9m or 1.5h, in minutes; a bare number is minutes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    value = float(match[1]) * MINUTES_IN[match[2] or "m"] if match else 0.0
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a duration; write for example 90s, 9m or 1.5h")
+    return value
+
+
+def integer_reader(low: int, high: int | None = None) -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+        if value < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(
+                f"{value} is out of range; use {low} {'or more' if high is None else f'to {high}'}"
+            )
+        return value
+
+    return read
+
+
+def number_reader(low: float, high: float) -> Callable[[str], float]:
+    """A reader of finite numbers from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is out of range; use a number from {low:g} to {high:g}")
+        return value
+
+    return read

@@ -1,0 +1,91 @@
+"""The parser class, and the options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_model, read_pixel
+from segviz.cli.errors import MAX_ERROR_LENGTH
+from segviz.text import plain_text
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one sentence on stderr and exit with code 2."""
+        self.exit(2, f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}; see `{self.prog} --help`\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_command(commands: Commands, name: str, summary: str, more: str) -> Parser:
+    """Add a command; `segviz.cli.commands` holds the function that runs it."""
+    command: Parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}")
+    return command
+
+
+def add_images(command: Parser) -> None:
+    """Add the positional pictures."""
+    command.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="a picture, a folder of pictures, or scene:SEED for a drawn scene"
+    )
+
+
+def add_scale(command: Parser, together: str) -> None:
+    """Add `--scale`, `--shared-scale` and `--colours`."""
+    command.add_argument(
+        "--scale", choices=SCALE_NAMES, default="linear", help="colour scale of weights (default: %(default)s)"
+    )
+    command.add_argument("--shared-scale", action="store_true", help=f"one scale for {together}")
+    command.add_argument("--colours", choices=COLOUR_NAMES, default="viridis", help="colour map (default: %(default)s)")
+
+
+def add_model(command: Parser) -> None:
+    """Add `--model` and `--device`."""
+    command.add_argument("--model", type=read_model, required=True, help="a name from `models`, or a checkpoint file")
+    add_device(command)
+
+
+def add_device(command: Parser) -> None:
+    """Add `--device`."""
+    command.add_argument(
+        "--device", default="auto", help="cpu, cuda or auto (default: %(default)s, a GPU if there is one)"
+    )
+
+
+def add_places(command: Parser) -> None:
+    """Add `--at`."""
+    command.add_argument(
+        "--at",
+        type=read_pixel,
+        action="append",
+        metavar="Y,X",
+        help="an image pixel; may be repeated (default: chosen from the predicted classes)",
+    )
+
+
+def add_size(command: Parser, default: int) -> None:
+    """Add `--size`."""
+    command.add_argument(
+        "--size",
+        type=int,
+        choices=(1, 2, 4),
+        default=default,
+        help="PNG resolution, in multiples of 144 pixels per inch (default: %(default)s)",
+    )
+
+
+def add_target(command: Parser, meaning: str) -> None:
+    """Add `--out` and `--zip`, one of which is required."""
+    target = command.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", type=Path, metavar="DIR", help=meaning)
+    target.add_argument("--zip", type=Path, metavar="FILE", help="one ZIP for all files")
+
+
+def add_json(command: Parser) -> None:
+    """Add `--json`."""
+    command.add_argument("--json", action="store_true", help="print JSON instead of text")
