@@ -6,42 +6,44 @@ import streamlit as st
 
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention
 from segviz.figures.charts import channel_heatmap
-from segviz.figures.figure_spec import Matrix, Subplot
+from segviz.figures.content import Matrix
+from segviz.figures.figure_spec import Subplot
 from segviz.figures.map_subplots import map_subplots
 from segviz.text import pixel_text
-from segviz.ui.charts import chart
-from segviz.ui.models import predict
-from segviz.ui.picture_sidebar import picture
-from segviz.ui.session import display_of, pins
-from segviz.ui.show import show
-from segviz.viewer.panels_of_prediction import attended_panels
+from segviz.ui.charts import show_chart
+from segviz.ui.display_settings import current_display
+from segviz.ui.models import predict_or_stop
+from segviz.ui.picture_sidebar import current_picture
+from segviz.ui.pins import current_pins
+from segviz.ui.show_viewer import show_viewer
+from segviz.viewer.panels_of_prediction import feature_panels
 
-KEY = "fla"
+PAGE = "fla"
 
 st.title("Fully attentional: attended features")
 st.caption(
-    "The means over channels of what each block puts out (FLANet, AAAI 2022, Fig. 6), and of its context before "
-    "gamma and residual. Channel non-local blurs all places into one matrix; FLA keeps one for every row and column."
+    "The channel means of each block's output (FLANet, AAAI 2022, Fig. 6), and of its context before gamma and "
+    "residual. Channel non-local has one matrix for all places; FLA has one for every row and every column."
 )
-chosen = picture()
-baseline, prediction = predict("channel_nl", chosen), predict("fla", chosen)
+picture = current_picture()
+baseline, prediction = predict_or_stop("channel_nl", picture), predict_or_stop("fla", picture)
 
 
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    panels = [*attended_panels(baseline, "Channel non-local"), *attended_panels(prediction, "FLA")]
-    matrices = affinities(display_of(KEY).colours)
-    show(chosen, panels, key=KEY, columns=2, more=matrices)
+    panels = [*feature_panels(baseline, "Channel non-local"), *feature_panels(prediction, "FLA")]
+    matrices = affinities(current_display(PAGE).colours)
+    show_viewer(picture, panels, page=PAGE, more=matrices)
     st.header("Channel affinity of a row and a column")
-    which = "Of the last point" if pins(KEY) else "Of the middle; click a point for another place"
+    which = "Of the last point" if current_pins(PAGE) else "Of the middle; click a point for another place"
     st.caption(f"{which}, {pixel_text(*point())}. Channel j (down) draws from channel i (across).")
-    for number, (place, one) in enumerate(zip(st.columns(3), matrices, strict=True)):
-        assert isinstance(one.content, Matrix)
-        matrix = one.content.values
-        with place:
-            heat = channel_heatmap(matrix, one.title, one.content.colours)
-            chart(heat, f"affinity-{number}", f"{one.title}: {len(matrix)} channels")
+    for number, (column, subplot) in enumerate(zip(st.columns(3), matrices, strict=True)):
+        assert isinstance(subplot.content, Matrix)
+        matrix = subplot.content.values
+        with column:
+            heat = channel_heatmap(matrix, subplot.title, subplot.content.colours)
+            show_chart(heat, f"affinity-{number}", f"{subplot.title}: {len(matrix)} channels")
             st.caption(
                 f"Largest weight of a channel, on average: {matrix.max(1).mean():.2f} "
                 f"(1 is one-hot, {1 / len(matrix):.4f} even)."
@@ -50,23 +52,22 @@ def viewer() -> None:
 
 def point() -> tuple[int, int]:
     """The pixel (y, x) of the last pin, or the middle."""
-    kept = pins(KEY)
-    height, width = chosen.image.shape[:2]
-    return (kept[-1].y, kept[-1].x) if kept else (height // 2, width // 2)
+    pins, (height, width) = current_pins(PAGE), picture.size
+    return (pins[-1].y, pins[-1].x) if pins else (height // 2, width // 2)
 
 
 def affinities(colours: str) -> list[Subplot]:
     """The C x C matrices of the point's row and column, and channel non-local's only one."""
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     whole = baseline.map_of(ChannelAttention, "channel")
-    row, column = rows.cell(*point(), *chosen.image.shape[:2])
+    row, column = rows.cell(*point(), *picture.size)
     titles = f"FLA, row {row}", f"FLA, column {column}", "Channel non-local, everywhere"
-    found = [
+    subplots = [
         subplot
-        for one, model in ((rows, "fla"), (columns, "fla"), (whole, "channel_nl"))
-        for subplot in map_subplots(chosen.image, one, [point()], (), model=model, colours=colours)
+        for attention, model in ((rows, "fla"), (columns, "fla"), (whole, "channel_nl"))
+        for subplot in map_subplots(picture.image, attention, [point()], (), model=model, colours=colours)
     ]
-    return [replace(subplot, title=title) for subplot, title in zip(found, titles, strict=True)]
+    return [replace(subplot, title=title) for subplot, title in zip(subplots, titles, strict=True)]
 
 
 viewer()

@@ -22,8 +22,9 @@ from PIL import Image
 from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
+from segviz.figures.content import Classes, Heat
 from segviz.figures.export import export, pack_arrays
-from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Subplot, share_scale
+from segviz.figures.figure_spec import FigureSpec, Subplot, share_scale
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.filenames import MOST_BYTES, safe_name
 

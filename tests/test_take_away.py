@@ -14,11 +14,12 @@ from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 from segviz.attention.maps import SampledAttention
 from segviz.figures import figure_spec
 from segviz.figures.colour import Scale, joint_scale, weight_scale
+from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
-from segviz.figures.figure_spec import Classes, FigureSpec, Heat, Points
+from segviz.figures.figure_spec import FigureSpec
 from segviz.prediction.prediction import Prediction
-from segviz.ui.export_button import made_file
+from segviz.ui.export_button import make_file
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import (
@@ -133,9 +134,9 @@ def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Predicti
     panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], ANSWERS)
     labels = viewer_figure_spec("a page", viewer(made), [panel]).subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
-    np.testing.assert_array_equal(labels.parted, LABELS > 0)  # two answers or three: one side of the line
+    np.testing.assert_array_equal(labels.regions, LABELS > 0)  # two answers or three: one side of the line
     plain = replace(labels, levels=False)
-    assert set(np.unique(plain.parted)) == {0, 1, 2}
+    assert set(np.unique(plain.regions)) == {0, 1, 2}
 
 
 def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
@@ -187,11 +188,11 @@ def test_signed_maps_have_signed_colours(made: Prediction) -> None:
 
 def test_a_file_names_page_model_and_picture_and_says_how_it_was_drawn(made: Prediction) -> None:
     panels = map_panels(made.maps["spatial"])
-    found = made_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", 1)
+    found = make_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", 1)
     assert found is not None
     name, data = found
     assert name.startswith("segviz-psa-model-my_photo-") and name.endswith(".npz")
-    again = made_file("psa", "../my photo.jpg", viewer(made, opacity=40, scale="log"), panels, (), "npz", 1)
+    again = make_file("psa", "../my photo.jpg", viewer(made, opacity=40, scale="log"), panels, (), "npz", 1)
     assert again is not None and again[0] != name
     details = json.loads(str(np.load(io.BytesIO(data))["details"]))
     assert details["opacity"] == 0.4

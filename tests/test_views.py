@@ -13,10 +13,8 @@ from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_ba
 from segviz.figures.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
-    attention_scale,
     colour_table,
     colour_values,
-    percentiles,
     signed_scale,
     span_scale,
     text_colour,
@@ -28,10 +26,8 @@ from segviz.figures.overlay import (
     label_overlay,
     label_picture,
     legend,
-    outlines,
     pixel_of_cell,
     stretch,
-    stretch_map,
 )
 from segviz.text import escape_markdown, format_percent, format_table, plain_text
 
@@ -49,21 +45,21 @@ def test_an_unknown_colour_map_is_named_with_its_cure() -> None:
 
 def test_a_flat_map_stays_flat() -> None:
     noisy = np.full(GRID, 1 / CELLS, np.float32) * (1 + 1e-8 * np.random.default_rng(0).normal(size=GRID))
-    assert len(np.unique(colour_values(noisy, attention_scale(noisy)).reshape(-1, 3), axis=0)) == 1
+    assert len(np.unique(colour_values(noisy, weight_scale(noisy)).reshape(-1, 3), axis=0)) == 1
     assert len(np.unique(colour_values(noisy, span_scale(noisy)).reshape(-1, 3), axis=0)) == 1
     assert span_scale(noisy).low == span_scale(noisy).high
 
 
-def test_attention_scales_start_at_zero_and_are_shared() -> None:
+def test_weight_scales_start_at_zero_and_are_shared() -> None:
     low, high = np.array([[0.2, 0.3]]), np.array([[0.1, 0.8]])
-    scale = attention_scale(low, high)
+    scale = weight_scale(low, high)
     assert (scale.low, scale.high) == (0, 0.8)
     assert scale.share(low)[0] == pytest.approx([0.25, 0.375])
 
 
 def test_a_log_scale_spans_three_decades() -> None:
     values = np.array([[0.0, 1e-4, 1e-3, 0.1, 1.0]])
-    assert attention_scale(values, kind="log").share(values)[0] == pytest.approx([0, 0, 0, 2 / 3, 1])
+    assert weight_scale(values, kind="log").share(values)[0] == pytest.approx([0, 0, 0, 2 / 3, 1])
 
 
 def test_signed_scales_have_zero_in_the_middle() -> None:
@@ -81,7 +77,7 @@ def test_a_percentile_scale_spans_the_bulk() -> None:
 def test_a_percentile_scale_of_nearly_all_zeros_is_the_linear_one() -> None:
     values = np.zeros((1, 1000))
     values[0, 0] = 0.4
-    assert weight_scale(values, kind="percentile") == attention_scale(values)
+    assert weight_scale(values, kind="percentile") == weight_scale(values)
     assert weight_scale(np.zeros((2, 2)), kind="percentile").high == 0
 
 
@@ -94,13 +90,9 @@ def test_weights_of_both_signs_have_zero_in_the_middle(kind: str) -> None:
 
 def test_values_that_are_no_numbers_stand_out() -> None:
     values = np.array([[np.nan, 0.5]])
-    picture = colour_values(values, attention_scale(values))
+    picture = colour_values(values, weight_scale(values))
     assert tuple(picture[0, 0]) == NOT_A_NUMBER
     assert tuple(picture[0, 1]) == tuple(colour_table("viridis")[-1])
-
-
-def test_percentiles_rank_and_keep_ties() -> None:
-    assert percentiles(np.array([3.0, 1.0, 1.0, 9.0])) == pytest.approx([0.5, 0, 0, 0.75])
 
 
 def test_stretching_follows_the_grids_rule() -> None:
@@ -109,8 +101,7 @@ def test_stretching_follows_the_grids_rule() -> None:
     plain, aligned = stretch(values, SIZE), stretch(values, SIZE, align_corners=True)
     assert aligned[[0, 0, -1, -1], [0, -1, 0, -1]] == pytest.approx(values[[0, 0, -1, -1], [0, -1, 0, -1]])
     assert plain[14:16, 14:16].mean() == pytest.approx(values[1, 1])  # around the centre of cell (1, 1)
-    assert (stretch_map(masks()[0], values, SIZE) == aligned).all()
-    assert (stretch_map(strips(), values, SIZE) == plain).all()
+    assert masks()[0].corners_aligned and not strips().corners_aligned
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
@@ -156,10 +147,6 @@ def test_disagreement_counts_votes() -> None:
     assert found.agreement[0, 0] == 0.5
     alone = disagreement([LABELS])
     assert (alone.distinct == 1).all() and (alone.agreement == 1).all()
-
-
-def test_outlines_lie_on_both_sides_of_a_border() -> None:
-    assert np.flatnonzero(outlines(LABELS)[:, 0]).tolist() == [9, 10, 19, 20]
 
 
 def test_iou_bars_show_an_absent_class_as_a_dash() -> None:

@@ -1,4 +1,4 @@
-"""Interactive charts for the app: affinities between channels, IoU by class, strips, and the gate."""
+"""Interactive charts of the app: channel affinities, IoU by class, strip weights, and the gate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from segviz.figures.colour import largest, plotly_scale
 
-# Okabe and Ito's colours, told apart with any common colour blindness.
+# Okabe and Ito's colours, distinguishable with any common colour blindness.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 CHART_MARGIN = {"l": 50, "r": 10, "t": 40, "b": 40}
 
@@ -21,10 +21,10 @@ def channel_heatmap(
     """An affinity matrix A[j, i] with its true values: channel j (down) draws from channel i (across).
 
     Args:
-        matrix: rows sum to 1.
+        matrix: the affinity; its rows sum to 1.
         title: the heading.
-        colours: a name of COLOUR_MAPS.
-        top: the upper end of the scale, to share it between figures; the matrix's largest value by default.
+        colours: name of a colour map in COLOUR_MAPS.
+        top: upper end of the scale, for figures that share one; by default the largest value of the matrix.
     """
     heat = go.Heatmap(
         z=np.asarray(matrix, np.float32),
@@ -45,7 +45,7 @@ def channel_heatmap(
 
 
 def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU by class") -> go.Figure:
-    """IoU of each class, a bar for each model; "-" in place of a bar where the class does not occur.
+    """IoU of each class, one bar per model; "-" replaces the bar of a class that does not occur.
 
     Args:
         scores: model title -> class name -> IoU in [0, 1], or None.
@@ -55,7 +55,7 @@ def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU
     for number, (model, by_class) in enumerate(scores.items()):
         known = [0.0 if value is None else value for value in by_class.values()]
         texts = ["-" if value is None else f"{value:.2f}" for value in by_class.values()]
-        told = ["does not occur" if value is None else f"{value:.4f}" for value in by_class.values()]
+        hover = ["does not occur" if value is None else f"{value:.4f}" for value in by_class.values()]
         bars.append(
             go.Bar(
                 name=escape_markup(model),
@@ -63,7 +63,7 @@ def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU
                 y=known,
                 text=texts,
                 textposition="outside",
-                customdata=told,
+                customdata=hover,
                 hovertemplate="%{x}: %{customdata}<extra>" + escape_markup(model) + "</extra>",
                 marker={"color": SERIES[number % len(SERIES)]},
             )
@@ -87,10 +87,10 @@ def strip_bars(
     """The weights that places give to each strip, and the even share as a dashed line.
 
     Args:
-        weights: for each place, one weight a strip; each sums to 1.
-        names: of the places.
-        axis: "vertical" strips are the grid's columns, "horizontal" ones its rows.
-        colours: of the places.
+        weights: for each place, one weight per strip; they sum to 1.
+        names: name of each place.
+        axis: "vertical" strips are columns of the grid, "horizontal" strips are rows.
+        colours: colour of each place.
     """
     line = "column" if axis == "vertical" else "row"
     bars = [
@@ -118,7 +118,7 @@ def strip_bars(
 
 
 def gate_bars(alpha: Float[np.ndarray, " channels"]) -> go.Figure:
-    """AFM's gate: the share of the coarser level in each channel, from the least to the largest."""
+    """AFM's gate: the share of the coarser level in each channel, sorted."""
     order = np.argsort(alpha, kind="stable")
     bar = go.Bar(
         x=list(range(len(alpha))),
@@ -139,5 +139,5 @@ def gate_bars(alpha: Float[np.ndarray, " channels"]) -> go.Figure:
 
 
 def escape_markup(name: str) -> str:
-    """A name as plain text where plotly would read markup."""
+    """Escapes the characters that plotly would read as markup."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

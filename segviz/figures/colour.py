@@ -1,7 +1,7 @@
-"""From values to colours: the colour tables, and scales that do not lie.
+"""From values to colours: the colour tables, and the scales of colour bars.
 
-A scale is chosen once and shown beside the picture. Attention starts at 0, so that a flat map looks flat; the
-common min-max stretch would turn its rounding errors into peaks.
+Every picture shows its scale. Scales of weights start at 0, so a flat map looks flat; the common min-max stretch would
+turn its rounding errors into peaks.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-# Name here -> matplotlib's. "signed" is for values on both sides of 0.
+# Our name -> matplotlib's name. "signed" is for values on both sides of 0.
 COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
     {"viridis": "viridis", "cividis": "cividis", "magma": "magma", "gray": "gray", "signed": "RdBu_r"}
 )
 STEPS = 256
-LOG_DECADES = 3  # a logarithmic scale reaches down to a thousandth of its top
+LOG_DECADES = 3  # a log scale spans three decades below its maximum
 BULK = (1, 99)  # the percentiles that a percentile scale spans
-FLAT = 1e-6  # a spread below this share of the values' size is rounding, not structure
-NOT_A_NUMBER = (255, 0, 255)  # in none of the tables
+FLAT = 1e-6  # a relative difference below this is rounding
+NOT_A_NUMBER = (255, 0, 255)  # magenta, which no colour map contains
 
-Values = Float[np.ndarray, "height width"]
 ScaleKind = Literal["linear", "log", "percentile"]
 
 
@@ -35,7 +34,7 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
     """The RGB colours of a colour map, from low to high.
 
     Raises:
-        ValueError: there is no such colour map.
+        ValueError: the name is not in COLOUR_MAPS.
     """
     if name not in COLOUR_MAPS:
         raise ValueError(f"colour map '{name}' is unknown; use {', '.join(COLOUR_MAPS)}")
@@ -46,10 +45,10 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
 
 
 def plotly_scale(name: str) -> list[tuple[float, str]]:
-    """A colour map for plotly's charts: of hexadecimal ones Streamlit takes magma's #000004 for a colour of its theme.
+    """A colour map for plotly, in rgb() notation: Streamlit mistakes magma's hexadecimal #000004 for a theme colour.
 
     Raises:
-        ValueError: there is no such colour map.
+        ValueError: the name is not in COLOUR_MAPS.
     """
     colours = colour_table(name)[::17].tolist()  # sixteen, both ends among them
     return [(step / (len(colours) - 1), "rgb({}, {}, {})".format(*rgb)) for step, rgb in enumerate(colours)]
@@ -57,9 +56,9 @@ def plotly_scale(name: str) -> list[tuple[float, str]]:
 
 @dataclass(frozen=True)
 class Scale:
-    """Which values the ends of a colour bar stand for; `low == high` where there is nothing to tell apart.
+    """The values at the ends of a colour bar; `low == high` if all values are equal.
 
-    A percentile scale is linear between its ends, which are the 1st and the 99th percentile of the values.
+    A percentile scale is linear between the 1st and the 99th percentile of the values.
     """
 
     low: float
@@ -67,7 +66,7 @@ class Scale:
     kind: ScaleKind = "linear"
 
     def share(self, values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-        """Where values lie between the ends, in [0, 1]; 0 everywhere on a flat scale, NaN stays NaN."""
+        """The position of each value between the ends, in [0, 1]; 0 everywhere on a flat scale; NaN stays NaN."""
         if self.high <= self.low:
             return np.where(np.isnan(values), np.nan, 0).astype(np.float32)
         if self.kind == "log":
@@ -79,26 +78,18 @@ class Scale:
         return clipped
 
 
-def attention_scale(*maps: Float[np.ndarray, "*_shape"], kind: Literal["linear", "log"] = "linear") -> Scale:
-    """One scale for all given maps of weights, from 0 to their largest; a log scale spans three decades below it."""
-    high = largest(*maps)
-    if kind == "log":
-        return Scale(high / 10**LOG_DECADES, high, "log")
-    return Scale(0.0, high)
-
-
 def weight_scale(*maps: Float[np.ndarray, "*_shape"], kind: ScaleKind = "linear") -> Scale:
-    """The scale of a page's setting for maps of weights: linear from 0, log, or the bulk between two percentiles.
+    """One scale for maps of weights: linear from 0, log over three decades, or between two percentiles.
 
-    Maps with negative values, as PSA's without a softmax, get the same length on both sides of 0, never a logarithm.
-    Where the bulk is one value, as in a map that is nearly all zeros, percentiles tell nothing: it is linear then.
-    Several maps share one scale, which spans each one's own. colour.js has the same rules.
+    Maps with negative values, such as PSA's without a softmax, get a scale symmetric about 0, never a log scale. If
+    both percentiles are the same value, as in a map that is nearly all zeros, the scale is linear from 0. Several maps
+    share the smallest scale that covers each map's own. colour.js has the same rules.
     """
     return joint_scale([scale_of_map(one[np.isfinite(one)], kind) for one in maps])
 
 
 def scale_of_map(values: Float[np.ndarray, " count"], kind: ScaleKind) -> Scale:
-    """The scale of one map's finite values."""
+    """The scale of one map; its values must be finite."""
     low, high = float(min(values.min(initial=0.0), 0.0)), largest(values)
     if kind != "percentile" or not values.size:
         return Scale(low, high, "log" if kind == "log" and low == 0 else "linear")
@@ -109,7 +100,7 @@ def scale_of_map(values: Float[np.ndarray, " count"], kind: ScaleKind) -> Scale:
 
 
 def joint_scale(scales: Sequence[Scale]) -> Scale:
-    """One scale for maps that each have their own: as far as any of them reaches, evenly about 0 if one lies below."""
+    """The smallest scale that covers all of them, symmetric about 0 if any reaches below it."""
     low, high = min((one.low for one in scales), default=0.0), max((one.high for one in scales), default=0.0)
     kinds = {one.kind for one in scales}
     kind: ScaleKind = "percentile" if "percentile" in kinds else "linear"
@@ -122,7 +113,7 @@ def joint_scale(scales: Sequence[Scale]) -> Scale:
 
 
 def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
-    """From the smallest to the largest value (FLANet Fig. 6), flat where they differ by no more than rounding."""
+    """From the smallest to the largest value (FLANet Fig. 6); flat if they differ only by rounding."""
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
@@ -130,12 +121,12 @@ def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
 
 
 def is_flat(low: float, high: float) -> bool:
-    """Whether two values differ by no more than rounding."""
+    """Whether two values differ only by rounding."""
     return high - low <= FLAT * max(abs(low), abs(high))
 
 
 def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
-    """The same length on both sides of 0."""
+    """A scale symmetric about 0 that covers all values."""
     high = largest(*(np.abs(one) for one in maps))
     return Scale(-high, high)
 
@@ -145,14 +136,10 @@ def largest(*maps: Float[np.ndarray, "*_shape"]) -> float:
     return max((float(one[np.isfinite(one)].max(initial=0.0)) for one in maps), default=0.0)
 
 
-def percentiles(values: Float[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
-    """The share of values that lie below each value, in [0, 1); equal values share a place, so a flat map is 0."""
-    ordered = np.sort(values, axis=None)
-    return (np.searchsorted(ordered, values) / max(values.size, 1)).astype(np.float32)
-
-
-def colour_values(values: Values, scale: Scale, name: str = "viridis") -> UInt8[np.ndarray, "height width 3"]:
-    """The map as RGB; values that are not numbers stand out in magenta."""
+def colour_values(
+    values: Float[np.ndarray, "height width"], scale: Scale, name: str = "viridis"
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The map as RGB; NaN becomes magenta."""
     share = scale.share(values)
     missing = np.isnan(share)
     picture = colour_table(name)[np.round(np.where(missing, 0, share) * (STEPS - 1)).astype(np.int64)]
@@ -161,9 +148,9 @@ def colour_values(values: Values, scale: Scale, name: str = "viridis") -> UInt8[
 
 
 def text_colour(colours: UInt8[np.ndarray, "*shape 3"]) -> np.ndarray:
-    """Black or white, "#000" or "#fff", whichever is easier to read upon each colour: the contrast is at least 4.58.
+    """Black or white text, "#000" or "#fff", whichever contrasts more with each colour; the contrast is at least 4.58.
 
-    WCAG 2.2's relative luminance; the viewer's `inkOn` is the same.
+    By WCAG 2.2's relative luminance, as the viewer's `inkOn`.
     """
     share = colours / 255.0
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)

@@ -1,4 +1,4 @@
-"""Colour bars and legends of a printed page: one bar for neighbours on one scale, with values at its ends."""
+"""Colour bars and class legends of printed figures; neighbours on the same scale share a bar."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
-from segviz.figures.figure_spec import FigureSpec, Heat, Scaled, Subplot, values_of
+from segviz.figures.content import Heat, Scaled, values_of
+from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
 from segviz.text import plain_text
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
-NARROW, TALLER = 1.0, 0.1  # the ends' values stand under the bars of subplots narrower than this
+NARROW, TALLER = 1.0, 0.1  # under subplots narrower than NARROW inches, the end values are written below the bar
 MARGIN = 0.03
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar that subplots share: those from column `first` to `last`, of this row and of those just above."""
+    """A colour bar shared by the subplots in columns `first` to `last` of this row, and of the rows merged into it."""
 
     first: int
     last: int
@@ -30,7 +31,7 @@ class Bar:
 
 
 def row_bars(spec: FigureSpec) -> list[list[Bar]]:
-    """The colour bars under each row: one for neighbours on one scale, none where the next row repeats it."""
+    """The colour bars below each row: one for neighbours on the same scale, none if the next row repeats it."""
     rows = [bars_of(row) for row in spec.rows]
     for own, below in itertools.pairwise(rows):
         if [(bar.first, bar.last, bar_key(bar.contents[0])) for bar in own] == [
@@ -45,25 +46,25 @@ def row_bars(spec: FigureSpec) -> list[list[Bar]]:
 
 def bars_of(row: Sequence[Subplot | None]) -> list[Bar]:
     """The colour bars of one row."""
-    found: list[Bar] = []
+    bars: list[Bar] = []
     for column, subplot in enumerate(row):
         if subplot is None or not isinstance(subplot.content, Scaled):
             continue
-        before = found[-1] if found and found[-1].last == column - 1 else None
+        before = bars[-1] if bars and bars[-1].last == column - 1 else None
         if before and bar_key(before.contents[0]) == bar_key(subplot.content):
-            found[-1] = Bar(before.first, column, (*before.contents, subplot.content))
+            bars[-1] = Bar(before.first, column, (*before.contents, subplot.content))
         else:
-            found.append(Bar(column, column, (subplot.content,)))
-    return found
+            bars.append(Bar(column, column, (subplot.content,)))
+    return bars
 
 
 def bar_key(content: Scaled) -> tuple[object, ...]:
-    """What two subplots on one bar have in common."""
+    """The key that is equal for subplots that can share a colour bar."""
     return content.scale, content.unit, content.colours, getattr(content, "even", None)
 
 
 def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
-    """The words at the bar's ends; values beyond them are told of."""
+    """The texts at the ends of the bar; "≤" and "≥" say that values lie beyond it."""
     scale = contents[0].scale
     known = [values[np.isfinite(values)] for values in map(values_of, contents)]
     below, above = (any(bool(beyond.any()) for beyond in side) for side in (
@@ -73,12 +74,12 @@ def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
 
 
 def format_number(value: float) -> str:
-    """Three significant digits, and of larger whole numbers all."""
+    """Three significant digits; all digits from 1000 to a million."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}".replace("e-0", "e-")
 
 
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
-    """A colour bar below subplots, its ends' values at both sides, its unit under it."""
+    """Draws a colour bar between `start` and `end`, with its end values beside or below it, and its unit below."""
     content, scale = contents[0], contents[0].scale
     low, high = end_texts(contents) if scale.high > scale.low else (format_number(scale.low), "")
     under = end - start < NARROW
@@ -105,7 +106,7 @@ def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, t
 
 
 def unit_text(content: Scaled) -> str:
-    """The unit, and the scale where it is not linear."""
+    """The unit, and the kind of scale unless it is linear."""
     kinds = {"linear": "", "log": ", log scale", "percentile": ", 1st to 99th percentile"}
     return content.unit + kinds[content.scale.kind]
 
@@ -114,7 +115,7 @@ Entry = tuple[str, tuple[int, int, int]]
 
 
 def legend_lines(spec: FigureSpec, width: float) -> list[list[Entry]]:
-    """The classes of the figure's subplots, as many a line as fit."""
+    """The class legend of the figure, broken into lines."""
     lines: list[list[Entry]] = []
     left = math.inf
     for entry in spec.class_legend():
@@ -128,12 +129,12 @@ def legend_lines(spec: FigureSpec, width: float) -> list[list[Entry]]:
 
 
 def entry_width(name: str) -> float:
-    """Room for one class of the legend."""
+    """The width of one legend entry, in inches."""
     return 0.12 + text_width(plain_text(name), SMALL) + 0.1
 
 
 def draw_legend(page: Page, line: Sequence[Entry], bottom: float) -> None:
-    """One line of patches and names."""
+    """Draws one line of the legend: colour patches and names."""
     left = MARGIN
     for name, colour in line:
         corner, size = (left / page.width, (bottom + 0.02) / page.height), (0.08 / page.width, 0.075 / page.height)

@@ -1,4 +1,4 @@
-"""One subplot drawn with matplotlib: the picture and the map over it as one image, marks and lines on top."""
+"""Draws one subplot with matplotlib: the picture and the map over it as one image, marks and lines as vectors."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from segviz.figures.colour import STEPS, colour_table, colour_values, text_colour
-from segviz.figures.figure_spec import Bars, Box, Classes, Heat, Mark, Matrix, Points, Strips, Subplot
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
+from segviz.figures.figure_spec import Box, Mark, Subplot
 from segviz.figures.layout import LEAST, MUTED, SMALL, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
 from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
-AXIS, ABOVE = 0.2, 0.06  # room for the numbers beside a matrix or bars
+AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
 PALE = 0.45
 LINE_COLOUR, BAR_COLOUR = "#FFFFFF", "#0072B2"
-DROP_SIZE = 20.0  # points; matplotlib draws a marker's farthest vertex at half of it
-DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # the circle's, of the size
+DROP_SIZE = 20.0  # points; matplotlib scales a marker so that its farthest vertex lies at half its size
+DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # centre of the circle, as a share of DROP_SIZE
 
 
 def aspect_ratio(subplot: Subplot) -> float:
-    """Height over width of its cell; pictures beyond these bounds get bands at their sides."""
+    """Height over width of the subplot's cell; pictures beyond FLATTEST and TALLEST leave empty bands."""
     match subplot.content:
         case Matrix():
             return 1.0
@@ -40,7 +41,7 @@ def aspect_ratio(subplot: Subplot) -> float:
 def draw_subplot(
     page: Page, subplot: Subplot, left: float, top: float, across: float, opacity: float, dots: int
 ) -> None:
-    """One subplot, its upper left corner at (left, top)."""
+    """Draws one subplot with its upper left corner at (left, top), in inches."""
     tall = across * aspect_ratio(subplot)
     match subplot.content:
         case Matrix():
@@ -57,7 +58,7 @@ def draw_subplot(
 
 
 def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> None:
-    """The picture with what lies over it, at most `longest` dots a side; coordinates are the picture's own pixels."""
+    """Draws the picture and all that lies over it, at most `longest` dots a side; axes count the picture's pixels."""
     height, width = subplot.image.shape[:2]
     axes.imshow(
         compose_picture(subplot, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto"
@@ -81,14 +82,14 @@ def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> 
 
 
 def draw_ring(axes: Axes, mark: Mark) -> None:
-    """A mark without a number, around its pixel."""
+    """Draws a ring around the pixel of a mark without a number."""
     ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
     axes.plot(mark.x, mark.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
     axes.plot(mark.x, mark.y, "o", markeredgecolor=mark.colour, markeredgewidth=1.1, **ring)
 
 
 def draw_drop(axes: Axes, mark: Mark, *, below: bool) -> None:
-    """A mark's number in a drop whose tip is on its pixel, as the viewer has it; below it where there is no room."""
+    """Draws a mark's number in a drop whose tip points at its pixel, from above or, near the top edge, from below."""
     side = -1 if below else 1
     drop: Any = {"marker": drop_path(side), "markersize": DROP_SIZE, "clip_on": False}
     for edge, line in (("#444444", 1.3), ("white", 0.7)):
@@ -100,14 +101,14 @@ def draw_drop(axes: Axes, mark: Mark, *, below: bool) -> None:
 
 
 def drop_path(side: int) -> Path:
-    """A circle of radius 1 with a tip at (0, 0), which lies above it where `side` is -1."""
+    """A circle of radius 1 with a tip at (0, 0): below the circle if `side` is 1, above it if `side` is -1."""
     circle = Path.arc(-45, 225)
     vertices = np.vstack([np.asarray(circle.vertices) + np.array((0, math.sqrt(2))), np.zeros((2, 2))])
     return Path(vertices * np.array((1, side)), [*np.asarray(circle.codes), Path.LINETO, Path.CLOSEPOLY])
 
 
 def draw_label(axes: Axes, box: Box) -> None:
-    """A box's number, on the side of it where the picture has room."""
+    """Draws a box's label above it, or below it near the top edge."""
     above = box.top > axes.get_ylim()[0] / 10
     place: Any = {"xytext": (0, 1 if above else -1), "textcoords": "offset points", "va": "bottom" if above else "top"}
     look: Any = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
@@ -116,7 +117,7 @@ def draw_label(axes: Axes, box: Box) -> None:
 
 
 def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
-    """The picture and the map over it as one image, at most `longest` pixels a side."""
+    """The picture blended with the map over it, at most `longest` pixels a side."""
     image = fit_within(subplot.image, longest)
     size = (image.shape[0], image.shape[1])
     match subplot.content:
@@ -124,31 +125,33 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
             stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
             return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
-            return label_overlay(image, small_labels(classes.labels, size), classes.class_set, opacity, classes.shown)
-        case Points():  # paler, so that the dots stand out
+            return label_overlay(
+                image, small_labels(classes.labels, size), classes.class_set, opacity, classes.visible_classes
+            )
+        case Points():  # pale, so the dots stand out
             return blend(image, np.full_like(image, 255), PALE)
         case _:
             return image
 
 
 def small_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Labels at another (height, width): the nearest pixel's."""
+    """Labels resized to (height, width) by nearest neighbour."""
     return labels if labels.shape == size else cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def draw_outlines(axes: Axes, classes: Classes, longest: int) -> None:
-    """Lines where classes meet, between the pixels of the labels as they are drawn."""
+    """Draws lines between classes, along the pixel borders of the labels as drawn."""
     height, width = classes.labels.shape
     scale = min(1.0, longest / max(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    ends = borders(small_labels(classes.parted, size)) * (width / size[1], height / size[0]) - 0.5
+    ends = borders(small_labels(classes.regions, size)) * (width / size[1], height / size[0]) - 0.5
     codes = np.tile(np.array([Path.MOVETO, Path.LINETO], Path.code_type), len(ends) // 2)
     line: Any = {"edgecolor": LINE_COLOUR, "linewidth": 0.4, "capstyle": "projecting"}
     axes.add_patch(PathPatch(Path(ends, codes), facecolor="none", **line))
 
 
 def borders(labels: np.ndarray) -> np.ndarray:
-    """Both ends (x, y) of every straight piece of the borders between labels, counted in corners of pixels."""
+    """The ends (x, y) of every straight border between labels, in pixel corners: rows 2i and 2i + 1 are one line."""
     found = []
     for across in (False, True):
         grid = labels.T if across else labels
@@ -163,7 +166,7 @@ def borders(labels: np.ndarray) -> np.ndarray:
 
 
 def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
-    """Sampled places, the larger the more weight; crosses on the border stand for those outside the picture."""
+    """Draws sampled positions, sized by weight; crosses on the edge stand for samples outside the picture."""
     bound = np.array(size) - 0.5
     outside = ((points.at < -0.5) | (points.at > bound)).any(1)
     shown = points.at.clip(-0.5, bound)
@@ -180,24 +183,24 @@ def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
 
 
 def draw_matrix(axes: Axes, matrix: Matrix) -> None:
-    """An affinity between channels."""
+    """Draws an affinity between channels."""
     axes.imshow(colour_values(matrix.values, matrix.scale, matrix.colours), aspect="auto")
     name_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
     axes.set_yticks([0, len(matrix.values) - 1])
 
 
 def draw_bars(axes: Axes, bars: Bars) -> None:
-    """Values from the least to the largest."""
+    """Draws the values sorted, as steps."""
     ordered = np.sort(bars.values)
     axes.fill_between(np.arange(len(ordered) + 1), np.append(ordered, ordered[-1:]), step="post", color=BAR_COLOUR)
     axes.axhline(bars.middle, color=MUTED, linestyle="--", linewidth=0.6)
     axes.set(xlim=(0, len(ordered)), ylim=(0, 1))
-    name_axes(axes, "channels, from the least", bars.unit, len(ordered))
+    name_axes(axes, "channels, sorted", bars.unit, len(ordered))
     axes.set_yticks([0, 1])
 
 
 def draw_strips(axes: Axes, strips: Strips) -> None:
-    """Bars of places side by side, one group a strip, and the even share."""
+    """Draws one group of bars per strip, one bar per place, and the even share as a dashed line."""
     places, count = strips.weights.shape
     for number, (row, name, colour) in enumerate(zip(strips.weights, strips.names, strips.colours, strict=True)):
         axes.bar(np.arange(count) + (number + 0.5) / places, row, 1 / places, color=colour, label=name)
@@ -207,12 +210,12 @@ def draw_strips(axes: Axes, strips: Strips) -> None:
     name_axes(axes, "strip", strips.unit, count)
     axes.set_yticks([0])
     words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
-    axes.text(0.01, 0.98, f"at most {most:.3g}; even {1 / count:.3g}", va="top", **words)
+    axes.text(0.01, 0.98, f"max {most:.3g}; even share {1 / count:.3g}", va="top", **words)
     axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
 
 
 def name_axes(axes: Axes, across: str, up: str, last: int) -> None:
-    """Both axes with their names and ends."""
+    """Shows both axes with their names, and ticks at the ends of the horizontal one."""
     axes.set_axis_on()
     axes.set_xlabel(across, size=SMALL, labelpad=-3)
     axes.set_ylabel(up, size=SMALL, labelpad=-5)

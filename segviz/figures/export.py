@@ -14,7 +14,8 @@ from typing import assert_never
 
 import numpy as np
 
-from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, Points, Strips, Subplot
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
+from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
 from segviz.filenames import safe_name

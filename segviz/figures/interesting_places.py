@@ -1,4 +1,4 @@
-"""Places that are worth a look when nobody named one."""
+"""Default places and boxes: inside large classes, where models disagree, where weights are largest."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
+from segviz.attention.cells import Labels
 from segviz.attention.maps import Grid, SpatialMap
 from segviz.figures.figure_spec import Box
-from segviz.figures.overlay import disagreement, has_aligned_corners, pixel_of_cell
+from segviz.figures.overlay import disagreement, pixel_of_cell
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
-BOX_SIDE = 0.3  # of the picture's sides
-LETTERS = "abcde"  # of the strongest cells, as pins have numbers; statistics.js has the same
-NEAR = 2  # cells around a place where none of them lies
-Labels = UInt8[np.ndarray, "height width"]
+BOX_SIDE = 0.3  # share of the picture's sides
+LETTERS = "abcde"  # names of the strongest cells; statistics.js has the same
+NEAR = 2  # cells around the queried cell in which no strongest cell is sought
 
 
-def default_places(labels: UInt8[np.ndarray, "height width"], count: int) -> tuple[Place, ...]:
-    """Places worth asking about when nobody named one: the innermost pixel of each of the largest classes."""
+def default_places(labels: Labels, count: int) -> tuple[Place, ...]:
+    """The innermost pixel (y, x) of each of the `count` largest classes, largest first."""
     sizes = np.bincount(labels.ravel(), minlength=256)
     places = []
     for index in np.argsort(-sizes, kind="stable")[:count]:
@@ -36,7 +36,7 @@ def default_places(labels: UInt8[np.ndarray, "height width"], count: int) -> tup
 
 
 def box_around(place: Place, image: Rgb) -> Box:
-    """A box around a place, inside the picture."""
+    """A box centred on a place, moved to lie inside the picture."""
     height, width = image.shape[:2]
     tall, wide = height * BOX_SIDE, width * BOX_SIDE
     top, left = (
@@ -47,7 +47,7 @@ def box_around(place: Place, image: Rgb) -> Box:
 
 
 def find_disputed_box(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
-    """A box on the place where the models disagree most; none where they agree everywhere, or there is but one."""
+    """A box around the place where the models disagree most; empty if they agree everywhere or there is only one."""
     differs = (disagreement(labels).distinct > 1).astype(np.float32)
     if not differs.any():
         return ()
@@ -59,7 +59,7 @@ def find_disputed_box(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
 
 
 def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
-    """The cells of the largest weights, largest first, away from the place itself; cells without weight are none."""
+    """The cells with the largest positive weights, largest first, more than NEAR cells away from the queried cell."""
     down, along = np.indices(values.shape)
     away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
     order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[: len(LETTERS)]
@@ -68,7 +68,7 @@ def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column:
 
 
 def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
-    """A box around a cell of a map, on a picture of `size`, (height, width)."""
+    """A box around a cell of a map, on a picture of size (height, width)."""
     ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
-    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, has_aligned_corners(one)) + 0.5).tolist()
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, one.corners_aligned) + 0.5).tolist()
     return Box(top, left, bottom, right, CELL_COLOUR, label)

@@ -1,4 +1,4 @@
-"""Where things stand on a printed page, in inches, and the words on it: titles that fit, and no mathematics in them."""
+"""Positions on a printed page, in inches, and text on it: titles that fit, never parsed as mathematics."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from matplotlib.textpath import text_to_path
 from segviz.text import plain_text
 
 TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
-READABLE = 5.5  # a title that would be smaller takes two lines
+READABLE = 5.5  # points; a title that would be smaller is broken into two lines
 INK, MUTED = "#1a1a1a", "#555555"
-LINE_HEIGHT, INDENT = 0.11, 0.15  # inches; a letter stands before the indent
-_settings = RLock()  # matplotlib's and warnings' settings are global; they are changed only while something is drawn
+LINE_HEIGHT, INDENT = 0.11, 0.15  # inches; a subplot's letter stands before the indent
+_settings = RLock()  # held while matplotlib's and warnings' global settings are changed
 
 
 class Page:
-    """Words and axes at places in inches from the lower left corner."""
+    """A figure on which text and axes are placed in inches from the lower left corner."""
 
     def __init__(self, figure: Figure, width: float, height: float) -> None:
         self.figure, self.width, self.height = figure, width, height
 
     def axes(self, left: float, bottom: float, width: float, height: float) -> Axes:
-        """Axes without a frame or ticks."""
+        """Adds axes without a frame or ticks."""
         axes = self.figure.add_axes((left / self.width, bottom / self.height, width / self.width, height / self.height))
         axes.set_axis_off()
         return axes
 
     def text(self, text: str, x: float, y: float, size: float, colour: str = INK, **more: Any) -> None:
-        """Words as they are: no mathematics, no control characters."""
+        """Writes plain text: no mathematics, no control characters."""
         place = (x / self.width, y / self.height)
         self.figure.text(*place, plain_text(text), size=size, color=colour, parse_math=False, **more)
 
     def title(self, text: str, letter: str, left: float, y: float, room: float) -> None:
-        """A subplot's title, its letter in bold; smaller, in two lines, and cut at last where there is no room."""
+        """Writes a subplot's title after its letter; a long title gets smaller, takes two lines, and is cut at last."""
         if letter:
             self.text(letter, left, y + LINE_HEIGHT * (title_lines(text, room) - 1), TITLE + 1, weight="bold")
             left, room = left + INDENT, room - INDENT
@@ -52,12 +52,12 @@ class Page:
 
 
 def title_lines(text: str, room: float) -> int:
-    """How many lines a title takes, with or without a letter."""
+    """The number of lines that a title takes, with or without a letter."""
     return len(break_title(text, room - INDENT)) if text else 0
 
 
 def break_title(text: str, room: float) -> list[str]:
-    """A title in one line, or in two at the space nearest to the middle where one would be too small to read."""
+    """The lines of a title: one, or two broken near the middle if one would be too small to read."""
     words = plain_text(text)
     spaces = [at for at, letter in enumerate(words) if letter == " "]
     if not spaces or text_width(words, READABLE) <= room:
@@ -67,14 +67,14 @@ def break_title(text: str, room: float) -> list[str]:
 
 
 def letter_names() -> Iterator[str]:
-    """A to z, then aa, ab and so on."""
+    """Yields a to z, then aa, ab and so on."""
     yield from ascii_lowercase
     for first in ascii_lowercase:
         yield from (first + second for second in ascii_lowercase)
 
 
 def fit_text(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
-    """The text and its size in points: smaller where the room, in inches, is too small for it, and cut at last."""
+    """The text and its size in points: smaller, and cut at last, if it does not fit into `room` inches."""
     words = plain_text(text)
     size = min(usual, max(LEAST, usual * room / max(text_width(words, usual), 1e-9)))
     if text_width(words, size) <= room + 1e-6:
@@ -85,7 +85,7 @@ def fit_text(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """In inches."""
+    """The width of a text, in inches."""
     return (
         float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0]) / 72
     )
@@ -93,7 +93,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 @contextmanager
 def quiet_matplotlib() -> Iterator[None]:
-    """One drawing at a time, without matplotlib's warnings of letters that its font lacks."""
+    """Lets one thread draw at a time, and hides matplotlib's warnings of missing glyphs."""
     with _settings, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield

@@ -1,4 +1,4 @@
-"""From predictions to subplots: every kind of map, from a place and towards it, on a scale of choice."""
+"""From predictions to subplots: every kind of attention map, features, labels and confidence."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from segviz.attention.maps import (
     SpatialMap,
     StripAttention,
 )
-from segviz.figures.colour import ScaleKind, attention_scale, span_scale, weight_scale
-from segviz.figures.figure_spec import Bars, Box, Classes, Content, Heat, Mark, Matrix, Points, Subplot
-from segviz.figures.overlay import has_aligned_corners, pixel_of_cell
+from segviz.figures.colour import Scale, ScaleKind, span_scale, weight_scale
+from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points
+from segviz.figures.figure_spec import Box, Mark, Subplot
+from segviz.figures.overlay import pixel_of_cell
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text
@@ -40,7 +41,7 @@ def map_subplots(
     kind: ScaleKind = "linear",
     colours: str = "viridis",
 ) -> Iterator[Subplot]:
-    """A map's subplots for each place and look; maps without places once, FLA's affinities once a place."""
+    """Yields a subplot per place and look; one for a map without places; one per place for FLA's affinities."""
     if isinstance(one, SpatialMap):
         for place in places:
             for look in looks:
@@ -78,21 +79,22 @@ def map_subplot(
     colours: str = "viridis",
     number: int = 0,
 ) -> Subplot:
-    """A map over the picture, from one pixel.
+    """A map over the picture, for one pixel.
 
     Args:
         image: the picture that was predicted on.
         one: the map.
-        look: "attends_to" is row p, what the place draws from each place; "attended_by" is column p, what each place
-            draws from it; "strip" how much each reads the place's strip; "points" the places that it samples.
+        look: "attends_to" is row p of the attention matrix, what the pixel draws from each place; "attended_by" is
+            column p, what each place draws from the pixel; "strip" is how much each place reads the pixel's strip;
+            "points" are the positions that the pixel samples.
         place: the pixel (y, x).
-        model: whose map.
-        kind: of scale.
-        colours: a name of COLOUR_MAPS; a map with negative values has its own.
-        number: of the mark.
+        model: name of the model.
+        kind: kind of scale.
+        colours: name of a colour map in COLOUR_MAPS; maps with negative values use "signed".
+        number: number of the mark; 0 draws a ring.
 
     Raises:
-        ValueError: the map cannot be looked at so, or the pixel lies outside.
+        ValueError: the map has no such look, or the pixel lies outside the picture.
     """
     if look not in one.looks:
         raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(one.looks)}")
@@ -114,21 +116,21 @@ def map_subplot(
 
 
 def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
-    """Weights over the picture; signed ones have no even share, and colours for both signs."""
+    """Weights over the picture; signed weights have the signed colours and no even share."""
     scale = weight_scale(values, kind=kind)
     if one.signed:
-        return Heat(values, scale, "weight", "signed", has_aligned_corners(one))
-    return Heat(values, scale, "weight", colours, has_aligned_corners(one), 1 / values.size)
+        return Heat(values, scale, "weight", "signed", one.corners_aligned)
+    return Heat(values, scale, "weight", colours, one.corners_aligned, 1 / values.size)
 
 
 def strip_heat(strips: StripAttention, strip: int, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
-    """How much each place reads a strip; evenly it would be 1 / strips."""
+    """How much each place reads a strip; the even share is 1 / strips."""
     values = strips.strip_map(strip).numpy()
     return Heat(values, weight_scale(values, kind=kind), "weight", colours, even=1 / len(strips.keys))
 
 
 def sampled_points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kind: ScaleKind, colours: str) -> Points:
-    """The places that a cell samples, in the picture's pixels."""
+    """The positions that a cell samples, in pixels of the picture."""
     size = (image.shape[0], image.shape[1])
     positions, weights = (part.numpy() for part in one.samples(*cell))
     plain = one.undisplaced(*cell).numpy()
@@ -137,13 +139,13 @@ def sampled_points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kin
 
 
 def strip_at(strips: StripAttention, place: Place, image: Rgb) -> int:
-    """The number of the strip that a pixel lies in."""
+    """The number of the strip that contains a pixel."""
     row, column = strips.cell(*place, *image.shape[:2])
     return column if strips.axis == "vertical" else row
 
 
 def strip_box(strips: StripAttention, strip: int, image: Rgb, colour: str = STRIP_COLOUR) -> Box:
-    """The pixels of a strip."""
+    """A box around the pixels of a strip."""
     height, width = image.shape[:2]
     if strips.axis == "vertical":
         pitch = width / strips.grid[1]
@@ -155,9 +157,9 @@ def strip_box(strips: StripAttention, strip: int, image: Rgb, colour: str = STRI
 def feature_subplot(
     image: Rgb, attended: AttendedFeatures, feature: Feature, *, model: str = "", colours: str = "viridis"
 ) -> Subplot:
-    """Channel means of the block's output or context, from the least to the largest (FLANet Fig. 6)."""
+    """Channel means of the block's output or context, on a scale from minimum to maximum (FLANet Fig. 6)."""
     values = getattr(attended, feature).numpy()
-    content = Heat(values, span_scale(values), "channel mean", colours, has_aligned_corners(attended))
+    content = Heat(values, span_scale(values), "channel mean", colours, attended.corners_aligned)
     return Subplot(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
 
 
@@ -170,6 +172,6 @@ def labels_subplot(image: Rgb, prediction: Prediction, title: str = "", outlined
 def confidence_subplot(image: Rgb, prediction: Prediction, colours: str = "viridis") -> Subplot:
     """The softmax of the winning class."""
     values = prediction.confidence
-    content = Heat(values, attention_scale(np.ones((1, 1))), "confidence", colours)
+    content = Heat(values, Scale(0.0, 1.0), "confidence", colours)
     title = f"{prediction.model}: confidence"
     return Subplot(title, image, content, f"confidence_{prediction.model}", prediction.model)

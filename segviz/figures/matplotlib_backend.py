@@ -1,6 +1,6 @@
-"""Figure specs drawn for print with matplotlib's objects, without its global state: every length in inches, all text text.
+"""Draws figure specs for print with matplotlib's objects, without pyplot's global state; lengths are in inches.
 
-Pictures and the maps over them become one image a subplot; marks, points, outlines and words stay vectors.
+Each picture and the map over it become one image; marks, points, outlines and text stay vectors.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, letter_names, quiet_matplotlib, title_lines
 from segviz.text import plain_text
 
-SINGLE, DOUBLE = 3.3, 6.9  # inches: one column, and both, of a conference's page
-PAGE = 9.0  # a figure is at most so high, where its subplots can be made smaller
+SINGLE, DOUBLE = 3.3, 6.9  # inches: the width of one column and of both on a conference page
+PAGE = 9.0  # inches: the greatest height of a figure, unless its subplots would be narrower than SMALLEST_SUBPLOT
 SMALLEST_SUBPLOT = 0.5
 DOTS_PER_INCH = 300
 GAP, UNDER_TITLE = 0.06, 0.04
-CAPTION = 2000  # characters at most
+CAPTION = 2000  # the greatest length of a caption, in characters
 VECTORS = ("svg", "pdf")
 
 
 class Drawing(Figure):
-    """A matplotlib figure that knows its figure spec: what it saves carries the figure's title, models, pixels and scales.
+    """A matplotlib figure that writes title, models, pixels and scales of its spec into the files that it saves.
 
-    Text stays text in SVG and PDF, and the same drawing gives the same bytes.
+    Text stays text in SVG and PDF, and the same drawing always gives the same bytes.
     """
 
     spec: FigureSpec
 
     def savefig(self, fname: Any, *, transparent: bool | None = None, **more: Any) -> None:
-        """Matplotlib's `savefig`, with the figure's details as the file's metadata."""
+        """Matplotlib's `savefig`, which also writes the figure's metadata into the file."""
         named = pathlib.Path(fname).suffix if isinstance(fname, str | PathLike) else ""
         form = str(more.get("format") or named.lstrip(".") or "png").lower()
         for image in self.findobj(AxesImage):
@@ -77,14 +77,14 @@ def draw(
     caption: bool = True,
     dots: int = DOTS_PER_INCH,
 ) -> Drawing:
-    """The spec drawn as a figure.
+    """Draws a figure spec.
 
     Args:
-        spec: what to draw.
-        width: in inches; by default one column's for a single subplot, both columns' for more.
+        spec: the figure to draw.
+        width: width in inches; by default 3.3 for a single column of subplots, 6.9 for more.
         letters: whether titles begin with a, b, c and so on.
-        caption: whether title, models, pixels and scales stand below.
-        dots: per inch, of the pictures at most.
+        caption: whether title, models, pixels and scales are written below.
+        dots: the highest resolution of pictures, in dots per inch.
     """
     columns = max(map(len, spec.rows))
     width = width or (SINGLE if columns == 1 else DOUBLE)
@@ -109,7 +109,15 @@ def draw(
 
 @dataclass(frozen=True)
 class PageGrid:
-    """Measures of a page's subplots, in inches: each row's head, subplots and foot, all subplots' width, their left edge."""
+    """The grid of a page, in inches.
+
+    Attributes:
+        heads: height of the titles above each row.
+        shapes: height over width of the subplots of each row.
+        feet: height of the colour bars below each row.
+        across: width of every subplot.
+        left: left edge of the first column.
+    """
 
     heads: list[float]
     shapes: list[float]
@@ -119,15 +127,15 @@ class PageGrid:
 
     @property
     def height(self) -> float:
-        """Of all rows."""
+        """The height of all rows."""
         return fixed_height(self.heads, self.feet) + self.across * sum(self.shapes)
 
 
 def measure_grid(spec: FigureSpec, bars: list[list[Bar]], width: float, columns: int, below: float) -> PageGrid:
-    """The subplots as wide as they can be without the figure getting higher than a page."""
+    """The grid with the widest subplots that keep the figure within a page's height."""
     shapes = [max((aspect_ratio(subplot) for subplot in row if subplot), default=0.0) for row in spec.rows]
     across = (width - 2 * MARGIN - GAP * (columns - 1)) / columns
-    for _ in range(2):  # narrower subplots need more room for words
+    for _ in range(2):  # narrower subplots need more lines for their titles
         lines = [
             max((title_lines(subplot.title, across) for subplot in row if subplot), default=0) for row in spec.rows
         ]
@@ -139,12 +147,12 @@ def measure_grid(spec: FigureSpec, bars: list[list[Bar]], width: float, columns:
 
 
 def fixed_height(heads: list[float], feet: list[float]) -> float:
-    """What rows need beside their subplots."""
+    """The height that rows need beyond their subplots."""
     return sum(heads) + sum(feet) + GAP * (len(heads) - 1) + MARGIN
 
 
 def draw_rows(page: Page, spec: FigureSpec, bars: list[list[Bar]], grid: PageGrid, letters: bool, dots: int) -> None:
-    """The subplots with their titles and colour bars, from the top down."""
+    """Draws the subplots with their titles and colour bars, from the top down."""
     names = iter(letter_names() if letters else ())
     top = page.height - MARGIN
     for row, own, head, tall, foot in zip(spec.rows, bars, grid.heads, grid.shapes, grid.feet, strict=True):
@@ -168,7 +176,7 @@ def caption_lines(spec: FigureSpec, width: float) -> list[str]:
 
 
 def metadata(spec: FigureSpec, form: str) -> dict[str, Any]:
-    """What a file of a form says of the figure, in the fields that the form has; no date, so that bytes repeat."""
+    """The figure's metadata in the fields of a file format; without a date, so equal figures give equal bytes."""
     title, caption = plain_text(spec.title), plain_text(spec.caption(), CAPTION)
     details = json.dumps(spec.details())
     match form:

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int, UInt8
 
 from segviz.attention.cells import Labels
-from segviz.attention.maps import AttendedFeatures, SpatialMap
 from segviz.data.classes import VOID_COLOUR, ClassSet
 from segviz.image import Rgb
 
@@ -44,11 +43,6 @@ def cells_along_side(pixels: int, cells: int, align_corners: bool) -> Int[np.nda
     if align_corners:
         return np.round(at * (cells - 1) / max(pixels - 1, 1)).astype(np.int64)
     return np.floor((at + 0.5) * cells / pixels).astype(np.int64)
-
-
-def has_aligned_corners(one: SpatialMap | AttendedFeatures) -> bool:
-    """Whether the centres of corner cells lie on the centres of corner pixels, as on PSA's shrunk grid."""
-    return one.corners_aligned
 
 
 def pixel_of_cell(

@@ -8,17 +8,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
-from jaxtyping import UInt8
-
+from segviz.attention.cells import Labels
 from segviz.catalogue.location import bundled_path
 from segviz.data.scenes.by_name import draw_named_scene, is_scene
+from segviz.figures.figure_input import DEFAULT_STYLE, FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
 from segviz.figures.paper_layouts import (
-    FigureInput,
-    Style,
     lay_out_attended_features,
     lay_out_classes,
     lay_out_comparison,
@@ -34,8 +31,6 @@ from segviz.prediction.predictor import Predictor, load_predictor
 
 Width = Literal["single", "double"] | float
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": SINGLE, "double": DOUBLE})
-Labels = UInt8[np.ndarray, "_ _"]
-DEFAULT_STYLE = Style()
 
 
 class PlaceError(ValueError):
@@ -44,12 +39,12 @@ class PlaceError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """A figure of a paper.
+    """How to make a figure of a paper.
 
     Attributes:
-        draw: makes the figure.
-        models: the paper's; all bundled ones where it names none.
-        places: how many are asked about when none is named.
+        draw: lays the figure out.
+        models: the paper's models; empty means all bundled models.
+        places: number of default places.
     """
 
     draw: Callable[[Sequence[FigureInput], Style], FigureSpec]
@@ -80,32 +75,33 @@ def figure(
     caption: bool = False,
     device: str = "auto",
 ) -> Drawing:
-    """A figure of the papers, as a matplotlib figure that shows itself in a notebook.
+    """A figure of the papers, as a matplotlib figure that notebooks display.
 
-    Its `savefig("name.pdf")` keeps text as text and carries title, models, pixels and scales along.
+    Its `savefig("name.pdf")` keeps text as text and writes title, models, pixels and scales into the file.
 
     Args:
         name: "fla-5" (classes by model), "fla-6" (attended features), "atta-9" (two strips), "psa-6" (collect and
             distribute), "snl" (sampled places) or "compare" (one place in every model).
-        images: a picture or several, a row or more each: arrays (H, W, 3) of uint8, PIL pictures, paths, "scene:SEED".
-        at: the pixel (y, x), or several, asked about in every picture; by default chosen from the labels.
-        models: names, checkpoints or predictors; by default the paper's.
-        labels: fla-5: each picture's true classes (H, W), or None; those of drawn scenes are known.
+        images: one picture or several, with a row or more each: uint8 arrays (H, W, 3), PIL pictures, paths, or
+            "scene:SEED".
+        at: the pixel (y, x) to query in every picture, or several; by default chosen from the labels.
+        models: names, checkpoints or predictors; by default the paper's models.
+        labels: for fla-5, the ground truth (H, W) of each picture, or None; that of drawn scenes is known.
         width: "single" (3.3 inches), "double" (6.9 inches), or inches.
-        style: features, colours, and kind of scale.
+        style: features, colours and kind of scale.
         letters: whether titles begin with a, b, c.
         caption: whether title, models, pixels and scales are drawn below.
-        device: that models are loaded on.
+        device: device to load models on.
 
     Raises:
-        ValueError: the figure is unknown, a pixel lies outside a picture, or a model has no such map.
+        ValueError: the figure is unknown, a pixel lies outside a picture, or no model has such a map.
         CheckpointError: a model cannot be loaded.
         ImageError: a picture cannot be used.
     """
     several: Sequence[ImageLike] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
     places = as_places(at) if at is not None else ()
-    drawn = paper_figure_spec(name, several, places, models, labels, style, device)
-    return draw(drawn, WIDTHS[width] if isinstance(width, str) else width, letters=letters, caption=caption)
+    spec = paper_figure_spec(name, several, places, models, labels, style, device)
+    return draw(spec, WIDTHS[width] if isinstance(width, str) else width, letters=letters, caption=caption)
 
 
 def paper_figure_spec(
@@ -121,10 +117,10 @@ def paper_figure_spec(
     if name not in LAYOUTS:
         raise ValueError(f"figure '{name}' is unknown; use {', '.join(LAYOUTS)}")
     if not images:
-        raise ValueError("there is no picture to draw; give at least one")
+        raise ValueError("no picture was given; give at least one")
     layout = LAYOUTS[name]
-    pictures, drawn = zip(*map(open_picture, images), strict=True)
-    truth = drawn if labels is None else labels
+    pictures, known = zip(*map(open_picture, images), strict=True)
+    truth = known if labels is None else labels
     check_labels(truth, pictures)
     for picture in pictures:
         check_places(places, picture, "a picture")
@@ -138,7 +134,7 @@ def paper_figure_spec(
 
 
 def open_picture(image: ImageLike) -> tuple[Rgb, Labels | None]:
-    """A picture and, of "scene:SEED", its true classes."""
+    """A picture and, for "scene:SEED", its ground truth."""
     if isinstance(image, str) and is_scene(image):
         scene = draw_named_scene(image)
         return scene.image, scene.labels
@@ -146,19 +142,17 @@ def open_picture(image: ImageLike) -> tuple[Rgb, Labels | None]:
 
 
 def check_labels(labels: Sequence[Labels | None], pictures: Sequence[Rgb]) -> None:
-    """Each picture's labels must be of its size.
+    """Checks that every picture has labels of its size, or None.
 
     Raises:
-        ValueError: they are not, or there are not as many as pictures.
+        ValueError: a size or the number of label maps does not match.
     """
     if len(labels) != len(pictures):
-        raise ValueError(
-            f"{len(labels)} label maps do not go with {len(pictures)} pictures; give one for each, or None"
-        )
+        raise ValueError(f"there are {len(labels)} label maps for {len(pictures)} pictures; give one for each, or None")
     for one, picture in zip(labels, pictures, strict=True):
         if one is not None and one.shape != picture.shape[:2]:
             raise ValueError(
-                f"labels of {one.shape} do not fit a picture of {picture.shape[:2]}; make them of its size"
+                f"labels of {one.shape} do not fit a picture of {picture.shape[:2]}; give labels of the picture's size"
             )
 
 
@@ -166,18 +160,18 @@ def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layou
     """The models of a figure.
 
     Raises:
-        ValueError: all bundled ones are wanted, and there is none.
+        ValueError: the figure needs all bundled checkpoints, and there are none.
     """
     found = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
     if not found:
-        raise ValueError("there is no bundled checkpoint to compare; train some, or name checkpoints")
+        raise ValueError("there is no bundled checkpoint to compare; train models, or name checkpoints")
     return found
 
 
 def predict_all(
     models: Sequence[str | Path | Predictor], pictures: Sequence[Rgb], device: str
 ) -> list[dict[str, Prediction]]:
-    """For each picture the predictions of all models by name; one model is loaded at a time."""
+    """The predictions of all models for each picture, by the model's name; one model is loaded at a time."""
     found: list[dict[str, Prediction]] = [{} for _ in pictures]
     for model in models:
         predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
@@ -190,7 +184,7 @@ def predict_all(
 
 
 def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:
-    """Where a figure looks when no place was named: thirds of the width for strips, else inside large classes."""
+    """The default places of a figure: at thirds of the width for strips, else inside the largest classes."""
     height, width = picture.shape[:2]
     if name == "atta-9":
         return (height // 2, width // 3), (height // 2, 2 * width // 3)
@@ -198,10 +192,10 @@ def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]
 
 
 def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
-    """Every place must lie in the picture.
+    """Checks that every place lies inside the picture.
 
     Raises:
-        PlaceError: one does not.
+        PlaceError: a place lies outside.
     """
     height, width = picture.shape[:2]
     for y, x in places:

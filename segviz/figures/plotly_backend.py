@@ -1,4 +1,4 @@
-"""Figure specs as plotly figures: the same subplots, with values under the pointer, zoom and pan, linked where they match."""
+"""Draws figure specs with plotly: the same subplots, with zoom, pan, and values under the pointer."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from plotly.subplots import make_subplots
 from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, format_number, unit_text
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips
 from segviz.figures.draw_subplot import compose_picture, small_labels
-from segviz.figures.figure_spec import Bars, Classes, FigureSpec, Heat, Matrix, Points, Scaled, Strips, Subplot
+from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.overlay import legend, pixel_of_cell
 
-LONGEST = 1024  # pixels of a picture's longer side
-HOVERED = 160  # cells along the longer side where a class is told under the pointer
+LONGEST = 1024  # pixels: the longer side of a picture
+HOVERED = 160  # cells along the longer side of the grid of class names under the pointer
 SUBPLOT_PIXELS, ROOM = 420, 120
 
 
 def draw_interactive(spec: FigureSpec) -> go.Figure:
-    """The figure as an interactive figure; axes count the picture's own pixels."""
+    """Draws a figure spec as an interactive figure; axes count the picture's own pixels."""
     rows, columns = len(spec.rows), max(map(len, spec.rows))
     titles = [escape_markup(subplot.title) if subplot else "" for row in spec.rows for subplot in pad_row(row, columns)]
     figure = make_subplots(
@@ -53,12 +54,12 @@ def draw_interactive(spec: FigureSpec) -> go.Figure:
 
 
 def pad_row(row: tuple[Subplot | None, ...], columns: int) -> list[Subplot | None]:
-    """The row, filled with empty cells."""
+    """Fills the row with empty cells."""
     return [*row, *[None] * (columns - len(row))]
 
 
 def subplot_traces(subplot: Subplot, opacity: float, axis: str | None) -> list[Any]:
-    """What is drawn in one subplot, from the lowest layer up."""
+    """The traces of one subplot, from the lowest layer up."""
     match subplot.content:
         case Matrix() as matrix:
             heat = channel_heatmap(matrix.values, "", matrix.colours).data[0]
@@ -80,7 +81,7 @@ def subplot_traces(subplot: Subplot, opacity: float, axis: str | None) -> list[A
 
 
 def picture_trace(subplot: Subplot, opacity: float) -> go.Image:
-    """The picture, with its classes where it has some, scaled down where it is large."""
+    """The picture, blended with its classes if it has any, and scaled down if it is large."""
     picture = compose_picture(subplot, opacity, LONGEST)
     height, width = subplot.image.shape[:2]
     step_x, step_y = width / picture.shape[1], height / picture.shape[0]
@@ -93,7 +94,7 @@ def picture_trace(subplot: Subplot, opacity: float) -> go.Image:
 
 
 def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -> go.Heatmap:
-    """Values at their cells' centres, smooth between them; the true value under the pointer."""
+    """Values at cell centres, interpolated between them; the pointer shows the exact value."""
     size = (subplot.image.shape[0], subplot.image.shape[1])
     grid = (heat.values.shape[0], heat.values.shape[1])
     first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.aligned)
@@ -107,7 +108,7 @@ def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -
 
 
 def points_traces(points: Points, axis: str | None) -> list[Any]:
-    """The sampled places, and faintly where they would lie undisplaced."""
+    """The sampled positions and, faintly, where they would lie undisplaced."""
     faint = {"size": 5, "color": "rgba(0,0,0,0)", "line": {"color": "rgba(85,85,85,0.6)", "width": 1}}
     weights = np.asarray(points.weights, np.float32)
     size = 4 + 10 * np.sqrt(weights / max(float(weights.max(initial=0)), 1e-12))
@@ -125,7 +126,7 @@ def points_traces(points: Points, axis: str | None) -> list[Any]:
 
 
 def hover_trace(subplot: Subplot, classes: Classes) -> go.Heatmap:
-    """The class's name under the pointer, without anything to see."""
+    """An invisible heatmap that names the class under the pointer."""
     height, width = classes.labels.shape
     share = min(1.0, HOVERED / max(height, width))
     size = (max(1, round(height * share)), max(1, round(width * share)))
@@ -140,7 +141,7 @@ def hover_trace(subplot: Subplot, classes: Classes) -> go.Heatmap:
 
 
 def legend_traces(classes: Classes) -> list[go.Scatter]:
-    """A patch for each class that occurs, with its share of the picture."""
+    """A legend entry for each class that occurs, with its share of the picture."""
     return [
         go.Scatter(
             x=[None], y=[None], mode="markers", name=f"{escape_markup(entry.name)} {entry.share:.1%}",
@@ -162,13 +163,13 @@ def mark_traces(subplot: Subplot) -> list[go.Scatter]:
             x=[mark.x for mark in subplot.marks], y=[mark.y for mark in subplot.marks], marker=ring, showlegend=False,
             mode="markers+text", text=[str(mark.number or "") for mark in subplot.marks], textposition="top right",
             textfont={"color": colours},
-            hovertemplate="y %{y}, x %{x}<extra>asked from here</extra>",
+            hovertemplate="y %{y}, x %{x}<extra>queried pixel</extra>",
         )
     ]  # fmt: skip
 
 
 def on_axis(values: Float[np.ndarray, "*shape"], scale: Scale) -> Float[np.ndarray, "*shape"]:
-    """Values as the colour axis counts them: their logarithm on a log scale."""
+    """Values on the colour axis: their logarithm on a log scale."""
     if scale.kind != "log":
         return values
     logarithm: np.ndarray = np.log10(np.maximum(values, scale.low or np.finfo(np.float32).tiny))
@@ -176,7 +177,7 @@ def on_axis(values: Float[np.ndarray, "*shape"], scale: Scale) -> Float[np.ndarr
 
 
 def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
-    """A colour bar to the right, its ticks in true values."""
+    """A colour bar on the right, with ticks in the unit of the values."""
     low, high = (float(on_axis(np.array([end]), content.scale)[0]) for end in (content.scale.low, content.scale.high))
     bar: dict[str, Any] = {"title": {"text": escape_markup(unit_text(content)), "side": "right"}, "thickness": 14}
     bar["x"] = 1.01 + 0.11 * index
@@ -188,7 +189,7 @@ def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
 
 
 def frame_subplot(figure: go.Figure, subplot: Subplot, row: int, column: int) -> None:
-    """The subplot's axes: the whole picture, its own aspect, no ticks."""
+    """Sets the subplot's axes: the whole picture, its own aspect ratio, no ticks."""
     if isinstance(subplot.content, Bars | Strips):
         return
     height, width = subplot.image.shape[:2]

@@ -1,4 +1,4 @@
-"""What one prediction shows, as figure specs: a map for a notebook, and all of its maps for the command line."""
+"""The maps of one prediction as rows of subplots, for notebooks and the command line."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 
 from segviz.attention.maps import AttentionMap, MapLook
 from segviz.figures.colour import ScaleKind
-from segviz.figures.figure_spec import Heat, Mark, Subplot, share_scale
+from segviz.figures.content import Heat
+from segviz.figures.figure_spec import Mark, Subplot, share_scale
 from segviz.figures.map_subplots import Feature, feature_subplot, labels_subplot, map_subplots
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 
-OWN = ("labels", "confidence", "output", "context")  # what every prediction has beside its maps
+OWN = ("labels", "confidence", "output", "context")  # names that every prediction offers beside its maps
 FEATURES: tuple[Feature, ...] = ("output", "context")
 ALL_LOOKS: tuple[MapLook, ...] = get_args(MapLook)
 
@@ -34,14 +35,14 @@ def prediction_rows(
     """Rows of subplots: the prediction with its features, then each map with a row for each place.
 
     Args:
-        prediction: whose maps.
+        prediction: the prediction.
         image: the picture that was predicted on, at its own size.
-        places: pixels (y, x).
-        maps: names of maps; all by default, with the classes and features first.
-        looks: which ways to look at maps over places; those that a map does not have are left out.
-        kind: of the scale of weights.
-        colours: a name of COLOUR_MAPS.
-        one_scale: one scale for all maps of weights.
+        places: queried pixels (y, x).
+        maps: names of maps; by default the classes and features, then all maps.
+        looks: looks at maps over places; looks that a map does not have are skipped.
+        kind: kind of scale for weights.
+        colours: name of a colour map in COLOUR_MAPS.
+        one_scale: whether all maps of weights share one scale.
 
     Raises:
         KeyError: the model has no map of that name.
@@ -61,7 +62,7 @@ def map_named(prediction: Prediction, name: str) -> AttentionMap:
     """A map by its name.
 
     Raises:
-        KeyError: the model has none of that name.
+        KeyError: the model has no map of that name.
     """
     if name not in prediction.maps:
         raise KeyError(f"model '{prediction.model}' has no map '{name}'; use {', '.join((*OWN, *prediction.maps))}")
@@ -77,7 +78,7 @@ def map_rows(
     kind: ScaleKind,
     colours: str,
 ) -> list[list[Subplot]]:
-    """A map's subplots, a row for each place; those without places in one row."""
+    """A map's subplots: one row per place, and one row of subplots without a place."""
     subplots = list(map_subplots(image, one, places, looks, model=model, kind=kind, colours=colours))
     by_place = [[subplot for subplot in subplots if subplot.place == place] for place in dict.fromkeys(places)]
     rows = [*by_place, [subplot for subplot in subplots if subplot.place is None]]
@@ -86,14 +87,14 @@ def map_rows(
 
 
 def number_marks(subplot: Subplot, numbers: dict[Place, int]) -> Subplot:
-    """The subplot with its mark numbered as its place is."""
+    """Numbers the subplot's marks as their places are numbered."""
     return replace(
         subplot, marks=tuple(Mark(mark.y, mark.x, numbers.get((mark.y, mark.x), 0)) for mark in subplot.marks)
     )
 
 
 def share_weight_scale(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]:
-    """All heats of weights on one scale; others keep their own."""
+    """Puts all maps of weights on one scale; other subplots keep theirs."""
     weights = [
         subplot
         for row in rows
@@ -106,8 +107,12 @@ def share_weight_scale(rows: Sequence[Sequence[Subplot]]) -> list[list[Subplot]]
 
 
 def as_places(at: Place | Sequence[Place]) -> tuple[Place, ...]:
-    """One place or several, as several; numbers of any kind of integer."""
+    """A tuple of places, from one place or several, of any integer type.
+
+    Raises:
+        ValueError: the value is not a place or a list of places.
+    """
     flat = np.atleast_2d(np.asarray(at, dtype=np.int64))
     if flat.ndim != 2 or flat.shape[1] != 2:
-        raise ValueError(f"at={at!r} is no place; give a pixel (y, x), or a list of such")
+        raise ValueError(f"at={at!r} is not a place; give a pixel (y, x) or a list of pixels")
     return tuple((int(y), int(x)) for y, x in flat)

@@ -15,7 +15,7 @@ from segviz.attention.maps import (
     SpatialMap,
     attention_weights,
 )
-from segviz.attention.statistics import MapStatistics, averaged, line_dependence, query_dependence, statistics_of
+from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.table import Columns, finite_or_none
@@ -172,7 +172,7 @@ def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Directi
         places = tuple(place for place in places if float(attention_weights(map_, *place, direction).sum()) > 0)
     size, labels = prediction.labels.shape, fine_labels(prediction, map_)
     try:
-        mean = averaged(map_, places, labels, (size[0], size[1]), direction)
+        mean = mean_statistics(map_, places, labels, (size[0], size[1]), direction)
         return PictureNumbers(mean, query_dependence(map_, places, direction))
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""`segviz.show`: a figure of one prediction for a notebook."""
+"""`segviz.show`: a figure of one prediction, for a notebook."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def show(
     image: ImageLike | None = None,
     backend: Literal["plotly", "matplotlib"] = "plotly",
 ) -> go.Figure | Figure:
-    """A figure of one prediction for a notebook: the classes over the picture, or a map as pixels see it.
+    """A figure of one prediction, for a notebook: classes over the picture, or a map for chosen pixels.
 
     Args:
-        prediction: what a predictor returned.
-        name: "labels", "confidence", "output" or "context" (the block's channel means), or a name in `maps`.
-        at: the pixel (y, x) of the picture, or several, which then share one scale; by default the innermost
-            pixel of the largest class.
-        look: "attends_to" is what the pixel draws from each place, "attended_by" what each place draws from it,
-            "strip" how much each reads its strip, "points" the places that it samples; by default what the map's own
-            page shows first.
-        scale: linear from 0, logarithmic over three decades, or from the 1st to the 99th percentile.
+        prediction: a predictor's result.
+        name: "labels", "confidence", "output" or "context" (the block's channel means), or the name of a map.
+        at: the pixel (y, x) of the picture, or several, which share one scale; by default the innermost pixel of the
+            largest class.
+        look: "attends_to" is what the pixel draws from each place, "attended_by" what each place draws from the pixel,
+            "strip" how much each place reads the pixel's strip, "points" the positions that the pixel samples; by
+            default the look that the map's own page shows first.
+        scale: "linear" from 0, "log" over three decades, or "percentile" from the 1st to the 99th percentile.
         colours: "viridis", "cividis", "magma" or "gray".
-        image: the picture, to draw on it at its own size; by default as the model saw it.
-        backend: "plotly" is interactive, "matplotlib" for print; both show themselves in a notebook.
+        image: the picture at its own size, to draw on; by default the picture as the model saw it.
+        backend: "plotly" is interactive, "matplotlib" is for print; notebooks display both.
 
     Raises:
         KeyError: the model has no map of that name.
-        ValueError: a pixel lies outside the picture, or the map cannot be looked at so.
-        ImageError: the picture cannot be used, or is not the one that was predicted on.
+        ValueError: a pixel lies outside the picture, or the map has no such look.
+        ImageError: the picture cannot be used, or its size is not that of the predicted picture.
     """
     spec = prediction_figure_spec(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
     return draw(spec, caption=False) if backend == "matplotlib" else draw_interactive(spec)
@@ -72,7 +72,7 @@ def prediction_figure_spec(
     colours: str,
     image: Rgb | None,
 ) -> FigureSpec:
-    """What `show` shows; see there."""
+    """The spec of the figure that `show` draws."""
     picture = full_size_picture(prediction, image)
     if name == "labels":
         subplots = [labels_subplot(picture, prediction, outlined=False)]
@@ -88,16 +88,16 @@ def prediction_figure_spec(
         found = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
         subplots = share_scale(list(found))
         if not subplots:
-            raise ValueError(f"map '{name}' has no look '{look}'; leave `look` away to see its own")
+            raise ValueError(f"map '{name}' has no look '{look}'; remove look= to see the map's own")
     title = f"{prediction.model}: {name}"
     return FigureSpec(title, tuple(tuple(subplots[first : first + 3]) for first in range(0, len(subplots), 3)))
 
 
 def full_size_picture(prediction: Prediction, image: Rgb | None) -> Rgb:
-    """The picture at the size of the labels, so that places and pixels are the picture's own.
+    """The picture at the size of the labels, so (y, x) counts its own pixels.
 
     Raises:
-        ImageError: it is of another size, or was not kept.
+        ImageError: the picture has another size, or the prediction carries none.
     """
     height, width = prediction.labels.shape
     if image is None:
@@ -106,7 +106,7 @@ def full_size_picture(prediction: Prediction, image: Rgb | None) -> Rgb:
         return np.asarray(cv2.resize(prediction.image, (width, height), interpolation=cv2.INTER_LINEAR))
     if image.shape[:2] != (height, width):
         raise ImageError(
-            f"the picture has {image.shape[1]} x {image.shape[0]} pixels, the predicted one {width} x {height}; "
-            "give the same picture"
+            f"the picture has {image.shape[1]} x {image.shape[0]} pixels, the predicted picture {width} x {height}; "
+            "give the picture that was predicted on"
         )
     return image

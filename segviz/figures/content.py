@@ -1,0 +1,141 @@
+"""What a subplot shows over its picture, or in its place: a map, a matrix, labels, samples or bars, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from segviz.data.classes import ClassSet
+from segviz.figures.colour import Scale
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """Values on a grid, stretched over the picture.
+
+    Attributes:
+        values: one value per cell.
+        scale: the values at the ends of the colour bar.
+        unit: the unit of the values, in words.
+        colours: name of a colour map in COLOUR_MAPS.
+        aligned: whether the centres of corner cells lie on the centres of corner pixels, as on PSA's shrunk grid.
+        even: the even share, 1 / cells, marked on the colour bar; None if the values are not weights that sum to 1.
+        smooth: whether to interpolate between cell centres; if not, cells are drawn as blocks.
+    """
+
+    values: Float[np.ndarray, "rows columns"]
+    scale: Scale
+    unit: str
+    colours: str = "viridis"
+    aligned: bool = False
+    even: float | None = None
+    smooth: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """An affinity A[j, i] between channels: j (down) draws from i (across); it replaces the picture."""
+
+    values: Float[np.ndarray, "channels channels"]
+    scale: Scale
+    unit: str = "weight"
+    colours: str = "viridis"
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Class indices at the picture's size, drawn in the classes' colours.
+
+    Attributes:
+        labels: the indices; pixels whose index is not a class are left bare.
+        class_set: the classes.
+        outlined: whether lines separate the classes.
+        hidden: names of classes that are not drawn; exported numbers include them.
+        levels: whether the classes are ordered levels; lines then surround all pixels above the first level.
+    """
+
+    labels: UInt8[np.ndarray, "height width"]
+    class_set: ClassSet
+    outlined: bool = False
+    hidden: tuple[str, ...] = ()
+    levels: bool = False
+
+    @property
+    def visible_classes(self) -> tuple[int, ...]:
+        """The indices of the classes that are not hidden."""
+        return tuple(index for index, name in enumerate(self.class_set.names) if name not in self.hidden)
+
+    @property
+    def visible_labels(self) -> UInt8[np.ndarray, "height width"]:
+        """The labels, with hidden classes set to void."""
+        return np.where(np.isin(self.labels, self.visible_classes), self.labels, np.uint8(self.class_set.void))
+
+    @property
+    def regions(self) -> UInt8[np.ndarray, "height width"]:
+        """The regions between which lines are drawn: visible classes, or for levels 0 up to the first level, else 1."""
+        labels = self.visible_labels
+        return np.where(labels == self.class_set.void, 0, labels).clip(0, 1) if self.levels else labels
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sampled positions of sparse attention.
+
+    Attributes:
+        at: positions (y, x), in pixels of the picture.
+        weights: weight of each sample.
+        undisplaced: where the samples would lie without their learned displacements.
+        scale: the values at the ends of the colour bar.
+        unit: the unit of the weights, in words.
+        colours: name of a colour map in COLOUR_MAPS.
+    """
+
+    at: Float[np.ndarray, "points 2"]
+    weights: Float[np.ndarray, " points"]
+    undisplaced: Float[np.ndarray, "points 2"]
+    scale: Scale
+    unit: str = "weight"
+    colours: str = "viridis"
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """One value per channel, drawn from the smallest to the largest; `middle` is marked."""
+
+    values: Float[np.ndarray, " channels"]
+    unit: str
+    middle: float
+
+
+@dataclass(frozen=True, eq=False)
+class Strips:
+    """The weights that places give to each strip, as bars side by side; the even share is marked.
+
+    Attributes:
+        weights: one row per place; each row sums to 1.
+        names: name of each place.
+        colours: colour of each place, such as "#D55E00".
+        unit: the unit of the weights, in words.
+    """
+
+    weights: Float[np.ndarray, "places strips"]
+    names: tuple[str, ...]
+    colours: tuple[str, ...]
+    unit: str = "weight"
+
+
+Content = Heat | Matrix | Classes | Points | Bars | Strips
+Scaled = Heat | Matrix | Points
+
+
+def values_of(content: Scaled) -> np.ndarray:
+    """The values that the colours show."""
+    return content.weights if isinstance(content, Points) else content.values
+
+
+def same_quantity(one: Content | None, other: Heat | Points) -> TypeGuard[Heat | Points]:
+    """Whether the values of both can share a scale."""
+    return isinstance(one, type(other)) and one.unit == other.unit

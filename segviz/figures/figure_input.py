@@ -1,0 +1,97 @@
+"""What a figure of a paper starts from: pictures with their predictions and places, and options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from segviz.attention.maps import OffsetMaskAttention, SpatialMap
+from segviz.data.classes import ClassSet
+from segviz.figures.colour import ScaleKind
+from segviz.figures.map_subplots import Feature
+from segviz.image import Rgb
+from segviz.prediction.prediction import Place, Prediction
+
+
+@dataclass(frozen=True)
+class FigureInput:
+    """One picture of a figure, and what the figure shows of it.
+
+    Attributes:
+        image: the picture.
+        predictions: the prediction of each model, by the model's name.
+        places: queried pixels (y, x).
+        labels: the ground truth, or None if unknown.
+    """
+
+    image: Rgb
+    predictions: Mapping[str, Prediction]
+    places: tuple[Place, ...] = ()
+    labels: UInt8[np.ndarray, "height width"] | None = None
+
+
+@dataclass(frozen=True)
+class Style:
+    """The options of a figure.
+
+    Attributes:
+        feature: for fla-6: "output" is F_o, the block's output; "context" is the output before gamma and residual.
+        colours: name of a colour map in COLOUR_MAPS.
+        kind: kind of scale for weights.
+        shared: whether the maps of a row share one scale.
+    """
+
+    feature: Feature | Literal["both"] = "output"
+    colours: str = "viridis"
+    kind: ScaleKind = "linear"
+    shared: bool = False
+
+
+DEFAULT_STYLE = Style()
+
+
+def classes_of(item: FigureInput) -> ClassSet:
+    """The classes of the models."""
+    return next(iter(item.predictions.values())).class_set
+
+
+def first_spatial(prediction: Prediction) -> SpatialMap | None:
+    """The model's first map over places, or None."""
+    return next((one for one in prediction.maps.values() if isinstance(one, SpatialMap)), None)
+
+
+def masks_of(item: FigureInput) -> list[tuple[str, OffsetMaskAttention]]:
+    """PSA's masks, each with the name of its model.
+
+    Raises:
+        ValueError: no model has such masks.
+    """
+    first_map_of(item, OffsetMaskAttention, "psa")
+    return [
+        (name, value)
+        for name, prediction in item.predictions.items()
+        for value in prediction.maps.values()
+        if isinstance(value, OffsetMaskAttention)
+    ]
+
+
+MapKind = TypeVar("MapKind", bound=SpatialMap)
+
+
+def first_map_of(item: FigureInput, kind: type[MapKind], usual: str) -> tuple[str, MapKind]:
+    """The first map of a kind, with the name of its model.
+
+    Raises:
+        ValueError: no model has a map of that kind.
+    """
+    for name, prediction in item.predictions.items():
+        for value in prediction.maps.values():
+            if isinstance(value, kind):
+                return name, value
+    raise ValueError(
+        f"no model of {', '.join(item.predictions)} has the map that this figure shows; use --models {usual}"
+    )
