@@ -33,8 +33,9 @@ from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.training import loop as training
-from segviz.training.loop import Run, train_model
+from segviz.training.loop import train_model
 from segviz.training.resume import read_state
+from segviz.training.run import TrainingRun
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")]
 BACK_S = 10.0
@@ -148,7 +149,7 @@ def die() -> None:
 def train_until(moment: str, data: Path, out: Path) -> None:
     """In a process of its own: train, saving the state after every step, and be killed at the moment."""
     seen: dict[str, int] = {}
-    step, sync, rename = Run.step, os.fsync, Path.replace
+    step, sync, rename = TrainingRun.step, os.fsync, Path.replace
 
     def at(what: str) -> None:
         seen[what] = seen.get(what, 0) + 1
@@ -158,7 +159,7 @@ def train_until(moment: str, data: Path, out: Path) -> None:
     def of(path: Path) -> str:
         return next(kind for ending, kind in KINDS.items() if path.name.endswith(ending))
 
-    def stepped(self: Run, *given: Any) -> Any:
+    def stepped(self: TrainingRun, *given: Any) -> Any:
         at("step")
         return step(self, *given)
 
@@ -170,7 +171,7 @@ def train_until(moment: str, data: Path, out: Path) -> None:
         at(f"rename {of(self)}")
         return rename(self, target)
 
-    Run.step, os.fsync, Path.replace = stepped, synced, renamed  # type: ignore[method-assign,assignment]
+    TrainingRun.step, os.fsync, Path.replace = stepped, synced, renamed  # type: ignore[method-assign,assignment]
     training.SECONDS_BETWEEN_SAVES = 0.0
     torch.set_num_threads(1)  # as in the tests: another number gives other last digits
     train_model(options(data, out, steps=STEPS))

@@ -173,18 +173,18 @@ def test_scales_must_be_above_zero(reader: Reader, scales: tuple[float, ...]) ->
 
 
 def test_a_model_in_training_mode_is_refused(reader: Reader) -> None:
-    with pytest.raises(ValueError, match=r"training mode, where dropout is at work; call its eval\(\)"):
+    with pytest.raises(ValueError, match=r"training mode, with dropout active; call its eval\(\)"):
         evaluate_samples(reader.train(), [sample(halves())], CLASSES, "a street")
 
 
 def test_the_models_own_classes_must_be_named(reader: Reader) -> None:
-    with pytest.raises(ValueError, match="tells 3 classes apart but 2 are named"):
+    with pytest.raises(ValueError, match="has 3 classes but 2 are named"):
         evaluate_samples(reader, [sample(halves())], CLASSES[:2], "a street")
 
 
 @pytest.mark.parametrize("samples", [[], [sample(np.full((40, 60), 255, np.uint8), halves())]], ids=["none", "void"])
 def test_nothing_to_score_on_is_told_before_any_forward(reader: Reader, samples: list[Sample]) -> None:
-    with pytest.raises(ValueError, match="a street has no labelled pixel to score on; give pictures with labels"):
+    with pytest.raises(ValueError, match="a street has no labelled pixel to score; give pictures with labels"):
         evaluate_samples(reader, samples, CLASSES, "a street")
     assert reader.shown == []
 
@@ -202,5 +202,5 @@ def test_unseen_scenes_are_drawn_and_counted(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_scenes_need_their_own_classes(reader: Reader) -> None:
-    with pytest.raises(DataError, match="drawn scenes have CamVid's classes, this model has others"):
+    with pytest.raises(DataError, match="drawn scenes have CamVid's classes, but this model has others"):
         evaluate_scenes(reader, CLASSES)

@@ -21,9 +21,11 @@ from segviz.evaluation.evaluate import evaluate_samples
 from segviz.models.ablation import block_gammas
 from segviz.models.registry import build
 from segviz.training import loop as training
+from segviz.training import run as training_run
 from segviz.training.initialise import initialise
-from segviz.training.loop import Run, train_model
+from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
+from segviz.training.run import TrainingRun
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
     with monkeypatch.context() as patch:
         patch.setattr(training, "STEPS_BETWEEN_ROWS", 2)
         patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
-        patch.setattr(training, "update_bases", stop_at_step_four)
+        patch.setattr(training_run, "update_bases", stop_at_step_four)
         with pytest.raises(KeyboardInterrupt):
             train_model(options(data, out))
     assert not out.exists() and out.with_suffix(".resume.pt").exists()
@@ -128,7 +130,7 @@ def test_bad_data_stops_training_before_its_first_step(data: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("units", [True, False], ids=["bfloat16", "float32"])
 def test_training_lowers_the_loss(units: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "has_bfloat16_units", lambda device: units)
+    monkeypatch.setattr(training_run, "has_bfloat16_units", lambda device: units)
     before = train_model(options(data, tmp_path / "before.safetensors", steps=1, rate=1e-9))
     after = train_model(options(data, tmp_path / "after.safetensors", steps=30, rate=3e-3))
     assert after.val_miou is not None and before.val_miou is not None
@@ -136,12 +138,12 @@ def test_training_lowers_the_loss(units: bool, data: Path, tmp_path: Path, monke
 
 
 def test_bfloat16_is_for_devices_that_have_units_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert training.has_bfloat16_units(torch.device("cuda"))
+    assert training_run.has_bfloat16_units(torch.device("cuda"))
     for found in ({"amx_bf16": True}, {"amx_bf16": False}, {}):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=found: found, raising=False)
-        assert training.has_bfloat16_units(torch.device("cpu")) is found.get("amx_bf16", False)
+        assert training_run.has_bfloat16_units(torch.device("cpu")) is found.get("amx_bf16", False)
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not training.has_bfloat16_units(torch.device("cpu"))
+    assert not training_run.has_bfloat16_units(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["channel_nl", "spatial_nl", "rcca", "fla", "cs_nl", "snl", "psa"])
@@ -221,31 +223,33 @@ def test_out_of_memory_halves_the_batch_and_training_goes_on(
 ) -> None:
     sizes = []
 
-    def room_for_two(self: Run, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    def room_for_two(self: TrainingRun, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         sizes.append(-(-len(batch[0]) // self.parts))
         if sizes[-1] > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return backward(self, batch)
 
-    backward = Run._backward
-    monkeypatch.setattr(Run, "_backward", room_for_two)
+    backward = TrainingRun._backward
+    monkeypatch.setattr(TrainingRun, "_backward", room_for_two)
     record = train_model(options(data, tmp_path / "sam.safetensors", batch=8, steps=3))
     assert record.steps == 3 and sizes == [8, 4, 2, 2, 2]
     assert "2 pictures at a time" in capsys.readouterr().out
 
 
 def test_a_single_picture_too_large_is_an_error(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(self: Run, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    def no_room(self: TrainingRun, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Run, "_backward", no_room)
+    monkeypatch.setattr(TrainingRun, "_backward", no_room)
     with pytest.raises(torch.OutOfMemoryError):
         train_model(options(data, tmp_path / "sam.safetensors"))
 
 
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(data: Path, tmp_path: Path) -> None:
     """But for batch norm, whose statistics are those of a part; so all of it is in evaluation mode here."""
-    run = Run(options(data, tmp_path / "sam.safetensors", batch=4), load_split(data, "train"), torch.device("cpu"))
+    run = TrainingRun(
+        options(data, tmp_path / "sam.safetensors", batch=4), load_split(data, "train"), torch.device("cpu")
+    )
     run.networks.eval()
     gradients = []
     for run.parts in (1, 2):

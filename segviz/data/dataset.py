@@ -89,17 +89,14 @@ def load_split(root: Path, split: str, progress: type | None = None) -> Split:
 
 def describe_missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
     """A fault that lists the missing files of one kind; none if there are none."""
-    return (
-        [f"missing {kind}: {', '.join(list_first(paths))}; add them or remove them from {split}.txt"] if paths else []
-    )
+    cure = f"add them or remove them from {split}.txt"
+    return [f"missing {kind}: {', '.join(list_first(paths))}; {cure}"] if paths else []
 
 
 def list_first(faults: Sequence[str]) -> list[str]:
     """The first few, and how many more there are."""
-    return [
-        *faults[:FAULTS_LISTED],
-        *([f"and {len(faults) - FAULTS_LISTED} more"] if len(faults) > FAULTS_LISTED else []),
-    ]
+    more = [f"and {len(faults) - FAULTS_LISTED} more"] if len(faults) > FAULTS_LISTED else []
+    return [*faults[:FAULTS_LISTED], *more]
 
 
 def read_names(listing: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Scores of a model on labelled pictures: a data set's split, or drawn scenes; at one scale or averaged over many."""
+"""Scores of a model on labelled pictures or drawn scenes, at one scale or averaged over several."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def evaluate_samples(
     flip: bool = False,
     context: bool = True,
 ) -> Evaluation:
-    """Run a model over every sample at the sample's own size, on the model's device, and count.
+    """Score a model on every sample at the sample's own size, on the model's device.
 
     Args:
-        model: in eval mode.
+        model: a model in eval mode.
         samples: pictures with labels.
         classes: the names of the model's classes, in index order.
-        data: which pictures these are, in words.
-        scales: factors on the picture's size, each above 0, whose softmax scores are averaged.
-        flip: average the mirrored picture in as well.
+        data: the set of pictures, in words.
+        scales: factors on the picture's size, each above 0; the softmax scores are averaged over them.
+        flip: whether to average the mirrored picture in.
         context: False switches the context of the model's block off, see `ablation.without_context`.
 
     Raises:
-        ValueError: before any picture is looked at, where the arguments leave nothing to score.
+        ValueError: the arguments leave nothing to score; raised before the first picture.
     """
     check_arguments(model, samples, classes, data, scales)
     network = model if context else without_context(model)
@@ -70,7 +70,7 @@ def evaluate_samples(
 def count_pixels(
     model: Segmenter, samples: Iterable[Sample], scales: tuple[float, ...], flip: bool
 ) -> tuple[Confusion, Confusion]:
-    """Counts of all pixels, and of those near class borders."""
+    """Count the model's predictions over all pixels, and over those near class borders."""
     classes = model.classifier.out_channels
     everywhere = near_borders = Confusion(np.zeros((classes, classes), np.int64))
     with torch.inference_mode():
@@ -82,13 +82,13 @@ def count_pixels(
 
 
 def evaluate_scenes(model: Segmenter, classes: tuple[str, ...], count: int = UNSEEN_COUNT) -> Evaluation:
-    """Scores on drawn scenes that no training has seen, single scale.
+    """Score a model on drawn scenes that were not trained on, at a single scale.
 
     Raises:
-        DataError: the classes are not those of the scenes.
+        DataError: the classes are not the scenes' classes.
     """
     if classes != CAMVID.names:
-        raise DataError("drawn scenes have CamVid's classes, this model has others; score it on its own data")
+        raise DataError("drawn scenes have CamVid's classes, but this model has others; score it on its own data")
     return evaluate_samples(model, scene_pool(count, UNSEEN), classes, f"{count} drawn scenes")
 
 
@@ -97,7 +97,7 @@ def class_scores(
 ) -> Float[Tensor, "classes height width"]:
     """Softmax scores in [0, 1] of each class at the picture's own size, averaged over scales and mirror images.
 
-    No view is smaller than the 32 pixels a side that the networks need.
+    Each side of a view has at least the 32 pixels that the networks need.
     """
     height, width = image.shape[:2]
     total = torch.zeros(model.classifier.out_channels, height, width, device=device_of(model))
@@ -116,25 +116,25 @@ def class_scores(
 def check_arguments(
     model: Segmenter, samples: Sequence[Sample], classes: tuple[str, ...], data: str, scales: tuple[float, ...]
 ) -> None:
-    """What would end in a wrong score, or in none, is found before the first picture.
+    """Find whatever would give a wrong score, or none, before the first picture.
 
     Raises:
-        ValueError: naming what is wrong.
+        ValueError: the message names the cause and the cure.
     """
     if model.training:
-        raise ValueError("the model is in training mode, where dropout is at work; call its eval() first")
+        raise ValueError("the model is in training mode, with dropout active; call its eval() first")
     if model.classifier.out_channels != len(classes):
         raise ValueError(
-            f"the model tells {model.classifier.out_channels} classes apart but {len(classes)} are named; name its own"
+            f"the model has {model.classifier.out_channels} classes but {len(classes)} are named; name the model's own"
         )
     if not scales or min(scales) <= 0:
         raise ValueError(f"scales {scales} cannot be used; give one or more factors above 0, such as (1.0,)")
     if not any((sample.labels < len(classes)).any() for sample in samples):
-        raise ValueError(f"{data} has no labelled pixel to score on; give pictures with labels")
+        raise ValueError(f"{data} has no labelled pixel to score; give pictures with labels")
 
 
 def device_of(model: Segmenter) -> torch.device:
-    """Where the model's weights are."""
+    """The device of the model's weights."""
     return next(model.parameters()).device
 
 

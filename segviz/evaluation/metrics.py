@@ -1,4 +1,4 @@
-"""Scores of a segmentation, all taken from one confusion matrix: of all pixels, or of those near class borders."""
+"""Scores of a segmentation, all from one confusion matrix over all pixels or those near class borders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 
 from segviz.data.classes import VOID
 
-BOUNDARY_WIDTH = 3  # pixels, in pictures of some 480 x 360
+BOUNDARY_WIDTH = 3  # pixels, for pictures of about 480 x 360
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Confusion:
     matrix: Int64[np.ndarray, "classes classes"]
 
     def __add__(self, other: Confusion) -> Confusion:
-        """Counts of both."""
+        """The sum of both counts."""
         return Confusion(self.matrix + other.matrix)
 
     @property
     def iou(self) -> Float[np.ndarray, " classes"]:
-        """Intersection over union of each class in [0, 1]; NaN where neither truth nor prediction has it."""
+        """Intersection over union of each class in [0, 1]; NaN if neither truth nor prediction has it."""
         hits = np.diag(self.matrix).astype(np.float64)
         union = self.matrix.sum(0) + self.matrix.sum(1) - hits
         shares: Float[np.ndarray, " classes"] = np.divide(hits, union, out=np.full(len(hits), np.nan), where=union > 0)
@@ -33,19 +33,19 @@ class Confusion:
 
     @property
     def mean_iou(self) -> float:
-        """The mean IoU of the classes that occur, in [0, 1]; NaN where none does."""
+        """The mean IoU of the classes that occur, in [0, 1]; NaN if none does."""
         known = self.iou[~np.isnan(self.iou)]
         return float(known.mean()) if len(known) else float("nan")
 
     @property
     def accuracy(self) -> float:
-        """The share of pixels that are right, in [0, 1]; NaN without any pixel."""
+        """The share of correct pixels, in [0, 1]; NaN if there are no pixels."""
         total = int(self.matrix.sum())
         return float(np.trace(self.matrix) / total) if total else float("nan")
 
 
 def confusion(truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _"], classes: int) -> Confusion:
-    """Count pixel by pixel; truth outside `0 .. classes - 1`, such as void, is left out.
+    """Count pixel by pixel; truth outside `0 .. classes - 1`, such as void, is ignored.
 
     Raises:
         ValueError: the shapes differ.
@@ -54,19 +54,19 @@ def confusion(truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _
         raise ValueError(
             f"labels of {truth.shape} cannot be compared with a prediction of {predicted.shape}; resize one"
         )
-    counted = truth < classes
-    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    labelled = truth < classes
+    pairs = truth[labelled].astype(np.int64) * classes + predicted[labelled]
     return Confusion(np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64))
 
 
 def boundary_confusion(
     truth: UInt8[np.ndarray, "_ _"], predicted: UInt8[np.ndarray, "_ _"], classes: int, width: int = BOUNDARY_WIDTH
 ) -> Confusion:
-    """Counts within the band of `boundary_band(truth, width)` alone: what a model gets right where classes meet.
+    """Count only the pixels in `boundary_band(truth, width)`: how well a model does where classes meet.
 
     This is the trimap evaluation of Kohli, Ladicky and Torr ("Robust higher order potentials for enforcing label
     consistency", IJCV 2009) and of Krähenbühl and Koltun ("Efficient inference in fully connected CRFs with Gaussian
-    edge potentials", NIPS 2011), with IoU in place of their share of wrong pixels.
+    edge potentials", NIPS 2011), with IoU instead of their share of wrong pixels.
 
     Raises:
         ValueError: the shapes differ, or the width is below 1.
@@ -77,14 +77,14 @@ def boundary_confusion(
 def boundary_band(
     labels: UInt8[np.ndarray, "height width"], width: int = BOUNDARY_WIDTH
 ) -> Bool[np.ndarray, "height width"]:
-    """Which labelled pixels lie within `width` pixels of a border between two classes.
+    """The labelled pixels within `width` pixels of a border between two classes.
 
     A border runs where two pixels with different classes share an edge; those two are within 1 pixel of it, and
-    distances are Euclidean. Void is no class: no border runs along it, and no void pixel is in the band.
+    distances are Euclidean. Void is not a class: no border runs along it, and no void pixel is in the band.
 
     Args:
         labels: class indices; 255 is void.
-        width: in pixels, on either side of the border.
+        width: pixels on either side of the border.
 
     Raises:
         ValueError: the width is below 1.
@@ -96,7 +96,7 @@ def boundary_band(
         meet = (values[:-1] != values[1:]) & (values[:-1] != VOID) & (values[1:] != VOID)
         marks[:-1] |= meet
         marks[1:] |= meet
-    if not border.any():  # there is nothing to measure a distance to
+    if not border.any():  # there is no border to measure distances to
         return border
     distance = cv2.distanceTransform((~border).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     band: Bool[np.ndarray, "height width"] = (distance <= width - 1) & (labels != VOID)

@@ -1,1 +1,1 @@
-"""Training: loop, options, augmentation, losses, and how a run is resumed."""
+"""Training: the loop, its options, augmentation, losses, and resuming."""

@@ -1,4 +1,4 @@
-"""Augmentation for training, on the device where the pictures lie: scale, crop, flip, colour; labels in step."""
+"""Augmentation on the training device: scale, crop, flip and colour, the labels in step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from segviz.data.classes import VOID
 
 SCALE_RANGE = (0.6, 1.8)
-OWN_SCALE = 0.5  # share of the views that are not scaled, as pictures are when the model is used
+OWN_SCALE = 0.5  # share of the views at the picture's own scale, at which the model is used
 BRIGHTNESS, CONTRAST, SATURATION = 0.4, 0.4, 0.6
 CHANNEL_GAIN = 0.15
 GAMMA = (0.65, 1.55)  # dusk to glare
@@ -24,12 +24,12 @@ LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at a labelled picture, drawn by chance on the CPU and applied on any device.
+    """A random view of a labelled picture: drawn on the CPU, applied on any device.
 
     Attributes:
         size: the picture's (height, width) after scaling, in pixels.
-        corner: the crop's upper left corner in the scaled picture; negative where the crop reaches beyond it.
-        flip: mirrored left to right.
+        corner: the crop's upper left corner in the scaled picture; negative if the crop extends beyond it.
+        flip: whether it is mirrored left to right.
         gamma: exponent on colours in [0, 1].
         colour: 3 x 4, an affine map of colours in [0, 1], applied after gamma.
     """
@@ -44,13 +44,13 @@ class View:
 def random_view(
     size: tuple[int, int], crop: tuple[int, int], rng: np.random.Generator, focus: tuple[int, int] | None = None
 ) -> View:
-    """A random view of a picture.
+    """Draw a random view of a picture.
 
     Args:
         size: the picture's (height, width).
         crop: the view's (height, width).
-        rng: the source of chance.
-        focus: a (y, x) of the picture that must lie inside the view.
+        rng: the source of randomness.
+        focus: a pixel (y, x) of the picture that the view must contain.
     """
     factor = 1.0 if rng.random() < OWN_SCALE else float(np.exp(rng.uniform(*np.log(SCALE_RANGE))))
     scaled = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
@@ -65,7 +65,7 @@ def random_view(
 
 
 def crop_start(length: int, crop: int, rng: np.random.Generator, focus: int | None) -> int:
-    """Where a crop starts along one axis; as little of it as possible reaches beyond the picture."""
+    """A random start of a crop along one axis; as little of it as possible extends beyond the picture."""
     low, high = min(0, length - crop), max(0, length - crop)
     if focus is not None:
         low, high = max(low, focus - crop + 1), min(high, focus)
@@ -73,7 +73,7 @@ def crop_start(length: int, crop: int, rng: np.random.Generator, focus: int | No
 
 
 def random_colour(rng: np.random.Generator) -> Float[np.ndarray, "3 4"]:
-    """Brightness, contrast, saturation and white balance changed at random."""
+    """A random change of brightness, contrast, saturation and white balance."""
     brightness, contrast, saturation = (1 + rng.uniform(-s, s) for s in (BRIGHTNESS, CONTRAST, SATURATION))
     mix = saturation * np.eye(3) + (1 - saturation) * np.full((3, 3), LUMA)
     mix = contrast * brightness * np.diag(1 + rng.uniform(-CHANNEL_GAIN, CHANNEL_GAIN, 3)) @ mix
@@ -85,12 +85,12 @@ def apply_views(
     views: Sequence[View],
     crop: tuple[int, int],
 ) -> tuple[Float[Tensor, "batch 3 crop_height crop_width"], Int64[Tensor, "batch crop_height crop_width"]]:
-    """One view of each labelled picture, as the network's input in [-1, 1] and its labels, on the pictures' device.
+    """Apply one view to each labelled picture; gives network input in [-1, 1] and labels, on the pictures' device.
 
-    What lies outside the picture is black and void. Labels take the nearest pixel, so that no class is invented.
+    Outside the picture, views are black and void. Labels take the nearest pixel, so that no class is invented.
     """
     grid = sampling_grid(views, crop, pictures[0][0].device)
-    if len({labels.shape for _, labels in pictures}) == 1:  # all in one go
+    if len({labels.shape for _, labels in pictures}) == 1:  # all at once
         images, labels = (torch.stack(parts) for parts in zip(*pictures, strict=True))
         images, labels = sample_grid(images, labels, grid)
     else:
@@ -104,7 +104,7 @@ def apply_views(
 def sampling_grid(
     views: Sequence[View], crop: tuple[int, int], device: torch.device
 ) -> Float[Tensor, "batch crop_height crop_width 2"]:
-    """Where the (x, y) of each pixel's centre lies in its picture, from -1 at one border to 1 at the other."""
+    """The position (x, y) of each view pixel's centre in its picture, from -1 at one border to 1 at the other."""
     corners, lengths = (np.array([getattr(view, name) for view in views]) for name in ("corner", "size"))
     ys, xs = (
         ((corners[:, axis, None] + np.arange(crop[axis]) + 0.5) * 2 / lengths[:, axis, None] - 1).astype(np.float32)
@@ -121,7 +121,7 @@ def sample_grid(
     labels: UInt8[Tensor, "batch height width"],
     grid: Float[Tensor, "batch crop_height crop_width 2"],
 ) -> tuple[Float[Tensor, "batch 3 crop_height crop_width"], Int64[Tensor, "batch crop_height crop_width"]]:
-    """Colours in [0, 1] and labels at the grid's places."""
+    """Sample colours in [0, 1] and labels at the grid's positions."""
     at = partial(F.grid_sample, grid=grid, padding_mode="border", align_corners=False)
     colours = at(images.permute(0, 3, 1, 2).float() / 255, mode="bilinear")
     return colours, at(labels[:, None].float(), mode="nearest")[:, 0].round().long()
@@ -130,7 +130,7 @@ def sample_grid(
 def change_colours(
     images: Float[Tensor, "batch 3 height width"], views: Sequence[View]
 ) -> Float[Tensor, "batch 3 height width"]:
-    """Colours in [0, 1] after each view's gamma and colour map."""
+    """Apply each view's gamma and colour map to colours in [0, 1]."""
     changes = np.array([np.append(view.colour, view.gamma) for view in views], np.float32)
     change = torch.from_numpy(changes).to(images.device, non_blocking=True)
     gamma, colour = change[:, 12, None, None, None], change[:, :12].reshape(-1, 3, 4)

@@ -1,4 +1,4 @@
-"""The options of a training, and the recipe: their defaults, the same for every model."""
+"""Training options; their defaults are the recipe, the same for every model."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What the command line sets.
+    """The options of one training, as the command line sets them.
 
     Attributes:
-        model: a row of MODELS.
+        model: the model's name.
         data: the data set's folder.
         out: the checkpoint to write; the log is written beside it.
-        init: weights to start from: a checkpoint of ours, or a timm backbone's safetensors.
-        gamma: where the gammas begin that `init` does not have, see `initialise`.
-        steps, batch, crop: length, images a step, (height, width) of a view in pixels.
-        rate: the largest learning rate; it falls to zero by the poly rule.
-        budget: minutes, after which training ends however many steps it made; the schedule is fitted to it.
-        scenes, scene_share: how many drawn scenes to mix in, and their share of each batch.
-        balance: the share of pictures that are chosen by class (see Sampler).
+        init: weights to start from: a segviz checkpoint, or a timm backbone's safetensors.
+        gamma: initial value of the gammas that `init` lacks, see `initialise`.
+        steps, batch, crop: number of steps, views per step, (height, width) of a view in pixels.
+        rate: largest learning rate; it falls to zero by the poly rule.
+        budget: minutes after which training ends, whatever its steps; the schedule follows it.
+        scenes, scene_share: number of drawn scenes, and their share of each batch.
+        balance: share of pictures chosen by class (see Sampler).
         hard_share, jaccard, smoothing: see Loss.
-        average: the decay of the averaged weights, which are what is kept; 0 keeps the last ones.
-        validate: steps between two scores on val in the log; 0 scores at the end alone.
-        freeze_backbone: leave the backbone as `init` has it, which halves the time of a step.
-        output_stride: of the backbone while training; the model's own by default. Weights fit any.
-        resume: go on from the state of an interrupted run.
-        command: what the record says was typed.
+        average: decay of the averaged weights, which become the checkpoint; 0 takes the last weights.
+        validate: steps between two scores on val in the log; 0 scores at the end only.
+        freeze_backbone: leave the backbone as in `init`, which halves the time of a step.
+        output_stride: the backbone's stride in training, by default the model's; the weights fit any stride.
+        resume: continue from the state of an interrupted run.
+        command: the command for the record.
     """
 
     model: str
@@ -57,7 +57,7 @@ class TrainOptions:
 
     @property
     def identity(self) -> str:
-        """What must be the same for a resumed run to be the interrupted one."""
+        """The options that a resumed run must share with the interrupted one."""
         free = ("data", "out", "init", "budget", "validate", "resume", "device", "command")
-        same = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in free}
+        same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
         return f"{self.data.name} {same}"

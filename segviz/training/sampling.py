@@ -1,4 +1,4 @@
-"""Which pictures a training step sees, and which part of them: a function of seed and step alone."""
+"""The pictures and views of a training step: a function of seed and step only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor
 from segviz.data.dataset import Sample
 from segviz.training.augmentation import View, apply_views, random_view
 
-PLACES_KEPT = 64  # of each class in each picture
+PLACES_KEPT = 64  # pixels of each class in each picture
 Batch = tuple[Float[Tensor, "batch 3 height width"], Int64[Tensor, "batch height width"]]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Labelled pictures that lie on the training device.
+    """Labelled pictures on the training device.
 
     Attributes:
-        images, labels: one tensor a picture.
-        places: by class, the pictures that show it, and up to 64 (y, x) of its pixels in each.
+        images, labels: one tensor per picture.
+        places: by class, the indices of the pictures that show it, each with up to 64 of its pixels (y, x).
     """
 
     images: tuple[UInt8[Tensor, "_ _ 3"], ...]
@@ -32,14 +32,14 @@ class Pool:
 
 
 def make_pool(samples: Sequence[Sample], classes: int, device: torch.device) -> Pool:
-    """The samples on the device, once: from then on no picture travels."""
+    """Copy the samples to the device once, so that no step copies pictures."""
     rng = np.random.default_rng(0)
     places: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(classes)]
     for number, sample in enumerate(samples):
         for index in np.unique(sample.labels[sample.labels < classes]):
-            found = np.flatnonzero(sample.labels == index)
-            kept = rng.choice(found, min(len(found), PLACES_KEPT), replace=False)
-            places[index].append((number, np.stack(np.divmod(kept, sample.labels.shape[1]), 1)))
+            pixels = np.flatnonzero(sample.labels == index)
+            some = rng.choice(pixels, min(len(pixels), PLACES_KEPT), replace=False)
+            places[index].append((number, np.stack(np.divmod(some, sample.labels.shape[1]), 1)))
     return Pool(
         tuple(torch.from_numpy(sample.image).to(device) for sample in samples),
         tuple(torch.from_numpy(sample.labels).to(device) for sample in samples),
@@ -53,10 +53,10 @@ class Sampler:
 
     Attributes:
         real, drawn: the data set's pictures, and drawn scenes (possibly none).
-        batch, crop: pictures a batch, and (height, width) of a view in pixels.
-        drawn_share: of the batch, on average.
-        balance: the share of real pictures that are chosen by class: first a class, each alike, then one of its
-            pixels, which the view then shows. The others come in a shuffled order, each once an epoch.
+        batch, crop: pictures per batch, and (height, width) of a view in pixels.
+        drawn_share: mean share of drawn scenes in a batch.
+        balance: share of pictures chosen by class: first a class, all equally likely, then one of its pixels, which
+            the view contains. The other real pictures come in a shuffled order, each once per epoch.
     """
 
     real: Pool
@@ -68,7 +68,7 @@ class Sampler:
     balance: float
 
     def __call__(self, step: int) -> Batch:
-        """The batch of a step, as the network's input in [-1, 1] and class indices."""
+        """The batch of a step: network input in [-1, 1] and class indices."""
         rng = np.random.default_rng((self.seed, step))
         chosen = [self._choose(step * self.batch + place, rng) for place in range(self.batch)]
         pictures = [(pool.images[index], pool.labels[index]) for pool, index, _ in chosen]
@@ -79,7 +79,7 @@ class Sampler:
         pool = self.drawn if drawn else self.real
         focus = None
         if rng.random() < self.balance:
-            shown = [one for one in pool.places if one]
+            shown = [pictures for pictures in pool.places if pictures]
             pictures = shown[rng.integers(len(shown))]
             index, places = pictures[rng.integers(len(pictures))]
             focus = (int(places[(pick := rng.integers(len(places))), 0]), int(places[pick, 1]))
@@ -92,6 +92,6 @@ class Sampler:
 
 
 def shuffled_index(seed: int, number: int, count: int) -> int:
-    """The index of the `number`-th draw: each epoch is a permutation of its own."""
+    """The index of the `number`-th draw; every epoch is another permutation."""
     epoch, place = divmod(number, count)
     return int(np.random.default_rng((seed, 1, epoch)).permutation(count)[place])
