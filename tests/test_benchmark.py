@@ -23,6 +23,7 @@ from segviz.benchmarks.measure import (
     time_calls,
 )
 from segviz.benchmarks.models import bench_models, record_costs
+from segviz.benchmarks.viewer import SYNTHETIC
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
 from segviz.cli import main
@@ -98,6 +99,10 @@ def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="'unet' is unknown; use a, b"):
         select_names(["unet"], ("a", "b"))
+
+
+def test_the_viewer_s_page_is_there() -> None:
+    assert SYNTHETIC.is_file()
 
 
 # ---- costs in the records ----------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Speed and memory, measured on this machine: blocks, models and the viewer."""
+"""Benchmarks of speed and memory on this machine: blocks, models and the viewer."""

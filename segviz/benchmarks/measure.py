@@ -1,9 +1,9 @@
-"""The benchmarks' instruments: clock, memory, machine, and the report of what they found.
+"""The benchmarks' instruments: clock, memory and machine, and the report of the results.
 
-Times are taken in turns, so that whatever else a machine does falls on all alike, and given as median and
-minimum. Peak memory is what a call adds at its worst moment to what was allocated before it, so without input
-and parameters: on a CPU from torch's profiler (memory that libraries take behind torch's back is not in it),
-on a GPU from CUDA's allocator.
+Calls are timed in turns, so other load on the machine affects all of them alike; times are given as median and
+minimum. Peak memory is the most that a call allocates beyond what was allocated before, so without input and
+parameters: on a CPU from torch's profiler, which does not see what libraries allocate themselves; on a GPU from CUDA's
+allocator.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a benchmark.
+    """The results of a benchmark.
 
     Attributes:
         subject: what was measured.
-        machine: where.
-        rows: one a line, all with the same keys; None where there is no figure.
-        totals: figures over all rows.
-        notes: what a reader should know, in sentences.
+        machine: the machine it ran on, see `describe_machine`.
+        rows: one mapping per line, all with the same keys; None where there is no value.
+        totals: values over all rows.
+        notes: sentences for the reader.
     """
 
     subject: str
@@ -49,11 +49,11 @@ class Report:
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """Everything as JSON values."""
         return {field.name: to_json_value(getattr(self, field.name)) for field in fields(self)}
 
     def as_text(self) -> str:
-        """For people: machine, table, totals, notes."""
+        """Machine, table, totals and notes as text."""
         heads = list(self.rows[0]) if self.rows else []
         body = [[format_measurement(row[head]) for head in heads] for row in self.rows]
         machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
@@ -63,14 +63,14 @@ class Report:
 
 
 def to_json_value(value: Any) -> Any:
-    """Tuples and mappings as JSON has them."""
+    """Convert mappings and tuples to JSON's objects and arrays."""
     if isinstance(value, Mapping):
         return {name: to_json_value(one) for name, one in value.items()}
     return [to_json_value(one) for one in value] if isinstance(value, tuple) else value
 
 
 def format_measurement(value: Any) -> str:
-    """A figure with about four digits; "-" for None."""
+    """Format a value with about four digits; "-" for None."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -79,7 +79,7 @@ def format_measurement(value: Any) -> str:
 
 
 def describe_machine() -> dict[str, str]:
-    """Where this runs: processor, cores, threads, torch, and the GPU if there is one."""
+    """Describe this machine: processor, cores, threads, torch, and the GPU if there is one."""
     found = {
         "CPU": cpu_name(),
         "cores": str(available_cores()),
@@ -92,7 +92,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def cpu_name() -> str:
-    """The processor's name as the system gives it."""
+    """The processor's name, as the system gives it."""
     listing = Path("/proc/cpuinfo")
     if listing.is_file():
         for line in listing.read_text().splitlines():
@@ -102,15 +102,15 @@ def cpu_name() -> str:
 
 
 def available_cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def select_devices(device: str) -> list[torch.device]:
-    """For "auto" the CPU, and the GPU where there is one; else the one that is named.
+    """Select the devices to measure: for "auto" the CPU, and the GPU if there is one; else the named one.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: this machine has no such device.
     """
     if device != "auto":
         return [choose_device(device)]
@@ -118,7 +118,7 @@ def select_devices(device: str) -> list[torch.device]:
 
 
 def select_names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
-    """The names to measure.
+    """Select the names to measure; all known ones if `only` is None.
 
     Raises:
         ValueError: a name is unknown.
@@ -130,12 +130,15 @@ def select_names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 
 def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:
-    """Milliseconds of each call in each round, in turns and in alternating order; the caller warms up.
+    """Time calls in turns, in alternating order; the caller warms up.
 
     Args:
-        calls: what to time.
-        rounds: how often.
-        device: is waited for before the clock is read.
+        calls: the functions to time.
+        rounds: how often each is called.
+        device: the device to wait for before the clock is read.
+
+    Returns:
+        For each call its time in each round, in milliseconds.
     """
     taken: list[list[float]] = [[] for _ in calls]
     for number in range(rounds):
@@ -150,25 +153,25 @@ def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list
 
 
 def count_gflops(call: Call) -> float:
-    """Operations of a call in 10^9, two a multiply-add; elementwise ones and sampling are not counted."""
+    """Count a call's operations in 10^9, two per multiply-add; elementwise ones and sampling are not counted."""
     with FlopCounterMode(display=False) as counter:
         call()
     return float(counter.get_total_flops() / GIGA)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """How many trained numbers a network has."""
+    """Count the trained numbers of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done all it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def measure_peak_memory(call: Call, device: torch.device) -> int:
-    """The most bytes that were alive at once during a call, beyond those alive before it."""
+    """Measure the most bytes alive at once during a call, beyond those alive before it."""
     gc.collect()
     if device.type == "cuda":
         synchronise(device)

@@ -1,4 +1,4 @@
-"""What the models cost on one picture, from pixels to labels. Figures are of the machine that they name."""
+"""What each model costs on one picture, from pixels to labels, on this machine."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from segviz.catalogue.checkpoint_file import load_checkpoint, read_record, requi
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Cost, Record
 from segviz.data.classes import CAMVID
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.image import resize, to_tensor, working_size
-from segviz.models.folding import folded
+from segviz.models.folding import fold
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.prediction import Prediction
-from segviz.prediction.predictor import Predictor, classified
+from segviz.prediction.predictor import Predictor, classify
 
 SCENE_SEED = 7
 PICTURE = (360, 480)  # height, width
 
 
 def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str = "auto") -> Report:
-    """Each model on one drawn 480 x 360 scene, from pixels to labels, with and without its maps.
+    """Measure each model on one drawn 480 x 360 scene, from pixels to labels, with and without keeping its maps.
 
-    Without: the same forward, but its maps and attended features are thrown away.
+    "Without" is the same forward, which discards its maps and attended features.
 
     Args:
-        rounds: timed runs of each way, in turns, after one to warm up.
+        rounds: timed runs of each variant, in turns, after a warm-up.
         only: names of models; all by default.
-        device: "auto" measures the CPU, and the GPU where there is one.
+        device: "auto" measures the CPU, and the GPU if there is one.
 
     Raises:
-        ValueError: an unknown model, or a device that is not there.
+        ValueError: a model is unknown, or this machine has no such device.
         CheckpointError: a bundled checkpoint is damaged.
     """
     names = select_names(only, tuple(SPECS))
@@ -65,7 +65,7 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
             row["without_ms"] for row in own
         )
         rows += own
-    notes = ["Drawn scene of 480 x 360; loading a model is not counted; ratio is the median over pairs of rounds."]
+    notes = ["Drawn scene of 480 x 360; loading a model is not counted; the ratio is the median over pairs of rounds."]
     random = sorted({row["model"] for row in rows if row["weights"] == "random"})
     if random:
         notes.append(f"No checkpoint for {', '.join(random)}: measured with random weights, which cost the same.")
@@ -75,9 +75,9 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
 def measure_model(
     name: str, picture: UInt8[ndarray, "height width 3"], rounds: int, device: torch.device
 ) -> dict[str, Any]:
-    """One model's figures."""
+    """Measure one model: time, memory, operations and parameters."""
     network, record, weights = load_or_build(name)
-    predictor = Predictor(folded(network), record, str(device))
+    predictor = Predictor(fold(network), record, str(device))
 
     def kept() -> object:
         return predictor(picture)
@@ -105,12 +105,15 @@ def measure_model(
 
 
 def record_costs(report: Report) -> list[Path]:
-    """Write the figures of `bench_models` into the bundled checkpoints' records; the weights stay as they are.
+    """Store the costs of `bench_models` in the bundled checkpoints' records; the weights stay as they are.
 
-    A model without a checkpoint is passed over. Of several devices the first one counts, which is the CPU.
+    Models without a checkpoint are skipped. Of several devices the first one counts, which is the CPU.
+
+    Returns:
+        The checkpoints that were written.
 
     Raises:
-        CheckpointError: a checkpoint is no longer there, or it holds another model by now.
+        CheckpointError: a checkpoint is gone, or holds another model by now.
         OSError: a checkpoint cannot be written.
     """
     costs: dict[str, Cost] = {}
@@ -125,7 +128,7 @@ def record_costs(report: Report) -> list[Path]:
 
 
 def row_to_cost(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
-    """A row's figures as a record holds them, rounded."""
+    """Convert a row to the rounded costs that a record holds."""
     hardware = place["GPU"] if row["device"] == "cuda" else f"{place['CPU']}, {place['threads']} threads"
     return Cost(
         size=PICTURE,
@@ -138,7 +141,10 @@ def row_to_cost(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
 
 
 def load_or_build(name: str) -> tuple[Segmenter, Record, str]:
-    """The bundled model and its record, or one with random weights where it has no checkpoint; and which of them it is.
+    """Load a bundled model and its record, or build it with random weights if it has no checkpoint.
+
+    Returns:
+        The model, its record, and "checkpoint" or "random".
 
     Raises:
         CheckpointError: the checkpoint is damaged.
@@ -153,15 +159,15 @@ def load_or_build(name: str) -> tuple[Segmenter, Record, str]:
 
 
 def predict_labels(predictor: Predictor, picture: UInt8[ndarray, "height width 3"]) -> object:
-    """What a predictor does, but for the maps."""
+    """Predict labels as a predictor does, without keeping the maps."""
     size = (picture.shape[0], picture.shape[1])
     with torch.inference_mode():
         result = predictor.model(to_tensor(resize(picture, working_size(*size)), predictor.device))
-        return classified(result.logits[0], size)
+        return classify(result.logits[0], size)
 
 
 def map_bytes(prediction: Prediction) -> int:
-    """What the kept maps hold; memory that several maps share counts once."""
+    """The bytes that a prediction's maps hold; memory that several maps share counts once."""
     held: dict[int, int] = {}
     for one in prediction.maps.values():
         for entry in fields(one):

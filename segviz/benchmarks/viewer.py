@@ -1,9 +1,8 @@
-"""How long the viewer takes from a pointer's move to the drawn maps, and what it tells the server meanwhile.
+"""How long the viewer takes from a pointer move to the drawn maps, and what it sends to the server meanwhile.
 
 A headless Chromium moves a real pointer over the app's first page, and over a page with eleven linked panels of random
-factors (`segviz/ui/benchmark_page.py`), once on the grid of a 360 x 480 picture and once on that of a 1024 x 2048 one.
-The clock starts at the event's own time stamp and stops when the frame is drawn; "shown" is when the browser has
-painted it.
+factors (`segviz/ui/benchmark_page.py`), on the grids of a 360 x 480 and of a 1024 x 2048 picture. The clock starts at
+the event's own time stamp and stops when the frame is drawn; "shown" is when the browser has painted it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from segviz.paths import PACKAGE
 from segviz.server.launch import app_command, app_environment, app_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MOVES, WARM_UP, PAUSE = 60, 10, 25  # moves a round, moves before the first round, milliseconds between moves
-PATIENCE = 240  # seconds that a server has to start, and as many to draw its first map
+MOVES, WARM_UP, PAUSE = 60, 10, 25  # moves per round, moves before the first round, milliseconds between moves
+PATIENCE = 240  # seconds for a server to start, and again to draw its first map
 READY = '[data-panel][data-ready="1"]'
 WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven panels
 GRIDS = ((45, 60), (128, 256))  # of 360 x 480 and 1024 x 2048 pixels at stride 8
@@ -48,7 +47,7 @@ WATCH = """(stage) => {
     if (moved === null || painting !== null) return;
     painting = { moved, drawn: performance.now() };
     moved = null;
-    channel.port2.postMessage(0);  // comes when the frame is painted
+    channel.port2.postMessage(0);  // arrives when the frame is painted
   }).observe(stage, { attributes: true, attributeFilter: ["data-cell"] });
   stage.takeTimes = () => taken.splice(0);
 }"""
@@ -56,17 +55,17 @@ WATCH = """(stage) => {
 
 @dataclass
 class Traffic:
-    """What a page's websockets carried: frames both ways, and the bytes that the browser sent."""
+    """Traffic of a page's websockets: frames both ways, and the bytes that the browser sent."""
 
     frames: int = 0
     bytes_sent: int = 0
 
     def watch(self, page: Any) -> None:
-        """Count from now on what a page's new connections carry."""
+        """Count the traffic of a page's new connections from now on."""
         page.on("websocket", self._connected)
 
     def clear(self) -> None:
-        """Start again at nothing."""
+        """Reset the counters."""
         self.frames = self.bytes_sent = 0
 
     def _connected(self, connection: Any) -> None:
@@ -82,20 +81,20 @@ class Traffic:
 
 
 def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
-    """Hover over pages with the viewer.
+    """Measure hovering over pages with the viewer.
 
     Args:
-        url: of a running app, on the page and with the model to measure, which then is all that is measured.
-        rounds: of MOVES moves each.
+        url: address of a running app, on the page and with the model to measure; only that page is measured.
+        rounds: number of rounds of MOVES moves each.
 
     Raises:
-        RuntimeError: there is no Playwright or no browser, or a page shows no map.
+        RuntimeError: Playwright or a browser is missing, or a page shows no map.
     """
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError:
         raise RuntimeError(
-            "the viewer is measured with Playwright, which is not installed; pip install playwright"
+            "the viewer is measured with Playwright, which is not installed; run `pip install playwright`"
         ) from None
     with sync_playwright() as playwright:
         try:
@@ -104,7 +103,7 @@ def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
             )
         except Error:
             raise RuntimeError(
-                "no Chromium starts; set CHROMIUM to one, or run `playwright install chromium`"
+                "Chromium does not start; set CHROMIUM to its path, or run `playwright install chromium`"
             ) from None
         with closing(browser):
             try:
@@ -112,12 +111,12 @@ def bench_viewer(url: str | None = None, rounds: int = 5) -> Report:
             except Error as error:
                 raise RuntimeError(f"the viewer could not be measured: {str(error).splitlines()[0]}") from None
             described = describe_machine() | {"browser": f"Chromium {browser.version}"}
-    note = "From the event's time stamp to the end of drawing (shown: to the painted frame), all panels in sight."
+    note = "From the event's time stamp to the end of drawing (shown: to the painted frame), all panels visible."
     return Report("viewer", described, tuple(rows), {}, (note, *notes))
 
 
 def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for the given page; else for the app's first page and for each of GRIDS, and notes on what is missing."""
+    """Measure the page of `url`, or the app's first page and each of GRIDS; return rows, and notes on skipped pages."""
     if url is not None:
         return [measure_page(browser, url, url, rounds)], []
     rows, notes = [], []
@@ -125,7 +124,7 @@ def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict
         with serve_script(app_script()) as address:
             rows.append(measure_page(browser, address, "the app's first page", rounds))
     except RuntimeError as error:
-        notes.append(f"The app's own page is left out: {error}.")
+        notes.append(f"The app's own page is skipped: {error}.")
     with serve_script(SYNTHETIC) as address:
         for height, width in GRIDS:
             page = f"{address}/?rows={height}&columns={width}"
@@ -134,7 +133,7 @@ def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict
 
 
 def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:
-    """The row of one page, in a browser of Playwright's, once it shows that many panels."""
+    """Measure one page in a Playwright browser, once it shows that many panels."""
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
     traffic = Traffic()
@@ -147,7 +146,7 @@ def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int
         except PlaywrightTimeout:
             cure = "see that `python -m segviz models` lists a checkpoint, and that the page shows a picture"
             raise RuntimeError(f"{address} showed no map within {PATIENCE} seconds; {cure}") from None
-        page.wait_for_timeout(2000)  # the page's last parts, and what they tell the server
+        page.wait_for_timeout(2000)  # the last parts of the page, and their messages to the server
         stage = stages.first if panels > 1 else stages.last
         stage.scroll_into_view_if_needed()
         stage.evaluate(WATCH)
@@ -155,7 +154,7 @@ def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int
         taken = np.array(stage.evaluate("(stage) => stage.takeTimes()"), np.float64).reshape(-1, 2)
         count = stages.count()
     if not len(taken):
-        raise RuntimeError("no map followed the pointer; choose a model with a map over places")
+        raise RuntimeError("no map followed the pointer; choose a model with a spatial map")
     drawn, shown = taken.T
     return {
         "page": name,
@@ -172,10 +171,10 @@ def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int
 
 
 def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
-    """Move the pointer to random places of a stage; what the first few moves took and sent is forgotten."""
+    """Move the pointer to random places of a stage; the first WARM_UP moves are not counted."""
     box = stage.bounding_box()
     if box is None:
-        raise RuntimeError("the viewer is not in sight; open the page by hand and see")
+        raise RuntimeError("the viewer is not visible; open the page by hand to see why")
     places = np.random.default_rng(0).uniform(0.05, 0.95, (WARM_UP + rounds * MOVES, 2))
     for number, (down, along) in enumerate(places):
         if number == WARM_UP:
@@ -186,21 +185,21 @@ def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
 
 
 def find_browser() -> str | None:
-    """The browser that CHROMIUM names, else one on the PATH; None leaves it to Playwright's own."""
+    """Find the browser that CHROMIUM names, or one on the PATH; None means Playwright's own."""
     return os.environ.get("CHROMIUM") or next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 @contextmanager
 def serve_script(script: Path) -> Iterator[str]:
-    """The address of a Streamlit script, served for the time being.
+    """Serve a Streamlit script while the block runs, and yield its address.
 
     Raises:
-        RuntimeError: it does not start.
+        RuntimeError: the server does not start.
     """
     port = find_free_port()
     command = app_command(script, port, "--server.headless", "true")
     quiet = subprocess.DEVNULL
-    folder = app_script().parent  # its settings hold for all pages
+    folder = app_script().parent  # its .streamlit folder holds the settings
     server = subprocess.Popen(command, cwd=folder, env=app_environment(), stdout=quiet, stderr=quiet)
     try:
         wait_for_server(f"http://127.0.0.1:{port}/_stcore/health", server)
@@ -214,13 +213,13 @@ def serve_script(script: Path) -> Iterator[str]:
 
 
 def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
-    """Wait until the app answers.
+    """Wait until the server answers.
 
     Raises:
-        RuntimeError: it ended, or takes too long.
+        RuntimeError: it ended, or took longer than PATIENCE.
     """
-    patience = time.monotonic() + PATIENCE
-    while time.monotonic() < patience and server.poll() is None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
         try:
             with urlopen(address, timeout=5):
                 return
@@ -230,7 +229,7 @@ def wait_for_server(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on."""
+    """Find a port that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

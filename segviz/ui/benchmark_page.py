@@ -30,7 +30,7 @@ REACH = (22, 29)  # cells that PSA's masks reach, down and along
 SMALLEST, LARGEST = 2, 256  # lines of a grid
 
 
-def main() -> None:
+def show_benchmark() -> None:
     """The viewer, and what it told."""
     st.set_page_config("segviz: the viewer alone", layout="wide")
     grid = lines("rows", 45), lines("columns", 60)
@@ -103,6 +103,6 @@ def within(grid: tuple[int, int]) -> Bool[Tensor, "cells cells"]:
 
 
 if __name__ == "__main__":
-    main()
+    show_benchmark()
 else:
-    app = st.App(__file__, routes=blobs.routes())
+    app = st.App(__file__, routes=blobs.blob_routes())
