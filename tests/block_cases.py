@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from segviz.attention.maps import SpatialMap, detach
 from segviz.models.blocks import (
     ChannelNonLocal,
     ChannelSpatialNonLocal,
     DualNonLocal,
     ExpectationMaximization,
     FullyAttentional,
+    NoContext,
     PointWiseSpatialAttention,
     RecurrentCrissCross,
     SparseNonLocal,
@@ -20,6 +23,7 @@ from segviz.models.blocks import (
     SpatialNonLocal,
     StripAttentionModule,
 )
+from segviz.models.registry import SPECS
 
 C = 4
 SHAPES = [(1, C, 1, 1), (2, C, 1, 5), (2, C, 5, 1), (2, C, 4, 3), (3, C, 5, 7)]
@@ -64,6 +68,11 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "PSA, no softmax, smaller mask": lambda: psa((3, 5), softmax=False),
     "PSA, no softmax, norm 7": lambda: psa(softmax=False, norm=7.0),
 }
+# A row of the registry whose block has no case above is a case by itself.
+COVERED = {type(make()) for make in CASES.values()} | {NoContext}
+CASES |= {
+    name: partial(spec.block, C) for name, spec in SPECS.items() if type(spec.block(spec.channels)) not in COVERED
+}
 
 
 def randomised(block: nn.Module, scale: float = 0.4) -> nn.Module:
@@ -91,3 +100,11 @@ def made(case: str) -> nn.Module:
 def image(*shape: int) -> Tensor:
     """Random features in float64."""
     return torch.randn(*shape, dtype=torch.float64)
+
+
+def block_maps(grid: tuple[int, int]) -> Iterator[SpatialMap]:
+    """The maps over places that the cases give on a grid, as a page would get them."""
+    for case in CASES:
+        with torch.no_grad():
+            maps = made(case)(image(1, C, *grid)).maps[0]
+        yield from (one for one in detach(maps) if isinstance(one, SpatialMap))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segviz.models.ablation import block_gammas, has_context, switch_off, without_context
-from segviz.models.blocks import AtrousPyramid, GlobalPooling, PyramidPooling
+from segviz.attention.maps import Attended
+from segviz.models.ablation import block_gammas, has_context, without_context
+from segviz.models.blocks import AtrousPyramid, ContextBlock, GlobalPooling, PyramidPooling
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from tests.block_cases import CASES, C, image, made, randomised
@@ -52,13 +53,19 @@ def awake(model: Segmenter) -> Segmenter:
 
 @torch.no_grad()
 def perturb_attention(model: Segmenter) -> None:
-    """Other queries, keys, masks, offsets, bases; the channel block has no weights, so its energies change sign."""
-    for name, value in model.block.state_dict().items():
-        if set(name.split(".")) & set(ATTENTION) and value.is_floating_point():
-            value.add_(torch.randn_like(value) * value.std().nan_to_num(1).clamp_min(0.1))
-    for module in model.modules():
-        if hasattr(module, "negate"):
-            module.negate = not module.negate
+    """Other queries, keys, masks, offsets, bases; the channel block has no weights, so its energies change sign.
+
+    Of a block that has none of these, all weights change that are not switched off.
+    """
+    weights = {name: value for name, value in model.block.state_dict().items() if value.is_floating_point()}
+    known = {name for name in weights if set(name.split(".")) & set(ATTENTION)}
+    negated = [module for module in model.modules() if hasattr(module, "negate")]
+    for name in known or (
+        {} if negated else {name for name, _ in model.block.named_parameters() if weights[name].any()}
+    ):
+        weights[name].add_(torch.randn_like(weights[name]) * weights[name].std().nan_to_num(1).clamp_min(0.1))
+    for module in negated:
+        module.negate = not module.negate
 
 
 def logits(model: Segmenter, picture: Tensor) -> Tensor:
@@ -72,7 +79,7 @@ def picture() -> Tensor:
     return torch.rand(1, 3, 64, 96) * 2 - 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SWITCHED)
 def test_only_what_lets_the_context_in_is_changed(models: dict[str, Segmenter], name: str) -> None:
     before, after = models[name].state_dict(), without_context(models[name]).state_dict()
     assert {key for key, value in after.items() if not torch.equal(value, before[key])} == SWITCHED[name]
@@ -112,7 +119,7 @@ def test_without_context_a_cell_sees_no_other(case: str) -> None:
     pictures = image(20, C, 5, 7)  # in some of which a channel's softmax is not all its own
     pictures[..., 2, 3] = pictures[0, :, 2, 3]
     seen = block(pictures).features[..., 2, 3]
-    switch_off(block)
+    block.switch_off()
     unseen = block(pictures).features[..., 2, 3]
     assert (seen - seen[0]).abs().max() > 1e-6 and (unseen - unseen[0]).abs().max() < 1e-12
 
@@ -122,26 +129,26 @@ def test_without_context_a_cell_sees_no_other(case: str) -> None:
 )
 def test_a_block_of_one_residual_returns_its_input(case: str) -> None:
     block, x = made(case), image(2, C, 5, 7)
-    switch_off(block)
+    block.switch_off()
     torch.testing.assert_close(block(x).features, x, rtol=0, atol=0)
 
 
 def test_the_dual_block_returns_its_input_twice_over() -> None:
     block, x = made("dual"), image(2, C, 5, 7)
-    switch_off(block)
+    block.switch_off()
     torch.testing.assert_close(block(x).features, 2 * x, rtol=0, atol=0)
 
 
 def test_ema_returns_its_input_behind_its_relu() -> None:
     block, x = made("EMA"), image(2, C, 5, 7)
-    switch_off(block)
+    block.switch_off()
     torch.testing.assert_close(block(x).features, x.relu(), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("case", ["SNL with pooling", "PSA", "pyramid pooling", "global pooling"])
 def test_a_block_that_widens_returns_its_input_beside_zeros(case: str) -> None:
     block, x = made(case) if case in CASES else randomised(POOLINGS[case]()), image(2, C, 5, 7)
-    switch_off(block)
+    block.switch_off()
     torch.testing.assert_close(block(x).features, torch.cat((x, torch.zeros_like(x)), 1), rtol=0, atol=0)
 
 
@@ -157,9 +164,16 @@ def test_every_other_model_has_a_context(models: dict[str, Segmenter], name: str
     assert has_context(models[name])
 
 
-def test_an_unknown_block_is_named() -> None:
-    with pytest.raises(TypeError, match=r"switch off a Identity is unknown; add a case to segviz/models/ablation\.py"):
-        switch_off(nn.Identity())
+class Forgetful(ContextBlock):
+    """A block that says nothing of how to switch it off."""
+
+    def forward(self, x: Tensor) -> Attended:
+        return Attended(x, x, ((),) * len(x))
+
+
+def test_a_block_that_cannot_be_switched_off_is_named() -> None:
+    with pytest.raises(TypeError, match=r"abstract class Forgetful .*switch_off"):
+        Forgetful()
 
 
 def test_gammas_are_told_by_name(models: dict[str, Segmenter]) -> None:
@@ -168,4 +182,6 @@ def test_gammas_are_told_by_name(models: dict[str, Segmenter]) -> None:
         "block.spatial.gamma": dual.block.spatial.gamma.item(),
         "block.channel.gamma": dual.block.channel.gamma.item(),
     }
-    assert block_gammas(models["snl"]) == block_gammas(models["psa"]) == {}  # SNL's gamma is a convolution, PSA has none
+    assert (
+        block_gammas(models["snl"]) == block_gammas(models["psa"]) == {}
+    )  # SNL's gamma is a convolution, PSA has none

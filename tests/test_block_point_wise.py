@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from segviz.models.blocks import PointWiseBranch
-from segviz.models.blocks.point_wise import window_index
+from segviz.models.blocks.point_wise_spatial_attention import window_index
 from tests.block_cases import image
 
 close = torch.testing.assert_close

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from segviz.models.ablation import has_context, without_context
-from segviz.models.folding import folded
+from segviz.models.folding import fold
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from tests.block_cases import randomise_norms
@@ -47,7 +47,7 @@ def assert_same(one: Segmenter, other: Segmenter) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_a_folded_model_computes_the_same(name: str) -> None:
     model = trained(name)
-    quick = folded(model)
+    quick = fold(model)
     assert_same(model, quick)
     assert norms(quick) == norms(quick.block) == norms(model.block) < norms(model)
 
@@ -55,7 +55,7 @@ def test_a_folded_model_computes_the_same(name: str) -> None:
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_other_backbones_fold_whole(backbone: str) -> None:
     model = trained("fla", backbone)
-    quick = folded(model)
+    quick = fold(model)
     assert_same(model, quick)
     assert not norms(quick.backbone)
 
@@ -63,7 +63,7 @@ def test_other_backbones_fold_whole(backbone: str) -> None:
 def test_the_model_itself_stays_as_it_was() -> None:
     model = trained("sam")
     before = deepcopy(model.state_dict())
-    folded(model)
+    fold(model)
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(after[key], value) for key, value in before.items())
     assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
@@ -72,12 +72,12 @@ def test_the_model_itself_stays_as_it_was() -> None:
 @pytest.mark.parametrize("name", [name for name in SPECS if name != "fcn"])
 def test_a_context_can_be_switched_off_in_a_folded_model(name: str) -> None:
     model = trained(name)
-    assert has_context(folded(model))
-    assert_same(folded(without_context(model)), without_context(folded(model)))
+    assert has_context(fold(model))
+    assert_same(fold(without_context(model)), without_context(fold(model)))
 
 
 def test_a_folded_model_has_gradients() -> None:
-    quick = folded(trained("psa"))
+    quick = fold(trained("psa"))
     picture = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     quick(picture).logits.sum().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0

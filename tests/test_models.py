@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import segviz
+from segviz.models import blocks
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import ROWS, SPECS, ModelSpec, build
 from segviz.models.segmenter import Detail, Segmenter
 
-NAMES = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
+PAPERS = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
+NAMES = tuple(SPECS)
 BACKBONES = ("mobilenetv2_100", "resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
 
 
@@ -24,9 +26,24 @@ def models() -> dict[str, Segmenter]:
     return {name: build(name, 3).eval() for name in NAMES}
 
 
-def test_the_table_holds_the_eleven_models() -> None:
-    assert tuple(SPECS) == NAMES
+def test_the_table_begins_with_the_models_of_the_papers_figures() -> None:
+    assert NAMES[: len(PAPERS)] == PAPERS
     assert segviz.MODELS is SPECS
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_every_row_says_how_its_block_attends(row: ModelSpec) -> None:
+    assert row.title and row.paper and len(row.help) > 40 and row.help.endswith(".")
+    assert row.help.count("$") % 2 == 0, "a formula is not closed"
+
+
+def test_a_row_without_help_is_refused() -> None:
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'help'"):
+        ModelSpec("new", "New", "A paper", block=blocks.SpatialNonLocal)  # type: ignore[call-arg]
+
+
+def test_a_name_stands_for_one_row() -> None:
+    assert len(ROWS) == len(SPECS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -196,7 +213,9 @@ def test_rows_are_frozen() -> None:
 WITHOUT_COMPILER = """
 import sys
 import numpy as np
-import segviz, segviz.ui.session, segviz.attribution
+from segviz.runtime.lazy_dynamo import defer_compiler
+with defer_compiler():
+    import segviz, segviz.ui.models, segviz.attribution, segviz.prediction.predictor
 for name in segviz.MODELS:
     segviz.load(name)(np.zeros((64, 96, 3), np.uint8))
 print([name for name in sys.modules if name.startswith(("torch._dynamo", "torch._inductor"))])
@@ -211,8 +230,8 @@ print(torch._dynamo.__file__ is not None, decorated(-2), NaFlexRopeIterator.__ne
 
 ASKED_FOR_MORE = """
 import torch
-from segviz.runtime.lazy_dynamo import without_compiler
-with without_compiler():
+from segviz.runtime.lazy_dynamo import defer_compiler
+with defer_compiler():
     from torch._dynamo import disable, is_compiling
 import torch._dynamo
 print(is_compiling is torch._dynamo.is_compiling, torch._dynamo.disable is not disable, disable(abs)(-2))

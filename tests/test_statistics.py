@@ -21,14 +21,14 @@ from segviz.attention.maps import (
     StripAttention,
 )
 from segviz.attention.statistics import (
-    averaged,
     entropy_bits,
     line_dependence,
     mean_distance,
+    mean_statistics,
     normalised_entropy,
     own_class_share,
     query_dependence,
-    summary,
+    summarise,
 )
 
 GRID = (4, 6)
@@ -215,24 +215,24 @@ def test_sixty_four_places_of_a_large_grid_are_quick() -> None:
 
 
 def test_the_share_that_falls_outside_the_picture_is_told() -> None:
-    found = summary(samples([[0, 0], [0, 1], [-3, 0], [9, 9]]), 0, 0, None, SIZE)
+    found = summarise(samples([[0, 0], [0, 1], [-3, 0], [9, 9]]), 0, 0, None, SIZE)
     assert found.missing_share == pytest.approx(0.5)
     assert found.entropy_bits == pytest.approx(1)
     assert found.distance_pixels == pytest.approx(10)  # half of the weight inside lies one cell of 20 pixels away
 
 
 def test_a_softmax_misses_nothing() -> None:
-    assert summary(random_map(), 0, 0, None, SIZE).missing_share == pytest.approx(0, abs=1e-6)
+    assert summarise(random_map(), 0, 0, None, SIZE).missing_share == pytest.approx(0, abs=1e-6)
 
 
 def test_a_summary_without_labels_leaves_the_class_open() -> None:
-    found = summary(random_map(), 0, 0, None, SIZE)
+    found = summarise(random_map(), 0, 0, None, SIZE)
     assert math.isnan(found.own_class_share) and not math.isnan(found.distance_share)
 
 
 def test_a_summary_holds_what_the_functions_give() -> None:
     map_, labels = random_map(), blocks([[0, 1, 0, 1, 0, 1]] * 4)
-    found, weights = summary(map_, 2, 1, labels, SIZE), map_.attends_to(2, 1)
+    found, weights = summarise(map_, 2, 1, labels, SIZE), map_.attends_to(2, 1)
     assert (found.entropy_bits, found.normalised_entropy) == (entropy_bits(weights), normalised_entropy(weights))
     assert (found.distance_pixels, found.distance_share) == mean_distance(map_, 2, 1, SIZE)
     assert (found.own_class_share, found.own_class_even) == own_class_share(map_, 2, 1, labels)
@@ -241,15 +241,15 @@ def test_a_summary_holds_what_the_functions_give() -> None:
 def test_an_average_is_the_mean_of_the_places_that_have_the_number() -> None:
     map_, labels = random_map(), blocks([[0, 0, 0, 0, 0, 255]] * 4)
     places = [(0, 0), (2, 3), (1, 5)]  # the last one is void
-    each = [asdict(summary(map_, *place, labels, SIZE)) for place in places]
-    found = asdict(averaged(map_, places, labels, SIZE))
+    each = [asdict(summarise(map_, *place, labels, SIZE)) for place in places]
+    found = asdict(mean_statistics(map_, places, labels, SIZE))
     assert found["entropy_bits"] == pytest.approx(np.mean([one["entropy_bits"] for one in each]))
     assert found["own_class_share"] == pytest.approx(np.mean([one["own_class_share"] for one in each[:2]]))
 
 
 def test_an_average_over_no_place_is_refused() -> None:
     with pytest.raises(ValueError, match="name at least one cell"):
-        averaged(even(), [], None, SIZE)
+        mean_statistics(even(), [], None, SIZE)
 
 
 @pytest.mark.parametrize("ask", [lambda map_: mean_distance(map_, 4, 0, SIZE), lambda map_: map_.attends_to(0, 6)])
@@ -260,14 +260,14 @@ def test_a_cell_outside_the_grid_is_refused(ask: type) -> None:
 
 def test_psa_without_a_softmax_has_no_entropy_to_tell() -> None:
     with pytest.raises(ValueError, match="need a map with a softmax"):
-        summary(psa(divisor=24.0), 0, 0, None, SIZE)
+        summarise(psa(divisor=24.0), 0, 0, None, SIZE)
 
 
 @pytest.mark.parametrize("axis", ["vertical", "horizontal"])
 def test_an_even_strip_map_is_even_over_all_cells(axis: str) -> None:
     strips = GRID[1] if axis == "vertical" else GRID[0]
     map_ = StripAttention("strip", GRID, torch.zeros(CELLS, 2), torch.zeros(strips, 2), axis)  # type: ignore[arg-type]
-    assert summary(map_, 0, 0, None, SIZE).normalised_entropy == pytest.approx(1)
+    assert summarise(map_, 0, 0, None, SIZE).normalised_entropy == pytest.approx(1)
 
 
 @pytest.mark.parametrize("make", [random_map, psa])
@@ -301,7 +301,7 @@ def test_no_place_at_all_is_refused() -> None:
 def test_who_looks_at_a_place_is_told_of_the_matrix_column() -> None:
     map_, labels = random_map(), np.arange(40 * 120, dtype=np.uint8).reshape(SIZE) // 60 % 3
     turned = dense(torch.stack([map_.attended_by(*divmod(cell, GRID[1])).flatten().log() for cell in range(CELLS)]))
-    one, other = summary(map_, 2, 3, labels, SIZE, "attended_by"), summary(turned, 2, 3, labels, SIZE)
+    one, other = summarise(map_, 2, 3, labels, SIZE, "attended_by"), summarise(turned, 2, 3, labels, SIZE)
     assert math.isnan(one.missing_share)
     for name, value in asdict(one).items():
         if name != "missing_share":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from segviz.attention.maps import (
     SpatialMap,
     StripAttention,
 )
-from segviz.ui.viewer import encode
+from segviz.ui.viewer_blobs import encode_picture
 from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
 from segviz.viewer.source import FOLDER, SCRIPTS, markup, script, style
+from tests.block_cases import block_maps
 
 GRID = (5, 7)
 CELLS = GRID[0] * GRID[1]
@@ -80,6 +81,9 @@ MAPS: dict[str, SpatialMap] = {
     "corner": OffsetMaskAttention("corner", (1, 4), random(4, 4), "collect"),
     "flat": DotProductAttention("flat", GRID, torch.zeros(CELLS, 2), torch.zeros(CELLS, 2)),
 }
+MISSING = set(get_args(SpatialMap)) - {type(one) for one in MAPS.values()}
+if MISSING:  # a kind that the table above leaves out: as a block gives it
+    MAPS |= {one.name: one for one in block_maps(GRID) if type(one) in MISSING}
 FEATURES = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs())
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)  # three bands
 OTHER = np.ascontiguousarray(LABELS[:, ::-1]).copy()
@@ -100,7 +104,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     found = {
         "/": ("text/html", PAGE),
         "/viewer.js": ("text/javascript", script().encode()),
-        "/picture": ("image/png", encode(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[0]),
+        "/picture": ("image/png", encode_picture(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[0]),
         "/garbage": ("application/octet-stream", b"\x04\x00\x00\x00{}{}"),
     }
     blobs = {name: wire.pack(value) for name, value in MAPS.items()}

@@ -1,4 +1,4 @@
-"""A map's cells over the picture: where their centres lie, which pixels they hold, and of which class these are."""
+"""A map's cells over the picture: where their centres lie, which pixels they cover, and the class of these."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def spread_places(grid: Grid, count: int = 64) -> tuple[Grid, ...]:
         ValueError: a count below 1.
     """
     if count < 1:
-        raise ValueError(f"{count} places were asked for; ask for at least 1")
+        raise ValueError(f"count is {count}; ask for at least 1 place")
     step = max(1.0, math.sqrt(grid[0] * grid[1] / count))
-    rows, columns = (spread(size, step) for size in grid)
+    rows, columns = (evenly_spaced(size, step) for size in grid)
     return tuple((row, column) for row in rows for column in columns)
 
 
-def spread(size: int, step: float) -> list[int]:
-    """Every `step`-th of `size` cells, the same margin at both ends."""
+def evenly_spaced(size: int, step: float) -> list[int]:
+    """Every `step`-th of `size` cells, with the same margin at both ends."""
     count = min(size, max(1, round(size / step)))
     return [int((number + 0.5) * size / count) for number in range(count)]

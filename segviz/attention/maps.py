@@ -23,7 +23,7 @@ from segviz.attention.grid_map import Direction, Grid, GridMap, MapLook, MapOver
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
 from segviz.attention.samples import SampledAttention
 from segviz.attention.strips import StripAttention
-from segviz.runtime.mmap_copy import tensor_to_keep
+from segviz.runtime.mmap_copy import copy_tensor
 
 __all__ = [
     "Attended",
@@ -99,7 +99,7 @@ def detach(values: Sequence[Value]) -> tuple[Value, ...]:
     def copy(tensor: Tensor) -> Tensor:
         place = tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
         if place not in copies:
-            copies[place] = tensor_to_keep(tensor.float())
+            copies[place] = copy_tensor(tensor.float())
         return copies[place]
 
     def free(value: Value) -> Value:

@@ -1,4 +1,4 @@
-"""Numbers that say what a spatial attention map does: how wide, how far, to which class, and whether for each pixel."""
+"""A map over places in numbers: its width, its reach, the class it goes to, and how much it depends on its place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Distance(NamedTuple):
 
 
 class ClassShare(NamedTuple):
-    """The weight on cells of one's own class, and the share of such cells: what an even map would give; in [0, 1]."""
+    """The weight on cells of the place's class, and the share of such cells, as an even map would have it; in [0, 1]."""
 
     weight: float
     even: float
@@ -39,10 +39,10 @@ class MapStatistics:
         normalised_entropy: see `normalised_entropy`; in [0, 1], NaN on a grid of one cell.
         distance_pixels: see `mean_distance`; in pixels of the picture.
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
-        own_class_share: see `own_class_share`; in [0, 1], NaN where there is no class to ask for.
+        own_class_share: see `own_class_share`; in [0, 1], NaN where the place has no class.
         own_class_even: what an even map would give for it, in [0, 1] or NaN.
-        missing_share: 1 less the weights' sum: what SNL's samples give to places outside; in [0, 1). NaN of who
-            looks at the place, as these weights have no sum to reach.
+        missing_share: 1 less the weights' sum, which is what SNL's samples give to places outside; in [0, 1). NaN for
+            "attended_by", whose weights need not sum to 1.
     """
 
     entropy_bits: float
@@ -54,7 +54,7 @@ class MapStatistics:
     missing_share: float
 
 
-def summary(
+def summarise(
     map_: SpatialMap,
     row: int,
     column: int,
@@ -66,20 +66,20 @@ def summary(
 
     Args:
         map_: a map over the feature grid.
-        row: of the place's cell.
-        column: of the place's cell.
+        row: the place's grid row.
+        column: the place's grid column.
         labels: classes of the same picture at any size, 255 for void; without them the own class stays NaN.
-        image_size: (height, width) of the picture in whose pixels distances are told.
+        image_size: the picture's (height, width); distances are in its pixels.
         direction: where the place looks, or who looks at it.
 
     Raises:
         IndexError: the cell lies outside the grid.
-        ValueError: see `normalised` and `cell_classes`.
+        ValueError: see `normalise` and `cell_classes`.
     """
-    return averaged(map_, [(row, column)], labels, image_size, direction)
+    return mean_statistics(map_, [(row, column)], labels, image_size, direction)
 
 
-def averaged(
+def mean_statistics(
     map_: SpatialMap,
     places: Sequence[Grid],
     labels: Labels | None,
@@ -90,13 +90,13 @@ def averaged(
 
     Raises:
         IndexError: a cell lies outside the grid.
-        ValueError: there is no place; see also `normalised` and `cell_classes`.
+        ValueError: `places` is empty; see also `normalised` and `cell_classes`.
     """
     if not places:
-        raise ValueError("there is no place to ask; name at least one cell (row, column)")
+        raise ValueError("no place was given; name at least one cell (row, column)")
     classes = None if labels is None else cell_classes(map_, labels)
-    found = [statistics_of(map_, place, classes, image_size, direction) for place in places]
-    return MapStatistics(*map(known_mean, zip(*map(astuple, found), strict=True)))
+    each = [statistics_of(map_, place, classes, image_size, direction) for place in places]
+    return MapStatistics(*map(known_mean, zip(*map(astuple, each), strict=True)))
 
 
 def statistics_of(
@@ -106,7 +106,7 @@ def statistics_of(
     image_size: Grid,
     direction: Direction = "attends_to",
 ) -> MapStatistics:
-    """The numbers of one place, with the cells' classes already known."""
+    """The numbers of one place, from cell classes that are already known."""
     weights = attention_weights(map_, *place, direction)
     distance = weights_distance(map_, weights, place, image_size)
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
@@ -114,7 +114,7 @@ def statistics_of(
     return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, *own, missing)
 
 
-def normalised(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def normalise(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """The weights in float64, divided by their sum.
 
     Raises:
@@ -135,9 +135,9 @@ def entropy_bits(weights: Float[Tensor, "*shape"]) -> float:
     0 where one of N cells has all the weight, log2 N where all have the same; `2 ** entropy` is a number of cells.
 
     Raises:
-        ValueError: see `normalised`.
+        ValueError: see `normalise`.
     """
-    shares = normalised(weights)
+    shares = normalise(weights)
     return max(0.0, -float(torch.xlogy(shares, shares).sum()) / math.log(2))
 
 
@@ -145,7 +145,7 @@ def normalised_entropy(weights: Float[Tensor, "*shape"]) -> float:
     """The entropy over log2 N of the N cells, in [0, 1]: 0 on one cell, 1 evenly; NaN where there is one cell only.
 
     Raises:
-        ValueError: see `normalised`.
+        ValueError: see `normalise`.
     """
     if weights.numel() == 1:
         return math.nan
@@ -161,7 +161,7 @@ def mean_distance(
 
     Raises:
         IndexError: the cell lies outside the grid.
-        ValueError: see `normalised`.
+        ValueError: see `normalise`.
     """
     return weights_distance(map_, attention_weights(map_, row, column, direction), (row, column), image_size)
 
@@ -169,8 +169,8 @@ def mean_distance(
 def weights_distance(
     map_: SpatialMap, weights: Float[Tensor, "rows columns"], place: Grid, image_size: Grid
 ) -> Distance:
-    """`mean_distance` of weights at hand."""
-    shares, (row, column) = normalised(weights), place
+    """`mean_distance` of weights that are already known."""
+    shares, (row, column) = normalise(weights), place
     down, along = (torch.from_numpy(axis) for axis in cell_centres(map_, image_size))
     pixels = float((shares * torch.hypot((down - down[row])[:, None], along - along[column])).sum())
     return Distance(pixels, pixels / math.hypot(*image_size))
@@ -184,20 +184,20 @@ def own_class_share(map_: SpatialMap, row: int, column: int, labels: Labels) -> 
 
     Args:
         map_: a map over the feature grid.
-        row: of the place's cell.
-        column: of the place's cell.
+        row: the place's grid row.
+        column: the place's grid column.
         labels: classes of the same picture at any size, 255 for void.
 
     Raises:
         IndexError: the cell lies outside the grid.
-        ValueError: see `normalised` and `cell_classes`.
+        ValueError: see `normalise` and `cell_classes`.
     """
     return class_share(map_.attends_to(row, column), (row, column), cell_classes(map_, labels))
 
 
 def class_share(weights: Float[Tensor, "rows columns"], place: Grid, classes: CellClasses) -> ClassShare:
-    """`own_class_share` of weights at hand, with the cells' classes already known."""
-    shares, known, own = normalised(weights).numpy(), classes != VOID, classes[place]
+    """`own_class_share` of weights and cell classes that are already known."""
+    shares, known, own = normalise(weights).numpy(), classes != VOID, classes[place]
     total = float(shares[known].sum())
     if own == VOID or total == 0:
         return ClassShare(math.nan, math.nan)
@@ -217,11 +217,11 @@ def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direct
     """
     if len(places) < 2:
         raise ValueError(f"{len(places)} places make no pair; name at least two cells")
-    return mean_variation([normalised(attention_weights(map_, row, column, direction)) for row, column in places])
+    return mean_variation([normalise(attention_weights(map_, row, column, direction)) for row, column in places])
 
 
 def line_dependence(map_: AxisChannelAttention, lines: Sequence[int]) -> float:
-    """The same of a channel block with a matrix for each line of the grid: how far the lines' matrices lie apart.
+    """`query_dependence` for a channel block with a matrix for each line of the grid: how far the matrices lie apart.
 
     Each channel's weights over the channels that it draws from count as one map; the mean is over channels. A block
     with one matrix for the whole picture (DANet's channel attention) would have 0.

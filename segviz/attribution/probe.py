@@ -14,9 +14,10 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from segviz.attention.maps import Attended
 from segviz.attribution.target import AttributionError
+from segviz.models.blocks import ContextBlock
 from segviz.models.segmenter import Segmenter
+from segviz.settings import MIB
 
-MIB = 1024**2
 PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the table's models
 HEADROOM = 1.1  # gradients on their way back, beside what the forward kept: 2 to 5 % measured
 AT_ONCE = {"cuda": 16}  # pictures in a batch at most; one elsewhere: a CPU gains little, and answers a cancel sooner
@@ -25,10 +26,10 @@ Progress = Callable[[int, int], None]
 Check = Callable[[], None]
 
 
-class ProbedBlock(nn.Module):
+class ProbedBlock(ContextBlock):
     """A block whose input and output features pass through modules, where Captum can watch them."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: ContextBlock) -> None:
         super().__init__()
         self.before, self.block, self.after = nn.Identity(), block, nn.Identity()
 
@@ -36,6 +37,10 @@ class ProbedBlock(nn.Module):
         """What the block returns."""
         attended: Attended = self.block(self.before(x))
         return replace(attended, features=self.after(attended.features))
+
+    def switch_off(self) -> None:
+        """Switch the block's context off."""
+        self.block.switch_off()
 
 
 class Probe:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
 import torch
-from torch import nn
 
 from segviz.benchmarks.measure import (
     MEGA,
@@ -21,37 +19,10 @@ from segviz.benchmarks.measure import (
     select_names,
     time_calls,
 )
-from segviz.models import blocks
-
-
-@dataclass(frozen=True)
-class BlockRow:
-    """How a block is made for (height, width, channels), and FLANet Table 3's figures at 96 x 96 x 512."""
-
-    make: Callable[[int, int, int], nn.Module]
-    gflops: float | None = None
-    megabytes: float | None = None
-
+from segviz.models.registry import SPECS
 
 PUBLISHED_SIZE = (96, 96, 512)
-BLOCKS: Mapping[str, BlockRow] = {
-    "channel_nl": BlockRow(lambda h, w, c: blocks.ChannelNonLocal(), 9.66, 40),
-    "spatial_nl": BlockRow(lambda h, w, c: blocks.SpatialNonLocal(c), 103.90, 1320),
-    "dual_nl": BlockRow(lambda h, w, c: blocks.DualNonLocal(c), 113.56, 1378),
-    "cs_nl": BlockRow(lambda h, w, c: blocks.ChannelSpatialNonLocal(c), 113.56, 1378),
-    "ema": BlockRow(lambda h, w, c: blocks.ExpectationMaximization(c), 13.91, 98),
-    "rcca": BlockRow(lambda h, w, c: blocks.RecurrentCrissCross(c), 16.18, 174),
-    "fla": BlockRow(lambda h, w, c: blocks.FullyAttentional(c), 19.37, 436),
-    "sam": BlockRow(lambda h, w, c: blocks.StripAttentionModule(c)),
-    "snl": BlockRow(lambda h, w, c: blocks.SparseNonLocal(c)),
-    "psa": BlockRow(lambda h, w, c: blocks.PointWiseSpatialAttention(c, c, shrunk_mask(h, w))),
-}
-
-
-def shrunk_mask(height: int, width: int) -> tuple[int, int]:
-    """PSA's over-completed mask for a grid that is shrunk by 2."""
-    rows, columns = (height - 1) // 2 + 1, (width - 1) // 2 + 1
-    return 2 * rows - 1, 2 * columns - 1
+BLOCKS = tuple(row.name for row in SPECS.values() if row.maps)
 
 
 def bench_blocks(
@@ -71,7 +42,7 @@ def bench_blocks(
     Raises:
         ValueError: an unknown block, or a device that is not there.
     """
-    names = select_names(only, tuple(BLOCKS))
+    names = select_names(only, BLOCKS)
     rows = tuple(block_row(name, size, rounds, place) for place in select_devices(device) for name in names)
     note = f"Features of {size[0]} x {size[1]} x {size[2]}; 2 operations a multiply-add, elementwise ones not counted."
     published = "Published: FLANet, Table 3; how its memory was measured is not said."
@@ -80,9 +51,9 @@ def bench_blocks(
 
 def block_row(name: str, size: tuple[int, int, int], rounds: int, device: torch.device) -> dict[str, Any]:
     """One block's figures."""
-    spec, (height, width, channels) = BLOCKS[name], size
+    spec, (height, width, channels) = SPECS[name], size
     torch.manual_seed(0)
-    block = spec.make(height, width, channels).eval().to(device)
+    block = (spec.alone(height, width, channels) if spec.alone else spec.block(channels)).eval().to(device)
     features = torch.randn(1, channels, height, width, device=device)
 
     def call() -> object:
@@ -91,15 +62,15 @@ def block_row(name: str, size: tuple[int, int, int], rounds: int, device: torch.
 
     operations = count_gflops(call)  # which warms up, too
     (taken,) = time_calls([call], rounds, device)
-    published = size == PUBLISHED_SIZE
+    published = spec.published if size == PUBLISHED_SIZE else None
     return {
         "device": device.type,
         "block": name,
         "gflops": operations,
-        "published_gflops": spec.gflops if published else None,
+        "published_gflops": published.gflops if published else None,
         "parameters": count_parameters(block),
         "peak_mib": measure_peak_memory(call, device) / MEGA,
-        "published_mb": spec.megabytes if published else None,
+        "published_mb": published.megabytes if published else None,
         "median_ms": median(taken),
         "min_ms": min(taken),
     }

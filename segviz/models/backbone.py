@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
-
-from segviz.runtime.lazy_dynamo import without_compiler
-
-with without_compiler():
-    import timm
-    import torchvision
 
 OUTPUT_STRIDES = (8, 16, 32)
 

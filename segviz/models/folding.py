@@ -14,7 +14,7 @@ from segviz.models.segmenter import Segmenter
 PROBE = 64  # pixels a side; every backbone takes it
 
 
-def folded(model: Segmenter) -> Segmenter:
+def fold(model: Segmenter) -> Segmenter:
     """A copy of a trained network that computes the same with fewer passes over memory, to rounding.
 
     Backbone, reduction and decoder are folded. The block stays as it is, layer by layer, as what it computes is what
@@ -25,7 +25,7 @@ def folded(model: Segmenter) -> Segmenter:
     """
     copy = deepcopy(model)
     places = {child: (parent, name) for parent in copy.modules() for name, child in parent.named_children()}
-    for convolution, norm in pairs(copy):
+    for convolution, norm in find_norm_pairs(copy):
         rest = norm.act if isinstance(norm, BatchNormAct2d) else nn.Identity()
         for layer, instead in ((convolution, fuse_conv_bn_eval(convolution, norm)), (norm, rest)):
             parent, name = places[layer]
@@ -33,7 +33,7 @@ def folded(model: Segmenter) -> Segmenter:
     return copy
 
 
-def pairs(model: Segmenter) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def find_norm_pairs(model: Segmenter) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """The convolutions outside the block whose outputs a BatchNorm takes, as seen when a small picture passes."""
     kept = set(model.block.modules())
     made: list[tuple[Tensor, nn.Conv2d]] = []  # the tensors are held, so that `is` tells them apart

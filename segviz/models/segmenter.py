@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
 from segviz.models.backbone import Backbone, Pyramid
-from segviz.models.blocks.fusion import AttentionFusion
+from segviz.models.blocks.attention_fusion import AttentionFusion
+from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.layers import conv_bn_relu
 
 FINEST_WIDTH, FINE_WIDTH = 16, 32
@@ -85,10 +86,10 @@ class Decoder(nn.Module):
 
     def forward(self, context: Tensor, pyramid: Pyramid) -> Tensor:
         """Features of stride 2."""
-        eighth = grown(self.context(context), pyramid.eighth) + self.eighth(pyramid.eighth)
-        mixed = self.mix(torch.cat((grown(eighth, pyramid.fine), self.fine(pyramid.fine)), 1))
+        eighth = grow(self.context(context), pyramid.eighth) + self.eighth(pyramid.eighth)
+        mixed = self.mix(torch.cat((grow(eighth, pyramid.fine), self.fine(pyramid.fine)), 1))
         mixed = (mixed + self.deepen(mixed)).relu()
-        finest = grown(self.narrow(mixed), pyramid.finest), self.finest(pyramid.finest)
+        finest = grow(self.narrow(mixed), pyramid.finest), self.finest(pyramid.finest)
         return self.refine(torch.cat(finest, 1))  # type: ignore[no-any-return]
 
 
@@ -122,7 +123,7 @@ def silent_norm(channels: int) -> nn.BatchNorm2d:
     return norm
 
 
-def grown(features: Tensor, other: Tensor) -> Tensor:
+def grow(features: Tensor, other: Tensor) -> Tensor:
     """The features at the other's height and width, bilinear."""
     same = features.shape[2:] == other.shape[2:]
     return features if same else F.interpolate(features, other.shape[2:], mode="bilinear")
@@ -134,14 +135,15 @@ class Segmenter(nn.Module):
     Args:
         backbone: the feature extractor.
         reduction: from the backbone's pyramid to the block's input.
-        block: the context block; returns `Attended`.
+        block: the context block.
         width: channels that the block returns.
         classes: how many classes there are.
     """
 
-    def __init__(self, backbone: Backbone, reduction: nn.Module, block: nn.Module, width: int, classes: int) -> None:
+    def __init__(self, backbone: Backbone, reduction: nn.Module, block: ContextBlock, width: int, classes: int) -> None:
         super().__init__()
-        self.backbone, self.reduction, self.block = backbone, reduction, block
+        self.backbone, self.reduction = backbone, reduction
+        self.block: ContextBlock = block
         self.decoder = Decoder(width, backbone)
         self.dropout = nn.Dropout2d(0.1)
         self.classifier = nn.Conv2d(CLASSIFIER_WIDTH, classes, 1)
@@ -159,5 +161,5 @@ class Segmenter(nn.Module):
     def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
         """Scores of the image's size, from the block's features on: the decoder's, grown, and the detail added."""
         decoded = self.decoder(features, pyramid)
-        coarse = grown(self.classifier(self.dropout(decoded)), image)
+        coarse = grow(self.classifier(self.dropout(decoded)), image)
         return coarse + self.detail(decoded, image)  # type: ignore[no-any-return]

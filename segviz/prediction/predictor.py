@@ -18,10 +18,10 @@ from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import class_set
 from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
-from segviz.models.folding import folded
+from segviz.models.folding import fold
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.prediction import Prediction
-from segviz.runtime.mmap_copy import to_keep
+from segviz.runtime.mmap_copy import copy_array
 
 if TYPE_CHECKING:
     pass
@@ -58,18 +58,18 @@ class Predictor:
         with torch.inference_mode():
             seen = resize(picture, working_size(*size, shrink))
             result = self.model(to_tensor(seen, self.device))
-            labels, confidence = classified(result.logits[0], size)
+            labels, confidence = classify(result.logits[0], size)
             maps = {one.name: one for one in detach(result.attended.maps[0])}
             attended: AttendedFeatures = detach([channel_means(result)])[0]
         classes = class_set(self.record.classes)
         return Prediction(
             self.record.model,
-            to_keep(labels),
-            to_keep(confidence),
+            copy_array(labels),
+            copy_array(confidence),
             classes,
             MappingProxyType(maps),
             attended,
-            image=to_keep(seen),
+            image=copy_array(seen),
         )
 
 
@@ -80,7 +80,7 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
     network, record = load_checkpoint(checkpoint_path(model))
-    return Predictor(folded(network), record, device)
+    return Predictor(fold(network), record, device)
 
 
 def choose_device(device: str) -> torch.device:
@@ -109,7 +109,7 @@ def channel_means(result: Segmentation) -> AttendedFeatures:
     return AttendedFeatures("attended", (output.shape[0], output.shape[1]), output, context)
 
 
-def classified(
+def classify(
     logits: Float[Tensor, "classes rows columns"], size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
     """Labels and confidence at the picture's own size, from bilinearly stretched logits.

@@ -1,25 +1,27 @@
 """The attention blocks, one file per family; each returns `Attended(features, context, maps)`."""
 
+from segviz.models.blocks.attention_fusion import AttentionFusion
+from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.criss_cross import RecurrentCrissCross
 from segviz.models.blocks.expectation_maximization import ExpectationMaximization
 from segviz.models.blocks.fully_attentional import FullyAttentional
-from segviz.models.blocks.fusion import AttentionFusion
 from segviz.models.blocks.non_local import (
     ChannelNonLocal,
     ChannelSpatialNonLocal,
     DualNonLocal,
     SpatialNonLocal,
 )
-from segviz.models.blocks.point_wise import PointWiseBranch, PointWiseSpatialAttention
+from segviz.models.blocks.point_wise_spatial_attention import PointWiseBranch, PointWiseSpatialAttention
 from segviz.models.blocks.pooling import AtrousPyramid, GlobalPooling, NoContext, PyramidPooling
 from segviz.models.blocks.sparse_non_local import SparseNonLocal, SparseNonLocalWithPooling
-from segviz.models.blocks.strip import StripAttentionModule
+from segviz.models.blocks.strip_attention import StripAttentionModule
 
 __all__ = [
     "AtrousPyramid",
     "AttentionFusion",
     "ChannelNonLocal",
     "ChannelSpatialNonLocal",
+    "ContextBlock",
     "DualNonLocal",
     "ExpectationMaximization",
     "FullyAttentional",

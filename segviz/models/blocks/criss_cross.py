@@ -7,10 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, CrissCrossAttention
+from segviz.models.blocks.context_block import ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 
 
-class RecurrentCrissCross(nn.Module):
+class RecurrentCrissCross(ContextBlock):
     """Each cell gathers from its row and column, twice with the same weights, so from everywhere (section 3.2).
 
     One softmax runs over the H + W - 1 distinct cells of a cross.
@@ -44,6 +45,10 @@ class RecurrentCrissCross(nn.Module):
             for query, key in zip(torch.stack(queries, 1), torch.stack(keys, 1), strict=True)
         )
         return Attended(features, context, maps)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero((self.gamma,))
 
 
 def gather_cross(

@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AttentionMap, BasesAttention
+from segviz.models.blocks.context_block import ContextBlock, zero
 from segviz.models.blocks.precision import full_precision
 
 EPSILON = 1e-6
 
 
-class ExpectationMaximization(nn.Module):
+class ExpectationMaximization(ContextBlock):
     """Features rebuilt from K bases that a few EM steps fit to the image (eq. 10-14).
 
     As in the released code the EM steps run without gradients, so `before` is never trained, and the block
@@ -63,3 +64,7 @@ class ExpectationMaximization(nn.Module):
         """Move the initial bases towards a training batch's fitted ones (section 4.3); not renormalised."""
         fitted = torch.stack([one.bases.T for image in maps for one in image if isinstance(one, BasesAttention)])
         self.initial_bases.mul_(self.momentum).add_(fitted.mean(0), alpha=1 - self.momentum)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns `relu(x)`, which is x after the reduction's ReLU."""
+        zero(self.after[1].parameters())

@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AxisChannelAttention
+from segviz.models.blocks.context_block import ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
 LINES_AT_ONCE = 16  # bounds the affinities that exist at a time: 16 x channels x channels
 
 
-class FullyAttentional(nn.Module):
+class FullyAttentional(ContextBlock):
     """Channel affinities of every row and every column, each against the picture pooled the other way (eq. 1-3).
 
     Only the block's core, an identity while gamma is 0; the convolution that the released code adds after
@@ -46,6 +47,10 @@ class FullyAttentional(nn.Module):
             for image in range(len(x))
         )
         return Attended(self.gamma * context + x, context, maps)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero((self.gamma,))
 
 
 def project(

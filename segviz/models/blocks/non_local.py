@@ -7,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AttentionMap, ChannelAttention, DotProductAttention
+from segviz.models.blocks.context_block import ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
-QUERIES_AT_ONCE = 1024  # bounds the affinities that exist at a time: 1024 x cells
+QUERIES_PER_STEP = 1024  # bounds the affinities that exist at a time: 1024 x cells
 
 
-class ChannelNonLocal(nn.Module):
+class ChannelNonLocal(ContextBlock):
     """Every channel gathers from every other: DANet's channel attention module (CAM), without convolutions.
 
     The papers print `softmax(E)`, DANet's code computes `softmax(max_i E - E)`, that is `softmax(-E)`:
@@ -35,8 +36,12 @@ class ChannelNonLocal(nn.Module):
         maps = tuple((ChannelAttention("channel", matrix),) for matrix in attention)
         return Attended(self.gamma * context + x, context, maps)
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero((self.gamma,))
 
-class SpatialNonLocal(nn.Module):
+
+class SpatialNonLocal(ContextBlock):
     """Every cell gathers from every other: DANet's position attention module (PAM), unscaled dot products.
 
     Args:
@@ -56,15 +61,19 @@ class SpatialNonLocal(nn.Module):
         query, key, value = (layer(x).flatten(2).mT for layer in (self.query, self.key, self.value))
         # A block of queries at a time: the N x N matrix never exists, as queries do not depend on each other.
         gathered = [
-            attention_softmax(part @ key.mT).to(value.dtype) @ value for part in query.split(QUERIES_AT_ONCE, 1)
+            attention_softmax(part @ key.mT).to(value.dtype) @ value for part in query.split(QUERIES_PER_STEP, 1)
         ]
         context = torch.cat(gathered, 1).mT.unflatten(2, x.shape[2:])
         grid = (x.shape[2], x.shape[3])
         maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))
         return Attended(self.gamma * context + x, context, maps)
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero((self.gamma,))
 
-class DualNonLocal(nn.Module):
+
+class DualNonLocal(ContextBlock):
     """Space and channels in parallel, summed, each with its own gamma and residual: 2x where both gammas are 0."""
 
     def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
@@ -75,11 +84,16 @@ class DualNonLocal(nn.Module):
         """The sum of both blocks' features, and of both contexts; maps "spatial" and "channel"."""
         spatial, channel = self.spatial(x), self.channel(x)
         return Attended(
-            spatial.features + channel.features, spatial.context + channel.context, joined(spatial, channel)
+            spatial.features + channel.features, spatial.context + channel.context, join_maps(spatial, channel)
         )
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input twice over: it sums two residuals."""
+        self.spatial.switch_off()
+        self.channel.switch_off()
 
-class ChannelSpatialNonLocal(nn.Module):
+
+class ChannelSpatialNonLocal(ContextBlock):
     """Channels first, then space; the other order does not converge (FLANet, footnote 1)."""
 
     def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
@@ -90,9 +104,14 @@ class ChannelSpatialNonLocal(nn.Module):
         """The spatial block's features and context upon the channel block's; maps "spatial" and "channel"."""
         channel = self.channel(x)
         spatial = self.spatial(channel.features)
-        return Attended(spatial.features, spatial.context, joined(spatial, channel))
+        return Attended(spatial.features, spatial.context, join_maps(spatial, channel))
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        self.spatial.switch_off()
+        self.channel.switch_off()
 
 
-def joined(first: Attended, second: Attended) -> tuple[tuple[AttentionMap, ...], ...]:
+def join_maps(first: Attended, second: Attended) -> tuple[tuple[AttentionMap, ...], ...]:
     """The maps of two blocks, image by image."""
     return tuple(one + other for one, other in zip(first.maps, second.maps, strict=True))

@@ -10,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
+from segviz.models.blocks.context_block import ContextBlock, silence
 from segviz.models.blocks.layers import conv_bn_relu
 
 
-class PyramidPooling(nn.Module):
+class PyramidPooling(ContextBlock):
     """Means over coarse bins, beside the input (PSPNet, CVPR 2017, section 3.2); twice the channels."""
 
     def __init__(self, channels: int, bins: Sequence[int] = (1, 2, 3, 6)) -> None:
@@ -31,8 +32,13 @@ class PyramidPooling(nn.Module):
         context = torch.cat([F.interpolate(level, size, mode="bilinear") for level in levels], 1)
         return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input beside zeros."""
+        for level in self.levels:
+            silence(level)
 
-class AtrousPyramid(nn.Module):
+
+class AtrousPyramid(ContextBlock):
     """Parallel dilated convolutions and the image mean (DeepLabV3, arXiv 1706.05587, section 3.3)."""
 
     def __init__(self, channels: int, rates: Sequence[int] = (12, 24, 36)) -> None:
@@ -48,8 +54,14 @@ class AtrousPyramid(nn.Module):
         context = self.project(torch.cat(branches, 1))
         return Attended(context, context, ((),) * len(x))
 
+    def switch_off(self) -> None:
+        """Afterwards only the 1 x 1 convolution is left."""
+        for layer in self.dilated:
+            silence(layer)
+        self.pooled.switch_off()
 
-class GlobalPooling(nn.Module):
+
+class GlobalPooling(ContextBlock):
     """The image mean beside the input (ParseNet, arXiv 1506.04579); twice the channels."""
 
     def __init__(self, channels: int) -> None:
@@ -61,10 +73,17 @@ class GlobalPooling(nn.Module):
         context = self.pooled(x.mean((2, 3), keepdim=True)).expand_as(x)
         return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input beside zeros."""
+        silence(self.pooled)
 
-class NoContext(nn.Module):
+
+class NoContext(ContextBlock):
     """The baseline: features pass unchanged."""
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
         """The input itself as features and context; no maps."""
         return Attended(x, x, ((),) * len(x))
+
+    def switch_off(self) -> None:
+        """There is no context."""

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, SampledAttention
+from segviz.models.blocks.context_block import ContextBlock, silence, zero
 from segviz.models.blocks.precision import full_precision
 
 Padding = Literal["zeros", "border", "mask"]
@@ -17,7 +18,7 @@ ENTRIES_AT_ONCE = 2**24  # of queries x cells, which bounds the memory of a larg
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
-class SparseNonLocal(nn.Module):
+class SparseNonLocal(ContextBlock):
     """Every cell gathers from K = kh x kw places around it, each displaced by a learned offset (eq. 3-6).
 
     The paper has no released code. What it leaves open is an option here: offsets and gamma start at zero,
@@ -77,8 +78,12 @@ class SparseNonLocal(nn.Module):
         limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
         return torch.where(positions < limits, positions.clamp_min(0), limits)  # no slope at the edge, nor beyond
 
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero(self.gamma.parameters())
 
-class SparseNonLocalWithPooling(nn.Module):
+
+class SparseNonLocalWithPooling(ContextBlock):
     """SNL and the global pooling branch: `cat[SNL(x), up(relu(conv(mean x)))]` (section 3.3); twice the channels."""
 
     def __init__(self, channels: int, window: tuple[int, int] = (9, 9), padding: Padding = "zeros") -> None:
@@ -91,6 +96,11 @@ class SparseNonLocalWithPooling(nn.Module):
         attended = self.sparse(x)
         pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
         return Attended(torch.cat((attended.features, pooled), 1), attended.context, attended.maps)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input beside zeros: both branches bring in other cells, so both are off."""
+        self.sparse.switch_off()
+        silence(self.pooled)
 
 
 def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention.maps import Attended, OffsetMaskAttention
+from segviz.attention.maps import Attended, MaskDirection, OffsetMaskAttention
+from segviz.models.blocks.context_block import ContextBlock, silence
 from segviz.models.blocks.layers import conv_bn_relu
 
-Direction = Literal["collect", "distribute"]
 Outside = Literal["unseen", "zero"]
 
 
@@ -39,7 +39,7 @@ class PointWiseBranch(nn.Module):
         channels: int,
         inner: int,
         mask_size: tuple[int, int],
-        direction: Direction,
+        direction: MaskDirection,
         compact: bool = False,
         outside: Outside = "unseen",
         softmax: bool = True,
@@ -86,7 +86,7 @@ class PointWiseBranch(nn.Module):
         return windows.masked_fill(~reached, -torch.inf if self.outside == "unseen" else 0)
 
 
-class PointWiseSpatialAttention(nn.Module):
+class PointWiseSpatialAttention(ContextBlock):
     """Collect and distribute side by side: `cat[x, CBR(cat[z_collect, z_distribute])]`, twice the channels.
 
     Args:
@@ -103,7 +103,7 @@ class PointWiseSpatialAttention(nn.Module):
         channels: int,
         inner: int,
         mask_size: tuple[int, int],
-        directions: tuple[Direction, ...] = ("collect", "distribute"),
+        directions: tuple[MaskDirection, ...] = ("collect", "distribute"),
         shrink: int = 2,
         compact: bool = False,
         outside: Outside = "unseen",
@@ -129,6 +129,10 @@ class PointWiseSpatialAttention(nn.Module):
         context = F.interpolate(projected, full, mode="bilinear", align_corners=True)
         maps = tuple(sum(image, ()) for image in zip(*(branch.maps for branch in moved), strict=True))
         return Attended(torch.cat((x, context), 1), context, maps)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input beside zeros."""
+        silence(self.project)
 
 
 def window_index(grid: tuple[int, int], mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:

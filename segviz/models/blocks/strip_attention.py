@@ -8,10 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, StripAttention
+from segviz.models.blocks.context_block import ContextBlock, silence
 from segviz.models.blocks.layers import attention_softmax, conv_bn_relu
 
 
-class StripAttentionModule(nn.Module):
+class StripAttentionModule(ContextBlock):
     """Every cell gathers from whole columns: keys and values are the means of each strip (eq. 1-3).
 
     There is no gamma and no scaling. The softmax runs over the strips, as in the released code; the printed
@@ -47,3 +48,7 @@ class StripAttentionModule(nn.Module):
         grid = (x.shape[2], x.shape[3])
         maps = tuple((StripAttention("strip", grid, q, k, self.axis),) for q, k in zip(query, key, strict=True))
         return Attended(x + context, context, maps)
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        silence(self.value)
