@@ -1,6 +1,6 @@
 """The browser app: `streamlit run app.py`. One file is both the page script and the server's ASGI app."""
 
-from pathlib import Path
+from functools import partial
 
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
@@ -9,45 +9,36 @@ from segviz.paths import PACKAGE
 from segviz.server import logs
 from segviz.settings import SettingError, settings
 
-PAGES = (
-    ("pages/home.py", "Start", "home"),
-    ("pages/inspect.py", "Inspect", "center_focus_strong"),
-    ("pages/psa.py", "PSA", "share_location"),
-    ("pages/snl.py", "SNL", "scatter_plot"),
-    ("pages/sam.py", "SAM", "view_week"),
-    ("pages/fla.py", "FLA", "layers"),
-    ("pages/blocks.py", "Same pixel", "grid_view"),
-    ("pages/attribution.py", "Attribution", "network_node"),
-    ("pages/compare.py", "Compare", "compare"),
-    ("pages/folder.py", "Many pictures", "photo_library"),
-    ("pages/results.py", "Results", "leaderboard"),
-)
-# Pages that look at no picture, or at others: the sidebar's picture and device mean nothing there.
-WITHOUT_PICTURE = ("Many pictures", "Results")
-
 
 def main() -> None:
     """Page config, sidebar, navigation."""
-    from segviz.ui.page_address import restore, tell_refused
-    from segviz.ui.page_frame import frame
-    from segviz.ui.picture_sidebar import keep_widgets, sidebar
+    from segviz.ui.page_address import restore_link, show_refused, switch_to
+    from segviz.ui.page_table import PAGES
+    from segviz.ui.picture_sidebar import show_sidebar
 
-    logs.new_request()
+    logs.new_request_id()
     icon = str(PACKAGE / "ui" / "icon.svg")  # our own: Streamlit's symbols as icons come from another server
     st.set_page_config("segviz", icon, layout="wide")
-    pages = [
-        st.Page(path, title=title, icon=f":material/{icon}:", default=number == 0)
-        for number, (path, title, icon) in enumerate(PAGES)
-    ]
-    page = st.navigation(pages, expanded=True)
-    frame(pages)
-    name = page.url_path or Path(PAGES[0][0]).stem
-    restore(name)
-    if page.title in WITHOUT_PICTURE:
-        keep_widgets()
-    else:
-        sidebar()
-    tell_refused(name)
+    pages = {
+        row.key: st.Page(row.script, title=row.title, icon=f":material/{row.icon}:", default=row.address == "")
+        for row in PAGES
+    }
+    former = {
+        address: st.Page(
+            partial(switch_to, pages[row.key]), title=row.title, url_path=address, visibility="hidden"
+        )
+        for row in PAGES
+        for address in row.former
+    }
+    page = st.navigation([*pages.values(), *former.values()], expanded=True)
+    if page in former.values():
+        page.run()
+    row = next(row for row in PAGES if row.address == page.url_path)
+    st.html(PACKAGE / "ui" / "page.css")
+    restore_link(row)
+    if row.has_picture:
+        show_sidebar()
+    show_refused(row.key)
     page.run()
 
 
@@ -61,6 +52,6 @@ else:
         limits = settings()
     except SettingError as error:
         raise SystemExit(f"segviz: {error}") from None
-    from segviz.ui.server import around
+    from segviz.ui.server import configure_app
 
-    app = st.App(__file__, **around(limits))
+    app = st.App(__file__, **configure_app(limits))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from segviz.runtime.garbage_collection import paused
+from segviz.runtime.garbage_collection import pause_collector
 
 if TYPE_CHECKING:
     from segviz.figures.papers import figure
@@ -36,5 +36,5 @@ def __getattr__(name: str) -> object:
     if name not in PUBLIC:
         raise AttributeError(f"module 'segviz' has no attribute '{name}'; it has {', '.join(__all__)}")
     module, attribute = PUBLIC[name]
-    with paused():
+    with pause_collector():
         return getattr(import_module(module), attribute)

@@ -16,7 +16,7 @@ from typing import Any
 
 from segviz.paths import BUNDLED
 
-MIB = 1024**2  # bytes; the unit of the settings that end in _mb
+KIB, MIB = 1024, 1024**2  # bytes; the units of the settings that end in _kb and _mb
 Network = IPv4Network | IPv6Network
 LEVELS = ("debug", "info", "warning", "error")
 HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|[0-9a-f:]*:[0-9a-f:.]+")

@@ -15,8 +15,8 @@ import torch
 from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
 
-from segviz.runtime.garbage_collection import keep_for_good, paused
-from segviz.runtime.lazy_dynamo import without_compiler
+from segviz.runtime.garbage_collection import freeze_objects, pause_collector
+from segviz.runtime.lazy_dynamo import defer_compiler
 
 try:
     import fcntl
@@ -26,7 +26,7 @@ except ImportError:  # not on Windows: there a test that measures may have compa
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for processes that tests start: teams of threads would spin for cores
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the processes that tests start find segviz's modules compiled
-with paused(), without_compiler():
+with pause_collector(), defer_compiler():
     for library in (
         "timm",
         "torchvision",
@@ -36,7 +36,7 @@ with paused(), without_compiler():
         "streamlit.testing.v1",
     ):
         importlib.import_module(library)
-keep_for_good()
+freeze_objects()
 check_shapes()
 # Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)

@@ -28,6 +28,6 @@ if __name__ == "__main__":
     if st.button("In the page"):
         fail()
 else:
-    from segviz.ui.server import around
+    from segviz.ui.server import configure_app
 
-    app = st.App(__file__, **around(settings()))
+    app = st.App(__file__, **configure_app(settings()))

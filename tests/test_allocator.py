@@ -10,10 +10,10 @@ import pytest
 FAULTS = """
 import mmap, resource
 from contextlib import nullcontext
-from segviz.runtime.malloc import held
+from segviz.runtime.malloc import hold_freed_memory
 
 def faults(with_held):
-    with held() if with_held else nullcontext():
+    with hold_freed_memory() if with_held else nullcontext():
         bytearray(64 * 2**20)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         for _ in range(4):

@@ -21,11 +21,12 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from segviz.server import guard, health, metrics
-from segviz.server.guard import Guard, hostname
+from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes
-from segviz.server.quotas import RefusedError, Uploads, address_of
+from segviz.server.hosts import hostname
+from segviz.server.quotas import RefusedError, UploadQuota, client_address
 from segviz.settings import read
-from segviz.ui.server import request_failed
+from segviz.ui.server import answer_request_error
 
 UPLOAD = "/_stcore/upload_file/{}/file"
 HERE = "http://localhost:8501"
@@ -52,11 +53,11 @@ class Server:
                 WebSocketRoute("/_stcore/stream", stream),
                 Route("/fails", self.fails),
                 Route("/_stcore/metrics", page),
-                *health.routes(),
+                *health.health_routes(),
                 Route("/{path:path}", page, methods=["GET", "POST"]),
             ],
-            middleware=[Middleware(Guard, limits=read(settings), held=lambda: self.held, names=("bound.example",))],
-            exception_handlers={Exception: request_failed},
+            middleware=[Middleware(Guard, limits=read(settings), uploaded=lambda: self.held, names=("bound.example",))],
+            exception_handlers={Exception: answer_request_error},
         )
 
     async def upload(self, request: Request) -> Response:
@@ -219,12 +220,14 @@ def test_requests_under_way_are_bounded() -> None:
 
 
 def test_addresses_are_counted_as_their_owners_have_them() -> None:
-    same = {address_of({"client": (one, 1)}) for one in ("2001:db8::1", "2001:db8::ffff:1")}
+    same = {client_address({"client": (one, 1)}) for one in ("2001:db8::1", "2001:db8::ffff:1")}
     assert same == {"2001:db8::/64"}
     assert (
-        address_of({"client": ("::ffff:203.0.113.5", 1)}) == address_of({"client": ("203.0.113.5", 9)}) == "203.0.113.5"
+        client_address({"client": ("::ffff:203.0.113.5", 1)})
+        == client_address({"client": ("203.0.113.5", 9)})
+        == "203.0.113.5"
     )
-    assert address_of({"client": None}) == ""
+    assert client_address({"client": None}) == ""
 
 
 MEBI = 1024**2
@@ -247,22 +250,22 @@ def test_one_address_s_uploads_are_bounded_however_many_sessions_and_files_it_us
 
 def test_uploads_under_way_count_and_a_failed_one_gives_its_room_back() -> None:
     held: Mapping[str, int] = {}
-    uploads = Uploads(lambda: held, 100, 100)
+    uploads = UploadQuota(lambda: held, 100, 100)
     with (
-        uploads.coming("a", "x", "60"),
+        uploads.hold("a", "x", "60"),
         pytest.raises(RefusedError, match="as many uploads"),
-        uploads.coming("b", "y", "60"),
+        uploads.hold("b", "y", "60"),
     ):
         pass
-    with pytest.raises(RuntimeError), uploads.coming("b", "y", "100"):
+    with pytest.raises(RuntimeError), uploads.hold("b", "y", "100"):
         raise RuntimeError("the line broke")
-    with uploads.coming("b", "y", "100"):
+    with uploads.hold("b", "y", "100"):
         pass
 
 
 @pytest.mark.parametrize("length", [None, "-1", "1e3", "x", "9" * 30])
 def test_an_upload_must_say_its_length(length: str | None) -> None:
-    with pytest.raises(RefusedError) as caught, Uploads(dict, 100, 100).coming("a", "x", length):
+    with pytest.raises(RefusedError) as caught, UploadQuota(dict, 100, 100).hold("a", "x", length):
         pass
     assert caught.value.status == 411
 

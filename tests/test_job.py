@@ -21,7 +21,7 @@ from segviz.batch.background_run import BackgroundRun
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
 from segviz.image import ImageError
-from segviz.server.downloads import Downloads, routes
+from segviz.server.downloads import Downloads, download_routes
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 PATIENCE = 60
@@ -170,7 +170,7 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
 
 def test_a_file_leaves_under_its_token_alone_and_is_gone_once_closed() -> None:
     downloads = Downloads()
-    with TestClient(Starlette(routes=routes(downloads))) as client:
+    with TestClient(Starlette(routes=download_routes(downloads))) as client:
         job = BackgroundRun(sources("one"), work)
         finished(job).close()
         token = downloads.offer(job.zip, 'a "b"\r\n.zip')

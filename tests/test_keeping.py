@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.engine.result_cache import arrays_of
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import load_predictor
-from segviz.runtime.mmap_copy import SMALL, tensor_to_keep, to_keep
+from segviz.runtime.mmap_copy import SMALL_BYTES, copy_array, copy_tensor
 
 LARGE = (64, 1024, 1024)
 
 
-@pytest.mark.parametrize("shape", [(0,), (3, 4), (SMALL // 4 + 1,), (90, 120, 3, 4)])
+@pytest.mark.parametrize("shape", [(0,), (3, 4), (SMALL_BYTES // 4 + 1,), (90, 120, 3, 4)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_a_kept_array_is_a_copy(shape: tuple[int, ...], dtype: type) -> None:
     given = np.random.default_rng(0).uniform(0, 255, shape).astype(dtype)
     before = given.copy()
-    kept = to_keep(given.swapaxes(0, -1))
+    kept = copy_array(given.swapaxes(0, -1))
     np.testing.assert_array_equal(kept, before.swapaxes(0, -1))
     assert kept.dtype == given.dtype
     given[...] = 0
@@ -33,7 +33,7 @@ def test_a_kept_array_is_a_copy(shape: tuple[int, ...], dtype: type) -> None:
 
 def test_a_kept_tensor_does_not_hold_on_to_what_it_was_a_part_of() -> None:
     whole = torch.rand(8, 256, 20, 30).to(memory_format=torch.channels_last)
-    kept = tensor_to_keep(whole[3])
+    kept = copy_tensor(whole[3])
     torch.testing.assert_close(kept, whole[3], rtol=0, atol=0)
     assert kept.untyped_storage().nbytes() == kept.nbytes
 
@@ -45,7 +45,7 @@ def test_a_kept_arrays_memory_goes_back_at_once() -> None:
 
     source = np.ones(LARGE, np.uint8)
     before = resident()
-    kept = to_keep(source)
+    kept = copy_array(source)
     assert resident() - before > 60
     del kept
     gc.collect()

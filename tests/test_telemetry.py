@@ -48,9 +48,9 @@ class Stand:
 
 
 def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
-    backend = ThreadBackend(Runner(Stand, identify=str), Capacity(workers=1), metrics.computed)
+    backend = ThreadBackend(Runner(Stand, identify=str), Capacity(workers=1), metrics.record_computation)
     engine = Engine(backend)
-    metrics.watch_engine(engine.health)
+    metrics.report_engine(engine.health)
     picture = np.zeros((8, 8, 3), np.uint8)
     computed = value("segviz_computation_seconds_count", model="fla", op="predict")
     for _ in range(2):
@@ -58,7 +58,7 @@ def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
     for _ in range(3):
         with pytest.raises(CheckpointError):
             engine.ask("sam", picture).result()
-    assert metrics.problems() == {}  # one damaged file is no reason to restart the server
+    assert metrics.find_problems() == {}  # one damaged file is no reason to restart the server
     for _ in range(2):
         with pytest.raises(CrashError):
             engine.ask("psa", picture).result()
@@ -71,7 +71,7 @@ def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
     assert value("segviz_results_kept") == 1
     assert value("segviz_computation_seconds_count", model="fla", op="predict") == computed + 1
     assert value("segviz_computation_seconds_sum", model="fla", op="predict") > 0.02
-    assert "within the last minute" in metrics.problems()["engine"]
+    assert "within the last minute" in metrics.find_problems()["engine"]
 
 
 def test_the_viewer_s_store_tells_its_bytes() -> None:
@@ -82,7 +82,7 @@ def test_the_viewer_s_store_tells_its_bytes() -> None:
 
 
 def test_health_turns_bad_with_a_check_and_good_again(calm: None) -> None:
-    client = TestClient(Starlette(routes=watch.routes()))
+    client = TestClient(Starlette(routes=watch.health_routes()))
     first = client.get("/healthz")
     assert (first.status_code, first.json()) == (200, {"status": "ok", "problems": {}})
     wrong = ["no model is there"]
@@ -90,14 +90,14 @@ def test_health_turns_bad_with_a_check_and_good_again(calm: None) -> None:
     answer = client.get("/healthz")
     assert (answer.status_code, answer.json()["problems"]) == (503, {"models": "no model is there"})
     wrong.clear()
-    metrics.error("page")  # a page's own fault does not make the server unwell
+    metrics.count_error("page")  # a page's own fault does not make the server unwell
     assert client.get("/healthz").status_code == 200
 
 
 def test_metrics_are_prometheus_s_text(calm: None) -> None:
     health = Health(True, workers=2, running=1, queued=3, queue_limit=64, cached=5, cache_bytes=7, cache_limit=9)
-    metrics.watch_engine(lambda: health)
-    answer = TestClient(Starlette(routes=watch.routes())).get("/metrics")
+    metrics.report_engine(lambda: health)
+    answer = TestClient(Starlette(routes=watch.health_routes())).get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "\nsegviz_queue_length 3.0\n" in answer.text
 
@@ -117,7 +117,7 @@ def written() -> Iterator[io.StringIO]:
 
 
 def test_a_record_is_one_line_of_json_whatever_it_says(written: io.StringIO) -> None:
-    request = logs.new_request()
+    request = logs.new_request_id()
     try:
         raise ValueError("two\nlines")
     except ValueError:
@@ -130,7 +130,7 @@ def test_a_record_is_one_line_of_json_whatever_it_says(written: io.StringIO) -> 
 
 
 def test_threads_have_requests_of_their_own() -> None:
-    mine, theirs = logs.new_request(), []
+    mine, theirs = logs.new_request_id(), []
     thread = threading.Thread(target=lambda: theirs.extend([logs.request_id(), logs.request_id()]))
     thread.start()
     thread.join()

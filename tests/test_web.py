@@ -19,12 +19,12 @@ from segviz.attention.maps import (
     OffsetMaskAttention,
     StripAttention,
 )
-from segviz.server.blobs import BlobStore, routes
+from segviz.server.blobs import BlobStore, blob_routes
 from segviz.viewer import wire
 
 
 def client(store: BlobStore) -> TestClient:
-    return TestClient(Starlette(routes=routes(store)))
+    return TestClient(Starlette(routes=blob_routes(store)))
 
 
 def test_a_name_depends_on_every_byte_the_type_and_the_process() -> None:

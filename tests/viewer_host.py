@@ -24,7 +24,7 @@ from segviz.attention.maps import (
 from segviz.ui.viewer_blobs import encode_picture
 from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
-from segviz.viewer.source import FOLDER, SCRIPTS, markup, script, style
+from segviz.viewer.source import SCRIPTS, VIEWER_FOLDER, join_scripts, read_markup, read_style
 from tests.block_cases import block_maps
 
 GRID = (5, 7)
@@ -103,7 +103,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     """What the host serves, by path."""
     found = {
         "/": ("text/html", PAGE),
-        "/viewer.js": ("text/javascript", script().encode()),
+        "/viewer.js": ("text/javascript", join_scripts().encode()),
         "/picture": ("image/png", encode_picture(np.full((HEIGHT, WIDTH, 3), 90, np.uint8))[0]),
         "/garbage": ("application/octet-stream", b"\x04\x00\x00\x00{}{}"),
     }
@@ -113,7 +113,9 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
     blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
-    return found | {f"/modules/{name}": ("text/javascript", (FOLDER / "js" / name).read_bytes()) for name in SCRIPTS}
+    return found | {
+        f"/modules/{name}": ("text/javascript", (VIEWER_FOLDER / "js" / name).read_bytes()) for name in SCRIPTS
+    }
 
 
 def serve(page: Page, host: dict[str, tuple[str, bytes]]) -> None:
@@ -194,7 +196,7 @@ def put(page: Page, content: dict[str, Any]) -> None:
     """Mounts the component as Streamlit does."""
     global mounts
     mounts += 1
-    html, css = markup(), style()
+    html, css = read_markup(), read_style()
     page.mouse.move(1, 899)
     page.evaluate(MOUNT, {"html": html, "css": css, "data": content, "count": mounts})
 

@@ -8,12 +8,14 @@ import math
 import threading
 from collections.abc import Sequence
 
+import numpy as np
+
 from segviz.engine.answer import Answer
 from segviz.engine.backend import Backend, ComputationObserver, Health
 from segviz.engine.capacity import capacity_for, cores
 from segviz.engine.errors import BusyError
 from segviz.engine.ops import Predict
-from segviz.engine.request import DEADLINE_S, Op, Request
+from segviz.engine.request import DEADLINE_S, HashedPicture, Op, Request
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
 from segviz.image import Rgb
@@ -38,12 +40,12 @@ class Engine:
         )
         self._tickets = itertools.count(1)
 
-    def ask(self, model: str, image: Rgb, op: Op | None = None, session: str | None = None) -> Answer:
+    def ask(self, model: str, image: Rgb | HashedPicture, op: Op | None = None, session: str | None = None) -> Answer:
         """The answer to a session's newest request; older ones that it still has in the queue are dropped.
 
         Args:
             model: a name in MODELS.
-            image: the picture.
+            image: the picture; where it carries its digest, it is not hashed again.
             op: what to do; a prediction by default.
             session: who asks; by default each thread is a session of its own.
 
@@ -53,7 +55,12 @@ class Engine:
         return self.backend.submit(self._request(model, image, op or Predict(), session, next(self._tickets)))
 
     def ask_all(
-        self, model: str, image: Rgb, ops: Sequence[Op], session: str | None = None, lease_s: float = math.inf
+        self,
+        model: str,
+        image: Rgb | HashedPicture,
+        ops: Sequence[Op],
+        session: str | None = None,
+        lease_s: float = math.inf,
     ) -> list[Answer]:
         """As `ask` for several ops at once, none of which supersedes another; a BusyError is raised by its own answer.
 
@@ -74,12 +81,19 @@ class Engine:
         return answers
 
     def _request(
-        self, model: str, image: Rgb, op: Op, session: str | None, ticket: int, lease_s: float = math.inf
+        self,
+        model: str,
+        image: Rgb | HashedPicture,
+        op: Op,
+        session: str | None,
+        ticket: int,
+        lease_s: float = math.inf,
     ) -> Request:
         session = session or f"thread {threading.get_ident()}"
-        return Request(model, image, op, session, ticket, LONG_DEADLINE_S if op.long else DEADLINE_S, lease_s)
+        pixels, sha = (image, "") if isinstance(image, np.ndarray) else (image.image, image.digest)
+        return Request(model, pixels, op, session, ticket, LONG_DEADLINE_S if op.long else DEADLINE_S, lease_s, sha)
 
-    def predict(self, model: str, image: Rgb, session: str | None = None) -> Prediction:
+    def predict(self, model: str, image: Rgb | HashedPicture, session: str | None = None) -> Prediction:
         """The model's prediction for a picture; waits for it.
 
         Raises:
@@ -90,9 +104,9 @@ class Engine:
         assert isinstance(value, Prediction)
         return value
 
-    def is_cached(self, model: str, image: Rgb, op: Op | None = None) -> bool:
+    def is_cached(self, model: str, image: Rgb | HashedPicture, op: Op | None = None) -> bool:
         """Whether the answer is available without running the model."""
-        return self.backend.find_cached(Request(model, image, op or Predict())) is not None
+        return self.backend.find_cached(self._request(model, image, op or Predict(), None, 0)) is not None
 
     def observe(self, observer: ComputationObserver) -> None:
         """Call `observer` after each computation of the engine's own backend, from any thread."""

@@ -59,6 +59,18 @@ class Op(Protocol):
         """
 
 
+class HashedPicture(Protocol):
+    """A picture whose digest was computed when it was made, so that no request has to hash it again."""
+
+    @property
+    def image(self) -> Rgb:
+        """The pixels; nobody may write to them."""
+
+    @property
+    def digest(self) -> str:
+        """`digest` of the pixels."""
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """One request.
@@ -71,6 +83,7 @@ class Request:
         ticket: rises with each new request of a session; its queued requests with lower tickets are dropped.
         deadline_s: seconds until the answer must have come.
         lease_s: seconds that may pass between two calls of `Answer.status` before the request is dropped.
+        known_sha: the picture's digest where the caller has it; "" to compute it.
     """
 
     model: str
@@ -80,6 +93,7 @@ class Request:
     ticket: int = 0
     deadline_s: float = DEADLINE_S
     lease_s: float = math.inf
+    known_sha: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", as_rgb(self.image))
@@ -92,7 +106,7 @@ class Request:
     @cached_property
     def image_sha(self) -> str:
         """SHA-256 of the picture's size and all of its pixels."""
-        return digest(self.image)
+        return self.known_sha or digest(self.image)
 
     def key(self, model_sha: str) -> str:
         """SHA-256 of everything the answer depends on: pixels, model file, preprocessing, parameters."""

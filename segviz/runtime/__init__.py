@@ -1,1 +1,1 @@
-"""The process itself: memory allocation, garbage collection, and imports that wait until they are needed."""
+"""The process itself: memory allocation, garbage collection, and deferred imports."""

@@ -1,4 +1,9 @@
-"""torch's compiler, left out while libraries are imported that only name it."""
+"""torch's compiler, imported only when it is called: for the command line and the server, which own their process.
+
+torchvision and timm each import one function of `torch._dynamo`, neither of which segviz calls. That import takes a
+second and, with sympy and triton, 150 MiB. `defer_compiler` puts a stand-in into `sys.modules` meanwhile; no module
+that a notebook imports may do so.
+"""
 
 from __future__ import annotations
 
@@ -15,58 +20,57 @@ COMPILER = "torch._dynamo"
 
 
 @contextmanager
-def without_compiler() -> Iterator[None]:
-    """Import torch's compiler when a function of it is called, not when a library names one.
+def defer_compiler() -> Iterator[None]:
+    """Let libraries be imported without torch's compiler; the first call of its functions imports it.
 
-    torchvision and timm each take one function from it, neither of which is called here; the import takes a second
-    and, with sympy and triton, 150 MiB. A call imports the compiler then, and does what it would have done.
+    Those functions then do what they would have done. The stand-in leaves `sys.modules` at the end.
     """
-    if COMPILER in sys.modules or (found := find_spec(COMPILER)) is None:
+    if COMPILER in sys.modules or (spec := find_spec(COMPILER)) is None:
         yield
         return
     package, utils = ModuleType(COMPILER), ModuleType(f"{COMPILER}.utils")
-    package.__path__ = list(found.submodule_search_locations or ())
-    package.disable = disable_later  # type: ignore[attr-defined]
-    utils.is_compile_supported = later(utils.__name__, "is_compile_supported")  # type: ignore[attr-defined]
+    package.__path__ = list(spec.submodule_search_locations or ())
+    package.disable = defer_disable  # type: ignore[attr-defined]
+    utils.is_compile_supported = defer_function(utils.__name__, "is_compile_supported")  # type: ignore[attr-defined]
     package.utils = utils  # type: ignore[attr-defined]
-    for module in (package, utils):  # whatever else is asked of them is the compiler's own
-        module.__getattr__ = functools.partial(of_compiler, package, module.__name__)  # type: ignore[method-assign]
+    for module in (package, utils):  # any other attribute is the compiler's own
+        module.__getattr__ = functools.partial(compiler_attribute, package, module.__name__)  # type: ignore[method-assign]
     sys.modules |= {COMPILER: package, utils.__name__: utils}
     try:
         yield
     finally:
-        forget(package)
+        remove_stand_in(package)
 
 
-def forget(package: ModuleType) -> None:
-    """Take the package that stands for the compiler out of the way, and what was imported into it."""
+def remove_stand_in(package: ModuleType) -> None:
+    """Remove the stand-in, and the modules imported into it, from `sys.modules`."""
     if sys.modules.get(COMPILER) is package:
         for name in [name for name in sys.modules if name == COMPILER or name.startswith(f"{COMPILER}.")]:
             del sys.modules[name]
         vars(sys.modules["torch"]).pop("_dynamo", None)
 
 
-def of_compiler(package: ModuleType, module: str, name: str) -> Any:
-    """What a library needs of the compiler while it is imported: then the compiler is imported after all."""
+def compiler_attribute(package: ModuleType, module: str, name: str) -> Any:
+    """An attribute that a library needs already at import: this imports the compiler after all."""
     if name.startswith("__"):
-        raise AttributeError(name)  # what Python's import looks for in any module
-    forget(package)
+        raise AttributeError(name)  # Python's import system asks any module for these
+    remove_stand_in(package)
     return getattr(import_module(module), name)
 
 
-def later(module: str, name: str) -> Callable[..., Any]:
-    """A module's function, imported with its first call."""
+def defer_function(module: str, name: str) -> Callable[..., Any]:
+    """A function of a module that is imported with the first call."""
 
-    def call(*given: Any, **options: Any) -> Any:
-        return getattr(import_module(module), name)(*given, **options)
+    def call(*positional: Any, **named: Any) -> Any:
+        return getattr(import_module(module), name)(*positional, **named)
 
     return call
 
 
-def disable_later(function: Callable[..., Any] | None = None, *given: Any, **options: Any) -> Callable[..., Any]:
-    """`torch._dynamo.disable` as a decorator, applied with the first call of what it decorates."""
+def defer_disable(function: Callable[..., Any] | None = None, *positional: Any, **options: Any) -> Callable[..., Any]:
+    """`torch._dynamo.disable` as a decorator that is applied with the first call of the decorated function."""
     if function is None:
-        return lambda decorated: disable_later(decorated, *given, **options)
+        return lambda decorated: defer_disable(decorated, *positional, **options)
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
@@ -74,7 +78,7 @@ def disable_later(function: Callable[..., Any] | None = None, *given: Any, **opt
 
     @functools.cache
     def disabled() -> Callable[..., Any]:
-        kept: Callable[..., Any] = import_module(COMPILER).disable(function, *given, **options)
-        return kept
+        wrapped: Callable[..., Any] = import_module(COMPILER).disable(function, *positional, **options)
+        return wrapped
 
     return call

@@ -1,6 +1,6 @@
-"""When the process gives freed memory back to the system: glibc's malloc, whose defaults suit neither app nor training.
+"""When glibc's malloc returns freed memory to the system; its defaults suit neither the app nor training.
 
-Other systems' libraries lack these calls; there, nothing happens.
+Other C libraries lack these calls; there, nothing happens.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4  # M_... in malloc.h
 
 
 def trim() -> None:
-    """Give memory that forwards have freed back to the system, which glibc does not do by itself: some 300 MiB."""
+    """Return freed memory to the system, which glibc does not do by itself: some 300 MiB after forwards."""
     _call("malloc_trim", 0)
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Freed memory stays with the process meanwhile, for a training's next step, which needs as much again.
+def hold_freed_memory() -> Iterator[None]:
+    """Keep freed memory in the process meanwhile: the next training step needs as much again.
 
-    Otherwise each large tensor goes back to the system, which zeroes it anew for the next step, page by page.
+    Otherwise each large tensor is returned to the system, which zeroes its pages again for the next step.
     """
     _call("mallopt", MMAP_MAX, 0)
     _call("mallopt", TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        _call("mallopt", MMAP_MAX, 65536)  # glibc's own numbers
+        _call("mallopt", MMAP_MAX, 65536)  # glibc's defaults
         _call("mallopt", TRIM_THRESHOLD, 128 * 1024)
         trim()
 

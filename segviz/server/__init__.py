@@ -1,1 +1,1 @@
-"""What stands around Streamlit in the server: guard, quotas, routes, metrics and logs."""
+"""The parts of the server around Streamlit: guard, quotas, routes, metrics and logs."""

@@ -1,7 +1,7 @@
-"""The data route of the viewer: bytes under names that cannot be guessed, and the store behind it.
+"""The viewer's data route: bytes under unguessable names, and the store behind it.
 
-Routes of one's own have no session or login, so the name is the permission: a keyed hash over all the
-bytes, with a key that lives as long as the process.
+The route has neither session nor login, so the name is the permission: a keyed hash of all bytes, with a key that
+lives as long as the process.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from segviz.server import metrics
 from segviz.settings import settings
 
 MediaType = Literal["application/octet-stream", "image/jpeg", "image/png"]
-HEADERS = {
+BLOB_HEADERS = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "private, max-age=31536000, immutable",
-    "Content-Encoding": "identity",  # else Streamlit gzips it: 200-490 ms for 7 MB
+    "Content-Encoding": "identity",  # else Streamlit compresses it: 200-490 ms for 7 MB
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
@@ -32,17 +32,20 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes and what they are."""
+    """Bytes and their media type."""
 
     content: bytes
     media_type: MediaType
 
 
 class BlobStore:
-    """Blobs by unguessable name; the ones unused for longest go when the bytes exceed the bound."""
+    """Blobs by unguessable name; the least recently used leave when the bytes exceed the limit.
+
+    Args:
+        max_bytes: the limit.
+    """
 
     def __init__(self, max_bytes: int = 512 * 2**20) -> None:
-        """An empty store for `max_bytes` of blobs."""
         self._blobs: OrderedDict[str, Blob] = OrderedDict()
         self._bytes = 0
         self._max_bytes = max_bytes
@@ -50,7 +53,7 @@ class BlobStore:
         self._lock = threading.Lock()
 
     def put(self, content: bytes, media_type: MediaType = "application/octet-stream") -> str:
-        """The name of these bytes, now in the store; the newest stay even if they exceed the bound alone."""
+        """Store bytes and return their name; the newest stay even if they alone exceed the limit."""
         digest = hashlib.blake2b(content, digest_size=16, key=self._secret, person=media_type[-16:].encode())
         name = digest.hexdigest()
         with self._lock:
@@ -60,11 +63,11 @@ class BlobStore:
             self._blobs.move_to_end(name)
             while self._bytes > self._max_bytes and len(self._blobs) > 1:
                 self._bytes -= len(self._blobs.popitem(last=False)[1].content)
-            metrics.store_bytes("viewer", self._bytes)
+            metrics.set_store_bytes("viewer", self._bytes)
         return name
 
     def get(self, name: str) -> Blob | None:
-        """The blob of this name, or None if there is none or it had to go; counts as a use."""
+        """The blob of this name, which counts as a use; None if it is unknown or has left."""
         with self._lock:
             blob = self._blobs.get(name)
             if blob is not None:
@@ -75,35 +78,35 @@ class BlobStore:
 STORE = BlobStore(settings().viewer_mb * 2**20)
 
 
-def routes(store: BlobStore = STORE) -> list[Route]:
-    """The store's routes for `st.App(__file__, routes=routes())`.
+def blob_routes(store: BlobStore = STORE) -> list[Route]:
+    """The store's routes for `st.App`.
 
-    The second pattern answers below any path, for `server.baseUrlPath` and proxies that keep their prefix.
+    The second pattern matches below any path, for `server.baseUrlPath` and proxies that keep their prefix.
     """
 
     async def blob(request: Request) -> Response:
-        found = store.get(request.path_params["name"])
-        return Response(status_code=404) if found is None else answer(found, request.headers.get("range"))
+        stored = store.get(request.path_params["name"])
+        return Response(status_code=404) if stored is None else blob_response(stored, request.headers.get("range"))
 
     paths = ("/segviz/blob/{name}", "/{base:path}/segviz/blob/{name}")
     return [Route(path, blob, methods=["GET"]) for path in paths]
 
 
-def answer(blob: Blob, wanted: str | None) -> Response:
-    """All of a blob, or the single byte range that was asked for; 416 if it lies beyond the end."""
+def blob_response(blob: Blob, wanted: str | None) -> Response:
+    """The whole blob, or the byte range of a Range header; 416 if it is beyond the end."""
     size = len(blob.content)
     span = _span(wanted, size)
     if span is None:
-        return Response(blob.content, 200, HEADERS, blob.media_type)
+        return Response(blob.content, 200, BLOB_HEADERS, blob.media_type)
     first, last = span
     if not 0 <= first <= last:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    headers = {**HEADERS, "Content-Range": f"bytes {first}-{last}/{size}"}
+    headers = {**BLOB_HEADERS, "Content-Range": f"bytes {first}-{last}/{size}"}
     return Response(blob.content[first : last + 1], 206, headers, blob.media_type)
 
 
 def _span(wanted: str | None, size: int) -> tuple[int, int] | None:
-    """The first and last byte of `bytes=a-b`, `a-` or `-n`; None for all else, which HTTP lets one ignore."""
+    """The first and last byte of `bytes=a-b`, `a-` or `-n`; None for anything else, which HTTP allows to ignore."""
     unit, _, text = (wanted or "").partition("=")
     first, dash, last = text.strip().partition("-")
     numbers = [part for part in (first, last) if part]

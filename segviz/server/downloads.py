@@ -1,4 +1,4 @@
-"""The route by which large files leave the server: from disk, under names that cannot be guessed."""
+"""The download route for large files: from disk, under unguessable names."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from starlette.routing import Route
 
 from segviz.filenames import safe_name
 
-AT_ONCE = 1024**2  # bytes that lie in memory
+CHUNK_BYTES = 1024**2  # read at a time
 
-HEADERS = {
+DOWNLOAD_HEADERS = {
     "Cache-Control": "private, no-store",
-    "Content-Encoding": "identity",  # else Streamlit gzips what is packed already
+    "Content-Encoding": "identity",  # else Streamlit compresses what is compressed already
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class Offer:
-    """An open file, and what it is called where it is saved. It is gone once somebody closes it."""
+class OfferedFile:
+    """An open file and the name to save it under. It is gone once somebody closes it."""
 
     file: io.BufferedIOBase
     name: str
@@ -35,14 +35,14 @@ class Offer:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Size in bytes."""
         return os.fstat(self.file.fileno()).st_size
 
     def parts(self) -> Iterator[bytes]:
-        """The content, bit by bit; several may read at once.
+        """The content in chunks; several readers may read at once.
 
         Raises:
-            ValueError: the file was closed while it was read.
+            ValueError: the file was closed meanwhile.
         """
         at = 0
         while part := self._read(at):
@@ -52,43 +52,43 @@ class Offer:
     def _read(self, at: int) -> bytes:
         with self.lock:
             self.file.seek(at)
-            return self.file.read(AT_ONCE)
+            return self.file.read(CHUNK_BYTES)
 
 
 class Downloads:
-    """Files on offer, each under a token."""
+    """The files that can be downloaded, each under a token."""
 
     def __init__(self) -> None:
-        self._offers: dict[str, Offer] = {}
+        self._offers: dict[str, OfferedFile] = {}
         self._lock = threading.Lock()
 
     def offer(self, file: io.BufferedIOBase, name: str) -> str:
-        """The token of a file that nobody writes any more, to be had by whoever knows it."""
+        """Offer a file, which nobody may write any more, and return its token."""
         token = secrets.token_urlsafe(24)
         with self._lock:
-            self._offers = {known: one for known, one in self._offers.items() if not one.file.closed}
-            self._offers[token] = Offer(file, name)
+            self._offers = {known: offered for known, offered in self._offers.items() if not offered.file.closed}
+            self._offers[token] = OfferedFile(file, name)
         return token
 
-    def get(self, token: str) -> Offer | None:
-        """The file of a token, or None if there is none."""
+    def get(self, token: str) -> OfferedFile | None:
+        """The file of a token; None if it is unknown or closed."""
         with self._lock:
-            found = self._offers.get(token)
-        return found if found is not None and not found.file.closed else None
+            offered = self._offers.get(token)
+        return offered if offered is not None and not offered.file.closed else None
 
 
 DOWNLOADS = Downloads()
 
 
-def routes(downloads: Downloads = DOWNLOADS) -> list[Route]:
-    """The routes for `st.App`; the second pattern answers below any path, as blobs.py explains."""
+def download_routes(downloads: Downloads = DOWNLOADS) -> list[Route]:
+    """The routes for `st.App`; blobs.py explains the second pattern."""
 
     async def file(request: Request) -> Response:
-        found = downloads.get(request.path_params["token"])
-        if found is None:
-            return Response("This file is gone; make it again.\n", 404, HEADERS, "text/plain")
-        named = {"Content-Disposition": f'attachment; filename="{safe_name(found.name)}"'}
-        headers = {**HEADERS, **named, "Content-Length": str(found.size)}
-        return StreamingResponse(found.parts(), headers=headers, media_type="application/zip")
+        offered = downloads.get(request.path_params["token"])
+        if offered is None:
+            return Response("This file is gone; export it again.\n", 404, DOWNLOAD_HEADERS, "text/plain")
+        attachment = {"Content-Disposition": f'attachment; filename="{safe_name(offered.name)}"'}
+        headers = {**DOWNLOAD_HEADERS, **attachment, "Content-Length": str(offered.size)}
+        return StreamingResponse(offered.parts(), headers=headers, media_type="application/zip")
 
     return [Route(path, file, methods=["GET"]) for path in ("/segviz/file/{token}", "/{base:path}/segviz/file/{token}")]

@@ -1,4 +1,4 @@
-"""What answers tell the browser to forbid."""
+"""The security headers of every answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 def security_headers(scripts: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
-    """The headers of every answer; `scripts` are the CSP hashes of inline scripts that may run."""
+    """The headers of every answer; `scripts` are the CSP hashes of the inline scripts that may run."""
     return (
         ("Content-Security-Policy", content_security_policy(scripts)),
         ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -23,10 +23,10 @@ def security_headers(scripts: tuple[str, ...] = ()) -> tuple[tuple[str, str], ..
 
 
 def content_security_policy(scripts: tuple[str, ...] = ()) -> str:
-    """Everything from this server alone, and no script that it did not send.
+    """A policy that allows content from this server alone, and only scripts that it sent.
 
-    blob: is where Streamlit puts a component's module before it imports it, which only a script can do; wasm is the
-    viewer's. Inline styles are how Streamlit and plotly write theirs.
+    Streamlit imports a component's module from a blob: URL, which only a script can create; the viewer uses wasm;
+    Streamlit and plotly write inline styles.
     """
     directives = {
         "default-src": "'self'",

@@ -1,4 +1,4 @@
-"""The routes that watch the server: /healthz for a machine that restarts it, /metrics for Prometheus."""
+"""The monitoring routes: /healthz for whatever restarts the server, /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from segviz.server import metrics as telemetry
+from segviz.server.metrics import find_problems, render_metrics
 
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def routes() -> list[Route]:
-    """For `st.App(__file__, routes=routes())`."""
-    return [Route("/healthz", healthz, methods=["GET"]), Route("/metrics", metrics, methods=["GET"])]
+def health_routes() -> list[Route]:
+    """The routes for `st.App`."""
+    return [Route("/healthz", answer_healthz, methods=["GET"]), Route("/metrics", answer_metrics, methods=["GET"])]
 
 
-async def healthz(_: Request) -> Response:
-    """200 while all is well, else 503 with what is wrong."""
-    problems = telemetry.problems()
+async def answer_healthz(_: Request) -> Response:
+    """200 while the server is well, else 503 with its problems."""
+    problems = find_problems()
     body = {"status": "unwell" if problems else "ok", "problems": problems}
     return JSONResponse(body, 503 if problems else 200, NO_STORE)
 
 
-async def metrics(_: Request) -> Response:
-    """Prometheus's text format."""
-    return Response(telemetry.metrics(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})
+async def answer_metrics(_: Request) -> Response:
+    """All metrics in Prometheus's text format."""
+    return Response(render_metrics(), headers={**NO_STORE, "Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""Starting the app as a process of its own."""
+"""How the app is started as a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def app_script() -> Path:
     """The script that Streamlit runs.
 
     Raises:
-        FileNotFoundError: neither an installed package nor a clone holds it.
+        FileNotFoundError: neither the installed package nor a clone has it.
     """
     inside, beside = PACKAGE / "_app" / "app.py", PACKAGE.parent / "app.py"
     for path in (inside, beside):
@@ -24,23 +24,23 @@ def app_script() -> Path:
     )
 
 
-SERVING = {
-    "OMP_NUM_THREADS": "1",  # the engine's workers set their own; a team for each page would spin while it waits
+SERVER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # the engine's workers set their own; a thread team per page would spin while it waits
     "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_ARENA_MAX": "1",  # glibc: no heap for each thread
-    "MALLOC_MMAP_THRESHOLD_": str(3 * 1024**2),  # what a forward frees goes back, in place of holes in the heap,
-    "THP_MEM_ALLOC_ENABLE": "1",  # and torch asks for huge pages, without which that costs time
-}  # with many visitors the server takes 250 MiB less than without the last three
+    "MALLOC_ARENA_MAX": "1",  # glibc: one heap for all threads
+    "MALLOC_MMAP_THRESHOLD_": str(3 * 1024**2),  # what a forward frees returns to the system,
+    "THP_MEM_ALLOC_ENABLE": "1",  # and torch asks for huge pages, without which that is slow
+}  # the last three save 250 MiB with many visitors
 
 
 def app_command(script: Path, port: int, *options: str) -> list[str]:
-    """The command that serves the app; run it in the script's folder, where its .streamlit/config.toml lies."""
+    """The command that serves the app; run it in the script's folder, which has .streamlit/config.toml."""
     return [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), *options]
 
 
 def app_environment() -> dict[str, str]:
-    """This process's environment for the app, which runs in another folder: relative paths made absolute."""
-    environment = {**SERVING, **os.environ}
+    """This process's environment for the app, with absolute paths, because the app runs in another folder."""
+    environment = {**SERVER_ENVIRONMENT, **os.environ}
     if own := environment.get("SEGVIZ_CHECKPOINTS"):
         environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
     return environment

@@ -1,7 +1,7 @@
-"""What the server tells of itself: numbers for Prometheus, and whether it is well.
+"""Metrics for Prometheus, and the server's problems.
 
-The server feeds these functions, and the engine is asked for its own numbers; /metrics and /healthz (`health.py`) read
-them. They may be called from any thread. Labels come from fixed sets, never from a visitor.
+The server calls these functions; the engine's numbers are read from its health. /metrics and /healthz (`health.py`)
+show them. Any thread may call them. Labels come from fixed sets, never from a visitor.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ REGISTRY = CollectorRegistry()
 _seconds = Histogram(
     "segviz_computation_seconds", "Duration of a computation", ["model", "op"], buckets=BUCKETS, registry=REGISTRY
 )  # its count is the number of computations
-_bytes = Gauge("segviz_store_bytes", "Bytes that a store holds", ["store"], registry=REGISTRY)
-_errors = Counter("segviz_errors", "What failed", ["kind"], registry=REGISTRY)
-_refused = Counter("segviz_refused", "Requests that the guard refused", ["reason"], registry=REGISTRY)
+_bytes = Gauge("segviz_store_bytes", "Bytes held by a store", ["store"], registry=REGISTRY)
+_errors = Counter("segviz_errors", "Errors by kind", ["kind"], registry=REGISTRY)
+_refused = Counter("segviz_refused", "Requests refused by the guard, by reason", ["reason"], registry=REGISTRY)
 _visitors = Gauge("segviz_visitors", "Open pages", registry=REGISTRY)
-_resident = Gauge("segviz_resident_memory_bytes", "Memory of the server's process", registry=REGISTRY)
-_free = Gauge("segviz_available_memory_bytes", "Memory that the machine has left", registry=REGISTRY)
+_resident = Gauge("segviz_resident_memory_bytes", "Resident memory of the server's process", registry=REGISTRY)
+_free = Gauge("segviz_available_memory_bytes", "Memory available on the machine", registry=REGISTRY)
 _resident.set_function(lambda: psutil.Process().memory_info().rss)
 _free.set_function(lambda: psutil.virtual_memory().available)
 
@@ -39,20 +39,20 @@ _checks: dict[str, Callable[[], str | None]] = {}
 
 
 class EngineNumbers(Collector):
-    """The engine's health as metrics; none before there is an engine."""
+    """The engine's health as metrics; none before the engine exists."""
 
     health: Callable[[], Health] | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """One family after the other."""
+        """The metric families."""
         if self.health is None:
             return
         health = self.health()
-        yield GaugeMetricFamily("segviz_queue_length", "Questions that wait for a model", health.queued)
-        yield GaugeMetricFamily("segviz_computations_running", "Computations under way", health.running)
-        yield GaugeMetricFamily("segviz_results_kept", "Results that are kept", health.cached)
-        yield GaugeMetricFamily("segviz_results_bytes", "Bytes of the results that are kept", health.cache_bytes)
-        outcomes = CounterMetricFamily("segviz_questions", "How questions ended", labels=["outcome"])
+        yield GaugeMetricFamily("segviz_queue_length", "Requests waiting for a model", health.queued)
+        yield GaugeMetricFamily("segviz_computations_running", "Computations running", health.running)
+        yield GaugeMetricFamily("segviz_results_kept", "Results in the cache", health.cached)
+        yield GaugeMetricFamily("segviz_results_bytes", "Bytes of the results in the cache", health.cache_bytes)
+        outcomes = CounterMetricFamily("segviz_questions", "Requests to the engine by outcome", labels=["outcome"])
         for outcome, count in health.counts.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
@@ -62,47 +62,47 @@ _engine = EngineNumbers()
 REGISTRY.register(_engine)
 
 
-def watch_engine(health: Callable[[], Health]) -> None:
-    """Tell the engine's numbers from now on, and be unwell while it is not."""
+def report_engine(health: Callable[[], Health]) -> None:
+    """Show the engine's numbers from now on; the server counts as unwell while the engine does."""
     _engine.health = health
     add_check("engine", lambda: None if health().ok else "computations failed within the last minute; the log says why")
 
 
-def computed(model: str, op: str, seconds: float) -> None:
-    """A computation came to its end."""
+def record_computation(model: str, op: str, seconds: float) -> None:
+    """Record a finished computation."""
     _seconds.labels(model, op).observe(seconds)
 
 
-def store_bytes(store: Store, count: int) -> None:
-    """A store now holds so many bytes."""
+def set_store_bytes(store: Store, count: int) -> None:
+    """Set the bytes that a store holds."""
     _bytes.labels(store).set(count)
 
 
-def error(kind: ErrorKind) -> None:
-    """Something failed outside of the engine."""
+def count_error(kind: ErrorKind) -> None:
+    """Count an error outside the engine."""
     _errors.labels(kind).inc()
 
 
-def refused(reason: Refusal) -> None:
-    """The guard refused a request."""
+def count_refusal(reason: Refusal) -> None:
+    """Count a request that the guard refused."""
     _refused.labels(reason).inc()
 
 
-def visitors(count: int) -> None:
-    """So many pages are open."""
+def set_visitors(count: int) -> None:
+    """Set the number of open pages."""
     _visitors.set(count)
 
 
 def add_check(name: str, check: Callable[[], str | None]) -> None:
-    """Let `problems` ask `check` too: it returns what is wrong, in a sentence, or None."""
+    """Have `find_problems` call `check`, which returns a sentence on what is wrong, or None."""
     _checks[name] = check
 
 
-def problems() -> dict[str, str]:
-    """What is wrong, by the name of the check; empty while all is well."""
+def find_problems() -> dict[str, str]:
+    """What is wrong, by name of the check; empty while the server is well."""
     return {name: wrong for name, check in _checks.items() if (wrong := check()) is not None}
 
 
-def metrics() -> bytes:
-    """All numbers in Prometheus's text format."""
+def render_metrics() -> bytes:
+    """All metrics in Prometheus's text format."""
     return generate_latest(REGISTRY)

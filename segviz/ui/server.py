@@ -1,4 +1,4 @@
-"""What stands around Streamlit in the server: the guard, our own routes, the log and answers to errors."""
+"""What configures the server around Streamlit: the guard, our own routes, the log and answers to errors."""
 
 from __future__ import annotations
 
@@ -22,76 +22,85 @@ from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.session_manager import SessionInfo
 
-from segviz.runtime.garbage_collection import keep_for_good, paused
-from segviz.server import blobs, downloads, health, logs, metrics
+from segviz.runtime.garbage_collection import freeze_objects, pause_collector
+from segviz.runtime.lazy_dynamo import defer_compiler
+from segviz.server import logs, metrics
+from segviz.server.blobs import blob_routes
+from segviz.server.downloads import download_routes
 from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes, security_headers
+from segviz.server.health import health_routes
 from segviz.settings import Settings
 
 LOG = logging.getLogger(__name__)
-EVERYWHERE = ("", "0.0.0.0", "::")  # addresses to listen at that no visitor calls
-SWEEP = 5.0  # seconds between looks for sessions that ended, and for what was loaded
+ANY_ADDRESS = ("", "0.0.0.0", "::")  # the server can bind them, but no visitor uses them as a host
+SWEEP_EVERY_S = 5.0
 
 
-def around(limits: Settings) -> dict[str, Any]:
-    """For `app = st.App(__file__, **around(settings()))`, which Streamlit finds only where it is written like this."""
+def configure_app(limits: Settings) -> dict[str, Any]:
+    """The arguments of `app = st.App(__file__, **configure_app(settings()))`; Streamlit finds only an app written so.
+
+    Also sets up the log and the check of the models.
+    """
     page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     address = str(st.get_option("server.address") or "").lower()
-    names = () if address in EVERYWHERE else (address,)
+    names = () if address in ANY_ADDRESS else (address,)
     metrics.add_check(
-        "models", lambda: None if any(limits.checkpoints.glob("*.safetensors")) else "no model's checkpoint is there"
+        "models", lambda: None if any(limits.checkpoints.glob("*.safetensors")) else "there are no checkpoints"
     )
-    guard = Middleware(Guard, limits=limits, held=held_uploads, scripts=script_hashes(page), names=names)
+    guard = Middleware(
+        Guard, limits=limits, uploaded=uploaded_bytes_by_session, scripts=script_hashes(page), names=names
+    )
 
     @asynccontextmanager
     async def lifespan(_: st.App) -> AsyncIterator[None]:
-        logs.write_json(limits.log_level)  # once more, for the loggers that the server made meanwhile
+        logs.log_as_json(limits.log_level)  # again, for the loggers that the server has created since
         storage = getattr(Runtime.instance()._session_mgr, "_session_storage", None)
-        left: EndingSessions | None = None
+        ended: ExpiringSessions | None = None
         if isinstance(storage, MemorySessionStorage):
-            given: Any = storage._cache
-            storage._cache = left = EndingSessions(given.maxsize, given.ttl)
-        sweeper = asyncio.create_task(sweep(left))
+            original: Any = storage._cache
+            storage._cache = ended = ExpiringSessions(original.maxsize, original.ttl)
+        sweeper = asyncio.create_task(sweep_sessions(ended))
         yield
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
             await sweeper
 
-    logs.write_json(limits.log_level)
+    logs.log_as_json(limits.log_level)
     return {
-        "routes": [*health.routes(), *blobs.routes(), *downloads.routes()],
+        "routes": [*health_routes(), *blob_routes(), *download_routes()],
         "middleware": [guard],
         "lifespan": lifespan,
-        "on_script_error": page_failed,
-        "exception_handlers": {Exception: request_failed},
+        "on_script_error": report_page_error,
+        "exception_handlers": {Exception: answer_request_error},
     }
 
 
-def page_failed(error: Exception) -> bool:
-    """Log what a page did not catch, and show its reader a sentence with the id under which it stands there."""
+def report_page_error(error: Exception) -> bool:
+    """Log an error that a page did not catch, and show the visitor a sentence with its id in the log."""
     request = logs.request_id()
     LOG.error("a page failed", exc_info=error)
-    metrics.error("page")
+    metrics.count_error("page")
     st.error(
-        f"Something went wrong here, and it was not your doing. Reload the page or go back one step; if it happens "
-        f"again, tell whoever runs this server the number **{request}**.",
+        f"Something went wrong, and it was not your fault. Reload the page or go back one step; if it happens again, "
+        f"tell the operator of this server the number **{request}**.",
         icon=":material/error:",
     )
-    return True  # Streamlit shows nothing of its own
+    return True  # Streamlit then shows no message of its own
 
 
-def request_failed(_: Request, error: Exception) -> PlainTextResponse:
-    """The same for an HTTP request; the server logs the traceback after it under the same id."""
-    metrics.error("request")
+def answer_request_error(_: Request, error: Exception) -> PlainTextResponse:
+    """The same for an HTTP request; the server then logs the traceback under the same id."""
+    metrics.count_error("request")
     return PlainTextResponse(
-        f"segviz: something went wrong here; try again, and if it stays, tell the operator the number "
+        f"segviz: something went wrong; try again, and if it happens again, tell the operator the number "
         f"{logs.request_id()}.\n",
         500,
         dict(security_headers()),
     )
 
 
-def held_uploads() -> dict[str, int]:
+def uploaded_bytes_by_session() -> dict[str, int]:
     """The bytes of uploaded files that Streamlit holds, by session."""
     manager = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
     if not isinstance(manager, MemoryUploadedFileManager):
@@ -100,61 +109,61 @@ def held_uploads() -> dict[str, int]:
     return {session: sum(len(file.data) for file in list(files.values())) for session, files in stored.items()}
 
 
-async def sweep(left: EndingSessions | None) -> None:
-    """Now and then, end the sessions whose time is over: Streamlit looks for them only when another one leaves.
+async def sweep_sessions(ended: ExpiringSessions | None) -> None:
+    """Preload, then regularly end the sessions that have expired: Streamlit does so only when another one leaves.
 
-    After a library or a model was loaded, all that is there is kept out of the garbage collector's way.
+    Whenever a library or model has been loaded, exempt everything present from garbage collection.
     """
     await asyncio.to_thread(preload)
-    known = loaded()
+    before = count_loaded()
     while True:
-        await asyncio.sleep(SWEEP)
-        if left is not None:
-            left.expire()
-        if known != (known := loaded()):
-            keep_for_good()  # sessions that are there stay as well, but `end` empties them
-        metrics.store_bytes("uploads", sum(held_uploads().values()))
+        await asyncio.sleep(SWEEP_EVERY_S)
+        if ended is not None:
+            ended.expire()
+        if before != (before := count_loaded()):
+            freeze_objects()  # this freezes open sessions as well, but `end_session` empties them
+        metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
 
 
-class EndingSessions(TTLCache[str, SessionInfo]):
-    """The sessions that were disconnected; those that go are ended and emptied.
+class ExpiringSessions(TTLCache[str, SessionInfo]):
+    """The disconnected sessions; those that expire are ended and emptied.
 
-    Streamlit ends them only once nothing refers to them any more, which a cycle can put off for long.
+    Streamlit ends a session only once nothing refers to it, which a reference cycle can delay for long.
     """
 
     def expire(self, at_time: float | None = None) -> list[tuple[str, SessionInfo]]:
-        """End those whose time is over."""
+        """End the sessions that have expired."""
         removed = super().expire(at_time)
         for _, info in removed:
-            end(info.session)
+            end_session(info.session)
         return removed
 
     def _evict_lru(self, reason: TTLCacheEvictionReason) -> SessionInfo:
         info = super()._evict_lru(reason)
-        end(info.session)
+        end_session(info.session)
         return info
 
 
-def end(session: AppSession) -> None:
-    """Free a session's uploads and what its pages keep."""
+def end_session(session: AppSession) -> None:
+    """Free a session's uploads and state."""
     session.shutdown()
     session.session_state.clear()
 
 
-def loaded() -> tuple[int, int]:
-    """How many libraries and models there are."""
-    from segviz.engine import engine  # with torch, after the server has begun to listen
+def count_loaded() -> tuple[int, int]:
+    """How many libraries and models are loaded."""
+    from segviz.engine import engine  # imports torch, after the server has begun to listen
 
     return len(sys.modules), engine().health().models
 
 
 def preload() -> None:
     """Import what every page needs, torch above all, before the first visitor waits for it."""
-    with paused():
-        for name in ("page_frame", "picture_sidebar", "show"):  # as app.py does, so that nobody meets a half of it
+    with pause_collector(), defer_compiler():
+        for name in ("page_address", "page_table", "picture_sidebar", "show_viewer"):  # in the order of app.py
             import_module(f"segviz.ui.{name}")
         from segviz.engine import engine
 
-        metrics.watch_engine(engine().health)
-        engine().observe(metrics.computed)
-    keep_for_good()
+        metrics.report_engine(engine().health)
+        engine().observe(metrics.record_computation)
+    freeze_objects()

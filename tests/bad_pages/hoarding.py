@@ -10,8 +10,8 @@ if __name__ == "__main__":
 else:
     from segviz.settings import settings
     from segviz.ui import server
-    from segviz.ui.server import around
+    from segviz.ui.server import configure_app
 
     left: list[object] = []
-    server.end = left.append  # type: ignore[assignment]
-    app = st.App(__file__, **around(settings()))
+    server.end_session = left.append  # type: ignore[assignment]
+    app = st.App(__file__, **configure_app(settings()))
