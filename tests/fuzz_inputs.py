@@ -21,7 +21,7 @@ from PIL import Image
 
 from segviz.catalogue.location import checkpoints_folder
 from segviz.data.classes import CAMVID
-from segviz.data.scenes.scene import Scene, draw_scene
+from segviz.data.scenes import Scene, draw_scene
 
 HEIGHT, WIDTH = 48, 64
 PNG = b"\x89PNG\r\n\x1a\n"

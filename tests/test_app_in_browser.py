@@ -21,7 +21,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from segviz.data.classes import CAMVID
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
 from segviz.server.launch import app_script
@@ -470,7 +470,7 @@ def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
     stage.click(position={"x": 60, "y": 80})
     expect(visit.page).to_have_url(re.compile("picture=upload&pin="))
     visit.page.get_by_role("button", name="Copy link").click()
-    expect(visit.page.get_by_text("Your picture is not in it")).to_be_visible()
+    expect(visit.page.get_by_text("It does not contain your picture")).to_be_visible()
     place = visit.page.locator(".pins").get_by_label("Show pin 1").get_attribute("aria-label") or "none"
 
     other = follow(visit, visit.page.evaluate("navigator.clipboard.readText()"))

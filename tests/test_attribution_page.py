@@ -22,7 +22,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from segviz.attribution import METHODS, Attribution, Options, Target, agreement, attribute
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.engine import (
     Answer,
     Attribute,

@@ -111,5 +111,5 @@ def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
 def test_what_cannot_be_a_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no picture; use a folder with \.png"):
         find_sources([str(tmp_path)])
-    with pytest.raises(SourceError, match="'scene:x' names no scene; write scene:SEED"):
+    with pytest.raises(SourceError, match="'scene:x' does not name a scene; write scene:SEED"):
         find_sources(["scene:x"])

@@ -18,7 +18,7 @@ from backend_contract import PATIENCE, Models, Scaled, picture, until
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
 from segviz.catalogue.checkpoint_file import CheckpointError
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.engine import (
     Attribute,
     Backend,

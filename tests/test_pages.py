@@ -28,7 +28,7 @@ from segviz.attention.statistics import query_dependence
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor

@@ -15,7 +15,7 @@ from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
-from segviz.data.scenes.scene import SceneOptions, draw_scene
+from segviz.data.scenes import SceneOptions, draw_scene
 from segviz.ui.permalink import Link, read
 from segviz.ui.picture_sidebar import KNOBS, LINKED_UPLOAD, SCENE
 from segviz.viewer.display import Display

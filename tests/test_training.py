@@ -16,7 +16,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import VAL, Record
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, load_split
-from segviz.data.scenes.scene import draw_scene
+from segviz.data.scenes import draw_scene
 from segviz.evaluation.evaluate import evaluate_samples
 from segviz.models.ablation import block_gammas
 from segviz.models.registry import build

@@ -1,82 +1,86 @@
-"""The address of a page: what of a page a link restores."""
+"""The address of a page: what a link restores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from typing import NoReturn
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
 from segviz.catalogue.bundled import available_models
-from segviz.data.scenes.scene import SceneOptions
-from segviz.ui.permalink import Link, read
-from segviz.ui.picture_sidebar import KNOBS, SCENE, UPLOAD, Picture, put_pins_aside
-from segviz.ui.session import STARTS, keep_display, kept_display
-from segviz.viewer.display import Display
-
-MODELS: Mapping[str, tuple[str, bool]] = {
-    "inspect": ("kept inspect model", False),
-    "attribution": ("kept attribution model", False),
-    "compare": ("compare models", True),
-}  # by page: the session's key of the models that it shows, and whether that is a list
+from segviz.data.scenes import SceneOptions
+from segviz.ui.display_settings import store_display, stored_display
+from segviz.ui.page_table import ROWS, PageRow, start_display
+from segviz.ui.permalink import Link, read_link
+from segviz.ui.picture import Picture
+from segviz.ui.picture_sidebar import KNOBS, OWN_PICTURE, SCENE, SEED, SOURCE
+from segviz.ui.pins import pins_inside, swap_pins
+from segviz.ui.state import session
 
 
-def link(page: str) -> Link:
-    """What is seen of a page, for its address."""
-    shown = st.session_state.get(MODELS[page][0], ()) if page in MODELS else ()
-    seen = Link(
-        models=(shown,) if isinstance(shown, str) else tuple(shown),
-        pins=st.session_state.get("pins", ()),
-        display=kept_display(page),
+def page_link(page: str) -> Link:
+    """The link to a page as the visitor sees it."""
+    state, models = session(), st.session_state.get(ROWS[page].models_key, ()) if page in ROWS else ()
+    link = Link(
+        models=(models,) if isinstance(models, str) else tuple(models),
+        pins=state.pins or (),
+        display=stored_display(page),
     )
-    if st.session_state.get("source") == UPLOAD:
-        return replace(seen, upload=True)
+    if st.session_state.get(SOURCE) == OWN_PICTURE:
+        return replace(link, upload=True)
     knobs = {row[0]: st.session_state[row[0]] for row in KNOBS}
-    turned = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
-    return replace(seen, seed=st.session_state["seed"], knobs=turned)
+    changed = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
+    return replace(link, seed=st.session_state[SEED], knobs=changed)
 
 
-def restore(page: str) -> None:
-    """Takes the address into the session, before the sidebar is drawn, where it is new or the browser went back.
+def restore_link(row: PageRow) -> None:
+    """Take the address into the session, before the sidebar is drawn, where it is new or the browser went back.
 
     Otherwise the session counts: a page that is opened from within the app has nothing in its address.
     """
-    given = {name: st.query_params.get_all(name) for name in st.query_params}
-    opened, known = st.session_state.get("page") != page, st.session_state.get("linked address")
-    st.session_state["page"] = page
-    if known is not None and (not opened or not given or given == known):
+    address = {name: st.query_params.get_all(name) for name in st.query_params}
+    state = session()
+    opened, state.page = state.page != row.key, row.key
+    if state.link.address is not None and (not opened or not address or address == state.link.address):
         return
-    st.session_state["linked address"] = given
-    found, refused = read(given, {row[0]: (row[2], row[3]) for row in KNOBS}, STARTS.get(page, Display()))
-    models = [name for name in found.models if name in available_models()]
-    if len(models) < len(found.models):
+    ranges = {knob: (low, high) for knob, _, low, high, _ in KNOBS}
+    link, refused = read_link(address, ranges, start_display(row.key))
+    models = [name for name in link.models if name in available_models()]
+    if len(models) < len(link.models):
         refused = tuple(sorted({*refused, "model"}))
-    st.session_state.update(found.knobs)
-    if found.seed is not None:
-        st.session_state.update({"seed": found.seed, "source": SCENE})
-    if found.upload:
-        st.session_state.update({"source": UPLOAD, "linked upload": True})
-    if models and page in MODELS:
-        key, several = MODELS[page]
-        st.session_state[key] = models if several else models[0]
-    keep_display(page, found.display)
-    if found.pins:
-        on = st.session_state.get("source", SCENE)
-        put_pins_aside(on)
-        st.session_state.update({"pins": found.pins, "linked pins": on})
-    st.session_state.update({"linked refused": refused, "linked page": page})
+    st.session_state.update(link.knobs)  # by the keys of their widgets
+    if link.seed is not None:
+        st.session_state.update({SEED: link.seed, SOURCE: SCENE})
+    if link.upload:
+        st.session_state[SOURCE] = OWN_PICTURE
+        state.link.own_picture = True
+    if models and row.models_key:
+        st.session_state[row.models_key] = models if row.several_models else models[0]
+    store_display(row.key, link.display)
+    if link.pins:
+        source = st.session_state.get(SOURCE, SCENE)
+        swap_pins(source)
+        state.pins, state.link.unchecked_pins = link.pins, source
+    state.link.address, state.link.page, state.link.refused = address, row.key, refused
 
 
-def tell_refused(page: str) -> None:
-    """One sentence on what of a link could not be used, on the page that it opened, once its picture is there."""
-    chosen, refused = st.session_state.get("picture"), st.session_state["linked refused"]
-    if isinstance(chosen, Picture) and st.session_state.get("linked pins") == st.session_state.get("source"):
-        st.session_state["linked pins"] = None
-        height, width = chosen.image.shape[:2]
-        if any(pin.y >= height or pin.x >= width for pin in st.session_state.get("pins", ())) and "pin" not in refused:
-            refused = st.session_state["linked refused"] = (*refused, "pin")
-    if page != st.session_state["linked page"]:
-        st.session_state["linked refused"] = ()
-    elif refused:
-        sentence = f"Some of this link cannot be used and was left out: {', '.join(refused)}."
+def show_refused(page: str) -> None:
+    """Name what could not be used of a link, on the page that it opened and once its picture is there."""
+    state = session()
+    link = state.link
+    if isinstance(state.picture, Picture) and link.unchecked_pins == st.session_state.get(SOURCE):
+        link.unchecked_pins = None
+        pins = state.pins or ()
+        if pins_inside(pins) != pins and "pin" not in link.refused:
+            link.refused = (*link.refused, "pin")
+    if page != link.page:
+        link.refused = ()
+    elif link.refused:
+        sentence = f"Some of this link cannot be used and was left out: {', '.join(link.refused)}."
         st.warning(sentence, icon=":material/link_off:")
+
+
+def switch_to(page: Page) -> NoReturn:
+    """Leave an address that the page had before for the page's own, with all that the address says."""
+    st.switch_page(page, query_params={name: st.query_params.get_all(name) for name in st.query_params})

@@ -1,4 +1,4 @@
-"""The houses along a drawn street: where they stand, their facades, roofs and gable walls."""
+"""The houses along a drawn street: their places, facades, roofs and gable walls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class House:
     style: str  # "brick", "plaster", "shop" or "modern"
     pitched: bool
     index: int
-    exposed: float  # metres of its end wall that the nearer neighbour leaves bare
+    exposed: float  # metres by which its end wall rises above the nearer neighbour
 
 
 def make_houses(seed: int) -> list[House]:
@@ -67,7 +67,7 @@ def make_houses(seed: int) -> list[House]:
 
 
 def skyline(houses: list[House]) -> dict[int, Array]:
-    """Heights of each side's houses, one value a metre from PROFILE_START on."""
+    """Heights of each side's houses, one value per metre from PROFILE_START on."""
     sides = {side: np.zeros(int(FAR) + 140, np.float32) for side in (-1, 1)}
     for house in houses:
         first, last = int(house.z0 - PROFILE_START), int(house.z1 - PROFILE_START)
@@ -76,7 +76,7 @@ def skyline(houses: list[House]) -> dict[int, Array]:
 
 
 def draw_house(canvas: Canvas, light: Light, street: Street, tops: dict[int, Array], house: House, seed: int) -> None:
-    """Paint one house: gable wall, roof and chimney, then the facade towards the street."""
+    """Paint one house: gable wall, roof and chimney, then the facade facing the street."""
     rng = chance(seed, Stream.BUILDINGS, 10 + house.side, house.index)
     camera = canvas.camera
     z0 = max(house.z0, 1.5)
@@ -109,9 +109,9 @@ def draw_house(canvas: Canvas, light: Light, street: Street, tops: dict[int, Arr
     picture = floats(picture * shade + facade.glow)
     corners = camera.project([x0, x1, x1, x0], [house.height, house.height, 0, 0], [z0, house.z1, house.z1, z0])
     if house.side < 0:
-        canvas.textured(picture, corners, (z0, house.z1), BUILDING)
+        canvas.draw_texture(picture, corners, (z0, house.z1), BUILDING)
     else:
-        canvas.textured(picture[:, ::-1], corners[[1, 0, 3, 2]], (house.z1, z0), BUILDING)
+        canvas.draw_texture(picture[:, ::-1], corners[[1, 0, 3, 2]], (house.z1, z0), BUILDING)
 
 
 def _gable(
@@ -136,7 +136,7 @@ def _gable(
     picture = floats(end.picture * shade * end.sheltered[..., None] * rng.uniform(0.8, 1.0) + end.glow)
     left, right = min(x, out), max(x, out)
     corners = camera.project([left, right, right, left], [house.height, house.height, 0, 0], z)
-    canvas.textured(floats(picture), corners, (z, z), BUILDING)
+    canvas.draw_texture(floats(picture), corners, (z, z), BUILDING)
     if house.pitched:
         peak = camera.project([x, (x + out) / 2, out], [house.height, ridge, house.height], z)
         canvas.polygon(peak, np.median(picture, (0, 1)), BUILDING, z)
@@ -150,7 +150,7 @@ def _roof(
     far: tuple[float, float],
     rng: np.random.Generator,
 ) -> None:
-    """The slope towards the street, where it can be seen, and a chimney or two."""
+    """The roof slope facing the street, where it is visible, and up to two chimneys."""
     camera = canvas.camera
     (x0, z0), (x1, z1) = near, far
     back, rise = 4.5 * house.side, 3.0
@@ -164,7 +164,7 @@ def _roof(
     corners = camera.project([x0 + back, x1 + back, x1, x0], [peak, peak, eave, eave], [z0, z1, z1, z0])
     if corners[0, 1] < corners[3, 1] or corners[1, 1] < corners[2, 1]:
         order = corners if house.side < 0 else corners[[1, 0, 3, 2]]
-        canvas.textured(picture, order, (z0, z1) if house.side < 0 else (z1, z0), BUILDING)
+        canvas.draw_texture(picture, order, (z0, z1) if house.side < 0 else (z1, z0), BUILDING)
     for share in rng.uniform(0.05, 0.95, int(rng.integers(0, 3))):
         z = z0 + share * (z1 - z0)
         x = x0 + share * (x1 - x0) + back * 0.8

@@ -1,4 +1,4 @@
-"""Drawn scenes by name: scene:SEED."""
+"""Drawn scenes by name, scene:SEED."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ SCENE = "scene:"
 
 
 class SourceError(ValueError):
-    """What was named cannot be a picture; the message names the cause and the cure."""
+    """A name that gives no picture; the message names the cause and the cure."""
 
 
 def is_scene(text: str) -> bool:
-    """Whether a drawn scene is meant."""
+    """Whether a text names a drawn scene."""
     return text.startswith(SCENE)
 
 
 def draw_named_scene(text: str) -> Scene:
-    """The drawn scene of `scene:SEED`."""
+    """Draw the scene that `scene:SEED` names."""
     return draw_scene(scene_seed(text))
 
 
 def scene_seed(text: str) -> int:
-    """The number of `scene:SEED`.
+    """The seed in `scene:SEED`.
 
     Raises:
-        SourceError: it is none.
+        SourceError: SEED is not a whole number of at most 18 digits.
     """
     seed = text.removeprefix(SCENE)
     if not re.fullmatch(r"[0-9]{1,18}", seed):
-        raise SourceError(f"'{text}' names no scene; write scene:SEED with a whole number, such as scene:7")
+        raise SourceError(f"'{text}' does not name a scene; write scene:SEED with a whole number, such as scene:7")
     return int(seed)

@@ -1,4 +1,4 @@
-"""What a scene is painted on: colour, label and depth together, so that labels are exact."""
+"""The canvas of a scene: colour, label and depth are painted together, so that labels are exact."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _SHIFT = 3  # polygons are placed to an eighth of a pixel
 
 
 def to_fixed_point(points: Any) -> Any:
-    """Points as the fixed-point integers that OpenCV's polygon filler takes."""
+    """Convert points to the fixed-point integers of OpenCV's polygon filler."""
     return np.round(np.clip(floats(points), -30000, 30000) * (1 << _SHIFT)).astype(np.int32)
 
 
 class Patch:
-    """A window of the picture on which one thing is painted before it is put into the scene."""
+    """A window of the picture, on which one object is painted before it goes into the scene."""
 
     def __init__(self, camera: Camera, low: Any, high: Any) -> None:
-        """A window around the box from `low` to `high` (column, row), cut at the picture's border."""
+        """Open a window around the box from `low` to `high` (column, row), cut at the picture's border."""
         self.left = int(np.clip(np.floor(low[0]) - 2, 0, camera.width))
         self.top = int(np.clip(np.floor(low[1]) - 2, 0, camera.height))
         self.right = int(np.clip(np.ceil(high[0]) + 3, self.left, camera.width))
@@ -33,21 +33,21 @@ class Patch:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of the window is inside the picture."""
+        """Whether the window is outside the picture."""
         return self.height < 1 or self.width < 1
 
     def local(self, points: Any) -> Array:
-        """Points of the picture as points of this window."""
+        """Convert the picture's coordinates to this window's."""
         return floats(points) - floats([self.left, self.top])
 
     def polygon(self, points: Any, colour: Any) -> None:
-        """Fill a polygon given in pixels of the picture."""
+        """Fill a polygon, given in the picture's pixels."""
         corners = to_fixed_point(self.local(points)).reshape(1, -1, 2)
         cv2.fillPoly(self.colour, corners, tuple(float(c) for c in colour), shift=_SHIFT)
         cv2.fillPoly(self.mask, corners, 255, shift=_SHIFT)
 
     def limb(self, start: Any, end: Any, thickness: float, colour: Any) -> None:
-        """A rounded bar between two pixels of the picture, never thinner than one pixel."""
+        """Draw a rounded bar between two of the picture's pixels, at least one pixel thick."""
         ends = to_fixed_point(self.local([start, end]))
         wide = max(1, round(thickness))
         first, last = ends[0].tolist(), ends[1].tolist()
@@ -55,21 +55,21 @@ class Patch:
         cv2.line(self.mask, first, last, 255, wide, cv2.LINE_8, _SHIFT)
 
     def limbs(self, starts: Array, ends: Array, thickness: Array, colour: Any) -> None:
-        """Many bars of one colour, each with its own thickness in pixels."""
+        """Draw many bars of one colour, each with its own thickness in pixels."""
         first, last = to_fixed_point(self.local(starts)).tolist(), to_fixed_point(self.local(ends)).tolist()
         for a, b, wide in zip(first, last, np.maximum(np.round(thickness), 1).astype(int).tolist(), strict=True):
             cv2.line(self.mask, a, b, 255, wide, cv2.LINE_8, _SHIFT)
         self.colour[self.mask > 0] = colour
 
     def ring(self, points: Array, thickness: float, colour: Any) -> None:
-        """A closed line through points of the picture."""
+        """Draw a closed line through points of the picture."""
         corners = [to_fixed_point(self.local(points)).reshape(-1, 1, 2)]
         wide = max(1, round(thickness))
         cv2.polylines(self.colour, corners, True, tuple(float(c) for c in colour), wide, cv2.LINE_8, _SHIFT)
         cv2.polylines(self.mask, corners, True, 255, wide, cv2.LINE_8, _SHIFT)
 
     def ellipse(self, centre: Any, axes: tuple[float, float], colour: Any, thickness: int = -1) -> None:
-        """An upright ellipse (filled, or a ring of `thickness` pixels) around a pixel of the picture."""
+        """Draw an upright ellipse around a pixel of the picture, filled or as a ring of `thickness` pixels."""
         place = to_fixed_point(self.local(centre)).tolist()
         size = [max(1, round(a * (1 << _SHIFT))) for a in axes]
         args = (place, size, 0, 0, 360)
@@ -77,7 +77,7 @@ class Patch:
         cv2.ellipse(self.mask, *args, 255, thickness, cv2.LINE_8, _SHIFT)
 
     def round_off(self, radius: float, sideways: float, upwards: float) -> None:
-        """Shade what is painted as if it bulged: brighter where its edge turns to the light."""
+        """Shade the painted shape as if it bulged: brighter where its edge faces the light."""
         if self.empty:
             return
         height = floats(cv2.GaussianBlur(self.mask, (0, 0), max(radius, 0.6))) / 255
@@ -92,7 +92,7 @@ class Canvas:
     """Linear colour, label and depth (metres) of every pixel; painted far to near."""
 
     def __init__(self, camera: Camera, step: int = 1) -> None:
-        """An empty canvas of the camera's size; `step` of its pixels make one of the photograph's."""
+        """An empty canvas of the camera's size; `step` x `step` of its pixels make one pixel of the photograph."""
         self.camera, self.step = camera, step
         shape = camera.height, camera.width
         self.colour: Array = np.zeros((*shape, 3), np.float32)
@@ -100,7 +100,7 @@ class Canvas:
         self.depth: Array = np.full(shape, 1e4, np.float32)
 
     def put(self, patch: Patch, label: int, depth: float | Array, solid: Bytes | None = None) -> None:
-        """Put a painted window into the scene; `solid` is what its label covers, if not all of it."""
+        """Put a painted window into the scene; `solid` is the area of its label, by default the painted area."""
         if patch.empty:
             return
         rows, columns = slice(patch.top, patch.bottom), slice(patch.left, patch.right)
@@ -115,7 +115,7 @@ class Canvas:
         cv2.fillPoly(self.labels, corners, label, shift=_SHIFT)
         cv2.fillPoly(self.depth, corners, float(depth), shift=_SHIFT)
 
-    def textured(
+    def draw_texture(
         self,
         texture: Array,
         corners: Any,
@@ -123,9 +123,9 @@ class Canvas:
         label: int,
         alpha: Bytes | None = None,
     ) -> None:
-        """Lay a texture on a quad: corners top left, top right, bottom right, bottom left in pixels.
+        """Draw a texture on a quad, its corners in pixels: top left, top right, bottom right, bottom left.
 
-        `depths` are the distances in metres of the left and the right edge; `alpha` (0 or 255, the texture's
+        `depths` are the distances in metres of the left and the right edge; `alpha` (0 or 255, at the texture's
         size) leaves holes in the colour, while the label covers the whole quad.
         """
         quad = floats(corners)
@@ -157,14 +157,14 @@ def _wall_depth(patch: Patch, quad: Array, depths: tuple[float, float]) -> Array
 
 
 def enlarge(picture: Array, step: int) -> Array:
-    """Every pixel repeated `step` times along both sides."""
+    """Repeat every pixel `step` times along both axes."""
     if step == 1:
         return picture
     return floats(cv2.resize(picture, None, fx=step, fy=step, interpolation=cv2.INTER_NEAREST))
 
 
 def majority(labels: Bytes, factor: int, thin: Sequence[int]) -> Bytes:
-    """Labels `factor` times smaller: the commonest of each block; the classes in `thin` win close calls."""
+    """Labels `factor` times smaller: the most frequent label of each block; classes in `thin` win close calls."""
     if factor == 1:
         return labels
     height, width = labels.shape[0] // factor, labels.shape[1] // factor

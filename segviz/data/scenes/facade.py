@@ -1,4 +1,4 @@
-"""The front of a drawn house: its wall, windows, doors and shop, as albedo and as what glass mirrors."""
+"""The front of a drawn house: wall, windows, doors and shop, as albedo and reflections in glass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FASCIAS = [
 
 
 class Facade:
-    """The front of a house as albedo (`picture`), its own shelter from the sky, and what glass mirrors."""
+    """The front of a house: albedo (`picture`), exposure to the sky (`sheltered`), and light of glass (`glow`)."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Facade:
         rng: np.random.Generator,
         blank: bool = False,
     ) -> None:
-        """Build the front; `texels` are pixels per metre, `length` and `height` metres."""
+        """Build the front; `texels` is in pixels per metre, `length` and `height` are in metres."""
         self.length, self.height, self.texels = length, height, texels
         rows, columns = max(8, round(height * texels)), max(8, round(length * texels))
         self.rng, self.light = rng, light
@@ -61,7 +61,7 @@ class Facade:
         self.picture *= np.clip(1 + 0.06 * streaks + 0.1 * stains, 0.55, 1.4)[..., None]
 
     def box(self, left: float, bottom: float, right: float, top: float, colour: Colour | Array) -> tuple[slice, slice]:
-        """Fill a rectangle given in metres from the facade's lower left corner; returns its pixels."""
+        """Fill a rectangle, given in metres from the facade's lower left corner; return its pixels."""
         rows = slice(
             max(0, round((self.height - top) * self.texels)),
             max(0, round((self.height - bottom) * self.texels)),
@@ -82,13 +82,13 @@ class Facade:
         return floats(picture)
 
     def _shelter(self) -> None:
-        """Darken under the eave and near the ground, where less sky is seen."""
+        """Darken under the eave and near the ground, where less sky is visible."""
         above = np.linspace(self.height, 0, self.sheltered.shape[0])
         shade = 1 - 0.45 * np.exp(-(self.height - above) / 0.35) - 0.3 * np.exp(-above / 1.2)
         self.sheltered *= floats(shade)[:, None]
 
     def _glass(self, left: float, bottom: float, right: float, top: float, bright: float) -> None:
-        """A pane: dark inside, with a part of the sky mirrored in it."""
+        """A pane: dark inside, reflecting a part of the sky."""
         rows, columns = self.box(left, bottom, right, top, (0.02, 0.022, 0.025))
         shape = self.glow[rows, columns].shape[:2]
         if not shape[0] or not shape[1]:

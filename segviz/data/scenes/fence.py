@@ -35,17 +35,17 @@ class Fence:
 
 
 def make_fence(seed: int, street: Street, camera: Camera) -> Fence:
-    """Where the scene's fence stands; its length is an option of the scene."""
+    """Place the scene's fence; its length is an option of the scene."""
     rng = chance(seed, Stream.FENCE)
     side = int(rng.choice([-1, 1]))
     kind = str(rng.choice(["rail", "bars", "boards", "mesh"], p=[0.4, 0.25, 0.2, 0.15]))
     s = side * (street.half + 0.3) if kind in ("rail", "mesh") else street.edge(side) - side * 0.25
-    z0 = max(street.first_seen(s, camera, 1.0), 7.0) + float(rng.uniform(0, 2.5))
+    z0 = max(street.visible_from(s, camera, 1.0), 7.0) + float(rng.uniform(0, 2.5))
     return Fence(side, float(s), z0, float(rng.uniform(0.95, 1.15) + (0.5 if kind == "boards" else 0)), kind)
 
 
 def fence_panels(fence: Fence, length: float) -> list[tuple[float, float]]:
-    """The fence's panels as (z0, z1); 2 m each, the last one cut."""
+    """The fence's panels as (z0, z1), 2 m each, the last one cut."""
     ends = np.append(np.arange(0, length, 2.0), length)
     return [(fence.z0 + float(a), fence.z0 + float(b)) for a, b in pairwise(ends)]
 
@@ -59,7 +59,7 @@ def draw_fence(
     seed: int,
     lit: float,
 ) -> None:
-    """Paint one panel; what shows through it is painted as seen, but the label is fence throughout."""
+    """Paint one panel; the background shows through its holes, but the label is fence throughout."""
     z0, z1 = panel
     texture, holes = _panel(fence, z1 - z0, chance(seed, Stream.FENCE, 1))
     normal = (-float(fence.side), 0.0, 0.0)
@@ -69,14 +69,14 @@ def draw_fence(
     x0, x1 = float(street.x(fence.s, z0)), float(street.x(fence.s, z1))
     corners = camera.project([x0, x1, x1, x0], [fence.height, fence.height, 0, 0], [z0, z1, z1, z0])
     if corners[0, 0] < corners[1, 0]:
-        canvas.textured(texture, corners, (z0, z1), FENCE, holes)
+        canvas.draw_texture(texture, corners, (z0, z1), FENCE, holes)
     else:
         flip = np.ascontiguousarray(texture[:, ::-1]), np.ascontiguousarray(holes[:, ::-1])
-        canvas.textured(flip[0], corners[[1, 0, 3, 2]], (z1, z0), FENCE, flip[1])
+        canvas.draw_texture(flip[0], corners[[1, 0, 3, 2]], (z1, z0), FENCE, flip[1])
 
 
 def _panel(fence: Fence, length: float, rng: np.random.Generator) -> tuple[Array, Bytes]:
-    """Albedo and holes of a panel, 40 pixels a metre."""
+    """Albedo and holes of a panel, 40 pixels per metre."""
     rows, columns = round(fence.height * 40), max(4, round(length * 40))
     holes = np.zeros((rows, columns), np.uint8)
     tints = {"rail": (150, 152, 150), "bars": (34, 38, 36), "boards": (126, 104, 80), "mesh": (70, 90, 76)}

@@ -26,7 +26,7 @@ from segviz.data.scenes.world import (
 
 @dataclass(frozen=True)
 class Post:
-    """Something upright on the pavement: a lamp post, a bollard, a sign on its pole, or a traffic light."""
+    """An upright object on the pavement: a lamp post, a bollard, a sign on its pole, or a traffic light."""
 
     s: float
     z: float
@@ -37,13 +37,13 @@ class Post:
 
 
 def make_posts(seed: int, street: Street, camera: Camera) -> list[Post]:
-    """Lamp posts at even distances, and signs of several kinds; some of each close by."""
+    """Lamp posts at even distances, and signs of several kinds, some of each nearby."""
     rng = chance(seed, Stream.POLES)
     posts: list[Post] = []
 
     def add(side: int, inset: float, z: float, height: float, kind: str) -> None:
         s = side * (street.half + inset)
-        posts.append(Post(s, max(z, street.first_seen(s, camera, 1.1)), height, kind, side, len(posts)))
+        posts.append(Post(s, max(z, street.visible_from(s, camera, 1.1)), height, kind, side, len(posts)))
 
     height, spacing = float(rng.uniform(6, 9.5)), float(rng.uniform(20, 32))
     for side in (-1, 1):
@@ -137,7 +137,7 @@ def _lamp(canvas: Canvas, light: Light, x: float, post: Post, wide: float, colou
 
 
 def _traffic_light(canvas: Canvas, light: Light, x: float, post: Post, rng: np.random.Generator) -> None:
-    """A black box with a lamp lit, on a white-rimmed board."""
+    """A black box with three lamps, one of them lit."""
     camera, z = canvas.camera, post.z
     y = post.height - 0.35
     dark = floats(srgb(34, 34, 36)) * light.on((0, 0, -1), 0.5)
@@ -152,7 +152,7 @@ def _traffic_light(canvas: Canvas, light: Light, x: float, post: Post, rng: np.r
 
 
 def _sign(canvas: Canvas, light: Light, x: float, post: Post, rng: np.random.Generator, lit: float) -> None:
-    """A traffic sign, painted large and laid on its plate."""
+    """A traffic sign: its plate is painted large, then projected."""
     size = {"round": 0.75, "triangle": 0.9, "panel": 0.7, "board": 2.2}[post.kind] * float(rng.uniform(0.9, 1.2))
     plate, shape = _plate(post.kind, rng)
     tall = size * plate.shape[0] / plate.shape[1]

@@ -1,4 +1,4 @@
-"""Road and pavement of a drawn scene, and the shade that lies on them."""
+"""Road and pavement of a drawn scene, and the shade on them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from segviz.data.scenes.world import (
     srgb,
 )
 
-PROFILE_START = -60  # metres: the skyline of the two sides is known from here, one value a metre
+PROFILE_START = -60  # metres: the first value of the skylines, which have one value per metre
 
 
 def in_shade(light: Light, street: Street, skyline: dict[int, Array], s: Array, y: Array, z: Array) -> Array:
-    """Share of the sun, 0 or 1, that reaches places of the street past the houses' skyline."""
+    """Share of the sun, 0 or 1, that reaches places of the street over the houses' skyline."""
     sx, sy, sz = light.towards_sun
     side = 1 if sx > 0 else -1
     away = np.maximum((street.edge(side) - s) / (sx if abs(sx) > 0.03 else 0.03 * side), 0)
@@ -39,11 +39,11 @@ def in_shade(light: Light, street: Street, skyline: dict[int, Array], s: Array, 
 
 @dataclass(frozen=True)
 class Shadows:
-    """What keeps light from the ground: polygons of (x, z) in metres, and the houses' heights."""
+    """The shadows on the ground: polygons of (x, z) in metres, and the houses' heights."""
 
-    skyline: dict[int, Array]  # left (-1) and right (1), one value a metre from PROFILE_START on
-    casts: list[Array]  # keep the sun away
-    contacts: list[Array]  # stand so close above the ground that they keep the sky away, too
+    skyline: dict[int, Array]  # left (-1) and right (1), one value per metre from PROFILE_START on
+    casts: list[Array]  # block the sun
+    contacts: list[Array]  # objects so close to the ground that they block the sky, too
 
 
 def draw_ground(
@@ -79,7 +79,7 @@ def draw_ground(
     sun *= 1 - _cast(canvas, shadows.casts, first)
     sun = floats(cv2.GaussianBlur(sun, (0, 0), max(0.6, camera.width / step / 700)))
     lit = light.ambient * (0.9 + 0.1 * sun[..., None]) + light.sun * (light.towards_sun[1] * sun[..., None])
-    glare = np.clip(z / 60, 0, 1)[..., None] * 0.05 * light.haze  # flat views of asphalt mirror the sky
+    glare = np.clip(z / 60, 0, 1)[..., None] * 0.05 * light.haze  # at grazing angles asphalt reflects the sky
     near = cv2.GaussianBlur(_cast(canvas, shadows.contacts, first), (0, 0), max(0.6, camera.width / step / 260))
     open_ = floats(1 - 0.82 * np.clip(1.35 * near, 0, 1))[..., None]
     canvas.colour[first * step :] = enlarge(floats((colour * lit + glare * lane) * open_), step)
@@ -89,7 +89,7 @@ def draw_ground(
 
 
 def _places(camera: Camera, street: Street, first: int, step: int) -> tuple[Array, Array]:
-    """Where the ground seen by each pixel of row `first` and below lies: (s, z) in metres."""
+    """The place of the ground, (s, z) in metres, at each pixel of row `first` and below."""
     rows = (np.arange(first, camera.height // step) + 0.5) * step
     columns = (np.arange(camera.width // step) + 0.5) * step
     z = floats(camera.focal * camera.eye / np.maximum(rows - camera.horizon, 0.3))[:, None]
@@ -144,7 +144,7 @@ def _asphalt(
 
 
 def _strip(distance: Array, width: float, pixel: Array) -> Array:
-    """How much of a pixel a strip of some width covers, 0..1."""
+    """The share of a pixel that a strip covers, 0..1."""
     return floats(np.clip((width / 2 - np.abs(distance)) / pixel + 0.5, 0, 1) * np.minimum(1, width / pixel))
 
 
@@ -158,7 +158,7 @@ def _markings(
     patchy: Array,
     rng: np.random.Generator,
 ) -> Array:
-    """Lay worn paint on the road: centre line, edge lines, and now and then a zebra or a stop line."""
+    """Add worn paint to the road: centre line, edge lines, and sometimes a zebra crossing or a stop line."""
     white, yellow = floats(srgb(205, 203, 196)), floats(srgb(190, 158, 70))
     wear = np.clip(rng.uniform(0.6, 0.95) + 0.22 * patchy, 0, 1)
     dash, gap, phase = rng.choice([2.0, 4.0]), rng.choice([2.0, 4.0, 5.0]), rng.uniform(0, 9)
@@ -214,7 +214,7 @@ def _pavement(
 
 
 def _cast(canvas: Canvas, casts: list[Array], first: int) -> Array:
-    """How much each ground pixel lies in the shadow of a thing on the street, 0..1."""
+    """The share of each ground pixel in the shadow of an object on the street, 0..1."""
     camera, step = canvas.camera, canvas.step
     mask = np.zeros((camera.height // step - first, camera.width // step), np.uint8)
     for outline in casts:

@@ -1,4 +1,4 @@
-"""People on foot and on bicycles in a drawn scene: limbs in space, clothed, turned and lit."""
+"""Pedestrians and cyclists of a drawn scene: limbs in space, clothed, turned and lit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Person:
 
 
 def make_people(seed: int, street: Street, camera: Camera, crowding: float, fence_side: int) -> list[Person]:
-    """Walkers on both pavements and now and then on the road; each appears at a crowding of its own."""
+    """Walkers on both pavements and sometimes on the road; each appears above its own threshold of crowding."""
     rng = chance(seed, Stream.PEOPLE)
     people: list[Person] = []
     for k in range(34):
@@ -58,14 +58,14 @@ def make_people(seed: int, street: Street, camera: Camera, crowding: float, fenc
         if crossing and k > 4:
             s, z, turn = across * street.half, max(z, 16.0), float(rng.choice([-1.0, 1.0]) * np.pi / 2)
         else:
-            z = max(z, street.first_seen(float(s), camera, 1.12) + 0.35 * (k if k < 5 else 0))
+            z = max(z, street.visible_from(float(s), camera, 1.12) + 0.35 * (k if k < 5 else 0))
         if crowding > threshold:
             people.append(Person(float(s), z, turn, False, k))
     return people
 
 
 def make_cyclists(seed: int, street: Street, camera: Camera, crowding: float, lane: float) -> list[Person]:
-    """Cyclists at the edges of the road, first on the side where the hero vehicle (at s = `lane`) is not."""
+    """Cyclists at the edges of the road, first on the side away from the hero vehicle (at s = `lane`)."""
     rng = chance(seed, Stream.CYCLISTS)
     riders: list[Person] = []
     away = -1 if lane > 0 else 1
@@ -78,12 +78,12 @@ def make_cyclists(seed: int, street: Street, camera: Camera, crowding: float, la
             turn += float(rng.choice([-1, 1])) * 1.1
         threshold = 0.02 if k == 0 else 0.12 + 0.13 * k
         if crowding > threshold:
-            riders.append(Person(s, max(z, street.first_seen(s, camera, 1.15)), turn, True, k))
+            riders.append(Person(s, max(z, street.visible_from(s, camera, 1.15)), turn, True, k))
     return riders
 
 
 def draw_person(canvas: Canvas, light: Light, street: Street, person: Person, seed: int, lit: float) -> None:
-    """Paint one person or cyclist; `lit` is the share of the sun that reaches the place."""
+    """Paint one person or cyclist; `lit` is the share of the sun that reaches the person."""
     rng = chance(seed, Stream.CYCLISTS if person.cycling else Stream.PEOPLE, 1 + person.index)
     figure = Figure(canvas, light, street, person, rng)
     if figure.patch.empty:
@@ -100,7 +100,7 @@ class Figure:
     """Limbs in the person's own space (forward, up, right; metres), painted far to near."""
 
     def __init__(self, canvas: Canvas, light: Light, street: Street, person: Person, rng: np.random.Generator) -> None:
-        """Pick build and clothes, and open a window around the person."""
+        """Choose build and clothes, and open a window around the person."""
         self.canvas, self.light, self.rng, self.z = canvas, light, rng, person.z
         self.x = float(street.x(person.s, person.z))
         turn = person.turn + street.angle(person.z) - float(np.arctan2(self.x, person.z))
@@ -113,28 +113,28 @@ class Figure:
         self.skin = floats(srgb(*SKIN[int(pick(len(SKIN)))]))
         self.hair = floats(srgb(*HAIR[int(pick(len(HAIR)))]))
         if person.cycling and rng.random() < 0.3:
-            self.coat = floats(srgb(188, 200, 60))  # a vest to be seen in
+            self.coat = floats(srgb(188, 200, 60))  # a high-visibility vest
         low, high = canvas.camera.project([self.x - 1.1, self.x + 1.1], [2.0, -0.05], person.z)
         self.patch = Patch(canvas.camera, low, high)
-        self.facing = -self.across  # above 0: looks at the camera
+        self.facing = -self.across  # above 0: faces the camera
 
     def pixel(self, forward: Any, up: Any, right: Any) -> Any:
-        """Pixel of a place of the body."""
+        """Pixel of a point of the body."""
         x = self.x + (forward * self.along + right * self.across) * self.build
         return self.canvas.camera.project(x, up * self.build, self.z)
 
     def bar(
         self, start: tuple[float, float, float], end: tuple[float, float, float], wide: float, colour: Array
     ) -> None:
-        """A limb, `wide` metres thick."""
+        """Draw a limb, `wide` metres thick."""
         self.patch.limb(self.pixel(*start), self.pixel(*end), wide * self.size * self.build, colour)
 
     def solid(self, points: list[tuple[float, float, float]], colour: Array) -> None:
-        """A flat piece of the body."""
+        """Draw a flat piece of the body."""
         self.patch.polygon(self.pixel(*np.array(points).T), colour)
 
     def head(self, forward: float, up: float) -> None:
-        """Head with hair or hood, seen from the front, the back or the side."""
+        """Draw the head with hair or hood, from the front, the back or the side."""
         size = self.size * self.build
         self.bar((forward * 0.7, up - 0.2, 0), (forward, up - 0.08, 0), 0.11, self.skin * 0.8)
         centre = self.pixel(forward, up, 0)
@@ -144,7 +144,7 @@ class Figure:
             self.patch.ellipse(crown, (0.088 * size, 0.075 * size), self.hair)
 
     def torso(self, hip: tuple[float, float], neck: tuple[float, float], shoulder: float, hem: float) -> None:
-        """A coat from the shoulders to its hem; the body is thinner seen from the side."""
+        """Draw a coat from the shoulders to its hem; from the side the body is thinner."""
         thick, rise = 0.11, 0.02
         waist = shoulder * 0.78
         sides = []
@@ -161,7 +161,7 @@ class Figure:
         self.solid([*sides[0][::-1], *top, *sides[1]], self.coat)
 
     def walker(self) -> None:
-        """A standing or walking person."""
+        """Draw a standing or walking person."""
         rng = self.rng
         stride = float(rng.uniform(0.05, 0.42))
         swing = stride * 0.75
@@ -212,7 +212,7 @@ class Figure:
         self.bar(hand, (hand[0] + 0.03, hand[1] - 0.05, hand[2]), 0.075, self.skin)
 
     def bicycle(self) -> None:
-        """Two wheels, frame, saddle and handlebar."""
+        """Draw two wheels, frame, saddle and handlebar."""
         rng = self.rng
         rubber, metal = floats(srgb(26, 26, 28)), floats(srgb(*rng.uniform(30, 130, 3)))
         size = self.size * self.build
@@ -236,7 +236,7 @@ class Figure:
         self.bar((-0.34, 0.93, 0.0), (-0.12, 0.93, 0.0), 0.07, rubber)
 
     def rider(self) -> None:
-        """The person on the bicycle."""
+        """Draw the person on the bicycle."""
         near = 1.0 if self.along > 0 else -1.0
         phase = float(self.rng.uniform(0, 2 * np.pi))
         shoe = floats(srgb(34, 32, 32))
@@ -263,7 +263,7 @@ class Figure:
             )
 
     def put(self, label: int, lit: float) -> None:
-        """Fold and round the clothes, light them, and put the figure into the scene."""
+        """Add folds, roundness and light to the clothes, and put the figure into the scene."""
         patch, toward = self.patch, self.light.towards_sun
         folds = noise_patch("cloud", patch.height, patch.width, self.rng, max(self.size / 30, 0.4))
         shade = self.light.on((0.3 * float(np.sign(toward[0])), 0.25, -0.9), lit) + 0.12 * lit * self.light.sun

@@ -1,4 +1,4 @@
-"""From painted light to a photograph: haze, lens, exposure, tone curve, sensor noise, compression."""
+"""Painted light becomes a photograph: haze, lens, exposure, tone curve, sensor noise, compression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from segviz.data.scenes.world import Array, Bytes, Light, Stream, chance, floats
 
 
 def develop(canvas: Canvas, light: Light, seed: int, width: int, height: int) -> Bytes:
-    """The photograph (height, width, 3) uint8 RGB that a camera would take of the canvas."""
+    """Develop the canvas into a photograph, (height, width, 3) uint8 RGB."""
     rng = chance(seed, Stream.CAMERA, 1)
     size = (width, height)
     colour = floats(cv2.resize(canvas.colour, size, interpolation=cv2.INTER_AREA))
@@ -18,7 +18,7 @@ def develop(canvas: Canvas, light: Light, seed: int, width: int, height: int) ->
     clear = np.exp(-depth / light.haze_distance)
     clear[depth > 2000] = 1
     colour = colour * clear[..., None] + light.haze * 0.9 * (1 - clear[..., None])
-    detail = noise_patch("leaf", height, width, rng, 1.2)  # no surface is as even as it was painted
+    detail = noise_patch("leaf", height, width, rng, 1.2)  # no real surface is as even as the paint
     colour = _lens(colour * (1 + 0.03 * detail * (depth < 2000))[..., None], rng)
     colour = colour * light.exposure
     noise_level = float(rng.uniform(0.003, 0.009)) * (1.8 if light.weather == "dusk" else 1.0)
@@ -32,7 +32,7 @@ def develop(canvas: Canvas, light: Light, seed: int, width: int, height: int) ->
 
 
 def _lens(colour: Array, rng: np.random.Generator) -> Array:
-    """Blur, veiling glare around bright places, and darker corners."""
+    """Blur, veiling glare around bright areas, and darker corners."""
     height, width = colour.shape[:2]
     unit = np.sqrt(width * height / 172800)
     soft = floats(cv2.GaussianBlur(colour, (0, 0), max(0.3, rng.uniform(0.42, 0.75) * unit)))
@@ -46,7 +46,7 @@ def _lens(colour: Array, rng: np.random.Generator) -> Array:
 
 
 def _tone(colour: Array, rng: np.random.Generator) -> Array:
-    """Shoulder, gamma and a little contrast; colours drain towards white as they saturate."""
+    """Shoulder, gamma and a little contrast; colours fade to white as they saturate."""
     grey = colour.mean(-1, keepdims=True)
     colour = np.maximum(grey + (colour - grey) * rng.uniform(0.55, 0.95), 0)
     shown = (1 - np.exp(-colour * 1.15)) ** (1 / 2.2)
@@ -56,13 +56,13 @@ def _tone(colour: Array, rng: np.random.Generator) -> Array:
 
 
 def _sharpen(picture: Array, rng: np.random.Generator) -> Array:
-    """What a camera does on its own: edges a little steeper than they were."""
+    """Sharpen as cameras do: edges become a little steeper."""
     soft = floats(cv2.GaussianBlur(picture, (0, 0), 1.0))
     return floats(picture + (picture - soft) * rng.uniform(0.2, 0.9))
 
 
 def _sensor(colour: Array, level: float, rng: np.random.Generator) -> Array:
-    """Noise of the sensor: fine and coloured, stronger in the dark parts."""
+    """Sensor noise: fine and coloured, stronger in dark areas."""
     height, width = colour.shape[:2]
     fine = rng.standard_normal((height, width), np.float32)[..., None]
     tinted = rng.standard_normal((height // 2 + 1, width // 2 + 1, 3), np.float32)

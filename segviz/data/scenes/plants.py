@@ -158,7 +158,7 @@ def _bare(canvas: Canvas, light: Light, street: Street, plant: Plant, rng: np.ra
 
 
 def crown_shadow(street: Street, plant: Plant, towards_sun: tuple[float, float, float]) -> Array:
-    """Outline (points, 2) of a crown's shadow on the ground, as (x, z)."""
+    """Outline of a crown's shadow on the ground: (points, 2), each (x, z)."""
     turn = np.linspace(0, 2 * np.pi, 14)
     reach = 1 / max(towards_sun[1], 0.12)
     middle = plant.height * 0.6

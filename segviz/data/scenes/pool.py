@@ -1,4 +1,4 @@
-"""A pool of drawn scenes for training and evaluation, drawn once and kept in the user's cache."""
+"""A pool of drawn scenes for training and evaluation, drawn once and cached on disk."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from tqdm import tqdm
 from segviz.data.dataset import Sample
 from segviz.data.scenes.scene import Scene, draw_scene, random_options
 
-UNSEEN = 1_000_000  # scenes from this seed on are never trained on
+UNSEEN = 1_000_000  # no training uses scenes from this seed on
 UNSEEN_COUNT = 50
-SCENES_PER_WORKER = 40  # some ten seconds of drawing; fewer do not pay for starting a process
+SCENES_PER_WORKER = 40  # about ten seconds of drawing; fewer are not worth a process
 
 
 def scene_pool(
     count: int, first_seed: int, width: int = 480, height: int = 360, cache: Path | None = None
 ) -> list[Sample]:
-    """Scenes of consecutive seeds with random options.
+    """Scenes of consecutive seeds with random options, from the cache if they are there.
 
     Args:
-        count: how many.
-        first_seed: of the first one.
-        width: in pixels.
-        height: in pixels.
-        cache: folder of kept pools; the user's cache folder by default.
+        count: number of scenes.
+        first_seed: seed of the first scene.
+        width: picture width in pixels.
+        height: picture height in pixels.
+        cache: folder of cached pools; the user's cache folder by default.
     """
     path = (cache or cache_folder()) / f"scenes-{drawing_version()}-{first_seed}-{count}-{width}x{height}.npz"
     if path.is_file():
-        with np.load(path) as kept:
-            images, labels = kept["images"], kept["labels"]
+        with np.load(path) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
     else:
         scenes = draw_scenes(range(first_seed, first_seed + count), width, height)
         images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
@@ -46,9 +46,9 @@ def scene_pool(
 
 
 def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
-    """The scenes of the seeds, by several processes where there are many.
+    """Draw the scenes of the seeds, in several processes if there are many.
 
-    A script that gets here needs Python's usual `if __name__ == "__main__":`.
+    A script that calls this needs Python's usual `if __name__ == "__main__":`.
     """
     draw = partial(random_scene, width=width, height=height)
     workers = min(os.cpu_count() or 1, len(seeds) // SCENES_PER_WORKER)
@@ -60,12 +60,12 @@ def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
 
 
 def random_scene(seed: int, width: int, height: int) -> Scene:
-    """The scene of a seed, its options drawn by chance too."""
+    """Draw the scene of a seed with random options."""
     return draw_scene(seed, random_options(seed), width=width, height=height)
 
 
 def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Write a pool by way of a temporary file, so that no reader meets half of it."""
+    """Write a pool through a temporary file, so that no reader finds half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.npz")
     np.savez(temporary, images=images, labels=labels)
@@ -73,11 +73,11 @@ def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
 
 
 def cache_folder() -> Path:
-    """Where segviz keeps what can be made again."""
+    """The folder for data that segviz can compute again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segviz"
 
 
 def drawing_version() -> str:
-    """A short hash of the drawing code: another code, another pool."""
-    sources = sorted(Path(__file__).parent.glob("*scene*.py"))
+    """A short hash of the drawing code, so that changed code never reads an old pool."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Drawn street scenes: photographs of streets that never were, made from a seed, with exact labels."""
+"""Drawn street scenes: photographs of imaginary streets, drawn from a seed, with exact labels."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _FINE_AREA = 640 * 480  # pictures up to this many pixels are painted at twice t
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What can be changed about a scene while the rest of it stays as it is.
+    """The options of a scene; each changes one thing and leaves the rest of the scene as it is.
 
     Attributes:
-        pole_width: Metres across of lamp posts, sign poles and the like, 0.04 to 0.6.
-        vehicle_size: Scale of the hero vehicle, 0.5 to 2.
-        vehicle_distance: Metres to the hero vehicle's near end, 5 to 60. The hero has a lane of its own; the
-            other vehicles stay where they are, none nearer than 15 m.
-        fence_length: Metres of fence, 0 (none) to 40.
+        pole_width: width of lamp posts, sign poles and the like in metres, 0.04 to 0.6.
+        vehicle_size: scale of the hero vehicle, 0.5 to 2.
+        vehicle_distance: distance to the hero vehicle's near end in metres, 5 to 60. The hero has a lane of its own;
+            the other vehicles stay where they are, none nearer than 15 m.
+        fence_length: length of the fence in metres, 0 (none) to 40.
         crowding: 0 (no people, no cyclists, no other vehicles) to 1 (crowded).
     """
 
@@ -65,7 +65,7 @@ class SceneOptions:
         """Check the ranges.
 
         Raises:
-            ValueError: A value lies outside its range.
+            ValueError: a value is out of range.
         """
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
@@ -76,13 +76,13 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn picture and what it shows.
+    """A drawn picture and its labels.
 
     Attributes:
         image: (height, width, 3) uint8 RGB.
         labels: (height, width) uint8 class indices 0 to 10, in CamVid's order; there is no void.
-        seed: The seed it was drawn from.
-        options: The options it was drawn with.
+        seed: the seed of the drawing.
+        options: the options of the drawing.
     """
 
     image: npt.NDArray[np.uint8]
@@ -102,17 +102,17 @@ def draw_scene(
     """Draw the scene of a seed. The same seed, options and size give the same bytes.
 
     Args:
-        seed: Any integer from 0 on.
-        options: What to change about it.
-        width: Pixels across, 16 to 8192.
-        height: Pixels down, 16 to 8192.
-        between: Called before each part is painted; what it raises ends the drawing.
+        seed: an integer, 0 or more.
+        options: the options of the scene.
+        width: picture width in pixels, 16 to 8192.
+        height: picture height in pixels, 16 to 8192.
+        between: called before each part is painted; an exception that it raises ends the drawing.
 
     Returns:
         The picture with its labels.
 
     Raises:
-        ValueError: The seed is negative, or the size out of range.
+        ValueError: the seed is negative, or the size is out of range.
     """
     if seed < 0:
         raise ValueError(f"seed {seed} is negative; choose 0 or more")
@@ -128,7 +128,7 @@ def draw_scene(
 
 
 def random_options(seed: int) -> SceneOptions:
-    """Options that vary with the seed, for training and evaluation: mostly ordinary, now and then extreme."""
+    """Options that vary with the seed, for training and evaluation: mostly ordinary, sometimes extreme."""
     rng = chance(seed, Stream.OPTIONS)
     return SceneOptions(
         pole_width=float(np.clip(np.exp(rng.normal(np.log(0.13), 0.4)), 0.05, 0.5)),
@@ -148,7 +148,7 @@ def _paint(
     factor: int,
     between: Callable[[], object] | None,
 ) -> Canvas:
-    """The whole scene as painted light, `factor` times the picture's size, before a camera takes it."""
+    """Paint the whole scene as light, `factor` times the picture's size, before it becomes a photograph."""
     camera, street = make_camera(seed, width * factor, height * factor), make_street(seed)
     canvas = Canvas(camera, factor)
     houses = buildings.make_houses(seed)
@@ -220,7 +220,7 @@ def _gaps(houses: list[buildings.House]) -> list[tuple[int, float, float]]:
 def _slim_shadow(
     street: Street, s: float, z: float, half: float, high: float, sun: tuple[float, float, float]
 ) -> Array:
-    """Outline (4, 2) of the shadow of something upright and slim, as (x, z)."""
+    """Outline of the shadow of a slim, upright object: (4, 2), each (x, z)."""
     reach = high * min(1 / max(sun[1], 0.1), 6.0)
     x = float(street.x(s, z))
     across = np.array([sun[2], -sun[0]]) / max(float(np.hypot(sun[0], sun[2])), 1e-3) * half

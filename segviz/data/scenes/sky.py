@@ -1,4 +1,4 @@
-"""Sky of a drawn scene, and the hazy backdrop that closes its view."""
+"""The sky of a drawn scene, and the hazy backdrop at the end of the street."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def draw_sky(canvas: Canvas, light: Light, seed: int) -> None:
     """Paint the sky: haze at the horizon, blue or grey above, clouds in perspective."""
     rng = chance(seed, Stream.SKY)
     camera = canvas.camera
-    step = canvas.step  # all of it is soft, so the photograph's own pixels are fine enough
+    step = canvas.step  # the sky is soft, so the photograph's own pixels are fine enough
     rows = int(np.clip(camera.horizon + 0.02 * camera.height, step, camera.height)) // step
     v, u = ((floats(np.mgrid[0:rows, 0 : camera.width // step]) + 0.5) * step).astype(np.float32)
-    rise = np.maximum(camera.horizon - v, 0) / camera.focal  # tangent of the height above the horizon
+    rise = np.maximum(camera.horizon - v, 0) / camera.focal  # tangent of the elevation above the horizon
     zenith = {"clear": (0.2, 0.42, 0.95), "cloudy": (0.34, 0.52, 0.92), "overcast": (1.0, 1.05, 1.12)}
     top = floats(zenith.get(light.weather, (0.22, 0.3, 0.5))) * rng.uniform(0.85, 1.5)
     mix = (1 - np.exp(-rise * rng.uniform(2.5, 5.0)))[..., None]
@@ -51,7 +51,7 @@ def draw_sky(canvas: Canvas, light: Light, seed: int) -> None:
 
 
 def draw_backdrop(canvas: Canvas, light: Light, seed: int) -> None:
-    """Paint what closes the view: a hazy line of trees and roofs at the end of the street."""
+    """Paint a hazy line of trees and roofs at the end of the street."""
     rng = chance(seed, Stream.BACKDROP)
     camera = canvas.camera
     columns = np.arange(camera.width)

@@ -1,4 +1,4 @@
-"""Where the vehicles of a drawn scene stand: the hero vehicle, the parked ones and the moving ones."""
+"""The places of a drawn scene's vehicles: the hero vehicle, parked ones and moving ones."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Vehicle:
 
 
 def pick_kind(rng: np.random.Generator) -> str:
-    """A kind of vehicle, cars most often."""
+    """Pick a kind of vehicle, cars most often."""
     return str(rng.choice(list(PROFILES), p=[0.34, 0.22, 0.2, 0.12, 0.07, 0.05]))
 
 
 def make_vehicles(
-    seed: int, street: Street, size: float, distance: float, crowding: float, kept_free: int
+    seed: int, street: Street, size: float, distance: float, crowding: float, fence_side: int
 ) -> list[Vehicle]:
-    """The hero vehicle, and the traffic: parked on the side away from the fence (`kept_free`), and moving.
+    """The hero vehicle and the traffic: vehicles parked on the side away from the fence, and moving ones.
 
-    The hero has a lane of its own, so that it can come and go without meeting another vehicle.
+    The hero has a lane of its own, so that it never meets another vehicle.
     """
     rng = chance(seed, Stream.HERO)
-    park = -kept_free
+    park = -fence_side
     lanes = {
         "ahead": (-street.half * float(rng.uniform(0.38, 0.52)), False),
         "oncoming": (street.half * float(rng.uniform(0.4, 0.55)), True),
@@ -87,7 +87,7 @@ def make_vehicles(
 
 
 def ground_outline(street: Street, vehicle: Vehicle, towards_sun: tuple[float, float, float], high: float) -> Array:
-    """Outline (points, 2) of a vehicle and its shadow on the ground, as (x, z); at `high` 0 the footprint."""
+    """Outline of a vehicle and its shadow on the ground: (points, 2), each (x, z); at `high` 0 the footprint."""
     body = Body(street, vehicle)
     reach = high * min(1 / max(towards_sun[1], 0.1), 5.0)
     half, long_ = vehicle.wide / 2 * 0.94, vehicle.length / 2 * 0.96
@@ -97,7 +97,7 @@ def ground_outline(street: Street, vehicle: Vehicle, towards_sun: tuple[float, f
 
 
 class Body:
-    """Where a vehicle's own coordinates (forward, up, right) lie in the world."""
+    """Maps a vehicle's own coordinates (forward, up, right) to the world."""
 
     def __init__(self, street: Street, vehicle: Vehicle) -> None:
         self.size = vehicle.size

@@ -1,4 +1,4 @@
-"""The shapes and paints of drawn vehicles, in metres, the middle of the vehicle at 0."""
+"""The shapes and paints of drawn vehicles; lengths are in metres, with the vehicle's middle at 0."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAINTS = [
 ]
 
 # Side profiles from the tail over the roof to the nose: (metres forward, metres up, half width in metres).
-# The numbers after a profile name the points where a strip of glass starts.
+# The numbers after a profile are the points where a strip of glass starts.
 PROFILES: dict[str, tuple[list[tuple[float, float, float]], tuple[int, ...]]] = {
     "hatch": (
         [

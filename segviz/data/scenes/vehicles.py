@@ -1,4 +1,4 @@
-"""Cars, vans, buses and trucks of a drawn scene: a side profile given width, lit face by face."""
+"""Cars, vans, buses and trucks of a drawn scene: side profiles with a width, lit face by face."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class VehiclePainter:
         rng: np.random.Generator,
         lit: float,
     ) -> None:
-        """Pick the paint and find the window."""
+        """Choose the paint and open a window around the vehicle."""
         self.canvas, self.light, self.vehicle, self.rng, self.lit = canvas, light, vehicle, rng, lit
         self.camera = canvas.camera
         self.body = Body(street, vehicle)
@@ -62,7 +62,7 @@ class VehiclePainter:
         self.near_side = 1.0 if towards @ self.body.right > 0 else -1.0
 
     def paint(self) -> None:
-        """Underbody, wheels, strips of the profile, the near side, lamps; then soften and put in place."""
+        """Paint underbody, wheels, strips of the profile, near side and lamps; then soften and put in place."""
         if self.patch.empty:
             return
         self._wheels(-self.near_side, far=True)
@@ -78,14 +78,14 @@ class VehiclePainter:
         self.patch.polygon(self.body.pixels(self.camera, points), colour)
 
     def _shade(self, colour: Array, normal: tuple[float, float, float], gloss: float) -> Array:
-        """Light on a glossy face: its colour, and the sky or the road mirrored in it."""
+        """Light from a glossy face: its own colour, and the reflection of sky or road."""
         mirrored = self.light.sky * np.clip(0.22 + 0.78 * normal[1], 0.04, 1.0)
         glint = max(0.0, float(np.dot(normal, self.light.towards_sun))) ** 8 * self.lit
         return floats(
             colour * self.light.on(normal, self.lit) + gloss * mirrored + 0.25 * gloss * glint * self.light.sun * 4
         )
 
-    def _seen(self, point: tuple[float, float, float], normal: tuple[float, float, float]) -> bool:
+    def _is_visible(self, point: tuple[float, float, float], normal: tuple[float, float, float]) -> bool:
         place = self.body.world(point[0] * self.body.size, point[1] * self.body.size, point[2] * self.body.size)
         return bool(np.dot(normal, np.array([0, self.camera.eye, 0]) - place) > 0)
 
@@ -102,7 +102,7 @@ class VehiclePainter:
         strips = []
         for k, ((a0, y0, w0), (a1, y1, w1)) in enumerate(pairwise(self.profile)):
             normal = self.body.normal(-(y1 - y0), a1 - a0, 0.0)
-            if self._seen((a0, y0, 0.0), normal):
+            if self._is_visible((a0, y0, 0.0), normal):
                 place = self.body.world((a0 + a1) / 2, (y0 + y1) / 2, 0.0)
                 strips.append((float(place[2]), k, normal, [(a0, y0, -w0), (a0, y0, w0), (a1, y1, w1), (a1, y1, -w1)]))
         for _, k, normal, points in sorted(strips, key=lambda strip: -strip[0]):
@@ -111,7 +111,7 @@ class VehiclePainter:
                 self._pane(points, normal)
 
     def _pane(self, points: list[tuple[float, float, float]], normal: tuple[float, float, float]) -> None:
-        """Glass inside a strip: what is mirrored fades downwards."""
+        """Glass inside a strip: its reflection fades downwards."""
         (a0, y0, _), (_, _, w0), (a1, y1, w1), _ = points
         mirror = float(self.rng.uniform(0.015, 0.09))
         for low, high, share in ((0.08, 0.36, 0.5), (0.36, 0.64, 0.85), (0.64, 0.94, 1.4)):
@@ -123,7 +123,7 @@ class VehiclePainter:
     def _side(self) -> None:
         side = self.near_side
         normal = self.body.normal(0.0, 0.12, side)
-        if not self._seen((0.0, 0.6, side * self.profile[1][2]), normal):
+        if not self._is_visible((0.0, 0.6, side * self.profile[1][2]), normal):
             return
         self._face([(a, y, side * w) for a, y, w in self.profile], self._shade(self.paint_colour, normal, 0.07))
         belt = 0.42 * max(y for _, y, _ in self.profile) + 0.1
@@ -160,7 +160,7 @@ class VehiclePainter:
             self._face(band, self._shade(self.paint_colour, normal, gloss))
 
     def _width_at(self, y: float) -> float:
-        """Half width of the cabin's side at a height."""
+        """Half the cabin's width at a height."""
         points = sorted((p[1], p[2]) for p in self.profile)
         return float(np.interp(y, [p[0] for p in points], [p[1] for p in points])) * 1.0
 
@@ -187,10 +187,12 @@ class VehiclePainter:
                 if share > 1:
                     ring = [(x, max(y, 0.18), w) for x, y, w in ring]
                 self._face(ring, colour)
-            inner = wide - side * 0.2  # the tread, seen from ahead or behind
+            inner = wide - side * 0.2  # the tread, visible from ahead or behind
             for end in (-1, 1):
                 edge = a + end * radius * 0.7
-                if self._seen((edge, radius, wide), self.body.normal(end, 0, 0)) and (far or abs(self.near_side) < 0):
+                if self._is_visible((edge, radius, wide), self.body.normal(end, 0, 0)) and (
+                    far or abs(self.near_side) < 0
+                ):
                     self._face(
                         [(edge, 0.0, inner), (edge, 0.0, wide), (edge, radius, wide), (edge, radius, inner)],
                         tyre,
@@ -198,7 +200,7 @@ class VehiclePainter:
 
     def _ends(self) -> None:
         """Bumper, plate and lamps of the end that faces the camera."""
-        ahead = self._seen((self.profile[-2][0], 0.6, 0.0), self.body.normal(1, 0, 0))
+        ahead = self._is_visible((self.profile[-2][0], 0.6, 0.0), self.body.normal(1, 0, 0))
         tip, inner = (self.profile[-2], self.profile[-3]) if ahead else (self.profile[1], self.profile[2])
         step = 0.02 if ahead else -0.02
         normal = self.body.normal(1 if ahead else -1, 0, 0)
@@ -249,7 +251,7 @@ class VehiclePainter:
             )
 
     def _mirrors(self) -> None:
-        """The wing mirrors, painted before the body that hides the far one."""
+        """The wing mirrors, painted before the body, which hides the far one."""
         normal = self.body.normal(0, 0, 1)
         mirror_a, mirror_y = (self.profile[len(self.profile) - 4][0] * 0.8, self.profile[2][1] + 0.1)
         for side in (-1, 1):

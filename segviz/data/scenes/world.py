@@ -1,4 +1,4 @@
-"""The world a drawn scene stands in: streams of chance, noise, camera, street and light, all in metres."""
+"""The world of a drawn scene, in metres: random streams, noise, camera, street and light."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ Bytes = npt.NDArray[np.uint8]
 Colour = tuple[float, float, float]
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
-FAR = 140.0  # metres: where the street ends and the backdrop stands
+FAR = 140.0  # metres: the distance of the backdrop at the end of the street
 
 
 class Stream(IntEnum):
-    """One stream of random numbers per kind of thing, so that changing one kind leaves the others alone."""
+    """One stream of random numbers per kind of object, so that changing one kind leaves the others alone."""
 
     STREET, LIGHT, SKY, GROUND, BUILDINGS, TREES, POLES, SIGNS, FENCE = range(9)
     HERO, TRAFFIC, PEOPLE, CYCLISTS, CAMERA, OPTIONS, BACKDROP = range(9, 16)
 
 
 def chance(seed: int, stream: Stream, *more: int) -> np.random.Generator:
-    """The random numbers of one kind of thing (and, with `more`, of one thing of that kind)."""
+    """The random numbers of one kind of object or, with `more`, of one object of that kind."""
     return np.random.default_rng([seed, int(stream), *more])
 
 
 def floats(values: Any) -> Array:
-    """Any array as float32, the type that every colour and depth here has."""
+    """Convert to float32, the type of every colour and depth here."""
     return np.asarray(values, np.float32)
 
 
 def srgb(red: float, green: float, blue: float) -> Colour:
-    """Linear light, 0..1, of an sRGB colour given in 0..255."""
+    """Linear light, 0..1, of an sRGB colour in 0..255."""
     return (red / 255) ** 2.2, (green / 255) ** 2.2, (blue / 255) ** 2.2
 
 
@@ -64,12 +64,12 @@ def noise(kind: str) -> Array:
 
 
 def sample_noise(kind: str, x: Array, y: Array) -> Array:
-    """Noise at places given in cells of its sheet; the sheet repeats."""
+    """Sample noise at positions in cells of its sheet; the sheet repeats."""
     return floats(cv2.remap(noise(kind), floats(x), floats(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP))
 
 
 def noise_patch(kind: str, height: int, width: int, rng: np.random.Generator, zoom: float = 1.0) -> Array:
-    """A (height, width) piece of noise from a random place, `zoom` pixels per cell of the sheet."""
+    """A (height, width) piece of noise from a random position, `zoom` pixels per cell of the sheet."""
     x0, y0 = rng.uniform(0, 511, 2)
     matrix = np.array([[1 / zoom, 0, x0], [0, 1 / zoom, y0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -112,27 +112,27 @@ class Street:
     right: float
 
     def middle(self, z: Any) -> Any:
-        """Where the street's middle lies at a distance: x in metres."""
+        """The x of the street's middle at a distance, in metres."""
         return self.offset + self.heading * z + self.curve * z * z
 
     def x(self, s: Any, z: Any) -> Any:
-        """Where a place s metres right of the middle lies: x in metres."""
+        """The x of a place s metres right of the middle, in metres."""
         return self.middle(z) + s
 
     def slope(self, z: Any) -> Any:
-        """How far the street leads sideways per metre ahead, at a distance."""
+        """Metres sideways per metre ahead, at a distance."""
         return self.heading + 2 * self.curve * z
 
     def angle(self, z: float) -> float:
-        """Direction of the street at a distance, radians clockwise from straight ahead."""
+        """Direction of the street at a distance, in radians clockwise from straight ahead."""
         return float(np.arctan(self.slope(z)))
 
     def edge(self, side: int) -> float:
-        """Where the building line lies: s in metres; side is -1 for left, 1 for right."""
+        """The s of the building line, in metres; side is -1 for left, 1 for right."""
         return side * (self.half + (self.left if side < 0 else self.right))
 
-    def first_seen(self, s: float, camera: Camera, margin: float = 1.06) -> float:
-        """Distance from which a place s metres right of the middle is inside the picture."""
+    def visible_from(self, s: float, camera: Camera, margin: float = 1.06) -> float:
+        """The distance from which places s metres right of the middle are inside the picture."""
         z = np.arange(2.0, 60.0, 0.25)
         seen = np.abs(self.x(s, z)) * margin < z * camera.width / 2 / camera.focal
         return float(z[np.argmax(seen)]) if seen.any() else 60.0
@@ -147,18 +147,18 @@ class Light:
     sun: Array
     ambient: Array
     haze: Array
-    sky: Array  # of the bright sky, as it shows mirrored in glass
+    sky: Array  # the bright sky, as glass reflects it
     haze_distance: float
     exposure: float
 
     def on(self, normal: tuple[float, float, float], lit: float = 1.0) -> Array:
-        """Light that falls on a surface; lit is the share of the sun that reaches it."""
+        """The light on a surface; lit is the share of the sun that reaches it."""
         facing = max(0.0, sum(a * b for a, b in zip(normal, self.towards_sun, strict=True)))
         return self.ambient * (0.68 + 0.32 * normal[1]) + self.sun * (facing * lit)
 
 
 def make_camera(seed: int, width: int, height: int) -> Camera:
-    """The camera of a scene; its field of view keeps the same solid angle for every shape of picture."""
+    """The camera of a scene; its solid angle is the same for every shape of picture."""
     rng = chance(seed, Stream.CAMERA)
     focal = float(rng.uniform(1.02, 1.22) * np.sqrt(width * height))
     horizon = float(rng.uniform(0.48, 0.59) * height)
@@ -166,7 +166,7 @@ def make_camera(seed: int, width: int, height: int) -> Camera:
 
 
 def make_street(seed: int) -> Street:
-    """The street of a scene: width, bend, and where on it the camera drives (on the left)."""
+    """The street of a scene: its width and bend, and the position of the camera (on the left)."""
     rng = chance(seed, Stream.STREET)
     half = float(rng.choice([rng.uniform(3.5, 5.0), rng.uniform(4.5, 7.5)]))
     heading = float(rng.normal(0, 0.07))
