@@ -38,6 +38,13 @@ def test_the_page_on_figures_names_them_all() -> None:
     assert dict(rows) == models
 
 
+def test_the_readme_names_the_pages_of_the_app() -> None:
+    from segviz.ui.page_table import PAGES
+
+    (table,) = re.findall(r"\| Page \|.*?\n\n", README, re.DOTALL)
+    assert re.findall(r"^\| (.+?) \|", table, re.MULTILINE)[2:] == [row.title for row in PAGES]
+
+
 def test_the_readme_s_table_of_scores_is_that_of_the_records() -> None:
     (shown,) = re.findall(r"<!-- scores.*?-->\n(.*?)<!-- end of scores -->", README, re.DOTALL)
     assert shown.strip() == scores_table().strip()
