@@ -1,4 +1,4 @@
-"""The app as a visitor meets it: the real server on a free port, started once and ended by its own handle."""
+"""The app as a visitor meets it: the real server as a process of its own, on a free port."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -18,12 +19,26 @@ from segviz.server.launch import app_command, app_environment, app_script
 START_WITHIN = 240  # seconds; importing torch takes long on a busy machine
 
 
+@dataclass(frozen=True)
+class LiveApp:
+    """A running app, and what its very first visitor saw, who opened a page by its own address."""
+
+    address: str
+    log: Path
+    first_heading: str
+    first_sidebar: str
+
+    def check_log(self) -> None:
+        """Fail if the server has logged a traceback."""
+        assert "Traceback" not in self.log.read_text(errors="replace")
+
+
 @contextmanager
 def app_server(log: Path, script: Path | None = None, **environment: str) -> Iterator[str]:
-    """The address of a running app, which writes to `log`; of another script where one is given.
+    """Start the app, or another `script`, and yield its address. It writes to `log`.
 
     Raises:
-        RuntimeError: it ended, or did not answer in time; the message holds the log's end.
+        RuntimeError: it ended, or did not answer in time; the message holds the end of the log.
     """
     port = find_free_port()
     command = app_command(script or app_script(), port, "--server.headless", "true")
@@ -53,7 +68,7 @@ def python_path() -> str:
 
 
 def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the server says that it is up."""
+    """Return once the server says that it is healthy."""
     end = time.monotonic() + START_WITHIN
     while time.monotonic() < end and process.poll() is None:
         try:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -41,13 +41,14 @@ def executable() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+PATIENCE = 90_000  # milliseconds that `expect` and actions wait: a busy machine is slow, not wrong
 CONTEXTS: WeakKeyDictionary[Browser, dict[str, BrowserContext]] = WeakKeyDictionary()
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A running browser; skips the test if there is none, or fails it where REQUIRE_BROWSER is set."""
-    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
@@ -60,12 +61,35 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+class SharedBrowser:
+    """One browser for all test files of a worker.
+
+    Playwright keeps an event loop running in the main thread, where `asyncio.run` then fails: close it before a file
+    that needs no browser.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._browser: Browser | None = None
+
+    def open(self) -> Browser:
+        """The browser, started if it is not running."""
+        if self._browser is None:
+            self._browser = self._stack.enter_context(chromium())
+        return self._browser
+
+    def close(self) -> None:
+        """End it, if it is running."""
+        self._browser = None
+        self._stack.close()
+
+
 @contextmanager
 def visiting(browser: Browser, **settings: Any) -> Iterator[Page]:
-    """A page of a new visitor, without storage from before.
+    """A new visitor's page, without storage from before.
 
-    Visitors with the same settings share a context, and so the browser's cache: reading Streamlit's scripts anew takes
-    longer than most tests.
+    Visitors with the same settings share a context, and so the browser's cache: loading Streamlit's scripts again takes
+    longer than most tests. Storage and cookies are cleared after each.
     """
     name = repr(sorted(settings.items()))
     shared = CONTEXTS.setdefault(browser, {})
@@ -78,6 +102,7 @@ def visiting(browser: Browser, **settings: Any) -> Iterator[Page]:
         with suppress(Error):  # a page that went nowhere, or is gone
             page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         page.close()
+        shared[name].clear_cookies()
 
 
 def settles(read: Callable[[], str | None], wanted: float, within: float, seconds: float = 60) -> None:

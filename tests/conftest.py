@@ -1,4 +1,4 @@
-"""One seed and one thread for every test, so that a failure repeats; and quiet for those that measure."""
+"""What all tests share: one seed, one thread, one browser and one server; and quiet for tests that measure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from app_server import LiveApp, app_server
+from browser import PATIENCE, SharedBrowser
+from playwright.sync_api import Browser, expect
 from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
 
@@ -41,28 +45,77 @@ check_shapes()
 # Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
-# A file is run by one worker: those that take long begin first, or a worker would end long after the other.
+# These files share one server of the app and one browser, so one worker runs them all. They begin first.
+ONE_SERVER = ("test_accessibility", "test_app_in_browser", "test_attribution_page")
+# Any other file has a worker to itself. The longest begin early, or one worker would end long after the other.
 LONG = (
-    "test_app_in_browser",
-    "test_accessibility",
+    *ONE_SERVER,
     "test_load",
     "test_bundled",
-    "test_server",
     "test_comes_back",
-    "test_engine",
-    "test_attribution_page",
     "test_pages",
+    "test_server",
+    "test_cli",
+    "test_engine",
+    "test_results_page",
+    "test_attribution",
+    "test_viewer_in_browser",
+    "test_training",
     "test_load_faults",
     "test_fuzz",
-    "test_results_page",
     "test_attribution_engine",
     "test_examples",
 )
+BROWSER = SharedBrowser()
+BROWSER_FILES: set[Path] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long files first; the others keep their order."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+    BROWSER_FILES.update(item.path for item in items if {"browser", "live_app"} & set(item.fixturenames))  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give each worker whole files, and all files that share a server to the same one."""
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "one server" if Path(file).stem in ONE_SERVER else file
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Close the browser before a file that does not use it."""
+    result = yield
+    if nextitem is None or nextitem.path not in BROWSER_FILES:
+        BROWSER.close()
+    return result
+
+
+@pytest.fixture(scope="module")
+def browser() -> Browser:
+    """The worker's browser."""
+    return BROWSER.open()
+
+
+@pytest.fixture(scope="session")
+def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
+    """The worker's server of the app as it is bundled, with what its very first visitor saw."""
+    log = tmp_path_factory.mktemp("server") / "log"
+    with app_server(log) as address:
+        page = BROWSER.open().new_page()
+        page.goto(f"{address}/psa", timeout=PATIENCE)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        seen = page.get_by_role("heading", level=1).inner_text(), page.get_by_test_id("stSidebar").inner_text()
+        page.close()
+        yield LiveApp(address, log, *seen)
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_server import app_server
+from app_server import LiveApp
 from axe_playwright_python.sync_playwright import Axe
-from browser import WIDER, chromium, visiting
+from browser import PATIENCE, WIDER, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from segviz.server.launch import app_script
@@ -32,7 +32,6 @@ TEXT, SIGN = 4.5, 3.0  # WCAG 2.2, AA: the least contrast of texts, and of what 
 FADED = 0.6  # opacity of captions in Streamlit
 CHOSEN = 0.25  # opacity of the accent below a chosen segment that has the focus
 FIRST = {"Results": ".js-plotly-plot", "Many pictures": "[data-testid=stFileUploader]"}  # what tells that they stand
-PATIENCE = 90_000  # milliseconds, on a busy machine
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -104,11 +103,9 @@ def rest(page: Page) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    log = tmp_path_factory.mktemp("server") / "log"
-    with app_server(log) as address, chromium() as browser:
-        expect.set_options(timeout=PATIENCE)
-        yield Site(address, browser)
+def site(live_app: LiveApp, browser: Browser) -> Iterator[Site]:
+    yield Site(live_app.address, browser)
+    live_app.check_log()
 
 
 def faults(page: Page) -> list[str]:
@@ -156,7 +153,7 @@ def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> Non
         site.open(page, "Start")
         page.get_by_role("button", name="Display").click()
         page.locator(".stage").first.click()
-        expect(page.get_by_role("list", name="Pinned points").get_by_role("listitem")).to_have_count(3)
+        expect(page.get_by_role("list", name="Pins").get_by_role("listitem")).to_have_count(3)
         rest(page)
         assert faults(page) == []
         page.get_by_role("button", name="How to read a map").click()
@@ -245,7 +242,7 @@ def test_hovering_is_not_read_out(site: Site) -> None:
     """What is under the pointer describes the picture; only a key has it said."""
     with site.visit(viewport=DESK) as page:
         site.open(page, "Start")
-        status, stage = page.locator(".say"), page.locator(".stage").first
+        status, stage = page.locator(".status"), page.locator(".stage").first
         stage.hover()
         assert status.text_content() == ""
         stage.focus()

@@ -15,8 +15,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from app_server import app_server
-from browser import chromium, settles, visiting
+from app_server import LiveApp
+from browser import PATIENCE, settles, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -31,19 +31,8 @@ APP = runpy.run_path(str(app_script()), run_name="app")
 PAGES = {title: path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]}
 HEIGHT, WIDTH = 360, 480  # of a drawn scene
 PLACES = ((47, 61), (200, 243), (331, 402))  # (y, x) that are hovered
-PATIENCE = 90_000  # milliseconds, on a busy machine
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@dataclass
-class App:
-    """The server's address, and what its very first visitor saw, who asked for a page by its own address."""
-
-    address: str
-    browser: Browser
-    first_heading: str
-    first_sidebar: str
 
 
 @dataclass
@@ -115,25 +104,15 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """A server, a browser, and a first visit."""
-    log = tmp_path_factory.mktemp("server") / "log"
-    with app_server(log) as address, chromium() as browser:
-        expect.set_options(timeout=PATIENCE)
-        page = browser.new_page()
-        page.goto(f"{address}/psa", timeout=PATIENCE)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
-        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
-        found = [page.get_by_role("heading", level=1).inner_text(), page.get_by_test_id("stSidebar").inner_text()]
-        page.close()
-        yield App(address, browser, *found)
-        assert "Traceback" not in log.read_text(errors="replace")
+def app(live_app: LiveApp, browser: Browser) -> Iterator[LiveApp]:
+    yield live_app
+    live_app.check_log()
 
 
 @pytest.fixture
-def visit(app: App) -> Iterator[Visit]:
+def visit(app: LiveApp, browser: Browser) -> Iterator[Visit]:
     """A new visitor at a desk. No error of the page may remain."""
-    with visiting(app.browser, viewport={"width": 1400, "height": 1000}) as page:
+    with visiting(browser, viewport={"width": 1400, "height": 1000}) as page:
         visit = Visit(page, app.address)
         yield visit
     assert visit.errors == []
@@ -752,17 +731,17 @@ def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
 # ---- ways in --------------------------------------------------------------------------------------------
 
 
-def test_the_first_visitor_of_a_page_by_its_address_gets_the_whole_app(app: App) -> None:
+def test_the_first_visitor_of_a_page_by_its_address_gets_the_whole_app(app: LiveApp) -> None:
     assert app.first_heading == "Point-wise spatial attention"
     for text in (*PAGES, "Drawn scene", "My picture", "Models run on:"):
         assert text in app.first_sidebar
 
 
 @pytest.fixture
-def phone(app: App) -> Iterator[Visit]:
+def phone(app: LiveApp, browser: Browser) -> Iterator[Visit]:
     """A visitor with a phone."""
     phone: Any = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-    with visiting(app.browser, **phone, device_scale_factor=2) as page:
+    with visiting(browser, **phone, device_scale_factor=2) as page:
         visit = Visit(page, app.address)
         yield visit
     assert visit.errors == []

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_server import app_server
+from app_server import LiveApp
 from app_tables import only_table, tables
-from browser import chromium, settles
+from browser import settles
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from streamlit.runtime.pages_manager import PagesManager
@@ -38,8 +38,10 @@ from segviz.figures.attribution_table import HELP, completeness_warning, explain
 from segviz.prediction.prediction import Prediction
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
-from segviz.ui.attribution_controls import ASKED, MEASURED, QUICK, START
-from segviz.ui.picture_sidebar import FIRST_SEED, UPLOAD
+from segviz.ui.attribution_answers import MEASURED
+from segviz.ui.attribution_controls import QUICK, START
+from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE
+from segviz.ui.state import KEY
 
 PATH, MODEL = "pages/attribution.py", "spatial_nl"
 HEIGHT, WIDTH = 360, 480
@@ -73,18 +75,18 @@ def app(own: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
     monkeypatch.setattr(PagesManager, "__init__", told)  # AppTest forgets what app.py says of the folder `pages`
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
-    app.session_state["kept inspect model"] = "fcn"
+    app.session_state["inspect model"] = "fcn"
     app.run()
     return settled(app.switch_page(PATH).run())
 
 
 def settled(app: AppTest) -> AppTest:
     """The session when it has all answers, or was told why not."""
-    for answer in app.session_state[ASKED].values():
+    for answer in app.session_state[KEY].attributions.values():
         wait([answer], PATIENCE)
     app.run()
     assert [one.message for one in app.exception] == []
-    assert all(answer.done() for answer in app.session_state[ASKED].values())
+    assert all(answer.done() for answer in app.session_state[KEY].attributions.values())
     return app
 
 
@@ -162,7 +164,7 @@ def test_a_class_that_is_nowhere_gets_a_sentence_and_the_attention_stays(app: Ap
     grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(grey).save(buffer, "PNG")
-    settled(app.segmented_control(key="source").set_value(UPLOAD).run())
+    settled(app.segmented_control(key="source").set_value(OWN_PICTURE).run())
     settled(app.file_uploader(key="upload").set_value(("grey.png", buffer.getvalue(), "image/png")).run())
     labels = engine().predict(MODEL, grey).labels
     absent = next(index for index in range(len(predicted().classes)) if not (labels == index).any())
@@ -193,7 +195,7 @@ def test_what_is_known_is_not_computed_again(app: AppTest, own: Engine) -> None:
     before = own.health().counts["computed"]
     app.run()
     other = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
-    other.session_state["kept inspect model"] = "fcn"
+    other.session_state["inspect model"] = "fcn"
     other.run()
     other.switch_page(PATH).run()
     assert panels(other)["Saliency"]["look"] == "values"
@@ -205,7 +207,7 @@ def long_one(app: AppTest) -> Answer:
     app.select_slider(key="attribution steps").set_value(128)
     app.pills(key="attribution methods").set_value(["integrated_gradients"]).run()
     app.button(key="attribution compute").click().run()
-    (answer,) = app.session_state[ASKED].values()
+    (answer,) = app.session_state[KEY].attributions.values()
     assert not answer.done() and app.button(key="attribution cancel")
     return answer  # type: ignore[no-any-return]
 
@@ -213,7 +215,7 @@ def long_one(app: AppTest) -> Answer:
 def test_another_look_at_the_page_goes_on_with_its_work(app: AppTest, own: Engine) -> None:
     before = long_one(app)
     app.pills(key="attribution methods").set_value(["integrated_gradients", "grad_cam_input"]).run()
-    now = list(app.session_state[ASKED].values())
+    now = list(app.session_state[KEY].attributions.values())
     assert len(now) == 2 and own.health().running == 1
     while (status := now[0].status()).done < 2:
         time.sleep(0.02)
@@ -227,16 +229,16 @@ def test_what_is_not_asked_any_more_is_taken_back(app: AppTest) -> None:
     answer = long_one(app)
     settled(app.pills(key="attribution methods").set_value(["saliency"]).run())
     assert answer.cancelled()
-    assert len(app.session_state[ASKED]) == 1
+    assert len(app.session_state[KEY].attributions) == 1
 
 
 def test_who_comes_back_after_a_while_gets_it_still(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("segviz.ui.attribution_controls.LEASE_S", 2.0)
+        patch.setattr("segviz.ui.attribution_answers.LEASE_S", 2.0)
         answer = long_one(app)
         assert isinstance(answer.exception(PATIENCE), LeaseError)
     app.run()
-    (again,) = app.session_state[ASKED].values()
+    (again,) = app.session_state[KEY].attributions.values()
     assert not again.done()
     app.button(key="attribution cancel").click().run()
 
@@ -258,7 +260,7 @@ def test_a_failure_is_a_sentence_and_can_be_tried_again(app: AppTest, monkeypatc
 
 def test_how_long_it_takes_is_learnt(app: AppTest) -> None:
     each = MEASURED[MODEL, "saliency"]
-    (answer,) = [one for one in app.session_state[ASKED].values() if one.result().value.method == "saliency"]
+    (answer,) = [one for one in app.session_state[KEY].attributions.values() if one.result().value.method == "saliency"]
     assert each == answer.result().seconds > 0
 
 
@@ -285,12 +287,10 @@ def test_a_large_completeness_error_is_told(delta: float | None, told: bool) -> 
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Browser]]:
-    """A server of its own and a browser."""
-    log = tmp_path_factory.mktemp("server") / "log"
-    with app_server(log) as address, chromium() as browser:
-        yield address, browser
-        assert "Traceback" not in log.read_text(errors="replace")
+def served(live_app: LiveApp, browser: Browser) -> Iterator[tuple[str, Browser]]:
+    """A server's address and a browser."""
+    yield live_app.address, browser
+    live_app.check_log()
 
 
 def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
@@ -305,7 +305,6 @@ def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
 
 
 def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
-    expect.set_options(timeout=1000 * PATIENCE)
     errors: list[str] = []
     answer = expected("saliency", at(CENTRE))
     first = visitor(served, errors)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from app_server import app_server
 from app_tables import only_table, tables
-from browser import WIDER, chromium, visiting
+from browser import WIDER, visiting
 from playwright.sync_api import Browser, Page, expect
 from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
@@ -29,8 +29,8 @@ from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.launch import app_script
 from segviz.table import finite_or_none
-from segviz.ui.picture_sidebar import SCENE, UPLOAD
-from segviz.ui.tables import written
+from segviz.ui.picture_sidebar import OWN_PICTURE, SCENE
+from segviz.ui.tables import format_cell
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
@@ -55,7 +55,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def visited() -> AppTest:
     """A session on the page; the page before it finds no checkpoint that it could run."""
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
-    app.session_state["source"] = UPLOAD
+    app.session_state["source"] = OWN_PICTURE
     app.run()
     app.switch_page(RESULTS).run()
     assert [one.message for one in app.exception] == []
@@ -110,7 +110,7 @@ def test_the_baseline_has_a_line_where_there_is_its_log(folder: Path) -> None:
 def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder, *map(record, SPECS))
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
-    app.session_state["source"] = UPLOAD
+    app.session_state["source"] = OWN_PICTURE
     app.run()
     ran: list[str] = []
     monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
@@ -219,7 +219,7 @@ def test_viewer_tables_and_charts_do_without_what_takes_the_servers_memory() -> 
 )
 def test_cells_hold_what_json_can_say(value: float | str, form: str | None, text: str) -> None:
     known = finite_or_none(value)
-    assert written(known, form) == text
+    assert format_cell(known, form) == text
     assert json.loads(json.dumps([known], allow_nan=False)) == [known]
 
 
@@ -231,7 +231,7 @@ def test_the_picture_that_was_chosen_is_kept_while_the_page_shows(folder: Path) 
     app = visited()
     assert len(app.sidebar.segmented_control) == 0
     app.switch_page(COMPARE).run()
-    assert app.sidebar.segmented_control(key="source").value == UPLOAD
+    assert app.sidebar.segmented_control(key="source").value == OWN_PICTURE
     app.segmented_control(key="source").set_value(SCENE).run()
     app.number_input(key="seed").set_value(7).run()
     app.switch_page(RESULTS).run()
@@ -251,13 +251,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("SEGVIZ_CHECKPOINTS", str(checkpoints))
         with app_server(tmp_path_factory.mktemp("server") / "log") as address:
             yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        expect.set_options(timeout=PATIENCE * 1000)
-        yield found
 
 
 @pytest.fixture(params=[1440, 390], ids=["desk", "phone"])

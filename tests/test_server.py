@@ -20,7 +20,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from app_server import app_server
-from browser import chromium, visiting
+from browser import PATIENCE, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -31,7 +31,6 @@ from segviz.server.launch import app_script
 
 PLANTED = Path(__file__).parent / "planted_app.py"
 APP = runpy.run_path(str(app_script()), run_name="app")
-PATIENCE = 90_000  # milliseconds, on a busy machine
 RESTING = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 pytestmark = pytest.mark.timeout(600)
@@ -71,13 +70,6 @@ def beacon() -> Iterator[Beacon]:
     yield found
     found.server.shutdown()
     found.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        expect.set_options(timeout=PATIENCE)
-        yield found
 
 
 @pytest.fixture(scope="module")

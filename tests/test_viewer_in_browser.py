@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import chromium
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from viewer_host import (
@@ -40,13 +39,6 @@ from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
 
 PATIENCE = 300_000  # milliseconds that the server may take for its first page, on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        expect.set_options(timeout=90_000)  # a busy machine is slow, not wrong
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -339,9 +331,9 @@ def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: P
     best = np.argsort(-values, axis=None)[:5]
     boxes = stage(page, "dot").locator(".peak")
     assert [one.get_attribute("data-cell") for one in boxes.all()] == [f"{at // 7},{at % 7}" for at in best]
-    said = page.locator(".strongest").first
+    listed = page.locator(".strongest").first
     for rank, at in enumerate(best):
-        expect(said).to_contain_text(f"{'abcde'[rank]}: {100 * values.flat[at]:#.3g} %")
+        expect(listed).to_contain_text(f"{'abcde'[rank]}: {100 * values.flat[at]:#.3g} %")
 
 
 # ---- directions -----------------------------------------------------------------------------------------
@@ -362,8 +354,8 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
         expected = float(getattr(MAPS[name], rule)(1, 4).max())
         expect(stage(page, title)).to_have_attribute("data-cell", "1,4")
         assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
-    expect(page.locator(".way").first).to_have_text("attended by")
-    expect(page.locator(".way").nth(2)).to_be_hidden()
+    expect(page.locator(".direction").first).to_have_text("attended by")
+    expect(page.locator(".direction").nth(2)).to_be_hidden()
 
 
 def test_the_switch_is_only_there_where_it_does_something(page: Page) -> None:
@@ -382,7 +374,7 @@ def swipe(page: Page) -> Locator:
     """A panel with two label maps; returns its divider."""
     sides = [classes("before"), classes("after", "other")]
     mount(page, data(config("swipe", "swipe", None, sides=sides), config("dot", "attends_to", "dot")))
-    return page.get_by_role("slider", name="Divider: before to its left, after to its right")
+    return page.get_by_role("slider", name="Divider: before on the left, after on the right")
 
 
 def drawn_at(page: Page, x: float, y: float) -> list[int]:
@@ -521,7 +513,7 @@ def test_a_map_that_comes_later_moves_nothing(page: Page) -> None:
     panels = [config(title, "plain", None, stats=True, note="a map is to come") for title in titles]
     mount(page, data(*panels))
     before = [box(one) for one in page.locator(".stage").all()]
-    expect(page.locator(".reading .bar").first).to_be_hidden()
+    expect(page.locator(".readout .bar").first).to_be_hidden()
     for number, title in enumerate(titles):
         panels[number] = config(title, "either", title, stats=True, note="5 x 7 cells")
         mount(page, data(*panels))
@@ -757,7 +749,7 @@ COLOURS = """(selector) => { const root = document.querySelector('div').shadowRo
     return [...root.querySelectorAll(selector)].filter((one) => one.checkVisibility())
         .map((one) => parts(getComputedStyle(one).color)); }"""
 TEXTS = (
-    ".title, .note, .way, .low, .high, .value, .figures, .strongest, .where, .say, "
+    ".title, .note, .direction, .low, .high, .value, .figures, .strongest, .where, .status, "
     ".toolbar label, .zoom button, .toggle, .toggle small, .only, .pins button"
 )
 
@@ -842,7 +834,7 @@ def test_what_the_keyboard_moves_to_is_read_out(page: Page) -> None:
     stage(page, "dot").focus()
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("status")).to_contain_text(
-        re.compile(r"^y 75, x 105: .* %, .* × the even share\. Strongest away from the point: a:\s")
+        re.compile(r"^y 75, x 105: .* %, .* × the even share\. Strongest cells away from the point: a:\s")
     )
 
 

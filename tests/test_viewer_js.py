@@ -1,4 +1,4 @@
-"""The viewer's rules agree with Python's on every cell, and its page keeps its word."""
+"""The viewer's maps, scales and statistics equal Python's on every cell, and its page behaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from viewer_host import (
     FEATURES,
     GRID,
@@ -24,7 +24,7 @@ from viewer_host import (
     classes,
     config,
     data,
-    host,
+    hosted,
     hover,
     mount,
     pins,
@@ -43,10 +43,22 @@ from segviz.viewer.panel import LabelMap, Panel, ScalarMap
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """The host's page, with the modules of the rules at hand."""
-    with host() as opened:
-        names = ("arithmetic", "places", "statistics", "maps", "outlines", "viewer_colour", "viewer_settings")
+def page(browser: Browser) -> Iterator[Page]:
+    """The host's page, with the functions of the viewer's modules in `maps`."""
+    with hosted(browser) as opened:
+        names = (
+            "arithmetic",
+            "cells",
+            "view",
+            "statistics",
+            "numbers",
+            "maps",
+            "strips",
+            "samples",
+            "wire",
+            "colour",
+            "settings",
+        )
         opened.evaluate(
             """async (names) => { window.maps = {};
             for (const name of names) Object.assign(maps, await import(`/modules/${name}.js`)); }""",
@@ -55,8 +67,8 @@ def page() -> Iterator[Page]:
         yield opened
 
 
-LOAD = """async (given) => { const [name, swift] = [given].flat();
-    window.f = maps.unpack(await (await fetch('/' + name)).arrayBuffer(), swift); }"""
+LOAD = """async (given) => { const [name, wasm] = [given].flat();
+    window.f = maps.unpack(await (await fetch('/' + name)).arrayBuffer(), wasm); }"""
 EVERY_CELL = """(rule) => Array.from({length: f.grid[0]}, (_, r) => Array.from({length: f.grid[1]}, (_, c) =>
     Array.from(maps[rule](f, r, c))))"""
 
@@ -66,12 +78,12 @@ def every_cell(page: Page, rule: str) -> np.ndarray:
     return np.array(page.evaluate(EVERY_CELL, rule))
 
 
-@pytest.mark.parametrize("swift", [False, True], ids=["plain", "swift"])
+@pytest.mark.parametrize("wasm", [False, True], ids=["plain", "wasm"])
 @pytest.mark.parametrize("name", MAPS)
 @pytest.mark.parametrize(("rule", "method"), [("attendsTo", "attends_to"), ("attendedBy", "attended_by")])
-def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method: str, swift: bool) -> None:
+def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method: str, wasm: bool) -> None:
     value = MAPS[name]
-    page.evaluate(LOAD, [name, swift])
+    page.evaluate(LOAD, [name, wasm])
     rows, columns = value.grid
     expected = np.array(
         [[getattr(value, method)(r, c).flatten().tolist() for c in range(columns)] for r in range(rows)]
@@ -79,7 +91,7 @@ def test_rows_and_columns_equal_pythons(page: Page, name: str, rule: str, method
     np.testing.assert_allclose(every_cell(page, rule), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
-def test_swift_products_are_what_is_compared(page: Page) -> None:
+def test_the_comparison_covers_webassembly(page: Page) -> None:
     for name in ("dot", "vertical", "cross2", "bases"):
         page.evaluate(LOAD, [name, True])
         assert page.evaluate("(f.queries ?? f.responsibilities).buffer.byteLength") % 65536 == 0, (
@@ -118,12 +130,12 @@ def test_labels_equal_pythons(page: Page) -> None:
 
 def test_shares_equal_pythons(page: Page) -> None:
     page.evaluate(LOAD, "shares")
-    found = np.array(page.evaluate("Array.from(f.shares, (step) => step / f.most)")).reshape(HEIGHT, WIDTH)
+    found = np.array(page.evaluate("Array.from(f.shares, (step) => step / f.steps)")).reshape(HEIGHT, WIDTH)
     np.testing.assert_allclose(found, SHARES, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("values", [[[0.0, 1.1]], [[-0.1, 1.0]], [[0.5, np.inf]]])
-def test_what_is_no_share_is_not_sent(values: list[list[float]]) -> None:
+def test_numbers_that_are_not_shares_are_not_sent(values: list[list[float]]) -> None:
     with pytest.raises(ValueError, match="give numbers from 0 to 1"):
         wire.pack_shares(np.array(values, np.float32))
 
@@ -188,7 +200,7 @@ def test_the_middle_of_a_cell_lies_in_the_cell(page: Page, name: str) -> None:
     ],
 )
 def test_weights_read_as_shares(page: Page, value: float, text: str) -> None:
-    assert page.evaluate("(v) => maps.share(v)", value) == text
+    assert page.evaluate("(v) => maps.formatWeight(v)", value) == text
 
 
 # ---- figures of maps ------------------------------------------------------------------------------------
@@ -266,11 +278,11 @@ SCALED = {
     "zeros but a few of both signs": bulk(0, 0.4, -0.1),
     "one cell": bulk(0.3, count=1),
 }  # each a map's values
-SCALE = """(maps_, mode) => {
-    const limits = maps_.map((values) => { const one = Float32Array.from(values);
-        return maps.limitsOf(mode, one, ...maps.range(one)); });
+SCALE = """(all, mode) => {
+    const limits = all.map((values) => { const one = Float32Array.from(values);
+        return maps.scaleLimits(mode, one, ...maps.range(one)); });
     const [lows, highs] = [0, 1].map((end) => limits.map((ends) => ends[end]));
-    const scale = maps.scaleOf(mode, Math.min(...lows), Math.max(...highs));
+    const scale = maps.makeScale(mode, Math.min(...lows), Math.max(...highs));
     return [scale.low, scale.high, Boolean(scale.logarithmic)]; }"""
 
 
@@ -302,14 +314,14 @@ def test_the_strongest_cells_leave_out_the_places_neighbourhood(page: Page, row:
     down, along = np.meshgrid(np.arange(12), np.arange(20), indexing="ij")
     away = np.where(np.maximum(abs(down - row), abs(along - column)) > 2, values, -1)
     expected = np.argsort(-away, axis=None)[:5]
-    found = javascript(page, "maps.strongest(values, [12, 20], row, column)", values, row=row, column=column)
+    found = javascript(page, "maps.strongestCells(values, [12, 20], row, column)", values, row=row, column=column)
     assert found == expected.tolist()
 
 
 def test_cells_without_weight_are_never_the_strongest(page: Page) -> None:
     values = np.zeros((4, 8))
     values[0, 7] = 1
-    assert javascript(page, "maps.strongest(values, [4, 8], 0, 0)", values) == [7]
+    assert javascript(page, "maps.strongestCells(values, [4, 8], 0, 0)", values) == [7]
 
 
 @pytest.mark.parametrize("value", [0.0, -0.3, -1.0, -20.0, -80.0, 3.5, -5000.0, -np.inf])
@@ -324,7 +336,7 @@ def test_the_quick_exponential_is_numpys(page: Page, value: float) -> None:
 @pytest.mark.parametrize("zoom", [1.5, 4.0, 30.0])
 def test_zooming_leaves_the_place_under_the_pointer(page: Page, zoom: float) -> None:
     view = {"zoom": 2.0, "left": 0.25, "top": 0.1}
-    now = page.evaluate("([view, zoom]) => maps.zoomed(view, zoom, 0.4, 0.7, 1)", [view, zoom])
+    now = page.evaluate("([view, zoom]) => maps.zoomView(view, zoom, 0.4, 0.7, 1)", [view, zoom])
     if zoom > 2:
         assert now["left"] + 0.4 / now["zoom"] == pytest.approx(view["left"] + 0.4 / 2)
         assert now["top"] + 0.7 / now["zoom"] == pytest.approx(view["top"] + 0.7 / 2)
@@ -334,19 +346,19 @@ def test_zooming_leaves_the_place_under_the_pointer(page: Page, zoom: float) -> 
 def test_a_view_never_leaves_the_picture(page: Page) -> None:
     view = {"zoom": 4.0, "left": 0.5, "top": 0.5}
     for x, y in ((9, 9), (-9, -9), (0, 9)):
-        now = page.evaluate("([view, x, y]) => maps.dragged(view, x, y)", [view, x, y])
+        now = page.evaluate("([view, x, y]) => maps.panView(view, x, y)", [view, x, y])
         assert 0 <= now["left"] <= 0.75
         assert 0 <= now["top"] <= 0.75
 
 
 def test_a_picture_smaller_than_its_stage_lies_in_the_middle(page: Page) -> None:
-    now = page.evaluate("maps.zoomed(maps.WHOLE, 0.5, 0.9, 0.1, 0.5)")
+    now = page.evaluate("maps.zoomView(maps.WHOLE, 0.5, 0.9, 0.1, 0.5)")
     assert now == {"zoom": 0.5, "left": -0.5, "top": -0.5}
 
 
 def test_both_sides_know_the_same_choices(page: Page) -> None:
     assert page.evaluate("maps.CHOICES") == {name: list(choices) for name, choices in CHOICES.items()}
-    assert page.evaluate("maps.settingsOf(null)") == Display().as_dict()
+    assert page.evaluate("maps.readSettings(null)") == Display().as_dict()
 
 
 GIVEN = {
@@ -359,7 +371,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_both_sides_read_settings_alike(page: Page, name: str) -> None:
-    assert page.evaluate("(given) => maps.settingsOf(given)", GIVEN[name]) == Display.of(GIVEN[name]).as_dict()
+    assert page.evaluate("(given) => maps.readSettings(given)", GIVEN[name]) == Display.of(GIVEN[name]).as_dict()
 
 
 # ---- the component, mounted as Streamlit mounts it ------------------------------------------------------
@@ -595,7 +607,7 @@ def test_a_panel_refuses_a_look_that_its_map_does_not_have() -> None:
 
 
 @pytest.mark.parametrize("entry", [[1, 2], [1, 2, 99], [-1, 2, 0], ["1", 2, 0], [1.5, 2, 0], [True, 2, 0], None, {}])
-def test_what_is_no_pin_is_dropped(entry: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_pins_are_dropped(entry: object, monkeypatch: pytest.MonkeyPatch) -> None:
     edit = {"mount": "m", "seq": 1, "pins": [entry, [3, 4, 1]]}
     monkeypatch.setattr("streamlit.session_state", {"viewer": {"edit": json.loads(json.dumps(edit))}})
     assert [(pin.y, pin.x, pin.colour) for pin in latest_pins("viewer", ())] == [(3, 4, 1)]

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from browser import chromium
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from segviz.attention.maps import (
@@ -139,13 +138,6 @@ def hosted(browser: Browser, **context: Any) -> Iterator[Page]:
     yield page
     opened.close()
     assert errors == []
-
-
-@contextmanager
-def host() -> Iterator[Page]:
-    """A browser and its page."""
-    with chromium() as browser, hosted(browser) as page:
-        yield page
 
 
 MOUNT = """async ({html, css, data, count}) => {
