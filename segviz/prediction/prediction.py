@@ -13,7 +13,6 @@ from segviz.attention.maps import (
     AttendedFeatures,
     AttentionMap,
     ChannelMap,
-    CrissCrossAttention,
     SpatialMap,
     cell_of_pixel,
 )
@@ -58,12 +57,6 @@ class Prediction:
             raise KeyError(f"model '{self.model}' has no {kind.__name__} '{name}'; its maps are {list(self.maps)}")
         return found
 
-    def has(self, part: object) -> bool:
-        """Whether something is a part of it, the very same object: a map, the labels, the confidence, the features."""
-        passes = (one.last_pass for one in self.maps.values() if isinstance(one, CrissCrossAttention))
-        parts = (self.labels, self.confidence, self.attended, *self.maps.values(), *passes)
-        return any(part is one for one in parts)
-
     @property
     def spatial_maps(self) -> tuple[SpatialMap, ...]:
         """The maps that give weights to places."""
@@ -72,7 +65,7 @@ class Prediction:
     @property
     def channel_maps(self) -> tuple[ChannelMap, ...]:
         """The maps that relate or weigh channels."""
-        return tuple(one for one in self.maps.values() if isinstance(one, ChannelMap))
+        return tuple(one for one in self.maps.values() if not isinstance(one, SpatialMap))
 
     @property
     def classes(self) -> tuple[str, ...]:
