@@ -1,8 +1,8 @@
-"""Bad input by the thousand: eight kinds of it, each given to what reads it, through one harness.
+"""Fuzzing: thousands of bad inputs of nine kinds, each given to the code that reads it, through one harness.
 
-`python tests/fuzz_run.py` is the long form: 5,000 inputs, some minutes on two cores; the tests run a short one.
-It prints a table and what went wrong. The exit status is 1 where an input raised anything but the project's own
-errors, took over 5 s, or had something written outside of the folder that was chosen.
+`python tests/fuzz_run.py` is the long form: 5,000 inputs, a few minutes on two cores; the tests run a short form. It
+prints a table and the problems. The exit status is 1 if an input raised anything but the project's own errors, took
+over 5 s, or wrote a file outside the chosen folder.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from segviz.batch.run import Folder
 from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.benchmarks.measure import Report
 from segviz.catalogue import checkpoint_file
-from segviz.catalogue.record import Record
 from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.record import Record
 from segviz.cli import main as cli
 from segviz.data.classes import CAMVID, VOID
 from segviz.data.dataset import DataError, load_split
@@ -50,7 +50,7 @@ from segviz.image import ImageError, decode, resize, to_tensor, working_size
 from segviz.server import blobs, downloads, health
 from segviz.server.guard import Guard
 from segviz.server.launch import app_script
-from segviz.settings import read as read_settings
+from segviz.settings import read_settings
 from segviz.training.options import TrainOptions
 from segviz.ui import permalink
 from segviz.ui.picture_sidebar import KNOBS
@@ -69,11 +69,11 @@ FILES = {
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
 
 
-# ---- what is done with inputs ---------------------------------------------------------------------------
+# ---- how each input is used ------------------------------------------------------------------------------
 
 
 def use_picture(data: bytes, place: Place) -> None:
-    """An upload: decoded, and brought to the model's size."""
+    """Decode an upload and scale it to the model's size."""
     image = decode(data)
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size
     small = resize(image, working_size(*image.shape[:2]))
@@ -81,14 +81,14 @@ def use_picture(data: bytes, place: Place) -> None:
 
 
 def use_mask(data: bytes, place: Place) -> None:
-    """Ground truth: every pixel a class or void."""
+    """Decode ground truth: every pixel must be a class or void."""
     truth = decode_truth(data, CAMVID, (bad.HEIGHT, bad.WIDTH), (24, 32))
     assert truth.labels.shape == (24, 32)
     assert set(np.unique(truth.labels)) <= {*range(len(CAMVID.names)), VOID}
 
 
 def lay_file(name: str, data: bytes, place: Place) -> Path:
-    """The path of a file with these bytes."""
+    """Write a file with these bytes and return its path."""
     path = place.given / name
     path.write_bytes(data)
     return path
@@ -98,7 +98,7 @@ lay_checkpoint = partial(lay_file, "x.safetensors")
 
 
 def use_checkpoint(path: Path, place: Place) -> None:
-    """A checkpoint's record and weights; what loads has finite weights and a record that can be printed."""
+    """Load a checkpoint: its weights must be finite and its record printable."""
     model, record = checkpoint_file.load_checkpoint(path)
     assert all(value.isfinite().all() for value in model.state_dict().values())
     json.dumps(asdict(record)).encode()
@@ -106,9 +106,9 @@ def use_checkpoint(path: Path, place: Place) -> None:
 
 
 def use_query(given: dict[str, list[str]], place: Place) -> None:
-    """An address: whatever is read from it can be written again, and is read as the same."""
-    link, refused = permalink.read(given, RANGES, Display())
-    again, none = permalink.read(
+    """Read an address: what was read must survive being written and read again."""
+    link, refused = permalink.read_link(given, RANGES, Display())
+    again, none = permalink.read_link(
         parse_qs(urlencode(link.parameters(Display())), keep_blank_values=True), RANGES, Display()
     )
     assert (again, none) == (link, ())
@@ -117,7 +117,7 @@ def use_query(given: dict[str, list[str]], place: Place) -> None:
 
 
 def use_page(given: tuple[str, dict[str, list[str]]], place: Place) -> None:
-    """A whole page opened by an address."""
+    """Open a whole page by its address."""
     page, parameters = given
     app = AppTest.from_file(str(app_script()), default_timeout=STUCK_S)
     for name, value in parameters.items():
@@ -126,15 +126,15 @@ def use_page(given: tuple[str, dict[str, list[str]]], place: Place) -> None:
     with patch.object(PagesManager, "__init__", begin_with_navigation):
         app.run()
     assert [one.message for one in app.exception] == []
-    if told := [one.value for one in (*app.error, *app.warning)]:
-        raise RefusedError(told[0])
+    if messages := [one.value for one in (*app.error, *app.warning)]:
+        raise RefusedError(messages[0])
 
 
 start_pages = PagesManager.__init__
 
 
 def begin_with_navigation(self: PagesManager, *arguments: Any, **more: Any) -> None:
-    """AppTest forgets before every run what app.py says of the folder `pages`; a server is told once."""
+    """Switch off the pages folder for every run: AppTest resets the flag that app.py sets once in a server."""
     start_pages(self, *arguments, **more)
     PagesManager.uses_pages_directory = False
 
@@ -145,7 +145,7 @@ def lay_data_set(chance: random.Random | None, place: Place) -> Path:
 
 
 def use_data_set(root: Path, place: Place) -> None:
-    """A data set's folder; then its pictures one by one."""
+    """Read a data set's folder, and its pictures one by one."""
     for source in find_sources([str(root / "train" / "images")]):
         with contextlib.suppress(ImageError):
             source.open()
@@ -154,7 +154,7 @@ def use_data_set(root: Path, place: Place) -> None:
 
 
 def use_archive(data: bytes, place: Place) -> None:
-    """A ZIP of pictures, each of which is written under its own name."""
+    """Read a ZIP of pictures and write each one under its own name."""
     found = list_zip_pictures(data)
     folder, failed = Folder(place.chosen), None
     for (_, opened), stem in zip(found, make_stems([name for name, _ in found]), strict=True):
@@ -168,14 +168,14 @@ def use_archive(data: bytes, place: Place) -> None:
 
 @cache
 def server() -> tuple[Guard, str]:
-    """The routes behind the guard, and a blob's name."""
+    """The routes behind the guard, and the name of a blob."""
     store = blobs.BlobStore()
     routes = [*blobs.blob_routes(store), *downloads.download_routes(), *health.health_routes()]
     return Guard(Starlette(routes=routes), limits=read_settings({})), store.put(bytes(range(100)))
 
 
 def use_request(request: tuple[str, str, list[tuple[bytes, bytes]], bool], place: Place) -> None:
-    """A request as bytes on the wire; every answer is whole, and none tells of a failure inside."""
+    """Send a request: every answer must be complete, and none may be a server error."""
     method, path, headers, sound = request
     guard, name = server()
     headers = [*([(b"host", b"localhost:8501")] if sound else []), *headers]
@@ -189,7 +189,7 @@ def use_request(request: tuple[str, str, list[tuple[bytes, bytes]], bool], place
 async def answered(
     app: Guard, method: str, path: str, headers: list[tuple[bytes, bytes]]
 ) -> tuple[int, bytes | None, bytes]:
-    """Status, content-length and body of an answer."""
+    """The status, content-length and body of the answer."""
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path,
         "raw_path": path.encode(errors="surrogatepass"), "query_string": b"", "root_path": "", "scheme": "http",
@@ -210,7 +210,7 @@ async def answered(
 
 
 def lay_command(words: Sequence[str], place: Place) -> list[str]:
-    """Files for the words that stand for some, all where the command may write, as it may be told to replace them."""
+    """Write the files that words name, where the command may write, because it may be asked to replace them."""
     chance = random.Random(repr(words))
     known = {name: place.chosen / file for name, file in FILES.items()}
     known["MODEL"].write_bytes(bad.real_checkpoint())
@@ -225,28 +225,28 @@ def lay_command(words: Sequence[str], place: Place) -> list[str]:
 
 
 def use_command(words: Sequence[str], place: Place) -> None:
-    """The command line: done, or one sentence at the end of stderr. What takes minutes is replaced (`short_work`)."""
-    told = io.StringIO()
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(strict_output()), short_work():
+    """Run a command: it must succeed, or end stderr with one sentence. `short_work` replaces what takes minutes."""
+    stderr = io.StringIO()
+    with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(strict_output()), short_work():
         try:
             code: Any = cli.main(words)
         except SystemExit as end:
             code = end.code
     assert code in (0, 1, 2), code
-    lines = [line for line in told.getvalue().splitlines() if line.startswith("segviz: ")]
-    assert "Traceback" not in told.getvalue()
+    lines = [line for line in stderr.getvalue().splitlines() if line.startswith("segviz: ")]
+    assert "Traceback" not in stderr.getvalue()
     if code:
         raise RefusedError(lines[-1] if lines else "")
 
 
 def strict_output() -> io.TextIOWrapper:
-    """A stdout that takes what a terminal of UTF-8 takes."""
+    """A stdout that accepts what a UTF-8 terminal accepts."""
     return io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
 
 
 @contextlib.contextmanager
 def short_work() -> Iterator[None]:
-    """`app` starts nothing, `bench` measures nothing, `train` reads its data and ends."""
+    """Let `app` start nothing, `bench` measure nothing, and `train` only read its data."""
     from segviz.cli import checkpoints
 
     def read_data(options: TrainOptions) -> Record:
@@ -286,12 +286,12 @@ KINDS: Mapping[str, Kind] = {
 
 
 def counts(inputs: int) -> dict[str, int]:
-    """How many inputs of each kind; one at least."""
+    """The number of inputs of each kind; at least one."""
     return {name: max(1, round(inputs * kind.share)) for name, kind in KINDS.items()}
 
 
 def table(found: Mapping[str, Tally]) -> str:
-    """A row a kind, and their sum."""
+    """A row per kind, and their sum."""
     heads = ("kind", "inputs", "refused", "taken", "slowest s", "unhandled", "hangs", "outside")
     rows: list[tuple[Any, ...]] = []
     for name, one in found.items():
@@ -303,14 +303,14 @@ def table(found: Mapping[str, Tally]) -> str:
 
 
 def main() -> int:
-    """The command."""
+    """Run the fuzzer from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=INPUTS, help="how many in all (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of all chance (default: %(default)s)")
-    parser.add_argument("--only", choices=KINDS, metavar="KIND", help="this kind alone")
+    parser.add_argument("--inputs", type=int, default=INPUTS, help="number of inputs in total (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
+    parser.add_argument("--only", choices=KINDS, metavar="KIND", help="only this kind")
     options = parser.parse_args()
     set_log_level("error")
-    start, found, output = time.perf_counter(), {}, sys.stdout  # a command that hangs may leave another stdout behind
+    start, found, output = time.perf_counter(), {}, sys.stdout  # a command that hangs may leave stdout redirected
     with tempfile.TemporaryDirectory(prefix="segviz-fuzz-") as folder:
         harness = Harness(Path(folder))
         for name, count in counts(options.inputs).items():
