@@ -1,10 +1,10 @@
-# The app as a container: for the CPU, or with --build-arg DEVICE=cuda for NVIDIA GPUs. docs/deploy.md shows how to run it.
+# The app in a container: for the CPU, or with --build-arg DEVICE=cuda for NVIDIA GPUs. docs/deploy.md shows how to run it.
 FROM python:3.11-slim
 
 ARG DEVICE=cpu
 WORKDIR /app
 COPY requirements.txt constraints.txt ./
-# PyPI's torch for Linux brings CUDA with it; PyTorch's own index has the small build for the CPU.
+# PyPI's torch for Linux includes CUDA; PyTorch's own index has the smaller CPU build.
 RUN if [ "$DEVICE" = cpu ]; then \
         pip install --no-cache-dir -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision; \
     fi \

@@ -1,7 +1,7 @@
 """segviz: look inside the attention of semantic segmentation models.
 
-`segviz.load("psa")(image).maps["collect"].attends_to(row, column)` is the map of a place. Names load on
-first use, so that `import segviz` alone stays quick.
+`segviz.load("psa")(image).maps["collect"].attends_to(row, column)` is the attention map of one cell. Names are
+imported on first use, so that `import segviz` alone stays fast.
 """
 
 from __future__ import annotations

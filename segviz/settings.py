@@ -19,15 +19,17 @@ from segviz.paths import BUNDLED
 KIB, MIB = 1024, 1024**2  # bytes; the units of the settings that end in _kb and _mb
 Network = IPv4Network | IPv6Network
 LEVELS = ("debug", "info", "warning", "error")
-HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|[0-9a-f:]*:[0-9a-f:.]+")
+HOST_PATTERN = re.compile(
+    r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|[0-9a-f:]*:[0-9a-f:.]+"
+)
 
 
 class SettingError(ValueError):
-    """An environment variable with a value that cannot be used; the message names both and what would do."""
+    """An environment variable has an invalid value; the message names the variable, its value and the cure."""
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """A reader of whole numbers from `low` to `high`."""
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """A function that reads whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
@@ -37,55 +39,57 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
-def switch(text: str) -> bool:
-    """1 or 0."""
+def read_switch(text: str) -> bool:
+    """Read 1 or 0."""
     if text not in ("0", "1"):
         raise ValueError("use 1 or 0")
     return text == "1"
 
 
-def level(text: str) -> str:
-    """A level of the log."""
+def read_level(text: str) -> str:
+    """Read a log level."""
     if text.lower() not in LEVELS:
         raise ValueError(f"use {', '.join(LEVELS)}")
     return text.lower()
 
 
-def hosts(text: str) -> tuple[str, ...]:
-    """Names of hosts, without scheme or port; *.NAME stands for all names below NAME."""
-    names = tuple(part.lower() for part in words(text))
-    if wrong := [name for name in names if not HOST.fullmatch(name)]:
-        raise ValueError(f"{wrong[0]!r} is no host; use names without scheme and port, such as segviz.example.org")
+def read_hosts(text: str) -> tuple[str, ...]:
+    """Read host names without scheme or port; *.NAME stands for every name below NAME."""
+    names = tuple(part.lower() for part in split_list(text))
+    if wrong := [name for name in names if not HOST_PATTERN.fullmatch(name)]:
+        raise ValueError(
+            f"{wrong[0]!r} is not a host name; use names without scheme and port, such as segviz.example.org"
+        )
     return names
 
 
-def networks(text: str) -> tuple[Network, ...]:
-    """IP addresses or networks."""
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read IP addresses or networks."""
     try:
-        return tuple(ip_network(part) for part in words(text))
+        return tuple(ip_network(part) for part in split_list(text))
     except ValueError as error:
         raise ValueError(f"{error}; use addresses or networks such as 10.0.0.0/8") from None
 
 
-def words(text: str) -> list[str]:
-    """The parts between commas."""
+def split_list(text: str) -> list[str]:
+    """The parts of a comma-separated list."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def by_machine(low: int, high: int, default: str, meaning: str) -> Any:
-    """A field that is None unless it is set: the machine then decides, as `default` says in words."""
-    return field(default=None, metadata={"read": whole(low, high), "meaning": meaning, "default": default})
+def machine_setting(low: int, high: int, default: str, meaning: str) -> Any:
+    """A field that is None unless it is set; the machine then decides, as `default` says in words."""
+    return field(default=None, metadata={"read": whole_number(low, high), "meaning": meaning, "default": default})
 
 
 def setting(default: Any, read: Callable[[str], Any], meaning: str) -> Any:
-    """A field of `Settings`: `default` is written as in the environment."""
+    """A field of `Settings`; `default` is written as in the environment."""
     metadata = {"read": read, "meaning": meaning, "default": default}
     return field(default_factory=lambda: read(default), metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What an operator can set. SEGVIZ_ and a field's name in capitals is its environment variable."""
+    """What an operator can set. A field's environment variable is SEGVIZ_ and its name in capitals."""
 
     checkpoints: Path = field(
         default=BUNDLED,
@@ -93,66 +97,70 @@ class Settings:
     )
     allowed_hosts: tuple[str, ...] = setting(
         "",
-        hosts,
-        "Names, by commas, under which visitors reach the app; `*.NAME` allows all below NAME. localhost and the IP "
-        "address that a connection comes in at are always allowed",
+        read_hosts,
+        "Host names, separated by commas, by which visitors reach the app; `*.NAME` allows every name below NAME. "
+        "localhost and the IP address that a connection comes in at are always allowed",
     )
-    visitors: int = setting("200", whole(1, 100_000), "Open pages (websockets) at once")
-    visitors_per_address: int = setting("64", whole(1, 100_000), "The same, of one IP address (IPv6: /64)")
-    requests: int = setting("1000", whole(1, 100_000), "Other requests under way at once")
-    requests_per_address: int = setting("300", whole(1, 100_000), "The same, of one IP address")
-    uploads_mb: int = setting("512", whole(1, 1_000_000), "MiB of uploaded files held at once")
-    uploads_mb_per_address: int = setting("256", whole(1, 1_000_000), "The same, of one IP address")
-    upload_rate_kb: int = setting("8", whole(0, 1_000_000), "KiB a second below which, after 10 s, an upload is ended")
-    workers: int | None = by_machine(1, 1024, "the cores, up to 4; 2 on a GPU", "Computations at once")
-    threads: int | None = by_machine(1, 1024, "cores / workers", "Threads of each computation")
-    memory_mb: int | None = by_machine(1, 100_000_000, "half of what is free", "MiB that all computations may need")
-    cache_mb: int = setting("128", whole(1, 1_000_000), "MiB of results kept")
-    queue: int = setting("64", whole(1, 100_000), "Questions that may wait; one visitor may hold a quarter of it")
-    viewer_mb: int = setting("256", whole(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
+    visitors: int = setting("200", whole_number(1, 100_000), "Pages (websockets) open at once")
+    visitors_per_address: int = setting("64", whole_number(1, 100_000), "The same, for one IP address (IPv6: /64)")
+    requests: int = setting("1000", whole_number(1, 100_000), "Other requests in progress at once")
+    requests_per_address: int = setting("300", whole_number(1, 100_000), "The same, for one IP address")
+    uploads_mb: int = setting("512", whole_number(1, 1_000_000), "MiB of uploaded files held at once")
+    uploads_mb_per_address: int = setting("256", whole_number(1, 1_000_000), "The same, for one IP address")
+    upload_rate_kb: int = setting(
+        "8",
+        whole_number(0, 1_000_000),
+        "KiB per second; a slower upload is stopped after 10 s",
+    )
+    workers: int | None = machine_setting(1, 1024, "the cores, up to 4; 2 on a GPU", "Computations at once")
+    threads: int | None = machine_setting(1, 1024, "cores / workers", "Threads of each computation")
+    memory_mb: int | None = machine_setting(1, 100_000_000, "half of what is free", "MiB that all computations may use")
+    cache_mb: int = setting("128", whole_number(1, 1_000_000), "MiB of results in the cache")
+    queue: int = setting("64", whole_number(1, 100_000), "Computations that may wait; a quarter for one visitor")
+    viewer_mb: int = setting("256", whole_number(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
     metrics_from: tuple[Network, ...] = setting(
-        "127.0.0.0/8,::1/128", networks, "Addresses or networks, by commas, that may read /metrics"
+        "127.0.0.0/8,::1/128", read_networks, "Addresses or networks, separated by commas, that may read /metrics"
     )
-    log_level: str = setting("warning", level, f"What the server's log tells: {', '.join(LEVELS)}")
-    traceback: bool = setting("0", switch, "1: the command line shows where an error came from")
+    log_level: str = setting("warning", read_level, f"Lowest level in the server's log: {', '.join(LEVELS)}")
+    traceback: bool = setting("0", read_switch, "1: the command line shows an error's traceback")
 
 
-def variable(name: str) -> str:
-    """The environment variable of a field."""
+def variable_name(name: str) -> str:
+    """The name of a field's environment variable."""
     return f"SEGVIZ_{name.upper()}"
 
 
-def read(environment: Mapping[str, str]) -> Settings:
-    """The settings of an environment; what is not set, or empty, is at its default.
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read all settings from an environment; those unset or empty have their defaults.
 
     Raises:
-        SettingError: a value cannot be used.
+        SettingError: a value is invalid.
     """
-    return Settings(**{one.name: read_field(one, environment) for one in fields(Settings)})
+    return Settings(**{each.name: read_field(each, environment) for each in fields(Settings)})
 
 
-def read_field(one: Field[Any], environment: Mapping[str, str]) -> Any:
-    """One setting of an environment, or its default.
+def read_field(setting: Field[Any], environment: Mapping[str, str]) -> Any:
+    """Read one setting from an environment, or its default.
 
     Raises:
-        SettingError: the value cannot be used.
+        SettingError: the value is invalid.
     """
-    text = environment.get(variable(one.name), "").strip()
+    text = environment.get(variable_name(setting.name), "").strip()
     if not text:
-        return one.default_factory() if one.default_factory is not MISSING else one.default
+        return setting.default_factory() if setting.default_factory is not MISSING else setting.default
     try:
-        return one.metadata["read"](text)
+        return setting.metadata["read"](text)
     except ValueError as error:
-        raise SettingError(f"{variable(one.name)}={text}: {error}") from None
+        raise SettingError(f"{variable_name(setting.name)}={text}: {error}") from None
 
 
 def read_setting(name: str) -> Any:
-    """One setting of this process by its field's name; a bad value of another setting does no harm.
+    """Read one setting of this process by its field's name; an invalid value of another does no harm.
 
     Raises:
-        SettingError: the value cannot be used.
+        SettingError: the value is invalid.
     """
-    return read_field(next(one for one in fields(Settings) if one.name == name), os.environ)
+    return read_field(next(each for each in fields(Settings) if each.name == name), os.environ)
 
 
 @cache
@@ -160,20 +168,20 @@ def settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        SettingError: a value cannot be used.
+        SettingError: a value is invalid.
     """
-    return read(os.environ)
+    return read_settings(os.environ)
 
 
-def table() -> str:
-    """All settings as Markdown, as in docs/deploy.md."""
+def settings_table() -> str:
+    """The Markdown table of all settings in docs/deploy.md."""
     rows = ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
-    for one in fields(Settings):
-        default = one.metadata["default"]
+    for each in fields(Settings):
+        default = each.metadata["default"]
         shown = "–" if not default else default if " " in default else f"`{default}`"
-        rows.append(f"| `{variable(one.name)}` | {shown} | {one.metadata['meaning']} |")
+        rows.append(f"| `{variable_name(each.name)}` | {shown} | {each.metadata['meaning']} |")
     return "\n".join(rows)
 
 
 if __name__ == "__main__":
-    print(table())
+    print(settings_table())

@@ -37,7 +37,7 @@ from segviz.engine.result_cache import arrays_of, size_of
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import load_predictor
-from segviz.settings import read
+from segviz.settings import read_settings
 
 CAPACITY = Capacity(workers=2)
 QUICK = Options(steps=2, window=120, stride=120)
@@ -148,6 +148,7 @@ def test_the_engine_answers_as_the_model_alone_and_all_is_finite(real: Engine, n
         assert real.ask(name, image[:height, :width]).result(PATIENCE * 5).notes == ()
 
 
+@pytest.mark.slow
 def test_sessions_on_one_model_never_get_each_others_maps(real: Engine) -> None:
     images = [draw_scene(seed).image for seed in range(4)]
     alone = [dict(arrays_of(load_predictor("cs_nl")(image))) for image in images]
@@ -224,6 +225,7 @@ print(engine.ask("fcn", first).result().notes)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space by Linux's rules")
 def test_the_process_survives_running_out_of_memory_and_the_next_answer_is_whole() -> None:
     ran = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True, timeout=200)
@@ -315,11 +317,11 @@ def test_capacity_comes_from_the_machine_and_the_environment(monkeypatch: pytest
     cpu = torch.device("cpu")
     for count, expected in ((1, (1, 1)), (2, (2, 1)), (4, (4, 1)), (16, (4, 4))):
         monkeypatch.setattr(capacity, "cores", lambda count=count: count)
-        found = capacity_for(cpu, read({}))
+        found = capacity_for(cpu, read_settings({}))
         assert (found.workers, found.threads) == expected
         assert found.workers * found.threads == count
     names = {"SEGVIZ_WORKERS": "3", "SEGVIZ_THREADS": "2", "SEGVIZ_MEMORY_MB": "900", "SEGVIZ_CACHE_MB": "9"}
-    assert capacity_for(cpu, read({**names, "SEGVIZ_QUEUE": "7"})) == Capacity(3, 2, 900, 9, 7)
+    assert capacity_for(cpu, read_settings({**names, "SEGVIZ_QUEUE": "7"})) == Capacity(3, 2, 900, 9, 7)
 
 
 def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

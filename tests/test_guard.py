@@ -25,7 +25,7 @@ from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes
 from segviz.server.hosts import hostname
 from segviz.server.quotas import RefusedError, UploadQuota, client_address
-from segviz.settings import read
+from segviz.settings import read_settings
 from segviz.ui.server import answer_request_error
 
 UPLOAD = "/_stcore/upload_file/{}/file"
@@ -56,7 +56,9 @@ class Server:
                 *health.health_routes(),
                 Route("/{path:path}", page, methods=["GET", "POST"]),
             ],
-            middleware=[Middleware(Guard, limits=read(settings), uploaded=lambda: self.held, names=("bound.example",))],
+            middleware=[
+                Middleware(Guard, limits=read_settings(settings), uploaded=lambda: self.held, names=("bound.example",))
+            ],
             exception_handlers={Exception: answer_request_error},
         )
 

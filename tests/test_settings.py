@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from segviz.cli.main import main
-from segviz.settings import SettingError, read, settings, table
+from segviz.settings import SettingError, read_settings, settings, settings_table
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_what_is_not_set_is_at_its_default() -> None:
-    assert read({}) == read({"SEGVIZ_VISITORS": " ", "OTHER": "1"})
-    assert read({}).visitors == 200
-    assert read({}).allowed_hosts == ()
+    assert read_settings({}) == read_settings({"SEGVIZ_VISITORS": " ", "OTHER": "1"})
+    assert read_settings({}).visitors == 200
+    assert read_settings({}).allowed_hosts == ()
 
 
 def test_what_is_set_is_read() -> None:
-    given = read(
+    given = read_settings(
         {
             "SEGVIZ_ALLOWED_HOSTS": "Segviz.Example.org, *.lab.example,10.0.0.7,fe80::1",
             "SEGVIZ_METRICS_FROM": "10.0.0.0/8",
@@ -58,7 +58,7 @@ def test_what_is_set_is_read() -> None:
 )
 def test_a_bad_value_is_named_with_its_cure(name: str, value: str, cure: str) -> None:
     with pytest.raises(SettingError) as caught:
-        read({name: value})
+        read_settings({name: value})
     assert str(caught.value).startswith(f"{name}={value}: ")
     assert cure in str(caught.value)
 
@@ -78,12 +78,12 @@ def test_the_command_line_says_it_in_one_sentence(
 def test_the_table_of_the_documents_is_the_one_of_the_code() -> None:
     text = (ROOT / "docs" / "deploy.md").read_text()
     (shown,) = re.findall(r"<!-- settings.*?-->\n(.*?)<!-- end of settings -->", text, re.DOTALL)
-    assert shown.strip() == table()
+    assert shown.strip() == settings_table()
     printed = subprocess.run([sys.executable, "-m", "segviz.settings"], capture_output=True, text=True, cwd=ROOT)
-    assert printed.stdout.strip() == table()
+    assert printed.stdout.strip() == settings_table()
 
 
 def test_no_variable_is_read_beside_the_table() -> None:
     code = [ROOT / "app.py", *(ROOT / "segviz").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
     named = {name for path in code for name in re.findall(r"SEGVIZ_[A-Z_]+[A-Z]", path.read_text())}
-    assert named <= set(re.findall(r"SEGVIZ_\w+", table()))
+    assert named <= set(re.findall(r"SEGVIZ_\w+", settings_table()))
