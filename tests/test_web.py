@@ -1,4 +1,4 @@
-"""The data route and the wire format: names that cannot be guessed, a bounded store, bytes that come back."""
+"""The data route and the wire format: unguessable names, a bounded store, and maps that unpack to what was packed."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_packed_map_reads_back() -> None:
     np.testing.assert_allclose(arrays["lse"], (queries @ keys.T).logsumexp(1).numpy(), rtol=1e-5)
 
 
-def test_minus_infinity_and_the_mapping_travel() -> None:
+def test_minus_infinity_and_the_pixel_mapping_are_packed() -> None:
     masks = torch.tensor([[0.0, -torch.inf], [1.0, 2.0]])
     header, arrays = read(wire.pack(OffsetMaskAttention("collect", (1, 2), masks, "collect")))
     assert (header["mapping"], header["direction"]) == ("align_corners", "collect")
@@ -152,7 +152,7 @@ def test_minus_infinity_and_the_mapping_travel() -> None:
 
 
 @pytest.mark.parametrize("reach", [(0, 0), (1, 0), (1, 2), (2, 1)])
-def test_masks_of_small_reach_travel_as_windows(reach: tuple[int, int]) -> None:
+def test_masks_of_small_reach_are_cropped_to_windows(reach: tuple[int, int]) -> None:
     height, width, cells = 6, 9, 54
     row, column = torch.arange(cells) // width, torch.arange(cells) % width
     down, along = row[None] - row[:, None], column[None] - column[:, None]
@@ -167,13 +167,13 @@ def test_masks_of_small_reach_travel_as_windows(reach: tuple[int, int]) -> None:
     np.testing.assert_array_equal(back.masked_fill(far, -torch.inf), masks)
 
 
-def test_masks_that_reach_everywhere_travel_as_they_are() -> None:
+def test_masks_that_reach_the_whole_grid_are_not_cropped() -> None:
     header, arrays = read(wire.pack(OffsetMaskAttention("collect", (3, 4), torch.zeros(12, 12), "collect")))
     assert header["reach"] is None
     assert arrays["masks"].shape == (12, 12)
 
 
-def test_the_denominators_that_columns_need_travel_along() -> None:
+def test_the_denominators_that_columns_need_are_packed() -> None:
     queries, strips = torch.randn(12, 5), torch.randn(4, 5)
     _, arrays = read(wire.pack(StripAttention("strip", (3, 4), queries, strips, "vertical")))
     np.testing.assert_allclose(arrays["lse"], (queries @ strips.T).logsumexp(1), rtol=1e-5)
@@ -182,7 +182,7 @@ def test_the_denominators_that_columns_need_travel_along() -> None:
     np.testing.assert_array_equal(arrays["lse"], cross.log_normalisers)
 
 
-def test_tensors_that_do_not_lie_in_memory_as_they_read_are_packed_as_they_read() -> None:
+def test_transposed_tensors_are_packed_in_row_major_order() -> None:
     output = torch.arange(6.0).reshape(3, 2).T
     _, arrays = read(wire.pack(AttendedFeatures("features", (2, 3), output, output.double())))
     np.testing.assert_array_equal(arrays["output"], output.numpy())
@@ -199,7 +199,7 @@ def test_labels_read_back_and_other_arrays_are_refused() -> None:
 
 
 def read(packed: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """What maps.js does, in Python."""
+    """Does in Python what wire.js does."""
     start = 4 + int.from_bytes(packed[:4], "little")
     assert start % 4 == 0
     header = json.loads(packed[4:start])

@@ -1,9 +1,9 @@
-"""Maps as bytes for the browser: a JSON header and the float32 factors behind it.
+"""Packs maps as bytes for the browser: a JSON header, then the factors as float32.
 
-`[u32 header length][JSON header, padded to 4 bytes][tensors]`, all little-endian. The header holds the
-kind, the grid, how pixels map to cells, and each tensor's name, shape, type and offset behind the header.
-`unpack` in maps.js reads it. Softmax denominators, which columns need, are computed here and sent along: they cost
-the browser seconds on a large grid.
+`[u32 header length][JSON header, padded to 4 bytes][tensors]`, all little-endian. The header contains the kind, the
+grid, how pixels map to cells, and each tensor's name, shape, type and offset after the header. `unpack` in wire.js
+reads it. The log-denominators of the softmax, which columns need, are computed here: the browser would need seconds
+for them on a large grid.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from segviz.attention.maps import (
     log_normaliser,
 )
 
-DrawableMap = SpatialMap | AttendedFeatures
-Mapping = Literal["half_pixel", "align_corners"]
-MOST = 65534  # the step that stands for a share of 1; the next one stands for NaN
+PackableMap = SpatialMap | AttendedFeatures
+PixelMapping = Literal["half_pixel", "align_corners"]
+SHARE_STEPS = 65534  # a share of 1; the next step is NaN
 
 
 @dataclass(frozen=True)
 class Message:
-    """What goes over the wire: the kind's name, its tensors, and what else its rule needs."""
+    """A map before it is packed: the kind's name, its tensors, and the other values that the browser needs."""
 
     kind: str
     grid: tuple[int, int]
@@ -46,40 +46,40 @@ class Message:
     extra: dict[str, Any]
 
 
-def pack(value: DrawableMap) -> bytes:
-    """The bytes of a map; maps.js computes from them what the map's own methods compute."""
-    message = _message(value)
+def pack(value: PackableMap) -> bytes:
+    """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods."""
+    message = _message_of(value)
     arrays = {name: tensor.detach().cpu().numpy().astype("<f4") for name, tensor in message.tensors.items()}
-    mapping: Mapping = "align_corners" if value.corners_aligned else "half_pixel"
-    return _join(message.kind, message.grid, mapping, message.extra, arrays)
+    mapping: PixelMapping = "align_corners" if value.corners_aligned else "half_pixel"
+    return _encode(message.kind, message.grid, mapping, message.extra, arrays)
 
 
 def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
-    """The bytes of a map that is the same for every place: a number for each cell of a grid over the picture.
+    """Packs a map that is the same for every point: a number for each cell of a grid over the picture.
 
     Raises:
-        ValueError: the values are no (rows, columns) array, or some are infinite.
+        ValueError: the values are not a (rows, columns) array, or some are infinite.
     """
     if values.ndim != 2 or np.isinf(values).any():
         raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, none infinite")
     rows, columns = values.shape
-    return _join("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
+    return _encode("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
 
 
 def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
-    """The bytes of a label map: a class index for every pixel of the picture.
+    """Packs a label map: a class index for every pixel of the picture.
 
     Raises:
-        ValueError: the labels are no (H, W) array of uint8.
+        ValueError: the labels are not an (H, W) array of uint8.
     """
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(f"labels are {labels.dtype} of shape {labels.shape}; give a (H, W) array of uint8")
+        raise ValueError(f"labels are {labels.dtype} of shape {labels.shape}; give an (H, W) array of uint8")
     height, width = labels.shape
-    return _join("labels", (height, width), "half_pixel", {}, {"labels": labels})
+    return _encode("labels", (height, width), "half_pixel", {}, {"labels": labels})
 
 
 def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
-    """The bytes of a share in [0, 1] or NaN for every pixel of the picture, in steps of 1/65534.
+    """Packs a share map: a share in [0, 1] or NaN for every pixel of the picture, in steps of 1/65534.
 
     Raises:
         ValueError: a share is below 0 or above 1.
@@ -88,11 +88,11 @@ def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
     if known.size and not (known.min() >= 0 and known.max() <= 1):
         raise ValueError(f"shares run from {known.min()} to {known.max()}; give numbers from 0 to 1")
     height, width = shares.shape
-    steps = np.round(np.nan_to_num(shares * np.float32(MOST), nan=MOST + 1)).astype("<u2")
-    return _join("shares", (height, width), "half_pixel", {"most": MOST}, {"shares": steps})
+    steps = np.round(np.nan_to_num(shares * np.float32(SHARE_STEPS), nan=SHARE_STEPS + 1)).astype("<u2")
+    return _encode("shares", (height, width), "half_pixel", {"steps": SHARE_STEPS}, {"shares": steps})
 
 
-def _message(value: DrawableMap) -> Message:
+def _message_of(value: PackableMap) -> Message:
     match value:
         case DotProductAttention():
             tensors = {"queries": value.queries, "keys": value.keys, "lse": value.log_normaliser}
@@ -110,7 +110,7 @@ def _message(value: DrawableMap) -> Message:
             tensors = {"positions": value.positions, "weights": value.weights, "window": value.window}
             return Message("samples", value.grid, tensors, {})
         case OffsetMaskAttention():
-            masks, reach = windows(value.masks, value.grid)
+            masks, reach = crop_masks(value.masks, value.grid)
             tensors = {"masks": masks, "lse": value.log_normaliser}
             extra = {"direction": value.direction, "divisor": value.divisor, "reach": reach}
             return Message("offsets", value.grid, tensors, extra)
@@ -120,44 +120,49 @@ def _message(value: DrawableMap) -> Message:
             assert_never(value)
 
 
-def windows(masks: Float[Tensor, "cells cells"], grid: Grid) -> tuple[Tensor, Grid | None]:
-    """Masks as windows around their cells, and how far these reach; as they are, and None, where that saves nothing.
+def crop_masks(masks: Float[Tensor, "cells cells"], grid: Grid) -> tuple[Tensor, Grid | None]:
+    """Crops masks to windows around their cells; on a large grid most of a mask is -inf, beyond its reach.
 
-    A mask is -inf beyond its reach, which on a large grid is most of it. Window (cells, 2 down + 1, 2 along + 1) has
-    the cell itself in its middle; what lies outside of the grid is -inf.
+    Args:
+        masks: logits of each cell's mask.
+        grid: rows and columns.
+
+    Returns:
+        Windows (cells, 2 down + 1, 2 along + 1), centred on their cells and -inf outside the grid, and the reach (down,
+        along); the masks unchanged and None if windows would not be smaller.
     """
     height, width = grid
     reached = ~masks.isinf().reshape(height, width, height, width)
-    down = _reach(reached.any(3).any(1))
-    along = _reach(reached.any(2).any(0))
+    down = _largest_distance(reached.any(3).any(1))
+    along = _largest_distance(reached.any(2).any(0))
     if (2 * down + 1) * (2 * along + 1) >= height * width:
         return masks, None
-    found = masks.new_full((height, width, 2 * down + 1, 2 * along + 1), -torch.inf)
+    windows = masks.new_full((height, width, 2 * down + 1, 2 * along + 1), -torch.inf)
     pairs = masks.reshape(height, width, height, width)
     for row in range(height):
         for column in range(width):
-            y, x = _inside(row, down, height), _inside(column, along, width)
+            y, x = _lines_within(down, row, height), _lines_within(along, column, width)
             to = (
                 slice(y.start - row + down, y.stop - row + down),
                 slice(x.start - column + along, x.stop - column + along),
             )
-            found[row, column, *to] = pairs[row, column, y, x]
-    return found.flatten(0, 1), (down, along)
+            windows[row, column, *to] = pairs[row, column, y, x]
+    return windows.flatten(0, 1), (down, along)
 
 
-def _inside(line: int, reach: int, lines: int) -> slice:
-    """The lines of the grid within reach of one."""
+def _lines_within(reach: int, line: int, lines: int) -> slice:
+    """The rows or columns of the grid within reach of one of them."""
     return slice(max(line - reach, 0), min(line + reach + 1, lines))
 
 
-def _reach(reached: Bool[Tensor, "lines lines"]) -> int:
-    """How many lines off the furthest line lies that any line reaches."""
+def _largest_distance(reached: Bool[Tensor, "lines lines"]) -> int:
+    """The largest distance between a row or column and one that it reaches."""
     near, far = reached.nonzero(as_tuple=True)
     return int((far - near).abs().max()) if len(near) else 0
 
 
-def _join(
-    kind: str, grid: tuple[int, int], mapping: Mapping, extra: dict[str, Any], arrays: dict[str, NDArray[Any]]
+def _encode(
+    kind: str, grid: tuple[int, int], mapping: PixelMapping, extra: dict[str, Any], arrays: dict[str, NDArray[Any]]
 ) -> bytes:
     entries, parts, offset = [], [], 0
     for name, array in arrays.items():

@@ -1,16 +1,16 @@
-// "Copy link", a Streamlit component (v2). It also keeps the page's address up to date, so that a reload restores it.
+// "Copy link", a Streamlit component (v2). It also keeps the page's address up to date, so that a reload restores the page.
 
 const COPIED = "Link copied";
-const WITHOUT_FILE = "Link copied. Your picture is not in it: whoever opens it is asked for the file";
+const WITHOUT_FILE = "Link copied. It does not contain your picture; whoever opens it is asked for the file";
 
-/** The address with the link's parameters; of those there were, only Streamlit's own for embedding stay. */
+/** The page's address with the link's parameters; of the old ones, only Streamlit's embedding options remain. */
 export function addressOf(parameters, { pathname, search, hash }) {
-  const own = [...new URLSearchParams(search)].filter(([name]) => name.startsWith("embed"));
-  const query = new URLSearchParams([...parameters, ...own]).toString();
+  const embedding = [...new URLSearchParams(search)].filter(([name]) => name.startsWith("embed"));
+  const query = new URLSearchParams([...parameters, ...embedding]).toString();
   return pathname + (query ? `?${query}` : "") + hash;
 }
 
-/** Writes text to the clipboard; browsers offer the first way only to pages that came over https or from localhost. */
+/** Copies text; browsers offer the clipboard API only to pages served over https or from localhost. */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const field = Object.assign(document.createElement("textarea"), { value: text });
@@ -18,15 +18,15 @@ async function copy(text) {
   field.select();
   const copied = document.execCommand("copy");
   field.remove();
-  if (!copied) throw new Error("the browser does not copy");
+  if (!copied) throw new Error("the browser refused to copy");
 }
 
 export default function ({ parentElement, data: [data] }) {
-  const button = parentElement.querySelector("button"), said = parentElement.querySelector(".said");
-  history.replaceState(history.state, "", addressOf(data.parameters, location)); // pins would fill the way back
-  said.textContent = "";
+  const button = parentElement.querySelector("button"), status = parentElement.querySelector(".status");
+  history.replaceState(history.state, "", addressOf(data.parameters, location)); // replaced, or each pin would be a step of the Back button
+  status.textContent = "";
   button.onclick = () => copy(location.href).then(
-    () => { said.textContent = data.upload ? WITHOUT_FILE : COPIED; },
-    () => { said.textContent = "Copy the link from the address bar"; },
+    () => { status.textContent = data.upload ? WITHOUT_FILE : COPIED; },
+    () => { status.textContent = "Copy the link from the address bar"; },
   );
 }

@@ -1,8 +1,8 @@
-// Small things done to elements. What changes in every frame goes through transforms and leaves equal texts alone, so
-// that no frame waits for a layout; container units in their place would cost two milliseconds of eleven panels' frame.
+// Helpers for elements. What changes in every frame is moved by transforms, and unchanged texts are not written again,
+// so that no frame needs a layout; CSS container units instead would add 2 ms to a frame of eleven panels.
 
-/** Puts an element over a rectangle: its corner in CSS pixels, its size, if it has one, in fractions of the stage. */
-export function move(element, top, left, height, width) {
+/** Puts an element at (left, top), in CSS pixels; height and width, if given, are in fractions of the stage. */
+export function placeElement(element, top, left, height, width) {
   if (element.top !== top || element.left !== left) {
     Object.assign(element, { top, left });
     element.style.setProperty("--y", `${top}px`);
@@ -13,31 +13,31 @@ export function move(element, top, left, height, width) {
   Object.assign(element.style, { height: `${100 * height}%`, width: `${100 * width}%` });
 }
 
-/** Moves a mark along its bar. */
-export function slide(element, fraction) {
+/** Moves a mark along its bar, to a fraction of the bar's length. */
+export function slideMark(element, fraction) {
   if (element.at === fraction) return;
   element.at = fraction;
   element.style.setProperty("--x", fraction);
 }
 
-export function say(element, text) {
-  if (element.said === text) return;
-  element.said = text;
-  if (element.firstChild) element.firstChild.data = text; // a new text node would cost a layout more
+export function setText(element, text) {
+  if (element.lastText === text) return;
+  element.lastText = text;
+  if (element.firstChild) element.firstChild.data = text; // a new text node would cost another layout
   else element.textContent = text;
 }
 
-export function element(tag, name, ...children) {
-  const made = document.createElement(tag);
-  made.className = name;
-  made.append(...children);
-  return made;
+export function createElement(tag, className, ...children) {
+  const element = document.createElement(tag);
+  element.className = className;
+  element.append(...children);
+  return element;
 }
 
-/** A button; `label` is its name where the text alone does not say it. */
-export function button(name, text, label = null) {
-  const made = element("button", name, text);
-  made.type = "button";
-  if (label !== null) made.setAttribute("aria-label", label);
-  return made;
+/** Creates a button; `label` is its accessible name if the text is not enough. */
+export function createButton(className, text, label = null) {
+  const button = createElement("button", className, text);
+  button.type = "button";
+  if (label !== null) button.setAttribute("aria-label", label);
+  return button;
 }

@@ -1,19 +1,20 @@
-// What hands do on the pictures: look, pin, zoom and move, with a mouse, a pen, a touch pad or fingers.
-import { WHOLE, dragged, zoomed } from "./places.js";
+// Clicks, drags, pinches and the wheel on the pictures: they point, pin, pan and zoom.
+import { WHOLE, panView, zoomView } from "./view.js";
 
-const DRAG_AFTER = 5; // CSS pixels that the pointer moves with its button down before the picture moves
+const DRAG_AFTER = 5; // CSS pixels that the pressed pointer must move before the picture follows
 const SECOND_TAP = 24; // CSS pixels within which a second tap pins what the first one showed
-const WHEEL_STEP = 25; // of wheel travel, at most, from one event: a mouse's notch sends 100, a touch pad a few
-const CLOSE = 20; // CSS pixels between two fingers, at least, or a tremor would zoom wildly
-const LINE = 16; // CSS pixels of a wheel's line
+const WHEEL_STEP = 25; // the most that one event can scroll: a mouse's notch sends 100, a touch pad a few
+const CLOSEST_FINGERS = 20; // CSS pixels; below this a tremor would zoom wildly
+const WHEEL_LINE = 16; // CSS pixels per line of a wheel that counts lines
 
 export class Gestures {
   /**
-   * `area` holds the stages. `actions`: look(stage, event) when a pointer is over a picture, leave() when none is,
-   * pin() on a click or second tap, and change(view).
+   * `area` contains the stages. `actions`: pointAt(stage, event) while a pointer is over a picture, leave() when there
+   * is none, pin() on a click or second tap, and setView(view). `actualZoom()` is the zoom of one CSS pixel per image
+   * pixel.
    */
-  constructor(area, actions, full, signal) {
-    Object.assign(this, { area, actions, full, view: WHOLE, fingers: new Map(), press: null });
+  constructor(area, actions, actualZoom, signal) {
+    Object.assign(this, { area, actions, actualZoom, view: WHOLE, fingers: new Map(), press: null });
     const on = (name, action) => area.addEventListener(name, (event) => {
       const stage = event.target.closest(".stage");
       if (stage || name === "pointermove") action(event, stage);
@@ -35,7 +36,7 @@ export class Gestures {
     if (event.target.closest(".marker")) return;
     if (event.pointerType === "touch") this.fingers.set(event.pointerId, [event.clientX, event.clientY]);
     if (this.fingers.size === 2) {
-      this.press = { moving: true }; // no tap any more
+      this.press = { moving: true }; // no longer a tap
       this.pinch = this.span();
       this.actions.leave();
       return;
@@ -45,7 +46,7 @@ export class Gestures {
     this.isSecondTap = before && Math.hypot(event.clientX - tap[0], event.clientY - tap[1]) < SECOND_TAP;
     this.tap = [event.clientX, event.clientY];
     this.press = { stage, x: event.clientX, y: event.clientY, moving: false, mouse: event.pointerType !== "touch" && event.button === 0 };
-    this.actions.look(stage, event);
+    this.actions.pointAt(stage, event);
   }
 
   move(event, stage) {
@@ -53,11 +54,11 @@ export class Gestures {
     if (this.fingers.size === 2) return this.followPinch(stage);
     const { press } = this;
     if (press?.mouse && event.buttons & 1 && this.view.zoom > 1) return this.drag(event, press);
-    if (stage) this.actions.look(stage, event);
+    if (stage) this.actions.pointAt(stage, event);
     else if (event.pointerType === "mouse") this.actions.leave();
   }
 
-  /** Moves the picture with the pointer, once it is clear that this is no click. */
+  /** Moves the picture with the pointer, once the pointer has moved too far for a click. */
   drag(event, press) {
     if (!press.moving) {
       if (Math.hypot(event.clientX - press.x, event.clientY - press.y) < DRAG_AFTER) return;
@@ -66,29 +67,29 @@ export class Gestures {
       this.area.classList.add("dragging");
     }
     const box = press.stage.getBoundingClientRect();
-    const view = dragged(this.view, (event.clientX - press.x) / box.width, (event.clientY - press.y) / box.height);
+    const view = panView(this.view, (event.clientX - press.x) / box.width, (event.clientY - press.y) / box.height);
     Object.assign(press, { x: event.clientX, y: event.clientY });
-    this.actions.look(press.stage, event);
-    this.show(view);
+    this.actions.pointAt(press.stage, event);
+    this.setView(view);
   }
 
   up(event) {
     this.fingers.delete(event.pointerId);
     this.area.classList.remove("dragging");
-    this.wasMove = Boolean(this.press?.moving); // the click that follows means nothing
+    this.wasMove = Boolean(this.press?.moving); // the click that follows must not pin
     this.pinch = this.press = null;
   }
 
   click(event) {
     if (this.wasMove) return;
-    if (event.pointerType && event.pointerType !== "mouse" && !this.isSecondTap) return; // a first tap only looks
+    if (event.pointerType && event.pointerType !== "mouse" && !this.isSecondTap) return; // a first tap only points
     this.actions.pin();
   }
 
-  /** The middle of two fingers and the distance between them. */
+  /** The midpoint of two fingers and the distance between them. */
   span() {
     const [[ax, ay], [bx, by]] = this.fingers.values();
-    return { x: (ax + bx) / 2, y: (ay + by) / 2, wide: Math.max(CLOSE, Math.hypot(ax - bx, ay - by)) };
+    return { x: (ax + bx) / 2, y: (ay + by) / 2, wide: Math.max(CLOSEST_FINGERS, Math.hypot(ax - bx, ay - by)) };
   }
 
   followPinch(stage) {
@@ -96,28 +97,30 @@ export class Gestures {
     const box = stage.getBoundingClientRect(), old = this.pinch, now = this.pinch = this.span();
     const [x, toX] = [old.x, now.x].map((at) => (at - box.left) / box.width);
     const [y, toY] = [old.y, now.y].map((at) => (at - box.top) / box.height);
-    this.show(zoomed(this.view, this.view.zoom * (now.wide / old.wide), x, y, this.full(), toX, toY));
+    this.setView(zoomView(this.view, this.view.zoom * (now.wide / old.wide), x, y, this.actualZoom(), toX, toY));
   }
 
-  /** Ctrl or ⌘ and the wheel; a pinch on a touch pad arrives as the same. The wheel alone scrolls the page. */
+  /**
+   * Zooms with Ctrl or ⌘ and the wheel, or a touch pad's pinch, which sends the same; the wheel alone scrolls the page.
+   */
   wheel(event, stage) {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
-    const travel = event.deltaY * (event.deltaMode === 1 ? LINE : 1);
+    const travel = event.deltaY * (event.deltaMode === 1 ? WHEEL_LINE : 1);
     const factor = Math.exp(-Math.max(-WHEEL_STEP, Math.min(WHEEL_STEP, travel)) / 100);
     const box = stage.getBoundingClientRect();
     this.zoomTo(this.view.zoom * factor, (event.clientY - box.top) / box.height, (event.clientX - box.left) / box.width);
   }
 
-  /** Zooms about a place of the stage, in fractions of it. */
+  /** Zooms about a place on the stage, in fractions of it. */
   zoomTo(zoom, y = 0.5, x = 0.5) {
-    this.show(zoomed(this.view, zoom, x, y, this.full()));
+    this.setView(zoomView(this.view, zoom, x, y, this.actualZoom()));
   }
 
-  show(view) {
+  setView(view) {
     const { zoom, left, top } = this.view;
     if (view.zoom === zoom && view.left === left && view.top === top) return;
     this.view = view;
-    this.actions.change(view);
+    this.actions.setView(view);
   }
 }

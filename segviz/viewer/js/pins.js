@@ -1,20 +1,23 @@
-// The pinned points: markers on the pictures, the list below them, and the agreement with Python.
+// The pins: clicks on their markers, the list below the pictures, and the exchange with Python.
 import { inkOn } from "./colour.js";
-import { button, element } from "./dom.js";
+import { createButton, createElement } from "./dom.js";
 
 /**
- * Python's pins are the truth on mount; after that every edit is echoed here at once and sent with a number.
- * What Python sends back carries the number of the last edit that it knew, so an answer that is older than
- * the newest edit is recognised, and does not undo it.
+ * On mount, Python's pins apply. After that, every edit is shown at once and sent to Python with a number. Python's
+ * answer carries the number of the last edit that it has seen, so an answer older than the newest edit is ignored.
  */
 export class Pins {
-  /** `changed` is called after every change, `look(pixel or null)` when a listed pin is pointed at. */
-  constructor(list, { changed, look, say }) {
-    Object.assign(this, { list, changed, look, say, pins: [], seq: 0, mount: crypto.getRandomValues(new Uint32Array(2)).join("-") });
+  /**
+   * `onChange` is called after every change, `preview(pixel or null)` when the pointer or focus enters or leaves a
+   * listed pin, and `announce(text)` with each result.
+   */
+  constructor(list, { onChange, preview, announce }) {
+    const mount = crypto.getRandomValues(new Uint32Array(2)).join("-"); // tells this viewer's edits from older ones
+    Object.assign(this, { list, onChange, preview, announce, pins: [], seq: 0, mount });
   }
 
-  /** Python's word. `send` hands an edit to Python. */
-  adopt({ pins, echo, colours, maxPins }, send) {
+  /** Takes Python's pins unless a newer edit is on its way. `send` passes an edit to Python. */
+  update({ pins, echo, colours, maxPins }, send) {
     Object.assign(this, { colours, maxPins, send });
     const known = echo?.mount === this.mount ? echo.seq : 0;
     if (known < this.seq) return;
@@ -27,8 +30,9 @@ export class Pins {
   }
 
   add([y, x]) {
-    if (this.pins.some((pin) => pin.y === y && pin.x === x)) return this.say(`y ${y}, x ${x} is pinned already.`);
-    if (this.pins.length >= this.maxPins) return this.say(`All ${this.maxPins} pins are set. Remove one first.`);
+    const isTaken = this.pins.some((pin) => pin.y === y && pin.x === x);
+    if (isTaken) return this.announce(`There is already a pin at y ${y}, x ${x}.`);
+    if (this.pins.length >= this.maxPins) return this.announce(`All ${this.maxPins} pins are set. Remove one first.`);
     const taken = new Set(this.pins.map((pin) => pin.colour));
     const colour = Math.max(0, this.colours.findIndex((_, index) => !taken.has(index)));
     this.edit([...this.pins, { y, x, colour }], `Pin ${this.pins.length + 1} set at y ${y}, x ${x}.`);
@@ -39,7 +43,7 @@ export class Pins {
     if (number) this.edit(this.pins.filter((other) => other !== pin), `Pin ${number} removed.`);
   }
 
-  /** The pin with the least distance to a pixel, or null. */
+  /** The pin nearest to a pixel, or null. */
   nearest([y, x]) {
     const distance = (pin) => Math.hypot(pin.y - y, pin.x - x);
     return this.pins.reduce((best, pin) => (!best || distance(pin) < distance(best) ? pin : best), null);
@@ -49,43 +53,43 @@ export class Pins {
     this.pins = pins;
     this.seq += 1;
     this.show();
-    this.say(message);
+    this.announce(message);
     this.send({ mount: this.mount, seq: this.seq, pins: pins.map(({ y, x, colour }) => [y, x, colour]) });
   }
 
   show() {
-    this.list.replaceChildren(...this.pins.map((pin, index) => this.entry(pin, index)));
+    this.list.replaceChildren(...this.pins.map((pin, index) => this.createEntry(pin, index)));
     if (this.pins.length > 1) {
-      const clear = button("clear", "Remove all", "Remove all pins");
+      const clear = createButton("clear", "Remove all", "Remove all pins");
       clear.addEventListener("click", () => this.edit([], "All pins removed."));
-      this.list.append(element("li", "", clear));
+      this.list.append(createElement("li", "", clear));
     }
-    this.changed();
+    this.onChange();
   }
 
-  /** A line of the list: pointing at it shows what the pin sees. */
-  entry(pin, index) {
-    const go = button("go", "", `Show pin ${index + 1}, y ${pin.y}, x ${pin.x}`);
-    go.append(element("b", "badge", String(index + 1)), `y ${pin.y}  x ${pin.x}`);
-    for (const event of ["pointerenter", "focus"]) go.addEventListener(event, () => this.look([pin.y, pin.x]));
-    for (const event of ["pointerleave", "blur"]) go.addEventListener(event, () => this.look(null));
-    const drop = button("drop", "×", `Remove pin ${index + 1}`);
-    drop.addEventListener("click", () => this.remove(pin));
-    const item = element("li", "", go, drop);
-    dye(item, this.colours[pin.colour]);
+  /** An item of the list; pointing at it shows the maps of its pin. */
+  createEntry(pin, index) {
+    const go = createButton("go", "", `Show pin ${index + 1}, y ${pin.y}, x ${pin.x}`);
+    go.append(createElement("b", "badge", String(index + 1)), `y ${pin.y}  x ${pin.x}`);
+    for (const event of ["pointerenter", "focus"]) go.addEventListener(event, () => this.preview([pin.y, pin.x]));
+    for (const event of ["pointerleave", "blur"]) go.addEventListener(event, () => this.preview(null));
+    const remove = createButton("remove", "×", `Remove pin ${index + 1}`);
+    remove.addEventListener("click", () => this.remove(pin));
+    const item = createElement("li", "", go, remove);
+    setPinColour(item, this.colours[pin.colour]);
     return item;
   }
 
-  /** Markers for one picture, and where each belongs; a click on one removes its pin. */
-  markers() {
+  /** Creates the markers for one picture; a click on a marker removes its pin. */
+  createMarkers() {
     return this.pins.map((pin, index) => {
-      const marker = button("marker", "", `Remove pin ${index + 1}`);
-      marker.tabIndex = -1; // the list below is the keyboard's way
-      marker.append(element("b", "", String(index + 1)));
-      dye(marker, this.colours[pin.colour]);
+      const marker = createButton("marker", "", `Remove pin ${index + 1}`);
+      marker.tabIndex = -1; // the keyboard uses the list below
+      marker.append(createElement("b", "", String(index + 1)));
+      setPinColour(marker, this.colours[pin.colour]);
       marker.pin = pin;
       marker.addEventListener("click", (event) => {
-        event.stopPropagation(); // else the stage pins the place again
+        event.stopPropagation(); // or the stage would pin the place again
         this.remove(pin);
       });
       return marker;
@@ -93,8 +97,8 @@ export class Pins {
   }
 }
 
-/** A pin's colour, and the one to write upon it. */
-export function dye(element, colour) {
+/** Sets a pin's colour and the text colour that is readable on it. */
+export function setPinColour(element, colour) {
   element.style.setProperty("--pin", colour);
   element.style.setProperty("--ink", inkOn(colour));
 }

@@ -1,6 +1,6 @@
-;; One vector times each row of a matrix, four float32 at a time: the hot loop of maps on large grids.
-;; swift_products.js holds this assembled (`wat2wasm products.wat`), in base64. Addresses and $bytes, a row's length,
-;; are in bytes; $bytes is a multiple of 4.
+;; Dot products of one vector with each row of a matrix, four float32 at a time: the hot loop for maps on large grids.
+;; wasm_products.js contains this file assembled (`wat2wasm products.wat`), in base64. Addresses and $bytes, the length of
+;; a row, are in bytes; $bytes is a multiple of 4.
 (module
   (import "env" "memory" (memory 1))
   (func (export "products")

@@ -1,41 +1,73 @@
-// The samples of a point as dots over the picture.
-import { extent } from "./places.js";
+// Sampled attention (maps of the kind "samples"): each cell reads K samples, each spread over the four cells around it.
 
-/** Dots, larger and brighter with weight; those outside of the picture as wedges on its border. */
-export function drawSamples(context, layer, { width, height }, view) {
-  const { scale, table } = layer;
-  const ratio = globalThis.devicePixelRatio || 1;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const { top, left, pitchY, pitchX } = extent(layer.factors, layer.height, layer.width);
-  const toX = (x) => (left + (x + 0.5) * pitchX - view.left) * view.zoom * width;
-  const toY = (y) => (top + (y + 0.5) * pitchY - view.top) * view.zoom * height;
-  const edge = { left: -view.left * view.zoom * width, top: -view.top * view.zoom * height };
-  Object.assign(edge, { right: edge.left + view.zoom * width, bottom: edge.top + view.zoom * height });
-  context.fillStyle = "rgba(255, 255, 255, 0.4)";
-  for (const { restY, restX } of layer.samples) context.fillRect(toX(restX) - 0.75, toY(restY) - 0.75, 1.5, 1.5);
-  context.strokeStyle = "rgba(255, 255, 255, 0.8)"; // keeps the dark end of a table apart from the picture
-  context.lineWidth = 0.75;
-  const largest = Math.max(3, Math.min(8, width / 70)) * Math.max(1, Math.min(2, Math.sqrt(view.zoom)));
-  for (const sample of [...layer.samples].sort((a, b) => a.weight - b.weight)) {
-    const strength = Math.max(0, Math.min(1, scale.position(sample.weight)));
-    const radius = 1.5 + (largest - 1.5) * Math.sqrt(strength); // the area follows the weight
-    const [r, g, b] = new Uint8Array(table.buffer, 4 * Math.round(strength * (table.length - 1)), 3);
-    context.fillStyle = `rgb(${r}, ${g}, ${b})`;
-    context.beginPath();
-    if (sample.outside) wedge(context, toX(sample.x), toY(sample.y), edge, radius + 2);
-    else context.arc(toX(sample.x), toY(sample.y), radius, 0, 2 * Math.PI);
-    context.fill();
-    context.stroke();
-  }
+/** The K samples of a cell: positions (y, x) in grid cells, weights, undisplaced positions, and which are outside. */
+export function samplesAt(f, row, column) {
+  const points = f.shapes.weights[1], from = (row * f.grid[1] + column) * points;
+  const [height, width] = f.grid;
+  return Array.from({ length: points }, (_, k) => {
+    const y = f.positions[2 * (from + k)], x = f.positions[2 * (from + k) + 1];
+    return {
+      y, x, weight: f.weights[from + k],
+      restY: row + f.window[2 * k], restX: column + f.window[2 * k + 1],
+      outside: y < -0.5 || x < -0.5 || y > height - 0.5 || x > width - 0.5,
+      inside: shareInside(y, height) * shareInside(x, width), // the share of its weight that falls on cells
+    };
+  });
 }
 
-/** A triangle at the picture's border, pointing to where the place lies outside. */
-function wedge(context, x, y, { left, top, right, bottom }, size) {
-  const edgeX = Math.max(left + size, Math.min(right - size, x)), edgeY = Math.max(top + size, Math.min(bottom - size, y));
-  const angle = Math.atan2(y - edgeY, x - edgeX);
-  for (const turn of [0, 2.4, -2.4]) {
-    context.lineTo(edgeX + size * Math.cos(angle + turn), edgeY + size * Math.sin(angle + turn));
+/** The share of a bilinear sample that falls on the grid along one axis: 1 between the first and the last centre. */
+function shareInside(at, size) {
+  return Math.max(0, Math.min(1, 1 + at, size - at));
+}
+
+/** Writes the weights of cell p's samples, each spread over four cells; what falls outside the grid is lost. */
+export function splatSamples(out, f, p) {
+  const [height, width] = f.grid, points = f.shapes.weights[1];
+  out.fill(0);
+  for (let i = p * points; i < (p + 1) * points; i++) {
+    const y = f.positions[2 * i], x = f.positions[2 * i + 1], top = Math.floor(y), left = Math.floor(x);
+    for (let r = top; r < top + 2; r++) {
+      if (r < 0 || r >= height) continue;
+      for (let c = left; c < left + 2; c++) {
+        if (c < 0 || c >= width) continue;
+        out[r * width + c] += f.weights[i] * (1 - Math.abs(y - r)) * (1 - Math.abs(x - c));
+      }
+    }
   }
-  context.closePath();
+  return out;
+}
+
+/** Writes how much weight every cell's samples put on one cell; reads only the samples near it. */
+export function gatherSamples(out, f, row, column) {
+  const { positions, weights } = f, points = f.shapes.weights[1], across = f.grid[1] + 1;
+  f.squares ??= sortSamplesBySquare(f);
+  const { starts, order } = f.squares;
+  out.fill(0);
+  for (let down = row; down < row + 2; down++) {
+    const first = starts[down * across + column], end = starts[down * across + column + 2];
+    for (let n = first; n < end; n++) {
+      const i = order[n];
+      const near = (1 - Math.abs(positions[2 * i] - row)) * (1 - Math.abs(positions[2 * i + 1] - column));
+      out[(i / points) | 0] += weights[i] * near;
+    }
+  }
+  return out;
+}
+
+/**
+ * Sorts all N K samples once by the square between four cell centres that contains them. Square (r, c) has cell (r, c)
+ * at its lower right; the squares at the border reach one cell beyond the grid.
+ */
+function sortSamplesBySquare({ grid: [height, width], positions, weights }) {
+  const across = width + 1, squares = (height + 1) * across, count = weights.length;
+  const square = new Uint32Array(count), starts = new Uint32Array(squares + 2); // the last one: samples in no square
+  for (let i = 0; i < count; i++) {
+    const r = Math.floor(positions[2 * i]) + 1, c = Math.floor(positions[2 * i + 1]) + 1;
+    square[i] = r >= 0 && r <= height && c >= 0 && c <= width ? r * across + c : squares;
+    starts[square[i] + 1] += 1;
+  }
+  for (let s = 1; s < starts.length; s++) starts[s] += starts[s - 1];
+  const order = new Uint32Array(count), next = starts.slice();
+  for (let i = 0; i < count; i++) order[next[square[i]]++] = i;
+  return { starts, order };
 }

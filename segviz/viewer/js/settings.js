@@ -1,6 +1,6 @@
-// What a reader can set: the choices, the defaults, and what of a given object can be used. Pure functions.
+// The display settings: their choices, their defaults, and how they are read from an object. Pure functions.
 
-/** The choices of each setting; the first is the default. segviz/viewer/display.py has the same ones. */
+/** The choices of each setting; the first is the default. segviz/viewer/display.py has the same. */
 export const CHOICES = {
   colours: ["viridis", "cividis", "magma", "gray"],
   range: ["own", "shared"],
@@ -11,16 +11,16 @@ export const CHOICES = {
 const OPACITY = 65;
 const MOST_HIDDEN = 256;
 
-/** Settings of a given object: whatever is unknown or no choice becomes the default. */
-export function settingsOf(given) {
-  const known = given ?? {}, settings = {};
+/** Reads settings from an object; unknown or invalid values become the defaults. */
+export function readSettings(object) {
+  const source = object ?? {}, settings = {};
   for (const [name, choices] of Object.entries(CHOICES)) {
-    settings[name] = choices.includes(known[name]) ? known[name] : choices[0];
+    settings[name] = choices.includes(source[name]) ? source[name] : choices[0];
   }
-  const { opacity, hidden } = known;
+  const { opacity, hidden } = source;
   settings.opacity = Number.isInteger(opacity) && opacity >= 0 && opacity <= 100 ? opacity : OPACITY;
-  settings.outlines = known.outlines === true;
-  settings.strongest = known.strongest === true;
+  settings.outlines = source.outlines === true;
+  settings.strongest = source.strongest === true;
   const names = Array.isArray(hidden) ? hidden.filter((name) => typeof name === "string") : [];
   settings.hidden = [...new Set(names)].sort().slice(0, MOST_HIDDEN);
   return settings;

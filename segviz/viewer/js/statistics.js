@@ -1,45 +1,45 @@
-// Figures of a map: how spread it is, how far it reaches, where it is strongest, where its bulk lies. Pure functions.
+// Statistics of a map: entropy, mean distance, strongest cells and percentiles. Pure functions.
 import { bitsOf, log2OfBits, range } from "./arithmetic.js";
-import { extent } from "./places.js";
+import { extent } from "./cells.js";
 
-/** The entropy in bits of weights made to sum to 1; log2 of the number of cells where all are equal. */
+/** The entropy, in bits, of weights normalised to sum to 1; at most log2 of the number of cells. */
 export function entropyBits(weights) {
   const bits = bitsOf(weights);
   let sum = 0, inner = 0;
   for (let i = 0; i < weights.length; i++) {
     const weight = weights[i];
     if (weight === 0) continue;
-    if (!(weight > 0)) return NaN; // weights of both signs are no distribution
+    if (!(weight > 0)) return NaN; // negative weights are not a distribution
     sum += weight;
     inner += weight * log2OfBits(bits[i]);
   }
   return sum > 0 ? Math.max(0, Math.log2(sum) - inner / sum) : NaN;
 }
 
-let across = new Float64Array(64);
+let squaredDistances = new Float64Array(64); // of the columns from the cell
 
-/** How far from a cell the weights lie on average, centre to centre, as a share of the picture's diagonal. */
+/** The mean distance of the weights from a cell, centre to centre, as a share of the image diagonal. */
 export function meanDistance(f, weights, row, column, height, width) {
   const [rows, columns] = f.grid, { pitchY, pitchX } = extent(f, height, width);
-  if (across.length < columns) across = new Float64Array(columns);
-  for (let c = 0; c < columns; c++) across[c] = ((c - column) * pitchX * width) ** 2;
+  if (squaredDistances.length < columns) squaredDistances = new Float64Array(columns);
+  for (let c = 0; c < columns; c++) squaredDistances[c] = ((c - column) * pitchX * width) ** 2;
   let sum = 0, far = 0;
   for (let r = 0, i = 0; r < rows; r++) {
     const down = ((r - row) * pitchY * height) ** 2;
     for (let c = 0; c < columns; c++, i++) {
       sum += weights[i];
-      far += weights[i] * Math.sqrt(down + across[c]);
+      far += weights[i] * Math.sqrt(down + squaredDistances[c]);
     }
   }
   return sum > 0 ? far / sum / Math.hypot(height, width) : NaN;
 }
 
-export const LETTERS = "abcde"; // of the strongest cells, as pins have numbers
+export const LETTERS = "abcde"; // name the strongest cells; pins have numbers
 
-/** The cells of the largest weights, largest first, but none within `gap` cells of the place itself. */
-export function strongest(weights, [rows, columns], row, column, count = LETTERS.length, gap = 2) {
+/** The cells with the largest weights, largest first, leaving out those within `gap` cells of (row, column). */
+export function strongestCells(weights, [rows, columns], row, column, count = LETTERS.length, gap = 2) {
   const best = [];
-  let least = 0; // what a weight has to exceed to be among them
+  let least = 0; // a weight must exceed this to be among them
   for (let r = 0, i = 0; r < rows; r++) {
     const nearRow = Math.abs(r - row) <= gap;
     for (let c = 0; c < columns; c++, i++) {
@@ -54,27 +54,27 @@ export function strongest(weights, [rows, columns], row, column, count = LETTERS
   return best;
 }
 
-let bench = new Float32Array(0);
+let workspace = new Float32Array(0);
 
-/** The values below which `low` and `high` of all values lie, each in [0, 1], interpolated as numpy does. */
+/** The quantiles `low` and `high` of the values, each in [0, 1], interpolated as NumPy does. */
 export function percentiles(values, low, high) {
   if (!values.length) return [0, 0];
-  if (bench.length < values.length) bench = new Float32Array(values.length);
-  const work = bench.subarray(0, values.length);
+  if (workspace.length < values.length) workspace = new Float32Array(values.length);
+  const work = workspace.subarray(0, values.length);
   work.set(values);
   const at = (share) => {
-    const place = share * (work.length - 1), index = Math.floor(place), value = selected(work, index);
+    const place = share * (work.length - 1), index = Math.floor(place), value = quickselect(work, index);
     if (place === index) return value;
-    return value + (range(work.subarray(index + 1))[0] - value) * (place - index); // what follows is larger
+    return value + (range(work.subarray(index + 1))[0] - value) * (place - index); // no value after it is smaller
   };
   return [at(low), at(high)];
 }
 
-/** The value that would stand at an index if all were sorted; afterwards no smaller one stands behind it. */
-function selected(values, index) {
+/** The value at an index of the sorted values; partially sorts them in place, so that no smaller one follows it. */
+function quickselect(values, index) {
   let from = 0, to = values.length - 1;
   while (from < to) {
-    const pivot = middle(values[from], values[(from + to) >> 1], values[to]);
+    const pivot = medianOfThree(values[from], values[(from + to) >> 1], values[to]);
     let i = from, j = to;
     while (i <= j) {
       while (values[i] < pivot) i++;
@@ -91,4 +91,4 @@ function selected(values, index) {
   return values[index];
 }
 
-const middle = (a, b, c) => Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+const medianOfThree = (a, b, c) => Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));

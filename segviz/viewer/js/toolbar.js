@@ -1,8 +1,10 @@
-// The controls above the pictures. Only those are shown that act on some panel.
+// The controls above the pictures; controls that affect no panel are hidden.
 import { CHOICES } from "./settings.js";
 
 export class Toolbar {
-  /** `set(name, value)` is called when a reader changes a setting; `zoom(how)` with "in", "out", "fit" or "full". */
+  /**
+   * Calls `set(name, value)` when the reader changes a setting, and `zoom(step)` with "in", "out", "fit" or "actual".
+   */
   constructor(root, { set, zoom }, signal) {
     this.root = root;
     const listen = (control, event, action) => control.addEventListener(event, action, { signal });
@@ -19,7 +21,7 @@ export class Toolbar {
     listen(this.more, "click", () => this.more.setAttribute("aria-expanded", String(root.classList.toggle("open"))));
   }
 
-  /** Sets the controls to the settings. */
+  /** Updates the controls to the settings. */
   show(settings) {
     for (const control of this.controls) {
       const value = settings[control.dataset.setting];
@@ -29,16 +31,16 @@ export class Toolbar {
     }
   }
 
-  /** Leaves out what no panel has a use for. */
-  fit(panels) {
-    const some = (test) => panels.some((panel) => panel.layers.some(test)), awaited = some((layer) => layer.awaited);
+  /** Hides the controls that no panel uses. */
+  hideUnused(panels) {
+    const some = (test) => panels.some((panel) => panel.layers.some(test)), pending = some((layer) => layer.isPending);
     const uses = {
-      maps: awaited || some((layer) => layer.isMap),
-      scales: awaited || some((layer) => layer.isMap && !layer.isShares),
-      weights: awaited || some((layer) => layer.isWeights),
+      maps: pending || some((layer) => layer.isMap),
+      scales: pending || some((layer) => layer.isMap && !layer.isShares),
+      weights: pending || some((layer) => layer.isWeights),
       labels: some((layer) => layer.isLabels),
-      either: awaited || some((layer) => layer.config.look === "either"),
-      drawn: awaited || some((layer) => layer.isMap || layer.isLabels),
+      either: pending || some((layer) => layer.config.look === "either"),
+      drawn: pending || some((layer) => layer.isMap || layer.isLabels),
     };
     for (const part of this.root.querySelectorAll("[data-for]")) part.hidden = !uses[part.dataset.for];
   }

@@ -1,5 +1,6 @@
-// The products of large maps by WebAssembly's SIMD, eight times as fast as the loop in arithmetic.js. A blob is copied
-// into a memory of its own, which is freed with it; where the browser cannot do that, nothing is lost but time.
+// Dot products for large maps with WebAssembly SIMD, eight times as fast as the loop in arithmetic.js. Each blob is
+// copied into a WebAssembly memory of its own, which is freed with it. Without SIMD, the slower loop computes the same
+// values.
 
 // products.wat, assembled.
 const CODE = [
@@ -8,13 +9,13 @@ const CODE = [
   "IAf9HwGSIAf9HwIgB/0fA5KSIQgCQANAIAYgBE8NASAIIAAgBmoqAgAgASAGaioCAJSSIQggBkEEaiEGDAALCyACIAg4AgAgAkEEaiECIAEg",
   "BGohASADQQFrIQMMAAsLCw==",
 ].join("");
-const PAGE = 65536; // bytes that a memory grows by
+const PAGE = 65536; // bytes per page of a WebAssembly memory
 const SCRATCH = 1024; // the longest vector, in floats
 
-const memories = new WeakMap(); // of a memory's buffer: its product, and where there is room
-let assembled; // the module; null where there is no WebAssembly with SIMD
+const memories = new WeakMap(); // from a memory's buffer to its function and free space
+let compiled; // the module; null if the browser has no WebAssembly SIMD
 
-function moduleOrNull() {
+function compileModule() {
   try {
     return new WebAssembly.Module(Uint8Array.from(atob(CODE), (letter) => letter.charCodeAt(0)));
   } catch {
@@ -22,35 +23,35 @@ function moduleOrNull() {
   }
 }
 
-/** The buffer's content in a memory with room for so many floats more; the buffer itself where that cannot be had. */
-export function swiftly(buffer, rows, floats) {
-  assembled ??= moduleOrNull();
-  if (!assembled) return buffer;
+/** Copies a buffer into a WebAssembly memory with room for more floats; returns the buffer itself on failure. */
+export function copyToWasm(buffer, rows, floats) {
+  compiled ??= compileModule();
+  if (!compiled) return buffer;
   const start = Math.ceil(buffer.byteLength / 16) * 16, free = start + 4 * (SCRATCH + rows);
   try {
     const pages = Math.ceil((free + 4 * floats) / PAGE), memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    const { exports } = new WebAssembly.Instance(assembled, { env: { memory } });
+    const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
     new Uint8Array(memory.buffer).set(new Uint8Array(buffer));
     const vector = new Float32Array(memory.buffer, start, SCRATCH);
     const result = new Float32Array(memory.buffer, start + 4 * SCRATCH, rows);
     memories.set(memory.buffer, { run: exports.products, vector, result, free });
     return memory.buffer;
   } catch {
-    return buffer; // too little address space
+    return buffer; // not enough address space
   }
 }
 
-/** So many floats in the same memory as the factors, if there is one with room, else anywhere. */
-export function floatsBeside(buffer, count) {
+/** Allocates `count` floats in the factors' WebAssembly memory if it has room, else on the JavaScript heap. */
+export function allocateFloats(buffer, count) {
   const memory = memories.get(buffer);
   if (!memory || memory.free + 4 * count > buffer.byteLength) return new Float32Array(count);
-  const found = new Float32Array(buffer, memory.free, count);
+  const floats = new Float32Array(buffer, memory.free, count);
   memory.free += 4 * count;
-  return found;
+  return floats;
 }
 
-/** Writes the products into `out`, and is true; or false if the factors lie in no such memory. */
-export function swiftProducts(out, vector, start, matrix, first, rows, dim) {
+/** Like `multiplyRows`; returns false, and writes nothing, if the matrix is not in a WebAssembly memory. */
+export function multiplyRowsInWasm(out, vector, start, matrix, first, rows, dim) {
   const memory = memories.get(matrix.buffer);
   if (!memory || rows > memory.result.length || dim > SCRATCH) return false;
   let from = vector.byteOffset + 4 * start, to = out.byteOffset;

@@ -1,32 +1,35 @@
-// How panels are drawn together: all computed, then all scales, then all painted; a failing one fails alone.
-import { scaleOf } from "./colour.js";
+// Draws panels together: first all maps are computed, then all scales set, then all panels painted.
+import { makeScale } from "./colour.js";
 
-/** Draws panels for a query; `state` is what all panels share, `pointer` an image pixel or null. */
-export function drawPanels(panels, { query, pointer, state }) {
+/**
+ * Draws panels for a point; `state` is shared by all panels, `pointer` is an image pixel or null. A panel that throws
+ * shows its error, and the others are still drawn.
+ */
+export function drawPanels(panels, { point, pointer, state }) {
   const safely = (action) => (panel) => {
     try {
       if (panel.loaded) action(panel);
     } catch (error) {
-      panel.fail(error);
+      panel.showError(error);
     }
   };
-  panels.forEach(safely((panel) => panel.compute(query, state.settings)));
+  panels.forEach(safely((panel) => panel.compute(point, state.settings)));
   setScales(panels.filter((panel) => panel.loaded), state.settings);
   panels.forEach(safely((panel) => {
     panel.draw(state);
-    panel.point(pointer, state.view);
+    panel.showPointer(pointer, state.view);
   }));
 }
 
-/** Each map's scale: its own, or one that spans all maps of its unit on the page, or in a swipe panel. */
+/** Sets each map's scale: one per panel and unit, or one per unit if the range is shared. */
 function setScales(panels, settings) {
   const groups = new Map();
   panels.forEach((panel, index) => {
     for (const layer of panel.layers) {
-      if (layer.isShares) layer.scale = scaleOf("linear", 0, 1);
+      if (layer.isShares) layer.scale = makeScale("linear", 0, 1);
       if (!layer.isMap || layer.isShares) continue;
       const mode = layer.isWeights || settings.scale !== "log" ? settings.scale : "linear"; // features may be negative
-      const key = `${layer.unit} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.limitsOf(mode);
+      const key = `${layer.unit} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.scaleLimits(mode);
       const group = groups.get(key) ?? { mode, low, high, layers: [] };
       Object.assign(group, { low: Math.min(group.low, low), high: Math.max(group.high, high) });
       group.layers.push(layer);
@@ -34,7 +37,7 @@ function setScales(panels, settings) {
     }
   });
   for (const { mode, low, high, layers } of groups.values()) {
-    const scale = scaleOf(mode, low, high);
+    const scale = makeScale(mode, low, high);
     for (const layer of layers) layer.scale = scale;
   }
 }

@@ -1,0 +1,71 @@
+// The marks over one picture: the point's cell and strip, the strongest cells, the cross hair and the pins' markers.
+import { extent } from "./cells.js";
+import { createElement, placeElement } from "./dom.js";
+import { LETTERS } from "./statistics.js";
+
+export class Overlay {
+  /** `parts` are the panel's elements; height and width are the picture's, in pixels. */
+  constructor({ cell, strip, peaks, lines, marks }, [height, width]) {
+    Object.assign(this, { cell, strip, peaks, lines, marks, height, width });
+    this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
+    for (const [rank, letter] of [...LETTERS].entries()) {
+      const box = createElement("i", "peak", createElement("b", "", letter));
+      box.style.zIndex = LETTERS.length - rank; // the strongest on top
+      peaks.append(box);
+    }
+  }
+
+  /** Outlines the point's cell on a layer of weights, and the strip that contains it; hides both without a layer. */
+  showCell(layer, view) {
+    const { cell, strip } = this;
+    cell.hidden = !layer;
+    strip.hidden = layer?.look !== "strip";
+    if (!layer) return;
+    const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), { row, column } = layer;
+    this.place(cell, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
+    if (strip.hidden) return;
+    if (layer.factors.axis === "vertical") this.place(strip, view, 0, left + column * pitchX, 1, pitchX);
+    else this.place(strip, view, top + row * pitchY, 0, pitchY, 1);
+  }
+
+  /** Puts lettered boxes on cells of a layer. */
+  placeBoxes(layer, cells, view) {
+    const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), columns = layer.grid[1];
+    [...this.peaks.children].forEach((box, rank) => {
+      box.hidden = rank >= cells.length;
+      if (box.hidden) return;
+      const row = Math.floor(cells[rank] / columns), column = cells[rank] % columns;
+      box.dataset.cell = `${row},${column}`;
+      this.place(box, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
+    });
+  }
+
+  /** Puts the cross hair on an image pixel; null hides it. */
+  showCrossHair(pixel, view) {
+    const { lines } = this;
+    lines.hidden = !pixel;
+    if (pixel) this.place(lines, view, (pixel[0] + 0.5) / this.height, (pixel[1] + 0.5) / this.width);
+  }
+
+  /** Replaces the pins' markers. */
+  setMarkers(markers, view) {
+    this.marks.replaceChildren(...markers);
+    this.placeMarkers(view);
+  }
+
+  /** Puts the markers on their pixels; those outside the view are hidden. */
+  placeMarkers({ zoom, top, left }) {
+    for (const marker of this.marks.children) {
+      const y = ((marker.pin.y + 0.5) / this.height - top) * zoom, x = ((marker.pin.x + 0.5) / this.width - left) * zoom;
+      marker.hidden = y < 0 || x < 0 || y > 1 || x > 1;
+      Object.assign(marker.style, { top: `${100 * y}%`, left: `${100 * x}%` });
+    }
+  }
+
+  /** Puts an element over a part of the picture, given in fractions of the picture. */
+  place(element, { zoom, top, left }, y, x, height, width) {
+    const { size } = this;
+    const down = (y - top) * zoom * size.height, along = (x - left) * zoom * size.width;
+    placeElement(element, down, along, height && height * zoom, width && width * zoom);
+  }
+}

@@ -1,0 +1,83 @@
+// The panels of the viewer: created from Python's descriptions, and kept while those stay the same.
+import { MissingBlobError, fetchFactors } from "./fetch_factors.js";
+import { Panel } from "./panel.js";
+
+export class PanelGrid {
+  /**
+   * `root` contains the panels, which are made from `templates`. `redraw()` is called when panels need drawing, and
+   * `requestBlobs(count)` when the server has lost maps or the picture; `count` is how many panels have failed so far.
+   */
+  constructor(root, templates, { redraw, requestBlobs }) {
+    Object.assign(this, { root, templates, redraw, requestBlobs, panels: [], byStage: new Map(), created: 0 });
+    this.requested = new Set(); // sources of panels whose blobs Python was asked to send again
+    this.watchSize();
+  }
+
+  /** Applies Python's data. Panels whose data are unchanged stay as they are; `store` has the settings. */
+  update({ picture, height, width, columns, panels }, store) {
+    this.root.style.setProperty("--columns", Math.max(1, Math.min(columns, panels.length)));
+    const reusable = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
+    this.panels = panels.map((config, index) => {
+      const source = JSON.stringify([picture, height, width, config]), panel = reusable.get(source);
+      reusable.delete(source); // two panels may be equal
+      return panel ?? this.createPanel(config, [height, width], picture, source, this.panels[index], store);
+    });
+    this.arrange();
+  }
+
+  /** Creates a panel in the place of `previous`, and as high until it is loaded, so that nothing jumps. */
+  createPanel(config, shape, picture, source, previous, store) {
+    const panel = new Panel(config, shape, this.templates, this.created++);
+    const { style } = panel.parts.below;
+    panel.source = source;
+    style.minHeight = previous ? `${previous.parts.below.offsetHeight}px` : "";
+    panel.load(picture, fetchFactors, store).then(() => {
+      style.minHeight = "";
+      if (panel.failed) this.requestAgain(panel.failed, source);
+      this.redraw();
+    });
+    return panel;
+  }
+
+  /** Asks Python, once per panel, for blobs that the server has dropped; it can make them again. */
+  requestAgain(error, source) {
+    if (!(error instanceof MissingBlobError || error.name === "EncodingError") || this.requested.has(source)) return;
+    this.requested.add(source);
+    clearTimeout(this.requesting);
+    this.requesting = setTimeout(() => this.requestBlobs(this.requested.size)); // one request for all
+  }
+
+  /** Puts the panels in order without removing those that stay: removing a stage would take the keyboard focus away. */
+  arrange() {
+    const roots = this.panels.map((panel) => panel.root), { children } = this.root;
+    for (const child of [...children]) if (!roots.includes(child)) child.remove();
+    roots.forEach((root, index) => {
+      if (children[index] !== root) this.root.insertBefore(root, children[index] ?? null);
+    });
+    this.byStage = new Map(this.panels.map((panel) => [panel.parts.stage, panel]));
+    for (const observer of [this.resize, this.sight]) {
+      observer.disconnect();
+      for (const stage of this.byStage.keys()) observer.observe(stage);
+    }
+  }
+
+  /** Keeps every panel informed of its size and of whether it is in sight. */
+  watchSize() {
+    this.resize = new ResizeObserver((entries) => {
+      for (const { target, contentRect } of entries) this.byStage.get(target)?.resize(contentRect);
+      this.redraw();
+    });
+    this.sight = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const panel = this.byStage.get(target);
+        if (panel) panel.inSight = isIntersecting;
+      }
+      this.redraw();
+    });
+  }
+
+  destroy() {
+    this.resize.disconnect();
+    this.sight.disconnect();
+  }
+}

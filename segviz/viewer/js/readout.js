@@ -1,0 +1,93 @@
+// The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
+import { setText, slideMark } from "./dom.js";
+import { formatNumber, formatWeight } from "./numbers.js";
+import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
+
+const NO_STATISTICS = "No entropy or distance: weights of both signs are not a distribution";
+
+export class Readout {
+  /** `side` is the map's name in a swipe panel, and empty elsewhere. */
+  constructor(root, layer, side) {
+    Object.assign(this, { root, layer, side });
+    const find = (name) => root.querySelector(`.${name}`);
+    this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
+      .map((name) => [name, find(name)]));
+    root.classList.toggle("pending", layer.isPending);
+    this.parts.scale.hidden = !layer.isMap && !layer.isPending;
+    this.parts.value.hidden = layer.look === "plain" && !layer.isPending;
+    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !layer.isPending;
+  }
+
+  /** Updates the colour bar to the map's scale. */
+  showScale() {
+    const { bar, low, high, even } = this.parts, { layer } = this, { scale } = layer;
+    const format = layer.isWeights ? formatWeight : layer.isShares ? String : formatNumber;
+    const below = layer.low < scale.low, above = layer.top > scale.high;
+    setText(low, scale.logarithmic || below ? `≤ ${format(scale.low)}` : format(scale.low));
+    setText(high, above ? `≥ ${format(scale.high)}` : format(scale.high));
+    bar.classList.toggle("signed", Boolean(scale.signed));
+    bar.classList.toggle("cut-low", below && !scale.logarithmic);
+    bar.classList.toggle("cut-high", above);
+    even.hidden = !layer.isWeights || !(scale.position(layer.evenShare) <= 1 && scale.position(layer.evenShare) >= 0);
+    slideMark(even, scale.position(layer.evenShare));
+  }
+
+  /** Shows entropy and mean distance if the panel wants them. */
+  showStatistics() {
+    const { layer } = this;
+    if (this.parts.figures.hidden || this.shownVersion === layer.version) return;
+    this.shownVersion = layer.version;
+    const { values, factors, row, column, height, width } = layer;
+    const bits = entropyBits(values), distance = meanDistance(factors, values, row, column, height, width);
+    const most = Math.log2(values.length);
+    setText(this.parts.figures, Number.isNaN(bits) ? NO_STATISTICS :
+      `Entropy ${bits.toFixed(2)} of ${most.toFixed(2)} bits · mean distance ${(100 * distance).toFixed(1)} %`);
+  }
+
+  /** Lists the strongest cells by the letters of their boxes, with their weights; hides the list if `cells` is null. */
+  showStrongest(cells) {
+    const list = this.parts.strongest;
+    list.hidden = !cells;
+    if (!cells) return;
+    const entries = cells.map((cell, rank) => `${LETTERS[rank]}: ${formatWeight(this.layer.values[cell])}`);
+    const text = entries.map((entry) => entry.replaceAll(" ", "\u00a0")).join("  "); // no line breaks inside an entry
+    setText(list, text ? `Strongest cells away from the point: ${text}` : "No weight away from the point");
+  }
+
+  /** The value and the strongest cells as text, for screen readers. */
+  text() {
+    const { value, strongest } = this.parts;
+    return strongest.hidden ? value.textContent : `${value.textContent}. ${strongest.textContent}`;
+  }
+
+  /** Shows the value at an image pixel, as text and as the needle on the bar. */
+  showValue(pixel) {
+    const { layer } = this, { value, needle } = this.parts;
+    if (layer.look === "plain") return;
+    const index = layer.indexAt(pixel), prefix = this.side && `${this.side}: `;
+    if (layer.isLabels) {
+      setText(value, prefix + (layer.config.classes[layer.factors.labels[index]] ?? "no class"));
+      return;
+    }
+    const amount = layer.values[index];
+    needle.hidden = Boolean(layer.samples);
+    slideMark(needle, Math.max(0, Math.min(1, layer.scale.position(amount))));
+    if (layer.samples) setText(value, prefix + samplesText(layer.samples));
+    else if (layer.isWeights) setText(value, prefix + weightText(amount, layer.evenShare));
+    else setText(value, prefix + valueText(amount, layer.config.unit));
+  }
+}
+
+/** The weight, and its ratio to the even share, which says more. */
+function weightText(amount, evenShare) {
+  return `${formatWeight(amount)}, ${formatNumber(amount / evenShare)} × the even share`;
+}
+
+function valueText(amount, unit) {
+  return unit ? `${formatNumber(amount)} ${unit}` : formatNumber(amount);
+}
+
+function samplesText(samples) {
+  const outside = samples.reduce((sum, sample) => sum + sample.weight * (1 - sample.inside), 0);
+  return `${samples.length} samples, ${formatWeight(outside)} of the weight outside the picture`;
+}
