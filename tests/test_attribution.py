@@ -30,6 +30,7 @@ from segviz.attribution import (
 )
 from segviz.catalogue.record import Record
 from segviz.image import to_tensor, working_size
+from segviz.models.blocks import NoContext
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.predictor import Predictor
@@ -165,7 +166,7 @@ class PatchModel(Segmenter):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-        self.block = nn.Identity()
+        self.block = NoContext()
         self.scale = nn.Parameter(torch.ones(1))
 
     def forward(self, image: Tensor) -> Segmentation:
@@ -317,7 +318,7 @@ def test_memory_bounds_the_batches_of_integrated_gradients(
 ) -> None:
     options = Options(steps=6, memory_mib=memory_mib)
     expected = attribute(predictor, random_picture(), "integrated_gradients", Target(1), options=options).values
-    monkeypatch.setitem(probe.AT_ONCE, "cpu", 5)
+    monkeypatch.setitem(probe.LARGEST_BATCH, "cpu", 5)
     seen = watched_batches(predictor.model, monkeypatch)
     found = attribute(predictor, random_picture(), "integrated_gradients", Target(1), options=options).values
     assert max(seen) == batch
@@ -330,7 +331,7 @@ def test_memory_bounds_the_batches_of_occlusion(
 ) -> None:
     options = Options(window=16, stride=16, memory_mib=memory_mib)
     expected = attribute(predictor, random_picture(), "occlusion", Target(1), options=options).values
-    monkeypatch.setitem(probe.AT_ONCE, "cpu", 5)
+    monkeypatch.setitem(probe.LARGEST_BATCH, "cpu", 5)
     seen = watched_batches(predictor.model, monkeypatch)
     found = attribute(predictor, random_picture(), "occlusion", Target(1), options=options).values
     assert max(seen) == batch
@@ -349,13 +350,13 @@ def test_what_was_kept_for_gradients_is_freed_at_once(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch, method: str, progress: Callable[[int, int], None] | None
 ) -> None:
     kept: list[weakref.ref[Tensor]] = []
-    pack = probe.Kept.pack
+    pack = probe.KeptMemory.pack
 
-    def watched(self: probe.Kept, tensor: Tensor) -> Tensor:
+    def watched(self: probe.KeptMemory, tensor: Tensor) -> Tensor:
         kept.append(weakref.ref(tensor))
         return pack(self, tensor)
 
-    monkeypatch.setattr(probe.Kept, "pack", watched)
+    monkeypatch.setattr(probe.KeptMemory, "pack", watched)
     with suppress(Cancelled):
         attribute(predictor, random_picture(), method, Target(1), options=QUICK, progress=progress)
     assert METHODS[method].at_block or kept or method == "occlusion"
@@ -411,7 +412,7 @@ def test_the_score_is_the_mean_logit_over_the_mask(predictor: Predictor) -> None
         (lambda: Options(window=10, stride=11), "leaves gaps"),
         (lambda: Options(memory_mib=0), "too small"),
         (lambda: Target(0, mask=np.zeros(SIZE, bool)).weights(SIZE, SIZE), "holds no pixel"),
-        (lambda: Target(0, mask=np.ones((3, 3), bool)).weights(SIZE, SIZE), "does not fit the picture"),
+        (lambda: Target(0, mask=np.ones((3, 3), bool)).weights(SIZE, SIZE), "give a mask of the picture's size"),
         (lambda: Target(0, pixel=(32, 0)).weights(SIZE, SIZE), "outside the 32 x 48 picture"),
     ],
 )

@@ -77,7 +77,7 @@ class Attended:
     maps: tuple[tuple[AttentionMap, ...], ...]
 
 
-Value = TypeVar("Value", AttentionMap, AttendedFeatures)
+Detachable = TypeVar("Detachable", AttentionMap, AttendedFeatures)
 
 
 def attention_weights(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "height width"]:
@@ -89,7 +89,7 @@ def attention_weights(map_: SpatialMap, row: int, column: int, direction: Direct
     return map_.attends_to(row, column) if direction == "attends_to" else map_.attended_by(row, column)
 
 
-def detach(values: Sequence[Value]) -> tuple[Value, ...]:
+def detach(values: Sequence[Detachable]) -> tuple[Detachable, ...]:
     """The same maps as float32 on the CPU, cut off from the network that made them and from its memory.
 
     A tensor that several maps share is copied once.
@@ -102,7 +102,7 @@ def detach(values: Sequence[Value]) -> tuple[Value, ...]:
             copies[place] = copy_tensor(tensor.float())
         return copies[place]
 
-    def free(value: Value) -> Value:
+    def free(value: Detachable) -> Detachable:
         parts = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         tensors: dict[str, Any] = {name: copy(part) for name, part in parts.items() if isinstance(part, Tensor)}
         return dataclasses.replace(value, **tensors)

@@ -24,7 +24,7 @@ class Distance(NamedTuple):
 
 
 class ClassShare(NamedTuple):
-    """The weight on cells of the place's class, and the share of such cells, as an even map would have it; in [0, 1]."""
+    """The weight on cells of the place's class, and what an even map would give: the share of such cells; in [0, 1]."""
 
     weight: float
     even: float

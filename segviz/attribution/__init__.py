@@ -1,4 +1,4 @@
-"""Attribution: which pixels a class's logit hangs on, by Captum's methods, to hold against a block's own attention."""
+"""Attribution: which pixels drive a class's logit, by Captum's methods, to compare with a block's own attention."""
 
 from segviz.attribution.agreement import agreement, rank_correlation
 from segviz.attribution.methods import METHODS, Method

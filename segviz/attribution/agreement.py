@@ -11,13 +11,11 @@ from segviz.attention.cells import cell_means
 from segviz.attention.maps import SpatialMap
 from segviz.attribution.target import Attribution
 
-Values = Float[np.ndarray, "*_shape"]
-
 
 def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int) -> float:
     """Rank correlation of an attribution, averaged over the map's cells, with what one cell attends to.
 
-    Signed values are taken as they are: the most negative ones rank lowest.
+    Signed values are ranked as they are: the most negative ones rank lowest.
 
     Raises:
         IndexError: the cell lies outside the grid.
@@ -26,13 +24,13 @@ def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int)
     return rank_correlation(cell_means(map_, attribution.values), attended)
 
 
-def rank_correlation(a: Values, b: Values) -> float:
+def rank_correlation(a: Float[np.ndarray, "*_shape"], b: Float[np.ndarray, "*_shape"]) -> float:
     """Spearman's rho: Pearson's correlation of the ranks, equal values sharing their mean rank; in [-1, 1].
 
-    NaN where one of the two is constant or holds a value that is not a number: then there is no order to compare.
+    NaN where one of the two is constant or holds NaN: then there is no order to compare.
 
     Raises:
-        ValueError: the shapes differ, or there is nothing to rank.
+        ValueError: the shapes differ, or the arrays are empty.
     """
     if a.shape != b.shape or a.size == 0:
         raise ValueError(f"values of {a.shape} and {b.shape} cannot be ranked together; bring both to the map's grid")
@@ -43,7 +41,7 @@ def rank_correlation(a: Values, b: Values) -> float:
     return float(np.clip((first * second).sum() / scale, -1, 1)) if scale > 0 else math.nan
 
 
-def mean_ranks(values: Values) -> Float[np.ndarray, " count"]:
+def mean_ranks(values: Float[np.ndarray, "*_shape"]) -> Float[np.ndarray, " count"]:
     """Ranks from 0 of the flattened values; equal ones share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts) - 1

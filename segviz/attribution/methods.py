@@ -1,4 +1,4 @@
-"""METHODS: one literal row a method; each takes its numbers from Captum, on the call's own copy of the model."""
+"""METHODS: one literal row a method; each runs Captum on the call's own copy of the model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from segviz.attention.maps import Grid
 from segviz.attribution.probe import HEADROOM, PLAIN_MIB, Probe
 from segviz.attribution.target import AttributionError, Baseline, Options
 
-Values = tuple[Float[Tensor, "height width"], float | None]
+MethodOutput = tuple[Float[Tensor, "height width"], float | None]  # values, and the completeness error if known
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a method works on: the score, the working picture, and the picture that stands for nothing."""
+    """What a method gets: the score to explain, the working picture, and the baseline picture."""
 
     probe: Probe
     image: Float[Tensor, "1 3 height width"]
@@ -29,10 +29,10 @@ class Task:
     options: Options
 
 
-def integrated_gradients(task: Task) -> Values:
+def integrated_gradients(task: Task) -> MethodOutput:
     """`sum_c (x - x') * integral_0^1 d score(x' + a (x - x')) / dx da` (eq. 1), and the completeness error."""
     probe, image = task.probe, task.image
-    probe(image.clone().requires_grad_())  # tells what a picture needs
+    probe(image.clone().requires_grad_())  # measures the memory that a picture needs
     found, delta = IntegratedGradients(probe).attribute(
         image,
         baselines=task.baseline,
@@ -43,34 +43,34 @@ def integrated_gradients(task: Task) -> Values:
     return found[0].sum(0), float(delta)
 
 
-def saliency(task: Task) -> Values:
+def saliency(task: Task) -> MethodOutput:
     """`max_c |d score / dx_c|` (section 3)."""
     return Saliency(task.probe).attribute(task.image.clone().requires_grad_())[0].amax(0), None
 
 
-def grad_cam_input(task: Task) -> Values:
+def grad_cam_input(task: Task) -> MethodOutput:
     """Grad-CAM of the features that the block reads."""
     return grad_cam(task, task.probe.block.before)
 
 
-def grad_cam_output(task: Task) -> Values:
+def grad_cam_output(task: Task) -> MethodOutput:
     """Grad-CAM of the features that the block returns."""
     return grad_cam(task, task.probe.block.after)
 
 
-def grad_cam(task: Task, layer: nn.Module) -> Values:
+def grad_cam(task: Task, layer: nn.Module) -> MethodOutput:
     """`sum_k alpha_k A_k`, alpha_k the mean over cells of `d score / dA_k` (eq. 1-2), stretched bilinearly.
 
-    The ReLU of eq. 2 is an option: without it the map also tells what speaks against the class.
+    The ReLU of eq. 2 is an option: without it the map also shows what speaks against the class.
     """
     found = LayerGradCam(task.probe, layer).attribute(task.image, relu_attributions=task.options.relu)
     assert isinstance(found, Tensor)
     return F.interpolate(found.detach(), task.image.shape[2:], mode="bilinear")[0, 0], None
 
 
-def occlusion(task: Task) -> Values:
-    """What the score loses when a square is covered by the baseline, the mean over all squares on a pixel."""
-    window = windows(task.options, shape_of(task.image))
+def occlusion(task: Task) -> MethodOutput:
+    """What the score loses when the baseline covers a square: the mean over all squares on a pixel."""
+    window = cut_window(task.options, shape_of(task.image))
     found = Occlusion(task.probe).attribute(
         task.image,
         sliding_window_shapes=(3, *window),
@@ -81,8 +81,8 @@ def occlusion(task: Task) -> Values:
     return found[0, 0], None
 
 
-def windows(options: Options, size: Grid) -> Grid:
-    """Occlusion's window, cut to the picture."""
+def cut_window(options: Options, size: Grid) -> Grid:
+    """Occlusion's window, cut to the picture's size."""
     return min(options.window, size[0]), min(options.window, size[1])
 
 
@@ -90,7 +90,7 @@ def occlusion_evaluations(options: Options, size: Grid) -> int:
     """The picture itself, and once for each window."""
     counts = (
         math.ceil((side - window) / options.stride) + 1
-        for side, window in zip(size, windows(options, size), strict=True)
+        for side, window in zip(size, cut_window(options, size), strict=True)
     )
     return 1 + math.prod(counts)
 
@@ -105,16 +105,16 @@ class Method:
     """One row.
 
     Attributes:
-        title: in words.
+        title: the name for people.
         paper: where it comes from.
         unit: what a value means.
         counts: the unit in a word or two.
-        run: gives the values at the working size, and the completeness error where there is one.
-        evaluations: how many pictures the model sees for it.
+        run: computes the values at the working size, and the completeness error if the method has one.
+        evaluations: how many pictures the model evaluates for it.
         signed: whether values below 0 occur.
-        has_delta: whether it tells its own error.
-        baseline: what it compares with unless told otherwise; None where it compares with nothing.
-        at_block: whether it looks at the block's features.
+        has_delta: whether it reports a completeness error.
+        baseline: its default baseline; None if it uses none.
+        at_block: whether it reads the block's features.
         heeds: the options that change its values.
     """
 
@@ -122,7 +122,7 @@ class Method:
     paper: str
     unit: str
     counts: str
-    run: Callable[[Task], Values]
+    run: Callable[[Task], MethodOutput]
     evaluations: Callable[[Options, Grid], int] = lambda options, size: 1
     signed: bool = True
     has_delta: bool = False

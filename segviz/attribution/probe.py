@@ -1,4 +1,4 @@
-"""A private copy of a model that answers with the target's score, counts its evaluations and bounds their memory."""
+"""A private copy of a model that computes the target's score, counts its evaluations and bounds their memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from segviz.models.blocks import ContextBlock
 from segviz.models.segmenter import Segmenter
 from segviz.settings import MIB
 
-PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the table's models
-HEADROOM = 1.1  # gradients on their way back, beside what the forward kept: 2 to 5 % measured
-AT_ONCE = {"cuda": 16}  # pictures in a batch at most; one elsewhere: a CPU gains little, and answers a cancel sooner
+PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the models of the registry
+HEADROOM = 1.1  # the backward's gradients, on top of what the forward keeps: 2 to 5 % measured
+LARGEST_BATCH = {"cuda": 16}  # one picture elsewhere: a CPU gains little, and answers a cancel sooner
 
 Progress = Callable[[int, int], None]
 Check = Callable[[], None]
@@ -44,20 +44,20 @@ class ProbedBlock(ContextBlock):
 
 
 class Probe:
-    """The score of a target as a function of pictures, on a model copy that nobody else has.
+    """The score of a target as a function of pictures, on a private copy of the model.
 
     Captum registers hooks on modules, so a shared model would hand one session's activations to another.
-    `progress(done, total)` is called before each evaluation; whatever it raises ends the attribution, and with the
-    copy goes all that was begun. `score` is that of the first picture evaluated, which is the picture itself.
+    `progress(done, total)` is called before each evaluation; whatever it raises ends the attribution and frees the
+    copy. `score` is that of the first picture evaluated, which is the picture itself.
 
     Args:
-        model: is copied, its parameters frozen, and stays as it is.
-        class_index: of the target.
-        weights: of the target, one a pixel; they sum to 1.
+        model: the model; it is copied with frozen parameters, and stays as it is.
+        class_index: the target's class.
+        weights: the target's weight of each pixel; they sum to 1.
         total: how many pictures will be evaluated.
-        progress: is told how many of them were.
-        memory_mib: what one forward may keep for its backward.
-        check: is called before each layer of a forward, and for each tensor of a backward.
+        progress: called with the number of pictures evaluated so far, and `total`.
+        memory_mib: what one forward may keep for its backward, in MiB.
+        check: called before each layer of a forward, and for each tensor of a backward.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ class Probe:
         self.model = deepcopy(model).eval().requires_grad_(False)
         ask = check or (lambda: None)
         for layer in self.model.modules():
-            layer.register_forward_pre_hook(lambda *_: ask())  # nothing here may refer to the probe: it would outlive
-        self.unpack = partial(asking, ask)  # its call in a circle of references, with all that it keeps
+            layer.register_forward_pre_hook(lambda *_: ask())  # no reference to the probe here: in a reference
+        self.unpack = partial(unpack_tensor, ask)  # cycle it would outlive its call, with all that it keeps
         self.block = ProbedBlock(self.model.block)
         self.model.block = self.block
         self.class_index, self.weights = class_index, weights
@@ -86,10 +86,10 @@ class Probe:
         """Each picture's score.
 
         Raises:
-            AttributionError: the forward keeps more than the bound for its backward.
+            AttributionError: the forward keeps more than `memory_mib` for its backward.
         """
-        self.tell(self.done)
-        kept = Kept(self.model, self.memory_mib)
+        self.report(self.done)
+        kept = KeptMemory(self.model, self.memory_mib)
         with saved_tensors_hooks(kept.pack, self.unpack):
             logits = self.model(images).logits[:, self.class_index]
             scores: Tensor = (logits * self.weights).sum((1, 2))
@@ -99,24 +99,24 @@ class Probe:
         self.kept_mib = max(self.kept_mib, kept.bytes / MIB / len(images))
         return scores
 
-    def tell(self, done: int) -> None:
+    def report(self, done: int) -> None:
         """Report progress."""
         if self.progress is not None:
             self.progress(done, self.total)
 
     def batch(self, need_mib: float) -> int:
         """How many pictures fit into the bound at once, at least one."""
-        return max(1, min(AT_ONCE.get(self.weights.device.type, 1), int(self.memory_mib / max(need_mib, 1e-9))))
+        return max(1, min(LARGEST_BATCH.get(self.weights.device.type, 1), int(self.memory_mib / max(need_mib, 1e-9))))
 
 
-def asking(check: Check, tensor: Tensor) -> Tensor:
+def unpack_tensor(check: Check, tensor: Tensor) -> Tensor:
     """Autograd's call for each tensor that a backward needs."""
     check()
     return tensor
 
 
-class Kept:
-    """Counts what a forward keeps for its backward, each piece of memory once, the weights left out."""
+class KeptMemory:
+    """Counts the memory that a forward keeps for its backward: each storage once, without the weights."""
 
     def __init__(self, model: nn.Module, limit_mib: int) -> None:
         self.limit_mib, self.bytes = limit_mib, 0

@@ -15,11 +15,10 @@ from segviz.attribution.target import (
     AttributionError,
     Baseline,
     Options,
-    Rgb,
     Target,
     baseline_picture,
 )
-from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
+from segviz.image import ImageLike, Rgb, as_rgb, resize, to_tensor, working_size
 from segviz.models.blocks import NoContext
 from segviz.prediction.predictor import Predictor
 
@@ -45,13 +44,13 @@ def attribute(
         predictor: the model.
         image: the picture, of any size.
         method: a name of METHODS.
-        target: whose score, and where.
+        target: the class, and the pixels over which its score is averaged.
         options: steps, windows, baseline, memory.
         progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
         check: called many times within an evaluation, forward and backward; may raise to cancel sooner.
 
     Raises:
-        AttributionError: an unknown method or class, a mask that does not fit, or too little memory, allowed or there.
+        AttributionError: the method or class is unknown, the mask does not fit, or the memory does not suffice.
         ImageError: the picture cannot be used.
         ValueError: the target's pixel lies outside the picture.
     """
@@ -61,14 +60,14 @@ def attribute(
     size = (picture.shape[0], picture.shape[1])
     working = working_size(*size)
     kind = None if row.baseline is None else options.baseline or row.baseline
-    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
+    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)
         total = row.evaluations(options, working)
         probe = Probe(predictor.model, target.class_index, weights, total, progress, options.memory_mib, check)
-        with out_of_memory(predictor.device.type):
-            values, delta = row.run(task_of(probe, resize(picture, working), kind, options))
-    probe.tell(probe.done)
-    array = values.detach().float().cpu().numpy().astype(np.float32)  # a copy, so that nothing larger is held
+        with explain_out_of_memory(predictor.device.type):
+            values, delta = row.run(make_task(probe, resize(picture, working), kind, options))
+    probe.report(probe.done)
+    array = values.detach().float().cpu().numpy().astype(np.float32)  # a copy, not a view of a larger array
     array.flags.writeable = False  # sessions may share it
     no_block = row.at_block and isinstance(predictor.model.block, NoContext)
     return Attribution(
@@ -86,19 +85,19 @@ def attribute(
     )
 
 
-def task_of(probe: Probe, picture: Rgb, kind: Baseline | None, options: Options) -> Task:
-    """The task of a working picture; a method without a baseline gets black, and does not look at it."""
+def make_task(probe: Probe, picture: Rgb, kind: Baseline | None, options: Options) -> Task:
+    """The task of a working picture; a method that uses no baseline gets a black one."""
     device = probe.weights.device
     nothing = baseline_picture(picture, kind or "black")
     return Task(probe, to_tensor(picture, device), to_tensor(nothing, device), options)
 
 
 @contextmanager
-def out_of_memory(device: str) -> Iterator[None]:
-    """Says what to do when the device, "cpu" or "cuda", has no memory left.
+def explain_out_of_memory(device: str) -> Iterator[None]:
+    """Turn running out of memory on the device, "cpu" or "cuda", into an error that names the cure.
 
     Raises:
-        AttributionError: so it is.
+        AttributionError: the device has no memory left.
     """
     try:
         yield
@@ -106,7 +105,7 @@ def out_of_memory(device: str) -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         cure = "use Grad-CAM or Occlusion, which need less, lower memory_mib, or free memory and try again"
-        raise AttributionError(f"the memory of the {device} does not suffice; {cure}") from error
+        raise AttributionError(f"the {device} ran out of memory; {cure}") from error
 
 
 def is_signed(row: Method, options: Options) -> bool:

@@ -1,4 +1,4 @@
-"""What is asked: the number to explain, how to go about it, and the answer."""
+"""The number to explain, the options of the methods, and the answer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32
 
 from segviz.attention.maps import Grid, cell_of_pixel
+from segviz.image import Rgb
 
 Baseline = Literal["black", "grey", "blurred"]
-Rgb = UInt8[np.ndarray, "height width 3"]
 BLUR = 20  # the blurred baseline's sigma is this part of the picture's shorter side
 MOST_STEPS = 1000
 
 
 class AttributionError(ValueError):
-    """An attribution that cannot be made; the message names the cause and the cure."""
+    """An attribution cannot be computed; the message names the cause and the cure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class Target:
     covers, and with neither the same everywhere.
 
     Attributes:
-        class_index: whose logits.
+        class_index: the class whose logits are explained.
         pixel: (y, x) in the picture's own pixels.
-        mask: of the picture's own size.
+        mask: the pixels to average over, at the picture's own size.
     """
 
     class_index: int
@@ -43,14 +43,14 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.pixel is not None and self.mask is not None:
-            raise AttributionError("a target has a pixel or a mask; give one of them, or neither for the whole picture")
+            raise AttributionError("a target has a pixel or a mask, not both; give neither for the whole picture")
 
     def weights(self, size: Grid, working: Grid) -> Float32[np.ndarray, "rows columns"]:
         """The weights w of the working pixels.
 
         Args:
             size: the picture's (height, width).
-            working: the (height, width) that the model sees it at.
+            working: the (height, width) at which the model sees it.
 
         Raises:
             AttributionError: the mask is empty or of another size.
@@ -73,26 +73,26 @@ def mask_weights(mask: Bool[np.ndarray, "height width"], size: Grid, working: Gr
         AttributionError: the mask is empty or of another size.
     """
     if mask.shape != size:
-        raise AttributionError(f"a mask of {mask.shape} does not fit the picture of {size}; make it of the same size")
+        raise AttributionError(f"the mask is {mask.shape}, the picture {size}; give a mask of the picture's size")
     if not mask.any():
-        raise AttributionError("the mask holds no pixel; choose a class or a region that occurs in the picture")
+        raise AttributionError("the mask is empty; choose a class or a region that occurs in the picture")
     covered: np.ndarray = F.adaptive_avg_pool2d(torch.from_numpy(mask[None].astype(np.float32)), working)[0].numpy()
     return covered
 
 
 @dataclass(frozen=True)
 class Options:
-    """How an attribution is made.
+    """Options of the methods.
 
     Attributes:
-        baseline: what "no picture" means; None is each method's own custom: black for Integrated Gradients
+        baseline: what "no picture" means; None takes each method's default: black for Integrated Gradients
             (Sundararajan et al., section 3), grey for Occlusion (Zeiler & Fergus). Each is blind where the picture
             looks like it: black to dark places, grey to grey ones, blurred to smooth ones (Sturmfels et al., 2020).
-        steps: of Integrated Gradients, by Gauss-Legendre's rule.
-        window: of Occlusion, the square's side in working pixels; cut to the picture where it is larger.
-        stride: of Occlusion, from square to square; at most the window, so that every pixel is covered.
+        steps: Integrated Gradients' steps, placed by Gauss-Legendre's rule.
+        window: side of Occlusion's square, in working pixels; cut to the picture's size where it is larger.
+        stride: Occlusion's step between squares, in working pixels; at most the window, so every pixel is covered.
         relu: whether Grad-CAM keeps the positive part only, as in its paper.
-        memory_mib: what a forward may keep for its backward; it bounds how many pictures run at once.
+        memory_mib: what a forward may keep for its backward, in MiB; it bounds how many pictures run at once.
     """
 
     baseline: Baseline | None = None
@@ -118,16 +118,16 @@ class Attribution:
     """How much each pixel of the working picture matters to the target's score.
 
     Attributes:
-        method: its name in METHODS.
-        title: the method and its place in words.
+        method: the method's name in METHODS.
+        title: the method's name for people, with where it was applied.
         model: the model's name.
         target: what is explained.
         score: the target's score for the picture, a mean logit.
-        values: at the working size, on the unit's scale.
+        values: the attribution of each working pixel, in the unit.
         unit: what a value means.
-        signed: whether values below 0 occur, for a colour scale with a middle.
+        signed: whether values below 0 occur, which need a colour scale with a middle.
         delta: Integrated Gradients' completeness error, `values.sum() - (score - baseline's score)`; None elsewhere.
-        baseline: which one was used; None for methods without one.
+        baseline: the baseline used; None for methods without one.
         paper: where the method comes from.
     """
 
@@ -148,7 +148,7 @@ def baseline_picture(picture: Rgb, kind: Baseline) -> Rgb:
     """The picture that stands for "nothing to see".
 
     Args:
-        picture: at the working size.
+        picture: the picture at the working size.
         kind: "black"; "grey", the mean of all the picture's values; "blurred", by a Gaussian whose sigma is a
             twentieth of the shorter side.
     """

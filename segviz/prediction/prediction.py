@@ -1,4 +1,4 @@
-"""Prediction: what a model made of one picture."""
+"""Prediction: a model's labels, confidence and maps of one picture."""
 
 from __future__ import annotations
 
@@ -9,33 +9,25 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from segviz.attention.maps import (
-    AttendedFeatures,
-    AttentionMap,
-    ChannelMap,
-    SpatialMap,
-    cell_of_pixel,
-)
+from segviz.attention.maps import AttendedFeatures, AttentionMap, ChannelMap, SpatialMap, cell_of_pixel
 from segviz.data.classes import ClassSet
 
 Kind = TypeVar("Kind")
-
-
 Place = tuple[int, int]  # an image pixel (y, x)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model made of one picture.
+    """A model's labels, confidence and maps of one picture.
 
     Attributes:
-        model: its name.
+        model: the model's name.
         labels: class indices at the picture's own size.
         confidence: the softmax of the winning class, in [0, 1].
         class_set: names and colours of the classes.
         maps: the attention maps by name; none for `fcn`.
         attended: channel means of the block's output and context.
-        image: the picture as the model saw it, at most 1024 pixels a side, for `show`; None where it was not kept.
+        image: the picture as the model saw it, at most 1024 pixels a side, for `show`; None if it was not kept.
     """
 
     model: str
@@ -47,15 +39,15 @@ class Prediction:
     image: UInt8[np.ndarray, "rows columns 3"] | None = None
 
     def map_of(self, kind: type[Kind], name: str) -> Kind:
-        """A map by name, of the kind that is expected.
+        """The map of a name and kind.
 
         Raises:
             KeyError: the model has no map of that name and kind.
         """
-        found = self.maps.get(name)
-        if not isinstance(found, kind):
+        attention = self.maps.get(name)
+        if not isinstance(attention, kind):
             raise KeyError(f"model '{self.model}' has no {kind.__name__} '{name}'; its maps are {list(self.maps)}")
-        return found
+        return attention
 
     @property
     def spatial_maps(self) -> tuple[SpatialMap, ...]:
@@ -80,7 +72,7 @@ class Prediction:
     def cell(self, y: int, x: int) -> tuple[int, int]:
         """The cell of the block's feature grid that covers an image pixel.
 
-        PSA works on a shrunk grid of its own: ask its maps with `maps["collect"].cell(y, x, height, width)`.
+        PSA works on a shrunk grid of its own; ask its maps: `maps["collect"].cell(y, x, height, width)`.
         """
         height, width = self.labels.shape
         return cell_of_pixel(y, x, (height, width), self.attended.grid)

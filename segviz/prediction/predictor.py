@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,19 +22,16 @@ from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
 
-if TYPE_CHECKING:
-    pass
-
-ROWS_AT_ONCE = 256  # of a large picture's logits
+ROWS_AT_ONCE = 256  # rows of the picture whose logits are stretched at a time
 
 
 class Predictor:
-    """A trained model, ready for pictures. Calls share nothing, so threads may call it at once.
+    """A trained model, ready for pictures. Calls share no state, so threads may run them at once.
 
     Args:
-        model: the network; it is put into eval mode on the device.
-        record: how it was made.
-        device: "auto" takes a GPU where there is one.
+        model: the network; it is moved to the device and put into eval mode.
+        record: how the network was trained.
+        device: a name of torch's; "auto" takes a GPU if there is one.
     """
 
     def __init__(self, model: Segmenter, record: Record, device: str = "auto") -> None:
@@ -44,11 +40,11 @@ class Predictor:
         self.record = record
 
     def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
-        """Segment a picture and keep what the block attended to.
+        """Segment a picture and keep the block's maps.
 
         Args:
             image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
-            shrink: divides the sides that the model sees the picture at; the labels keep the picture's own size.
+            shrink: divides the size at which the model sees the picture; the labels keep the picture's own size.
 
         Raises:
             ImageError: the picture cannot be used.
@@ -84,10 +80,10 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
 
 
 def choose_device(device: str) -> torch.device:
-    """The device of a name; "auto" is a GPU where there is one.
+    """The device of a name; "auto" is a GPU if there is one.
 
     Raises:
-        ValueError: the device is not there.
+        ValueError: the machine has no such device.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -97,7 +93,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def device_title(device: torch.device) -> str:
-    """The device in words, for people."""
+    """The device's name for people."""
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
     return "GPU (Apple)" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
