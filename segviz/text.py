@@ -1,4 +1,4 @@
-"""Numbers and tables as plain text."""
+"""Words and numbers for people: Markdown, pixels, percentages, means, and tables of a terminal."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
-NONE = "–"  # where there is no number, but for the terminal
-MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is no markup
+NONE = "–"  # replaces a number that is unknown; terminals get "-"
+MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
 
 def escape_markdown(text: str) -> str:
-    """Markdown that shows a text of unknown origin, such as a file's name, as it is: no picture, link or formula."""
-    return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
+    """Escapes a text of unknown origin, such as a file name, so Markdown shows it literally and on one line."""
+    return MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split()))
 
 
 def pixel_text(y: int, x: int) -> str:
-    """A pixel in words, the same on every page and in every file."""
+    """A pixel in words, as on every page and in every file."""
     return f"y {y}, x {x}"
 
 
-def format_percent(share: float | None) -> str:
-    """A share in [0, 1] in percent; "-" where there is none."""
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+def format_percent(share: float | None, unknown: str = "-") -> str:
+    """A share in [0, 1] as a percentage with one decimal."""
+    return unknown if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
 def plain_text(text: str, most: int = 200) -> str:
-    """Words for a picture or a file's header: no control characters, and not longer than `most`."""
+    """Text without control characters, cut to `most` characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def format_mean(values: Sequence[float], form: str = ".1f") -> str:
-    """The mean, and after "±" the sample standard deviation where there are several values."""
+    """The mean, followed by "±" and the sample standard deviation if there are several values."""
     if not values:
         return NONE
     mean = f"{fmean(values):{form}}"
@@ -41,7 +41,7 @@ def format_mean(values: Sequence[float], form: str = ".1f") -> str:
 
 
 def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text; those of numbers to the right."""
+    """A table for a terminal; columns of numbers are aligned to the right."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
     right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
@@ -56,5 +56,5 @@ def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def join_with_commas(values: Iterable[object]) -> str:
-    """Values with commas between them."""
+    """The values, separated by commas."""
     return ", ".join(map(str, values))

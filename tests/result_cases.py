@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from segviz.catalogue.checkpoint_file import KEY
+from segviz.catalogue.checkpoint_file import RECORD_KEY
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
-from segviz.results.seeds import SEEDS
+from segviz.results.seeds import SEEDS_FOLDER
 
 CLASSES = ("Sky", "Road", "Pole")
 CONFUSION = ((90, 10, 0), (5, 45, 0), (0, 0, 0))
@@ -42,13 +42,13 @@ def record(model: str, **more: Any) -> Record:
 def put(folder: Path, *records: Record) -> None:
     """A checkpoint and a log for each record."""
     for one in records:
-        save_file({"none": torch.zeros(1)}, folder / f"{one.model}.safetensors", {KEY: to_json(one)})
+        save_file({"none": torch.zeros(1)}, folder / f"{one.model}.safetensors", {RECORD_KEY: to_json(one)})
         (folder / f"{one.model}.csv").write_text(LOG)
 
 
 def put_seed(folder: Path, one: Record, name: str = "") -> Path:
     """The record of a further seed, under its own or another name."""
-    path = folder / SEEDS / f"{name or f'{one.model}-seed{one.seed}'}.json"
+    path = folder / SEEDS_FOLDER / f"{name or f'{one.model}-seed{one.seed}'}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(to_json(one))
     return path

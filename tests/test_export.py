@@ -143,14 +143,14 @@ def test_a_csv_of_too_many_numbers_asks_for_npz() -> None:
     labels = Subplot("labels", image, Classes(image[:, :, 0], CAMVID), "labels")
     assert len(export(FigureSpec("labels", ((labels,),)), "csv")) < 2000  # shares, not pixels
     confidence = Subplot("confidence", image, Heat(np.ones((1100, 1000), np.float32), Scale(0, 1), ""), "confidence")
-    with pytest.raises(ValueError, match="1100000 values are too many for a CSV file; take them as NPZ"):
+    with pytest.raises(ValueError, match="1100000 values are too many for a CSV file, which holds 1000000; use NPZ"):
         export(FigureSpec("confidence", ((confidence,),)), "csv")
 
 
 def test_unknown_forms_and_sizes_are_named(spec: FigureSpec) -> None:
-    with pytest.raises(ValueError, match="'gif' is no form of file; use png, svg, pdf, npz, csv"):
+    with pytest.raises(ValueError, match="file format 'gif' is unknown; use png, svg, pdf, npz, csv"):
         export(spec, "gif")
-    with pytest.raises(ValueError, match="size 3 is not offered; use 1, 2, 4"):
+    with pytest.raises(ValueError, match="size 3 is unknown; use 1, 2, 4"):
         export(spec, "png", size=3)
 
 

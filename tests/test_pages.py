@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import re
-import runpy
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import streamlit as st
 from app_tables import only_table, tables
 from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
@@ -34,16 +32,17 @@ from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
-from segviz.ui.picture_sidebar import FIRST_SEED, SCENE, UPLOAD
-from segviz.ui.progressive import Filling
+from segviz.ui import page_table
+from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE, SCENE
+from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap
-from segviz.viewer.panels_of_prediction import MEASURES, disagreement_panel, labels_panel, of_same_classes
+from segviz.viewer.panels_of_prediction import MEASURES, disagreement_panel, labels_panel, select_same_classes
 
-APP = runpy.run_path(str(app_script()), run_name="app")
-PAGES: list[str] = [path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]]
-HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, BLOCKS, ATTRIBUTION = (
-    f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "compare", "blocks", "attribution")
+PAGES = [row.script for row in page_table.PAGES if row.has_picture]
+HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, SAME_PIXEL, ATTRIBUTION = (
+    page_table.ROWS[key].script
+    for key in ("home", "inspect", "psa", "snl", "sam", "fla", "compare", "same_pixel", "attribution")
 )
 HEIGHT, WIDTH = 96, 120  # of uploads; so few pixels reach the viewer as PNG, exactly
 PATIENCE = 240  # seconds for a run on a busy machine
@@ -136,8 +135,8 @@ def pin(app: AppTest, page: str, *places: tuple[int, int]) -> AppTest:
 
 
 def upload(app: AppTest, name: str, content: bytes) -> AppTest:
-    if app.segmented_control(key="source").value != UPLOAD:
-        app.segmented_control(key="source").set_value(UPLOAD).run()
+    if app.segmented_control(key="source").value != OWN_PICTURE:
+        app.segmented_control(key="source").set_value(OWN_PICTURE).run()
     return app.file_uploader(key="upload").set_value((name, content, "image/unknown")).run()
 
 
@@ -189,7 +188,7 @@ KNOBS = {
 
 @pytest.mark.parametrize("knob", KNOBS)
 def test_turning_a_knob_changes_the_picture_and_runs_the_model_once(app: AppTest, ran: list[str], knob: str) -> None:
-    app.session_state["kept inspect model"] = "fcn"
+    app.session_state["inspect model"] = "fcn"
     before = shown(opened(app, INSPECT))
     ran.clear()
     healthy(app.slider(key=knob).set_value(KNOBS[knob]).run())
@@ -202,7 +201,7 @@ def test_the_street_and_its_knobs_are_kept_while_uploads_show(app: AppTest) -> N
     app.number_input(key="seed").set_value(7)
     app.slider(key="crowding").set_value(0.9)
     before = shown(healthy(app.run()))
-    app.segmented_control(key="source").set_value(UPLOAD).run()
+    app.segmented_control(key="source").set_value(OWN_PICTURE).run()
     assert not app.get("bidi_component")
     healthy(app.segmented_control(key="source").set_value(SCENE).run())
     assert app.number_input(key="seed").value == 7 and app.slider(key="crowding").value == 0.9
@@ -251,7 +250,7 @@ def test_the_start_page_rests_on_a_pin_that_stays_there_until_the_visitor_sets_o
 
 def test_the_start_page_leads_to_every_other_page(app: AppTest) -> None:
     links = [link.proto.page for link in opened(app, HOME).main.get("page_link")]
-    assert sorted(links) == sorted(Path(path).stem for path, _, _ in APP["PAGES"][1:])
+    assert sorted(links) == sorted(row.key for row in page_table.PAGES[1:])
 
 
 def test_pins_survive_a_change_of_page(app: AppTest) -> None:
@@ -265,14 +264,14 @@ def test_pins_survive_a_change_of_page(app: AppTest) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pins_outside_a_smaller_picture_are_dropped(app: AppTest, page: str) -> None:
-    app.session_state["source"] = UPLOAD
+    app.session_state["source"] = OWN_PICTURE
     large = drawing().resize((480, 360))
     pin(healthy(upload(opened(app, page), "large.png", encoded(large, "PNG"))), page, (350, 470), (50, 60))
     healthy(upload(app, "small.png", encoded(drawing(), "PNG")))
     assert viewer(app)["height"] == HEIGHT
     assert viewer(app)["pins"] == [[50, 60, 1]]
     pinned = [panel["pin"]["number"] for panel in viewer(app)["panels"] if "pin" in panel]
-    known = {HOME: 0, INSPECT: 2, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, BLOCKS: 0, ATTRIBUTION: 1}
+    known = {HOME: 0, INSPECT: 2, PSA: 2, SNL: 1, SAM: 1, FLA: 0, COMPARE: 0, SAME_PIXEL: 0, ATTRIBUTION: 1}
     assert pinned == [1] * known[page]
 
 
@@ -287,7 +286,7 @@ def test_points_stay_with_the_streets_or_with_the_own_pictures(app: AppTest) -> 
     healthy(app.segmented_control(key="source").set_value(SCENE).run())
     healthy(app.sidebar.button[0].click().run())  # another street
     assert viewer(app)["pins"] == [[50, 60, 0]]
-    healthy(app.segmented_control(key="source").set_value(UPLOAD).run())
+    healthy(app.segmented_control(key="source").set_value(OWN_PICTURE).run())
     assert viewer(app)["pins"] == [[7, 8, 0]]
 
 
@@ -295,7 +294,7 @@ def test_a_click_in_the_run_that_changes_the_picture_stays_with_the_old_one(app:
     healthy(upload(opened(app, PSA), "own.png", encoded(drawing(), "PNG")))
     healthy(app.segmented_control(key="source").set_value(SCENE).run())
     app.session_state[Path(PSA).stem] = {"edit": {"mount": "browser", "seq": 1, "pins": [[50, 60, 0]]}}
-    healthy(app.segmented_control(key="source").set_value(UPLOAD).run())
+    healthy(app.segmented_control(key="source").set_value(OWN_PICTURE).run())
     assert viewer(app)["pins"] == []
     healthy(app.segmented_control(key="source").set_value(SCENE).run())
     assert viewer(app)["pins"] == [[50, 60, 0]]
@@ -364,7 +363,7 @@ GOOD: dict[str, tuple[bytes, np.ndarray, int]] = {
 @pytest.mark.parametrize("name", GOOD)
 def test_an_upload_is_shown_as_it_looks(app: AppTest, name: str) -> None:
     content, expected, tolerance = GOOD[name]
-    app.session_state["kept inspect model"] = "fcn"
+    app.session_state["inspect model"] = "fcn"
     healthy(upload(opened(app, INSPECT), name, content))
     difference = np.abs(shown(app).astype(int) - expected)
     inside = [slice(4, HEIGHT // 2 - 4), slice(HEIGHT // 2 + 4, -4)]  # JPEG blurs the quarters' borders
@@ -384,7 +383,7 @@ def marked(orientation: int) -> bytes:
 
 
 def test_a_click_lands_on_the_same_pixel_in_every_orientation(app: AppTest, ran: list[str]) -> None:
-    app.session_state["kept inspect model"] = "sam"
+    app.session_state["inspect model"] = "sam"
     opened(app, INSPECT)
     ran.clear()
     seen = []
@@ -427,7 +426,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_upload_gets_one_sentence_and_the_session_goes_on(app: AppTest, ran: list[str], name: str) -> None:
     content, cause = BAD[name]
-    app.session_state["kept inspect model"] = "fcn"
+    app.session_state["inspect model"] = "fcn"
     opened(app, INSPECT)
     ran.clear()
     upload(app, name, content)
@@ -539,7 +538,7 @@ def test_void_is_no_answer() -> None:
 def test_only_maps_of_the_same_classes_can_disagree() -> None:
     labels, others = np.zeros((2, 2), np.uint8), ClassSet(("cat", "dog"), ((1, 2, 3), (4, 5, 6)))
     panels = {"a": labels_panel(labels, CAMVID, "a"), "b": labels_panel(labels, others, "b")}
-    assert list(of_same_classes({**panels, "c": panels["a"]})) == ["a", "c"]
+    assert list(select_same_classes({**panels, "c": panels["a"]})) == ["a", "c"]
 
 
 def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:
@@ -562,7 +561,7 @@ def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
     for name, one in zip(shown, viewer(app)["panels"], strict=True):
         confidence = engine().predict(name, draw_scene(FIRST_SEED).image).confidence
         steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
-        np.testing.assert_allclose(steps / wire.MOST, confidence, atol=1e-5)
+        np.testing.assert_allclose(steps / wire.SHARE_STEPS, confidence, atol=1e-5)
         assert one["look"] == "shares"
 
 
@@ -734,7 +733,7 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
 
 
 def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
-    panels = {panel["title"]: panel for panel in viewer(opened(app, BLOCKS))["panels"]}
+    panels = {panel["title"]: panel for panel in viewer(opened(app, SAME_PIXEL))["panels"]}
     assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
     scene = draw_scene(FIRST_SEED)
     predictions = {name: engine().predict(name, scene.image) for name in SPECS}
@@ -754,7 +753,7 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
     (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
     lines = reasons.splitlines()
     assert [sum(SPECS[name].title in line for name in SPECS) for line in lines] == [1, 3, 1]
-    rows, columns = (float(share) for share in re.findall(r"by ([\d.]+) %", lines[2]))
+    rows, columns = (float(share) for share in re.findall(r"(?:rows|columns) ([\d.]+) %", lines[2]))
     assert rows == pytest.approx(100 * variation(predictions["fla"].map_of(AxisChannelAttention, "rows")), abs=0.1)
     assert columns == pytest.approx(
         100 * variation(predictions["fla"].map_of(AxisChannelAttention, "columns")), abs=0.1
@@ -770,12 +769,12 @@ def variation(map_: AxisChannelAttention) -> float:
 
 
 def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
-    opened(app, BLOCKS)
+    opened(app, SAME_PIXEL)
     assert set(only_table(app)["Point"]) == {"mean"}
     scene, place = draw_scene(FIRST_SEED), (200, 243)
     for direction in ("attends_to", "attended_by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
-        app.session_state["blocks"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
+        app.session_state["same_pixel"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
         table = only_table(healthy(app.run()))
         assert table["Point"] == ["1"] * 9 + ["mean"] * 9
         prediction = engine().predict("spatial_nl", scene.image)
@@ -800,7 +799,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         places = spread_places(map_.grid, 36)
         assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
     assert viewer(app)["settings"]["direction"] == "attended_by"
-    ways = [viewer(opened(app, page))["settings"] for page in (PSA, BLOCKS)]  # the range is this page's own
+    ways = [viewer(opened(app, page))["settings"] for page in (PSA, SAME_PIXEL)]  # the range is this page's own
     assert [(one["range"], one["scale"]) for one in ways] == [("own", "linear"), ("shared", "linear")]
 
 
@@ -808,18 +807,18 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
     app: AppTest, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ("fcn", "channel_nl", "spatial_nl", "sam")
-    app.session_state["kept inspect model"] = "fcn"
+    app.session_state["inspect model"] = "fcn"
     opened(app, INSPECT)
     app.sidebar.number_input(key="seed").set_value(77).run()
     ran.clear()
     monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: names)
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
-        opened(app, BLOCKS)
+        opened(app, SAME_PIXEL)
     assert ran == ["channel_nl", "spatial_nl"]
     (waiting,) = (panel for panel in viewer(app)["panels"] if "as soon as" in panel["note"])
     assert waiting["title"] == SPECS["sam"].title and waiting["stats"]
-    healthy(app.button(key="blocks resume").click().run())
+    healthy(app.button(key="same_pixel resume").click().run())
     assert ran == list(names[1:])
     assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
 
@@ -834,8 +833,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
             done.stop()
         return found
 
-    def filling_now() -> Filling:
-        return st.session_state["blocks filling"]  # type: ignore[no-any-return]
+    def filling_now() -> ModelProgress:
+        return session().progress["same_pixel"]
 
     monkeypatch.setattr(Engine, "ask", pressed)
 
@@ -851,13 +850,13 @@ def test_one_broken_checkpoint_is_named_and_the_other_models_go_on(
         return ask(self, model, image, *more, **others)
 
     monkeypatch.setattr(Engine, "ask", broken)
-    monkeypatch.setattr(Engine, "knows", lambda self, model, image: model != "rcca" and known(self, model, image))
+    monkeypatch.setattr(Engine, "is_cached", lambda self, model, image: model != "rcca" and known(self, model, image))
     app.run()
-    app.switch_page(BLOCKS).run()
+    app.switch_page(SAME_PIXEL).run()
     assert [one.message for one in app.exception] == []
     (message,) = (one.value for one in app.error)
     assert SPECS["rcca"].title in message and "is damaged" in message
     assert sum("as soon as" in panel["note"] for panel in viewer(app)["panels"]) == 1
 
 
-known = Engine.knows
+known = Engine.is_cached

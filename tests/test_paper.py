@@ -310,7 +310,7 @@ def test_figure_says_what_is_wrong() -> None:
         figure("fla-5", "scene:3", labels=[LABELS], models=[predictor])
     with pytest.raises(ValueError, match="there are 2 label maps for 1 pictures"):
         figure("fla-5", IMAGE, labels=[LABELS, LABELS], models=[predictor])
-    with pytest.raises(ValueError, match="there is no picture"):
+    with pytest.raises(ValueError, match="no picture was given"):
         figure("fla-5", [], models=[predictor])
 
 

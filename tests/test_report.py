@@ -53,7 +53,7 @@ def record(name: str, miou: float = 0.7, loss: float | None = 0.02, **changes: o
 
 def put(folder: Path, one: Record, file: str | None = None) -> Path:
     path = folder / f"{file or one.model}.safetensors"
-    save_file({"weight": torch.zeros(1)}, path, {checkpoint_file.KEY: to_json(one)})
+    save_file({"weight": torch.zeros(1)}, path, {checkpoint_file.RECORD_KEY: to_json(one)})
     return path
 
 
@@ -105,7 +105,7 @@ def test_the_page_holds_scores_costs_and_classes(tmp_path: Path) -> None:
     assert row_of(page, "IoU, CamVid val", "fla") == ["70.0"] * 11
     assert row_of(page, "Boundary IoU, CamVid val", "fla") == ["35.0"] * 2 + ["–"] + ["35.0"] * 8
     assert row_of(page, "IoU, drawn scenes", "fla") == ["75.0"] * 11
-    assert "a picture at 0.5, 1, 1.75 times its size, each mirrored too" in page
+    assert "a picture at 0.5, 1, 1.75 times its size, each also mirrored" in page
     assert "camvid val (101 pictures)" in page and "Drawn scenes: 50 drawn scenes.\n" in page
 
 
@@ -172,7 +172,7 @@ def test_a_tenth_of_a_point_is_a_change(loss: float, idle: bool) -> None:
 
 def test_a_context_that_harms_is_named() -> None:
     found = context_finding(runs(record("fla", loss=-0.02)))
-    assert found.startswith("No block's context can be removed without a change of 0.1 points or more")
+    assert found.startswith("No block's context can be removed without changing val mIoU by 0.1 points or more")
     assert found.endswith("Removing it gains `fla` 2.00 points.")
 
 
@@ -195,9 +195,9 @@ def test_the_order_is_that_of_the_scores() -> None:
 
 def test_one_seed_bears_no_ranking() -> None:
     told = " ".join(fla_section(four(fla=0.9)).split())
-    assert "One seed a model: the means lie within 20.00 points" in told
-    assert "cannot be told from chance" in told and "no ranking" in told
-    assert "One seed a model." in seeds_section(four())
+    assert "One seed per model: the means differ by at most 20.00 points" in told
+    assert "cannot be told from chance" in told and "not a ranking" in told
+    assert "One seed per model." in seeds_section(four())
 
 
 def test_a_missing_model_is_not_compared() -> None:
@@ -235,16 +235,16 @@ def test_with_seeds_each_difference_stands_beside_its_error() -> None:
     )  # fmt: skip
     told = fla_section(found)
     assert "`fla` differs from `channel_nl` by +2.00 points (more than twice the standard error of 0.71)" in told
-    assert "`spatial_nl` by +0.00 points (not more than twice the standard error of 1.12)" in told
+    assert "`spatial_nl` by +0.00 points (at most twice the standard error of 1.12)" in told
     assert "`dual_nl` by -8.00 points (more than twice the standard error of 0.71)" in told
     assert "One seed" not in told
 
 
 def test_different_lengths_of_training_are_said() -> None:
     found = four()
-    assert "not for equally many" not in fla_section(found)
+    assert "different numbers of steps" not in fla_section(found)
     found["fla"] = (record("fla", steps=900),)
-    assert "They were trained for 400 to 900 steps, not for equally many." in fla_section(found)
+    assert "They were trained for different numbers of steps, 400 to 900." in fla_section(found)
 
 
 # ---- the folder --------------------------------------------------------------------------------------------
@@ -264,12 +264,12 @@ def test_further_seeds_are_found_in_their_folder_in_order(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("file", "changes", "words"),
     [
-        ("fla-seed1", {"seed": 2}, "holds the record of fla with seed 2; name it so"),
-        ("fla-seed0", {"seed": 0}, "was trained with seed 0 as another of its records; delete it"),
+        ("fla-seed1", {"seed": 2}, "holds the record of fla with seed 2; rename it to match"),
+        ("fla-seed0", {"seed": 0}, "has seed 0, like another record of the model; delete it"),
         ("fla-seed1", {"seed": 1, "steps": 9000}, "has other steps (9000) than the checkpoint of fla (400)"),
         ("fla-seed1", {"seed": 1, "data": "streets"}, "has other data (streets) than the checkpoint of fla (camvid"),
         ("fla-seed1", {"seed": 1, "initial": "b.safetensors"}, "has other first weights (b.safetensors) than the"),
-        ("fla-seed1", {"seed": 1, "model": "sam"}, "holds the record of sam with seed 1; name it so"),
+        ("fla-seed1", {"seed": 1, "model": "sam"}, "holds the record of sam with seed 1; rename it to match"),
         ("fla-seed1-old", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
         ("flat-seed1", {"seed": 1}, "belongs to no model; call it NAME-seedN.json"),
     ],

@@ -78,7 +78,7 @@ def test_a_further_seed_that_cannot_be_used_is_named_and_the_others_count(tmp_pa
     found = read_results(tmp_path)
     assert [one.seed for one in found.runs["fla"]] == [4, 7] and list(found.runs) == ["fla"]
     assert found.problems == (
-        f"{tmp_path / 'seeds' / 'fla-seed6.json'} holds the record of fla with seed 8; name it so.",
+        f"{tmp_path / 'seeds' / 'fla-seed6.json'} holds the record of fla with seed 8; rename it to match.",
     )
 
 
@@ -97,9 +97,9 @@ BAD_LOGS = {
     "nothing": (b"", "is not a learning curve in CSV"),
     "a picture": (b"\x89PNG\r\n\x1a\n\xff\xfe", "is not a learning curve in CSV"),
     "another table": (b"epoch,loss\n1,2\n", "has the columns epoch, loss, not step, minutes"),
-    "a head alone": (b"step,minutes,rate,loss,val_miou\n", "has no line below its head"),
-    "a word": (LOG.encode() + b"75,1.5,0.0001,low,\n", "line 4: '75,1.5,0.0001,low,' is no step"),
-    "half a line": (LOG.encode() + b"75,1.5", "line 4: '75,1.5' is no step"),
+    "a head alone": (b"step,minutes,rate,loss,val_miou\n", "has no rows below its header"),
+    "a word": (LOG.encode() + b"75,1.5,0.0001,low,\n", "line 4: '75,1.5,0.0001,low,' is not a training step"),
+    "half a line": (LOG.encode() + b"75,1.5", "line 4: '75,1.5' is not a training step"),
     "no step": (LOG.encode() + b"nan,1.5,0.0001,0.5,\n", "line 4"),
 }
 
@@ -142,7 +142,7 @@ def test_a_context_is_idle_below_a_tenth_of_a_point(without: float, idle: bool) 
 
 def test_a_context_that_was_never_switched_off_is_named() -> None:
     told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.training_title)
-    assert told == "What the context is worth was not measured for Fully attentional block."
+    assert told == "The effect of the context was not measured for Fully attentional block."
 
 
 def test_the_table_holds_the_record_s_numbers() -> None:
@@ -215,7 +215,7 @@ def test_scores_are_means_over_seeds_with_their_spread_beside_them() -> None:
     assert table["Difference ±"] == [2.12, None]
     assert table["Seeds"] == ["4, 5", "4"]
     told = words.describe_scores(found)
-    assert "several trainings (seeds 4, 5)" in told and "One seed only: Point-wise spatial attention." in told
+    assert "several training runs (seeds 4, 5)" in told and "One seed only: Point-wise spatial attention." in told
     assert "not known" not in told
 
 
@@ -235,7 +235,7 @@ def test_camvid_is_not_spoken_of_where_another_data_set_was_used() -> None:
 def test_notes_tell_scales_machine_and_strides() -> None:
     told = words.table_notes({"fcn": record("fcn"), "fla": record("fla"), "sam": record("sam", output_stride=32)})
     assert told[0] == "MS+F averages the scales 0.75, 1.0, 1.25, each also mirrored."
-    assert told[1] == "Memory and latency are of one picture of 480 x 360 on a machine."
+    assert told[1] == "Memory and latency are those of one picture of 480 x 360 on a machine."
     assert told[2].startswith("Output stride is 8, but 32 for Strip attention")
 
 

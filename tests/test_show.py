@@ -104,13 +104,13 @@ def test_what_cannot_be_shown_is_named_with_its_cure() -> None:
         show(CASE, "nothing")
     with pytest.raises(ValueError, match="outside the 30 x 40 picture"):
         show(CASE, "spatial", at=(30, 0))
-    with pytest.raises(ValueError, match="is no place; give a pixel"):
+    with pytest.raises(ValueError, match="is not a place; give a pixel"):
         show(CASE, "spatial", at=[])
     with pytest.raises(ValueError, match="has no look 'strip'"):
         show(CASE, "spatial", look="strip")
     with pytest.raises(ImageError, match="carries no picture; give it with image="):
         show(replace(CASE, image=None))
-    with pytest.raises(ImageError, match="the picture has 10 x 10 pixels, the predicted one 40 x 30"):
+    with pytest.raises(ImageError, match="the picture has 10 x 10 pixels, the predicted picture 40 x 30"):
         show(CASE, image=np.zeros((10, 10, 3), np.uint8))
 
 

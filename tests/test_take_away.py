@@ -24,10 +24,11 @@ from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import (
     ANSWERS,
-    attended_panels,
     disagreement_panel,
-    map_panels,
-    pinned_rows,
+    feature_panels,
+    panels_of_map,
+    panels_of_maps,
+    pin_rows,
     prediction_panel,
 )
 from segviz.viewer.to_figure import Viewer, viewer_figure_spec
@@ -42,13 +43,13 @@ def made() -> Prediction:
 
 
 def viewer(made: Prediction, pins: tuple[Pin, ...] = PINS, columns: int = 3, **display: Any) -> Viewer:
-    return Viewer(IMAGE, pins, Display(**display), columns, lambda one: made.model if made.has(one) else "")
+    return Viewer(IMAGE, pins, Display(**display), columns)
 
 
 def all_panels(made: Prediction) -> list[Panel]:
-    following = [panel for one in made.maps.values() for panel in map_panels(one)]
-    rows = pinned_rows(made, following, PINS)
-    return [prediction_panel(made), *following, *attended_panels(made), *rows]
+    following = panels_of_maps(made)
+    rows = pin_rows(made, following, PINS)
+    return [prediction_panel(made), *following, *feature_panels(made), *rows]
 
 
 def heats(spec: FigureSpec) -> list[Heat]:
@@ -72,7 +73,7 @@ def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
     spec = viewer_figure_spec("a page", viewer(made), all_panels(made))
     arrays = spec.arrays()
     for one in made.maps.values():
-        for panel in map_panels(one):
+        for panel in panels_of_map(one, made.model):
             for place in ((4, 7), LAST):
                 cell = one.cell(*place, *SIZE)  # type: ignore[union-attr]
                 name = f"model_{one.name}_{place[0]}_{place[1]}"
@@ -87,14 +88,18 @@ def test_the_numbers_are_the_maps_own(made: Prediction) -> None:
 
 
 def test_without_a_pin_maps_are_asked_from_the_middle(made: Prediction) -> None:
-    spec = viewer_figure_spec("a page", viewer(made, pins=()), map_panels(made.maps["spatial"]))
+    spec = viewer_figure_spec("a page", viewer(made, pins=()), panels_of_map(made.maps["spatial"], made.model))
     assert spec.places == ((15, 20),)
     assert [pin.number for pin in spec.subplots[0].marks] == [0]
 
 
 @pytest.mark.parametrize("kind", ["linear", "log", "percentile"])
 def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
-    panels = [*map_panels(made.maps["spatial"]), *map_panels(made.maps["samples"]), *attended_panels(made)]
+    panels = [
+        *panels_of_map(made.maps["spatial"], made.model),
+        *panels_of_map(made.maps["samples"], made.model),
+        *feature_panels(made),
+    ]
     own, shared = (
         viewer_figure_spec("a page", viewer(made, scale=kind, range=span), panels) for span in ("own", "shared")
     )
@@ -114,7 +119,9 @@ def test_scales_are_the_viewers(made: Prediction, kind: Any) -> None:
 
 def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Prediction) -> None:
     set_up = viewer(made, colours="magma", cells="cells", opacity=30, outlines=True, hidden=("Building",))
-    spec = viewer_figure_spec("a page", set_up, [prediction_panel(made), *map_panels(made.maps["spatial"])])
+    spec = viewer_figure_spec(
+        "a page", set_up, [prediction_panel(made), *panels_of_map(made.maps["spatial"], made.model)]
+    )
     assert spec.opacity == 0.3
     assert all(one.colours == "magma" and not one.smooth for one in heats(spec))
     labels = spec.subplots[0].content
@@ -125,7 +132,7 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
     assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()
     blocks = compose_picture(spec.subplots[1], 1.0, 40)
     assert len(np.unique(blocks[:10, :10].reshape(-1, 3), axis=0)) == 1, "cell (0, 0) is not of one colour"
-    smooth = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
+    smooth = viewer_figure_spec("a page", viewer(made), panels_of_map(made.maps["spatial"], made.model))
     assert len(np.unique(compose_picture(smooth.subplots[0], 1.0, 40)[:10, :10].reshape(-1, 3), axis=0)) > 1
 
 
@@ -140,7 +147,7 @@ def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Predicti
 
 
 def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
-    spec = viewer_figure_spec("a page", viewer(made), map_panels(made.maps["spatial"]))
+    spec = viewer_figure_spec("a page", viewer(made), panels_of_map(made.maps["spatial"], made.model))
     assert [pin.colour for pin in spec.subplots[0].marks] == list(PIN_COLOURS[:2])
     drawn = export(spec, "svg").decode().upper()
     assert all(colour in drawn for colour in PIN_COLOURS[:2])
@@ -150,7 +157,9 @@ def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
 
 def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: Prediction) -> None:
     one = made.maps["bases"]
-    spec = viewer_figure_spec("a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), map_panels(one))
+    spec = viewer_figure_spec(
+        "a page", viewer(made, pins=(Pin(2, 2, 0),), strongest=True), panels_of_map(one, made.model)
+    )
     values = one.attends_to(0, 0).numpy().copy()  # type: ignore[union-attr]
     values[:, :3] = 0  # within two cells of the place
     best = np.unravel_index(values.argmax(), values.shape)
@@ -159,7 +168,7 @@ def test_the_strongest_cells_are_boxed_and_lettered_where_the_viewer_does(made: 
     assert (boxes[0].top, boxes[0].left) == (best[0] * 10, best[1] * 10)
     assert (boxes[0].bottom, boxes[0].right) == (best[0] * 10 + 10, best[1] * 10 + 10)
     assert export(spec, "png") != export(
-        viewer_figure_spec("a page", viewer(made, (Pin(2, 2, 0),)), map_panels(one)), "png"
+        viewer_figure_spec("a page", viewer(made, (Pin(2, 2, 0),)), panels_of_map(one, made.model)), "png"
     )
 
 
@@ -187,7 +196,7 @@ def test_signed_maps_have_signed_colours(made: Prediction) -> None:
 
 
 def test_a_file_names_page_model_and_picture_and_says_how_it_was_drawn(made: Prediction) -> None:
-    panels = map_panels(made.maps["spatial"])
+    panels = panels_of_map(made.maps["spatial"], made.model)
     found = make_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", 1)
     assert found is not None
     name, data = found

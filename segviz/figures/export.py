@@ -1,14 +1,10 @@
-"""Figure specs as files: PNG at several sizes, SVG, PDF, NPZ and CSV, each with title, model, pixel and scale inside.
-
-Many files go into an `Archive`, a ZIP that is written as it grows.
-"""
+"""Figures as files: PNG at several sizes, SVG, PDF, NPZ and CSV, each with title, model, pixel and scale inside."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
@@ -19,14 +15,14 @@ from segviz.figures.figure_spec import FigureSpec, Subplot
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
 from segviz.filenames import safe_name
+from segviz.table import escape_formula
 from segviz.text import plain_text
 
 PICTURES, NUMBERS = ("png", "svg", "pdf"), ("npz", "csv")
 FORMS = PICTURES + NUMBERS
 SIZES = (1, 2, 4)
-DOTS = 144  # per inch of a PNG at size 1: 475 pixels for one subplot, 994 for a page of several
+DOTS = 144  # dots per inch of a PNG at size 1: 475 pixels for one subplot, 994 for several
 MOST_CSV_ROWS = 1_000_000
-FORMULA = re.compile(r"(^|[,;\t]\s*)(?=[=+\-@])")
 
 
 def export(
@@ -38,23 +34,23 @@ def export(
     letters: bool = False,
     caption: bool = True,
 ) -> bytes:
-    """The figure as a file; the same spec gives the same bytes.
+    """The bytes of a file; the same spec always gives the same bytes.
 
     Args:
-        spec: what is shown.
+        spec: the figure.
         form: "png", "svg" or "pdf" for the picture, "npz" or "csv" for the numbers behind it.
-        size: of a PNG: 1, 2 or 4 times 144 pixels an inch.
-        width: in inches; by default 3.3 for a single subplot, 6.9 for more.
+        size: size of a PNG: 1, 2 or 4 times 144 dots per inch.
+        width: width in inches; by default 3.3 for a single column of subplots, 6.9 for more.
         letters: whether titles begin with a, b, c.
-        caption: whether title, model, pixel and scale are drawn below; the file's metadata has them in any case.
+        caption: whether title, model, pixel and scale are drawn below; the file's metadata always has them.
 
     Raises:
-        ValueError: another form or size, or more numbers than a CSV should hold.
+        ValueError: the form or size is unknown, or a CSV would have more than a million rows.
     """
     if form not in FORMS:
-        raise ValueError(f"'{form}' is no form of file; use {', '.join(FORMS)}")
+        raise ValueError(f"file format '{form}' is unknown; use {', '.join(FORMS)}")
     if size not in SIZES:
-        raise ValueError(f"size {size} is not offered; use {', '.join(map(str, SIZES))}")
+        raise ValueError(f"size {size} is unknown; use {', '.join(map(str, SIZES))}")
     if form == "npz":
         return npz_bytes(spec)
     if form == "csv":
@@ -69,31 +65,31 @@ def export(
 
 
 def npz_bytes(spec: FigureSpec) -> bytes:
-    """The arrays by name; beside them `title`, `models`, `places` (y, x) and `details`, a JSON text, none pickled."""
+    """An NPZ with the arrays, `title`, `models`, `places` (y, x), and `details` as JSON text."""
     places = np.array(spec.places, np.int64).reshape(-1, 2)
     details = {"title": np.array(spec.title), "models": np.array(spec.models, dtype=np.str_), "places": places}
     return pack_arrays({**spec.arrays(), **details, "details": np.array(json.dumps(spec.details()))})
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Arrays as a compressed NPZ, without pickles."""
+    """A compressed NPZ of the arrays, without pickles."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **{safe_name(name): values for name, values in arrays.items()})
     return buffer.getvalue()
 
 
 def figure_csv(spec: FigureSpec) -> str:
-    """A table in the long form: panel, quantity, row, column, value; above it comment lines on the figure.
+    """A CSV of one value per row (panel, quantity, row, column, value), below comment lines on the figure.
 
-    `pandas.read_csv(file, comment="#")` reads it. Of predicted classes it has each one's share of the picture.
+    `pandas.read_csv(file, comment="#")` reads it. Label maps are reduced to the share of each class.
 
     Raises:
-        ValueError: it would have more than a million rows.
+        ValueError: the CSV would have more than a million rows.
     """
     listed = [subplot for subplot in spec.subplots if not isinstance(subplot.content, Classes)]
     count = sum(values.size for subplot in listed for values in subplot.arrays().values())
     if count > MOST_CSV_ROWS:
-        raise ValueError(f"{count} values are too many for a CSV file; take them as NPZ")
+        raise ValueError(f"{count} values are too many for a CSV file, which holds {MOST_CSV_ROWS}; use NPZ")
     text = io.StringIO()
     for line in comment_lines(spec):
         text.write(f"# {escape_formula(line)}\n")
@@ -106,7 +102,7 @@ def figure_csv(spec: FigureSpec) -> str:
 
 
 def comment_lines(spec: FigureSpec) -> Iterator[str]:
-    """What a CSV says of its figure."""
+    """Yields the comment lines of a CSV, without the "#"."""
     yield f"title: {plain_text(spec.title)}"
     yield f"model: {' '.join(map(plain_text, spec.models))}"
     yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
@@ -121,7 +117,7 @@ Cell = tuple[str, int | str, int | str, float]
 
 
 def cells(subplot: Subplot) -> Iterator[Cell]:
-    """The numbers of a subplot: quantity, row, column, value."""
+    """Yields the numbers of a subplot as (quantity, row, column, value)."""
     match subplot.content:
         case None:
             return
@@ -143,11 +139,3 @@ def cells(subplot: Subplot) -> Iterator[Cell]:
                 yield f"share of {entry.name}", "", "", entry.share
         case _:
             assert_never(subplot.content)
-
-
-def escape_formula(text: str) -> str:
-    """Words that no spreadsheet takes for a formula, whatever it splits cells at."""
-    return FORMULA.sub(r"\1'", plain_text(text, most=1000))
-
-
-# ---- archives ----------------------------------------------------------------------------------------------

@@ -18,31 +18,31 @@ from segviz.results.folder import BASELINE_TITLES
 from segviz.results.tables import rounded_percent, training_title
 from segviz.text import NONE
 
-PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # those of FLANet's Fig. 2
+PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # the models in FLANet's Fig. 2
 ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))
-MODEL_COLOURS = SERIES[:6]  # those of SERIES that stand out from white and from black
+MODEL_COLOURS = SERIES[:6]  # the colours of SERIES that contrast with both white and black
 PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
-OVER = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}  # of patterns
-DRAG = False  # else a finger that scrolls past a chart zooms it; the toolbar can switch zooming on
+PATTERN = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}
+DRAG = False  # otherwise a finger that scrolls past a chart zooms it; the toolbar can enable zooming
 GREY = "#8A8A8A"
-CONFUSIONS = "cividis"  # the colour map
+CONFUSIONS = "cividis"  # colour map of confusions
 HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
 
 def model_style(name: str) -> tuple[str, int]:
-    """A model's colour, and the number of its pattern or dash: the same in every chart, whichever others it shows."""
+    """A model's colour, and the number of its pattern or dash; the same in every chart."""
     place = ORDER.index(name)
     return MODEL_COLOURS[place % len(MODEL_COLOURS)], place // len(MODEL_COLOURS) % len(PATTERNS)
 
 
 def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) -> go.Figure:
-    """IoU of each class in percent, a bar for each model, as in FLANet's Fig. 2; "–" where a class does not occur.
+    """IoU of each class in percent, one bar per model, as in FLANet's Fig. 2; "–" if a class does not occur.
 
     Args:
         scores: model name -> class name -> IoU in [0, 1], or None.
-        classes: in the order of the axis.
-        axis: what the bars measure, and on what.
+        classes: the classes, in the order of the axis.
+        axis: title of the axis: the metric and its data.
     """
     ordered = {name: {one: shares.get(one) for one in classes} for name, shares in scores.items()}
     figure = iou_bars({training_title(name): shares for name, shares in ordered.items()}, "")
@@ -52,7 +52,7 @@ def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) 
         bar.y = [rounded_percent(ordered[name][one]) or 0 for one in classes]
         bar.customdata = [NONE if value is None else f"{100 * value:.1f} %" for value in ordered[name].values()]
         bar.hovertemplate = f"{escape_markup(training_title(name))}: %{{customdata}}<extra></extra>"
-        bar.marker = {"color": colour, "pattern": {"shape": PATTERNS[pattern], **OVER}}
+        bar.marker = {"color": colour, "pattern": {"shape": PATTERNS[pattern], **PATTERN}}
     figure.update_layout(
         height=HEIGHT + LEGEND_LINE * len(scores),
         yaxis={"title": axis, "range": [0, 101]},
@@ -66,12 +66,12 @@ def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) 
 
 
 def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Figure:
-    """Where the pixels of each true class (down) went (across), in percent of the class; "–" where it has none."""
+    """The predicted classes (across) of each true class (down), in percent of its pixels; "–" if it has none."""
     matrix = np.array(counts, np.int64)
     totals = matrix.sum(1, keepdims=True)
     share = np.divide(100.0 * matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
     names = [escape_markup(one) for one in classes]
-    told = [
+    hover = [
         [
             f"true {true}<br>predicted {predicted}<br>"
             + (f"{count:,} pixels, {part:.2f} % of {true}" if total else f"{true} does not occur")
@@ -87,7 +87,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         zmax=100,
         colorscale=plotly_scale(CONFUSIONS),
         showscale=False,
-        hovertext=told,
+        hovertext=hover,
         hoverinfo="text",
         xgap=1,
         ygap=1,
@@ -107,7 +107,7 @@ def confusion_heatmap(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
 
 
 def percent_labels(share: Float[np.ndarray, "classes classes"], names: Sequence[str]) -> go.Scatter:
-    """The percents upon a heatmap's cells, from 0.5 on; plotly's own are too faint on the middle of the scale."""
+    """The percentages on a heatmap's cells, from 0.5 up; plotly's own labels are too faint in mid-scale."""
     cells = np.argwhere(share >= 0.5).tolist()
     colours = colour_values(share, Scale(0, 100), CONFUSIONS)[share >= 0.5]
     return go.Scatter(
@@ -122,7 +122,7 @@ def percent_labels(share: Float[np.ndarray, "classes classes"], names: Sequence[
 
 
 def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:
-    """A line for each training, by step; baselines are grey and dashed."""
+    """One line per training run over its steps; baselines are grey and dashed."""
     lines = []
     for name, curve in curves.items():
         known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]

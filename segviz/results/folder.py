@@ -1,4 +1,4 @@
-"""What a folder of checkpoints tells of itself: the records in the files, and the learning curves beside them."""
+"""Reads a folder of checkpoints: the records in the files, and the learning curves beside them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from segviz.catalogue.record import Record
 from segviz.models.registry import SPECS
 from segviz.results.seeds import Runs, read_runs
 
-BASELINE = "baseline"  # the training that all models started from
-BASELINE_TITLES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}  # only their curves are kept
+BASELINE = "baseline"  # the checkpoint that all models started from
+# Title by name; only their learning curves are kept.
+BASELINE_TITLES = {BASELINE: "Common baseline", "sam-baseline": "SAM's own baseline"}
 
 
 @dataclass(frozen=True)
 class Results:
-    """What could be read.
+    """The readable results of a folder.
 
     Attributes:
-        runs: the records of each model: its checkpoint's first, then those of further seeds.
-        curves: of `NAME.csv`, the baselines' among them.
-        problems: a sentence for each file that could not be read.
+        runs: the records of each model: the checkpoint's first, then those of further seeds.
+        curves: the learning curves by name, including the baselines.
+        problems: a sentence about each file that could not be read.
     """
 
     runs: Runs
@@ -34,7 +35,7 @@ class Results:
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """The checkpoints' own records, by the model's name."""
+        """The records of the checkpoints, by the model's name."""
         return {name: found[0] for name, found in self.runs.items()}
 
     @property
@@ -44,10 +45,10 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """The records and curves of a folder, in the order of MODELS; of the checkpoints only the headers are read."""
+    """The records and curves of a folder, in the registry's order; only the headers of checkpoints are read."""
     curves: dict[str, Curve] = {}
-    runs, told = read_runs(folder)
-    problems = [f"{problem}." for problem in told]
+    runs, errors = read_runs(folder)
+    problems = [f"{error}." for error in errors]
     for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINE_TITLES)):
         try:
             curves |= {path.stem: read_curve(path)} if path.is_file() else {}
@@ -57,7 +58,7 @@ def read_results(folder: Path) -> Results:
 
 
 def as_json(results: Results) -> str:
-    """Everything that was read, as JSON; numbers that are none become null."""
+    """All results as JSON; NaN and infinities become null."""
     everything = {
         "runs": {name: [asdict(one) for one in found] for name, found in results.runs.items()},
         "curves": {name: [asdict(row) for row in curve] for name, curve in results.curves.items()},
@@ -67,7 +68,7 @@ def as_json(results: Results) -> str:
 
 
 def null_non_finite(value: Any) -> Any:
-    """The same with None for each number that is not finite, which JSON cannot hold."""
+    """Replaces NaN and infinities, which JSON cannot hold, by None."""
     match value:
         case float():
             return value if isfinite(value) else None

@@ -1,4 +1,4 @@
-"""How the checkpoints were made, and how to make them whole: MODELS.md's commands, curves and sums."""
+"""How the checkpoints were trained: MODELS.md's commands, learning curves, full recipe, and checksums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segviz.catalogue.checkpoint_file import sha256
 from segviz.catalogue.record import Record
 from segviz.models.registry import SPECS
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
-from segviz.results.seeds import SEEDS, Runs
+from segviz.results.seeds import SEEDS_FOLDER, Runs
 from segviz.text import NONE
 
 TRAIN = "python -m segviz train --model $model --data camvid --init weights/mobilenetv2_100.imagenet.safetensors"
@@ -20,14 +20,14 @@ FULL_RUN = f"""for model in {" ".join(SPECS)}; do
     run=$model-seed$seed
     {TRAIN} --seed $seed --out out/$run.safetensors
     {EVALUATE} out/$run.safetensors
-    python -m segviz models --record-of out/$run.safetensors > checkpoints/{SEEDS}/$run.json
+    python -m segviz models --record-of out/$run.safetensors > checkpoints/{SEEDS_FOLDER}/$run.json
   done
 done
 {EVALUATE} all"""
 
 
 def training_section(runs: Runs) -> str:
-    """How each file was made: facts, commands with those of its ancestors, versions."""
+    """The training of each file: facts, commands with those of its ancestors, library versions."""
     rows: Rows = [("Model", "Seed", "Steps", "Minutes", "Hardware", "Date", "Started from", "Data")]
     everyone = [one for found in runs.values() for one in found]
     for one in everyone:
@@ -36,33 +36,33 @@ def training_section(runs: Runs) -> str:
     lineage = distinct(command for one in everyone for command in one.lineage)
     parts = [f"## Training\n\n{markdown_table(rows)}"]
     if lineage:
-        parts.append(f"Commands of the checkpoints that these started from, the oldest first:\n\n{code_block(lineage)}")
+        parts.append(f"Commands of the checkpoints that these started from, oldest first:\n\n{code_block(lineage)}")
     parts.append(f"Commands:\n\n{code_block(one.command for one in everyone if one.command)}")
     parts.append(f"Versions: {versions(everyone) or NONE}.\n")
     return "\n".join(parts)
 
 
 def curves_section(runs: Runs, folder: Path) -> str:
-    """The files with loss and val mIoU over the steps."""
+    """Links to the learning curves."""
     names = [f"{name}.csv" for name in runs]
     there = [f"[{name}]({name})" for name in names if (folder / name).is_file()]
     absent = [name for name in names if not (folder / name).is_file()]
-    told = [f"Steps, minutes, learning rate, loss and val mIoU: {', '.join(there)}."] if there else []
-    told += [f"Not kept: {', '.join(absent)}."] if absent else []
-    return "## Learning curves\n\n" + "\n".join(told) + "\n"
+    lines = [f"Steps, minutes, learning rate, loss and val mIoU: {', '.join(there)}."] if there else []
+    lines += [f"Not kept: {', '.join(absent)}."] if absent else []
+    return "## Learning curves\n\n" + "\n".join(lines) + "\n"
 
 
 def full_run_section() -> str:
-    """The commands that train every model whole, with three seeds."""
+    """The commands that train every model with the full recipe and three seeds."""
     return (
         "## Full run\n\nThe defaults of `train` are the full recipe; on a GPU, every model with three seeds:\n\n"
-        f"{code_block([FULL_RUN])}\nOf further seeds only the records are kept, without weights; they enter this page as "
-        "means over seeds.\n"
+        f"{code_block([FULL_RUN])}\nOnly the records of further seeds are kept, without weights; they enter this page "
+        "as means over seeds.\n"
     )
 
 
 def files_section(folder: Path, runs: Runs) -> str:
-    """Sizes and sums."""
+    """The size and checksum of each file."""
     files = [folder / f"{name}.safetensors" for name in runs]
     rows: Rows = [("File", "Bytes", "SHA-256")]
     rows += [(as_code(one.name), str(one.stat().st_size), as_code(sha256(one))) for one in files]
@@ -70,7 +70,7 @@ def files_section(folder: Path, runs: Runs) -> str:
 
 
 def versions(records: Iterable[Record]) -> str:
-    """Each library with the versions that the models were trained with."""
+    """Each library with the versions used for training."""
     seen: dict[str, set[str]] = {}
     for record in records:
         for name, number in record.versions.items():
@@ -79,5 +79,5 @@ def versions(records: Iterable[Record]) -> str:
 
 
 def code_block(lines: Iterable[str]) -> str:
-    """Lines as a block of code."""
+    """The lines as a code block."""
     return "\n".join(("```", *lines, "```")) + "\n"

@@ -1,4 +1,4 @@
-"""The trainings of a folder: each model's checkpoint, and the records of its further seeds, which need no weights."""
+"""The training runs in a folder: each model's checkpoint, and records of further seeds without weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from segviz.catalogue.checkpoint_file import read_record, require_model
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
 from segviz.models.registry import SPECS
 
-Runs: TypeAlias = Mapping[str, tuple[Record, ...]]
-SEEDS = "seeds"  # the folder of `NAME-seedN.json` beside `NAME.safetensors`
-ALIKE = {  # what seeds of one model share
+Seeds: TypeAlias = tuple[Record, ...]  # records of one model: the checkpoint's first, then further seeds
+Runs: TypeAlias = Mapping[str, Seeds]
+SEEDS_FOLDER = "seeds"  # the folder of `NAME-seedN.json` beside `NAME.safetensors`
+SHARED_FIELDS = {  # fields in which the seeds of one model must agree
     "classes": "classes",
     "backbone": "backbone",
     "output_stride": "output stride",
@@ -24,14 +25,14 @@ ALIKE = {  # what seeds of one model share
     "steps": "steps",
     "initial": "first weights",
 }
-NO_LOSS = 0.1  # points of mIoU: a smaller change is called none
+NO_LOSS = 0.1  # points of mIoU below which a change counts as none
 
 
 def find_runs(folder: Path) -> Runs:
-    """The records of each model that is there, in the registry's order: the checkpoint's first, then other seeds'.
+    """The records of each model in the folder, in the registry's order.
 
     Raises:
-        CheckpointError: as `read_runs` tells.
+        CheckpointError: a file cannot be used; see `read_runs`.
     """
     runs, problems = read_runs(folder)
     if problems:
@@ -40,12 +41,12 @@ def find_runs(folder: Path) -> Runs:
 
 
 def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
-    """As `find_runs`, but what cannot be used is left out, and told in a sentence without its full stop.
+    """The records of each model in the folder, and a sentence (without full stop) about each file that cannot be used.
 
-    That is a file that is damaged, holds another model or seed than its name says, or was made by another recipe. Of
-    checkpoints only the headers are read. Seeds of a model without a checkpoint are nobody's.
+    Such a file is damaged, holds another model or seed than its name says, or comes from another recipe. Only the
+    headers of checkpoints are read. Seeds of a model without a checkpoint are ignored.
     """
-    runs: dict[str, tuple[Record, ...]] = {}
+    runs: dict[str, Seeds] = {}
     problems: list[str] = []
     for name in SPECS:
         if not (path := folder / f"{name}.safetensors").is_file():
@@ -63,76 +64,83 @@ def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
             except CheckpointError as error:
                 problems.append(str(error))
     problems += [
-        f"{path} belongs to no model; call it NAME-seedN.json, with a name that `python -m segviz models` tells"
-        for path in sorted((folder / SEEDS).glob("*.json"))
+        f"{path} belongs to no model; call it NAME-seedN.json, with a NAME that `python -m segviz models` lists"
+        for path in sorted((folder / SEEDS_FOLDER).glob("*.json"))
         if path not in {known for name in SPECS for known in seed_files(folder, name)}
     ]
     return runs, tuple(problems)
 
 
 def seed_files(folder: Path, name: str) -> list[Path]:
-    """The `seeds/NAME-seedN.json` of a folder, by N."""
+    """The files `seeds/NAME-seedN.json` of a model, ordered by N."""
     return sorted(
-        (path for path in (folder / SEEDS).glob(f"{name}-seed*.json") if seed_in_name(path) >= 0), key=seed_in_name
+        (path for path in (folder / SEEDS_FOLDER).glob(f"{name}-seed*.json") if seed_in_name(path) >= 0),
+        key=seed_in_name,
     )
 
 
 def seed_in_name(path: Path) -> int:
-    """The N of `NAME-seedN.json`; -1 where there is none."""
+    """The N of `NAME-seedN.json`; -1 for another name."""
     match = re.search(r"-seed(\d+)$", path.stem)
     return int(match[1]) if match else -1
 
 
-def read_seed(path: Path, others: tuple[Record, ...]) -> Record:
-    """A further seed's record, which `python -m segviz models --record-of` printed.
+def read_seed(path: Path, others: Seeds) -> Record:
+    """The record of a further seed, as printed by `python -m segviz models --record-of`.
 
     Args:
-        path: `NAME-seedN.json`.
-        others: the model's records so far, from which it may differ in nothing but chance.
+        path: the file `NAME-seedN.json`.
+        others: the records of the model so far; the recipe must be the same.
 
     Raises:
-        CheckpointError: it does, or it is no record, or it is not what its name says.
+        CheckpointError: the file holds no record, another model or seed, or another recipe.
     """
     try:
         record = from_json(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise CheckpointError(f"{path} holds no record ({error}); print it again, or delete it") from None
     if (record.model, record.seed) != (others[0].model, seed_in_name(path)):
-        raise CheckpointError(f"{path} holds the record of {record.model} with seed {record.seed}; name it so")
+        raise CheckpointError(f"{path} holds the record of {record.model} with seed {record.seed}; rename it to match")
     if record.seed in (one.seed for one in others):
-        raise CheckpointError(f"{path} was trained with seed {record.seed} as another of its records; delete it")
-    for field, said in ALIKE.items():
+        raise CheckpointError(f"{path} has seed {record.seed}, like another record of the model; delete it")
+    for field, said in SHARED_FIELDS.items():
         own, first = getattr(record, field), getattr(others[0], field)
         if own != first:
             raise CheckpointError(
-                f"{path} has other {said} ({own}) than the checkpoint of {record.model} ({first}), so they are no "
-                "two seeds of one recipe; train it as the other, or delete it"
+                f"{path} has other {said} ({own}) than the checkpoint of {record.model} ({first}), so its recipe "
+                "differs; train it with the checkpoint's recipe, or delete it"
             )
     return record
 
 
 def scores(records: Iterable[Record], evaluation: str, field: str = "miou") -> list[float]:
-    """A score of each record that has it, in percent: the field `miou`, `boundary_miou` or `accuracy`."""
+    """The score of each record that has it, in percent; `field` is `miou`, `boundary_miou` or `accuracy`."""
     found = [getattr(one.evaluations[evaluation], field) for one in records if evaluation in one.evaluations]
     return [100 * share for share in found if share is not None and not isnan(share)]
 
 
 def context_changes(records: Iterable[Record]) -> list[float]:
-    """Points of val mIoU by which switching off the block's context changes each training: negative is a loss.
+    """The change of val mIoU, in points, when the block's context is switched off: negative is a loss.
 
-    Without those where it was not measured, and without models that have no context to switch off.
+    Records without this measurement and models without context are left out.
     """
     pairs = [(one.miou(VAL), one.miou(VAL_WITHOUT_CONTEXT)) for one in records if SPECS[one.model].maps]
     return [100 * (without - own) for own, without in pairs if own is not None and without is not None]
 
 
 def context_change(records: Iterable[Record]) -> float | None:
-    """The mean of `context_changes`, to two places as tables show it; None where there is none."""
+    """The mean of `context_changes`, to two decimals as in the tables; None if there is none."""
     changes = context_changes(records)
     return round(fmean(changes), 2) + 0.0 if changes else None  # never -0.0
 
 
 def idle_contexts(runs: Runs) -> tuple[str, ...]:
-    """Models whose context can be removed without loss: that changes val mIoU by less than NO_LOSS points."""
+    """Models whose val mIoU changes by less than NO_LOSS points without the context."""
     changes = {name: context_change(found) for name, found in runs.items()}
     return tuple(name for name, change in changes.items() if change is not None and abs(change) < NO_LOSS)
+
+
+def format_gammas(record: Record, form: str) -> str:
+    """The trained gammas, each after the name of its branch if there are several; empty if there are none."""
+    names = {name: name.removesuffix("gamma").strip(".").removeprefix("block").strip(".") for name in record.gammas}
+    return ", ".join(f"{names[name]} {value:{form}}".strip() for name, value in record.gammas.items())

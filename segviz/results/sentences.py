@@ -1,4 +1,4 @@
-"""What the models' scores were measured on and what they say, in sentences made from the records."""
+"""Sentences of the Results page, from the records: data, seeds and machines behind the scores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from segviz.text import escape_markdown, join_with_commas
 
 PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
-    "measured on the same files. They do not compare directly with val."
+    "measured on the same files. These scores are not directly comparable with val."
 )
 
 
 def describe_scores(runs: Runs) -> str:
-    """What the scores were measured on, and how far they can be trusted; in Markdown."""
+    """What the scores were measured on, and how far they can be trusted, in Markdown."""
     records = {name: found[0] for name, found in runs.items()}
     val, scenes = (
         escape_markdown(evaluated_pictures(records, VAL)),
@@ -25,15 +25,15 @@ def describe_scores(runs: Runs) -> str:
     )
     parts = [f"**Val** is {val}."] if val else []
     if "camvid" in val.lower():
-        parts.append("CamVid's val split (480 x 360) is more of a training sequence, so it flatters.")
+        parts.append("CamVid's val split (480 x 360) continues a training sequence, so its scores are optimistic.")
         parts.append("Its test split was not used.")
-    parts += [f"**Scenes** are {scenes} that no training saw."] if scenes else []
+    parts += [f"**Scenes** are {scenes} that were never trained on."] if scenes else []
     parts.append(seeds_sentence(runs))
     return " ".join([*parts, *training_sentences([one for found in runs.values() for one in found if one.hardware])])
 
 
 def training_sentences(records: Sequence[Record]) -> tuple[str, ...]:
-    """Where the last steps were taken, and whether others came before."""
+    """Where the models were trained, and whether they started from earlier training runs."""
     if not records:
         return ()
     machines = escape_markdown(join_with_commas(dict.fromkeys(one.hardware for one in records)))
@@ -41,51 +41,53 @@ def training_sentences(records: Sequence[Record]) -> tuple[str, ...]:
         return (f"Trained on {machines}.",)
     last = join_with_commas(sorted({one.steps for one in records}))
     return (
-        f"The last {last} steps of each were taken on {machines}, from networks of earlier trainings: "
-        "checkpoints/MODELS.md has all commands, docs/training.md tells how.",
+        f"The last {last} training steps of each model ran on {machines}, starting from earlier checkpoints; "
+        "checkpoints/MODELS.md lists all commands, and docs/training.md explains the recipe.",
     )
 
 
 def seeds_sentence(runs: Runs) -> str:
-    """How many seeds the scores are of, and what may be made of differences."""
+    """The seeds behind the scores, and which differences mean nothing."""
     seeds = sorted({one.seed for found in runs.values() for one in found})
     named = f"{'seeds' if seeds[1:] else 'seed'} {join_with_commas(seeds)}"
     single = [training_title(name) for name, found in runs.items() if len(found) == 1]
     if len(single) == len(runs):
         return (
-            f"Each checkpoint is one training with one seed ({named}). How much scores vary from seed to seed is not "
-            "known here; differences smaller than that mean nothing."
+            f"Each checkpoint is one training run with one seed ({named}). How much scores vary from seed to seed is "
+            "not known; differences smaller than that mean nothing."
         )
-    told = (
-        f"Scores in the table are means over several trainings ({named}), with their sample standard deviation in the "
-        "columns ±; differences smaller than this spread mean nothing. Costs, gammas, bars, confusions and curves are "
-        "of the checkpoints alone."
+    text = (
+        f"Scores in the table are means over several training runs ({named}), with the sample standard deviation "
+        "in the columns ±; differences smaller than this spread mean nothing. Costs, gammas, bars, confusions and "
+        "curves are those of the checkpoints."
     )
-    return f"{told} One seed only: {join_with_commas(single)}." if single else told
+    return f"{text} One seed only: {join_with_commas(single)}." if single else text
 
 
 def evaluated_pictures(records: Mapping[str, Record], evaluation: str) -> str:
-    """What an evaluation was made on, such as "camvid val (101 pictures)"."""
-    made = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
-    return join_with_commas(dict.fromkeys(one.pictures for one in made))
+    """The data of an evaluation, such as "camvid val (101 pictures)"."""
+    scored = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
+    return join_with_commas(dict.fromkeys(one.pictures for one in scored))
 
 
 def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:
-    """What the table's numbers need beside them, in Markdown: scales, machines, strides, and published scores."""
-    found = []
+    """Notes to the table, in Markdown: scales, machine, strides, and published scores."""
+    sentences = []
     for one in dict.fromkeys(
         (one.evaluations[VAL_MULTI_SCALE].scales, one.evaluations[VAL_MULTI_SCALE].flip)
         for one in records.values()
         if VAL_MULTI_SCALE in one.evaluations
     ):
-        mirrored = "each also mirrored" if one[1] else "none mirrored"
-        found.append(f"MS+F averages the scales {join_with_commas(one[0])}, {mirrored}.")
+        mirrored = "each also mirrored" if one[1] else "without mirroring"
+        sentences.append(f"MS+F averages the scales {join_with_commas(one[0])}, {mirrored}.")
     for size, hardware in dict.fromkeys((one.cost.size, one.cost.hardware) for one in records.values() if one.cost):
-        found.append(f"Memory and latency are of one picture of {size[1]} x {size[0]} on {escape_markdown(hardware)}.")
+        sentences.append(
+            f"Memory and latency are those of one picture of {size[1]} x {size[0]} on {escape_markdown(hardware)}."
+        )
     usual = mode(one.output_stride for one in records.values())
     if others := [name for name, one in records.items() if one.output_stride != usual]:
         exceptions = join_with_commas(f"{records[name].output_stride} for {training_title(name)}" for name in others)
-        found.append(f"Output stride is {usual}, but {exceptions}: costs of different strides do not compare.")
+        sentences.append(f"Output stride is {usual}, but {exceptions}; costs of different strides are not comparable.")
     if "camvid" in evaluated_pictures(records, VAL).lower():
-        found.append(PUBLISHED)
-    return tuple(found)
+        sentences.append(PUBLISHED)
+    return tuple(sentences)

@@ -1,4 +1,4 @@
-"""Many pictures on a page: what was uploaded, what is to be made of it, and the run that makes it."""
+"""Many pictures on a page: the uploaded files, the work on each picture, and the run."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from segviz.batch.inputs import Source, make_stems
 from segviz.batch.run import Part, PictureOutput, export_prediction
 from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.engine import engine
-from segviz.figures.export import escape_formula
 from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
-from segviz.ui.charts import as_csv
+from segviz.table import escape_formula
+from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
+from segviz.ui.state import BatchRun, session
 from segviz.ui.tables import show_table
-from segviz.ui.viewer import served
+from segviz.ui.viewer_blobs import route_url
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_PICTURES = 500
-JOB, NAME, REFUSED, TOKEN = "folder job", "folder name", "folder refused", "folder token"
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -37,111 +37,101 @@ UPLOAD_HELP = (
 Problems = list[tuple[str, str]]  # names of files, and what is wrong with them
 
 
-def collected(files: Sequence[UploadedFile]) -> tuple[list[Source], Problems]:
-    """The pictures in uploaded files and ZIPs, opened when their turn comes, and files that are of no use."""
-    found: list[tuple[str, Callable[[], Rgb]]] = []
+def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Problems]:
+    """The pictures in uploaded files and ZIPs, opened one by one as the run reaches them, and the files to refuse."""
+    pictures: list[tuple[str, Callable[[], Rgb]]] = []
     problems: Problems = []
     for file in files:
         if not file.name.lower().endswith(".zip"):
-            found.append((file.name, partial(opened, file)))
+            pictures.append((file.name, partial(open_upload, file)))
             continue
         try:
-            found += [(f"{file.name}: {name}", one) for name, one in list_zip_pictures(file.getvalue())]
+            pictures += [(f"{file.name}: {name}", opener) for name, opener in list_zip_pictures(file.getvalue())]
         except ZipError as error:
             problems.append((file.name, str(error)))
-    if len(found) > MOST_PICTURES:
-        left = len(found) - MOST_PICTURES
-        problems.append((f"{left} pictures", f"at most {MOST_PICTURES} are taken at once; send these in another run"))
-        del found[MOST_PICTURES:]
-    names = make_stems([text.rpartition(": ")[2] for text, _ in found])
-    return [Source(text, stem, one) for (text, one), stem in zip(found, names, strict=True)], problems
+    if len(pictures) > MOST_PICTURES:
+        left = len(pictures) - MOST_PICTURES
+        problems.append((f"{left} pictures", f"a run takes at most {MOST_PICTURES}; send these in another run"))
+        del pictures[MOST_PICTURES:]
+    stems = make_stems([text.rpartition(": ")[2] for text, _ in pictures])
+    return [Source(text, stem, opener) for (text, opener), stem in zip(pictures, stems, strict=True)], problems
 
 
-def opened(file: UploadedFile) -> Rgb:
+def open_upload(file: UploadedFile) -> Rgb:
     """A picture that was uploaded by itself."""
     return decode(file.getvalue())
 
 
-def work_of(model: str, parts: Sequence[Part], maps: AttentionOptions | None) -> Callable[[Source, Rgb], PictureOutput]:
-    """What is made of each picture: parts of the prediction, and maps where they are asked for."""
+def make_work(
+    model: str, parts: Sequence[Part], maps: AttentionOptions | None
+) -> Callable[[Source, Rgb], PictureOutput]:
+    """The work on each picture: parts of the prediction, and maps unless `maps` is None."""
 
     def predict(picture: Rgb) -> Prediction:
         return engine().predict(model, picture)
 
     def work(source: Source, picture: Rgb) -> PictureOutput:
-        done = export_prediction(predict, source, picture, parts)
+        output = export_prediction(predict, source, picture, parts)
         if maps is None:
-            return done
+            return output
         more = export_attention(predict, maps, source, picture)
-        return PictureOutput([*done.files, *more.files], {**done.summary, **more.summary})
+        return PictureOutput([*output.files, *more.files], {**output.summary, **more.summary})
 
     return work
 
 
-def begin(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb], PictureOutput]) -> None:
-    """Starts a run; the one before, with its ZIP, is gone."""
-    sources, problems = collected(files)
-    forget()
-    st.session_state[REFUSED] = problems
-    if sources:
-        st.session_state[JOB], st.session_state[NAME] = (
-            BackgroundRun(sources, work),
-            f"segviz-{model}-{len(sources)}-pictures.zip",
-        )
+def start_run(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb], PictureOutput]) -> None:
+    """Start a run; this deletes the one before and its ZIP."""
+    sources, problems = collect_sources(files)
+    state = session()
+    if state.batch.job is not None:
+        state.batch.job.close()
+    job = BackgroundRun(sources, work) if sources else None
+    state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip")
 
 
-def forget() -> None:
-    """Ends and removes the run that there is."""
-    job = st.session_state.pop(JOB, None)
-    if job is not None:
-        job.close()
-    st.session_state.pop(TOKEN, None)
-
-
-def current() -> BackgroundRun | None:
-    """This session's run."""
-    job: BackgroundRun | None = st.session_state.get(JOB)
-    return job
-
-
-def running() -> bool:
+def is_running() -> bool:
     """Whether this session's run is at work."""
-    job = current()
+    job = session().batch.job
     return job is not None and job.running
 
 
-def follow() -> None:
-    """Progress, cancel, and in the end the ZIP and what went wrong; looks again by itself while there is work."""
-    st.fragment(progress, run_every=EVERY if running() else None)(running())
+def follow_run() -> None:
+    """Progress and a button to cancel, at the end the ZIP and the failures; updates itself while the run works."""
+    st.fragment(show_run, run_every=EVERY if is_running() else None)(is_running())
 
 
-def progress(was_running: bool) -> None:
+def show_run(was_running: bool) -> None:
     """The run as it is now."""
-    job, problems = current(), list(st.session_state.get(REFUSED, ()))
+    batch = session().batch
+    job, problems = batch.job, list(batch.problems)
     if job is not None:
         if was_running and not job.running:
             st.rerun()  # the whole page: its controls are free again, and nothing needs looking at
-        state = job.state
-        problems += state.problems
+        problems += job.state.problems
         if job.running:
-            st.progress(state.done / state.total)
-            stopping = state.stop.is_set()
-            st.text(f"{'Stopping after' if stopping else 'Working on'} {state.name or 'the first picture'} …")
-            st.text(f"{state.done} of {state.total} done, {len(state.problems)} failed")
-            st.button(
-                "Cancel", on_click=job.cancel, disabled=stopping, help="Ends after this picture; what is done is kept"
-            )
+            show_working(job)
         else:
-            finished(job)
+            show_finished(batch, job)
     if problems:
         names, causes = zip(*problems, strict=True)
-        values = {"Picture": list(names), "Why there are no files of it": list(causes)}
+        values = {"Picture": list(names), "Why it failed": list(causes)}
         show_table(values, (), "Pictures that failed, and why")
-        as_csv({head: list(map(escape_formula, column)) for head, column in values.items()}, "failed-pictures")
+        csv_button({head: list(map(escape_formula, column)) for head, column in values.items()}, "failed-pictures")
 
 
-def finished(job: BackgroundRun) -> None:
-    """What a run has come to."""
+def show_working(job: BackgroundRun) -> None:
+    """How far a run is."""
+    state = job.state
+    st.progress(state.done / state.total)
+    stopping = state.stop.is_set()
+    st.text(f"{'Stopping after' if stopping else 'Working on'} {state.name or 'the first picture'} …")
+    st.text(f"{state.done} of {state.total} done, {len(state.problems)} failed")
+    st.button("Cancel", on_click=job.cancel, disabled=stopping, help="Ends after this picture; what is done is kept")
+
+
+def show_finished(batch: BatchRun, job: BackgroundRun) -> None:
+    """How a run ended, and its ZIP."""
     state, good = job.state, job.state.done - len(job.state.problems)
     if state.failure:
         st.error(f"The run ended early: {state.failure}.")
@@ -149,16 +139,16 @@ def finished(job: BackgroundRun) -> None:
         st.info(f"Cancelled after {state.done} of {state.total} pictures; what is done is in the ZIP.")
     else:
         st.success(f"{good} of {state.total} pictures are in the ZIP.")
-    if TOKEN not in st.session_state:
-        st.session_state[TOKEN] = DOWNLOADS.offer(job.zip, st.session_state[NAME])
+    if batch.token is None:
+        batch.token = DOWNLOADS.offer(job.zip, batch.archive)
     size = os.fstat(job.zip.fileno()).st_size / 2**20
-    data = {"address": served(f"file/{st.session_state[TOKEN]}"), "label": f"Save the ZIP, {size:.1f} MB"}
-    mount(save_link(), data, key="folder save", width="content", height="content")
+    data = {"address": route_url(f"file/{batch.token}"), "label": f"Save the ZIP, {size:.1f} MB"}
+    mount(save_link(), data, key="batch save", width="content", height="content")
 
 
 @cache
 def save_link() -> Any:
-    """A link that saves a file; Streamlit's own ones open another tab, and its download button keeps all in memory."""
+    """A link that saves a file; Streamlit's links open another tab, and its download button keeps all in memory."""
     style = """a { display: inline-block; padding: 0.4rem 0.75rem; border-radius: var(--st-button-radius);
         background: var(--st-primary-color); color: var(--st-background-color); text-decoration: none; }
         a:focus-visible { outline: 2px solid var(--st-text-color); outline-offset: 2px; }"""
