@@ -411,7 +411,7 @@ def test_the_score_is_the_mean_logit_over_the_mask(predictor: Predictor) -> None
         (lambda: Options(steps=0), "0 steps are out of range"),
         (lambda: Options(window=10, stride=11), "leaves gaps"),
         (lambda: Options(memory_mib=0), "too small"),
-        (lambda: Target(0, mask=np.zeros(SIZE, bool)).weights(SIZE, SIZE), "holds no pixel"),
+        (lambda: Target(0, mask=np.zeros(SIZE, bool)).weights(SIZE, SIZE), "the mask is empty"),
         (lambda: Target(0, mask=np.ones((3, 3), bool)).weights(SIZE, SIZE), "give a mask of the picture's size"),
         (lambda: Target(0, pixel=(32, 0)).weights(SIZE, SIZE), "outside the 32 x 48 picture"),
     ],

@@ -43,7 +43,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.pixel is not None and self.mask is not None:
-            raise AttributionError("a target has a pixel or a mask, not both; give neither for the whole picture")
+            raise AttributionError("a target has a pixel or a mask, not both; give one of them or neither")
 
     def weights(self, size: Grid, working: Grid) -> Float32[np.ndarray, "rows columns"]:
         """The weights w of the working pixels.
