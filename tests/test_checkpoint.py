@@ -50,14 +50,14 @@ def tampered(
     source: Path, target: Path, change: dict[str, torch.Tensor | None], metadata: dict[str, str] | None = None
 ) -> Path:
     tensors = {name: value for name, value in {**load_file(source), **change}.items() if value is not None}
-    kept = {checkpoint_file.KEY: to_json(RECORD)}
+    kept = {checkpoint_file.RECORD_KEY: to_json(RECORD)}
     save_file(tensors, target, kept if metadata is None else metadata)
     return target
 
 
 def with_record(target: Path, **changes: Any) -> Path:
     """A file of one tensor with a record that differs from a sound one."""
-    save_file({"weight": torch.zeros(1)}, target, {checkpoint_file.KEY: json.dumps({**STORED, **changes})})
+    save_file({"weight": torch.zeros(1)}, target, {checkpoint_file.RECORD_KEY: json.dumps({**STORED, **changes})})
     return target
 
 
@@ -317,7 +317,7 @@ def test_wrong_tensors_are_named(
 def test_another_model_s_weights_do_not_fit(saved: Path, tmp_path: Path) -> None:
     text = json.dumps({**STORED, "model": "fla", "output_stride": 8})
     with pytest.raises(CheckpointError, match=r"it lacks '.*' and \d+ more and has unexpected '.*' and \d+ more; "):
-        checkpoint_file.load_checkpoint(tampered(saved, tmp_path / "fla.safetensors", {}, {checkpoint_file.KEY: text}))
+        checkpoint_file.load_checkpoint(tampered(saved, tmp_path / "fla.safetensors", {}, {checkpoint_file.RECORD_KEY: text}))
 
 
 def test_a_file_that_does_not_fit_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segviz.text import plain_text
 
-WEIGHTS = "segviz_weights"  # in the header: the SHA-256 of all bytes behind it
+DIGEST_KEY = "segviz_weights"  # in the header: the SHA-256 of all bytes behind it
 FLOATS, WHOLE = ("F16", "BF16", "F32", "F64"), ("I64",)  # safetensors' names of types
 LENGTH = 8  # bytes at the start of a safetensors file that hold its header's length
 MOST_HEADER = 4 * 1024**2  # bytes; our headers have some ten thousand
@@ -67,7 +67,7 @@ def check_weights(path: Path) -> None:
         CheckpointError: the file is missing or damaged, or its weights have changed since they were written.
     """
     with open_checkpoint(path) as file:
-        expected = (file.metadata() or {}).get(WEIGHTS)
+        expected = (file.metadata() or {}).get(DIGEST_KEY)
     if expected is None:
         return
     data = path.read_bytes()

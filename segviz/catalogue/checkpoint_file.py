@@ -15,8 +15,8 @@ from torch.overrides import TorchFunctionMode
 
 from segviz.atomic_write import write_atomically
 from segviz.catalogue.checkpoint_checks import (
+    DIGEST_KEY,
     LENGTH,
-    WEIGHTS,
     check_tensors,
     check_weights,
     open_checkpoint,
@@ -30,7 +30,7 @@ from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.text import plain_text
 
-KEY = "segviz"  # in the header: the record
+RECORD_KEY = "segviz"  # in the header: the record
 
 
 def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
@@ -72,7 +72,7 @@ def put_record(data: bytes, record: Record) -> bytes:
     start = weights_start(data)
     header = json.loads(data[LENGTH:start])
     digest = hashlib.sha256(data[start:]).hexdigest()
-    header["__metadata__"] = {**header.get("__metadata__", {}), KEY: to_json(record), WEIGHTS: digest}
+    header["__metadata__"] = {**header.get("__metadata__", {}), RECORD_KEY: to_json(record), DIGEST_KEY: digest}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH)  # the format wants the tensors aligned
     return len(text).to_bytes(LENGTH, "little") + text + data[start:]
@@ -85,7 +85,7 @@ def read_record(path: Path) -> Record:
         CheckpointError: the file is missing or damaged, or has no sound record.
     """
     with open_checkpoint(path) as file:
-        stored = (file.metadata() or {}).get(KEY)
+        stored = (file.metadata() or {}).get(RECORD_KEY)
     if stored is None:
         raise CheckpointError(
             f"{path} has no segviz record, so its model is unknown; use a checkpoint that `python -m segviz train` "

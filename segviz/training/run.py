@@ -78,10 +78,10 @@ class TrainingRun:
         """Update the exponential mean; its memory grows with the training, so the first steps are soon forgotten."""
         decay = min(self.options.average, (1 + number) / (10 + number))
         networks = (self.average, self.model)
-        kept, newest = (
+        average, newest = (
             [value for value in network.state_dict().values() if value.is_floating_point()] for network in networks
         )
-        get_ema_multi_avg_fn(decay)(kept, newest, torch.tensor(number))
+        get_ema_multi_avg_fn(decay)(average, newest, torch.tensor(number))
 
     def set_rate(self, rate: float) -> float:
         """Set the learning rate of the next step, scaled by each group's factor, and return it."""
