@@ -227,6 +227,7 @@ def test_every_clause_has_a_backend_that_breaks_it() -> None:
     assert {f"check_{clause}" for clause in BAD} == {check.__name__ for check in CHECKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clause", BAD)
 def test_a_backend_that_breaks_a_clause_is_found_out(clause: str, maker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     kind, fault = BAD[clause]

@@ -127,6 +127,7 @@ def test_the_models_page_is_made_from_the_records() -> None:
     assert (FOLDER / "MODELS.md").read_text() == models_page(FOLDER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_unseen_scenes_score_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
     scenes = [draw_scene(seed, random_options(seed)) for seed in range(UNSEEN, UNSEEN + 6)]
@@ -136,6 +137,7 @@ def test_unseen_scenes_score_as_recorded(predictors: dict[str, Predictor], name:
     assert recorded is not None and found > recorded - 0.08  # six of the fifty: the mean of few scenes wavers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_camvid_scores_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
     if not CAMVID_FOLDER.is_dir():

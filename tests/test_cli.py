@@ -269,6 +269,7 @@ def test_places_that_only_some_pictures_have_are_those_pictures_problem(
     assert (tmp_path / "out" / "b_channel_nl.npz").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("into", ["--zip", "--out"])
 def test_ctrl_c_keeps_what_is_finished(into: str, checkpoints: Path, picture: Path, tmp_path: Path) -> None:
     folder, target = tmp_path / "many", tmp_path / ("all.zip" if into == "--zip" else "all")

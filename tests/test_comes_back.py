@@ -37,7 +37,11 @@ from segviz.training.loop import train_model
 from segviz.training.resume import read_state
 from segviz.training.run import TrainingRun
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does"),
+]
 BACK_S = 10.0
 SLOW = 2.0  # on a machine that takes longer: times what a new Python takes to import the libraries, and do no more
 

@@ -39,6 +39,7 @@ SHORT = {
     "command lines": 12,
 }
 SMALL_MIB, AT_ONCE_S = 60, 0.5
+pytestmark = pytest.mark.slow
 CHILD = {**os.environ, "PYTHONPATH": python_path(), "OMP_NUM_THREADS": "1"}
 
 

@@ -9,6 +9,7 @@ import pytest
 from load_run import SHORT, run
 
 
+@pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what the server needs")

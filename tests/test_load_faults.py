@@ -13,6 +13,7 @@ from load_run import BRIEF, SHORT, abandoned, growth, isolation, served
 from segviz.paths import PACKAGE
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what the server needs"),
 ]

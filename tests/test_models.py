@@ -243,6 +243,7 @@ def test_a_library_that_needs_more_of_the_compiler_gets_it() -> None:
     assert ran.stdout.split() == ["True", "True", "2"], ran.stderr
 
 
+@pytest.mark.slow
 def test_models_run_without_the_import_of_torchs_compiler_which_still_works() -> None:
     ran = subprocess.run([sys.executable, "-c", WITHOUT_COMPILER], capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stderr

@@ -277,6 +277,7 @@ def opened(page: Page, address: str, path: str) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", [row[1] for row in APP["PAGES"]])
 def test_every_page_works_under_the_policy_and_markup_stays_text(
     hostile: str, page: Page, beacon: Beacon, title: str
@@ -293,6 +294,7 @@ def test_every_page_works_under_the_policy_and_markup_stays_text(
     assert page.request.get(hostile).headers["content-security-policy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "usable"), [("{}.png", True), ("../../{}.svg.png", False)])
 def test_an_upload_named_with_markup_is_only_a_name(
     hostile: str, page: Page, beacon: Beacon, form: str, usable: bool
