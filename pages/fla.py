@@ -7,8 +7,8 @@ import streamlit as st
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention
 from segviz.figures.charts import channel_heatmap
 from segviz.figures.content import Matrix
-from segviz.figures.figure_spec import Subplot
 from segviz.figures.map_subplots import map_subplots
+from segviz.figures.subplot import Subplot
 from segviz.text import pixel_text
 from segviz.ui.charts import show_chart
 from segviz.ui.display_settings import current_display

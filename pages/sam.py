@@ -8,8 +8,8 @@ import streamlit as st
 from segviz.attention.maps import Gate, StripAttention
 from segviz.figures.charts import gate_bars, strip_bars
 from segviz.figures.content import Strips
-from segviz.figures.figure_spec import Subplot
 from segviz.figures.map_subplots import map_subplots
+from segviz.figures.subplot import Subplot
 from segviz.text import pixel_text
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.models import predict_or_stop

@@ -24,8 +24,9 @@ from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
 from segviz.figures.content import Classes, Heat
 from segviz.figures.export import export, pack_arrays
-from segviz.figures.figure_spec import FigureSpec, Subplot, share_scale
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.prediction_subplots import prediction_rows
+from segviz.figures.subplot import Subplot, share_scale
 from segviz.filenames import MOST_BYTES, safe_name
 
 PLACES = ((5, 12), (29, 0))

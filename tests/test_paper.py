@@ -19,11 +19,11 @@ from segviz.figures.colour import weight_scale
 from segviz.figures.colour_bars import format_number, row_bars
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import borders
-from segviz.figures.figure_spec import FigureSpec, Subplot
+from segviz.figures.figure_input import FigureInput, Style
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
-from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.paper_layouts import (
     lay_out_attended_features,
     lay_out_classes,
@@ -33,6 +33,7 @@ from segviz.figures.paper_layouts import (
     lay_out_strips,
 )
 from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
+from segviz.figures.subplot import Subplot
 from segviz.prediction.prediction import Prediction
 
 

@@ -12,12 +12,12 @@ import pytest
 from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 
 from segviz.attention.maps import SampledAttention
-from segviz.figures import figure_spec
 from segviz.figures.colour import Scale, joint_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
+from segviz.figures.subplot import Mark
 from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import make_file
 from segviz.viewer.display import Display
@@ -151,7 +151,7 @@ def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
     assert [pin.colour for pin in spec.subplots[0].marks] == list(PIN_COLOURS[:2])
     drawn = export(spec, "svg").decode().upper()
     assert all(colour in drawn for colour in PIN_COLOURS[:2])
-    bare = replace(spec, rows=((replace(spec.subplots[0], marks=(figure_spec.Mark(4, 7),)),),))
+    bare = replace(spec, rows=((replace(spec.subplots[0], marks=(Mark(4, 7),)),),))
     assert PIN_COLOURS[0] not in export(bare, "svg").decode().upper()
 
 

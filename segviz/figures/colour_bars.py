@@ -12,8 +12,9 @@ from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
 from segviz.figures.content import Heat, Scaled, values_of
-from segviz.figures.figure_spec import FigureSpec, Subplot
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
+from segviz.figures.subplot import Subplot
 from segviz.text import plain_text
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8

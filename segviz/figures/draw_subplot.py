@@ -14,15 +14,16 @@ from matplotlib.path import Path
 
 from segviz.figures.colour import STEPS, colour_table, colour_values, text_colour
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
-from segviz.figures.figure_spec import Box, Mark, Subplot
+from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_strips
 from segviz.figures.layout import LEAST, MUTED, SMALL, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
+from segviz.figures.subplot import Box, Mark, Subplot
 from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
 PALE = 0.45
-LINE_COLOUR, BAR_COLOUR = "#FFFFFF", "#0072B2"
+LINE_COLOUR = "#FFFFFF"
 DROP_SIZE = 20.0  # points; matplotlib scales a marker so that its farthest vertex lies at half its size
 DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # centre of the circle, as a share of DROP_SIZE
 
@@ -180,49 +181,3 @@ def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
     axes.scatter(
         shown[outside, 1], shown[outside, 0], c=colours[outside], s=9, marker="x", linewidths=0.7, clip_on=False
     )
-
-
-def draw_matrix(axes: Axes, matrix: Matrix) -> None:
-    """Draws an affinity between channels."""
-    axes.imshow(colour_values(matrix.values, matrix.scale, matrix.colours), aspect="auto")
-    name_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
-    axes.set_yticks([0, len(matrix.values) - 1])
-
-
-def draw_bars(axes: Axes, bars: Bars) -> None:
-    """Draws the values sorted, as steps."""
-    ordered = np.sort(bars.values)
-    axes.fill_between(np.arange(len(ordered) + 1), np.append(ordered, ordered[-1:]), step="post", color=BAR_COLOUR)
-    axes.axhline(bars.middle, color=MUTED, linestyle="--", linewidth=0.6)
-    axes.set(xlim=(0, len(ordered)), ylim=(0, 1))
-    name_axes(axes, "channels, sorted", bars.unit, len(ordered))
-    axes.set_yticks([0, 1])
-
-
-def draw_strips(axes: Axes, strips: Strips) -> None:
-    """Draws one group of bars per strip, one bar per place, and the even share as a dashed line."""
-    places, count = strips.weights.shape
-    for number, (row, name, colour) in enumerate(zip(strips.weights, strips.names, strips.colours, strict=True)):
-        axes.bar(np.arange(count) + (number + 0.5) / places, row, 1 / places, color=colour, label=name)
-    axes.axhline(1 / count, color=MUTED, linestyle="--", linewidth=0.6)
-    most = float(strips.weights.max())
-    axes.set(xlim=(0, count), ylim=(0, 1.15 * most))
-    name_axes(axes, "strip", strips.unit, count)
-    axes.set_yticks([0])
-    words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
-    axes.text(0.01, 0.98, f"max {most:.3g}; even share {1 / count:.3g}", va="top", **words)
-    axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
-
-
-def name_axes(axes: Axes, across: str, up: str, last: int) -> None:
-    """Shows both axes with their names, and ticks at the ends of the horizontal one."""
-    axes.set_axis_on()
-    axes.set_xlabel(across, size=SMALL, labelpad=-3)
-    axes.set_ylabel(up, size=SMALL, labelpad=-5)
-    axes.set_xticks([0, last])
-    first, final = axes.get_xticklabels()
-    first.set_horizontalalignment("left")
-    final.set_horizontalalignment("right")
-    axes.tick_params(labelsize=SMALL, length=2, pad=1, width=0.5)
-    for spine in axes.spines.values():
-        spine.set_linewidth(0.5)

@@ -11,9 +11,10 @@ from typing import assert_never
 import numpy as np
 
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
-from segviz.figures.figure_spec import FigureSpec, Subplot
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
+from segviz.figures.subplot import Subplot
 from segviz.filenames import safe_name
 from segviz.table import escape_formula
 from segviz.text import plain_text

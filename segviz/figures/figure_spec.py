@@ -6,87 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from segviz.figures.colour import Scale, joint_scale
-from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points, Scaled, Strips, same_quantity
+from segviz.figures.colour import Scale
+from segviz.figures.content import Classes
 from segviz.figures.overlay import legend
-from segviz.image import Rgb
+from segviz.figures.subplot import Arrays, Subplot, subplot_details
 from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
 
-Arrays = dict[str, np.ndarray]
 FEW_SCALES = 3
 SCALE_WORDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A marked pixel (y, x) of the picture: a ring, or a numbered drop if `number` is at least 1."""
-
-    y: int
-    x: int
-    number: int = 0
-    colour: str = "#FF3B30"
-
-
-@dataclass(frozen=True)
-class Box:
-    """A marked rectangle in pixels of the picture; `bottom` and `right` are exclusive."""
-
-    top: float
-    left: float
-    bottom: float
-    right: float
-    colour: str
-    label: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Subplot:
-    """One part of a figure: a picture, what is drawn over it, and its marks.
-
-    Attributes:
-        title: text above the picture; empty if the title of the column covers it.
-        image: the picture.
-        content: what is drawn over the picture or in its place; None shows the picture alone.
-        name: name of its arrays in files, such as "collect_120_300_attends_to".
-        model: name of the model that made the content.
-        place: the pixel (y, x) whose attention the content shows.
-        marks: marked pixels.
-        boxes: marked rectangles.
-    """
-
-    title: str
-    image: Rgb
-    content: Content | None = None
-    name: str = ""
-    model: str = ""
-    place: Place | None = None
-    marks: tuple[Mark, ...] = ()
-    boxes: tuple[Box, ...] = ()
-
-    @property
-    def scale(self) -> Scale | None:
-        """The scale of its content, or None."""
-        return self.content.scale if isinstance(self.content, Scaled) else None
-
-    def arrays(self) -> Arrays:
-        """The numbers behind it, by name; empty for a bare picture."""
-        match self.content:
-            case None:
-                return {}
-            case Classes(labels=labels):
-                return {self.name: labels}
-            case Strips(weights=weights):
-                return {self.name: weights}
-            case Points(at=at, weights=weights):
-                return {f"{self.name}_positions": at, f"{self.name}_weights": weights}
-            case Heat(values=values) | Matrix(values=values) | Bars(values=values):
-                return {self.name: values}
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,21 +95,6 @@ class FigureSpec:
         return "; ".join(parts + scales_text(self.subplots))
 
 
-def subplot_details(subplot: Subplot) -> dict[str, Any]:
-    """The metadata of one subplot, as JSON values."""
-    found: dict[str, Any] = {"title": subplot.title, "model": subplot.model, "arrays": list(subplot.arrays())}
-    found["pixel"] = list(subplot.place) if subplot.place else None
-    found["picture"] = list(subplot.image.shape[:2])
-    content = subplot.content
-    if isinstance(content, Scaled):
-        scale = content.scale
-        found["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
-        found["colours"] = content.colours
-    if isinstance(content, Classes):
-        found |= {"classes": list(content.class_set.names), "hidden": list(content.hidden)}
-    return found
-
-
 def scales_text(subplots: Sequence[Subplot]) -> list[str]:
     """The scales in words: a single one alone, a few with their subplots' titles, of many only the kinds."""
     titles: dict[str, list[str]] = {}
@@ -211,15 +127,3 @@ def numbered_names(name: str) -> Iterator[str]:
     while True:
         yield f"{name}_{number}"
         number += 1
-
-
-def share_scale(subplots: Sequence[Subplot]) -> list[Subplot]:
-    """The subplots with one scale for all maps of the same unit, and one for all samples of the same unit."""
-    found = []
-    for subplot in subplots:
-        content = subplot.content
-        if isinstance(content, Heat | Points):
-            alike = [one for one in (each.content for each in subplots) if same_quantity(one, content)]
-            content = replace(content, scale=joint_scale([one.scale for one in alike]))
-        found.append(replace(subplot, content=content))
-    return found

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from segviz.attention.cells import Labels
 from segviz.attention.maps import Grid, SpatialMap
-from segviz.figures.figure_spec import Box
 from segviz.figures.overlay import disagreement, pixel_of_cell
+from segviz.figures.subplot import Box
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 

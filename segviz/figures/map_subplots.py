@@ -20,8 +20,8 @@ from segviz.attention.maps import (
 )
 from segviz.figures.colour import Scale, ScaleKind, span_scale, weight_scale
 from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points
-from segviz.figures.figure_spec import Box, Mark, Subplot
 from segviz.figures.overlay import pixel_of_cell
+from segviz.figures.subplot import Box, Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 from segviz.text import pixel_text

@@ -21,7 +21,7 @@ from segviz.figures.figure_input import (
     first_spatial,
     masks_of,
 )
-from segviz.figures.figure_spec import FigureSpec, Mark, Subplot, share_scale
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import box_around, find_disputed_box
 from segviz.figures.map_subplots import (
     Feature,
@@ -33,6 +33,7 @@ from segviz.figures.map_subplots import (
     strip_heat,
     weights_heat,
 )
+from segviz.figures.subplot import Mark, Subplot, share_scale
 from segviz.figures.subplot_rows import SubplotRow, add_marks, drop_repeated_titles, wrap_row
 from segviz.text import pixel_text
 

@@ -17,8 +17,9 @@ from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, format_number, unit_text
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips
 from segviz.figures.draw_subplot import compose_picture, small_labels
-from segviz.figures.figure_spec import FigureSpec, Subplot
+from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.overlay import legend, pixel_of_cell
+from segviz.figures.subplot import Subplot
 
 LONGEST = 1024  # pixels: the longer side of a picture
 HOVERED = 160  # cells along the longer side of the grid of class names under the pointer

@@ -11,8 +11,8 @@ import numpy as np
 from segviz.attention.maps import AttentionMap, MapLook
 from segviz.figures.colour import ScaleKind
 from segviz.figures.content import Heat
-from segviz.figures.figure_spec import Mark, Subplot, share_scale
 from segviz.figures.map_subplots import Feature, feature_subplot, labels_subplot, map_subplots
+from segviz.figures.subplot import Mark, Subplot, share_scale
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 

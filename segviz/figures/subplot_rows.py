@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from segviz.figures.figure_spec import Box, Mark, Subplot
+from segviz.figures.subplot import Box, Mark, Subplot
 
 SubplotRow = tuple[Subplot | None, ...]
 

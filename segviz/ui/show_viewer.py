@@ -1,0 +1,61 @@
+"""The viewer on a page, with its link and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from segviz.figures.subplot import Subplot
+from segviz.ui.display_settings import current_display, store_display
+from segviz.ui.export_button import show_export
+from segviz.ui.page_address import page_link
+from segviz.ui.page_table import start_display
+from segviz.ui.permalink import copy_button
+from segviz.ui.picture import Picture
+from segviz.ui.pins import current_pins
+from segviz.ui.state import session
+from segviz.ui.viewer import show_panels
+from segviz.viewer.panel import Panel, Pin
+from segviz.viewer.to_figure import Viewer
+
+
+def show_viewer(
+    picture: Picture,
+    panels: Sequence[Panel],
+    *,
+    page: str,
+    columns: int = 2,
+    start: Sequence[Pin] = (),
+    more: Sequence[Subplot] = (),
+) -> None:
+    """The viewer over the picture, below the buttons that copy the page's link and export the page.
+
+    The session keeps the pins and the viewer's settings for every page.
+
+    Args:
+        picture: the picture.
+        panels: what to show over it.
+        page: the page's key.
+        columns: how many panels stand side by side where there is room.
+        start: the pins of a visitor who has none yet; the first edit makes them the visitor's own.
+        more: what the page shows beside the viewer, for its exports.
+    """
+    above = st.container(horizontal=True, horizontal_alignment="right")
+    display = current_display(page)
+    store_display(page, display)
+    pins = show_panels(
+        picture.image,
+        panels,
+        current_pins(page, start),
+        key=page,
+        columns=columns,
+        display=display,
+        digest=picture.digest,
+    )
+    state = session()
+    if state.pins is not None or pins != tuple(start):
+        state.pins = pins
+    with above:
+        copy_button(page_link(page), page, start_display(page))
+        show_export(page, picture.name, Viewer(picture.image, pins, display, columns), panels, more)
