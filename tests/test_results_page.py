@@ -193,7 +193,9 @@ def test_the_command_that_measures_again_is_understood(folder: Path) -> None:
 LEFT_OUT = """
 import sys
 from streamlit.testing.v1 import AppTest
-from segviz.paths import app_script
+from segviz.server.launch import app_script
+from segviz.ui.server import preload
+preload()  # as the server does when it starts
 app = AppTest.from_file(str(app_script()), default_timeout=200).run()
 drawn = len(app.get("bidi_component"))
 app.switch_page("pages/results.py").run()
