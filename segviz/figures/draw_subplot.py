@@ -153,7 +153,7 @@ def draw_outlines(axes: Axes, classes: Classes, longest: int) -> None:
 
 def borders(labels: np.ndarray) -> np.ndarray:
     """The ends (x, y) of every straight border between labels, in pixel corners: rows 2i and 2i + 1 are one line."""
-    found = []
+    pieces = []
     for across in (False, True):
         grid = labels.T if across else labels
         edge = np.zeros((grid.shape[0] + 1, grid.shape[1] + 2), np.int8)
@@ -162,8 +162,8 @@ def borders(labels: np.ndarray) -> np.ndarray:
         rows, starts = np.nonzero(step == 1)
         stops = np.nonzero(step == -1)[1]
         ends = np.stack([starts, rows, stops, rows], 1).reshape(-1, 2)
-        found.append(ends[:, ::-1] if across else ends)
-    return np.concatenate(found)
+        pieces.append(ends[:, ::-1] if across else ends)
+    return np.concatenate(pieces)
 
 
 def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:

@@ -47,12 +47,12 @@ class FigureSpec:
     @property
     def places(self) -> tuple[Place, ...]:
         """All queried or marked pixels (y, x), without duplicates."""
-        found = [
+        places = [
             place
             for subplot in self.subplots
             for place in (subplot.place, *((mark.y, mark.x) for mark in subplot.marks))
         ]
-        return tuple(dict.fromkeys(place for place in found if place is not None))
+        return tuple(dict.fromkeys(place for place in places if place is not None))
 
     def arrays(self) -> Arrays:
         """The numbers of all subplots; different arrays of the same name get numbered names."""

@@ -162,25 +162,25 @@ def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layou
     Raises:
         ValueError: the figure needs all bundled checkpoints, and there are none.
     """
-    found = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
-    if not found:
+    names = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
+    if not names:
         raise ValueError("there is no bundled checkpoint to compare; train models, or name checkpoints")
-    return found
+    return names
 
 
 def predict_all(
     models: Sequence[str | Path | Predictor], pictures: Sequence[Rgb], device: str
 ) -> list[dict[str, Prediction]]:
     """The predictions of all models for each picture, by the model's name; one model is loaded at a time."""
-    found: list[dict[str, Prediction]] = [{} for _ in pictures]
+    by_picture: list[dict[str, Prediction]] = [{} for _ in pictures]
     for model in models:
         predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
         name = predictor.record.model if isinstance(model, Predictor) else Path(str(model)).stem
-        while name in found[0]:
+        while name in by_picture[0]:
             name += "'"
-        for picture, predictions in zip(pictures, found, strict=True):
+        for picture, predictions in zip(pictures, by_picture, strict=True):
             predictions[name] = predictor(picture)
-    return found
+    return by_picture
 
 
 def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:

@@ -86,8 +86,8 @@ def prediction_figure_spec(
         one = map_named(prediction, name)
         places = default_places(prediction.labels, 1) if at is None else as_places(at)
         looks = (look or one.main_look,) if isinstance(one, SpatialMap) else ()
-        found = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
-        subplots = share_scale(list(found))
+        maps = map_subplots(picture, one, places, looks, model=prediction.model, kind=kind, colours=colours)
+        subplots = share_scale(list(maps))
         if not subplots:
             raise ValueError(f"map '{name}' has no look '{look}'; remove look= to see the map's own")
     title = f"{prediction.model}: {name}"

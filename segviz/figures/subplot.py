@@ -84,26 +84,26 @@ class Subplot:
 
 def subplot_details(subplot: Subplot) -> dict[str, Any]:
     """The metadata of one subplot, as JSON values."""
-    found: dict[str, Any] = {"title": subplot.title, "model": subplot.model, "arrays": list(subplot.arrays())}
-    found["pixel"] = list(subplot.place) if subplot.place else None
-    found["picture"] = list(subplot.image.shape[:2])
+    details: dict[str, Any] = {"title": subplot.title, "model": subplot.model, "arrays": list(subplot.arrays())}
+    details["pixel"] = list(subplot.place) if subplot.place else None
+    details["picture"] = list(subplot.image.shape[:2])
     content = subplot.content
     if isinstance(content, Scaled):
         scale = content.scale
-        found["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
-        found["colours"] = content.colours
+        details["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
+        details["colours"] = content.colours
     if isinstance(content, Classes):
-        found |= {"classes": list(content.class_set.names), "hidden": list(content.hidden)}
-    return found
+        details |= {"classes": list(content.class_set.names), "hidden": list(content.hidden)}
+    return details
 
 
 def share_scale(subplots: Sequence[Subplot]) -> list[Subplot]:
     """The subplots with one scale for all maps of the same unit, and one for all samples of the same unit."""
-    found = []
+    scaled = []
     for subplot in subplots:
         content = subplot.content
         if isinstance(content, Heat | Points):
             alike = [one for one in (each.content for each in subplots) if same_quantity(one, content)]
             content = replace(content, scale=joint_scale([one.scale for one in alike]))
-        found.append(replace(subplot, content=content))
-    return found
+        scaled.append(replace(subplot, content=content))
+    return scaled

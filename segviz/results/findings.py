@@ -71,36 +71,36 @@ def format_changes(moved: Mapping[str, float], named: Callable[[str], str]) -> s
 def fla_section(runs: Runs) -> str:
     """FLANet's own comparison with the scores measured here, and whether its differences are significant."""
     title = "## FLA beside channel, spatial and dual non-local\n\nFLANet's Table 3 compares these blocks."
-    found = {name: scores(runs.get(name, ()), VAL) for name in ("fla", *RIVALS)}
-    absent = [name for name, own in found.items() if not own]
+    by_model = {name: scores(runs.get(name, ()), VAL) for name in ("fla", *RIVALS)}
+    absent = [name for name, own in by_model.items() if not own]
     if absent:
         return (
             f"{title} Here {join_names(absent)} {'has' if len(absent) == 1 else 'have'} no score on val to compare.\n"
         )
-    ordered = sorted(found.items(), key=lambda pair: -mean(pair[1]))
+    ordered = sorted(by_model.items(), key=lambda pair: -mean(pair[1]))
     order = ", ".join(f"{as_code(name)} {format_mean(own, '.2f')}" for name, own in ordered)
     sentences = [f"{title} Here, by mIoU on val, single scale: {order}."]
-    sentences.append(verdict(found))
-    steps = sorted({runs[name][0].steps for name in found})
+    sentences.append(verdict(by_model))
+    steps = sorted({runs[name][0].steps for name in by_model})
     if len(steps) > 1:
         sentences.append(f"They were trained for different numbers of steps, {steps[0]} to {steps[-1]}.")
     return "\n".join(sentences) + "\n"
 
 
-def verdict(found: Mapping[str, list[float]]) -> str:
+def verdict(by_model: Mapping[str, list[float]]) -> str:
     """Whether the differences are significant: unknown with a single seed, else each with its standard error."""
-    if min(map(len, found.values())) == 1:
-        means = [mean(own) for own in found.values()]
-        single = [name for name, own in found.items() if len(own) == 1]
-        whose = "One seed per model" if len(single) == len(found) else f"One seed of {join_names(single)}"
+    if min(map(len, by_model.values())) == 1:
+        means = [mean(own) for own in by_model.values()]
+        single = [name for name, own in by_model.items() if len(own) == 1]
+        whose = "One seed per model" if len(single) == len(by_model) else f"One seed of {join_names(single)}"
         return (
             f"{whose}: the means differ by at most {max(means) - min(means):.2f} points, and the spread between seeds "
             "was not measured, so these\ndifferences cannot be told from chance, and the order is not a ranking."
         )
     sentences = []
     for name in RIVALS:
-        gap = mean(found["fla"]) - mean(found[name])
-        error = hypot(*(stdev(found[one]) / len(found[one]) ** 0.5 for one in ("fla", name)))
+        gap = mean(by_model["fla"]) - mean(by_model[name])
+        error = hypot(*(stdev(by_model[one]) / len(by_model[one]) ** 0.5 for one in ("fla", name)))
         beyond = "more than" if abs(gap) > 2 * error else "at most"
         sentences.append(f"{as_code(name)} by {gap:+.2f} points ({beyond} twice the standard error of {error:.2f})")
     return (
@@ -111,14 +111,14 @@ def verdict(found: Mapping[str, list[float]]) -> str:
 
 def seeds_section(runs: Runs) -> str:
     """Means and spreads over seeds, or a note that there is only one seed per model."""
-    counts = {len(found) for found in runs.values()}
+    counts = {len(seeds) for seeds in runs.values()}
     if counts == {1}:
         return (
             "## Seeds\n\nOne seed per model. The spread between seeds was not measured, so small differences between "
             "models are not a\nranking.\n"
         )
     rows: Rows = [("Model", "Val mIoU by seed", "Mean ± deviation")]
-    for name, found in runs.items():
-        each = ", ".join(f"{one.seed}: {format_mean(scores([one], VAL), '.2f')}" for one in found)
-        rows.append((as_code(name), each, format_mean(scores(found, VAL), ".2f")))
+    for name, seeds in runs.items():
+        each = ", ".join(f"{one.seed}: {format_mean(scores([one], VAL), '.2f')}" for one in seeds)
+        rows.append((as_code(name), each, format_mean(scores(seeds, VAL), ".2f")))
     return f"## Seeds\n\n{markdown_table(rows)}\n{SEEDS_NOTE}\n"

@@ -36,7 +36,7 @@ class Results:
     @property
     def records(self) -> Mapping[str, Record]:
         """The records of the checkpoints, by the model's name."""
-        return {name: found[0] for name, found in self.runs.items()}
+        return {name: seeds[0] for name, seeds in self.runs.items()}
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def read_results(folder: Path) -> Results:
 def as_json(results: Results) -> str:
     """All results as JSON; NaN and infinities become null."""
     everything = {
-        "runs": {name: [asdict(one) for one in found] for name, found in results.runs.items()},
+        "runs": {name: [asdict(one) for one in seeds] for name, seeds in results.runs.items()},
         "curves": {name: [asdict(row) for row in curve] for name, curve in results.curves.items()},
         "problems": results.problems,
     }

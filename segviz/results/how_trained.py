@@ -29,7 +29,7 @@ done
 def training_section(runs: Runs) -> str:
     """The training of each file: facts, commands with those of its ancestors, library versions."""
     rows: Rows = [("Model", "Seed", "Steps", "Minutes", "Hardware", "Date", "Started from", "Data")]
-    everyone = [one for found in runs.values() for one in found]
+    everyone = [one for seeds in runs.values() for one in seeds]
     for one in everyone:
         facts = (one.seed, one.steps, f"{one.minutes:g}", one.hardware, one.date, one.initial, one.data)
         rows.append((as_code(one.model), *(escape_cell(str(fact)) or NONE for fact in facts)))

@@ -29,8 +29,8 @@ and val continues a training sequence, so its scores are optimistic. CamVid's te
 def scores_table(folder: Path | None = None) -> str:
     """The README's table: block, paper and scores of each model, with mean ± deviation over several seeds."""
     rows: Rows = [("Model", "Block", "Paper", "Val mIoU", "Multi-scale, flip", "Drawn scenes", "Without context")]
-    for name, found in find_runs(folder or checkpoints_folder()).items():
-        own = (format_mean(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
+    for name, seeds in find_runs(folder or checkpoints_folder()).items():
+        own = (format_mean(scores(seeds, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
         rows.append((as_code(name), SPECS[name].title, SPECS[name].paper, *own))
     return markdown_table(rows)
 
@@ -60,9 +60,9 @@ def models_page(folder: Path | None = None) -> str:
 def scores_section(runs: Runs) -> str:
     """The scores of every model, and the data they were measured on."""
     rows: Rows = [("Model", "Block", "Val mIoU", "MS+F", "Drawn scenes", "Boundary IoU", "Pixel accuracy")]
-    for name, found in runs.items():
-        mious = (format_mean(scores(found, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
-        more = (format_mean(scores(found, VAL, field)) for field in ("boundary_miou", "accuracy"))
+    for name, seeds in runs.items():
+        mious = (format_mean(scores(seeds, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
+        more = (format_mean(scores(seeds, VAL, field)) for field in ("boundary_miou", "accuracy"))
         rows.append((as_code(name), SPECS[name].title, *mious, *more))
     return f"## Scores\n\n{markdown_table(rows)}\n{scores_note(runs)}\n"
 
@@ -108,9 +108,9 @@ def classes_section(runs: Runs) -> str:
     """IoU of each class, over all pixels and near borders, on val and on drawn scenes."""
     parts = ["## By class\n\nIoU by class in percent, as FLANet's Fig. 2 shows it for Cityscapes.\n"]
     for which, title in ((VAL, "CamVid val"), (SCENES, "drawn scenes")):
-        found = {name: record.evaluations[which] for name, (record, *_) in runs.items() if which in record.evaluations}
-        ious = {name: one.iou for name, one in found.items()}
-        borders = {name: one.boundary_iou for name, one in found.items()}
+        scored = {name: record.evaluations[which] for name, (record, *_) in runs.items() if which in record.evaluations}
+        ious = {name: one.iou for name, one in scored.items()}
+        borders = {name: one.boundary_iou for name, one in scored.items()}
         for kind, shares in (("IoU", ious), ("Boundary IoU", borders)):
             classes = distinct(one for record, *_ in runs.values() for one in record.classes)
             rows: Rows = [("Model", *map(escape_cell, classes))]
@@ -124,4 +124,4 @@ def classes_section(runs: Runs) -> str:
 
 def evaluations(runs: Runs, which: str) -> list[Evaluation]:
     """All evaluations of a name, over models and seeds."""
-    return [one.evaluations[which] for found in runs.values() for one in found if which in one.evaluations]
+    return [one.evaluations[which] for seeds in runs.values() for one in seeds if which in one.evaluations]

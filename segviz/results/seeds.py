@@ -115,8 +115,8 @@ def read_seed(path: Path, others: Seeds) -> Record:
 
 def scores(records: Iterable[Record], evaluation: str, field: str = "miou") -> list[float]:
     """The score of each record that has it, in percent; `field` is `miou`, `boundary_miou` or `accuracy`."""
-    found = [getattr(one.evaluations[evaluation], field) for one in records if evaluation in one.evaluations]
-    return [100 * share for share in found if share is not None and not isnan(share)]
+    shares = [getattr(one.evaluations[evaluation], field) for one in records if evaluation in one.evaluations]
+    return [100 * share for share in shares if share is not None and not isnan(share)]
 
 
 def context_changes(records: Iterable[Record]) -> list[float]:
@@ -136,7 +136,7 @@ def context_change(records: Iterable[Record]) -> float | None:
 
 def idle_contexts(runs: Runs) -> tuple[str, ...]:
     """Models whose val mIoU changes by less than NO_LOSS points without the context."""
-    changes = {name: context_change(found) for name, found in runs.items()}
+    changes = {name: context_change(seeds) for name, seeds in runs.items()}
     return tuple(name for name, change in changes.items() if change is not None and abs(change) < NO_LOSS)
 
 

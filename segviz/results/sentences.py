@@ -18,7 +18,7 @@ PUBLISHED = (
 
 def describe_scores(runs: Runs) -> str:
     """What the scores were measured on, and how far they can be trusted, in Markdown."""
-    records = {name: found[0] for name, found in runs.items()}
+    records = {name: seeds[0] for name, seeds in runs.items()}
     val, scenes = (
         escape_markdown(evaluated_pictures(records, VAL)),
         escape_markdown(evaluated_pictures(records, SCENES)),
@@ -29,7 +29,7 @@ def describe_scores(runs: Runs) -> str:
         parts.append("Its test split was not used.")
     parts += [f"**Scenes** are {scenes} that were never trained on."] if scenes else []
     parts.append(seeds_sentence(runs))
-    return " ".join([*parts, *training_sentences([one for found in runs.values() for one in found if one.hardware])])
+    return " ".join([*parts, *training_sentences([one for seeds in runs.values() for one in seeds if one.hardware])])
 
 
 def training_sentences(records: Sequence[Record]) -> tuple[str, ...]:
@@ -48,9 +48,9 @@ def training_sentences(records: Sequence[Record]) -> tuple[str, ...]:
 
 def seeds_sentence(runs: Runs) -> str:
     """The seeds behind the scores, and which differences mean nothing."""
-    seeds = sorted({one.seed for found in runs.values() for one in found})
-    named = f"{'seeds' if seeds[1:] else 'seed'} {join_with_commas(seeds)}"
-    single = [training_title(name) for name, found in runs.items() if len(found) == 1]
+    numbers = sorted({one.seed for seeds in runs.values() for one in seeds})
+    named = f"{'seeds' if numbers[1:] else 'seed'} {join_with_commas(numbers)}"
+    single = [training_title(name) for name, seeds in runs.items() if len(seeds) == 1]
     if len(single) == len(runs):
         return (
             f"Each checkpoint is one training run with one seed ({named}). How much scores vary from seed to seed is "
