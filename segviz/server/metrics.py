@@ -52,7 +52,7 @@ class EngineNumbers(Collector):
         yield GaugeMetricFamily("segviz_computations_running", "Computations running", health.running)
         yield GaugeMetricFamily("segviz_results_kept", "Results in the cache", health.cached)
         yield GaugeMetricFamily("segviz_results_bytes", "Bytes of the results in the cache", health.cache_bytes)
-        outcomes = CounterMetricFamily("segviz_questions", "Requests to the engine by outcome", labels=["outcome"])
+        outcomes = CounterMetricFamily("segviz_engine_requests", "Requests to the engine by outcome", labels=["outcome"])
         for outcome, count in health.counts.items():
             outcomes.add_metric([outcome], count)
         yield outcomes
