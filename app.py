@@ -24,9 +24,7 @@ def main() -> None:
         for row in PAGES
     }
     former = {
-        address: st.Page(
-            partial(switch_to, pages[row.key]), title=row.title, url_path=address, visibility="hidden"
-        )
+        address: st.Page(partial(switch_to, pages[row.key]), title=row.title, url_path=address, visibility="hidden")
         for row in PAGES
         for address in row.former
     }

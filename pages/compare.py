@@ -12,12 +12,16 @@ from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
-from segviz.ui.charts import as_csv, chart
-from segviz.ui.ground_truth import Truth, ground_truth
-from segviz.ui.models import model_title, predict
-from segviz.ui.picture_sidebar import Picture, picture
-from segviz.ui.show import show
+from segviz.ui.charts import csv_button, show_chart
+from segviz.ui.ground_truth import Truth, pick_ground_truth
+from segviz.ui.models import model_title, predict_or_stop
+from segviz.ui.page_table import ROWS
+from segviz.ui.picture import Picture
+from segviz.ui.picture_sidebar import current_picture
+from segviz.ui.show_viewer import show_viewer
+from segviz.ui.state import session
 from segviz.ui.tables import Head, show_table
+from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
 from segviz.viewer.panels_of_prediction import (
     ANSWERS,
@@ -25,18 +29,17 @@ from segviz.viewer.panels_of_prediction import (
     confidence_panel,
     disagreement_panel,
     labels_panel,
-    of_same_classes,
     prediction_panel,
+    select_same_classes,
 )
 
-KEY = "compare"
+PAGE = "compare"
 START = ("channel_nl", "spatial_nl", "dual_nl", "fla")
 TRUTH = "Truth"
 PREDICTIONS, CONFIDENCE, DISAGREEMENT, SWIPE = PARTS = ("Predictions", "Confidence", "Disagreement", "Swipe")
-LEFT_OUT = "compare left out"  # of the disagreement
 
 
-def scores_of(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
+def score_predictions(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
     """Each model's confusions with the truth; a model of other classes has none."""
     if truth is None:
         return {}
@@ -44,24 +47,22 @@ def scores_of(predictions: Mapping[str, Prediction], truth: Truth | None) -> dic
     return {name: confusion(truth.labels, one.labels, len(one.classes)) for name, one in known.items()}
 
 
-def maps_of(
+def class_panels(
     predictions: Mapping[str, Prediction], truth: Truth | None, scores: Mapping[str, Confusion]
 ) -> dict[str, Panel]:
-    """A panel of classes for each model, and for the truth where it is known."""
+    """A panel of classes for each model, and for the truth if there is one."""
     notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
     panels = {name: prediction_panel(one, SPECS[name].title, notes.get(name, "")) for name, one in predictions.items()}
     return panels if truth is None else {**panels, TRUTH: labels_panel(truth.labels, CAMVID, TRUTH, truth.note)}
 
 
 @st.fragment
-def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
-    """What is shown, and the viewer: another side of the divider runs this part alone."""
+def viewer(picture: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
+    """The choice of parts, and the viewer; a choice runs this part alone."""
     start, several = [part for part in PARTS if part != CONFIDENCE], len(maps) > 1
-    above, key = st.container(horizontal=True), "compare parts"
+    above = st.container(horizontal=True)
     with above:
-        parts = st.pills(
-            "Show", PARTS, selection_mode="multi", default=start, key=key, wrap=True, persist_state="session"
-        )
+        parts = st.pills("Show", PARTS, selection_mode="multi", wrap=True, **keep_widget("compare parts", start))
     panels = list(maps.values()) if PREDICTIONS in parts else []
     if DISAGREEMENT in parts and several:
         panels += disagreement(maps)
@@ -71,100 +72,106 @@ def viewer(chosen: Picture, predictions: Mapping[str, Prediction], maps: Mapping
     if CONFIDENCE in parts:
         panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
     if panels:
-        mounted(chosen, panels)
+        show_compared(picture, panels)
     else:
         st.info("Choose what to show.")
 
 
 @st.fragment
-def mounted(chosen: Picture, panels: list[Panel]) -> None:
+def show_compared(picture: Picture, panels: list[Panel]) -> None:
     """A pin runs this part alone."""
-    show(chosen, panels, key=KEY, columns=3)
+    show_viewer(picture, panels, page=PAGE, columns=3)
 
 
 def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
     """Where a set of models, or of models and the truth, disagree; at first all models."""
-    key, maps = "compare between", of_same_classes(panels)
-    out = st.session_state.setdefault(LEFT_OUT, {TRUTH})
+    key, maps, state = "compare between", select_same_classes(panels), session()
+    left_out = state.left_out = {TRUTH} if state.left_out is None else state.left_out
 
-    def changed() -> None:
-        out.difference_update(maps)
-        out.update(set(maps) - set(st.session_state[key]))
+    def leave_out() -> None:
+        left_out.difference_update(maps)
+        left_out.update(set(maps) - set(st.session_state[key]))
 
-    st.session_state[key] = [name for name in maps if name not in out]
+    st.session_state[key] = [name for name in maps if name not in left_out]  # so a model that is new takes part
     with st.container(horizontal=True):
-        voters = st.multiselect("Disagreement between", maps, format_func=named, key=key, on_change=changed, wrap=True)
-        measure = st.segmented_control(
-            "Shown as", MEASURES, default=ANSWERS, required=True, key="compare measure", persist_state="session"
+        voters = st.multiselect(
+            "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
         )
+        measure = st.segmented_control("Shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS))
     labels = [maps[name].labels for name in voters]
-    return [disagreement_panel(labels, measure)] if len(labels) > 1 else []
+    return [disagreement_panel(labels, measure or ANSWERS)] if len(labels) > 1 else []
 
 
 def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
     """Two maps beside a divider; at first those of the first two models."""
+    names = list(maps)
     left, right = (
-        maps[st.selectbox(label, maps, first, format_func=named, key=f"compare side {first}", persist_state="session")]
-        for first, label in enumerate(("Left of the divider", "Right of the divider"))
+        st.selectbox(label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names))
+        for at, label in enumerate(("Left of the divider", "Right of the divider"))
     )
-    return [Panel("Swipe", None, "swipe", note="drag the divider, or move it by arrow keys", sides=(left, right))]
+    note = "drag the divider, or move it with the arrow keys"
+    return [Panel("Swipe", None, "swipe", note=note, sides=(maps[left], maps[right]))]
 
 
-def named(name: str) -> str:
+def option_title(name: str) -> str:
     """A model, or the truth, in lists of choice."""
     return TRUTH if name == TRUTH else training_title(name)
 
 
-def score_charts(scores: Mapping[str, Confusion]) -> None:
+def show_scores(scores: Mapping[str, Confusion]) -> None:
     """IoU by class as bars and as a table, with the mean."""
     st.subheader("IoU by class on this picture")
     shares = {name: class_iou(one, CAMVID.names) for name, one in scores.items()}
-    chart(class_bars(shares, CAMVID.names, "IoU (%)"), "compare-iou", "IoU by class on this picture, a bar a model")
+    bars = class_bars(shares, CAMVID.names, "IoU (%)")
+    show_chart(bars, "compare-iou", "IoU by class on this picture, one bar per model")
     values = class_table(shares, CAMVID.names)
     means = {training_title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
     heads = [Head(training_title(name), format="%.2f") for name in scores]
     show_table(rows, heads, "IoU by class in percent, and the mean")
-    as_csv(rows, "compare-iou")
+    csv_button(rows, "compare-iou")
     st.caption(
         "In percent; void pixels are left out. – marks a class that is neither in the truth nor predicted: it has no "
-        "IoU and does not enter the mean. 0 marks one that is in either of the two, but nowhere in both."
+        "IoU and does not count in the mean. 0 marks a class that is in one of the two, but nowhere in both."
     )
 
 
 @st.fragment
-def confusions(scores: Mapping[str, Confusion]) -> None:
+def show_confusions(scores: Mapping[str, Confusion]) -> None:
     """One model's confusion matrix."""
     st.subheader("Confusions on this picture")
-    name = st.selectbox("Model", scores, format_func=model_title, key="compare confusion", persist_state="session")
+    first = next(iter(scores))
+    name = st.selectbox("Model", scores, format_func=model_title, **keep_widget("compare confusion", first, scores))
     counts = scores[name].matrix.tolist()
     st.caption(
-        "Percent of the true class's pixels; – where the class is not in the truth. Nothing is written where it is "
-        "less than 0.5. Counts: point at a cell."
+        "Percent of the true class's pixels; – where the class is not in the truth. Cells below 0.5 stay empty. Point "
+        "at a cell for its count."
     )
     slug = f"compare-confusion-{name}"
     alt = f"Confusion matrix of {training_title(name)} on this picture"
-    chart(confusion_heatmap(counts, CAMVID.names), slug, alt, width=720)
-    as_csv(confusion_table(counts, CAMVID.names), slug)
+    show_chart(confusion_heatmap(counts, CAMVID.names), slug, alt, width=720)
+    csv_button(confusion_table(counts, CAMVID.names), slug)
 
 
 st.title("Compare predictions")
-chosen = picture()
+picture = current_picture()
 available = available_models()
 if not available:
-    st.error("No trained checkpoint is in the checkpoints folder; restore them or train one.")
+    st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
-st.session_state.setdefault("compare models", [name for name in START if name in available])
-names = st.multiselect("Models", available, format_func=model_title, key="compare models", persist_state="session")
-truth = ground_truth(chosen)
+first = [name for name in START if name in available]
+names = st.multiselect(
+    "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
+)
+truth = pick_ground_truth(picture)
 if not names:
     st.info("Choose one model or more.")
     st.stop()
-predictions = {name: predict(name, chosen, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
-scores = scores_of(predictions, truth)
-viewer(chosen, predictions, maps_of(predictions, truth, scores))
+predictions = {name: predict_or_stop(name, picture, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
+scores = score_predictions(predictions, truth)
+viewer(picture, predictions, class_panels(predictions, truth, scores))
 if scores:
-    score_charts(scores)
-    confusions(scores)
+    show_scores(scores)
+    show_confusions(scores)
 else:
-    st.caption("Scores need labels: drawn scenes have them; for a picture of yours, give them under Ground truth.")
+    st.caption("Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth.")

@@ -5,49 +5,42 @@ import streamlit as st
 from segviz.attention.maps import BasesAttention
 from segviz.models.registry import SPECS
 from segviz.ui.map_help import how_to_read
-from segviz.ui.models import predict
-from segviz.ui.page_frame import other_pages
-from segviz.ui.picture_sidebar import FIRST_STREET, picture
-from segviz.ui.show import show
+from segviz.ui.models import predict_or_stop
+from segviz.ui.page_table import PAGES, Group
+from segviz.ui.picture_sidebar import FIRST_STREET, current_picture
+from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Panel, Pin
 
-KEY = "home"
-MODEL = "ema"  # of the bundled blocks the one whose maps follow the picture most clearly, and that scores miss most
+PAGE = "home"
+MODEL = "ema"  # of the bundled blocks, the one whose maps follow the picture most clearly and whose scores need it most
 VAN = (Pin(175, 290, 0),)  # in the first street: where the map rests before anyone points
-TASKS = {
-    "inspect": ("Inspect a model", "Every map that a model has, under the pointer and for kept points."),
-    "blocks": ("Same pixel, every block", "Where each of eleven models looks from one place, on one scale."),
-    "compare": ("Compare models", "Predictions side by side, where they differ, IoU by class."),
-    "attribution": ("Attribution", "Gradients and occlusion beside the block's own attention."),
-    "results": ("Results", "Scores, costs and confusions of the bundled models."),
-}  # by a page's address: its task, and what is there
 
 st.title("See where a pixel looks")
 st.markdown("Attention lets a network judge a pixel by looking at others. **Point at the street** to see at which.")
 street, links = st.columns([7, 3], gap="large")
 with links:
     with st.container(key="tasks", gap="xsmall"):
-        tasks = [page for page in other_pages() if page.url_path in TASKS]
-        for page in tasks:
-            task, there = TASKS[page.url_path]
-            st.page_link(page, label=f"**{task}**  \n{there}", icon=page.icon)
-    st.caption("One block, as its paper shows it")
+        for row in PAGES:
+            if row.group is Group.TASK:
+                label = f"**{row.task}**  \n{row.summary}"
+                st.page_link(row.script, label=label, icon=f":material/{row.icon}:")
+    st.caption(Group.PAPER.value)
     with st.container(horizontal=True, gap="xsmall"):
-        for page in other_pages():
-            if page not in tasks:
-                st.page_link(page, icon=page.icon)
+        for row in PAGES:
+            if row.group is Group.PAPER:
+                st.page_link(row.script, icon=f":material/{row.icon}:")
     how_to_read(MODEL)
 with street:
-    chosen = picture()
-    attention = predict(MODEL, chosen).map_of(BasesAttention, "bases")
+    picture = current_picture()
+    attention = predict_or_stop(MODEL, picture).map_of(BasesAttention, "bases")
 
 
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[MODEL].title)
-    start = VAN if chosen.name == FIRST_STREET else ()
-    show(chosen, [panel], key=KEY, columns=1, start=start)
+    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[MODEL].title, model=MODEL)
+    start = VAN if picture.name == FIRST_STREET else ()
+    show_viewer(picture, [panel], page=PAGE, columns=1, start=start)
 
 
 with street:

@@ -4,21 +4,23 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models, val_miou
 from segviz.models.registry import SPECS
-from segviz.ui.map_help import how_to_read
-from segviz.ui.models import pick_model, predict
-from segviz.ui.picture_sidebar import picture
-from segviz.ui.session import pins
-from segviz.ui.show import show
-from segviz.viewer.panels_of_prediction import attended_panels, map_panels, pinned_rows, prediction_panel
+from segviz.ui.map_help import how_to_read, why_no_map
+from segviz.ui.models import pick_model, predict_or_stop
+from segviz.ui.page_table import ROWS
+from segviz.ui.picture_sidebar import current_picture
+from segviz.ui.pins import current_pins
+from segviz.ui.show_viewer import show_viewer
+from segviz.viewer.panels_of_prediction import feature_panels, panels_of_maps, pin_rows, prediction_panel
 
-KEY = "inspect"
+PAGE = "inspect"
 
 st.title("Where does each place look?")
-chosen = picture()
+picture = current_picture()
 with st.container(key="model", horizontal=True, vertical_alignment="bottom"):
-    model = pick_model("Model", available_models(), "ema", "inspect model")
+    model = pick_model("Model", available_models(), "ema", ROWS[PAGE].models_key)
     how_to_read(model)
-prediction = predict(model, chosen)
+prediction = predict_or_stop(model, picture)
+following = panels_of_maps(prediction)
 st.caption(
     "Point at the picture: the maps follow. Click, or press Enter, to keep a point; on a touch screen, tap to look and "
     "tap again to keep."
@@ -28,22 +30,20 @@ st.caption(
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    following = [panel for one in prediction.maps.values() for panel in map_panels(one)]
-    static = [] if following else attended_panels(prediction)
-    rows = pinned_rows(prediction, following, pins(KEY)) if following else []
-    panels = [prediction_panel(prediction), *following, *static, *rows]
-    show(chosen, panels, key=KEY, columns=1 + len(following) if following else 3)
+    if following:
+        rows = pin_rows(prediction, following, current_pins(PAGE))
+        panels, columns = [prediction_panel(prediction), *following, *rows], 1 + len(following)
+    else:
+        panels, columns = [prediction_panel(prediction), *feature_panels(prediction)], 3
+    show_viewer(picture, panels, page=PAGE, columns=columns)
 
 
 viewer()
 spec = SPECS[model]
-if not any(map_panels(one) for one in prediction.maps.values()):
-    reason = (
-        "it relates channels, not places, so a point has no map of its own (FLANet calls this the missing attention)"
-        if prediction.maps
-        else "it has no attention block"
+if not following:
+    st.info(
+        f"{spec.title} has no map from place to place: {why_no_map(prediction)}. Its channel means are shown instead."
     )
-    st.info(f"{spec.title} has no map from place to place: {reason}. Shown are its channel means.")
 score = val_miou(model)
 scored = f" Val mIoU {score:.1%}." if score is not None else ""
 st.caption(f"{spec.title}, after {spec.paper}.{scored}")

@@ -1,4 +1,4 @@
-"""Results: what the checkpoints say of themselves. No model runs here; the records and logs are read on every visit."""
+"""Results: the records in the checkpoints, and the training logs. No model runs here; both are read on every visit."""
 
 import streamlit as st
 
@@ -17,16 +17,17 @@ from segviz.results.tables import (
     training_title,
 )
 from segviz.text import escape_markdown, join_with_commas
-from segviz.ui.charts import as_csv, chart, model_name, pick_format, pick_models
+from segviz.ui.charts import csv_button, model_name, pick_format, pick_models, show_chart
 from segviz.ui.permalink import Link, copy_button
 from segviz.ui.tables import show_table
+from segviz.ui.widgets import keep_widget
 from segviz.viewer.display import Display
 
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
     "Drawn scenes": (SCENES, "iou", "IoU on drawn scenes (%)"),
     "Val, at borders": (VAL, "boundary_iou", "boundary IoU on val (%)"),
-}  # by its name: the evaluation, its field, and the axis
+}  # by name: the evaluation, its field, and the axis
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
 st.title("Results")
@@ -34,20 +35,20 @@ with st.container(horizontal_alignment="right"):
     copy_button(Link(), "results", Display())
 results = read_results(checkpoints_folder())
 if not results.runs:
-    cause = " ".join(results.problems) or f"No trained checkpoint is in {checkpoints_folder()}; restore or train one."
-    st.error(escape_markdown(cause))
+    empty = f"{checkpoints_folder()} has no trained checkpoint; restore the bundled ones or train one."
+    st.error(escape_markdown(" ".join(results.problems) or empty))
     st.stop()
 for problem in results.problems:
     st.warning(escape_markdown(problem))
 records = results.records
 
 
-def models() -> None:
-    """The table of models, and what its numbers need beside them."""
+def show_models() -> None:
+    """The table of models, and notes on its numbers."""
     st.header("Models")
     columns, values = select_columns(results.runs), models_table(results.runs)
     show_table(values, columns, "Scores and costs of the models")
-    as_csv(values, "models")
+    csv_button(values, "models")
     st.markdown(context_finding(results.runs, training_title))
     for note in table_notes(records):
         st.caption(note)
@@ -58,12 +59,12 @@ def models() -> None:
 
 
 @st.fragment
-def classes() -> None:
+def show_classes() -> None:
     """IoU by class."""
     st.header("IoU by class")
     names = pick_models("Models", records, PAPER_FOUR, "results bars")
-    measure = st.segmented_control("Measured on", tuple(MEASURES), default="Val", required=True, key="results measure")
-    evaluation, field, axis = MEASURES[measure]
+    measure = st.segmented_control("Measured on", MEASURES, required=True, **keep_widget("results measure", "Val"))
+    evaluation, field, axis = MEASURES[measure or "Val"]
     scores = {
         name: getattr(records[name].evaluations[evaluation], field)
         for name in names
@@ -76,59 +77,58 @@ def classes() -> None:
         return
     occurring = list(dict.fromkeys(one for name in scores for one in records[name].classes))
     slug = f"{field.replace('_', '-')}-{evaluation}"
-    chart(class_bars(scores, occurring, axis), slug, f"{axis} by class, a bar a model")
-    as_csv(class_table(scores, occurring), slug)
+    show_chart(class_bars(scores, occurring, axis), slug, f"{axis} by class, one bar per model")
+    csv_button(class_table(scores, occurring), slug)
 
 
 @st.fragment
-def confusions() -> None:
+def show_confusions() -> None:
     """One model's confusion matrix."""
     st.header("Confusions")
     left, right = st.columns(2)
     start = "fla" if "fla" in records else next(iter(records))
-    name = left.selectbox("Model", records, list(records).index(start), format_func=model_name, key="results confusion")
-    made = records[name].evaluations
-    if not made:
+    name = left.selectbox("Model", records, format_func=model_name, **keep_widget("results confusion", start, records))
+    evaluations = records[name].evaluations
+    if not evaluations:
         command = f"python -m segviz evaluate --model {name} --data camvid --record"
-        st.info(f"{training_title(name)} was not evaluated; `{command}` scores it and keeps that in its checkpoint.")
+        st.info(f"{training_title(name)} was not evaluated; `{command}` scores it and records that in its checkpoint.")
         return
-    evaluation = right.selectbox("Measured on", made, list(made).index(VAL) if VAL in made else 0, key="results on")
-    counts, labels = made[evaluation].confusion, records[name].classes
+    first = VAL if VAL in evaluations else next(iter(evaluations))
+    evaluation = right.selectbox("Measured on", evaluations, **keep_widget("results on", first, evaluations))
+    counts, labels = evaluations[evaluation].confusion, records[name].classes
     slug = f"confusion-{name}-{'-'.join(evaluation.replace(',', '').split())}"
-    st.caption(
-        "Percent of the true class's pixels; nothing is written where it is less than 0.5. Counts: point at a cell."
-    )
-    chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {training_title(name)}", width=720)
-    as_csv(confusion_table(counts, labels), slug)
+    st.caption("Percent of the true class's pixels; cells below 0.5 stay empty. Point at a cell for its count.")
+    show_chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {training_title(name)}", width=720)
+    csv_button(confusion_table(counts, labels), slug)
 
 
 @st.fragment
-def curves() -> None:
-    """Loss and val mIoU while training."""
+def show_curves() -> None:
+    """Training loss and val mIoU by step."""
     st.header("Learning curves")
     if without := [training_title(name) for name in records if name not in results.curves]:
-        st.caption(f"No learning curve that can be read lies beside the checkpoint of: {join_with_commas(without)}.")
+        st.caption(f"No readable learning curve beside the checkpoint of: {join_with_commas(without)}.")
     if not results.curves:
         return
     names = pick_models("Trainings", results.curves, (BASELINE, *PAPER_FOUR), "results curves")
     if not names:
-        st.info("Choose one training or more.")
+        st.info("Choose one or more trainings.")
         return
     shown = {name: results.curves[name] for name in names}
     left, right = st.columns(2)
     with left:
-        chart(curve_lines(shown, "loss", "training loss"), "loss", "Training loss by step, a line a model")
+        show_chart(curve_lines(shown, "loss", "training loss"), "loss", "Training loss by step, one line per model")
     with right:
-        chart(curve_lines(shown, "val_miou", "val mIoU (%)"), "val-miou", "Val mIoU by step, a line a model")
-    as_csv(curves_table(shown), "learning-curves")
+        show_chart(curve_lines(shown, "val_miou", "val mIoU (%)"), "val-miou", "Val mIoU by step, one line per model")
+    csv_button(curves_table(shown), "learning-curves")
 
 
 st.markdown(describe_scores(results.runs))
-models()
+show_models()
 pick_format()
-classes()
-confusions()
-curves()
+show_classes()
+show_confusions()
+show_curves()
 st.header("Data and reproduction")
 st.download_button(
     "All records and curves as JSON",
@@ -138,6 +138,8 @@ st.download_button(
     icon=":material/download:",
     on_click="ignore",
 )
-st.markdown("The numbers come from inside the checkpoints. This measures one again (`--record` would keep it there):")
+st.markdown(
+    "The numbers are stored in the checkpoints. This command measures one again (`--record` would store it there):"
+)
 st.code(REPRODUCE, language=None, wrap_lines=True)
-st.markdown("How each checkpoint was trained, command by command, stands in `checkpoints/MODELS.md`.")
+st.markdown("`checkpoints/MODELS.md` has the commands that trained each checkpoint.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import runpy
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +15,11 @@ from browser import PATIENCE, WIDER, visiting
 from playwright.sync_api import Browser, Page, expect
 
 from segviz.server.launch import app_script
+from segviz.ui.page_table import ROWS
 
-APP = runpy.run_path(str(app_script()), run_name="app")
-PAGES = {title: "" if number == 0 else Path(path).stem for number, (path, title, _) in enumerate(APP["PAGES"])}
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 HANDHELD: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-CHARTS = ("FLA", "SAM", "Compare", "Results")  # pages that open with charts
+CHARTS = ("fla", "sam", "compare", "results")  # pages that open with charts
 THEMES = {
     base: {"plain": theme, "sidebar": theme | theme["sidebar"]}
     for base, theme in tomllib.loads((app_script().parent / ".streamlit/config.toml").read_text())["theme"].items()
@@ -31,7 +28,7 @@ THEMES = {
 TEXT, SIGN = 4.5, 3.0  # WCAG 2.2, AA: the least contrast of texts, and of what tells a control from its ground
 FADED = 0.6  # opacity of captions in Streamlit
 CHOSEN = 0.25  # opacity of the accent below a chosen segment that has the focus
-FIRST = {"Results": ".js-plotly-plot", "Many pictures": "[data-testid=stFileUploader]"}  # what tells that they stand
+FIRST = {"results": ".js-plotly-plot", "many_pictures": "[data-testid=stFileUploader]"}  # what tells that they stand
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -89,9 +86,9 @@ class Site:
             page.set_default_timeout(PATIENCE)
             yield page
 
-    def open(self, page: Page, title: str) -> None:
-        page.goto(f"{self.address}/{PAGES[title]}")
-        expect(page.locator(FIRST.get(title, ".stage[data-ready='1']")).first).to_be_visible()
+    def open(self, page: Page, key: str) -> None:
+        page.goto(f"{self.address}/{ROWS[key].address}")
+        expect(page.locator(FIRST.get(key, ".stage[data-ready='1']")).first).to_be_visible()
         rest(page)
 
 
@@ -129,20 +126,20 @@ CHART_TEXTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("title", PAGES)
+@pytest.mark.parametrize("key", ROWS)
 @pytest.mark.parametrize(
     ("scheme", "device"), [("light", {"viewport": DESK}), ("dark", HANDHELD)], ids=["desk", "phone"]
 )
-def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], title: str) -> None:
+def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], key: str) -> None:
     with site.visit(color_scheme=scheme, **device) as page:
-        site.open(page, title)
+        site.open(page, key)
         assert faults(page) == []
         assert page.evaluate(WIDER) == []
-        if title not in FIRST:
+        if key not in FIRST:
             box = page.locator(".stage").first.bounding_box()
             assert box is not None and 250 < box["width"] <= device["viewport"]["width"]
         ground, colours = page.evaluate(CHART_TEXTS)  # at which axe does not look
-        assert bool(colours) == (title in CHARTS)
+        assert bool(colours) == (key in CHARTS)
         assert all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
 
 
@@ -150,7 +147,7 @@ def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[s
 def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> None:
     """On a phone: the settings, a pin, the help, and the sidebar with the choice of an own picture."""
     with site.visit(color_scheme=scheme, viewport=PHONE) as page:
-        site.open(page, "Start")
+        site.open(page, "home")
         page.get_by_role("button", name="Display").click()
         page.locator(".stage").first.click()
         expect(page.get_by_role("list", name="Pins").get_by_role("listitem")).to_have_count(3)
@@ -180,7 +177,7 @@ FOCUS = """() => {
 
 def test_the_keyboard_skips_to_the_content_and_its_place_is_always_seen(site: Site) -> None:
     with site.visit(viewport=DESK) as page:
-        site.open(page, "Inspect")
+        site.open(page, "inspect")
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS)[1] == "Skip to main content"
         page.keyboard.press("Enter")
@@ -215,12 +212,12 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.parametrize("title", ["Start", "Inspect", "Compare"])
-def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title: str) -> None:
+@pytest.mark.parametrize("key", ["home", "inspect", "compare"])
+def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, key: str) -> None:
     with closing(site.browser.new_context(reduced_motion="reduce", viewport=DESK)) as cold:  # it has no scripts yet
         page = cold.new_page()
         page.set_default_timeout(PATIENCE)
-        site.open(page, title)
+        site.open(page, key)
         network = {"offline": False, "latency": 200, "downloadThroughput": -1, "uploadThroughput": -1}
         page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)  # scripts come late
         page.evaluate(WATCH)
@@ -241,7 +238,7 @@ def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, title:
 def test_hovering_is_not_read_out(site: Site) -> None:
     """What is under the pointer describes the picture; only a key has it said."""
     with site.visit(viewport=DESK) as page:
-        site.open(page, "Start")
+        site.open(page, "home")
         status, stage = page.locator(".status"), page.locator(".stage").first
         stage.hover()
         assert status.text_content() == ""

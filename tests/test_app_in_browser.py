@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import runpy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +23,9 @@ from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
-from segviz.server.launch import app_script
+from segviz.ui.page_table import PAGES, ROWS
 from segviz.ui.picture_sidebar import FIRST_SEED
 
-APP = runpy.run_path(str(app_script()), run_name="app")
-PAGES = {title: path for path, title, _ in APP["PAGES"] if title not in APP["WITHOUT_PICTURE"]}
 HEIGHT, WIDTH = 360, 480  # of a drawn scene
 PLACES = ((47, 61), (200, 243), (331, 402))  # (y, x) that are hovered
 
@@ -49,16 +46,15 @@ class Visit:
         self.page.on("websocket", lambda socket: socket.on("framesent", lambda frame: self.sent.append(frame)))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def open(self, title: str = "Inspect") -> Visit:
+    def open(self, page: str = "inspect") -> Visit:
         """A page by its address, ready and at rest."""
-        name = "" if title == next(iter(PAGES)) else Path(PAGES[title]).stem
-        self.page.goto(f"{self.address}/{name}")
+        self.page.goto(f"{self.address}/{ROWS[page].address}")
         return self.rest()
 
-    def go(self, title: str) -> Visit:
+    def go(self, page: str) -> Visit:
         """A page by a click in the sidebar."""
         heading = self.page.get_by_role("heading", level=1).inner_text()
-        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+        self.page.get_by_test_id("stSidebarNav").get_by_role("link", name=ROWS[page].title).click()
         expect(self.page.get_by_role("heading", level=1)).not_to_have_text(heading)
         return self.rest()
 
@@ -167,17 +163,17 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
 @pytest.mark.parametrize(
     ("page", "model", "panels"),
     [
-        ("PSA", "psa", {"Collect": ("collect", "attends_to"), "Distribute": ("distribute", "attended_by")}),
-        ("SNL", "snl", {"Who samples it": ("samples", "attended_by")}),
-        ("SAM", "sam", {"Column map": ("strip", "strip"), "Attends to": ("strip", "attends_to")}),
-        ("Inspect", "spatial_nl", {"Attends to (spatial)": ("spatial", "attends_to")}),
-        ("Inspect", "cs_nl", {"Attended by (spatial)": ("spatial", "attended_by")}),
-        ("Inspect", "rcca", {"Attends to (all passes)": ("cross", "attends_to")}),
-        ("Inspect", "ema", {"Attends to (bases)": ("bases", "attends_to")}),
+        ("psa", "psa", {"Collect": ("collect", "attends_to"), "Distribute": ("distribute", "attended_by")}),
+        ("snl", "snl", {"Who samples it": ("samples", "attended_by")}),
+        ("sam", "sam", {"Column map": ("strip", "strip"), "Attends to": ("strip", "attends_to")}),
+        ("inspect", "spatial_nl", {"Attends to (spatial)": ("spatial", "attends_to")}),
+        ("inspect", "cs_nl", {"Attended by (spatial)": ("spatial", "attended_by")}),
+        ("inspect", "rcca", {"Attends to (all passes)": ("cross", "attends_to")}),
+        ("inspect", "ema", {"Attends to (bases)": ("bases", "attends_to")}),
     ],
 )
 def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels: dict[str, tuple[str, str]]) -> None:
-    visit.inspect(model) if page == "Inspect" else visit.open(page)
+    visit.inspect(model) if page == "inspect" else visit.open(page)
     for panel, (name, rule) in panels.items():
         expected = map_of(model, name)
         for y, x in PLACES:
@@ -186,7 +182,7 @@ def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels:
 
 
 def test_all_panels_follow_the_pointer_over_one_of_them(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     place = visit.hover("Prediction", *PLACES[2])
     for panel, name, rule in (("Collect", "collect", "attends_to"), ("Distribute", "distribute", "attended_by")):
         expected = map_of("psa", name)
@@ -195,7 +191,7 @@ def test_all_panels_follow_the_pointer_over_one_of_them(visit: Visit) -> None:
 
 
 def test_the_samples_are_drawn_where_they_lie(visit: Visit) -> None:
-    visit.open("SNL")
+    visit.open("snl")
     place = visit.hover("Samples", *PLACES[1])
     one = map_of("snl", "samples")
     cell = one.cell(*place, HEIGHT, WIDTH)
@@ -220,7 +216,7 @@ def test_the_samples_are_drawn_where_they_lie(visit: Visit) -> None:
 def test_hovering_sends_nothing_and_no_map_travels_twice(visit: Visit) -> None:
     fetched: list[str] = []
     visit.page.on("request", lambda request: fetched.append(request.url))
-    visit.open("PSA")
+    visit.open("psa")
     assert [url for url in fetched if "/segviz/blob/" in url]  # so the count does count
     fetched.clear()
     visit.hover("Collect", 20, 20)
@@ -243,25 +239,25 @@ def test_hovering_sends_nothing_and_no_map_travels_twice(visit: Visit) -> None:
 
 
 def test_settings_are_kept_when_the_page_changes_and_reach_the_session(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     before = len(visit.sent)
     visit.page.get_by_label("percentile", exact=True).check()
     visit.page.get_by_label("Colours").select_option("cividis")
     visit.page.wait_for_timeout(1500)
     assert len(visit.sent) > before
-    visit.go("SNL")
+    visit.go("snl")
     expect(visit.page.get_by_label("percentile", exact=True)).to_be_checked()
     expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
     visit.page.get_by_label("log", exact=True).check()
     visit.page.wait_for_timeout(1500)
-    visit.go("PSA")
+    visit.go("psa")
     expect(visit.page.get_by_label("log", exact=True)).to_be_checked()
     visit.rest()
     expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
 
 
 def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     place = visit.hover("Collect", *PLACES[1])
     stages = [visit.stage("Collect"), visit.stage("Distribute")]
     high = [visit.page.locator(".panel", has=stage).locator(".high") for stage in stages]
@@ -284,7 +280,7 @@ def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:
 
 
 def test_space_uncovers_the_picture_while_it_is_held(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     visit.pin("Collect", *PLACES[1])
     visit.page.mouse.move(2, 2)
     visit.page.evaluate("document.activeElement.blur()")
@@ -305,7 +301,7 @@ def test_space_uncovers_the_picture_while_it_is_held(visit: Visit) -> None:
 
 
 def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     place = visit.hover("Collect", *PLACES[1])
     box = visit.stage("Collect").bounding_box()
     marked = "(stage) => { stage.click(); return [...stage.querySelectorAll('.marker b')].map((b) => b.textContent) }"
@@ -323,23 +319,23 @@ def test_a_click_pins_at_once_and_python_answers_with_its_panels(visit: Visit) -
 
 
 def test_pins_are_kept_when_the_page_changes(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     place = visit.pin("Collect", *PLACES[0])
     expect(visit.stage("Collect of point 1")).to_be_visible()
-    visit.go("SNL")
+    visit.go("snl")
     expect(visit.page.get_by_label(f"Show pin 1, y {place[0]}, x {place[1]}")).to_be_visible()
     expect(visit.stage("Samples").locator(".marker")).to_have_count(1)
     cell = map_of("snl", "samples").cell(*place, HEIGHT, WIDTH)
     expect(visit.stage("Samples of point 1")).to_have_attribute("data-cell", f"{cell[0]},{cell[1]}")
     visit.page.locator(".pins").get_by_label("Remove pin 1").click()
     expect(visit.stage("Samples of point 1")).to_have_count(0)
-    visit.go("PSA")
+    visit.go("psa")
     expect(visit.page.locator(".marker")).to_have_count(0)
     expect(visit.stage("Collect of point 1")).to_have_count(0)
 
 
 def test_the_keyboard_moves_pins_and_unpins(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     stage = visit.stage("Collect")
     stage.focus()
     row, column = (int(part) for part in (stage.get_attribute("data-cell") or "").split(","))
@@ -360,7 +356,7 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     visit: Visit, record_property: Callable[[str, object], None]
 ) -> None:
     start = time.monotonic()
-    visit.open().go("PSA")
+    visit.open().go("psa")
     visit.pin("Collect", *PLACES[1])
     expect(visit.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
     seconds = time.monotonic() - start
@@ -381,7 +377,7 @@ def follow(visit: Visit, address: str) -> Visit:
 
 def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
     visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    visit.open("PSA")
+    visit.open("psa")
     visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
     expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}\b"))
     first, second = visit.rest().pin("Collect", *PLACES[1]), visit.pin("Distribute", *PLACES[2])
@@ -405,14 +401,14 @@ def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
     assert [stage.get_attribute("data-cell") for stage in other.page.locator(".stage").all()] == cells
     assert other.page.url == copied
     expect(other.page.get_by_test_id("stAlert")).to_have_count(0)
-    other.go("SNL")  # the session goes on from what the link said
+    other.go("snl")  # the session goes on from what the link said
     expect(other.page).to_have_url(re.compile(rf"/snl\?seed={FIRST_SEED + 1}&{pins[0]}"))
     expect(other.page.get_by_label("log", exact=True)).to_be_checked()
     other.page.context.close()
 
 
 def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
-    visit.open("PSA").go("SNL")
+    visit.open("psa").go("snl")
     visit.pin("Samples", *PLACES[1])
     expect(visit.page).to_have_url(re.compile("pin="))
     visit.page.go_back()
@@ -420,7 +416,7 @@ def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
 
 
 def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
     expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}\b"))
     y, x = visit.rest().pin("Collect", *PLACES[1])
@@ -441,7 +437,7 @@ def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> No
 
 def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
     visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    visit.open("PSA")
+    visit.open("psa")
     choose(visit, "mine.png", picture())
     check_uploaded(visit)
     visit.rest()
@@ -480,7 +476,7 @@ def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> Non
 
 def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> None:
     visit.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    visit.open("PSA").page.get_by_role("button", name="Copy link").click()
+    visit.open("psa").page.get_by_role("button", name="Copy link").click()
     expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
 
 
@@ -488,7 +484,7 @@ def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> No
 
 
 def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit) -> None:
-    visit.page.goto(f"{visit.address}/blocks")
+    visit.page.goto(f"{visit.address}/same_pixel")
     expect(visit.stage("Point-wise spatial attention: distribute")).to_be_visible()  # the last model has run
     expect(visit.page.locator(".note").filter(has_text="as soon as")).to_have_count(0)
     visit.rest()
@@ -519,7 +515,7 @@ def test_one_point_shows_where_every_block_looks_or_who_looks_at_it(visit: Visit
             {"attends_to": "Where the point looks, in numbers", "attended_by": "Who looks at it, in numbers"}[direction]
         )
     visit.pin("Spatial non-local", *PLACES[0])
-    expect(visit.page).to_have_url(re.compile("pin=.*direction=by"))
+    expect(visit.page).to_have_url(re.compile("pin=.*direction=attended_by"))
     visit.rest()
     with visit.page.expect_download() as download:
         visit.page.get_by_test_id("stDownloadButton").get_by_role("button").click()
@@ -562,7 +558,7 @@ def check_uploaded(visit: Visit) -> None:
 
 
 def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     choose(visit, "mine.png", picture())
     check_uploaded(visit)
     expect(visit.page.get_by_test_id("stAlert")).to_have_count(0)
@@ -577,7 +573,7 @@ def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
 
 
 def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:
-    visit.open("PSA")
+    visit.open("psa")
     choose(visit, "notes.png", b"this is no picture")
     alert = visit.page.get_by_test_id("stAlert").filter(has_text="cannot be used")
     expect(alert).to_have_count(1)
@@ -637,7 +633,7 @@ def check_only_road(visit: Visit) -> None:
 
 
 def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> None:
-    visit.open("Compare")
+    visit.open("compare")
     pick(visit, "Left of the divider", SPECS["fla"].title)
     stage = visit.stage("Swipe")
     expect(stage.locator(".name.first")).to_have_text(SPECS["fla"].title)
@@ -655,7 +651,7 @@ def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> N
 
 
 def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit) -> None:
-    visit.open("Compare")
+    visit.open("compare")
     fla = legend(visit, SPECS["fla"].title)
     fla.locator(".toggle", has_text="Road").hover()
     fla.get_by_role("button", name="Only Road").click()
@@ -680,7 +676,7 @@ def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit
 
 
 def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
-    visit.open("Compare")
+    visit.open("compare")
     visit.page.get_by_role("button", name="Confidence", exact=True).click()
     title = f"Confidence: {SPECS['fla'].title}"
     stage = visit.stage(title)
@@ -704,7 +700,7 @@ def give_labels(visit: Visit, name: str, content: bytes) -> None:
 
 
 def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
-    visit.open("Compare")
+    visit.open("compare")
     visit.page.get_by_text("Ground truth: your own labels").click()
     with visit.page.expect_download() as saved:
         visit.page.get_by_role("button", name="Example: this street's labels").click()
@@ -733,7 +729,7 @@ def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
 
 def test_the_first_visitor_of_a_page_by_its_address_gets_the_whole_app(app: LiveApp) -> None:
     assert app.first_heading == "Point-wise spatial attention"
-    for text in (*PAGES, "Drawn scene", "My picture", "Models run on:"):
+    for text in (*(row.title for row in PAGES), "Drawn scene", "My picture", "Models run on:"):
         assert text in app.first_sidebar
 
 
@@ -748,7 +744,7 @@ def phone(app: LiveApp, browser: Browser) -> Iterator[Visit]:
 
 
 def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:
-    phone.open("Compare")
+    phone.open("compare")
     only = legend(phone, "Truth").get_by_role("button", name="Only Road")
     only.scroll_into_view_if_needed()
     only.tap()
@@ -758,7 +754,7 @@ def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:
 
 
 def test_a_first_tap_looks_and_a_second_one_pins(phone: Visit) -> None:
-    phone.open("PSA")
+    phone.open("psa")
     stage = phone.stage("Collect")
     stage.scroll_into_view_if_needed()
     before = stage.get_attribute("data-cell")

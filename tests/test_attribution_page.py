@@ -36,6 +36,7 @@ from segviz.engine import (
 )
 from segviz.figures.attribution_table import HELP, completeness_warning, explained_score
 from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import load_predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
 from segviz.ui.attribution_answers import MEASURED
@@ -113,7 +114,7 @@ def predicted(model: str = MODEL) -> Prediction:
 
 
 def expected(method: str, target: Target, options: Options = QUICK) -> Attribution:
-    return attribute(engine().predictor(MODEL), scene(), method, target, options=options)
+    return attribute(load_predictor(MODEL), scene(), method, target, options=options)
 
 
 def at(place: tuple[int, int]) -> Target:

@@ -280,7 +280,7 @@ DAMAGED = {
 
 async def pages(address: str) -> dict[str, View]:
     async with Visitor(address) as visitor:
-        found = {page: await visitor.run(page) for page in ("blocks", "fla", "psa", "sam", "results")}
+        found = {page: await visitor.run(page) for page in ("same_pixel", "fla", "psa", "sam", "results")}
     async with Visitor(address) as visitor:
         visitor.query = "model=sam"
         return {**found, "inspect": await visitor.run("inspect")}
@@ -291,10 +291,10 @@ def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, 
     with app_server(tmp_path / "log", SEGVIZ_CHECKPOINTS=str(folder)) as address:
         found = asyncio.run(pages(address))
     assert not any(view.of("exception") or view.failed for view in found.values())
-    blocks = "\n".join(found["blocks"].errors)
+    blocks = "\n".join(found["same_pixel"].errors)
     for name, words in DAMAGED.items():
         assert f"{name}.safetensors {words}" in blocks.replace("\\", "")
-    titles = {panel["title"]: panel for panel in component(found["blocks"], "panels")["panels"]}
+    titles = {panel["title"]: panel for panel in component(found["same_pixel"], "panels")["panels"]}
     sound = [name for name in SPECS if name not in DAMAGED and name != "rcca" and SPECS[name].maps]
     assert all(titles[SPECS[name].title]["map"] for name in sound if name != "channel_nl")
     assert SPECS["rcca"].title not in titles

@@ -9,14 +9,14 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import BLOCKS, COMPARE, FLA, INSPECT, PSA, component, healthy, opened, pin, shown, upload, viewer
+from test_pages import COMPARE, FLA, INSPECT, PSA, SAME_PIXEL, component, healthy, opened, pin, shown, upload, viewer
 from test_pages import GOOD as PICTURES
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
 from segviz.data.scenes import SceneOptions, draw_scene
-from segviz.ui.permalink import Link, read
+from segviz.ui.permalink import Link, read_link
 from segviz.ui.picture_sidebar import KNOBS, LINKED_UPLOAD, SCENE
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
@@ -27,7 +27,7 @@ SHARED = Display(range="shared")
 
 
 def through_an_address(link: Link, start: Display) -> tuple[Link, tuple[str, ...]]:
-    return read(parse_qs(urlencode(link.parameters(start))), RANGES, start)
+    return read_link(parse_qs(urlencode(link.parameters(start))), RANGES, start)
 
 
 LINKS = {
@@ -65,19 +65,19 @@ BAD: dict[str, Sequence[str]] = {
 def test_what_is_malformed_is_named_and_the_rest_counts(name: str, value: str) -> None:
     good = Link(seed=5, pins=(Pin(1, 2, 3),), models=("psa",))
     given = {one: [text] for one, text in good.parameters(Display())}
-    found, refused = read({**given, name: [*given.get(name, []), value]}, RANGES, Display())
+    found, refused = read_link({**given, name: [*given.get(name, []), value]}, RANGES, Display())
     assert refused == (name,)
     assert found == good
 
 
 def test_more_points_or_values_than_there_can_be_are_left_out() -> None:
-    found, refused = read({"pin": ["1-2"] * 500, "seed": ["4", "5"]}, RANGES, Display())
+    found, refused = read_link({"pin": ["1-2"] * 500, "seed": ["4", "5"]}, RANGES, Display())
     assert len(found.pins) == 8 and found.seed == 4
     assert set(refused) == {"pin", "seed"}
 
 
 def test_names_of_others_are_nobodys_business() -> None:
-    assert read({"utm_source": ["mail"], "embed": ["true"]}, RANGES, Display()) == (Link(), ())
+    assert read_link({"utm_source": ["mail"], "embed": ["true"]}, RANGES, Display()) == (Link(), ())
 
 
 def test_no_address_at_all_makes_reading_fail() -> None:
@@ -89,7 +89,7 @@ def test_no_address_at_all_makes_reading_fail() -> None:
             chance.choice(names): ["".join(chance.choices(letters, k=chance.randint(0, 9))) for _ in range(3)]
             for _ in range(3)
         }
-        found, refused = read(given, RANGES, Display())
+        found, refused = read_link(given, RANGES, Display())
         assert set(refused) <= set(given)
         assert through_an_address(found, Display())[1] == ()
 
@@ -142,7 +142,7 @@ def test_a_page_that_begins_on_one_scale_writes_the_other_into_its_link(
     app: AppTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fcn", "spatial_nl"))
-    followed(app, BLOCKS, {"range": "own"})
+    followed(app, SAME_PIXEL, {"range": "own"})
     assert viewer(app)["settings"]["range"] == "own"
     assert dict(component(app, "parameters")["parameters"])["range"] == "own"
 

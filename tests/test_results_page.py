@@ -180,7 +180,7 @@ def test_a_missing_or_bad_log_gets_a_sentence(folder: Path, content: str | None)
 def test_without_any_checkpoint_it_says_what_to_do(folder: Path) -> None:
     app = visited()
     (message,) = (one.value for one in app.error)
-    assert message == f"No trained checkpoint is in {folder}; restore or train one."
+    assert message == f"{folder} has no trained checkpoint; restore the bundled ones or train one."
 
 
 def test_the_command_that_measures_again_is_understood(folder: Path) -> None:

@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import re
-import runpy
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,10 +26,9 @@ from playwright.sync_api import Browser, Page, expect
 from segviz.catalogue.checkpoint_file import load_checkpoint, write_checkpoint
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import VAL
-from segviz.server.launch import app_script
+from segviz.ui.page_table import ROWS
 
 PLANTED = Path(__file__).parent / "planted_app.py"
-APP = runpy.run_path(str(app_script()), run_name="app")
 RESTING = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 pytestmark = pytest.mark.timeout(600)
@@ -278,14 +276,13 @@ def opened(page: Page, address: str, path: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("title", [row[1] for row in APP["PAGES"]])
+@pytest.mark.parametrize("key", ROWS)
 def test_every_page_works_under_the_policy_and_markup_stays_text(
-    hostile: str, page: Page, beacon: Beacon, title: str
+    hostile: str, page: Page, beacon: Beacon, key: str
 ) -> None:
     watched = Watched(page)
-    script = next(row[0] for row in APP["PAGES"] if row[1] == title)
-    opened(page, hostile, "" if title == APP["PAGES"][0][1] else Path(script).stem)
-    if title not in APP["WITHOUT_PICTURE"]:
+    opened(page, hostile, ROWS[key].address)
+    if ROWS[key].has_picture:
         expect(page.locator(".stage[data-ready='1']").first).to_be_visible()
     page.wait_for_timeout(1000)  # what would be fetched is on its way
     assert watched.wrong == []

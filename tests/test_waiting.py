@@ -28,7 +28,7 @@ class Refusing(ThreadBackend):
     def submit(self, request: Request) -> Answer:
         if self.at_once:
             raise self.error
-        return self._refused(self.error)
+        return self._refuse(self.error)
 
 
 def opened(backend: ThreadBackend, monkeypatch: pytest.MonkeyPatch) -> AppTest:
@@ -99,7 +99,7 @@ def test_a_click_ends_the_wait_and_takes_the_question_back(clicked: threading.Ev
         answer = backend.submit(ask(2, "mine"))
         clicked.set()
         with pytest.raises(InterruptedError):
-            wait_for_engine.waited(answer, "FLA")
+            wait_for_engine.wait_for(answer, "FLA")
         assert answer.cancelled() and backend.health().queued == 0
     backend.close()
     assert models.values() == [1]
@@ -114,8 +114,8 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
     with models.held():
         answer = backend.submit(ask(1, "mine"))
         threading.Timer(0.3, models.open.set).start()
-        wait_for_engine.waited(answer, "FLA (2 of 4)")
-    wait_for_engine.waited(backend.submit(ask(1, "mine")), "FLA")
+        wait_for_engine.wait_for(answer, "FLA (2 of 4)")
+    wait_for_engine.wait_for(backend.submit(ask(1, "mine")), "FLA")
     backend.close()
     assert told == ["Running FLA (2 of 4) …"]
 
@@ -123,4 +123,4 @@ def test_what_takes_a_while_is_told_and_what_is_known_is_not(monkeypatch: pytest
 def test_statuses_in_words() -> None:
     statuses = (Status(3), Status(0), Status(0, 0, 35, 2), Status(0, 4, 36, 2))
     told = ["number 3 in the queue", "", "", "step 4 of 36, about 16 s left"]
-    assert [wait_for_engine.words(one) for one in statuses] == told
+    assert [wait_for_engine.describe_status(one) for one in statuses] == told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from weakref import WeakValueDictionary
 
 import streamlit as st
 
@@ -13,20 +12,19 @@ from segviz.engine import BusyError, EngineError, Result, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
-from segviz.ui.picture_sidebar import Picture
-from segviz.ui.wait_for_engine import session_id, waited
+from segviz.ui.picture import Picture
+from segviz.ui.wait_for_engine import session_id, wait_for
+from segviz.ui.widgets import keep_widget
 
 
 def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
-    """A model's name, kept when the page changes."""
-    shown = [name for name in names if name in available_models()]
-    if not shown:
-        st.error("No trained checkpoint of these models is in the checkpoints folder; restore it or train one.")
+    """The name of the model that the reader picks; stops the page if no checkpoint is there."""
+    offered = [name for name in names if name in available_models()]
+    if not offered:
+        st.error("None of these models has a checkpoint in the checkpoints folder; restore one or train it.")
         st.stop()
-    start = st.session_state.get(f"kept {key}", default)
-    chosen = st.selectbox(label, shown, shown.index(start) if start in shown else 0, format_func=model_title, key=key)
-    st.session_state[f"kept {key}"] = chosen
-    return str(chosen)
+    start = default if default in offered else offered[0]
+    return str(st.selectbox(label, offered, format_func=model_title, **keep_widget(key, start, offered)))
 
 
 def model_title(name: str) -> str:
@@ -34,17 +32,21 @@ def model_title(name: str) -> str:
     return f"{SPECS[name].title} ({name})"
 
 
-def predict(model: str, chosen: Picture, number: str = "") -> Prediction:
-    """What the model made of the picture; stops the page with a sentence if it cannot run.
+def predict_or_stop(model: str, picture: Picture, count: str = "") -> Prediction:
+    """The model's prediction for the picture; stops the page with a sentence if the model cannot run.
 
-    `number`, such as "2 of 4", is told while it runs.
+    Args:
+        model: its name.
+        picture: what it sees.
+        count: which of several models it is, as "2 of 4"; shown while it runs.
     """
     if model not in available_models():
-        st.error(f"The trained checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
+        st.error(f"The checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
-    title, told = SPECS[model].title, f" ({number})" if number else ""
+    title = SPECS[model].title
     try:
-        result = waited(engine().ask(model, chosen.image, session=session_id()), title + told)
+        answer = engine().ask(model, picture, session=session_id())
+        result = wait_for(answer, f"{title} ({count})" if count else title)
     except BusyError as error:
         st.warning(f"The server is busy: {error}.", icon=":material/hourglass_top:")
         st.button("Try again", key=f"again {model}")
@@ -52,22 +54,12 @@ def predict(model: str, chosen: Picture, number: str = "") -> Prediction:
     except (CheckpointError, EngineError) as error:
         st.error(escape_markdown(f"{title} cannot run: {error}."))
         st.stop()
-    tell_notes(model, result)
+    show_notes(model, result)
     prediction: Prediction = result.value
-    known = st.session_state.setdefault("predictions", WeakValueDictionary())  # the engine's cache decides what is kept
-    known[model] = prediction
     return prediction
 
 
-def tell_notes(model: str, result: Result) -> None:
-    """What the engine has to say of a result: a smaller scale, or values that are not finite."""
+def show_notes(model: str, result: Result) -> None:
+    """The engine's notes on a result: that it ran at a smaller scale, or has values that are not finite."""
     for note in result.notes:
         st.warning(f"{SPECS[model].title}: {note}.", icon=":material/warning:")
-
-
-def model_of(made: object) -> str:
-    """The name of the model that made a map of this session; "" of what no model made, such as a truth."""
-    for name, prediction in st.session_state.get("predictions", {}).items():
-        if prediction.has(made):
-            return str(name)
-    return ""

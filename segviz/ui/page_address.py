@@ -21,7 +21,8 @@ from segviz.ui.state import session
 
 def page_link(page: str) -> Link:
     """The link to a page as the visitor sees it."""
-    state, models = session(), st.session_state.get(ROWS[page].models_key, ()) if page in ROWS else ()
+    state, key = session(), ROWS[page].models_key
+    models = st.session_state.get(key, ()) if key else ()
     link = Link(
         models=(models,) if isinstance(models, str) else tuple(models),
         pins=state.pins or (),

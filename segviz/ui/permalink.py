@@ -1,4 +1,4 @@
-"""Permalinks: what is seen, written into a page's address, and read back from one. Addresses are not trusted."""
+"""Permalinks: a page as it is seen, written into an address and read back from one. Addresses are not trusted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from math import isfinite
 from typing import Any
 
 from segviz.models.registry import SPECS
-from segviz.ui.component import mount, registered
+from segviz.ui.component import load_component, mount
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Pin
 
 Parameters = Mapping[str, Sequence[str]]
-UPLOAD = "upload"
+UPLOADED = "upload"  # the value of the parameter "picture"
 LARGEST_SEED = 999_999
 MOST_PINS = len(PIN_COLOURS)
 PIN = re.compile(r"([0-9]{1,5})-([0-9]{1,5})(?:-([0-9]))?")  # y, x, and an index into PIN_COLOURS
+FORMER_VALUES = {"direction": {"from": "attends_to", "by": "attended_by"}}  # that links used before
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Link:
     Attributes:
         upload: whether the picture was the sender's own file, which no address can carry.
         seed: the street's number.
-        knobs: of the street, by the names of SceneOptions.
+        knobs: the street's options that were changed, by the names of SceneOptions.
         models: the names of the models that the page shows, where it has a choice.
-        pins: in the order of their numbers.
-        display: how the viewer is set.
+        pins: the kept points, in the order of their numbers.
+        display: the viewer's settings.
     """
 
     upload: bool = False
@@ -42,67 +43,69 @@ class Link:
     display: Display = field(default_factory=Display)
 
     def parameters(self, start: Display) -> list[tuple[str, str]]:
-        """The names and values of its address, for a page whose viewer begins with `start`; `read` takes them back."""
-        found = [("picture", UPLOAD)] if self.upload else []
-        found += [("seed", str(self.seed))] if self.seed is not None else []
-        found += [(name, f"{value:g}") for name, value in self.knobs.items()]
-        found += [("model", name) for name in self.models]
-        found += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
+        """The address's names and values, for a page whose viewer begins with `start`; `read_link` reads them back."""
+        parameters = [("picture", UPLOADED)] if self.upload else []
+        parameters += [("seed", str(self.seed))] if self.seed is not None else []
+        parameters += [(name, f"{value:g}") for name, value in self.knobs.items()]
+        parameters += [("model", name) for name in self.models]
+        parameters += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
         for name, value in self.display.changed(start).items():
-            found += [(name, one) for one in ([value] if isinstance(value, str) else value)]
-        return found
+            parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
+        return parameters
 
 
-def read(given: Parameters, ranges: Mapping[str, tuple[float, float]], start: Display) -> tuple[Link, tuple[str, ...]]:
-    """The link that an address holds, and the names of what in it could not be used; foreign names are ignored.
+def read_link(
+    address: Parameters, ranges: Mapping[str, tuple[float, float]], start: Display
+) -> tuple[Link, tuple[str, ...]]:
+    """The link that an address holds, and the names of what in it cannot be used; unknown names are ignored.
 
     Args:
-        given: each name's values, from an address that anybody may have written.
-        ranges: of each knob, its least and largest value.
+        address: each name's values; anybody may have written them.
+        ranges: each knob's least and largest value.
         start: the settings that the page's viewer begins with.
     """
     refused: list[str] = []
-    several = partial(parsed, given, refused)
-    knobs = {name: several(name, partial(knob_of, span=span), 1) for name, span in ranges.items()}
-    pins = several("pin", pin_of, MOST_PINS)
+    values_of = partial(parse_values, address, refused)
+    knobs = {name: values_of(name, partial(parse_knob, span=span), 1) for name, span in ranges.items()}
+    pins = values_of("pin", parse_pin, MOST_PINS)
     link = Link(
-        upload=bool(several("picture", upload_of, 1)),
-        seed=next(iter(several("seed", seed_of, 1)), None),
+        upload=bool(values_of("picture", parse_upload, 1)),
+        seed=next(iter(values_of("seed", parse_seed, 1)), None),
         knobs={name: value for name, values in knobs.items() for value in values},
-        models=tuple(dict.fromkeys(several("model", model_of, len(SPECS)))),
+        models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS)))),
         pins=tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
-        display=display_of(given, start, refused),
+        display=parse_display(address, start, refused),
     )
     return link, tuple(sorted(refused))
 
 
-def parsed(
-    given: Parameters, refused: list[str], name: str, parse: Callable[[str], Any | None], most: int
+def parse_values(
+    address: Parameters, refused: list[str], name: str, parse: Callable[[str], Any | None], most: int
 ) -> list[Any]:
-    """What could be made of a name's first values; if not of all of its values, the name is added to `refused`."""
-    values = given.get(name, ())
-    found = [one for one in map(parse, values[:most]) if one is not None]
-    if len(found) < len(values):
+    """A name's first values, parsed; adds the name to `refused` unless all of its values could be used."""
+    values = address.get(name, ())
+    parsed = [one for one in map(parse, values[:most]) if one is not None]
+    if len(parsed) < len(values):
         refused.append(name)
-    return found
+    return parsed
 
 
-def upload_of(text: str) -> bool | None:
-    """True, if the text says that the picture is an upload."""
-    return True if text == UPLOAD else None
+def parse_upload(text: str) -> bool | None:
+    """True if the text says that the picture is an upload."""
+    return True if text == UPLOADED else None
 
 
-def model_of(text: str) -> str | None:
+def parse_model(text: str) -> str | None:
     """A model's name, if the text is one."""
     return text if text in SPECS else None
 
 
-def seed_of(text: str) -> int | None:
+def parse_seed(text: str) -> int | None:
     """A street's number, if the text is one."""
     return int(text) if re.fullmatch("[0-9]{1,6}", text) and int(text) <= LARGEST_SEED else None
 
 
-def knob_of(text: str, span: tuple[float, float]) -> float | None:
+def parse_knob(text: str, span: tuple[float, float]) -> float | None:
     """A number within a range, if the text is one."""
     try:
         value = float(text)
@@ -111,26 +114,35 @@ def knob_of(text: str, span: tuple[float, float]) -> float | None:
     return value if isfinite(value) and span[0] <= value <= span[1] else None
 
 
-def pin_of(text: str) -> tuple[int, int, int | None] | None:
+def parse_pin(text: str) -> tuple[int, int, int | None] | None:
     """A point's y, x and colour, if the text is one."""
-    found = PIN.fullmatch(text)
-    if found is None:
+    match = PIN.fullmatch(text)
+    if match is None:
         return None
-    y, x, colour = (None if one is None else int(one) for one in found.groups())
+    y, x, colour = (None if one is None else int(one) for one in match.groups())
     assert y is not None and x is not None
     return (y, x, colour) if colour is None or colour < MOST_PINS else None
 
 
-def display_of(given: Parameters, start: Display, refused: list[str]) -> Display:
-    """The viewer's settings in an address; the names of those that are no choice are added to `refused`."""
-    names = [name for name in start.as_dict() if given.get(name)]
-    display = Display.of({name: given[name] if name == "hidden" else given[name][0] for name in names}, start)
-    read_as = display.as_dict()
-    refused += [name for name in names if name != "hidden" and str(read_as[name]).lower() != given[name][0]]
+def parse_display(address: Parameters, start: Display, refused: list[str]) -> Display:
+    """The viewer's settings in an address; adds the names whose values are not choices to `refused`."""
+    texts = {name: list(address[name]) for name in start.as_dict() if address.get(name)}
+    for name, former in FORMER_VALUES.items():
+        if name in texts:
+            texts[name][0] = former.get(texts[name][0], texts[name][0])
+    display = Display.of({name: values if name == "hidden" else values[0] for name, values in texts.items()}, start)
+    parsed = display.as_dict()
+    refused += [name for name, values in texts.items() if name != "hidden" and str(parsed[name]).lower() != values[0]]
     return display
 
 
-def copy_button(link: Link, key: str, start: Display) -> None:
-    """A button that copies the page's address, and the address itself, which from now on says what the link does."""
+def copy_button(link: Link, page: str, start: Display) -> None:
+    """A button that copies the link; it also keeps the page's address up to date, so that a reload restores the page.
+
+    Args:
+        link: what is seen.
+        page: the page's key.
+        start: the settings that the page's viewer begins with.
+    """
     data = {"parameters": link.parameters(start), "upload": link.upload}
-    mount(registered("link"), data, key=f"link {key}", width="content", height="content")
+    mount(load_component("link"), data, key=f"link {page}", width="content", height="content")

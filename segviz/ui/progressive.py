@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import streamlit as st
 
 from segviz.catalogue.checkpoint_file import CheckpointError
-from segviz.engine import EngineError, digest, engine
+from segviz.engine import EngineError, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.models import show_notes
@@ -22,8 +22,8 @@ def ready_predictions(names: Sequence[str], picture: Picture, page: str) -> dict
     Stops the page with their messages if none of the models can run.
     """
     progress = model_progress(picture, page)
-    cached = [name for name in names if engine().is_cached(name, picture.image)]
-    results = {name: engine().ask(name, picture.image).result() for name in cached}
+    cached = [name for name in names if engine().is_cached(name, picture)]
+    results = {name: engine().ask(name, picture).result() for name in cached}
     predictions: dict[str, Prediction] = {name: result.value for name, result in results.items()}
     for name, result in results.items():
         show_notes(name, result)
@@ -61,11 +61,11 @@ def run_next_model(names: Sequence[str], picture: Picture, page: str) -> None:
     if progress.stopped:
         return
     for name in names:
-        if name in progress.ran or name in progress.failed or engine().is_cached(name, picture.image):
+        if name in progress.ran or name in progress.failed or engine().is_cached(name, picture):
             continue
         progress.ran.add(name)
         try:
-            wait_for(engine().ask(name, picture.image, session=session_id()), SPECS[name].title)
+            wait_for(engine().ask(name, picture, session=session_id()), SPECS[name].title)
         except (CheckpointError, EngineError) as error:
             progress.failed[name] = f"{SPECS[name].title} cannot run: {error}."
         st.rerun()
@@ -73,7 +73,7 @@ def run_next_model(names: Sequence[str], picture: Picture, page: str) -> None:
 
 def model_progress(picture: Picture, page: str) -> ModelProgress:
     """How far this session's page is with the picture; another picture starts anew."""
-    pages, key = session().progress, digest(picture.image)
-    if page not in pages or pages[page].picture != key:
-        pages[page] = ModelProgress(key)
+    pages = session().progress
+    if page not in pages or pages[page].picture != picture.digest:
+        pages[page] = ModelProgress(picture.digest)
     return pages[page]

@@ -1,4 +1,4 @@
-"""Tables that sort by their heads: a Streamlit component (v2) of real rows and cells, which every reader can read.
+"""Tables that sort by their heads: a Streamlit component (v2) of real rows and cells, which screen readers can read.
 
 Streamlit's own draws on a canvas, cuts heads off, and loads pandas and Arrow into the server: 70 MiB.
 """
@@ -11,23 +11,23 @@ from typing import Protocol
 
 from segviz.table import Columns, finite_or_none
 from segviz.text import NONE
-from segviz.ui.component import mount, registered
+from segviz.ui.component import load_component, mount
 
 
 class Described(Protocol):
-    """What a column is: a `Head`, or a column that also knows its values."""
+    """A described column: a `Head`, or a column that also knows its values."""
 
     @property
     def title(self) -> str:
-        """Its head."""
+        """The head."""
 
     @property
     def meaning(self) -> str:
-        """In a sentence, for those who point at the head."""
+        """A sentence shown at the head under the pointer."""
 
     @property
     def format(self) -> str | None:
-        """How numbers are written, as "%.1f"; None for text."""
+        """The format of numbers, such as "%.1f"; None for text."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: 
     """A table whose heads explain themselves and sort it.
 
     Args:
-        values: by the columns' heads; None where there is nothing.
-        heads: what the columns are; those that are not among them are texts.
-        label: what the table shows, for those who cannot see it; no two tables of a page have the same.
-        pinned: the head of the column that stays while others scroll, and names the row; the first by default.
+        values: the columns by their heads; None where there is no value.
+        heads: descriptions of columns; columns without one are text.
+        label: what the table shows, for screen readers; unique on the page.
+        pinned: the head of the column that names the row and stays while others scroll; the first by default.
     """
     pinned = pinned or next(iter(values))
     known = {head.title: head for head in heads}
@@ -59,15 +59,15 @@ def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: 
                 "meaning": head.meaning,
                 "number": head.format is not None,
                 "pinned": title == pinned,
-                "texts": [written(value, head.format) for value in column],
+                "texts": [format_cell(value, head.format) for value in column],
                 "values": column,
             }
         )
     data = {"label": label, "columns": columns}
-    mount(registered("table"), data, key=f"table {label}", width="stretch", height="content")
+    mount(load_component("table"), data, key=f"table {label}", width="stretch", height="content")
 
 
-def written(value: str | float | None, form: str | None) -> str:
+def format_cell(value: str | float | None, form: str | None) -> str:
     """A cell's text."""
     if value is None:
         return NONE

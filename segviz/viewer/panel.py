@@ -65,7 +65,7 @@ class ScalarMap:
     signed: bool
 
 
-DrawableMap = wire.DrawableMap | LabelMap | ShareMap | ScalarMap
+PanelMap = wire.PackableMap | LabelMap | ShareMap | ScalarMap
 
 
 @dataclass(frozen=True)
@@ -83,36 +83,37 @@ class Panel:
 
     Attributes:
         title: the heading; also the panel's name in the page (`data-panel`).
-        map: what is drawn; None for the plain picture, and for a swipe panel.
+        map: what is drawn; None for the plain picture and for a swipe panel.
         look: which of the map's answers: "attends_to" row p, "attended_by" column p, "either" of the two as the reader
-            chooses for the whole viewer, "strip" the strip that p lies in, "points" the samples of p, "output" or
+            chooses for the whole viewer, "strip" the strip of p, "points" the samples of p, "output" or
             "context" of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two
             maps beside a divider.
-        at: the image pixel (y, x) that the panel always asks about; None follows the pointer and rests
-            on the last pin.
+        at: the image pixel (y, x) that the panel always shows; None follows the pointer and rests on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
-            its place stands in for `at`.
+            its place is used where `at` is None.
         note: one line beside the title.
-        stats: whether a line below gives the weights' entropy and mean distance; with a plain picture the
-            room and the switches of a map that may look "either" way are there already, so that nothing moves.
-        sides: of a swipe panel, what lies to the left and to the right of its divider: panels of which the
-            title, map, look and stats count.
+        stats: whether a line below gives the weights' entropy and mean distance. A plain picture with stats keeps the
+            room and the switches for a map that may look "either" way, so that nothing moves when the map comes.
+        sides: what a swipe panel shows to the left and to the right of its divider; the panels' titles, maps, looks,
+            stats and models count.
+        model: the name of the model that made the map; "" where no model did, as for the ground truth.
     """
 
     title: str
-    map: DrawableMap | None
+    map: PanelMap | None
     look: Look
     at: tuple[int, int] | None = None
     pin: int | None = None
     note: str = ""
     stats: bool = False
     sides: tuple[Panel, Panel] | None = None
+    model: str = ""
 
     def __post_init__(self) -> None:
-        """Checks that the map can be looked at in this way.
+        """Check that the look suits the map.
 
         Raises:
-            ValueError: it cannot.
+            ValueError: it does not.
         """
         fits = {
             "plain": self.map is None,
@@ -133,8 +134,3 @@ class Panel:
         for side in self.sides or ():
             if side.look in ("swipe", "points"):
                 raise ValueError(f"panel '{self.title}': '{side.look}' cannot be one side of a swipe panel")
-
-
-def kept_by_predictions(value: object) -> object:
-    """The array that a map of pixels wraps, or the map itself: what a prediction holds."""
-    return value.labels if isinstance(value, LabelMap) else value.shares if isinstance(value, ShareMap) else value

@@ -1,0 +1,47 @@
+"""Same pixel, every block: where each model looks from one place, or who looks at it, and what the numbers say."""
+
+import streamlit as st
+
+from segviz.catalogue.bundled import available_models
+from segviz.figures.same_pixel_table import no_map_sentences
+from segviz.ui.display_settings import stored_display
+from segviz.ui.picture_sidebar import current_picture
+from segviz.ui.pins import current_pins
+from segviz.ui.progressive import ready_predictions, run_next_model
+from segviz.ui.same_pixel import model_panels, show_numbers
+from segviz.ui.show_viewer import show_viewer
+
+PAGE = "same_pixel"
+
+st.title("Same pixel, every block")
+st.caption(
+    "Point at any picture: each shows where its model looks from that place or, by the switch above them, who looks "
+    "at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of a coarse "
+    "grid are larger, so each holds more. Click to keep points; their numbers are below."
+)
+picture = current_picture()
+names = available_models()
+if not names:
+    st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
+    st.stop()
+predictions = ready_predictions(names, picture, PAGE)
+
+
+@st.fragment
+def viewer() -> None:
+    """A pin or a setting runs this part alone."""
+    show_viewer(picture, model_panels(names, predictions), page=PAGE, columns=3)
+    show_numbers(picture, predictions, current_pins(PAGE), stored_display(PAGE).direction)
+
+
+viewer()
+st.caption(
+    "**Depends** asks whether a map depends on its point at all. Non-local maps are known to become "
+    "query-independent, the same everywhere (Cao et al., GCNet, ICCVW 2019, section 3; "
+    "[xvjiarui/GCNet #7](https://github.com/xvjiarui/GCNet/issues/7) asks about segmentation). Windows and crosses "
+    "that move with the point, as in SNL and RCCA, depend on it by construction."
+)
+if without := no_map_sentences(list(predictions.values())):
+    st.subheader("No map from place to place")
+    st.markdown("\n".join(f"- {sentence}" for sentence in without))
+run_next_model(names, picture, PAGE)

@@ -1,0 +1,161 @@
+"""What the Attribution page asks the engine: it starts, follows and cancels the computations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from functools import cached_property
+
+import streamlit as st
+
+from segviz.attribution import METHODS, Attribution
+from segviz.engine import Answer, Attribute, LeaseError, SupersededError, engine
+from segviz.engine.request import parameter_key
+from segviz.image import working_size
+from segviz.text import escape_markdown
+from segviz.ui.picture import Picture
+from segviz.ui.state import session
+from segviz.ui.wait_for_engine import describe_status, session_id
+
+LOOK_EVERY = 0.7  # seconds between looks at answers
+LEASE_S = 20.0  # after so many seconds without a look, the visitor is taken to have left
+FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
+MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
+LOST = (SupersededError, LeaseError)  # ends that the visitor did not ask for
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What the page asks about one model and picture.
+
+    Attributes:
+        model: its name.
+        picture: what the model sees.
+        ops: the computations, by method.
+    """
+
+    model: str
+    picture: Picture
+    ops: Mapping[str, Attribute]
+
+    @cached_property
+    def keys(self) -> Mapping[str, Hashable]:
+        """What distinguishes a method's question from the session's other questions."""
+        return {name: (self.model, self.picture.digest, parameter_key(op)) for name, op in self.ops.items()}
+
+    def evaluations(self, name: str) -> int:
+        """How many pictures the model has to see."""
+        return METHODS[name].evaluations(self.ops[name].options, working_size(*self.picture.size))
+
+    def seconds(self, name: str) -> float:
+        """How long it takes when nobody else computes: as long as the last one of its kind, else a guess."""
+        each = MEASURED.get((self.model, name), FIRST_GUESS[name != "occlusion"])
+        return each * self.evaluations(name)
+
+    def is_quick(self, name: str) -> bool:
+        """Whether it takes only a moment, or is known already."""
+        return self.evaluations(name) == 1 or engine().is_cached(self.model, self.picture, self.ops[name])
+
+
+def collect_answers(questions: Questions) -> dict[str, Attribution]:
+    """The attributions that are there, by method; starts the quick ones, and the others when the visitor asks.
+
+    Shows a row with the button that starts or cancels, and how long it takes or how far it is.
+    """
+    asked = ask(questions, [name for name in questions.ops if questions.is_quick(name)])
+    pending = {name: answer for name, answer in asked.items() if not answer.done()}
+    failed = {name: error for name, answer in asked.items() if (error := error_of(answer)) is not None}
+    results = {name: asked[name].result() for name in asked if name not in {*pending, *failed}}
+    if pending:
+        show_pending(pending)
+    else:
+        offer_missing(questions, [name for name in questions.ops if name not in results], failed)
+    for name, result in results.items():
+        MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
+        for note in result.notes:
+            st.warning(f"{METHODS[name].title}: {note}.", icon=":material/warning:")
+    return {name: result.value for name, result in results.items()}
+
+
+def ask(
+    questions: Questions, wanted: Collection[str], retried: tuple[type[BaseException], ...] = LOST
+) -> dict[str, Answer]:
+    """The session's answers to these questions, by method; cancels those to questions that are not asked any more.
+
+    Args:
+        questions: what is asked now.
+        wanted: methods to start if they have not been started.
+        retried: answers that ended with these errors are asked for again.
+    """
+    state = session()
+    before = state.attributions
+    now = {key: before[key] for key in questions.keys.values() if key in before}
+    new = [
+        name
+        for name, key in questions.keys.items()
+        if (isinstance(error_of(now[key]), retried) if key in now else name in wanted)
+    ]
+    if new:  # with all that is under way: alone, it would take the place of what the session has in the queue
+        names = [name for name, key in questions.keys.items() if name in new or (key in now and not now[key].done())]
+        ops = [questions.ops[name] for name in names]
+        answers = engine().ask_all(questions.model, questions.picture, ops, session_id(), LEASE_S)
+        now.update(zip([questions.keys[name] for name in names], answers, strict=True))
+    for answer in before.values():
+        if answer not in now.values():
+            answer.cancel()
+    state.attributions = now
+    return {name: now[key] for name, key in questions.keys.items() if key in now}
+
+
+def compute(questions: Questions, missing: Collection[str]) -> None:
+    """Start what is missing, also where it ended without a result before."""
+    ask(questions, missing, retried=(BaseException,))
+
+
+def error_of(answer: Answer) -> BaseException | None:
+    """Why an answer ended without a result; None where it has one, or may still get one."""
+    try:
+        return answer.exception() if answer.done() else None
+    except CancelledError as error:
+        return error
+
+
+@st.fragment(run_every=LOOK_EVERY)
+def show_pending(pending: Mapping[str, Answer]) -> None:
+    """Progress and the button to cancel; runs the page again when an answer has come."""
+    statuses = {name: answer.status() for name, answer in pending.items()}  # of all: it renews their leases
+    if any(answer.done() for answer in pending.values()):
+        st.rerun()
+    name, first = min(statuses.items(), key=lambda item: item[1].position)
+    left, right = st.columns([1, 4], vertical_alignment="center")
+    left.button(
+        "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
+    )
+    right.caption("The chosen methods are being computed.")  # one line, as in `offer_missing`, so that nothing moves
+    right.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
+
+
+def cancel(pending: Mapping[str, Answer]) -> None:
+    """Cancel the questions."""
+    for answer in pending.values():
+        answer.cancel()
+
+
+def offer_missing(questions: Questions, missing: Collection[str], failed: Mapping[str, BaseException]) -> None:
+    """The button that starts what is missing, and how long that takes or why it failed."""
+    left, right = st.columns([1, 4], vertical_alignment="center")
+    left.button(
+        "Compute", icon=":material/play_arrow:", key="attribution compute", type="primary", disabled=not missing,
+        on_click=compute, args=(questions, missing), width="stretch",
+    )  # fmt: skip
+    if not missing:
+        right.caption("All chosen methods are computed.")
+        return
+    names = ", ".join(METHODS[name].title for name in missing)
+    seconds = max(1, round(sum(map(questions.seconds, missing))))
+    cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
+    right.caption(f"{cancelled}{names}: about {seconds} s on {engine().device}.")
+    for name, error in failed.items():
+        if not isinstance(error, CancelledError):
+            st.error(escape_markdown(f"{METHODS[name].title}: {error}."), icon=":material/error:")

@@ -1,0 +1,37 @@
+"""The picture that all pages look at: a value that the sidebar makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import UInt8
+
+from segviz.engine import digest
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as it is shown, hashed when it is made; nobody may write to its arrays afterwards.
+
+    Attributes:
+        name: "street 3", or the name of the visitor's file.
+        image: RGB pixels.
+        truth: class indices of a drawn scene; None for a visitor's own picture.
+        file_size: the (height, width) of the visitor's file, which may be shown smaller.
+        digest: SHA-256 of the image.
+    """
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    truth: UInt8[np.ndarray, "height width"] | None = None
+    file_size: tuple[int, int] | None = None
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", digest(self.image))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) as shown."""
+        return self.image.shape[0], self.image.shape[1]

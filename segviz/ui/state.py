@@ -1,0 +1,145 @@
+"""A visitor's session as one typed object. Values of widgets are not in it: Streamlit keeps them (widgets.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from segviz.batch.background_run import BackgroundRun
+from segviz.data.label_png import GroundTruth
+from segviz.engine import Answer
+from segviz.ui.picture import Picture
+from segviz.viewer.display import Display
+from segviz.viewer.panel import Pin
+
+KEY = "segviz"  # the only key of st.session_state that belongs to no widget
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """The visitor's own file, decoded: a picture, or a sentence on why it cannot be used."""
+
+    file_id: str
+    result: Picture | str
+
+
+@dataclass(frozen=True, eq=False)
+class TruthFile:
+    """A visitor's label file for one picture, by its digest: the labels, or a sentence on why it cannot be used."""
+
+    picture: str
+    name: str
+    result: GroundTruth | str
+
+
+@dataclass
+class OpenedLink:
+    """The address that the session has read last.
+
+    Attributes:
+        address: names and values; None before the first page.
+        page: the key of the page that it opened.
+        refused: the names of what could not be used.
+        unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
+        own_picture: whether the link shows a picture of its sender's own, which no link can carry.
+    """
+
+    address: Mapping[str, Sequence[str]] | None = None
+    page: str = ""
+    refused: tuple[str, ...] = ()
+    unchecked_pins: str | None = None
+    own_picture: bool = False
+
+
+@dataclass
+class ModelProgress:
+    """How far a page of many models is with one picture.
+
+    Attributes:
+        picture: the picture's digest.
+        failed: the messages of models that cannot run, by model.
+        ran: models that this page ran; one whose result the engine had to drop is not run again and again.
+        stopped: whether the reader pressed Stop.
+    """
+
+    picture: str
+    failed: dict[str, str] = field(default_factory=dict)
+    ran: set[str] = field(default_factory=set)
+    stopped: bool = False
+
+    def resume(self) -> None:
+        """Run the remaining models."""
+        self.stopped = False
+        self.ran.clear()
+
+    def stop(self) -> None:
+        """Run no further model."""
+        self.stopped = True
+
+
+@dataclass
+class BatchRun:
+    """A run over many pictures.
+
+    Attributes:
+        problems: names of files that were refused, and why.
+        job: the run; None where no file could be used.
+        archive: the name of its ZIP.
+        token: the ZIP's address on the server, once it is offered.
+    """
+
+    problems: Sequence[tuple[str, str]] = ()
+    job: BackgroundRun | None = None
+    archive: str = ""
+    token: str | None = None
+
+
+@dataclass
+class SessionState:
+    """What the app remembers of a visitor.
+
+    Attributes:
+        page: the key of the page that is open.
+        picture: what the sidebar chose; a sentence where a file cannot be used; None before there is a picture.
+        upload: the visitor's own file.
+        truth: the visitor's own labels.
+        pins: the kept points; None for a visitor who has not kept any yet.
+        pins_source: the source of pictures that `pins` belong to.
+        pins_aside: the pins of the other sources.
+        edits: the browser's edit that was taken in last, by the viewer's key: the mount's id and the edit's number.
+        display: how the viewer is set on all pages that have no settings of their own.
+        page_displays: the viewer's settings on pages that have their own, by page.
+        link: the address that was read last.
+        progress: how far pages of many models are, by page.
+        left_out: the maps that Compare leaves out of its disagreement; None before its first run.
+        attributions: the engine's answers on the Attribution page, by question.
+        batch: the run over many pictures.
+        widget_pages: Streamlit's hash of the page that drew each kept widget last, by the widget's key.
+    """
+
+    page: str = ""
+    picture: Picture | str | None = None
+    upload: Upload | None = None
+    truth: TruthFile | None = None
+    pins: tuple[Pin, ...] | None = None
+    pins_source: str | None = None
+    pins_aside: dict[str, tuple[Pin, ...] | None] = field(default_factory=dict)
+    edits: dict[str, tuple[str, int]] = field(default_factory=dict)
+    display: Display = field(default_factory=Display)
+    page_displays: dict[str, Display] = field(default_factory=dict)
+    link: OpenedLink = field(default_factory=OpenedLink)
+    progress: dict[str, ModelProgress] = field(default_factory=dict)
+    left_out: set[str] | None = None
+    attributions: dict[Hashable, Answer] = field(default_factory=dict)
+    batch: BatchRun = field(default_factory=BatchRun)
+    widget_pages: dict[str, str] = field(default_factory=dict)
+
+
+def session() -> SessionState:
+    """The state of the visitor whose script runs."""
+    state = st.session_state.get(KEY)
+    if not isinstance(state, SessionState):
+        state = st.session_state[KEY] = SessionState()
+    return state

@@ -1,0 +1,46 @@
+"""The one way to keep a widget's value while other pages are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal, TypedDict
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from segviz.ui.state import session
+
+
+class KeptWidget(TypedDict):
+    """The arguments of a widget that keeps its value for the session."""
+
+    key: str
+    persist_state: Literal["session"]
+
+
+def keep_widget(key: str, start: object, among: Collection[Any] | None = None) -> KeptWidget:
+    """Arguments with which a widget keeps its value for the session, also while no page shows it.
+
+    `st.slider("Steps", 1, 9, **keep_widget("steps", 4))`. Streamlit keeps the value under the widget's key, where a
+    link can set it before the widget is drawn. The start value goes there too: a widget with a default of its own
+    shows a warning when a link has set its value. Streamlit's `bind="query-params"` is not used: it drops what it
+    cannot read without a word, it needs the widget's key to be the name in the address, so "model" could not be one
+    model on one page and several on another, and link.js writes pins and settings to the same address.
+
+    Args:
+        key: the widget's key.
+        start: its first value; a list for widgets that choose several.
+        among: the options, where they change: a value that is no longer among them becomes the start value, and a list
+            loses it.
+    """
+    value = st.session_state.get(key, start)
+    if among is not None:
+        value = [one for one in value if one in among] if isinstance(value, list) else value
+        value = value if isinstance(value, list) or value in among else start
+    context, pages = get_script_run_ctx(), session().widget_pages
+    page = "" if context is None else context.page_script_hash
+    # A widget that several pages share is a new one on each page; Streamlit would give it its default for one run.
+    if pages.get(key) != page or key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
+    pages[key] = page
+    return {"key": key, "persist_state": "session"}
