@@ -48,7 +48,7 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
     if idle:
         sentences.append(
             f"The context of {join_names(idle, named)} can be removed without loss: val mIoU changes by less than "
-            f"{NO_LOSS:g} points ({len(idle)} of {len(known)} blocks). Such a model hardly uses what "
+            f"{NO_LOSS:g} points ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
             "its maps show."
         )
     elif known:
