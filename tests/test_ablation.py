@@ -63,7 +63,7 @@ def perturb_attention(model: Segmenter) -> None:
     for name in known or (
         {} if negated else {name for name, _ in model.block.named_parameters() if weights[name].any()}
     ):
-        weights[name].add_(torch.randn_like(weights[name]) * weights[name].std().nan_to_num(1).clamp_min(0.1))
+        weights[name].add_(torch.randn_like(weights[name]) * weights[name].std(correction=0).clamp_min(0.1))
     for module in negated:
         module.negate = not module.negate
 

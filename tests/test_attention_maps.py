@@ -153,7 +153,7 @@ def test_samples_are_the_displaced_points_and_their_weights(case: str) -> None:
 
 def test_undisplaced_samples_are_the_window_around_the_cell() -> None:
     wanted = [(row, column) for row in (1, 2, 3) for column in (0, 1, 2)]
-    assert_close(ran("SNL 3x3")[0].maps[0][0].undisplaced(2, 1), wanted)
+    assert_close(ran("SNL 3x3")[0].maps[0][0].window_around(2, 1), wanted)
 
 
 @pytest.mark.parametrize("case", POINT_WISE)

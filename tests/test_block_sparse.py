@@ -80,7 +80,7 @@ def test_interpolation_reproduces_an_affine_ramp() -> None:
 @pytest.mark.parametrize("offset", [(1.0, 0.0), (0.0, 1.0), (-0.5, 0.25)])
 def test_a_constant_offset_moves_every_sample(offset: tuple[float, float]) -> None:
     sampled = snl(offset=offset)(image(*SHAPE)).maps[2][0]
-    plain = sampled.undisplaced(1, 2)
+    plain = sampled.window_around(1, 2)
     close(sampled.samples(1, 2)[0], plain + torch.tensor(offset, dtype=torch.float64))
 
 
@@ -120,7 +120,7 @@ def test_a_fresh_block_is_an_identity_on_the_plain_window() -> None:
     block, x = SparseNonLocal(C, (3, 3)).double(), image(*SHAPE)
     attended = block(x)
     assert torch.equal(attended.features, x)
-    close(attended.maps[0][0].samples(1, 2)[0], attended.maps[0][0].undisplaced(1, 2))
+    close(attended.maps[0][0].samples(1, 2)[0], attended.maps[0][0].window_around(1, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)

@@ -12,7 +12,7 @@ import torch
 import segviz
 from segviz.models import blocks
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
-from segviz.models.registry import ROWS, SPECS, ModelSpec, build
+from segviz.models.registry import MODEL_ROWS, SPECS, ModelSpec, build
 from segviz.models.segmenter import Detail, Segmenter
 
 PAPERS = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
@@ -31,7 +31,7 @@ def test_the_table_begins_with_the_models_of_the_papers_figures() -> None:
     assert segviz.MODELS is SPECS
 
 
-@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+@pytest.mark.parametrize("row", MODEL_ROWS, ids=NAMES)
 def test_every_row_says_how_its_block_attends(row: ModelSpec) -> None:
     assert row.title and row.paper and len(row.help) > 40 and row.help.endswith(".")
     assert row.help.count("$") % 2 == 0, "a formula is not closed"
@@ -43,7 +43,7 @@ def test_a_row_without_help_is_refused() -> None:
 
 
 def test_a_name_stands_for_one_row() -> None:
-    assert len(ROWS) == len(SPECS)
+    assert len(MODEL_ROWS) == len(SPECS)
 
 
 @pytest.mark.parametrize("name", NAMES)

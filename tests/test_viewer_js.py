@@ -24,9 +24,9 @@ from viewer_host import (
     classes,
     config,
     data,
-    hosted,
     hover,
     mount,
+    open_host,
     pins,
     put,
     random,
@@ -45,7 +45,7 @@ from segviz.viewer.panel import LabelMap, Panel, ScalarMap
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     """The host's page, with the functions of the viewer's modules in `maps`."""
-    with hosted(browser) as opened:
+    with open_host(browser) as opened:
         names = (
             "arithmetic",
             "cells",
@@ -159,7 +159,7 @@ def test_samples_equal_pythons(page: Page) -> None:
         positions, shares = value.samples(row, column)
         np.testing.assert_allclose([[s["y"], s["x"]] for s in found], positions)
         np.testing.assert_allclose([s["weight"] for s in found], shares)
-        np.testing.assert_allclose([[s["restY"], s["restX"]] for s in found], value.undisplaced(row, column), atol=1e-6)
+        np.testing.assert_allclose([[s["restY"], s["restX"]] for s in found], value.window_around(row, column), atol=1e-6)
         low, high = torch.tensor([-0.5, -0.5]), torch.tensor([4.5, 6.5])
         outside = ((positions < low) | (positions > high)).any(1)
         assert [s["outside"] for s in found] == outside.tolist()
@@ -203,9 +203,9 @@ def test_weights_read_as_shares(page: Page, value: float, text: str) -> None:
     assert page.evaluate("(v) => maps.formatWeight(v)", value) == text
 
 
-# ---- figures of maps ------------------------------------------------------------------------------------
+# ---- statistics of maps ----------------------------------------------------------------------------------
 
-LINES = 40  # of the maps whose figures are compared
+LINES = 40  # rows and columns of the maps whose statistics are compared
 EXTENTS = {"half_pixel": (96, 160), "align_corners": (97, 161)}
 
 
@@ -214,7 +214,7 @@ def weights(*shape: int, sharp: float = 3.0) -> np.ndarray:
 
 
 def javascript(page: Page, expression: str, values: np.ndarray, **more: Any) -> Any:
-    """An expression over `values`, a Float32Array, and what else is given."""
+    """Evaluates an expression over `values`, a Float32Array, and the other arguments."""
     given = {"values": values.flatten().tolist(), **more}
     names = "{" + ", ".join(given) + "}"
     return page.evaluate(f"({names}) => {{ values = Float32Array.from(values); return {expression}; }}", given)
@@ -261,7 +261,7 @@ def test_percentiles_are_numpys(page: Page, count: int) -> None:
 
 
 def bulk(value: float, *others: float, count: int = 1600) -> np.ndarray:
-    """A map that is one value but for a few cells."""
+    """A map with one value in all but a few cells."""
     return np.array([*others, *[value] * (count - len(others))], np.float32).reshape(1, -1)
 
 
@@ -400,7 +400,7 @@ def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None
     assert page.evaluate("window.edits") == []
 
 
-def test_a_flat_map_looks_flat_and_says_its_value(page: Page) -> None:
+def test_a_flat_map_looks_flat_and_shows_its_value(page: Page) -> None:
     mount(page, data(config("flat", "attends_to", "flat")))
     pixels = np.array(stage(page, "flat").locator("canvas.map").evaluate(PIXELS)).reshape(-1, 4)
     assert (pixels == pixels[0]).all()
@@ -434,7 +434,7 @@ def scalar(name: str, *, signed: bool = True, unit: str = "logits", **more: Any)
 
 
 @pytest.mark.parametrize("name", ["signed", "positive"])
-def test_a_signed_scalar_map_is_drawn_around_0_and_says_its_value_with_its_unit(page: Page, name: str) -> None:
+def test_a_signed_scalar_map_is_drawn_around_0_and_shows_its_value_with_its_unit(page: Page, name: str) -> None:
     mount(page, data(scalar(name)))
     hover(page, name, 3, 2)
     values = VALUES[name]
@@ -542,7 +542,7 @@ def test_the_keyboard_moves_pins_and_unpins_and_keeps_its_keys(page: Page) -> No
     assert page.evaluate("leaked") == []
 
 
-def test_the_query_rests_on_the_last_pin(page: Page) -> None:
+def test_the_point_rests_on_the_last_pin(page: Page) -> None:
     fixed = config("fixed", "attends_to", "dot", at=(15, 15))
     mount(page, data(config("dot", "attends_to", "dot"), fixed, pins=[(10, 10, 0), (140, 200, 1)]))
     expect(stage(page, "dot")).to_have_attribute("data-cell", "4,6")
@@ -581,7 +581,7 @@ def test_an_align_corners_map_lies_with_its_corners_on_the_pictures(page: Page) 
     assert inner["width"] == pytest.approx(GRID[1] * pitch * scale, abs=0.1)
 
 
-def test_a_lost_blob_is_said_and_fetched_again_by_the_next_run(page: Page) -> None:
+def test_a_lost_blob_is_reported_and_fetched_again_by_the_next_run(page: Page) -> None:
     put(page, data(config("lost", "attends_to", "nowhere")))
     expect(page.get_by_role("alert")).to_contain_text("could not be loaded")
     page.evaluate("(data) => window.show(data)", data(config("lost", "attends_to", "dot")))

@@ -53,16 +53,16 @@ class OffsetMaskAttention(MapOverPlaces):
         """What the cell receives from every source; it sums to 1 after a softmax."""
         cell = self.index(row, column)
         logits = self.masks[cell] if self.direction == "collect" else self.masks[:, cell]
-        weights = logits.softmax(0) if self.divisor is None else self._divided(logits)
+        weights = logits.softmax(0) if self.divisor is None else self._divide(logits)
         return weights.reshape(self.grid)
 
     def attended_by(self, row: int, column: int) -> Float[Tensor, "height width"]:
         """How much every target receives from this source; for distribute, PSANet's Fig. 6."""
         cell = self.index(row, column)
         logits = self.masks[:, cell] if self.direction == "collect" else self.masks[cell]
-        weights = (logits - self.log_normaliser).exp() if self.divisor is None else self._divided(logits)
+        weights = (logits - self.log_normaliser).exp() if self.divisor is None else self._divide(logits)
         return weights.reshape(self.grid)
 
-    def _divided(self, logits: Tensor) -> Tensor:
+    def _divide(self, logits: Tensor) -> Tensor:
         assert self.divisor is not None
         return logits.masked_fill(logits.isinf(), 0) / self.divisor

@@ -41,7 +41,7 @@ class SampledAttention(MapOverPlaces):
         cell = self.index(row, column)
         return self.positions[cell], self.weights[cell]
 
-    def undisplaced(self, row: int, column: int) -> Float[Tensor, "points 2"]:
+    def window_around(self, row: int, column: int) -> Float[Tensor, "points 2"]:
         """Where the K points would lie without learned offsets, in grid cells."""
         self.index(row, column)
         return self.window + torch.tensor([row, column], dtype=self.window.dtype)

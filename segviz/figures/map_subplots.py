@@ -133,7 +133,7 @@ def sampled_points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kin
     """The positions that a cell samples, in pixels of the picture."""
     size = (image.shape[0], image.shape[1])
     positions, weights = (part.numpy() for part in one.samples(*cell))
-    plain = one.undisplaced(*cell).numpy()
+    plain = one.window_around(*cell).numpy()
     at, undisplaced = (pixel_of_cell(part, size, one.grid).astype(np.float32) for part in (positions, plain))
     return Points(at, weights, undisplaced, weight_scale(weights, kind=kind), colours=colours)
 

@@ -60,10 +60,10 @@ class Backbone(nn.Module):
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
         """Features of images scaled to [-1, 1]; a stride that does not divide the size rounds up."""
         if self.high_resolution:
-            return self.stacked(image)
+            return self.stack_branches(image)
         return Pyramid(*self.body(image)[-5:])
 
-    def stacked(self, image: Tensor) -> Pyramid:
+    def stack_branches(self, image: Tensor) -> Pyramid:
         """HRNet's features. It never dilates: its branches are brought to one stride and stacked.
 
         The branches add up only where every halving has no rest, so the image is filled up, and the features cut again.

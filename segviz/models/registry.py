@@ -79,7 +79,7 @@ def point_wise_alone(height: int, width: int, channels: int) -> ContextBlock:
     return blocks.PointWiseSpatialAttention(channels, channels, (2 * rows - 1, 2 * columns - 1))
 
 
-ROWS = (
+MODEL_ROWS = (
     ModelSpec(
         "fcn", "FCN (no context)", "FCN, CVPR 2015",
         "no attention: every place is classified from its own features.",
@@ -144,7 +144,7 @@ ROWS = (
     ),
 )  # fmt: skip
 
-SPECS: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in ROWS})
+SPECS: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in MODEL_ROWS})
 
 
 def spec_of(name: str) -> ModelSpec:

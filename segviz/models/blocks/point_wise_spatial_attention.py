@@ -61,13 +61,13 @@ class PointWiseBranch(nn.Module):
         masks = self._windows(self.mask(reduced).float() if reduced.dtype != torch.float64 else self.mask(reduced))
         energy = masks if self.direction == "collect" else masks.mT
         cells = reduced.flatten(2).mT
-        moved = self._normalised(energy).to(cells.dtype) @ cells
+        moved = self._normalise(energy).to(cells.dtype) @ cells
         context = moved.mT.unflatten(2, size)
         divisor = None if self.softmax else float(self.norm or size[0] * size[1])
         maps = tuple((OffsetMaskAttention(self.direction, size, mask, self.direction, divisor),) for mask in masks)
         return Attended(context, context, maps)
 
-    def _normalised(self, energy: Tensor) -> Tensor:
+    def _normalise(self, energy: Tensor) -> Tensor:
         if self.softmax:
             return energy.softmax(2)
         return energy.masked_fill(energy.isinf(), 0) / (self.norm or energy.shape[2])
