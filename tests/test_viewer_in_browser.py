@@ -1,4 +1,4 @@
-"""The viewer under a reader's hands: zoom, scales, swipe, classes, directions, and silence towards the server."""
+"""The viewer in use: zoom, scales, swipe, classes, directions, accessibility, and no traffic while hovering."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from viewer_host import (
     classes,
     config,
     data,
-    hosted,
     hover,
     mount,
+    open_host,
     pins,
     put,
     stage,
@@ -43,15 +43,15 @@ PATIENCE = 300_000  # milliseconds that the server may take for its first page, 
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
-    """A page at a desk."""
-    with hosted(browser) as opened:
+    """A page on a desktop."""
+    with open_host(browser) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def phone(browser: Browser) -> Iterator[Page]:
     """A page on a phone."""
-    with hosted(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as opened:
+    with open_host(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as opened:
         yield opened
 
 
@@ -61,7 +61,7 @@ def two(page: Page, **more: Any) -> None:
 
 
 def view(page: Page, title: str = "dot") -> list[float]:
-    """Zoom, left and top of a stage; the last two in fractions of the picture."""
+    """A stage's zoom, and its left and top in fractions of the picture."""
     return [float(value) for value in (stage(page, title).get_attribute("data-view") or "").split(",")]
 
 
@@ -134,7 +134,7 @@ def test_a_click_in_a_zoomed_picture_pins_what_is_seen_there(page: Page) -> None
     assert pins(page)[0][:2] == pytest.approx([75, 105], abs=2)
 
 
-def test_hovering_a_zoomed_picture_asks_about_what_is_seen_there(page: Page) -> None:
+def test_hovering_a_zoomed_picture_shows_the_pixel_under_the_pointer(page: Page) -> None:
     two(page)
     zoom_in(page, "dot", 0, 0)
     there, (zoom, left, top) = box(stage(page, "dot")), view(page)
@@ -155,7 +155,7 @@ def test_keys_zoom(page: Page, key: str, zoom: float) -> None:
     expect(here).to_have_attribute("data-view", re.compile(rf"^{re.escape(f'{wanted:.4f}'.rstrip('0').rstrip('.'))},"))
 
 
-def test_buttons_zoom_and_say_it(page: Page) -> None:
+def test_buttons_zoom_and_announce_it(page: Page) -> None:
     two(page)
     for name, matches in (("Zoom in", "^1.5,"), ("Zoom out", "^1,"), ("Zoom in", "^1.5,"), ("Fit", "^1,0,0$")):
         page.get_by_role("button", name=name).click()
@@ -164,7 +164,7 @@ def test_buttons_zoom_and_say_it(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("Zoom 100 %")
 
 
-def test_pins_cells_and_boxes_stay_on_their_places_when_zoomed(page: Page) -> None:
+def test_pins_cells_and_boxes_keep_their_places_when_zoomed(page: Page) -> None:
     two(page, pins=[(75, 105, 0)])
     label(page, "Top 5").check()
     peak = stage(page, "dot").locator(".peak").first
@@ -196,7 +196,7 @@ def test_pins_cells_and_boxes_stay_on_their_places_when_zoomed(page: Page) -> No
     assert [picture["x"], picture["y"]] == pytest.approx(seen(0, 0), abs=1)
 
 
-def test_a_marker_outside_of_the_view_is_not_shown(page: Page) -> None:
+def test_a_marker_outside_the_view_is_hidden(page: Page) -> None:
     two(page, pins=[(2, 2, 0)])
     zoom_in(page, "dot", 4, 6, notches=6)
     expect(stage(page, "dot").locator(".marker")).to_be_hidden()
@@ -236,7 +236,7 @@ def test_escape_goes_back_to_the_whole_picture_and_the_last_pin(page: Page) -> N
 
 
 def pinch(page: Page, fingers: list[list[tuple[float, float]]]) -> None:
-    """Two fingers through some places each, and away."""
+    """Moves two fingers through some places each, then lifts them."""
     session = page.context.new_cdp_session(page)
     for number, places in enumerate(zip(*fingers, strict=True)):
         points = [{"x": x, "y": y, "id": finger} for finger, (x, y) in enumerate(places)]
@@ -262,7 +262,7 @@ def test_two_fingers_zoom_and_move_the_picture(phone: Page) -> None:
 # ---- scales ---------------------------------------------------------------------------------------------
 
 
-def test_a_percentile_scale_says_where_it_is_cut(page: Page) -> None:
+def test_a_percentile_scale_shows_where_it_cuts_values_off(page: Page) -> None:
     two(page)
     hover(page, "dot", 1, 1)
     label(page, "percentile").check()
@@ -305,7 +305,7 @@ def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> Non
     assert "%" not in highs.nth(2).inner_text()
 
 
-def test_figures_of_a_map_are_written_where_the_panel_asks(page: Page) -> None:
+def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
     mount(page, data(config("dot", "attends_to", "dot", stats=True), config("bases", "attends_to", "bases")))
     hover(page, "dot", 3, 2)
     expect(stage(page, "dot")).to_have_attribute("data-cell", "3,2")
@@ -358,7 +358,7 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
     expect(page.locator(".direction").nth(2)).to_be_hidden()
 
 
-def test_the_switch_is_only_there_where_it_does_something(page: Page) -> None:
+def test_controls_that_do_nothing_are_hidden(page: Page) -> None:
     two(page)
     expect(label(page, "attended by")).to_be_hidden()
     expect(label(page, "Outlines")).to_be_hidden()
@@ -410,7 +410,7 @@ def test_the_divider_is_dragged_and_does_not_pin(page: Page) -> None:
     assert page.evaluate("edits") == []
 
 
-def test_the_divider_moves_by_the_keyboard_and_says_where_it_is(page: Page) -> None:
+def test_the_divider_moves_by_the_keyboard_and_announces_its_position(page: Page) -> None:
     divider = swipe(page)
     cell = stage(page, "dot").get_attribute("data-cell")
     divider.focus()
@@ -435,7 +435,7 @@ def test_the_divider_follows_a_finger(phone: Page) -> None:
     expect(divider).to_have_attribute("aria-valuenow", "80")
 
 
-def test_a_swipe_panel_says_the_value_of_both_sides(page: Page) -> None:
+def test_a_swipe_panel_shows_the_value_of_both_sides(page: Page) -> None:
     swipe(page)
     hover(page, "swipe", 4, 1)
     expect(page.locator(".panel").first.locator(".value")).to_have_text(["before: road", "after: tree"])
@@ -488,7 +488,7 @@ PLACED = """(stages) => stages.flatMap((one) => [one, one.closest('.panel').quer
     .map(({left, top, width, height}) => [left + scrollX, top + scrollY, width, height])"""
 
 
-def test_nothing_jumps_while_one_works(page: Page) -> None:
+def test_nothing_jumps_during_use(page: Page) -> None:
     names = ["sky", "tree", "a class of a long name"]  # leaves no room beside it in a narrow panel
     maps = [config(of, "attended_by", of) for of in ("dot", "bases", "samples", "cross2", "collect", "vertical")]
     mount(page, data(classes("a", classes=names), classes("b", classes=names), *maps, columns=4))
@@ -586,7 +586,7 @@ def test_levels_keep_their_order_and_are_always_outlined(page: Page) -> None:
     assert lines[marked][:, 0].min() > 240
 
 
-def test_what_is_rare_is_not_said_to_be_nothing(page: Page) -> None:
+def test_rare_classes_are_not_shown_as_0_percent(page: Page) -> None:
     page.route("**/rare", lambda route: route.fulfill(body=wire.pack_labels(RARE)))
     mount(page, data(classes("rare", "rare")))
     expect(legend(page, "rare").locator(".toggle small")).to_have_text(["100.0 %", "<0.1 %"])
@@ -613,7 +613,7 @@ def test_shares_keep_a_scale_from_0_to_1_whatever_is_set(page: Page) -> None:
     expect(page.locator(".panel", has=stage(page, "sure")).locator(".value")).to_have_text(re.compile(r"^0\.45"))
 
 
-def test_values_that_are_no_numbers_stand_out(page: Page) -> None:
+def test_nans_stand_out(page: Page) -> None:
     gaps = config("gaps", "values", "gaps", unit="logits", signed=False)
     mount(page, data(gaps, config("partly", "shares", "partly")))
     for setting in ("linear", "log", "percentile"):
@@ -667,7 +667,7 @@ def test_settings_reach_python_once_after_a_pause(page: Page) -> None:
     assert second == ["settings", DEFAULTS | {"scale": "percentile", "range": "shared", "colours": "magma"}]
 
 
-def test_a_page_that_gives_no_settings_hears_of_none(page: Page) -> None:
+def test_a_page_that_gives_no_settings_is_sent_none(page: Page) -> None:
     two(page)
     page.evaluate(CHANGE_TWICE)
     page.evaluate("new Promise((done) => setTimeout(done, 600))")
@@ -690,7 +690,7 @@ def test_a_viewer_begins_with_pythons_settings(page: Page) -> None:
 # ---- what can go wrong ----------------------------------------------------------------------------------
 
 
-def test_a_panel_that_fails_says_so_alone(page: Page) -> None:
+def test_a_failing_panel_shows_its_error_and_the_others_go_on(page: Page) -> None:
     put(
         page,
         data(
@@ -704,7 +704,7 @@ def test_a_panel_that_fails_says_so_alone(page: Page) -> None:
     assert page.evaluate("edits") == []  # Python cannot help
 
 
-def test_python_is_asked_once_for_what_the_server_lost(page: Page) -> None:
+def test_python_is_asked_once_for_maps_that_the_server_lost(page: Page) -> None:
     lost = data(
         config("lost", "attends_to", "gone"), config("also", "attended_by", "gone"), config("dot", "attends_to", "dot")
     )

@@ -1,4 +1,4 @@
-"""A blank page that hosts the viewer without Streamlit: its modules, maps of every kind, and ways to handle it."""
+"""Hosts the viewer on a blank page without Streamlit: its modules, maps of every kind, and pointer helpers."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.block_cases import block_maps
 
 GRID = (5, 7)
 CELLS = GRID[0] * GRID[1]
-HEIGHT, WIDTH = 150, 210  # of the picture: 30 pixels for a cell
-REACH = (1, 2)  # of masks that do not reach the whole grid
+HEIGHT, WIDTH = 150, 210  # the picture: 30 pixels per cell
+REACH = (1, 2)  # reach of the masks that do not cover the whole grid
 ADDRESS = "http://viewer.test"
 PAGE = b'<!doctype html><meta name="viewport" content="width=device-width"><title>viewer</title><body></body>'
 
@@ -99,7 +99,7 @@ PALETTE = [[10, 20, 200], [20, 160, 30], [200, 200, 40]]
 
 
 def files() -> dict[str, tuple[str, bytes]]:
-    """What the host serves, by path."""
+    """Content types and bodies that the host serves, by path."""
     found = {
         "/": ("text/html", PAGE),
         "/viewer.js": ("text/javascript", join_scripts().encode()),
@@ -129,8 +129,8 @@ def serve(page: Page, host: dict[str, tuple[str, bytes]]) -> None:
 
 
 @contextmanager
-def hosted(browser: Browser, **context: Any) -> Iterator[Page]:
-    """A page of the host in a context of its own; no error of the page may remain."""
+def open_host(browser: Browser, **context: Any) -> Iterator[Page]:
+    """Opens the host in a context of its own; fails if the page raised an error."""
     opened = browser.new_context(**{"viewport": {"width": 1000, "height": 900}, **context})
     page, errors = opened.new_page(), list[str]()
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -22,11 +22,11 @@ async function copy(text) {
 }
 
 export default function ({ parentElement, data: [data] }) {
-  const button = parentElement.querySelector("button"), status = parentElement.querySelector(".status");
-  history.replaceState(history.state, "", addressOf(data.parameters, location)); // replaced, or each pin would be a step of the Back button
-  status.textContent = "";
+  const button = parentElement.querySelector("button"), message = parentElement.querySelector(".message");
+  history.replaceState(history.state, "", addressOf(data.parameters, location)); // no history entry for each pin
+  message.textContent = "";
   button.onclick = () => copy(location.href).then(
-    () => { status.textContent = data.upload ? WITHOUT_FILE : COPIED; },
-    () => { status.textContent = "Copy the link from the address bar"; },
+    () => { message.textContent = data.upload ? WITHOUT_FILE : COPIED; },
+    () => { message.textContent = "Copy the link from the address bar"; },
   );
 }
