@@ -35,7 +35,7 @@ def describe_samples(pin: Pin) -> str:
     """The offsets and weights of a point's samples, in words."""
     row, column = samples.cell(pin.y, pin.x, *picture.size)
     positions, weights = samples.samples(row, column)
-    moved = (positions - samples.undisplaced(row, column)).norm(dim=1)
+    moved = (positions - samples.window_around(row, column)).norm(dim=1)
     inside = float(samples.attends_to(row, column).sum())
     return (
         f"mean offset {float(moved.mean()):.2f} cells, largest {float(moved.max()):.2f}; strongest weight "
