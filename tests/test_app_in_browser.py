@@ -116,8 +116,11 @@ def visit(app: LiveApp, browser: Browser) -> Iterator[Visit]:
 
 # ---- what is drawn --------------------------------------------------------------------------------------
 
-PIXELS = """(canvas) => [canvas.height, canvas.width,
-    Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)]"""
+
+def canvas_pixels(canvas: Locator) -> np.ndarray:
+    """RGBA pixels (height, width, 4); a PNG travels a hundred times as fast as a list of numbers."""
+    url = canvas.evaluate("(canvas) => canvas.toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
 
 
 def table() -> np.ndarray:
@@ -129,8 +132,9 @@ def table() -> np.ndarray:
 
 def positions(stage: Locator) -> np.ndarray:
     """Where each drawn cell lies on the colour bar, in [0, 1]: its colour back through the table."""
-    height, width, pixels = stage.locator("canvas.map").evaluate(PIXELS)
-    colours = np.array(pixels).reshape(-1, 4)
+    pixels = canvas_pixels(stage.locator("canvas.map")).astype(int)
+    height, width, _ = pixels.shape
+    colours = pixels.reshape(-1, 4)
     assert (colours[:, 3] == 255).all()
     distance = np.abs(colours[:, None, :3] - table()).max(2)
     assert distance.min(1).max() <= 2, "a colour that is not viridis"
@@ -199,12 +203,10 @@ def test_the_samples_are_drawn_where_they_lie(visit: Visit) -> None:
     expect(stage).to_have_attribute("data-cell", f"{cell[0]},{cell[1]}")
     sampled, weights = one.samples(*cell)
     assert float(stage.get_attribute("data-max") or "nan") == pytest.approx(float(weights.max()), rel=1e-3)
-    canvas = stage.locator("canvas.points")
-    height, width, pixels = canvas.evaluate(PIXELS)
-    alpha = np.array(pixels).reshape(height, width, 4)[:, :, 3]
+    alpha = canvas_pixels(stage.locator("canvas.points"))[:, :, 3]
     grid = np.array(one.grid)
-    at = ((sampled.numpy() + 0.5) / grid * (height, width)).astype(int)
-    inside = ((at >= 2) & (at < np.array((height, width)) - 2)).all(1)
+    at = ((sampled.numpy() + 0.5) / grid * alpha.shape).astype(int)
+    inside = ((at >= 2) & (at < np.array(alpha.shape) - 2)).all(1)
     assert inside.sum() > 20
     assert (alpha[tuple(at[inside].T)] > 200).all()
     assert (alpha > 0).mean() < 0.5
@@ -480,6 +482,17 @@ def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> No
     expect(visit.page.get_by_text("Link copied", exact=True)).to_be_visible()
 
 
+def test_former_addresses_lead_to_their_pages_with_the_link(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}/blocks?seed=3&pin=40-50-2&direction=by")
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Same pixel, every block")
+    expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
+    expect(visit.page.get_by_label("attended by", exact=True)).to_be_checked()
+    expect(visit.page).to_have_url(re.compile("/same_pixel\\?.*pin=40-50-2.*direction=attended_by"))
+    visit.page.goto(f"{visit.address}/folder")
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Many pictures")
+    expect(visit.page).to_have_url(re.compile("/many_pictures$"))
+
+
 # ---- the same pixel -------------------------------------------------------------------------------------
 
 
@@ -601,9 +614,8 @@ def pick(visit: Visit, label: str, option: str) -> None:
 
 
 def drawn(stage: Locator, side: int = 0) -> np.ndarray:
-    """The RGBA pixels of a panel's map; as a PNG they travel a hundred times as fast as by PIXELS."""
-    url = stage.locator("canvas.map").nth(side).evaluate("(canvas) => canvas.toDataURL('image/png')")
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+    """The RGBA pixels of a panel's map."""
+    return canvas_pixels(stage.locator("canvas.map").nth(side))
 
 
 def visible(stage: Locator, side: int = 0) -> np.ndarray:

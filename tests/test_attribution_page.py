@@ -17,7 +17,7 @@ from app_server import LiveApp
 from app_tables import only_table, tables
 from browser import settles
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
@@ -42,7 +42,7 @@ from segviz.server.launch import app_script
 from segviz.ui.attribution_answers import MEASURED
 from segviz.ui.attribution_controls import QUICK, START
 from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE
-from segviz.ui.state import KEY
+from segviz.ui.state import STATE_KEY
 
 PATH, MODEL = "pages/attribution.py", "spatial_nl"
 HEIGHT, WIDTH = 360, 480
@@ -83,11 +83,11 @@ def app(own: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
 
 def settled(app: AppTest) -> AppTest:
     """The session when it has all answers, or was told why not."""
-    for answer in app.session_state[KEY].attributions.values():
+    for answer in app.session_state[STATE_KEY].attributions.values():
         wait([answer], PATIENCE)
     app.run()
     assert [one.message for one in app.exception] == []
-    assert all(answer.done() for answer in app.session_state[KEY].attributions.values())
+    assert all(answer.done() for answer in app.session_state[STATE_KEY].attributions.values())
     return app
 
 
@@ -208,7 +208,7 @@ def long_one(app: AppTest) -> Answer:
     app.select_slider(key="attribution steps").set_value(128)
     app.pills(key="attribution methods").set_value(["integrated_gradients"]).run()
     app.button(key="attribution compute").click().run()
-    (answer,) = app.session_state[KEY].attributions.values()
+    (answer,) = app.session_state[STATE_KEY].attributions.values()
     assert not answer.done() and app.button(key="attribution cancel")
     return answer  # type: ignore[no-any-return]
 
@@ -216,7 +216,7 @@ def long_one(app: AppTest) -> Answer:
 def test_another_look_at_the_page_goes_on_with_its_work(app: AppTest, own: Engine) -> None:
     before = long_one(app)
     app.pills(key="attribution methods").set_value(["integrated_gradients", "grad_cam_input"]).run()
-    now = list(app.session_state[KEY].attributions.values())
+    now = list(app.session_state[STATE_KEY].attributions.values())
     assert len(now) == 2 and own.health().running == 1
     while (status := now[0].status()).done < 2:
         time.sleep(0.02)
@@ -230,7 +230,7 @@ def test_what_is_not_asked_any_more_is_taken_back(app: AppTest) -> None:
     answer = long_one(app)
     settled(app.pills(key="attribution methods").set_value(["saliency"]).run())
     assert answer.cancelled()
-    assert len(app.session_state[KEY].attributions) == 1
+    assert len(app.session_state[STATE_KEY].attributions) == 1
 
 
 def test_who_comes_back_after_a_while_gets_it_still(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_who_comes_back_after_a_while_gets_it_still(app: AppTest, monkeypatch: p
         answer = long_one(app)
         assert isinstance(answer.exception(PATIENCE), LeaseError)
     app.run()
-    (again,) = app.session_state[KEY].attributions.values()
+    (again,) = app.session_state[STATE_KEY].attributions.values()
     assert not again.done()
     app.button(key="attribution cancel").click().run()
 
@@ -261,7 +261,9 @@ def test_a_failure_is_a_sentence_and_can_be_tried_again(app: AppTest, monkeypatc
 
 def test_how_long_it_takes_is_learnt(app: AppTest) -> None:
     each = MEASURED[MODEL, "saliency"]
-    (answer,) = [one for one in app.session_state[KEY].attributions.values() if one.result().value.method == "saliency"]
+    (answer,) = [
+        one for one in app.session_state[STATE_KEY].attributions.values() if one.result().value.method == "saliency"
+    ]
     assert each == answer.result().seconds > 0
 
 
@@ -294,10 +296,9 @@ def served(live_app: LiveApp, browser: Browser) -> Iterator[tuple[str, Browser]]
     live_app.check_log()
 
 
-def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
+def visitor(address: str, context: BrowserContext, errors: list[str]) -> Page:
     """A new visitor on the page."""
-    address, browser = served
-    page = browser.new_context(viewport={"width": 1400, "height": 1200}).new_page()
+    page = context.new_page()
     page.set_default_timeout(1000 * PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}/{Path(PATH).stem}")
@@ -308,7 +309,9 @@ def visitor(served: tuple[str, Browser], errors: list[str]) -> Page:
 def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
     errors: list[str] = []
     answer = expected("saliency", at(CENTRE))
-    first = visitor(served, errors)
+    address, browser = served
+    context = browser.new_context(viewport={"width": 1400, "height": 1200})
+    first = visitor(address, context, errors)
     saliency = first.locator(".panel", has=first.locator(".stage[data-panel='Saliency']"))
     expect(first.get_by_text("All chosen methods are computed.")).to_be_visible()  # unasked
     stage = saliency.locator(".stage")
@@ -327,7 +330,7 @@ def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Bro
     told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131, about \d+ s left"))
     expect(told).to_be_visible()
 
-    second = visitor(served, errors)  # whose own, quick computation has to wait for the first one's
+    second = visitor(address, context, errors)  # whose own, quick computation has to wait for the first one's
     second.get_by_role("button", name="Next").click()
     expect(second.get_by_text(re.compile(r"Saliency: number \d in the queue"))).to_be_visible()
     left = int(re.findall(r"about (\d+) s left", first.get_by_test_id("stProgress").inner_text())[0])
@@ -339,5 +342,4 @@ def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Bro
     expect(first.locator(".stage[data-panel='Integrated Gradients']")).to_be_visible()  # the bare picture
     expect(first.get_by_role("button", name="Compute")).to_be_enabled()
     assert errors == []
-    for page in (first, second):
-        page.context.close()
+    context.close()

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.slow  # starts a kernel
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "examples" / "attention.ipynb"
 

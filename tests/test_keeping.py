@@ -52,9 +52,14 @@ def test_a_kept_arrays_memory_goes_back_at_once() -> None:
     assert resident() - before < 4
 
 
+@pytest.fixture(scope="module")
+def image() -> np.ndarray:
+    return draw_scene(1).image
+
+
 @pytest.mark.parametrize("model", SPECS)
-def test_a_prediction_holds_only_what_it_shows(model: str) -> None:
-    prediction = load_predictor(model, "cpu")(draw_scene(1).image)
+def test_a_prediction_holds_only_what_it_shows(model: str, image: np.ndarray) -> None:
+    prediction = load_predictor(model, "cpu")(image)
     for name, array in arrays_of(prediction):
         held = array.untyped_storage().nbytes() if isinstance(array, torch.Tensor) else array.nbytes
         assert held == array.nbytes, name
