@@ -24,10 +24,13 @@ from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import (
     ANSWERS,
+    confidence_panel,
     disagreement_panel,
     feature_panels,
+    labels_panel,
     panels_of_map,
     panels_of_maps,
+    pin_panels,
     pin_rows,
     prediction_panel,
 )
@@ -67,6 +70,20 @@ def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Pre
         own = None if panel.pin is None else (PINS[panel.pin].y, PINS[panel.pin].x)
         assert shown.place == ((own or LAST) if follows else None), panel.title
         assert [(pin.y, pin.x, pin.number) for pin in shown.marks] == [(4, 7, 1), (22, 33, 2)]
+
+
+def test_every_panel_of_a_prediction_carries_its_model(made: Prediction) -> None:
+    panels = [
+        prediction_panel(made),
+        confidence_panel(made, "Confidence"),
+        *panels_of_maps(made),
+        *feature_panels(made),
+    ]
+    panels += pin_panels(panels_of_maps(made), PINS)
+    assert {panel.model for panel in panels} == {made.model}
+    truth = labels_panel(LABELS, made.class_set, "Truth")
+    swipe = Panel("Swipe", None, "swipe", sides=(panels[0], truth))
+    assert [one.model for one in viewer_figure_spec("a page", viewer(made), [swipe]).subplots] == [made.model, ""]
 
 
 def test_the_numbers_are_the_maps_own(made: Prediction) -> None:

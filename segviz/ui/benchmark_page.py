@@ -23,36 +23,36 @@ from segviz.ui.viewer import latest_display, latest_pins, show_panels
 from segviz.viewer.display import Display
 from segviz.viewer.panel import LabelMap, Panel
 
-KEY = "bench"
-STRIDE = 8  # pixels of the picture for a cell
-DIM, STRIP_DIM, BASES, WINDOW = 32, 64, 64, 9  # of the bundled models' queries, strips' queries, bases and samples
-REACH = (22, 29)  # cells that PSA's masks reach, down and along
-SMALLEST, LARGEST = 2, 256  # lines of a grid
+BENCH = "bench"
+STRIDE = 8  # pixels per cell
+DIM, STRIP_DIM, BASES, WINDOW = 32, 64, 64, 9  # sizes of the bundled models: queries, strip queries, bases, samples
+REACH = (22, 29)  # how far PSA's masks reach in cells, down and across
+SMALLEST, LARGEST = 2, 256  # grid lines
 
 
 def show_benchmark() -> None:
-    """The viewer, and what it told."""
+    """The viewer, and what it sent."""
     st.set_page_config("segviz: the viewer alone", layout="wide")
-    grid = lines("rows", 45), lines("columns", 60)
-    image, panels = made(grid)
+    grid = read_lines("rows", 45), read_lines("columns", 60)
+    image, panels = make_panels(grid)
     viewer(image, panels)
 
 
 @st.fragment
 def viewer(image: np.ndarray, panels: list[Panel]) -> None:
     """A pin or a setting runs this part alone."""
-    pins = show_panels(image, panels, latest_pins(KEY, ()), key=KEY, columns=4, display=Display())
-    st.caption(f"{len(pins)} pins; settings unlike the defaults: {latest_display(KEY).changed()}")
+    pins = show_panels(image, panels, latest_pins(BENCH, ()), key=BENCH, columns=4, display=Display())
+    st.caption(f"{len(pins)} pins; settings unlike the defaults: {latest_display(BENCH).changed()}")
 
 
-def lines(name: str, default: int) -> int:
-    """A number of lines from the address."""
-    asked = st.query_params.get(name, "")
-    return min(max(int(asked), SMALLEST), LARGEST) if asked.isascii() and asked.isdigit() else default
+def read_lines(name: str, default: int) -> int:
+    """A number of grid lines from the address."""
+    text = st.query_params.get(name, "")
+    return min(max(int(text), SMALLEST), LARGEST) if text.isascii() and text.isdigit() else default
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def made(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
+def make_panels(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
     """A picture and panels of every kind, the same ones each time."""
     torch.manual_seed(0)
     (rows, columns), cells = grid, grid[0] * grid[1]
@@ -60,7 +60,7 @@ def made(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
     strip = StripAttention("strip", grid, torch.randn(cells, STRIP_DIM), torch.randn(columns, STRIP_DIM), "vertical")
     cross = CrissCrossAttention("cross", grid, torch.randn(2, cells, DIM), torch.randn(2, cells, DIM))
     bases = BasesAttention("bases", grid, torch.randn(cells, BASES).softmax(1), torch.randn(BASES, DIM))
-    samples, masks = sampled(grid), offset_masks(((rows - 1) // 2 + 1, (columns - 1) // 2 + 1))
+    samples, masks = random_samples(grid), random_masks(((rows - 1) // 2 + 1, (columns - 1) // 2 + 1))
     picture = np.random.default_rng(0).integers(0, 256, (rows, columns, 3), np.uint8)
     labels = np.arange(cells, dtype=np.uint8).reshape(grid) // 5 % len(CAMVID.names)
     image, labels = (one.repeat(STRIDE, 0).repeat(STRIDE, 1) for one in (picture, labels))
@@ -79,7 +79,7 @@ def made(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
     ]
 
 
-def sampled(grid: tuple[int, int]) -> SampledAttention:
+def random_samples(grid: tuple[int, int]) -> SampledAttention:
     """A window of samples for each cell, each moved at random."""
     places = torch.arange(WINDOW) - WINDOW // 2
     window = torch.cartesian_prod(places, places).float()
@@ -88,14 +88,14 @@ def sampled(grid: tuple[int, int]) -> SampledAttention:
     return SampledAttention("samples", grid, positions, torch.randn(positions.shape[:2]).softmax(1), window)
 
 
-def offset_masks(grid: tuple[int, int]) -> OffsetMaskAttention:
-    """Masks of the bundled model's reach."""
+def random_masks(grid: tuple[int, int]) -> OffsetMaskAttention:
+    """Random masks with the bundled model's reach."""
     logits = torch.randn(grid[0] * grid[1], DIM) @ torch.randn(DIM, grid[0] * grid[1]) / 4
-    return OffsetMaskAttention("collect", grid, logits.masked_fill_(~within(grid), -torch.inf), "collect")
+    return OffsetMaskAttention("collect", grid, logits.masked_fill_(~in_reach(grid), -torch.inf), "collect")
 
 
-def within(grid: tuple[int, int]) -> Bool[Tensor, "cells cells"]:
-    """Which cells lie within reach of which."""
+def in_reach(grid: tuple[int, int]) -> Bool[Tensor, "cells cells"]:
+    """Which cells are within reach of which."""
     near = [
         (torch.arange(size)[:, None] - torch.arange(size)).abs() <= far for size, far in zip(grid, REACH, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Turns at what pages do themselves, a few at a time, in the order in which they asked."""
+"""A fair semaphore: work that pages do themselves runs a few at a time, in the order in which it was asked for."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-LOOK_S = 0.1  # seconds between looks at how one's turn stands, and at whether the visitor has clicked
+LOOK_S = 0.1  # seconds between looks at the line, and at whether the visitor has clicked
 
 
 class Turns:
-    """So many at once; a semaphore would let late comers overtake.
+    """Turns for a limited number of threads; an ordinary semaphore would let latecomers overtake.
 
     Args:
-        at_once: how many.
+        at_once: how many threads may have their turn at once.
     """
 
     def __init__(self, at_once: int) -> None:
@@ -24,7 +24,7 @@ class Turns:
 
     @contextmanager
     def turn(self, look: Callable[[], object]) -> Iterator[None]:
-        """One turn, once it has come; `look` is called meanwhile and once more then, and leaves the line by raising."""
+        """Wait for a turn and hold it. `look` is called while waiting and once at the turn; it may raise to leave."""
         self._queue(look)
         try:
             look()
@@ -48,7 +48,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _taken(self, me: object) -> bool:
-        """Whether the turn came before it was time to look."""
+        """Whether the turn comes before it is time to look."""
         with self._changed:
             if not self._mine(me):
                 self._changed.wait(LOOK_S)

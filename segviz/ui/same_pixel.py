@@ -53,10 +53,10 @@ def show_numbers(
     maps = [(prediction, one) for prediction in predictions.values() for one in prediction.spatial_maps]
     rows = []
     with st.spinner("Computing the numbers …"):
-        means = [cached_picture_numbers(key, one.model, map_.name, direction, one, map_) for one, map_ in maps]
+        means = [_picture_numbers(key, one.model, map_.name, direction, one, map_) for one, map_ in maps]
         for number, pin in enumerate(pins, start=1):
             for (one, map_), mean in zip(maps, means, strict=True):
-                numbers = cached_point_numbers(key, one.model, map_.name, pin.y, pin.x, direction, one, map_)
+                numbers = _point_numbers(key, one.model, map_.name, pin.y, pin.x, direction, one, map_)
                 own = one.classes[one.labels[pin.y, pin.x]]
                 depends = mean.dependence if mean else None
                 rows.append(view.MapRow(str(number), view.map_title(one, map_), own, numbers, depends))
@@ -71,7 +71,7 @@ def show_numbers(
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)
-def cached_picture_numbers(
+def _picture_numbers(
     picture: str, model: str, name: str, direction: Direction, _prediction: Prediction, _map: SpatialMap
 ) -> view.PictureNumbers | None:
     """A map's numbers over the whole picture, cached by its digest and the names of the model and the map."""
@@ -79,7 +79,7 @@ def cached_picture_numbers(
 
 
 @st.cache_resource(max_entries=8192, show_spinner=False)
-def cached_point_numbers(
+def _point_numbers(
     picture: str, model: str, name: str, y: int, x: int, direction: Direction, _prediction: Prediction, _map: SpatialMap
 ) -> MapStatistics | None:
     """The numbers of an image pixel's map."""

@@ -14,7 +14,7 @@ from segviz.ui.picture import Picture
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 
-KEY = "segviz"  # the only key of st.session_state that belongs to no widget
+STATE_KEY = "segviz"  # the only key of st.session_state that belongs to no widget
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class SessionState:
 
 def session() -> SessionState:
     """The state of the visitor whose script runs."""
-    state = st.session_state.get(KEY)
+    state = st.session_state.get(STATE_KEY)
     if not isinstance(state, SessionState):
-        state = st.session_state[KEY] = SessionState()
+        state = st.session_state[STATE_KEY] = SessionState()
     return state
