@@ -1,4 +1,4 @@
-"""Finds a Chromium for the tests that need a real browser, and starts it without a display."""
+"""Finds Chromium for tests that need a real browser, and starts it without a display."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-# By how many pixels the page can be scrolled sideways, of each part that can.
+# By how many pixels each part of the page that is too wide can be scrolled sideways.
 WIDER = """() => ['html', '[data-testid=stApp]', '[data-testid=stMain]', '[data-testid=stMainBlockContainer]']
     .flatMap((name) => [...document.querySelectorAll(name)])
     .map((one) => one.scrollWidth - one.clientWidth).filter((more) => more > 0)"""
 
 
 def executable() -> str | None:
-    """The browser named by CHROMIUM, else one on the PATH; None leaves it to Playwright's own."""
+    """The browser that CHROMIUM names, or one on the PATH; None for Playwright's own."""
     named = os.environ.get("CHROMIUM")
     if named:
         if not Path(named).is_file():
-            raise FileNotFoundError(f"CHROMIUM={named} is no file; name the browser's executable")
+            raise FileNotFoundError(f"CHROMIUM={named} is not a file; set it to the path of a browser")
         return named
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
@@ -99,14 +99,14 @@ def visiting(browser: Browser, **settings: Any) -> Iterator[Page]:
     try:
         yield page
     finally:
-        with suppress(Error):  # a page that went nowhere, or is gone
+        with suppress(Error):  # the page loaded nothing, or is closed
             page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         page.close()
         shared[name].clear_cookies()
 
 
 def settles(read: Callable[[], str | None], wanted: float, within: float, seconds: float = 60) -> None:
-    """Waits until a number in the page, read anew each time, is the wanted one; fails with the last one read."""
+    """Wait until a number on the page has the wanted value; fail with the last value read."""
     end = time.monotonic() + seconds
     while True:
         text = read() or "nan"

@@ -24,7 +24,7 @@ from segviz.runtime.lazy_dynamo import defer_compiler
 
 try:
     import fcntl
-except ImportError:  # not on Windows: there a test that measures may have company
+except ImportError:  # not on Windows, where tests that measure may run beside others
     fcntl = None  # type: ignore[assignment]
 
 torch.set_num_threads(1)
@@ -42,7 +42,7 @@ with pause_collector(), defer_compiler():
         importlib.import_module(library)
 freeze_objects()
 check_shapes()
-# Every AppTest has Streamlit read what all installed packages are, a quarter of a second each time.
+# In every AppTest, Streamlit lists all installed packages, which takes a quarter of a second.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 # These files share one server of the app and one browser, so one worker runs them all. They begin first.
@@ -133,7 +133,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @contextmanager
 def turn(alone: bool) -> Iterator[None]:
-    """Wait for one's turn among the workers of this run; the door keeps others from slipping in before one alone."""
+    """Wait for a turn among the workers of this run; `door` stops others from entering before one that waits alone."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None or fcntl is None:
         yield
@@ -147,7 +147,7 @@ def turn(alone: bool) -> Iterator[None]:
 
 
 def pytest_sessionfinish() -> None:
-    """Remove what `turn` left behind."""
+    """Remove the files of `turn`."""
     if run := os.environ.get("PYTEST_XDIST_TESTRUNUID"):
         for path in Path(tempfile.gettempdir()).glob(f"segviz-tests-{run}-*"):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The harness of tests/fuzz_run.py: one input after the other, timed, watched for what it writes, and counted."""
+"""The harness of tests/fuzz_run.py gives inputs to handlers, times each, watches its writes and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from hypothesis.strategies import SearchStrategy
 
 LIMIT_S = 5.0
 STUCK_S = 120.0
-LONGEST = 700  # characters of a sentence
-LINES = 8  # of a traceback
+LONGEST = 700  # characters that a message may have
+LINES = 8  # of a traceback that are reported
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {
@@ -44,7 +44,7 @@ Value = Any
 
 @dataclass(frozen=True)
 class Place:
-    """Folders of one input: what is given, what may be written to, and around both what may not."""
+    """Folders of one input: `given` holds it, only `chosen` may be written to; `around` holds both."""
 
     around: Path
 
@@ -58,7 +58,7 @@ class Place:
 
 
 class RefusedError(Exception):
-    """The input was refused as it should be; the message is what somebody reads."""
+    """The input was refused, as it should be; the message is what the user reads."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class Kind:
     """One kind of input.
 
     Attributes:
-        make: an input, by chance; or a strategy of Hypothesis.
+        make: makes a random input; or a Hypothesis strategy.
         sound: inputs that must be taken.
-        handle: does with an input what the app or the command line does; ends, or raises one of `errors`.
-        errors: what may be raised beside RefusedError.
-        lay: puts an input where the handler finds it, and gives what to hand over.
-        share: of all inputs.
+        handle: does what the app or the command line does with an input; returns, or raises one of `errors`.
+        errors: exceptions that may be raised besides RefusedError.
+        lay: puts an input where the handler finds it, and returns what to pass on.
+        share: share of all inputs.
     """
 
     make: Callable[[random.Random], Value] | SearchStrategy[Any]
@@ -84,7 +84,7 @@ class Kind:
 
 @dataclass
 class Tally:
-    """What became of the inputs of one kind."""
+    """Outcomes for the inputs of one kind."""
 
     inputs: int = 0
     refused: int = 0
@@ -100,7 +100,7 @@ class Tally:
 
 
 class Watch:
-    """Notes what Python opens for writing, makes, renames or removes outside of a folder, while there is one."""
+    """Notes what Python opens for writing, creates, renames or removes outside `inside`, while that is set."""
 
     def __init__(self) -> None:
         self.inside: Path | None = None
@@ -122,40 +122,40 @@ class Watch:
 
 @cache
 def watch_writes() -> Watch:
-    """The one watch of this process: such a hook cannot be taken off again."""
+    """The one watch of this process: an audit hook cannot be removed."""
     return Watch()
 
 
 class Worker:
-    """A thread that is given up where it hangs."""
+    """A thread that can be abandoned if it hangs."""
 
     def __init__(self) -> None:
         self._tasks: queue.Queue[Callable[[], None]] = queue.Queue()
         threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        torch.set_num_threads(1)  # which counts for a thread
+        torch.set_num_threads(1)  # the setting is per thread
         while True:
             self._tasks.get()()
 
     def run(self, task: Callable[[], None], limit: float) -> BaseException | None:
-        """What the task raised, None where nothing; TimeoutError where it did not end."""
+        """The exception that the task raised, or None; TimeoutError if it did not end."""
         done = threading.Event()
         raised: list[BaseException] = []
 
-        def tried() -> None:
+        def attempt() -> None:
             try:
                 task()
             except BaseException as error:
                 raised.append(error)
             done.set()
 
-        self._tasks.put(tried)
+        self._tasks.put(attempt)
         return TimeoutError() if not done.wait(limit) else next(iter(raised), None)
 
 
 class Harness:
-    """Gives inputs to handlers, in a folder of its own, and keeps the tally."""
+    """Gives inputs to handlers, each in a folder of its own, and counts the outcomes."""
 
     def __init__(self, folder: Path, limit: float = LIMIT_S) -> None:
         self.folder, self.limit = folder.resolve(), limit
@@ -163,45 +163,45 @@ class Harness:
         self._number = 0
 
     def run(self, name: str, kind: Kind, count: int, seed: int) -> Tally:
-        """So many inputs of a kind, the same ones for the same seed."""
-        for value in kind.sound():  # which also load what is loaded once
-            if error := self._tried(kind, value, STUCK_S)[0]:
-                raise AssertionError(f"{name}: {shown(value)} was not taken") from error
+        """Give `count` inputs of a kind; the same seed gives the same inputs."""
+        for value in kind.sound():  # these also load what is loaded once
+            if error := self._try(kind, value, STUCK_S)[0]:
+                raise AssertionError(f"{name}: {shorten(value)} was not accepted") from error
         watch_writes().found.clear()
         tally = Tally()
         if isinstance(kind.make, SearchStrategy):
-            drawn(kind.make, count, seed, lambda value: self._give(name, kind, value, tally))
+            draw_values(kind.make, count, seed, lambda value: self._give(name, kind, value, tally))
         else:
             for number in range(count):
                 self._give(name, kind, kind.make(random.Random(f"{seed} {name} {number}")), tally)
         return tally
 
     def _give(self, name: str, kind: Kind, value: Value, tally: Tally) -> None:
-        error, seconds = self._tried(kind, value, self.limit)
-        told = f"{name} {tally.inputs}: {shown(value)}\n  "
+        error, seconds = self._try(kind, value, self.limit)
+        prefix = f"{name} {tally.inputs}: {shorten(value)}\n  "
         tally.inputs += 1
         tally.slowest = max(tally.slowest, seconds)
         if seconds >= self.limit:
-            tally.hangs.append(f"{told}not done after {seconds:.1f} s")
+            tally.hangs.append(f"{prefix}not done after {seconds:.1f} s")
         if error is None:
             tally.taken += 1
         elif isinstance(error, (*kind.errors, RefusedError)):
             tally.refused += 1
-            if fault := fault_of(str(error)):
-                tally.unhandled.append(f"{told}{type(error).__name__} {fault}: {shown(str(error))}")
+            if fault := describe_fault(str(error)):
+                tally.unhandled.append(f"{prefix}{type(error).__name__} {fault}: {shorten(str(error))}")
         elif not isinstance(error, TimeoutError):
             lines = "".join(traceback.format_exception(error)).splitlines()
-            tally.unhandled.append(told + "\n  ".join(lines[-LINES:]))
+            tally.unhandled.append(prefix + "\n  ".join(lines[-LINES:]))
         if found := watch_writes().found:
-            tally.outside.append(told + "; ".join(found[:3]))
+            tally.outside.append(prefix + "; ".join(found[:3]))
             found.clear()
 
-    def _tried(self, kind: Kind, value: Value, limit: float) -> tuple[BaseException | None, float]:
+    def _try(self, kind: Kind, value: Value, limit: float) -> tuple[BaseException | None, float]:
         self._number += 1
         place, watch = Place(self.folder / str(self._number)), watch_writes()
         for folder in (place.given, place.chosen):
             folder.mkdir(parents=True)
-        task = partial(guarded, kind.handle, kind.lay(value, place), place)
+        task = partial(run_handler, kind.handle, kind.lay(value, place), place)
         watch.inside, start = place.chosen, time.perf_counter()
         with contextlib.chdir(place.chosen):
             error = self._worker.run(task, limit)
@@ -212,8 +212,8 @@ class Harness:
         return error, seconds
 
 
-def guarded(handle: Callable[[Value, Place], None], value: Value, place: Place) -> None:
-    """The handler at work in the input's folder; a warning counts as an exception."""
+def run_handler(handle: Callable[[Value, Place], None], value: Value, place: Place) -> None:
+    """Run the handler; a warning counts as an exception."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for category in (DeprecationWarning, FutureWarning):
@@ -221,8 +221,8 @@ def guarded(handle: Callable[[Value, Place], None], value: Value, place: Place) 
         handle(value, place)
 
 
-def drawn(strategy: SearchStrategy[Any], count: int, seed: int, use: Callable[[Value], None]) -> None:
-    """Hand over so many values of a strategy."""
+def draw_values(strategy: SearchStrategy[Any], count: int, seed: int, use: Callable[[Value], None]) -> None:
+    """Pass `count` values of a strategy to `use`."""
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -239,8 +239,8 @@ def drawn(strategy: SearchStrategy[Any], count: int, seed: int, use: Callable[[V
     each()
 
 
-def fault_of(message: str) -> str:
-    """What is wrong with a refusal, which should be one sentence for people; "" where nothing is."""
+def describe_fault(message: str) -> str:
+    """What is wrong with a refusal, which should be one sentence for people; "" if nothing is."""
     if not message.strip():
         return "says nothing"
     if len(message) > LONGEST:
@@ -248,7 +248,7 @@ def fault_of(message: str) -> str:
     return "is not one line of plain text" if UNPRINTABLE.search(message) else ""
 
 
-def shown(value: Value) -> str:
-    """An input in short."""
+def shorten(value: Value) -> str:
+    """An input as text, shortened."""
     text = ascii(value)
     return text if len(text) < 400 else f"{text[:120]}... ({len(text)} characters)"

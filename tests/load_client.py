@@ -1,7 +1,7 @@
-"""A visitor without a browser: Streamlit's websocket protocol, spoken to a real server.
+"""A visitor without a browser, who speaks Streamlit's websocket protocol to a real server.
 
-The messages are Streamlit's own and private, so another version may change them; tests/test_load.py would show it.
-A browser costs a hundred times the CPU, and on two cores would be what is measured.
+The messages are private to Streamlit, so another version may change them; tests/test_load.py would show it. A browser
+takes a hundred times the CPU; on two cores it would dominate the measurement.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 PATIENCE = 120.0  # seconds for a page
-GONE = ("empty", "spinner", "skeleton")  # elements that only show while a page is made
-CONTROLS = ("selectbox",)  # tells also what it had before
-TOKEN = "0123456789abcdef" * 2  # against forgery by other sites; the same in a cookie and a header will do
-MAIN = 0  # the container of a page's own elements; 1 is the sidebar
+GONE = ("empty", "spinner", "skeleton")  # elements that only show while the page is built
+CONTROLS = ("selectbox",)  # its message also holds the value before
+TOKEN = "0123456789abcdef" * 2  # against cross-site requests; any value passes if cookie and header are equal
+MAIN = 0  # the container of the page's own elements; 1 is the sidebar
 
 
 @dataclass
@@ -38,8 +38,8 @@ class View:
     """What a page showed once its script had ended.
 
     Attributes:
-        elements: in the order of the page, by their place in it.
-        seconds: from the click to the end of the script.
+        elements: the elements by their path on the page, in order.
+        seconds: time from the click to the end of the script.
         failed: whether the script ended with an exception.
     """
 
@@ -59,7 +59,7 @@ class View:
 
     @property
     def digest(self) -> str:
-        """All that the page shows in its main part; what is served by its own address has its content's name there."""
+        """Hash of all that the main part shows; files appear by their addresses, which name their content."""
         hasher = hashlib.sha256()
         for path, element in sorted(self.elements.items()):
             if path[0] == MAIN and element.WhichOneof("type") not in (*GONE, *CONTROLS):
@@ -68,7 +68,7 @@ class View:
 
     @property
     def maps(self) -> int:
-        """How many maps the viewers hold; 1 for a page without any."""
+        """The number of maps in the viewers; 1 for a page without any."""
         found = [json.loads(one.json or "[{}]")[0] for one in self.of("bidi_component")]
         return sum(len(one.get("panels", ())) for one in found) or 1
 
@@ -78,12 +78,12 @@ class Visitor:
 
     def __init__(self, address: str) -> None:
         self.address, self.session = address, ""
-        self.query = ""  # what follows ? in the address
+        self.query = ""  # the part of the address after ?
         self.view = View()
         self.fragment = ""
         self._pages: dict[str, str] = {}
         self._states: dict[str, WidgetState] = {}
-        self._uploaded: dict[str, str] = {}  # by an uploader's label: what deletes its file
+        self._uploaded: dict[str, str] = {}  # the address that deletes a file, by its uploader's label
         self._cached: dict[str, ForwardMsg] = {}
 
     async def __aenter__(self) -> Visitor:
@@ -103,16 +103,16 @@ class Visitor:
         await self._socket.close()
 
     async def run(self, page: str = "", fragment: str = "") -> View:
-        """Open a page by its address's last part, or run the present one again, or only a fragment of it."""
+        """Open a page by the last part of its address, or rerun the current page or one fragment of it."""
         start = time.perf_counter()
         await self.click(page, fragment)
-        view = await asyncio.wait_for(self._finished(keep=bool(fragment)), PATIENCE)
+        view = await asyncio.wait_for(self._view(keep=bool(fragment)), PATIENCE)
         view.seconds = time.perf_counter() - start
         self.view = view
         return view
 
     async def click(self, page: str = "", fragment: str = "") -> None:
-        """Ask for a run, and do not wait for it."""
+        """Ask for a run without waiting for it."""
         message = BackMsg()
         message.rerun_script.page_script_hash = self._pages.get(page, "")
         message.rerun_script.page_name = "" if page in self._pages else page
@@ -126,11 +126,11 @@ class Visitor:
         """Set a widget by its label, for the next run: `set("number_input", "Street", double_value=4)`."""
         found = [one for one in self.view.of(kind) if one.label == label]
         if not found:
-            raise LookupError(f"the page has no {kind} {label!r}; its are {[one.label for one in self.view.of(kind)]}")
+            raise LookupError(f"the page has no {kind} {label!r}, only {[one.label for one in self.view.of(kind)]}")
         self._states[found[0].id] = WidgetState(id=found[0].id, **value)
 
     async def press(self, page: str, label: str) -> View:
-        """Press a button and see what comes of it."""
+        """Press a button and return what the page then shows."""
         self.set("button", label, trigger_value=True)
         try:
             return await self.run(page)
@@ -138,7 +138,7 @@ class Visitor:
             self._states = {key: state for key, state in self._states.items() if not state.trigger_value}
 
     async def upload(self, label: str, name: str, content: bytes) -> None:
-        """Put a file into an uploader, for the next run; as browsers do, it deletes the one that was there."""
+        """Put a file into an uploader, for the next run. As in a browser, the file before it is deleted."""
         message = BackMsg()
         message.file_urls_request.request_id = name
         message.file_urls_request.file_names.append(name)
@@ -159,8 +159,8 @@ class Visitor:
         state.uploaded_file_info.append(info)
         self.set("file_uploader", label, file_uploader_state_value=state)
 
-    async def settled(self, quiet: float = 1.0) -> float:
-        """Seconds from now to the last message: no script runs, and it stayed quiet for so long."""
+    async def seconds_until_settled(self, quiet: float = 1.0) -> float:
+        """Seconds from now to the last message, once no script runs and nothing came for `quiet` seconds."""
         start = last = time.perf_counter()
         running = True
         while True:
@@ -169,7 +169,7 @@ class Visitor:
             except TimeoutError:
                 if not running:
                     return last - start
-                assert time.perf_counter() - start < PATIENCE, "the script runs on and on"
+                assert time.perf_counter() - start < PATIENCE, "the script does not end"
                 continue
             last = time.perf_counter()
             if message.WhichOneof("type") in ("new_session", "script_finished"):
@@ -180,16 +180,16 @@ class Visitor:
         data = await asyncio.wait_for(self._socket.recv(), patience)
         assert isinstance(data, bytes)
         message.ParseFromString(data)
-        if message.WhichOneof("type") == "ref_hash":  # an element that this visitor has had before
+        if message.WhichOneof("type") == "ref_hash":  # an element that this visitor has received before
             where = message.metadata
             message = ForwardMsg()
-            message.CopyFrom(self._cached[_known(data)])
+            message.CopyFrom(self._cached[_cached_hash(data)])
             message.metadata.CopyFrom(where)
         elif message.metadata.cacheable:
             self._cached[message.hash] = message
         return message
 
-    async def _finished(self, keep: bool) -> View:
+    async def _view(self, keep: bool) -> View:
         view = View(dict(self.view.elements) if keep else {})
         started = False
         while True:
@@ -215,14 +215,14 @@ class Visitor:
                     return view
 
 
-def _known(data: bytes) -> str:
+def _cached_hash(data: bytes) -> str:
     message = ForwardMsg()
     message.ParseFromString(data)
     return message.ref_hash
 
 
 def png(seed: int, height: int = 96, width: int = 120, times: int = 1) -> bytes:
-    """A small picture of its own for each seed; with its pixels repeated so many times a large one, in a small file."""
+    """PNG file of random pixels, different for each seed; `times` repeats pixels: a large picture in a small file."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     pixels = pixels.repeat(times, 0).repeat(times, 1)
     data = io.BytesIO()

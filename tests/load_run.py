@@ -1,7 +1,7 @@
-"""Load on the real server: answers alone first, then many visitors at once, and what it costs.
+"""Load test of the real server: each answer alone first, then to many visitors at once, and what that costs.
 
-`python tests/load_run.py` is the long form (half an hour to an hour on two cores), `--short` what the tests run. Each
-part ends in figures and in a list of what did not hold; the exit status is 1 where that list is not empty.
+`python tests/load_run.py` is the long form (half an hour to an hour on two cores); the tests run `--short`. Each part
+reports its figures and its problems; the exit status is 1 if there are any problems.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from segviz.benchmarks.viewer import find_free_port
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.ui.models import model_title
 
-PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # by their addresses
-INSPECTED = ("cs_nl", "spatial_nl", "dual_nl", "ema", "rcca")  # the first page's, whose kinds only it has; it keeps one
-SEEN = "inspect"  # the page of the parts that need but one
+PAGES = ("inspect", "psa", "snl", "sam", "fla", "compare")  # the last part of their addresses
+INSPECTED = ("cs_nl", "spatial_nl", "dual_nl", "ema", "rcca")  # their kinds of map are on Inspect only, which keeps one
+SEEN = "inspect"  # the page for parts that need only one
 FIRST_SEED = 100
-P50_S, P95_S, SETTLED_S, RERUN_CPU_S = 0.3, 0.5, 0.5, 0.06  # of known pictures: reruns, a storm of events
-DRAWN_S = 1.5  # the same of a slider whose last value takes a new street and a forward
+P50_S, P95_S, SETTLED_S, RERUN_CPU_S = 0.3, 0.5, 0.5, 0.06  # limits for known pictures: reruns, a storm of events
+DRAWN_S = 1.5  # limit for a slider whose last value needs a new street and a forward
 UNFAIR = 1.6  # the longest mean wait over the shortest
-GROWS = 2**20  # bytes of caches over the second half
+GROWS = 2**20  # bytes by which caches may grow over the second half
 RSS_GROWS = 0.02
 WORK_MIB = 600  # above an idle server, which takes 360 MiB with torch for CPUs, and some 660 with torch for CUDA
 MIB = 2**20
@@ -47,7 +47,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything; none of something leaves it out."""
+    """How much of everything; 0 leaves a part out."""
 
     sessions: int = 16
     seeds: int = 6
@@ -65,7 +65,7 @@ class Size:
     methods: tuple[str, ...] = tuple(METHODS)
     inspected: tuple[str, ...] = INSPECTED
     flood: int = 8  # answers of 6 MiB, more than the cache of `SMALL` holds
-    timed: bool = True  # whether the promised times are required; the tests run beside other work
+    timed: bool = True  # whether the promised times are required; not in tests, which run beside other work
 
 
 QUICK = ("saliency", "grad_cam_output")
@@ -87,7 +87,7 @@ SHORT = Size(
     flood=2,
     timed=False,
 )
-FORGETFUL = {"SEGVIZ_CACHE_MB": "1"}  # hardly an answer fits, so that each view is a forward
+FORGETFUL = {"SEGVIZ_CACHE_MB": "1"}  # too small for most answers, so each view is a forward
 TTL_S = 3
 BRIEF = {"STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL": str(TTL_S)}  # seconds; 60 in .streamlit/config.toml
 UPLOADS = 'segviz_store_bytes{store="uploads"}'
@@ -98,30 +98,30 @@ SMALLER = {"SEGVIZ_CACHE_MB": "8", "SEGVIZ_VIEWER_MB": "4"}  # the same in the s
 
 @dataclass
 class Findings:
-    """Figures by name, and what did not hold."""
+    """Figures by name, and problems."""
 
     figures: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def require(self, holds: bool, problem: str) -> None:
-        """Note a problem unless it holds."""
+        """Note a problem unless `holds`."""
         if not holds:
             self.problems.append(problem)
 
 
 @dataclass
 class Server:
-    """A server that runs, and what Linux says of its process."""
+    """A running server, and what Linux reports about its process."""
 
     address: str
     pid: int
     log: Path
     idle_mib: float = 0.0  # resident once a page without models has loaded the libraries
-    counted: float = 0.0  # when Streamlit was last asked for what its caches hold
+    counted: float = 0.0  # when Streamlit was last asked for the size of its caches
 
     @property
     def cpu_s(self) -> float:
-        """Seconds of CPU that it has used."""
+        """CPU seconds used so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -131,22 +131,22 @@ class Server:
 
     @property
     def peak(self) -> dict[str, int]:
-        """The most memory that it had, and how much of that is not what the libraries take."""
+        """Its peak memory, in all and without what the libraries take."""
         peak = self.memory("VmHWM")
         return {"peak MiB": round(peak), "peak MiB above idle": round(peak - self.idle_mib)}
 
     @property
     def threads(self) -> int:
-        """How many threads it has."""
+        """The number of its threads."""
         return int(re.search(r"Threads:\s+(\d+)", self.status)[1])  # type: ignore[index]
 
     @property
     def status(self) -> str:
-        """Linux's report."""
+        """Linux's report on the process."""
         return Path(f"/proc/{self.pid}/status").read_text()
 
     def metric(self, path: str, name: str) -> float | None:
-        """The sum of a metric over its labels; None where the server does not tell it."""
+        """The sum of a metric over its labels; None if the server does not report it."""
         try:
             text = urlopen(self.address + path, timeout=30).read().decode()
         except HTTPError:
@@ -166,19 +166,19 @@ class Server:
 
     @property
     def forwards(self) -> float | None:
-        """How many forwards there were; None where the server does not tell."""
+        """The number of forwards so far; None if the server does not report it."""
         return self.metric("/metrics", "segviz_computation_seconds_count")
 
     @property
     def failures(self) -> int:
-        """How many scripts and computations failed by its log; a visitor who leaves in the middle is none."""
+        """How many scripts and computations failed, by its log; a visitor who leaves midway does not count."""
         text = self.log.read_text(errors="replace")
         return text.count("Uncaught app exe") + len(re.findall(r"failed, attempt \d", text))
 
 
 @contextmanager
-def served(script: Path, log: Path, data_mib: int = 0, **settings: str) -> Iterator[Server]:
-    """A server of a script with these environment variables and at most so much memory of its own, ended in the end."""
+def serve(script: Path, log: Path, data_mib: int = 0, **settings: str) -> Iterator[Server]:
+    """Run a script's server with these environment variables and at most `data_mib` of memory (0: any amount)."""
     port = find_free_port()
     command = app_command(script, port, "--server.headless", "true", "--server.fileWatcherType", "none")
     if data_mib:
@@ -197,15 +197,15 @@ def served(script: Path, log: Path, data_mib: int = 0, **settings: str) -> Itera
 
 @asynccontextmanager
 async def visitors(server: Server, count: int) -> AsyncIterator[list[Visitor]]:
-    """So many sessions, each with the first page open."""
+    """Open `count` sessions, each with the first page."""
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(Visitor(server.address)) for _ in range(count)]
         await asyncio.gather(*(one.run() for one in opened))
         yield opened
 
 
-async def shown(visitor: Visitor, page: str, seed: int) -> View:
-    """The page on a street; "inspect ema" is Inspect with that model."""
+async def open_page(visitor: Visitor, page: str, seed: int) -> View:
+    """Open a page on a street; "inspect ema" is Inspect with that model."""
     visitor.set("number_input", "Street", double_value=seed)
     page, _, model = page.partition(" ")
     if model:
@@ -214,10 +214,10 @@ async def shown(visitor: Visitor, page: str, seed: int) -> View:
     return await visitor.run(page)
 
 
-async def explained(visitor: Visitor, methods: Sequence[str], seed: int) -> View:
-    """The Attribution page on a street, once all these methods have been computed."""
+async def explain(visitor: Visitor, methods: Sequence[str], seed: int) -> View:
+    """Open the Attribution page on a street and wait until all these methods are computed."""
     page, titles = "attribution", [METHODS[name].title for name in methods]
-    view = await shown(visitor, page, seed)
+    view = await open_page(visitor, page, seed)
     visitor.set("button_group", "Methods", string_array_value={"data": titles})
     view = await visitor.run(page)
     while (labels := {one.label: one.disabled for one in view.of("button")}) and labels.get("Compute", False) is False:
@@ -231,7 +231,7 @@ async def explained(visitor: Visitor, methods: Sequence[str], seed: int) -> View
 
 
 async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) -> Findings:
-    """Each answer among many is the one that was given alone."""
+    """Each answer among many equals the answer given alone."""
     found = Findings()
     pages = [
         one for page in pages for one in ([f"{SEEN} {name}" for name in size.inspected] if page == SEEN else [page])
@@ -241,10 +241,12 @@ async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) ->
     seconds = []
     async with visitors(server, 1) as (visitor,):
         for question in questions:
-            view = await shown(visitor, *question)
+            view = await open_page(visitor, *question)
             alone[question] = view.digest
             seconds.append(view.seconds)
-    found.require(len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing would not show")
+    found.require(
+        len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing them up would not show"
+    )
     await together(server, size, questions, alone, found)
     found.figures["alone: median seconds"] = round(median(seconds), 3)
     return found
@@ -253,7 +255,7 @@ async def isolation(server: Server, size: Size, pages: Sequence[str] = PAGES) ->
 async def together(
     server: Server, size: Size, questions: Sequence[tuple[str, int]], alone: dict[tuple[str, int], str], found: Findings
 ) -> None:
-    """Many visitors, each through all questions in an order of their own."""
+    """Many visitors ask all questions, each in an order of their own."""
     counts = {"captures": 0, "wrong": 0, "errors": 0}
     waits: list[list[float]] = [[] for _ in range(size.sessions)]
 
@@ -262,7 +264,7 @@ async def together(
         while counts["captures"] < size.captures:
             question = questions[at % len(questions)]
             at += 1 + number % 3
-            view = await shown(visitor, *question)
+            view = await open_page(visitor, *question)
             waits[number].append(view.seconds)
             counts["captures"] += view.maps
             counts["wrong"] += view.digest != alone[question]
@@ -283,26 +285,28 @@ async def together(
         "threads": threads,
         **server.peak,
     }
-    found.require(counts["wrong"] == 0, f"{counts['wrong']} of {len(every)} views showed another answer than alone")
+    found.require(counts["wrong"] == 0, f"{counts['wrong']} of {len(every)} views showed a different answer than alone")
     found.require(counts["errors"] == 0, f"{counts['errors']} views showed an error")
     found.require(threads <= 2 * size.sessions + 30, f"{threads} threads")
 
 
 async def attributions(server: Server, size: Size) -> Findings:
-    """Each attribution among many is the one that was computed alone, and has been pushed out of the cache since."""
+    """Each attribution among many equals the one computed alone, which has left the cache since."""
     found, wrong, errors = Findings(), 0, 0
     seeds = [FIRST_SEED + number for number in range(size.explained_seeds)]
     async with visitors(server, 1) as (visitor,):
-        alone = {seed: (await explained(visitor, size.methods, seed)).digest for seed in seeds}
+        alone = {seed: (await explain(visitor, size.methods, seed)).digest for seed in seeds}
         for number in range(size.flood):
-            await shown(visitor, "fla", 20_000 + number)
-    found.require(len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing would not show")
+            await open_page(visitor, "fla", 20_000 + number)
+    found.require(
+        len(set(alone.values())) == len(alone), "two pictures have the same answer, so mixing them up would not show"
+    )
 
     async def visit(number: int, visitor: Visitor) -> None:
         nonlocal wrong, errors
         for turn in range(size.explained):
             seed = seeds[(number + turn) % len(seeds)]
-            view = await explained(visitor, size.methods, seed)
+            view = await explain(visitor, size.methods, seed)
             wrong += view.digest != alone[seed]
             errors += view.failed or any("misses completeness" not in one for one in view.errors)
 
@@ -310,13 +314,13 @@ async def attributions(server: Server, size: Size) -> Findings:
         await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
     found.figures |= {"views": size.sessions * size.explained, "methods": len(size.methods)}
     found.figures |= {"wrong": wrong, "errors": errors, **server.peak}
-    found.require(wrong == 0, f"{wrong} views showed another attribution than alone")
+    found.require(wrong == 0, f"{wrong} views showed a different attribution than alone")
     found.require(errors == 0, f"{errors} views showed an error")
     return found
 
 
-async def seen_before(server: Server, size: Size) -> Findings:
-    """Clicks on pictures that the server knows: whole reruns and those of the viewer's fragment."""
+async def known_pictures(server: Server, size: Size) -> Findings:
+    """Clicks on pictures that the server knows: reruns of the whole page and of the viewer's fragment."""
     found = Findings()
     async with visitors(server, size.sessions) as opened:
         await asyncio.gather(*(one.run(SEEN) for one in opened))
@@ -355,7 +359,7 @@ async def storm(server: Server, size: Size) -> Findings:
                     visitor.set("slider", slider, double_array_value=value)
                 await visitor.click(SEEN, "" if slider else visitor.fragment)
                 await asyncio.sleep(0.04)
-            settled = round(await visitor.settled(), 2)
+            settled = round(await visitor.seconds_until_settled(), 2)
             found.figures[f"storm of {name}: seconds until settled"] = settled
             most = DRAWN_S if slider else SETTLED_S
             found.require(settled <= most or not size.timed, f"a storm of {name} settled after {settled} s")
@@ -367,14 +371,14 @@ async def storm(server: Server, size: Size) -> Findings:
 
 
 async def new_pictures(server: Server, size: Size) -> Findings:
-    """Every visitor with pictures that nobody has seen: all are served, and nobody waits much longer than others."""
+    """Every visitor brings new pictures: all are serve, and nobody waits much longer than the others."""
     found = Findings()
     waits: list[list[float]] = []
 
     async def visit(number: int, visitor: Visitor) -> None:
         mine = []
         for turn in range(size.turns):
-            view = await shown(visitor, "fla", 10_000 + number * 100 + turn)
+            view = await open_page(visitor, "fla", 10_000 + number * 100 + turn)
             mine.append(view.seconds)
             found.require(not view.errors and not view.failed, f"a new picture showed {view.errors}")
         waits.append(mine)
@@ -391,14 +395,14 @@ async def new_pictures(server: Server, size: Size) -> Findings:
 
 
 async def growth(server: Server, size: Size, page: str = SEEN) -> Findings:
-    """Reruns with ever new streets, uploads, sessions opened and closed: nothing grows over each second half."""
+    """New streets, uploads, sessions opened and closed: nothing grows over the second half of each."""
     found = Findings()
 
     async def rerun(number: int) -> None:
-        await shown(visitor, page, 50_000 + number)
+        await open_page(visitor, page, 50_000 + number)
 
     async def upload(number: int) -> None:
-        shape = (360, 480) if size.timed else (96, 120)  # in the long form large enough to fill the stores at once
+        shape = (360, 480) if size.timed else (96, 120)  # in the long form, large enough to fill the stores
         await visitor.upload("Photograph or other picture", f"{number}.png", png(number, *shape))
         view = await visitor.run(page)
         found.require(not view.errors, f"an upload showed {view.errors}")
@@ -409,18 +413,18 @@ async def growth(server: Server, size: Size, page: str = SEEN) -> Findings:
 
     async with visitors(server, 1) as (visitor,):
         if size.reruns:
-            await flat(server, found, "reruns", size.reruns, rerun)
+            await check_growth(server, found, "reruns", size.reruns, rerun)
         if size.uploads:
             visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
             await visitor.run(page)
-            await flat(server, found, "uploads", size.uploads, upload)
+            await check_growth(server, found, "uploads", size.uploads, upload)
     if size.opened:
-        await flat(server, found, "sessions", size.opened, visit)
+        await check_growth(server, found, "sessions", size.opened, visit)
     return found
 
 
-async def abandoned(server: Server, size: Size, page: str = SEEN) -> Findings:
-    """An upload whose visitor vanishes is freed within its time to live and half a minute."""
+async def abandoned_upload(server: Server, size: Size, page: str = SEEN) -> Findings:
+    """An upload whose visitor vanishes is freed within its time to live plus half a minute."""
     found = Findings()
     within = TTL_S + size.grace
     async with visitors(server, 1) as (visitor,):
@@ -430,7 +434,7 @@ async def abandoned(server: Server, size: Size, page: str = SEEN) -> Findings:
         await visitor.run(page)
         start = time.perf_counter()
         while not (held := server.metric("/metrics", UPLOADS)):
-            found.require(time.perf_counter() - start < 60, "the server does not tell what uploads it holds")
+            found.require(time.perf_counter() - start < 60, "the server does not report the uploads that it holds")
             if found.problems:
                 return found
             await asyncio.sleep(0.5)
@@ -443,34 +447,34 @@ async def abandoned(server: Server, size: Size, page: str = SEEN) -> Findings:
     return found
 
 
-async def tight(server: Server, size: Size) -> Findings:
-    """Large pictures for everybody under a limit: whole, smaller or refused, and then all is as before."""
+async def memory_limit(server: Server, size: Size) -> Findings:
+    """Large pictures for everybody under a memory limit: whole, smaller or refused, and then all is as before."""
     found, outcomes = Findings(), {"whole": 0, "smaller": 0, "refused": 0}
     name = f"{SEEN} snl"  # the model that needs the most
     async with visitors(server, size.crowd) as opened:
-        before = (await shown(opened[0], name, FIRST_SEED)).digest
+        before = (await open_page(opened[0], name, FIRST_SEED)).digest
 
         async def visit(number: int, visitor: Visitor) -> None:
-            await shown(visitor, name, FIRST_SEED)
+            await open_page(visitor, name, FIRST_SEED)
             visitor.set("button_group", "Picture", string_array_value={"data": ["My picture"]})
             await visitor.run(SEEN)
             data = png(number, 32, 32, times=220)  # 49.6 megapixels in a small file
             await visitor.upload("Photograph or other picture", f"{number}.png", data)
             view = await visitor.run(SEEN)
             found.require(not view.failed and not view.of("exception"), f"a large picture ended in {view.errors}")
-            told = " ".join(view.errors)
-            outcomes["smaller" if "shown at 1/" in told else "refused" if told else "whole"] += 1
+            text = " ".join(view.errors)
+            outcomes["smaller" if "shown at 1/" in text else "refused" if text else "whole"] += 1
 
         await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
     async with visitors(server, 1) as (visitor,):
-        after = (await shown(visitor, name, FIRST_SEED)).digest
-    found.require(after == before, "the next answer is another one than before")
+        after = (await open_page(visitor, name, FIRST_SEED)).digest
+    found.require(after == before, "the next answer differs from the one before")
     found.figures |= {**outcomes, **server.peak, "limit MiB": LIMIT_MIB}
     return found
 
 
-async def flat(server: Server, found: Findings, name: str, count: int, step: Any) -> None:
-    """Do something so often, and see what the second half left behind."""
+async def check_growth(server: Server, found: Findings, name: str, count: int, step: Any) -> None:
+    """Repeat `step` `count` times, and check what the second half leaves behind."""
     for number in range(count // 2):
         await step(number)
     caches, resident = server.cache_bytes, server.memory()
@@ -479,7 +483,7 @@ async def flat(server: Server, found: Findings, name: str, count: int, step: Any
     grown, more = server.cache_bytes - caches, server.memory() / resident - 1
     found.figures |= {f"{name}: caches grew by MiB": round(grown / MIB, 2), f"{name}: resident grew by %": more * 100}
     found.require(grown <= GROWS, f"{name}: caches grew by {grown / MIB:.1f} MiB over the second half")
-    if count >= 60:  # fewer are noise
+    if count >= 60:  # with fewer, noise dominates
         found.require(more <= RSS_GROWS, f"{name}: resident memory grew by {more:.1%} over the second half")
 
 
@@ -493,47 +497,47 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def run(size: Size, folder: Path) -> dict[str, Findings]:
-    """All parts; the short form does without a server of the usual settings."""
+    """Run all parts; the short form needs no server with the default settings."""
     groups: list[tuple[dict[str, str], list[Any]]] = [(FORGETFUL, [isolation])]
     if size == SHORT:
-        groups += [(SMALLER | BRIEF, [seen_before, storm, new_pictures, attributions, growth, abandoned])]
+        groups += [(SMALLER | BRIEF, [known_pictures, storm, new_pictures, attributions, growth, abandoned_upload])]
     else:
         groups += [
-            ({}, [seen_before, storm]),
+            ({}, [known_pictures, storm]),
             ({}, [new_pictures]),
             (SMALL, [attributions]),
-            (SMALL | BRIEF, [growth, abandoned]),
-            ({}, [tight]),
+            (SMALL | BRIEF, [growth, abandoned_upload]),
+            ({}, [memory_limit]),
         ]
     found = {}
     for number, (settings, parts) in enumerate(groups):
-        limit = LIMIT_MIB if tight in parts else 0
-        with served(app_script(), folder / f"{number}.log", limit, **settings) as server:
+        limit = LIMIT_MIB if memory_limit in parts else 0
+        with serve(app_script(), folder / f"{number}.log", limit, **settings) as server:
             asyncio.run(warm(server))
             for part in parts:
                 start = time.perf_counter()
                 found[part.__name__] = asyncio.run(part(server, size))
                 found[part.__name__].figures["seconds in all"] = round(time.perf_counter() - start, 1)
-                found[part.__name__].require(server.failures == 0, f"{server.log} tells of failures")
+                found[part.__name__].require(server.failures == 0, f"{server.log} reports failures")
                 print(part.__name__, json.dumps(found[part.__name__].figures, indent=2), flush=True)
     return found
 
 
 async def warm(server: Server) -> None:
-    """Load the libraries."""
+    """Have the server load the libraries."""
     async with Visitor(server.address) as visitor:
         await visitor.run("results")
     server.idle_mib = server.memory()
 
 
 def main() -> int:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a minute instead of an hour")
     folder = Path(tempfile.mkdtemp(prefix="segviz-load-"))
     found = run(SHORT if parser.parse_args().short else Size(), folder)
     problems = [f"{name}: {problem}" for name, one in found.items() for problem in one.problems]
-    print("\n".join(problems) or "All of it held.", f"\nLoad average {os.getloadavg()}; logs in {folder}")
+    print("\n".join(problems) or "No problems.", f"\nLoad average {os.getloadavg()}; logs in {folder}")
     return 1 if problems else 0
 
 

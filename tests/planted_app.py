@@ -1,4 +1,4 @@
-"""A page that goes wrong in every way that a page can, behind the real guard; tests run it as a server."""
+"""A page that fails in every way a page can, behind the real guard; tests run it as a server."""
 
 import streamlit as st
 

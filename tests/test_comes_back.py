@@ -91,7 +91,7 @@ async def killed_in_mid_forward(address: str, process: subprocess.Popen[bytes]) 
             await asyncio.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         with pytest.raises(websockets.ConnectionClosed):
-            await visitor.settled()
+            await visitor.seconds_until_settled()
     return before
 
 

@@ -110,7 +110,7 @@ def test_a_sound_input_has_to_be_taken(tmp_path: Path) -> None:
     def refuses_all(data: bytes, place: Place) -> None:
         raise ValueError("no")
 
-    with pytest.raises(AssertionError, match="was not taken"):
+    with pytest.raises(AssertionError, match="was not accepted"):
         Harness(tmp_path).run("planted", Kind(bad.picture, lambda: [SOUND], refuses_all, (ValueError,)), 1, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""How the tests check shapes as they run."""
+"""Checks shapes while the tests run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ checked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int is a float
 
 
 def check_shapes() -> None:
-    """Hold every module of segviz that states shapes to them; the types of all others are mypy's."""
+    """Check types and shapes in every module of segviz that uses jaxtyping; mypy checks the others."""
     root = Path(__file__).parents[1]
-    stating = [path for path in (root / "segviz").rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
-    names = [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in stating]
+    annotated = [path for path in (root / "segviz").rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
+    names = [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in annotated]
     install_import_hook(names, "typecheck.checked")
