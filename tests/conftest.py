@@ -52,7 +52,7 @@ LONG = (
     *ONE_SERVER,
     "test_load",
     "test_bundled",
-    "test_comes_back",
+    "test_recovery",
     "test_pages",
     "test_server",
     "test_cli",

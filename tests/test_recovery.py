@@ -192,7 +192,7 @@ def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def processes() -> Any:
     """Processes that begin with torch imported."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["test_comes_back"])
+    context.set_forkserver_preload(["test_recovery"])
     with pytest.MonkeyPatch.context() as patch:  # Python 3.11 tells the server no path, and says nothing when it fails
         patch.setenv("PYTHONPATH", os.pathsep.join((str(Path(__file__).parent), python_path())))
         forkserver.ensure_running()
