@@ -79,7 +79,7 @@ PAGES = (
         "grid_view",
         Group.TASK,
         "Same pixel, every block",
-        "Where each of eleven models looks from one pixel, on one scale.",
+        "Where each model looks from one pixel, on one scale.",
         start=Display(range="shared", scale="log"),
         former=("blocks",),
     ),
