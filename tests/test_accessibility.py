@@ -128,7 +128,11 @@ CHART_TEXTS = """() => {
 
 @pytest.mark.parametrize("key", ROWS)
 @pytest.mark.parametrize(
-    ("scheme", "device"), [("light", {"viewport": DESK}), ("dark", HANDHELD)], ids=["desk", "phone"]
+    ("scheme", "device"),
+    [
+        pytest.param("light", {"viewport": DESK}, id="desk"),
+        pytest.param("dark", HANDHELD, id="phone", marks=pytest.mark.slow),
+    ],
 )
 def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], key: str) -> None:
     with site.visit(color_scheme=scheme, **device) as page:

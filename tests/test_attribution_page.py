@@ -306,6 +306,7 @@ def visitor(address: str, context: BrowserContext, errors: list[str]) -> Page:
     return page
 
 
+@pytest.mark.slow
 def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
     errors: list[str] = []
     answer = expected("saliency", at(CENTRE))
