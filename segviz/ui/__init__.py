@@ -1,1 +1,1 @@
-"""Streamlit glue: the pieces that pages are made of."""
+"""The parts of pages; only here, in `pages/` and in `app.py` is Streamlit imported."""
