@@ -259,6 +259,87 @@ def test_two_fingers_zoom_and_move_the_picture(phone: Page) -> None:
     assert phone.evaluate("edits") == []
 
 
+# ---- a gesture uses its own coordinates ------------------------------------------------------------------
+
+
+def centre(locator: Locator, right: float = 0.5, down: float = 0.5) -> tuple[float, float]:
+    """A place of an element on the page, in fractions of the element."""
+    there = box(locator)
+    return there["x"] + right * there["width"], there["y"] + down * there["height"]
+
+
+def test_a_click_pins_its_own_place_after_a_chip_was_used(page: Page) -> None:
+    two(page, pins=[(100, 100, 0)])
+    page.get_by_label("Show pin 1").click()  # the press on the picture takes its focus away
+    page.mouse.click(*centre(stage(page, "dot"), 0.25, 0.25))
+    assert [pin[:2] for pin in pins(page)] == [[100, 100], pytest.approx([37, 52], abs=2)]
+    expect(stage(page, "bases")).to_have_attribute("data-cell", "1,1")
+
+
+def test_a_second_tap_pins_its_own_place_after_a_chip_was_used(phone: Page) -> None:
+    two(phone, pins=[(100, 100, 0)])
+    for _ in range(2):
+        phone.get_by_label("Show pin 1").tap()
+        expect(stage(phone, "dot")).to_have_attribute("data-cell", "3,3")
+        phone.touchscreen.tap(*centre(stage(phone, "dot"), 0.25, 0.25))
+    assert pins(phone)[1][:2] == pytest.approx([37, 52], abs=2)
+
+
+def test_a_click_counts_where_python_replaces_the_panel_under_it(page: Page) -> None:
+    two(page, pins=[(100, 100, 0)])
+    place = centre(stage(page, "dot"), 0.25, 0.25)
+    page.mouse.move(*place)
+    page.mouse.down()
+    changed = data(config("dot", "attended_by", "dot"), config("bases", "attends_to", "bases"), pins=[(100, 100, 0)])
+    page.evaluate("(data) => show(data)", changed)
+    expect(page.locator(".stage[data-ready='1']")).to_have_count(2)
+    page.mouse.up()
+    assert pins(page)[1][:2] == pytest.approx([37, 52], abs=2)
+
+
+def test_a_press_on_a_marker_or_chip_counts_where_python_answers_meanwhile(page: Page) -> None:
+    same = data(
+        config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases"), pins=[(75, 50, 0), (75, 150, 1)]
+    )
+    for target in (".marker", ".pins .remove"):
+        mount(page, same)
+        page.mouse.move(*centre(page.locator(target).first))
+        page.mouse.down()
+        page.evaluate("(data) => show(data)", same)
+        page.mouse.up()
+        assert pins(page) == [[75, 150, 1]]
+
+
+def test_a_press_that_ends_in_another_panel_pins_nothing(page: Page) -> None:
+    two(page)
+    page.mouse.move(*centre(stage(page, "dot")))
+    page.mouse.down()
+    page.mouse.move(*centre(stage(page, "bases")))
+    page.mouse.up()
+    assert page.evaluate("edits") == []
+
+
+def test_keys_move_the_point_while_the_mouse_lies_on_a_zoomed_picture(page: Page) -> None:
+    two(page)
+    zoom_in(page, "dot", 2, 3, notches=8)
+    stage(page, "dot").focus()
+    for column in (4, 5, 6):
+        page.keyboard.press("ArrowRight")
+        expect(stage(page, "bases")).to_have_attribute("data-cell", f"2,{column}")
+    page.keyboard.press("-")
+    expect(stage(page, "bases")).to_have_attribute("data-cell", "2,6")
+
+
+def test_a_tap_after_the_page_has_scrolled_only_points(phone: Page) -> None:
+    two(phone)
+    x, y = centre(stage(phone, "dot"), 0.5, 0.2)
+    phone.touchscreen.tap(x, y)
+    phone.evaluate("document.body.style.paddingTop = '120px'")
+    phone.touchscreen.tap(x, y + 40)  # near the first tap on the screen, far from it in the picture
+    assert phone.evaluate("edits") == []
+    phone.evaluate("document.body.style.paddingTop = ''")
+
+
 # ---- scales ---------------------------------------------------------------------------------------------
 
 

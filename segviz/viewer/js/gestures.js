@@ -2,26 +2,33 @@
 import { WHOLE, panView, zoomView } from "./view.js";
 
 const DRAG_AFTER = 5; // CSS pixels that the pressed pointer must move before the picture follows
-const SECOND_TAP = 24; // CSS pixels within which a second tap pins what the first one showed
+const SECOND_TAP = 24; // CSS pixels within which a second tap pins
 const WHEEL_STEP = 25; // the most that one event can scroll: a mouse's notch sends 100, a touch pad a few
 const CLOSEST_FINGERS = 20; // CSS pixels; below this a tremor would zoom wildly
 const WHEEL_LINE = 16; // CSS pixels per line of a wheel that counts lines
 
+/** The pin of the marker that an event is on; null beside the markers. */
+const pinOf = (event) => event.target.closest(".marker")?.pin ?? null;
+
 export class Gestures {
   /**
    * `area` contains the stages. `actions`: pointAt(stage, event) while a pointer is over a picture, leave() when there
-   * is none, pin() on a click or second tap, and setView(view). `actualZoom()` is the zoom of one CSS pixel per image
-   * pixel.
+   * is none, pinAt(stage, event) on a click or second tap, pinPoint() on a click that no pointer made, unpin(pin) on a
+   * click on a marker, and setView(view). `actualZoom()` is the zoom of one CSS pixel per image pixel.
+   *
+   * A gesture ends with the coordinates of its own last event: between press and release, a lost focus may have moved the
+   * point, and Python may have replaced the panel.
    */
   constructor(area, actions, actualZoom, signal) {
     Object.assign(this, { area, actions, actualZoom, view: WHOLE, fingers: new Map(), press: null });
     const on = (name, action) => area.addEventListener(name, (event) => {
       const stage = event.target.closest(".stage");
-      if (stage || name === "pointermove") action(event, stage);
+      if (stage || name.startsWith("pointer")) action(event, stage);
     }, { signal, passive: false });
     on("pointermove", (event, stage) => this.move(event, stage));
     on("pointerdown", (event, stage) => this.down(event, stage));
-    for (const name of ["pointerup", "pointercancel"]) on(name, (event) => this.up(event));
+    on("pointerup", (event, stage) => this.up(event, stage));
+    on("pointercancel", (event) => this.cancel(event));
     on("click", (event) => this.click(event));
     on("wheel", (event, stage) => this.wheel(event, stage));
     on("touchstart", (event) => {
@@ -33,7 +40,13 @@ export class Gestures {
   }
 
   down(event, stage) {
-    if (event.target.closest(".marker")) return;
+    if (!stage) return;
+    const pin = pinOf(event);
+    if (pin) {
+      this.press = { pin, id: event.pointerId };
+      return;
+    }
+    if (event.pointerType === "touch" && event.isPrimary) this.fingers.clear(); // a lifted one may have gone unnoticed
     if (event.pointerType === "touch") this.fingers.set(event.pointerId, [event.clientX, event.clientY]);
     if (this.fingers.size === 2) {
       this.press = { moving: true }; // no longer a tap
@@ -41,12 +54,17 @@ export class Gestures {
       this.actions.leave();
       return;
     }
-    this.wasMove = false;
-    const tap = this.tap, before = event.pointerType !== "mouse" && tap;
-    this.isSecondTap = before && Math.hypot(event.clientX - tap[0], event.clientY - tap[1]) < SECOND_TAP;
-    this.tap = [event.clientX, event.clientY];
-    this.press = { stage, x: event.clientX, y: event.clientY, moving: false, mouse: event.pointerType !== "touch" && event.button === 0 };
+    const { clientX: x, clientY: y, pointerId: id } = event, mouse = event.pointerType !== "touch" && event.button === 0;
+    this.press = { stage, id, x, y, moving: false, mouse, pins: event.button === 0 && this.isSecondTap(event, stage) };
     this.actions.pointAt(stage, event);
+  }
+
+  /** Whether a press is near the last one, in a view that has not changed; a mouse needs no first tap to point. */
+  isSecondTap(event, stage) {
+    const box = stage.getBoundingClientRect(), before = this.tap, { view } = this; // a page may scroll between taps
+    const tap = this.tap = { x: event.clientX - box.left, y: event.clientY - box.top, view };
+    if (event.pointerType === "mouse") return true;
+    return before?.view === view && Math.hypot(tap.x - before.x, tap.y - before.y) < SECOND_TAP;
   }
 
   move(event, stage) {
@@ -73,17 +91,38 @@ export class Gestures {
     this.setView(view);
   }
 
-  up(event) {
+  /** Unpins on a marker; else pins unless the press moved the picture, ends in another panel, or is a first tap. */
+  up(event, stage) {
+    const { press } = this;
+    this.release(event);
+    if (!stage || press?.id !== event.pointerId) return;
+    if (press.pin) {
+      const pin = pinOf(event);
+      if (pin?.y === press.pin.y && pin.x === press.pin.x) this.actions.unpin(pin);
+      return;
+    }
+    if (!press.pins || press.moving) return;
+    if (press.stage === stage || !press.stage.isConnected) this.actions.pinAt(stage, event);
+  }
+
+  /** Forgets a press that the browser has taken for scrolling; it was no tap. */
+  cancel(event) {
+    this.tap = null;
+    this.release(event);
+  }
+
+  release(event) {
     this.fingers.delete(event.pointerId);
     this.area.classList.remove("dragging");
-    this.wasMove = Boolean(this.press?.moving); // the click that follows must not pin
     this.pinch = this.press = null;
   }
 
+  /** Clicks by assistive technology have no pointer events, and no position. */
   click(event) {
-    if (this.wasMove) return;
-    if (event.pointerType && event.pointerType !== "mouse" && !this.isSecondTap) return; // a first tap only points
-    this.actions.pin();
+    if (event.detail > 0) return;
+    const pin = pinOf(event);
+    if (pin) this.actions.unpin(pin);
+    else this.actions.pinPoint();
   }
 
   /** The midpoint of two fingers and the distance between them. */

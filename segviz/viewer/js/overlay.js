@@ -47,9 +47,11 @@ export class Overlay {
     if (pixel) this.place(lines, view, (pixel[0] + 0.5) / this.height, (pixel[1] + 0.5) / this.width);
   }
 
-  /** Replaces the pins' markers. */
-  setMarkers(markers, view) {
-    this.marks.replaceChildren(...markers);
+  /** Replaces the pins' markers where the pins have changed. */
+  setMarkers(pins, view) {
+    if (pins.version === this.markers) return;
+    this.markers = pins.version;
+    this.marks.replaceChildren(...pins.createMarkers());
     this.placeMarkers(view);
   }
 

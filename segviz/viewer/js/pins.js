@@ -13,7 +13,7 @@ export class Pins {
    */
   constructor(list, { onChange, preview, announce }) {
     const mount = crypto.getRandomValues(new Uint32Array(2)).join("-"); // tells this viewer's edits from older ones
-    Object.assign(this, { list, onChange, preview, announce, pins: [], seq: 0, mount });
+    Object.assign(this, { list, onChange, preview, announce, pins: [], seq: 0, version: 0, mount });
   }
 
   /** Takes Python's pins unless a newer edit is on its way. `send` passes an edit to Python. */
@@ -21,6 +21,11 @@ export class Pins {
     Object.assign(this, { colours, maxPins, send });
     const known = echo?.mount === this.mount ? echo.seq : 0;
     if (known < this.seq) return;
+    const stays = pins.length === this.pins.length && pins.every(([y, x, colour], index) => {
+      const pin = this.pins[index];
+      return pin.y === y && pin.x === x && pin.colour === colour;
+    });
+    if (stays && this.version) return; // a press on an entry or a marker may be under way
     this.pins = pins.map(([y, x, colour]) => ({ y, x, colour }));
     this.show();
   }
@@ -39,8 +44,8 @@ export class Pins {
   }
 
   remove(pin) {
-    const number = this.pins.indexOf(pin) + 1;
-    if (number) this.edit(this.pins.filter((other) => other !== pin), `Pin ${number} removed.`);
+    const index = this.pins.indexOf(pin);
+    if (index >= 0) this.edit(this.pins.toSpliced(index, 1), `Pin ${index + 1} removed.`);
   }
 
   /** The pin nearest to a pixel, or null. */
@@ -58,6 +63,7 @@ export class Pins {
   }
 
   show() {
+    this.version += 1;
     this.list.replaceChildren(...this.pins.map((pin, index) => this.createEntry(pin, index)));
     if (this.pins.length > 1) {
       const clear = createButton("clear", "Remove all", "Remove all pins");
@@ -80,7 +86,7 @@ export class Pins {
     return item;
   }
 
-  /** Creates the markers for one picture; a click on a marker removes its pin. */
+  /** Creates the markers for one picture; gestures.js has their clicks, which remove the pins. */
   createMarkers() {
     return this.pins.map((pin, index) => {
       const marker = createButton("marker", "", `Remove pin ${index + 1}`);
@@ -88,10 +94,6 @@ export class Pins {
       marker.append(createElement("b", "", String(index + 1)));
       setPinColour(marker, this.colours[pin.colour]);
       marker.pin = pin;
-      marker.addEventListener("click", (event) => {
-        event.stopPropagation(); // or the stage would pin the place again
-        this.remove(pin);
-      });
       return marker;
     });
   }

@@ -24,6 +24,7 @@ class Viewer {
     this.pointer = null; // the image pixel under the pointer
     this.point = null; // the image pixel whose maps are drawn
     this.over = null; // the stage under the pointer, and the pointer's position on the page
+    this.follows = false; // whether the pointer has set the point
     this.store = new SettingsStore(() => this.applySettings());
     this.state = { settings: this.store.current, hidden: new Set(), view: WHOLE, version: 0 }; // shared by all panels
     this.controller = new AbortController();
@@ -36,13 +37,15 @@ class Viewer {
     });
     this.pins = new Pins(find("pins"), {
       onChange: () => this.updateMarkers(),
-      preview: (pixel) => (pixel ? this.setPoint(pixel) : this.rest()),
+      preview: (pixel) => (pixel ? this.setPoint(pixel) : this.endPreview()),
       announce: this.announce,
     });
     this.gestures = new Gestures(this.grid.root, {
       pointAt: (stage, event) => this.pointAt(stage, event),
       leave: () => this.leave(),
-      pin: () => this.pins.add(this.point), // pins what is shown: a click's own position is rounded
+      pinAt: (stage, event) => this.pinAt(stage, event),
+      pinPoint: () => this.pins.add(this.point),
+      unpin: (pin) => this.pins.remove(pin),
       setView: (view) => this.setView(view),
     }, () => this.actualZoom(), signal);
     this.toolbar = new Toolbar(find("toolbar"), {
@@ -105,6 +108,18 @@ class Viewer {
     clearTimeout(this.resting);
     this.over = { stage, clientX: event.clientX, clientY: event.clientY };
     this.setPoint(this.pixelAt(stage, event));
+    this.follows = true;
+  }
+
+  pinAt(stage, event) {
+    this.pointAt(stage, event);
+    this.pins.add(this.point);
+  }
+
+  /** Returns to the pointer if it is over a picture: its press there may be what ended the preview. */
+  endPreview() {
+    if (this.over) this.pointAt(this.over.stage, this.over);
+    else this.rest();
   }
 
   leave() {
@@ -115,12 +130,14 @@ class Viewer {
 
   setPoint(pixel) {
     this.point = this.pointer = pixel;
+    this.follows = false; // unless the pointer set it, the point stays when the picture moves under the pointer
     this.requestDraw();
   }
 
   /** Without a pointer, the point returns to the last pin, or stays where it is; it starts at the centre. */
   rest() {
     const { last } = this.pins;
+    this.follows = false;
     this.pointer = null;
     this.point = last ? [last.y, last.x] : this.point ?? [this.height >> 1, this.width >> 1];
     this.requestDraw();
@@ -146,14 +163,14 @@ class Viewer {
 
   setView(view) {
     Object.assign(this.state, { view, version: this.state.version + 1 });
-    if (this.over) this.point = this.pointer = this.pixelAt(this.over.stage, this.over); // it moved under the pointer
+    if (this.over && this.follows) this.point = this.pointer = this.pixelAt(this.over.stage, this.over);
     this.requestDraw();
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------
 
   updateMarkers() {
-    for (const panel of this.grid.panels) panel.overlay.setMarkers(this.pins.createMarkers(), this.state.view);
+    for (const panel of this.grid.panels) panel.overlay.setMarkers(this.pins, this.state.view);
   }
 
   /** Requests one drawing per frame, however many events there are. */
