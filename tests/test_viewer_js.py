@@ -159,7 +159,8 @@ def test_samples_equal_pythons(page: Page) -> None:
         positions, shares = value.samples(row, column)
         np.testing.assert_allclose([[s["y"], s["x"]] for s in found], positions)
         np.testing.assert_allclose([s["weight"] for s in found], shares)
-        np.testing.assert_allclose([[s["restY"], s["restX"]] for s in found], value.window_around(row, column), atol=1e-6)
+        rest = [[s["restY"], s["restX"]] for s in found]
+        np.testing.assert_allclose(rest, value.window_around(row, column), atol=1e-6)
         low, high = torch.tensor([-0.5, -0.5]), torch.tensor([4.5, 6.5])
         outside = ((positions < low) | (positions > high)).any(1)
         assert [s["outside"] for s in found] == outside.tolist()
