@@ -9,6 +9,7 @@ from string import ascii_lowercase
 from threading import RLock
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -20,6 +21,13 @@ TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
 READABLE = 5.5  # points; a title that would be smaller is broken into two lines
 INK, MUTED = "#1a1a1a", "#555555"
 LINE_HEIGHT, INDENT = 0.11, 0.15  # inches; a subplot's letter stands before the indent
+HOST_SETTINGS = ("backend", "backend_fallback", "interactive")  # how a host shows figures, not how they look
+# Text stays text in SVG and PDF, and the same drawing always gives the same bytes.
+FIXED_SETTINGS = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in HOST_SETTINGS} | {
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "segviz",
+}
 _settings = RLock()  # held while matplotlib's and warnings' global settings are changed
 
 
@@ -92,8 +100,14 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 @contextmanager
-def quiet_matplotlib() -> Iterator[None]:
-    """Lets one thread draw at a time, and hides matplotlib's warnings of missing glyphs."""
+def isolate_matplotlib() -> Iterator[None]:
+    """Lets one thread draw at a time, with matplotlib's defaults in place of the user's settings, and quietly.
+
+    A matplotlibrc, a style or `rcParams` would otherwise turn pictures upside down (`image.origin`), hide text
+    (`savefig.facecolor`) or change the size (`savefig.bbox`). Warnings of missing glyphs are hidden; see `fonts.py`.
+    """
     with _settings, warnings.catch_warnings():
+        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        yield
+        with matplotlib.rc_context(FIXED_SETTINGS):
+            yield

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -30,7 +29,7 @@ from segviz.figures.colour_bars import (
 )
 from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, letter_names, quiet_matplotlib, title_lines
+from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, isolate_matplotlib, letter_names, title_lines
 from segviz.text import plain_text
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: the width of one column and of both on a conference page
@@ -45,7 +44,7 @@ VECTORS = ("svg", "pdf")
 class Drawing(Figure):
     """A matplotlib figure that writes title, models, pixels and scales of its spec into the files that it saves.
 
-    Text stays text in SVG and PDF, and the same drawing always gives the same bytes.
+    The user's matplotlib settings do not reach it, so the same drawing always gives the same bytes.
     """
 
     spec: FigureSpec
@@ -56,11 +55,15 @@ class Drawing(Figure):
         form = str(more.get("format") or named.lstrip(".") or "png").lower()
         for image in self.findobj(AxesImage):
             image.set_interpolation("none" if form in VECTORS else "auto")
-        settings: Any = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "segviz"}
-        with quiet_matplotlib(), matplotlib.rc_context(settings):
+        with isolate_matplotlib():
             super().savefig(
                 fname, transparent=transparent, **{"dpi": DOTS_PER_INCH, "metadata": metadata(self.spec, form), **more}
             )
+
+    def draw(self, renderer: Any) -> None:
+        """Matplotlib's `draw`, also for hosts that call it without `savefig`."""
+        with isolate_matplotlib():
+            super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         """How a notebook shows it."""
@@ -89,7 +92,7 @@ def draw(
     columns = max(map(len, spec.rows))
     width = width or (SINGLE if columns == 1 else DOUBLE)
     bars, words = row_bars(spec), caption_lines(spec, width) if caption else []
-    with quiet_matplotlib():
+    with isolate_matplotlib():
         legend = legend_lines(spec, width)
         below = LINE_HEIGHT * (len(legend) + len(words)) + 2 * MARGIN
         grid = measure_grid(spec, bars, width, columns, below)

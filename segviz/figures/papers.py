@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,22 @@ def figure(
     """
     several: Sequence[ImageLike] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]
     places = as_places(at) if at is not None else ()
+    inches = width_in_inches(width)
     spec = paper_figure_spec(name, several, places, models, labels, style, device)
-    return draw(spec, WIDTHS[width] if isinstance(width, str) else width, letters=letters, caption=caption)
+    return draw(spec, inches, letters=letters, caption=caption)
+
+
+def width_in_inches(width: Width) -> float:
+    """The width of a figure in inches.
+
+    Raises:
+        ValueError: it is neither a known name nor a number above 0.
+    """
+    if isinstance(width, str) and width in WIDTHS:
+        return WIDTHS[width]
+    if isinstance(width, str) or not 0 < width < math.inf:
+        raise ValueError(f"width {width!r} is unknown; use 'single', 'double' or a number of inches above 0")
+    return float(width)
 
 
 def paper_figure_spec(

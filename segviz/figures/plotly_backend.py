@@ -51,7 +51,8 @@ def draw_interactive(spec: FigureSpec) -> go.Figure:
     wide = SUBPLOT_PIXELS if columns > 1 else 1.5 * SUBPLOT_PIXELS
     size = {"height": round(rows * (wide * min(tall, 2) + ROOM / 2) + ROOM / 2)}
     margin = {"l": 10, "r": 10, "t": 60, "b": 10}
-    return figure.update_layout(title=escape_markup(spec.title), margin=margin, **size)
+    figure.update_layout(title=escape_markup(spec.title), margin=margin, **size)
+    return figure.update_layout(template="plotly")  # not the user's default, such as a dark one
 
 
 def pad_row(row: tuple[Subplot | None, ...], columns: int) -> list[Subplot | None]:
