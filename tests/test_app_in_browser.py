@@ -483,7 +483,7 @@ def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> No
 
 
 def test_former_addresses_lead_to_their_pages_with_the_link(visit: Visit) -> None:
-    visit.page.goto(f"{visit.address}/blocks?seed=3&pin=40-50-2&direction=by")
+    visit.page.goto(f"{visit.address}/blocks?seed=3&pin=40-50-2&direction=attended_by")
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Same pixel, every block")
     expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
     expect(visit.page.get_by_label("attended by", exact=True)).to_be_checked()

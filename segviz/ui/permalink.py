@@ -19,7 +19,6 @@ UPLOADED = "upload"  # the value of the parameter "picture"
 LARGEST_SEED = 999_999
 MOST_PINS = len(PIN_COLOURS)
 PIN = re.compile(r"([0-9]{1,5})-([0-9]{1,5})(?:-([0-9]))?")  # y, x, and an index into PIN_COLOURS
-FORMER_VALUES = {"direction": {"from": "attends_to", "by": "attended_by"}}  # that links used before
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,6 @@ def parse_pin(text: str) -> tuple[int, int, int | None] | None:
 def parse_display(address: Parameters, start: Display, refused: list[str]) -> Display:
     """The viewer's settings in an address; adds the names whose values are not choices to `refused`."""
     texts = {name: list(address[name]) for name in start.as_dict() if address.get(name)}
-    for name, former in FORMER_VALUES.items():
-        if name in texts:
-            texts[name][0] = former.get(texts[name][0], texts[name][0])
     display = Display.of({name: values if name == "hidden" else values[0] for name, values in texts.items()}, start)
     parsed = display.as_dict()
     refused += [name for name, values in texts.items() if name != "hidden" and str(parsed[name]).lower() != values[0]]
