@@ -139,7 +139,12 @@ def test_every_script_has_its_row_and_every_row_its_script() -> None:
 
 
 def test_a_former_address_leads_to_the_page_with_all_that_the_link_says(app: AppTest, ran: list[str]) -> None:
-    link: dict[str, Any] = {"seed": "7", "pin": ["100-200-4", "20-30-1"], "direction": "attended_by", "scale": "percentile"}
+    link: dict[str, Any] = {
+        "seed": "7",
+        "pin": ["100-200-4", "20-30-1"],
+        "direction": "attended_by",
+        "scale": "percentile",
+    }
     for name, value in link.items():
         app.query_params[name] = value
     app._page_hash = calc_hash("blocks")  # as a browser asks for it; AppTest knows files alone
@@ -147,7 +152,7 @@ def test_a_former_address_leads_to_the_page_with_all_that_the_link_says(app: App
     assert app.title[0].value == "Same pixel, every block"
     assert abs(shown(app).astype(int) - draw_scene(7).image).mean() < 3  # JPEG
     assert viewer(app)["pins"] == [[100, 200, 4], [20, 30, 1]]
-    assert viewer(app)["settings"]["direction"] == "attended_by"  # "by" in links of before
+    assert viewer(app)["settings"]["direction"] == "attended_by"
     assert len(app.warning) == 0
     written = component(app, "parameters")["parameters"]
     assert ["direction", "attended_by"] in written and ["scale", "percentile"] in written
