@@ -1,4 +1,4 @@
-"""Pictures: decoded once, checked, turned upright, converted to RGB, and made into the network's input tensor."""
+"""Pictures: decoded once, checked, turned upright, converted to sRGB, and made into the network's input tensor."""
 
 from __future__ import annotations
 
@@ -6,42 +6,53 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
+from segviz.picture_files.cost import MAX_WEBP_PIXELS, check_cost
+from segviz.picture_files.errors import ImageError as ImageError
+from segviz.picture_files.formats import PICTURE_FORMATS, TIFF_STARTS, is_heic
+from segviz.picture_files.jpeg_cost import EXIF
+from segviz.picture_files.pixels import PixelReader
+from segviz.picture_files.tiff_cost import check_directory
 from segviz.text import plain_text
 
-PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
 WORKING_PIXELS = 480 * 360  # the area at which the bundled models were trained
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
-BAND_ROWS = 256  # rows converted at a time
-BACKGROUND = (255, 255, 255)  # shows through transparent pixels
+HEIC_ADVICE = (
+    "this is a HEIC picture, which is not read; convert it to JPEG "
+    "(an iPhone takes JPEG pictures after Settings > Camera > Formats > Most Compatible)"
+)
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it writes to stderr about every damaged file
 
 Rgb = UInt8[np.ndarray, "_ _ 3"]
 ImageLike = np.ndarray | Image.Image | str | Path
-
-
-class ImageError(ValueError):
-    """A picture that cannot be used; the message names the cause and the cure."""
+# The file's view of upright pixels, by Exif orientation; nothing is copied.
+FROM_UPRIGHT: dict[object, Callable[[Any], Any]] = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1), 6: np.rot90,
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a, -1),
+}  # fmt: skip
+SIDEWAYS = (5, 6, 7, 8)
 
 
 def decode(data: bytes) -> Rgb:
     """Decode the bytes of a file to an upright RGB picture.
 
-    Grey, palette, 16-bit and CMYK pictures are converted, transparent ones are laid over white, EXIF orientation is
-    applied, and an animation gives its first frame.
+    Grey, palette, 16-bit and CMYK pictures and colour profiles are converted to sRGB, transparent ones are laid over
+    white, EXIF orientation is applied, and an animation gives its first frame.
 
     Raises:
         ImageError: the file is too large, has another format, or is damaged.
@@ -59,6 +70,9 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
     """
     if len(data) > MAX_BYTES:
         raise ImageError(f"the file is too large: at most {MAX_BYTES // 1024**2} MB are read, so save it smaller")
+    if is_heic(data):
+        raise ImageError(HEIC_ADVICE)
+    check_cost(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged metadata, and bombs, where our own limit is lower
@@ -67,6 +81,8 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
     except ImageError:
         raise
     except UnidentifiedImageError:
+        if data.startswith(TIFF_STARTS):
+            raise ImageError("this kind of TIFF is not read, or the file is damaged; save it as PNG") from None
         raise ImageError(f"this is not a picture of a known format; use {', '.join(formats)}") from None
     except MemoryError:
         raise ImageError("there is too little memory for this picture; scale it down, or try again later") from None
@@ -78,40 +94,40 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
 
 
 def from_pil(picture: Image.Image) -> Rgb:
-    """Convert a PIL picture to an upright RGB array.
+    """Convert a PIL picture to an upright sRGB array.
 
     Raises:
         ImageError: it has too many pixels or none, or pixels that cannot be read as RGB.
     """
-    if picture.width * picture.height > MAX_PIXELS:
+    most = MAX_WEBP_PIXELS if picture.format == "WEBP" else MAX_PIXELS
+    if picture.width * picture.height > most:
         raise ImageError(
             f"the picture has {picture.width} x {picture.height} pixels; "
-            f"at most {MAX_PIXELS // 10**6} megapixels are read, so scale it down first"
+            f"at most {most // 10**6} megapixels are read, so scale it down first"
         )
     if picture.width * picture.height == 0:
         raise ImageError("the picture has no pixels; choose another")
-    if picture.mode == "F":
-        raise ImageError("the picture holds floating-point values; save it with 8 or 16 bits per channel")
-    turned = picture.getexif().get(ExifTags.Base.Orientation, 1) != 1
-    upright = ImageOps.exif_transpose(picture) if turned else picture  # exif_transpose always copies
-    rgb = np.empty((upright.height, upright.width, 3), np.uint8)
-    for top in range(0, upright.height, BAND_ROWS):
-        bottom = min(top + BAND_ROWS, upright.height)
-        rgb[top:bottom] = band_rgb(upright.crop((0, top, upright.width, bottom)))
+    pixels = PixelReader(picture)
+    orientation = read_orientation(picture)
+    height, width = picture.size if orientation in SIDEWAYS else picture.size[::-1]
+    rgb = np.empty((height, width, 3), np.uint8)
+    target = FROM_UPRIGHT[orientation](rgb)
+    for left, top, right, bottom in pixels.boxes():
+        target[top:bottom, left:right] = pixels.read((left, top, right, bottom))
     return rgb
 
 
-def band_rgb(band: Image.Image) -> Rgb:
-    """Convert a few rows to RGB: the copies would be large for a whole picture."""
-    if band.mode.startswith("I"):  # 16-bit grey; PIL's own conversion would clip nearly all of it to white
-        levels = np.asarray(band).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ImageError("the picture has 32-bit levels beyond 0 to 65535; save it with 8 or 16 bits per channel")
-        return np.repeat((levels // 257).astype(np.uint8)[:, :, None], 3, 2)
-    if "A" in band.getbands() or "transparency" in band.info:
-        over = Image.new("RGBA", band.size, (*BACKGROUND, 255))
-        band = Image.alpha_composite(over, band.convert("RGBA"))
-    return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
+def read_orientation(picture: Image.Image) -> int:
+    """The Exif orientation of an unpacked picture, 1 to 8; 1 is upright. Pillow turns a TIFF while it unpacks it.
+
+    Raises:
+        ImageError: there is far more metadata than any program writes.
+    """
+    exif = picture.info.get("exif")
+    if isinstance(exif, bytes):
+        check_directory(exif.removeprefix(EXIF))
+    orientation = picture.getexif().get(ExifTags.Base.Orientation)
+    return orientation if isinstance(orientation, int) and orientation in FROM_UPRIGHT else 1
 
 
 def as_rgb(image: ImageLike) -> Rgb:
@@ -128,6 +144,9 @@ def as_rgb(image: ImageLike) -> Rgb:
             raise ImageError(f"{plain_text(str(image))}: {error}") from None
     if isinstance(image, Image.Image):
         return from_pil(image)
+    value: object = image
+    if isinstance(value, list | tuple):
+        raise ImageError(f"a list of {len(value)} was given; give one picture at a time")
     array = np.asarray(image)
     if array.dtype != np.uint8:
         raise ImageError(f"an array of {array.dtype} was given; use uint8 values from 0 to 255")
