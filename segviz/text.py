@@ -10,10 +10,18 @@ from statistics import fmean, stdev
 NONE = "–"  # replaces a number that is unknown; terminals get "-"
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
+# Markdown makes links of bare addresses, and Streamlit icons of `:name:`, even behind a backslash.
+AUTOMATIC = re.compile(r"https?:(?=//)|www(?=\.)|(?<=[-.\w+])@(?=[-\w]+\.)|:(?=[\w/+-]+:)", re.IGNORECASE)
+WORD_JOINER = "\u2060"  # invisible and without width
+
 
 def escape_markdown(text: str) -> str:
-    """Escapes a text of unknown origin, such as a file name, so Markdown shows it literally and on one line."""
-    return MARKUP.sub(lambda match: f"\\{match[0]}", " ".join(text.split()))
+    """Escapes a text of unknown origin, such as a file name, so Markdown shows it literally and on one line.
+
+    An invisible character breaks up addresses, which Markdown would turn into links.
+    """
+    broken_up = AUTOMATIC.sub(lambda match: match[0] + WORD_JOINER, " ".join(text.split()))
+    return MARKUP.sub(lambda match: f"\\{match[0]}", broken_up)
 
 
 def pixel_text(y: int, x: int) -> str:

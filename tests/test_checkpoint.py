@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,11 +17,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import segviz
+from segviz import paths
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record, from_json, to_json
 from segviz.cli import main
 from segviz.models.registry import SPECS, build
+from segviz.prediction import predictor
 
 CLASSES = ("a", "b", "c")
 SHARES = {"a": 0.5, "b": None, "c": 1.0}
@@ -224,6 +230,27 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"cost": {**STORED["cost"], "size": [360]}}, "'cost.size' is [360], not a list of 2"),
     ({"evaluations": []}, "'evaluations' is [], not names with values"),
     ({"evaluations": {VAL: 0.7}}, "'evaluations.val' is 0.7, not names with values"),
+    ({"backbone": ""}, "'backbone' is empty"),
+    ({"backbone": " "}, "'backbone' is empty"),
+    ({"model": ""}, "'model' is empty"),
+    ({"classes": ["a", "b", " "]}, "one or more different names"),
+    ({"output_stride": 0}, "'output_stride' is 0, not above 0"),
+    ({"output_stride": -8}, "'output_stride' is -8, not above 0"),
+    ({"seed": -1}, "'seed' is -1, not 0 or more"),
+    ({"steps": -1}, "'steps' is -1, not 0 or more"),
+    ({"steps": 10**3000}, "is not a whole number below 2^53"),
+    ({"minutes": float("nan")}, "'minutes' is nan, not 0 or more"),
+    ({"minutes": float("inf")}, "'minutes' is inf, not 0 or more"),
+    ({"minutes": -0.5}, "'minutes' is -0.5, not 0 or more"),
+    ({"gammas": {"block.gamma": float("inf")}}, "gamma 'block.gamma' is inf, not finite"),
+    ({"cost": {**STORED["cost"], "milliseconds": float("nan")}}, "'cost.milliseconds' is nan, not 0 or more"),
+    ({"cost": {**STORED["cost"], "size": [0, 480]}}, "'cost.size' is 0, not above 0"),
+    ({"cost": {**STORED["cost"], "parameters": -1}}, "'cost.parameters' is -1, not 0 or more"),
+    (evaluated(images=-1), "'images' of 'val' is -1, not 0 or more"),
+    (evaluated(scales=[]), "'scales' of 'val' are not one or more finite factors above 0"),
+    (evaluated(scales=[1.0, float("nan")]), "'scales' of 'val' are not one or more finite factors above 0"),
+    (evaluated(scales=[0.0]), "'scales' of 'val' are not one or more finite factors above 0"),
+    (evaluated(confusion=[[1, 2, 3], [4, 5, 6], [7, 8, 2**63]]), "has a pixel count of 2^53 or more"),
     (evaluated(iou=[0.5]), "'evaluations.val.iou' is [0.5], not names with values"),
     (evaluated(iou={"tree": 0.5}), "which are not classes"),
     (evaluated(boundary_iou={"a": 50.0}), "outside 0 to 1"),
@@ -317,7 +344,9 @@ def test_wrong_tensors_are_named(
 def test_another_model_s_weights_do_not_fit(saved: Path, tmp_path: Path) -> None:
     text = json.dumps({**STORED, "model": "fla", "output_stride": 8})
     with pytest.raises(CheckpointError, match=r"it lacks '.*' and \d+ more and has unexpected '.*' and \d+ more; "):
-        checkpoint_file.load_checkpoint(tampered(saved, tmp_path / "fla.safetensors", {}, {checkpoint_file.RECORD_KEY: text}))
+        checkpoint_file.load_checkpoint(
+            tampered(saved, tmp_path / "fla.safetensors", {}, {checkpoint_file.RECORD_KEY: text})
+        )
 
 
 def test_a_file_that_does_not_fit_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,6 +361,109 @@ def test_a_file_that_does_not_fit_costs_no_memory(tmp_path: Path, monkeypatch: p
     with pytest.raises(CheckpointError, match="does not fit its model"):
         checkpoint_file.load_checkpoint(path)
     assert places == ["meta"]
+
+
+# ---- files that change while they are read -----------------------------------------------------------------
+
+OVERWRITTEN = """
+import os, sys, threading
+from pathlib import Path
+from segviz.catalogue.checkpoint_file import CheckpointError, load_checkpoint, read_record
+from segviz.training.initialise import initialise
+from segviz.models.registry import build
+
+path, stop, fit = Path(sys.argv[1]), threading.Event(), build("sam", 3)
+whole = path.read_bytes()
+
+def overwrite():  # in place, as `cp` does
+    while not stop.is_set():
+        with path.open("r+b") as file:
+            file.truncate(0)
+            file.write(whole)
+
+writer = threading.Thread(target=overwrite)
+writer.start()
+loaded = 0
+for turn in range(40):
+    for use in (load_checkpoint, read_record, lambda path: initialise(fit, path)):
+        try:
+            use(path)
+            loaded += 1
+        except CheckpointError:
+            pass
+stop.set()
+writer.join()
+load_checkpoint(path)
+print("alive", loaded)
+"""
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_is_overwritten_in_place_does_not_kill_the_process(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sam.safetensors"
+    path.write_bytes(saved.read_bytes())
+    command = [sys.executable, "-c", OVERWRITTEN, str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=paths.PACKAGE.parent)
+    assert ran.returncode == 0 and ran.stdout.startswith("alive"), ran.stderr
+
+
+def test_no_reader_maps_the_file(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "sam.safetensors"
+    path.write_bytes(saved.read_bytes())
+    model, _ = checkpoint_file.load_checkpoint(path)
+    before = [value.clone() for value in model.state_dict().values()]
+    with path.open("r+b") as file:
+        file.truncate(0)
+    assert all(torch.equal(*pair) for pair in zip(before, model.state_dict().values(), strict=True))
+    with pytest.raises(CheckpointError, match=WHOLE):
+        checkpoint_file.load_checkpoint(path)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sam.safetensors"
+    path.write_bytes(saved.read_bytes())
+
+    def grow(*arguments: Any) -> Any:
+        path.write_bytes(saved.read_bytes() + b"more")
+        return build(*arguments)
+
+    monkeypatch.setattr(checkpoint_file, "build", grow)
+    with pytest.raises(CheckpointError, match="written while it was read"):
+        checkpoint_file.load_checkpoint(path)
+
+
+def test_a_predictor_knows_the_digest_of_its_own_bytes(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sam.safetensors"
+    path.write_bytes(saved.read_bytes())
+    digest = checkpoint_file.sha256(path)
+    read = predictor.read_checkpoint
+
+    def swap_afterwards(path: Path) -> checkpoint_file.Checkpoint:
+        checkpoint = read(path)
+        path.write_bytes(b"another file")
+        return checkpoint
+
+    monkeypatch.setattr(predictor, "read_checkpoint", swap_afterwards)
+    assert predictor.load_predictor(path, "cpu").digest == digest != checkpoint_file.sha256(path)
+
+
+def test_a_digest_is_remembered_only_while_the_file_stays_the_same(tmp_path: Path) -> None:
+    path, old = tmp_path / "file", tmp_path / "old"
+    contents = {data: hashlib.sha256(data).hexdigest() for data in (b"one", b"two")}
+    for data in (b"one", b"two") * 50:  # same size, and often the same time stamp
+        path.write_bytes(data)
+        assert file_digest(path) == contents[data]
+    os.utime(path, (1, 1))
+    path.rename(old)
+    for data in (b"one", b"two"):  # the same times, as `cp -p` leaves them
+        path.write_bytes(data)
+        os.utime(path, (1, 1))
+        assert file_digest(path) == contents[data]
+        assert file_digest(old) == contents[b"two"]
 
 
 # ---- bundled files -----------------------------------------------------------------------------------------

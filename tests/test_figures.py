@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import matplotlib
 import numpy as np
 import pytest
@@ -185,10 +187,21 @@ def test_ink_can_be_read_on_every_colour(name: str) -> None:
 
 def test_a_text_of_unknown_origin_becomes_markdown_that_shows_it_as_it_is() -> None:
     assert escape_markdown("![a](http://x) <b>*1*_2_`3`~4~ $5$ &amp;") == (
-        r"!\[a\](http://x) \<b\>\*1\*\_2\_\`3\`\~4\~ \$5\$ \&amp;"
+        "!\\[a\\](http:\u2060//x) " r"\<b\>\*1\*\_2\_\`3\`\~4\~ \$5\$ \&amp;"
     )
     assert escape_markdown("a_b_c _d_ __e") == r"a_b_c \_d\_ \_\_e"
     assert escape_markdown("a\\[b]\n\n# c") == r"a\\\[b\] # c"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["see HTTPS://evil.example/x", "www.evil.example", "mail me@evil.example", "_a.b-c@evil.example", ":material/home:",
+     "a :smile: b", "http://evil.example/me@there.example"],
+)  # fmt: skip
+def test_addresses_and_shortcodes_stay_text(text: str) -> None:
+    shown = escape_markdown(text)
+    assert not re.search(r"https?://|www\.|\w@\w|:[\w/]+:", shown, re.IGNORECASE)
+    assert shown.replace("\u2060", "").replace("\\", "") == text
 
 
 def test_plain_words_have_no_control_characters_and_an_end() -> None:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from segviz.atomic_write import write_atomically
-from segviz.catalogue.checkpoint_checks import (
-    DIGEST_KEY,
+from segviz.catalogue.checkpoint_checks import DIGEST_KEY, check_tensors, check_weights, convert_weights
+from segviz.catalogue.checkpoint_header import (
     LENGTH,
-    check_tensors,
-    check_weights,
+    METADATA,
+    CheckpointHeader,
     open_checkpoint,
-    read_weights,
+    read_header,
+    read_whole,
     weights_start,
 )
-from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
+from segviz.catalogue.checkpoint_header import CheckpointError as CheckpointError
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.models.registry import SPECS, build
@@ -31,6 +33,28 @@ from segviz.models.segmenter import Segmenter
 from segviz.text import plain_text
 
 RECORD_KEY = "segviz"  # in the header: the record
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint whose bytes were read once, so that record, digest and model belong together.
+
+    Attributes:
+        path: the file.
+        record: the record in its header.
+        model: the network in eval mode, channels last in memory.
+        data: the file's bytes.
+    """
+
+    path: Path
+    record: Record
+    model: Segmenter
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file's bytes, in hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
@@ -48,7 +72,7 @@ def write_checkpoint(path: Path, model: nn.Module, record: Record) -> None:
                 f"{path}: weight '{name}' is not finite in float16; train with a smaller learning rate"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, put_record(save(tensors, {}), record))
+    write_atomically(path, put_record(safetensors.torch.save(tensors, {}), record))
 
 
 def rewrite_record(path: Path, record: Record) -> None:
@@ -57,14 +81,22 @@ def rewrite_record(path: Path, record: Record) -> None:
     Raises:
         CheckpointError: the file is missing or damaged, or the record belongs to another model.
     """
-    before = read_record(path)
+    with open_checkpoint(path) as file:
+        header = read_header(file)
+        data = read_whole(file, header)
+    before = record_in(path, header)
     if (record.model, record.classes) != (before.model, before.classes):
         raise CheckpointError(
             f"{path} holds a '{before.model}' model of {len(before.classes)} classes, but the record is for a "
             f"'{record.model}' of {len(record.classes)}; record each model in its own file"
         )
-    check_weights(path)
-    write_atomically(path, put_record(path.read_bytes(), record))
+    check_weights(path, header, data)
+    write_atomically(path, put_record(data, record))
+
+
+def replace_record(checkpoint: Checkpoint, record: Record) -> None:
+    """Write a checkpoint that was read before, with another record of the same model."""
+    write_atomically(checkpoint.path, put_record(checkpoint.data, record))
 
 
 def put_record(data: bytes, record: Record) -> bytes:
@@ -72,7 +104,7 @@ def put_record(data: bytes, record: Record) -> bytes:
     start = weights_start(data)
     header = json.loads(data[LENGTH:start])
     digest = hashlib.sha256(data[start:]).hexdigest()
-    header["__metadata__"] = {**header.get("__metadata__", {}), RECORD_KEY: to_json(record), DIGEST_KEY: digest}
+    header[METADATA] = {**header.get(METADATA, {}), RECORD_KEY: to_json(record), DIGEST_KEY: digest}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % LENGTH)  # the format wants the tensors aligned
     return len(text).to_bytes(LENGTH, "little") + text + data[start:]
@@ -85,7 +117,17 @@ def read_record(path: Path) -> Record:
         CheckpointError: the file is missing or damaged, or has no sound record.
     """
     with open_checkpoint(path) as file:
-        stored = (file.metadata() or {}).get(RECORD_KEY)
+        header = read_header(file)
+    return record_in(path, header)
+
+
+def record_in(path: Path, header: CheckpointHeader) -> Record:
+    """The record in a header.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    stored = header.metadata.get(RECORD_KEY)
     if stored is None:
         raise CheckpointError(
             f"{path} has no segviz record, so its model is unknown; use a checkpoint that `python -m segviz train` "
@@ -99,7 +141,13 @@ def read_record(path: Path) -> Record:
 
 
 def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
-    """Load a model in eval mode, channels last in memory, and its record.
+    """Load a model in eval mode, channels last in memory, and its record; see `read_checkpoint`."""
+    checkpoint = read_checkpoint(path)
+    return checkpoint.model, checkpoint.record
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint, each of its bytes once.
 
     A header that does not fit is refused before the weights take any memory.
 
@@ -107,12 +155,15 @@ def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
         CheckpointError: the file is damaged, its model is unknown or not the one that its bundled name promises, or
             its tensors are not exactly the model's.
     """
-    record, skeleton = examine_checkpoint(path)
-    check_weights(path)
-    weights = read_weights(path, skeleton.state_dict())
+    with open_checkpoint(path) as file:
+        header = read_header(file)
+        record, skeleton = examine_header(path, header)
+        data = read_whole(file, header)
+        check_weights(path, header, data)
+        weights = convert_weights(path, safetensors.torch.load(data), skeleton.state_dict())
     model = build(record.model, len(record.classes), record.backbone, record.output_stride)
     model.load_state_dict(weights)
-    return model.eval().to(memory_format=torch.channels_last), record
+    return Checkpoint(path, record, model.eval().to(memory_format=torch.channels_last), data)
 
 
 class Unfilled(TorchFunctionMode):
@@ -137,7 +188,14 @@ def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
     Raises:
         CheckpointError: as in `load_checkpoint`, except that the weights' values are not checked.
     """
-    record = read_record(path)
+    with open_checkpoint(path) as file:
+        header = read_header(file)
+    return examine_header(path, header)
+
+
+def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, Segmenter]:
+    """As `examine_checkpoint`, for a header that was read before."""
+    record = record_in(path, header)
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
     if record.model not in SPECS:
@@ -151,8 +209,7 @@ def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
             f"{plain_text(str(record.output_stride), 20)} ({plain_text(first_line(error))}); update timm, or train it "
             "again"
         ) from None
-    with open_checkpoint(path) as file:
-        check_tensors(path, file, skeleton.state_dict())
+    check_tensors(path, header.tensors, skeleton.state_dict())
     return record, skeleton
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import isnan
+from math import isfinite, isnan
 
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
@@ -14,6 +14,7 @@ from segviz.typed_json import parse_json
 VAL, SCENES = "val", "scenes"
 VAL_MULTI_SCALE = "val, multi-scale and flip"
 VAL_WITHOUT_CONTEXT = "val, without context"
+MOST_COUNT = 2**53  # from here on, whole numbers are not exact as floats
 Shares = Mapping[str, float | None]
 
 
@@ -132,11 +133,47 @@ def from_json(text: str) -> Record:
         ValueError: it is not a record; the message names the field and what is wrong with it.
     """
     record = parse_json(Record, text)
-    if not record.classes or len(set(record.classes)) < len(record.classes):
+    distinct = {name for name in record.classes if name.strip()}
+    if not record.classes or len(distinct) < len(record.classes):
         raise ValueError(f"'classes' are {plain_text(str(list(record.classes)), 80)}, not one or more different names")
+    for field_name in ("model", "backbone"):
+        if not getattr(record, field_name).strip():
+            raise ValueError(f"'{field_name}' is empty")
+    check_number("'output_stride'", record.output_stride, above_zero=True)
+    for field_name in ("seed", "steps", "minutes"):
+        check_number(f"'{field_name}'", getattr(record, field_name))
+    for name, value in record.gammas.items():
+        if not isfinite(value):
+            raise ValueError(f"gamma '{plain_text(name, 40)}' is {value}, not finite")
+    if record.cost:
+        check_recorded_cost(record.cost)
     for name, evaluation in record.evaluations.items():
         check_evaluation(evaluation, name, record.classes)
     return record
+
+
+def check_number(name: str, value: float, *, above_zero: bool = False) -> None:
+    """Check a number of a record.
+
+    Raises:
+        ValueError: it is negative, or 0 where it must be above 0, or infinite, or no number, or too large to be exact.
+    """
+    if isinstance(value, int) and abs(value) >= MOST_COUNT:
+        raise ValueError(f"{name} is not a whole number below 2^53")
+    if not (isfinite(value) and (value > 0 if above_zero else value >= 0)):
+        raise ValueError(f"{name} is {value}, not {'above 0' if above_zero else '0 or more'}")
+
+
+def check_recorded_cost(cost: Cost) -> None:
+    """Check what one picture costs.
+
+    Raises:
+        ValueError: a number is negative, infinite or no number.
+    """
+    for side in cost.size:
+        check_number("'cost.size'", side, above_zero=True)
+    for name in ("milliseconds", "peak_mb", "gflops", "parameters"):
+        check_number(f"'cost.{name}'", getattr(cost, name))
 
 
 def check_evaluation(evaluation: Evaluation, name: str, classes: tuple[str, ...]) -> None:
@@ -150,6 +187,11 @@ def check_evaluation(evaluation: Evaluation, name: str, classes: tuple[str, ...]
         raise ValueError(f"'confusion' of '{name}' is not {len(classes)} x {len(classes)}, a row and column per class")
     if min(map(min, evaluation.confusion)) < 0:
         raise ValueError(f"'confusion' of '{name}' has a negative pixel count")
+    if max(map(max, evaluation.confusion)) >= MOST_COUNT:
+        raise ValueError(f"'confusion' of '{name}' has a pixel count of 2^53 or more")
+    check_number(f"'images' of '{name}'", evaluation.images)
+    if not evaluation.scales or not all(isfinite(scale) and scale > 0 for scale in evaluation.scales):
+        raise ValueError(f"'scales' of '{name}' are not one or more finite factors above 0")
     for kind, shares in (("iou", evaluation.iou), ("boundary_iou", evaluation.boundary_iou)):
         if not set(shares) <= set(classes):
             others = plain_text(str(sorted(set(shares) - set(classes))), 80)

@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
-from segviz.catalogue.checkpoint_file import CheckpointError, load_checkpoint, read_record, rewrite_record
+from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, read_record, replace_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli.arguments import ALL_MODELS
@@ -27,6 +26,7 @@ from segviz.models.folding import fold
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
+from segviz.runtime.progress import progress_bar
 from segviz.text import format_percent, format_table
 
 
@@ -37,12 +37,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     records = [read_record(path) for path in paths]
     split = None
     if options.data is not None:
-        split = load_split(options.data, options.split, tqdm)
+        split = load_split(options.data, options.split, progress_bar)
         check_split_classes(split, records, options.data)
     if options.scenes is not None:
         for record in records:
             check_scene_classes(record.classes)
-    bar = tqdm(paths, desc="models", unit="model", leave=False, disable=len(paths) == 1)
+    bar = progress_bar(paths, desc="models", unit="model", leave=False, disable=len(paths) == 1)
     results = {path: evaluate_checkpoint(path, split, options) for path in bar}
     if options.json:
         entries = [
@@ -141,11 +141,12 @@ def record_evaluations(path: Path, scored: Segmenter, scores: Mapping[str, Evalu
     Raises:
         CheckpointError: the file no longer holds the weights that were scored.
     """
-    network, record = load_checkpoint(path)
+    checkpoint = read_checkpoint(path)
     weights = scored.state_dict()
-    if not all(torch.equal(value, weights[name].cpu()) for name, value in fold(network).state_dict().items()):
+    if not all(torch.equal(value, weights[name].cpu()) for name, value in fold(checkpoint.model).state_dict().items()):
         raise CheckpointError(f"{path} changed while it was scored; run the command again")
-    rewrite_record(path, dataclasses.replace(record, evaluations={**record.evaluations, **scores}))
+    known = checkpoint.record.evaluations
+    replace_record(checkpoint, dataclasses.replace(checkpoint.record, evaluations={**known, **scores}))
 
 
 def format_scores_by_class(record: Record, scores: Mapping[str, Evaluation]) -> str:

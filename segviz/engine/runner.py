@@ -9,14 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from segviz.catalogue.checkpoint_file import CheckpointError, sha256
+from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.location import bundled_path
 from segviz.engine.answer import Result
 from segviz.engine.request import ReportProgress, Request, digest
@@ -84,7 +83,9 @@ class Runner:
         with loading:
             sha = self.identity(name)
             if name not in self._loaded or self._loaded[name][0] != sha:
-                self._loaded[name] = (sha, (self._load or load_predictor)(name))
+                predictor = (self._load or load_predictor)(name)
+                # The file may have changed since; the predictor knows the digest of the bytes that it came from.
+                self._loaded[name] = (getattr(predictor, "digest", "") or sha, predictor)
             return self._loaded[name]
 
 
@@ -98,16 +99,9 @@ def checkpoint_sha(model: str) -> str:
         raise CheckpointError(f"'{model}' is not a model; the models are {', '.join(SPECS)}")
     path = bundled_path(model)
     try:
-        state = path.stat()
-        return file_sha(str(path), state.st_mtime_ns, state.st_size, state.st_ino)
+        return file_digest(path)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); restore it or train it again") from None
-
-
-@lru_cache(maxsize=64)
-def file_sha(path: str, changed_ns: int, size: int, inode: int) -> str:
-    """SHA-256 of a file; the other arguments make the cache read a changed file again."""
-    return sha256(Path(path))
 
 
 def not_finite_notes(value: object) -> tuple[str, ...]:

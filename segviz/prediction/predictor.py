@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from segviz.attention.maps import AttendedFeatures, detach
-from segviz.catalogue.checkpoint_file import load_checkpoint
+from segviz.catalogue.checkpoint_file import read_checkpoint
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import class_set
@@ -21,6 +20,7 @@ from segviz.models.folding import fold
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
+from segviz.text import plain_text
 
 ROWS_AT_ONCE = 256  # rows of the picture whose logits are stretched at a time
 
@@ -32,12 +32,13 @@ class Predictor:
         model: the network; it is moved to the device and put into eval mode.
         record: how the network was trained.
         device: a name of torch's; "auto" takes a GPU if there is one.
+        digest: the SHA-256 of the checkpoint that the network was loaded from; empty if it came from elsewhere.
     """
 
-    def __init__(self, model: Segmenter, record: Record, device: str = "auto") -> None:
+    def __init__(self, model: Segmenter, record: Record, device: str = "auto", digest: str = "") -> None:
         self.device = choose_device(device)
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
-        self.record = record
+        self.record, self.digest = record, digest
 
     def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
         """Segment a picture and keep the block's maps.
@@ -63,7 +64,7 @@ class Predictor:
             copy_array(labels),
             copy_array(confidence),
             classes,
-            MappingProxyType(maps),
+            maps,
             attended,
             image=copy_array(seen),
         )
@@ -75,21 +76,30 @@ def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
     Raises:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
-    network, record = load_checkpoint(checkpoint_path(model))
-    return Predictor(fold(network), record, device)
+    place = choose_device(device)
+    checkpoint = read_checkpoint(checkpoint_path(model))
+    return Predictor(fold(checkpoint.model), checkpoint.record, str(place), checkpoint.digest)
 
 
-def choose_device(device: str) -> torch.device:
+def choose_device(device: str | torch.device) -> torch.device:
     """The device of a name; "auto" is a GPU if there is one.
 
     Raises:
-        ValueError: the machine has no such device.
+        ValueError: there is no such device, or this machine lacks it.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"device '{device}' is not available on this machine; use 'cpu' or 'auto'")
-    return torch.device(device)
+    name = str(device)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        place = torch.device(name)
+    except RuntimeError:
+        place = None
+    if place is None or place.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"device '{plain_text(name, 40)}' is unknown; use 'cpu', 'cuda', 'mps' or 'auto'")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[place.type]
+    if (place.index or 0) >= count:
+        raise ValueError(f"device '{name}' is not available on this machine; use 'cpu' or 'auto'")
+    return place
 
 
 def device_title(device: torch.device) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from segviz.catalogue.checkpoint_checks import open_checkpoint
-from segviz.catalogue.checkpoint_file import CheckpointError, read_record
+from segviz.catalogue.checkpoint_checks import read_tensors
+from segviz.catalogue.checkpoint_file import RECORD_KEY, CheckpointError, record_in
 from segviz.models.segmenter import Segmenter
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
+BACKBONE = "backbone.body."  # where a model keeps the tensors that timm names
+PREFIXES = ("module.", "model.", "encoder.", "backbone.", "body.")  # that frameworks put before a backbone's names
 GAMMA_RATE = 10.0  # at the common rate a short training leaves gammas where they start
 
 
@@ -29,7 +32,7 @@ def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
 
     Every tensor of a checkpoint with the same name and shape is copied. A layer that reads more channels than the
     checkpoint's starts with zeros for the new ones, so the model starts as the checkpoint's unless `gamma` lets a
-    new block in.
+    new block in. Names may have the prefixes that training frameworks add, such as `module.` or `encoder.`.
 
     Args:
         model: the model, changed in place.
@@ -38,31 +41,67 @@ def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
             unchanged; if the rest of the network is already trained, that may remain so.
 
     Raises:
-        CheckpointError: the file is missing or damaged, or holds values that are not finite or no weight that fits;
-            the model is then unchanged.
+        CheckpointError: the file is missing or damaged, or holds values that are not finite, or weights for less than
+            half of the model's backbone; the model is then unchanged.
     """
-    with open_checkpoint(path) as file:
-        stored: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    weights = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
-    for name, value in weights.items():
+    header, stored = read_tensors(path)
+    tensors = {name: value.float() if value.is_floating_point() else value for name, value in stored.items()}
+    for name, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise CheckpointError(f"{path}: '{name}' holds values that are not finite; start from other weights")
     own = model.state_dict()
-    before = read_record(path) if any(name.startswith("backbone.") for name in weights) else None
-    if before is None:  # timm's weights of a backbone
-        weights = {f"backbone.body.{name}": value for name, value in weights.items()}
-    copied = 0
+    weights = match_names(own, tensors)
+    check_match(path, own, weights, len(tensors))
     for name, value in weights.items():
-        if name in own and fits(own[name], value):
-            own[name].zero_()[tuple(slice(size) for size in value.shape)] = value
-            copied += 1
-    if not copied:
-        raise CheckpointError(f"{path} holds no weight that fits the model; use a checkpoint or a backbone's weights")
+        own[name].zero_()[tuple(slice(size) for size in value.shape)] = value
     for name, value in own.items():
         if name.endswith("gamma") and name not in weights:
             value.fill_(gamma)
+    before = record_in(path, header) if RECORD_KEY in header.metadata else None
     lineage = (*before.lineage, before.command) if before else ()
-    return Start(f"{path.name} ({copied} of {len(own)} tensors)", lineage)
+    return Start(f"{path.name} ({len(weights)} of {len(own)} tensors)", lineage)
+
+
+def match_names(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that fit, by the model's names: of all prefixes to remove, those that let most tensors fit."""
+    best: dict[str, Tensor] = {}
+    for prefix in sorted({prefix for name in tensors for prefix in known_prefixes(name)}, key=len):
+        rest = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        for root in ("", BACKBONE):
+            matched = {
+                root + name: value
+                for name, value in rest.items()
+                if root + name in own and fits(own[root + name], value)
+            }
+            best = max(best, matched, key=len)
+    return best
+
+
+def known_prefixes(name: str) -> list[str]:
+    """The beginnings of a tensor's name that training frameworks add, from the empty one to the longest."""
+    prefixes, rest = [""], name
+    while word := next((word for word in PREFIXES if rest.startswith(word)), ""):
+        prefixes.append(prefixes[-1] + word)
+        rest = rest.removeprefix(word)
+    return prefixes
+
+
+def check_match(path: Path, own: Mapping[str, Tensor], weights: Mapping[str, Tensor], stored: int) -> None:
+    """Check that the weights fill at least half of the model's backbone.
+
+    Raises:
+        CheckpointError: they do not.
+    """
+    cure = "use a checkpoint of this model's backbone, or that backbone's weights"
+    if not weights:
+        raise CheckpointError(f"{path} holds no weight that fits the model; {cure}")
+    backbone = [name for name in own if name.startswith(BACKBONE)]
+    filled = sum(name in weights for name in backbone)
+    if 2 * filled < len(backbone):
+        raise CheckpointError(
+            f"{path} holds {stored} tensors, of which {len(weights)} fit the model: {filled} of its backbone's "
+            f"{len(backbone)}; {cure}"
+        )
 
 
 def fits(own: Tensor, value: Tensor) -> bool:

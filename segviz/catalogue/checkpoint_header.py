@@ -1,0 +1,120 @@
+"""The header of a safetensors file, read without mapping the file: a map kills the process when the file shrinks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from safetensors import SafetensorError
+
+from segviz.text import plain_text
+
+METADATA = "__metadata__"  # the key of the texts that are not about tensors
+LENGTH = 8  # bytes at the start of a safetensors file that hold its header's length
+MOST_HEADER = 4 * 1024**2  # bytes; our headers have some ten thousand
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and the cause."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a header says about a tensor; `dtype` is safetensors' name of its type."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CheckpointHeader:
+    """The header of a safetensors file.
+
+    Attributes:
+        metadata: texts by key, such as the record.
+        tensors: by name.
+        data: the header's bytes, from the file's first byte to the first weight.
+        size: bytes of the whole file.
+    """
+
+    metadata: Mapping[str, str]
+    tensors: Mapping[str, StoredTensor]
+    data: bytes
+    size: int
+
+
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
+    """Open a safetensors file for reading; whatever goes wrong becomes a `CheckpointError`.
+
+    Raises:
+        CheckpointError: the file is missing, unreadable or damaged.
+    """
+    try:
+        if not path.exists():
+            raise CheckpointError(f"there is no checkpoint {path}; train one with `python -m segviz train`")
+        if not path.is_file():
+            raise CheckpointError(f"{path} is not a file but a folder or a device; name the .safetensors file itself")
+        with path.open("rb") as file:
+            yield file
+    except SafetensorError as error:
+        cause = plain_text(str(error))
+        raise CheckpointError(f"{path} is not a whole safetensors file ({cause}); copy or train it again") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{plain_text(str(path))} cannot be read ({error.strerror or error}); check its permissions and the disk"
+        ) from None
+
+
+def read_header(file: BinaryIO) -> CheckpointHeader:
+    """Read the header of an open file, from its first byte; the length that it claims is checked before it is read.
+
+    Raises:
+        SafetensorError: the header is damaged or exceeds 4 MiB, or the file is longer or shorter than it says.
+    """
+    start = file.read(LENGTH)
+    length = int.from_bytes(start, "little")
+    if length > MOST_HEADER:
+        raise SafetensorError(f"its header claims {length:,} bytes; at most {MOST_HEADER:,} are read")
+    text = file.read(length)
+    if len(start) + len(text) < LENGTH + length or not length:
+        raise SafetensorError("its header is cut off")
+    try:
+        entries = json.loads(text)
+        metadata = {str(key): str(value) for key, value in entries.pop(METADATA, {}).items()}
+        tensors = {name: read_tensor_entry(entry) for name, entry in entries.items()}
+        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        raise SafetensorError("its header is damaged") from None
+    size = os.fstat(file.fileno()).st_size
+    if size != LENGTH + length + end:
+        raise SafetensorError(f"it has {size:,} bytes, its header says {LENGTH + length + end:,}")
+    return CheckpointHeader(metadata, tensors, start + text, size)
+
+
+def read_tensor_entry(entry: Mapping[str, Any]) -> StoredTensor:
+    """Read what a header says about one tensor."""
+    return StoredTensor(str(entry["dtype"]), tuple(map(int, entry["shape"])))
+
+
+def read_whole(file: BinaryIO, header: CheckpointHeader) -> bytes:
+    """Read the rest of an open file whose header was just read; returns all of its bytes, each read once.
+
+    Raises:
+        SafetensorError: the file has shrunk or grown since.
+    """
+    rest = header.size - len(header.data)
+    weights = file.read(rest + 1)
+    if len(weights) != rest:
+        raise SafetensorError("it was written while it was read")
+    return header.data + weights
+
+
+def weights_start(data: bytes) -> int:
+    """Where the weights of a safetensors file begin, right behind its header."""
+    return LENGTH + int.from_bytes(data[:LENGTH], "little")
