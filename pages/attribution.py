@@ -98,7 +98,7 @@ def attention_panels(place: tuple[int, int], pin: int | None) -> list[Panel]:
 
 def blank_panel(name: str) -> Panel:
     """The bare picture, in place of a map that is not computed yet."""
-    return Panel(METHODS[name].title, None, "plain", note="not computed yet")
+    return Panel(METHODS[name].title, None, "plain", note="not computed yet", pending=True)
 
 
 def attribution_panel(answer: Attribution, note: str, pin: int | None) -> Panel:

@@ -366,6 +366,26 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     assert seconds < 30
 
 
+def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
+    visit.open("attribution")
+    page = visit.page
+    expect(page.get_by_text("Explained: the logit of")).to_be_visible()
+    last = page.locator(".stage").last
+    page.get_by_test_id("stMain").evaluate("(main) => main.scrollTo(0, main.scrollHeight)")
+    box = last.bounding_box()
+    assert box is not None
+    for number in range(3):  # each takes the table away, and the first one's maps are still being computed at the last
+        x, y = box["x"] + (0.2 + 0.25 * number) * box["width"], box["y"] + 0.9 * box["height"]
+        page.mouse.click(x, y)
+        expect(page.locator(".pins .go")).to_have_count(number + 1)
+        page.wait_for_timeout(700)
+        now = page.locator(".stage").last.bounding_box()
+        assert now is not None and abs(now["y"] - box["y"]) < 2
+    expect(page.get_by_text("Explained: the logit of")).to_be_visible()
+    now = visit.rest().page.locator(".stage").last.bounding_box()
+    assert now is not None and abs(now["y"] - box["y"]) < 2
+
+
 # ---- links ----------------------------------------------------------------------------------------------
 
 

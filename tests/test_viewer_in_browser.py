@@ -602,6 +602,51 @@ def test_a_map_that_comes_later_moves_nothing(page: Page) -> None:
         assert [box(one) for one in page.locator(".stage").all()] == before
 
 
+def test_a_map_without_statistics_that_comes_later_moves_nothing(page: Page) -> None:
+    mount(page, data(config("dot", "plain", None, pending=True), config("last", "attends_to", "bases"), columns=1))
+    before = box(stage(page, "last"))
+    expect(label(page, "Top 5")).to_be_visible()
+    mount(
+        page, data(config("dot", "values", "positive", unit="logits"), config("last", "attends_to", "bases"), columns=1)
+    )
+    expect(page.locator(".panel .high").first).to_be_visible()
+    assert box(stage(page, "last")) == before
+
+
+def test_a_panel_whose_pin_or_point_changes_stays_in_place(page: Page) -> None:
+    mount(page, data(config("dot", "attends_to", "dot", at=[75, 105])))
+    stage(page, "dot").evaluate("(stage) => { stage.mark = 1; }")
+    pin = {"number": 2, "colour": "#56B4E9"}
+    page.evaluate("(data) => show(data)", data(config("new", "attends_to", "dot", at=[5, 5], pin=pin, note="a note")))
+    expect(stage(page, "new")).to_have_attribute("data-cell", "0,0")
+    assert stage(page, "new").evaluate("(stage) => stage.mark") == 1
+    expect(page.locator("figcaption")).to_have_text("2newa note")
+    expect(page.locator(".panel")).to_have_class("panel pinned")
+    expected = float(MAPS["dot"].attends_to(0, 0).max())
+    assert float(stage(page, "new").get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
+    page.evaluate("(data) => show(data)", data(config("new", "attended_by", "dot", at=[5, 5])))
+    expect(stage(page, "new")).to_have_attribute("data-ready", "1")
+    assert stage(page, "new").evaluate("(stage) => stage.mark") is None  # another map
+
+
+def test_a_page_that_becomes_shorter_does_not_slide_under_the_pointer(page: Page) -> None:
+    panels = [config(f"{number}", "attends_to", "dot") for number in range(3)]
+    mount(page, data(*panels, columns=1))
+    page.evaluate(
+        """() => { const table = document.createElement('div');
+        Object.assign(table, { id: 'table' }).style.height = '400px';
+        document.body.append(table); scrollTo(0, document.documentElement.scrollHeight); }"""
+    )
+    place, before = centre(stage(page, "2"), 0.5, 0.9), box(stage(page, "2"))
+    page.mouse.click(*place)
+    page.evaluate("document.getElementById('table').style.height = '0'")  # while Python computes it anew
+    assert box(stage(page, "2")) == before
+    page.mouse.click(place[0] + 60, place[1])
+    assert len(pins(page)) == 2
+    page.mouse.wheel(0, -500)  # what is left of it is no longer in sight
+    page.wait_for_function("document.body.style.minHeight === ''")
+
+
 def test_the_legend_is_one_stop_of_tab_and_arrows_move_inside(page: Page) -> None:
     mount(page, data(classes("a"), columns=1))
     stage(page, "a").focus()

@@ -67,10 +67,13 @@ def collect_answers(questions: Questions) -> dict[str, Attribution]:
     pending = {name: answer for name, answer in asked.items() if not answer.done()}
     failed = {name: error for name, answer in asked.items() if (error := error_of(answer)) is not None}
     results = {name: asked[name].result() for name in asked if name not in {*pending, *failed}}
-    if pending:
-        show_pending(pending)
-    else:
-        offer_missing(questions, [name for name in questions.ops if name not in results], failed)
+    with st.container(key="compute"):  # as high in all of its states, by page.css, so that the pictures below stay
+        if pending:
+            show_pending(pending)
+        else:
+            offer_missing(questions, [name for name in questions.ops if name not in results], failed)
+    if not pending:
+        show_failures(failed)
     for name, result in results.items():
         MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
         for note in result.notes:
@@ -132,7 +135,7 @@ def show_pending(pending: Mapping[str, Answer]) -> None:
     left.button(
         "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
     )
-    right.caption("The chosen methods are being computed.")  # one line, as in `offer_missing`, so that nothing moves
+    right.caption("The chosen methods are being computed.")  # one line, as in `offer_missing`
     right.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
 
 
@@ -156,6 +159,10 @@ def offer_missing(questions: Questions, missing: Collection[str], failed: Mappin
     seconds = max(1, round(sum(map(questions.seconds, missing))))
     cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
     right.caption(f"{cancelled}{names}: about {seconds} s on {engine().device}.")
+
+
+def show_failures(failed: Mapping[str, BaseException]) -> None:
+    """Why methods have no result; one that the visitor cancelled needs no reason."""
     for name, error in failed.items():
         if not isinstance(error, CancelledError):
             st.error(escape_markdown(f"{METHODS[name].title}: {error}."), icon=":material/error:")

@@ -94,6 +94,7 @@ class Panel:
         note: one line beside the title.
         stats: whether a line below gives the weights' entropy and mean distance. A plain picture with stats keeps the
             room and the switches for a map that may look "either" way, so that nothing moves when the map comes.
+        pending: whether a plain picture keeps the room for a map without statistics.
         sides: what a swipe panel shows to the left and to the right of its divider; the panels' titles, maps, looks,
             stats and models count.
         model: the name of the model that made the map; "" where no model did, as for the ground truth.
@@ -106,6 +107,7 @@ class Panel:
     pin: int | None = None
     note: str = ""
     stats: bool = False
+    pending: bool = False
     sides: tuple[Panel, Panel] | None = None
     model: str = ""
 

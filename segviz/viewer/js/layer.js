@@ -21,7 +21,7 @@ export class Layer {
     this.isShares = config.look === "shares"; // a share per pixel; its scale is always 0 to 1
     this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
-    this.isPending = config.look === "plain" && Boolean(config.stats); // a map may follow: its space is reserved
+    this.isPending = config.look === "plain" && Boolean(config.pending || config.stats); // a map follows: its space is reserved
     this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
     this.version = 0; // counts computed maps
     this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells

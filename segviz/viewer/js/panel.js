@@ -35,27 +35,30 @@ export class Panel {
     });
     this.worlds = [...this.root.querySelectorAll(".world")];
     this.overlay = new Overlay(this.parts, shape);
-    this.describe(sides);
-  }
-
-  describe(sides) {
-    const { stage, title, note, badge, legend } = this.parts, { config } = this;
-    title.textContent = config.title;
-    note.textContent = config.note;
-    stage.dataset.panel = config.title;
+    this.describe(config);
+    const { stage, legend } = this.parts;
     stage.style.aspectRatio = `${this.width} / ${this.height}`;
     stage.style.setProperty("--ratio", this.width / this.height);
-    stage.setAttribute("aria-label", `${config.title}. ${KEYS}`);
     stage.setAttribute("aria-describedby", this.readouts.map(({ parts }) => parts.value.id).join(" "));
-    badge.hidden = !config.pin;
-    if (config.pin) {
-      badge.textContent = config.pin.number;
-      setPinColour(this.root, config.pin.colour);
-      this.root.classList.add("pinned");
-    }
     legend.hidden = !this.has("isLabels");
     stage.classList.toggle("swipe", sides.length > 1);
     if (sides.length > 1) this.divider = new Divider(stage, sides.map((side) => side.title));
+  }
+
+  /** Takes a description with the same map; its titles, its pin and its place may differ. */
+  describe(config) {
+    const { stage, title, note, badge } = this.parts;
+    this.config = config;
+    if (config.look !== "swipe") this.layers[0].config = config;
+    title.textContent = config.title;
+    note.textContent = config.note;
+    stage.dataset.panel = config.title;
+    stage.setAttribute("aria-label", `${config.title}. ${KEYS}`);
+    badge.hidden = !config.pin;
+    this.root.classList.toggle("pinned", Boolean(config.pin));
+    if (!config.pin) return;
+    badge.textContent = config.pin.number;
+    setPinColour(this.root, config.pin.colour);
   }
 
   /** Fetches the picture and the factors. The first drawing sets `data-ready`. */

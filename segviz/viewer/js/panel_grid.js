@@ -13,14 +13,28 @@ export class PanelGrid {
     this.watchSize();
   }
 
-  /** Applies Python's data. Panels whose data are unchanged stay as they are; `store` has the settings. */
+  /**
+   * Applies Python's data. Panels whose data are unchanged stay as they are, and those whose map is the same stay in place
+   * with another title, pin or point. `store` has the settings.
+   */
   update({ picture, height, width, columns, panels }, store) {
     this.root.style.setProperty("--columns", Math.max(1, Math.min(columns, panels.length)));
     const reusable = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
-    this.panels = panels.map((config, index) => {
-      const source = JSON.stringify([picture, height, width, config]), panel = reusable.get(source);
+    const sources = panels.map((config) => JSON.stringify([picture, height, width, config]));
+    const unchanged = sources.map((source) => {
+      const panel = reusable.get(source);
       reusable.delete(source); // two panels may be equal
-      return panel ?? this.createPanel(config, [height, width], picture, source, this.panels[index], store);
+      return panel;
+    });
+    this.panels = panels.map((config, index) => {
+      const source = sources[index], panel = unchanged[index], before = this.panels[index];
+      if (panel) return panel;
+      const content = JSON.stringify([picture, height, width, contentOf(config)]);
+      if (before?.content === content && reusable.delete(before.source)) {
+        before.describe(config);
+        return Object.assign(before, { source });
+      }
+      return Object.assign(this.createPanel(config, [height, width], picture, source, before, store), { content });
     });
     this.arrange();
   }
@@ -81,3 +95,6 @@ export class PanelGrid {
     this.sight.disconnect();
   }
 }
+
+/** What a panel shows, without its titles, its pin and its place. */
+const contentOf = ({ title, note, at, pin, ...content }) => content;

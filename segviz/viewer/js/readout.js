@@ -15,7 +15,7 @@ export class Readout {
     root.classList.toggle("pending", layer.isPending);
     this.parts.scale.hidden = !layer.isMap && !layer.isPending;
     this.parts.value.hidden = layer.look === "plain" && !layer.isPending;
-    this.parts.figures.hidden = !(layer.config.stats && layer.isWeights) && !layer.isPending;
+    this.parts.figures.hidden = !(layer.config.stats && (layer.isWeights || layer.isPending));
   }
 
   /** Updates the colour bar to the map's scale. */

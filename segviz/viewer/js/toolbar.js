@@ -34,12 +34,13 @@ export class Toolbar {
   /** Hides the controls that no panel uses. */
   hideUnused(panels) {
     const some = (test) => panels.some((panel) => panel.layers.some(test)), pending = some((layer) => layer.isPending);
+    const weights = some((layer) => layer.isPending && layer.config.stats); // will follow
     const uses = {
       maps: pending || some((layer) => layer.isMap),
       scales: pending || some((layer) => layer.isMap && !layer.isShares),
-      weights: pending || some((layer) => layer.isWeights),
+      weights: weights || some((layer) => layer.isWeights),
       labels: some((layer) => layer.isLabels),
-      either: pending || some((layer) => layer.config.look === "either"),
+      either: weights || some((layer) => layer.config.look === "either"),
       drawn: pending || some((layer) => layer.isMap || layer.isLabels),
     };
     for (const part of this.root.querySelectorAll("[data-for]")) part.hidden = !uses[part.dataset.for];

@@ -4,6 +4,7 @@ import { setText } from "./dom.js";
 import { drawPanels } from "./draw_panels.js";
 import { Gestures } from "./gestures.js";
 import { Keyboard } from "./keyboard.js";
+import { PageHeight } from "./page_height.js";
 import { PanelGrid } from "./panel_grid.js";
 import { Pins } from "./pins.js";
 import { SettingsStore } from "./settings_store.js";
@@ -53,12 +54,14 @@ class Viewer {
       zoom: (step) => this.zoom(step),
     }, signal);
     this.keyboard = new Keyboard(this, signal);
+    this.pageHeight = new PageHeight(this.root, signal);
     this.root.style.setProperty("--ramp-signed", cssGradient("signed"));
     this.applySettings();
   }
 
   destroy() {
     this.controller.abort();
+    this.pageHeight.release();
     this.grid.destroy();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.later);
@@ -76,7 +79,10 @@ class Viewer {
     this.store.start(data.settings, (settings) => setStateValue("settings", settings));
     this.grid.update(data, this.store);
     this.toolbar.hideUnused(this.grid.panels);
-    this.pins.update(data, (edit) => setStateValue("edit", edit));
+    this.pins.update(data, (edit) => {
+      this.pageHeight.hold();
+      setStateValue("edit", edit);
+    });
     this.updateMarkers();
     if (!this.point) this.rest();
     this.requestDraw();
