@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
+import resource
+import tempfile
 import tracemalloc
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +28,9 @@ from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
 from segviz.figures.content import Classes, Heat
 from segviz.figures.export import export, pack_arrays
+from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
+from segviz.figures.papers import LAYOUTS
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.figures.subplot import Subplot, share_scale
 from segviz.filenames import MOST_BYTES, safe_name
@@ -130,6 +136,58 @@ def test_a_csv_has_every_number_once_and_says_what_it_is(spec: FigureSpec) -> No
     assert len([row for row in rows if row["quantity"] == "y" and row["panel"].startswith("samples")]) == 18
 
 
+def places_of_values(spec: FigureSpec) -> list[tuple[str, str, str]]:
+    lines = (line for line in export(spec, "csv").decode().splitlines() if not line.startswith("#"))
+    return [(row["panel"], row["row"], row["column"]) for row in csv.DictReader(lines)]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_value_has_a_place_of_its_own_and_names_its_model(name: str) -> None:
+    models = {one: replace(one_of_each(), model=one, labels=LABELS.copy()) for one in ("first", "second")}
+    inputs = [FigureInput(IMAGE, models, PLACES, LABELS) for _ in range(2)]
+    spec = LAYOUTS[name].draw(inputs, Style(feature="both"))
+    places = places_of_values(spec)
+    assert len(set(places)) == len(places) and all(panel for panel, _, _ in places)
+    arrays, panels = npz(spec), said(spec, "npz")["panels"]
+    listed = [array for panel in panels for array in panel["arrays"]]
+    assert {*listed, "title", "models", "places", "details"} == set(arrays)
+    assert len({panel["panel"] for panel in panels}) == len(panels)
+    for panel in panels:
+        assert all(len(spec.models) < 2 or not panel["model"] or panel["model"] in array for array in panel["arrays"])
+
+
+def test_titles_and_names_that_are_alike_stay_apart(spec: FigureSpec) -> None:
+    (content,) = (one.content for one in spec.subplots if one.name == "collect_5_12_attends_to")
+    titles = ("", "a", "a", "a\x00", "a ", "a, row 1", "a, row 2", "=a", "x" * 2000, "x" * 2000 + "y", "", "a")
+    names = (
+        "",
+        "a/b",
+        "a_b",
+        "title",
+        "file",
+        "details",
+        "allow_pickle",
+        "A_B",
+        "é" * 300,
+        "é" * 301,
+        "places",
+        "args",
+    )
+    model = iter("mnmnmnmnmnmn")
+    panels = [
+        Subplot(title, IMAGE, replace(content, values=content.values + at), name, next(model))  # type: ignore[type-var, union-attr]
+        for at, (title, name) in enumerate(zip(titles, names, strict=True))
+    ]
+    alike = FigureSpec("alike", tuple(tuple(panels[first : first + 3]) for first in range(0, len(panels), 3)))
+    places = places_of_values(alike)
+    assert len(set(places)) == len(places) == 12 * len(titles)
+    arrays = npz(alike)
+    assert len(arrays) == len(titles) + 4
+    for panel, subplot in zip(said(alike, "npz")["panels"], panels, strict=True):
+        (name,) = panel["arrays"]
+        assert (arrays[name] == subplot.content.values).all() and name.startswith(subplot.model)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("title", ["=1+1", "+a", "-a", "@a", "x,=cmd|' /C calc'!A0", "x;\t@a", "x\n=1+1"])
 def test_no_words_of_a_csv_become_a_formula(title: str) -> None:
     panel = Subplot(title, IMAGE, prediction_rows(CASE, IMAGE, PLACES)[0][1].content, "map", model=title)
@@ -224,6 +282,37 @@ def test_an_archive_in_memory_has_the_same_bytes_each_time() -> None:
     assert found[0] == found[1]
     with zipfile.ZipFile(io.BytesIO(found[0])) as kept:
         assert [entry.compress_type for entry in kept.infolist()] == [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
+@pytest.mark.parametrize("unnamed", [False, True])
+def test_a_full_disk_costs_the_file_that_does_not_fit_and_no_other(unnamed: bool, tmp_path: Path) -> None:
+    block = np.random.default_rng(0).bytes(100_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    target = tempfile.TemporaryFile(dir=tmp_path) if unnamed else tmp_path / "a.zip"  # noqa: SIM115
+    with Archive(target) as archive:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (350_000, before[1]))  # it meets a limit as it meets a full disk
+        try:
+            kept = [archive.put(f"{number}.png", block) for number in range(3)]
+            with pytest.raises(OSError) as caught:
+                archive.put("3.png", block)
+            kept.append(archive.put("small.txt", b"fits"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == (None if unnamed else str(target))
+    with zipfile.ZipFile(target) as whole:
+        assert whole.namelist() == kept and whole.testzip() is None
+    if not isinstance(target, Path):
+        target.close()
+    assert unnamed or [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_space_that_was_reserved_and_not_used_is_given_back(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    for target in (buffer, tmp_path / "a.zip"):
+        with Archive(target) as archive:
+            archive.put("zeros.txt", bytes(10**6))
+    assert (tmp_path / "a.zip").read_bytes() == buffer.getvalue()
 
 
 def test_an_archive_does_not_grow_in_memory(tmp_path: Path) -> None:

@@ -80,9 +80,10 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def figure_csv(spec: FigureSpec) -> str:
-    """A CSV of one value per row (panel, quantity, row, column, value), below comment lines on the figure.
+    """A CSV of one value per row (model, panel, quantity, row, column, value), below comment lines on the figure.
 
-    `pandas.read_csv(file, comment="#")` reads it. Label maps are reduced to the share of each class.
+    No two values have the same panel, row and column. `pandas.read_csv(file, comment="#")` reads it. Label maps are
+    reduced to the share of each class.
 
     Raises:
         ValueError: the CSV would have more than a million rows.
@@ -95,10 +96,11 @@ def figure_csv(spec: FigureSpec) -> str:
     for line in comment_lines(spec):
         text.write(f"# {escape_formula(line)}\n")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("panel", "quantity", "row", "column", "value"))
-    for subplot in spec.subplots:
+    writer.writerow(("model", "panel", "quantity", "row", "column", "value"))
+    for panel, subplot in zip(spec.panel_names, spec.subplots, strict=True):
+        model = escape_formula(subplot.model)
         for quantity, row, column, value in cells(subplot):
-            writer.writerow((escape_formula(subplot.title), escape_formula(quantity), row, column, value))
+            writer.writerow((model, panel, escape_formula(quantity), row, column, value))
     return text.getvalue()
 
 
@@ -107,11 +109,11 @@ def comment_lines(spec: FigureSpec) -> Iterator[str]:
     yield f"title: {plain_text(spec.title)}"
     yield f"model: {' '.join(map(plain_text, spec.models))}"
     yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
-    for subplot in spec.subplots:
+    for panel, subplot in zip(spec.panel_names, spec.subplots, strict=True):
         if subplot.scale is not None:
             unit = getattr(subplot.content, "unit", "")
             kind, low, high = subplot.scale.kind, subplot.scale.low, subplot.scale.high
-            yield f"scale of {plain_text(subplot.title)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
+            yield f"scale of {plain_text(panel)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
 
 
 Cell = tuple[str, int | str, int | str, float]
@@ -130,13 +132,13 @@ def cells(subplot: Subplot) -> Iterator[Cell]:
                 yield unit, row, "", float(value)
         case Strips(weights=weights, names=names, unit=unit):
             for (row, strip), value in np.ndenumerate(weights):
-                yield f"{unit} from {names[row]}", "", strip, float(value)
+                yield f"{unit} from {names[row]}", row, strip, float(value)
         case Points(at=at, weights=weights):
             for row, (place, weight) in enumerate(zip(at, weights, strict=True)):
-                for quantity, value in zip(("y", "x", "weight"), (*place, weight), strict=True):
-                    yield quantity, row, "", float(value)
+                for column, (quantity, value) in enumerate(zip(("y", "x", "weight"), (*place, weight), strict=True)):
+                    yield quantity, row, column, float(value)
         case Classes(labels=labels, class_set=class_set):
             for entry in legend(labels, class_set):
-                yield f"share of {entry.name}", "", "", entry.share
+                yield f"share of {entry.name}", entry.index, "", entry.share
         case _:
             assert_never(subplot.content)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ from segviz.figures.colour import Scale
 from segviz.figures.content import Classes
 from segviz.figures.overlay import legend
 from segviz.figures.subplot import Arrays, Subplot, subplot_details
+from segviz.figures.subplot_rows import free_name, name_panels
+from segviz.filenames import safe_name
 from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
 
 FEW_SCALES = 3
+# What an NPZ says of its figure, and the parameters of NumPy's savez.
+RESERVED = dict.fromkeys(("title", "models", "places", "details", "file", "args", "allow_pickle"))
 SCALE_WORDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
 
 
@@ -54,14 +58,24 @@ class FigureSpec:
         ]
         return tuple(dict.fromkeys(place for place in places if place is not None))
 
+    @property
+    def panel_names(self) -> tuple[str, ...]:
+        """A name for each subplot that no other has: its title, or its column's, with its row if that is taken."""
+        return tuple(name_panels(self.rows))
+
     def arrays(self) -> Arrays:
-        """The numbers of all subplots; different arrays of the same name get numbered names."""
+        """The numbers of all subplots; among several models an array's name has its model, and no two are alike."""
         arrays: Arrays = {}
         for subplot in self.subplots:
             for name, values in subplot.arrays().items():
                 if not any(values is known for known in arrays.values()):
-                    arrays[free_name(name, arrays)] = values
+                    own = safe_name(self.name_with_model(name, subplot.model), "array")
+                    arrays[free_name(own, {**arrays, **RESERVED})] = values
         return arrays
+
+    def name_with_model(self, name: str, model: str) -> str:
+        """The name, preceded by the model if there are several and the name does not contain it."""
+        return name if len(self.models) < 2 or f"_{model}_" in f"_{name}_" else f"{model}_{name}"
 
     def class_legend(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
         """Name and colour of every class that a subplot shows, in index order, one class set after the other."""
@@ -82,8 +96,15 @@ class FigureSpec:
             "title": self.title,
             "models": list(self.models),
             "opacity": self.opacity,
-            "panels": list(map(subplot_details, self.subplots)),
+            "panels": list(self.panel_details()),
         }
+
+    def panel_details(self) -> Iterator[dict[str, Any]]:
+        """Yields the metadata of each subplot, with its panel's name and the names of its arrays as in `arrays`."""
+        arrays = self.arrays()
+        for panel, subplot in zip(self.panel_names, self.subplots, strict=True):
+            own = [name for name, values in arrays.items() if any(values is one for one in subplot.arrays().values())]
+            yield {"panel": panel, **subplot_details(subplot), "arrays": own}
 
     def caption(self) -> str:
         """Title, models, pixels and scales, in one line."""
@@ -113,17 +134,3 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
 def scale_text(scale: Scale) -> str:
     """The scale in words."""
     return f"{SCALE_WORDS[scale.kind]} scale {scale.low:.3g} to {scale.high:.3g}"
-
-
-def free_name(name: str, taken: Mapping[str, object]) -> str:
-    """The name, with the first free number from 2 if it is taken."""
-    return next(one for one in numbered_names(name) if one not in taken)
-
-
-def numbered_names(name: str) -> Iterator[str]:
-    """Yields `name`, `name_2`, `name_3`, and so on."""
-    yield name
-    number = 2
-    while True:
-        yield f"{name}_{number}"
-        number += 1

@@ -83,8 +83,8 @@ class Subplot:
 
 
 def subplot_details(subplot: Subplot) -> dict[str, Any]:
-    """The metadata of one subplot, as JSON values."""
-    details: dict[str, Any] = {"title": subplot.title, "model": subplot.model, "arrays": list(subplot.arrays())}
+    """The metadata of one subplot alone, as JSON values."""
+    details: dict[str, Any] = {"title": subplot.title, "model": subplot.model}
     details["pixel"] = list(subplot.place) if subplot.place else None
     details["picture"] = list(subplot.image.shape[:2])
     content = subplot.content

@@ -1,12 +1,14 @@
-"""Rows of subplots: repeated titles, common marks, and rows that are too long."""
+"""Rows of subplots: repeated titles, names of panels, common marks, and rows that are too long."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from segviz.figures.subplot import Box, Mark, Subplot
+from segviz.table import escape_formula
+from segviz.text import pixel_text
 
 SubplotRow = tuple[Subplot | None, ...]
 
@@ -24,6 +26,39 @@ def drop_repeated_titles(rows: Sequence[Sequence[Subplot | None]]) -> tuple[Subp
             )
         )
     return tuple(lines)
+
+
+def name_panels(rows: Sequence[Sequence[Subplot | None]]) -> list[str]:
+    """A name for each subplot, row by row, that no other subplot has.
+
+    It is the subplot's title, or the one at the head of its column; if that is taken, with its pixel, or with its row.
+    """
+    heads: dict[int, str] = {}
+    names: dict[str, None] = {}
+    for number, row in enumerate(rows, 1):
+        for column, subplot in enumerate(row):
+            if subplot is None:
+                continue
+            heads[column] = subplot.title or heads.get(column, "")
+            title = escape_formula(heads[column]) or f"column {column + 1}"
+            if title in names and subplot.place is not None:
+                title = f"{title} ({pixel_text(*subplot.place)})"
+            names[free_name(title if title not in names else f"{title}, row {number}", names)] = None
+    return list(names)
+
+
+def free_name(name: str, taken: Mapping[str, object]) -> str:
+    """The name, with the first free number from 2 if it is taken."""
+    return next(one for one in numbered_names(name) if one not in taken)
+
+
+def numbered_names(name: str) -> Iterator[str]:
+    """Yields `name`, `name_2`, `name_3`, and so on."""
+    yield name
+    number = 2
+    while True:
+        yield f"{name}_{number}"
+        number += 1
 
 
 def add_marks(
