@@ -5,23 +5,31 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import shutil
+import signal
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import VAL, Record
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, load_split
+from segviz.data.dataset import DataError, Sample, load_split
 from segviz.data.scenes import draw_scene
 from segviz.evaluation.evaluate import evaluate_samples
 from segviz.models.ablation import block_gammas
 from segviz.models.registry import build
 from segviz.training import loop as training
 from segviz.training import run as training_run
+from segviz.training.checks import DivergedError, describe_absent
 from segviz.training.initialise import initialise
 from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
@@ -173,8 +181,6 @@ def test_gammas_that_the_checkpoint_lacks_begin_where_they_are_told_to(tmp_path:
 
 
 def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     save_file({"other": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="no weight that fits"):
         initialise(build("fcn", 3), tmp_path / "other.safetensors")
@@ -185,8 +191,6 @@ def test_weights_that_fit_nowhere_are_refused(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     model = build("fcn", 3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     save_file({"conv_stem.weight": torch.full((32, 3, 3, 3), torch.nan)}, tmp_path / "nan.safetensors")
@@ -271,3 +275,201 @@ def test_a_frozen_backbone_stays_as_it_was(data: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     moved, kept = trained.decoder.state_dict(), start.decoder.state_dict()
     assert not torch.equal(moved["mix.0.weight"], kept["mix.0.weight"])
+
+
+# ---- weights to start from ---------------------------------------------------------------------------------
+
+
+def backbone_weights() -> dict[str, torch.Tensor]:
+    """A MobileNetV2's weights by timm's names, its classifier left out."""
+    weights = build("fcn", 3).state_dict()
+    root = "backbone.body."
+    return {name.removeprefix(root): torch.ones_like(one) for name, one in weights.items() if name.startswith(root)}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "encoder.", "backbone.", "module.encoder.", "model.backbone.body."])
+def test_prefixes_of_frameworks_are_removed(prefix: str, tmp_path: Path) -> None:
+    weights = backbone_weights()
+    save_file(
+        {f"{prefix}{name}": one for name, one in weights.items()} | {"head.weight": torch.zeros(1)}, tmp_path / "w.st"
+    )
+    model = build("fcn", 3)
+    start = initialise(model, tmp_path / "w.st")
+    assert start.title == f"w.st ({len(weights)} of {len(model.state_dict())} tensors)"
+    assert all(bool((one == 1).all()) for one in model.backbone.state_dict().values())
+
+
+def test_a_whole_model_behind_a_prefix_fits_as_it_does_without(tmp_path: Path) -> None:
+    weights = build("fcn", 3).state_dict()
+    save_file({f"module.{name}": one for name, one in weights.items()}, tmp_path / "w.st")
+    model = build("fcn", 3)
+    assert f"({len(weights)} of {len(weights)} tensors)" in initialise(model, tmp_path / "w.st").title
+
+
+def test_weights_that_hardly_fit_are_refused_with_their_count(tmp_path: Path) -> None:
+    resnet = timm.create_model("resnet18").state_dict()
+    save_file({name: one.contiguous() for name, one in resnet.items()}, tmp_path / "resnet18.st")
+    model = build("fcn", 3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"holds {len(resnet)} tensors, of which \d+ fit the model: \d+ of its"):
+        initialise(model, tmp_path / "resnet18.st")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_half_of_a_backbone_is_enough(tmp_path: Path) -> None:
+    weights = backbone_weights()
+    names = list(weights)
+    for count, fits in ((-(-len(names) // 2), True), (len(names) // 2 - 1, False)):
+        save_file({name: weights[name] for name in names[:count]}, tmp_path / "part.st")
+        with nullcontext() if fits else pytest.raises(CheckpointError, match="fit the model"):
+            initialise(build("fcn", 3), tmp_path / "part.st")
+
+
+# ---- what is known at the start, and what comes later ------------------------------------------------------
+
+
+def relabel(data: Path, root: Path, labels: dict[str, int], classes: list[str]) -> Path:
+    """A copy of a data set in which each split has labels of one value only."""
+    shutil.copytree(data, root)
+    (root / "meta.json").write_text(json.dumps({"classes": classes, "void": 255}))
+    for split in ("train", "val"):
+        for path in (root / split / "labels").iterdir():
+            Image.fromarray(np.full((72, 96), labels[split], np.uint8)).save(path)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ({"train": 255, "val": 0}, "train split: every pixel is void"),
+        ({"train": 0, "val": 255}, "train split: every labelled pixel is bg, and fg has no pixel"),
+    ],
+)
+def test_labels_that_cannot_be_right_stop_training_before_its_first_step(
+    labels: dict[str, int], words: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingRun, "step", lambda *_: pytest.fail("a step ran"))
+    root = relabel(data, tmp_path / "data", labels, ["bg", "fg"])
+    with pytest.raises(DataError, match=words):
+        train_model(options(root, tmp_path / "sam.safetensors"))
+
+
+def test_a_val_split_without_labels_stops_training_before_its_first_step(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingRun, "step", lambda *_: pytest.fail("a step ran"))
+    shutil.copytree(data, tmp_path / "data")
+    for path in (tmp_path / "data" / "val" / "labels").iterdir():
+        Image.fromarray(np.full((72, 96), 255, np.uint8)).save(path)
+    with pytest.raises(DataError, match="val split: every pixel is void"):
+        train_model(options(tmp_path / "data", tmp_path / "sam.safetensors"))
+
+
+def test_a_class_that_training_lacks_is_named(data: Path) -> None:
+    training = load_split(data, "train")
+    void = Sample("void", training.samples[0].image, np.full((72, 96), 255, np.uint8))
+    one = np.where(training.samples[0].labels == 3, 3, 0).astype(np.uint8)
+    split = dataclasses.replace(training, samples=(void, dataclasses.replace(training.samples[0], labels=one)))
+    absent = describe_absent(split)
+    assert absent.startswith("train split: Building, Pole, Pavement, Tree, SignSymbol, and 4 more without a pixel")
+    assert "train split" not in describe_absent(dataclasses.replace(split, samples=(every_class(void),)))
+
+
+def every_class(sample: Sample) -> Sample:
+    return dataclasses.replace(sample, labels=(np.arange(72 * 96).reshape(72, 96) % 11).astype(np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".csv", ".resume.pt"])
+def test_a_checkpoint_that_cannot_be_written_stops_training_before_its_first_step(
+    suffix: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "load_split", lambda *_: pytest.fail("data were read"))
+    (tmp_path / f"sam{suffix}").mkdir()
+    with pytest.raises(IsADirectoryError):
+        train_model(options(data, tmp_path / "sam.safetensors"))
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="file is a file, not a folder"):
+        train_model(options(data, tmp_path / "file" / "deep" / "sam.safetensors"))
+
+
+@pytest.mark.parametrize("worst", [torch.nan, torch.inf, 1e5])
+def test_weights_that_overflow_stop_training_and_the_last_good_state_stays(
+    worst: float, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = TrainingRun.step
+
+    def overflow(self: TrainingRun, batch: object, number: int) -> torch.Tensor:
+        loss = step(self, batch, number)  # type: ignore[arg-type]
+        if number == 2:
+            self.model.classifier.bias.data.fill_(worst)
+        return loss
+
+    out = tmp_path / "sam.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "step", overflow)
+        patch.setattr(training, "STEPS_BETWEEN_ROWS", 1)
+        patch.setattr(training, "SECONDS_BETWEEN_SAVES", 0.0)
+        with pytest.raises(
+            DivergedError, match=r"overflowed by step 3, .* smaller --rate \(.*resume.pt has the last good"
+        ):
+            train_model(options(data, out))
+    state = torch.load(out.with_suffix(".resume.pt"), weights_only=True)
+    assert state["step"] == 2 and not out.exists()
+    assert train_model(options(data, out, resume=True, rate=1e-4)).steps == 6
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step_and_keeps_its_state(
+    finished: tuple[Path, Record], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "sam.safetensors"
+    update = training_run.update_bases
+    calls = 0
+
+    def interrupt_in_step_four(*parts: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 4:  # in the middle of a step, in a training's first half minute
+            os.kill(os.getpid(), signal.SIGINT)
+        update(*parts)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "update_bases", interrupt_in_step_four)
+        with pytest.raises(KeyboardInterrupt):
+            train_model(options(data, out))
+    assert torch.load(out.with_suffix(".resume.pt"), weights_only=True)["step"] == 4
+    assert train_model(options(data, out, resume=True)).steps == 6
+    assert same_weights(finished[0], out)
+
+
+def test_ctrl_c_while_the_finished_training_is_scored_keeps_its_state(
+    finished: tuple[Path, Record], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "sam.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "evaluate_samples", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_model(options(data, out))
+    train_model(options(data, out, resume=True))
+    assert same_weights(finished[0], out)
+
+
+def test_batch_norm_with_a_single_value_is_explained(data: Path, tmp_path: Path) -> None:
+    small = {"batch": 1, "crop": (32, 32)}
+    with pytest.raises(DataError, match=r"a batch of 1 with a crop of 32 x 32 at output stride 32 .* larger --batch"):
+        train_model(options(data, tmp_path / "sam.safetensors", **small))
+    with pytest.raises(DataError, match=r"a batch of 1 with a crop of 32 x 32 at output stride 32 .* larger --batch"):
+        train_model(options(data, tmp_path / "fcn.safetensors", model="fcn", output_stride=32, **small))
+
+
+def test_a_gamma_for_a_block_without_one_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--gamma has no effect on sam, whose block has no gamma"):
+        train_model(options(data, tmp_path / "sam.safetensors", gamma=0.5))
+
+
+def test_val_is_scored_at_the_steps_that_were_asked_for(data: Path, tmp_path: Path) -> None:
+    train_model(options(data, tmp_path / "sam.safetensors", validate=4))
+    with (tmp_path / "sam.csv").open(newline="") as file:
+        assert [(row["step"], bool(row["val_miou"])) for row in csv.DictReader(file)] == [("4", True), ("6", True)]

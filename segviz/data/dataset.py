@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ImageOps
 
 from segviz.data.classes import VOID, ClassSet, class_set
-from segviz.image import ImageError, decode, open_image, read_picture_bytes
+from segviz.data.label_png import GroundTruth, decode_labels
+from segviz.image import ImageError, decode, read_picture_bytes
+from segviz.picture_files.formats import PNG_SIGNATURE
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
-SAMPLE_SUFFIXES = (".webp", ".png", ".jpg")
+SAMPLE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")  # in any case
+LABEL_SUFFIXES = (".png",)
 FAULTS_LISTED = 5  # faults in one message
-BITS = 24  # the byte of a PNG that holds the bits per channel
+BITS, KIND = 24, 25  # the bytes of a PNG that hold the bits per channel and the kind of pixels
+COLOURS = (b"\x02", b"\x04", b"\x06")  # RGB, gray with alpha, and RGB with alpha
 MAX_NAME_BYTES = 200  # file systems take 255 with the ending
 META = '{"classes": [names in index order], "void": 255}'
 
@@ -52,34 +55,35 @@ class Meta:
     void: int = VOID
 
 
-def load_split(root: Path, split: str, progress: type | None = None) -> Split:
+def load_split(root: Path, split: str, progress: Callable[..., Iterable[str]] | None = None) -> Split:
     """Read and check a split; nothing is returned unless every file is sound.
 
     Args:
         root: the data set's folder.
         split: for example "train"; `SPLIT.txt` lists its samples.
-        progress: wraps the names while their files are read, for example `tqdm`.
+        progress: wraps the names while their files are read, for example `progress_bar`.
 
     Raises:
         DataError: a file is missing or unreadable, a picture and its labels differ in size, or a class is unknown;
             the message names the first few faults and counts the rest.
     """
     classes, names, folder = read_classes(root), read_names(root / f"{split}.txt"), root / split
-    pictures = {name: picture_path(folder, name) for name in names}
-    labels = {name: folder / "labels" / f"{name}.png" for name in names}
+    files = FileFinder()
+    pictures = {name: files.find(folder / "images" / name, SAMPLE_SUFFIXES) for name in names}
+    labels = {name: files.find(folder / "labels" / name, LABEL_SUFFIXES) for name in names}
     unpictured = [f"{split}/images/{name}" for name, path in pictures.items() if path is None]
-    unlabelled = [f"{split}/labels/{path.name}" for path in labels.values() if not path.is_file()]
+    unlabelled = [f"{split}/labels/{name}.png" for name, path in labels.items() if path is None]
     faults = describe_missing(f"pictures ({', '.join(SAMPLE_SUFFIXES)})", unpictured, split) + describe_missing(
         "labels", unlabelled, split
     )
     samples, unsound = [], []
     wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
     for name in wrapped:
-        path = pictures[name]
-        if path is None or not labels[name].is_file():
+        path, label_path = pictures[name], labels[name]
+        if path is None or label_path is None:
             continue
         try:
-            samples.append(read_sample(name, path, labels[name], classes))
+            samples.append(read_sample(name, path, label_path, classes))
         except DataError as fault:
             unsound.append(str(fault))
     if faults or unsound:
@@ -162,10 +166,26 @@ def read_classes(root: Path) -> ClassSet:
     return class_set(meta.classes, meta.void)
 
 
-def picture_path(folder: Path, name: str) -> Path | None:
-    """The path of a sample's picture in a split's folder, in the first format found; None if there is none."""
-    candidates = [folder / "images" / f"{name}{suffix}" for suffix in SAMPLE_SUFFIXES]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+class FileFinder:
+    """Finds files by name and ending, whatever the case of the ending; each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._listings: dict[Path, dict[str, Path]] = {}
+
+    def find(self, stem: Path, suffixes: Sequence[str]) -> Path | None:
+        """The file of a name with the first of the endings that there is; None if there is none."""
+        files = self._list(stem.parent)
+        return next((files[key] for suffix in suffixes if (key := stem.name + suffix) in files), None)
+
+    def _list(self, folder: Path) -> dict[str, Path]:
+        """The files of a folder by their names, with the ending in lower case."""
+        if folder not in self._listings:
+            try:
+                files = sorted(path for path in folder.iterdir() if path.is_file())
+            except OSError:
+                files = []
+            self._listings[folder] = {path.stem + path.suffix.lower(): path for path in reversed(files)}
+        return self._listings[folder]
 
 
 def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> Sample:
@@ -178,38 +198,37 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
         image = decode(read_picture_bytes(path))
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None
-    labels = read_labels(label_path)
-    if image.shape[:2] != labels.shape:
-        raise DataError(f"{label_path} is {size_text(labels.shape)} but its picture is {size_text(image.shape)}")
-    wrong = sorted(set(np.unique(labels).tolist()) - {*range(len(classes.names)), classes.void})
-    if wrong:
-        raise DataError(
-            f"{label_path} holds the values {wrong[:8]}; "
-            f"classes are 0 to {len(classes.names) - 1}, void is {classes.void}"
-        )
-    if classes.void != VOID:
-        labels[labels == classes.void] = VOID
-    return Sample(name, image, labels)
+    data = read_label_bytes(label_path)
+    if data.startswith(PNG_SIGNATURE) and (data[BITS : BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS):
+        raise DataError(f"{label_path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
+    return Sample(name, image, read_labels(label_path, classes, image.shape[:2], data).labels)
 
 
-def read_labels(path: Path) -> UInt8[np.ndarray, "height width"]:
-    """Read class indices from a PNG: gray values or palette indices.
+def read_labels(path: Path, classes: ClassSet, size: tuple[int, int], data: bytes | None = None) -> GroundTruth:
+    """Read a label file, see `decode_labels`.
+
+    Args:
+        path: the file.
+        classes: the classes that its indices or colours belong to.
+        size: the picture's (height, width).
+        data: the file's bytes, where they have been read already.
 
     Raises:
-        DataError: the file is not a PNG, or holds colours or another depth, from which the indices cannot be recovered.
+        DataError: the file cannot be used; the message names it and the fault.
     """
     try:
-        data = read_picture_bytes(path)
-        with open_image(data, ("PNG",)) as picture:
-            upright = ImageOps.exif_transpose(picture)
+        return decode_labels(read_label_bytes(path) if data is None else data, classes, size)
     except ImageError as error:
-        raise DataError(f"{path} cannot be read as a picture: {error}") from None
-    spread = upright.mode == "L" and data[BITS] != 8  # PIL spreads gray of fewer bits over 0 to 255
-    if upright.mode not in ("L", "P", "1") or spread:
-        raise DataError(f"{path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
-    return np.array(upright).astype(np.uint8)
+        raise DataError(f"{path}: {error}") from None
 
 
-def size_text(shape: tuple[int, ...]) -> str:
-    """A (height, width, ...) shape in words, width first."""
-    return f"{shape[1]} x {shape[0]}"
+def read_label_bytes(path: Path) -> bytes:
+    """Read the bytes of a label file.
+
+    Raises:
+        DataError: it is missing or cannot be read.
+    """
+    try:
+        return read_picture_bytes(path)
+    except ImageError as error:
+        raise DataError(str(error)) from None

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
@@ -19,6 +18,7 @@ from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
 from segviz.image import SHORTEST_SIDE, Rgb, resize, to_tensor
 from segviz.models.ablation import without_context
 from segviz.models.segmenter import Segmenter
+from segviz.runtime.progress import progress_bar
 
 SINGLE_SCALE = (1.0,)
 PAPER_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # what the papers' tables call multi-scale, with flip
@@ -52,7 +52,7 @@ def evaluate_samples(
     network = model if context else without_context(model)
     views = len(scales) * (2 if flip else 1)
     title = f"evaluating {data}" + (f", {views} views" if views > 1 else "") + ("" if context else ", without context")
-    everywhere, near_borders = count_pixels(network, tqdm(samples, desc=title, unit="image", leave=False), scales, flip)
+    everywhere, near_borders = count_pixels(network, progress_bar(samples, desc=title, unit="image", leave=False), scales, flip)
     return Evaluation(
         data=data,
         images=len(samples),

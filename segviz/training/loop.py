@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import date
 from importlib.metadata import version
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.curve import LogRow, write_log
 from segviz.catalogue.record import SCENES, VAL, Record
@@ -21,7 +23,10 @@ from segviz.models.ablation import block_gammas
 from segviz.models.registry import spec_of
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import choose_device, device_title
+from segviz.runtime.interrupts import delay_interrupt
 from segviz.runtime.malloc import hold_freed_memory
+from segviz.runtime.progress import progress_bar
+from segviz.training.checks import check_labels_of, check_loss, describe_absent
 from segviz.training.initialise import Start
 from segviz.training.options import TrainOptions
 from segviz.training.resume import remove_state
@@ -40,23 +45,33 @@ def train_model(options: TrainOptions) -> Record:
     Raises:
         DataError: the data cannot be used; raised before the first step.
         CheckpointError: the initial weights do not fit.
+        OSError: the checkpoint cannot be written; raised before the first step.
+        DivergedError: the loss or a weight has become infinite; the last state from before is kept.
     """
     spec_of(options.model)
     device = choose_device(options.device)
+    state = options.out.with_suffix(".resume.pt")
+    for path in (options.out, options.out.with_suffix(".csv"), state):
+        check_destination(path)
     torch.manual_seed(options.seed)
-    training, validation = load_split(options.data, "train", tqdm), load_split(options.data, "val", tqdm)
+    training, validation = (load_split(options.data, name, progress_bar) for name in ("train", "val"))
     classes = training.classes.names
+    check_labels_of(training)
+    check_labels_of(validation)
+    if absent := describe_absent(training):
+        tqdm.write(f"segviz: {absent}", file=sys.stderr)
     if options.scenes and classes != CAMVID.names:
         raise DataError(f"drawn scenes have CamVid's classes, but {options.data} has others; use --scenes 0")
     run = TrainingRun(options, training, device)
+    tqdm.write(f"segviz: starting from {run.start.title}", file=sys.stderr)
     torch.backends.cudnn.benchmark = device.type == "cuda"  # all views have the same size
     log: list[LogRow] = []
-    state = options.out.with_suffix(".resume.pt")
     losses: list[Tensor] = []  # since the last row of the log
     step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
     saved = time.monotonic()
     started = saved - before
-    bar = tqdm(total=options.steps, initial=step, desc=options.model, unit="step")
+    whole = True  # whether the networks are those after `step` steps
+    bar = progress_bar(total=options.steps, initial=step, desc=options.model, unit="step")
     try:
         while step < options.steps:
             minutes = (time.monotonic() - started) / 60
@@ -64,32 +79,41 @@ def train_model(options: TrainOptions) -> Record:
             if progress >= 1:
                 break
             rate = run.set_rate(options.rate * min(1, (progress + 1e-3) / WARM_UP) * (1 - progress) ** POLY_POWER)
-            losses.append(run.step(run.sampler(step), step))
-            step += 1
+            with delay_interrupt():
+                whole = False
+                losses.append(run.step(run.sampler(step), step))
+                whole, step = True, step + 1
             bar.update()
-            if step % STEPS_BETWEEN_ROWS == 0:
-                loss = float(torch.stack(losses).mean())
-                losses.clear()
+            validated = bool(options.validate) and step % options.validate == 0 and step < options.steps
+            if step % STEPS_BETWEEN_ROWS == 0 or validated:
+                loss = check_loss(run, losses, step, rate, state)
                 score = None
-                if options.validate and step % options.validate == 0 and step < options.steps:
+                if validated:
                     pause = time.monotonic()
                     score = evaluate_samples(run.checkpoint_model.eval(), validation.samples, classes, "val").miou
                     run.set_mode()
                     started += time.monotonic() - pause
                 log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
+                losses.clear()
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                check_loss(run, losses, step, rate, state)
                 run.save(state, step, time.monotonic() - started, log, losses)
                 saved = time.monotonic()
-    except KeyboardInterrupt:  # it may come in the middle of a step, so only whole steps are saved
+        check_loss(run, losses, step, options.rate, state)
+        bar.close()
+        minutes = (time.monotonic() - started) / 60
+        record = make_record(run.checkpoint_model.eval(), run.start, options, validation, step, minutes, device)
+    except KeyboardInterrupt:
+        if whole and step and run.is_finite():  # else a second Ctrl-C came in the middle of a step
+            run.set_mode()
+            run.save(state, step, time.monotonic() - started, log, losses)
         if state.is_file():
             bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
         raise
     finally:
         bar.close()
 
-    minutes = (time.monotonic() - started) / 60
-    record = make_record(run.checkpoint_model.eval(), run.start, options, validation, step, minutes, device)
     loss = float(torch.stack(losses).mean()) if losses else log.pop().loss
     log.append(LogRow(step, minutes, 0.0, loss, record.val_miou))
     write_checkpoint(options.out, run.checkpoint_model, record)

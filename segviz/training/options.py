@@ -58,6 +58,6 @@ class TrainOptions:
     @property
     def identity(self) -> str:
         """The options that a resumed run must share with the interrupted one."""
-        free = ("data", "out", "init", "budget", "validate", "resume", "device", "command")
+        free = ("data", "out", "init", "rate", "budget", "validate", "resume", "device", "command")
         same = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in free}
         return f"{self.data.name} {same}"

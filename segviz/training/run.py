@@ -14,8 +14,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from segviz.catalogue.curve import LogRow
-from segviz.data.dataset import Split
+from segviz.data.dataset import DataError, Split
 from segviz.data.scenes.pool import scene_pool
+from segviz.models.ablation import block_gammas
 from segviz.models.blocks import ExpectationMaximization
 from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.registry import build
@@ -38,6 +39,8 @@ class TrainingRun:
         self.options, self.device, self.parts = options, device, 1
         self.bfloat16 = has_bfloat16_units(device)
         self.model = build(options.model, classes, output_stride=options.output_stride)
+        if options.gamma and not block_gammas(self.model):
+            raise DataError(f"--gamma has no effect on {options.model}, whose block has no gamma; remove it")
         self.start = initialise(self.model, options.init, options.gamma) if options.init else Start("random weights")
         middle = self.model.backbone.middle_channels
         self.auxiliary = nn.Sequential(conv_bn_relu(middle, 64, 3), nn.Conv2d(64, classes, 1))
@@ -89,6 +92,17 @@ class TrainingRun:
             group["lr"] = rate * group["scale"]
         return rate
 
+    def is_finite(self) -> bool:
+        """Whether every weight can be written to a checkpoint, in float16."""
+        with torch.no_grad():
+            largest = [
+                value.abs().max()
+                for network in (self.model, self.checkpoint_model)
+                for value in network.state_dict().values()
+                if value.is_floating_point() and value.numel()
+            ]
+            return bool(torch.stack(largest).max() <= torch.finfo(torch.float16).max)  # False for NaN
+
     def step(self, batch: Batch, number: int) -> Tensor:
         """Take one optimizer step and return the loss; out of memory, halve the batch and accumulate gradients."""
         while True:
@@ -96,6 +110,10 @@ class TrainingRun:
             try:
                 loss = self._backward(batch)
                 break
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise DataError(self._describe_single_value(len(batch[0]))) from None
             except torch.OutOfMemoryError:
                 if self.parts * 2 > len(batch[0]):
                     raise
@@ -107,6 +125,15 @@ class TrainingRun:
         self.optimizer.step()
         self._average(number)
         return loss
+
+    def _describe_single_value(self, pictures: int) -> str:
+        """Why BatchNorm has nothing to normalise over, and what to do about it."""
+        at_once, (height, width) = -(-pictures // self.parts), self.options.crop
+        stride = self.model.backbone.output_stride
+        return (
+            f"BatchNorm needs several values, but a batch of {at_once} with a crop of {height} x {width} at output "
+            f"stride {stride} has only one in some layer; use a larger --batch or --crop, or a smaller --output-stride"
+        )
 
     def _backward(self, batch: Batch) -> Tensor:
         """Compute the gradients of the batch's mean loss, part by part, and return the loss."""

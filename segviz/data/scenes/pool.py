@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from segviz.data.dataset import Sample
 from segviz.data.scenes.scene import Scene, draw_scene, random_options
+from segviz.runtime.progress import progress_bar
 
 UNSEEN = 1_000_000  # no training uses scenes from this seed on
 UNSEEN_COUNT = 50
@@ -52,11 +53,20 @@ def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
     """
     draw = partial(random_scene, width=width, height=height)
     workers = min(os.cpu_count() or 1, len(seeds) // SCENES_PER_WORKER)
-    bar = partial(tqdm, total=len(seeds), desc="drawing scenes", unit="scene")
+    bar = partial(progress_bar, total=len(seeds), desc="drawing scenes", unit="scene")
     if workers < 2:
         return list(bar(map(draw, seeds)))
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        return list(bar(pool.map(draw, seeds, chunksize=4)))
+    with ProcessPoolExecutor(workers, get_context("spawn"), ignore_interrupt) as pool:
+        try:
+            return list(bar(pool.map(draw, seeds, chunksize=4)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def ignore_interrupt() -> None:
+    """Leave Ctrl-C, which reaches a terminal's every process, to the one that waits for the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def random_scene(seed: int, width: int, height: int) -> Scene:
