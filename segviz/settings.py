@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -16,12 +17,13 @@ from typing import Any
 
 from segviz.paths import BUNDLED
 
+PREFIX = "SEGVIZ_"
+LIKENESS = 0.8  # likeness from which an unknown name counts as a misspelt setting
 KIB, MIB = 1024, 1024**2  # bytes; the units of the settings that end in _kb and _mb
 Network = IPv4Network | IPv6Network
 LEVELS = ("debug", "info", "warning", "error")
-HOST_PATTERN = re.compile(
-    r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|[0-9a-f:]*:[0-9a-f:.]+"
-)
+NAME_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+HOST_PATTERN = re.compile(rf"{NAME_PATTERN.pattern}|[0-9a-f:]*:[0-9a-f:.]+")
 
 
 class SettingError(ValueError):
@@ -61,6 +63,21 @@ def read_hosts(text: str) -> tuple[str, ...]:
             f"{wrong[0]!r} is not a host name; use names without scheme and port, such as segviz.example.org"
         )
     return names
+
+
+def read_ancestors(text: str) -> tuple[str, ...]:
+    """Read origins, and `self` for the app's own, as a content security policy writes them."""
+    origins = split_list(text)
+    if wrong := [each for each in origins if each != "self" and not is_origin(each)]:
+        raise ValueError(f"{wrong[0]!r} is not an origin; use origins such as https://wiki.example.org, or self")
+    return tuple("'self'" if each == "self" else each.lower() for each in origins)
+
+
+def is_origin(text: str) -> bool:
+    """Whether a text is `http://` or `https://`, a host name or *.NAME, and perhaps a port."""
+    scheme, _, host = text.lower().partition("://")
+    name, _, port = host.partition(":")
+    return scheme in ("http", "https") and bool(NAME_PATTERN.fullmatch(name)) and bool(re.fullmatch(r"\d{0,5}", port))
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
@@ -112,6 +129,17 @@ class Settings:
         whole_number(0, 1_000_000),
         "KiB per second; a slower upload is stopped after 10 s",
     )
+    messages: int = setting(
+        "20",
+        whole_number(1, 1000),
+        "Messages a second that one page may have handled; clicks and dragging send fewer, and what waits is merged",
+    )
+    messages_per_address: int = setting("100", whole_number(1, 100_000), "The same, for one IP address")
+    frame_ancestors: tuple[str, ...] = setting(
+        "",
+        read_ancestors,
+        "Sites, as origins separated by commas, whose pages may show the app in a frame; `self` is the app's own",
+    )
     workers: int | None = machine_setting(1, 1024, "the cores, up to 4; 2 on a GPU", "Computations at once")
     threads: int | None = machine_setting(1, 1024, "cores / workers", "Threads of each computation")
     memory_mb: int | None = machine_setting(1, 100_000_000, "half of what is free", "MiB that all computations may use")
@@ -127,7 +155,7 @@ class Settings:
 
 def variable_name(name: str) -> str:
     """The name of a field's environment variable."""
-    return f"SEGVIZ_{name.upper()}"
+    return f"{PREFIX}{name.upper()}"
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -168,9 +196,29 @@ def settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        SettingError: a value is invalid.
+        SettingError: a value is invalid, the folder of checkpoints is missing, or a variable's name is misspelt.
     """
-    return read_settings(os.environ)
+    check_names(os.environ)
+    found = read_settings(os.environ)
+    if not found.checkpoints.is_dir() and found.checkpoints != BUNDLED:
+        raise SettingError(
+            f"{variable_name('checkpoints')}={found.checkpoints}: there is no such folder; create it, correct the "
+            "path, or unset the variable"
+        )
+    return found
+
+
+def check_names(environment: Mapping[str, str]) -> None:
+    """Check that no variable looks like a misspelt setting, which would have no effect.
+
+    Raises:
+        SettingError: one does.
+    """
+    known = [each.name.upper() for each in fields(Settings)]
+    own = (name.removeprefix(PREFIX) for name in environment if name.startswith(PREFIX))
+    for name in own:
+        if name not in known and (near := get_close_matches(name, known, 1, LIKENESS)):
+            raise SettingError(f"{PREFIX}{name} is not a setting; use {PREFIX}{near[0]}")
 
 
 def settings_table() -> str:

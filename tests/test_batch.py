@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from segviz.batch.inputs import Source, find_sources
-from segviz.batch.run import Folder, PictureOutput, run_pictures, stop_on_interrupt
+from segviz.batch.run import Folder, PictureOutput, run_pictures
 from segviz.data.scenes.by_name import SourceError
 from segviz.image import ImageError
+from segviz.runtime.interrupts import note_interrupt
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 
@@ -73,7 +74,7 @@ def test_a_cancel_is_heard_before_the_next_picture(tmp_path: Path) -> None:
 
 def test_ctrl_c_asks_first_and_insists_the_second_time() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with stop_on_interrupt() as stop:
+    with note_interrupt() as stop:
         assert not stop()
         os.kill(os.getpid(), signal.SIGINT)
         assert stop()
@@ -87,7 +88,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     found: list[bool] = []
 
     def ask() -> None:
-        with stop_on_interrupt() as stop:
+        with note_interrupt() as stop:
             found.append(stop())
 
     thread = threading.Thread(target=ask)

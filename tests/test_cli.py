@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import fields, replace
 from pathlib import Path
@@ -301,6 +303,140 @@ def test_ctrl_c_keeps_what_is_finished(into: str, checkpoints: Path, picture: Pa
         assert len(list(target.iterdir())) == 3 * int(count)
 
 
+@pytest.mark.slow
+def test_sigterm_leaves_a_whole_zip_and_no_part(checkpoints: Path, picture: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(500):
+        (folder / f"{number:03}.png").symlink_to(picture)
+    model = str(checkpoints / "fla.safetensors")
+    command = [sys.executable, "-m", "segviz", "predict", str(folder), "--model", model]
+    for lines in (0, 2):  # while torch is loaded, and in the middle
+        process = subprocess.Popen(
+            [*command, "--zip", str(tmp_path / "all.zip")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=paths.PACKAGE.parent,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        if not lines:
+            time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 1 and "stopped" in said and "Traceback" not in said, said
+        assert not list(tmp_path.glob("*.part"))
+    with zipfile.ZipFile(tmp_path / "all.zip") as kept:
+        assert kept.testzip() is None and len(kept.namelist()) >= 6
+
+
+def test_a_folder_cannot_be_both_input_and_output(
+    checkpoints: Path, album: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(album.iterdir())
+    for out in (album, album / ".." / album.name):
+        model = ["--model", checkpoints / "fla.safetensors", "--out", out]
+        for command in ("predict", "attend"):
+            assert segviz(command, album, *model) == 2
+            assert "is both input and output" in complaint(capsys)
+    assert sorted(album.iterdir()) == before
+
+
+def test_an_output_never_replaces_an_input(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "a_labels.png"):
+        shutil.copy(picture, tmp_path / name)
+    model = ["--model", checkpoints / "fla.safetensors", "--out", tmp_path]
+    assert segviz("predict", tmp_path / "a.png", tmp_path / "a_labels.png", *model) == 2
+    assert "a_labels.png is an input, which the output would replace" in capsys.readouterr().err
+    assert (tmp_path / "a_labels.png").read_bytes() == picture.read_bytes()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932"])
+def test_a_name_that_stdout_cannot_encode_is_escaped_and_the_others_follow(
+    encoding: str, checkpoints: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("b图.png", "c.png", "dü€.png")
+    for name in names:
+        shutil.copy(picture, tmp_path / name)
+    out = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+        model = ["--model", checkpoints / "fla.safetensors", "--out", tmp_path / "out"]
+        assert segviz("predict", *(tmp_path / name for name in names), *model) == 0
+        sys.stdout.flush()
+    assert len(out.getvalue().decode(encoding).splitlines()) == 3
+    assert len(list((tmp_path / "out").iterdir())) == 9
+
+
+def test_a_full_disk_names_the_file_and_the_picture_and_keeps_what_is_done(
+    checkpoints: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = [shutil.copy(picture, tmp_path / f"{name}.png") for name in "abc"]
+    model = ["--model", checkpoints / "fla.safetensors"]
+    sync, calls = os.fsync, 0
+
+    def full(file: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # the second file of the second picture
+            raise OSError(28, "No space left on device")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert segviz("predict", *pictures, *model, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"segviz: {tmp_path}/b.png: {tmp_path}/out/b_overlay.png: no space left on device; ")
+    assert said[1] == "segviz: stopped after 1 of 3 pictures; their files are kept"
+    assert {path.name[0] for path in (tmp_path / "out").iterdir()} == {"a", "b"}
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space")
+def test_a_full_disk_keeps_the_finished_pictures_of_a_zip(
+    checkpoints: Path,
+    picture: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pictures = [shutil.copy(picture, tmp_path / f"{name}.png") for name in "abc"]
+    allocate, calls = os.posix_fallocate, 0
+
+    def full(*place: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 4:
+            raise OSError(28, "No space left on device")
+        allocate(*place)
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    model = ["--model", checkpoints / "fla.safetensors"]
+    assert segviz("predict", *pictures, *model, "--zip", tmp_path / "all.zip") == 1
+    assert f"{tmp_path}/b.png: {tmp_path}/all.zip: no space left on device" in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "all.zip") as kept:
+        assert kept.testzip() is None
+        assert [name[0] for name in kept.namelist()] == ["a", "a", "a", "b"]
+
+
+def test_models_prints_each_checkpoints_own_backbone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record("fcn", ("a", "b"), "resnet18", 8)
+    write_checkpoint(tmp_path / "fcn.safetensors", build("fcn", 2, "resnet18"), record)
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
+    assert segviz("models", "--json") == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["fcn"]["backbone"] == "resnet18" and rows["fla"]["backbone"] == SPECS["fla"].backbone
+
+
 @pytest.mark.parametrize(
     ("name", "models", "more"),
     [
@@ -518,6 +654,38 @@ FAILURES = [
     (["predict", "x" * 300, "--model", "MODEL", "--out", "OUT"], 1, "cannot be read (File name too long)"),
     (["predict", "\udcff.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file  .png"),
     (["predict", "a\nb.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file a b.png"),
+    (["bench", "models", "--size", "9", "9", "9"], 2, "--size belongs to `bench blocks`; remove it"),
+    (["bench", "viewer", "--only", "fla"], 2, "--only belongs to `bench blocks` and `models`"),
+    (["bench", "viewer", "--device", "cpu"], 2, "--device belongs to `bench blocks` and `models`"),
+    (["bench", "models", "--url", "http://x"], 2, "--url belongs to `bench viewer`"),
+    (["attend", "PICTURE", "--model", "MODEL", "--format", "svg", "--out", "OUT/a.png"], 2, "--format differs from"),
+    (["attend", "PICTURE", "--model", "MODEL", "--format", "svg", "--size", "2", "--out", "OUT"], 2, "--size changes"),
+    (["attend", "PICTURE", "--model", "MODEL", "--page", "--format", "npz", "--out", "OUT"], 2, "--page changes pict"),
+    (["attend", "PICTURE", "--model", "MODEL", "--colours", "gray", "--out", "OUT/a.npz"], 2, "--colours changes"),
+    (["attend", "PICTURE", "--model", "MODEL", "--look", "strip", "--out", "OUT"], 1, "no map of 'fla' has the look"),
+    (["figure", "fla-6", "PICTURE", "--at", "1,1", "--out", "OUT/a.png"], 2, "--at chooses nothing here"),
+    (["figure", "atta-9", "PICTURE", "--at", "1,1", "--columns", "1", "--out", "OUT/a.png"], 2, "--at chooses nothing"),
+    (["figure", "snl", "PICTURE", "--feature", "both", "--out", "OUT/a.png"], 2, "--feature belongs to fla-6"),
+    (["figure", "fla-5", "PICTURE", "--scale", "log", "--out", "OUT/a.png"], 2, "--scale belongs to atta-9"),
+    (["figure", "snl", "PICTURE", "--shared-scale", "--out", "OUT/a.png"], 2, "--shared-scale belongs to psa-6"),
+    (["figure", "fla-5", "PICTURE", "--colours", "gray", "--out", "OUT/a.png"], 2, "--colours changes pictures"),
+    (["figure", "snl", "PICTURE", "--width", "single", "--out", "OUT/a.csv"], 2, "--width changes pictures"),
+    (["figure", "snl", "PICTURE", "--no-letters", "--out", "OUT/a.csv"], 2, "--no-letters changes pictures"),
+    (["figure", "snl", "PICTURE", "--caption", "--out", "OUT/a.npz"], 2, "--caption changes pictures"),
+    (["figure", "snl", "PICTURE", "--size", "4", "--out", "OUT/a.pdf"], 2, "--size changes PNGs"),
+    (["figure", "snl", "PICTURE", "--out", "PICTURE"], 2, "is an input, which the output would replace"),
+    (["figure", "snl", "PICTURE", "--out", "TEXT/a.png"], 1, "text.png is a file, not a folder; check the path"),
+    (["attend", "PICTURE", "--model", "MODEL", "--out", "PICTURE"], 2, "is an input, which the output would replace"),
+    (["predict", "PICTURE", "--model", "MODEL", "--zip", "PICTURE"], 2, "is an input, which the output would replace"),
+    (["predict", "PICTURE", "--model", "MODEL", "--zip", "OUT"], 1, "is a folder, not a file; check the path"),
+    (["predict", "PICTURE", "--model", "MODEL", "--out", "TEXT/a/b"], 1, "text.png is a file, not a folder"),
+    (["evaluate", "--model", "MODEL", "--scenes", "1", "--split", "test"], 2, "--split needs a data set"),
+    (["train", "--model", "fla", "--data", "DATA", "--gamma", "0.5"], 2, "--gamma needs weights to start from"),
+    (["train", "--model", "fla", "--data", "DATA", "--scenes", "0", "--scene-share", "1"], 2, "--scene-share needs"),
+    (["train", "--model", "fla", "--data", "DATA", "--steps", "9", "--validate", "9"], 2, "--validate comes after the"),
+    (["train", "--model", "fla", "--data", "DATA", "--out", "TEXT/a.safetensors"], 1, "text.png is a file, not a fol"),
+    (["train", "--model", "fla", "--data", "DATA", "--device", "gpu"], 1, "device 'gpu' is unknown; use 'cpu', 'cuda'"),
+    (["app", "--port", "8600", "--", "--server.port=8700"], 2, "--port and --server.port both name the port"),
     (["models", "--record-of", "x" * 300], 1, "cannot be read (File name too long)"),
     (["bench", "x\ny" * 5000], 2, "invalid choice"),
     (["bench", "blocks", "--only", "unet"], 1, "use channel_nl"),
@@ -543,6 +711,7 @@ def test_failures_are_one_sentence(
         "OUT": tmp_path / "out",
     }
     filled = [str(known.get(word, word)).replace("OUT/", f"{tmp_path}/out/") for word in arguments]
+    filled = [word.replace("TEXT/", f"{text}/") for word in filled]
     assert segviz(*filled) == code
     assert words in complaint(capsys)
     assert not list((tmp_path / "out").iterdir())
@@ -612,14 +781,14 @@ def test_train_hands_everything_on(
         "--seed",
         "3",
         "--scenes",
-        "0",
+        "9",
         "--scene-share",
         "0.6",
         "--init",
         "w.safetensors",
     ]
     arguments += ["--balance", "0.25", "--hard-share", "0.4", "--jaccard", "0.1", "--smoothing", "0.05"]
-    arguments += ["--average", "0.9", "--validate", "7"]
+    arguments += ["--average", "0.9", "--validate", "4"]
     arguments += ["--gamma", "0.5", "--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
     assert segviz(*arguments) == 0
     wanted = TrainOptions(
@@ -634,14 +803,14 @@ def test_train_hands_everything_on(
         rate=0.01,
         budget=0.5,
         seed=3,
-        scenes=0,
+        scenes=9,
         scene_share=0.6,
         balance=0.25,
         hard_share=0.4,
         jaccard=0.1,
         smoothing=0.05,
         average=0.9,
-        validate=7,
+        validate=4,
         freeze_backbone=True,
         output_stride=16,
         resume=True,
@@ -658,7 +827,10 @@ def test_app_passes_on_what_follows_the_dashes(monkeypatch: pytest.MonkeyPatch, 
     script.touch()
     seen = []
     monkeypatch.setattr(main, "app_script", lambda: script)
-    monkeypatch.setattr(main.subprocess, "call", lambda command, cwd, env: seen.append((command, cwd, env)) or 0)
+    monkeypatch.setattr(
+        main, "serve", lambda command, folder, environment: seen.append((command, folder, environment)) or 0
+    )
+    (tmp_path / "mine").mkdir()
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", "mine")
     monkeypatch.chdir(tmp_path)
     assert segviz("app", "--port", 8600, "--", "--server.headless", "true") == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segviz.cli.main import main
-from segviz.settings import SettingError, read_settings, settings, settings_table
+from segviz.settings import SettingError, check_names, read_settings, settings, settings_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,3 +87,22 @@ def test_no_variable_is_read_beside_the_table() -> None:
     code = [ROOT / "app.py", *(ROOT / "segviz").rglob("*.py"), *(ROOT / "pages").glob("*.py")]
     named = {name for path in code for name in re.findall(r"SEGVIZ_[A-Z_]+[A-Z]", path.read_text())}
     assert named <= set(re.findall(r"SEGVIZ_\w+", settings_table()))
+
+
+def test_a_folder_of_checkpoints_that_is_missing_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path / "not there"))
+    settings.cache_clear()
+    assert main(["models"]) == 2
+    assert "not there: there is no such folder; create it" in capsys.readouterr().err
+    (tmp_path / "not there").mkdir()
+    assert main(["models"]) == 0
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize(("name", "right"), [("CHECKPOINT", "CHECKPOINTS"), ("WORKER", "WORKERS"), ("QUEU", "QUEUE")])
+def test_a_misspelt_setting_is_named(name: str, right: str) -> None:
+    with pytest.raises(SettingError, match=f"SEGVIZ_{name} is not a setting; use SEGVIZ_{right}"):
+        check_names({f"SEGVIZ_{name}": "x"})
+    check_names({f"SEGVIZ_{right}": "x", "SEGVIZ_CAMVID": "another program's", name: "x"})

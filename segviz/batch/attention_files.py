@@ -61,6 +61,7 @@ def export_attention(predict: PredictPicture, options: AttentionOptions, source:
     """
     check_places(options.places, picture, source.text)
     prediction = predict(picture)
+    check_looks(prediction, options)
     places = options.places or default_places(prediction.labels, 1)
     rows = prediction_rows(
         prediction,
@@ -77,6 +78,22 @@ def export_attention(predict: PredictPicture, options: AttentionOptions, source:
     return PictureOutput(
         files, {"image": source.text, **describe_attention(prediction, places, options.maps or tuple(prediction.maps))}
     )
+
+
+def check_looks(prediction: Prediction, options: AttentionOptions) -> None:
+    """Check that every chosen look is one of some chosen map's.
+
+    Raises:
+        ValueError: a look would show nothing.
+    """
+    if options.looks == ALL_LOOKS:
+        return
+    chosen = [map_named(prediction, name) for name in options.maps] if options.maps else prediction.maps.values()
+    looks = dict.fromkeys(look for one in chosen if isinstance(one, SpatialMap) for look in one.looks)
+    for look in options.looks:
+        if look not in looks:
+            cure = f"use {', '.join(looks)}" if looks else "remove --look, for its maps have none"
+            raise ValueError(f"no map of '{prediction.model}' has the look '{look}'; {cure}")
 
 
 def subplot_files(stem: str, rows: Sequence[Sequence[Subplot]], options: AttentionOptions) -> Files:

@@ -14,7 +14,7 @@ from functools import partial
 
 from segviz.batch.archive import Archive
 from segviz.batch.inputs import Source
-from segviz.batch.run import PictureOutput, Step, run_pictures
+from segviz.batch.run import PictureOutput, PutError, Step, run_pictures
 from segviz.image import ImageError, Rgb
 
 MAX_ZIP_BYTES = 2 * 1024**3  # the run ends there and keeps what is done
@@ -104,6 +104,8 @@ def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, targ
             while step := next_step(steps):
                 summary.append(record_step(state, step))
             archive.put("summary.json", json.dumps(summary, indent=2).encode())
+    except PutError as error:
+        state.failure = f"the files of {error.source.text} could not be written ({error.strerror})"
     except OSError as error:
         state.failure = f"the ZIP could not be written ({error.strerror or error})"
     except Exception:

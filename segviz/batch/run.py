@@ -6,13 +6,9 @@ beyond the step that was asked for.
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal, get_args
 
 from PIL import Image
@@ -79,6 +75,14 @@ class Step:
     problem: Exception | None = None
 
 
+class PutError(OSError):
+    """A picture's files could not be written, so the run ends; `source` is the picture."""
+
+    def __init__(self, source: Source, cause: OSError) -> None:
+        super().__init__(cause.errno, cause.strerror or str(cause), cause.filename)
+        self.source = source
+
+
 def run_pictures(
     sources: Sequence[Source],
     work: Callable[[Source, Rgb], PictureOutput],
@@ -87,8 +91,7 @@ def run_pictures(
 ) -> Iterator[Step]:
     """Process each picture in turn; a picture that fails does not stop the others.
 
-    All files of a picture are made before the first is written, so a failure leaves none behind. An error of `put`,
-    such as a full disk, ends the run.
+    All files of a picture are made before the first is written, so a failure leaves none behind.
 
     Args:
         sources: the pictures.
@@ -96,6 +99,9 @@ def run_pictures(
             problem.
         put: writes a file; `Folder.put` or `Archive.put`.
         cancelled: checked before each picture; True ends the run.
+
+    Raises:
+        PutError: a file cannot be written, for example because the disk is full.
     """
     for number, source in enumerate(sources, 1):
         if cancelled():
@@ -106,30 +112,11 @@ def run_pictures(
         except (ValueError, MemoryError, RuntimeError) as problem:
             yield Step(number, len(sources), source, problem=problem)
             continue
-        kept = tuple(put(name, data) for name, data in files)
+        try:
+            kept = tuple(put(name, data) for name, data in files)
+        except OSError as cause:
+            raise PutError(source, cause) from cause
         yield Step(number, len(sources), source, kept, {**done.summary, "files": list(kept)})
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C stop after the current picture; a second Ctrl-C stops at once.
-
-    Yields a function that says whether to stop. Outside the main thread, which alone gets signals, it is always False.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def export_prediction(

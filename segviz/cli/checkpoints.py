@@ -98,7 +98,7 @@ def describe_models() -> Iterator[dict[str, Any]]:
             "name": name,
             "title": spec.title,
             "paper": spec.paper,
-            "backbone": spec.backbone,
+            "backbone": record.backbone if record else spec.backbone,
             "maps": list(spec.maps),
             "parameters": count_parameters(network),
             "checkpoint": "damaged" if problem else "yes" if record else "none",

@@ -6,26 +6,32 @@
 from __future__ import annotations
 
 import argparse
+import io
+import logging
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from segviz.cli.errors import UsageError, describe_error, print_error
-from segviz.cli.parser import build_parser
+from segviz.cli.parser import build_parser, typed_options
+from segviz.cli.unused_options import refuse_unused
 from segviz.runtime.garbage_collection import pause_collector
+from segviz.runtime.interrupts import exit_at_once, handle_signals, raise_interrupt
 from segviz.runtime.lazy_dynamo import defer_compiler
-from segviz.server.launch import app_command, app_environment, app_script
+from segviz.server.launch import app_command, app_environment, app_script, check_port, passed_value, serve
 from segviz.settings import SettingError, settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every failure is one sentence on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    escape_unencodable()
     own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (words, [])
-    options = build_parser().parse_args(own)
+    with handle_signals(exit_at_once):
+        options = build_parser().parse_args(own)
+        options.given = typed_options(own)
     typed = "python -m segviz " + shlex.join(words)
     options.typed = typed.encode(errors="backslashreplace").decode()  # a file's name need not be valid text
     options.extra = passed_on
@@ -36,13 +42,17 @@ def run_command(options: argparse.Namespace) -> int:
     """Run the chosen command and report its failures as sentences; SEGVIZ_TRACEBACK=1 shows the traceback."""
     try:
         environment = settings()
+        refuse_unused(options)
         if options.subcommand == "app":
             return run_app(options)
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes to stderr during `bench`
-        with pause_collector(), defer_compiler():
+        # Where HOME cannot be written, matplotlib says so in two lines of log, and works all the same.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+        with handle_signals(exit_at_once), pause_collector(), defer_compiler():
             from segviz.cli import commands
 
-        return commands.COMMANDS[options.subcommand](options)
+        with handle_signals(raise_interrupt):
+            return commands.COMMANDS[options.subcommand](options)
     except KeyboardInterrupt:
         return print_error("stopped")
     except BrokenPipeError:  # the reader of stdout, such as `head`, has closed it
@@ -61,8 +71,17 @@ def run_app(options: argparse.Namespace) -> int:
     if find_spec("streamlit") is None:
         raise RuntimeError("the app needs Streamlit, which is not installed; install it with `pip install streamlit`")
     script = app_script()
-    command = app_command(script, options.port, *options.extra)
-    return 1 if subprocess.call(command, cwd=script.parent, env=app_environment()) else 0
+    if options.port is not None and passed_value(options.extra, "--server.port") is not None:
+        raise UsageError("--port and --server.port both name the port; give one of them")
+    check_port(options.port, options.extra)
+    return serve(app_command(script, options.port, *options.extra), script.parent, app_environment())
+
+
+def escape_unencodable() -> None:
+    """Let stdout and stderr escape letters that their encoding lacks, such as those of a file's name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:

@@ -5,6 +5,8 @@ This module stays quick to import: it knows no torch and no figure library, so t
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from segviz.cli.arguments import (
@@ -43,11 +45,24 @@ def build_parser() -> Parser:
     return root
 
 
+def typed_options(words: Sequence[str]) -> frozenset[str]:
+    """The names of the options that a valid command line sets itself; the others have their defaults."""
+    root = build_parser()
+    commands = next(action for action in root._actions if isinstance(action, argparse._SubParsersAction))
+    for parser in (root, *commands.choices.values()):
+        parser._defaults.clear()
+        for action in parser._actions:
+            action.default = argparse.SUPPRESS
+    return frozenset(vars(root.parse_args(words)))
+
+
 def add_app(commands: Commands) -> None:
     """Add `app`."""
     app = add_command(commands, "app", "start the browser app", "Arguments after `--` are passed on to Streamlit.")
     app.add_argument(
-        "--port", type=integer_reader(1, 65535), default=8501, help="port to listen on (default: %(default)s)"
+        "--port",
+        type=integer_reader(1, 65535),
+        help="port to listen on (default: STREAMLIT_SERVER_PORT, or else 8501)",
     )
 
 

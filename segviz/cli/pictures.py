@@ -9,12 +9,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from segviz.atomic_write import check_destination
 from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, export_attention
 from segviz.batch.inputs import Source, find_sources
 from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_prediction
 from segviz.cli.errors import UsageError
-from segviz.cli.progress import open_target, process_pictures
+from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.data.dataset import read_labels
 from segviz.data.scenes.by_name import SourceError
 from segviz.figures.export import FORMS, export
@@ -38,13 +39,15 @@ def run_attend(options: argparse.Namespace) -> int:
     sources, wanted = read_sources(options), read_attention_options(options)
     if len(sources) == 1 and wanted.places:
         check_places_of_picture(sources[0], wanted)
-    predictor = load_predictor(options.model, options.device)
     if options.zip is None and is_single_file(options.out):
         if len(sources) > 1:
             raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
+        check_output_file(options.out, options)
+        predictor = load_predictor(options.model, options.device)
         work = partial(export_into_one_file, predictor, wanted, options.out)
         return process_pictures(sources, work, Folder(options.out.parent).put, options)
     with open_target(options) as put:
+        predictor = load_predictor(options.model, options.device)
         return process_pictures(sources, partial(export_attention, predictor, wanted), put, options)
 
 
@@ -89,6 +92,7 @@ def run_figure(options: argparse.Namespace) -> int:
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
     if options.labels and options.name != "fla-5":
         raise UsageError(f"--labels belongs to fla-5, not to {options.name}; remove it")
+    check_output_file(options.out, options)
     sources = read_sources(options)
     if options.labels and len(options.labels) != len(sources):
         raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")
@@ -113,6 +117,17 @@ def run_figure(options: argparse.Namespace) -> int:
     )
     print(Folder(options.out.parent).put(options.out.name, data))
     return 0
+
+
+def check_output_file(out: Path, options: argparse.Namespace) -> None:
+    """Check before a model is loaded that the one output file can be written, and that it is not an input.
+
+    Raises:
+        UsageError: it is an input.
+        OSError: it cannot be written.
+    """
+    check_destination(out)
+    refuse_input(out, resolve_inputs((*options.images, *(getattr(options, "labels", None) or ()))))
 
 
 @contextmanager

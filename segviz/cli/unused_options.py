@@ -1,0 +1,121 @@
+"""Options that would have no effect are refused: whoever types one expects something of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from segviz.cli.errors import UsageError
+
+DRAWN_FORMATS = ("png", "svg", "pdf")
+MAP_FIGURES = ("atta-9", "psa-6", "snl", "compare")  # figures that draw weights on a scale
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When an option has an effect.
+
+    Attributes:
+        option: as it is typed.
+        has_effect: whether it has one beside the other options.
+        reason: why it has none otherwise, and the cure.
+    """
+
+    option: str
+    has_effect: Callable[[argparse.Namespace], bool]
+    reason: str
+
+
+def formats_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """The file formats that `attend` and `figure` write."""
+    suffix = file_suffix(options.out)
+    if suffix in (*DRAWN_FORMATS, "npz", "csv") and not options.out.is_dir():
+        return (suffix,)
+    return tuple(getattr(options, "format", ()))
+
+
+def file_suffix(path: Path | None) -> str:
+    """A file's suffix in lower case, without its dot; empty if there is none."""
+    return path.suffix.lower().lstrip(".") if path is not None else ""
+
+
+def draws(options: argparse.Namespace) -> bool:
+    """Whether a picture is among the files to write."""
+    return any(form in DRAWN_FORMATS for form in formats_of(options))
+
+
+def is_subject(*subjects: str) -> Callable[[argparse.Namespace], bool]:
+    """A function that says whether `bench` measures one of the subjects."""
+    return lambda options: options.subject in subjects
+
+
+def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
+    """A function that says whether `figure` draws one of the figures."""
+    return lambda options: options.name in names
+
+
+PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
+PNG_ONLY = "changes PNGs, and none is written here; remove it"
+RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
+    "bench": {
+        "size": Rule("--size", is_subject("blocks"), "belongs to `bench blocks`; remove it"),
+        "only": Rule("--only", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
+        "device": Rule("--device", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
+        "url": Rule("--url", is_subject("viewer"), "belongs to `bench viewer`; remove it"),
+    },
+    "attend": {
+        "format": Rule(
+            "--format", lambda one: set(one.format) == set(formats_of(one)),
+            "differs from the suffix of --out, which names one file; name a folder, or remove --format",
+        ),
+        "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
+        "page": Rule("--page", draws, PICTURES_ONLY),
+        "colours": Rule("--colours", draws, PICTURES_ONLY),
+    },
+    "figure": {
+        "at": Rule(
+            "--at", lambda one: one.name != "fla-6" and not one.columns,
+            "chooses nothing here: fla-6 shows whole pictures, and --columns already names places; remove it",
+        ),
+        "feature": Rule("--feature", is_figure("fla-6"), "belongs to fla-6; remove it"),
+        "scale": Rule("--scale", is_figure(*MAP_FIGURES), f"belongs to {', '.join(MAP_FIGURES)}; remove it"),
+        "shared_scale": Rule(
+            "--shared-scale", is_figure("psa-6", "compare"), "belongs to psa-6 and compare; remove it"
+        ),
+        "colours": Rule(
+            "--colours", lambda one: one.name != "fla-5" and draws(one),
+            "changes pictures of maps, and none is written here; remove it",
+        ),
+        "width": Rule("--width", draws, PICTURES_ONLY),
+        "letters": Rule("--no-letters", draws, PICTURES_ONLY),
+        "caption": Rule("--caption", draws, PICTURES_ONLY),
+        "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
+    },
+    "evaluate": {
+        "split": Rule("--split", lambda one: one.data is not None, "needs a data set; give --data DIR, or remove it"),
+    },
+    "train": {
+        "gamma": Rule("--gamma", lambda one: one.init is not None, "needs weights to start from; give --init FILE"),
+        "scene_share": Rule(
+            "--scene-share", lambda one: one.scenes > 0, "needs drawn scenes; give --scenes N, or remove it"
+        ),
+        "validate": Rule(
+            "--validate", lambda one: one.validate < one.steps,
+            "comes after the last step, which is scored anyway; use fewer steps, or 0",
+        ),
+    },
+})  # fmt: skip
+
+
+def refuse_unused(options: argparse.Namespace) -> None:
+    """Refuse an option that was typed and has no effect; `options.given` has the names of those that were typed.
+
+    Raises:
+        UsageError: the message names the option and the cure.
+    """
+    for name, rule in RULES.get(options.subcommand, {}).items():
+        if name in options.given and not rule.has_effect(options):
+            raise UsageError(f"{rule.option} {rule.reason}")
