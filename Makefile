@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 ARGS ?=
+PORT ?=
 
 .PHONY: app test test-slow check format clean
 
-app: $(VENV)/app.stamp ## Start the app and print its address
-	$(BIN)/python -m segviz app $(ARGS)
+app: $(VENV)/app.stamp ## Start the app and print its address; PORT=8600 chooses the port
+	$(BIN)/python -m segviz app $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run the quick tests
 	$(PYTEST) -m "not slow" $(ARGS)
