@@ -11,7 +11,7 @@ from torch import Tensor
 from segviz.attention.grid_map import MapOverPlaces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BasesAttention(MapOverPlaces):
     """Attention by way of K bases (EMANet, eq. 12-13): `sum_k z_pk z_jk / sum_n z_nk`.
 

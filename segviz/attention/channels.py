@@ -11,7 +11,7 @@ from torch import Tensor
 from segviz.attention.grid_map import GridMap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChannelAttention:
     """The C x C matrix of a channel non-local block (DANet's CAM); rows sum to 1."""
 
@@ -24,8 +24,12 @@ class ChannelAttention:
     name: str
     matrix: Float[Tensor, "channels channels"]
 
+    def __repr__(self) -> str:
+        """One line."""
+        return f"ChannelAttention({self.name!r}, {len(self.matrix)} channels)"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AxisChannelAttention(GridMap):
     """FLA's channel affinities (FLANet, eq. 1): one C x C matrix for each row, or column, of the grid.
 
@@ -52,7 +56,7 @@ class AxisChannelAttention(GridMap):
         return (slice_ @ self.context.T).softmax(1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gate:
     """AFM's channel gate alpha in (0, 1): the share of the coarser level in each channel (AttaNet, eq. 5)."""
 
@@ -61,3 +65,7 @@ class Gate:
 
     name: str
     alpha: Float[Tensor, " channels"]
+
+    def __repr__(self) -> str:
+        """One line."""
+        return f"Gate({self.name!r}, {len(self.alpha)} channels)"

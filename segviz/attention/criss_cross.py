@@ -12,7 +12,7 @@ from torch import Tensor
 from segviz.attention.grid_map import MapOverPlaces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CrissCrossAttention(MapOverPlaces):
     """Repeated attention over the row and column of each cell (CCNet, eq. 1-3), H + W - 1 cells each.
 

@@ -14,7 +14,7 @@ from segviz.attention.grid_map import MapOverPlaces
 QUERIES_AT_ONCE = 512  # bounds the memory of a normaliser: 512 x cells logits at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DotProductAttention(MapOverPlaces):
     """Dense attention `softmax_j(q_p . k_j)`: non-local blocks (Wang et al., CVPR 2018, eq. 4)."""
 

@@ -41,7 +41,7 @@ def check_pixel(y: int, x: int, size: Grid) -> None:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GridMap:
     """A name, and the grid's (height, width).
 
@@ -52,6 +52,10 @@ class GridMap:
 
     name: str
     grid: Grid
+
+    def __repr__(self) -> str:
+        """One line; the tensors would fill a screen."""
+        return f"{type(self).__name__}({self.name!r}, {self.grid[0]} x {self.grid[1]} cells)"
 
     def cell(self, y: int, x: int, height: int, width: int) -> Grid:
         """The cell of an image pixel, for a picture of `height` x `width` pixels.
@@ -77,7 +81,7 @@ class GridMap:
         return row * width + column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MapOverPlaces(GridMap, ABC):
     """Weights from cell to cell. A kind overrides what differs; the defaults are true of any.
 

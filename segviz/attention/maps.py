@@ -60,7 +60,7 @@ ChannelMap = ChannelAttention | AxisChannelAttention | Gate
 AttentionMap = SpatialMap | ChannelMap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttendedFeatures(GridMap):
     """Channel means of a block's output, and of its context before gamma and residual (FLANet Fig. 6)."""
 

@@ -14,7 +14,7 @@ from segviz.attention.grid_map import MapLook, MapOverPlaces
 MaskDirection = Literal["collect", "distribute"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OffsetMaskAttention(MapOverPlaces):
     """Point-wise spatial attention (PSANet, eq. 8-10): masks predicted by relative position.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from segviz.attention.grid_map import MapLook, MapOverPlaces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SampledAttention(MapOverPlaces):
     """K sampled places per cell and their weights (SSANet, eq. 4-6).
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from segviz.attention.grid_map import MapLook, MapOverPlaces
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StripAttention(MapOverPlaces):
     """Attention of every cell over whole strips, the strip means of keys and values (AttaNet, eq. 2).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,9 +16,39 @@ Kind = TypeVar("Kind")
 Place = tuple[int, int]  # an image pixel (y, x)
 
 
-@dataclass(frozen=True)
+class Maps(Mapping[str, AttentionMap]):
+    """The attention maps of a prediction by name; a wrong name is answered by the names that there are."""
+
+    def __init__(self, model: str, maps: Mapping[str, AttentionMap]) -> None:
+        self._model, self._maps = model, dict(maps)
+
+    def __getitem__(self, name: str) -> AttentionMap:
+        """The map of a name.
+
+        Raises:
+            KeyError: the model has no such map.
+        """
+        if name in self._maps:
+            return self._maps[name]
+        names = ", ".join(self._maps) or "none"
+        raise KeyError(f"model '{self._model}' has no map '{name}'; its maps are {names}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._maps)
+
+    def __len__(self) -> int:
+        return len(self._maps)
+
+    def __repr__(self) -> str:
+        return f"Maps({', '.join(f'{name}: {type(one).__name__}' for name, one in self._maps.items())})"
+
+
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """A model's labels, confidence and maps of one picture.
+
+    Labels and confidence are NumPy arrays, as files and figures need them; maps are and return torch tensors on the
+    CPU, as the blocks made them. `tensor.numpy()` gives an array that shares the tensor's memory.
 
     Attributes:
         model: the model's name.
@@ -37,6 +67,14 @@ class Prediction:
     maps: Mapping[str, AttentionMap]
     attended: AttendedFeatures
     image: UInt8[np.ndarray, "rows columns 3"] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "maps", Maps(self.model, self.maps))
+
+    def __repr__(self) -> str:
+        height, width = self.labels.shape
+        names = ", ".join(self.maps) or "none"
+        return f"Prediction({self.model}, {width} x {height} pixels, {len(self.classes)} classes, maps: {names})"
 
     def map_of(self, kind: type[Kind], name: str) -> Kind:
         """The map of a name and kind.
