@@ -37,7 +37,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, classify
 
 SCENE_SEED = 7
-PICTURE = (360, 480)  # height, width
+BENCH_PICTURE = (360, 480)  # height, width
 
 
 def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str = "auto") -> Report:
@@ -55,7 +55,7 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
         CheckpointError: a bundled checkpoint is damaged.
     """
     names = select_names(only, tuple(SPECS))
-    picture = draw_scene(SCENE_SEED, width=PICTURE[1], height=PICTURE[0]).image
+    picture = draw_scene(SCENE_SEED, width=BENCH_PICTURE[1], height=BENCH_PICTURE[0]).image
     rows: list[dict[str, Any]] = []
     totals: dict[str, Any] = {}
     for place in select_devices(device):
@@ -79,16 +79,16 @@ def measure_model(
     network, record, weights = load_or_build(name)
     predictor = Predictor(fold(network), record, str(device))
 
-    def kept() -> object:
+    def predict_and_keep() -> object:
         return predictor(picture)
 
     def without() -> object:
         return predict_labels(predictor, picture)
 
     prediction = predictor(picture)
-    operations = count_gflops(kept)
+    operations = count_gflops(predict_and_keep)
     without()
-    with_maps, without_maps = time_calls([kept, without], rounds, device)
+    with_maps, without_maps = time_calls([predict_and_keep, without], rounds, device)
     return {
         "device": device.type,
         "model": name,
@@ -97,7 +97,7 @@ def measure_model(
         "min_ms": min(with_maps),
         "without_ms": median(without_maps),
         "keeping_ratio": median(one / other for one, other in zip(with_maps, without_maps, strict=True)),
-        "peak_mib": measure_peak_memory(kept, device) / MEGA,
+        "peak_mib": measure_peak_memory(predict_and_keep, device) / MEGA,
         "maps_mib": map_bytes(prediction) / MEGA,
         "gflops": operations,
         "parameters": count_parameters(network),
@@ -131,7 +131,7 @@ def row_to_cost(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
     """Convert a row to the rounded costs that a record holds."""
     hardware = place["GPU"] if row["device"] == "cuda" else f"{place['CPU']}, {place['threads']} threads"
     return Cost(
-        size=PICTURE,
+        size=BENCH_PICTURE,
         milliseconds=round(row["median_ms"], 2),
         peak_mb=round(row["peak_mib"], 2),
         gflops=round(row["gflops"], 4),

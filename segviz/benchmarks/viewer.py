@@ -27,10 +27,10 @@ from segviz.paths import PACKAGE
 from segviz.server.launch import app_command, app_environment, app_script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MOVES, WARM_UP, PAUSE = 60, 10, 25  # moves per round, moves before the first round, milliseconds between moves
+MOVES, WARM_UP_MOVES, PAUSE = 60, 10, 25  # moves per round, moves before the first round, milliseconds between moves
 PATIENCE = 240  # seconds for a server to start, and again to draw its first map
 READY = '[data-panel][data-ready="1"]'
-WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven panels
+BROWSER_WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven panels
 GRIDS = ((45, 60), (128, 256))  # of 360 x 480 and 1024 x 2048 pixels at stride 8
 SYNTHETIC = PACKAGE / "ui" / "benchmark_page.py"
 SYNTHETIC_PANELS = 11
@@ -62,21 +62,21 @@ class Traffic:
 
     def watch(self, page: Any) -> None:
         """Count the traffic of a page's new connections from now on."""
-        page.on("websocket", self._connected)
+        page.on("websocket", self._watch_connection)
 
     def clear(self) -> None:
         """Reset the counters."""
         self.frames = self.bytes_sent = 0
 
-    def _connected(self, connection: Any) -> None:
-        connection.on("framesent", self._sent)
-        connection.on("framereceived", self._received)
+    def _watch_connection(self, connection: Any) -> None:
+        connection.on("framesent", self._count_sent)
+        connection.on("framereceived", self._count_received)
 
-    def _sent(self, payload: str | bytes) -> None:
+    def _count_sent(self, payload: str | bytes) -> None:
         self.frames += 1
         self.bytes_sent += len(payload)
 
-    def _received(self, _: str | bytes) -> None:
+    def _count_received(self, _: str | bytes) -> None:
         self.frames += 1
 
 
@@ -137,7 +137,7 @@ def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
     traffic = Traffic()
-    with closing(browser.new_page(viewport=WINDOW)) as page:
+    with closing(browser.new_page(viewport=BROWSER_WINDOW)) as page:
         traffic.watch(page)
         page.goto(address, timeout=PATIENCE * 1000)
         stages = page.locator(READY)
@@ -175,9 +175,9 @@ def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
     box = stage.bounding_box()
     if box is None:
         raise RuntimeError("the viewer is not visible; open the page by hand to see why")
-    places = np.random.default_rng(0).uniform(0.05, 0.95, (WARM_UP + rounds * MOVES, 2))
+    places = np.random.default_rng(0).uniform(0.05, 0.95, (WARM_UP_MOVES + rounds * MOVES, 2))
     for number, (down, along) in enumerate(places):
-        if number == WARM_UP:
+        if number == WARM_UP_MOVES:
             stage.evaluate("(stage) => stage.takeTimes()")
             traffic.clear()
         page.mouse.move(box["x"] + along * box["width"], box["y"] + down * box["height"])

@@ -80,7 +80,7 @@ class Attribute:
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """Bytes that the gradients may take; they leave room for a forward, so that predictions continue."""
-        return self._bounded(size, budget).memory_mib * MIB
+        return self._bound_options(size, budget).memory_mib * MIB
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """An Attribution."""
@@ -93,7 +93,7 @@ class Attribute:
             step = done, total
             report(done, total)
 
-        bounded = self._bounded((image.shape[0], image.shape[1]), budget)
+        bounded = self._bound_options((image.shape[0], image.shape[1]), budget)
         try:
             return OpResult(attribute(
                 predictor, image, self.method, self.target, options=bounded, progress=progress,
@@ -108,6 +108,6 @@ class Attribute:
             "again when fewer people are using the server"
         )
 
-    def _bounded(self, size: tuple[int, int], budget: int) -> Options:
+    def _bound_options(self, size: tuple[int, int], budget: int) -> Options:
         room = budget - forward_need(size, fitting_shrink(size, budget))
         return replace(self.options, memory_mib=max(1, min(self.options.memory_mib, room // MIB)))

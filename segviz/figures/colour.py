@@ -20,10 +20,10 @@ from jaxtyping import Float, Float32, UInt8
 COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
     {"viridis": "viridis", "cividis": "cividis", "magma": "magma", "gray": "gray", "signed": "RdBu_r"}
 )
-STEPS = 256
+COLOUR_STEPS = 256
 LOG_DECADES = 3  # a log scale spans three decades below its maximum
 BULK = (1, 99)  # the percentiles that a percentile scale spans
-FLAT = 1e-6  # a relative difference below this is rounding
+FLAT = 1e-3  # a relative spread below this is drawn flat: full contrast would show rounding; colour.js has the same
 NOT_A_NUMBER = (255, 0, 255)  # magenta, which no colour map contains
 
 ScaleKind = Literal["linear", "log", "percentile"]
@@ -38,7 +38,7 @@ def colour_table(name: str) -> UInt8[np.ndarray, "steps 3"]:
     """
     if name not in COLOUR_MAPS:
         raise ValueError(f"colour map '{name}' is unknown; use {', '.join(COLOUR_MAPS)}")
-    colours = matplotlib.colormaps[COLOUR_MAPS[name]](np.arange(STEPS) / (STEPS - 1))
+    colours = matplotlib.colormaps[COLOUR_MAPS[name]](np.arange(COLOUR_STEPS) / (COLOUR_STEPS - 1))
     table: np.ndarray = np.round(colours[:, :3] * 255).astype(np.uint8)
     table.flags.writeable = False
     return table
@@ -113,7 +113,7 @@ def joint_scale(scales: Sequence[Scale]) -> Scale:
 
 
 def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
-    """From the smallest to the largest value (FLANet Fig. 6); flat if they differ only by rounding."""
+    """From the smallest to the largest value (FLANet Fig. 6); flat if these are nearly equal."""
     finite = [one[np.isfinite(one)] for one in maps]
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
@@ -121,7 +121,7 @@ def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
 
 
 def is_flat(low: float, high: float) -> bool:
-    """Whether two values differ only by rounding."""
+    """Whether two values are too close for colours to tell them apart."""
     return high - low <= FLAT * max(abs(low), abs(high))
 
 
@@ -142,7 +142,7 @@ def colour_values(
     """The map as RGB; NaN becomes magenta."""
     share = scale.share(values)
     missing = np.isnan(share)
-    picture = colour_table(name)[np.round(np.where(missing, 0, share) * (STEPS - 1)).astype(np.int64)]
+    picture = colour_table(name)[np.round(np.where(missing, 0, share) * (COLOUR_STEPS - 1)).astype(np.int64)]
     picture[missing] = NOT_A_NUMBER
     return picture
 

@@ -14,6 +14,7 @@ from segviz.figures.colour import colour_table
 from segviz.figures.content import Heat, Scaled, values_of
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
+from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.subplot import Subplot
 from segviz.text import plain_text
 
@@ -71,12 +72,8 @@ def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
     below, above = (any(bool(beyond.any()) for beyond in side) for side in (
         [one < scale.low for one in known], [one > scale.high for one in known]
     ))  # fmt: skip
-    return f"{'≤ ' * below}{format_number(scale.low)}", f"{'≥ ' * above}{format_number(scale.high)}"
-
-
-def format_number(value: float) -> str:
-    """Three significant digits; all digits from 1000 to a million."""
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}".replace("e-0", "e-")
+    low, high = format_ends(scale.low, scale.high)
+    return f"{'≤ ' * below}{low}", f"{'≥ ' * above}{high}"
 
 
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
@@ -112,12 +109,12 @@ def unit_text(content: Scaled) -> str:
     return content.unit + kinds[content.scale.kind]
 
 
-Entry = tuple[str, tuple[int, int, int]]
+LegendEntry = tuple[str, tuple[int, int, int]]
 
 
-def legend_lines(spec: FigureSpec, width: float) -> list[list[Entry]]:
+def legend_lines(spec: FigureSpec, width: float) -> list[list[LegendEntry]]:
     """The class legend of the figure, broken into lines."""
-    lines: list[list[Entry]] = []
+    lines: list[list[LegendEntry]] = []
     left = math.inf
     for entry in spec.class_legend():
         need = entry_width(entry[0])
@@ -134,7 +131,7 @@ def entry_width(name: str) -> float:
     return 0.12 + text_width(plain_text(name), SMALL) + 0.1
 
 
-def draw_legend(page: Page, line: Sequence[Entry], bottom: float) -> None:
+def draw_legend(page: Page, line: Sequence[LegendEntry], bottom: float) -> None:
     """Draws one line of the legend: colour patches and names."""
     left = MARGIN
     for name, colour in line:

@@ -26,7 +26,7 @@ PATTERN = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 
 DRAG = False  # otherwise a finger that scrolls past a chart zooms it; the toolbar can enable zooming
 GREY = "#8A8A8A"
 CONFUSIONS = "cividis"  # colour map of confusions
-HEIGHT, LEGEND_LINE = 430, 20  # pixels
+CHART_HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
 
@@ -54,7 +54,7 @@ def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) 
         bar.hovertemplate = f"{escape_markup(training_title(name))}: %{{customdata}}<extra></extra>"
         bar.marker = {"color": colour, "pattern": {"shape": PATTERNS[pattern], **PATTERN}}
     figure.update_layout(
-        height=HEIGHT + LEGEND_LINE * len(scores),
+        height=CHART_HEIGHT + LEGEND_LINE * len(scores),
         yaxis={"title": axis, "range": [0, 101]},
         legend=LEGEND,
         showlegend=True,
@@ -139,7 +139,7 @@ def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"],
             )
         )
     layout = go.Layout(
-        height=HEIGHT + LEGEND_LINE * len(lines),
+        height=CHART_HEIGHT + LEGEND_LINE * len(lines),
         margin={"l": 50, "r": 10, "t": 40, "b": 40},
         xaxis={"title": "step", "rangemode": "tozero"},
         yaxis={"title": axis},

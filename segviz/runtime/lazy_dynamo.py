@@ -74,10 +74,10 @@ def defer_disable(function: Callable[..., Any] | None = None, *positional: Any, 
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        return disabled()(*arguments, **named)
+        return wrap()(*arguments, **named)
 
     @functools.cache
-    def disabled() -> Callable[..., Any]:
+    def wrap() -> Callable[..., Any]:
         wrapped: Callable[..., Any] = import_module(COMPILER).disable(function, *positional, **options)
         return wrapped
 

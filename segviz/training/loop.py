@@ -33,7 +33,7 @@ from segviz.training.resume import remove_state
 from segviz.training.run import TrainingRun
 
 POLY_POWER = 0.9
-WARM_UP = 0.03  # share of the training during which the rate rises
+WARM_UP_SHARE = 0.03  # share of the training during which the rate rises
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
 
@@ -78,7 +78,7 @@ def train_model(options: TrainOptions) -> Record:
             progress = max(step / options.steps, minutes / options.budget if options.budget else 0)
             if progress >= 1:
                 break
-            rate = run.set_rate(options.rate * min(1, (progress + 1e-3) / WARM_UP) * (1 - progress) ** POLY_POWER)
+            rate = run.set_rate(options.rate * min(1, (progress + 1e-3) / WARM_UP_SHARE) * (1 - progress) ** POLY_POWER)
             with delay_interrupt():
                 whole = False
                 losses.append(run.step(run.sampler(step), step))

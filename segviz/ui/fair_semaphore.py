@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
+from segviz.engine.capacity import cores
+
 LOOK_S = 0.1  # seconds between looks at the line, and at whether the visitor has clicked
 
 
@@ -39,7 +41,7 @@ class Turns:
         with self._changed:
             self._line.append(me)
         try:
-            while not self._taken(me):
+            while not self._try_to_enter(me):
                 look()
         finally:
             with self._changed:
@@ -47,7 +49,7 @@ class Turns:
                     self._line.remove(me)
                 self._changed.notify_all()
 
-    def _taken(self, me: object) -> bool:
+    def _try_to_enter(self, me: object) -> bool:
         """Whether the turn comes before it is time to look."""
         with self._changed:
             if not self._mine(me):
@@ -60,3 +62,6 @@ class Turns:
 
     def _mine(self, me: object) -> bool:
         return self._free > 0 and self._line[0] is me
+
+
+DECODING = Turns(max(1, min(4, cores() // 2)))  # visitors' files: each takes up to 480 MB, and seconds, for a while

@@ -27,6 +27,7 @@ class Link:
 
     Attributes:
         upload: whether the picture was the sender's own file, which no address can carry.
+        mark: by which the sender's own browser finds the file again (`own_picture.picture_mark`); "" without one.
         seed: the street's number.
         knobs: the street's options that were changed, by the names of SceneOptions.
         models: the names of the models that the page shows, where it has a choice.
@@ -35,6 +36,7 @@ class Link:
     """
 
     upload: bool = False
+    mark: str = ""
     seed: int | None = None
     knobs: Mapping[str, float] = field(default_factory=dict)
     models: tuple[str, ...] = ()
@@ -48,9 +50,9 @@ class Link:
         parameters += [(name, f"{value:g}") for name, value in self.knobs.items()]
         parameters += [("model", name) for name in self.models]
         parameters += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
-        for name, value in self.display.changed(start).items():
+        for name, value in self.display.changes(start).items():
             parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
-        return parameters
+        return parameters + ([("upload", self.mark)] if self.mark else [])
 
 
 def read_link(
@@ -69,6 +71,7 @@ def read_link(
     pins = values_of("pin", parse_pin, MOST_PINS)
     link = Link(
         upload=bool(values_of("picture", parse_upload, 1)),
+        mark=next(iter(values_of("upload", parse_mark, 1)), ""),
         seed=next(iter(values_of("seed", parse_seed, 1)), None),
         knobs={name: value for name, values in knobs.items() for value in values},
         models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS)))),
@@ -92,6 +95,11 @@ def parse_values(
 def parse_upload(text: str) -> bool | None:
     """True if the text says that the picture is an upload."""
     return True if text == UPLOADED else None
+
+
+def parse_mark(text: str) -> str | None:
+    """The mark of an own picture, if the text is one."""
+    return text if re.fullmatch("[0-9a-f]{16}", text) else None
 
 
 def parse_model(text: str) -> str | None:

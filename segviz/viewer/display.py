@@ -77,7 +77,7 @@ class Display:
         """All settings as JSON values."""
         return asdict(self) | {"hidden": list(self.hidden)}
 
-    def changed(self, start: Display | None = None) -> dict[str, str | list[str]]:
+    def changes(self, start: Display | None = None) -> dict[str, str | list[str]]:
         """The settings that differ from `start`, or the defaults, as text for an address; `Display.of` reads it."""
         before, settings = asdict(start or Display()), {}
         for name, value in asdict(self).items():

@@ -6,7 +6,7 @@ import re
 
 from segviz.data.scenes.scene import Scene, draw_scene
 
-SCENE = "scene:"
+SCENE_PREFIX = "scene:"
 
 
 class SourceError(ValueError):
@@ -15,7 +15,7 @@ class SourceError(ValueError):
 
 def is_scene(text: str) -> bool:
     """Whether a text names a drawn scene."""
-    return text.startswith(SCENE)
+    return text.startswith(SCENE_PREFIX)
 
 
 def draw_named_scene(text: str) -> Scene:
@@ -29,7 +29,7 @@ def scene_seed(text: str) -> int:
     Raises:
         SourceError: SEED is not a whole number of at most 18 digits.
     """
-    seed = text.removeprefix(SCENE)
+    seed = text.removeprefix(SCENE_PREFIX)
     if not re.fullmatch(r"[0-9]{1,18}", seed):
         raise SourceError(f"'{text}' does not name a scene; write scene:SEED with a whole number, such as scene:7")
     return int(seed)

@@ -176,16 +176,16 @@ def _paint(
     contacts += [_slim_shadow(street, p.s, p.z, 0.25, 0.2, sun) for p in (*walkers, *riders)]
     ground.draw_ground(canvas, light, street, ground.Shadows(tops, casts, contacts), side_roads, seed)
 
-    def lit(s: float, z: float) -> float:
+    def light_at(s: float, z: float) -> float:
         return float(ground.in_shade(light, street, tops, floats(s), floats(0.8), floats(z)))
 
     steps: list[tuple[float, Callable[[], None]]] = []
     for house in houses:
         steps.append((house.z1, partial(buildings.draw_house, canvas, light, street, tops, house, seed)))
     for tree in trees:
-        steps.append((tree.z, partial(plants.draw_plant, canvas, light, street, tree, seed, lit(tree.s, tree.z))))
+        steps.append((tree.z, partial(plants.draw_plant, canvas, light, street, tree, seed, light_at(tree.s, tree.z))))
     for post in posts:
-        shown = lit(post.s, post.z)
+        shown = light_at(post.s, post.z)
         steps.append(
             (
                 post.z,
@@ -193,13 +193,13 @@ def _paint(
             )
         )
     for panel in fences.fence_panels(fence, options.fence_length):
-        shown = lit(fence.s, panel[0])
+        shown = light_at(fence.s, panel[0])
         steps.append((panel[0], partial(fences.draw_fence, canvas, light, street, fence, panel, seed, shown)))
     for car in cars:
-        shown = lit(car.s, car.z)
+        shown = light_at(car.s, car.z)
         steps.append((car.z, partial(vehicles.draw_vehicle, canvas, light, street, car, seed, shown)))
     for person in (*walkers, *riders):
-        shown = lit(person.s, person.z)
+        shown = light_at(person.s, person.z)
         steps.append((person.z, partial(people.draw_person, canvas, light, street, person, seed, shown)))
     for _, paint in sorted(steps, key=lambda step: -step[0]):
         if between:

@@ -117,7 +117,7 @@ PROFILES: dict[str, tuple[list[tuple[float, float, float]], tuple[int, ...]]] = 
 }
 
 # Side windows: polygons of (forward, up).
-WINDOWS: dict[str, list[list[tuple[float, float]]]] = {
+SIDE_WINDOWS: dict[str, list[list[tuple[float, float]]]] = {
     "hatch": [
         [(-1.62, 0.98), (-1.36, 1.33), (-0.5, 1.38), (-0.45, 0.97)],
         [(-0.38, 0.97), (-0.42, 1.39), (0.28, 1.34), (0.92, 1.0)],

@@ -9,7 +9,7 @@ import numpy as np
 
 from segviz.data.scenes.canvas import Canvas, Patch
 from segviz.data.scenes.traffic import Body, Vehicle
-from segviz.data.scenes.vehicle_shapes import PAINTS, PROFILES, WHEELS, WINDOWS
+from segviz.data.scenes.vehicle_shapes import PAINTS, PROFILES, WHEELS, SIDE_WINDOWS
 from segviz.data.scenes.world import (
     CAR,
     Array,
@@ -140,7 +140,7 @@ class VehiclePainter:
             below,
         )
         self._shoulder(normal, belt)
-        for window in WINDOWS[self.vehicle.kind]:
+        for window in SIDE_WINDOWS[self.vehicle.kind]:
             mirror = float(self.rng.uniform(0.03, 0.22))
             self._face([(a, y, side * self._width_at(y)) for a, y in window], floats(0.01 + mirror * self.light.sky))
         for a in (-0.36, 0.85) if self.vehicle.kind in ("hatch", "saloon", "estate") else ():
