@@ -109,12 +109,12 @@ def unit_text(content: Scaled) -> str:
     return content.unit + kinds[content.scale.kind]
 
 
-LegendEntry = tuple[str, tuple[int, int, int]]
+LegendItem = tuple[str, tuple[int, int, int]]
 
 
-def legend_lines(spec: FigureSpec, width: float) -> list[list[LegendEntry]]:
+def legend_lines(spec: FigureSpec, width: float) -> list[list[LegendItem]]:
     """The class legend of the figure, broken into lines."""
-    lines: list[list[LegendEntry]] = []
+    lines: list[list[LegendItem]] = []
     left = math.inf
     for entry in spec.class_legend():
         need = entry_width(entry[0])
@@ -131,7 +131,7 @@ def entry_width(name: str) -> float:
     return 0.12 + text_width(plain_text(name), SMALL) + 0.1
 
 
-def draw_legend(page: Page, line: Sequence[LegendEntry], bottom: float) -> None:
+def draw_legend(page: Page, line: Sequence[LegendItem], bottom: float) -> None:
     """Draws one line of the legend: colour patches and names."""
     left = MARGIN
     for name, colour in line:
