@@ -38,6 +38,13 @@ def test_the_page_on_figures_names_them_all() -> None:
     assert dict(rows) == models
 
 
+def test_contributing_names_files_that_exist_and_is_short() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:segviz|pages|tests|docs|checkpoints)/[\w./]+)`", text)
+    assert [path for path in named if "NAME" not in path and not (ROOT / path).exists()] == []
+    assert len(text.splitlines()) < 60
+
+
 def test_the_readme_names_the_pages_of_the_app() -> None:
     from segviz.ui.page_table import PAGES
 

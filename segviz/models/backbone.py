@@ -31,10 +31,10 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm name (`mobilenetv2_100`, `resnet18`, `hrnet_w48`, ...) or `shufflenet_v2_x1_0` and its kin.
-        output_stride: of the deepest features: 8, 16 or 32; below 32 the last stages are dilated.
+        output_stride: the deepest features' stride: 8, 16 or 32; below 32 the last stages are dilated.
 
     Raises:
-        ValueError: an unknown name, or another output stride.
+        ValueError: the name is unknown, or the output stride is none of these.
     """
 
     def __init__(self, name: str, output_stride: int = 8) -> None:
@@ -64,9 +64,9 @@ class Backbone(nn.Module):
         return Pyramid(*self.body(image)[-5:])
 
     def stack_branches(self, image: Tensor) -> Pyramid:
-        """HRNet's features. It never dilates: its branches are brought to one stride and stacked.
+        """HRNet's features. It never dilates: its branches are resized to one stride and stacked.
 
-        The branches add up only where every halving has no rest, so the image is filled up, and the features cut again.
+        The branches fit together only if every halving is exact, so the image is padded and the features are cropped.
         """
         size = (image.shape[2], image.shape[3])
         filled = F.pad(image, (0, -size[1] % 32, 0, -size[0] % 32), mode="replicate")
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
 
 
 def timm_body(name: str, output_stride: int) -> Any:
-    """The feature extractor of timm; MobileNetV2 with TensorFlow's padding, which its bundled weights were made for."""
+    """A feature extractor of timm; MobileNetV2 has TensorFlow's padding, as its bundled weights were trained with."""
     options: dict[str, Any] = {"pad_type": "same"} if name.startswith("mobilenetv2") else {}
     if not name.startswith("hrnet"):
         options["output_stride"] = output_stride
@@ -93,13 +93,13 @@ def timm_body(name: str, output_stride: int) -> Any:
 
 
 def is_dilated_depthwise(layer: nn.Conv2d) -> bool:
-    """Whether the layer works on each channel alone, with holes, and keeps the size."""
+    """Whether the layer is depthwise and dilated, and keeps the size."""
     alone = layer.groups == layer.in_channels == layer.out_channels
     return alone and layer.stride == (1, 1) and layer.dilation[0] > 1 and layer.padding == layer.dilation
 
 
 class DilatedDepthwise(nn.Conv2d):
-    """A dilated 3x3 depthwise convolution; where that is quicker as plain ones over every `dilation`-th row and column.
+    """A dilated 3x3 depthwise convolution; where that is quicker, plain ones over every `dilation`-th row and column.
 
     The libraries' own dilated kernels took half the time of a whole training step in bfloat16: cuDNN's on an H200,
     and the backward pass of oneDNN's on a Xeon with AMX.
@@ -111,7 +111,7 @@ class DilatedDepthwise(nn.Conv2d):
         return self.by_phases(features) if features.is_cuda or trained else super().forward(features)
 
     def by_phases(self, features: Float[Tensor, "batch channels height width"]) -> Tensor:
-        """Every phase of rows and columns is a picture of its own, and no tap leaves it."""
+        """Each phase of rows and columns is a picture of its own: every tap stays inside it."""
         batch, channels, height, width = features.shape
         step = self.dilation[0]
         last = F.pad(features.permute(0, 2, 3, 1), (0, 0, 0, -width % step, 0, -height % step))  # channels last
@@ -124,7 +124,7 @@ class DilatedDepthwise(nn.Conv2d):
 
 
 class ShuffleNet(nn.Module):
-    """torchvision's ShuffleNetV2, its last stages dilated where the output stride asks for it."""
+    """torchvision's ShuffleNetV2; its last stages are dilated if the output stride asks for it."""
 
     def __init__(self, name: str, output_stride: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class ShuffleNet(nn.Module):
         self.channels = (*widths, network.conv5[0].out_channels)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Features of strides 2, 4, 8, 16 and 32, the last two as far as they are not dilated."""
+        """Features of strides 2, 4, 8, 16 and 32; dilated stages keep the stride before them."""
         features = [self.stem(image)]
         features.append(self.pool(features[0]))
         for stage in (self.stage2, self.stage3, self.stage4):
@@ -150,7 +150,7 @@ class ShuffleNet(nn.Module):
 
 
 def dilate(stage: nn.Module, dilation: int) -> int:
-    """Trade a stage's stride for dilation, in place; returns the dilation that the next stage starts from."""
+    """Trade a stage's stride for dilation, in place; returns the dilation with which the next stage starts."""
     for first, block in enumerate(stage.children()):
         for layer in block.modules():
             if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
@@ -161,7 +161,7 @@ def dilate(stage: nn.Module, dilation: int) -> int:
 
 
 def output_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """The feature grid of an image size: each of the stride's halvings rounds up."""
+    """The feature grid of an image size: each halving rounds up."""
     for _ in range(stride.bit_length() - 1):
         size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
     return size

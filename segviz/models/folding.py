@@ -1,4 +1,4 @@
-"""A network for inference alone: BatchNorm, fixed after training, becomes part of the convolution before it."""
+"""A network for inference only: each BatchNorm, fixed after training, becomes part of the convolution before it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from segviz.models.segmenter import Segmenter
 
-PROBE = 64  # pixels a side; every backbone takes it
+PROBE = 64  # side of a picture that every backbone accepts, in pixels
 
 
 def fold(model: Segmenter) -> Segmenter:
-    """A copy of a trained network that computes the same with fewer passes over memory, to rounding.
+    """A copy of a trained network that computes the same, up to rounding, with fewer passes over memory.
 
-    Backbone, reduction and decoder are folded. The block stays as it is, layer by layer, as what it computes is what
-    is shown, and as its context can be switched off. A copy does not train: its norms are gone.
+    Backbone, reduction and decoder are folded. The block is left alone: what it computes is shown, and its context can
+    be switched off. The copy cannot be trained: its norms are gone.
 
     Args:
-        model: in eval mode; it stays as it is.
+        model: the network, in eval mode; it stays as it is.
     """
     copy = deepcopy(model)
     places = {child: (parent, name) for parent in copy.modules() for name, child in parent.named_children()}
@@ -34,20 +34,20 @@ def fold(model: Segmenter) -> Segmenter:
 
 
 def find_norm_pairs(model: Segmenter) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """The convolutions outside the block whose outputs a BatchNorm takes, as seen when a small picture passes."""
-    kept = set(model.block.modules())
-    made: list[tuple[Tensor, nn.Conv2d]] = []  # the tensors are held, so that `is` tells them apart
-    found: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+    """The convolutions outside the block whose output goes into a BatchNorm, found by running a small picture."""
+    inside = set(model.block.modules())
+    outputs: list[tuple[Tensor, nn.Conv2d]] = []  # the tensors are held, so that `is` can distinguish them
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def after(layer: nn.Module, _: object, output: Tensor) -> None:
         if isinstance(layer, nn.Conv2d):
-            made.append((output, layer))
+            outputs.append((output, layer))
 
-    def before(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def before(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(layer, nn.BatchNorm2d):
-            found.extend((source, layer) for output, source in made if output is given[0])
+            pairs.extend((source, layer) for output, source in outputs if output is inputs[0])
 
-    layers = [layer for layer in model.modules() if layer not in kept]
+    layers = [layer for layer in model.modules() if layer not in inside]
     handles = [layer.register_forward_hook(after) for layer in layers]
     handles += [layer.register_forward_pre_hook(before) for layer in layers]
     try:
@@ -56,4 +56,4 @@ def find_norm_pairs(model: Segmenter) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return pairs

@@ -25,7 +25,7 @@ DETAIL_WIDTH = 48
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a model returns: logits of the image's size, and what its block attended to."""
+    """What a model returns: logits at the image's size, the block's output, and the backbone's middle features."""
 
     logits: Float[Tensor, "batch classes height width"]
     attended: Attended
@@ -60,11 +60,11 @@ class FusionReduction(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The context joined by the backbone's features of strides 8, 4 and 2.
+    """The context, joined with the backbone's features of strides 8, 4 and 2.
 
     Stride 8 is added (as in FPN, Lin et al., CVPR 2017); 3x3 convolutions follow the other two, one of them at
     stride 2, because poles are two or three pixels wide in a 480 x 360 picture: even perfect labels,
-    averaged at stride 4 and grown again, keep 58 % of CamVid's poles, at stride 2 it is 85 %.
+    averaged at stride 4 and resized back, keep 58 % of CamVid's poles; at stride 2, 85 %.
     """
 
     def __init__(self, channels: int, backbone: Backbone) -> None:
@@ -94,10 +94,10 @@ class Decoder(nn.Module):
 
 
 class Detail(nn.Module):
-    """What growing from stride 2 loses: a correction of each pixel's logits, made with the picture's own pixels.
+    """A correction of each pixel's logits, from the picture's own pixels: what resizing from stride 2 loses.
 
-    It computes at stride 2, where the four pixels of a cell are channels, and puts them back into their places
-    (sub-pixel convolution, Shi et al., CVPR 2016). It starts from no correction at all.
+    It computes at stride 2, with the four pixels of a cell as channels, and puts them back into their places
+    (sub-pixel convolution, Shi et al., CVPR 2016). The correction starts at zero.
     """
 
     def __init__(self, classes: int) -> None:
@@ -109,7 +109,7 @@ class Detail(nn.Module):
         nn.init.zeros_(self.classifier.weight)
 
     def forward(self, decoded: Tensor, image: Tensor) -> Tensor:
-        """Logits to add, of the image's size."""
+        """Logits to add, at the image's size."""
         (height, width), (rows, columns) = image.shape[2:], decoded.shape[2:]
         even = F.pad(image, (0, 2 * columns - width, 0, 2 * rows - height), mode="replicate")
         mixed = self.mix(torch.cat((decoded, F.pixel_unshuffle(even, 2)), 1))
@@ -117,14 +117,14 @@ class Detail(nn.Module):
 
 
 def silent_norm(channels: int) -> nn.BatchNorm2d:
-    """A BatchNorm that begins with zeros: a sum is at first what it adds to (Goyal et al., arXiv 1706.02677)."""
+    """A BatchNorm that starts at zero, so that a sum starts as its other term (Goyal et al., arXiv 1706.02677)."""
     norm = nn.BatchNorm2d(channels)
     nn.init.zeros_(norm.weight)
     return norm
 
 
 def grow(features: Tensor, other: Tensor) -> Tensor:
-    """The features at the other's height and width, bilinear."""
+    """The features resized to the other's height and width, bilinearly."""
     same = features.shape[2:] == other.shape[2:]
     return features if same else F.interpolate(features, other.shape[2:], mode="bilinear")
 
@@ -136,8 +136,8 @@ class Segmenter(nn.Module):
         backbone: the feature extractor.
         reduction: from the backbone's pyramid to the block's input.
         block: the context block.
-        width: channels that the block returns.
-        classes: how many classes there are.
+        width: the block's output channels.
+        classes: the number of classes.
     """
 
     def __init__(self, backbone: Backbone, reduction: nn.Module, block: ContextBlock, width: int, classes: int) -> None:
@@ -150,7 +150,7 @@ class Segmenter(nn.Module):
         self.detail = Detail(classes)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
-        """Logits and attention of images scaled to [-1, 1]; any size from 32 x 32."""
+        """Logits and maps of images scaled to [-1, 1]; any size from 32 x 32."""
         pyramid = self.backbone(image)
         reduced = self.reduction(pyramid)
         attended = self.block(reduced.features)
@@ -159,7 +159,7 @@ class Segmenter(nn.Module):
         return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)
 
     def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
-        """Scores of the image's size, from the block's features on: the decoder's, grown, and the detail added."""
+        """Logits at the image's size from the block's features: the decoder's, resized, plus the detail."""
         decoded = self.decoder(features, pyramid)
         coarse = grow(self.classifier(self.dropout(decoded)), image)
         return coarse + self.detail(decoded, image)  # type: ignore[no-any-return]

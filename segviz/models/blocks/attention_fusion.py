@@ -19,7 +19,7 @@ class AttentionFusion(nn.Module):
     Args:
         fine: channels of the finer level (stride 16).
         coarse: channels of the coarser level (stride 32).
-        channels: of the output.
+        channels: output channels.
     """
 
     def __init__(self, fine: int, coarse: int, channels: int = 128) -> None:

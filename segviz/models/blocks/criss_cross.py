@@ -17,7 +17,7 @@ class RecurrentCrissCross(ContextBlock):
     One softmax runs over the H + W - 1 distinct cells of a cross.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
         reduced: channels of queries and keys; `channels // 8` by default.
         passes: R in the paper.
     """

@@ -24,7 +24,7 @@ class ExpectationMaximization(ContextBlock):
     ends in a ReLU: it is never an identity. The initial bases are a buffer that only `update` moves.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
         bases: K.
         steps: EM steps.
         momentum: the share of the old initial bases that `update` keeps.

@@ -22,7 +22,7 @@ class FullyAttentional(ContextBlock):
     (`repeat` where `repeat_interleave` is meant); here each image meets its own pooled context.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,4 +1,4 @@
-"""What the blocks and the networks share: a plain layer, and the softmax of attention."""
+"""Parts that blocks and networks share: a plain layer, and the softmax of attention."""
 
 from __future__ import annotations
 

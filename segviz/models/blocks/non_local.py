@@ -45,7 +45,7 @@ class SpatialNonLocal(ContextBlock):
     """Every cell gathers from every other: DANet's position attention module (PAM), unscaled dot products.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
         reduced: channels of queries and keys; DANet's `channels // 8` by default.
     """
 

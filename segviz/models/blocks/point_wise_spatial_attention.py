@@ -17,13 +17,13 @@ Outside = Literal["unseen", "zero"]
 
 
 class PointWiseBranch(nn.Module):
-    """One direction: each cell predicts a mask over relative positions, and features move along it (eq. 8-10).
+    """One direction: each cell predicts a mask over relative positions, which moves the features (eq. 8-10).
 
     collect: `E[i, j] = h_i[j - i]`, the target's mask; distribute: `E[i, j] = h_j[i - j]`, the source's.
 
     Args:
-        channels: of the input.
-        inner: of the reduced features that are moved.
+        channels: input channels.
+        inner: channels of the reduced features that are moved.
         mask_size: (height, width) of the predicted mask, both odd, (2H-1, 2W-1) for a full H x W map;
             for a compact mask (H, W), absolute positions of a map of just that size.
         direction: "collect" or "distribute".
@@ -90,7 +90,7 @@ class PointWiseSpatialAttention(ContextBlock):
     """Collect and distribute side by side: `cat[x, CBR(cat[z_collect, z_distribute])]`, twice the channels.
 
     Args:
-        channels: of the input; the output has twice as many.
+        channels: input channels; the output has twice as many.
         inner: channels that each branch moves.
         mask_size: see PointWiseBranch; for compact masks the shrunk grid's size.
         directions: which branches there are.

@@ -1,4 +1,4 @@
-"""Where half precision would change what attention looks at, the blocks compute in float32."""
+"""Float32 where half precision would change the attention."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class SparseNonLocal(ContextBlock):
     so training starts from the plain window and an identity; offsets are stored (dy, dx) sample by sample.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
         window: (kh, kw), the undisplaced neighbourhood; 9 x 9 is the paper's K = 81.
         padding: what a place outside the map gives: "zeros" as in deformable convolution (logit 0, value 0),
             "border" the nearest cell, "mask" no weight at all.

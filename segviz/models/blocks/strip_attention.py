@@ -19,7 +19,7 @@ class StripAttentionModule(ContextBlock):
     denominator sums over all cells.
 
     Args:
-        channels: of the input and the output.
+        channels: input and output channels.
         reduced: channels of queries and keys.
         axis: "vertical" strips are columns, as published; "horizontal" ones are rows.
         activated: BatchNorm and ReLU after each projection, as in the released code; plain convolutions if not.
