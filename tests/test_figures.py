@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import matplotlib
 import numpy as np
@@ -15,6 +16,8 @@ from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_ba
 from segviz.figures.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
+    Scale,
+    ScaleKind,
     colour_table,
     colour_values,
     signed_scale,
@@ -81,6 +84,16 @@ def test_a_percentile_scale_of_nearly_all_zeros_is_the_linear_one() -> None:
     values[0, 0] = 0.4
     assert weight_scale(values, kind="percentile") == weight_scale(values)
     assert weight_scale(np.zeros((2, 2)), kind="percentile").high == 0
+
+
+@pytest.mark.parametrize("spread", [0, 3e-6, 1.4e-4])
+def test_a_nearly_flat_map_looks_flat(spread: float) -> None:
+    values = np.linspace(0.0268, 0.0268 * (1 + spread), 2700, dtype=np.float32).reshape(45, 60)
+    scales = [span_scale(values), span_scale(-values), span_scale(values, values + np.float32(1e-7))]
+    for scale in (*scales, *(weight_scale(values, kind=kind) for kind in get_args(ScaleKind))):
+        drawn = colour_values(values if scale.high > 0 else -values, scale).astype(int)
+        assert np.ptp(drawn, (0, 1)).max() <= 1, scale
+    assert span_scale(np.array([1.0, 1.002])) == Scale(1.0, 1.002)
 
 
 @pytest.mark.parametrize("kind", ["linear", "log", "percentile"])

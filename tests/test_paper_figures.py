@@ -15,8 +15,8 @@ from PIL import Image
 
 import segviz
 from segviz.cli import arguments
-from segviz.figures.colour import weight_scale
-from segviz.figures.colour_bars import format_number, row_bars
+from segviz.figures.colour import Scale, weight_scale
+from segviz.figures.colour_bars import row_bars
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import borders
 from segviz.figures.figure_input import FigureInput, Style
@@ -33,6 +33,7 @@ from segviz.figures.paper_layouts import (
     lay_out_strips,
 )
 from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
+from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.subplot import Subplot
 from segviz.prediction.prediction import Prediction
 
@@ -273,6 +274,19 @@ def test_borders_lie_between_labels() -> None:
     labels = np.array([[1, 1, 2], [1, 2, 2]], np.uint8)
     pieces = {tuple(map(tuple, piece)) for piece in borders(labels).reshape(-1, 2, 2)}
     assert pieces == {((1, 1), (2, 1)), ((2, 0), (2, 1)), ((1, 1), (1, 2))}
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.1001, 0.1003), (2.6785e-5, 2.6789e-5), (1234.4, 1234.5), (1e7, 1e7 + 1), (0.0, 0.0)]
+)
+def test_ends_of_a_bar_read_differently_unless_they_are_equal(ends: tuple[float, float]) -> None:
+    low, high = format_ends(*ends)
+    assert (low == high) == (ends[0] == ends[1])
+    assert format_ends(0.0, 0.25) == ("0", "0.25")
+    scale = Scale(*ends)
+    heat = Heat(np.array([ends], np.float32), scale, "weight")
+    text = FigureSpec("ends", ((Subplot("map", IMAGE, heat, "map"),),)).caption()
+    assert text.endswith(f"linear scale {low} to {high}" if low != high else "0 everywhere")
 
 
 def test_numbers_at_bars() -> None:

@@ -204,6 +204,18 @@ def test_weights_read_as_shares(page: Page, value: float, text: str) -> None:
     assert page.evaluate("(v) => maps.formatWeight(v)", value) == text
 
 
+@pytest.mark.parametrize("form", ["formatNumber", "formatWeight"])
+@pytest.mark.parametrize(
+    "ends", [(0.1001, 0.1003), (2.6785e-5, 2.6789e-5), (1234.4, 1234.5), (0.5, 0.25), (0, 0), (7, 7)]
+)
+def test_ends_of_a_scale_read_differently_unless_they_are_equal(
+    page: Page, form: str, ends: tuple[float, float]
+) -> None:
+    low, high = page.evaluate(f"([low, high]) => maps.formatEnds(low, high, maps.{form})", list(ends))
+    assert (low == high) == (ends[0] == ends[1])
+    assert page.evaluate(f"maps.{form}(0.25)") in page.evaluate(f"maps.formatEnds(0.25, 0.5, maps.{form})")
+
+
 # ---- statistics of maps ----------------------------------------------------------------------------------
 
 LINES = 40  # rows and columns of the maps whose statistics are compared
@@ -272,6 +284,8 @@ SCALED = {
     "negative": -1 - random(40, 45).abs().numpy(),
     "even": bulk(1 / 1600),
     "rounding": bulk(0.02, *(0.02 + 2e-9 * np.arange(100))),
+    "nearly even": bulk(0.0268, *(0.0268 + 4e-8 * np.arange(100))),
+    "barely uneven": bulk(0.0268, *(0.0268 + 4e-7 * np.arange(100)), count=200),
     "zeros": bulk(0),
     "zeros but a few": bulk(0, 0.4, 0.1),
     "one value but a few": bulk(0.02, 0.4, 0.1),
@@ -626,8 +640,8 @@ def test_a_swipe_panel_refuses_what_cannot_lie_beside_a_divider(look: Any, sides
 
 def test_settings_from_an_address_are_text() -> None:
     display = Display(colours="gray", opacity=5, scale="log", strongest=True, hidden=("Road", "Sky"))
-    assert Display.of(display.changed()) == display
-    assert Display().changed() == {}
+    assert Display.of(display.changes()) == display
+    assert Display().changes() == {}
 
 
 def test_the_browsers_settings_come_before_the_stored_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from segviz.figures.colour import STEPS, colour_table, colour_values, text_colour
+from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values, text_colour
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
 from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_strips
 from segviz.figures.layout import LEAST, MUTED, SMALL, Page
@@ -172,7 +172,7 @@ def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
     outside = ((points.at < -0.5) | (points.at > bound)).any(1)
     shown = points.at.clip(-0.5, bound)
     share = points.scale.share(points.weights)
-    colours = colour_table(points.colours)[np.round(share * (STEPS - 1)).astype(int)] / 255
+    colours = colour_table(points.colours)[np.round(share * (COLOUR_STEPS - 1)).astype(int)] / 255
     area = 3 + 14 * points.weights / max(float(points.weights.max(initial=0)), 1e-12)
     plain_at = points.undisplaced
     axes.scatter(plain_at[:, 1], plain_at[:, 0], s=4, facecolors="none", edgecolors=MUTED, linewidths=0.3, alpha=0.6)

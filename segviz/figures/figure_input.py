@@ -26,12 +26,14 @@ class FigureInput:
         predictions: the prediction of each model, by the model's name.
         places: queried pixels (y, x).
         labels: the ground truth, or None if unknown.
+        label_classes: the classes of its indices; None for those of the models.
     """
 
     image: Rgb
     predictions: Mapping[str, Prediction]
     places: tuple[Place, ...] = ()
     labels: UInt8[np.ndarray, "height width"] | None = None
+    label_classes: ClassSet | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Style:
 DEFAULT_STYLE = Style()
 
 
-def classes_of(item: FigureInput) -> ClassSet:
-    """The classes of the models."""
-    return next(iter(item.predictions.values())).class_set
+def classes_of_labels(item: FigureInput) -> ClassSet:
+    """The classes of the ground truth's indices."""
+    return item.label_classes or next(iter(item.predictions.values())).class_set
 
 
 def first_spatial(prediction: Prediction) -> SpatialMap | None:

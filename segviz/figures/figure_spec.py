@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segviz.figures.colour import Scale
 from segviz.figures.content import Classes
 from segviz.figures.overlay import legend
+from segviz.figures.scale_text import SCALE_WORDS, describe_scale
 from segviz.figures.subplot import Arrays, Subplot, subplot_details
 from segviz.figures.subplot_rows import free_name, name_panels
 from segviz.filenames import safe_name
@@ -20,8 +20,7 @@ from segviz.text import pixel_text
 
 FEW_SCALES = 3
 # What an NPZ says of its figure, and the parameters of NumPy's savez.
-RESERVED = dict.fromkeys(("title", "models", "places", "details", "file", "args", "allow_pickle"))
-SCALE_WORDS = {"linear": "linear", "log": "log", "percentile": "1st to 99th percentile"}
+TAKEN_NAMES = dict.fromkeys(("title", "models", "places", "details", "file", "args", "allow_pickle"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ class FigureSpec:
             for name, values in subplot.arrays().items():
                 if not any(values is known for known in arrays.values()):
                     own = safe_name(self.name_with_model(name, subplot.model), "array")
-                    arrays[free_name(own, {**arrays, **RESERVED})] = values
+                    arrays[free_name(own, {**arrays, **TAKEN_NAMES})] = values
         return arrays
 
     def name_with_model(self, name: str, model: str) -> str:
@@ -121,7 +120,7 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
     titles: dict[str, list[str]] = {}
     for subplot in subplots:
         if subplot.scale:
-            titles.setdefault(scale_text(subplot.scale), []).append(subplot.title)
+            titles.setdefault(describe_scale(subplot.scale), []).append(subplot.title)
     named = [name for names in titles.values() for name in dict.fromkeys(names)]
     if len(titles) <= 1 or (len(titles) <= FEW_SCALES and ("" in named or len(set(named)) < len(named))):
         return list(titles)  # titles are missing or repeat, so they cannot name a scale
@@ -129,8 +128,3 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
         return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
     kinds = dict.fromkeys(SCALE_WORDS[subplot.scale.kind] for subplot in subplots if subplot.scale)
     return [f"each map on its own {kind} scale" for kind in kinds]
-
-
-def scale_text(scale: Scale) -> str:
-    """The scale in words."""
-    return f"{SCALE_WORDS[scale.kind]} scale {scale.low:.3g} to {scale.high:.3g}"

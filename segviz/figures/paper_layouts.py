@@ -16,7 +16,7 @@ from segviz.figures.figure_input import (
     DEFAULT_STYLE,
     FigureInput,
     Style,
-    classes_of,
+    classes_of_labels,
     first_map_of,
     first_spatial,
     masks_of,
@@ -55,7 +55,7 @@ def lay_out_classes(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE)
         row: list[Subplot | None] = [Subplot("image", item.image)]
         row += [labels_subplot(item.image, prediction, name) for name, prediction in item.predictions.items()]
         if item.labels is not None:
-            truth_map = Classes(item.labels, classes_of(item), outlined=True)
+            truth_map = Classes(item.labels, classes_of_labels(item), outlined=True)
             row.append(Subplot("ground truth", item.image, truth_map, "ground_truth"))
         elif truth:
             row.append(None)

@@ -11,8 +11,11 @@ from typing import Literal
 
 from segviz.attention.cells import Labels
 from segviz.catalogue.location import bundled_path
+from segviz.data.classes import CAMVID
+from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import draw_named_scene, is_scene
 from segviz.figures.figure_input import DEFAULT_STYLE, FigureInput, Style
+from segviz.figures.figure_labels import find_truth
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
@@ -69,7 +72,7 @@ def figure(
     *,
     at: Place | Sequence[Place] | None = None,
     models: Sequence[str | Path | Predictor] | None = None,
-    labels: Sequence[Labels | None] | None = None,
+    labels: Sequence[Labels | GroundTruth | None] | None = None,
     width: Width = "double",
     style: Style = DEFAULT_STYLE,
     letters: bool = True,
@@ -87,7 +90,8 @@ def figure(
             "scene:SEED".
         at: the pixel (y, x) to query in every picture, or several; by default chosen from the labels.
         models: names, checkpoints or predictors; by default the paper's models.
-        labels: for fla-5, the ground truth (H, W) of each picture, or None; that of drawn scenes is known.
+        labels: for fla-5, the ground truth of each picture, or None: indices (H, W) of the models' classes, or labels
+            with their own classes, as `read_labels` gives them; that of drawn scenes is known.
         width: "single" (3.3 inches), "double" (6.9 inches), or inches.
         style: features, colours and kind of scale.
         letters: whether titles begin with a, b, c.
@@ -95,7 +99,8 @@ def figure(
         device: device to load models on.
 
     Raises:
-        ValueError: the figure is unknown, a pixel lies outside a picture, or no model has such a map.
+        ValueError: the figure is unknown, a pixel lies outside a picture, no model has such a map, or the labels do not
+            fit the pictures or the models' classes.
         CheckpointError: a model cannot be loaded.
         ImageError: a picture cannot be used.
     """
@@ -124,7 +129,7 @@ def paper_figure_spec(
     images: Sequence[ImageLike],
     places: Sequence[Place] = (),
     models: Sequence[str | Path | Predictor] | None = None,
-    labels: Sequence[Labels | None] | None = None,
+    labels: Sequence[Labels | GroundTruth | None] | None = None,
     style: Style = DEFAULT_STYLE,
     device: str = "auto",
 ) -> FigureSpec:
@@ -134,41 +139,33 @@ def paper_figure_spec(
     if not images:
         raise ValueError("no picture was given; give at least one")
     layout = LAYOUTS[name]
+    if labels is not None and name != "fla-5":
+        raise ValueError(f"labels belong to fla-5, not to {name}; leave them out")
     pictures, known = zip(*map(open_picture, images), strict=True)
-    truth = known if labels is None else labels
-    check_labels(truth, pictures)
+    chosen = choose_models(models, layout)
+    truth = known if labels is None else find_truth(labels, pictures, chosen)
     for picture in pictures:
         check_places(places, picture, "a picture")
+    predicted = predict_all(chosen, pictures, device)
     shown = [
-        FigureInput(picture, predictions, tuple(places) or choose_places(name, picture, predictions), one)
-        for picture, predictions, one in zip(
-            pictures, predict_all(choose_models(models, layout), pictures, device), truth, strict=True
+        FigureInput(
+            picture,
+            predictions,
+            tuple(places) or choose_places(name, picture, predictions),
+            None if one is None else one.labels,
+            None if one is None else one.classes,
         )
+        for picture, predictions, one in zip(pictures, predicted, truth, strict=True)
     ]
     return layout.draw(shown, style)
 
 
-def open_picture(image: ImageLike) -> tuple[Rgb, Labels | None]:
-    """A picture and, for "scene:SEED", its ground truth."""
+def open_picture(image: ImageLike) -> tuple[Rgb, GroundTruth | None]:
+    """A picture and, for "scene:SEED", its ground truth, which has CamVid's classes whatever the models have."""
     if isinstance(image, str) and is_scene(image):
         scene = draw_named_scene(image)
-        return scene.image, scene.labels
+        return scene.image, GroundTruth(scene.labels, "class indices", CAMVID)
     return as_rgb(image), None
-
-
-def check_labels(labels: Sequence[Labels | None], pictures: Sequence[Rgb]) -> None:
-    """Checks that every picture has labels of its size, or None.
-
-    Raises:
-        ValueError: a size or the number of label maps does not match.
-    """
-    if len(labels) != len(pictures):
-        raise ValueError(f"there are {len(labels)} label maps for {len(pictures)} pictures; give one for each, or None")
-    for one, picture in zip(labels, pictures, strict=True):
-        if one is not None and one.shape != picture.shape[:2]:
-            raise ValueError(
-                f"labels of {one.shape} do not fit a picture of {picture.shape[:2]}; give labels of the picture's size"
-            )
 
 
 def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layout) -> Sequence[str | Path | Predictor]:

@@ -14,11 +14,12 @@ from plotly.subplots import make_subplots
 
 from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
-from segviz.figures.colour_bars import bar_key, format_number, unit_text
+from segviz.figures.colour_bars import bar_key, unit_text
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips
 from segviz.figures.draw_subplot import compose_picture, small_labels
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.overlay import legend, pixel_of_cell
+from segviz.figures.scale_text import format_number
 from segviz.figures.subplot import Subplot
 
 LONGEST = 1024  # pixels: the longer side of a picture

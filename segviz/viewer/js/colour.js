@@ -12,7 +12,7 @@ const TABLES = {
 };
 const STEPS = 1024;
 const QUANTILES = [0.01, 0.99]; // the ends of a percentile scale
-const FLAT = 1e-6; // a relative spread below this is rounding, not structure
+const FLAT = 1e-3; // a relative spread below this is drawn flat; colour.py has the same
 const LOG_DECADES = 3; // a logarithmic scale begins at a thousandth of its top
 
 const anchors = (name) => TABLES[name].match(/.{6}/g);

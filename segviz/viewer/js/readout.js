@@ -1,6 +1,6 @@
 // The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
 import { setText, slideMark } from "./dom.js";
-import { formatNumber, formatWeight } from "./numbers.js";
+import { formatEnds, formatNumber, formatWeight } from "./numbers.js";
 import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
 
 const NO_STATISTICS = "No entropy or distance: weights of both signs are not a distribution";
@@ -21,10 +21,11 @@ export class Readout {
   /** Updates the colour bar to the map's scale. */
   showScale() {
     const { bar, low, high, even } = this.parts, { layer } = this, { scale } = layer;
-    const format = layer.isWeights ? formatWeight : layer.isShares ? String : formatNumber;
+    const format = layer.isWeights ? formatWeight : layer.isShares ? (share) => String(share) : formatNumber;
+    const [lowText, highText] = formatEnds(scale.low, scale.high, format);
     const below = layer.low < scale.low, above = layer.top > scale.high;
-    setText(low, scale.logarithmic || below ? `≤ ${format(scale.low)}` : format(scale.low));
-    setText(high, above ? `≥ ${format(scale.high)}` : format(scale.high));
+    setText(low, scale.logarithmic || below ? `≤ ${lowText}` : lowText);
+    setText(high, above ? `≥ ${highText}` : highText);
     bar.classList.toggle("signed", Boolean(scale.signed));
     bar.classList.toggle("cut-low", below && !scale.logarithmic);
     bar.classList.toggle("cut-high", above);
