@@ -365,10 +365,11 @@ def test_a_name_that_stdout_cannot_encode_is_escaped_and_the_others_follow(
         shutil.copy(picture, tmp_path / name)
     out = io.BytesIO()
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding))
+        stream = io.TextIOWrapper(out, encoding)
+        patch.setattr(sys, "stdout", stream)
         model = ["--model", checkpoints / "fla.safetensors", "--out", tmp_path / "out"]
         assert segviz("predict", *(tmp_path / name for name in names), *model) == 0
-        sys.stdout.flush()
+        stream.flush()
     assert len(out.getvalue().decode(encoding).splitlines()) == 3
     assert len(list((tmp_path / "out").iterdir())) == 9
 
@@ -424,6 +425,17 @@ def test_a_full_disk_keeps_the_finished_pictures_of_a_zip(
     with zipfile.ZipFile(tmp_path / "all.zip") as kept:
         assert kept.testzip() is None
         assert [name[0] for name in kept.namelist()] == ["a", "a", "a", "b"]
+
+
+@pytest.mark.parametrize("command", [["evaluate", "--model", "MODEL", "--scenes", "1"], ["bench", "models"]])
+def test_a_record_that_cannot_be_written_stops_before_the_work(
+    command: list[str], checkpoints: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Segmenter, "forward", lambda *_: pytest.fail("a forward ran"))
+    monkeypatch.setattr("segviz.atomic_write.os.access", lambda *_: False)
+    model = str(checkpoints / "fla.safetensors")
+    assert segviz(*[model if word == "MODEL" else word for word in command], "--record") == 1
+    assert "cannot be written; check the path, its permissions" in complaint(capsys)
 
 
 def test_models_prints_each_checkpoints_own_backbone(
@@ -630,7 +642,7 @@ FAILURES = [
     (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--zip", "OUT/a.zip"], 2, "not allowed with"),
     (["figure", "psa-6", "PICTURE", "--at", "99,5", "--out", "OUT/a.png"], 2, "outside"),
     (["figure", "psa-6", "PICTURE", "--labels", "PICTURE", "--out", "a.png"], 2, "belongs to fla-5"),
-    (["figure", "fla-5", "PICTURE", "--labels", "TEXT", "--out", "OUT/a.png"], 1, "cannot be read as a picture"),
+    (["figure", "fla-5", "PICTURE", "--labels", "TEXT", "--out", "OUT/a.png"], 1, "this is not a PNG"),
     (["figure", "fla-5", "PICTURE", "PICTURE", "--labels", "TEXT", "--out", "OUT/a.png"], 2, "1 --labels for 2 pict"),
     (["figure", "fla-7", "PICTURE", "--out", "a.png"], 2, "invalid choice"),
     (["figure", "fla-6", "PICTURE", "--out", "a.gif"], 2, "use .png, .svg, .pdf, .npz, .csv"),

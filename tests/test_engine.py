@@ -17,7 +17,9 @@ from backend_contract import PATIENCE, Models, Scaled, picture, until
 
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
-from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.checkpoint_file import CheckpointError, sha256, write_checkpoint
+from segviz.catalogue.record import Record
+from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import (
     Attribute,
@@ -34,9 +36,9 @@ from segviz.engine import (
 from segviz.engine.fair_queue import FairQueue
 from segviz.engine.request import digest, parameter_key
 from segviz.engine.result_cache import arrays_of, size_of
-from segviz.models.registry import SPECS
+from segviz.models.registry import SPECS, build
 from segviz.prediction.prediction import Prediction
-from segviz.prediction.predictor import load_predictor
+from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.settings import read_settings
 
 CAPACITY = Capacity(workers=2)
@@ -266,6 +268,61 @@ def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_re
     (tmp_path / "fla.safetensors").write_bytes(whole)
     assert engine.predict("fla", image) is first
     backend.close()
+
+
+def put_model(folder: Path, seed: int) -> tuple[bytes, str]:
+    """Write an untrained model; returns its bytes and their digest."""
+    torch.manual_seed(seed)
+    path = folder / "fcn.safetensors"
+    write_checkpoint(path, build("fcn", 11), Record("fcn", CAMVID.names, "mobilenetv2_100", 8, seed=seed))
+    return path.read_bytes(), sha256(path)
+
+
+def test_an_answer_names_the_file_that_computed_it_also_if_another_came_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
+    (first, old), (second, new) = (put_model(tmp_path, seed) for seed in (1, 2))
+    path, runner = tmp_path / "fcn.safetensors", Runner()
+
+    def swap_and_load(name: str) -> Predictor:
+        path.write_bytes(second)  # between the digest and the weights
+        return load_predictor(name)
+
+    path.write_bytes(first)
+    assert runner.identity("fcn") == old
+    monkeypatch.setattr(module.runner, "load_predictor", swap_and_load)
+    sha, predictor = runner.model("fcn")
+    assert sha == new == predictor.digest and predictor.record.seed == 2
+
+
+@pytest.mark.slow
+def test_answers_name_their_file_while_two_files_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
+    path, image = tmp_path / "fcn.safetensors", draw_scene(5, width=96, height=72).image
+    contents, expected = [], {}
+    for seed in (1, 2):
+        data, sha = put_model(tmp_path, seed)
+        contents.append(data)
+        expected[sha] = load_predictor("fcn", "cpu")(image).confidence
+    engine, stop = Engine(ThreadBackend(Runner(), CAPACITY)), threading.Event()
+
+    def take_turns() -> None:
+        while not stop.wait(0.01):
+            for data in contents:
+                (tmp_path / "next").write_bytes(data)
+                (tmp_path / "next").replace(path)
+
+    swapper = threading.Thread(target=take_turns)
+    swapper.start()
+    try:
+        for _ in range(96):
+            result = engine.ask("fcn", image).result()
+            assert np.array_equal(result.value.confidence, expected[result.model_sha])
+    finally:
+        stop.set()
+        swapper.join()
+        engine.backend.close()
 
 
 # ---- parts ----------------------------------------------------------------------------------------------

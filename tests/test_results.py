@@ -199,6 +199,13 @@ def test_the_text_tells_pictures_seeds_and_machines_of_the_records() -> None:
         assert part in told
 
 
+def test_addresses_in_records_do_not_become_links() -> None:
+    one = record("fla", hardware="see http://evil.example", evaluations={VAL: evaluation(0.7, data="www.evil.example")})
+    shown = words.describe_scores(runs(one)) + "".join(words.table_notes({"fla": one}))
+    assert "evil.example" in shown
+    assert "http://" not in shown and "www.evil" not in shown
+
+
 def test_without_a_second_seed_no_spread_is_told() -> None:
     told = words.describe_scores(runs(record("fla")))
     assert "from seed to seed is not known" in told and "±" not in told

@@ -6,13 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from segviz.atomic_write import write_atomically
 from segviz.catalogue.checkpoint_checks import DIGEST_KEY, check_tensors, check_weights, convert_weights
@@ -27,12 +24,14 @@ from segviz.catalogue.checkpoint_header import (
 )
 from segviz.catalogue.checkpoint_header import CheckpointError as CheckpointError
 from segviz.catalogue.location import bundled_path
-from segviz.catalogue.record import Record, from_json, to_json
+from segviz.catalogue.record import Record, to_json
+from segviz.catalogue.stored_record import RECORD_KEY as RECORD_KEY
+from segviz.catalogue.stored_record import read_record as read_record
+from segviz.catalogue.stored_record import record_in
+from segviz.catalogue.unfilled import Unfilled
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.text import plain_text
-
-RECORD_KEY = "segviz"  # in the header: the record
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,36 +109,6 @@ def put_record(data: bytes, record: Record) -> bytes:
     return len(text).to_bytes(LENGTH, "little") + text + data[start:]
 
 
-def read_record(path: Path) -> Record:
-    """Read the record in a checkpoint's header, without its weights.
-
-    Raises:
-        CheckpointError: the file is missing or damaged, or has no sound record.
-    """
-    with open_checkpoint(path) as file:
-        header = read_header(file)
-    return record_in(path, header)
-
-
-def record_in(path: Path, header: CheckpointHeader) -> Record:
-    """The record in a header.
-
-    Raises:
-        CheckpointError: there is none, or it is damaged.
-    """
-    stored = header.metadata.get(RECORD_KEY)
-    if stored is None:
-        raise CheckpointError(
-            f"{path} has no segviz record, so its model is unknown; use a checkpoint that `python -m segviz train` "
-            "wrote"
-        )
-    try:
-        return from_json(stored)
-    except ValueError as error:
-        cause = plain_text(str(error))
-        raise CheckpointError(f"{path} has a damaged segviz record ({cause}); copy or train it again") from None
-
-
 def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
     """Load a model in eval mode, channels last in memory, and its record; see `read_checkpoint`."""
     checkpoint = read_checkpoint(path)
@@ -164,22 +133,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
     model = build(record.model, len(record.classes), record.backbone, record.output_stride)
     model.load_state_dict(weights)
     return Checkpoint(path, record, model.eval().to(memory_format=torch.channels_last), data)
-
-
-class Unfilled(TorchFunctionMode):
-    """Skips initialisation and normalisation: on the meta device there is nothing to fill or to normalise.
-
-    Either would import torch's compiler there, 150 MiB that nothing uses.
-    """
-
-    def __torch_function__(
-        self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
-    ) -> Any:
-        """Return the tensor itself where the function would only change its values; call any other function."""
-        keywords = options or {}
-        if function is F.normalize or getattr(function, "__module__", None) == nn.init.__name__:
-            return (*arguments, *keywords.values())[0]
-        return function(*arguments, **keywords)
 
 
 def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:

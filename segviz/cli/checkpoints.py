@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from segviz.atomic_write import check_destination
 from segviz.benchmarks.blocks import bench_blocks
 from segviz.benchmarks.measure import count_parameters
 from segviz.benchmarks.models import bench_models, record_costs
@@ -50,6 +51,8 @@ def run_bench(options: argparse.Namespace) -> int:
     """Run a benchmark and print a table or JSON."""
     if options.record and options.subject != "models":
         raise UsageError(f"--record stores the costs of models, not of {options.subject}; use it with `bench models`")
+    for name in SPECS if options.record else ():
+        check_destination(bundled_path(name))
     match options.subject:
         case "blocks":
             result = bench_blocks(tuple(options.size), options.rounds, options.only, options.device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,10 +18,12 @@ from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_predi
 from segviz.cli.errors import UsageError
 from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.data.dataset import read_labels
+from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import SourceError
 from segviz.figures.export import FORMS, export
 from segviz.figures.figure_input import Style
-from segviz.figures.papers import WIDTHS, PlaceError, check_places, paper_figure_spec
+from segviz.figures.figure_labels import common_classes
+from segviz.figures.papers import LAYOUTS, WIDTHS, PlaceError, check_places, choose_models, paper_figure_spec
 from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
 from segviz.prediction.predictor import load_predictor
@@ -98,12 +101,13 @@ def run_figure(options: argparse.Namespace) -> int:
         raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")
     places = options.at or [(0, column) for column in options.columns or ()]
     with report_as_usage():
+        pictures, truth = read_truth(sources, options) if options.labels else ([one.text for one in sources], None)
         spec = paper_figure_spec(
             options.name,
-            [source.text for source in sources],
+            pictures,
             places,
             options.models,
-            [read_labels(path) for path in options.labels] if options.labels else None,
+            truth,
             Style(options.feature, options.colours, options.scale, options.shared_scale),
             options.device,
         )
@@ -117,6 +121,22 @@ def run_figure(options: argparse.Namespace) -> int:
     )
     print(Folder(options.out.parent).put(options.out.name, data))
     return 0
+
+
+def read_truth(sources: Sequence[Source], options: argparse.Namespace) -> tuple[list[Rgb], list[GroundTruth]]:
+    """The pictures and their `--labels`, read by the models' classes before a model is loaded; says how on stderr.
+
+    Raises:
+        DataError: a label file cannot be used.
+        ValueError: the models differ in their classes.
+    """
+    classes = common_classes(choose_models(options.models, LAYOUTS[options.name]))
+    pictures, truth = [source.open() for source in sources], list[GroundTruth]()
+    for path, picture in zip(options.labels, pictures, strict=True):
+        labels = read_labels(path, classes, (picture.shape[0], picture.shape[1]))
+        print(f"{path}: read as {labels.reading}, {labels.void:.1%} void", file=sys.stderr)
+        truth.append(labels)
+    return pictures, truth
 
 
 def check_output_file(out: Path, options: argparse.Namespace) -> None:

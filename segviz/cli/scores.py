@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, read_record, replace_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
@@ -34,6 +35,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Score one model or all bundled ones, on a split of a data set, on drawn scenes, or on both."""
     check_options(options)
     paths = find_checkpoints(options.model)
+    for path in paths if options.record else ():
+        check_destination(path)
     records = [read_record(path) for path in paths]
     split = None
     if options.data is not None:

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from segviz.catalogue.checkpoint_checks import read_tensors
-from segviz.catalogue.checkpoint_file import RECORD_KEY, CheckpointError, record_in
+from segviz.catalogue.checkpoint_header import CheckpointError
+from segviz.catalogue.stored_record import RECORD_KEY, record_in
 from segviz.models.segmenter import Segmenter
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
