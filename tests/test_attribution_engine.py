@@ -181,7 +181,7 @@ def test_too_little_memory_is_told_with_its_cure(engine: Engine, monkeypatch: py
     monkeypatch.setattr("segviz.attribution.methods.Saliency", short)
     error = error_of(ask(engine, op()))
     assert isinstance(error, AttributionError)
-    assert "the cpu ran out of memory; use Grad-CAM" in str(error)
+    assert "the cpu's memory does not suffice; use Grad-CAM" in str(error)
     assert ask(engine, op("grad_cam_output")).result(PATIENCE).value.method == "grad_cam_output"
 
 

@@ -105,7 +105,7 @@ def explain_out_of_memory(device: str) -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         cure = "use Grad-CAM or Occlusion, which need less, lower memory_mib, or free memory and try again"
-        raise AttributionError(f"the {device} ran out of memory; {cure}") from error
+        raise AttributionError(f"the {device}'s memory does not suffice; {cure}") from error
 
 
 def is_signed(row: Method, options: Options) -> bool:
