@@ -29,6 +29,11 @@ def pixel_text(y: int, x: int) -> str:
     return f"y {y}, x {x}"
 
 
+def size_text(shape: tuple[int, ...]) -> str:
+    """A (height, width, ...) shape in words, width first."""
+    return f"{shape[1]} x {shape[0]}"
+
+
 def format_percent(share: float | None, unknown: str = "-") -> str:
     """A share in [0, 1] as a percentage with one decimal."""
     return unknown if share is None or math.isnan(share) else f"{100 * share:.1f}"

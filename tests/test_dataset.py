@@ -47,6 +47,29 @@ def test_labels_of_one_bit_are_the_classes_0_and_1(folder: Path) -> None:
     assert (load_split(folder, "train").samples[0].labels == 1).all()
 
 
+@pytest.mark.parametrize("name", ["one.PNG", "one.Jpeg", "one.JPG", "one.jfif", "one.jpe", "one.bmp", "one.TIF"])
+def test_an_ending_may_have_any_case_and_the_content_decides(folder: Path, name: str) -> None:
+    (folder / "train/images/one.png").rename(folder / "train/images" / name)
+    (folder / "train/labels/one.png").rename(folder / "train/labels/one.PNG")
+    assert [sample.name for sample in load_split(folder, "train").samples] == ["one", "two"]
+
+
+def test_names_with_dots_and_folders_are_found(folder: Path) -> None:
+    for part in ("images", "labels"):
+        (folder / "train" / part / "ulm").mkdir()
+        (folder / "train" / part / "one.png").rename(folder / "train" / part / "ulm" / "a.b.PNG")
+    (folder / "train.txt").write_text("ulm/a.b\ntwo\n")
+    assert [sample.name for sample in load_split(folder, "train").samples] == ["ulm/a.b", "two"]
+
+
+def test_a_palette_in_an_editors_order_is_read_by_its_colours(folder: Path) -> None:
+    expected = load_split(folder, "train").samples[0].labels
+    Image.fromarray(CAMVID.colours[expected]).quantize(16).save(folder / "train/labels/one.png")
+    found = np.asarray(Image.open(folder / "train/labels/one.png"))
+    assert (found != expected).any()
+    np.testing.assert_array_equal(load_split(folder, "train").samples[0].labels, expected)
+
+
 def test_a_mark_of_byte_order_is_passed_over(folder: Path) -> None:
     for path in (folder / "meta.json", folder / "train.txt"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -121,9 +144,15 @@ RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
     ("spoil", "words"),
     [
         (remove_labels, r"missing labels: train/labels/two\.png; add them or remove them from train\.txt"),
-        (remove_image, r"missing pictures \(\.webp, \.png, \.jpg\): train/images/one; add them or remove them from"),
-        (shrink_labels, r"labels/two\.png is 40 x 29 but its picture is 40 x 30"),
-        (unknown_class, r"labels/two\.png holds the values \[11\]; classes are 0 to 10, void is 255"),
+        (
+            remove_image,
+            r"missing pictures \(\.webp, \.png, \.jpg, .*\): train/images/one; add them or remove them",
+        ),
+        (shrink_labels, r"labels/two\.png: the labels are 40 x 29 pixels, but the picture is 40 x 30"),
+        (
+            unknown_class,
+            r"labels/two\.png: no class has the index 11 \(1,200 pixels, .*\); classes are 0 to 10, void is 255",
+        ),
         (break_image, r"images/two\.webp cannot be read"),
         (empty_list, r"train\.txt names no samples"),
         (no_list, r"train\.txt is missing"),
@@ -150,7 +179,7 @@ RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
         ),
         (labels_as(RGB_LABELS), r"labels/two\.png holds no class indices; save them as a PNG in gray of 8 bits"),
         (labels_as(Image.new("I;16", (40, 30))), r"labels/two\.png holds no class indices"),
-        (labels_as(RGB_LABELS, format="JPEG"), r"labels/two\.png cannot be read as a picture: .*use PNG"),
+        (labels_as(RGB_LABELS, format="JPEG"), r"labels/two\.png: this is not a PNG; .* save the labels as PNG"),
     ],
 )
 def test_bad_data_is_named_with_its_file(folder: Path, spoil: Callable[[Path], None], words: str) -> None:
@@ -164,7 +193,7 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     remove_image(folder)
     unknown_class(folder)
     with pytest.raises(
-        DataError, match=r"images/none, train/images/one;.*labels/none\.png;.*two\.png holds the values"
+        DataError, match=r"images/none, train/images/one;.*labels/none\.png;.*two\.png: no class has the index 11"
     ):
         load_split(folder, "train")
 
@@ -187,7 +216,7 @@ def test_many_unsound_labels_are_named_first_and_counted_after(folder: Path) -> 
         Image.new("RGB", (40, 30)).save(folder / f"train/images/{name}.png")
         Image.new("L", (40, 30), 11).save(folder / f"train/labels/{name}.png")
     (folder / "train.txt").write_text("\n".join(names))
-    with pytest.raises(DataError, match=r"street 4\.png holds the values \[11\];[^;]*; and 2 more$"):
+    with pytest.raises(DataError, match=r"street 4\.png: no class has the index 11 [^;]*;[^;]*; and 2 more$"):
         load_split(folder, "train")
 
 

@@ -109,6 +109,65 @@ def test_labels_are_scaled_by_the_nearest_pixel(shown: tuple[int, int]) -> None:
         np.testing.assert_array_equal(decode_truth(data, CAMVID, SIZE, shown).labels, LABELS[rows][:, columns])
 
 
+# ---- palettes: by their colours or by their indices ------------------------------------------------------
+
+VOC = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128), (128, 128, 128)]
+FOREIGN = (9, 9, 9)
+
+
+def coloured(levels: list[int], palette: list[tuple[int, int, int]]) -> bytes:
+    picture = Image.new("P", (len(levels), 1))
+    picture.putdata(levels)
+    picture.putpalette([channel for colour in palette for channel in colour])
+    return encoded(picture)
+
+
+@pytest.mark.parametrize("levels", [[0, 1, 1, 1], [0, 1, 3, 7], [0, 1, 2, 5]])
+def test_indices_with_vocs_colours_are_indices(levels: list[int]) -> None:
+    found = decode_truth(coloured(levels, [*VOC, FOREIGN]), CAMVID, (1, 4))
+    assert found.labels.tolist() == [levels]
+    assert found.reading == "class indices"
+
+
+def test_indices_with_shades_of_gray_are_indices() -> None:
+    shades = [(level, level, level) for level in range(256)]
+    assert decode_truth(coloured([0, 0, 1, 2], shades), CAMVID, (1, 4)).labels.tolist() == [[0, 0, 1, 2]]
+    with pytest.raises(ImageError, match="no class has the index 128"):
+        decode_truth(coloured([0, 128, 128, 128], shades), CAMVID, (1, 4))
+
+
+def test_vocs_own_classes_are_not_taken_for_colours() -> None:
+    voc = [*VOC, *[FOREIGN] * 7, (192, 128, 128)]  # its class 15 has the colour of SignSymbol
+    with pytest.raises(ImageError, match="no class has the index 15"):
+        decode_truth(coloured([0, 15, 15, 15], voc), CAMVID, (1, 4))
+
+
+def test_an_editors_palette_of_the_classes_colours_is_read_by_them() -> None:
+    for count in (12, 16, 256):
+        data = encoded(Image.fromarray(COLOURED).quantize(count))
+        np.testing.assert_array_equal(decode_truth(data, CAMVID, SIZE).labels, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("levels", "palette"),
+    [
+        ([0, 1, 1, 1], [(0, 0, 0), (128, 0, 0)]),  # void and Building, or VOC's first two classes
+        ([0, 1, 1, 2], [(128, 64, 128), (128, 0, 0), (64, 0, 128), FOREIGN]),  # painted, or indices in chance colours
+    ],
+)
+def test_a_palette_that_can_be_read_in_two_ways_is_refused(
+    levels: list[int], palette: list[tuple[int, int, int]]
+) -> None:
+    with pytest.raises(ImageError, match="by its colours or by its indices, and the two differ; save class indices as"):
+        decode_truth(coloured(levels, palette), CAMVID, (1, 4))
+
+
+def test_a_colour_of_two_classes_is_neithers() -> None:
+    twins = ClassSet(("a", "b", "c"), ((1, 1, 1), (1, 1, 1), (2, 2, 2)))
+    found = decode_truth(coloured([0, 1, 2, 2], [(1, 1, 1), (1, 1, 1), (2, 2, 2)]), twins, (1, 4))
+    assert found.labels.tolist() == [[0, 1, 2, 2]] and found.classes is twins
+
+
 # ---- what is wrong ---------------------------------------------------------------------------------------
 
 
@@ -178,6 +237,13 @@ def test_what_cannot_be_used_gets_one_sentence(name: str) -> None:
         decode_truth(data, CAMVID, SIZE)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("kind", [0, 2])
+def test_sixteen_bits_are_refused_before_pixels_are_unpacked(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("unpacked"))
+    with pytest.raises(ImageError, match="the PNG has 16 bits per channel; save the labels with 8"):
+        decode_truth(png(WIDTH, HEIGHT, 16, kind, b""), CAMVID, SIZE)
 
 
 def test_a_photograph_is_not_taken_for_labels() -> None:

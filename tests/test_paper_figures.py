@@ -15,6 +15,8 @@ from PIL import Image
 
 import segviz
 from segviz.cli import arguments
+from segviz.data.classes import CAMVID, ClassSet
+from segviz.figures.class_legend import class_legends, legend_lines
 from segviz.figures.colour import Scale, weight_scale
 from segviz.figures.colour_bars import row_bars
 from segviz.figures.content import Classes, Heat, Points
@@ -36,6 +38,7 @@ from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.subplot import Subplot
 from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import Predictor
 
 
 def titles(spec: FigureSpec) -> list[list[str]]:
@@ -72,6 +75,22 @@ def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
     assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
     agreed = lay_out_classes([FigureInput(IMAGE, {"a": prediction(), "b": prediction()})])
     assert all(subplot.boxes == () for subplot in agreed.subplots)
+
+
+def test_each_set_of_classes_has_its_own_legend_and_its_own_votes() -> None:
+    kinds = ClassSet(("x", "y", "z"), ((1, 2, 3), (128, 128, 128), (7, 8, 9)))  # y has Sky's colour
+    other = replace(prediction(labels=np.flipud(LABELS)), class_set=kinds)
+    item = FigureInput(IMAGE, {"a": prediction(), "b": other}, labels=LABELS, label_classes=CAMVID)
+    spec = lay_out_classes([item])
+    assert all(subplot.boxes == () for subplot in spec.subplots), "indices of different classes do not disagree"
+    first, second = class_legends(spec)
+    assert (first.title, second.title) == ("a, ground truth", "b")
+    assert [name for name, _ in first.items] == ["Sky", "Building", "Pole"]
+    assert [name for name, _ in second.items] == ["x", "y", "z"]
+    lines = [(line.title, len(line.items)) for line in legend_lines(spec, 1.5)]
+    assert lines == [("a, ground truth", 1), ("", 2), ("b", 3)]
+    (alone,) = class_legends(lay_out_classes([replace(item, predictions={"a": prediction()})]))
+    assert alone.title == ""
 
 
 def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
@@ -313,6 +332,32 @@ def test_figure_knows_the_labels_of_drawn_scenes() -> None:
     predictor = segviz.load("fcn")
     spec = paper_figure_spec("fla-5", ["scene:3"], models=[predictor])
     assert titles(spec) == [["image", "fcn", "ground truth"]]
+
+
+def with_other_classes(predictor: Predictor) -> Predictor:
+    names = tuple(f"kind {number}" for number in range(len(predictor.record.classes)))
+    return Predictor(predictor.model, replace(predictor.record, classes=names))
+
+
+def test_ground_truth_keeps_its_own_classes_whatever_those_of_the_models() -> None:
+    other = with_other_classes(segviz.load("fcn"))
+    truth = paper_figure_spec("fla-5", ["scene:3"], models=[other]).rows[0][2]
+    assert truth is not None and isinstance(truth.content, Classes) and truth.content.class_set is CAMVID
+
+
+def test_labels_are_indices_of_the_models_common_classes() -> None:
+    predictor, picture = segviz.load("fcn"), np.asarray(IMAGE)
+    other, labels = with_other_classes(predictor), np.zeros(picture.shape[:2], np.uint8)
+    truth = paper_figure_spec("fla-5", [picture], models=[other], labels=[labels]).rows[0][2]
+    assert truth is not None and isinstance(truth.content, Classes) and truth.content.class_set.names[0] == "kind 0"
+    with pytest.raises(
+        ValueError, match=r"different classes \(Sky, Building, Pole … and kind 0, kind 1"
+    ):
+        paper_figure_spec("fla-5", [picture], models=[predictor, other], labels=[labels])
+    with pytest.raises(ValueError, match="no class has the index 99 of the labels; classes are 0 to 10, void is 255"):
+        paper_figure_spec("fla-5", [picture], models=[predictor], labels=[labels + 99])
+    with pytest.raises(ValueError, match="labels belong to fla-5, not to snl"):
+        paper_figure_spec("snl", [picture], models=[predictor], labels=[labels])
 
 
 def test_figure_says_what_is_wrong() -> None:

@@ -19,7 +19,7 @@ from segviz.typed_json import parse_json
 SAMPLE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")  # in any case
 LABEL_SUFFIXES = (".png",)
 FAULTS_LISTED = 5  # faults in one message
-BITS, KIND = 24, 25  # the bytes of a PNG that hold the bits per channel and the kind of pixels
+LABEL_BITS, KIND = 24, 25  # the bytes of a PNG that hold the bits per channel and the kind of pixels
 COLOURS = (b"\x02", b"\x04", b"\x06")  # RGB, gray with alpha, and RGB with alpha
 MAX_NAME_BYTES = 200  # file systems take 255 with the ending
 META = '{"classes": [names in index order], "void": 255}'
@@ -181,10 +181,10 @@ class FileFinder:
         """The files of a folder by their names, with the ending in lower case."""
         if folder not in self._listings:
             try:
-                files = sorted(path for path in folder.iterdir() if path.is_file())
+                files = sorted(path for path in folder.iterdir() if path.is_file())  # one.png comes after one.PNG
             except OSError:
                 files = []
-            self._listings[folder] = {path.stem + path.suffix.lower(): path for path in reversed(files)}
+            self._listings[folder] = {path.stem + path.suffix.lower(): path for path in files}
         return self._listings[folder]
 
 
@@ -199,7 +199,7 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None
     data = read_label_bytes(label_path)
-    if data.startswith(PNG_SIGNATURE) and (data[BITS : BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS):
+    if data.startswith(PNG_SIGNATURE) and (data[LABEL_BITS : LABEL_BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS):
         raise DataError(f"{label_path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
     return Sample(name, image, read_labels(label_path, classes, image.shape[:2], data).labels)
 

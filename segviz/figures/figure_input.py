@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+from segviz.attention.cells import Labels
 from segviz.attention.maps import OffsetMaskAttention, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import ScaleKind
@@ -59,6 +60,12 @@ DEFAULT_STYLE = Style()
 def classes_of_labels(item: FigureInput) -> ClassSet:
     """The classes of the ground truth's indices."""
     return item.label_classes or next(iter(item.predictions.values())).class_set
+
+
+def comparable_labels(item: FigureInput) -> list[Labels]:
+    """The label maps that have the classes of the first model: indices of other classes cannot disagree."""
+    first, *_ = predictions = list(item.predictions.values())
+    return [one.labels for one in predictions if one.classes == first.classes]
 
 
 def first_spatial(prediction: Prediction) -> SpatialMap | None:

@@ -17,6 +17,7 @@ from segviz.figures.figure_input import (
     FigureInput,
     Style,
     classes_of_labels,
+    comparable_labels,
     first_map_of,
     first_spatial,
     masks_of,
@@ -45,12 +46,12 @@ UNITS = "× even share"
 def lay_out_classes(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
     """FLANet Fig. 5: the picture, each model's classes, and the ground truth where it is known.
 
-    Boxes mark the given places, or the place where the models disagree most.
+    Boxes mark the given places, or the place where the models with the classes of the first one disagree most.
     """
     truth = any(item.labels is not None for item in inputs)
     rows = []
     for item in inputs:
-        votes = [prediction.labels for prediction in item.predictions.values()]
+        votes = comparable_labels(item)
         boxes = tuple(box_around(place, item.image) for place in item.places) or find_disputed_box(votes, item.image)
         row: list[Subplot | None] = [Subplot("image", item.image)]
         row += [labels_subplot(item.image, prediction, name) for name, prediction in item.predictions.items()]
