@@ -2,43 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 from jaxtyping import UInt8
+from streamlit.delta_generator import DeltaGenerator
 
-from segviz.data.classes import CAMVID
-from segviz.data.dataset import size_text
+from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth, decode_truth, indexed_png
 from segviz.image import MAX_BYTES, ImageError
+from segviz.text import escape_markdown, size_text
+from segviz.ui.fair_semaphore import DECODING
 from segviz.ui.picture import Picture
 from segviz.ui.state import TruthFile, session
-
-CLASS_COLOURS = " · ".join(
-    f"{number} {name} #{bytes(colour).hex().upper()}"
-    for number, (name, colour) in enumerate(zip(CAMVID.names, CAMVID.palette, strict=True))
-)
+from segviz.ui.wait_for_engine import give_way
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Labels at the size that the picture is shown in, and a line that describes them."""
+    """Labels at the size that the picture is shown in, the classes that they count, and a line that describes them."""
 
     labels: UInt8[np.ndarray, "height width"]
+    classes: ClassSet
     note: str
 
 
-def pick_ground_truth(picture: Picture) -> Truth | None:
-    """The labels for the picture, and the controls that take a file; None where there are no labels."""
-    with st.expander("Ground truth: your own labels", icon=":material/rule:"):
-        show_controls(picture)
+def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) -> Truth | None:
+    """The labels for the picture, and the controls that take a file; None where there are no labels.
+
+    Colours name their classes; bare numbers do not, so a file of indices counts once the visitor has confirmed what its
+    numbers mean.
+
+    Args:
+        picture: what the labels belong to.
+        classes: those of the models, by which a file is read.
+        row: where the button goes that opens the controls.
+    """
+    with row.popover("Ground truth"):
+        show_controls(picture, classes)
     file = truth_file(picture)
     if file is not None:
-        if isinstance(file.result, GroundTruth):
-            return Truth(file.result.labels, describe_truth(file.name, file.result))
-        st.error(f"This file cannot be used as ground truth: {file.result}.", icon=":material/broken_image:")
-    return None if picture.truth is None else Truth(picture.truth, "exact labels of the drawn scene")
+        result = file.result
+        if isinstance(result, bytes):
+            result = decode_file(result, picture, classes)
+            confirmed = isinstance(result, GroundTruth) and result.reading == "colours"
+            file = session().truth = replace(file, result=result, classes=classes, confirmed=confirmed)
+        if isinstance(result, str):
+            st.error(f"This file cannot be used as ground truth: {result}.", icon=":material/broken_image:")
+        elif file.confirmed:
+            return Truth(result.labels, file.classes, describe_truth(file.name, result))
+        else:
+            ask_classes(file, result)
+    return None if picture.truth is None else Truth(picture.truth, CAMVID, "exact labels of the drawn scene")
+
+
+def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
+    """Ask whether a file's numbers are the models' classes; until then it is not used."""
+    classes = file.classes
+    present = np.bincount(truth.labels.ravel(), minlength=256)[: len(classes.names)] / truth.labels.size
+    means = ", ".join(f"{index} {classes.names[index]} ({share:.1%})" for index, share in enumerate(present) if share)
+    st.warning(
+        escape_markdown(
+            f"{file.name} holds numbers, and numbers do not say which classes they mean. The models would read them as "
+            f"{means}. Is that right? Labels of other classes cannot be compared with these models."
+        ),
+        icon=":material/help:",
+    )
+    with st.container(horizontal=True):
+        st.button("Yes, use these labels", on_click=confirm_classes, icon=":material/check:")
+        st.button("No, remove them", on_click=remove_file, icon=":material/close:", key="refuse labels")
+
+
+def confirm_classes() -> None:
+    """The visitor says that the file's numbers are the models' classes."""
+    file = session().truth
+    session().truth = None if file is None else replace(file, confirmed=True)
 
 
 def truth_file(picture: Picture) -> TruthFile | None:
@@ -47,7 +86,7 @@ def truth_file(picture: Picture) -> TruthFile | None:
     return file if file is not None and file.picture == picture.digest else None
 
 
-def show_controls(picture: Picture) -> None:
+def show_controls(picture: Picture, classes: ClassSet) -> None:
     """What a file must be, where to put it, an example, and a way to remove it."""
     key = f"ground truth {picture.digest[:16]}"  # another picture, another file
     size = picture.file_size or picture.size
@@ -56,9 +95,10 @@ def show_controls(picture: Picture) -> None:
         f"colours below as RGB. Index 255 and the colour black are void, and left out of all scores. At most "
         f"{MAX_BYTES // 1024**2} MB."
     )
-    st.caption(CLASS_COLOURS)
-    left, right = st.columns(2, vertical_alignment="bottom")
-    file = left.file_uploader(
+    colours = (f"#{bytes(colour).hex().upper()}" for colour in classes.palette)
+    pairs = enumerate(zip(classes.names, colours, strict=True))
+    st.caption(escape_markdown(" · ".join(f"{number} {name} {colour}" for number, (name, colour) in pairs)))
+    file = st.file_uploader(
         "Labels of this picture",
         max_upload_size=MAX_BYTES // 1024**2,
         key=key,
@@ -66,31 +106,35 @@ def show_controls(picture: Picture) -> None:
         args=(picture, key),
     )
     if file is None and truth_file(picture) is not None:  # the page was left and came back
-        right.button("Remove my labels", on_click=remove_file, icon=":material/close:")
+        st.button("Remove my labels", on_click=remove_file, icon=":material/close:")
     if picture.truth is not None:
-        right.download_button(
+        st.download_button(
             "Example: this street's labels",
             indexed_png(picture.truth, CAMVID.colours, {"Title": f"segviz, {picture.name}: class indices"}),
             f"segviz-{picture.name.replace(' ', '-')}-labels.png",
             "image/png",
             icon=":material/download:",
             on_click="ignore",
-            help="A palette PNG of class indices: open it, change it, and upload it on the left.",
+            help="A palette PNG of class indices: open it, change it, and upload it above.",
         )
 
 
 def take_file(picture: Picture, key: str) -> None:
-    """Store the file that the uploader has now, or remove the one before."""
+    """Store the file that the uploader has now, or remove the one before; a callback must not wait for its turn."""
     file = st.session_state.get(key)
     if file is None:
         remove_file()
         return
-    result: GroundTruth | str
+    session().truth = TruthFile(picture.digest, file.name, file.getvalue())
+
+
+def decode_file(data: bytes, picture: Picture, classes: ClassSet) -> GroundTruth | str:
+    """The labels in a file's bytes, or a sentence on why they cannot be used."""
     try:
-        result = decode_truth(file.getvalue(), CAMVID, picture.file_size or picture.size, picture.size)
+        with DECODING.turn(give_way):
+            return decode_truth(data, classes, picture.file_size or picture.size, picture.size)
     except ImageError as error:
-        result = str(error)
-    session().truth = TruthFile(picture.digest, file.name, result)
+        return str(error)
 
 
 def remove_file() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from segviz.batch.background_run import BackgroundRun
+from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth
 from segviz.engine import Answer
 from segviz.ui.picture import Picture
@@ -27,11 +28,21 @@ class Upload:
 
 @dataclass(frozen=True, eq=False)
 class TruthFile:
-    """A visitor's label file for one picture, by its digest: the labels, or a sentence on why it cannot be used."""
+    """A visitor's label file for one picture, by its digest.
+
+    Attributes:
+        picture: the digest.
+        name: the file's name.
+        result: the labels; a sentence on why the file cannot be used; or the file's bytes, before they are decoded.
+        classes: those by which the file was decoded; they stay with its labels when other models are chosen.
+        confirmed: whether it is known that its labels are these classes.
+    """
 
     picture: str
     name: str
-    result: GroundTruth | str
+    result: GroundTruth | str | bytes
+    classes: ClassSet = CAMVID
+    confirmed: bool = False
 
 
 @dataclass
@@ -44,6 +55,7 @@ class OpenedLink:
         refused: the names of what could not be used.
         unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
         own_picture: whether the link shows a picture of its sender's own, which no link can carry.
+        picture_mark: what the address says of that picture (`own_picture.picture_mark`).
     """
 
     address: Mapping[str, Sequence[str]] | None = None
@@ -51,6 +63,7 @@ class OpenedLink:
     refused: tuple[str, ...] = ()
     unchecked_pins: str | None = None
     own_picture: bool = False
+    picture_mark: str = ""
 
 
 @dataclass
@@ -104,6 +117,7 @@ class SessionState:
         page: the key of the page that is open.
         picture: what the sidebar chose; a sentence where a file cannot be used; None before there is a picture.
         upload: the visitor's own file.
+        uploader: the key of the widget that takes it.
         truth: the visitor's own labels.
         pins: the kept points; None for a visitor who has not kept any yet.
         pins_source: the source of pictures that `pins` belong to.
@@ -122,6 +136,7 @@ class SessionState:
     page: str = ""
     picture: Picture | str | None = None
     upload: Upload | None = None
+    uploader: str = "upload"
     truth: TruthFile | None = None
     pins: tuple[Pin, ...] | None = None
     pins_source: str | None = None
