@@ -20,7 +20,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
-from segviz.server import guard, health, metrics
+from segviz.server import bodies, health, metrics
 from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes
 from segviz.server.hosts import hostname
@@ -276,7 +276,7 @@ def test_an_upload_must_say_its_length(length: str | None) -> None:
 
 
 def test_a_trickling_upload_is_ended_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "GRACE", 0.1)
+    monkeypatch.setattr(bodies, "GRACE", 0.1)
     server = Server(SEGVIZ_UPLOAD_RATE_KB="1")
     other: list[int] = []
 
@@ -294,7 +294,7 @@ def test_a_trickling_upload_is_ended_and_others_go_on(monkeypatch: pytest.Monkey
 
 
 def test_a_steady_upload_takes_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "GRACE", 0.05)
+    monkeypatch.setattr(bodies, "GRACE", 0.05)
     server = Server(SEGVIZ_UPLOAD_RATE_KB="1")
     parts = [b"x" * 512] * 6
 

@@ -60,5 +60,8 @@ class Backend(Protocol):
     def find_cached(self, request: Request) -> Result | None:
         """The result if it is cached, else None."""
 
+    def leave(self, session: str) -> None:
+        """Drop the session's requests; their answers raise a LeaseError."""
+
     def health(self) -> Health:
         """What the backend is doing."""

@@ -108,6 +108,10 @@ class Engine:
         """Whether the answer is available without running the model."""
         return self.backend.find_cached(self._request(model, image, op or Predict(), None, 0)) is not None
 
+    def leave(self, session: str) -> None:
+        """Drop a session's requests, because nobody sees its page any more; it may ask again."""
+        self.backend.leave(session)
+
     def observe(self, observer: ComputationObserver) -> None:
         """Call `observer` after each computation of the engine's own backend, from any thread."""
         self._observers.append(observer)

@@ -36,6 +36,7 @@ CRASHES, WITHIN_S = 3, 60.0  # this many crashes within this many seconds make t
 CLOSE_WITHIN_S = 10.0  # how long close waits for running computations
 TRIM_EVERY_S = 2.0
 SESSION_SHARE = 4  # a session may hold 1/SESSION_SHARE of the queue
+LEFT = "dropped because the page stopped waiting; run it again"
 OUTCOMES = ("computed", "reused", "unusable", "busy", "late", "left", "superseded", "too_large", "crashed")
 
 logger = logging.getLogger("segviz.engine")
@@ -99,6 +100,10 @@ class ThreadBackend:
             return None
         with self._changed:
             return self._cache.get(key)
+
+    def leave(self, session: str) -> None:
+        """See `Backend.leave`."""
+        self._drop(lambda computation, waiter: waiter.session == session, LeaseError(LEFT))
 
     def health(self) -> Health:
         """See `Backend.health`."""
@@ -237,7 +242,7 @@ class ThreadBackend:
                     continue
             late = DeadlineError("the answer did not come in time; try again when fewer people are using the server")
             self._drop(lambda computation, waiter: waiter.deadline <= time.monotonic(), late)
-            left = LeaseError("dropped because the page stopped waiting; run it again")
+            left = LeaseError(LEFT)
             self._drop(lambda computation, waiter: waiter.lease_end <= time.monotonic(), left)
 
     def _work(self) -> None:

@@ -1,7 +1,7 @@
 """The viewer's data route: bytes under unguessable names, and the store behind it.
 
 The route has neither session nor login, so the name is the permission: a keyed hash of all bytes, with a key that
-lives as long as the process.
+lives as long as the process. A blob lives as long as a session that shows it.
 """
 
 from __future__ import annotations
@@ -41,18 +41,21 @@ class Blob:
 class BlobStore:
     """Blobs by unguessable name; the least recently used leave when the bytes exceed the limit.
 
+    A blob also leaves with the last of its holders; one without holders stays.
+
     Args:
         max_bytes: the limit.
     """
 
     def __init__(self, max_bytes: int = 512 * 2**20) -> None:
         self._blobs: OrderedDict[str, Blob] = OrderedDict()
+        self._holders: dict[str, set[str]] = {}  # by name
         self._bytes = 0
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
 
-    def put(self, content: bytes, media_type: MediaType = "application/octet-stream") -> str:
+    def put(self, content: bytes, media_type: MediaType = "application/octet-stream", holder: str | None = None) -> str:
         """Store bytes and return their name; the newest stay even if they alone exceed the limit."""
         digest = hashlib.blake2b(content, digest_size=16, key=self._secret, person=media_type[-16:].encode())
         name = digest.hexdigest()
@@ -61,10 +64,37 @@ class BlobStore:
                 self._blobs[name] = Blob(content, media_type)
                 self._bytes += len(content)
             self._blobs.move_to_end(name)
+            self._hold(name, holder)
             while self._bytes > self._max_bytes and len(self._blobs) > 1:
-                self._bytes -= len(self._blobs.popitem(last=False)[1].content)
+                self._drop(next(iter(self._blobs)))
             metrics.set_store_bytes("viewer", self._bytes)
         return name
+
+    def hold(self, name: str, holder: str | None) -> bool:
+        """Let a session, if there is one, keep a blob; false if the blob is unknown or has left."""
+        with self._lock:
+            if name not in self._blobs:
+                return False
+            self._blobs.move_to_end(name)
+            self._hold(name, holder)
+            return True
+
+    def release(self, holder: str) -> None:
+        """Drop what only this session has kept."""
+        with self._lock:
+            for name in [name for name, holders in self._holders.items() if holder in holders]:
+                self._holders[name].discard(holder)
+                if not self._holders[name]:
+                    self._drop(name)
+            metrics.set_store_bytes("viewer", self._bytes)
+
+    def _hold(self, name: str, holder: str | None) -> None:
+        if holder is not None:
+            self._holders.setdefault(name, set()).add(holder)
+
+    def _drop(self, name: str) -> None:
+        self._bytes -= len(self._blobs.pop(name).content)
+        self._holders.pop(name, None)
 
     def get(self, name: str) -> Blob | None:
         """The blob of this name, which counts as a use; None if it is unknown or has left."""

@@ -6,7 +6,6 @@ connections, and any amount of uploads. The guard comes before it and before eve
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,19 +15,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segviz.server import logs, metrics
+from segviz.server.bodies import SAFE_METHODS, UPLOAD_PATH, BodyError, bound_body
 from segviz.server.headers import security_headers
 from segviz.server.hosts import LOOPBACK_NAMES, check_host, check_origin
+from segviz.server.message_pump import HANDED_AT_ONCE, MessagePump
+from segviz.server.message_rules import MessageRules, NoRules
 from segviz.server.quotas import ConnectionQuota, RefusedError, UploadQuota, client_address, plain_address
+from segviz.server.rates import AddressBuckets, TokenBucket
 from segviz.settings import KIB, MIB, Settings
 
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # they change nothing
-UPLOAD_PATH = re.compile(r"/_stcore/upload_file/([^/]+)/[^/]+$")
+UPLOAD_PATH_LENGTH = 200  # Streamlit's ids of session and file take 96
 METRICS_PATH = re.compile(r"(/_stcore)?/metrics$")
-GRACE = 10.0  # seconds before an upload's rate counts
-
-
-class TooSlowError(OSError):
-    """A request's body comes too slowly. On an OSError, starlette frees what it has received of an upload."""
+MESSAGE_SECONDS = 4  # an address may send as many messages at once as it may in so many seconds
 
 
 class Guard:
@@ -38,6 +36,7 @@ class Guard:
         app: the app that it guards.
         limits: the operator's settings.
         uploaded: returns the bytes of uploads that the app holds, by session.
+        rules: what the app knows about the messages of its websockets.
         scripts: hashes of the inline scripts in the app's own page (`headers.script_hashes`).
         names: further host names, such as the address that the server binds.
     """
@@ -48,6 +47,7 @@ class Guard:
         *,
         limits: Settings,
         uploaded: Callable[[], Mapping[str, int]] = dict,
+        rules: MessageRules | None = None,
         scripts: tuple[str, ...] = (),
         names: tuple[str, ...] = (),
     ) -> None:
@@ -57,7 +57,9 @@ class Guard:
         self._visitors = ConnectionQuota("visitors", limits.visitors, limits.visitors_per_address)
         self._requests = ConnectionQuota("requests", limits.requests, limits.requests_per_address)
         self._uploads = UploadQuota(uploaded, limits.uploads_mb * MIB, limits.uploads_mb_per_address * MIB)
-        self._headers = security_headers(scripts)
+        self._rules = rules or NoRules()
+        self._rates = AddressBuckets(limits.messages_per_address, MESSAGE_SECONDS * limits.messages_per_address)
+        self._headers = security_headers(scripts, limits.frame_ancestors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with a sentence that says why."""
@@ -68,9 +70,12 @@ class Guard:
         try:
             with ExitStack() as quotas:
                 self._admit(scope, quotas)
-                await self._app(scope, self._paced(scope, receive), answer)
-        except (RefusedError, TooSlowError) as error:
-            refusal = error if isinstance(error, RefusedError) else RefusedError("slow", 408, f"{error}")
+                if scope["type"] == "websocket":
+                    await self._pump(scope, receive, answer)
+                else:
+                    await self._app(scope, bound_body(scope, receive, self._limits.upload_rate_kb * KIB), answer)
+        except (RefusedError, BodyError) as error:
+            refusal = error.refusal if isinstance(error, BodyError) else error
             metrics.count_refusal(refusal.reason)
             if answer.started:
                 raise
@@ -100,7 +105,18 @@ class Guard:
         if scope["method"] not in SAFE_METHODS:
             check_origin(headers, self._limits.allowed_hosts)
         if scope["method"] == "PUT" and (path := UPLOAD_PATH.search(scope["path"])):
+            if len(path[0]) > UPLOAD_PATH_LENGTH:
+                raise RefusedError("uploads", 414, "the upload's address is too long; reload the page")
             quotas.enter_context(self._uploads.hold(path[1], address, headers.get("content-length")))
+
+    async def _pump(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a websocket on, with its messages at a bounded rate."""
+        own = TokenBucket(self._limits.messages, HANDED_AT_ONCE)
+        pump = MessagePump(receive, send, (own, self._rates.find(client_address(scope))), self._rules)
+        try:
+            await self._app(scope, pump.receive, pump.send)
+        finally:
+            await pump.stop()
 
     def _report_visitors(self) -> None:
         metrics.set_visitors(self._visitors.count)
@@ -111,30 +127,6 @@ class Guard:
         except ValueError:
             return False
         return any(address in network for network in self._limits.metrics_from)
-
-    def _paced(self, scope: Scope, receive: Receive) -> Receive:
-        """`receive`, but with a TooSlowError if the body comes more slowly than the lowest rate allowed."""
-        rate = self._limits.upload_rate_kb * KIB
-        if scope["type"] == "websocket" or scope["method"] in SAFE_METHODS or not rate:
-            return receive
-        start, received, more = asyncio.get_running_loop().time(), 0, True
-
-        async def receive_in_time() -> Message:
-            nonlocal received, more
-            if not more:  # only the end of the connection is left to receive
-                return await receive()
-            try:
-                async with asyncio.timeout_at(start + GRACE + received / rate):
-                    message = await receive()
-            except TimeoutError:
-                raise TooSlowError(
-                    f"the upload comes at less than {rate // KIB} KiB a second; use a faster connection"
-                ) from None
-            received += len(message.get("body", b""))
-            more = message.get("more_body", False)
-            return message
-
-        return receive_in_time
 
 
 class SecuredSend:

@@ -9,20 +9,26 @@ from base64 import b64encode
 INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-def security_headers(scripts: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
-    """The headers of every answer; `scripts` are the CSP hashes of the inline scripts that may run."""
+def security_headers(scripts: tuple[str, ...] = (), ancestors: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
+    """The headers of every answer.
+
+    Args:
+        scripts: the CSP hashes of the inline scripts that may run.
+        ancestors: the sites whose pages may show the app in a frame, as origins; none by default.
+    """
+    deny = () if ancestors else (("X-Frame-Options", "DENY"),)  # that header cannot name other sites
     return (
-        ("Content-Security-Policy", content_security_policy(scripts)),
+        *deny,
+        ("Content-Security-Policy", content_security_policy(scripts, ancestors)),
         ("Cross-Origin-Opener-Policy", "same-origin"),
         ("Cross-Origin-Resource-Policy", "same-origin"),
         ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
         ("Referrer-Policy", "same-origin"),
         ("X-Content-Type-Options", "nosniff"),
-        ("X-Frame-Options", "DENY"),
     )
 
 
-def content_security_policy(scripts: tuple[str, ...] = ()) -> str:
+def content_security_policy(scripts: tuple[str, ...] = (), ancestors: tuple[str, ...] = ()) -> str:
     """A policy that allows content from this server alone, and only scripts that it sent.
 
     Streamlit imports a component's module from a blob: URL, which only a script can create; the viewer uses wasm;
@@ -36,7 +42,7 @@ def content_security_policy(scripts: tuple[str, ...] = ()) -> str:
         "font-src": "'self' data:",
         "object-src": "'none'",
         "frame-src": "'none'",
-        "frame-ancestors": "'none'",
+        "frame-ancestors": " ".join(ancestors) or "'none'",
         "base-uri": "'none'",
         "form-action": "'self'",
     }

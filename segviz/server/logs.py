@@ -12,7 +12,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 LIBRARIES = ("streamlit", "uvicorn", "websockets")  # they bring handlers and formats of their own
-REPEATED = ("streamlit.error_util", "Uncaught app execution")  # Streamlit's logger and message that repeat ours
+REPEATED = {
+    "streamlit.error_util": "Uncaught app execution",  # repeats what `report_page_error` logs
+    "uvicorn.error": "ASGI callable returned without completing handshake.",  # follows each websocket that is refused
+}  # by logger, a message that says nothing new
 
 _request: ContextVar[str] = ContextVar("request")
 
@@ -57,8 +60,9 @@ def log_as_json(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger(REPEATED[0]).addFilter(_not_ours)
+    for name in REPEATED:
+        logging.getLogger(name).addFilter(_is_new)
 
 
-def _not_ours(record: logging.LogRecord) -> bool:
-    return record.msg != REPEATED[1]
+def _is_new(record: logging.LogRecord) -> bool:
+    return record.msg != REPEATED[record.name]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segviz.engine import Health
 
 ErrorKind = Literal["page", "request"]
-Refusal = Literal["host", "origin", "watchers", "visitors", "requests", "uploads", "slow"]
+Refusal = Literal["host", "origin", "watchers", "visitors", "requests", "uploads", "slow", "messages"]
 Store = Literal["viewer", "uploads"]
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -52,7 +52,9 @@ class EngineNumbers(Collector):
         yield GaugeMetricFamily("segviz_computations_running", "Computations running", health.running)
         yield GaugeMetricFamily("segviz_results_kept", "Results in the cache", health.cached)
         yield GaugeMetricFamily("segviz_results_bytes", "Bytes of the results in the cache", health.cache_bytes)
-        outcomes = CounterMetricFamily("segviz_engine_requests", "Requests to the engine by outcome", labels=["outcome"])
+        outcomes = CounterMetricFamily(
+            "segviz_engine_requests", "Requests to the engine by outcome", labels=["outcome"]
+        )
         for outcome, count in health.counts.items():
             outcomes.add_metric([outcome], count)
         yield outcomes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -16,11 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from streamlit.runtime import Runtime
-from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.caching.ttl_cache import TTLCache, TTLCacheEvictionReason
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
-from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.session_manager import SessionInfo
 
 from segviz.runtime.garbage_collection import freeze_objects, pause_collector
 from segviz.runtime.lazy_dynamo import defer_compiler
@@ -30,11 +25,15 @@ from segviz.server.downloads import download_routes
 from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes, security_headers
 from segviz.server.health import health_routes
+from segviz.server.visits import VisitCookie
+from segviz.server.websocket_frames import bound_frames
 from segviz.settings import Settings
+from segviz.ui.deep_links import add_script, deep_link_routes
+from segviz.ui.rerun_messages import RerunRules
+from segviz.ui.sessions import ExpiringSessions, sweep_sessions, uploaded_bytes_by_session
 
 LOG = logging.getLogger(__name__)
 ANY_ADDRESS = ("", "0.0.0.0", "::")  # the server can bind them, but no visitor uses them as a host
-SWEEP_EVERY_S = 5.0
 
 
 def configure_app(limits: Settings) -> dict[str, Any]:
@@ -42,14 +41,21 @@ def configure_app(limits: Settings) -> dict[str, Any]:
 
     Also sets up the log and the check of the models.
     """
-    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    bound_frames()
+    page = add_script((Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8"))
     address = str(st.get_option("server.address") or "").lower()
     names = () if address in ANY_ADDRESS else (address,)
     metrics.add_check(
         "models", lambda: None if any(limits.checkpoints.glob("*.safetensors")) else "there are no checkpoints"
     )
+    rules = RerunRules()
     guard = Middleware(
-        Guard, limits=limits, uploaded=uploaded_bytes_by_session, scripts=script_hashes(page), names=names
+        Guard,
+        limits=limits,
+        uploaded=uploaded_bytes_by_session,
+        rules=rules,
+        scripts=script_hashes(page),
+        names=names,
     )
 
     @asynccontextmanager
@@ -60,7 +66,7 @@ def configure_app(limits: Settings) -> dict[str, Any]:
         if isinstance(storage, MemorySessionStorage):
             original: Any = storage._cache
             storage._cache = ended = ExpiringSessions(original.maxsize, original.ttl)
-        sweeper = asyncio.create_task(sweep_sessions(ended))
+        sweeper = asyncio.create_task(preload_and_sweep(ended, rules))
         yield
         sweeper.cancel()
         with suppress(asyncio.CancelledError):
@@ -68,8 +74,8 @@ def configure_app(limits: Settings) -> dict[str, Any]:
 
     logs.log_as_json(limits.log_level)
     return {
-        "routes": [*health_routes(), *blob_routes(), *download_routes()],
-        "middleware": [guard],
+        "routes": [*health_routes(), *blob_routes(), *download_routes(), *deep_link_routes(page)],
+        "middleware": [guard, Middleware(VisitCookie)],
         "lifespan": lifespan,
         "on_script_error": report_page_error,
         "exception_handlers": {Exception: answer_request_error},
@@ -100,61 +106,10 @@ def answer_request_error(_: Request, error: Exception) -> PlainTextResponse:
     )
 
 
-def uploaded_bytes_by_session() -> dict[str, int]:
-    """The bytes of uploaded files that Streamlit holds, by session."""
-    manager = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
-    if not isinstance(manager, MemoryUploadedFileManager):
-        return {}
-    stored = manager.file_storage.copy()
-    return {session: sum(len(file.data) for file in list(files.values())) for session, files in stored.items()}
-
-
-async def sweep_sessions(ended: ExpiringSessions | None) -> None:
-    """Preload, then regularly end the sessions that have expired: Streamlit does so only when another one leaves.
-
-    Whenever a library or model has been loaded, exempt everything present from garbage collection.
-    """
+async def preload_and_sweep(ended: ExpiringSessions | None, rules: RerunRules) -> None:
+    """Preload, and from then on look after the sessions."""
     await asyncio.to_thread(preload)
-    before = count_loaded()
-    while True:
-        await asyncio.sleep(SWEEP_EVERY_S)
-        if ended is not None:
-            ended.expire()
-        if before != (before := count_loaded()):
-            freeze_objects()  # this freezes open sessions as well, but `end_session` empties them
-        metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
-
-
-class ExpiringSessions(TTLCache[str, SessionInfo]):
-    """The disconnected sessions; those that expire are ended and emptied.
-
-    Streamlit ends a session only once nothing refers to it, which a reference cycle can delay for long.
-    """
-
-    def expire(self, at_time: float | None = None) -> list[tuple[str, SessionInfo]]:
-        """End the sessions that have expired."""
-        removed = super().expire(at_time)
-        for _, info in removed:
-            end_session(info.session)
-        return removed
-
-    def _evict_lru(self, reason: TTLCacheEvictionReason) -> SessionInfo:
-        info = super()._evict_lru(reason)
-        end_session(info.session)
-        return info
-
-
-def end_session(session: AppSession) -> None:
-    """Free a session's uploads and state."""
-    session.shutdown()
-    session.session_state.clear()
-
-
-def count_loaded() -> tuple[int, int]:
-    """How many libraries and models are loaded."""
-    from segviz.engine import engine  # imports torch, after the server has begun to listen
-
-    return len(sys.modules), engine().health().models
+    await sweep_sessions(ended, rules)
 
 
 def preload() -> None:

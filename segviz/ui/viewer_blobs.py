@@ -13,6 +13,7 @@ from PIL import Image
 
 from segviz.engine import digest
 from segviz.server.blobs import STORE, MediaType
+from segviz.ui.wait_for_engine import session_id
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap, PanelMap, ScalarMap, ShareMap
 
@@ -27,8 +28,8 @@ def map_url(value: PanelMap) -> str:
     array = array_of(value)
     number = id(array)
     reference, name = _map_names.get(number, (None, ""))
-    if reference is None or reference() is not array or STORE.get(name) is None:
-        name = STORE.put(pack_map(value))
+    if reference is None or reference() is not array or not STORE.hold(name, session_id()):
+        name = STORE.put(pack_map(value), holder=session_id())
         _map_names[number] = (weakref.ref(array, lambda _: _map_names.pop(number, None)), name)
     return route_url(f"blob/{name}")
 
@@ -60,10 +61,10 @@ def picture_url(image: UInt8[np.ndarray, "height width 3"], known_digest: str = 
     """
     key = known_digest or digest(image)
     name = _picture_names.get(key)
-    if name is None or STORE.get(name) is None:
+    if name is None or not STORE.hold(name, session_id()):
         while len(_picture_names) >= 64:
             _picture_names.pop(next(iter(_picture_names)))
-        name = _picture_names[key] = STORE.put(*encode_picture(image))
+        name = _picture_names[key] = STORE.put(*encode_picture(image), holder=session_id())
     return route_url(f"blob/{name}")
 
 

@@ -9,9 +9,9 @@ if __name__ == "__main__":
     st.sidebar.file_uploader(LABELS[1])
 else:
     from segviz.settings import settings
-    from segviz.ui import server
+    from segviz.ui import sessions
     from segviz.ui.server import configure_app
 
     left: list[object] = []
-    server.end_session = left.append  # type: ignore[assignment]
+    sessions.end_session = left.append  # type: ignore[assignment]
     app = st.App(__file__, **configure_app(settings()))

@@ -1,0 +1,104 @@
+"""The app's sessions after their visitors have left: what they hold is freed, and what they have asked is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Sequence
+
+from streamlit.runtime import Runtime
+from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.caching.ttl_cache import TTLCache, TTLCacheEvictionReason
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.session_manager import SessionInfo
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
+
+from segviz.runtime.garbage_collection import freeze_objects
+from segviz.server import metrics
+from segviz.server.blobs import STORE
+from segviz.server.visits import VISITS
+from segviz.settings import KIB
+from segviz.ui.rerun_messages import RerunRules
+
+SWEEP_EVERY_S = 1.0
+SWEEPS_UNTIL_GONE = 5  # a browser that has only lost its connection is back by then, with its computations under way
+FILE_BYTES = KIB  # of an uploaded file beside its content and names
+
+
+def uploaded_bytes_by_session() -> dict[str, int]:
+    """The bytes of uploads by session: the files that Streamlit holds, and the pictures that are kept for reloads."""
+    sizes = VISITS.bytes_by_session()
+    manager = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
+    if isinstance(manager, MemoryUploadedFileManager):
+        for session, files in manager.file_storage.copy().items():
+            sizes[session] += sum(map(held_bytes, list(files.values())))
+    return sizes
+
+
+def held_bytes(file: UploadedFileRec) -> int:
+    """The bytes that an uploaded file takes; its names may be larger than its content."""
+    return len(file.data) + sum(map(sys.getsizeof, (file.file_id, file.name, file.type))) + FILE_BYTES
+
+
+async def sweep_sessions(ended: ExpiringSessions | None, rules: RerunRules) -> None:
+    """Regularly end the sessions that have expired: Streamlit does so only when another one leaves.
+
+    Whenever a library or model has been loaded, exempt everything present from garbage collection. Else collect once
+    for all runs of pages since the last time: Streamlit would do so after each one, with the objects of all runs then
+    under way, so that a thousand runs at once took 36 seconds in place of 2.
+    """
+    before, runs, sweeps_gone = count_loaded(), 0, dict[str, int]()
+    while True:
+        await asyncio.sleep(SWEEP_EVERY_S)
+        if ended is not None:
+            ended.expire()
+            sweeps_gone = {session: sweeps_gone.get(session, 0) + 1 for session in list(ended)}
+            leave_engine([session for session, sweeps in sweeps_gone.items() if sweeps == SWEEPS_UNTIL_GONE])
+        VISITS.expire()
+        if before != (before := count_loaded()):
+            freeze_objects()  # this freezes open sessions as well, but `end_session` empties them
+        elif runs != (runs := rules.runs):
+            gc.collect()  # in the event loop, where Streamlit's sessions want to be finalised
+        metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
+
+
+class ExpiringSessions(TTLCache[str, SessionInfo]):
+    """The disconnected sessions; those that expire are ended and emptied.
+
+    Streamlit ends a session only once nothing refers to it, which a reference cycle can delay for long.
+    """
+
+    def expire(self, at_time: float | None = None) -> list[tuple[str, SessionInfo]]:
+        """End the sessions that have expired."""
+        removed = super().expire(at_time)
+        for _, info in removed:
+            end_session(info.session)
+        return removed
+
+    def _evict_lru(self, reason: TTLCacheEvictionReason) -> SessionInfo:
+        info = super()._evict_lru(reason)
+        end_session(info.session)
+        return info
+
+
+def end_session(session: AppSession) -> None:
+    """Free a session's uploads, state and viewer data."""
+    session.shutdown()
+    session.session_state.clear()
+    STORE.release(session.id)
+
+
+def leave_engine(sessions: Sequence[str]) -> None:
+    """Drop what sessions have asked of the engine, and let what runs for them alone end."""
+    from segviz.engine import engine
+
+    for session in sessions:
+        engine().leave(session)
+
+
+def count_loaded() -> tuple[int, int]:
+    """How many libraries and models are loaded."""
+    from segviz.engine import engine  # imports torch, after the server has begun to listen
+
+    return len(sys.modules), engine().health().models
