@@ -12,6 +12,7 @@ import pytest
 from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 
 from segviz.attention.maps import SampledAttention
+from segviz.figures.class_legend import class_legends
 from segviz.figures.colour import Scale, joint_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.draw_subplot import compose_picture
@@ -143,7 +144,7 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
     assert all(one.colours == "magma" and not one.smooth for one in heats(spec))
     labels = spec.subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
-    assert [name for name, _ in spec.class_legend()] == ["Sky", "Pole"]
+    assert [name for legend in class_legends(spec) for name, _ in legend.items] == ["Sky", "Pole"]
     bare = compose_picture(spec.subplots[0], spec.opacity, 40)
     np.testing.assert_array_equal(bare[LABELS == 1], IMAGE[LABELS == 1])
     assert (bare[LABELS == 0] != IMAGE[LABELS == 0]).any()

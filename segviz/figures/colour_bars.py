@@ -1,9 +1,8 @@
-"""Colour bars and class legends of printed figures; neighbours on the same scale share a bar."""
+"""Colour bars of printed figures; neighbours on the same scale share a bar."""
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,11 +15,9 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
 from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.subplot import Subplot
-from segviz.text import plain_text
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
 NARROW, TALLER = 1.0, 0.1  # under subplots narrower than NARROW inches, the end values are written below the bar
-MARGIN = 0.03
 
 
 @dataclass(frozen=True)
@@ -107,36 +104,3 @@ def unit_text(content: Scaled) -> str:
     """The unit, and the kind of scale unless it is linear."""
     kinds = {"linear": "", "log": ", log scale", "percentile": ", 1st to 99th percentile"}
     return content.unit + kinds[content.scale.kind]
-
-
-LegendItem = tuple[str, tuple[int, int, int]]
-
-
-def legend_lines(spec: FigureSpec, width: float) -> list[list[LegendItem]]:
-    """The class legend of the figure, broken into lines."""
-    lines: list[list[LegendItem]] = []
-    left = math.inf
-    for entry in spec.class_legend():
-        need = entry_width(entry[0])
-        if left + need > width - MARGIN:
-            lines.append([])
-            left = MARGIN
-        lines[-1].append(entry)
-        left += need
-    return lines
-
-
-def entry_width(name: str) -> float:
-    """The width of one legend entry, in inches."""
-    return 0.12 + text_width(plain_text(name), SMALL) + 0.1
-
-
-def draw_legend(page: Page, line: Sequence[LegendItem], bottom: float) -> None:
-    """Draws one line of the legend: colour patches and names."""
-    left = MARGIN
-    for name, colour in line:
-        corner, size = (left / page.width, (bottom + 0.02) / page.height), (0.08 / page.width, 0.075 / page.height)
-        patch = Rectangle(corner, *size, facecolor=tuple(part / 255 for part in colour), edgecolor=INK, linewidth=0.3)
-        page.figure.add_artist(patch)
-        page.text(name, left + 0.11, bottom + 0.025, SMALL)
-        left += entry_width(name)

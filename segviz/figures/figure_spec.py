@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segviz.figures.content import Classes
-from segviz.figures.overlay import legend
 from segviz.figures.scale_text import SCALE_WORDS, describe_scale
 from segviz.figures.subplot import Arrays, Subplot, subplot_details
 from segviz.figures.subplot_rows import free_name, name_panels
@@ -75,19 +73,6 @@ class FigureSpec:
     def name_with_model(self, name: str, model: str) -> str:
         """The name, preceded by the model if there are several and the name does not contain it."""
         return name if len(self.models) < 2 or f"_{model}_" in f"_{name}_" else f"{model}_{name}"
-
-    def class_legend(self) -> tuple[tuple[str, tuple[int, int, int]], ...]:
-        """Name and colour of every class that a subplot shows, in index order, one class set after the other."""
-        shown = [subplot.content for subplot in self.subplots if isinstance(subplot.content, Classes)]
-        entries = [
-            (one.class_set, entry)
-            for one in shown
-            for entry in legend(one.visible_labels, one.class_set)
-            if entry.share > 0
-        ]
-        sets = list(dict.fromkeys(classes for classes, _ in entries))
-        entries.sort(key=lambda entry: (sets.index(entry[0]), entry[1].index))
-        return tuple(dict.fromkeys((entry.name, entry.colour) for _, entry in entries))
 
     def details(self) -> dict[str, Any]:
         """The figure's metadata for files, as JSON values: title, and model, pixel and scale of every subplot."""

@@ -20,7 +20,7 @@ from segviz.text import plain_text
 TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
 READABLE = 5.5  # points; a title that would be smaller is broken into two lines
 INK, MUTED = "#1a1a1a", "#555555"
-LINE_HEIGHT, INDENT = 0.11, 0.15  # inches; a subplot's letter stands before the indent
+MARGIN, LINE_HEIGHT, INDENT = 0.03, 0.11, 0.15  # inches; a subplot's letter stands before the indent
 HOST_SETTINGS = ("backend", "backend_fallback", "interactive")  # how a host shows figures, not how they look
 # Text stays text in SVG and PDF, and the same drawing always gives the same bytes.
 FIXED_SETTINGS = {name: value for name, value in matplotlib.rcParamsDefault.items() if name not in HOST_SETTINGS} | {

@@ -16,20 +16,18 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from segviz.figures.class_legend import draw_legend, legend_lines
 from segviz.figures.colour_bars import (
     BAR_HEIGHT,
-    MARGIN,
     NARROW,
     TALLER,
     Bar,
     draw_bar,
-    draw_legend,
-    legend_lines,
     row_bars,
 )
 from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import LINE_HEIGHT, MUTED, SMALL, Page, isolate_matplotlib, letter_names, title_lines
+from segviz.figures.layout import LINE_HEIGHT, MARGIN, MUTED, SMALL, Page, isolate_matplotlib, letter_names, title_lines
 from segviz.text import plain_text
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: the width of one column and of both on a conference page
@@ -101,9 +99,8 @@ def draw(
         page = Page(figure, width, grid.height + below)
         draw_rows(page, spec, bars, grid, letters, dots)
         top = below - MARGIN
-        for line in legend:
-            top -= LINE_HEIGHT
-            draw_legend(page, line, top)
+        draw_legend(page, legend, top)
+        top -= LINE_HEIGHT * len(legend)
         for text in words:
             top -= LINE_HEIGHT
             page.text(text, MARGIN, top + 0.02, SMALL, MUTED)
