@@ -1,11 +1,11 @@
 """Compare: predictions of any models side by side, where they disagree, how sure they are, and how good."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import streamlit as st
 
 from segviz.catalogue.bundled import available_models
-from segviz.data.classes import CAMVID
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
@@ -36,45 +36,45 @@ from segviz.viewer.panels_of_prediction import (
 PAGE = "compare"
 START = ("channel_nl", "spatial_nl", "dual_nl", "fla")
 TRUTH = "Truth"
-PREDICTIONS, CONFIDENCE, DISAGREEMENT, SWIPE = PARTS = ("Predictions", "Confidence", "Disagreement", "Swipe")
+SWIPE, DISAGREEMENT, PREDICTIONS, CONFIDENCE = PARTS = ("Swipe", "Disagreement", "Predictions", "Confidence")
+START_PARTS = [SWIPE, DISAGREEMENT, PREDICTIONS]
+SIDES = ("Left of the divider", "Right of the divider")
 
 
 def score_predictions(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
     """Each model's confusions with the truth; a model of other classes has none."""
     if truth is None:
         return {}
-    known = {name: one for name, one in predictions.items() if one.classes == CAMVID.names}
+    known = {name: one for name, one in predictions.items() if one.classes == truth.classes.names}
     return {name: confusion(truth.labels, one.labels, len(one.classes)) for name, one in known.items()}
 
 
 def class_panels(
     predictions: Mapping[str, Prediction], truth: Truth | None, scores: Mapping[str, Confusion]
 ) -> dict[str, Panel]:
-    """A panel of classes for each model, and for the truth if there is one."""
+    """A panel of classes for each model, and for the truth if there is one; they share one legend."""
     notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
     panels = {name: prediction_panel(one, SPECS[name].title, notes.get(name, "")) for name, one in predictions.items()}
-    return panels if truth is None else {**panels, TRUTH: labels_panel(truth.labels, CAMVID, TRUTH, truth.note)}
+    if truth is not None:
+        panels[TRUTH] = labels_panel(truth.labels, truth.classes, TRUTH, truth.note)
+    return {name: replace(panel, legend=False) for name, panel in panels.items()}
 
 
-@st.fragment
-def viewer(picture: Picture, predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> None:
-    """The choice of parts, and the viewer; a choice runs this part alone."""
-    start, several = [part for part in PARTS if part != CONFIDENCE], len(maps) > 1
-    above = st.container(horizontal=True)
-    with above:
-        parts = st.pills("Show", PARTS, selection_mode="multi", wrap=True, **keep_widget("compare parts", start))
-    panels = list(maps.values()) if PREDICTIONS in parts else []
+def pick_panels(predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> list[Panel]:
+    """The panels of the parts that the reader chooses: what compares two or more maps first, and wide."""
+    several, panels = len(maps) > 1, []
+    parts = st.pills(
+        "Show", PARTS, selection_mode="multi", wrap=True, **keep_widget("compare parts", list(START_PARTS))
+    )
+    if SWIPE in parts and several:
+        panels += swipe(maps)
     if DISAGREEMENT in parts and several:
         panels += disagreement(maps)
-    if SWIPE in parts and several:
-        with above:
-            panels += swipe(maps)
+    if PREDICTIONS in parts:
+        panels += maps.values()
     if CONFIDENCE in parts:
         panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
-    if panels:
-        show_compared(picture, panels)
-    else:
-        st.info("Choose what to show.")
+    return panels
 
 
 @st.fragment
@@ -93,24 +93,25 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
         left_out.update(set(maps) - set(st.session_state[key]))
 
     st.session_state[key] = [name for name in maps if name not in left_out]  # so a model that is new takes part
-    with st.container(horizontal=True):
-        voters = st.multiselect(
-            "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
-        )
-        measure = st.segmented_control("Shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS))
+    voters = st.multiselect(
+        "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
+    )
+    measure = st.segmented_control(
+        "Disagreement shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS)
+    )
     labels = [maps[name].labels for name in voters]
-    return [disagreement_panel(labels, measure or ANSWERS)] if len(labels) > 1 else []
+    return [replace(disagreement_panel(labels, measure or ANSWERS), wide=True)] if len(labels) > 1 else []
 
 
 def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
     """Two maps beside a divider; at first those of the first two models."""
     names = list(maps)
     left, right = (
-        st.selectbox(label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names))
-        for at, label in enumerate(("Left of the divider", "Right of the divider"))
+        column.selectbox(label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names))
+        for at, (column, label) in enumerate(zip(st.columns(2), SIDES, strict=True))
     )
     note = "drag the divider, or move it with the arrow keys"
-    return [Panel("Swipe", None, "swipe", note=note, sides=(maps[left], maps[right]))]
+    return [Panel("Swipe", None, "swipe", note=note, sides=(maps[left], maps[right]), wide=True, legend=False)]
 
 
 def option_title(name: str) -> str:
@@ -118,13 +119,13 @@ def option_title(name: str) -> str:
     return TRUTH if name == TRUTH else training_title(name)
 
 
-def show_scores(scores: Mapping[str, Confusion]) -> None:
+def show_scores(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> None:
     """IoU by class as bars and as a table, with the mean."""
     st.subheader("IoU by class on this picture")
-    shares = {name: class_iou(one, CAMVID.names) for name, one in scores.items()}
-    bars = class_bars(shares, CAMVID.names, "IoU (%)")
+    shares = {name: class_iou(one, classes) for name, one in scores.items()}
+    bars = class_bars(shares, classes, "IoU (%)")
     show_chart(bars, "compare-iou", "IoU by class on this picture, one bar per model")
-    values = class_table(shares, CAMVID.names)
+    values = class_table(shares, classes)
     means = {training_title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
     heads = [Head(training_title(name), format="%.2f") for name in scores]
@@ -137,7 +138,7 @@ def show_scores(scores: Mapping[str, Confusion]) -> None:
 
 
 @st.fragment
-def show_confusions(scores: Mapping[str, Confusion]) -> None:
+def show_confusions(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> None:
     """One model's confusion matrix."""
     st.subheader("Confusions on this picture")
     first = next(iter(scores))
@@ -149,8 +150,8 @@ def show_confusions(scores: Mapping[str, Confusion]) -> None:
     )
     slug = f"compare-confusion-{name}"
     alt = f"Confusion matrix of {training_title(name)} on this picture"
-    show_chart(confusion_heatmap(counts, CAMVID.names), slug, alt, width=720)
-    csv_button(confusion_table(counts, CAMVID.names), slug)
+    show_chart(confusion_heatmap(counts, classes), slug, alt, width=720)
+    csv_button(confusion_table(counts, classes), slug)
 
 
 st.title("Compare predictions")
@@ -160,18 +161,28 @@ if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
 first = [name for name in START if name in available]
-names = st.multiselect(
-    "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
-)
-truth = pick_ground_truth(picture)
+settings = st.container(horizontal=True)
+with settings.popover("Models"):
+    names = st.multiselect(
+        "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
+    )
 if not names:
     st.info("Choose one model or more.")
     st.stop()
 predictions = {name: predict_or_stop(name, picture, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
+classes = next(iter(predictions.values())).class_set
+truth = pick_ground_truth(picture, classes, settings)
 scores = score_predictions(predictions, truth)
-viewer(picture, predictions, class_panels(predictions, truth, scores))
-if scores:
-    show_scores(scores)
-    show_confusions(scores)
+with settings.popover("Panels"):
+    panels = pick_panels(predictions, class_panels(predictions, truth, scores))
+if panels:
+    show_compared(picture, panels)
+else:
+    st.info("Choose what to show.")
+if truth and scores:
+    show_scores(scores, truth.classes.names)
+    show_confusions(scores, truth.classes.names)
+elif truth:
+    st.caption("The labels are of other classes than these models', so there are no scores.")
 else:
     st.caption("Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth.")

@@ -18,6 +18,7 @@ from app_server import LiveApp
 from browser import PATIENCE, settles, visiting
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+from viewer_host import PHONE, unfold_toolbar
 
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
@@ -63,6 +64,8 @@ class Visit:
         expect(self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
         expect(self.page.locator(".stage[data-ready='1']").first).to_be_visible()
         expect(self.page.locator(".stage:not([data-ready='1'])")).to_have_count(0)
+        if (self.page.viewport_size or {"width": 0})["width"] > PHONE:
+            unfold_toolbar(self.page)
         return self
 
     def stage(self, title: str) -> Locator:
@@ -645,7 +648,18 @@ def visible(stage: Locator, side: int = 0) -> np.ndarray:
 
 
 def legend(visit: Visit, title: str) -> Locator:
+    """The legend of one panel."""
     return visit.page.locator(".panel", has=visit.stage(title)).locator(".legend")
+
+
+def shared_legend(visit: Visit) -> Locator:
+    """The one legend of all panels of classes."""
+    return visit.page.locator(".shared-legend")
+
+
+def open_settings(visit: Visit, name: str) -> None:
+    """Unfolds a part of the page's settings, or folds it."""
+    visit.page.get_by_test_id("stPopover").get_by_role("button", name=name).click()
 
 
 def labels_by(model: str) -> np.ndarray:
@@ -656,8 +670,9 @@ def labels_by(model: str) -> np.ndarray:
 def check_only_road(visit: Visit) -> None:
     """All panels of classes show the road alone; that of levels shows all."""
     titles = [SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")]
+    expect(shared_legend(visit).locator(".toggle[aria-pressed='true']")).to_have_text([re.compile("^Road")])
     for title in (*titles, "Truth", "Swipe"):
-        expect(legend(visit, title).locator(".toggle[aria-pressed='true']")).to_have_text([re.compile("^Road")])
+        expect(legend(visit, title)).to_be_hidden()
     np.testing.assert_array_equal(visible(visit.stage(titles[3])), labels_by("fla") == ROAD)
     np.testing.assert_array_equal(visible(visit.stage("Truth")), draw_scene(FIRST_SEED).labels == ROAD)
     np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by("spatial_nl") == ROAD)
@@ -666,10 +681,12 @@ def check_only_road(visit: Visit) -> None:
 
 def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> None:
     visit.open("compare")
+    open_settings(visit, "Panels")
     pick(visit, "Left of the divider", SPECS["fla"].title)
     stage = visit.stage("Swipe")
     expect(stage.locator(".name.first")).to_have_text(SPECS["fla"].title)
     pick(visit, "Right of the divider", "Truth")
+    visit.page.keyboard.press("Escape")
     expect(stage.locator(".name.second")).to_have_text("Truth")
     visit.rest()
     divider = stage.get_by_role("slider")
@@ -684,16 +701,15 @@ def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> N
 
 def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit) -> None:
     visit.open("compare")
-    fla = legend(visit, SPECS["fla"].title)
-    fla.locator(".toggle", has_text="Road").hover()
-    fla.get_by_role("button", name="Only Road").click()
+    shared_legend(visit).locator(".toggle", has_text="Road").hover()
+    shared_legend(visit).get_by_role("button", name="Only Road").click()
     check_only_road(visit)
-    legend(visit, "Truth").get_by_role("button", name="Show all classes").click()
+    shared_legend(visit).get_by_role("button", name="Show all classes").click()
     expect(visit.page.locator(".toggle[aria-pressed='false']")).to_have_count(0)
     assert visible(visit.stage("Truth")).all()
     visit.stage("Truth").focus()
     visit.page.keyboard.press("Tab")
-    first = legend(visit, "Truth").locator(".toggle").first
+    first = shared_legend(visit).locator(".toggle").first
     expect(first).to_be_focused()
     expect(first).to_contain_text("Road")
     visit.page.keyboard.press("ArrowRight")
@@ -709,7 +725,9 @@ def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit
 
 def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
     visit.open("compare")
+    open_settings(visit, "Panels")
     visit.page.get_by_role("button", name="Confidence", exact=True).click()
+    visit.page.keyboard.press("Escape")
     title = f"Confidence: {SPECS['fla'].title}"
     stage = visit.stage(title)
     expect(stage).to_have_attribute("data-ready", "1")
@@ -727,13 +745,13 @@ def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
 def give_labels(visit: Visit, name: str, content: bytes) -> None:
     """A file of labels by way of the page's file chooser."""
     with visit.page.expect_file_chooser() as chooser:
-        visit.page.get_by_test_id("stMain").get_by_test_id("stFileUploader").get_by_role("button").last.click()
+        visit.page.get_by_test_id("stPopoverBody").get_by_test_id("stFileUploader").get_by_role("button").last.click()
     chooser.value.set_files([{"name": name, "mimeType": "image/png", "buffer": content}])
 
 
 def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
     visit.open("compare")
-    visit.page.get_by_text("Ground truth: your own labels").click()
+    open_settings(visit, "Ground truth")
     with visit.page.expect_download() as saved:
         visit.page.get_by_role("button", name="Example: this street's labels").click()
     assert saved.value.suggested_filename == f"segviz-street-{FIRST_SEED}-labels.png"
@@ -747,7 +765,7 @@ def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
     wrong[2, 5] = (255, 0, 0)
     buffer = io.BytesIO()
     Image.fromarray(wrong).save(buffer, "PNG")
-    visit.page.get_by_test_id("stMain").get_by_role("button", name="Remove mine.png").click()
+    visit.page.get_by_test_id("stPopoverBody").get_by_role("button", name="Remove mine.png").click()
     expect(note).to_have_text("exact labels of the drawn scene")
     give_labels(visit, "![](http://x.test/y).png", buffer.getvalue())
     alert = visit.page.get_by_test_id("stAlert")
@@ -777,11 +795,11 @@ def phone(app: LiveApp, browser: Browser) -> Iterator[Visit]:
 
 def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:
     phone.open("compare")
-    only = legend(phone, "Truth").get_by_role("button", name="Only Road")
+    only = shared_legend(phone).get_by_role("button", name="Only Road")
     only.scroll_into_view_if_needed()
     only.tap()
     check_only_road(phone)
-    legend(phone, "Swipe").get_by_role("button", name="Show all classes").tap()
+    shared_legend(phone).get_by_role("button", name="Show all classes").tap()
     expect(phone.page.locator(".toggle[aria-pressed='false']")).to_have_count(0)
 
 

@@ -33,7 +33,7 @@ from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
 from segviz.ui import page_table
-from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE, SCENE
+from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE, DRAWN
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap
@@ -203,7 +203,7 @@ def test_the_street_and_its_knobs_are_kept_while_uploads_show(app: AppTest) -> N
     before = shown(healthy(app.run()))
     app.segmented_control(key="source").set_value(OWN_PICTURE).run()
     assert not app.get("bidi_component")
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())
     assert app.number_input(key="seed").value == 7 and app.slider(key="crowding").value == 0.9
     np.testing.assert_array_equal(shown(app), before)
 
@@ -283,7 +283,7 @@ def test_points_stay_with_the_streets_or_with_the_own_pictures(app: AppTest) -> 
     healthy(app.run())
     healthy(opened(app, SAM))
     assert viewer(app)["pins"] == [[7, 8, 0]]
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())
     healthy(app.sidebar.button[0].click().run())  # another street
     assert viewer(app)["pins"] == [[50, 60, 0]]
     healthy(app.segmented_control(key="source").set_value(OWN_PICTURE).run())
@@ -292,11 +292,11 @@ def test_points_stay_with_the_streets_or_with_the_own_pictures(app: AppTest) -> 
 
 def test_a_click_in_the_run_that_changes_the_picture_stays_with_the_old_one(app: AppTest) -> None:
     healthy(upload(opened(app, PSA), "own.png", encoded(drawing(), "PNG")))
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())
     app.session_state[Path(PSA).stem] = {"edit": {"mount": "browser", "seq": 1, "pins": [[50, 60, 0]]}}
     healthy(app.segmented_control(key="source").set_value(OWN_PICTURE).run())
     assert viewer(app)["pins"] == []
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())
     assert viewer(app)["pins"] == [[50, 60, 0]]
 
 
@@ -442,7 +442,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_session_goes_on(app: AppTest, ra
     healthy(upload(app, "plain.png", GOOD["plain.png"][0]))
     assert (shown(app) == PLAIN).all()
     upload(app, name, content)
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())
     assert shown(app).shape == (360, 480, 3)
 
 
@@ -489,15 +489,17 @@ def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     assert message == "Choose one model or more."
     assert len(app.get("bidi_component")) == 0
     healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
-    assert titles(app) == [SPECS["fcn"].title, "Truth", "Swipe"]
+    assert titles(app) == ["Swipe", SPECS["fcn"].title, "Truth"]
     assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["fcn"].title, "Truth"]
 
 
 def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
-    shown = [*(spec.title for spec in SPECS.values()), "Truth", "Disagreement", "Swipe"]
-    assert titles(app) == shown
+    assert titles(app) == ["Swipe", "Disagreement", *(spec.title for spec in SPECS.values()), "Truth"]
+    assert [one["title"] for one in viewer(app)["panels"] if one.get("wide")] == ["Swipe", "Disagreement"]
+    own_legend = [one["title"] for one in viewer(app)["panels"] if one.get("legend", True)]
+    assert own_legend == ["Disagreement"]  # its levels are no classes
     scene = draw_scene(FIRST_SEED)
     np.testing.assert_array_equal(labels_of(app, "Truth"), scene.labels)
     votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
@@ -662,6 +664,12 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
     assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
+    assert "Truth" not in titles(app) and len(tables(app)) == 0  # bare numbers count once their classes are confirmed
+    (question,) = (one.value for one in app.warning)
+    assert "0 Sky (50.0%), 5 Tree (50.0%)" in question
+    (yes,) = (one for one in app.button if one.label == "Yes, use these labels")
+    healthy(yes.click().run())
+    assert not app.warning
     assert (viewer(app)["height"], viewer(app)["width"]) == (1024, 1280)
     told = [one.value for one in app.sidebar.caption]
     assert "Its 1600 x 1280 pixels are shown, and counted, as 1280 x 1024." in told

@@ -122,7 +122,9 @@ def _panel_config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
     config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
     if own is not None and panel.pin is not None:
         config["pin"] = {"number": panel.pin + 1, "colour": PIN_COLOURS[own.colour]}
-    config |= {name: True for name in ("stats", "pending") if getattr(panel, name)}
+    config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
+    if not panel.legend:
+        config["legend"] = False
     if panel.sides is not None:
         config["sides"] = [_panel_config(side, ()) for side in panel.sides]
     config["map"] = None if panel.map is None else map_url(panel.map)

@@ -98,6 +98,8 @@ class Panel:
         sides: what a swipe panel shows to the left and to the right of its divider; the panels' titles, maps, looks,
             stats and models count.
         model: the name of the model that made the map; "" where no model did, as for the ground truth.
+        wide: whether the panel takes half of a row, or all of it where no other panel is wide.
+        legend: whether the classes of a label map are listed below it; without, one list below all panels has them.
     """
 
     title: str
@@ -110,6 +112,8 @@ class Panel:
     pending: bool = False
     sides: tuple[Panel, Panel] | None = None
     model: str = ""
+    wide: bool = False
+    legend: bool = True
 
     def __post_init__(self) -> None:
         """Check that the look suits the map.

@@ -20,7 +20,7 @@ export class Legend {
   }
 
   createEntry({ name, colour, areas }) {
-    const swatch = createElement("i", ""), area = areas.map(formatArea).join(" · ");
+    const swatch = createElement("i", ""), area = formatAreas(areas);
     swatch.style.background = `rgb(${colour.join()})`;
     const toggle = createButton("toggle", ""), only = createButton("only", "only", `Only ${name}`);
     toggle.title = "Hide or show this class in all panels";
@@ -58,6 +58,12 @@ export class Legend {
   setTabStop(current) {
     for (const button of this.root.querySelectorAll("button")) button.tabIndex = button === current ? 0 : -1;
   }
+}
+
+/** The share in one map or on both sides of a divider; the range over more maps. */
+function formatAreas(areas) {
+  if (areas.length <= 2) return areas.map(formatArea).join(" · ");
+  return [...new Set([Math.min(...areas), Math.max(...areas)].map(formatArea))].join("–");
 }
 
 function formatArea(share) {

@@ -40,7 +40,7 @@ export class Panel {
     stage.style.aspectRatio = `${this.width} / ${this.height}`;
     stage.style.setProperty("--ratio", this.width / this.height);
     stage.setAttribute("aria-describedby", this.readouts.map(({ parts }) => parts.value.id).join(" "));
-    legend.hidden = !this.has("isLabels");
+    legend.hidden = !this.has("isLabels") || config.legend === false; // all panels may share one
     stage.classList.toggle("swipe", sides.length > 1);
     if (sides.length > 1) this.divider = new Divider(stage, sides.map((side) => side.title));
   }
@@ -56,6 +56,7 @@ export class Panel {
     stage.setAttribute("aria-label", `${config.title}. ${KEYS}`);
     badge.hidden = !config.pin;
     this.root.classList.toggle("pinned", Boolean(config.pin));
+    this.root.classList.toggle("wide", Boolean(config.wide));
     if (!config.pin) return;
     badge.textContent = config.pin.number;
     setPinColour(this.root, config.pin.colour);
@@ -69,7 +70,7 @@ export class Panel {
       const factors = this.layers.map(({ config }) => (config.map ? fetchFactors(config.map) : null));
       await Promise.all([...this.layers.map((layer, index) => layer.load(factors[index])), img.decode()]);
       const labels = this.layers.filter((layer) => layer.isLabels);
-      if (labels.length) this.legend = new Legend(this.parts.legend, labels, store);
+      if (labels.length && this.config.legend !== false) this.legend = new Legend(this.parts.legend, labels, store);
       this.loaded = true;
     } catch (error) {
       this.showError(error);

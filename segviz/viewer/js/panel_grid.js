@@ -18,7 +18,10 @@ export class PanelGrid {
    * with another title, pin or point. `store` has the settings.
    */
   update({ picture, height, width, columns, panels }, store) {
-    this.root.style.setProperty("--columns", Math.max(1, Math.min(columns, panels.length)));
+    const wide = panels.filter((config) => config.wide).length, narrow = panels.length - wide;
+    this.root.style.setProperty("--columns", Math.max(1, Math.min(columns, narrow || 1)));
+    this.root.style.setProperty("--wide", Math.max(1, Math.min(2, wide)));
+    this.root.classList.toggle("mixed", wide > 0);
     const reusable = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
     const sources = panels.map((config) => JSON.stringify([picture, height, width, config]));
     const unchanged = sources.map((source) => {

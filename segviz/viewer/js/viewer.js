@@ -8,6 +8,7 @@ import { PageHeight } from "./page_height.js";
 import { PanelGrid } from "./panel_grid.js";
 import { Pins } from "./pins.js";
 import { SettingsStore } from "./settings_store.js";
+import { SharedLegend } from "./shared_legend.js";
 import { Toolbar } from "./toolbar.js";
 import { WHOLE } from "./view.js";
 
@@ -36,6 +37,7 @@ class Viewer {
       redraw: () => this.requestDraw(),
       requestBlobs: (count) => this.sendToPython("lost", `${this.pins.mount} ${count}`),
     });
+    this.legend = new SharedLegend(find("shared-legend"), this.store);
     this.pins = new Pins(find("pins"), {
       onChange: () => this.updateMarkers(),
       preview: (pixel) => (pixel ? this.setPoint(pixel) : this.endPreview()),
@@ -192,6 +194,7 @@ class Viewer {
     if (!this.point) return;
     const { panels } = this.grid, near = panels.filter((panel) => panel.loaded && (all || panel.inSight));
     drawPanels(near, this);
+    this.legend.update(panels, this.state.hidden);
     this.drawLater(panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
     setText(this.where, `y\u00a0${this.point[0]}  x\u00a0${this.point[1]}`);
   }
