@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -56,8 +57,8 @@ class FullyAttentional(ContextBlock):
 def project(
     pooled: Float[Tensor, "batch channels length"], linear: nn.Linear
 ) -> Float[Tensor, "batch channels length"]:
-    """The linear layer over channels at each place of the pooled line."""
-    return linear(pooled.mT).mT  # type: ignore[no-any-return]
+    """The linear layer over channels at each place of the pooled line, in the line's precision, not the layer's."""
+    return F.linear(pooled.mT, linear.weight.to(pooled.dtype), linear.bias.to(pooled.dtype)).mT
 
 
 def attend_lines(
