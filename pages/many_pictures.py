@@ -9,7 +9,7 @@ from segviz.engine import engine
 from segviz.figures.export import FORMS
 from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, make_work, start_run
 from segviz.ui.models import pick_model
-from segviz.ui.picture_sidebar import UPLOAD_TYPES
+from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.state import session
 from segviz.ui.widgets import keep_widget
 
@@ -22,7 +22,7 @@ st.title("Many pictures")
 st.caption("One model over many pictures. The results come as one ZIP, with a summary of each picture.")
 files = st.file_uploader(
     "Pictures, or a ZIP of them",
-    (*UPLOAD_TYPES, "zip"),
+    ANY_NAME,
     accept_multiple_files=True,
     max_upload_size=LARGEST_UPLOAD,
     key="batch files",

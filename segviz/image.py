@@ -23,7 +23,7 @@ from segviz.picture_files.errors import ImageError as ImageError
 from segviz.picture_files.formats import PICTURE_FORMATS, TIFF_STARTS, is_heic
 from segviz.picture_files.jpeg_cost import EXIF
 from segviz.picture_files.pixels import PixelReader
-from segviz.picture_files.tiff_cost import check_directory
+from segviz.picture_files.tiff_cost import check_tags
 from segviz.text import plain_text
 
 MAX_BYTES = 20 * 1024**2
@@ -125,7 +125,7 @@ def read_orientation(picture: Image.Image) -> int:
     """
     exif = picture.info.get("exif")
     if isinstance(exif, bytes):
-        check_directory(exif.removeprefix(EXIF))
+        check_tags(exif.removeprefix(EXIF))
     orientation = picture.getexif().get(ExifTags.Base.Orientation)
     return orientation if isinstance(orientation, int) and orientation in FROM_UPRIGHT else 1
 

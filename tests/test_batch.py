@@ -109,6 +109,18 @@ def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
         find_sources(["nowhere.png"])[0].open()
 
 
+def test_names_without_an_ending_count_by_content_and_heic_is_not_passed_over(tmp_path: Path) -> None:
+    for name, kind in (("a.jfif", "JPEG"), ("b.jpe", "JPEG"), ("c", "WEBP"), ("d.JPEG", "JPEG")):
+        Image.fromarray(PICTURE).save(tmp_path / name, kind)
+    (tmp_path / "notes").write_text("words")
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(20))
+    found = find_sources([str(tmp_path)])
+    assert [source.text.rpartition("/")[2] for source in found] == ["IMG_1.HEIC", "a.jfif", "b.jpe", "c", "d.JPEG"]
+    assert all(source.open().shape == (4, 4, 3) for source in found[1:])
+    with pytest.raises(ImageError, match="HEIC picture, which is not read; convert it to JPEG"):
+        found[0].open()
+
+
 def test_what_cannot_be_a_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no picture; use a folder with \.png"):
         find_sources([str(tmp_path)])

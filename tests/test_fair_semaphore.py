@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 
+import numpy as np
 import pytest
 from backend_contract import until
 
-from segviz.ui.fair_semaphore import Turns
+from segviz.data.classes import CAMVID
+from segviz.data.label_png import indexed_png
+from segviz.ui.draw_street import DRAWING
+from segviz.ui.fair_semaphore import DECODING, DECODING_AT_ONCE, Turns
+from segviz.ui.ground_truth import decode_file
+from segviz.ui.picture import Picture
 
 
 class ClickedError(Exception):
@@ -48,6 +55,20 @@ def test_so_many_have_a_turn_at_once_and_in_the_order_of_asking() -> None:
         thread.join(10)
     assert most == 2
     assert order == sorted(order)
+
+
+def test_decoding_files_holds_up_no_drawing_and_ground_truth_waits_its_turn() -> None:
+    shown, done = Picture("street", np.zeros((4, 4, 3), np.uint8)), threading.Event()
+    labels = indexed_png(np.zeros((4, 4), np.uint8), CAMVID.colours, {})
+    waiting = threading.Thread(target=lambda: (decode_file(labels, shown, CAMVID), done.set()))
+    with ExitStack() as others:
+        for _ in range(DECODING_AT_ONCE):
+            others.enter_context(DECODING.turn(nobody))
+        with DRAWING.turn(nobody):
+            waiting.start()
+            assert not done.wait(0.5)
+    assert done.wait(10)
+    waiting.join(10)
 
 
 def test_whoever_leaves_the_line_does_not_hold_it_up() -> None:

@@ -357,6 +357,8 @@ GOOD: dict[str, tuple[bytes, np.ndarray, int]] = {
     "web.webp": (encoded(drawing(), "WEBP", lossless=True), PLAIN, 0),
     "bitmap.bmp": (encoded(drawing(), "BMP"), PLAIN, 0),
     "scan.tiff": (encoded(drawing(), "TIFF"), PLAIN, 0),
+    "saved by Windows.jfif": (encoded(drawing(), "JPEG", quality=95), PLAIN, 12),
+    "without an ending": (encoded(drawing(), "PNG"), PLAIN, 0),
 }
 
 

@@ -43,6 +43,12 @@ def test_pictures_are_found_in_folders_and_opened_when_asked_for() -> None:
     assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20, 30]
 
 
+def test_names_without_an_ending_count_by_content() -> None:
+    found = list_zip_pictures(packed({"photo": png(10), "photo.jfif": png(20), "README": b"words", "a/": b""}))
+    assert [name for name, _ in found] == ["photo", "photo.jfif"]
+    assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -10,8 +10,7 @@ from pathlib import Path
 from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
 from segviz.filenames import make_unique, safe_name
 from segviz.image import Rgb, as_rgb
-
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+from segviz.picture_files.formats import HEAD_BYTES, PICTURE_SUFFIXES, may_be_picture
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,25 @@ def find_sources(texts: Sequence[str]) -> list[Source]:
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """List the pictures in a folder by their file suffix; hidden files are left out.
+    """List the pictures in a folder, see `may_be_picture`.
 
     Raises:
         SourceError: the folder holds no picture.
     """
-    named = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.name[0] != ".")
-    found = sorted(path for path in named if path.is_file())
+    files = (path for path in folder.iterdir() if path.is_file())
+    found = sorted(path for path in files if may_be_picture(path.name, partial(read_head, path)))
     if not found:
         raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(PICTURE_SUFFIXES)} files")
     return [str(path) for path in found]
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file; none if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
 
 
 def open_input(text: str) -> Rgb:

@@ -9,8 +9,8 @@ import zlib
 from functools import partial
 from pathlib import PurePosixPath
 
-from segviz.batch.inputs import PICTURE_SUFFIXES
 from segviz.image import MAX_BYTES, ImageError, Rgb, decode
+from segviz.picture_files.formats import HEAD_BYTES, PICTURE_SUFFIXES, may_be_picture
 from segviz.text import plain_text
 
 MAX_ENTRIES = 2000
@@ -19,6 +19,7 @@ MAX_RATIO = 200  # unpacked to packed bytes: pictures are compressed already, so
 END, END_SIZE, MAX_COMMENT, ZIP64, ZIP64_SIZE = b"PK\x05\x06", 22, 65535, b"PK\x06\x07", 20
 COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 1
+UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, struct.error)
 
 
 class ZipError(ValueError):
@@ -43,15 +44,21 @@ def list_zip_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
         raise ZipError(f"the ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}, so pack several ZIPs")
     files = [one for one in entries if not one.filename.endswith("/")]
     found = [(PurePosixPath(one.filename.replace("\\", "/")).name, one) for one in files]
-    pictures = [(name, one) for name, one in found if is_picture(name)]
+    pictures = [(name, one) for name, one in found if may_be_picture(name, partial(read_entry_head, archive, one))]
     if not pictures:
         raise ZipError(f"the ZIP holds no picture; pack {', '.join(PICTURE_SUFFIXES)} files")
     return [(name, partial(open_entry, archive, one)) for name, one in pictures]
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file has a picture's suffix and is not hidden; macOS adds hidden ones beside the real files."""
-    return name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith(".")
+def read_entry_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """The first bytes of a file in a ZIP; none if it cannot be read."""
+    if entry.flag_bits & ENCRYPTED or entry.compress_type not in COMPRESSION_METHODS:
+        return b""
+    try:
+        with archive.open(entry) as file:
+            return file.read(HEAD_BYTES)
+    except UNREADABLE:
+        return b""
 
 
 def check_directory(content: bytes) -> None:
@@ -88,6 +95,6 @@ def open_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Rgb:
     try:
         with archive.open(entry) as file:
             data = file.read(entry.file_size + 1)  # never unpacks more than the declared size
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, struct.error) as error:
+    except UNREADABLE as error:
         raise ImageError(f"the file is damaged in the ZIP ({plain_text(str(error))}); pack it again") from None
     return decode(data)

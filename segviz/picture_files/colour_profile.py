@@ -13,7 +13,7 @@ from segviz.picture_files.errors import ImageError
 MAX_PROFILE_BYTES = 4 * 1024**2  # those of printers have 1 to 3 MB
 MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of the profiles' colour spaces
 REACHED_FROM = {"RGB": ("L", "RGB", "YCbCr"), "L": ("L",), "CMYK": ("CMYK",)}  # modes that convert without a loss
-SAMPLES = 16  # levels per channel at which a profile is compared with sRGB
+GRID_LEVELS = 16  # levels per channel at which a profile is compared with sRGB
 Transform = Callable[[Image.Image], Image.Image]
 
 
@@ -51,7 +51,7 @@ def make_transform(picture: Image.Image, mode: str) -> Transform | None:
 
 def changes_nothing(transform: Transform, mode: str) -> bool:
     """Whether a conversion keeps all colours to within a level: programs round differently."""
-    levels = np.linspace(0, 255, 256 if mode == "L" else SAMPLES).round().astype(np.uint8)
+    levels = np.linspace(0, 255, 256 if mode == "L" else GRID_LEVELS).round().astype(np.uint8)
     grid = levels[None] if mode == "L" else np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
     sample = Image.fromarray(grid)
     return bool(np.abs(np.asarray(transform(sample)).astype(int) - np.asarray(sample.convert("RGB"))).max() <= 1)

@@ -6,7 +6,7 @@ import re
 import struct
 
 from segviz.picture_files.errors import ImageError
-from segviz.picture_files.tiff_cost import check_directory
+from segviz.picture_files.tiff_cost import check_tags
 
 MAX_SCANS = 100  # a progressive JPEG has about 10
 MAX_SEGMENTS = 5_000  # 20 MB of metadata in full segments are 320
@@ -45,9 +45,9 @@ def check_jpeg(data: bytes) -> None:
             pixels, coefficients = measure_frame(content)
             progressive = marker & 3 == 2
         elif marker == APP2 and content.startswith(MULTI_PICTURE):
-            check_directory(content[len(MULTI_PICTURE) :])
+            check_tags(content[len(MULTI_PICTURE) :])
         at = end
-    check_directory(exif)
+    check_tags(exif)
     if (progressive or scans > 1) and 4 * pixels + 2 * coefficients > MAX_UNPACKED:
         raise ImageError(
             f"the JPEG has {pixels / 10**6:.0f} megapixels in several scans, which takes too much memory; "

@@ -25,7 +25,7 @@ BYTE, WORD = 255, 65535
 DEEP_RGB, LOW_BYTES = "RGB;16B", "RGB;16L"  # Pillow keeps a colour's upper bytes; its lower ones are needed once
 OPAQUE = {"1": "L", "P": "RGB", "PA": "RGB", "LA": "L", "RGBA": "RGB"}  # what modes become without alpha
 ASSOCIATED = {"La": "LA", "RGBa": "RGBA"}  # multiplied by alpha
-Box = tuple[int, int, int, int]  # left, top, right, bottom
+PixelBox = tuple[int, int, int, int]  # left, top, right, bottom
 Mask = Bool[np.ndarray, "height width"]
 
 
@@ -52,7 +52,7 @@ class PixelReader:
         mode = "L" if picture.mode.startswith("I") else ASSOCIATED.get(picture.mode, picture.mode)
         self._transform = make_transform(picture, OPAQUE.get(mode, mode))
 
-    def boxes(self) -> Iterator[Box]:
+    def boxes(self) -> Iterator[PixelBox]:
         """Boxes that cover the picture, none of them large."""
         width, height = self._picture.size
         columns = min(width, BAND_COLUMNS)
@@ -61,7 +61,7 @@ class PixelReader:
             for left in range(0, width, columns):
                 yield left, top, min(left + columns, width), min(top + rows, height)
 
-    def read(self, box: Box) -> UInt8[np.ndarray, "height width 3"]:
+    def read(self, box: PixelBox) -> UInt8[np.ndarray, "height width 3"]:
         """The pixels of a box."""
         band = self._picture.crop(box)
         clear = self._find_clear(band, box)
@@ -89,7 +89,7 @@ class PixelReader:
             levels = self._highest - levels
         return (levels * BYTE // self._highest).astype(np.uint8)
 
-    def _find_clear(self, band: Image.Image, box: Box) -> Mask | None:
+    def _find_clear(self, band: Image.Image, box: PixelBox) -> Mask | None:
         """The pixels with the one level or colour that is transparent; None where Pillow finds them or none is."""
         if self._low is not None:
             band.info.pop("transparency", None)

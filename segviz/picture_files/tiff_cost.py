@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from segviz.picture_files.errors import ImageError
 
-MAX_ENTRIES = 1_000  # of a directory; cameras write fewer than 100
+MAX_TAGS = 1_000  # of a directory; cameras write fewer than 100
 MAX_VALUES = 500_000  # numbers in a file's directories: each becomes an object
 MAX_PARTS = 65_536  # strips or tiles; a strip for each row is common
 MAX_TILED_PIXELS = 64_000_000  # of all tiles with their padding
@@ -24,7 +24,7 @@ def check_tiff(data: bytes) -> None:
     Raises:
         ImageError: there are too many strips, tiles or values, or tiles far larger than the picture.
     """
-    entries = check_directory(data)
+    entries = check_tags(data)
     parts = sum(entries[tag][2] for tag in (STRIP_OFFSETS, TILE_OFFSETS) if tag in entries)
     if parts > MAX_PARTS:
         raise ImageError(f"the TIFF has {parts:,} strips or tiles; at most {MAX_PARTS:,} are read, so save it as PNG")
@@ -35,7 +35,7 @@ def check_tiff(data: bytes) -> None:
         raise ImageError("the tiles of the TIFF are far larger than its picture; save it as PNG")
 
 
-def check_directory(data: bytes) -> Mapping[int, Entry]:
+def check_tags(data: bytes) -> Mapping[int, Entry]:
     """Check the first directory and those that it leads to; the first one's entries by tag.
 
     Raises:
@@ -46,7 +46,7 @@ def check_directory(data: bytes) -> Mapping[int, Entry]:
     while waiting:
         entries = waiting.pop()
         values += sum(count for _, kind, count, _ in entries if kind not in BYTE_TYPES)
-        if len(entries) > MAX_ENTRIES or values > MAX_VALUES:
+        if len(entries) > MAX_TAGS or values > MAX_VALUES:
             raise ImageError("the file has far more metadata than any program writes; save it again without them")
         starts = {entry[3] for entry in entries if entry[0] in DIRECTORIES} - seen
         seen |= starts
@@ -64,7 +64,7 @@ def read_entries(data: bytes, start: int | None) -> Sequence[Entry]:
             (start,) = struct.unpack_from(order + ("8xQ" if big else "4xI"), data)
         (count,) = struct.unpack_from(order + count_form, data, start)
         at = start + struct.calcsize(order + count_form)
-        for _ in range(min(count, MAX_ENTRIES + 1)):
+        for _ in range(min(count, MAX_TAGS + 1)):
             tag, kind, values, value = struct.unpack_from(order + form, data, at)
             if kind == SHORT and values == 1:
                 (value,) = struct.unpack_from(order + "H", data, at + inline)

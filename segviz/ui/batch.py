@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_PICTURES = 500
+ZIP_START = b"PK\x03\x04"
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -42,7 +43,7 @@ def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Proble
     pictures: list[tuple[str, Callable[[], Rgb]]] = []
     problems: Problems = []
     for file in files:
-        if not file.name.lower().endswith(".zip"):
+        if not (file.name.lower().endswith(".zip") or file.getvalue().startswith(ZIP_START)):
             pictures.append((file.name, partial(open_upload, file)))
             continue
         try:

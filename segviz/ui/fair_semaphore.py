@@ -64,4 +64,5 @@ class Turns:
         return self._free > 0 and self._line[0] is me
 
 
-DECODING = Turns(max(1, min(4, cores() // 2)))  # visitors' files: each takes up to 480 MB, and seconds, for a while
+DECODING_AT_ONCE = max(1, min(4, cores() // 2))  # visitors' files: each takes up to 480 MB, and seconds
+DECODING = Turns(DECODING_AT_ONCE)
