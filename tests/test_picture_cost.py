@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import time
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from picture_bytes import chunk, claim_size, encoded, jpeg_of_scans, tiff
 from PIL import Image
 
+from segviz.data.classes import CAMVID
 from segviz.image import ImageError, decode
+
+ROOT = Path(__file__).parents[1]
 
 GRAY = np.arange(12).reshape(3, 4, 1)
 PNG = encoded(Image.new("RGB", (64, 64)), "PNG")
@@ -101,3 +108,58 @@ def test_the_dearest_that_is_read_takes_seconds(name: str) -> None:
     except ImageError as error:
         assert "damaged" in str(error)
     assert time.process_time() - start < 15
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from segviz.data.classes import CAMVID
+from segviz.data.label_png import decode_labels
+from segviz.image import decode
+
+def size(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":")) / 1024
+
+data = Path(sys.argv[1]).read_bytes()
+decode(Path(sys.argv[2]).read_bytes())  # what a first picture loads
+before = size("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+if sys.argv[3] == "labels":
+    decode_labels(data, CAMVID, (7000, 7000), (1280, 1280))
+else:
+    decode(data)
+print(size("VmHWM") - before)
+"""
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+ROAD = CAMVID.palette[3]
+LARGEST: dict[str, Callable[[], bytes]] = {
+    "PNG of 4,990,000 x 10": lambda: encoded(Image.new("RGB", (4_990_000, 10)), "PNG"),
+    "PNG with alpha, turned": lambda: encoded(Image.new("RGBA", (7000, 7000)), "PNG", exif=TURNED),
+    "PNG of 16 bits with a transparent colour": lambda: png_of_zeros(7000, 16, chunk(b"tRNS", b"\0\1" * 3)),
+    "WebP with alpha": lambda: encoded(Image.new("RGBA", (7000, 4280), (1, 2, 3, 100)), "WEBP"),
+    "progressive JPEG": lambda: encoded(Image.new("RGB", (6900, 6900)), "JPEG", progressive=True, subsampling=0),
+    "TIFF, turned": lambda: encoded(Image.new("RGB", (7000, 7000)), "TIFF", compression="tiff_lzw", exif=TURNED),
+    "labels": lambda: encoded(Image.new("RGBA", (7000, 7000), (*ROAD, 255)), "PNG", exif=TURNED),
+}
+
+
+def png_of_zeros(side: int, bits: int, extra: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", side, side, bits, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(side * (side * 3 * bits // 8 + 1)))
+    return PNG[:8] + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_that_is_read_takes_480_mb(name: str, tmp_path: Path) -> None:
+    """The PNG of 10 rows took 574 MB, a WebP of 49 megapixels 756."""
+    given, small = tmp_path / "given", tmp_path / "small"
+    given.write_bytes(LARGEST[name]())
+    small.write_bytes(PNG)
+    words = [sys.executable, "-c", CHILD, str(given), str(small), "labels" if name == "labels" else "picture"]
+    child = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert child.returncode == 0, child.stderr
+    print(name, child.stdout)
+    assert float(child.stdout) < 480
