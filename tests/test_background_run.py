@@ -161,7 +161,7 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
     monkeypatch.setattr(jobs.Archive, "put", full)
     job = BackgroundRun(sources("one", "two"), work)
     job.wait(PATIENCE)
-    assert job.state.failure == "the ZIP could not be written (No space left on device)"
+    assert job.state.failure == "the files of one could not be written (No space left on device)"
     job.close()
 
 

@@ -101,13 +101,14 @@ def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, targ
                 archive.put,
                 partial(is_over, state, target),
             )
-            while step := next_step(steps):
-                summary.append(record_step(state, step))
+            try:
+                while step := next_step(steps):
+                    summary.append(record_step(state, step))
+            except PutError as error:
+                state.failure = f"the files of {error.source.text} could not be written ({error.strerror})"
             archive.put("summary.json", json.dumps(summary, indent=2).encode())
-    except PutError as error:
-        state.failure = f"the files of {error.source.text} could not be written ({error.strerror})"
     except OSError as error:
-        state.failure = f"the ZIP could not be written ({error.strerror or error})"
+        state.failure = state.failure or f"the ZIP could not be written ({error.strerror or error})"
     except Exception:
         _log.exception("a run over pictures ended")
         state.failure = "an unexpected error occurred; see the server's log"
