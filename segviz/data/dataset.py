@@ -1,4 +1,4 @@
-"""Data sets on disk: `SPLIT/images/NAME.(webp|png|jpg)`, `SPLIT/labels/NAME.png`, `SPLIT.txt`, `meta.json`."""
+"""Data sets on disk: `SPLIT/images/NAME.(webp|png|jpg|…)`, `SPLIT/labels/NAME.png`, `SPLIT.txt`, `meta.json`."""
 
 from __future__ import annotations
 
