@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segviz.models.blocks import SparseNonLocal, SpatialNonLocal
-from segviz.models.blocks.sparse_non_local import corners
+from segviz.models.blocks.sparse_non_local import corners, window_offsets
 from tests.block_cases import C, image, randomised
 
 close = torch.testing.assert_close
@@ -134,3 +134,30 @@ def test_positions_stay_float32_under_autocast(dtype: torch.dtype) -> None:
 def test_a_window_needs_positive_sides() -> None:
     with pytest.raises(ValueError, match="side below 1"):
         SparseNonLocal(C, (0, 3))
+
+
+def test_masked_padding_weighs_places_less_than_a_cell_outside() -> None:
+    block = randomised(SparseNonLocal(C, (1, 2), "mask"))
+    weights = []
+    for outside in (0.5, 0.99, 1.0, 3.0):
+        nn.init.zeros_(block.offset.weight)
+        block.offset.bias.data = torch.tensor([0.0, 1.0, -outside, 0.0], dtype=torch.float64)
+        weights.append(block(image(1, C, 1, 4)).maps[0][0].samples(0, 1)[1][1].item())
+    assert min(weights[:2]) > 0
+    assert weights[2:] == [0, 0]
+
+
+def test_positions_less_window_are_the_offsets_except_at_the_border() -> None:
+    for padding in ("zeros", "mask", "border"):
+        block = randomised(SparseNonLocal(C, (1, 1), padding))
+        nn.init.zeros_(block.offset.weight)
+        block.offset.bias.data = torch.tensor([1.5, 0.25], dtype=torch.float64)
+        map_ = block(image(1, C, 4, 5)).maps[0][0]
+        offsets = [(map_.samples(row, 2)[0] - map_.window_around(row, 2))[0, 0].item() for row in range(4)]
+        assert offsets == ([1.5, 1.5, 1, 0] if padding == "border" else [1.5] * 4)
+
+
+@pytest.mark.parametrize(("side", "reach"), [(1, [0]), (2, [-1, 0]), (3, [-1, 0, 1]), (4, [-2, -1, 0, 1])])
+def test_even_windows_reach_further_up_and_left(side: int, reach: list[int]) -> None:
+    assert window_offsets((side, 1))[:, 0].tolist() == reach
+    assert window_offsets((1, side))[:, 1].tolist() == reach

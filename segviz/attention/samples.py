@@ -15,8 +15,9 @@ from segviz.attention.grid_map import MapLook, MapOverPlaces
 class SampledAttention(MapOverPlaces):
     """K sampled places per cell and their weights (SSANet, eq. 4-6).
 
-    `positions` are (y, x) in grid cells and may lie outside the grid; `window` holds the K undisplaced
-    offsets (dy, dx), so `positions - cell - window` are the learned offsets.
+    `positions` are (y, x) in grid cells and may lie outside the grid, unless the block moved them onto its edge
+    (`padding="border"`); `window` holds the K undisplaced offsets (dy, dx). `positions - cell - window` are the
+    learned offsets, except of samples that were moved onto the edge: there it is what was left of the offset.
     """
 
     looks = ("attends_to", "attended_by", "points")

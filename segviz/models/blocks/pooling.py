@@ -15,7 +15,11 @@ from segviz.models.blocks.layers import conv_bn_relu
 
 
 class PyramidPooling(ContextBlock):
-    """Means over coarse bins, beside the input (PSPNet, CVPR 2017, section 3.2); twice the channels."""
+    """Means over coarse bins, beside the input (PSPNet, CVPR 2017, section 3.2); twice the channels.
+
+    Two things differ from PSPNet's code. The bins are enlarged with half-pixel centres (`align_corners=False`), which
+    is where the pooling has its bins; the code aligns the corners. And the levels have biases and no BatchNorm.
+    """
 
     def __init__(self, channels: int, bins: Sequence[int] = (1, 2, 3, 6)) -> None:
         super().__init__()

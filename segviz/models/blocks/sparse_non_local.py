@@ -26,9 +26,11 @@ class SparseNonLocal(ContextBlock):
 
     Args:
         channels: input and output channels.
-        window: (kh, kw), the undisplaced neighbourhood; 9 x 9 is the paper's K = 81.
-        padding: what a place outside the map gives: "zeros" as in deformable convolution (logit 0, value 0),
-            "border" the nearest cell, "mask" no weight at all.
+        window: (kh, kw), the undisplaced neighbourhood; 9 x 9 is the paper's K = 81. An even side reaches one cell
+            further up, or left, than down, or right; the paper says nothing of even sides.
+        padding: what the cells beyond the map's edge are: "zeros" as in deformable convolution (a place that reads none
+            but them has logit 0 and value 0), "border" copies of the nearest cell, "mask" zeros too, but a place
+            a whole cell or more outside has no weight. Closer ones keep theirs: they still read the edge.
         zero_start: start offsets and gamma at zero.
     """
 
@@ -104,7 +106,7 @@ class SparseNonLocalWithPooling(ContextBlock):
 
 
 def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:
-    """The (dy, dx) of a kh x kw neighbourhood, row by row; an even side reaches one cell further up or left.
+    """The (dy, dx) of a kh x kw neighbourhood, row by row; an even side reaches one cell further up or left (ours).
 
     Raises:
         ValueError: a side below 1.
@@ -161,7 +163,7 @@ def corners(
 
 
 def touches(positions: Float[Tensor, "*cells points 2"], grid: tuple[int, int]) -> Bool[Tensor, "*cells points"]:
-    """Which positions have at least one of their four corners on the grid."""
+    """Which positions lie less than a whole cell outside the grid, so that one of their four corners is on it."""
     y, x = positions.unbind(-1)
     return (y > -1) & (y < grid[0]) & (x > -1) & (x < grid[1])
 
