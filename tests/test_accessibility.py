@@ -163,7 +163,7 @@ def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> Non
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Expand sidebar").click()
         page.get_by_text("My picture").click()
-        expect(page.get_by_text("Upload a picture in the sidebar")).to_be_attached()
+        expect(page.get_by_text("Upload a picture here")).to_be_attached()
         rest(page)
         assert faults(page) == []
 

@@ -16,8 +16,9 @@ from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
 from segviz.data.scenes import SceneOptions, draw_scene
+from segviz.ui.own_picture import LINKED_UPLOAD
 from segviz.ui.permalink import Link, read_link
-from segviz.ui.picture_sidebar import KNOBS, LINKED_UPLOAD, SCENE
+from segviz.ui.picture_sidebar import DRAWN, KNOBS
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 
@@ -33,7 +34,9 @@ def through_an_address(link: Link, start: Display) -> tuple[Link, tuple[str, ...
 LINKS = {
     "nothing": Link(),
     "a street": Link(seed=999_999, knobs={"crowding": 0.05, "vehicle_distance": 60.0}),
-    "own picture": Link(upload=True, models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))),
+    "own picture": Link(
+        upload=True, mark="0123456789abcdef", models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))
+    ),
     "display": Link(
         display=Display(
             "gray", 0, "shared", "percentile", "cells", "attended_by", True, True, ("Road", "Sign & symbol", "Sky")
@@ -52,6 +55,7 @@ BAD: dict[str, Sequence[str]] = {
     "seed": ["-1", "1000000", "3.5", "٣", "", "1e3", "0x10"],
     "crowding": ["nan", "inf", "-0.01", "1.01", "much", "", "1" * 400],
     "picture": ["scene", "../../etc/passwd"],
+    "upload": ["", "0123", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef0"],
     "model": ["resnet", "../fla", "<b>fla</b>", "FLA", ""],
     "pin": ["1", "1-2-3-4", "-1-2", "1.5-2", "999999-1", "1-2-9", "1-2-٣", "a-b", "", "1-2\n"],
     "colours": ["jet", "<script>alert(1)</script>"],
@@ -152,7 +156,7 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     (message,) = (one.value for one in app.info)
     assert message == LINKED_UPLOAD
     assert len(app.get("bidi_component")) == len(app.warning) == 0
-    healthy(app.segmented_control(key="source").set_value(SCENE).run())  # a street, before the file is at hand
+    healthy(app.segmented_control(key="source").set_value(DRAWN).run())  # a street, before the file is at hand
     assert viewer(app)["pins"] == [] and len(app.warning) == 0
     healthy(upload(app, "plain.png", PICTURES["plain.png"][0]))
     assert viewer(app)["pins"] == [[20, 30, 2]]

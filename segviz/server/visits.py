@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from segviz.settings import MIB
+from segviz.settings import MIB, settings
 
 COOKIE = "segviz_visit"
 VISIT_PATTERN = re.compile(r"[A-Za-z0-9_-]{32}")  # 24 random bytes
 KEPT_S = 2 * 60 * 60  # seconds after its last use
 KEPT_OF_VISIT = 4
-KEPT_BYTES = 128 * MIB
 
 
 @dataclass
@@ -51,7 +50,7 @@ class VisitStore:
         seconds: how long an object is kept after its last use.
     """
 
-    def __init__(self, max_bytes: int = KEPT_BYTES, of_visit: int = KEPT_OF_VISIT, seconds: float = KEPT_S) -> None:
+    def __init__(self, max_bytes: int, of_visit: int = KEPT_OF_VISIT, seconds: float = KEPT_S) -> None:
         self._objects: OrderedDict[tuple[str, str], KeptObject] = OrderedDict()
         self._max_bytes, self._of_visit, self._seconds = max_bytes, of_visit, seconds
         self._lock = threading.Lock()
@@ -102,7 +101,7 @@ class VisitStore:
         return sizes
 
 
-VISITS = VisitStore()
+VISITS = VisitStore(settings().uploads_mb * MIB // 4)
 
 
 def is_visit(text: str) -> bool:

@@ -11,11 +11,13 @@ from streamlit.navigation.page import Page
 from segviz.catalogue.bundled import available_models
 from segviz.data.scenes import SceneOptions
 from segviz.ui.display_settings import store_display, stored_display
+from segviz.ui.own_picture import picture_mark
 from segviz.ui.page_table import ROWS, PageRow, start_display
 from segviz.ui.permalink import Link, read_link
 from segviz.ui.picture import Picture
-from segviz.ui.picture_sidebar import KNOBS, OWN_PICTURE, SCENE, SEED, SOURCE
+from segviz.ui.picture_sidebar import DRAWN, KNOBS, OWN_PICTURE, SEED, SOURCE
 from segviz.ui.pins import pins_inside, swap_pins
+from segviz.ui.resume_sidebar import resume_sidebar
 from segviz.ui.state import session
 
 
@@ -29,7 +31,8 @@ def page_link(page: str) -> Link:
         display=stored_display(page),
     )
     if st.session_state.get(SOURCE) == OWN_PICTURE:
-        return replace(link, upload=True)
+        picture = state.picture
+        return replace(link, upload=True, mark=picture_mark(picture) if isinstance(picture, Picture) else "")
     knobs = {row[0]: st.session_state[row[0]] for row in KNOBS}
     changed = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
     return replace(link, seed=st.session_state[SEED], knobs=changed)
@@ -45,6 +48,8 @@ def restore_link(row: PageRow) -> None:
     opened, state.page = state.page != row.key, row.key
     if state.link.address is not None and (not opened or not address or address == state.link.address):
         return
+    if state.link.address is None and not address:
+        resume_sidebar()
     ranges = {knob: (low, high) for knob, _, low, high, _ in KNOBS}
     link, refused = read_link(address, ranges, start_display(row.key))
     models = [name for name in link.models if name in available_models()]
@@ -52,15 +57,15 @@ def restore_link(row: PageRow) -> None:
         refused = tuple(sorted({*refused, "model"}))
     st.session_state.update(link.knobs)  # by the keys of their widgets
     if link.seed is not None:
-        st.session_state.update({SEED: link.seed, SOURCE: SCENE})
+        st.session_state.update({SEED: link.seed, SOURCE: DRAWN})
     if link.upload:
         st.session_state[SOURCE] = OWN_PICTURE
-        state.link.own_picture = True
+        state.link.own_picture, state.link.picture_mark = True, link.mark
     if models and row.models_key:
         st.session_state[row.models_key] = models if row.several_models else models[0]
     store_display(row.key, link.display)
     if link.pins:
-        source = st.session_state.get(SOURCE, SCENE)
+        source = st.session_state.get(SOURCE, DRAWN)
         swap_pins(source)
         state.pins, state.link.unchecked_pins = link.pins, source
     state.link.address, state.link.page, state.link.refused = address, row.key, refused

@@ -1,0 +1,180 @@
+"""The visitor's own picture: uploaded, kept for reloads of the page, or chosen among samples and earlier uploads."""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.runtime import Runtime
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from segviz.data.scenes import SceneOptions
+from segviz.image import MAX_BYTES, ImageError, decode, fit_within
+from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
+from segviz.text import escape_markdown
+from segviz.ui.draw_street import draw_street
+from segviz.ui.fair_semaphore import DECODING
+from segviz.ui.picture import Picture
+from segviz.ui.state import Upload, session
+from segviz.ui.wait_for_engine import give_way, session_id
+
+ANY_NAME = None  # type of an uploader: content decides, so that .jfif, .jpe and names without an ending are taken
+DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
+PICTURE_HELP = (
+    "PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels (WebP: 30). It stays in this server's memory, "
+    f"also for reloads, until nobody has used it for {KEPT_S // 3600} hours."
+)
+NO_PICTURE = "Upload a picture here, take a sample, or go back to a drawn scene in the sidebar."
+LINKED_UPLOAD = (
+    "This link shows its sender's own picture, which a link cannot carry. Upload that picture here; the link's points "
+    "and settings are then applied to it."
+)
+LOST_UPLOAD = (
+    "The server no longer has your picture: it was restarted, needed the memory, or nobody used the picture for "
+    f"{KEPT_S // 3600} hours. Upload it again; its points and settings are then applied to it."
+)
+SAMPLES = {
+    "Crowded street": (11, SceneOptions(crowding=1.0, vehicle_size=1.4), (slice(None), slice(None))),
+    "Portrait": (5, SceneOptions(vehicle_distance=9.0), (slice(None), slice(105, 375))),
+    "Thin poles": (8, SceneOptions(pole_width=0.06, fence_length=40.0), (slice(None), slice(None))),
+}  # by name: the street's number, its options, and the rows and columns that are cut out
+THUMBNAIL = 120  # pixels high
+
+
+def own_picture() -> Picture | str | None:
+    """The visitor's own picture, or why it cannot be used; None before there is one. Its controls are in the sidebar.
+
+    While there is none, `show_drop_zone` has the controls.
+    """
+    restore_upload()
+    state = session()
+    file = st.session_state.get(state.uploader)
+    if isinstance(file, UploadedFile):
+        take_file(file)
+    elif state.upload is not None and isinstance(state.upload.result, str):
+        state.upload = None  # the uploader forgets its file while a scene shows; a picture is kept, a refusal is not
+    picture = None if state.upload is None else state.upload.result
+    if isinstance(picture, Picture):
+        st.caption(f"Shown: {escape_markdown(picture.name)}")
+        if picture.file_size and picture.file_size != picture.size:
+            (rows, columns), (height, width) = picture.file_size, picture.size
+            st.caption(f"Its {columns} x {rows} pixels are shown, and counted, as {width} x {height}.")
+        show_uploader("Another picture")
+        show_recent(picture)
+    return picture
+
+
+def show_uploader(label: str) -> None:
+    """The uploader; `own_picture` takes its file in the next run."""
+    st.file_uploader(label, ANY_NAME, max_upload_size=MAX_BYTES // 1024**2, key=session().uploader, help=PICTURE_HELP)
+
+
+def take_file(file: UploadedFile) -> None:
+    """Decode a new file, and free its bytes once they are a picture."""
+    state = session()
+    if state.upload is not None and state.upload.file_id == file.file_id:
+        return
+    result = decode_upload(file.name, file.getvalue())
+    state.upload = Upload(file.file_id, result)
+    if isinstance(result, Picture):
+        keep_picture(result)
+        manager = Runtime.instance().uploaded_file_mgr if Runtime.exists() else None
+        if isinstance(manager, MemoryUploadedFileManager):
+            manager.remove_file(session_id() or "", file.file_id)
+
+
+def decode_upload(name: str, data: bytes) -> Picture | str:
+    """A picture from a file's bytes, or a sentence on why it cannot be used."""
+    try:
+        with DECODING.turn(give_way):
+            whole = decode(data)
+        return Picture(name, fit_within(whole, DISPLAY_SIDE), file_size=(whole.shape[0], whole.shape[1]))
+    except ImageError as error:
+        return f"This file cannot be used: {error}."
+
+
+# ---- kept for reloads --------------------------------------------------------------------------------------
+
+
+def current_visit() -> str:
+    """The id that the visitor's browser sent; "" where it sent none."""
+    visit = str(st.context.cookies.get(COOKIE, ""))
+    return visit if is_visit(visit) else ""
+
+
+def keep_picture(picture: Picture) -> None:
+    """Keep a picture for the visit's later sessions."""
+    VISITS.put(current_visit(), picture.digest[:8], picture, picture.image.nbytes, session_id() or "")
+
+
+def picture_mark(picture: Picture) -> str:
+    """What an address says of an own picture: eight digits of the visit, which alone can open it, and eight of it."""
+    mark = visit_mark(current_visit())
+    return mark and mark + picture.digest[:8]
+
+
+def restore_upload() -> None:
+    """Take the picture that the address names, in the first run of a session that follows another one."""
+    state, link = session(), session().link
+    if state.upload is not None or not is_own_link():
+        return
+    state.uploader = "upload again"  # after a lost connection the browser's uploader still lists the old file
+    picture = VISITS.get(current_visit(), link.picture_mark[8:])
+    if isinstance(picture, Picture):
+        state.upload = Upload("", picture)
+
+
+def resume_own_picture() -> None:
+    """Look for the visit's last picture, as if the address named it."""
+    link, visit = session().link, current_visit()
+    last = next((each for each in VISITS.values(visit) if isinstance(each, Picture)), None)
+    if visit:
+        link.own_picture, link.picture_mark = True, picture_mark(last) if last else visit_mark(visit)
+
+
+def is_own_link() -> bool:
+    """Whether the address names a picture of this very visit."""
+    mark = visit_mark(current_visit())
+    return bool(mark) and session().link.picture_mark[:8] == mark
+
+
+# ---- choices -----------------------------------------------------------------------------------------------
+
+
+def show_drop_zone() -> None:
+    """What the page shows in place of its content while there is no picture to look at."""
+    link = session().link
+    text = NO_PICTURE if not link.own_picture else LOST_UPLOAD if is_own_link() else LINKED_UPLOAD
+    st.info(text, icon=":material/add_photo_alternate:")
+    with st.container(key="drop_zone"):
+        show_uploader("Photograph or other picture")
+    show_recent()
+    st.caption("Or a sample, drawn by segviz and free to use:")
+    for column, name in zip(st.columns(len(SAMPLES)), SAMPLES, strict=True):
+        with column:
+            sample = draw_sample(name)
+            st.image(sample.image, width=round(THUMBNAIL * sample.size[1] / sample.size[0]))
+            st.button(name, key=f"sample {name}", on_click=choose_picture, args=(sample,))
+
+
+def show_recent(current: Picture | None = None) -> None:
+    """The visit's last pictures, except the current one."""
+    recent = [each for each in VISITS.values(current_visit()) if isinstance(each, Picture)]
+    others = [each for each in recent if current is None or each.digest != current.digest]
+    if others:
+        st.caption("Your last pictures:")
+        with st.container(horizontal=True):
+            for each in others:
+                label, key = escape_markdown(each.name), f"recent {each.digest[:8]}"
+                st.button(label, key=key, icon=":material/history:", on_click=choose_picture, args=(each,))
+
+
+def choose_picture(picture: Picture) -> None:
+    """Show a sample or an earlier upload."""
+    session().upload = Upload("", picture)
+    keep_picture(picture)
+
+
+def draw_sample(name: str) -> Picture:
+    """A sample, which is looked at like a photograph: without exact labels."""
+    seed, options, part = SAMPLES[name]
+    return Picture(f"sample: {name.lower()}", draw_street(seed, options).image[part].copy())

@@ -1,0 +1,164 @@
+"""What is kept of a visit: an own picture outlives its session, by an unguessable id, bounded and for a time."""
+
+from __future__ import annotations
+
+import time
+from http.cookies import SimpleCookie
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
+from test_pages import GOOD, HOME, PLAIN, PSA, SAM, component, healthy, opened, shown, upload
+from test_pages import app as app
+from test_pages import pages_of_the_app as pages_of_the_app
+from test_pages import ran as ran
+from test_permalink import followed
+
+from segviz.server.launch import app_script
+from segviz.server.visits import COOKIE, VISITS, VisitCookie, VisitStore, is_visit, visit_mark
+from segviz.ui import own_picture, resume_sidebar
+from segviz.ui.own_picture import LINKED_UPLOAD, LOST_UPLOAD, SAMPLES
+from segviz.ui.picture_sidebar import OWN_PICTURE
+
+pytestmark = pytest.mark.timeout(600)
+VISIT, OTHER = "v" * 32, "w" * 32
+
+
+# ---- the store and the cookie ----------------------------------------------------------------------------
+
+
+def test_a_visit_gets_only_what_is_its_own() -> None:
+    store = VisitStore(1000)
+    store.put(VISIT, "a", 1, 10, "session")
+    store.put("", "a", 2, 10, "session")
+    assert store.get(VISIT, "a") == 1
+    assert store.get(OTHER, "a") is store.get("", "a") is store.get(VISIT, "b") is None
+    assert store.bytes_by_session() == {"session": 10}
+
+
+def test_what_is_kept_is_bounded_in_bytes_and_number_and_the_least_used_leaves() -> None:
+    store = VisitStore(max_bytes=100, of_visit=3)
+    for key in "abcd":
+        store.put(VISIT, key, key, 20, "s")
+    assert store.values(VISIT) == ["d", "c", "b"]
+    assert store.get(VISIT, "b") == "b"
+    store.put(OTHER, "x", "x", 60, "t")
+    assert store.values(VISIT) == ["b", "d"] and store.values(OTHER) == ["x"]
+    store.put(OTHER, "y", "y", 101, "t")
+    assert store.values(OTHER) == ["x"]
+
+
+def test_what_nobody_uses_expires() -> None:
+    store = VisitStore(1000, seconds=0.05)
+    store.put(VISIT, "a", 1, 10, "s")
+    assert store.get(VISIT, "a") == 1
+    time.sleep(0.1)
+    store.expire()
+    assert store.bytes_by_session() == {} and store.values(VISIT) == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_browser_gets_one_visit_that_scripts_cannot_read(scheme: str) -> None:
+    app = Starlette(routes=[Route("/", lambda _: PlainTextResponse("page"))])
+    client = TestClient(VisitCookie(app), f"{scheme}://testserver")
+    assert "set-cookie" not in client.get("/", headers={"accept": "image/png"}).headers
+    cookie = SimpleCookie(client.get("/", headers={"accept": "text/html"}).headers["set-cookie"])[COOKIE]
+    assert is_visit(cookie.value) and cookie["httponly"] and cookie["samesite"] == "Lax"
+    assert bool(cookie["secure"]) == (scheme == "https")
+    assert "set-cookie" not in client.get("/", headers={"accept": "text/html"}).headers  # it has one now
+    bad = {"accept": "text/html", "cookie": f"{COOKIE}=guess"}
+    assert "set-cookie" in TestClient(VisitCookie(app)).get("/", headers=bad).headers
+
+
+# ---- pages -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser's visit; a test has none otherwise."""
+    monkeypatch.setattr(own_picture, "current_visit", lambda: VISIT)
+    monkeypatch.setattr(VISITS, "_objects", type(VISITS._objects)())
+
+
+def address(app: AppTest) -> dict[str, Any]:
+    return dict(component(app, "parameters")["parameters"])
+
+
+def new_session() -> AppTest:
+    return AppTest.from_file(str(app_script()), default_timeout=240)
+
+
+@pytest.mark.usefixtures("visit")
+def test_a_reload_shows_the_own_picture_again(app: AppTest) -> None:
+    healthy(upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0]))
+    assert address(app)["upload"].startswith(visit_mark(VISIT))
+    again = followed(new_session(), PSA, address(app))
+    np.testing.assert_array_equal(shown(again), PLAIN)
+    assert [one.value for one in again.info] == []
+    np.testing.assert_array_equal(shown(opened(again, SAM)), PLAIN)
+    assert address(again)["upload"] == address(app)["upload"]
+
+
+@pytest.mark.usefixtures("visit")
+def test_a_picture_that_the_server_lost_is_called_lost(app: AppTest) -> None:
+    healthy(upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0]))
+    link = address(app)
+    VISITS._objects.clear()  # the server was restarted
+    again = followed(new_session(), PSA, link)
+    assert [one.value for one in again.info] == [LOST_UPLOAD]
+    assert again.file_uploader[0].key != "upload"  # whose old file the browser still lists
+    healthy(again.file_uploader[0].set_value(("plain.png", GOOD["plain.png"][0], "image/png")).run())
+    np.testing.assert_array_equal(shown(again), PLAIN)
+
+
+def test_somebody_else_s_picture_is_not_shown(app: AppTest, visit: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy(upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0]))
+    link = address(app)
+    monkeypatch.setattr(own_picture, "current_visit", lambda: OTHER)
+    other = followed(new_session(), PSA, link)
+    assert [one.value for one in other.info] == [LINKED_UPLOAD]
+    assert not any("panels" in one.proto.json for one in other.get("bidi_component"))
+
+
+@pytest.mark.usefixtures("visit")
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_page_after_a_lost_session_shows_no_street_instead(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    healthy(upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0]))
+    if lost:
+        VISITS._objects.clear()
+    monkeypatch.setattr(resume_sidebar, "sent_values", lambda: {"source": OWN_PICTURE, "seed": 7.0})
+    again = healthy(new_session().run())  # another page, whose address says nothing
+    assert again.segmented_control(key="source").value == OWN_PICTURE
+    assert [one.value for one in again.info] == ([LOST_UPLOAD] if lost else [])
+    if not lost:
+        np.testing.assert_array_equal(shown(again), PLAIN)
+
+
+def test_a_street_is_resumed_too(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = {"source": "Drawn scene", "seed": 7.0, "crowding": 0.25, "pole_width": 99.0}
+    monkeypatch.setattr(resume_sidebar, "sent_values", lambda: sent)
+    opened(app, HOME)
+    assert app.number_input(key="seed").value == 7
+    assert app.slider(key="crowding").value == 0.25
+    assert app.slider(key="pole_width").value != 99
+
+
+@pytest.mark.usefixtures("visit")
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_and_earlier_uploads_are_a_click_away(app: AppTest, name: str) -> None:
+    healthy(upload(opened(app, PSA), "plain.png", GOOD["plain.png"][0]))
+    again = new_session()
+    opened(again, PSA)
+    healthy(again.segmented_control(key="source").set_value(OWN_PICTURE).run())
+    healthy(again.button(key=f"sample {name}").click().run())
+    assert shown(again).shape == ((360, 270, 3) if name == "Portrait" else (360, 480, 3))
+    (earlier,) = (one for one in again.sidebar.button if one.label == "plain.png")
+    healthy(earlier.click().run())
+    np.testing.assert_array_equal(shown(again), PLAIN)
