@@ -4,10 +4,13 @@ import streamlit as st
 
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL
-from segviz.results.charts import PAPER_FOUR, class_bars, confusion_heatmap, curve_lines
+from segviz.results.answer_charts import context_chart, cost_chart
+from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
+from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE, as_json, read_results
-from segviz.results.sentences import describe_scores, table_notes
+from segviz.results.seeds import NO_LOSS
+from segviz.results.sentences import describe_scores, open_results, table_notes
 from segviz.results.tables import (
     class_table,
     confusion_table,
@@ -30,8 +33,8 @@ MEASURES = {
 }  # by name: the evaluation, its field, and the axis
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
-st.title("Results")
-with st.container(horizontal_alignment="right"):
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.title("Results")
     copy_button(Link(), "results", Display())
 results = read_results(checkpoints_folder())
 if not results.runs:
@@ -43,13 +46,35 @@ for problem in results.problems:
 records = results.records
 
 
+def show_answers() -> None:
+    """Who needs its context, and what each network costs."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.header("Who needs its context?")
+        if (chart := context_chart(results.runs)) is not None:
+            show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
+            st.caption(
+                f"A dot is a mean over seeds, its bar their standard deviation; a grey dot is one seed, of unknown "
+                f"spread. Within {NO_LOSS:g} points, the grey band, the context could go."
+            )
+        st.markdown(context_finding(results.runs, training_title))
+    costs = {name: one.cost for name, one in records.items() if one.cost is not None}
+    if (chart := cost_chart(costs)) is not None:
+        with right:
+            st.header("What do they cost?")
+            show_chart(chart, "cost", "Operations for one picture, one bar per model")
+            st.caption(
+                "Operations of the whole network are counted, so they have no spread. Measured time and memory are in "
+                "the table below; point at a bar for its own."
+            )
+
+
 def show_models() -> None:
     """The table of models, and notes on its numbers."""
     st.header("Models")
     columns, values = select_columns(results.runs), models_table(results.runs)
     show_table(values, columns, "Scores and costs of the models")
     csv_button(values, "models")
-    st.markdown(context_finding(results.runs, training_title))
     for note in table_notes(records):
         st.caption(note)
     if results.missing:
@@ -77,7 +102,7 @@ def show_classes() -> None:
         return
     occurring = list(dict.fromkeys(one for name in scores for one in records[name].classes))
     slug = f"{field.replace('_', '-')}-{evaluation}"
-    show_chart(class_bars(scores, occurring, axis), slug, f"{axis} by class, one bar per model")
+    show_chart(class_differences(scores, occurring, axis), slug, f"{axis} by class, for each model")
     csv_button(class_table(scores, occurring), slug)
 
 
@@ -123,7 +148,10 @@ def show_curves() -> None:
     csv_button(curves_table(shown), "learning-curves")
 
 
-st.markdown(describe_scores(results.runs))
+st.markdown(open_results(results.runs))
+with st.expander("How the scores were made"):
+    st.markdown(describe_scores(results.runs))
+show_answers()
 show_models()
 pick_format()
 show_classes()

@@ -18,7 +18,9 @@ from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CO
 from segviz.models.registry import SPECS
 from segviz.results import sentences as words
 from segviz.results import tables
+from segviz.results.answer_charts import cost_chart
 from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_style
+from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE_TITLES, Results, as_json, read_results
 from segviz.results.seeds import Runs, context_change, idle_contexts
@@ -217,7 +219,7 @@ def test_scores_are_means_over_seeds_with_their_spread_beside_them() -> None:
     found = runs(record("fla"), other, record("psa"))
     table = tables.models_table(found)
     assert (table["Val SS"], table["SS ±"]) == ([71.0, 70.0], [1.41, None])
-    assert (table["Val MS+F"], table["MS+F ±"]) == ([72.0, 72.0], [None, None])  # of one seed alone
+    assert table["Val MS+F"] == [72.0, 72.0] and "MS+F ±" not in table  # of one seed alone, so there is no spread
     assert (table["Context off"], table["Difference"]) == ([67.5, 68.0], [-3.5, -2.0])
     assert table["Difference ±"] == [2.12, None]
     assert table["Seeds"] == ["4, 5", "4"]
@@ -282,6 +284,36 @@ def test_bars_keep_the_order_of_the_classes_not_of_the_scores() -> None:
     scores: dict[str, Any] = {"fla": {"Road": 0.2, "Sky": 0.9, "Pole": None}}
     (bar,) = class_bars(scores, CLASSES, "IoU").data
     assert list(bar.x) == list(CLASSES) and list(bar.y) == [90, 20, 0]
+
+
+def test_models_that_are_nearly_equal_are_apart_on_the_axis() -> None:
+    scores = {name: evaluation(miou).iou for name, miou in (("fla", 0.7), ("psa", 0.71))}
+    figure = class_differences(scores, CLASSES, "IoU")
+        {name: evaluation(miou).iou for name, miou in (("fla", 0.7), ("psa", 0.71))}, CLASSES, "IoU"
+    )
+    fla, psa = figure.data
+    assert list(fla.y) == pytest.approx([-0.5, -0.5]) and list(psa.y) == pytest.approx([0.5, 0.5])
+    assert list(fla.customdata) == ["Sky: 80.0 %", "Road: 60.0 %"]
+    assert figure.layout.xaxis.ticktext == ("Sky<br>80.5", "Road<br>60.5", "Pole<br>–")
+    assert figure.layout.yaxis.range is None  # it follows the differences
+
+
+def test_a_long_baseline_is_level_beside_short_runs() -> None:
+    curves = {"baseline": (LogRow(9000, 9, 0.1, 0.5, 0.6), LogRow(12_000, 12, 0.1, 0.4, 0.7))}
+    assert list(curve_lines(curves, "loss", "loss").data[0].x) == [9000, 12_000]
+    curves["fla"] = (LogRow(25, 0.5, 0.1, 0.9, None), LogRow(300, 1.0, 0.1, 0.7, 0.61))
+    baseline, fla = curve_lines(curves, "val_miou", "val").data
+    assert (list(baseline.x), list(baseline.y)) == ([0, 300], [70, 70])
+    assert "after 12,000 steps" in baseline.hovertemplate and list(fla.x) == [300]
+
+
+def test_costs_are_sorted_from_zero() -> None:
+    cost = record("fla").cost
+    assert cost is not None
+    figure = cost_chart({"fla": cost, "fcn": replace(cost, gflops=5.0)})
+    assert figure is not None
+    assert list(figure.data[0].x) == [9.1, 5.0]  # drawn from below
+    assert figure.layout.xaxis.range is None and cost_chart({}) is None  # plotly's bars start at 0
 
 
 def test_every_model_has_its_own_look() -> None:

@@ -29,11 +29,12 @@ from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.launch import app_script
 from segviz.table import finite_or_none
-from segviz.ui.picture_sidebar import OWN_PICTURE, SCENE
+from segviz.ui.picture_sidebar import DRAWN, OWN_PICTURE
 from segviz.ui.tables import format_cell
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
+CLASSES_CHART = 2  # its number among the charts: those of context and cost come first
 PATIENCE = 60  # seconds for what takes a few on a quiet machine
 CAMERA = ".js-plotly-plot .modebar-btn[data-title^='Download plot']"  # plotly.js names the format for PNG alone
 
@@ -78,7 +79,7 @@ def test_every_model_has_its_row(folder: Path) -> None:
 
 def test_the_first_bars_are_those_of_the_paper_s_figure(folder: Path) -> None:
     put(folder, *map(record, SPECS))
-    bars = charts(visited())[0]["data"]
+    bars = charts(visited())[CLASSES_CHART]["data"]
     assert [bar["name"] for bar in bars] == [
         SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")
     ]
@@ -89,7 +90,22 @@ def test_the_bars_can_be_of_scenes_and_of_borders(folder: Path, measure: str, ax
     put(folder, record("fla"))
     app = visited()
     app.segmented_control(key="results measure").set_value(measure).run()
-    assert axis in charts(app)[0]["layout"]["yaxis"]["title"]["text"]
+    assert axis in charts(app)[CLASSES_CHART]["layout"]["yaxis"]["title"]["text"]
+
+
+def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder: Path) -> None:
+    same = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.7)}
+    put(folder, record("fcn"), record("fla"), record("ema", evaluations=same))
+    put_seed(folder, record("fla", seed=5, evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.66)}))
+    app = visited()
+    context, cost = (chart["data"][0] for chart in charts(app)[:CLASSES_CHART])
+    assert [one.value for one in app.header][:2] == ["Who needs its context?", "What do they cost?"]
+    assert context["y"] == ["Expectation-maximization<br>attention", "Fully attentional block"]  # drawn from below
+    assert (context["x"], context["customdata"]) == ([0, -3], ["+0.00", "-2.00, -4.00"])
+    assert context["error_x"]["array"] == pytest.approx([0, 2**0.5])
+    assert len(cost["x"]) == 3
+    opening = app.main.markdown[0].value
+    assert opening.startswith("3 models, scored on camvid val (101 pictures): mIoU ") and len(opening.split()) < 40
 
 
 def test_the_confusions_are_of_the_chosen_model(folder: Path) -> None:
@@ -97,13 +113,13 @@ def test_the_confusions_are_of_the_chosen_model(folder: Path) -> None:
     put(folder, record("fla"), record("psa", evaluations={VAL: evaluation(0.5, confusion=rolled)}))
     app = visited()
     app.selectbox(key="results confusion").set_value("psa").run()
-    assert "true Sky<br>predicted Road<br>10 pixels" in json.dumps(charts(app)[1])
+    assert "true Sky<br>predicted Road<br>10 pixels" in json.dumps(charts(app)[CLASSES_CHART + 1])
 
 
 def test_the_baseline_has_a_line_where_there_is_its_log(folder: Path) -> None:
     put(folder, record("fla"))
     (folder / "baseline.csv").write_text(LOG)
-    for chart in charts(visited())[2:]:
+    for chart in charts(visited())[CLASSES_CHART + 2 :]:
         assert [line["name"] for line in chart["data"]] == ["Common baseline", SPECS["fla"].title]
 
 
@@ -174,7 +190,7 @@ def test_a_missing_or_bad_log_gets_a_sentence(folder: Path, content: str | None)
     told = [one.value for one in (*app.warning, *app.caption)]
     assert any("learning curve" in one and SPECS["psa"].title in one for one in told)
     assert any("psa.csv" in one for one in told) is (content is not None)
-    assert len(charts(app)) == 4
+    assert len(charts(app)) == 6
 
 
 def test_without_any_checkpoint_it_says_what_to_do(folder: Path) -> None:
@@ -234,7 +250,7 @@ def test_the_picture_that_was_chosen_is_kept_while_the_page_shows(folder: Path) 
     assert len(app.sidebar.segmented_control) == 0
     app.switch_page(COMPARE).run()
     assert app.sidebar.segmented_control(key="source").value == OWN_PICTURE
-    app.segmented_control(key="source").set_value(SCENE).run()
+    app.segmented_control(key="source").set_value(DRAWN).run()
     app.number_input(key="seed").set_value(7).run()
     app.switch_page(RESULTS).run()
     app.switch_page(COMPARE).run()
@@ -266,7 +282,7 @@ def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Itera
         expect(page.get_by_role("heading", level=1)).to_have_text("Results")
         expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
         expect(page.get_by_test_id("stException")).to_have_count(0)
-        expect(page.locator(CAMERA)).to_have_count(4)
+        expect(page.locator(CAMERA)).to_have_count(6)
         yield page
     assert errors == []
 
@@ -274,7 +290,7 @@ def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Itera
 def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, tmp_path: Path) -> None:
     assert page.evaluate(WIDER) == []
     with page.expect_download() as saved:
-        page.locator(CAMERA).first.click()
+        page.locator(CAMERA).nth(CLASSES_CHART).click()
     assert saved.value.suggested_filename == "segviz-iou-val.svg"
     assert Path(saved.value.path()).read_bytes().startswith(b"<svg")
     with page.expect_download() as saved:

@@ -25,6 +25,7 @@ PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}
 DRAG = False  # otherwise a finger that scrolls past a chart zooms it; the toolbar can enable zooming
 GREY = "#8A8A8A"
+MUCH_LONGER = 3  # times the steps of the longest other run
 CONFUSIONS = "cividis"  # colour map of confusions
 CHART_HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
@@ -122,19 +123,28 @@ def percent_labels(share: Float[np.ndarray, "classes classes"], names: Sequence[
 
 
 def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"], axis: str) -> go.Figure:
-    """One line per training run over its steps; baselines are grey and dashed."""
+    """One line per training run over its steps; baselines are grey and dashed.
+
+    Beside much shorter runs that started from it, a baseline is a level line at its last value, so that its many steps
+    do not squeeze theirs.
+    """
     lines = []
+    end = max((curve[-1].step for name, curve in curves.items() if name not in BASELINE_TITLES), default=0)
     for name, curve in curves.items():
         known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]
+        level = name in BASELINE_TITLES and known and 0 < MUCH_LONGER * end < curve[-1].step
+        if level:
+            known = [(0, known[-1][1]), (end, known[-1][1])]
         colour, dash = (GREY, 2 + [*BASELINE_TITLES].index(name)) if name in BASELINE_TITLES else model_style(name)
-        scored: dict[str, Any] = {"mode": "lines+markers"} if field == "val_miou" else {"mode": "lines"}
+        scored: dict[str, Any] = {"mode": "lines+markers" if field == "val_miou" and not level else "lines"}
+        where = f"after {curve[-1].step:,} steps" if level else "step %{x}"
         lines.append(
             go.Scatter(
                 name=escape_markup(training_title(name)),
                 x=[step for step, _ in known],
                 y=[100 * value if field == "val_miou" else value for _, value in known],
                 line={"color": colour, "dash": DASHES[dash], "width": 2},
-                hovertemplate=f"{escape_markup(training_title(name))}<br>step %{{x}}: %{{y:.4~g}}<extra></extra>",
+                hovertemplate=f"{escape_markup(training_title(name))}<br>{where}: %{{y:.4~g}}<extra></extra>",
                 **scored,
             )
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mode
+from statistics import fmean, mode
 
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
-from segviz.results.seeds import Runs
+from segviz.results.seeds import Runs, scores
 from segviz.results.tables import training_title
 from segviz.text import escape_markdown, join_with_commas
 
@@ -14,6 +14,20 @@ PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
     "measured on the same files. These scores are not directly comparable with val."
 )
+
+
+def open_results(runs: Runs) -> str:
+    """How many models there are, what they were scored on, and how far apart they are, in Markdown."""
+    count = f"{len(runs)} model{'s' if len(runs) > 1 else ''}"
+    means = {name: fmean(known) for name, seeds in runs.items() if (known := scores(seeds, VAL))}
+    if not means:
+        return f"{count}, without a score on val."
+    pictures = escape_markdown(evaluated_pictures({name: seeds[0] for name, seeds in runs.items()}, VAL))
+    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    extremes = f"{means[best]:.1f} % ({training_title(best)})"
+    if worst != best:
+        extremes = f"from {means[worst]:.1f} % ({training_title(worst)}) to {extremes}"
+    return f"{count}, scored on {pictures}: mIoU {extremes}. Differences below the spread between seeds mean nothing."
 
 
 def describe_scores(runs: Runs) -> str:

@@ -89,9 +89,12 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
 
 
 def select_columns(runs: Runs) -> tuple[ColumnSpec[Seeds], ...]:
-    """MODEL_COLUMNS, without the spread between seeds if every model has a single seed."""
-    several = any(len(seeds) > 1 for seeds in runs.values())
-    return tuple(column for column in MODEL_COLUMNS if several or not isinstance(column, SpreadColumn))
+    """MODEL_COLUMNS, without those of a spread between seeds that no model has."""
+    return tuple(
+        column
+        for column in MODEL_COLUMNS
+        if not isinstance(column, SpreadColumn) or any(column.value(seeds) is not None for seeds in runs.values())
+    )
 
 
 def training_title(name: str) -> str:
