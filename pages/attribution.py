@@ -48,14 +48,16 @@ RANK = (
     "both rank all cells alike, 0 if the rankings are unrelated. Signed values rank as they are."
 )
 
-st.title("Which pixels drive this class?")
+heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
+heading.title("Which pixels drive this class?")
 st.caption(
     "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score through "
-    "the whole network. The two need not agree: the rank correlation ρ says how far they do. Click a point to explain "
-    "it."
+    "the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a point to "
+    "explain it."
 )
 picture = current_picture()
-model = pick_model("Model", available_models(), "spatial_nl", ROWS[PAGE].models_key)
+with heading:
+    model = pick_model("Model", available_models(), "spatial_nl", ROWS[PAGE].models_key)
 prediction = predict_or_stop(model, picture)
 maps = prediction.spatial_maps
 
@@ -67,7 +69,8 @@ def workbench() -> None:
     place = (pins[-1].y, pins[-1].x) if pins else (height // 2, width // 2)
     pin = len(pins) - 1 if pins else None
     target = pick_target(prediction, place)
-    methods, options = pick_methods(), pick_options()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        methods, options = pick_methods(), pick_options()
     answers: dict[str, Attribution] = {}
     if target is not None:
         ops = {name: Attribute(name, target, options) for name in methods}
@@ -78,11 +81,11 @@ def workbench() -> None:
         attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name)
         for name in methods
     ]
+    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3)
     if not set(methods).isdisjoint(PEAKED):
         st.caption(
             "A few pixels carry most of a gradient: where its map looks empty, the scale *percentile* shows the rest."
         )
-    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3)
     if target is not None and answers:
         show_answers(answers, ranks, target, place)
     show_help()

@@ -36,7 +36,7 @@ def viewer() -> None:
     matrices = affinities(current_display(PAGE).colours)
     show_viewer(picture, panels, page=PAGE, more=matrices)
     st.header("Channel affinity of a row and a column")
-    which = "Of the last point" if current_pins(PAGE) else "Of the middle; click a point for another place"
+    which = "Of the last point" if current_pins(PAGE) else "Of the middle; choose a point for another place"
     st.caption(f"{which}, {pixel_text(*point())}. Channel j (down) draws from channel i (across).")
     for number, (column, subplot) in enumerate(zip(st.columns(3), matrices, strict=True)):
         assert isinstance(subplot.content, Matrix)

@@ -16,7 +16,9 @@ MODEL = "ema"  # of the bundled blocks, the one whose maps follow the picture mo
 VAN = (Pin(175, 290, 0),)  # in the first street: where the map rests before anyone points
 
 st.title("See where a pixel looks")
-st.markdown("Attention lets a network judge a pixel by looking at others. **Point at the street** to see at which.")
+st.markdown(
+    "Attention lets a network judge a pixel by looking at others. **Point at the street, or tap it,** to see at which."
+)
 street, links = st.columns([7, 3], gap="large")
 with links:
     with st.container(key="tasks", gap="xsmall"):

@@ -14,17 +14,15 @@ from segviz.viewer.panels_of_prediction import feature_panels, panels_of_maps, p
 
 PAGE = "inspect"
 
-st.title("Where does each place look?")
+heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
+heading.title("Where does each place look?")
 picture = current_picture()
-with st.container(key="model", horizontal=True, vertical_alignment="bottom"):
+with heading:
     model = pick_model("Model", available_models(), "ema", ROWS[PAGE].models_key)
     how_to_read(model)
 prediction = predict_or_stop(model, picture)
 following = panels_of_maps(prediction)
-st.caption(
-    "Point at the picture: the maps follow. Click, or press Enter, to keep a point; on a touch screen, tap to look and "
-    "tap again to keep."
-)
+st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
 
 
 @st.fragment

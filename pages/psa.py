@@ -14,7 +14,7 @@ st.title("Point-wise spatial attention")
 st.caption(
     "**Collect**: what the point gathers from every place (row p, sums to 1). "
     "**Distribute**: how much every place receives from it (column p). PSANet, ECCV 2018, eq. 8-10, Fig. 6. "
-    "Click two or more points to compare them. Where a bar ends near 100 %, one place has nearly all the weight: the "
+    "Keep two or more points to compare them. Where a bar ends near 100 %, one place has nearly all the weight: the "
     "scale **percentile** shows how the others rank."
 )
 picture = current_picture()

@@ -15,9 +15,9 @@ PAGE = "same_pixel"
 
 st.title("Same pixel, every block")
 st.caption(
-    "Point at any picture: each shows where its model looks from that place or, by the switch above them, who looks "
-    "at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of a coarse "
-    "grid are larger, so each holds more. Click to keep points; their numbers are below."
+    "Point at any picture, or tap it: each shows where its model looks from that place or, by the switch above them, "
+    "who looks at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of "
+    "a coarse grid are larger, so each holds more. Click, or tap again, to keep points; their numbers are below."
 )
 picture = current_picture()
 names = available_models()

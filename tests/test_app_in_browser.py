@@ -817,3 +817,41 @@ def test_a_first_tap_looks_and_a_second_one_pins(phone: Visit) -> None:
     phone.page.touchscreen.tap(x, y)
     expect(stage.locator(".marker")).to_have_count(1)
     expect(phone.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
+
+
+def test_a_choice_closes_a_phone_s_sidebar(phone: Visit) -> None:
+    phone.open("home")
+    page, sidebar = phone.page, phone.page.get_by_test_id("stSidebar")
+    choices = (
+        page.get_by_role("button", name="Next"),
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Inspect"),
+        page.get_by_text("My picture"),
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Results"),
+    )
+    for choice in choices:
+        page.get_by_role("button", name="Expand sidebar").tap()
+        expect(sidebar).to_have_attribute("data-collapsed", "false")
+        choice.tap()
+        expect(sidebar).to_have_attribute("data-collapsed", "true")
+
+
+def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> None:
+    for visitor, top in ((visit, 0), (phone, 44)):  # on a phone, Streamlit's header is above
+        page = visitor.open("psa").page
+        for x, y in ((0.3, 0.4), (0.6, 0.7)):
+            visitor.stage("Collect").evaluate("(stage) => stage.scrollIntoView({ block: 'center' })")
+            box = visitor.stage("Collect").bounding_box()
+            assert box is not None
+            for _ in range(1 if visitor is visit else 2):
+                place = (box["x"] + x * box["width"], box["y"] + y * box["height"])
+                page.mouse.click(*place) if visitor is visit else page.touchscreen.tap(*place)
+        expect(visitor.stage("Collect of point 2")).to_have_attribute("data-ready", "1")
+        visitor.stage("Collect of point 2").evaluate("(stage) => stage.scrollIntoView({ block: 'end' })")
+        parts = [page.locator(".where"), page.get_by_role("button", name="Copy link")]
+        parts.append(page.get_by_role("button", name="Export"))
+        boxes = [part.bounding_box() for part in parts]
+        for left, right in zip(boxes, boxes[1:], strict=False):
+            assert left is not None and right is not None
+            assert top <= right["y"] < top + 20 and left["x"] + left["width"] <= right["x"]  # one row, side by side
+        page.get_by_role("button", name="Copy link").click()
+        expect(page.get_by_text("Link copied", exact=True)).to_be_visible()

@@ -448,6 +448,57 @@ def test_controls_that_do_nothing_are_hidden(page: Page) -> None:
     expect(label(page, "Outlines")).to_be_visible()
 
 
+# ---- the toolbar ----------------------------------------------------------------------------------------
+
+
+def test_the_toolbar_stays_in_sight(page: Page) -> None:
+    mount(page, data(*(config(f"{number}", "attends_to", "dot") for number in range(6)), columns=1))
+    page.evaluate("scrollTo(0, 1500)")
+    bar = box(page.locator(".toolbar"))
+    assert abs(bar["y"]) < 1 and bar["height"] < 90
+    page.get_by_role("button", name="Zoom in").click()
+    expect(stage(page, "4")).to_have_attribute("data-view", re.compile("^1.5,"))
+
+
+@pytest.mark.parametrize(("width", "folded"), [(1300, False), (1000, True), (390, True)])
+def test_settings_are_folded_where_one_row_has_no_room_for_them(browser: Browser, width: int, folded: bool) -> None:
+    with open_host(browser, viewport={"width": width, "height": 900}) as page:
+        put(page, data(config("dot", "either", "dot"), classes("labels")))
+        expect(page.locator(".stage[data-ready='1']")).to_have_count(2)
+        fold, bar = page.get_by_role("button", name="Display"), page.locator(".toolbar")
+        expect(fold).to_be_visible(visible=folded)
+        expect(page.get_by_label("Colours")).to_be_visible(visible=not folded)
+        assert box(bar)["height"] < 45  # one row
+        expect(label(page, "attended by")).to_be_visible(visible=width > 640)  # outside of the settings
+        if folded:
+            fold.click()
+            expect(page.get_by_label("Colours")).to_be_visible()
+            expect(page.get_by_role("button", name="Fit")).to_be_visible()
+            page.set_viewport_size({"width": 1300, "height": 900})
+            expect(fold).to_be_hidden()
+
+
+def test_the_toolbar_leaves_room_for_the_page_s_own_buttons(page: Page) -> None:
+    page.evaluate("document.documentElement.style.setProperty('--viewer-actions', '200px')")
+    mount(page, data(config("dot", "attends_to", "dot")))
+    bar, where = box(page.locator(".toolbar")), box(page.locator(".where"))
+    assert where["x"] + where["width"] <= bar["x"] + bar["width"] - 200 + 0.5
+    expect(page.get_by_role("button", name="Display")).to_be_visible()
+    page.evaluate("document.documentElement.style.removeProperty('--viewer-actions')")
+
+
+@pytest.mark.parametrize("height", [900, 450], ids=["100 %", "200 %"])
+def test_a_portrait_and_its_value_fit_into_the_window(browser: Browser, height: int) -> None:
+    with open_host(browser, viewport={"width": 1000, "height": height}) as page:
+        put(page, data(config("dot", "attends_to", "dot"), height=1600, width=900))
+        expect(page.locator(".stage[data-ready='1']")).to_have_count(1)
+        page.locator(".panel").evaluate("(panel) => scrollTo(0, panel.getBoundingClientRect().top - 48)")
+        value = box(page.locator(".value"))
+        assert value["y"] + value["height"] <= height
+        if height == 900:
+            assert value["y"] + value["height"] <= height - 150  # which leaves a page room for a title and its controls
+
+
 # ---- swipe ----------------------------------------------------------------------------------------------
 
 

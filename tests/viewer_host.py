@@ -29,7 +29,9 @@ from tests.block_cases import block_maps
 GRID = (5, 7)
 CELLS = GRID[0] * GRID[1]
 HEIGHT, WIDTH = 150, 210  # the picture: 30 pixels per cell
+PSA_FEATURES = (10, 13)  # the grid that PSA shrinks to GRID
 REACH = (1, 2)  # reach of the masks that do not cover the whole grid
+PHONE = 640  # CSS pixels up to which a window is a phone's
 ADDRESS = "http://viewer.test"
 PAGE = b'<!doctype html><meta name="viewport" content="width=device-width"><title>viewer</title><body></body>'
 
@@ -55,7 +57,7 @@ def masks(direction: Any, divisor: float | None = None, reach: tuple[int, int] |
         row, column = torch.arange(CELLS) // GRID[1], torch.arange(CELLS) % GRID[1]
         far = ((row[:, None] - row).abs() > reach[0]) | ((column[:, None] - column).abs() > reach[1])
         logits = random(CELLS, CELLS).masked_fill(far, -torch.inf)
-    return OffsetMaskAttention(direction, GRID, logits, direction, divisor)
+    return OffsetMaskAttention(direction, GRID, logits, direction, divisor, PSA_FEATURES)
 
 
 CROSS = CrissCrossAttention("cross", GRID, random(3, CELLS, 5), random(3, CELLS, 5) * 0.5)
@@ -194,9 +196,18 @@ def put(page: Page, content: dict[str, Any]) -> None:
 
 
 def mount(page: Page, content: dict[str, Any]) -> None:
-    """Mounts the component and waits until every panel is drawn."""
+    """Mounts the component and waits until every panel is drawn; at a desk, with the display settings open."""
     put(page, content)
+    if (page.viewport_size or {"width": 0})["width"] > PHONE:
+        unfold_toolbar(page)
     expect(page.locator(".stage[data-ready='1']")).to_have_count(len(content["panels"]))
+
+
+def unfold_toolbar(page: Page) -> None:
+    """Shows the display settings where the toolbar has no room for them."""
+    fold = page.get_by_role("button", name="Display")
+    if fold.is_visible() and fold.get_attribute("aria-expanded") == "false":
+        fold.click()
 
 
 def stage(page: Page, title: str) -> Locator:

@@ -26,7 +26,7 @@ def pick_target(prediction: Prediction, place: tuple[int, int]) -> Target | None
         place: the point, as an image pixel (y, x).
     """
     here, classes = int(prediction.labels[place]), prediction.classes
-    left, right = st.columns([1, 2], vertical_alignment="bottom")
+    left, right = st.columns(2, vertical_alignment="bottom")
     offered = [AS_PREDICTED, *range(len(classes))]
     index = left.selectbox(
         "Class",
@@ -68,24 +68,23 @@ def pick_methods() -> list[str]:
 
 def pick_options() -> Options:
     """The settings of the methods."""
-    with st.expander("Settings of the methods"):
-        one, two, three, four, five = st.columns(5, vertical_alignment="bottom")
-        kind = one.selectbox(
+    with st.popover("Settings of the methods", icon=":material/tune:"):
+        kind = st.selectbox(
             "Baseline",
             BASELINE_CHOICES,
             help="Integrated Gradients starts from it and Occlusion covers with it. Neither sees anything where the "
             "picture already looks like it.",
             **keep_widget("attribution baseline", next(iter(BASELINE_CHOICES))),
         )
-        steps = two.select_slider("Integrated Gradients: steps", STEPS, **keep_widget("attribution steps", QUICK.steps))
-        window = three.select_slider(
+        steps = st.select_slider("Integrated Gradients: steps", STEPS, **keep_widget("attribution steps", QUICK.steps))
+        window = st.select_slider(
             "Occlusion: square",
             WINDOWS,
             help="Its side, in pixels of the picture as the model sees it, about 480 x 360",
             **keep_widget("attribution window", QUICK.window),
         )
-        stride = four.select_slider("Occlusion: step (sides)", STRIDES, **keep_widget("attribution stride", "3/4"))
-        relu = five.toggle(
+        stride = st.select_slider("Occlusion: step (sides)", STRIDES, **keep_widget("attribution stride", "3/4"))
+        relu = st.toggle(
             "Grad-CAM: ReLU",
             help="The positive part only, as in the paper's eq. 2",
             **keep_widget("attribution relu", False),

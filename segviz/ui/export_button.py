@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 
 import streamlit as st
 
-from segviz.figures.export import FORMS, SIZES, export
+from segviz.figures.export import FORMS, PICTURES, SIZES, export
+from segviz.figures.matplotlib_backend import DOUBLE, SINGLE
 from segviz.figures.subplot import Subplot
 from segviz.filenames import make_unique, safe_name
 from segviz.text import pixel_text
@@ -27,9 +29,27 @@ CONTENT = {
     "png": "A picture, with title, model, points and scales.",
     "svg": "Vectors for a paper or an editor, with title, model, points and scales.",
     "pdf": "Vectors for a paper, with title, model, points and scales.",
-    "npz": "The maps' numbers as NumPy arrays, with title, model, points and scales.",
-    "csv": "The maps' numbers as a table, below lines with title, model, points and scales.",
+    "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
+    "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
+WIDTHS = {"Automatic": None, "One column": SINGLE, "Two columns": DOUBLE}
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """How a picture is drawn, as the command line's `figure` offers it.
+
+    Attributes:
+        size: PNG resolution, times 144 dots per inch.
+        width: width in inches; None for that of the subplots' columns.
+        letters: whether titles begin with a, b, c.
+        caption: whether title, models, points and scales are drawn below.
+    """
+
+    size: int = 1
+    width: float | None = None
+    letters: bool = False
+    caption: bool = True
 
 
 def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = ()) -> None:
@@ -51,10 +71,7 @@ def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], m
         form = str(st.segmented_control(
             "Format", FORMS, format_func=str.upper, required=True, **keep_widget("export format", FORMS[0])
         ))  # fmt: skip
-        size = st.segmented_control(
-            "Size", SIZES, format_func="{}×".format, required=True, disabled=form != "png",
-            help="PNG resolution: 1, 2 or 4 times 144 dots per inch", **keep_widget("export size", 1),
-        )  # fmt: skip
+        options = choose_picture_options(form)
         st.caption(f"{CONTENT[form]} {describe_rest(viewer)}")
         with st.container(horizontal=True, vertical_alignment="center"):
             if not st.button("Make the file", key=f"{page} export", icon=":material/image:"):
@@ -63,9 +80,27 @@ def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], m
             own = [panel for panel, chosen in zip(panels, wanted, strict=False) if chosen]
             others = [panel for panel, chosen in zip(more, wanted[len(panels) :], strict=True) if chosen]
             with st.spinner(f"Making the {form.upper()} file …"):
-                file = make_file(page, name, viewer, own, others, form, int(size or 1))
+                file = make_file(page, name, viewer, own, others, form, options)
             if file is not None:
                 offer_file(*file, form)
+
+
+def choose_picture_options(form: str) -> PictureOptions:
+    """The choices that concern pictures; they are disabled for numbers."""
+    numbers = form not in PICTURES
+    with st.container(horizontal=True):
+        size = st.segmented_control(
+            "Size", SIZES, format_func="{}×".format, required=True, disabled=form != "png",
+            help="PNG resolution: 1, 2 or 4 times 144 dots per inch", **keep_widget("export size", 1),
+        )  # fmt: skip
+        width = st.segmented_control(
+            "Width", WIDTHS, required=True, disabled=numbers, **keep_widget("export width", next(iter(WIDTHS))),
+            help=f"Of a conference paper: one column has {SINGLE} inches, both have {DOUBLE}",
+        )  # fmt: skip
+    with st.container(horizontal=True):
+        letters = st.checkbox("Letters a, b, c", disabled=numbers, **keep_widget("export letters", False))
+        caption = st.checkbox("Caption", disabled=numbers, **keep_widget("export caption", True))
+    return PictureOptions(int(size or 1), WIDTHS[str(width)] if width else None, letters, caption)
 
 
 def make_file(
@@ -75,7 +110,7 @@ def make_file(
     panels: Sequence[Panel],
     more: Sequence[Subplot],
     form: str,
-    size: int,
+    options: PictureOptions,
 ) -> tuple[str, bytes] | None:
     """The file's name and content; None, with a sentence on the page, where it cannot be made.
 
@@ -83,7 +118,7 @@ def make_file(
     """
     try:
         spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more)
-        data = export(spec, form, size=size)
+        data = export(spec, form, **asdict(options))
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; export fewer panels'}.")
         return None
@@ -103,7 +138,7 @@ def describe_rest(viewer: Viewer) -> str:
     here = pixel_text(*viewer.rest)
     if viewer.pins:
         return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, {here}."
-    return f"No point is kept, so maps that follow the pointer are taken at the middle, {here}; click to keep one."
+    return f"No point is kept, so maps that follow the pointer are taken at the middle, {here}."
 
 
 def number_repeats(titles: Sequence[str]) -> list[str]:

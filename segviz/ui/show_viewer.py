@@ -29,7 +29,7 @@ def show_viewer(
     start: Sequence[Pin] = (),
     more: Sequence[Subplot] = (),
 ) -> None:
-    """The viewer over the picture, below the buttons that copy the page's link and export the page.
+    """The viewer over the picture, with the buttons that copy the page's link and export the page.
 
     The session keeps the pins and the viewer's settings for every page.
 
@@ -41,21 +41,23 @@ def show_viewer(
         start: the pins of a visitor who has none yet; the first edit makes them the visitor's own.
         more: what the page shows beside the viewer, for its exports.
     """
-    above = st.container(horizontal=True, horizontal_alignment="right")
+    frame = st.container(key="viewer frame", gap=None)
+    actions = frame.container(key="viewer actions", horizontal=True, width="content", gap="xsmall")
     display = current_display(page)
     store_display(page, display)
-    pins = show_panels(
-        picture.image,
-        panels,
-        current_pins(page, start),
-        key=page,
-        columns=columns,
-        display=display,
-        digest=picture.digest,
-    )
+    with frame:
+        pins = show_panels(
+            picture.image,
+            panels,
+            current_pins(page, start),
+            key=page,
+            columns=columns,
+            display=display,
+            digest=picture.digest,
+        )
     state = session()
     if state.pins is not None or pins != tuple(start):
         state.pins = pins
-    with above:
+    with actions:
         copy_button(page_link(page), page, start_display(page))
         show_export(page, picture.name, Viewer(picture.image, pins, display, columns), panels, more)

@@ -1,5 +1,6 @@
 // "Copy link", a Streamlit component (v2). It also keeps the page's address up to date, so that a reload restores the page.
 
+const SHOWN_FOR = 6000; // ms
 const COPIED = "Link copied";
 const WITHOUT_FILE = "Link copied. It does not contain your picture; whoever opens it is asked for the file";
 
@@ -24,9 +25,14 @@ async function copy(text) {
 export default function ({ parentElement, data: [data] }) {
   const button = parentElement.querySelector("button"), message = parentElement.querySelector(".message");
   history.replaceState(history.state, "", addressOf(data.parameters, location)); // no history entry for each pin
+  const show = (text) => {
+    message.textContent = text;
+    clearTimeout(parentElement.hiding);
+    parentElement.hiding = setTimeout(() => { message.textContent = ""; }, SHOWN_FOR);
+  };
   message.textContent = "";
   button.onclick = () => copy(location.href).then(
-    () => { message.textContent = data.upload ? WITHOUT_FILE : COPIED; },
-    () => { message.textContent = "Copy the link from the address bar"; },
+    () => show(data.upload ? WITHOUT_FILE : COPIED),
+    () => show("Copy the link from the address bar"),
   );
 }

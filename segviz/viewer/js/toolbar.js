@@ -1,5 +1,8 @@
-// The controls above the pictures; controls that affect no panel are hidden.
+// The controls above the pictures, in one row that stays in sight. Controls that affect no panel are hidden; the display
+// settings are folded where the row has no room for them.
 import { CHOICES } from "./settings.js";
+
+let isOpen = false; // whether folded settings are shown: module state, so that it survives a change of page
 
 export class Toolbar {
   /**
@@ -17,8 +20,27 @@ export class Toolbar {
       });
     }
     for (const button of root.querySelectorAll("[data-zoom]")) listen(button, "click", () => zoom(button.dataset.zoom));
-    this.more = root.querySelector(".more");
-    listen(this.more, "click", () => this.more.setAttribute("aria-expanded", String(root.classList.toggle("open"))));
+    [this.more, this.where] = ["more", "where"].map((name) => root.querySelector(`.${name}`));
+    listen(this.more, "click", () => this.open(!isOpen));
+    this.open(isOpen);
+    const resize = new ResizeObserver(() => this.fit());
+    resize.observe(root);
+    signal.addEventListener("abort", () => resize.disconnect());
+    document.fonts.ready.then(() => this.fit());
+  }
+
+  open(open) {
+    isOpen = open;
+    this.root.classList.toggle("open", open);
+    this.more.setAttribute("aria-expanded", String(open));
+  }
+
+  /** Folds the display settings if the row is too narrow for them. */
+  fit() {
+    const { root, where } = this;
+    root.classList.remove("folded");
+    const end = where.getBoundingClientRect().right + Number.parseFloat(getComputedStyle(where).marginRight);
+    root.classList.toggle("folded", end > root.getBoundingClientRect().right + 0.5);
   }
 
   /** Updates the controls to the settings. */
@@ -44,5 +66,6 @@ export class Toolbar {
       drawn: pending || some((layer) => layer.isMap || layer.isLabels),
     };
     for (const part of this.root.querySelectorAll("[data-for]")) part.hidden = !uses[part.dataset.for];
+    this.fit();
   }
 }
