@@ -54,8 +54,9 @@ def show_answers() -> None:
         if (chart := context_chart(results.runs)) is not None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(
-                f"What switching the context off changes. A dot is a mean over seeds, its bar their standard deviation; a grey dot is one seed, of unknown "
-                f"spread. Within {NO_LOSS:g} points, the grey band, the context could go."
+                "What switching the block's context off changes. A dot is a mean over seeds, its bar their standard "
+                "deviation; a grey dot is one seed, of unknown spread. "
+                f"Within {NO_LOSS:g} points, the grey band, the context could go."
             )
         st.markdown(context_finding(results.runs, training_title))
     costs = {name: one.cost for name, one in records.items() if one.cost is not None}

@@ -289,8 +289,6 @@ def test_bars_keep_the_order_of_the_classes_not_of_the_scores() -> None:
 def test_models_that_are_nearly_equal_are_apart_on_the_axis() -> None:
     scores = {name: evaluation(miou).iou for name, miou in (("fla", 0.7), ("psa", 0.71))}
     figure = class_differences(scores, CLASSES, "IoU")
-        {name: evaluation(miou).iou for name, miou in (("fla", 0.7), ("psa", 0.71))}, CLASSES, "IoU"
-    )
     fla, psa = figure.data
     assert list(fla.y) == pytest.approx([-0.5, -0.5]) and list(psa.y) == pytest.approx([0.5, 0.5])
     assert list(fla.customdata) == ["Sky: 80.0 %", "Road: 60.0 %"]

@@ -40,7 +40,7 @@ def context_chart(runs: Runs) -> go.Figure | None:
         customdata=[", ".join(f"{change:+z.2f}" for change in changes) for changes in by_seed.values()],
         hovertemplate="%{y}: %{x:+.2f} points<br>by seed: %{customdata}<extra></extra>",
     )
-    figure = go.Figure([dots], row_layout(len(names), "val mIoU without context, less with it (points)"))
+    figure = go.Figure([dots], row_layout(len(names), "change of val mIoU (points)"))
     figure.add_vline(0, line={"color": SINGLE, "width": 1})
     figure.add_vrect(-NO_LOSS, NO_LOSS, fillcolor=SINGLE, opacity=0.2, line_width=0, layer="below")
     return figure
@@ -65,7 +65,10 @@ def cost_chart(costs: Mapping[str, Cost]) -> go.Figure | None:
 
 def row_titles(names: list[str]) -> list[str]:
     """The models' titles, in lines that leave room for a chart on a phone."""
-    return ["<br>".join(textwrap.wrap(escape_markup(training_title(name)), NAME_WIDTH)) for name in names]
+    return [
+        "<br>".join(textwrap.wrap(escape_markup(training_title(name)), NAME_WIDTH, break_on_hyphens=False))
+        for name in names
+    ]
 
 
 def row_layout(rows: int, axis: str) -> go.Layout:

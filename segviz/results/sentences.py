@@ -19,15 +19,13 @@ PUBLISHED = (
 def open_results(runs: Runs) -> str:
     """How many models there are, what they were scored on, and how far apart they are, in Markdown."""
     count = f"{len(runs)} model{'s' if len(runs) > 1 else ''}"
-    means = {name: fmean(known) for name, seeds in runs.items() if (known := scores(seeds, VAL))}
+    means = sorted(fmean(known) for seeds in runs.values() if (known := scores(seeds, VAL)))
     if not means:
         return f"{count}, without a score on val."
     pictures = escape_markdown(evaluated_pictures({name: seeds[0] for name, seeds in runs.items()}, VAL))
-    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-    extremes = f"{means[best]:.1f} % ({training_title(best)})"
-    if worst != best:
-        extremes = f"from {means[worst]:.1f} % ({training_title(worst)}) to {extremes}"
-    return f"{count}, scored on {pictures}: mIoU {extremes}. Differences below the spread between seeds mean nothing."
+    low, high = f"{means[0]:.1f}", f"{means[-1]:.1f}"
+    extent = f"from {low} to {high} %" if low != high else f"{high} %"
+    return f"{count}, scored on {pictures}: mIoU {extent}. Differences below the spread between seeds mean nothing."
 
 
 def describe_scores(runs: Runs) -> str:
