@@ -20,7 +20,7 @@ from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Mark
 from segviz.prediction.prediction import Prediction
-from segviz.ui.export_button import make_file
+from segviz.ui.export_button import PictureOptions, make_file
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import (
@@ -70,7 +70,9 @@ def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Pre
         follows = panel.look not in ("labels", "output", "context", "plain")
         own = None if panel.pin is None else (PINS[panel.pin].y, PINS[panel.pin].x)
         assert shown.place == ((own or LAST) if follows else None), panel.title
-        assert [(pin.y, pin.x, pin.number) for pin in shown.marks] == [(4, 7, 1), (22, 33, 2)]
+        marks = [(pin.y, pin.x, pin.number) for pin in shown.marks]
+        every = [(4, 7, 1), (22, 33, 2)]
+        assert marks == [mark for mark in every if shown.place in (None, mark[:2]) and own in (None, mark[:2])]
 
 
 def test_every_panel_of_a_prediction_carries_its_model(made: Prediction) -> None:
@@ -165,7 +167,7 @@ def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Predicti
 
 
 def test_pins_are_drops_in_the_viewers_colours(made: Prediction) -> None:
-    spec = viewer_figure_spec("a page", viewer(made), panels_of_map(made.maps["spatial"], made.model))
+    spec = viewer_figure_spec("a page", viewer(made), [prediction_panel(made)])
     assert [pin.colour for pin in spec.subplots[0].marks] == list(PIN_COLOURS[:2])
     drawn = export(spec, "svg").decode().upper()
     assert all(colour in drawn for colour in PIN_COLOURS[:2])
@@ -215,14 +217,71 @@ def test_signed_maps_have_signed_colours(made: Prediction) -> None:
 
 def test_a_file_names_page_model_and_picture_and_says_how_it_was_drawn(made: Prediction) -> None:
     panels = panels_of_map(made.maps["spatial"], made.model)
-    found = make_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", 1)
+    found = make_file("psa", "../my photo.jpg", viewer(made, opacity=40), panels, (), "npz", PictureOptions())
     assert found is not None
     name, data = found
     assert name.startswith("segviz-psa-model-my_photo-") and name.endswith(".npz")
-    again = make_file("psa", "../my photo.jpg", viewer(made, opacity=40, scale="log"), panels, (), "npz", 1)
+    again = make_file(
+        "psa", "../my photo.jpg", viewer(made, opacity=40, scale="log"), panels, (), "npz", PictureOptions()
+    )
     assert again is not None and again[0] != name
     details = json.loads(str(np.load(io.BytesIO(data))["details"]))
     assert details["opacity"] == 0.4
     assert details["panels"][0]["pixel"] == [22, 33]
     assert details["panels"][0]["colours"] == "viridis"
     assert details["title"] == "../my photo.jpg: psa"
+
+
+def test_a_swipe_adds_only_what_no_panel_shows(made: Prediction) -> None:
+    first, second = prediction_panel(made, "First"), prediction_panel(replace(made, labels=np.flipud(LABELS)), "Second")
+    one = Panel("Attention", made.maps["spatial"], "either")
+    both = Panel("Swipe", None, "swipe", sides=(first, replace(one, look="attends_to")))
+    titles = {
+        (first, second, Panel("Swipe", None, "swipe", sides=(first, second))): ["First", "Second"],
+        (Panel("Swipe", None, "swipe", sides=(first, second)),): ["Swipe, left: First", "Swipe, right: Second"],
+        (second, both): ["Second", "Swipe, left: First", "Swipe, right: Attention (y 22, x 33)"],
+        (first, one, both): ["First", "Attention: attends to (y 22, x 33)"],
+    }
+    for panels, expected in titles.items():
+        spec = viewer_figure_spec("compare", viewer(made), panels)
+        assert [subplot.title for subplot in spec.subplots] == expected
+
+
+@pytest.mark.parametrize(("count", "usual", "columns"), [
+    (1, 3, 1), (3, 3, 3), (4, 3, 4), (5, 3, 3), (7, 3, 4), (10, 3, 4), (13, 3, 5), (41, 3, 3),
+    (3, 2, 3), (7, 2, 4), (4, 1, 1),
+])  # fmt: skip
+def test_no_subplot_is_left_alone_in_the_last_row(made: Prediction, count: int, usual: int, columns: int) -> None:
+    spec = viewer_figure_spec("compare", viewer(made, columns=usual), [prediction_panel(made)] * count)
+    assert {len(row) for row in spec.rows[:-1]} <= {columns} and len(spec.rows[0]) == columns
+    assert len(spec.rows) == 1 or usual == 1 or len(spec.rows[-1]) > 1
+
+
+def test_classes_and_levels_have_legends_of_their_own(made: Prediction) -> None:
+    panels = [prediction_panel(made), disagreement_panel([LABELS, np.flipud(LABELS)], ANSWERS)]
+    classes, levels = class_legends(viewer_figure_spec("compare", viewer(made), panels))
+    assert (classes.title, [name for name, _ in classes.items]) == ("Classes", ["Sky", "Building", "Pole"])
+    assert (levels.title, [name for name, _ in levels.items]) == ("Disagreement", ["all agree", "2 answers"])
+
+
+@pytest.mark.parametrize("look", ["attends_to", "points"])
+def test_weights_read_in_per_cent_in_pictures_and_as_shares_in_numbers(made: Prediction, look: Any) -> None:
+    one = made.maps["samples" if look == "points" else "spatial"]
+    spec = viewer_figure_spec("psa", viewer(made), [Panel("Weights", one, look, model="model")])
+    (subplot,), (low, high) = spec.subplots, (spec.subplots[0].scale.low, spec.subplots[0].scale.high)  # type: ignore[union-attr]
+    written = f"{100 * high:.3g} %"
+    assert low == 0 and written in export(spec, "svg").decode() and f"0 % to {written}" in spec.caption()
+    assert f"linear from 0 to {high:.6g} (weight, as a share; pictures show per cent)" in export(spec, "csv").decode()
+    assert subplot.content.percent  # type: ignore[union-attr]
+
+
+def test_a_page_is_exported_as_the_command_line_does_it(made: Prediction) -> None:
+    panels = panels_of_map(made.maps["spatial"], made.model)
+    plain, wide = (
+        make_file("psa", "a.jpg", viewer(made), panels, (), "svg", options)
+        for options in (PictureOptions(), PictureOptions(width=3.3, letters=True, caption=False))
+    )
+    assert plain is not None and wide is not None
+    assert b'width="496.8pt"' in plain[1] and b'width="237.6pt"' in wide[1]
+    assert [b">a</text>" in data for data in (plain[1], wide[1])] == [False, True]
+    assert [data.count(b">a.jpg: psa;") for data in (plain[1], wide[1])] == [2, 1], "metadata always have the caption"

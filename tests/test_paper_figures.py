@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,7 +37,7 @@ from segviz.figures.paper_layouts import (
 )
 from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.figures.scale_text import format_ends, format_number
-from segviz.figures.subplot import Subplot
+from segviz.figures.subplot import Mark, Subplot
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor
 
@@ -350,9 +351,7 @@ def test_labels_are_indices_of_the_models_common_classes() -> None:
     other, labels = with_other_classes(predictor), np.zeros(picture.shape[:2], np.uint8)
     truth = paper_figure_spec("fla-5", [picture], models=[other], labels=[labels]).rows[0][2]
     assert truth is not None and isinstance(truth.content, Classes) and truth.content.class_set.names[0] == "kind 0"
-    with pytest.raises(
-        ValueError, match=r"different classes \(Sky, Building, Pole … and kind 0, kind 1"
-    ):
+    with pytest.raises(ValueError, match=r"different classes \(Sky, Building, Pole … and kind 0, kind 1"):
         paper_figure_spec("fla-5", [picture], models=[predictor, other], labels=[labels])
     with pytest.raises(ValueError, match="no class has the index 99 of the labels; classes are 0 to 10, void is 255"):
         paper_figure_spec("fla-5", [picture], models=[predictor], labels=[labels + 99])
@@ -378,3 +377,32 @@ def test_a_figure_saved_by_hand_carries_its_figure_spec_along(tmp_path: Path) ->
     drawn = draw(SPEC)
     drawn.savefig(tmp_path / "a.pdf")
     assert b"/Title (Attention to strips, after AttaNet Fig. 9)" in (tmp_path / "a.pdf").read_bytes()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("place", [(100, 200), (3, 5), (359, 479), (180, 0)])
+def test_a_mark_leaves_its_cell_in_sight(number: int, place: tuple[int, int]) -> None:
+    image, values = np.zeros((360, 480, 3), np.uint8), np.zeros((23, 30), np.float32)
+    values[place[0] * 23 // 360, place[1] * 30 // 480] = 1
+    heat = Heat(values, Scale(0, 1), "weight", "gray", smooth=False)
+    bare, marked = (
+        draw_three(Subplot("map", image, heat, "map", marks=marks)) for marks in ((), (Mark(*place, number),))
+    )
+    white = (bare > 250).all(2)
+    assert white.sum() > 40
+    assert (marked[white] > 250).all(1).mean() > 0.9, "the mark hides the bright cell"
+    assert (marked[~white] > 250).all(1).any(), "there is no mark"
+
+
+def draw_three(subplot: Subplot) -> np.ndarray:
+    """The pixels of the first of three pictures side by side, as in psa-6 in one column."""
+    figure = draw(FigureSpec("psa-6", ((subplot,) * 3,), opacity=1.0), SINGLE, caption=False)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=300)
+    with Image.open(buffer) as drawn:
+        pixels, box = np.asarray(drawn.convert("RGB")), figure.axes[0].get_position()
+    (top, bottom), (left, right) = (
+        (math.ceil(first * count) + 1, int(last * count) - 1)
+        for first, last, count in ((1 - box.y1, 1 - box.y0, pixels.shape[0]), (box.x0, box.x1, pixels.shape[1]))
+    )
+    return pixels[top:bottom, left:right]

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
-from segviz.figures.content import Heat, Scaled, values_of
+from segviz.figures.content import Heat, Scaled, in_percent, values_of
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
-from segviz.figures.scale_text import format_ends, format_number
+from segviz.figures.scale_text import format_ends
 from segviz.figures.subplot import Subplot
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
@@ -59,24 +59,26 @@ def bars_of(row: Sequence[Subplot | None]) -> list[Bar]:
 
 def bar_key(content: Scaled) -> tuple[object, ...]:
     """The key that is equal for subplots that can share a colour bar."""
-    return content.scale, content.unit, content.colours, getattr(content, "even", None)
+    return content.scale, content.unit, content.colours, getattr(content, "even", None), in_percent(content)
 
 
 def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
-    """The texts at the ends of the bar; "≤" and "≥" say that values lie beyond it."""
+    """The texts at the ends of the bar; "≤" and "≥" say that values lie beyond it. A flat scale has one text."""
     scale = contents[0].scale
     known = [values[np.isfinite(values)] for values in map(values_of, contents)]
     below, above = (any(bool(beyond.any()) for beyond in side) for side in (
         [one < scale.low for one in known], [one > scale.high for one in known]
     ))  # fmt: skip
-    low, high = format_ends(scale.low, scale.high)
+    low, high = format_ends(scale.low, scale.high, in_percent(contents[0]))
+    if low == high:
+        return low, ""
     return f"{'≤ ' * below}{low}", f"{'≥ ' * above}{high}"
 
 
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
     """Draws a colour bar between `start` and `end`, with its end values beside or below it, and its unit below."""
     content, scale = contents[0], contents[0].scale
-    low, high = end_texts(contents) if scale.high > scale.low else (format_number(scale.low), "")
+    low, high = end_texts(contents)
     under = end - start < NARROW
     wide = [text_width(words, SMALL) + 0.03 for words in (low, high)]
     length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)

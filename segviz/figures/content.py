@@ -21,18 +21,20 @@ class Heat:
         scale: the values at the ends of the colour bar.
         unit: the unit of the values, in words.
         colours: name of a colour map in COLOUR_MAPS.
-        aligned: whether the centres of corner cells lie on the centres of corner pixels, as on PSA's shrunk grid.
+        features: the grid that the cells were drawn from, as PSA's shrunk grid is; None if it is the values' own.
         even: the even share, 1 / cells, marked on the colour bar; None if the values are not weights that sum to 1.
         smooth: whether to interpolate between cell centres; if not, cells are drawn as blocks.
+        percent: whether pictures show the values in per cent, as the app does; files of numbers hold them as they are.
     """
 
     values: Float[np.ndarray, "rows columns"]
     scale: Scale
     unit: str
     colours: str = "viridis"
-    aligned: bool = False
+    features: tuple[int, int] | None = None
     even: float | None = None
     smooth: bool = True
+    percent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,7 @@ class Points:
         scale: the values at the ends of the colour bar.
         unit: the unit of the weights, in words.
         colours: name of a colour map in COLOUR_MAPS.
+        percent: whether pictures show the weights in per cent.
     """
 
     at: Float[np.ndarray, "points 2"]
@@ -99,6 +102,7 @@ class Points:
     scale: Scale
     unit: str = "weight"
     colours: str = "viridis"
+    percent: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +138,11 @@ Scaled = Heat | Matrix | Points
 def values_of(content: Scaled) -> np.ndarray:
     """The values that the colours show."""
     return content.weights if isinstance(content, Points) else content.values
+
+
+def in_percent(content: Scaled) -> bool:
+    """Whether pictures show its values in per cent."""
+    return not isinstance(content, Matrix) and content.percent
 
 
 def same_quantity(one: Content | None, other: Heat | Points) -> TypeGuard[Heat | Points]:

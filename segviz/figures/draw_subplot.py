@@ -8,24 +8,22 @@ from typing import Any
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values, text_colour
+from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
 from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_strips
-from segviz.figures.layout import LEAST, MUTED, SMALL, Page
+from segviz.figures.draw_marks import draw_marks
+from segviz.figures.layout import MUTED, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
-from segviz.figures.subplot import Box, Mark, Subplot
+from segviz.figures.subplot import Subplot
 from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
 PALE = 0.45
 LINE_COLOUR = "#FFFFFF"
-DROP_SIZE = 20.0  # points; matplotlib scales a marker so that its farthest vertex lies at half its size
-DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # centre of the circle, as a share of DROP_SIZE
 
 
 def aspect_ratio(subplot: Subplot) -> float:
@@ -55,12 +53,13 @@ def draw_subplot(
             real = subplot.image.shape[0] / subplot.image.shape[1]
             wide, high = min(across, tall / real), min(tall, across * real)
             axes = page.axes(left + (across - wide) / 2, top - (tall + high) / 2, wide, high)
-            draw_picture(axes, subplot, opacity, math.ceil(max(wide, high) * dots))
+            draw_picture(axes, subplot, opacity, wide, dots)
 
 
-def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> None:
-    """Draws the picture and all that lies over it, at most `longest` dots a side; axes count the picture's pixels."""
+def draw_picture(axes: Axes, subplot: Subplot, opacity: float, across: float, dots: int) -> None:
+    """Draws the picture and all that lies over it, `across` inches wide; axes count the picture's pixels."""
     height, width = subplot.image.shape[:2]
+    longest = math.ceil(across * max(1.0, height / width) * dots)
     axes.imshow(
         compose_picture(subplot, opacity, longest), extent=(-0.5, width - 0.5, height - 0.5, -0.5), aspect="auto"
     )
@@ -68,53 +67,8 @@ def draw_picture(axes: Axes, subplot: Subplot, opacity: float, longest: int) -> 
         draw_outlines(axes, subplot.content, longest)
     if isinstance(subplot.content, Points):
         draw_points(axes, subplot.content, (height, width))
-    for box in subplot.boxes:
-        corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
-        for colour, line in (("white", 2.0), (box.colour, 1.1)):
-            axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line))
-        if box.label:
-            draw_label(axes, box)
-    for mark in subplot.marks:
-        if mark.number:
-            draw_drop(axes, mark, below=mark.y < height / 5)
-        else:
-            draw_ring(axes, mark)
+    draw_marks(axes, subplot, across)
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-
-
-def draw_ring(axes: Axes, mark: Mark) -> None:
-    """Draws a ring around the pixel of a mark without a number."""
-    ring: Any = {"markersize": 4.5, "markerfacecolor": "none", "clip_on": False}
-    axes.plot(mark.x, mark.y, "o", markeredgecolor="white", markeredgewidth=2.0, **ring)
-    axes.plot(mark.x, mark.y, "o", markeredgecolor=mark.colour, markeredgewidth=1.1, **ring)
-
-
-def draw_drop(axes: Axes, mark: Mark, *, below: bool) -> None:
-    """Draws a mark's number in a drop whose tip points at its pixel, from above or, near the top edge, from below."""
-    side = -1 if below else 1
-    drop: Any = {"marker": drop_path(side), "markersize": DROP_SIZE, "clip_on": False}
-    for edge, line in (("#444444", 1.3), ("white", 0.7)):
-        axes.plot(mark.x, mark.y, markerfacecolor=mark.colour, markeredgecolor=edge, markeredgewidth=line, **drop)
-    place: Any = {"xytext": (0, side * DROP_SIZE * DROP_MIDDLE), "textcoords": "offset points"}
-    colour = np.round(np.array(to_rgb(mark.colour)) * 255).astype(np.uint8)
-    words: Any = {"fontsize": SMALL, "color": str(text_colour(colour)), "weight": "bold"}
-    axes.annotate(str(mark.number), (mark.x, mark.y), ha="center", va="center_baseline", **place, **words)
-
-
-def drop_path(side: int) -> Path:
-    """A circle of radius 1 with a tip at (0, 0): below the circle if `side` is 1, above it if `side` is -1."""
-    circle = Path.arc(-45, 225)
-    vertices = np.vstack([np.asarray(circle.vertices) + np.array((0, math.sqrt(2))), np.zeros((2, 2))])
-    return Path(vertices * np.array((1, side)), [*np.asarray(circle.codes), Path.LINETO, Path.CLOSEPOLY])
-
-
-def draw_label(axes: Axes, box: Box) -> None:
-    """Draws a box's label above it, or below it near the top edge."""
-    above = box.top > axes.get_ylim()[0] / 10
-    place: Any = {"xytext": (0, 1 if above else -1), "textcoords": "offset points", "va": "bottom" if above else "top"}
-    look: Any = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-    corner = (box.left - 0.5, (box.top if above else box.bottom) - 0.5)
-    axes.annotate(box.label, corner, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
 
 
 def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
@@ -123,7 +77,7 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
     size = (image.shape[0], image.shape[1])
     match subplot.content:
         case Heat() as heat:
-            stretched = stretch(heat.values, size, heat.aligned, heat.smooth)
+            stretched = stretch(heat.values, size, heat.features, heat.smooth)
             return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
             return label_overlay(

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import numpy as np
 
-from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips, in_percent
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
@@ -110,10 +110,10 @@ def comment_lines(spec: FigureSpec) -> Iterator[str]:
     yield f"model: {' '.join(map(plain_text, spec.models))}"
     yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
     for panel, subplot in zip(spec.panel_names, spec.subplots, strict=True):
-        if subplot.scale is not None:
-            unit = getattr(subplot.content, "unit", "")
-            kind, low, high = subplot.scale.kind, subplot.scale.low, subplot.scale.high
-            yield f"scale of {plain_text(panel)}: {kind} from {low:.6g} to {high:.6g} ({unit})"
+        if isinstance(subplot.content, Scaled):
+            unit = subplot.content.unit + ", as a share; pictures show per cent" * in_percent(subplot.content)
+            scale = subplot.content.scale
+            yield f"scale of {plain_text(panel)}: {scale.kind} from {scale.low:.6g} to {scale.high:.6g} ({unit})"
 
 
 Cell = tuple[str, int | str, int | str, float]

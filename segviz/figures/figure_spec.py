@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segviz.figures.content import Scaled, in_percent
 from segviz.figures.scale_text import SCALE_WORDS, describe_scale
 from segviz.figures.subplot import Arrays, Subplot, subplot_details
 from segviz.figures.subplot_rows import free_name, name_panels
@@ -104,8 +105,9 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
     """The scales in words: a single one alone, a few with their subplots' titles, of many only the kinds."""
     titles: dict[str, list[str]] = {}
     for subplot in subplots:
-        if subplot.scale:
-            titles.setdefault(describe_scale(subplot.scale), []).append(subplot.title)
+        if isinstance(subplot.content, Scaled):
+            text = describe_scale(subplot.content.scale, in_percent(subplot.content))
+            titles.setdefault(text, []).append(subplot.title)
     named = [name for names in titles.values() for name in dict.fromkeys(names)]
     if len(titles) <= 1 or (len(titles) <= FEW_SCALES and ("" in named or len(set(named)) < len(named))):
         return list(titles)  # titles are missing or repeat, so they cannot name a scale

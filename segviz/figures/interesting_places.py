@@ -70,5 +70,5 @@ def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column:
 def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
     """A box around a cell of a map, on a picture of size (height, width)."""
     ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
-    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, one.corners_aligned) + 0.5).tolist()
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, one.feature_grid) + 0.5).tolist()
     return Box(top, left, bottom, right, CELL_COLOUR, label)

@@ -119,8 +119,8 @@ def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear"
     """Weights over the picture; signed weights have the signed colours and no even share."""
     scale = weight_scale(values, kind=kind)
     if one.signed:
-        return Heat(values, scale, "weight", "signed", one.corners_aligned)
-    return Heat(values, scale, "weight", colours, one.corners_aligned, 1 / values.size)
+        return Heat(values, scale, "weight", "signed", one.feature_grid)
+    return Heat(values, scale, "weight", colours, one.feature_grid, 1 / values.size)
 
 
 def strip_heat(strips: StripAttention, strip: int, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
@@ -159,7 +159,7 @@ def feature_subplot(
 ) -> Subplot:
     """Channel means of the block's output or context, on a scale from minimum to maximum (FLANet Fig. 6)."""
     values = getattr(attended, feature).numpy()
-    content = Heat(values, span_scale(values), "channel mean", colours, attended.corners_aligned)
+    content = Heat(values, span_scale(values), "channel mean", colours)
     return Subplot(f"{model}: {feature}" if model else feature, image, content, f"attended_{feature}", model)
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int, UInt8
 
 from segviz.attention.cells import Labels
+from segviz.attention.grid_map import cells_to_pixels, pixels_to_cells
 from segviz.data.classes import VOID_COLOUR, ClassSet
 from segviz.image import Rgb
 
@@ -18,43 +19,52 @@ Size = tuple[int, int]  # (height, width) or (rows, columns)
 
 
 def stretch(
-    values: Float[np.ndarray, "rows columns"], size: Size, align_corners: bool = False, smooth: bool = True
+    values: Float[np.ndarray, "rows columns"], size: Size, features: Size | None = None, smooth: bool = True
 ) -> Float32[np.ndarray, "height width"]:
     """A map stretched from its grid to the picture's size.
 
     Args:
         values: one value per cell.
         size: (height, width) of the picture.
-        align_corners: whether the centres of corner cells lie on the centres of corner pixels (PSA).
+        features: the grid that the cells were drawn from, see `pixels_to_cells`; by default the values' own.
         smooth: whether to interpolate bilinearly between cell centres; if not, each pixel gets its own cell's value.
     """
     if not smooth:
-        rows, columns = (cells_along_side(*line, align_corners) for line in zip(size, values.shape, strict=True))
+        rows, columns = (
+            cells_along_side(*side) for side in zip(size, values.shape, features or values.shape, strict=True)
+        )
         blocks: np.ndarray = values[np.ix_(rows, columns)].astype(np.float32)
         return blocks
+    if features and features != values.shape:
+        along = stretch_side(values.astype(np.float32), size[0], features[0])
+        return stretch_side(along.T, size[1], features[1]).T
     tensor = torch.from_numpy(np.array(values, np.float32))[None, None]
-    stretched: np.ndarray = F.interpolate(tensor, size, mode="bilinear", align_corners=align_corners)[0, 0].numpy()
+    stretched: np.ndarray = F.interpolate(tensor, size, mode="bilinear")[0, 0].numpy()
     return stretched
 
 
-def cells_along_side(pixels: int, cells: int, align_corners: bool) -> Int[np.ndarray, " pixels"]:
+def stretch_side(values: Float32[np.ndarray, "cells across"], pixels: int, features: int) -> np.ndarray:
+    """Linear interpolation along the first side; the outermost values continue to the edge."""
+    last = len(values) - 1
+    at = pixels_to_cells(np.arange(pixels, dtype=np.float64), pixels, len(values), features).clip(0, last)
+    low = np.floor(at).astype(np.int64)
+    share = (at - low).astype(np.float32)[:, None]
+    mixed: np.ndarray = values[low] * (1 - share) + values[np.minimum(low + 1, last)] * share
+    return mixed
+
+
+def cells_along_side(pixels: int, cells: int, features: int) -> Int[np.ndarray, " pixels"]:
     """The cell that each pixel along one side belongs to; a map's `cell` has the same rule."""
-    at = np.arange(pixels)
-    if align_corners:
-        return np.round(at * (cells - 1) / max(pixels - 1, 1)).astype(np.int64)
-    return np.floor((at + 0.5) * cells / pixels).astype(np.int64)
+    at = pixels_to_cells(np.arange(pixels, dtype=np.float64), pixels, cells, features)
+    return np.floor(at + 0.5).astype(np.int64)
 
 
 def pixel_of_cell(
-    at: Float[np.ndarray, "points 2"], size: Size, grid: Size, align_corners: bool = False
+    at: Float[np.ndarray, "points 2"], size: Size, grid: Size, features: Size | None = None
 ) -> Float[np.ndarray, "points 2"]:
     """Positions (y, x) in pixels of positions in grid cells; both count from the centre of the first cell or pixel."""
-    if align_corners:
-        factor = (np.array(size, np.float64) - 1) / np.maximum(np.array(grid) - 1, 1)
-        placed: np.ndarray = np.asarray(at, np.float64) * factor
-    else:
-        placed = (np.asarray(at, np.float64) + 0.5) * np.array(size) / np.array(grid) - 0.5
-    return placed
+    sides = zip(np.asarray(at, np.float64).T, size, grid, features or grid, strict=True)
+    return np.stack([cells_to_pixels(*side) for side in sides], 1)
 
 
 def blend(image: Rgb, over: Rgb, opacity: float) -> Rgb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -191,7 +191,7 @@ def predict_all(
         while name in by_picture[0]:
             name += "'"
         for picture, predictions in zip(pictures, by_picture, strict=True):
-            predictions[name] = predictor(picture)
+            predictions[name] = replace(predictor(picture), model=name)  # two checkpoints may hold the same model
     return by_picture
 
 

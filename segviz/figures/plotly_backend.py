@@ -100,7 +100,7 @@ def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -
     """Values at cell centres, interpolated between them; the pointer shows the exact value."""
     size = (subplot.image.shape[0], subplot.image.shape[1])
     grid = (heat.values.shape[0], heat.values.shape[1])
-    first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.aligned)
+    first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.features)
     (y0, x0), (dy, dx) = first.tolist(), (second - first).tolist()
     values = np.asarray(heat.values, np.float32)
     return go.Heatmap(

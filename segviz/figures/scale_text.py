@@ -16,8 +16,11 @@ def format_number(value: float, digits: int = DIGITS) -> str:
     return f"{value:.{digits}g}".replace("e-0", "e-")
 
 
-def format_ends(low: float, high: float) -> tuple[str, str]:
-    """Both ends of a scale to three significant digits, or to as many as tell them apart."""
+def format_ends(low: float, high: float, percent: bool = False) -> tuple[str, str]:
+    """Both ends of a scale to three significant digits, or to as many as tell them apart; in per cent if asked."""
+    if percent:
+        first, last = format_ends(100 * low, 100 * high)
+        return f"{first} %", f"{last} %"
     for digits in range(DIGITS, MOST_DIGITS + 1):
         ends = format_number(low, digits), format_number(high, digits)
         if ends[0] != ends[1] or low == high:
@@ -25,9 +28,9 @@ def format_ends(low: float, high: float) -> tuple[str, str]:
     return ends
 
 
-def describe_scale(scale: Scale) -> str:
+def describe_scale(scale: Scale, percent: bool = False) -> str:
     """The scale in words."""
-    low, high = format_ends(scale.low, scale.high)
+    low, high = format_ends(scale.low, scale.high, percent)
     if low == high:
         return f"{low} everywhere"
     return f"{SCALE_WORDS[scale.kind]} scale {low} to {high}"

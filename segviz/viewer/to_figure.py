@@ -17,6 +17,7 @@ from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 from segviz.text import pixel_text
 from segviz.viewer.display import Display
+from segviz.viewer.export_layout import choose_columns, mark_new, split_swipe
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap, ShareMap
 
 WAYS = {"attends_to": "attends to", "attended_by": "attended by"}
@@ -46,23 +47,17 @@ class Viewer:
 
 
 def viewer_figure_spec(title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = ()) -> FigureSpec:
-    """The panels as the viewer shows them, with their scales, and what else the page shows, in the same columns."""
-    groups = [list(subplots_of_panel(viewer, panel)) for panel in panels]
-    subplots = [*apply_scales(groups, viewer.display), *more]
-    columns = max(1, min(viewer.columns, len(subplots)))
+    """The panels as the viewer shows them, with their scales, and what else the page shows.
+
+    They stand in the viewer's columns, or in a few more or less where one subplot would be left alone in the last row.
+    """
+    groups = [[subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels]
+    scaled = apply_scales(groups, viewer.display)
+    new = [one for panel in panels for one in mark_new(panel, panels, viewer.display)]
+    subplots = [*(subplot for subplot, is_new in zip(scaled, new, strict=True) if is_new), *more]
+    columns = choose_columns(len(subplots), viewer.columns)
     rows = tuple(tuple(subplots[first : first + columns]) for first in range(0, len(subplots), columns))
     return FigureSpec(title, rows, viewer.display.opacity / 100)
-
-
-def subplots_of_panel(viewer: Viewer, panel: Panel) -> Iterator[Subplot]:
-    """A panel; both sides of a swipe panel, one after the other."""
-    if panel.sides is None:
-        yield subplot_of_panel(viewer, panel)
-        return
-    for side, where in zip(panel.sides, ("left", "right"), strict=True):
-        yield subplot_of_panel(
-            viewer, replace(side, title=f"{panel.title}, {where}: {side.title}", at=panel.at, pin=panel.pin)
-        )
 
 
 def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
@@ -77,7 +72,7 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
     if isinstance(panel.map, AttendedFeatures):
         values = (panel.map.output if panel.look == "output" else panel.map.context).numpy()
         kind: ScaleKind = "linear" if display.scale == "log" else display.scale  # features may be negative
-        heat = Heat(values, weight_scale(values, kind=kind), "channel mean", aligned=panel.map.corners_aligned)
+        heat = Heat(values, weight_scale(values, kind=kind), "channel mean")
         return Subplot(panel.title, image, heat, array_name(f"attended_{panel.look}", model), model, marks=marks)
     if isinstance(panel.map, ShareMap):
         heat = Heat(panel.map.shares, Scale(0, 1), "probability")
@@ -88,7 +83,8 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
         heat = Heat(values, scale, panel.map.unit)
         return Subplot(panel.title, image, heat, array_name("values", model), model, marks=marks)
     if panel.map is None:
-        return Subplot(panel.title, image, marks=marks)
+        own = marks if panel.pin is None else select_marks(marks, place_of(viewer, panel))
+        return Subplot(panel.title, image, marks=own)
     return subplot_of_map(viewer, panel, panel.map, marks)
 
 
@@ -107,9 +103,15 @@ def subplot_of_map(viewer: Viewer, panel: Panel, one: SpatialMap, marks: tuple[M
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
     title += f" ({pixel_text(*place)})"
-    return replace(
-        subplot, title=title, name=array_name(subplot.name, panel.model), marks=marks or subplot.marks, boxes=boxes
-    )
+    content = replace(subplot.content, percent=True) if isinstance(subplot.content, Heat | Points) else subplot.content
+    own = select_marks(marks, place) or subplot.marks
+    name = array_name(subplot.name, panel.model)
+    return replace(subplot, title=title, content=content, name=name, marks=own, boxes=boxes)
+
+
+def select_marks(marks: Sequence[Mark], place: Place) -> tuple[Mark, ...]:
+    """The marks at a place: those of other points would only hide what the point's map shows."""
+    return tuple(mark for mark in marks if (mark.y, mark.x) == place)
 
 
 def array_name(name: str, model: str) -> str:
