@@ -6,11 +6,13 @@ import time
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from segviz.data.scenes.pool import scene_pool
 from segviz.data.scenes.scene import Scene, SceneOptions, draw_scene, random_options
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(11)
@@ -179,3 +181,10 @@ def test_no_class_is_a_flat_fill() -> None:
     drawn = scene(4)
     for label in (BUILDING, ROAD, PAVEMENT, TREE, CAR):
         assert drawn.image[drawn.labels == label].std() > 6
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    without = scene_pool(1, 5, width=48, height=36, cache=tmp_path / "file" / "cache")
+    (cached,) = scene_pool(1, 5, width=48, height=36, cache=tmp_path / "cache")
+    assert np.array_equal(without[0].image, cached.image) and len(list((tmp_path / "cache").iterdir())) == 1

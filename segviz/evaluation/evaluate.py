@@ -52,7 +52,9 @@ def evaluate_samples(
     network = model if context else without_context(model)
     views = len(scales) * (2 if flip else 1)
     title = f"evaluating {data}" + (f", {views} views" if views > 1 else "") + ("" if context else ", without context")
-    everywhere, near_borders = count_pixels(network, progress_bar(samples, desc=title, unit="image", leave=False), scales, flip)
+    everywhere, near_borders = count_pixels(
+        network, progress_bar(samples, desc=title, unit="image", leave=False), scales, flip
+    )
     return Evaluation(
         data=data,
         images=len(samples),

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -41,7 +42,8 @@ def scene_pool(
         scenes = draw_scenes(range(first_seed, first_seed + count), width, height)
         images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
         labels = np.array([scene.labels for scene in scenes]).reshape(-1, height, width)
-        save_pool(path, images, labels)
+        with suppress(OSError):  # a home folder that cannot be written, or a full disk, costs the next run a redrawing
+            save_pool(path, images, labels)
     names = [f"scene {seed}" for seed in range(first_seed, first_seed + count)]
     return [Sample(*parts) for parts in zip(names, images, labels, strict=True)]
 
@@ -78,8 +80,11 @@ def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write a pool through a temporary file, so that no reader finds half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.npz")
-    np.savez(temporary, images=images, labels=labels)
-    temporary.replace(path)
+    try:
+        np.savez(temporary, images=images, labels=labels)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def cache_folder() -> Path:
