@@ -22,7 +22,7 @@ from segviz.ui.charts import csv_button
 from segviz.ui.models import pick_model, predict_or_stop
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
-from segviz.ui.pins import current_pins
+from segviz.ui.pins import choose_pin, current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.tables import Head, show_table
 from segviz.viewer.panel import Panel, ScalarMap
@@ -66,8 +66,8 @@ maps = prediction.spatial_maps
 def workbench() -> None:
     """A pin or a control runs this part alone."""
     pins, (height, width) = current_pins(PAGE), picture.size
-    place = (pins[-1].y, pins[-1].x) if pins else (height // 2, width // 2)
-    pin = len(pins) - 1 if pins else None
+    pin = choose_pin(PAGE, pins)
+    place = (height // 2, width // 2) if pin is None else (pins[pin].y, pins[pin].x)
     target = pick_target(prediction, place)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods, options = pick_methods(), pick_options()
@@ -81,7 +81,7 @@ def workbench() -> None:
         attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name)
         for name in methods
     ]
-    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3)
+    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin)
     if not set(methods).isdisjoint(PEAKED):
         st.caption(
             "A few pixels carry most of a gradient: where its map looks empty, the scale *percentile* shows the rest."

@@ -39,7 +39,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import load_predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
-from segviz.ui.attribution_answers import MEASURED
+from segviz.ui.attribution_answers import FIRST_GUESS, MEASURED, seconds_each
 from segviz.ui.attribution_controls import QUICK, START
 from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import STATE_KEY
@@ -149,6 +149,28 @@ def test_a_pin_explains_its_own_class_at_its_own_pixel(app: AppTest) -> None:
     assert_close(drawn(panel), expected("saliency", at(place)).values)
     name = predicted().classes[at(place).class_index]
     assert any(f"**{name}** at y {place[0]}, x {place[1]}" in one.value for one in app.markdown)
+
+
+def test_the_chosen_pin_is_the_one_that_is_explained(app: AppTest) -> None:
+    places = [(300, 240), (100, 60), (60, 240)]
+    pins = [[y, x, number] for number, (y, x) in enumerate(places)]
+    edit = {"mount": "browser", "seq": 1, "pins": pins[:2]}
+    app.session_state["attribution"] = {"edit": edit}
+    settled(app.run())
+    assert panels(app)["Saliency"]["pin"]["number"] == 2  # the newest
+    choice = {"mount": "browser", "count": 1, "y": 300, "x": 240}
+    app.session_state["attribution"] = {"edit": edit, "choice": choice}
+    settled(app.run())
+    panel = panels(app)["Saliency"]
+    assert (panel["pin"]["number"], panel["at"]) == (1, [300, 240])
+    assert panels(app)["Attention (spatial)"]["at"] == [300, 240]
+    assert_close(drawn(panel), expected("saliency", at((300, 240))).values)
+    app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 2, "pins": pins}, "choice": choice}
+    settled(app.run())
+    assert panels(app)["Saliency"]["at"] == [60, 240]  # a new pin is explained at once
+    app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 3, "pins": pins[1:2]}, "choice": choice}
+    settled(app.run())
+    assert panels(app)["Saliency"]["at"] == [100, 60]  # the explained one was removed
 
 
 def test_a_class_region_and_the_whole_picture_are_explained(app: AppTest) -> None:
@@ -265,6 +287,19 @@ def test_how_long_it_takes_is_learnt(app: AppTest) -> None:
         one for one in app.session_state[STATE_KEY].attributions.values() if one.result().value.method == "saliency"
     ]
     assert each == answer.result().seconds > 0
+
+
+def test_a_first_announcement_goes_by_the_machine_s_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segviz.ui.attribution_answers.MEASURED", {})
+    assert seconds_each("psa", "integrated_gradients") == FIRST_GUESS[True]
+    monkeypatch.setattr(
+        "segviz.ui.attribution_answers.MEASURED",
+        {("psa", "saliency"): 3 * FIRST_GUESS[True], ("fla", "saliency"): 9 * FIRST_GUESS[True]},
+    )
+    assert seconds_each("psa", "integrated_gradients") == pytest.approx(3 * FIRST_GUESS[True])
+    assert seconds_each("psa", "occlusion") == pytest.approx(3 * FIRST_GUESS[False])
+    assert seconds_each("ema", "occlusion") == pytest.approx(6 * FIRST_GUESS[False])
+    assert seconds_each("psa", "saliency") == 3 * FIRST_GUESS[True]
 
 
 def test_a_model_without_a_map_from_place_to_place_says_so(app: AppTest) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Hashable, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 
 import streamlit as st
 
@@ -49,13 +50,29 @@ class Questions:
         return METHODS[name].evaluations(self.ops[name].options, working_size(*self.picture.size))
 
     def seconds(self, name: str) -> float:
-        """How long it takes when nobody else computes: as long as the last one of its kind, else a guess."""
-        each = MEASURED.get((self.model, name), FIRST_GUESS[name != "occlusion"])
-        return each * self.evaluations(name)
+        """How long it takes at this machine's pace."""
+        return seconds_each(self.model, name) * self.evaluations(name)
 
     def is_quick(self, name: str) -> bool:
         """Whether it takes only a moment, or is known already."""
         return self.evaluations(name) == 1 or engine().is_cached(self.model, self.picture, self.ops[name])
+
+
+def seconds_each(model: str, name: str) -> float:
+    """Seconds for an evaluation: as the last one of its kind took, else a guess at the pace of what was measured.
+
+    The page's quick methods are measured before a long one is offered.
+    """
+    if (model, name) in MEASURED:
+        return MEASURED[model, name]
+    paces = {key: each / first_guess(key[1]) for key, each in MEASURED.items()}
+    own = [pace for (of, _), pace in paces.items() if of == model]
+    return first_guess(name) * (median(own or paces.values()) if paces else 1)
+
+
+def first_guess(name: str) -> float:
+    """Seconds for a method's evaluation on two CPU cores."""
+    return FIRST_GUESS[name != "occlusion"]
 
 
 def collect_answers(questions: Questions) -> dict[str, Attribution]:
@@ -67,15 +84,16 @@ def collect_answers(questions: Questions) -> dict[str, Attribution]:
     pending = {name: answer for name, answer in asked.items() if not answer.done()}
     failed = {name: error for name, answer in asked.items() if (error := error_of(answer)) is not None}
     results = {name: asked[name].result() for name in asked if name not in {*pending, *failed}}
+    for name, result in results.items():
+        MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
     with st.container(key="compute"):  # as high in all of its states, by page.css, so that the pictures below stay
         if pending:
-            show_pending(pending)
+            show_pending(questions, pending)
         else:
             offer_missing(questions, [name for name in questions.ops if name not in results], failed)
     if not pending:
         show_failures(failed)
     for name, result in results.items():
-        MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
         for note in result.notes:
             st.warning(f"{METHODS[name].title}: {note}.", icon=":material/warning:")
     return {name: result.value for name, result in results.items()}
@@ -125,17 +143,22 @@ def error_of(answer: Answer) -> BaseException | None:
 
 
 @st.fragment(run_every=LOOK_EVERY)
-def show_pending(pending: Mapping[str, Answer]) -> None:
+def show_pending(questions: Questions, pending: Mapping[str, Answer]) -> None:
     """Progress and the button to cancel; runs the page again when an answer has come."""
     statuses = {name: answer.status() for name, answer in pending.items()}  # of all: it renews their leases
     if any(answer.done() for answer in pending.values()):
         st.rerun()
+    for name, status in statuses.items():
+        if status.done:
+            MEASURED[questions.model, name] = status.seconds / status.done
+    left_s = sum(questions.seconds(name) * (1 - status.done / status.total) for name, status in statuses.items())
     name, first = min(statuses.items(), key=lambda item: item[1].position)
     left, right = st.columns([1, 4], vertical_alignment="center")
     left.button(
         "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
     )
-    right.caption("The chosen methods are being computed.")  # one line, as in `offer_missing`
+    # one line, as in `offer_missing`
+    right.caption(f"The chosen methods are being computed, about {max(1, round(left_s))} s left in all.")
     right.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
 
 

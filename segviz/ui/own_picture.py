@@ -49,7 +49,7 @@ def own_picture() -> Picture | str | None:
     state = session()
     file = st.session_state.get(state.uploader)
     if isinstance(file, UploadedFile):
-        take_file(file)
+        take_upload(file)
     elif state.upload is not None and isinstance(state.upload.result, str):
         state.upload = None  # the uploader forgets its file while a scene shows; a picture is kept, a refusal is not
     picture = None if state.upload is None else state.upload.result
@@ -68,7 +68,7 @@ def show_uploader(label: str) -> None:
     st.file_uploader(label, ANY_NAME, max_upload_size=MAX_BYTES // 1024**2, key=session().uploader, help=PICTURE_HELP)
 
 
-def take_file(file: UploadedFile) -> None:
+def take_upload(file: UploadedFile) -> None:
     """Decode a new file, and free its bytes once they are a picture."""
     state = session()
     if state.upload is not None and state.upload.file_id == file.file_id:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segviz.ui.state import session
-from segviz.ui.viewer import latest_pins, take_pins
+from segviz.ui.viewer import latest_choice, latest_pins, take_pins
 from segviz.viewer.panel import Pin
 
 
@@ -19,6 +19,25 @@ def current_pins(page: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
     state = session()
     pins = latest_pins(page, start if state.pins is None else state.pins)
     return pins_inside(pins)
+
+
+def choose_pin(page: str, pins: Sequence[Pin]) -> int | None:
+    """The index of the pin to explain: the one that the reader chose in the viewer's list or added last.
+
+    Args:
+        page: the page's key.
+        pins: the pins as they are now.
+    """
+    state, choice = session(), latest_choice(page)
+    if choice is not None and choice[0] != state.choice:
+        state.choice, state.chosen_pin = choice
+    if state.pins_before is not None and (added := [pin for pin in pins if pin not in state.pins_before]):
+        state.chosen_pin = added[-1].y, added[-1].x
+    state.pins_before = tuple(pins)
+    places = [(pin.y, pin.x) for pin in pins]
+    if not places:
+        return None
+    return places.index(state.chosen_pin) if state.chosen_pin in places else len(places) - 1
 
 
 def pins_inside(pins: Sequence[Pin]) -> tuple[Pin, ...]:

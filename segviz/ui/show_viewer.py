@@ -28,6 +28,7 @@ def show_viewer(
     columns: int = 2,
     start: Sequence[Pin] = (),
     more: Sequence[Subplot] = (),
+    chosen: int | None = None,
 ) -> None:
     """The viewer over the picture, with the buttons that copy the page's link and export the page.
 
@@ -40,6 +41,7 @@ def show_viewer(
         columns: how many panels stand side by side where there is room.
         start: the pins of a visitor who has none yet; the first edit makes them the visitor's own.
         more: what the page shows beside the viewer, for its exports.
+        chosen: the index of the pin that the page computes something for (`pins.choose_pin`).
     """
     frame = st.container(key="viewer frame", gap=None)
     actions = frame.container(key="viewer actions", horizontal=True, width="content", gap="xsmall")
@@ -54,6 +56,7 @@ def show_viewer(
             columns=columns,
             display=display,
             digest=picture.digest,
+            chosen=chosen,
         )
     state = session()
     if state.pins is not None or pins != tuple(start):

@@ -11,6 +11,7 @@ from segviz.batch.background_run import BackgroundRun
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth
 from segviz.engine import Answer
+from segviz.prediction.prediction import Place
 from segviz.ui.picture import Picture
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
@@ -122,6 +123,9 @@ class SessionState:
         pins: the kept points; None for a visitor who has not kept any yet.
         pins_source: the source of pictures that `pins` belong to.
         pins_aside: the pins of the other sources.
+        chosen_pin: the pixel of the pin that is explained; None for the newest.
+        choice: the id of the browser's choice of a pin that was taken in last.
+        pins_before: the pins when `chosen_pin` was last determined.
         edits: the browser's edit that was taken in last, by the viewer's key: the mount's id and the edit's number.
         display: how the viewer is set on all pages that have no settings of their own.
         page_displays: the viewer's settings on pages that have their own, by page.
@@ -141,6 +145,9 @@ class SessionState:
     pins: tuple[Pin, ...] | None = None
     pins_source: str | None = None
     pins_aside: dict[str, tuple[Pin, ...] | None] = field(default_factory=dict)
+    chosen_pin: Place | None = None
+    choice: str = ""
+    pins_before: tuple[Pin, ...] | None = None
     edits: dict[str, tuple[str, int]] = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     page_displays: dict[str, Display] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import UInt8
 
+from segviz.prediction.prediction import Place
 from segviz.ui.component import mount
 from segviz.ui.state import session
 from segviz.ui.viewer_blobs import map_url, picture_url
@@ -49,6 +50,15 @@ def latest_display(key: str, stored: Display | None = None) -> Display:
     return Display.of(settings) if isinstance(settings, Mapping) else stored or Display()
 
 
+def latest_choice(key: str) -> tuple[str, Place] | None:
+    """The pin that the reader chose last in this viewer: an id of the choice, and the pin's pixel (y, x)."""
+    choice = _component_state(key).get("choice")
+    if not isinstance(choice, Mapping):
+        return None
+    y, x = choice.get("y"), choice.get("x")
+    return (f"{choice.get('mount')} {choice.get('count')}"[:MESSAGE], (y, x)) if type(y) is type(x) is int else None
+
+
 def show_panels(
     image: UInt8[np.ndarray, "height width 3"],
     panels: Sequence[Panel],
@@ -59,6 +69,7 @@ def show_panels(
     max_pins: int = 8,
     display: Display | None = None,
     digest: str = "",
+    chosen: int | None = None,
 ) -> tuple[Pin, ...]:
     """Mount the viewer and return the pins as they are now.
 
@@ -75,6 +86,8 @@ def show_panels(
         display: the settings that a new viewer begins with. With them, each later change by the reader runs the
             script once, after a pause, and `latest_display` returns it; without, changes stay in the browser.
         digest: the picture's digest where the caller has it; "" to compute it.
+        chosen: the index of the pin that the page computes something for; its entry in the list is marked, and the
+            reader can choose another one (`latest_choice`). None where the page has no such pin.
 
     Raises:
         ValueError: the image is not (H, W, 3) of uint8.
@@ -99,11 +112,13 @@ def show_panels(
             "maxPins": max_pins,
             "settings": None if display is None else display.as_dict(),
             "lost": _lost_map(key),
+            "chosen": chosen,
         },
         key=key,
         on_edit_change=lambda: None,
         on_settings_change=lambda: None,
         on_lost_change=lambda: None,
+        on_choice_change=lambda: None,
     )
     return now
 

@@ -13,12 +13,16 @@ export class Pins {
    */
   constructor(list, { onChange, preview, announce }) {
     const mount = crypto.getRandomValues(new Uint32Array(2)).join("-"); // tells this viewer's edits from older ones
-    Object.assign(this, { list, onChange, preview, announce, pins: [], seq: 0, version: 0, mount });
+    Object.assign(this, { list, onChange, preview, announce, pins: [], seq: 0, version: 0, choices: 0, mount });
   }
 
-  /** Takes Python's pins unless a newer edit is on its way. `send` passes an edit to Python. */
-  update({ pins, echo, colours, maxPins }, send) {
-    Object.assign(this, { colours, maxPins, send });
+  /**
+   * Takes Python's pins unless a newer edit is on its way. `send` passes an edit to Python. `chosen` is the number of
+   * the pin that a page computes something for; null on other pages. `sendChoice` passes the reader's choice.
+   */
+  update({ pins, echo, colours, maxPins, chosen = null }, send, sendChoice) {
+    Object.assign(this, { colours, maxPins, send, sendChoice, chosen });
+    this.markChosen();
     const known = echo?.mount === this.mount ? echo.seq : 0;
     if (known < this.seq) return;
     const stays = pins.length === this.pins.length && pins.every(([y, x, colour], index) => {
@@ -70,7 +74,26 @@ export class Pins {
       clear.addEventListener("click", () => this.edit([], "All pins removed."));
       this.list.append(createElement("li", "", clear));
     }
+    this.markChosen();
     this.onChange();
+  }
+
+  /** Marks the chosen pin's entry. */
+  markChosen() {
+    this.list.querySelectorAll(".go").forEach((go, index) => {
+      if (this.chosen === null) go.removeAttribute("aria-pressed");
+      else go.setAttribute("aria-pressed", String(index === this.chosen));
+    });
+  }
+
+  /** Makes a pin the one that the page computes something for. */
+  choose(pin, index) {
+    if (this.chosen === null || this.chosen === index) return;
+    this.chosen = index;
+    this.markChosen();
+    this.choices += 1;
+    this.sendChoice({ mount: this.mount, count: this.choices, y: pin.y, x: pin.x });
+    this.announce(`Pin ${index + 1} chosen.`);
   }
 
   /** An item of the list; pointing at it shows the maps of its pin. */
@@ -79,6 +102,7 @@ export class Pins {
     go.append(createElement("b", "badge", String(index + 1)), `y ${pin.y}  x ${pin.x}`);
     for (const event of ["pointerenter", "focus"]) go.addEventListener(event, () => this.preview([pin.y, pin.x]));
     for (const event of ["pointerleave", "blur"]) go.addEventListener(event, () => this.preview(null));
+    go.addEventListener("click", () => this.choose(pin, index));
     const remove = createButton("remove", "×", `Remove pin ${index + 1}`);
     remove.addEventListener("click", () => this.remove(pin));
     const item = createElement("li", "", go, remove);

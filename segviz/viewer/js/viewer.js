@@ -84,6 +84,9 @@ class Viewer {
     this.pins.update(data, (edit) => {
       this.pageHeight.hold();
       setStateValue("edit", edit);
+    }, (choice) => {
+      this.pageHeight.hold();
+      setStateValue("choice", choice);
     });
     this.updateMarkers();
     if (!this.point) this.rest();
