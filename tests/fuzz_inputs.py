@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from picture_bytes import jpeg_of_scans, png, tiff
+from PIL import Image, ImageCms
 
 from segviz.catalogue.location import checkpoints_folder
 from segviz.data.classes import CAMVID
@@ -157,6 +158,12 @@ def pictures() -> tuple[bytes, ...]:
     found += [encoded(rgb, kind, exif=turned(way)) for way in range(1, 9) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
     found += [encoded(rgb, kind, save_all=True, append_images=others) for kind in ("PNG", "WEBP", "TIFF", "GIF")]
     found += [encoded(rgb.resize(size), "PNG") for size in ((1, 1), (1, 4000), (4000, 1), (2, 3))]
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    found += [encoded(rgb, kind, icc_profile=srgb) for kind in ("PNG", "JPEG", "WEBP", "TIFF")]
+    found += [png(np.asarray(deep)[..., None], 16, 0, png_chunk(b"tRNS", b"\1\1"))]
+    found += [tiff(np.asarray(rgb).astype(int) * 257, 16, 2, order) for order in "<>"]
+    found += [tiff(np.asarray(deep)[..., None], 16, white, "<") for white in (0, 1)]
+    found += [jpeg_of_scans(30, (WIDTH, HEIGHT)), b"\0\0\0\x18ftypheic" + bytes(40)]
     found += [encoded(rgb, kind) for kind in ("ICO", "PPM", "PDF", "JPEG2000", "TGA")]
     found += [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"SIMPLE  ="]
     return tuple(found)

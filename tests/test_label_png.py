@@ -58,10 +58,15 @@ def with_alpha(channels: np.ndarray, alpha: int = 255) -> np.ndarray:
     return np.dstack([channels, np.full(SIZE, alpha, np.uint8)])
 
 
-def turned() -> bytes:
+def turned(orientation: int = 6) -> bytes:
+    """Labels that are stored turned or mirrored, with the tag that turns them back: 6 is clockwise."""
+    stored = {
+        2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose, 6: np.rot90,
+        7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1),
+    }[orientation](LABELS)  # fmt: skip
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned clockwise
-    return encoded(np.rot90(LABELS).copy(), exif=exif)
+    exif[0x0112] = orientation
+    return encoded(stored.copy(), exif=exif)
 
 
 BLACK = np.zeros((1, 3), np.uint8)
@@ -94,6 +99,17 @@ def test_labels_come_out_exactly(name: str) -> None:
     assert found.labels.dtype == np.uint8
     assert found.reading == reading
     assert found.void == pytest.approx((expected == VOID).mean())
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_labels_are_turned_upright(orientation: int) -> None:
+    np.testing.assert_array_equal(decode_truth(turned(orientation), CAMVID, SIZE).labels, LABELS)
+
+
+def test_damaged_metadata_are_one_sentence() -> None:
+    whole = encoded(LABELS)
+    with pytest.raises(ImageError, match="damaged or incomplete"):
+        decode_truth(whole[:33] + chunk(b"eXIf", b"MM\0\1\0\0\0\x08") + whole[33:], CAMVID, SIZE)
 
 
 def test_a_data_sets_own_void_is_left_out_too() -> None:

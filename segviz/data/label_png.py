@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from segviz.data.classes import VOID, ClassSet
@@ -18,6 +18,11 @@ from segviz.picture_files.formats import PNG_SIGNATURE
 from segviz.text import size_text
 
 HeightWidth = tuple[int, int]
+TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by Exif orientation  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +75,9 @@ def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: Heig
     """
     if not data.startswith(PNG_SIGNATURE):
         raise ImageError("this is not a PNG; other formats change or mix colours, so save the labels as PNG")
-    levels = read_levels(data, size)
-    if read_orientation(levels) != 1:
-        levels = ImageOps.exif_transpose(levels)
+    levels, orientation = read_levels(data, size)
+    if orientation in TO_UPRIGHT:
+        levels = levels.transpose(TO_UPRIGHT[orientation])
     if levels.size != size[::-1]:
         raise wrong_size(levels.size, size)
     code = choose_code(levels, classes)
@@ -99,8 +104,8 @@ def read_bits(data: bytes) -> int:
     return bits
 
 
-def read_levels(data: bytes, size: HeightWidth) -> Image.Image:
-    """The file's picture in mode "L", "P" or "RGB", with the levels that the file holds.
+def read_levels(data: bytes, size: HeightWidth) -> tuple[Image.Image, int]:
+    """The file's picture in mode "L", "P" or "RGB", with the levels that the file holds, and its Exif orientation.
 
     Depth and size are checked in the header, before pixels are unpacked.
 
@@ -111,7 +116,8 @@ def read_levels(data: bytes, size: HeightWidth) -> Image.Image:
     with open_image(data, ("PNG",)) as picture:
         if sorted(picture.size) != sorted(size):
             raise wrong_size(picture.size, size)
-        return keep_levels(picture, read_bits(data))
+        levels = keep_levels(picture, read_bits(data))
+        return levels, read_orientation(picture)
 
 
 def keep_levels(picture: Image.Image, bits: int) -> Image.Image:
