@@ -21,6 +21,7 @@ from segviz.data.classes import CAMVID
 from segviz.prediction.prediction import Prediction
 
 GRID, SIZE = (3, 4), (30, 40)
+PSA_FEATURES = (6, 7)  # the grid that PSA shrinks to GRID
 CELLS = GRID[0] * GRID[1]
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), 10)[:, None] * np.ones((1, 40), np.uint8)
@@ -45,8 +46,8 @@ def samples() -> SampledAttention:
 def masks() -> tuple[OffsetMaskAttention, OffsetMaskAttention]:
     logits = torch.randn(2, CELLS, CELLS)
     return (
-        OffsetMaskAttention("collect", GRID, logits[0], "collect"),
-        OffsetMaskAttention("distribute", GRID, logits[1], "distribute"),
+        OffsetMaskAttention("collect", GRID, logits[0], "collect", shrunk_from=PSA_FEATURES),
+        OffsetMaskAttention("distribute", GRID, logits[1], "distribute", shrunk_from=PSA_FEATURES),
     )
 
 

@@ -233,18 +233,23 @@ def test_a_pixel_belongs_to_the_cell_that_covers_its_centre() -> None:
             assert column * 31 / 3 <= x + 0.5 < (column + 1) * 31 / 3
 
 
-def test_psa_cells_are_nearest_with_corners_aligned() -> None:
-    map_ = OffsetMaskAttention("collect", (4, 3), torch.zeros(12, 12), "collect")
+@pytest.mark.parametrize("features", [(4, 3), (7, 5), (8, 6)], ids=str)
+def test_psa_cells_are_nearest_on_the_grid_that_they_were_drawn_from(features: tuple[int, int]) -> None:
+    map_ = OffsetMaskAttention("collect", (4, 3), torch.zeros(12, 12), "collect", None, features)
     for y in range(50):
         for x in range(31):
             row, column = map_.cell(y, x, 50, 31)
-            assert abs(row - y * 3 / 49) <= 0.5
-            assert abs(column - x * 2 / 30) <= 0.5
+            for at, cell, pixels, cells, count in ((y, row, 50, 4, features[0]), (x, column, 31, 3, features[1])):
+                pitch = pixels / count  # of a cell of the features; the corner cells' centres are half of it inside
+                centre = pitch / 2 + cell * (count - 1) / (cells - 1) * pitch
+                assert abs(at + 0.5 - centre) <= pitch * (count - 1) / (cells - 1) / 2 + 1e-9
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (4, 3)])
-def test_psa_corners_lie_on_the_corners_of_the_picture(rows: int, columns: int) -> None:
-    map_ = OffsetMaskAttention("collect", (rows, columns), torch.zeros(rows * columns, rows * columns), "collect")
+@pytest.mark.parametrize("times", [1, 2])
+def test_psa_corners_hold_the_corners_of_the_picture(rows: int, columns: int, times: int) -> None:
+    masks = torch.zeros(rows * columns, rows * columns)
+    map_ = OffsetMaskAttention("collect", (rows, columns), masks, "collect", None, (rows * times, columns * times))
     assert map_.cell(0, 0, 50, 31) == (0, 0)
     assert map_.cell(49, 30, 50, 31) == (rows - 1, columns - 1)
 

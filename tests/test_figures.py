@@ -9,7 +9,8 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from figure_cases import CELLS, GRID, IMAGE, LABELS, SIZE, masks, strips
+import torch.nn.functional as F
+from figure_cases import CELLS, GRID, IMAGE, LABELS, PSA_FEATURES, SIZE, masks, strips
 
 from segviz.data.classes import CAMVID
 from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_bars
@@ -113,17 +114,26 @@ def test_values_that_are_no_numbers_stand_out() -> None:
 def test_stretching_follows_the_grids_rule() -> None:
     values = np.arange(CELLS, dtype=np.float32).reshape(GRID)
     assert stretch(values, GRID) == pytest.approx(values)
-    plain, aligned = stretch(values, SIZE), stretch(values, SIZE, align_corners=True)
-    assert aligned[[0, 0, -1, -1], [0, -1, 0, -1]] == pytest.approx(values[[0, 0, -1, -1], [0, -1, 0, -1]])
+    plain, shrunk = stretch(values, SIZE), stretch(values, SIZE, PSA_FEATURES)
     assert plain[14:16, 14:16].mean() == pytest.approx(values[1, 1])  # around the centre of cell (1, 1)
-    assert masks()[0].corners_aligned and not strips().corners_aligned
+    assert shrunk[[0, 0, -1, -1], [0, -1, 0, -1]] == pytest.approx(values[[0, 0, -1, -1], [0, -1, 0, -1]])
+    assert (shrunk[:3, :2] == values[0, 0]).all() and shrunk[3, 0] > values[0, 0]  # centres lie half a feature inside
+    assert stretch(values, SIZE, PSA_FEATURES, smooth=False).shape == SIZE
+    assert masks()[0].feature_grid == PSA_FEATURES and strips().feature_grid == GRID
 
 
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_a_cells_place_is_where_its_value_is_drawn(align_corners: bool) -> None:
+def test_shrinking_features_and_stretching_them_again_leaves_a_ramp_in_its_place() -> None:
+    features = (45, 60)
+    ramp = np.arange(features[0], dtype=np.float32)[:, None] + np.zeros(features[1], np.float32)
+    small = F.interpolate(torch.from_numpy(ramp)[None, None], (23, 30), mode="bilinear", align_corners=True)[0, 0]
+    assert stretch(small.numpy(), (360, 480), features) == pytest.approx(stretch(ramp, (360, 480)), abs=1e-4)
+
+
+@pytest.mark.parametrize("features", [None, (5, 5), (9, 9), (10, 10)], ids=str)
+def test_a_cells_place_is_where_its_value_is_drawn(features: tuple[int, int] | None) -> None:
     ramp = np.broadcast_to(np.arange(5, dtype=np.float32)[:, None], (5, 5))
-    y = pixel_of_cell(np.array([[2.0, 2.0]]), (50, 50), (5, 5), align_corners)[0, 0]
-    stretched = stretch(ramp, (50, 50), align_corners)[:, 25]
+    y = pixel_of_cell(np.array([[2.0, 2.0]]), (50, 50), (5, 5), features)[0, 0]
+    stretched = stretch(ramp, (50, 50), features)[:, 25]
     assert np.interp(y, np.arange(50), stretched) == pytest.approx(2, abs=1e-5)
 
 

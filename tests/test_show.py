@@ -62,7 +62,7 @@ def test_a_map_is_shown_with_its_own_numbers_where_its_cells_lie(name: str, look
     assert (np.array(heat.customdata) == wanted).all()  # type: ignore[attr-defined]
     ramp = np.arange(4, dtype=np.float32)[None].repeat(3, 0)
     x = heat.x0 + 2 * heat.dx  # type: ignore[attr-defined]
-    across = stretch(ramp, SIZE, align_corners=name in ("collect", "distribute"))[15]
+    across = stretch(ramp, SIZE, one.feature_grid)[15]
     assert np.interp(x, np.arange(SIZE[1]), across) == pytest.approx(2, abs=1e-5)
     pins = [one for one in traces(figure, go.Scatter) if one.x]  # type: ignore[attr-defined]
     assert [(one.y[0], one.x[0]) for one in pins] == [(12, 22)]  # type: ignore[attr-defined]

@@ -127,8 +127,8 @@ def test_distance_counts_pixels_between_the_cells_centres() -> None:
 def test_distance_on_psas_grid_runs_from_corner_to_corner() -> None:
     logits = torch.full((CELLS, CELLS), -1e4)
     logits[:, 0] = 0
-    map_ = OffsetMaskAttention("collect", GRID, logits, "collect")
-    assert mean_distance(map_, 3, 5, SIZE).pixels == pytest.approx(math.hypot(39, 119))
+    map_ = OffsetMaskAttention("collect", GRID, logits, "collect", shrunk_from=(8, 12))  # cells of 5 x 10 pixels
+    assert mean_distance(map_, 3, 5, SIZE).pixels == pytest.approx(math.hypot(40 - 5, 120 - 10))
 
 
 @pytest.mark.parametrize("make", [random_map, psa])

@@ -18,6 +18,7 @@ from viewer_host import (
     LABELS,
     MAPS,
     PIXELS,
+    PSA_FEATURES,
     SHARES,
     VALUES,
     WIDTH,
@@ -219,7 +220,7 @@ def test_ends_of_a_scale_read_differently_unless_they_are_equal(
 # ---- statistics of maps ----------------------------------------------------------------------------------
 
 LINES = 40  # rows and columns of the maps whose statistics are compared
-EXTENTS = {"half_pixel": (96, 160), "align_corners": (97, 161)}
+DRAWN_FROM = {"even": (12, 20), "shrunk, odd": (23, 39), "shrunk, even": (24, 40)}
 
 
 def weights(*shape: int, sharp: float = 3.0) -> np.ndarray:
@@ -245,18 +246,18 @@ def test_weights_of_both_signs_have_no_entropy(page: Page) -> None:
     assert np.isnan(javascript(page, "maps.entropyBits(values)", np.zeros(4)))
 
 
-@pytest.mark.parametrize("mapping", EXTENTS)
-def test_the_mean_distance_is_numpys(page: Page, mapping: str) -> None:
-    values, (height, width), (row, column) = weights(12, 20), EXTENTS[mapping], (3, 17)
-    pitch = (8, 8) if mapping == "half_pixel" else ((height - 1) / 11, (width - 1) / 19)
+@pytest.mark.parametrize("features", DRAWN_FROM.values(), ids=DRAWN_FROM)
+def test_the_mean_distance_is_numpys(page: Page, features: tuple[int, int]) -> None:
+    values, (height, width), (row, column) = weights(12, 20), (96, 160), (3, 17)
+    pitch = (height / features[0] * (features[0] - 1) / 11, width / features[1] * (features[1] - 1) / 19)
     down, along = np.meshgrid(np.arange(12) - row, np.arange(20) - column, indexing="ij")
     distance = np.hypot(down * pitch[0], along * pitch[1])
     expected = (values * distance).sum() / values.sum() / np.hypot(height, width)
     found = javascript(
         page,
-        "maps.meanDistance({grid: [12, 20], mapping}, values, row, column, height, width)",
+        "maps.meanDistance({grid: [12, 20], features}, values, row, column, height, width)",
         values,
-        mapping=mapping,
+        features=list(features),
         row=row,
         column=column,
         height=height,
@@ -403,7 +404,7 @@ def test_hovering_draws_every_linked_panel_and_sends_nothing(page: Page) -> None
     mount(page, data(*(config(kind, "attended_by", kind) for kind in kinds)))
     hover(page, "dot", 3, 2)
     for kind in kinds:
-        # align_corners: the pixel (105, 75) of 150 x 210 is cell (2.8, 2.1) of the distribute map
+        # the pixel (105, 75) of 150 x 210 is cell (2.9, 2.1) of the distribute map
         expect(stage(page, kind)).to_have_attribute("data-cell", "3,2")
         expected = MAPS[kind].attended_by(3, 2)
         assert float(stage(page, kind).get_attribute("data-max")) == pytest.approx(expected.max().item(), rel=1e-5)
@@ -585,14 +586,15 @@ def test_labels_name_the_class_and_names_are_text(page: Page) -> None:
     assert pixels[-1, -1].tolist() == [1, 2, 3, 255]
 
 
-def test_an_align_corners_map_lies_with_its_corners_on_the_pictures(page: Page) -> None:
+def test_a_shrunk_map_lies_with_its_corners_on_those_of_its_features(page: Page) -> None:
     mount(page, data(config("collect", "attends_to", "collect")))
     outer, inner = stage(page, "collect").bounding_box(), page.locator("canvas.map").bounding_box()
     assert outer is not None
     assert inner is not None
-    pitch = (WIDTH - 1) / (GRID[1] - 1)
+    feature = WIDTH / PSA_FEATURES[1]
+    pitch = feature * (PSA_FEATURES[1] - 1) / (GRID[1] - 1)
     scale = outer["width"] / WIDTH
-    assert inner["x"] - outer["x"] == pytest.approx((0.5 - pitch / 2) * scale, abs=0.1)
+    assert inner["x"] - outer["x"] == pytest.approx((feature - pitch) / 2 * scale, abs=0.1)
     assert inner["width"] == pytest.approx(GRID[1] * pitch * scale, abs=0.1)
 
 

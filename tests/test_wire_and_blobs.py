@@ -57,6 +57,16 @@ def test_a_blob_beyond_the_bound_is_kept_alone() -> None:
     assert store.get(large) is not None
 
 
+def test_a_blob_leaves_with_the_last_session_that_shows_it() -> None:
+    store = BlobStore()
+    own, shared, free = store.put(b"own", holder="one"), store.put(b"shared", holder="one"), store.put(b"free")
+    assert store.hold(shared, "other")
+    store.release("one")
+    assert [store.get(name) is not None for name in (own, shared, free)] == [False, True, True]
+    store.release("other")
+    assert (store.get(shared), store._bytes, store.hold(shared, "one")) == (None, len(b"free"), False)
+
+
 def test_putting_twice_counts_once() -> None:
     store = BlobStore(max_bytes=250)
     names = [store.put(b"a" * 100) for _ in range(5)]
@@ -138,16 +148,16 @@ def test_a_packed_map_reads_back() -> None:
     queries, keys = torch.randn(6, 5), torch.randn(6, 5)
     packed = wire.pack(DotProductAttention("spatial", (2, 3), queries, keys))
     header, arrays = read(packed)
-    assert (header["kind"], header["grid"], header["mapping"]) == ("dot", [2, 3], "half_pixel")
+    assert (header["kind"], header["grid"], header["features"]) == ("dot", [2, 3], [2, 3])
     np.testing.assert_array_equal(arrays["queries"], queries.numpy())
     np.testing.assert_array_equal(arrays["keys"], keys.numpy())
     np.testing.assert_allclose(arrays["lse"], (queries @ keys.T).logsumexp(1).numpy(), rtol=1e-5)
 
 
-def test_minus_infinity_and_the_pixel_mapping_are_packed() -> None:
+def test_minus_infinity_and_the_features_grid_are_packed() -> None:
     masks = torch.tensor([[0.0, -torch.inf], [1.0, 2.0]])
-    header, arrays = read(wire.pack(OffsetMaskAttention("collect", (1, 2), masks, "collect")))
-    assert (header["mapping"], header["direction"]) == ("align_corners", "collect")
+    header, arrays = read(wire.pack(OffsetMaskAttention("collect", (1, 2), masks, "collect", None, (1, 4))))
+    assert (header["features"], header["direction"]) == ([1, 4], "collect")
     np.testing.assert_array_equal(arrays["masks"], masks.numpy())
 
 

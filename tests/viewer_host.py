@@ -79,7 +79,7 @@ MAPS: dict[str, SpatialMap] = {
     "windows-distribute": masks("distribute", reach=REACH),
     "windows-divided": masks("collect", 35.0, REACH),
     "line": DotProductAttention("line", (1, 4), random(4, 3), random(4, 3)),
-    "corner": OffsetMaskAttention("corner", (1, 4), random(4, 4), "collect"),
+    "corner": OffsetMaskAttention("corner", (1, 4), random(4, 4), "collect", shrunk_from=(2, 7)),
     "flat": DotProductAttention("flat", GRID, torch.zeros(CELLS, 2), torch.zeros(CELLS, 2)),
 }
 MISSING = set(get_args(SpatialMap)) - {type(one) for one in MAPS.values()}

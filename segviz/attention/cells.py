@@ -7,6 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from segviz.attention.grid_map import cells_to_pixels
 from segviz.attention.maps import Grid, SpatialMap
 
 Labels = UInt8[np.ndarray, "height width"]
@@ -17,13 +18,11 @@ LABELS = 256
 def cell_centres(map_: SpatialMap, size: Grid) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " columns"]]:
     """Where the cells' centres lie in a picture of (height, width), in pixels from the first pixel's centre.
 
-    The corner cells' centres lie on the corner pixels' where corners are aligned, else half a cell inside.
+    The corner cells' centres lie half a cell of the features inside; PSA's grid is coarser than its features.
     """
-    down, along = (np.arange(cells, dtype=np.float64) for cells in map_.grid)
-    (rows, columns), (height, width) = map_.grid, size
-    if map_.corners_aligned:
-        return down * (height - 1) / max(rows - 1, 1), along * (width - 1) / max(columns - 1, 1)
-    return (down + 0.5) * height / rows - 0.5, (along + 0.5) * width / columns - 0.5
+    sides = zip(size, map_.grid, map_.feature_grid, strict=True)
+    down, along = (cells_to_pixels(np.arange(side[1], dtype=np.float64), *side) for side in sides)
+    return down, along
 
 
 def cells_of_pixels(map_: SpatialMap, size: Grid) -> tuple[Int[np.ndarray, " height"], Int[np.ndarray, " width"]]:

@@ -5,10 +5,12 @@ Cells are numbered row by row over `grid = (height, width)`.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -17,15 +19,44 @@ Direction = Literal["attends_to", "attended_by"]  # row p of the attention matri
 MapLook = Literal["attends_to", "attended_by", "strip", "points"]  # the ways to draw a map over places
 
 
-def cell_of_pixel(y: int, x: int, size: Grid, grid: Grid) -> Grid:
-    """The grid cell that covers an image pixel: `floor((y + 1/2) h / H)`, and likewise for x.
+Along = TypeVar("Along", float, np.ndarray)  # a position along one side, or an array of them
+
+
+def pixels_to_cells(at: Along, pixels: int, cells: int, features: int) -> Along:
+    """The position in cells of a position in pixels along one side; both count from the first one's centre.
+
+    `features` cells divide the picture evenly. A grid of fewer `cells` is drawn from them with corners aligned: its
+    corner cells lie on theirs. A single cell covers the picture.
+    """
+    if cells in (1, features):
+        return (at + 0.5) * cells / pixels - 0.5
+    return ((at + 0.5) * features / pixels - 0.5) * (cells - 1) / (features - 1)
+
+
+def cells_to_pixels(at: Along, pixels: int, cells: int, features: int) -> Along:
+    """The position in pixels of a position in cells: the inverse of `pixels_to_cells`."""
+    if cells in (1, features):
+        return (at + 0.5) * pixels / cells - 0.5
+    return (at * (features - 1) / (cells - 1) + 0.5) * pixels / features - 0.5
+
+
+def cell_of_pixel(y: int, x: int, size: Grid, grid: Grid, features: Grid | None = None) -> Grid:
+    """The grid cell whose centre is nearest to an image pixel: `floor((y + 1/2) h / H)` on an even grid, and so for x.
+
+    Args:
+        y: the pixel's row.
+        x: the pixel's column.
+        size: the picture's (height, width).
+        grid: the (rows, columns) of cells.
+        features: the grid that these cells were drawn from, see `pixels_to_cells`; by default the grid itself.
 
     Raises:
         ValueError: the pixel lies outside the picture.
     """
     check_pixel(y, x, size)
-    (height, width), (rows, columns) = size, grid
-    return int((y + 0.5) * rows / height), int((x + 0.5) * columns / width)
+    sides = zip((y, x), size, grid, features or grid, strict=True)
+    row, column = (math.floor(pixels_to_cells(float(at), *side) + 0.5) for at, *side in sides)
+    return row, column
 
 
 def check_pixel(y: int, x: int, size: Grid) -> None:
@@ -43,12 +74,7 @@ def check_pixel(y: int, x: int, size: Grid) -> None:
 
 @dataclass(frozen=True, repr=False)
 class GridMap:
-    """A name, and the grid's (height, width).
-
-    `corners_aligned`: the corner cells' centres lie on the picture's corner pixels; if not, half a cell inside.
-    """
-
-    corners_aligned: ClassVar[bool] = False
+    """A name, and the grid's (height, width)."""
 
     name: str
     grid: Grid
@@ -57,17 +83,18 @@ class GridMap:
         """One line; the tensors would fill a screen."""
         return f"{type(self).__name__}({self.name!r}, {self.grid[0]} x {self.grid[1]} cells)"
 
+    @property
+    def feature_grid(self) -> Grid:
+        """The (height, width) of the features that the cells were drawn from, corner on corner."""
+        return self.grid
+
     def cell(self, y: int, x: int, height: int, width: int) -> Grid:
         """The cell of an image pixel, for a picture of `height` x `width` pixels.
 
         Raises:
             ValueError: the pixel lies outside the picture.
         """
-        if not self.corners_aligned:
-            return cell_of_pixel(y, x, (height, width), self.grid)
-        check_pixel(y, x, (height, width))
-        rows, columns = self.grid
-        return round(y * (rows - 1) / max(height - 1, 1)), round(x * (columns - 1) / max(width - 1, 1))
+        return cell_of_pixel(y, x, (height, width), self.grid, self.feature_grid)
 
     def index(self, row: int, column: int) -> int:
         """The number of a cell.

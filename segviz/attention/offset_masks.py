@@ -9,7 +9,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import MapLook, MapOverPlaces
+from segviz.attention.grid_map import Grid, MapLook, MapOverPlaces
 
 MaskDirection = Literal["collect", "distribute"]
 
@@ -22,13 +22,18 @@ class OffsetMaskAttention(MapOverPlaces):
     (2H-1) x (2W-1) mask, this window is a quarter of it and all of it that the block uses.
     "collect": p's mask says what p reads; "distribute": it says who reads p. With a `divisor` the block
     took no softmax: its weights are the logits over the divisor, of either sign, and 0 beyond the reach.
+    `shrunk_from` is the (height, width) of the block's input, which it shrinks with corners aligned.
     """
-
-    corners_aligned = True  # the block shrinks its grid with align_corners
 
     masks: Float[Tensor, "cells cells"]
     direction: MaskDirection
     divisor: float | None = None
+    shrunk_from: Grid | None = None
+
+    @property
+    def feature_grid(self) -> Grid:
+        """The grid of the block's input: the corner cells lie on its corner cells, half of its cells' size inside."""
+        return self.shrunk_from or self.grid
 
     @property
     def main_look(self) -> MapLook:

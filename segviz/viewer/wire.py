@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from segviz.attention.maps import (
 )
 
 PackableMap = SpatialMap | AttendedFeatures
-PixelMapping = Literal["half_pixel", "align_corners"]
 SHARE_STEPS = 65534  # a share of 1; the next step is NaN
 
 
@@ -50,8 +49,7 @@ def pack(value: PackableMap) -> bytes:
     """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods."""
     message = _message_of(value)
     arrays = {name: tensor.detach().cpu().numpy().astype("<f4") for name, tensor in message.tensors.items()}
-    mapping: PixelMapping = "align_corners" if value.corners_aligned else "half_pixel"
-    return _encode(message.kind, message.grid, mapping, message.extra, arrays)
+    return _encode(message.kind, message.grid, {"features": value.feature_grid, **message.extra}, arrays)
 
 
 def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
@@ -63,7 +61,7 @@ def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
     if values.ndim != 2 or np.isinf(values).any():
         raise ValueError(f"values of shape {values.shape} cannot be drawn; give a (rows, columns) array, none infinite")
     rows, columns = values.shape
-    return _encode("values", (rows, columns), "half_pixel", {}, {"values": values.astype("<f4")})
+    return _encode("values", (rows, columns), {}, {"values": values.astype("<f4")})
 
 
 def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
@@ -75,7 +73,7 @@ def pack_labels(labels: UInt8[np.ndarray, "height width"]) -> bytes:
     if labels.ndim != 2 or labels.dtype != np.uint8:
         raise ValueError(f"labels are {labels.dtype} of shape {labels.shape}; give an (H, W) array of uint8")
     height, width = labels.shape
-    return _encode("labels", (height, width), "half_pixel", {}, {"labels": labels})
+    return _encode("labels", (height, width), {}, {"labels": labels})
 
 
 def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
@@ -89,7 +87,7 @@ def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
         raise ValueError(f"shares run from {known.min()} to {known.max()}; give numbers from 0 to 1")
     height, width = shares.shape
     steps = np.round(np.nan_to_num(shares * np.float32(SHARE_STEPS), nan=SHARE_STEPS + 1)).astype("<u2")
-    return _encode("shares", (height, width), "half_pixel", {"steps": SHARE_STEPS}, {"shares": steps})
+    return _encode("shares", (height, width), {"steps": SHARE_STEPS}, {"shares": steps})
 
 
 def _message_of(value: PackableMap) -> Message:
@@ -161,15 +159,13 @@ def _largest_distance(reached: Bool[Tensor, "lines lines"]) -> int:
     return int((far - near).abs().max()) if len(near) else 0
 
 
-def _encode(
-    kind: str, grid: tuple[int, int], mapping: PixelMapping, extra: dict[str, Any], arrays: dict[str, NDArray[Any]]
-) -> bytes:
+def _encode(kind: str, grid: tuple[int, int], extra: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
     entries, parts, offset = [], [], 0
     for name, array in arrays.items():
         entries.append({"name": name, "shape": array.shape, "offset": offset, "dtype": array.dtype.name})
         parts.append(np.ascontiguousarray(array).tobytes())
         offset += len(parts[-1])
-    header = {"kind": kind, "grid": grid, "mapping": mapping, **extra, "tensors": entries}
+    header = {"kind": kind, "grid": grid, **extra, "tensors": entries}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 4)  # Float32Array views start at multiples of 4
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])

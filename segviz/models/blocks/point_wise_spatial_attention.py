@@ -64,7 +64,10 @@ class PointWiseBranch(nn.Module):
         moved = self._normalise(energy).to(cells.dtype) @ cells
         context = moved.mT.unflatten(2, size)
         divisor = None if self.softmax else float(self.norm or size[0] * size[1])
-        maps = tuple((OffsetMaskAttention(self.direction, size, mask, self.direction, divisor),) for mask in masks)
+        full = (x.shape[2], x.shape[3])
+        maps = tuple(
+            (OffsetMaskAttention(self.direction, size, mask, self.direction, divisor, full),) for mask in masks
+        )
         return Attended(context, context, maps)
 
     def _normalise(self, energy: Tensor) -> Tensor:

@@ -1,39 +1,34 @@
-// Which cell an image pixel belongs to, and where the cells are on the picture. Pure functions.
+// Which cell an image pixel belongs to, and where the cells are on the picture. Pure functions. `f.features` is the grid
+// that the cells were drawn from, corner cells on corner cells, if it is another; it divides the picture evenly.
 
 /** The cell (row, column) of an image pixel, on the grid of the factors `f`. */
 export function cellOf(f, y, x, height, width) {
-  const [rows, columns] = f.grid;
-  if (f.mapping === "align_corners") {
-    return [
-      roundHalfEven((y * (rows - 1)) / Math.max(height - 1, 1)),
-      roundHalfEven((x * (columns - 1)) / Math.max(width - 1, 1)),
-    ];
-  }
-  return [Math.floor(((y + 0.5) * rows) / height), Math.floor(((x + 0.5) * columns) / width)];
+  const [rows, columns] = f.grid, [down, along] = f.features ?? f.grid;
+  return [cellAlong(y, height, rows, down), cellAlong(x, width, columns, along)];
 }
 
-/** Rounds as Python's round() does. */
-function roundHalfEven(value) {
-  const rounded = Math.round(value);
-  return value % 1 === 0.5 && rounded % 2 ? rounded - 1 : rounded;
+/** As `pixels_to_cells` in segviz/attention/grid_map.py: the same operations in the same order, so the same cell. */
+function cellAlong(at, pixels, cells, features) {
+  if (cells === 1 || cells === features) return Math.floor(((at + 0.5) * cells) / pixels);
+  return Math.floor(((((at + 0.5) * features) / pixels - 0.5) * (cells - 1)) / (features - 1) + 0.5);
 }
 
 /** The image pixel at the middle of a cell. */
 export function pixelOf(f, row, column, height, width) {
-  const { top, left, pitchY, pitchX } = extent(f, height, width);
+  const { top, left, pitchY, pitchX } = extent(f);
   const inside = (value, size) => Math.max(0, Math.min(size - 1, Math.floor(value * size + 1e-9)));
   return [inside(top + (row + 0.5) * pitchY, height), inside(left + (column + 0.5) * pitchX, width)];
 }
 
 /** Where the grid is on the picture, in fractions of it: row r begins at top + r * pitchY and is one pitch high. */
-export function extent(f, height, width) {
-  const [rows, columns] = f.grid;
-  const [top, pitchY] = span(f.mapping, rows, height), [left, pitchX] = span(f.mapping, columns, width);
+export function extent(f) {
+  const [rows, columns] = f.grid, [down, along] = f.features ?? f.grid;
+  const [top, pitchY] = span(rows, down), [left, pitchX] = span(columns, along);
   return { top, left, pitchY, pitchX };
 }
 
-function span(mapping, cells, pixels) {
-  if (mapping !== "align_corners" || cells < 2) return [0, 1 / cells];
-  const pitch = (pixels - 1) / (cells - 1); // the first and last centres are the first and last pixels
-  return [(0.5 - pitch / 2) / pixels, pitch / pixels];
+function span(cells, features) {
+  if (cells === 1 || cells === features) return [0, 1 / cells];
+  const pitch = (features - 1) / (cells - 1); // in features; the first and last centres are theirs
+  return [(0.5 - pitch / 2) / features, pitch / features];
 }

@@ -7,7 +7,7 @@ export function drawSamples(context, layer, { width, height }, view) {
   const ratio = globalThis.devicePixelRatio || 1;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  const { top, left, pitchY, pitchX } = extent(layer.factors, layer.height, layer.width);
+  const { top, left, pitchY, pitchX } = extent(layer.factors);
   const toX = (x) => (left + (x + 0.5) * pitchX - view.left) * view.zoom * width;
   const toY = (y) => (top + (y + 0.5) * pitchY - view.top) * view.zoom * height;
   const edge = { left: -view.left * view.zoom * width, top: -view.top * view.zoom * height };

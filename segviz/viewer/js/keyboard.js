@@ -48,7 +48,7 @@ export class Keyboard {
     const { viewer } = this, { height, width } = viewer;
     const source = [panel, ...viewer.grid.panels].find((other) => other.loaded && other.cellLayer) ?? panel;
     const grid = [Math.ceil(height / LABEL_STEP), Math.ceil(width / LABEL_STEP)];
-    const factors = source.cellLayer?.factors ?? { grid, mapping: "half_pixel" };
+    const factors = source.cellLayer?.factors ?? { grid };
     const [row, column] = cellOf(factors, ...viewer.point, height, width), [rows, columns] = factors.grid;
     const along = (at, by, count) => Math.max(0, Math.min(count - 1, at + by * cells));
     viewer.setPoint(pixelOf(factors, along(row, down, rows), along(column, right, columns), height, width));

@@ -43,7 +43,7 @@ export class Layer {
     this.context = this.map.getContext("2d");
     this.image = this.context.createImageData(columns, rows);
     this.words = new Uint32Array(this.image.data.buffer);
-    const { top, left, pitchY, pitchX } = extent(this.factors, this.height, this.width);
+    const { top, left, pitchY, pitchX } = extent(this.factors);
     const percent = (share) => `${100 * share}%`;
     Object.assign(this.map.style, { top: percent(top), left: percent(left), height: percent(rows * pitchY), width: percent(columns * pitchX) });
   }

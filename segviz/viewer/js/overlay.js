@@ -21,7 +21,7 @@ export class Overlay {
     cell.hidden = !layer;
     strip.hidden = layer?.look !== "strip";
     if (!layer) return;
-    const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), { row, column } = layer;
+    const { top, left, pitchY, pitchX } = extent(layer.factors), { row, column } = layer;
     this.place(cell, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
     if (strip.hidden) return;
     if (layer.factors.axis === "vertical") this.place(strip, view, 0, left + column * pitchX, 1, pitchX);
@@ -30,7 +30,7 @@ export class Overlay {
 
   /** Puts lettered boxes on cells of a layer. */
   placeBoxes(layer, cells, view) {
-    const { top, left, pitchY, pitchX } = extent(layer.factors, this.height, this.width), columns = layer.grid[1];
+    const { top, left, pitchY, pitchX } = extent(layer.factors), columns = layer.grid[1];
     [...this.peaks.children].forEach((box, rank) => {
       box.hidden = rank >= cells.length;
       if (box.hidden) return;

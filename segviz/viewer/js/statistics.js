@@ -20,7 +20,7 @@ let squaredDistances = new Float64Array(64); // of the columns from the cell
 
 /** The mean distance of the weights from a cell, centre to centre, as a share of the image diagonal. */
 export function meanDistance(f, weights, row, column, height, width) {
-  const [rows, columns] = f.grid, { pitchY, pitchX } = extent(f, height, width);
+  const [rows, columns] = f.grid, { pitchY, pitchX } = extent(f);
   if (squaredDistances.length < columns) squaredDistances = new Float64Array(columns);
   for (let c = 0; c < columns; c++) squaredDistances[c] = ((c - column) * pitchX * width) ** 2;
   let sum = 0, far = 0;

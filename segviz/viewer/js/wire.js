@@ -5,7 +5,7 @@ const LARGE = 2 ** 21; // bytes from which a WebAssembly memory pays off
 const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, float32: Float32Array };
 const WASM_KINDS = ["dot", "strip", "cross", "bases"]; // their weights are dot products
 
-/** One blob -> the map's factors: {kind, grid, mapping, ...its other fields, and a typed array per tensor}. */
+/** One blob -> the map's factors: {kind, grid, ...its other fields, and a typed array per tensor}. */
 export function unpack(blob, wasm = blob.byteLength >= LARGE) {
   const length = new DataView(blob).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(blob, 4, length)));
