@@ -64,7 +64,11 @@ def pick_panels(predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]
     """The panels of the parts that the reader chooses: what compares two or more maps first, and wide."""
     several, panels = len(maps) > 1, []
     parts = st.pills(
-        "Show", PARTS, selection_mode="multi", wrap=True, **keep_widget("compare parts", list(START_PARTS))
+        "Show",
+        PARTS,
+        selection_mode="multi",
+        wrap=True,
+        **keep_widget("compare parts", list(START_PARTS), linked=PARTS),
     )
     if SWIPE in parts and several:
         panels += swipe(maps)
@@ -97,7 +101,7 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
         "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
     )
     measure = st.segmented_control(
-        "Disagreement shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS)
+        "Disagreement shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS, linked=MEASURES)
     )
     labels = [maps[name].labels for name in voters]
     return [replace(disagreement_panel(labels, measure or ANSWERS), wide=True)] if len(labels) > 1 else []
@@ -107,7 +111,9 @@ def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
     """Two maps beside a divider; at first those of the first two models."""
     names = list(maps)
     left, right = (
-        column.selectbox(label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names))
+        column.selectbox(
+            label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names, linked=names)
+        )
         for at, (column, label) in enumerate(zip(st.columns(2), SIDES, strict=True))
     )
     note = "drag the divider, or move it with the arrow keys"

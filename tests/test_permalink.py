@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
-from test_pages import COMPARE, FLA, INSPECT, PSA, SAME_PIXEL, component, healthy, opened, pin, shown, upload, viewer
+from test_pages import (
+    ATTRIBUTION,
+    COMPARE,
+    FLA,
+    INSPECT,
+    PSA,
+    SAME_PIXEL,
+    component,
+    healthy,
+    opened,
+    pin,
+    shown,
+    upload,
+    viewer,
+)
 from test_pages import GOOD as PICTURES
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
 from segviz.data.scenes import SceneOptions, draw_scene
+from segviz.server.launch import app_script
 from segviz.ui.own_picture import LINKED_UPLOAD
+from segviz.ui.page_table import ROWS
 from segviz.ui.permalink import Link, read_link
 from segviz.ui.picture_sidebar import DRAWN, KNOBS
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
+from segviz.viewer.panels_of_prediction import MEASURES
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
@@ -175,3 +193,58 @@ def test_a_malformed_link_gets_one_sentence_on_the_page_that_it_opens(app: AppTe
     assert warning == "Some of this link cannot be used and was left out: colours, pin, seed."
     assert viewer(app)["pins"][0][:2] == [10, 10]
     assert len(opened(app, FLA).warning) == len(opened(app, PSA).warning) == 0
+
+
+# ---- a page's own controls -------------------------------------------------------------------------------
+
+CONTROLS: dict[str, dict[str, Any]] = {
+    ATTRIBUTION: {
+        "attribution class": 3,
+        "attribution where": "Whole picture",
+        "attribution methods": ["saliency"],
+        "attribution baseline": "black",
+        "attribution steps": 16,
+        "attribution window": 60,
+        "attribution stride": "1/2",
+        "attribution relu": True,
+    },
+    COMPARE: {
+        "compare parts": ["Swipe", "Disagreement", "Confidence"],
+        "compare measure": MEASURES[1],
+        "compare side 0": "fla",
+        "compare side 1": "fcn",
+    },
+}
+
+
+@pytest.mark.parametrize("page", CONTROLS)
+def test_a_link_restores_the_pages_own_controls(app: AppTest, page: str) -> None:
+    if page == COMPARE:
+        app.session_state["compare models"] = ["fcn", "fla"]
+    opened(app, page)
+    widgets = {one.key: one for one in app if getattr(one, "key", None) in CONTROLS[page]}
+    assert set(widgets) == set(CONTROLS[page])
+    key = ROWS[Path(page).stem].key
+    own = {one.key for one in app if (getattr(one, "key", None) or "").startswith(f"{key} ")}
+    others = {ROWS[key].models_key, "compare between", "compare confusion", *(one for one in own if "export" in one)}
+    others |= {one for one in own if one in ("attribution compute", "attribution cancel")}  # buttons
+    assert own - others == set(CONTROLS[page])  # a new control is in the link, or is named here
+    for key, value in CONTROLS[page].items():
+        widgets[key].set_value(value)
+    healthy(app.run())
+    parameters: dict[str, Any] = {}
+    for name, value in component(app, "parameters")["parameters"]:
+        parameters.setdefault(name, []).append(value)
+    again = AppTest.from_file(str(app_script()), default_timeout=240)
+    followed(again, page, parameters)
+    assert {key: again.session_state[key] for key in CONTROLS[page]} == CONTROLS[page]
+    assert len(again.warning) == 0
+    assert sorted(component(again, "parameters")["parameters"]) == sorted(component(app, "parameters")["parameters"])
+
+
+def test_a_control_s_wrong_value_is_refused(app: AppTest) -> None:
+    followed(app, ATTRIBUTION, {"attribution-methods": ["saliency", "magic"], "attribution-steps": "9"})
+    healthy(app.run())
+    assert app.session_state["attribution methods"] == ["saliency"]
+    (warning,) = (one.value for one in app.warning)
+    assert warning.endswith("left out: attribution-methods, attribution-steps.")

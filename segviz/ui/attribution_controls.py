@@ -33,14 +33,14 @@ def pick_target(prediction: Prediction, place: tuple[int, int]) -> Target | None
         offered,
         format_func=lambda one: f"{classes[here]} (predicted at the point)" if one == AS_PREDICTED else classes[one],
         help="The logit (the score before the softmax) of this class is explained",
-        **keep_widget("attribution class", AS_PREDICTED, offered),
+        **keep_widget("attribution class", AS_PREDICTED, offered, linked=offered),
     )
     where = right.segmented_control(
         "Score taken at",
         (POINT, CLASS, PICTURE),
         required=True,
         help="The logit at one pixel, or its mean over all pixels predicted as the class, or over the picture",
-        **keep_widget("attribution where", POINT),
+        **keep_widget("attribution where", POINT, linked=(POINT, CLASS, PICTURE)),
     )
     target_class = here if index == AS_PREDICTED else index
     if where == POINT:
@@ -61,7 +61,7 @@ def pick_methods() -> list[str]:
         tuple(METHODS),
         selection_mode="multi",
         format_func=lambda name: METHODS[name].title,
-        **keep_widget("attribution methods", list(START)),
+        **keep_widget("attribution methods", list(START), linked=METHODS),
     )
     return [name for name in METHODS if name in picked]
 
@@ -74,20 +74,24 @@ def pick_options() -> Options:
             BASELINE_CHOICES,
             help="Integrated Gradients starts from it and Occlusion covers with it. Neither sees anything where the "
             "picture already looks like it.",
-            **keep_widget("attribution baseline", next(iter(BASELINE_CHOICES))),
+            **keep_widget("attribution baseline", next(iter(BASELINE_CHOICES)), linked=BASELINE_CHOICES),
         )
-        steps = st.select_slider("Integrated Gradients: steps", STEPS, **keep_widget("attribution steps", QUICK.steps))
+        steps = st.select_slider(
+            "Integrated Gradients: steps", STEPS, **keep_widget("attribution steps", QUICK.steps, linked=STEPS)
+        )
         window = st.select_slider(
             "Occlusion: square",
             WINDOWS,
             help="Its side, in pixels of the picture as the model sees it, about 480 x 360",
-            **keep_widget("attribution window", QUICK.window),
+            **keep_widget("attribution window", QUICK.window, linked=WINDOWS),
         )
-        stride = st.select_slider("Occlusion: step (sides)", STRIDES, **keep_widget("attribution stride", "3/4"))
+        stride = st.select_slider(
+            "Occlusion: step (sides)", STRIDES, **keep_widget("attribution stride", "3/4", linked=STRIDES)
+        )
         relu = st.toggle(
             "Grad-CAM: ReLU",
             help="The positive part only, as in the paper's eq. 2",
-            **keep_widget("attribution relu", False),
+            **keep_widget("attribution relu", False, linked=(False, True)),
         )
     baseline: Any = BASELINE_CHOICES[kind]
     return Options(baseline=baseline, steps=steps, window=window, stride=round(window * STRIDES[stride]), relu=relu)

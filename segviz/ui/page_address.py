@@ -19,6 +19,9 @@ from segviz.ui.picture_sidebar import DRAWN, KNOBS, OWN_PICTURE, SEED, SOURCE
 from segviz.ui.pins import pins_inside, swap_pins
 from segviz.ui.resume_sidebar import resume_sidebar
 from segviz.ui.state import session
+from segviz.ui.widgets import linked_controls
+
+MOST_VALUES = 32  # of one control in an address
 
 
 def page_link(page: str) -> Link:
@@ -29,6 +32,7 @@ def page_link(page: str) -> Link:
         models=(models,) if isinstance(models, str) else tuple(models),
         pins=state.pins or (),
         display=stored_display(page),
+        controls=tuple(linked_controls(page)),
     )
     if st.session_state.get(SOURCE) == OWN_PICTURE:
         picture = state.picture
@@ -68,6 +72,9 @@ def restore_link(row: PageRow) -> None:
         source = st.session_state.get(SOURCE, DRAWN)
         swap_pins(source)
         state.pins, state.link.unchecked_pins = link.pins, source
+    state.link.controls = {
+        name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
+    }
     state.link.address, state.link.page, state.link.refused = address, row.key, refused
 
 

@@ -33,6 +33,7 @@ class Link:
         models: the names of the models that the page shows, where it has a choice.
         pins: the kept points, in the order of their numbers.
         display: the viewer's settings.
+        controls: names and values of the page's own controls.
     """
 
     upload: bool = False
@@ -42,6 +43,7 @@ class Link:
     models: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
     display: Display = field(default_factory=Display)
+    controls: tuple[tuple[str, str], ...] = ()
 
     def parameters(self, start: Display) -> list[tuple[str, str]]:
         """The address's names and values, for a page whose viewer begins with `start`; `read_link` reads them back."""
@@ -52,7 +54,7 @@ class Link:
         parameters += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
         for name, value in self.display.changes(start).items():
             parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
-        return parameters + ([("upload", self.mark)] if self.mark else [])
+        return [*parameters, *self.controls] + ([("upload", self.mark)] if self.mark else [])
 
 
 def read_link(

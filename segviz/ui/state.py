@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import streamlit as st
 
@@ -54,6 +55,7 @@ class OpenedLink:
         address: names and values; None before the first page.
         page: the key of the page that it opened.
         refused: the names of what could not be used.
+        controls: the values of the page's controls, by name, that their widgets have not taken yet.
         unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
         own_picture: whether the link shows a picture of its sender's own, which no link can carry.
         picture_mark: what the address says of that picture (`own_picture.picture_mark`).
@@ -62,6 +64,7 @@ class OpenedLink:
     address: Mapping[str, Sequence[str]] | None = None
     page: str = ""
     refused: tuple[str, ...] = ()
+    controls: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unchecked_pins: str | None = None
     own_picture: bool = False
     picture_mark: str = ""
@@ -134,6 +137,7 @@ class SessionState:
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
         batch: the run over many pictures.
+        linked: the first values of the widgets that links carry, by key.
         widget_pages: Streamlit's hash of the page that drew each kept widget last, by the widget's key.
     """
 
@@ -156,6 +160,7 @@ class SessionState:
     left_out: set[str] | None = None
     attributions: dict[Hashable, Answer] = field(default_factory=dict)
     batch: BatchRun = field(default_factory=BatchRun)
+    linked: dict[str, Any] = field(default_factory=dict)
     widget_pages: dict[str, str] = field(default_factory=dict)
 
 

@@ -10,6 +10,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from segviz.ui.state import session
 
+NOTHING = "none"  # in an address: a list of no options
+
 
 class KeptWidget(TypedDict):
     """The arguments of a widget that keeps its value for the session."""
@@ -18,7 +20,9 @@ class KeptWidget(TypedDict):
     persist_state: Literal["session"]
 
 
-def keep_widget(key: str, start: object, among: Collection[Any] | None = None) -> KeptWidget:
+def keep_widget(
+    key: str, start: object, among: Collection[Any] | None = None, linked: Collection[Any] = ()
+) -> KeptWidget:
     """Arguments with which a widget keeps its value for the session, also while no page shows it.
 
     `st.slider("Steps", 1, 9, **keep_widget("steps", 4))`. Streamlit keeps the value under the widget's key, where a
@@ -32,7 +36,10 @@ def keep_widget(key: str, start: object, among: Collection[Any] | None = None) -
         start: its first value; a list for widgets that choose several.
         among: the options, where they change: a value that is no longer among them becomes the start value, and a list
             loses it.
+        linked: the options, where the page's link carries the value; with a list as `start`, several of them.
     """
+    if linked:
+        take_linked(key, start, linked)
     value = st.session_state.get(key, start)
     if among is not None:
         value = [one for one in value if one in among] if isinstance(value, list) else value
@@ -44,3 +51,35 @@ def keep_widget(key: str, start: object, among: Collection[Any] | None = None) -
         st.session_state[key] = value
     pages[key] = page
     return {"key": key, "persist_state": "session"}
+
+
+def take_linked(key: str, start: object, options: Collection[Any]) -> None:
+    """Let links carry a widget's value, and set the value that the page's link has for it; a wrong one is refused."""
+    state, name = session(), control_name(key)
+    state.linked[key] = start
+    texts = state.link.controls.pop(name, None)
+    if texts is None:
+        return
+    by_text = {str(option).lower(): option for option in options}
+    values = [by_text[text] for text in dict.fromkeys(texts) if text in by_text]
+    empty = isinstance(start, list) and texts == (NOTHING,)
+    if not empty and (len(values) < len(texts) or (not isinstance(start, list) and len(values) != 1)):
+        state.link.refused = tuple(sorted({*state.link.refused, name}))
+    if values or empty:
+        st.session_state[key] = values if isinstance(start, list) else values[0]
+
+
+def linked_controls(page: str) -> list[tuple[str, str]]:
+    """The names and values of a page's controls that differ from those of a first visit, for its link."""
+    pairs = []
+    for key, start in session().linked.items():
+        value = st.session_state.get(key, start)
+        if key.startswith(f"{page} ") and value != start:
+            values = (value or [NOTHING]) if isinstance(value, list) else [value]
+            pairs += [(control_name(key), str(one).lower()) for one in values]
+    return pairs
+
+
+def control_name(key: str) -> str:
+    """A widget's name in an address."""
+    return key.replace(" ", "-")
