@@ -73,9 +73,9 @@ def load_split(root: Path, split: str, progress: Callable[..., Iterable[str]] | 
     labels = {name: files.find(folder / "labels" / name, LABEL_SUFFIXES) for name in names}
     unpictured = [f"{split}/images/{name}" for name, path in pictures.items() if path is None]
     unlabelled = [f"{split}/labels/{name}.png" for name, path in labels.items() if path is None]
-    faults = describe_missing(f"pictures ({', '.join(SAMPLE_SUFFIXES)})", unpictured, split) + describe_missing(
-        "labels", unlabelled, split
-    )
+    faults = describe_missing_files(
+        f"pictures ({', '.join(SAMPLE_SUFFIXES)})", unpictured, split
+    ) + describe_missing_files("labels", unlabelled, split)
     samples, unsound = [], []
     wrapped: Iterable[str] = names if progress is None else progress(names, desc=f"reading {split}", unit="image")
     for name in wrapped:
@@ -91,7 +91,7 @@ def load_split(root: Path, split: str, progress: Callable[..., Iterable[str]] | 
     return Split(split, tuple(samples), classes)
 
 
-def describe_missing(kind: str, paths: Sequence[str], split: str) -> list[str]:
+def describe_missing_files(kind: str, paths: Sequence[str], split: str) -> list[str]:
     """A fault that lists the missing files of one kind; none if there are none."""
     cure = f"add them or remove them from {split}.txt"
     return [f"missing {kind}: {', '.join(list_first(paths))}; {cure}"] if paths else []
@@ -199,7 +199,9 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None
     data = read_label_bytes(label_path)
-    if data.startswith(PNG_SIGNATURE) and (data[LABEL_BITS : LABEL_BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS):
+    if data.startswith(PNG_SIGNATURE) and (
+        data[LABEL_BITS : LABEL_BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS
+    ):
         raise DataError(f"{label_path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
     return Sample(name, image, read_labels(label_path, classes, image.shape[:2], data).labels)
 
