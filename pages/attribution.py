@@ -50,11 +50,6 @@ RANK = (
 
 heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
 heading.title("Which pixels drive this class?")
-st.caption(
-    "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score through "
-    "the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a point to "
-    "explain it."
-)
 picture = current_picture()
 with heading:
     model = pick_model("Model", available_models(), "spatial_nl", ROWS[PAGE].models_key)
@@ -133,7 +128,12 @@ def show_answers(
 
 
 def show_help() -> None:
-    """What the numbers mean."""
+    """What is shown, and what the numbers mean."""
+    st.caption(
+        "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score "
+        "through the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a point "
+        "to explain it."
+    )
     if not maps:
         st.info(f"{SPECS[model].title} has no map from place to place, so there is no attention to compare with.")
     with st.expander("What the methods compute"):
