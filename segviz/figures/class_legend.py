@@ -56,6 +56,12 @@ def shown_classes(contents: Sequence[Classes]) -> tuple[LegendItem, ...]:
     return tuple(dict.fromkeys((entry.name, entry.colour) for entry in sorted(entries, key=lambda entry: entry.index)))
 
 
+def drawn_texts(spec: FigureSpec) -> list[str]:
+    """The texts of a figure that may come from a user: names of pictures, models and classes."""
+    names = [name for one in class_legends(spec) for name, _ in one.items]
+    return [spec.caption(), *(subplot.title for subplot in spec.subplots), *names]
+
+
 @dataclass(frozen=True)
 class LegendLine:
     """One line of a legend; only the first line of a set has a title."""

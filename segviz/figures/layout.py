@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from segviz.figures.fonts import choose_families, report_missing
 from segviz.text import plain_text
 
 TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
@@ -45,8 +46,10 @@ class Page:
 
     def text(self, text: str, x: float, y: float, size: float, colour: str = INK, **more: Any) -> None:
         """Writes plain text: no mathematics, no control characters."""
-        place = (x / self.width, y / self.height)
-        self.figure.text(*place, plain_text(text), size=size, color=colour, parse_math=False, **more)
+        words = plain_text(text)
+        report_missing(words)
+        look: Any = {"size": size, "color": colour, "family": choose_families(words), "parse_math": False}
+        self.figure.text(x / self.width, y / self.height, words, **look, **more)
 
     def title(self, text: str, letter: str, left: float, y: float, room: float) -> None:
         """Writes a subplot's title after its letter; a long title gets smaller, takes two lines, and is cut at last."""
@@ -94,9 +97,8 @@ def fit_text(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """The width of a text, in inches."""
-    return (
-        float(text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0]) / 72
-    )
+    font = FontProperties(family=choose_families(text), size=size, weight=weight)
+    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
 
 
 @contextmanager

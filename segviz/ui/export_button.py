@@ -9,11 +9,13 @@ from pathlib import PurePath
 
 import streamlit as st
 
+from segviz.figures.class_legend import drawn_texts
 from segviz.figures.export import FORMS, PICTURES, SIZES, export
+from segviz.figures.fonts import describe_missing_letters, missing_letters
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE
 from segviz.figures.subplot import Subplot
 from segviz.filenames import make_unique, safe_name
-from segviz.text import pixel_text
+from segviz.text import escape_markdown, pixel_text
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
 from segviz.viewer.to_figure import Viewer, viewer_figure_spec
@@ -32,7 +34,7 @@ CONTENT = {
     "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
-WIDTHS = {"Automatic": None, "One column": SINGLE, "Two columns": DOUBLE}
+COLUMN_WIDTHS = {"Automatic": None, "One column": SINGLE, "Two columns": DOUBLE}
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,13 @@ def choose_picture_options(form: str) -> PictureOptions:
             help="PNG resolution: 1, 2 or 4 times 144 dots per inch", **keep_widget("export size", 1),
         )  # fmt: skip
         width = st.segmented_control(
-            "Width", WIDTHS, required=True, disabled=numbers, **keep_widget("export width", next(iter(WIDTHS))),
+            "Width", COLUMN_WIDTHS, required=True, disabled=numbers, **keep_widget("export width", next(iter(COLUMN_WIDTHS))),
             help=f"Of a conference paper: one column has {SINGLE} inches, both have {DOUBLE}",
         )  # fmt: skip
     with st.container(horizontal=True):
         letters = st.checkbox("Letters a, b, c", disabled=numbers, **keep_widget("export letters", False))
         caption = st.checkbox("Caption", disabled=numbers, **keep_widget("export caption", True))
-    return PictureOptions(int(size or 1), WIDTHS[str(width)] if width else None, letters, caption)
+    return PictureOptions(int(size or 1), COLUMN_WIDTHS[str(width)] if width else None, letters, caption)
 
 
 def make_file(
@@ -122,6 +124,9 @@ def make_file(
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; export fewer panels'}.")
         return None
+    if form in PICTURES and (missing := missing_letters(drawn_texts(spec))):
+        sentence = describe_missing_letters(missing)
+        st.warning(escape_markdown(f"{sentence[0].upper()}{sentence[1:]}."))
     words = "-".join((page, *spec.models[:2], PurePath(name).stem, hashlib.sha256(data).hexdigest()[:8]))
     return safe_name(f"segviz-{words}.{form}"), data
 
