@@ -131,8 +131,8 @@ def show_help() -> None:
     """What is shown, and what the numbers mean."""
     st.caption(
         "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score "
-        "through the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a point "
-        "to explain it."
+        "through the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a "
+        "point to explain it."
     )
     if not maps:
         st.info(f"{SPECS[model].title} has no map from place to place, so there is no attention to compare with.")
