@@ -567,3 +567,18 @@ def check_a_picture_that_changes_while_it_waits_poisons_nothing(make: Make) -> N
         request.image[:] = 2
     assert isinstance(error_of(answer), ValueError | EngineError)
     assert label(backend.submit(ask(1))) == 1
+
+
+def check_a_session_that_leaves_takes_its_requests_along_and_no_other_s(make: Make) -> None:
+    models = Models()
+    backend = make(models, ONE)
+    with models.held():
+        running = backend.submit(ask(1, "a"))
+        until(lambda: models.running == 1)
+        own, shared = backend.submit(ask(2, "b")), backend.submit(ask(3, "b"))
+        other = backend.submit(ask(3, "c"))
+        backend.leave("b")
+        assert own.done() and shared.done() and not other.done()
+    assert all(isinstance(error_of(answer), LeaseError) for answer in (own, shared))
+    assert [label(answer) for answer in (running, other)] == [1, 3]
+    assert models.values() == [1, 3]

@@ -149,6 +149,13 @@ class Faithful(ThreadBackend):
         return super().submit(replace(request, lease_s=1e6))
 
 
+class Loyal(ThreadBackend):
+    """Computes for sessions that have left."""
+
+    def leave(self, session: str) -> None:
+        pass
+
+
 class Positionless(ThreadBackend):
     """Does not report the position."""
 
@@ -202,6 +209,7 @@ BAD: dict[str, tuple[type[ThreadBackend], tuple[Any, str, Any] | None]] = {
     "one_session_cannot_fill_the_queue": (NoShares, None),
     "an_answer_that_is_late_is_refused_in_time": (Timeless, None),
     "a_question_that_nobody_looks_after_is_taken_back": (Faithful, None),
+    "a_session_that_leaves_takes_its_requests_along_and_no_other_s": (Loyal, None),
     "the_position_in_the_queue_is_reported": (Positionless, None),
     "long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits": (Clogged, None),
     "a_cache_key_tells_everything_apart": (Sampling, None),

@@ -25,7 +25,7 @@ from segviz.server.guard import Guard
 from segviz.server.headers import script_hashes
 from segviz.server.hosts import hostname
 from segviz.server.quotas import RefusedError, UploadQuota, client_address
-from segviz.settings import read_settings
+from segviz.settings import SettingError, read_settings
 from segviz.ui.server import answer_request_error
 
 UPLOAD = "/_stcore/upload_file/{}/file"
@@ -329,6 +329,30 @@ def test_every_answer_carries_the_headers(path: str, host: str) -> None:
     assert policy["frame-ancestors"] == policy["object-src"] == "'none'"
     assert "unsafe-inline" not in policy["script-src"]
     assert "'unsafe-eval'" not in policy["script-src"]
+
+
+def test_the_operator_says_whose_pages_may_show_the_app_in_a_frame() -> None:
+    headers = Server(SEGVIZ_FRAME_ANCESTORS="self, https://*.wiki.example:8443").client().get("/").headers
+    assert "frame-ancestors 'self' https://*.wiki.example:8443;" in headers["content-security-policy"]
+    assert "x-frame-options" not in headers
+
+
+@pytest.mark.parametrize(
+    "wrong", ["*", "wiki.example", "https://a;script-src", "javascript://a", "https://a/b", "'none'"]
+)
+def test_only_origins_may_show_the_app_in_a_frame(wrong: str) -> None:
+    with pytest.raises(SettingError, match=r"SEGVIZ_FRAME_ANCESTORS.*use origins such as"):
+        read_settings({"SEGVIZ_FRAME_ANCESTORS": wrong})
+
+
+def test_an_upload_s_name_is_bounded() -> None:
+    client = Server().client()
+    given = {
+        name: client.put(UPLOAD.format("a"), files={"file": (name, bytes(9000))}) for name in ("n" * 200, "n" * 5000)
+    }
+    assert [answer.status_code for answer in given.values()] == [204, 413]
+    assert "name is too long" in given["n" * 5000].text
+    assert client.put(UPLOAD.format("a" * 300), content=b"x").status_code == 414
 
 
 def test_an_inline_script_is_known_by_its_hash() -> None:

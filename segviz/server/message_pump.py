@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ BACKLOG_MESSAGES = 500
 ARRIVALS_PER_S, ARRIVALS_AT_ONCE = 50, 500  # a page sends at most some 30 a second, while its visitor drags a control
 HANDED_AT_ONCE = 40
 RUNS_AT_ONCE = 3  # script runs of one websocket: the newest, and replaced ones that have not reached their end
+BEGIN_S = 0.1  # seconds for a run to see that a button was pressed, before the next message replaces it
 RUN_LOOK_S = 0.02  # seconds between looks at whether a run has ended
 UNSUPPORTED, VIOLATION, TOO_BIG = 1003, 1008, 1009  # close codes of RFC 6455, section 7.4.1
 
@@ -62,6 +64,8 @@ class MessagePump:
         self._backlog: deque[bytes] = deque()
         self._bytes = 0
         self._runs: list[Run] = []
+        self._beginning: Sequence[Run] = ()  # runs that may not be replaced yet,
+        self._begun = 0.0  # and until when
         self._arrived, self._over = asyncio.Event(), asyncio.Event()
         self._end: Message = {"type": "websocket.disconnect", "code": 1006}
         self._is_connected = self._is_refused = False
@@ -69,7 +73,8 @@ class MessagePump:
 
     async def receive(self) -> Message:
         """The next message, as soon as it may be handed on; the disconnect as soon as it is known."""
-        self._runs.extend(self._rules.started_runs())  # by the message that was handed on before
+        self._beginning = self._rules.started_runs() or self._beginning  # by the message that was handed on before
+        self._runs.extend(run for run in self._beginning if run not in self._runs)
         if not self._is_connected:
             self._is_connected = True
             return await self._receive()
@@ -109,13 +114,15 @@ class MessagePump:
         if delay := max(bucket.delay() for bucket in self._buckets):
             return delay
         self._runs = [run for run in self._runs if run.is_alive()]
-        return RUN_LOOK_S if len(self._runs) >= RUNS_AT_ONCE else 0.0
+        begins = time.monotonic() < self._begun and any(run.is_alive() for run in self._beginning)
+        return RUN_LOOK_S if begins or len(self._runs) >= RUNS_AT_ONCE else 0.0
 
     def _take(self) -> Message:
         for bucket in self._buckets:
             bucket.take()
         data = self._backlog.popleft()
         self._bytes -= len(data)
+        self._begun = time.monotonic() + BEGIN_S * self._rules.must_begin(data)
         return {"type": "websocket.receive", "bytes": data}
 
     async def _read(self) -> None:

@@ -22,6 +22,9 @@ class MessageRules(Protocol):
     def supersedes(self, later: bytes, earlier: bytes) -> bool:
         """Whether nothing is lost if `earlier`, which waits directly before `later`, is left out."""
 
+    def must_begin(self, message: bytes) -> bool:
+        """Whether something is lost if the run that a message starts is replaced before it has begun."""
+
     def started_runs(self) -> Sequence[Run]:
         """The runs that have started since this was last called."""
 
@@ -34,6 +37,10 @@ class NoRules:
         return ""
 
     def supersedes(self, later: bytes, earlier: bytes) -> bool:
+        """Never."""
+        return False
+
+    def must_begin(self, message: bytes) -> bool:
         """Never."""
         return False
 

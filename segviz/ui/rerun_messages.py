@@ -50,6 +50,11 @@ class RerunRules:
         same_page = (before.page_script_hash, before.page_name) == (after.page_script_hash, after.page_name)
         return (same_page or not widgets) and widgets <= {widget.id for widget in after.widget_states.widgets}
 
+    def must_begin(self, message: bytes) -> bool:
+        """Whether a widget has been pressed: Streamlit forgets that if the run is replaced before its callbacks."""
+        state = read_rerun(message)
+        return state is not None and any(is_pressed(widget) for widget in state.widget_states.widgets)
+
     def started_runs(self) -> Sequence[threading.Thread]:
         """The script threads that have started since this was last called; Streamlit starts them in the event loop."""
         threads = [each for each in threading.enumerate() if each.name == SCRIPT_THREAD and each not in self._known]
