@@ -18,6 +18,7 @@ from test_pages import (
     PSA,
     SAME_PIXEL,
     component,
+    has_viewer,
     healthy,
     opened,
     pin,
@@ -173,7 +174,7 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     followed(app, PSA, {"picture": "upload", "pin": ["20-30-2", "500-30-3"], "scale": "log"})
     (message,) = (one.value for one in app.info)
     assert message == LINKED_UPLOAD
-    assert len(app.get("bidi_component")) == len(app.warning) == 0
+    assert not has_viewer(app) and len(app.warning) == 0
     healthy(app.segmented_control(key="source").set_value(DRAWN).run())  # a street, before the file is at hand
     assert viewer(app)["pins"] == [] and len(app.warning) == 0
     healthy(upload(app, "plain.png", PICTURES["plain.png"][0]))
