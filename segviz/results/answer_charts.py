@@ -16,7 +16,7 @@ from segviz.results.tables import training_title
 
 NAME_WIDTH = 24  # characters of a model's title in a line beside a chart
 ROW, AROUND = 32, 90  # pixels: the height of a model's row, and of a chart without rows
-SURE, SINGLE = SERIES[0], "#8A8A8A"  # the colours of a mean over seeds, and of a single seed
+SURE, ONE_SEED = SERIES[0], "#8A8A8A"  # the colours of a mean over seeds, and of a single seed
 
 
 def context_chart(runs: Runs) -> go.Figure | None:
@@ -36,13 +36,13 @@ def context_chart(runs: Runs) -> go.Figure | None:
         y=row_titles(names),
         error_x={"array": spreads, "thickness": 1.5, "color": SURE},
         mode="markers",
-        marker={"size": 10, "color": [SURE if len(changes) > 1 else SINGLE for changes in by_seed.values()]},
+        marker={"size": 10, "color": [SURE if len(changes) > 1 else ONE_SEED for changes in by_seed.values()]},
         customdata=[", ".join(f"{change:+z.2f}" for change in changes) for changes in by_seed.values()],
         hovertemplate="%{y}: %{x:+.2f} points<br>by seed: %{customdata}<extra></extra>",
     )
     figure = go.Figure([dots], row_layout(len(names), "change of val mIoU (points)"))
-    figure.add_vline(0, line={"color": SINGLE, "width": 1})
-    figure.add_vrect(-NO_LOSS, NO_LOSS, fillcolor=SINGLE, opacity=0.2, line_width=0, layer="below")
+    figure.add_vline(0, line={"color": ONE_SEED, "width": 1})
+    figure.add_vrect(-NO_LOSS, NO_LOSS, fillcolor=ONE_SEED, opacity=0.2, line_width=0, layer="below")
     return figure
 
 
