@@ -34,7 +34,8 @@ CONTENT = {
     "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
-COLUMN_WIDTHS = {"Automatic": None, "One column": SINGLE, "Two columns": DOUBLE}
+AUTOMATIC = "Automatic"
+COLUMN_WIDTHS = {AUTOMATIC: None, "One column": SINGLE, "Two columns": DOUBLE}
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ def choose_picture_options(form: str) -> PictureOptions:
             help="PNG resolution: 1, 2 or 4 times 144 dots per inch", **keep_widget("export size", 1),
         )  # fmt: skip
         width = st.segmented_control(
-            "Width", COLUMN_WIDTHS, required=True, disabled=numbers, **keep_widget("export width", next(iter(COLUMN_WIDTHS))),
+            "Width", COLUMN_WIDTHS, required=True, disabled=numbers, **keep_widget("export width", AUTOMATIC),
             help=f"Of a conference paper: one column has {SINGLE} inches, both have {DOUBLE}",
         )  # fmt: skip
     with st.container(horizontal=True):
         letters = st.checkbox("Letters a, b, c", disabled=numbers, **keep_widget("export letters", False))
         caption = st.checkbox("Caption", disabled=numbers, **keep_widget("export caption", True))
-    return PictureOptions(int(size or 1), COLUMN_WIDTHS[str(width)] if width else None, letters, caption)
+    return PictureOptions(int(size or 1), COLUMN_WIDTHS[str(width or AUTOMATIC)], letters, caption)
 
 
 def make_file(
