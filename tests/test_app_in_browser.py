@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -850,7 +851,7 @@ def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> N
         parts = [page.locator(".where"), page.get_by_role("button", name="Copy link")]
         parts.append(page.get_by_role("button", name="Export"))
         boxes = [part.bounding_box() for part in parts]
-        for left, right in zip(boxes, boxes[1:], strict=False):
+        for left, right in pairwise(boxes):
             assert left is not None and right is not None
             assert top <= right["y"] < top + 20 and left["x"] + left["width"] <= right["x"]  # one row, side by side
         page.get_by_role("button", name="Copy link").click()
