@@ -11,7 +11,7 @@ NONE = "–"  # replaces a number that is unknown; terminals get "-"
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
 # Markdown makes links of bare addresses, and Streamlit icons of `:name:`, even behind a backslash.
-AUTOMATIC = re.compile(r"https?:(?=//)|www(?=\.)|(?<=[-.\w+])@(?=[-\w]+\.)|:(?=[\w/+-]+:)", re.IGNORECASE)
+AUTOLINK = re.compile(r"https?:(?=//)|www(?=\.)|(?<=[-.\w+])@(?=[-\w]+\.)|:(?=[\w/+-]+:)", re.IGNORECASE)
 WORD_JOINER = "\u2060"  # invisible and without width
 
 
@@ -20,7 +20,7 @@ def escape_markdown(text: str) -> str:
 
     An invisible character breaks up addresses, which Markdown would turn into links.
     """
-    broken_up = AUTOMATIC.sub(lambda match: match[0] + WORD_JOINER, " ".join(text.split()))
+    broken_up = AUTOLINK.sub(lambda match: match[0] + WORD_JOINER, " ".join(text.split()))
     return MARKUP.sub(lambda match: f"\\{match[0]}", broken_up)
 
 

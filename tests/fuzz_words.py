@@ -22,7 +22,9 @@ queries = st.dictionaries(
     st.one_of(st.sampled_from(PARAMETERS), st.text(max_size=8)), st.lists(words, min_size=1, max_size=10), max_size=6
 )
 
-PAGES = tuple(f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "results", "many_pictures"))
+PAGES = tuple(
+    f"pages/{name}.py" for name in ("home", "inspect", "psa", "snl", "sam", "fla", "results", "many_pictures")
+)
 FEW = {"seed": ("3", "x"), "model": ("fcn", "x")}  # for whole pages: another street or model takes a forward each
 pages = st.tuples(
     st.sampled_from(PAGES),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from segviz.data.dataset import Sample
-from segviz.training.augmentation import View, random_view, apply_views, crop_start
+from segviz.training.augmentation import View, apply_views, crop_start, random_view
 from segviz.training.sampling import Pool, Sampler, make_pool, shuffled_index
 
 CPU = torch.device("cpu")

@@ -64,7 +64,8 @@ def test_the_engine_s_numbers_and_its_health_are_told(calm: None) -> None:
             engine.ask("psa", picture).result()
     backend.close()
     counts = {
-        name: value("segviz_engine_requests_total", outcome=name) for name in ("computed", "reused", "unusable", "crashed")
+        name: value("segviz_engine_requests_total", outcome=name)
+        for name in ("computed", "reused", "unusable", "crashed")
     }
     assert counts == {"computed": 1, "reused": 1, "unusable": 3, "crashed": 4}
     assert value("segviz_computations_running") == value("segviz_queue_length") == 0

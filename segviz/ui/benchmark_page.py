@@ -42,7 +42,7 @@ def show_benchmark() -> None:
 def viewer(image: np.ndarray, panels: list[Panel]) -> None:
     """A pin or a setting runs this part alone."""
     pins = show_panels(image, panels, latest_pins(BENCH, ()), key=BENCH, columns=4, display=Display())
-    st.caption(f"{len(pins)} pins; settings unlike the defaults: {latest_display(BENCH).changed()}")
+    st.caption(f"{len(pins)} pins; settings unlike the defaults: {latest_display(BENCH).changes()}")
 
 
 def read_lines(name: str, default: int) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from segviz.data.scenes.canvas import Canvas, Patch
 from segviz.data.scenes.traffic import Body, Vehicle
-from segviz.data.scenes.vehicle_shapes import PAINTS, PROFILES, WHEELS, SIDE_WINDOWS
+from segviz.data.scenes.vehicle_shapes import PAINTS, PROFILES, SIDE_WINDOWS, WHEELS
 from segviz.data.scenes.world import (
     CAR,
     Array,
