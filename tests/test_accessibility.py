@@ -158,7 +158,7 @@ def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> Non
         rest(page)
         assert faults(page) == []
         page.get_by_role("button", name="How to read a map").click()
-        expect(page.get_by_text("the share that a place has")).to_be_visible()
+        expect(page.get_by_text("a place's share of what the point receives")).to_be_visible()
         assert faults(page) == []
         page.keyboard.press("Escape")
         page.get_by_role("button", name="Expand sidebar").click()

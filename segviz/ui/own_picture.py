@@ -152,7 +152,7 @@ def show_drop_zone() -> None:
     for column, name in zip(st.columns(len(SAMPLES)), SAMPLES, strict=True):
         with column:
             sample = draw_sample(name)
-            st.image(sample.image, width=round(THUMBNAIL * sample.size[1] / sample.size[0]))
+            st.image(sample.image, width=round(THUMBNAIL * sample.size[1] / sample.size[0]), alt=f"Sample: {name}")
             st.button(name, key=f"sample {name}", on_click=choose_picture, args=(sample,))
 
 
