@@ -58,14 +58,17 @@ def own_picture() -> Picture | str | None:
         if picture.file_size and picture.file_size != picture.size:
             (rows, columns), (height, width) = picture.file_size, picture.size
             st.caption(f"Its {columns} x {rows} pixels are shown, and counted, as {width} x {height}.")
-        show_uploader("Another picture")
+        show_uploader()
         show_recent(picture)
     return picture
 
 
-def show_uploader(label: str) -> None:
+def show_uploader() -> None:
     """The uploader; `own_picture` takes its file in the next run."""
-    st.file_uploader(label, ANY_NAME, max_upload_size=MAX_BYTES // 1024**2, key=session().uploader, help=PICTURE_HELP)
+    st.file_uploader(
+        "Photograph or other picture", ANY_NAME, max_upload_size=MAX_BYTES // 1024**2, key=session().uploader,
+        help=PICTURE_HELP,
+    )  # fmt: skip
 
 
 def take_upload(file: UploadedFile) -> None:
@@ -146,7 +149,7 @@ def show_drop_zone() -> None:
     text = NO_PICTURE if not link.own_picture else LOST_UPLOAD if is_own_link() else LINKED_UPLOAD
     st.info(text, icon=":material/add_photo_alternate:")
     with st.container(key="drop_zone"):
-        show_uploader("Photograph or other picture")
+        show_uploader()
     show_recent()
     st.caption("Or a sample, drawn by segviz and free to use:")
     for column, name in zip(st.columns(len(SAMPLES)), SAMPLES, strict=True):
