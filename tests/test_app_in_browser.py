@@ -643,7 +643,9 @@ def drawn(stage: Locator, side: int = 0) -> np.ndarray:
 
 
 def visible(stage: Locator, side: int = 0) -> np.ndarray:
-    """Which pixels of a panel's labels are drawn."""
+    """Which pixels of a panel's labels are drawn; a panel is drawn once it is in sight."""
+    stage.scroll_into_view_if_needed()
+    stage.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     found: np.ndarray = drawn(stage, side)[:, :, 3] > 0
     return found
 

@@ -58,6 +58,8 @@ def project(
     pooled: Float[Tensor, "batch channels length"], linear: nn.Linear
 ) -> Float[Tensor, "batch channels length"]:
     """The linear layer over channels at each place of the pooled line, in the line's precision, not the layer's."""
+    if linear.weight.dtype == pooled.dtype:
+        return linear(pooled.mT).mT  # type: ignore[no-any-return]
     return F.linear(pooled.mT, linear.weight.to(pooled.dtype), linear.bias.to(pooled.dtype)).mT
 
 
