@@ -30,10 +30,11 @@ from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli import arguments, commands, main, scores
 from segviz.data.classes import CAMVID
-from segviz.figures.colour import COLOUR_MAPS, ScaleKind
+from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
 from segviz.figures.map_subplots import MapLook
 from segviz.figures.prediction_subplots import ALL_LOOKS
+from segviz.figures.scale_kind import ScaleKind
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor

@@ -18,7 +18,6 @@ from segviz.figures.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
     Scale,
-    ScaleKind,
     colour_table,
     colour_values,
     signed_scale,
@@ -35,6 +34,7 @@ from segviz.figures.overlay import (
     pixel_of_cell,
     stretch,
 )
+from segviz.figures.scale_kind import ScaleKind
 from segviz.text import escape_markdown, format_percent, format_table, plain_text
 
 

@@ -1,4 +1,4 @@
-"""import-linter's contracts find a planted import from a lower room to a higher one, and a planted circle."""
+"""import-linter finds a planted import from a lower room to a higher one, and a planted circle; the server starts light."""
 
 from __future__ import annotations
 
@@ -59,3 +59,9 @@ def test_a_planted_fault_breaks_a_contract(copy: Path, path: str, code: str, bro
     status, text = check_contracts(copy)
     assert status == 1
     assert f"{broken} BROKEN" in text and named in text, text
+
+
+def test_the_server_listens_before_it_imports_what_is_heavy() -> None:
+    code = "import sys, segviz.ui.server; print([name for name in ('torch', 'numpy', 'matplotlib') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.stdout.strip() == "[]", ran.stderr

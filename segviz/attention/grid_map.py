@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 Grid = tuple[int, int]
-Direction = Literal["attends_to", "attended_by"]  # row p of the attention matrix, or column p
 MapLook = Literal["attends_to", "attended_by", "strip", "points"]  # the ways to draw a map over places
 
 

@@ -18,8 +18,9 @@ from torch import Tensor
 from segviz.attention.bases import BasesAttention
 from segviz.attention.channels import AxisChannelAttention, ChannelAttention, Gate
 from segviz.attention.criss_cross import CrissCrossAttention
+from segviz.attention.direction import Direction
 from segviz.attention.dot_product import DotProductAttention, log_normaliser
-from segviz.attention.grid_map import Direction, Grid, GridMap, MapLook, MapOverPlaces, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, MapOverPlaces, cell_of_pixel
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
 from segviz.attention.samples import SampledAttention
 from segviz.attention.strips import StripAttention
@@ -34,7 +35,6 @@ __all__ = [
     "ChannelAttention",
     "ChannelMap",
     "CrissCrossAttention",
-    "Direction",
     "DotProductAttention",
     "Gate",
     "Grid",

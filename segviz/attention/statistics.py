@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.cells import CellClasses, Labels, cell_centres, cell_classes
-from segviz.attention.maps import AxisChannelAttention, Direction, Grid, SpatialMap, attention_weights
+from segviz.attention.direction import Direction
+from segviz.attention.maps import AxisChannelAttention, Grid, SpatialMap, attention_weights
 from segviz.data.classes import VOID
 
 

@@ -12,12 +12,12 @@ from segviz.attention.maps import AttentionMap, MapLook, SpatialMap
 from segviz.attention.statistics import query_dependence, summarise
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
-from segviz.figures.colour import ScaleKind
 from segviz.figures.export import NUMBERS, export
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, map_named, prediction_rows
+from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Literal
 
 import matplotlib
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+
+from segviz.figures.scale_kind import ScaleKind
 
 # Our name -> matplotlib's name. "signed" is for values on both sides of 0.
 COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
@@ -25,8 +26,6 @@ LOG_DECADES = 3  # a log scale spans three decades below its maximum
 BULK = (1, 99)  # the percentiles that a percentile scale spans
 FLAT = 1e-3  # a relative spread below this is drawn flat: full contrast would show rounding; colour.js has the same
 NOT_A_NUMBER = (255, 0, 255)  # magenta, which no colour map contains
-
-ScaleKind = Literal["linear", "log", "percentile"]
 
 
 @cache

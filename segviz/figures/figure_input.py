@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from segviz.attention.cells import Labels
 from segviz.attention.maps import OffsetMaskAttention, SpatialMap
 from segviz.data.classes import ClassSet
-from segviz.figures.colour import ScaleKind
 from segviz.figures.map_subplots import Feature
+from segviz.figures.scale_kind import ScaleKind
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
 

@@ -9,9 +9,9 @@ from typing import get_args
 import numpy as np
 
 from segviz.attention.maps import AttentionMap, MapLook
-from segviz.figures.colour import ScaleKind
 from segviz.figures.content import Heat
 from segviz.figures.map_subplots import Feature, feature_subplot, labels_subplot, map_subplots
+from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Mark, Subplot, share_scale
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction

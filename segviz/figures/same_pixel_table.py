@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from segviz.attention.cells import Labels, cell_classes, spread_places
-from segviz.attention.maps import (
-    AxisChannelAttention,
-    ChannelAttention,
-    Direction,
-    Gate,
-    SpatialMap,
-    attention_weights,
-)
+from segviz.attention.direction import Direction
+from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction

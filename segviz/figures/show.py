@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 
 from segviz.attention.maps import MapLook, SpatialMap
-from segviz.figures.colour import ScaleKind
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.map_subplots import (
@@ -24,6 +23,7 @@ from segviz.figures.map_subplots import (
 from segviz.figures.matplotlib_backend import draw
 from segviz.figures.plotly_backend import draw_interactive
 from segviz.figures.prediction_subplots import FEATURES, as_places, map_named
+from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import share_scale
 from segviz.image import ImageError, ImageLike, Rgb, as_rgb
 from segviz.prediction.prediction import Place, Prediction

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from segviz.attention.maps import Direction, SpatialMap
+from segviz.attention.direction import Direction
+from segviz.attention.maps import SpatialMap
 from segviz.attention.statistics import MapStatistics
 from segviz.figures import same_pixel_table as view
 from segviz.models.registry import SPECS

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from segviz.attention.maps import Direction
-from segviz.figures.colour import ScaleKind
+from segviz.attention.direction import Direction
+from segviz.figures.scale_kind import ScaleKind
 
 Colours = Literal["viridis", "cividis", "magma", "gray"]
 Range = Literal["own", "shared"]

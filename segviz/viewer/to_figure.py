@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from segviz.attention.maps import AttendedFeatures, MapLook, SpatialMap
 from segviz.data.classes import ClassSet
-from segviz.figures.colour import Scale, ScaleKind, joint_scale, signed_scale, weight_scale
+from segviz.figures.colour import Scale, joint_scale, signed_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
 from segviz.figures.map_subplots import map_subplot
+from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
