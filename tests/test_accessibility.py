@@ -126,13 +126,11 @@ CHART_TEXTS = """() => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ROWS)
 @pytest.mark.parametrize(
     ("scheme", "device"),
-    [
-        pytest.param("light", {"viewport": DESK}, id="desk"),
-        pytest.param("dark", HANDHELD, id="phone", marks=pytest.mark.slow),
-    ],
+    [pytest.param("light", {"viewport": DESK}, id="desk"), pytest.param("dark", HANDHELD, id="phone")],
 )
 def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[str, Any], key: str) -> None:
     with site.visit(color_scheme=scheme, **device) as page:

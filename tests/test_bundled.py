@@ -184,6 +184,7 @@ def test_snl_s_row_sums_to_one_less_what_falls_outside(predictions: dict[str, Pr
         assert 0 <= total <= 1 + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(97, 131), (480, 360), (270, 480), (1000, 1500)])
 @pytest.mark.parametrize("name", ["psa", "snl", "sam"])
 def test_any_size_of_picture_is_taken(predictors: dict[str, Predictor], name: str, size: tuple[int, int]) -> None:

@@ -177,6 +177,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.image.WORKING_PIXELS", 90 * 120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_attribution_beside_predictions_is_the_one_made_alone(real: Engine, small: None, method: str) -> None:
     image = draw_scene(8).image
