@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -31,6 +32,7 @@ GONE = ("empty", "spinner", "skeleton")  # elements that only show while the pag
 CONTROLS = ("selectbox",)  # its message also holds the value before
 TOKEN = "0123456789abcdef" * 2  # against cross-site requests; any value passes if cookie and header are equal
 MAIN = 0  # the container of the page's own elements; 1 is the sidebar
+ESTIMATE = re.compile(rb"about \d+ s")
 
 
 @dataclass
@@ -59,11 +61,15 @@ class View:
 
     @property
     def digest(self) -> str:
-        """Hash of all that the main part shows; files appear by their addresses, which name their content."""
+        """Hash of all that the main part shows; files appear by their addresses, which name their content.
+
+        Estimates of seconds are left out: they follow the machine's pace.
+        """
         hasher = hashlib.sha256()
         for path, element in sorted(self.elements.items()):
             if path[0] == MAIN and element.WhichOneof("type") not in (*GONE, *CONTROLS):
-                hasher.update(element.SerializeToString(deterministic=True))
+                content = element.SerializeToString(deterministic=True)
+                hasher.update(b"" if ESTIMATE.search(content) else content)
         return hasher.hexdigest()
 
     @property
