@@ -29,7 +29,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 PATIENCE = 120.0  # seconds for a page
 GONE = ("empty", "spinner", "skeleton")  # elements that only show while the page is built
-CONTROLS = ("selectbox",)  # its message also holds the value before
+CONTROLS = ("selectbox", "checkbox", "multiselect", "button_group")  # their messages also hold values set before
 TOKEN = "0123456789abcdef" * 2  # against cross-site requests; any value passes if cookie and header are equal
 MAIN = 0  # the container of the page's own elements; 1 is the sidebar
 ESTIMATE = re.compile(rb"about \d+ s")
