@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import io
 import json
-import re
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,10 +28,9 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 
 PATIENCE = 120.0  # seconds for a page
 GONE = ("empty", "spinner", "skeleton")  # elements that only show while the page is built
-CONTROLS = ("selectbox", "checkbox", "multiselect", "button_group")  # their messages also hold values set before
+CONTROLS = ("selectbox", "checkbox")  # their messages also say what was set before
 TOKEN = "0123456789abcdef" * 2  # against cross-site requests; any value passes if cookie and header are equal
 MAIN = 0  # the container of the page's own elements; 1 is the sidebar
-ESTIMATE = re.compile(rb"about \d+ s")
 
 
 @dataclass
@@ -61,15 +59,11 @@ class View:
 
     @property
     def digest(self) -> str:
-        """Hash of all that the main part shows; files appear by their addresses, which name their content.
-
-        Estimates of seconds are left out: they follow the machine's pace.
-        """
+        """Hash of all that the main part shows; files appear by their addresses, which name their content."""
         hasher = hashlib.sha256()
         for path, element in sorted(self.elements.items()):
             if path[0] == MAIN and element.WhichOneof("type") not in (*GONE, *CONTROLS):
-                content = element.SerializeToString(deterministic=True)
-                hasher.update(b"" if ESTIMATE.search(content) else content)
+                hasher.update(element.SerializeToString(deterministic=True))
         return hasher.hexdigest()
 
     @property
