@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from segviz.catalogue.checkpoint_checks import read_tensors
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.catalogue.stored_record import RECORD_KEY, record_in
+from segviz.models.blocks import ContextBlock
 from segviz.models.segmenter import Segmenter
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
@@ -113,15 +114,27 @@ def fits(own: Tensor, value: Tensor) -> bool:
 
 
 def parameter_groups(networks: nn.Module, rate: float) -> list[dict[str, Any]]:
-    """Parameters grouped by the factor on their learning rate: backbone, block, gammas, and the others."""
+    """Parameters grouped by the factor on their learning rate: backbone, block, attention, gammas, and the others."""
+    slow = attention_rates(networks)
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in networks.named_parameters():
-        groups.setdefault(rate_factor(name), []).append(parameter)
+        groups.setdefault(slow.get(parameter, rate_factor(name)), []).append(parameter)
     return [{"params": members, "scale": scale, "lr": rate * scale} for scale, members in groups.items()]
 
 
+def attention_rates(networks: nn.Module) -> dict[nn.Parameter, float]:
+    """The factor on the learning rate of every parameter that makes attention weights (`attention_layers`)."""
+    return {
+        parameter: block.attention_rate
+        for block in networks.modules()
+        if isinstance(block, ContextBlock)
+        for layer in block.attention_layers()
+        for parameter in layer.parameters()
+    }
+
+
 def rate_factor(name: str) -> float:
-    """The factor on the learning rate of a parameter, by its name."""
+    """The factor on the learning rate of any other parameter, by its name."""
     if name.endswith("gamma"):
         return GAMMA_RATE
     if ".backbone." in name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,25 @@ from segviz.attention.maps import Attended
 class ContextBlock(nn.Module, ABC):
     """A block that a `Segmenter` can have between its reduction and its decoder."""
 
+    attention_rate: ClassVar[float] = 0.05  # factor on the learning rate of `attention_layers`
+
     @abstractmethod
-    def forward(self, x: Tensor) -> Attended:
-        """Features, context and maps of (batch, channels, height, width) features."""
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Attended:
+        """Features, context and maps of (batch, channels, height, width) features.
+
+        Args:
+            x: the features.
+            residual: what the context is joined with, x by default. Given a copy of x that is cut off from the graph,
+                gradients reach x through the context alone (`segviz.models.influence`).
+        """
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """The block's own layers that make attention weights: queries, keys, masks, offsets; by default none.
+
+        They learn slowly (`attention_rate`): at the block's rate an unscaled dot product becomes one-hot within a few
+        dozen steps, and a one-hot softmax passes no gradient on.
+        """
+        return ()
 
     @abstractmethod
     def switch_off(self) -> None:

@@ -30,13 +30,19 @@ class RecurrentCrissCross(ContextBlock):
         self.value = nn.Conv2d(channels, channels, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features after all passes and the last pass's context; the map "cross" keeps each pass's q and k."""
         features, queries, keys = x, [], []
         for _ in range(self.passes):
             query, key, value = self.query(features), self.key(features), self.value(features)
             context = gather_cross(query, key, value)
             features = self.gamma * context + features
+            if residual is not None:  # what later passes read still depends on x, by way of their context
+                residual = self.gamma * context + residual
             queries.append(query.flatten(2).mT)
             keys.append(key.flatten(2).mT)
         grid = (x.shape[2], x.shape[3])
@@ -44,7 +50,11 @@ class RecurrentCrissCross(ContextBlock):
             (CrissCrossAttention("cross", grid, query, key),)
             for query, key in zip(torch.stack(queries, 1), torch.stack(keys, 1), strict=True)
         )
-        return Attended(features, context, maps)
+        return Attended(features if residual is None else residual, context, maps)
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """Queries and keys."""
+        return (self.query, self.key)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""

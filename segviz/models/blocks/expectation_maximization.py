@@ -21,7 +21,8 @@ class ExpectationMaximization(ContextBlock):
     """Features rebuilt from K bases that a few EM steps fit to the image (eq. 10-14).
 
     As in the released code the EM steps run without gradients, so `before` is never trained, and the block
-    ends in a ReLU: it is never an identity. The initial bases are a buffer that only `update` moves.
+    ends in a ReLU: it is never an identity. Beside a residual they run with gradients, because influence asks what
+    the block computes, not what it trains. The initial bases are a buffer that only `update` moves.
 
     Args:
         channels: input and output channels.
@@ -40,10 +41,15 @@ class ExpectationMaximization(ContextBlock):
         self.before = nn.Conv2d(channels, channels, 1)
         self.after = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), nn.BatchNorm2d(channels))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `relu(after(relu(mu z)) + x)`; the map "bases" keeps z and the fitted bases mu."""
         projected = self.before(x)
-        with full_precision(projected) as exact, torch.no_grad():
+        slopes = residual is not None and torch.is_grad_enabled()
+        with full_precision(projected) as exact, torch.set_grad_enabled(slopes):
             cells = exact.flatten(2)
             bases = self.initial_bases.to(cells.dtype).expand(len(x), -1, -1)
             for _ in range(self.steps):
@@ -57,7 +63,8 @@ class ExpectationMaximization(ContextBlock):
             (BasesAttention("bases", grid, weights, base.T),)
             for weights, base in zip(responsibilities, bases, strict=True)
         )
-        return Attended((self.after(context) + x).relu(), context, maps)
+        beside = x if residual is None else residual
+        return Attended((self.after(context) + beside).relu(), context, maps)
 
     @torch.no_grad()
     def update(self, maps: Sequence[Sequence[AttentionMap]]) -> None:

@@ -31,7 +31,11 @@ class FullyAttentional(ContextBlock):
         self.pooled_rows, self.pooled_columns = nn.Linear(channels, channels), nn.Linear(channels, channels)
         self.gamma = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `gamma context + x`; the maps "rows" and "columns" keep x and the pooled queries."""
         with full_precision(x) as exact:
             along = project(exact.mean(2), self.pooled_columns)  # q_w (batch, channels, width)
@@ -47,7 +51,11 @@ class FullyAttentional(ContextBlock):
             )
             for image in range(len(x))
         )
-        return Attended(self.gamma * context + x, context, maps)
+        return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """The queries, which are the pooled rows and columns projected."""
+        return (self.pooled_rows, self.pooled_columns)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""

@@ -26,7 +26,11 @@ class ChannelNonLocal(ContextBlock):
         self.negate = negate
         self.gamma = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `gamma A x + x`; the map "channel" holds A, whose rows sum to 1."""
         with full_precision(x) as exact:  # energies reach thousands: half precision would round them by whole units
             cells = exact.flatten(2)
@@ -34,7 +38,7 @@ class ChannelNonLocal(ContextBlock):
             attention = attention_softmax(-energy if self.negate else energy)
             context = (attention @ cells).unflatten(2, x.shape[2:]).to(x.dtype)
         maps = tuple((ChannelAttention("channel", matrix),) for matrix in attention)
-        return Attended(self.gamma * context + x, context, maps)
+        return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
@@ -56,7 +60,11 @@ class SpatialNonLocal(ContextBlock):
         self.value = nn.Conv2d(channels, channels, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `gamma softmax(q k) v + x`; the map "spatial" keeps q and k."""
         query, key, value = (layer(x).flatten(2).mT for layer in (self.query, self.key, self.value))
         # A block of queries at a time: the N x N matrix never exists, as queries do not depend on each other.
@@ -66,7 +74,11 @@ class SpatialNonLocal(ContextBlock):
         context = torch.cat(gathered, 1).mT.unflatten(2, x.shape[2:])
         grid = (x.shape[2], x.shape[3])
         maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))
-        return Attended(self.gamma * context + x, context, maps)
+        return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """Queries and keys."""
+        return (self.query, self.key)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
@@ -80,9 +92,13 @@ class DualNonLocal(ContextBlock):
         super().__init__()
         self.spatial, self.channel = SpatialNonLocal(channels, reduced), ChannelNonLocal(negate)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """The sum of both blocks' features, and of both contexts; maps "spatial" and "channel"."""
-        spatial, channel = self.spatial(x), self.channel(x)
+        spatial, channel = self.spatial(x, residual), self.channel(x, residual)
         return Attended(
             spatial.features + channel.features, spatial.context + channel.context, join_maps(spatial, channel)
         )
@@ -100,10 +116,15 @@ class ChannelSpatialNonLocal(ContextBlock):
         super().__init__()
         self.channel, self.spatial = ChannelNonLocal(negate), SpatialNonLocal(channels, reduced)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """The spatial block's features and context upon the channel block's; maps "spatial" and "channel"."""
         channel = self.channel(x)
-        spatial = self.spatial(channel.features)
+        beside = None if residual is None else self.channel(x, residual).features
+        spatial = self.spatial(channel.features, beside)
         return Attended(spatial.features, spatial.context, join_maps(spatial, channel))
 
     def switch_off(self) -> None:

@@ -101,6 +101,8 @@ class PointWiseSpatialAttention(ContextBlock):
         compact, outside, softmax, norm: see PointWiseBranch.
     """
 
+    attention_rate = 0.5  # masks are predicted, not products: ten times slower they stay even
+
     def __init__(
         self,
         channels: int,
@@ -123,7 +125,11 @@ class PointWiseSpatialAttention(ContextBlock):
         )
         self.project = conv_bn_relu(inner * len(directions), channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `cat[x, z]` with z grown back to the input's size; maps "collect", "distribute"."""
         full = (x.shape[2], x.shape[3])
         small = ((full[0] - 1) // self.shrink + 1, (full[1] - 1) // self.shrink + 1)
@@ -131,7 +137,12 @@ class PointWiseSpatialAttention(ContextBlock):
         projected = self.project(torch.cat([branch.features for branch in moved], 1))
         context = F.interpolate(projected, full, mode="bilinear", align_corners=True)
         maps = tuple(sum(image, ()) for image in zip(*(branch.maps for branch in moved), strict=True))
-        return Attended(torch.cat((x, context), 1), context, maps)
+        beside = x if residual is None else residual
+        return Attended(torch.cat((beside, context), 1), context, maps)
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """What predicts each branch's mask."""
+        return tuple(branch.get_submodule("mask") for branch in self.branches.values())
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input beside zeros."""

@@ -29,12 +29,17 @@ class PyramidPooling(ContextBlock):
             nn.Sequential(nn.Conv2d(channels, channels // len(self.bins), 1), nn.ReLU(inplace=True)) for _ in self.bins
         )
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """`cat[x, up(conv(pool_b(x))) for every b]`; no maps."""
         size = x.shape[2:]
         levels = [level(F.adaptive_avg_pool2d(x, bins)) for level, bins in zip(self.levels, self.bins, strict=True)]
         context = torch.cat([F.interpolate(level, size, mode="bilinear") for level in levels], 1)
-        return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
+        beside = x if residual is None else residual
+        return Attended(torch.cat((beside, context), 1), context, ((),) * len(x))
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input beside zeros."""
@@ -52,9 +57,14 @@ class AtrousPyramid(ContextBlock):
         self.pooled = GlobalPooling(channels)
         self.project = conv_bn_relu(channels * (len(self.dilated) + 2), channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features projected from all branches, as many channels as the input; no maps."""
-        branches = [self.plain(x), *(layer(x) for layer in self.dilated), self.pooled(x).context]
+        beside = x if residual is None else residual
+        branches = [self.plain(beside), *(layer(x) for layer in self.dilated), self.pooled(x).context]
         context = self.project(torch.cat(branches, 1))
         return Attended(context, context, ((),) * len(x))
 
@@ -72,10 +82,15 @@ class GlobalPooling(ContextBlock):
         super().__init__()
         self.pooled = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """`cat[x, conv(mean x)]`; no maps."""
         context = self.pooled(x.mean((2, 3), keepdim=True)).expand_as(x)
-        return Attended(torch.cat((x, context), 1), context, ((),) * len(x))
+        beside = x if residual is None else residual
+        return Attended(torch.cat((beside, context), 1), context, ((),) * len(x))
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input beside zeros."""
@@ -85,9 +100,13 @@ class GlobalPooling(ContextBlock):
 class NoContext(ContextBlock):
     """The baseline: features pass unchanged."""
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """The input itself as features and context; no maps."""
-        return Attended(x, x, ((),) * len(x))
+        return Attended(x if residual is None else residual, x, ((),) * len(x))
 
     def switch_off(self) -> None:
         """There is no context."""

@@ -55,7 +55,11 @@ class SparseNonLocal(ContextBlock):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `gamma(Y) + x`; the map "samples" keeps the K positions and weights of every cell."""
         grid = (x.shape[2], x.shape[3])
         query, key, value, offset = self.query(x), self.key(x), self.value(x), self.offset(x)
@@ -68,7 +72,7 @@ class SparseNonLocal(ContextBlock):
             (SampledAttention("samples", grid, places, shares, self.window),)
             for places, shares in zip(positions, weights, strict=True)
         )
-        return Attended(self.gamma(context) + x, context, maps)
+        return Attended(self.gamma(context) + (x if residual is None else residual), context, maps)
 
     def _positions(self, offset: Tensor, grid: tuple[int, int]) -> Float[Tensor, "batch cells points 2"]:
         """`p + base_k + offset_k(p)` in (y, x) grid cells; the place on the edge that is read with "border"."""
@@ -79,6 +83,10 @@ class SparseNonLocal(ContextBlock):
             return positions
         limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
         return torch.where(positions < limits, positions.clamp_min(0), limits)  # no slope at the edge, nor beyond
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """Queries, keys and offsets."""
+        return (self.query, self.key, self.offset)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
@@ -93,10 +101,17 @@ class SparseNonLocalWithPooling(ContextBlock):
         self.sparse = SparseNonLocal(channels, window, padding)
         self.pooled = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
-        """Features of both branches, and SNL's context and map."""
-        attended = self.sparse(x)
-        pooled = self.pooled(x.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
+        """Features of both branches, and SNL's context and map.
+
+        The context is SNL's alone: a residual that is given is pooled in place of x.
+        """
+        attended, beside = self.sparse(x, residual), x if residual is None else residual
+        pooled = self.pooled(beside.mean((2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
         return Attended(torch.cat((attended.features, pooled), 1), attended.context, attended.maps)
 
     def switch_off(self) -> None:

@@ -38,7 +38,11 @@ class StripAttentionModule(ContextBlock):
         self.query, self.key = layer(channels, reduced), layer(channels, reduced)
         self.value = layer(channels, channels)
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """Features `x + sum_j A[p, j] v_j`; the map "strip" keeps q and the strips' keys."""
         pooled = 2 if self.axis == "vertical" else 3
         query = self.query(x).flatten(2).mT
@@ -47,7 +51,11 @@ class StripAttentionModule(ContextBlock):
         context = (weights @ value).mT.unflatten(2, x.shape[2:])
         grid = (x.shape[2], x.shape[3])
         maps = tuple((StripAttention("strip", grid, q, k, self.axis),) for q, k in zip(query, key, strict=True))
-        return Attended(x + context, context, maps)
+        return Attended((x if residual is None else residual) + context, context, maps)
+
+    def attention_layers(self) -> tuple[nn.Module, ...]:
+        """Queries and keys."""
+        return (self.query, self.key)
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
