@@ -1,9 +1,10 @@
-"""The bundled models: which checkpoints exist, and how they scored."""
+"""The bundled models: which checkpoints exist, how they scored, and what their contexts are worth."""
 
 from __future__ import annotations
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.checkpoint_file import read_record
+from segviz.catalogue.context_worth import ContextWorth, context_worth
 from segviz.catalogue.location import bundled_path
 from segviz.models.registry import SPECS
 
@@ -17,5 +18,13 @@ def val_miou(name: str) -> float | None:
     """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None if it cannot be read."""
     try:
         return read_record(bundled_path(name)).val_miou
+    except CheckpointError:
+        return None
+
+
+def bundled_worth(name: str) -> ContextWorth | None:
+    """What the context of a bundled checkpoint is worth, by its record; None without a context, or a readable file."""
+    try:
+        return context_worth(read_record(bundled_path(name)))
     except CheckpointError:
         return None

@@ -8,10 +8,11 @@ from statistics import stdev
 
 import plotly.graph_objects as go
 
+from segviz.catalogue.context_worth import NO_LOSS
 from segviz.catalogue.record import Cost
 from segviz.figures.charts import SERIES, escape_markup
 from segviz.results.charts import DRAG
-from segviz.results.seeds import NO_LOSS, Runs, context_change, context_changes
+from segviz.results.seeds import Runs, context_change, context_changes
 from segviz.results.tables import training_title
 
 NAME_WIDTH = 24  # characters of a model's title in a line beside a chart

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from math import hypot
 from statistics import mean, stdev
 
+from segviz.catalogue.context_worth import NO_LOSS
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT
 from segviz.models.registry import SPECS
 from segviz.results.markdown import Rows, as_code, join_names, markdown_table
-from segviz.results.seeds import NO_LOSS, Runs, context_change, context_changes, format_gammas, idle_contexts, scores
+from segviz.results.seeds import Runs, context_change, context_changes, format_gammas, idle_contexts, scores
 from segviz.text import NONE, format_mean
 
 SEEDS_NOTE = (

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.checkpoint_file import read_record, require_model
+from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
 from segviz.models.registry import SPECS
 
@@ -25,7 +26,6 @@ SHARED_FIELDS = {  # fields in which the seeds of one model must agree
     "steps": "steps",
     "initial": "first weights",
 }
-NO_LOSS = 0.1  # points of mIoU below which a change counts as none
 
 
 def find_runs(folder: Path) -> Runs:
@@ -144,3 +144,8 @@ def format_gammas(record: Record, form: str) -> str:
     """The trained gammas, each after the name of its branch if there are several; empty if there are none."""
     names = {name: name.removesuffix("gamma").strip(".").removeprefix("block").strip(".") for name in record.gammas}
     return ", ".join(f"{names[name]} {value:{form}}".strip() for name, value in record.gammas.items())
+
+
+def score_origin(count: int) -> str:
+    """Whose a score is: the file's own, or a mean over so many seeds."""
+    return OWN_SCORE if count == 1 else f"mean of {count} seeds"

@@ -1,0 +1,75 @@
+"""What a block's context is worth to its own network, in words: the line that stands at every map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from segviz.catalogue.record import SCENES, VAL, Record
+from segviz.models.registry import SPECS
+
+NO_LOSS = 0.1  # points of mIoU below which a change counts as none
+WITHOUT = "{}, without context"  # the name of an evaluation without the context, from that with it
+SETS = {VAL: "val", SCENES: "drawn scenes"}
+HARDLY = "this map hardly matters"
+OWN_SCORE = "file's own"  # a score of one checkpoint; `score_origin` names that of several seeds
+MEASURE = "python -m segviz evaluate --model {} --data camvid --scenes 50 --without-context --record"
+
+
+@dataclass(frozen=True)
+class ContextWorth:
+    """What switching the context off changes in one checkpoint.
+
+    Attributes:
+        model: the model's name.
+        changes: the change of mIoU in points, by the name of the evaluation; negative is a loss.
+    """
+
+    model: str
+    changes: dict[str, float]
+
+    @property
+    def hardly_matters(self) -> bool:
+        """Whether every measured change is below `NO_LOSS`, and there is one."""
+        return bool(self.changes) and all(abs(change) < NO_LOSS for change in self.changes.values())
+
+    def numbers(self) -> str:
+        """The changes, such as "val −1.05 points, drawn scenes not measured"; "not measured" if there is none."""
+        if not self.changes:
+            return "not measured"
+        known = {name: f"{format_points(change)} points" for name, change in self.changes.items()}
+        return ", ".join(f"{words} {known.get(name, 'not measured')}" for name, words in SETS.items())
+
+    def sentence(self) -> str:
+        """The line at a page's map, in Markdown."""
+        if not self.changes:
+            return f"What this map's context is worth was not measured; this does it: `{MEASURE.format(self.model)}`"
+        verdict = f": {HARDLY}" if self.hardly_matters else ""
+        return f"Without this map's context ({OWN_SCORE}): {self.numbers()}{verdict}"
+
+    def note(self) -> str:
+        """The line at one of many maps, whose page says what it means."""
+        return f"without it: {self.numbers()}{f': {HARDLY}' if self.hardly_matters else ''}"
+
+
+def context_worth(record: Record) -> ContextWorth | None:
+    """What a checkpoint's context is worth, by its record; None for a model without one."""
+    if not SPECS[record.model].maps:
+        return None
+    pairs = {name: (record.miou(name), record.miou(WITHOUT.format(name))) for name in SETS}
+    changes = {name: 100 * (off - on) for name, (on, off) in pairs.items() if on is not None and off is not None}
+    return ContextWorth(record.model, changes)
+
+
+def caption_worths(worths: Iterable[ContextWorth | None]) -> str:
+    """The line of a figure's caption; "" where no map has a context."""
+    known = [one for one in worths if one is not None]
+    if not known:
+        return ""
+    each = "; ".join(f"{one.model}: {one.numbers()}" for one in known)
+    return f"mIoU without the context ({OWN_SCORE}): {each}"
+
+
+def format_points(points: float) -> str:
+    """A difference in points with its sign, to two decimals as in the tables; never a negative zero."""
+    return f"{points:+z.2f}".replace("-", "−")
