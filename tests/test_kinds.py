@@ -20,8 +20,10 @@ from segviz.attention.maps import (
     AttentionMap,
     ChannelMap,
     GridMap,
+    HeadMap,
     MapLook,
     MapOverPlaces,
+    NetworkMap,
     SpatialMap,
     detach,
 )
@@ -90,7 +92,9 @@ def test_every_kind_is_in_a_union() -> None:
     assert over_places == set(get_args(SpatialMap))
     own = {one for _, one in inspect.getmembers(channels, inspect.isclass) if one.__module__ == channels.__name__}
     assert own == set(get_args(ChannelMap))
-    assert set(GridMap.__subclasses__()) <= {MapOverPlaces, AttendedFeatures, *get_args(AttentionMap)}
+    assert set(HeadMap.__subclasses__()) < set(get_args(NetworkMap))
+    others = {MapOverPlaces, HeadMap, AttendedFeatures, *get_args(AttentionMap), *get_args(NetworkMap)}
+    assert set(GridMap.__subclasses__()) <= others
 
 
 @pytest.mark.parametrize("case", CASES)

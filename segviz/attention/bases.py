@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapOverPlaces
@@ -26,6 +26,12 @@ class BasesAttention(MapOverPlaces):
         own = self.responsibilities[self.index(row, column)]
         shares = own / self.responsibilities.sum(0).clamp_min(torch.finfo(own.dtype).tiny)
         return (self.responsibilities @ shares).reshape(self.grid)
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows, by one product."""
+        own = self.responsibilities[cells]
+        shares = own / self.responsibilities.sum(0).clamp_min(torch.finfo(own.dtype).tiny)
+        return shares @ self.responsibilities.T
 
     def attended_by(self, row: int, column: int) -> Float[Tensor, "height width"]:
         """How much every cell draws from this one: the matrix is symmetric, so the same numbers."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapOverPlaces
@@ -67,6 +67,32 @@ class CrissCrossAttention(MapOverPlaces):
         for number in range(len(self.queries)):
             weights = self._push(number, weights)
         return weights
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows of the product of all passes."""
+        weights = torch.zeros(len(cells), self.grid[0] * self.grid[1], dtype=self.queries.dtype)
+        weights[torch.arange(len(cells)), cells] = 1
+        weights = weights.unflatten(1, self.grid)
+        for number in reversed(range(len(self.queries))):
+            down, along = self._all_weights[number]
+            across = torch.einsum("phi,hij->phj", weights, along)
+            weights = torch.einsum("piw,wij->pjw", weights, down) + across
+        return weights.flatten(1)
+
+    @property
+    def reaches_all(self) -> bool:
+        """One pass reaches the cross only; a second one reaches every cell from it."""
+        return len(self.queries) > 1
+
+    def even_rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Even over the cross after one pass, over the grid after several."""
+        if self.reaches_all:
+            return super().even_rows(cells)
+        height, width = self.grid
+        every = torch.arange(height * width)
+        own = cells[:, None]
+        cross = (every // width == own // width) | (every % width == own % width)
+        return cross.to(self.queries.dtype) / (height + width - 1)
 
     def _weights(self, number: int) -> tuple[Tensor, Tensor]:
         """One pass as (W, H, H) weights along columns and (H, W, W) along rows, indexed [line, query, key]."""

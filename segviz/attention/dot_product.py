@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapOverPlaces
@@ -34,6 +34,10 @@ class DotProductAttention(MapOverPlaces):
         """Weight that every cell gives to this one, each in [0, 1]; the sum is free."""
         logits = self.queries @ self.keys[self.index(row, column)]
         return (logits - self.log_normaliser).exp().reshape(self.grid)
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows, by one product."""
+        return (self.queries[cells] @ self.keys.T).softmax(1)
 
 
 def log_normaliser(queries: Float[Tensor, "cells dim"], keys: Float[Tensor, "keys dim"]) -> Float[Tensor, " cells"]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 Grid = tuple[int, int]
@@ -134,6 +135,26 @@ class MapOverPlaces(GridMap, ABC):
         Raises:
             IndexError: the cell lies outside the grid.
         """
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """`attends_to` of many cells at once, given by their numbers (see `index`); kinds override it to be quick."""
+        width = self.grid[1]
+        return torch.stack([self.attends_to(*divmod(cell, width)).flatten() for cell in cells.tolist()])
+
+    def even_rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """`rows` if the block gave the same weight to everything that it can choose between."""
+        count = self.grid[0] * self.grid[1]
+        return torch.full((len(cells), count), 1 / count)
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether every cell can weigh all cells, so that `even_rows` are the same for every picture."""
+        return True
+
+    @property
+    def choices(self) -> Float[Tensor, "cells choices"] | None:
+        """Each cell's weights over what it chooses between, where that is not cells, such as strips or samples."""
+        return None
 
     @property
     def main_look(self) -> MapLook:

@@ -21,9 +21,14 @@ from segviz.attention.criss_cross import CrissCrossAttention
 from segviz.attention.direction import Direction
 from segviz.attention.dot_product import DotProductAttention, log_normaliser
 from segviz.attention.grid_map import Grid, GridMap, MapLook, MapOverPlaces, cell_of_pixel
+from segviz.attention.head_map import HeadMap
+from segviz.attention.linear import LinearAttention, MatrixAttention
+from segviz.attention.multi_head import MultiHeadAttention
+from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
 from segviz.attention.samples import SampledAttention
 from segviz.attention.strips import StripAttention
+from segviz.attention.windowed import WindowedAttention
 from segviz.runtime.mmap_copy import copy_tensor
 
 __all__ = [
@@ -39,25 +44,34 @@ __all__ = [
     "Gate",
     "Grid",
     "GridMap",
+    "HeadMap",
+    "LinearAttention",
     "MapLook",
     "MapOverPlaces",
     "MaskDirection",
+    "MatrixAttention",
+    "MultiHeadAttention",
+    "NetworkMap",
+    "ObjectQueryAttention",
     "OffsetMaskAttention",
     "SampledAttention",
     "SpatialMap",
     "StripAttention",
+    "WindowedAttention",
     "attention_weights",
     "cell_of_pixel",
     "detach",
     "log_normaliser",
 ]
 
-# Every kind is a member of one of these two. Code that differs by kind matches them exhaustively.
+# Every kind of our own blocks is a member of one of these two. Code that differs by kind matches them exhaustively.
 SpatialMap = (
     DotProductAttention | StripAttention | CrissCrossAttention | BasesAttention | SampledAttention | OffsetMaskAttention
 )
 ChannelMap = ChannelAttention | AxisChannelAttention | Gate
 AttentionMap = SpatialMap | ChannelMap
+# The kinds that `segviz.watch` finds in any network. They have heads, and all but the last have two grids.
+NetworkMap = MultiHeadAttention | WindowedAttention | LinearAttention | MatrixAttention | ObjectQueryAttention
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +91,7 @@ class Attended:
     maps: tuple[tuple[AttentionMap, ...], ...]
 
 
-Detachable = TypeVar("Detachable", AttentionMap, AttendedFeatures)
+Detachable = TypeVar("Detachable", AttentionMap, NetworkMap, AttendedFeatures)
 
 
 def attention_weights(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "height width"]:

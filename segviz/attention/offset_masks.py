@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid, MapLook, MapOverPlaces
@@ -67,6 +67,24 @@ class OffsetMaskAttention(MapOverPlaces):
         logits = self.masks[:, cell] if self.direction == "collect" else self.masks[cell]
         weights = (logits - self.log_normaliser).exp() if self.divisor is None else self._divide(logits)
         return weights.reshape(self.grid)
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows, cut out of the masks."""
+        logits = self._logits_of(cells)
+        return logits.softmax(1) if self.divisor is None else self._divide(logits)
+
+    @cached_property
+    def reaches_all(self) -> bool:  # type: ignore[override]
+        """Whether the masks cover the whole grid from every cell."""
+        return not bool(self.masks.isinf().any())
+
+    def even_rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Even over the part of the grid that the masks reach."""
+        reached = self._logits_of(cells).isfinite()
+        return reached / reached.sum(1, keepdim=True)
+
+    def _logits_of(self, cells: Tensor) -> Float[Tensor, "rows cells"]:
+        return self.masks[cells] if self.direction == "collect" else self.masks[:, cells].T
 
     def _divide(self, logits: Tensor) -> Tensor:
         assert self.divisor is not None

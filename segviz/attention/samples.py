@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapLook, MapOverPlaces
@@ -58,6 +58,31 @@ class SampledAttention(MapOverPlaces):
         self.index(row, column)
         near = (1 - (self.positions - torch.tensor([row, column])).abs()).clamp_min(0).prod(2)
         return (self.weights * near).sum(1).reshape(self.grid)
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows: the samples of each cell, splatted."""
+        return self._splat(cells, self.weights[cells])
+
+    @property
+    def reaches_all(self) -> bool:
+        """A cell reaches its samples."""
+        return False
+
+    def even_rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """The same weight on each of a cell's samples, splatted."""
+        weights = self.weights[cells]
+        return self._splat(cells, torch.full_like(weights, 1 / weights.shape[1]))
+
+    @property
+    def choices(self) -> Float[Tensor, "cells points"]:
+        """The samples' weights."""
+        return self.weights
+
+    def _splat(self, cells: Tensor, weights: Float[Tensor, "rows points"]) -> Float[Tensor, "rows cells"]:
+        """Weights on the samples of some cells as weights on the grid."""
+        index, shares = (part.permute(1, 0, 2).flatten(1) for part in self._corners(self.positions[cells], weights))
+        laid = torch.zeros(len(cells), self.grid[0] * self.grid[1], dtype=shares.dtype)
+        return laid.scatter_add_(1, index, shares)
 
     def _corners(self, positions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The four cells around each position, and the weight that falls on each; 0 outside the grid."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapLook, MapOverPlaces
@@ -51,6 +51,19 @@ class StripAttention(MapOverPlaces):
         self.index(row, column)
         vertical = self.axis == "vertical"
         return self.strip_map(column if vertical else row) / self.grid[0 if vertical else 1]
+
+    def rows(self, cells: Int64[Tensor, " rows"]) -> Float[Tensor, "rows cells"]:
+        """Many rows, by one product."""
+        height, width = self.grid
+        weights = (self.queries[cells] @ self.keys.T).softmax(1)
+        if self.axis == "vertical":
+            return (weights / height).repeat(1, height)
+        return (weights / width).repeat_interleave(width, 1)
+
+    @property
+    def choices(self) -> Float[Tensor, "cells strips"]:
+        """The strips' weights: within a strip, all cells have the same."""
+        return (self.queries @ self.keys.T).softmax(1)
 
     @property
     def main_look(self) -> MapLook:

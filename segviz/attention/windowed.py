@@ -1,0 +1,130 @@
+"""Dense attention with heads within windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from segviz.attention.grid_map import Grid
+from segviz.attention.head_map import HeadMap
+
+
+@dataclass(frozen=True, repr=False)
+class WindowedAttention(HeadMap):
+    """Multi-head attention within windows (Swin, ICCV 2021, eq. 4): cells of different windows have weight 0.
+
+    `places` say which cell each token of a window is, so windows may be shifted, padded, strided or overlap. The window
+    of cell p is the one that holds it as a query.
+
+    Attributes:
+        query_places: cell number of each window's query tokens; -1 is padding.
+        key_places: cell number of each window's key tokens, on the key grid; -1 is padding.
+        scale: factor of the products.
+        bias: added to the logits; one for each window or for all, and one for each head or for all.
+        mask: the same, added too: a shifted window's mask differs by window, its position bias by head.
+        window: rows and columns of a window in query cells, to tell the reader.
+        shift: rows and columns by which the windows are shifted, to tell the reader.
+    """
+
+    queries: Float[Tensor, "windows heads tokens dim"]
+    keys: Float[Tensor, "windows heads key_tokens dim"]
+    query_places: Int[Tensor, "windows tokens"]
+    key_places: Int[Tensor, "windows key_tokens"]
+    scale: float = 1.0
+    bias: Float[Tensor, "bias_windows bias_heads tokens key_tokens"] | None = None
+    mask: Float[Tensor, "mask_windows mask_heads tokens key_tokens"] | None = None
+    window: Grid = (0, 0)
+    shift: Grid = (0, 0)
+
+    @property
+    def heads(self) -> int:
+        """How many heads there are."""
+        return self.queries.shape[1]
+
+    @property
+    def remark(self) -> str:
+        """The windows."""
+        shifted = f", shifted by {self.shift[0]} x {self.shift[1]}" if any(self.shift) else ""
+        windows = f"windows of {self.window[0]} x {self.window[1]}{shifted}" if any(self.window) else "windows"
+        return ", ".join(part for part in (super().remark, windows) if part)
+
+    @cached_property
+    def token_of_cell(self) -> Int[Tensor, " cells"]:
+        """Where each query cell is among all windows' query tokens; -1 where it is in no window."""
+        found = torch.full((self.grid[0] * self.grid[1],), -1)
+        places = self.query_places.flatten()
+        tokens = (places >= 0).nonzero()[:, 0]
+        found[places[tokens]] = tokens
+        return found
+
+    @cached_property
+    def log_normaliser(self) -> Float[Tensor, "windows heads tokens"]:
+        """`log sum_j exp` of every query token's logits within its window."""
+        return torch.stack([self.window_logits(number).logsumexp(2) for number in range(len(self.queries))])
+
+    def window_logits(self, number: int) -> Float[Tensor, "heads tokens key_tokens"]:
+        """All logits of one window."""
+        logits = self.queries[number] @ self.keys[number].mT * self.scale
+        for part in (self.bias, self.mask):
+            if part is not None:
+                logits = logits + part[number if len(part) > 1 else 0]
+        return logits
+
+    def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
+        """What a query cell draws from each key cell: 0 outside its window."""
+        rows = self.queries.new_zeros(self.heads, self.key_grid[0] * self.key_grid[1])
+        at = int(self.token_of_cell[cell])
+        if at < 0:
+            return rows
+        number, token = divmod(at, self.query_places.shape[1])
+        logits = (self.keys[number] @ self.queries[number, :, token, :, None])[..., 0] * self.scale
+        for part in (self.bias, self.mask):
+            if part is not None:
+                logits = logits + part[number if len(part) > 1 else 0, :, token]
+        places = self.key_places[number]
+        inside = places >= 0
+        return rows.index_add_(1, places[inside], logits.softmax(1)[:, inside])
+
+    def head_columns(self, key_cell: int) -> Float[Tensor, "heads cells"]:
+        """How much each query cell draws from a key cell: 0 outside the windows that hold it as a key."""
+        columns = self.queries.new_zeros(self.heads, self.grid[0] * self.grid[1])
+        for number, token in (self.key_places == key_cell).nonzero().tolist():
+            logits = self.queries[number] @ self.keys[number, :, token, :, None] * self.scale
+            for part in (self.bias, self.mask):
+                if part is not None:
+                    logits = logits + part[number if len(part) > 1 else 0, :, :, token, None]
+            weights = (logits[..., 0] - self.log_normaliser[number]).exp()
+            places = self.query_places[number]
+            inside = places >= 0
+            columns.index_add_(1, places[inside], weights[:, inside])
+        return columns
+
+
+def window_places(
+    grid: Grid, window: Grid, shift: Grid = (0, 0), *, roll_first: bool = False
+) -> Int[Tensor, "windows tokens"]:
+    """The cell of each token, for windows row by row over a grid that is padded below and at the right.
+
+    Args:
+        grid: rows and columns of the cells.
+        window: rows and columns of a window; the grid is padded to a multiple of it.
+        shift: how far the grid is rolled up and to the left before it is cut into windows.
+        roll_first: whether it is rolled before it is padded, as in timm, or afterwards, as in Swin's own code.
+
+    Returns:
+        Cell numbers, -1 for padding.
+    """
+    rows, columns = (-(-size // side) * side for size, side in zip(grid, window, strict=True))
+    cells, back = torch.arange(grid[0] * grid[1]).reshape(grid), (-shift[0], -shift[1])
+    padding = (0, columns - grid[1], 0, rows - grid[0])
+    if roll_first:
+        cells = F.pad(cells.roll(back, (0, 1)), padding, value=-1)
+    else:
+        cells = F.pad(cells, padding, value=-1).roll(back, (0, 1))
+    tiles = cells.reshape(rows // window[0], window[0], columns // window[1], window[1])
+    return tiles.transpose(1, 2).reshape(-1, window[0] * window[1])
