@@ -74,7 +74,7 @@ class OffsetMaskAttention(MapOverPlaces):
         return logits.softmax(1) if self.divisor is None else self._divide(logits)
 
     @cached_property
-    def reaches_all(self) -> bool:  # type: ignore[override]
+    def reaches_all(self) -> bool:
         """Whether the masks cover the whole grid from every cell."""
         return not bool(self.masks.isinf().any())
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite, isnan
 
+from segviz.catalogue.map_record import MapMeasurement, check_map_measurement
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
@@ -14,6 +15,7 @@ from segviz.typed_json import parse_json
 VAL, SCENES = "val", "scenes"
 VAL_MULTI_SCALE = "val, multi-scale and flip"
 VAL_WITHOUT_CONTEXT = "val, without context"
+SCENES_WITHOUT_CONTEXT = "scenes, without context"
 MOST_COUNT = 2**53  # from here on, whole numbers are not exact as floats
 Shares = Mapping[str, float | None]
 
@@ -84,7 +86,7 @@ class Record:
     """How a checkpoint was trained, and what was measured on it.
 
     `lineage` holds the commands that trained the checkpoints it started from, the oldest first; `gammas` holds the
-    trained factors on its block's context, by parameter name.
+    trained factors on its block's context, by parameter name; `maps` says where its block looks, by evaluation.
     """
 
     model: str
@@ -103,6 +105,7 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     gammas: Mapping[str, float] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
     cost: Cost | None = None
 
     def miou(self, evaluation: str) -> float | None:
@@ -149,6 +152,8 @@ def from_json(text: str) -> Record:
         check_recorded_cost(record.cost)
     for name, evaluation in record.evaluations.items():
         check_evaluation(evaluation, name, record.classes)
+    for name, measurement in record.maps.items():
+        check_map_measurement(measurement, name)
     return record
 
 

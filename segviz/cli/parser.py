@@ -33,14 +33,24 @@ from segviz.cli.shared_options import (
     add_size,
     add_target,
 )
-from segviz.cli.train_parser import add_train
+from segviz.cli.train_parser import add_train, add_train_cues
 
 
 def build_parser() -> Parser:
     """Build the parser of all commands."""
     root = Parser(prog="python -m segviz", description="Look inside the attention of semantic segmentation models.")
     commands = root.add_subparsers(dest="subcommand", required=True, metavar="COMMAND", parser_class=Parser)
-    for add in (add_app, add_predict, add_attend, add_figure, add_evaluate, add_train, add_bench, add_models):
+    for add in (
+        add_app,
+        add_predict,
+        add_attend,
+        add_figure,
+        add_evaluate,
+        add_train,
+        add_train_cues,
+        add_bench,
+        add_models,
+    ):
         add(commands)
     return root
 
@@ -163,6 +173,9 @@ def add_evaluate(commands: Commands) -> None:
     )
     evaluate.add_argument(
         "--scenes", type=integer_reader(1), metavar="N", help="also score on N drawn scenes that training never used"
+    )
+    evaluate.add_argument(
+        "--maps", action="store_true", help="also measure where the block looks, beside even and random weights"
     )
     evaluate.add_argument("--record", action="store_true", help="store the scores in the checkpoint's record")
     add_json(evaluate)

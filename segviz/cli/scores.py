@@ -6,22 +6,26 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, read_record, replace_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
+from segviz.catalogue.map_record import MapMeasurement, MapMeasurements
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
 from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.errors import UsageError
+from segviz.cli.map_table import format_map_numbers
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Split, load_split
-from segviz.evaluation.evaluate import PAPER_SCALES, evaluate_samples, evaluate_scenes
+from segviz.data.dataset import DataError, Sample, Split, load_split
+from segviz.evaluation.evaluate import PAPER_SCALES, evaluate_ways, scenes_title, unseen_scenes
+from segviz.evaluation.map_numbers import map_names
+from segviz.evaluation.ways import Way
 from segviz.models.ablation import has_context
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS
@@ -29,6 +33,19 @@ from segviz.models.segmenter import Segmenter
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
 from segviz.text import format_percent, format_table
+
+
+@dataclass(frozen=True)
+class CheckpointScores:
+    """What was measured on one checkpoint, by the names of evaluations in a record."""
+
+    evaluations: Mapping[str, Evaluation]
+    maps: MapMeasurements
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values for JSON: an entry for each evaluation, and one for the maps if there are any."""
+        scores = {name: asdict(one) for name, one in self.evaluations.items()}
+        return scores | ({"maps": {name: asdict(one) for name, one in self.maps.items()}} if self.maps else {})
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -49,14 +66,16 @@ def run_evaluate(options: argparse.Namespace) -> int:
     results = {path: evaluate_checkpoint(path, split, options) for path in bar}
     if options.json:
         entries = [
-            {"model": record.model, "checkpoint": str(path), **{name: asdict(one) for name, one in scores.items()}}
-            for record, (path, scores) in zip(records, results.items(), strict=True)
+            {"model": record.model, "checkpoint": str(path), **one.as_dict()}
+            for record, (path, one) in zip(records, results.items(), strict=True)
         ]
         print(json.dumps(entries if options.model == ALL_MODELS else entries[0], indent=2))
     elif options.model == ALL_MODELS:
-        print(format_scores_by_model({path.stem: scores for path, scores in results.items()}))
+        print(format_scores_by_model({path.stem: one.evaluations for path, one in results.items()}))
     else:
-        print(format_scores_by_class(records[0], results[paths[0]]))
+        print(format_scores_by_class(records[0], results[paths[0]].evaluations))
+    if options.maps and not options.json:
+        print(f"\n{format_map_numbers({path.stem: one.maps for path, one in results.items()})}")
     return 0
 
 
@@ -68,8 +87,8 @@ def check_options(options: argparse.Namespace) -> None:
     """
     if options.data is None and options.scenes is None:
         raise UsageError("there is nothing to score on; give --data DIR, --scenes N, or both")
-    if options.data is None and (options.multi_scale or options.without_context):
-        raise UsageError("--multi-scale and --without-context need a data set; give --data DIR")
+    if options.data is None and options.multi_scale:
+        raise UsageError("--multi-scale needs a data set; give --data DIR")
     if options.scales and not options.multi_scale:
         raise UsageError("--scales needs --multi-scale; give both")
     if options.record and options.split != VAL:
@@ -116,30 +135,71 @@ def check_scene_classes(classes: Sequence[str]) -> None:
         raise UsageError("drawn scenes have CamVid's classes, and this model has others; score it with --data")
 
 
-def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> dict[str, Evaluation]:
-    """Score one checkpoint as the options ask; the keys are the names of evaluations in a record."""
+def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> CheckpointScores:
+    """Score one checkpoint as the options ask, in one pass over each set of pictures."""
     predictor = load_predictor(path, options.device)
-    model, classes = predictor.model, predictor.record.classes
+    model, record = predictor.model, predictor.record
+    off = options.without_context and has_context(model)
+    if options.without_context and not off:
+        print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
+    maps_of = record.model if options.maps and check_maps(path, model, options) else None
     scores: dict[str, Evaluation] = {}
-    if split is not None:
-        score = partial(evaluate_samples, model, split.samples, classes, f"{options.data.resolve().name} {split.name}")
-        scores[split.name] = score()
-        if options.multi_scale:
-            name = VAL_MULTI_SCALE.replace(VAL, split.name, 1)
-            scores[name] = score(scales=options.scales or PAPER_SCALES, flip=True)
-        if options.without_context and has_context(model):
-            scores[VAL_WITHOUT_CONTEXT.replace(VAL, split.name, 1)] = score(context=False)
-        elif options.without_context:
-            print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
-    if options.scenes is not None:
-        scores[SCENES] = evaluate_scenes(model, classes, options.scenes)
+    maps: dict[str, MapMeasurement] = {}
+    for name, data, samples in sample_sets(record.classes, split, options):
+        ways = choose_ways(name, options, off)
+        scored = evaluate_ways(model, samples, record.classes, data, ways, maps_of)
+        scores |= scored.evaluations
+        maps |= {name: scored.maps} if scored.maps else {}
     if options.record:
-        record_evaluations(path, model, scores)
-    return scores
+        record_evaluations(path, model, scores, maps)
+    return CheckpointScores(scores, maps)
 
 
-def record_evaluations(path: Path, scored: Segmenter, scores: Mapping[str, Evaluation]) -> None:
-    """Add evaluations to the record in a checkpoint.
+def sample_sets(
+    classes: tuple[str, ...], split: Split | None, options: argparse.Namespace
+) -> Iterator[tuple[str, str, Sequence[Sample]]]:
+    """The sets of pictures that the options ask for: the evaluation's name, the set in words, and the pictures."""
+    if split is not None:
+        yield split.name, f"{options.data.resolve().name} {split.name}", split.samples
+    if options.scenes is not None:
+        yield SCENES, scenes_title(options.scenes), unseen_scenes(classes, options.scenes)
+
+
+def choose_ways(name: str, options: argparse.Namespace, off: bool) -> dict[str, Way]:
+    """The ways to score a set of pictures, by the names of evaluations in a record.
+
+    Args:
+        name: the evaluation at a single scale; drawn scenes get no other scales.
+        options: the command line.
+        off: whether to score without the context too.
+    """
+    ways = {name: Way()}
+    if options.multi_scale and name != SCENES:
+        ways[VAL_MULTI_SCALE.replace(VAL, name, 1)] = Way(options.scales or PAPER_SCALES, True)
+    if off:
+        ways[VAL_WITHOUT_CONTEXT.replace(VAL, name, 1)] = Way(context=False)
+    return ways
+
+
+def check_maps(path: Path, model: Segmenter, options: argparse.Namespace) -> bool:
+    """Whether a model has maps over places to measure; among all models, one without them is skipped with a note.
+
+    Raises:
+        UsageError: the only model has none.
+    """
+    if map_names(model):
+        return True
+    reason = f"{path} has no map over places"
+    if options.model != ALL_MODELS:
+        raise UsageError(f"{reason}, so --maps measures nothing; remove --maps, or choose another model")
+    print(f"segviz: {reason}, so --maps is skipped for it", file=sys.stderr)
+    return False
+
+
+def record_evaluations(
+    path: Path, scored: Segmenter, scores: Mapping[str, Evaluation], maps: Mapping[str, MapMeasurement]
+) -> None:
+    """Add evaluations, and the numbers of maps, to the record in a checkpoint.
 
     Raises:
         CheckpointError: the file no longer holds the weights that were scored.
@@ -148,8 +208,9 @@ def record_evaluations(path: Path, scored: Segmenter, scores: Mapping[str, Evalu
     weights = scored.state_dict()
     if not all(torch.equal(value, weights[name].cpu()) for name, value in fold(checkpoint.model).state_dict().items()):
         raise CheckpointError(f"{path} changed while it was scored; run the command again")
-    known = checkpoint.record.evaluations
-    replace_record(checkpoint, dataclasses.replace(checkpoint.record, evaluations={**known, **scores}))
+    before = checkpoint.record
+    after = dataclasses.replace(before, evaluations={**before.evaluations, **scores}, maps={**before.maps, **maps})
+    replace_record(checkpoint, after)
 
 
 def format_scores_by_class(record: Record, scores: Mapping[str, Evaluation]) -> str:

@@ -151,9 +151,16 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
         """Logits and maps of images scaled to [-1, 1]; any size from 32 x 32."""
+        pyramid, reduced = self.encode(image)
+        return self.decode(image, pyramid, reduced, self.block(reduced.features))
+
+    def encode(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Pyramid, Attended]:
+        """What comes before the block: the backbone's features, and the block's input with the reduction's maps."""
         pyramid = self.backbone(image)
-        reduced = self.reduction(pyramid)
-        attended = self.block(reduced.features)
+        return pyramid, self.reduction(pyramid)
+
+    def decode(self, image: Tensor, pyramid: Pyramid, reduced: Attended, attended: Attended) -> Segmentation:
+        """What comes after the block, from what `encode` and a block returned."""
         logits = self.logits(attended.features, pyramid, image)
         maps = tuple(own + earlier for own, earlier in zip(attended.maps, reduced.maps, strict=True))
         return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)

@@ -1,0 +1,189 @@
+"""Where a block looks, in numbers: means over all cells of many pictures, beside an even map's.
+
+A map's matrix is formed for a block of cells at a time. `statistics` has the same numbers for single places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from segviz.attention.cells import CellClasses, Labels, cell_classes
+from segviz.attention.maps import AttentionMap, Grid, SpatialMap, detach
+from segviz.attention.row_numbers import (
+    normalise_rows,
+    row_class_shares,
+    row_distances,
+    row_entropies,
+    row_near_weights,
+    row_variations,
+)
+from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
+from segviz.models.blocks import ContextBlock
+from segviz.models.registry import spec_of
+from segviz.models.segmenter import Segmenter
+
+CELLS_AT_ONCE = 512  # bounds memory: 512 x cells weights at a time
+PAIRS_SEED, BLOCK_SEED = 0, 0
+PROBE_SIDE = 64  # pixels
+DECIMALS = 4
+Cells: TypeAlias = Int64[Tensor, " rows"]
+EVEN_MEANS: dict[tuple[Grid, Grid, Grid], Means] = {}  # by grid, feature grid and size of the picture
+
+
+@dataclass
+class Means:
+    """Sums and counts of the fields of MapNumbers."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, values: Float[Tensor, " rows"]) -> None:
+        """Add the values that are numbers."""
+        known = values[values.isfinite()].double()
+        self.sums[name] = self.sums.get(name, 0.0) + float(known.sum())
+        self.counts[name] = self.counts.get(name, 0) + len(known)
+
+    def merge(self, other: Means) -> None:
+        """Add another's sums and counts."""
+        for name, count in other.counts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + other.sums[name]
+            self.counts[name] = self.counts.get(name, 0) + count
+
+    def numbers(self) -> MapNumbers:
+        """The means."""
+        known = {name: round(self.sums[name] / count, DECIMALS) for name, count in self.counts.items() if count}
+        return MapNumbers(**{one.name: known.get(one.name) for one in fields(MapNumbers)})
+
+
+@dataclass
+class MapMeans:
+    """The means of one map of a block over pictures, of the trained block, of even weights, and of random weights."""
+
+    grid: Grid
+    trained: Means = field(default_factory=Means)
+    even: Means = field(default_factory=Means)
+    random: Means = field(default_factory=Means)
+
+    def measured(self) -> MeasuredMap:
+        """The means as numbers; even weights have the entropy and the own class of even weights."""
+        even = replace(self.even.numbers(), entropy=1.0, own_class=1.0)
+        return MeasuredMap(self.grid, self.trained.numbers(), even, self.random.numbers())
+
+
+class MeanMaps:
+    """The means of all maps over places of a block, picture by picture."""
+
+    def __init__(self) -> None:
+        self.means: dict[str, MapMeans] = {}
+
+    def add(self, trained: Sequence[AttentionMap], random: Sequence[AttentionMap], labels: Labels) -> None:
+        """Add all cells of a picture's maps.
+
+        Args:
+            trained: the trained block's maps of the picture.
+            random: the maps of the same block with random weights; those of a name are compared.
+            labels: the picture's ground truth, 255 for void; a cell's class is the most frequent one of its pixels.
+
+        Raises:
+            ValueError: a weight is negative or not a number, or the picture has fewer pixels than a map has cells.
+        """
+        others = {one.name: one for one in maps_over_places(detach(random))}
+        for one in maps_over_places(detach(trained)):
+            add_map(self.means.setdefault(one.name, MapMeans(one.grid)), one, others[one.name], labels)
+
+    def measurement(self, data: str, images: int) -> MapMeasurement:
+        """The means so far, of a number of pictures of a set."""
+        return MapMeasurement(data, images, {name: means.measured() for name, means in self.means.items()})
+
+
+def maps_over_places(maps: Sequence[AttentionMap]) -> list[SpatialMap]:
+    """Those maps that have a row for each place and weights that are shares."""
+    return [one for one in maps if isinstance(one, SpatialMap) and not one.signed]
+
+
+def random_block(model: Segmenter, name: str) -> ContextBlock:
+    """The block of a model as before training: random weights by a fixed seed, in eval mode, on the model's device.
+
+    Args:
+        model: the network.
+        name: its row in the registry.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(BLOCK_SEED)
+        block = spec_of(name).block(spec_of(name).channels)
+    return block.eval().to(next(model.parameters()).device)
+
+
+def map_names(model: Segmenter) -> tuple[str, ...]:
+    """The names of a model's maps over places, found by running a small picture."""
+    with torch.inference_mode():
+        picture = torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE, device=next(model.parameters()).device)
+        return tuple(one.name for one in maps_over_places(model(picture).attended.maps[0]))
+
+
+def add_map(means: MapMeans, trained: SpatialMap, random: SpatialMap, labels: Labels) -> None:
+    """Add all cells of one map of a picture to its means."""
+    size = labels.shape[0], labels.shape[1]
+    classes = cell_classes(trained, labels)
+    add_rows(means.trained, trained, classes, size, means.even)
+    add_rows(means.random, random, classes, size)
+    if trained.reaches_all:
+        means.even.merge(even_means(trained, size))
+
+
+def add_rows(means: Means, map_: SpatialMap, classes: CellClasses, size: Grid, even: Means | None = None) -> None:
+    """Add the numbers of all rows of a map to `means`, and to `even` those of even rows that differ by picture."""
+    choices = map_.choices
+    for cells in blocks_of_cells(map_.grid):
+        shares = normalise_rows(map_.rows(cells))
+        even_shares = normalise_rows(map_.even_rows(cells[:1] if map_.reaches_all else cells))
+        weights, own = (row_class_shares(rows, cells, classes) for rows in (shares, even_shares))
+        if choices is None:
+            entropies = row_entropies(shares) / (even_shares > 0).sum(1).log2()
+        else:
+            entropies = row_entropies(normalise_rows(choices[cells])) / math.log2(choices.shape[1])
+        means.add("entropy", entropies.clamp_max(1))
+        means.add("own_class", weights / own)
+        means.add("own_class_weight", weights)
+        means.add("own_class_even", own)
+        add_places(means, shares, cells, map_, size)
+        if even is not None:
+            even.add("own_class_weight", own)
+            even.add("own_class_even", own)
+            if not map_.reaches_all:
+                add_places(even, even_shares, cells, map_, size)
+
+
+def add_places(means: Means, shares: Tensor, cells: Cells, map_: SpatialMap, size: Grid) -> None:
+    """Add the numbers that need no classes.
+
+    The dependence is a mean over random pairs of cells, nearly as many as there are cells: `cells` are in random order,
+    and each is compared with the next.
+    """
+    means.add("at_itself", row_near_weights(shares, cells, map_.grid))
+    means.add("distance", row_distances(shares, cells, map_, size) / math.hypot(*size))
+    means.add("largest", shares.amax(1))
+    means.add("dependence", row_variations(shares[1:], shares[:-1]))
+
+
+def even_means(map_: SpatialMap, size: Grid) -> Means:
+    """The numbers of even weights over the whole grid, which are the same for every picture of a size."""
+    key = map_.grid, map_.feature_grid, size
+    if key not in EVEN_MEANS:
+        EVEN_MEANS[key] = Means()
+        for cells in blocks_of_cells(map_.grid):
+            add_places(EVEN_MEANS[key], normalise_rows(map_.even_rows(cells)), cells, map_, size)
+    return EVEN_MEANS[key]
+
+
+def blocks_of_cells(grid: Grid) -> tuple[Cells, ...]:
+    """The numbers of all cells in random but fixed order, CELLS_AT_ONCE at a time."""
+    order = torch.randperm(grid[0] * grid[1], generator=torch.Generator().manual_seed(PAIRS_SEED))
+    return tuple(order.split(CELLS_AT_ONCE))
