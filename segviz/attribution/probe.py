@@ -33,9 +33,13 @@ class ProbedBlock(ContextBlock):
         super().__init__()
         self.before, self.block, self.after = nn.Identity(), block, nn.Identity()
 
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Attended:
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
         """What the block returns."""
-        attended: Attended = self.block(self.before(x))
+        attended: Attended = self.block(self.before(x), residual)
         return replace(attended, features=self.after(attended.features))
 
     def switch_off(self) -> None:
