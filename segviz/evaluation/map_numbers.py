@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.cells import CellClasses, Labels, cell_classes
 from segviz.attention.maps import AttentionMap, Grid, SpatialMap, detach
 from segviz.attention.row_numbers import (
+    Queries,
     normalise_rows,
     row_class_shares,
     row_distances,
@@ -33,7 +33,6 @@ CELLS_AT_ONCE = 512  # bounds memory: 512 x cells weights at a time
 PAIRS_SEED, BLOCK_SEED = 0, 0
 PROBE_SIDE = 64  # pixels
 DECIMALS = 4
-Cells: TypeAlias = Int64[Tensor, " rows"]
 EVEN_MEANS: dict[tuple[Grid, Grid, Grid], Means] = {}  # by grid, feature grid and size of the picture
 
 
@@ -44,7 +43,7 @@ class Means:
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, name: str, values: Float[Tensor, " rows"]) -> None:
+    def add(self, name: str, values: Float[Tensor, " queries"]) -> None:
         """Add the values that are numbers."""
         known = values[values.isfinite()].double()
         self.sums[name] = self.sums.get(name, 0.0) + float(known.sum())
@@ -161,7 +160,7 @@ def add_rows(means: Means, map_: SpatialMap, classes: CellClasses, size: Grid, e
                 add_places(even, even_shares, cells, map_, size)
 
 
-def add_places(means: Means, shares: Tensor, cells: Cells, map_: SpatialMap, size: Grid) -> None:
+def add_places(means: Means, shares: Tensor, cells: Queries, map_: SpatialMap, size: Grid) -> None:
     """Add the numbers that need no classes.
 
     The dependence is a mean over random pairs of cells, nearly as many as there are cells: `cells` are in random order,
@@ -183,7 +182,7 @@ def even_means(map_: SpatialMap, size: Grid) -> Means:
     return EVEN_MEANS[key]
 
 
-def blocks_of_cells(grid: Grid) -> tuple[Cells, ...]:
+def blocks_of_cells(grid: Grid) -> tuple[Queries, ...]:
     """The numbers of all cells in random but fixed order, CELLS_AT_ONCE at a time."""
     order = torch.randperm(grid[0] * grid[1], generator=torch.Generator().manual_seed(PAIRS_SEED))
     return tuple(order.split(CELLS_AT_ONCE))
