@@ -1,58 +1,40 @@
 """Attribution: which pixels drive a class's score, by Captum's methods, beside what the block attends to."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
-from segviz.attribution import METHODS, Attribution, Target
+from segviz.attribution import METHODS, Attribution
 from segviz.catalogue.bundled import available_models
 from segviz.engine import Attribute
 from segviz.figures.attribution_table import (
     HELP,
+    AttributionNumbers,
     attribution_columns,
     completeness_warning,
     rank_correlations,
     rank_note,
 )
 from segviz.models.registry import SPECS
-from segviz.text import pixel_text
+from segviz.prediction.prediction import Place
+from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
-from segviz.ui.attribution_controls import pick_methods, pick_options, pick_target
-from segviz.ui.charts import csv_button
+from segviz.ui.attribution_controls import pick_methods, pick_target, why_no_target
+from segviz.ui.attribution_numbers import RANK, show_last_numbers, show_numbers
+from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.map_help import show_worth
 from segviz.ui.models import pick_model, predict_or_stop
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import choose_pin, current_pins
 from segviz.ui.show_viewer import show_viewer
-from segviz.ui.tables import Head, show_table
 from segviz.viewer.panel import Panel, ScalarMap
 from segviz.viewer.panels_of_prediction import prediction_panel
 
 PAGE = "attribution"
-DIGITS = "%.3g"
-PEAKED = ("integrated_gradients", "saliency")
-HEADS = (
-    Head("Smallest", "The map's smallest value.", DIGITS),
-    Head("Largest", "The map's largest value.", DIGITS),
-    Head("Explained", "The picture's score less the baseline's.", DIGITS),
-    Head(
-        "Delta",
-        "Convergence delta: the map's sum less what is explained; – for methods without one.",
-        DIGITS,
-    ),
-    Head("Baseline", "What the picture is compared with."),
-)
-
-RANK = (
-    "Spearman's ρ between the attribution, averaged over the block's cells, and the attention from the point: 1 if "
-    "both rank all cells alike, 0 if the rankings are unrelated. Signed values rank as they are."
-)
-
 heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
 heading.title("Which pixels drive this class?")
 picture = current_picture()
 with heading:
-    model = pick_model("Model", available_models(), "spatial_nl", ROWS[PAGE].models_key)
+    model = pick_model("Model", available_models(), FIRST_MODEL, ROWS[PAGE].models_key)
 prediction = predict_or_stop(model, picture)
 maps = prediction.spatial_maps
 
@@ -60,29 +42,36 @@ maps = prediction.spatial_maps
 @st.fragment
 def workbench() -> None:
     """A pin or a control runs this part alone."""
-    pins, (height, width) = current_pins(PAGE), picture.size
+    pins, rest = current_pins(PAGE), first_place(prediction, picture)
     pin = choose_pin(PAGE, pins)
-    place = (height // 2, width // 2) if pin is None else (pins[pin].y, pins[pin].x)
-    target = pick_target(prediction, place)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        methods, options = pick_methods(), pick_options()
+    place = rest if pin is None else (pins[pin].y, pins[pin].x)
+    controls = st.container(key="attribution controls", horizontal=True, vertical_alignment="center")
+    messages = st.container()
+    with controls:
+        target = pick_target(prediction, place)
+        methods, options = pick_methods()
     answers: dict[str, Attribution] = {}
-    if target is not None:
+    if target is None:
+        messages.info(why_no_target(prediction, place))
+    else:
         ops = {name: Attribute(name, target, options) for name in methods}
-        answers = collect_answers(Questions(model, picture, ops))
+        answers = collect_answers(Questions(model, picture, ops), controls, messages)
     ranks = {name: rank_correlations(answer, maps, place, picture.size) for name, answer in answers.items()}
     panels = [prediction_panel(prediction), *attention_panels(place, pin)]
     panels += [
         attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name)
         for name in methods
     ]
-    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin)
-    if not set(methods).isdisjoint(PEAKED):
-        st.caption(
-            "A few pixels carry most of a gradient: where its map looks empty, the scale *percentile* shows the rest."
-        )
+    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin, rest=rest)
     if target is not None and answers:
-        show_answers(answers, ranks, target, place)
+        sentence = score_sentence(next(iter(answers.values())), place)
+        warnings = tuple(filter(None, map(completeness_warning, answers.values())))
+        columns = attribution_columns(methods, answers, ranks)
+        show_numbers(AttributionNumbers((model, picture.digest), sentence, warnings, columns))
+    elif target is not None:
+        show_last_numbers((model, picture.digest))
+    if maps:
+        show_worth(model)  # below: the maps come first
     show_help()
 
 
@@ -106,25 +95,14 @@ def attribution_panel(answer: Attribution, note: str, pin: int | None) -> Panel:
     return Panel(answer.title, values, "values", at=answer.target.pixel, pin=own, note=note, model=model)
 
 
-def show_answers(
-    answers: Mapping[str, Attribution],
-    ranks: Mapping[str, Mapping[str, float]],
-    target: Target,
-    place: tuple[int, int],
-) -> None:
-    """The score that is explained, and the numbers of every answer."""
-    name = prediction.classes[target.class_index]
+def score_sentence(answer: Attribution, place: Place) -> str:
+    """Which score is explained, and its value, in Markdown."""
+    target = answer.target
+    name = escape_markdown(prediction.classes[target.class_index])
     over = f"at {pixel_text(*place)}"
     if target.pixel is None:
         over = "on average over the picture" if target.mask is None else f"on average over all pixels of {name}"
-    score = next(iter(answers.values())).score
-    st.markdown(f"Explained: the logit of **{name}** {over}, which is **{score:.2f}**.")
-    for sentence in filter(None, map(completeness_warning, answers.values())):
-        st.warning(sentence, icon=":material/warning:")
-    table = attribution_columns(list(answers.values()), [ranks[method] for method in answers])
-    rank_heads = (Head(title, RANK, "%.2f") for title in table if title.startswith("ρ"))
-    show_table(table, (*HEADS, *rank_heads), "Each attribution's numbers")
-    csv_button(table, "attribution")
+    return f"the logit of **{name}** {over}, which is **{answer.score:.2f}**"
 
 
 def show_help() -> None:
@@ -137,7 +115,7 @@ def show_help() -> None:
     if not maps:
         st.info(f"{SPECS[model].title} has no map from place to place, so there is no attention to compare with.")
     with st.expander("What the methods compute"):
-        st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the places chosen above.")
+        st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the chosen places.")
         st.markdown("\n".join(f"- **{row.title}** ({row.paper}). {HELP[name]}" for name, row in METHODS.items()))
         st.markdown(f"**Rank correlation** {RANK}")
 

@@ -2,26 +2,30 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 
+import numpy as np
 import streamlit as st
 
 from segviz.catalogue.bundled import available_models
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
 from segviz.models.registry import SPECS
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import Place, Prediction
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
 from segviz.ui.charts import csv_button, show_chart
+from segviz.ui.first_sight import first_disputed
 from segviz.ui.ground_truth import Truth, pick_ground_truth
 from segviz.ui.models import model_title, predict_or_stop
+from segviz.ui.page_address import keep_page_address
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.state import session
 from segviz.ui.tables import Head, show_table
-from segviz.ui.widgets import keep_widget
+from segviz.ui.widgets import KeptWidget, keep_widget, take_linked
 from segviz.viewer.panel import Panel
 from segviz.viewer.panels_of_prediction import (
     ANSWERS,
@@ -82,9 +86,9 @@ def pick_panels(predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]
 
 
 @st.fragment
-def show_compared(picture: Picture, panels: list[Panel]) -> None:
+def show_compared(picture: Picture, panels: list[Panel], rest: Place) -> None:
     """A pin runs this part alone."""
-    show_viewer(picture, panels, page=PAGE, columns=3)
+    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
 
 
 def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
@@ -96,6 +100,8 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
         left_out.difference_update(maps)
         left_out.update(set(maps) - set(st.session_state[key]))
 
+    if take_linked(key, [name for name in maps if name != TRUTH], maps):
+        leave_out()
     st.session_state[key] = [name for name in maps if name not in left_out]  # so a model that is new takes part
     voters = st.multiselect(
         "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
@@ -108,16 +114,24 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
 
 
 def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
-    """Two maps beside a divider; at first those of the first two models."""
-    names = list(maps)
+    """Two maps beside a divider; at first those of the two models that differ in most pixels."""
+    names, first = list(maps), most_different(maps)
     left, right = (
         column.selectbox(
-            label, names, format_func=option_title, **keep_widget(f"compare side {at}", names[at], names, linked=names)
+            label, names, format_func=option_title, **keep_widget(f"compare side {at}", first[at], names, linked=names)
         )
         for at, (column, label) in enumerate(zip(st.columns(2), SIDES, strict=True))
     )
     note = "drag the divider, or move it with the arrow keys"
     return [Panel("Swipe", None, "swipe", note=note, sides=(maps[left], maps[right]), wide=True, legend=False)]
+
+
+def most_different(maps: Mapping[str, Panel]) -> tuple[str, str]:
+    """The two models that differ in most pixels, in their order; the first two maps where no two can be compared."""
+    labels = {name: one.labels[::2, ::2] for name, one in select_same_classes(maps).items() if name != TRUTH}
+    pairs = list(combinations(labels, 2)) or list(combinations(maps, 2))[:1]
+    left, right = max(pairs, key=lambda pair: float(np.mean(labels.get(pair[0]) != labels.get(pair[1]))))
+    return left, right
 
 
 def option_title(name: str) -> str:
@@ -143,12 +157,17 @@ def show_scores(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> No
     )
 
 
+def keep_confusion(scores: Mapping[str, Confusion]) -> KeptWidget:
+    """The arguments of the choice of a confusion matrix."""
+    return keep_widget("compare confusion", next(iter(scores)), scores, linked=scores)
+
+
 @st.fragment
 def show_confusions(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> None:
     """One model's confusion matrix."""
     st.subheader("Confusions on this picture")
-    first = next(iter(scores))
-    name = st.selectbox("Model", scores, format_func=model_title, **keep_widget("compare confusion", first, scores))
+    name = st.selectbox("Model", scores, format_func=model_title, **keep_confusion(scores))
+    keep_page_address(PAGE, "confusions")
     counts = scores[name].matrix.tolist()
     st.caption(
         "Percent of the true class's pixels; – where the class is not in the truth. Cells below 0.5 stay empty. Point "
@@ -179,10 +198,12 @@ predictions = {name: predict_or_stop(name, picture, f"{at} of {len(names)}") for
 classes = next(iter(predictions.values())).class_set
 truth = pick_ground_truth(picture, classes, settings)
 scores = score_predictions(predictions, truth)
+if scores:
+    keep_confusion(scores)  # as a link says, before the part of the page that has its button
 with settings.popover("Panels"):
     panels = pick_panels(predictions, class_panels(predictions, truth, scores))
 if panels:
-    show_compared(picture, panels)
+    show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
 else:
     st.info("Choose what to show.")
 if truth and scores:

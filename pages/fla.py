@@ -12,6 +12,7 @@ from segviz.figures.subplot import Subplot
 from segviz.text import pixel_text
 from segviz.ui.charts import show_chart
 from segviz.ui.display_settings import current_display
+from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
@@ -27,6 +28,7 @@ st.caption(
 )
 picture = current_picture()
 baseline, prediction = predict_or_stop("channel_nl", picture), predict_or_stop("fla", picture)
+show_worth("channel_nl", "fla")
 
 
 @st.fragment

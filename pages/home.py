@@ -4,16 +4,15 @@ import streamlit as st
 
 from segviz.attention.maps import BasesAttention
 from segviz.models.registry import SPECS
-from segviz.ui.map_help import how_to_read
+from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.map_help import how_to_read, show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.page_table import PAGES, Group
-from segviz.ui.picture_sidebar import FIRST_STREET, current_picture
+from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Panel, Pin
 
 PAGE = "home"
-MODEL = "ema"  # of the bundled blocks, the one whose maps follow the picture most clearly and whose scores need it most
-VAN = (Pin(175, 290, 0),)  # in the first street: where the map rests before anyone points
 
 st.title("See where a pixel looks")
 st.markdown(
@@ -31,19 +30,21 @@ with links:
         for row in PAGES:
             if row.group is Group.PAPER:
                 st.page_link(row.script, icon=f":material/{row.icon}:")
-    how_to_read(MODEL)
+    how_to_read(FIRST_MODEL)
 with street:
     picture = current_picture()
-    attention = predict_or_stop(MODEL, picture).map_of(BasesAttention, "bases")
+    prediction = predict_or_stop(FIRST_MODEL, picture)
+    attention = prediction.map_of(BasesAttention, "bases")
 
 
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[MODEL].title, model=MODEL)
-    start = VAN if picture.name == FIRST_STREET else ()
-    show_viewer(picture, [panel], page=PAGE, columns=1, start=start)
+    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[FIRST_MODEL].title, model=FIRST_MODEL)
+    place = first_place(prediction, picture)
+    show_viewer(picture, [panel], page=PAGE, columns=1, start=(Pin(*place, 0),), rest=place)
 
 
 with street:
     viewer()
+    show_worth(FIRST_MODEL)

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from segviz.catalogue.bundled import available_models, val_miou
+from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.models.registry import SPECS
-from segviz.ui.map_help import how_to_read, why_no_map
+from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.map_help import how_to_read, show_worth, why_no_map
 from segviz.ui.models import pick_model, predict_or_stop
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
@@ -18,11 +20,12 @@ heading = st.container(key="heading", horizontal=True, vertical_alignment="botto
 heading.title("Where does each place look?")
 picture = current_picture()
 with heading:
-    model = pick_model("Model", available_models(), "ema", ROWS[PAGE].models_key)
+    model = pick_model("Model", available_models(), FIRST_MODEL, ROWS[PAGE].models_key)
     how_to_read(model)
 prediction = predict_or_stop(model, picture)
 following = panels_of_maps(prediction)
 st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
+show_worth(model)
 
 
 @st.fragment
@@ -33,7 +36,7 @@ def viewer() -> None:
         panels, columns = [prediction_panel(prediction), *following, *rows], 1 + len(following)
     else:
         panels, columns = [prediction_panel(prediction), *feature_panels(prediction)], 3
-    show_viewer(picture, panels, page=PAGE, columns=columns)
+    show_viewer(picture, panels, page=PAGE, columns=columns, rest=first_place(prediction, picture))
 
 
 viewer()
@@ -43,5 +46,5 @@ if not following:
         f"{spec.title} has no map from place to place: {why_no_map(prediction)}. Its channel means are shown instead."
     )
 score = val_miou(model)
-scored = f" Val mIoU {score:.1%}." if score is not None else ""
+scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
 st.caption(f"{spec.title}, after {spec.paper}.{scored}")

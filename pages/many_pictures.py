@@ -10,51 +10,73 @@ from segviz.figures.export import FORMS
 from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, make_work, start_run
 from segviz.ui.models import pick_model
 from segviz.ui.own_picture import ANY_NAME
+from segviz.ui.page_address import copy_page_link
+from segviz.ui.page_table import ROWS
 from segviz.ui.state import session
-from segviz.ui.widgets import keep_widget
+from segviz.ui.widgets import KeptWidget, keep_widget
 
+PAGE = "many_pictures"
 LARGEST_UPLOAD = 200  # MB of a ZIP
 MAPS = "Attention maps"
 WRITES: dict[str, Part] = {"Labels": "labels", "Overlay": "overlay", "Confidence": "confidence"}
 INSIDE, AT = "Inside the largest class", "At a pixel"
+PIXELS = range(100_001)
 
-st.title("Many pictures")
+heading = st.container(horizontal=True, vertical_alignment="center")
+heading.title("Many pictures")
 st.caption("One model over many pictures. The results come as one ZIP, with a summary of each picture.")
 files = st.file_uploader(
     "Pictures, or a ZIP of them",
     ANY_NAME,
     accept_multiple_files=True,
     max_upload_size=LARGEST_UPLOAD,
-    key="batch files",
+    key="many_pictures files",
     help=UPLOAD_HELP,
 )
 left, right = st.columns([1, 2], vertical_alignment="bottom")
 with left:
-    model = pick_model("Model", available_models(), "fla", "batch model")
+    model = pick_model("Model", available_models(), "fla", ROWS[PAGE].models_key)
 written = right.pills(
-    "Write", (*WRITES, MAPS), selection_mode="multi", **keep_widget("batch parts", ["Labels", "Overlay"])
+    "Write",
+    (*WRITES, MAPS),
+    selection_mode="multi",
+    **keep_widget("many_pictures parts", ["Labels", "Overlay"], linked=(*WRITES, MAPS)),
 )
 
 
 def pick_maps() -> AttentionOptions:
     """The maps to draw; scale and colours are those that the viewer is set to."""
     left, right = st.columns([1, 2], vertical_alignment="bottom")
-    where = left.segmented_control("Point", (INSIDE, AT), required=True, **keep_widget("batch point", INSIDE))
+    where = left.segmented_control(
+        "Point", (INSIDE, AT), required=True, **keep_widget("many_pictures point", INSIDE, linked=(INSIDE, AT))
+    )
     forms = right.pills(
-        "Maps as", FORMS, selection_mode="multi", format_func=str.upper, **keep_widget("batch forms", ["png", "npz"])
+        "Maps as",
+        FORMS,
+        selection_mode="multi",
+        format_func=str.upper,
+        **keep_widget("many_pictures forms", ["png", "npz"], linked=FORMS),
     )
     places: tuple[tuple[int, int], ...] = ()
     if where == AT:
-        y = int(left.number_input("y, from the top", 0, 100_000, **keep_widget("batch y", 100)))
-        x = int(right.number_input("x, from the left", 0, 100_000, **keep_widget("batch x", 100)))
+        y = int(left.number_input("y, from the top", 0, PIXELS[-1], **keep_pixel("y")))
+        x = int(right.number_input("x, from the left", 0, PIXELS[-1], **keep_pixel("x")))
         places = ((y, x),)
     display = session().display
+    kind = display.scale_kind()
     return AttentionOptions(
-        places, kind=display.scale, one_scale=display.range == "shared", colours=display.colours, forms=tuple(forms)
+        places, kind=kind, one_scale=display.range == "shared", colours=display.colours, forms=tuple(forms)
     )
 
 
+def keep_pixel(axis: str) -> KeptWidget:
+    """The arguments of the choice of a pixel's row or column."""
+    return keep_widget(f"many_pictures {axis}", 100, linked=PIXELS)
+
+
 options = pick_maps() if MAPS in written else None
+with heading:
+    copy_page_link(PAGE)
 ready = bool(files) and bool(written) and (options is None or bool(options.forms))
 parts = [part for title, part in WRITES.items() if title in written]
 if st.button("Start", type="primary", disabled=not ready or is_running(), icon=":material/play_arrow:"):

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from segviz.ui.first_sight import first_place
+from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
@@ -14,11 +16,11 @@ st.title("Point-wise spatial attention")
 st.caption(
     "**Collect**: what the point gathers from every place (row p, sums to 1). "
     "**Distribute**: how much every place receives from it (column p). PSANet, ECCV 2018, eq. 8-10, Fig. 6. "
-    "Keep two or more points to compare them. Where a bar ends near 100 %, one place has nearly all the weight: the "
-    "scale **percentile** shows how the others rank."
+    "Keep two or more points to compare them."
 )
 picture = current_picture()
 prediction = predict_or_stop("psa", picture)
+show_worth("psa")
 
 
 @st.fragment
@@ -27,7 +29,7 @@ def viewer() -> None:
     masks = panels_of_maps(prediction)
     # The prediction stays when points are pinned: without it the toolbar would lose a control, and all would move.
     panels = [*masks, *pin_panels(masks, current_pins(PAGE)), prediction_panel(prediction)]
-    show_viewer(picture, panels, page=PAGE)
+    show_viewer(picture, panels, page=PAGE, rest=first_place(prediction, picture))
 
 
 viewer()

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL
 from segviz.results.answer_charts import context_chart, cost_chart
@@ -9,7 +10,6 @@ from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE, as_json, read_results
-from segviz.results.seeds import NO_LOSS
 from segviz.results.sentences import describe_scores, open_results, table_notes
 from segviz.results.tables import (
     class_table,
@@ -21,11 +21,11 @@ from segviz.results.tables import (
 )
 from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import csv_button, model_name, pick_format, pick_models, show_chart
-from segviz.ui.permalink import Link, copy_button
+from segviz.ui.page_address import copy_page_link, keep_page_address
 from segviz.ui.tables import show_table
 from segviz.ui.widgets import keep_widget
-from segviz.viewer.display import Display
 
+PAGE = "results"
 MEASURES = {
     "Val": (VAL, "iou", "IoU on val (%)"),
     "Drawn scenes": (SCENES, "iou", "IoU on drawn scenes (%)"),
@@ -33,9 +33,8 @@ MEASURES = {
 }  # by name: the evaluation, its field, and the axis
 REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
-with st.container(horizontal=True, vertical_alignment="center"):
-    st.title("Results")
-    copy_button(Link(), "results", Display())
+heading = st.container(horizontal=True, vertical_alignment="center")
+heading.title("Results")
 results = read_results(checkpoints_folder())
 if not results.runs:
     empty = f"{checkpoints_folder()} has no trained checkpoint; restore the bundled ones or train one."
@@ -54,8 +53,8 @@ def show_answers() -> None:
         if (chart := context_chart(results.runs)) is not None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(
-                "What switching the block's context off changes. A dot is a mean over seeds, its bar their standard "
-                "deviation; a grey dot is one seed, of unknown spread. "
+                "What switching the block's context off changes. A dot is the mean of several seeds, its bar their "
+                f"standard deviation; a grey dot is one seed, the {OWN_SCORE}, of unknown spread. "
                 f"Within {NO_LOSS:g} points, the grey band, the context could go."
             )
         st.markdown(context_finding(results.runs, training_title))
@@ -88,8 +87,11 @@ def show_models() -> None:
 def show_classes() -> None:
     """IoU by class."""
     st.header("IoU by class")
+    st.caption(f"Of each checkpoint: {OWN_SCORE}.")
     names = pick_models("Models", records, PAPER_FOUR, "results bars")
-    measure = st.segmented_control("Measured on", MEASURES, required=True, **keep_widget("results measure", "Val"))
+    kept = keep_widget("results measure", "Val", linked=MEASURES)
+    measure = st.segmented_control("Measured on", MEASURES, required=True, **kept)
+    keep_page_address(PAGE, "classes")
     evaluation, field, axis = MEASURES[measure or "Val"]
     scores = {
         name: getattr(records[name].evaluations[evaluation], field)
@@ -113,17 +115,23 @@ def show_confusions() -> None:
     st.header("Confusions")
     left, right = st.columns(2)
     start = "fla" if "fla" in records else next(iter(records))
-    name = left.selectbox("Model", records, format_func=model_name, **keep_widget("results confusion", start, records))
+    kept = keep_widget("results confusion", start, records, linked=records)
+    name = left.selectbox("Model", records, format_func=model_name, **kept)
     evaluations = records[name].evaluations
     if not evaluations:
         command = f"python -m segviz evaluate --model {name} --data camvid --record"
         st.info(f"{training_title(name)} was not evaluated; `{command}` scores it and records that in its checkpoint.")
+        keep_page_address(PAGE, "confusions")
         return
     first = VAL if VAL in evaluations else next(iter(evaluations))
-    evaluation = right.selectbox("Measured on", evaluations, **keep_widget("results on", first, evaluations))
+    kept = keep_widget("results on", first, evaluations, linked=evaluations)
+    evaluation = right.selectbox("Measured on", evaluations, **kept)
+    keep_page_address(PAGE, "confusions")
     counts, labels = evaluations[evaluation].confusion, records[name].classes
     slug = f"confusion-{name}-{'-'.join(evaluation.replace(',', '').split())}"
-    st.caption("Percent of the true class's pixels; cells below 0.5 stay empty. Point at a cell for its count.")
+    st.caption(
+        f"Percent of the true class's pixels ({OWN_SCORE}); cells below 0.5 stay empty. Point at a cell for its count."
+    )
     show_chart(confusion_heatmap(counts, labels), slug, f"Confusion matrix of {training_title(name)}", width=720)
     csv_button(confusion_table(counts, labels), slug)
 
@@ -137,6 +145,7 @@ def show_curves() -> None:
     if not results.curves:
         return
     names = pick_models("Trainings", results.curves, (BASELINE, *PAPER_FOUR), "results curves")
+    keep_page_address(PAGE, "curves")
     if not names:
         st.info("Choose one or more trainings.")
         return
@@ -158,6 +167,8 @@ pick_format()
 show_classes()
 show_confusions()
 show_curves()
+with heading:
+    copy_page_link(PAGE)
 st.header("Data and reproduction")
 st.download_button(
     "All records and curves as JSON",

@@ -12,6 +12,8 @@ from segviz.figures.map_subplots import map_subplots
 from segviz.figures.subplot import Subplot
 from segviz.text import pixel_text
 from segviz.ui.charts import csv_button, show_chart
+from segviz.ui.first_sight import first_place
+from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
@@ -29,6 +31,7 @@ st.caption(
 picture = current_picture()
 prediction = predict_or_stop("sam", picture)
 strip, gate = prediction.map_of(StripAttention, "strip"), prediction.map_of(Gate, "gate")
+show_worth("sam")
 
 
 @st.fragment
@@ -42,7 +45,7 @@ def viewer() -> None:
     weights = weights_of_strips({number + 1: pins[number] for number in newest}) if pins else None
     more = [Subplot("Weight of each strip", picture.image, weights, "sam_strips", "sam")] if weights else []
     more += map_subplots(picture.image, gate, (), (), model="sam")
-    show_viewer(picture, panels, page=PAGE, more=more)
+    show_viewer(picture, panels, page=PAGE, more=more, rest=first_place(prediction, picture))
     if weights is not None:
         show_weights(weights)
 

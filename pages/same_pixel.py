@@ -5,10 +5,12 @@ import streamlit as st
 from segviz.catalogue.bundled import available_models
 from segviz.figures.same_pixel_table import no_map_sentences
 from segviz.ui.display_settings import stored_display
+from segviz.ui.first_sight import first_place
+from segviz.ui.map_help import explain_worth
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.progressive import ready_predictions, run_next_model
-from segviz.ui.same_pixel import model_panels, show_numbers
+from segviz.ui.same_pixel import folded_models, model_panels, show_numbers
 from segviz.ui.show_viewer import show_viewer
 
 PAGE = "same_pixel"
@@ -25,12 +27,14 @@ if not names:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
 predictions = ready_predictions(names, picture, PAGE)
+rest = first_place(predictions[names[0]], picture) if names[0] in predictions else None
+explain_worth(folded_models(names, predictions))
 
 
 @st.fragment
 def viewer() -> None:
     """A pin or a setting runs this part alone."""
-    show_viewer(picture, model_panels(names, predictions), page=PAGE, columns=3)
+    show_viewer(picture, model_panels(names, predictions), page=PAGE, columns=3, rest=rest)
     show_numbers(picture, predictions, current_pins(PAGE), stored_display(PAGE).direction)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import streamlit as st
 
 from segviz.attention.maps import SampledAttention
+from segviz.ui.first_sight import first_place
+from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
@@ -19,14 +21,17 @@ st.caption(
     "The faint window shows the points before they are moved. SSANet, arXiv 2109.01915, eq. 3-6."
 )
 picture = current_picture()
-samples = predict_or_stop("snl", picture).map_of(SampledAttention, "samples")
+prediction = predict_or_stop("snl", picture)
+samples = prediction.map_of(SampledAttention, "samples")
+show_worth("snl")
 
 
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
     panels, pins = panels_of_map(samples, "snl"), current_pins(PAGE)
-    show_viewer(picture, [*panels, *pin_panels(panels[:1], pins)], page=PAGE)
+    rest = first_place(prediction, picture)
+    show_viewer(picture, [*panels, *pin_panels(panels[:1], pins)], page=PAGE, rest=rest)
     for number, pin in enumerate(pins, start=1):
         st.caption(f"Point {number}: {describe_samples(pin)}.")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from segviz.catalogue.record import SCENES, VAL, Record
+from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WITHOUT_CONTEXT, Record
 from segviz.models.registry import SPECS
 
 NO_LOSS = 0.1  # points of mIoU below which a change counts as none
-WITHOUT = "{}, without context"  # the name of an evaluation without the context, from that with it
+WITHOUT = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
 SETS = {VAL: "val", SCENES: "drawn scenes"}
 HARDLY = "this map hardly matters"
 OWN_SCORE = "file's own"  # a score of one checkpoint; `score_origin` names that of several seeds
@@ -56,7 +56,7 @@ def context_worth(record: Record) -> ContextWorth | None:
     """What a checkpoint's context is worth, by its record; None for a model without one."""
     if not SPECS[record.model].maps:
         return None
-    pairs = {name: (record.miou(name), record.miou(WITHOUT.format(name))) for name in SETS}
+    pairs = {name: (record.miou(name), record.miou(WITHOUT[name])) for name in SETS}
     changes = {name: 100 * (off - on) for name, (on, off) in pairs.items() if on is not None and off is not None}
     return ContextWorth(record.model, changes)
 

@@ -19,6 +19,7 @@ from segviz.benchmarks.measure import count_parameters
 from segviz.benchmarks.models import bench_models, record_costs
 from segviz.benchmarks.viewer import bench_viewer
 from segviz.catalogue.checkpoint_file import CheckpointError, examine_checkpoint, read_record
+from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, to_json
 from segviz.cli.errors import UsageError
@@ -83,7 +84,8 @@ def run_models(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, indent=2))
         return 1 if problems else 0
-    heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", "val", "scenes"]
+    scored = f"val ({OWN_SCORE})", f"scenes ({OWN_SCORE})"
+    heads = ["name", "title", "paper", "backbone", "parameters", "checkpoint", *scored]
     lines = []
     for row in rows:
         scores = (format_percent(row["val_miou"]), format_percent(row["scenes_miou"]))

@@ -24,6 +24,7 @@ COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
 COLOUR_STEPS = 256
 LOG_DECADES = 3  # a log scale spans three decades below its maximum
 BULK = (1, 99)  # the percentiles that a percentile scale spans
+PEAKED = 50  # times the even share: above it, a linear scale shows one cell and little else; layer.js has the same
 FLAT = 1e-3  # a relative spread below this is drawn flat: full contrast would show rounding; colour.js has the same
 NOT_A_NUMBER = (255, 0, 255)  # magenta, which no colour map contains
 
@@ -124,9 +125,13 @@ def is_flat(low: float, high: float) -> bool:
     return high - low <= FLAT * max(abs(low), abs(high))
 
 
-def signed_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
-    """A scale symmetric about 0 that covers all values."""
+def signed_scale(*maps: Float[np.ndarray, "*_shape"], kind: ScaleKind = "linear") -> Scale:
+    """A scale symmetric about 0 that covers all values, or those between two percentiles."""
     high = largest(*(np.abs(one) for one in maps))
+    if kind == "percentile":
+        ends = [np.percentile(one[np.isfinite(one)], BULK) for one in maps if np.isfinite(one).any()]
+        bulk = max((float(np.abs(pair).max()) for pair in ends if not is_flat(*map(float, pair))), default=0.0)
+        return Scale(-bulk, bulk, kind) if bulk else Scale(-high, high)
     return Scale(-high, high)
 
 

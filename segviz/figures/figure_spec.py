@@ -30,11 +30,13 @@ class FigureSpec:
         title: what the figure shows.
         rows: rows of subplots; None leaves a cell empty.
         opacity: opacity of maps and labels over pictures, in [0, 1].
+        note: the end of the caption, such as what the maps' contexts are worth.
     """
 
     title: str
     rows: tuple[tuple[Subplot | None, ...], ...]
     opacity: float = 0.65
+    note: str = ""
 
     @property
     def subplots(self) -> tuple[Subplot, ...]:
@@ -81,6 +83,7 @@ class FigureSpec:
             "title": self.title,
             "models": list(self.models),
             "opacity": self.opacity,
+            "note": self.note,
             "panels": list(self.panel_details()),
         }
 
@@ -92,13 +95,13 @@ class FigureSpec:
             yield {"panel": panel, **subplot_details(subplot), "arrays": own}
 
     def caption(self) -> str:
-        """Title, models, pixels and scales, in one line."""
+        """Title, models, pixels, scales and the note, in one line."""
         parts = [self.title]
         if self.models:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
             parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))
-        return "; ".join(parts + scales_text(self.subplots))
+        return "; ".join([*parts, *scales_text(self.subplots), *filter(None, [self.note])])
 
 
 def scales_text(subplots: Sequence[Subplot]) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log2
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
-from segviz.attention.cells import Labels
+from segviz.attention.cells import CellClasses, Labels, cell_classes
 from segviz.attention.maps import Grid, SpatialMap
+from segviz.attention.statistics import class_share, normalised_entropy
+from segviz.figures.colour import PEAKED
 from segviz.figures.overlay import disagreement, pixel_of_cell
 from segviz.figures.subplot import Box
 from segviz.image import Rgb
@@ -18,6 +21,8 @@ from segviz.prediction.prediction import Place
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # share of the picture's sides
 LETTERS = "abcde"  # names of the strongest cells; statistics.js has the same
+THUMBNAIL = 640  # the most pixels along a side among which a place is sought
+LARGE = 1 / 32  # the least share of the picture of a class that a first point lies in
 NEAR = 2  # cells around the queried cell in which no strongest cell is sought
 
 
@@ -33,6 +38,50 @@ def default_places(labels: Labels, count: int) -> tuple[Place, ...]:
         y, x = np.unravel_index(int(np.argmax(depth)), labels.shape)
         places.append((int(y), int(x)))
     return tuple(places)
+
+
+def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
+    """The pixel (y, x) whose map tells most: where a picture begins.
+
+    Candidates are the innermost pixels of the classes that cover `LARGE` of the picture. Each counts by w log2(w / e)
+    times the map's normalised entropy, where w is the map's weight on the pixel's class and e that of an even map: so
+    the map singles out a class, and shows more than one cell. Maps without a weight above `PEAKED` times the even share
+    come first. Without a map, or if none counts, it is the innermost pixel of the largest class.
+
+    Args:
+        labels: the predicted classes.
+        one: the map.
+    """
+    step = -(-max(labels.shape) // THUMBNAIL)
+    places = [(y * step, x * step) for y, x in default_places(labels[::step, ::step], 256)]
+    large = [place for place in places if np.mean(labels == labels[place]) >= LARGE]
+    if one is None or not large:
+        return places[0]
+    classes = cell_classes(one, labels)
+    return max(large, key=lambda place: rank_place(one, place, labels.shape, classes))
+
+
+def disputed_place(labels: Sequence[Labels]) -> Place:
+    """The innermost pixel (y, x) of where label maps differ; of the largest class where they agree or there is one."""
+    step = -(-max(labels[0].shape) // THUMBNAIL)
+    small = [one[::step, ::step] for one in labels]
+    differs = (disagreement(small).distinct > 1).astype(np.uint8)
+    depth = cv2.distanceTransform(np.pad(differs, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(np.argmax(depth)), depth.shape) if differs.any() else default_places(small[0], 1)[0]
+    return int(y) * step, int(x) * step
+
+
+def rank_place(one: SpatialMap, place: Place, size: tuple[int, ...], classes: CellClasses) -> tuple[bool, float]:
+    """What `telling_place` compares: whether the pixel's map is not peaked, and how much it tells of its class."""
+    cell = one.cell(*place, size[0], size[1])
+    weights = one.attends_to(*cell)
+    if not bool((weights >= 0).all() and (weights > 0).any()):
+        return False, 0.0
+    own = class_share(weights, cell, classes)
+    if not own.weight > own.even > 0:  # it has no class, or looks elsewhere
+        return False, 0.0
+    told = own.weight * log2(own.weight / own.even) * normalised_entropy(weights)
+    return float(weights.max()) * weights.numel() <= PEAKED, told
 
 
 def box_around(place: Place, image: Rgb) -> Box:

@@ -11,7 +11,7 @@ from segviz.models.registry import SPECS
 from segviz.results.findings import context_section, fla_section, seeds_section
 from segviz.results.how_trained import curves_section, files_section, full_run_section, training_section
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
-from segviz.results.seeds import Runs, find_runs, scores
+from segviz.results.seeds import Runs, find_runs, score_origins, scores
 from segviz.text import NONE, format_mean, format_percent
 
 HEAD = """# The bundled models
@@ -28,10 +28,16 @@ and val continues a training sequence, so its scores are optimistic. CamVid's te
 
 def scores_table(folder: Path | None = None) -> str:
     """The README's table: block, paper and scores of each model, with mean ± deviation over several seeds."""
-    rows: Rows = [("Model", "Block", "Paper", "Val mIoU", "Multi-scale, flip", "Drawn scenes", "Without context")]
+    columns = {
+        "Val mIoU": VAL,
+        "Multi-scale, flip": VAL_MULTI_SCALE,
+        "Drawn scenes": SCENES,
+        "Without context": VAL_WITHOUT_CONTEXT,
+    }
+    rows: Rows = [("Model", "Block", "Paper", *columns, "Scores are")]
     for name, seeds in find_runs(folder or checkpoints_folder()).items():
-        own = (format_mean(scores(seeds, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES, VAL_WITHOUT_CONTEXT))
-        rows.append((as_code(name), SPECS[name].title, SPECS[name].paper, *own))
+        own = (format_mean(scores(seeds, one)) for one in columns.values())
+        rows.append((as_code(name), SPECS[name].title, SPECS[name].paper, *own, score_origins(seeds, columns)))
     return markdown_table(rows)
 
 
@@ -59,11 +65,12 @@ def models_page(folder: Path | None = None) -> str:
 
 def scores_section(runs: Runs) -> str:
     """The scores of every model, and the data they were measured on."""
-    rows: Rows = [("Model", "Block", "Val mIoU", "MS+F", "Drawn scenes", "Boundary IoU", "Pixel accuracy")]
+    columns = {"Val mIoU": VAL, "MS+F": VAL_MULTI_SCALE, "Drawn scenes": SCENES}
+    rows: Rows = [("Model", "Block", *columns, "Boundary IoU", "Pixel accuracy", "Scores are")]
     for name, seeds in runs.items():
-        mious = (format_mean(scores(seeds, one)) for one in (VAL, VAL_MULTI_SCALE, SCENES))
+        mious = (format_mean(scores(seeds, one)) for one in columns.values())
         more = (format_mean(scores(seeds, VAL, field)) for field in ("boundary_miou", "accuracy"))
-        rows.append((as_code(name), SPECS[name].title, *mious, *more))
+        rows.append((as_code(name), SPECS[name].title, *mious, *more, score_origins(seeds, columns)))
     return f"## Scores\n\n{markdown_table(rows)}\n{scores_note(runs)}\n"
 
 

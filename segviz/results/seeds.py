@@ -14,6 +14,7 @@ from segviz.catalogue.checkpoint_file import read_record, require_model
 from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
 from segviz.models.registry import SPECS
+from segviz.text import NONE
 
 Seeds: TypeAlias = tuple[Record, ...]  # records of one model: the checkpoint's first, then further seeds
 Runs: TypeAlias = Mapping[str, Seeds]
@@ -149,3 +150,22 @@ def format_gammas(record: Record, form: str) -> str:
 def score_origin(count: int) -> str:
     """Whose a score is: the file's own, or a mean over so many seeds."""
     return OWN_SCORE if count == 1 else f"mean of {count} seeds"
+
+
+def score_origins(seeds: Seeds, columns: Mapping[str, str]) -> str:
+    """Whose the scores of a table's row are, such as "mean of 3 seeds; MS+F: file's own".
+
+    Args:
+        seeds: the records of the row.
+        columns: the evaluation of each column, by the column's title.
+    """
+    titles: dict[int, list[str]] = {}
+    for title, evaluation in columns.items():
+        if count := len(scores(seeds, evaluation)):
+            titles.setdefault(count, []).append(title)
+    counts = sorted(titles, reverse=True)
+    parts = [
+        score_origin(count) if at == 0 else f"{', '.join(titles[count])}: {score_origin(count)}"
+        for at, count in enumerate(counts)
+    ]
+    return "; ".join(parts) or NONE

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, mode
 
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
-from segviz.results.seeds import Runs, scores
+from segviz.results.seeds import Runs, score_origin, scores
 from segviz.results.tables import training_title
 from segviz.text import escape_markdown, join_with_commas
 
@@ -25,7 +25,10 @@ def open_results(runs: Runs) -> str:
     pictures = escape_markdown(evaluated_pictures({name: seeds[0] for name, seeds in runs.items()}, VAL))
     low, high = f"{means[0]:.1f}", f"{means[-1]:.1f}"
     extent = f"from {low} to {high} %" if low != high else f"{high} %"
-    return f"{count}, scored on {pictures}: mIoU {extent}. Differences below the spread between seeds mean nothing."
+    counts = sorted({len(known) for seeds in runs.values() if (known := scores(seeds, VAL))})
+    whose = " or ".join(map(score_origin, counts))
+    differences = "Differences below the spread between seeds mean nothing."
+    return f"{count}, scored on {pictures}: mIoU {extent} ({whose}). {differences}"
 
 
 def describe_scores(runs: Runs) -> str:

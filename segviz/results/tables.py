@@ -10,7 +10,7 @@ from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CO
 from segviz.evaluation.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
 from segviz.results.folder import BASELINE_TITLES
-from segviz.results.seeds import Runs, Seeds, context_change, context_changes, format_gammas, scores
+from segviz.results.seeds import Runs, Seeds, context_change, context_changes, format_gammas, score_origins, scores
 from segviz.table import Columns, ColumnSpec, tabulate
 
 
@@ -48,6 +48,7 @@ def score_without_context(seeds: Seeds) -> float | None:
     return mean_score(VAL_WITHOUT_CONTEXT)(seeds) if SPECS[seeds[0].model].maps else None
 
 
+SCORE_COLUMNS = {"Val SS": VAL, "Val MS+F": VAL_MULTI_SCALE, "Scenes": SCENES, "Context off": VAL_WITHOUT_CONTEXT}
 DEVIATION = "Sample standard deviation over the seeds."
 MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
     ColumnSpec("Model", "The model's name on the command line.", lambda seeds: seeds[0].model, None),
@@ -83,6 +84,8 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
                lambda seeds: seeds[0].steps, "%d"),
     ColumnSpec("Seeds", "Seeds of the training runs, the checkpoint's first. Scores are means over them.",
                lambda seeds: ", ".join(str(one.seed) for one in seeds), None),
+    ColumnSpec("Scores are", "Whether a score is the file's own, as on Inspect, or a mean of several seeds.",
+               lambda seeds: score_origins(seeds, SCORE_COLUMNS), None),
     ColumnSpec("Block", "The context block of the network.", lambda seeds: training_title(seeds[0].model), None),
     ColumnSpec("Paper", "The paper that proposed the block.", lambda seeds: SPECS[seeds[0].model].paper, None),
 )  # fmt: skip

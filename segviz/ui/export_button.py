@@ -9,12 +9,17 @@ from pathlib import PurePath
 
 import streamlit as st
 
+from segviz.attention.maps import AttendedFeatures, SpatialMap
+from segviz.catalogue.bundled import bundled_worth
+from segviz.catalogue.context_worth import caption_worths
 from segviz.figures.class_legend import drawn_texts
+from segviz.figures.content import Bars, Matrix, Strips
 from segviz.figures.export import FORMS, PICTURES, SIZES, export
 from segviz.figures.fonts import describe_missing_letters, missing_letters
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE
 from segviz.figures.subplot import Subplot
 from segviz.filenames import make_unique, safe_name
+from segviz.models.registry import SPECS
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
@@ -120,7 +125,7 @@ def make_file(
     The name ends in a digest of the content: Streamlit identifies large files by their name, head, middle and end.
     """
     try:
-        spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more)
+        spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more, worth_of_maps(panels, more))
         data = export(spec, form, **asdict(options))
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; export fewer panels'}.")
@@ -130,6 +135,13 @@ def make_file(
         st.warning(escape_markdown(f"{sentence[0].upper()}{sentence[1:]}."))
     words = "-".join((page, *spec.models[:2], PurePath(name).stem, hashlib.sha256(data).hexdigest()[:8]))
     return safe_name(f"segviz-{words}.{form}"), data
+
+
+def worth_of_maps(panels: Sequence[Panel], more: Sequence[Subplot]) -> str:
+    """What the contexts of the maps shown are worth, for the caption; "" where no block's map is shown."""
+    shown = [one.model for one in panels if isinstance(one.map, SpatialMap | AttendedFeatures)]
+    shown += [one.model for one in more if isinstance(one.content, Matrix | Strips | Bars)]
+    return caption_worths(bundled_worth(model) for model in dict.fromkeys(shown) if model in SPECS)
 
 
 def offer_file(name: str, data: bytes, form: str) -> None:
@@ -144,7 +156,8 @@ def describe_rest(viewer: Viewer) -> str:
     here = pixel_text(*viewer.rest)
     if viewer.pins:
         return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, {here}."
-    return f"No point is kept, so maps that follow the pointer are taken at the middle, {here}."
+    where = "the middle" if viewer.first is None else "the page's first point"
+    return f"No point is kept, so maps that follow the pointer are taken at {where}, {here}."
 
 
 def number_repeats(titles: Sequence[str]) -> list[str]:

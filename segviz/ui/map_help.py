@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from segviz.catalogue.bundled import bundled_worth
+from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 
@@ -12,8 +14,10 @@ WEIGHTS = """
   the share that the place receives from the point. The weights that a point receives sum to 1.
 - **Even share**: the weight of each place if all had the same; the tick below the colour bar. "36 × the even share"
   is a clear choice, "1.1 ×" is hardly one.
-- **Colour bar**: it begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of several
-  maps comparable.
+- **Scale**: with *auto*, a map is linear, but *log* or *percentile* where one place has over 50 times the even share
+  at the first point; signed values begin on *percentile*. Your own choice holds everywhere.
+- **Colour bar**: a linear one begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of
+  several maps comparable.
 - A map shows where a block looks, not what the decision rests on: the block's context is only a part of it.
 """
 
@@ -24,6 +28,27 @@ def how_to_read(model: str) -> None:
     with st.popover("How to read a map", icon=":material/help:"):
         st.markdown(f"**{spec.title}**: {spec.help}")
         st.markdown(WEIGHTS)
+
+
+def show_worth(*models: str) -> None:
+    """A line for each model on what its maps' context is worth; it leads to the Results page."""
+    with st.container(key="worth", gap=None):
+        for name in models:
+            if (worth := bundled_worth(name)) is not None:
+                title = f"{SPECS[name].title}: " if len(models) > 1 else ""
+                st.page_link("pages/results.py", label=f"{title}{worth.sentence()} → Results")
+
+
+def explain_worth(folded: str) -> None:
+    """The line on a page of many maps that explains theirs; it leads to the Results page.
+
+    Args:
+        folded: a sentence on the models that have no map.
+    """
+    with st.container(key="worth", gap=None):
+        label = f"*Without it*: how mIoU changes with the map's context switched off ({OWN_SCORE}) → Results"
+        st.page_link("pages/results.py", label=label)
+        st.caption(folded)
 
 
 def why_no_map(prediction: Prediction) -> str:

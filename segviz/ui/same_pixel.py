@@ -9,14 +9,17 @@ import streamlit as st
 from segviz.attention.direction import Direction
 from segviz.attention.maps import SpatialMap
 from segviz.attention.statistics import MapStatistics
+from segviz.catalogue.bundled import bundled_worth
 from segviz.figures import same_pixel_table as view
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
+from segviz.text import join_with_commas
 from segviz.ui.charts import csv_button
 from segviz.ui.picture import Picture
 from segviz.ui.tables import show_table
 from segviz.viewer.panel import Panel, Pin
 
+MAPS_OF_CHANNELS = {"channel", "rows", "columns", "gate"}  # names in `ModelSpec.maps` of maps that have no places
 TITLES: Mapping[Direction, str] = {
     "attends_to": "Where the point looks, in numbers",
     "attended_by": "Who looks at it, in numbers",
@@ -24,19 +27,32 @@ TITLES: Mapping[Direction, str] = {
 
 
 def model_panels(names: Sequence[str], predictions: Mapping[str, Prediction]) -> list[Panel]:
-    """A panel for each map, and one for each model that has no map or has not run."""
+    """A panel for each map, and one for each model that has not run; models without a map of places have none."""
     panels = []
-    for name in names:
-        prediction = predictions.get(name)
+    for name in filter(has_map_of_places, names):
+        prediction, known = predictions.get(name), bundled_worth(name)
+        worth = "" if known is None else known.note()
         if prediction is None:
-            panels.append(Panel(SPECS[name].title, None, "plain", note="shown as soon as it has run", stats=True))
+            note = "shown as soon as it has run"
+            panels.append(Panel(SPECS[name].title, None, "plain", note=note, stats=True, worth=worth))
             continue
         for one in prediction.spatial_maps:
             title, note = view.map_title(prediction, one), view.map_note(prediction, one)
-            panels.append(Panel(title, one, "either", note=note, stats=True, model=name))
-        if not prediction.spatial_maps:
-            panels.append(Panel(SPECS[name].title, None, "plain", note=view.no_map_words(prediction)))
+            panels.append(Panel(title, one, "either", note=note, stats=True, model=name, worth=worth))
     return panels
+
+
+def has_map_of_places(name: str) -> bool:
+    """Whether a model has a map from place to place; known before it has run, so that no panel comes and goes."""
+    return not set(SPECS[name].maps) <= MAPS_OF_CHANNELS
+
+
+def folded_models(names: Sequence[str], predictions: Mapping[str, Prediction]) -> str:
+    """A line that names the models without a map of places, and why; "" if there is none."""
+    reasons = {name: view.no_map_words(predictions[name]) if name in predictions else "" for name in names}
+    folded = [name for name in names if not has_map_of_places(name)]
+    each = (f"{SPECS[name].title}{f' ({reasons[name]})' if reasons[name] else ''}" for name in folded)
+    return f"Without a map of places: {join_with_commas(each)}." if folded else ""
 
 
 def show_numbers(

@@ -12,10 +12,12 @@ from segviz.batch.background_run import BackgroundRun
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth
 from segviz.engine import Answer
+from segviz.figures.attribution_table import AttributionNumbers
 from segviz.prediction.prediction import Place
 from segviz.ui.picture import Picture
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
+from segviz.viewer.view import View
 
 STATE_KEY = "segviz"  # the only key of st.session_state that belongs to no widget
 
@@ -96,6 +98,19 @@ class ModelProgress:
         self.stopped = True
 
 
+@dataclass(frozen=True)
+class Sight:
+    """Where the open page began: maps keep the scales that they had there.
+
+    Attributes:
+        source: the page's key, the picture's digest, and the pixel at which the page begins.
+        place: the pixel (y, x) that was shown first: the last pin, or that pixel.
+    """
+
+    source: Hashable
+    place: Place
+
+
 @dataclass
 class BatchRun:
     """A run over many pictures.
@@ -132,10 +147,14 @@ class SessionState:
         edits: the browser's edit that was taken in last, by the viewer's key: the mount's id and the edit's number.
         display: how the viewer is set on all pages that have no settings of their own.
         page_displays: the viewer's settings on pages that have their own, by page.
+        views: the zoom of each page's viewer, and the (height, width) of the picture that it belongs to; a link's zoom
+            has no size yet.
+        sight: where the open page began; None before a page with a viewer.
         link: the address that was read last.
         progress: how far pages of many models are, by page.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
+        attribution_numbers: the numbers that the Attribution page showed last.
         batch: the run over many pictures.
         linked: the first values of the widgets that links carry, by key.
         widget_pages: Streamlit's hash of the page that drew each kept widget last, by the widget's key.
@@ -155,10 +174,13 @@ class SessionState:
     edits: dict[str, tuple[str, int]] = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     page_displays: dict[str, Display] = field(default_factory=dict)
+    views: dict[str, tuple[View, tuple[int, int] | None]] = field(default_factory=dict)
+    sight: Sight | None = None
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
     left_out: set[str] | None = None
     attributions: dict[Hashable, Answer] = field(default_factory=dict)
+    attribution_numbers: AttributionNumbers | None = None
     batch: BatchRun = field(default_factory=BatchRun)
     linked: dict[str, Any] = field(default_factory=dict)
     widget_pages: dict[str, str] = field(default_factory=dict)

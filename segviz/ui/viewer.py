@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from jaxtyping import UInt8
 
+from segviz.attention.maps import SpatialMap
 from segviz.prediction.prediction import Place
 from segviz.ui.component import mount
 from segviz.ui.state import session
@@ -17,6 +18,7 @@ from segviz.ui.viewer_blobs import map_url, picture_url
 from segviz.viewer import source
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap
+from segviz.viewer.view import View
 
 MESSAGE = 100  # characters of a message about a lost map
 
@@ -59,6 +61,11 @@ def latest_choice(key: str) -> tuple[str, Place] | None:
     return (f"{choice.get('mount')} {choice.get('count')}"[:MESSAGE], (y, x)) if type(y) is type(x) is int else None
 
 
+def latest_view(key: str, stored: View) -> View:
+    """The view that the browser last sent from this viewer, else the stored one."""
+    return View.of(_component_state(key).get("view")) or stored
+
+
 def show_panels(
     image: UInt8[np.ndarray, "height width 3"],
     panels: Sequence[Panel],
@@ -68,8 +75,10 @@ def show_panels(
     columns: int = 2,
     max_pins: int = 8,
     display: Display | None = None,
+    view: View | None = None,
     digest: str = "",
     chosen: int | None = None,
+    rest: Place | None = None,
 ) -> tuple[Pin, ...]:
     """Mount the viewer and return the pins as they are now.
 
@@ -85,9 +94,11 @@ def show_panels(
         max_pins: how many points can be pinned.
         display: the settings that a new viewer begins with. With them, each later change by the reader runs the
             script once, after a pause, and `latest_display` returns it; without, changes stay in the browser.
+        view: the zoom that a new viewer begins with; what the browser sends of it is as with `display` (`latest_view`).
         digest: the picture's digest where the caller has it; "" to compute it.
         chosen: the index of the pin that the page computes something for; its entry in the list is marked, and the
             reader can choose another one (`latest_choice`). None where the page has no such pin.
+        rest: the pixel (y, x) whose maps are shown before anybody points, where there are no pins; None for the middle.
 
     Raises:
         ValueError: the image is not (H, W, 3) of uint8.
@@ -110,13 +121,16 @@ def show_panels(
             "echo": None if edit is None else {"mount": edit[0], "seq": edit[1]},
             "colours": PIN_COLOURS,
             "maxPins": max_pins,
+            "rest": rest,
             "settings": None if display is None else display.as_dict(),
+            "view": None if view is None else view.as_dict(),
             "lost": _lost_map(key),
             "chosen": chosen,
         },
         key=key,
         on_edit_change=lambda: None,
         on_settings_change=lambda: None,
+        on_view_change=lambda: None,
         on_lost_change=lambda: None,
         on_choice_change=lambda: None,
     )
@@ -140,6 +154,10 @@ def _panel_config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
     config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
     if not panel.legend:
         config["legend"] = False
+    if panel.start != "linear":
+        config["start"] = panel.start
+    if panel.worth:
+        config["worth"] = panel.worth
     if panel.sides is not None:
         config["sides"] = [_panel_config(side, ()) for side in panel.sides]
     config["map"] = None if panel.map is None else map_url(panel.map)
@@ -147,6 +165,8 @@ def _panel_config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
         config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
         if panel.map.levels:
             config["levels"] = True
+    if isinstance(panel.map, SpatialMap) and panel.map.unit != "weight":
+        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     if isinstance(panel.map, ScalarMap):
         config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     return config

@@ -12,11 +12,12 @@ from segviz.figures.scale_kind import ScaleKind
 Colours = Literal["viridis", "cividis", "magma", "gray"]
 Range = Literal["own", "shared"]
 Cells = Literal["smooth", "cells"]
+ScaleChoice = Literal["auto", "linear", "log", "percentile"]  # a ScaleKind, or each map's own start
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "colours": get_args(Colours),
     "range": get_args(Range),
-    "scale": get_args(ScaleKind),
+    "scale": get_args(ScaleChoice),
     "cells": get_args(Cells),
     "direction": get_args(Direction),
 }  # settings.js has the same ones
@@ -31,7 +32,7 @@ class Display:
         colours: the colour map of weights; maps with negative values have their own.
         opacity: the opacity of maps over the picture, in percent.
         range: whether each map has its own scale, or all maps of one unit share one.
-        scale: linear, logarithmic, or linear from the 1st to the 99th percentile.
+        scale: linear, logarithmic, linear from the 1st to the 99th percentile, or each map as its panel starts.
         cells: whether maps are smooth between the cells' centres, or drawn cell by cell.
         direction: what panels of the look "either" show: what the point attends to, or what it is attended by.
         outlines: whether lines are drawn where classes meet.
@@ -42,12 +43,16 @@ class Display:
     colours: Colours = "viridis"
     opacity: int = 65
     range: Range = "own"
-    scale: ScaleKind = "linear"
+    scale: ScaleChoice = "auto"
     cells: Cells = "smooth"
     direction: Direction = "attends_to"
     outlines: bool = False
     strongest: bool = False
     hidden: tuple[str, ...] = ()
+
+    def scale_kind(self, start: ScaleKind = "linear") -> ScaleKind:
+        """The kind of scale of a map that starts with `start`."""
+        return start if self.scale == "auto" else self.scale
 
     @classmethod
     def of(cls, values: Mapping[str, Any], start: Display | None = None) -> Display:

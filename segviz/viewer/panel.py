@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from segviz.attention.maps import AttendedFeatures, SpatialMap
+from segviz.figures.scale_kind import ScaleKind
 from segviz.viewer import wire
 
 Look = Literal[
@@ -100,6 +101,8 @@ class Panel:
         model: the name of the model that made the map; "" where no model did, as for the ground truth.
         wide: whether the panel takes half of a row, or all of it where no other panel is wide.
         legend: whether the classes of a label map are listed below it; without, one list below all panels has them.
+        start: the kind of scale that the map has while the reader has not chosen one (`start_scale.set_starts`).
+        worth: what the map's context is worth, in a line of its own; "" where the page says it.
     """
 
     title: str
@@ -114,6 +117,8 @@ class Panel:
     model: str = ""
     wide: bool = False
     legend: bool = True
+    start: ScaleKind = "linear"
+    worth: str = ""
 
     def __post_init__(self) -> None:
         """Check that the look suits the map.

@@ -33,24 +33,35 @@ class Viewer:
         pins: the kept points.
         display: the settings.
         columns: how many panels stand side by side.
+        first: the pixel (y, x) at which the page begins; None for the middle.
     """
 
     image: Rgb
     pins: tuple[Pin, ...]
     display: Display
     columns: int
+    first: Place | None = None
 
     @property
     def rest(self) -> Place:
-        """The pixel (y, x) that panels show while nobody points: the last pin, or the middle."""
+        """The pixel (y, x) that panels show while nobody points: the last pin, or where the page begins."""
         height, width = self.image.shape[:2]
-        return (self.pins[-1].y, self.pins[-1].x) if self.pins else (height // 2, width // 2)
+        return (self.pins[-1].y, self.pins[-1].x) if self.pins else self.first or (height // 2, width // 2)
 
 
-def viewer_figure_spec(title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = ()) -> FigureSpec:
+def viewer_figure_spec(
+    title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = (), note: str = ""
+) -> FigureSpec:
     """The panels as the viewer shows them, with their scales, and what else the page shows.
 
     They stand in the viewer's columns, or in a few more or less where one subplot would be left alone in the last row.
+
+    Args:
+        title: what the figure shows.
+        viewer: what the reader has chosen.
+        panels: the viewer's panels.
+        more: what else the page shows.
+        note: the end of the caption.
     """
     groups = [[subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels]
     scaled = apply_scales(groups, viewer.display)
@@ -58,7 +69,7 @@ def viewer_figure_spec(title: str, viewer: Viewer, panels: Sequence[Panel], more
     subplots = [*(subplot for subplot, is_new in zip(scaled, new, strict=True) if is_new), *more]
     columns = choose_columns(len(subplots), viewer.columns)
     rows = tuple(tuple(subplots[first : first + columns]) for first in range(0, len(subplots), columns))
-    return FigureSpec(title, rows, viewer.display.opacity / 100)
+    return FigureSpec(title, rows, viewer.display.opacity / 100, note)
 
 
 def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
@@ -72,7 +83,7 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
         return Subplot(panel.title, image, labels, array_name("labels", model), model, marks=marks)
     if isinstance(panel.map, AttendedFeatures):
         values = (panel.map.output if panel.look == "output" else panel.map.context).numpy()
-        kind: ScaleKind = "linear" if display.scale == "log" else display.scale  # features may be negative
+        kind = without(display.scale_kind(panel.start), "log")  # features may be negative
         heat = Heat(values, weight_scale(values, kind=kind), "channel mean")
         return Subplot(panel.title, image, heat, array_name(f"attended_{panel.look}", model), model, marks=marks)
     if isinstance(panel.map, ShareMap):
@@ -80,7 +91,8 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
         return Subplot(panel.title, image, heat, array_name("confidence", model), model, marks=marks)
     if isinstance(panel.map, ScalarMap):
         values = panel.map.values
-        scale = signed_scale(values) if panel.map.signed else weight_scale(values, kind=display.scale)
+        kind = display.scale_kind(panel.start)
+        scale = signed_scale(values, kind=without(kind, "log")) if panel.map.signed else weight_scale(values, kind=kind)
         heat = Heat(values, scale, panel.map.unit)
         return Subplot(panel.title, image, heat, array_name("values", model), model, marks=marks)
     if panel.map is None:
@@ -92,7 +104,8 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
 def subplot_of_map(viewer: Viewer, panel: Panel, one: SpatialMap, marks: tuple[Mark, ...]) -> Subplot:
     """A map over places, at the panel's pixel."""
     image, display, place, look = viewer.image, viewer.display, place_of(viewer, panel), look_of(panel, viewer.display)
-    kind: ScaleKind = "linear" if look == "points" and display.scale == "percentile" else display.scale
+    kind = display.scale_kind(panel.start)
+    kind = without(kind, "percentile") if look == "points" else kind  # of a few dots, none is cut off
     subplot = map_subplot(image, one, look, place, model=panel.model, kind=kind)
     boxes, title = subplot.boxes, panel.title
     if display.strongest:
@@ -104,10 +117,17 @@ def subplot_of_map(viewer: Viewer, panel: Panel, one: SpatialMap, marks: tuple[M
     if panel.look == "either":
         title += f": {WAYS[display.direction]}"
     title += f" ({pixel_text(*place)})"
-    content = replace(subplot.content, percent=True) if isinstance(subplot.content, Heat | Points) else subplot.content
+    content = subplot.content
+    if isinstance(content, Heat | Points):
+        content = replace(content, percent=one.unit == "weight")
     own = select_marks(marks, place) or subplot.marks
     name = array_name(subplot.name, panel.model)
     return replace(subplot, title=title, content=content, name=name, marks=own, boxes=boxes)
+
+
+def without(kind: ScaleKind, inapplicable: ScaleKind) -> ScaleKind:
+    """The kind of scale, or linear where that kind does not apply."""
+    return "linear" if kind == inapplicable else kind
 
 
 def select_marks(marks: Sequence[Mark], place: Place) -> tuple[Mark, ...]:

@@ -28,9 +28,10 @@ function setScales(panels, settings) {
     for (const layer of panel.layers) {
       if (layer.isShares) layer.scale = makeScale("linear", 0, 1);
       if (!layer.isMap || layer.isShares) continue;
-      const mode = layer.isWeights || settings.scale !== "log" ? settings.scale : "linear"; // features may be negative
+      const mode = layer.kind = layer.scaleKind(settings);
       const key = `${layer.unit} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.scaleLimits(mode);
       const group = groups.get(key) ?? { mode, low, high, layers: [] };
+      if (mode !== "linear" && group.mode !== "log") group.mode = mode; // a log scale spans any other
       Object.assign(group, { low: Math.min(group.low, low), high: Math.max(group.high, high) });
       group.layers.push(layer);
       groups.set(key, group);

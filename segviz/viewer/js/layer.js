@@ -9,7 +9,8 @@ import { samplesAt } from "./samples.js";
 import { strongestCells } from "./statistics.js";
 import { stripMap } from "./strips.js";
 
-const WEIGHTS = ["attends_to", "attended_by", "either", "strip", "points"]; // looks whose values are attention weights
+const POINTED = ["attends_to", "attended_by", "either", "strip", "points"]; // looks whose values depend on the point
+const PEAKED = 50; // times the even share, above which one cell hides the others; start_scale.py has the same
 const FIELDS = ["output", "context", "values"]; // looks whose values are the same for every point
 
 export class Layer {
@@ -17,9 +18,10 @@ export class Layer {
   constructor(config, [height, width], side) {
     Object.assign(this, { config, height, width, look: config.look });
     [this.map, this.points, this.borders] = ["map", "points", "borders"].map((name) => side.querySelector(`.${name}`));
-    this.isWeights = WEIGHTS.includes(config.look);
+    this.isPointed = POINTED.includes(config.look);
+    this.isWeights = this.isPointed && !config.unit; // attention; cosines have a unit, and no even share
     this.isShares = config.look === "shares"; // a share per pixel; its scale is always 0 to 1
-    this.isMap = this.isWeights || this.isShares || FIELDS.includes(config.look);
+    this.isMap = this.isPointed || this.isShares || FIELDS.includes(config.look);
     this.isLabels = config.look === "labels";
     this.isPending = config.look === "plain" && Boolean(config.pending || config.stats); // a map follows: its space is reserved
     this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
@@ -32,12 +34,12 @@ export class Layer {
     this.factors = await factors;
     if (!this.factors) return;
     const [rows, columns] = this.factors.grid;
-    if (this.isWeights) this.values = new Float32Array(rows * columns);
+    if (this.isPointed) this.values = new Float32Array(rows * columns);
     if (this.isLabels) this.countLabels();
     if (this.isShares) {
       const { shares, steps } = this.factors;
       this.values = Float32Array.from(shares, (step) => (step > steps ? NaN : step / steps));
-    } else if (this.isMap && !this.isWeights) this.values = this.factors[this.look];
+    } else if (this.isMap && !this.isPointed) this.values = this.factors[this.look];
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });
     this.context = this.map.getContext("2d");
@@ -67,7 +69,7 @@ export class Layer {
     const look = this.config.look === "either" ? direction : this.config.look;
     const moved = row !== this.row || column !== this.column;
     Object.assign(this, { row, column });
-    if (!this.isMap || (this.version && look === this.look && !(moved && this.isWeights))) return;
+    if (!this.isMap || (this.version && look === this.look && !(moved && this.isPointed))) return;
     this.look = look;
     this.fillValues(row, column);
     this.limits = null;
@@ -94,6 +96,27 @@ export class Layer {
     const drawn = this.samples ? this.samples.map((sample) => sample.weight) : values;
     [this.low, this.top] = range(drawn);
     if (this.config.signed) this.low = Math.min(this.low, -this.top); // 0 in the middle, even without negative values
+  }
+
+  /** Whether a kind of scale applies: a log scale has no room for negative values, and of a few samples none is cut off. */
+  applies(kind) {
+    if (kind === "log") return !this.config.signed && !["output", "context"].includes(this.look);
+    return kind !== "percentile" || this.config.look !== "points";
+  }
+
+  /** The map's kind of scale: what the reader chose or, with "auto", what the map starts with. */
+  scaleKind({ scale }) {
+    const kind = scale === "auto" ? this.config.start ?? "linear" : scale;
+    return this.applies(kind) ? kind : "linear";
+  }
+
+  /** The largest weight and whether it hides the others: `share` of the map's weight, and the index of its cell. */
+  largestWeight() {
+    const { samples, values, top, evenShare } = this, isPeaked = top > PEAKED * evenShare;
+    if (samples || this.look === "strip") return { share: top, cell: null, isPeaked };
+    let sum = 0;
+    for (let i = 0; i < values.length; i++) sum += values[i];
+    return { share: top / sum, cell: values.indexOf(top), isPeaked: isPeaked && !(this.low < 0) };
   }
 
   /** The limits of a scale of this mode for this map alone. */

@@ -6,6 +6,7 @@ import { carryThroughPasses } from "./criss_cross.js";
 import { logitsOf } from "./dot_product.js";
 import { divideLogits, readMaskLine } from "./offset_masks.js";
 import { gatherSamples, splatSamples } from "./samples.js";
+import { cosinesOf } from "./similarity.js";
 import { shareAmongStrip, spreadOverStrips, stripLogits } from "./strips.js";
 
 /** Row p of the attention map: how much cell p draws from every cell, as h x w weights, written into `out`. */
@@ -17,6 +18,7 @@ export function attendsTo(f, row, column, out = allocateMap(f)) {
     case "cross": return carryThroughPasses(out, f, p, true);
     case "bases": return carryThroughBases(out, f, p);
     case "samples": return splatSamples(out, f, p);
+    case "similarity": return cosinesOf(out, f, p);
     case "offsets": {
       readMaskLine(out, f, p, f.direction === "collect");
       return f.divisor ? divideLogits(out, f.divisor) : softmax(out);
@@ -34,6 +36,7 @@ export function attendedBy(f, row, column, out = allocateMap(f)) {
     case "cross": return carryThroughPasses(out, f, p, false);
     case "bases": return carryThroughBases(out, f, p); // the matrix is symmetric
     case "samples": return gatherSamples(out, f, row, column);
+    case "similarity": return cosinesOf(out, f, p); // the matrix is symmetric
     case "offsets": {
       readMaskLine(out, f, p, f.direction !== "collect");
       return f.divisor ? divideLogits(out, f.divisor) : normalise(out, f.lse);

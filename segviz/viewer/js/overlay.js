@@ -1,12 +1,12 @@
 // The marks over one picture: the point's cell and strip, the strongest cells, the cross hair and the pins' markers.
 import { extent } from "./cells.js";
-import { createElement, placeElement } from "./dom.js";
+import { createElement, placeElement, setText } from "./dom.js";
 import { LETTERS } from "./statistics.js";
 
 export class Overlay {
   /** `parts` are the panel's elements; height and width are the picture's, in pixels. */
-  constructor({ cell, strip, peaks, lines, marks }, [height, width]) {
-    Object.assign(this, { cell, strip, peaks, lines, marks, height, width });
+  constructor({ cell, strip, crest, peaks, lines, marks }, [height, width]) {
+    Object.assign(this, { cell, strip, crest, peaks, lines, marks, height, width });
     this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
     for (const [rank, letter] of [...LETTERS].entries()) {
       const box = createElement("i", "peak", createElement("b", "", letter));
@@ -26,6 +26,19 @@ export class Overlay {
     if (strip.hidden) return;
     if (layer.factors.axis === "vertical") this.place(strip, view, 0, left + column * pitchX, 1, pitchX);
     else this.place(strip, view, top + row * pitchY, 0, pitchY, 1);
+  }
+
+  /** Boxes the cell that has nearly all the weight of a layer; `found` is null where no cell has. */
+  showCrest(layer, found, view) {
+    const { crest } = this, at = found?.cell ?? null;
+    crest.hidden = at === null;
+    if (crest.hidden) return;
+    const { top, left, pitchY, pitchX } = extent(layer.factors), columns = layer.grid[1];
+    const row = Math.floor(at / columns), column = at % columns;
+    setText(crest.firstElementChild, found.text);
+    crest.classList.toggle("under", row < 3); // the label would be above the picture
+    crest.classList.toggle("before", column > columns - 8);
+    this.place(crest, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
   }
 
   /** Puts lettered boxes on cells of a layer. */

@@ -27,7 +27,9 @@ export class PageHeight {
     if (!page.style.minHeight || !content) return;
     const below = Number.parseFloat(getComputedStyle(page).paddingBottom);
     const end = content.getBoundingClientRect().bottom + below, top = Math.max(0, scroller.getBoundingClientRect().top);
-    if (end >= top + scroller.clientHeight) this.release();
+    // As long as the content fills the page, what is held for has not come yet: a new pin's chip scrolls the page, too.
+    const isShorter = end < page.getBoundingClientRect().bottom - 1;
+    if (isShorter && end >= top + scroller.clientHeight) this.release();
   }
 
   release() {

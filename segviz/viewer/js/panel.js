@@ -9,8 +9,8 @@ import { Readout } from "./readout.js";
 const CRISP = 2; // CSS pixels per image pixel from which the image pixels are shown as squares
 const KEYS = "Arrow keys move the point, Enter pins it, Delete removes the nearest pin, plus and minus zoom.";
 const DIRECTIONS = { attends_to: "attends to", attended_by: "attended by" };
-const PARTS = ["stage", "picture", "strip", "cell", "peaks", "lines", "marks", "error", "below", "legend", "title",
-  "direction", "note", "badge"]; // class names
+const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "error", "below", "legend", "title",
+  "direction", "note", "worth", "badge"]; // class names
 
 export class Panel {
   /** `config` is Python's description of the panel; `shape` is the picture's height and width in pixels. */
@@ -47,11 +47,13 @@ export class Panel {
 
   /** Takes a description with the same map; its titles, its pin and its place may differ. */
   describe(config) {
-    const { stage, title, note, badge } = this.parts;
+    const { stage, title, note, worth, badge } = this.parts;
     this.config = config;
     if (config.look !== "swipe") this.layers[0].config = config;
     title.textContent = config.title;
     note.textContent = config.note;
+    worth.textContent = config.worth ?? "";
+    worth.hidden = !config.worth;
     stage.dataset.panel = config.title;
     stage.setAttribute("aria-label", `${config.title}. ${KEYS}`);
     badge.hidden = !config.pin;
@@ -70,6 +72,7 @@ export class Panel {
       const factors = this.layers.map(({ config }) => (config.map ? fetchFactors(config.map) : null));
       await Promise.all([...this.layers.map((layer, index) => layer.load(factors[index])), img.decode()]);
       const labels = this.layers.filter((layer) => layer.isLabels);
+      for (const readout of this.readouts) readout.offerRest(() => store.set({ scale: "percentile" }));
       if (labels.length && this.config.legend !== false) this.legend = new Legend(this.parts.legend, labels, store);
       this.loaded = true;
     } catch (error) {
@@ -128,6 +131,7 @@ export class Panel {
       if (layer.isMap) {
         layer.paintMap(settings);
         this.readouts[index].showScale();
+        this.readouts[index].showLargest();
         this.readouts[index].showStatistics();
       }
       layer.drawOnScreen({ settings, hidden, view, size: this.size });
@@ -137,7 +141,8 @@ export class Panel {
     this.legend?.show(hidden);
     this.showDirection(settings);
     this.setView(view);
-    this.overlay.showCell(this.layers.find((layer) => layer.isWeights), view);
+    this.overlay.showCell(this.layers.find((layer) => layer.isPointed), view);
+    this.overlay.showCrest(first, this.readouts[0].crest, view);
     this.showStrongest(settings, view);
     stage.dataset.ready = "1";
   }
@@ -164,9 +169,9 @@ export class Panel {
 
   /** Boxes and lists the strongest cells, away from the point. */
   showStrongest({ strongest }, view) {
-    this.parts.peaks.hidden = !strongest || !this.has("isWeights");
+    this.parts.peaks.hidden = !strongest || !this.has("isPointed");
     this.readouts.forEach((readout, index) => {
-      const layer = this.layers[index], cells = strongest && layer.isWeights ? layer.strongestCells() : null;
+      const layer = this.layers[index], cells = strongest && layer.isPointed ? layer.strongestCells() : null;
       readout.showStrongest(cells);
       if (cells && index === 0) this.overlay.placeBoxes(layer, cells, view); // not of both sides
     });

@@ -99,5 +99,5 @@ export class PanelGrid {
   }
 }
 
-/** What a panel shows, without its titles, its pin and its place. */
-const contentOf = ({ title, note, at, pin, ...content }) => content;
+/** What a panel shows, without its texts, its pin, its place and its start. */
+const contentOf = ({ title, note, at, pin, start, worth, ...content }) => content;

@@ -1,5 +1,5 @@
 // The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
-import { setText, slideMark } from "./dom.js";
+import { createButton, createElement, setText, slideMark } from "./dom.js";
 import { formatEnds, formatNumber, formatWeight } from "./numbers.js";
 import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
 
@@ -10,17 +10,42 @@ export class Readout {
   constructor(root, layer, side) {
     Object.assign(this, { root, layer, side });
     const find = (name) => root.querySelector(`.${name}`);
-    this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "value", "figures", "strongest"]
+    this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "kind", "value", "most", "figures", "strongest"]
       .map((name) => [name, find(name)]));
     root.classList.toggle("pending", layer.isPending);
     this.parts.scale.hidden = !layer.isMap && !layer.isPending;
     this.parts.value.hidden = layer.look === "plain" && !layer.isPending;
+    this.parts.most.hidden = !(layer.isWeights || layer.isPending);
     this.parts.figures.hidden = !(layer.config.stats && (layer.isWeights || layer.isPending));
+  }
+
+  /** Offers the scale that shows what one cell hides; `show` switches to it. */
+  offerRest(show) {
+    const { most } = this.parts;
+    this.words = createElement("span", "");
+    this.rest = createButton("rest", "show the rest");
+    this.rest.addEventListener("click", show);
+    most.replaceChildren(this.words, this.rest);
+  }
+
+  /** Says what the largest weight is; where it hides the others, offers the scale that shows them. */
+  showLargest() {
+    const { layer } = this;
+    if (this.parts.most.hidden || !layer.isWeights) return;
+    const { share, cell, isPeaked } = layer.largestWeight(), weight = formatWeight(share);
+    const times = `${formatNumber(layer.top / layer.evenShare)} × the even share`;
+    this.crest = isPeaked ? { cell, text: weight } : null;
+    this.rest.hidden = !isPeaked || !layer.applies("percentile") || layer.kind === "percentile";
+    if (!isPeaked) setText(this.words, `largest ${weight}, ${times}`);
+    else if (!this.rest.hidden) setText(this.words, `${weight} lies here: `);
+    else setText(this.words, `${weight} lies in one ${layer.samples ? "sample" : "cell"}, ${times}`);
   }
 
   /** Updates the colour bar to the map's scale. */
   showScale() {
-    const { bar, low, high, even } = this.parts, { layer } = this, { scale } = layer;
+    const { bar, low, high, even, kind } = this.parts, { layer } = this, { scale } = layer;
+    this.root.classList.toggle("cut", layer.kind !== "linear"); // makes room for ends such as "≤ 1.2 %"
+    setText(kind, scale.logarithmic ? "log" : layer.kind === "percentile" ? "percentile" : "");
     const format = layer.isWeights ? formatWeight : layer.isShares ? (share) => String(share) : formatNumber;
     const [lowText, highText] = formatEnds(scale.low, scale.high, format);
     const below = layer.low < scale.low, above = layer.top > scale.high;
@@ -50,7 +75,8 @@ export class Readout {
     const list = this.parts.strongest;
     list.hidden = !cells;
     if (!cells) return;
-    const entries = cells.map((cell, rank) => `${LETTERS[rank]}: ${formatWeight(this.layer.values[cell])}`);
+    const format = this.layer.isWeights ? formatWeight : formatNumber;
+    const entries = cells.map((cell, rank) => `${LETTERS[rank]}: ${format(this.layer.values[cell])}`);
     const text = entries.map((entry) => entry.replaceAll(" ", "\u00a0")).join("  "); // no line breaks inside an entry
     setText(list, text ? `Strongest cells away from the point: ${text}` : "No weight away from the point");
   }

@@ -4,7 +4,7 @@
 export const CHOICES = {
   colours: ["viridis", "cividis", "magma", "gray"],
   range: ["own", "shared"],
-  scale: ["linear", "log", "percentile"],
+  scale: ["auto", "linear", "log", "percentile"],
   cells: ["smooth", "cells"],
   direction: ["attends_to", "attended_by"],
 };

@@ -2,6 +2,10 @@
 // settings are folded where the row has no room for them.
 import { CHOICES } from "./settings.js";
 
+const INAPPLICABLE = {
+  log: "Not here: these values can be negative, and a logarithm is of positive numbers",
+  percentile: "Not here: samples are drawn one by one, so none is cut off",
+};
 let isOpen = false; // whether folded settings are shown: module state, so that it survives a change of page
 
 export class Toolbar {
@@ -53,6 +57,17 @@ export class Toolbar {
     }
   }
 
+  /** Disables the scales that no map can have, and says why; a map that is still to come may have any. */
+  disableScales(layers, pending) {
+    for (const control of this.controls.filter((one) => one.dataset.setting === "scale")) {
+      const label = control.parentElement, kind = control.value;
+      label.dataset.title ??= label.title;
+      control.disabled = kind in INAPPLICABLE && layers.length > 0 && !pending && !layers.some((layer) => layer.applies(kind));
+      label.title = control.disabled ? INAPPLICABLE[kind] : label.dataset.title;
+      control.title = label.title; // read aloud
+    }
+  }
+
   /** Hides the controls that no panel uses. */
   hideUnused(panels) {
     const some = (test) => panels.some((panel) => panel.layers.some(test)), pending = some((layer) => layer.isPending);
@@ -66,6 +81,7 @@ export class Toolbar {
       drawn: pending || some((layer) => layer.isMap || layer.isLabels),
     };
     for (const part of this.root.querySelectorAll("[data-for]")) part.hidden = !uses[part.dataset.for];
+    this.disableScales(panels.flatMap((panel) => panel.layers).filter((layer) => layer.isMap && !layer.isShares), pending);
     this.fit();
   }
 }

@@ -28,6 +28,11 @@ export function revealPlace(view, y, x) {
     : clampView({ ...view, left: along(view.left, x), top: along(view.top, y) });
 }
 
+/** The view that Python describes, within the limits of `zoomView`. */
+export function limitView({ zoom, left, top }, actual) {
+  return clampView({ ...zoomView(WHOLE, zoom, 0, 0, actual), left, top });
+}
+
 /** Removes margins while the picture is larger than the stage, and centres the picture once it is smaller. */
 function clampView({ zoom, left, top }) {
   const room = 1 - 1 / zoom;

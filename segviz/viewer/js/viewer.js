@@ -10,7 +10,8 @@ import { Pins } from "./pins.js";
 import { SettingsStore } from "./settings_store.js";
 import { SharedLegend } from "./shared_legend.js";
 import { Toolbar } from "./toolbar.js";
-import { WHOLE } from "./view.js";
+import { WHOLE, limitView } from "./view.js";
+import { ViewStore } from "./view_store.js";
 
 const ZOOM_STEP = 1.5;
 const REST_AFTER = 150; // ms after the pointer has left the pictures until the point returns to the last pin
@@ -28,6 +29,7 @@ class Viewer {
     this.over = null; // the stage under the pointer, and the pointer's position on the page
     this.follows = false; // whether the pointer has set the point
     this.store = new SettingsStore(() => this.applySettings());
+    this.views = new ViewStore();
     this.state = { settings: this.store.current, hidden: new Set(), view: WHOLE, version: 0 }; // shared by all panels
     this.controller = new AbortController();
     const { signal } = this.controller, status = find("status");
@@ -68,6 +70,7 @@ class Viewer {
     cancelAnimationFrame(this.frame);
     clearTimeout(this.later);
     this.store.stop();
+    this.views.stop();
   }
 
   /** Applies what Python sends: picture, panels, pins and settings. */
@@ -77,8 +80,10 @@ class Viewer {
       this.point = this.pointer = null;
       this.gestures.setView(WHOLE);
     }
-    Object.assign(this, { height, width, sendToPython: setStateValue });
+    if (data.picture !== this.picture) this.moved = false; // whether the reader has set the point
+    Object.assign(this, { height, width, picture: data.picture, sendToPython: setStateValue });
     this.store.start(data.settings, (settings) => setStateValue("settings", settings));
+    this.views.start(data.view, (view) => setStateValue("view", view));
     this.grid.update(data, this.store);
     this.toolbar.hideUnused(this.grid.panels);
     this.pins.update(data, (edit) => {
@@ -89,7 +94,7 @@ class Viewer {
       setStateValue("choice", choice);
     });
     this.updateMarkers();
-    if (!this.point) this.rest();
+    this.begin(data.rest ?? [height >> 1, width >> 1]);
     this.requestDraw();
   }
 
@@ -100,8 +105,14 @@ class Viewer {
     this.root.style.setProperty("--ramp", cssGradient(settings.colours));
     this.root.style.setProperty("--opacity", settings.opacity / 100);
     this.root.classList.toggle("pixelated", settings.cells === "cells");
-    this.root.classList.toggle("cut", settings.scale !== "linear"); // makes room for ends such as "≤ 1.2 %"
     this.requestDraw();
+  }
+
+  /** Takes the pixel at which Python lets the page begin, unless the reader has set the point. */
+  begin(start) {
+    const isNew = String(start) !== String(this.start);
+    this.start = start;
+    if (!this.point || (isNew && !this.moved && !this.over)) this.rest(start);
   }
 
   // ---- the point -----------------------------------------------------------------------------------------
@@ -141,16 +152,17 @@ class Viewer {
 
   setPoint(pixel) {
     this.point = this.pointer = pixel;
+    this.moved = true;
     this.follows = false; // unless the pointer set it, the point stays when the picture moves under the pointer
     this.requestDraw();
   }
 
-  /** Without a pointer, the point returns to the last pin, or stays where it is; it starts at the centre. */
-  rest() {
+  /** Without a pointer, the point returns to the last pin, or stays where it is; it starts where Python says. */
+  rest(start = this.point) {
     const { last } = this.pins;
     this.follows = false;
     this.pointer = null;
-    this.point = last ? [last.y, last.x] : this.point ?? [this.height >> 1, this.width >> 1];
+    this.point = last ? [last.y, last.x] : start;
     this.requestDraw();
   }
 
@@ -174,6 +186,7 @@ class Viewer {
 
   setView(view) {
     Object.assign(this.state, { view, version: this.state.version + 1 });
+    this.views.change(view);
     if (this.over && this.follows) this.point = this.pointer = this.pixelAt(this.over.stage, this.over);
     this.requestDraw();
   }
@@ -195,6 +208,9 @@ class Viewer {
     clearTimeout(this.later);
     this.frame = null;
     if (!this.point) return;
+    if (this.views.first && this.grid.panels[0]?.size.width) {
+      this.gestures.setView(limitView(this.views.takeFirst(), this.actualZoom()));
+    }
     const { panels } = this.grid, near = panels.filter((panel) => panel.loaded && (all || panel.inSight));
     drawPanels(near, this);
     this.legend.update(panels, this.state.hidden);

@@ -1,0 +1,88 @@
+"""The scale that each map begins with, where the reader has not chosen one: by its numbers at the first point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from segviz.attention.maps import SampledAttention, SpatialMap, StripAttention
+from segviz.figures.colour import BULK, LOG_DECADES, PEAKED, is_flat
+from segviz.figures.scale_kind import ScaleKind
+from segviz.prediction.prediction import Place
+from segviz.viewer.display import Display
+from segviz.viewer.panel import Panel, Pin, ScalarMap
+
+FEW = 9  # cells: a point's own and its neighbours
+
+
+def start_scale(values: Float[np.ndarray, "*shape"], even: float) -> ScaleKind:
+    """The kind of scale on which a map's numbers can be seen.
+
+    Linear, unless the largest value exceeds `PEAKED` times the even share. Then log, if more than `FEW` values lie on
+    its three decades; else percentile.
+
+    Args:
+        values: the map; NaN is left out.
+        even: the even share, or the mean.
+    """
+    finite = values[np.isfinite(values)]
+    high = float(finite.max(initial=0.0))
+    if not high > PEAKED * even:
+        return "linear"
+    shown = np.count_nonzero(finite > high / 10**LOG_DECADES)
+    if finite.min() >= 0 and (shown > FEW or is_flat(*np.percentile(finite, BULK))):
+        return "log"
+    return "percentile"
+
+
+def panel_start(panel: Panel, place: Place, size: tuple[int, int], display: Display) -> ScaleKind:
+    """The scale that a panel begins with.
+
+    Args:
+        panel: the panel.
+        place: the pixel (y, x) that it shows first.
+        size: the picture's (height, width).
+        display: whose direction applies to the look "either".
+    """
+    if isinstance(panel.map, ScalarMap):
+        values = panel.map.values
+        return "percentile" if panel.map.signed else start_scale(values, float(np.nanmean(values)))
+    if not isinstance(panel.map, SpatialMap):
+        return "linear"
+    return map_start(panel.map, display.direction if panel.look == "either" else panel.look, place, size)
+
+
+def map_start(one: SpatialMap, look: str, place: Place, size: tuple[int, int]) -> ScaleKind:
+    """The scale that a map over places begins with."""
+    row, column = one.cell(*place, *size)
+    if look == "points" and isinstance(one, SampledAttention):
+        weights = one.samples(row, column)[1].numpy()
+        return "log" if weights.max() > PEAKED / weights.size else "linear"  # of a few dots, no percentiles are cut off
+    if look == "strip" and isinstance(one, StripAttention):
+        values = one.strip_map(column if one.axis == "vertical" else row).numpy()
+        return start_scale(values, 1 / len(one.keys))
+    values = (one.attended_by if look == "attended_by" else one.attends_to)(row, column).numpy()
+    return start_scale(values, 1 / values.size)
+
+
+def set_starts(
+    panels: Sequence[Panel], place: Place, pins: Sequence[Pin], size: tuple[int, int], display: Display
+) -> list[Panel]:
+    """The panels with the scales that they begin with.
+
+    Args:
+        panels: the panels.
+        place: the pixel (y, x) at which panels that follow the pointer begin.
+        pins: the kept points, which fixed panels show.
+        size: the picture's (height, width).
+        display: the viewer's settings.
+    """
+    started = []
+    for panel in panels:
+        own = pins[panel.pin] if panel.pin is not None and panel.pin < len(pins) else None
+        at = panel.at or (place if own is None else (own.y, own.x))
+        started.append(replace(panel, start=panel_start(panel, at, size, display)))
+    return started
