@@ -17,7 +17,7 @@ def expected_scale(model: str, name: str) -> float:
     if name.endswith("gamma"):
         return GAMMA_RATE
     if MAKES_WEIGHTS.search(f".{name}"):
-        return 0.5 if model == "psa" else 0.05
+        return 0.05 if model != "psa" else 0.3 if "collect" in name else 1.0
     if ".backbone." in name:
         return BACKBONE_RATE
     return BLOCK_RATE if ".block." in name else 1.0

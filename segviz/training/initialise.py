@@ -125,10 +125,10 @@ def parameter_groups(networks: nn.Module, rate: float) -> list[dict[str, Any]]:
 def attention_rates(networks: nn.Module) -> dict[nn.Parameter, float]:
     """The factor on the learning rate of every parameter that makes attention weights (`attention_layers`)."""
     return {
-        parameter: block.attention_rate
+        parameter: rate
         for block in networks.modules()
         if isinstance(block, ContextBlock)
-        for layer in block.attention_layers()
+        for layer, rate in block.attention_layers().items()
         for parameter in layer.parameters()
     }
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
 
+SLOW = 0.05  # the factor on the learning rate of queries, keys and offsets
+
 
 class ContextBlock(nn.Module, ABC):
     """A block that a `Segmenter` can have between its reduction and its decoder."""
-
-    attention_rate: ClassVar[float] = 0.05  # factor on the learning rate of `attention_layers`
 
     @abstractmethod
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Attended:
@@ -27,13 +26,13 @@ class ContextBlock(nn.Module, ABC):
                 gradients reach x through the context alone (`segviz.models.influence`).
         """
 
-    def attention_layers(self) -> tuple[nn.Module, ...]:
-        """The block's own layers that make attention weights: queries, keys, masks, offsets; by default none.
+    def attention_layers(self) -> Mapping[nn.Module, float]:
+        """The block's own layers that make attention weights, and the factor on their learning rate; by default none.
 
-        They learn slowly (`attention_rate`): at the block's rate an unscaled dot product becomes one-hot within a few
-        dozen steps, and a one-hot softmax passes no gradient on.
+        They learn slowly: at the block's rate an unscaled dot product becomes one-hot within a few dozen steps, and a
+        one-hot softmax passes no gradient on.
         """
-        return ()
+        return {}
 
     @abstractmethod
     def switch_off(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, CrissCrossAttention
-from segviz.models.blocks.context_block import ContextBlock, zero
+from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
+from segviz.models.blocks.memory_layout import to_channels_last
 
 
 class RecurrentCrissCross(ContextBlock):
@@ -36,7 +39,7 @@ class RecurrentCrissCross(ContextBlock):
         residual: Float[Tensor, "batch channels height width"] | None = None,
     ) -> Attended:
         """Features after all passes and the last pass's context; the map "cross" keeps each pass's q and k."""
-        features, queries, keys = x, [], []
+        features, queries, keys = to_channels_last(x), [], []
         for _ in range(self.passes):
             query, key, value = self.query(features), self.key(features), self.value(features)
             context = gather_cross(query, key, value)
@@ -52,9 +55,9 @@ class RecurrentCrissCross(ContextBlock):
         )
         return Attended(features if residual is None else residual, context, maps)
 
-    def attention_layers(self) -> tuple[nn.Module, ...]:
+    def attention_layers(self) -> Mapping[nn.Module, float]:
         """Queries and keys."""
-        return (self.query, self.key)
+        return {self.query: SLOW, self.key: SLOW}
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
@@ -66,14 +69,15 @@ def gather_cross(
     key: Float[Tensor, "batch reduced height width"],
     value: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "batch channels height width"]:
-    """The attention of each cell over its cross, applied to the values (CCNet, eq. 1-2)."""
+    """The attention of each cell over its cross, applied to the values (CCNet, eq. 1-2), in channels_last."""
     height = query.shape[2]
-    down = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)  # (batch, width, query row, key row)
-    along = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (batch, height, query column, key column)
+    query, key, value = (to_channels_last(one).permute(0, 2, 3, 1) for one in (query, key, value))
+    down = query.transpose(1, 2) @ key.permute(0, 2, 3, 1)  # (batch, width, query row, key row)
+    along = query @ key.mT  # (batch, height, query column, key column)
     itself = torch.eye(height, dtype=torch.bool, device=query.device)
     down = down.masked_fill(itself, -torch.inf).transpose(1, 2)  # the cell itself counts once, with its row
     weights = attention_softmax(torch.cat((down, along), 3)).to(value.dtype)
     down, along = weights[..., :height], weights[..., height:]
-    from_column = down.transpose(1, 2) @ value.permute(0, 3, 2, 1)  # (batch, width, row, channels)
-    from_row = along @ value.permute(0, 2, 3, 1)  # (batch, height, column, channels)
-    return from_column.permute(0, 3, 2, 1) + from_row.permute(0, 3, 1, 2)
+    from_column = down.transpose(1, 2) @ value.transpose(1, 2)  # (batch, width, row, channels)
+    from_row = along @ value  # (batch, height, column, channels)
+    return to_channels_last((from_row + from_column.transpose(1, 2)).permute(0, 3, 1, 2))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AttentionMap, ChannelAttention, DotProductAttention
-from segviz.models.blocks.context_block import ContextBlock, zero
+from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
@@ -76,9 +78,9 @@ class SpatialNonLocal(ContextBlock):
         maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))
         return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
 
-    def attention_layers(self) -> tuple[nn.Module, ...]:
+    def attention_layers(self) -> Mapping[nn.Module, float]:
         """Queries and keys."""
-        return (self.query, self.key)
+        return {self.query: SLOW, self.key: SLOW}
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Literal
 
@@ -10,7 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, SampledAttention
-from segviz.models.blocks.context_block import ContextBlock, silence, zero
+from segviz.models.blocks.context_block import SLOW, ContextBlock, silence, zero
 from segviz.models.blocks.precision import full_precision
 
 Padding = Literal["zeros", "border", "mask"]
@@ -84,9 +85,9 @@ class SparseNonLocal(ContextBlock):
         limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
         return torch.where(positions < limits, positions.clamp_min(0), limits)  # no slope at the edge, nor beyond
 
-    def attention_layers(self) -> tuple[nn.Module, ...]:
+    def attention_layers(self) -> Mapping[nn.Module, float]:
         """Queries, keys and offsets."""
-        return (self.query, self.key, self.offset)
+        return {self.query: SLOW, self.key: SLOW, self.offset: SLOW}
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, StripAttention
-from segviz.models.blocks.context_block import ContextBlock, silence
+from segviz.models.blocks.context_block import SLOW, ContextBlock, silence
 from segviz.models.blocks.layers import attention_softmax, conv_bn_relu
 
 
@@ -53,9 +54,9 @@ class StripAttentionModule(ContextBlock):
         maps = tuple((StripAttention("strip", grid, q, k, self.axis),) for q, k in zip(query, key, strict=True))
         return Attended((x if residual is None else residual) + context, context, maps)
 
-    def attention_layers(self) -> tuple[nn.Module, ...]:
+    def attention_layers(self) -> Mapping[nn.Module, float]:
         """Queries and keys."""
-        return (self.query, self.key)
+        return {self.query: SLOW, self.key: SLOW}
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
