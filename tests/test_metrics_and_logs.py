@@ -18,6 +18,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import Capacity, CrashError, Engine, Health, OpResult, Runner, ThreadBackend
 from segviz.server import blobs, logs, metrics
 from segviz.server import health as watch
+from segviz.server.traceback_limit import LINES, TracebackLimit
 
 
 def value(name: str, **labels: str) -> float:
@@ -137,3 +138,26 @@ def test_threads_have_requests_of_their_own() -> None:
     thread.join()
     assert logs.request_id() == mine
     assert theirs[0] == theirs[1] != mine
+
+
+def test_a_fault_that_a_visitor_repeats_cannot_fill_the_log(written: io.StringIO) -> None:
+    now, logger = [0.0], logging.getLogger("segviz.test")
+    (handler,) = (one for one in logger.handlers if getattr(one, "stream", None) is written)
+    handler.addFilter(TracebackLimit(lambda: now[0]))
+
+    def fail(error: type[Exception]) -> None:
+        try:
+            raise error("made-up widget")
+        except Exception:
+            logger.exception("a message could not be used")
+
+    for _ in range(1000):
+        fail(KeyError)
+    lines = written.getvalue().splitlines()
+    assert len(lines) == LINES and sum("Traceback" in line for line in lines) == 1
+    fail(ValueError)  # another fault
+    assert "Traceback" in written.getvalue().splitlines()[-1]
+    now[0] = 61.0
+    fail(KeyError)
+    last = written.getvalue().splitlines()[-1]
+    assert "Traceback" in last and f"and {1000 - LINES} times that were not logged" in last

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Widget
 from test_pages import (
     ATTRIBUTION,
     COMPARE,
@@ -40,6 +42,8 @@ from segviz.ui.picture_sidebar import DRAWN, KNOBS
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 from segviz.viewer.panels_of_prediction import MEASURES
+from segviz.viewer.source import read_markup
+from segviz.viewer.view import View
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
@@ -56,6 +60,8 @@ LINKS = {
     "own picture": Link(
         upload=True, mark="0123456789abcdef", models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))
     ),
+    "points": Link(pins=(Pin(1, 2, 0), Pin(3, 4, 1)), chosen=1, view=View(2.25, 0.1, 0.4)),
+    "a small picture": Link(view=View(0.5)),
     "display": Link(
         display=Display(
             "gray", 0, "shared", "percentile", "cells", "attended_by", True, True, ("Road", "Sign & symbol", "Sky")
@@ -77,6 +83,8 @@ BAD: dict[str, Sequence[str]] = {
     "upload": ["", "0123", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef0"],
     "model": ["resnet", "../fla", "<b>fla</b>", "FLA", ""],
     "pin": ["1", "1-2-3-4", "-1-2", "1.5-2", "999999-1", "1-2-9", "1-2-٣", "a-b", "", "1-2\n"],
+    "chosen": ["0", "2", "-1", "last", "01", "٣", ""],
+    "zoom": ["0", "nan", "1e3", "1001", "2-0.5", "2-0.5--1", "2-1.1-0", "2-0.5-0.5-1", "٣", "in", "", "1" * 400],
     "colours": ["jet", "<script>alert(1)</script>"],
     "opacity": ["101", "-5", "full", "٣٠"],
     "scale": ["LOG", ""],
@@ -149,7 +157,7 @@ def test_a_link_restores_the_models(app: AppTest, page: str, key: str) -> None:
     followed(app, page, {"model": ["fcn", "sam"] if several else "sam"})
     chosen: Any = app.multiselect(key=key).value if several else app.selectbox(key=key).value
     assert chosen == (["fcn", "sam"] if several else "sam")
-    assert [value for name, value in component(app, "parameters")["parameters"] if name == "model"][-1] == "sam"
+    assert link_of(app)["model"][-1] == "sam"
 
 
 def test_the_session_counts_once_the_link_is_read(app: AppTest) -> None:
@@ -196,10 +204,27 @@ def test_a_malformed_link_gets_one_sentence_on_the_page_that_it_opens(app: AppTe
     assert len(opened(app, FLA).warning) == len(opened(app, PSA).warning) == 0
 
 
-# ---- a page's own controls -------------------------------------------------------------------------------
+# ---- every control of every page -------------------------------------------------------------------------
 
+SIDEBAR = {
+    "seed": 4,
+    "pole_width": 0.1,
+    "vehicle_size": 1.5,
+    "vehicle_distance": 9.0,
+    "fence_length": 20.0,
+    "crowding": 0.25,
+}
+LAST = object()  # stands for a control's last option
 CONTROLS: dict[str, dict[str, Any]] = {
-    ATTRIBUTION: {
+    "home": {},
+    "inspect": {"inspect model": "psa"},
+    "psa": SIDEBAR,
+    "snl": {},
+    "sam": {},
+    "fla": {},
+    "same_pixel": {},
+    "attribution": {
+        "attribution model": "ema",
         "attribution class": 3,
         "attribution where": "Whole picture",
         "attribution methods": ["saliency"],
@@ -209,38 +234,145 @@ CONTROLS: dict[str, dict[str, Any]] = {
         "attribution stride": "1/2",
         "attribution relu": True,
     },
-    COMPARE: {
+    "compare": {
+        "compare models": ["fcn", "fla"],
         "compare parts": ["Swipe", "Disagreement", "Confidence"],
+        "compare between": ["fla", "Truth"],
         "compare measure": MEASURES[1],
         "compare side 0": "fla",
         "compare side 1": "fcn",
+        "compare confusion": "fla",
     },
-}
+    "many_pictures": {
+        "many_pictures model": "psa",
+        "many_pictures parts": ["Labels", "Attention maps"],
+        "many_pictures point": "At a pixel",
+        "many_pictures forms": ["svg"],
+        "many_pictures y": 7,
+        "many_pictures x": 9,
+    },
+    "results": {
+        "results bars": ["sam"],
+        "results measure": "Drawn scenes",
+        "results confusion": "sam",
+        "results on": LAST,
+        "results curves": ["sam"],
+        "results format": "PNG",
+    },
+}  # by page: a value unlike the first for each of its controls; the sidebar is the same on every page with a picture
+LEFT_OUT = {
+    **dict.fromkeys(SIDEBAR, "walked on another page"),
+    "source": "`picture` says it; test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points",
+    "Next": "changes the street's number",
+    r".* export panels|export (format|size|width|letters|caption)": "what a file holds is chosen when it is made",
+    r".* export": "makes a file",
+    r"segviz-.*\.csv|Example: .*|All records and curves as JSON": "saves a file",
+    r"ground truth .*|many_pictures files": "no link can carry a file",
+    "Start": "begins a run over files",
+    r"attribution (compute|cancel)": "starts or stops a computation",
+}  # by a pattern of the control's key, or of its label where it has none: why no link carries it
+COMPONENTS_LEFT_OUT = {
+    "narrow sidebar": "has no control",
+    "link .*|address .*": "is the link itself",
+    "table .*": "the order of the rows: a click restores it",
+}  # the same of our own components' keys; the viewer's divider is only moved to look, and begins in the middle
+SHOWN = Display("magma", 30, "shared", "percentile", "cells", "attended_by", True, True, ("Road", "Sky"))
+ZOOM = {"zoom": 2.25, "top": 0.125, "left": 0.5}
+PLACES = ((40, 50), (200, 300))
+
+
+def controls(app: AppTest) -> dict[str, Any]:
+    """The widgets of a page by their keys, or by their labels."""
+    return {one.key or one.label: one for one in app if isinstance(one, Widget)}  # type: ignore[attr-defined]
+
+
+def use_every_control(app: AppTest, page: str) -> dict[str, Any]:
+    """Set each of a page's controls to its value in CONTROLS, also those that another brings; return the values."""
+    left, values = dict(CONTROLS[page]), {}
+    while left:
+        present = controls(app)
+        ready = [key for key in left if key in present]
+        assert ready, f"{page} has no {list(left)}"
+        for key in ready:
+            value, widget = left.pop(key), present[key]
+            values[key] = widget.options[-1] if value is LAST else value
+            assert app.session_state[key] != values[key] or key == "compare models"
+            widget.set_value(values[key])
+        healthy(app.run())
+    return values
+
+
+def use_viewer(app: AppTest, page: str) -> None:
+    """Set the viewer's settings and zoom, keep two pins, and choose the first, as the browser reports it."""
+    pins = [[y, x, number] for number, (y, x) in enumerate(PLACES)]
+    browser = {"settings": SHOWN.as_dict(), "view": ZOOM, "edit": {"mount": "browser", "seq": 1, "pins": pins}}
+    app.session_state[page] = browser
+    healthy(app.run())
+    app.session_state[page] = browser | {"choice": {"mount": "browser", "count": 1, "y": 40, "x": 50}}
+    healthy(app.run())
+
+
+def link_of(app: AppTest) -> dict[str, list[str]]:
+    """What the page's copied link says."""
+    (data,) = (
+        content
+        for one in app.get("bidi_component")
+        if "parameters" in (content := json.loads(one.proto.json)[0]) and not content["hidden"]
+    )
+    parameters: dict[str, list[str]] = {}
+    for name, value in data["parameters"]:
+        parameters.setdefault(name, []).append(value)
+    return parameters
+
+
+def is_left_out(name: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
 @pytest.mark.parametrize("page", CONTROLS)
-def test_a_link_restores_the_pages_own_controls(app: AppTest, page: str) -> None:
-    if page == COMPARE:
-        app.session_state["compare models"] = ["fcn", "fla"]
-    opened(app, page)
-    widgets = {one.key: one for one in app if getattr(one, "key", None) in CONTROLS[page]}
-    assert set(widgets) == set(CONTROLS[page])
-    key = ROWS[Path(page).stem].key
-    own = {one.key for one in app if (getattr(one, "key", None) or "").startswith(f"{key} ")}
-    others = {ROWS[key].models_key, "compare between", "compare confusion", *(one for one in own if "export" in one)}
-    others |= {one for one in own if one in ("attribution compute", "attribution cancel")}  # buttons
-    assert own - others == set(CONTROLS[page])  # a new control is in the link, or is named here
-    for key, value in CONTROLS[page].items():
-        widgets[key].set_value(value)
-    healthy(app.run())
-    parameters: dict[str, Any] = {}
-    for name, value in component(app, "parameters")["parameters"]:
-        parameters.setdefault(name, []).append(value)
-    again = AppTest.from_file(str(app_script()), default_timeout=240)
-    followed(again, page, parameters)
-    assert {key: again.session_state[key] for key in CONTROLS[page]} == CONTROLS[page]
+def test_a_link_carries_every_control(app: AppTest, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+    if page == "same_pixel":
+        monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fcn", "spatial_nl"))
+    if page == "compare":
+        app.session_state["compare models"] = CONTROLS[page]["compare models"]
+    script, has_pictures = ROWS[page].script, ROWS[page].has_picture
+    opened(app, script)
+    values = use_every_control(app, page)
+    if has_pictures:
+        use_viewer(app, page)
+    # A new control is in the link, or is named above with the reason why not.
+    assert {key for key in controls(app) if not is_left_out(key, LEFT_OUT.keys() - values.keys())} == set(values)
+    keys = [one.proto.id.rpartition("-")[2] for one in app.get("bidi_component")]
+    assert {key for key in keys if not is_left_out(key, COMPONENTS_LEFT_OUT)} == ({page} if has_pictures else set())
+
+    address = link_of(app)
+    again = followed(AppTest.from_file(str(app_script()), default_timeout=240), script, address)
+    assert {key: again.session_state[key] for key in values} == values
+    if has_pictures:
+        shown = viewer(again)
+        assert Display.of(shown["settings"]) == SHOWN
+        assert shown["view"] == ZOOM
+        assert shown["pins"] == viewer(app)["pins"] and len(shown["pins"]) == len(PLACES)
+        assert shown["chosen"] == viewer(app)["chosen"] == (0 if page == "attribution" else None)
     assert len(again.warning) == 0
-    assert sorted(component(again, "parameters")["parameters"]) == sorted(component(app, "parameters")["parameters"])
+    assert link_of(again) == address
+    assert len(urlencode(address, doseq=True)) < 600
+
+
+def test_all_of_the_viewer_s_controls_are_display_settings_or_zoom() -> None:
+    markup = read_markup()
+    assert set(re.findall(r'data-setting="(\w+)"', markup)) | {"hidden"} == set(Display().as_dict())
+    assert set(re.findall(r"<(?:button|select|input)(?! [^>]*data-(?:setting|zoom))[^>]*>", markup)) == {
+        '<button type="button" class="more" aria-expanded="false" aria-controls="display">'
+    }
+
+
+@pytest.mark.parametrize("page", [one for one in CONTROLS if CONTROLS[one]])
+def test_a_first_visit_s_link_names_no_control(app: AppTest, page: str) -> None:
+    if page == "compare":
+        app.session_state["compare models"] = CONTROLS[page]["compare models"]
+    opened(app, ROWS[page].script)
+    assert {name for name in link_of(app) if name not in ("seed", "model")} == set()
 
 
 def test_a_control_s_wrong_value_is_refused(app: AppTest) -> None:

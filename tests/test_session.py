@@ -73,15 +73,15 @@ def test_widgets_keep_their_values_while_other_pages_are_shown(app: AppTest) -> 
     app.multiselect(key="results bars").set_value(["fla"])
     healthy(app.selectbox(key="results confusion").set_value("sam").run())
     opened(app, MANY)
-    app.selectbox(key="batch model").set_value("psa")
-    healthy(app.pills(key="batch parts").set_value(["Attention maps"]).run())
-    healthy(app.segmented_control(key="batch point").set_value("At a pixel").run())
-    healthy(app.number_input(key="batch y").set_value(7).run())
+    app.selectbox(key="many_pictures model").set_value("psa")
+    healthy(app.pills(key="many_pictures parts").set_value(["Attention maps"]).run())
+    healthy(app.segmented_control(key="many_pictures point").set_value("At a pixel").run())
+    healthy(app.number_input(key="many_pictures y").set_value(7).run())
     for page in (SNL, RESULTS, MANY):
         opened(app, page)
-    assert app.selectbox(key="batch model").value == "psa"
-    assert app.pills(key="batch parts").value == ["Attention maps"]
-    assert app.number_input(key="batch y").value == 7
+    assert app.selectbox(key="many_pictures model").value == "psa"
+    assert app.pills(key="many_pictures parts").value == ["Attention maps"]
+    assert app.number_input(key="many_pictures y").value == 7
     opened(app, RESULTS)
     assert app.segmented_control(key="results measure").value == "Drawn scenes"
     assert app.multiselect(key="results bars").value == ["fla"]

@@ -11,11 +11,15 @@ import secrets
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from segviz.server.traceback_limit import TracebackLimit
+
 LIBRARIES = ("streamlit", "uvicorn", "websockets")  # they bring handlers and formats of their own
 REPEATED = {
     "streamlit.error_util": "Uncaught app execution",  # repeats what `report_page_error` logs
     "uvicorn.error": "ASGI callable returned without completing handshake.",  # follows each websocket that is refused
 }  # by logger, a message that says nothing new
+
+TRACEBACKS = TracebackLimit()
 
 _request: ContextVar[str] = ContextVar("request")
 
@@ -53,6 +57,7 @@ def log_as_json(level: str) -> None:
     """Make every logger write JSON lines to stderr, from this level up. May be called again."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(TRACEBACKS)
     handler.setLevel(level.upper())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)

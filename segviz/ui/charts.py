@@ -14,14 +14,15 @@ from segviz.table import Columns, csv_text
 from segviz.ui.models import model_title
 from segviz.ui.widgets import keep_widget
 
-CHART_FORMAT = "chart format"  # the key of the widget
+CHART_FORMAT = "results format"  # the key of the widget, which is on that page
 FORMATS = ("SVG", "PNG")
 SAVED_WIDTH = 1000  # pixels, whatever the screen's width
 
 
 def pick_format() -> None:
     """The file format that the camera in a chart's corner saves."""
-    st.segmented_control("The camera of a chart saves", FORMATS, required=True, **keep_widget(CHART_FORMAT, FORMATS[0]))
+    kept = keep_widget(CHART_FORMAT, FORMATS[0], linked=FORMATS)
+    st.segmented_control("The camera of a chart saves", FORMATS, required=True, **kept)
 
 
 def show_chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> None:
@@ -44,17 +45,18 @@ def show_chart(figure: go.Figure, name: str, alt: str, width: int | None = None)
     st.plotly_chart(figure, width=width or "stretch", config=config, key=f"chart {name}", alt=alt)
 
 
-def csv_button(columns: Columns, name: str) -> None:
+def csv_button(columns: Columns, name: str, disabled: bool = False) -> None:
     """A button that saves the numbers of a table or chart."""
     file = f"segviz-{name}.csv"
-    icon = ":material/download:"
-    st.download_button("CSV", csv_text(columns), file, "text/csv", key=file, icon=icon, on_click="ignore")
+    icon, content = ":material/download:", csv_text(columns)
+    st.download_button("CSV", content, file, "text/csv", key=file, icon=icon, on_click="ignore", disabled=disabled)
 
 
 def pick_models(label: str, offered: Collection[str], start: Collection[str], key: str) -> list[str]:
     """The models of a multiselect, in the order of their colours."""
     first = [name for name in start if name in offered] or list(offered)
-    picked = st.multiselect(label, offered, format_func=model_name, **keep_widget(key, first, offered))
+    kept = keep_widget(key, first, offered, linked=offered)
+    picked = st.multiselect(label, offered, format_func=model_name, **kept)
     return [name for name in (*BASELINE_TITLES, *ORDER) if name in picked]
 
 

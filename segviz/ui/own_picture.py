@@ -126,6 +126,13 @@ def restore_upload() -> None:
         state.upload = Upload("", picture)
 
 
+def return_to_upload() -> None:
+    """Show the picture that the address names, which the browser went back to, if it is still kept."""
+    picture = VISITS.get(current_visit(), session().link.picture_mark[8:]) if is_own_link() else None
+    if isinstance(picture, Picture):
+        session().upload = Upload("", picture)
+
+
 def resume_own_picture() -> None:
     """Look for the visit's last picture, as if the address named it."""
     link, visit = session().link, current_visit()

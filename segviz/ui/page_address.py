@@ -7,39 +7,62 @@ from typing import NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import Page
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from segviz.catalogue.bundled import available_models
 from segviz.data.scenes import SceneOptions
 from segviz.ui.display_settings import store_display, stored_display
-from segviz.ui.own_picture import picture_mark
+from segviz.ui.own_picture import picture_mark, return_to_upload
 from segviz.ui.page_table import ROWS, PageRow, start_display
-from segviz.ui.permalink import Link, read_link
+from segviz.ui.permalink import Link, copy_button, read_link
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import DRAWN, KNOBS, OWN_PICTURE, SEED, SOURCE
-from segviz.ui.pins import pins_inside, swap_pins
+from segviz.ui.pins import choose_linked_pin, pins_inside, swap_pins
 from segviz.ui.resume_sidebar import resume_sidebar
 from segviz.ui.state import session
 from segviz.ui.widgets import linked_controls
+from segviz.ui.zoom import stored_view
+from segviz.viewer.display import Display
 
 MOST_VALUES = 32  # of one control in an address
 
 
-def page_link(page: str) -> Link:
-    """The link to a page as the visitor sees it."""
-    state, key = session(), ROWS[page].models_key
+def page_link(page: str, chosen: int | None = None) -> Link:
+    """The link to a page as the visitor sees it.
+
+    Args:
+        page: the page's key.
+        chosen: the index of the pin that the page computes something for, where it has such a pin.
+    """
+    state, row = session(), ROWS[page]
+    key = row.models_key
     models = st.session_state.get(key, ()) if key else ()
     link = Link(
         models=(models,) if isinstance(models, str) else tuple(models),
-        pins=state.pins or (),
-        display=stored_display(page),
+        display=stored_display(page) if row.has_picture or row.models_key else Display(),
         controls=tuple(linked_controls(page)),
     )
+    if not row.has_picture:
+        return link
+    pins = state.pins or ()
+    number = chosen + 1 if chosen is not None and chosen < len(pins) - 1 else None
+    link = replace(link, pins=pins, chosen=number, view=stored_view(page))
     if st.session_state.get(SOURCE) == OWN_PICTURE:
         picture = state.picture
         return replace(link, upload=True, mark=picture_mark(picture) if isinstance(picture, Picture) else "")
-    knobs = {row[0]: st.session_state[row[0]] for row in KNOBS}
+    knobs = {knob[0]: st.session_state[knob[0]] for knob in KNOBS}
     changed = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
     return replace(link, seed=st.session_state[SEED], knobs=changed)
+
+
+def copy_page_link(page: str, chosen: int | None = None) -> None:
+    """The button that copies a page's link (`page_link`)."""
+    copy_button(page_link(page, chosen), page, start_display(page))
+
+
+def keep_page_address(page: str, fragment: str) -> None:
+    """Bring the page's address up to date from a fragment without the button; pages call it after its controls."""
+    copy_button(page_link(page), page, start_display(page), fragment)
 
 
 def restore_link(row: PageRow) -> None:
@@ -48,9 +71,11 @@ def restore_link(row: PageRow) -> None:
     Otherwise the session counts: a page that is opened from within the app has nothing in its address.
     """
     address = {name: st.query_params.get_all(name) for name in st.query_params}
-    state = session()
+    state, context = session(), get_script_run_ctx()
     opened, state.page = state.page != row.key, row.key
-    if state.link.address is not None and (not opened or not address or address == state.link.address):
+    back = context is not None and context.is_history_navigation
+    is_new = (opened or back) and bool(address) and (back or address != state.link.address)
+    if state.link.address is not None and not is_new:
         return
     if state.link.address is None and not address:
         resume_sidebar()
@@ -65,13 +90,18 @@ def restore_link(row: PageRow) -> None:
     if link.upload:
         st.session_state[SOURCE] = OWN_PICTURE
         state.link.own_picture, state.link.picture_mark = True, link.mark
+        if back:
+            return_to_upload()
     if models and row.models_key:
         st.session_state[row.models_key] = models if row.several_models else models[0]
     store_display(row.key, link.display)
+    if "zoom" in address:
+        state.views[row.key] = link.view, None
     if link.pins:
         source = st.session_state.get(SOURCE, DRAWN)
         swap_pins(source)
         state.pins, state.link.unchecked_pins = link.pins, source
+        choose_linked_pin(link.pins, link.chosen)
     state.link.controls = {
         name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
     }

@@ -109,6 +109,7 @@ PAGES = (
         Group.TASK,
         "Many pictures",
         "One model over a folder of pictures; the results as one ZIP.",
+        models_key="many_pictures model",
         has_picture=False,
         former=("folder",),
     ),

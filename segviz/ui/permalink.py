@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from segviz.models.registry import SPECS
 from segviz.ui.component import load_component, mount
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Pin
+from segviz.viewer.view import View
 
 Parameters = Mapping[str, Sequence[str]]
 UPLOADED = "upload"  # the value of the parameter "picture"
@@ -32,6 +34,8 @@ class Link:
         knobs: the street's options that were changed, by the names of SceneOptions.
         models: the names of the models that the page shows, where it has a choice.
         pins: the kept points, in the order of their numbers.
+        chosen: the number of the pin that the page computes something for, from 1; None for the last one.
+        view: the viewer's zoom.
         display: the viewer's settings.
         controls: names and values of the page's own controls.
     """
@@ -42,6 +46,8 @@ class Link:
     knobs: Mapping[str, float] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
+    chosen: int | None = None
+    view: View = field(default_factory=View)
     display: Display = field(default_factory=Display)
     controls: tuple[tuple[str, str], ...] = ()
 
@@ -52,6 +58,8 @@ class Link:
         parameters += [(name, f"{value:g}") for name, value in self.knobs.items()]
         parameters += [("model", name) for name in self.models]
         parameters += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
+        parameters += [("chosen", str(self.chosen))] if self.chosen is not None else []
+        parameters += [("zoom", self.view.text)] if self.view != View() else []
         for name, value in self.display.changes(start).items():
             parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
         return [*parameters, *self.controls] + ([("upload", self.mark)] if self.mark else [])
@@ -71,6 +79,7 @@ def read_link(
     values_of = partial(parse_values, address, refused)
     knobs = {name: values_of(name, partial(parse_knob, span=span), 1) for name, span in ranges.items()}
     pins = values_of("pin", parse_pin, MOST_PINS)
+    parse_chosen = {str(number): number for number in range(1, len(pins) + 1)}.get
     link = Link(
         upload=bool(values_of("picture", parse_upload, 1)),
         mark=next(iter(values_of("upload", parse_mark, 1)), ""),
@@ -78,6 +87,8 @@ def read_link(
         knobs={name: value for name, values in knobs.items() for value in values},
         models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS)))),
         pins=tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
+        chosen=next(iter(values_of("chosen", parse_chosen, 1)), None),
+        view=next(iter(values_of("zoom", View.parse, 1)), View()),
         display=parse_display(address, start, refused),
     )
     return link, tuple(sorted(refused))
@@ -142,13 +153,20 @@ def parse_display(address: Parameters, start: Display, refused: list[str]) -> Di
     return display
 
 
-def copy_button(link: Link, page: str, start: Display) -> None:
+def copy_button(link: Link, page: str, start: Display, fragment: str = "") -> None:
     """A button that copies the link; it also keeps the page's address up to date, so that a reload restores the page.
 
     Args:
         link: what is seen.
         page: the page's key.
         start: the settings that the page's viewer begins with.
+        fragment: the part of the page that only brings the address up to date; "" for the part with the button.
     """
-    data = {"parameters": link.parameters(start), "upload": link.upload}
-    mount(load_component("link"), data, key=f"link {page}", width="content", height="content")
+    data = {
+        "parameters": link.parameters(start),
+        "upload": link.upload,
+        "hidden": bool(fragment),
+        "time": round(time.time() * 1000),  # ms: of several parts, the one that ran last writes the address
+    }
+    key = f"address {page} {fragment}" if fragment else f"link {page}"
+    mount(load_component("link"), data, key=key, width="content", height="content")

@@ -40,6 +40,13 @@ def choose_pin(page: str, pins: Sequence[Pin]) -> int | None:
     return places.index(state.chosen_pin) if state.chosen_pin in places else len(places) - 1
 
 
+def choose_linked_pin(pins: Sequence[Pin], number: int | None) -> None:
+    """Make a link's pin the one to explain, by its number from 1; None for the last one."""
+    state, pin = session(), None if number is None else pins[number - 1]
+    state.chosen_pin = None if pin is None else (pin.y, pin.x)
+    state.pins_before = None
+
+
 def pins_inside(pins: Sequence[Pin]) -> tuple[Pin, ...]:
     """The pins that lie inside the picture; none while there is no picture."""
     picture = session().picture

@@ -53,13 +53,17 @@ def keep_widget(
     return {"key": key, "persist_state": "session"}
 
 
-def take_linked(key: str, start: object, options: Collection[Any]) -> None:
-    """Let links carry a widget's value, and set the value that the page's link has for it; a wrong one is refused."""
+def take_linked(key: str, start: object, options: Collection[Any]) -> bool:
+    """Let links carry a widget's value, and set the value that the page's link has for it; a wrong one is refused.
+
+    Returns:
+        Whether the link had a value.
+    """
     state, name = session(), control_name(key)
     state.linked[key] = start
     texts = state.link.controls.pop(name, None)
     if texts is None:
-        return
+        return False
     by_text = {str(option).lower(): option for option in options}
     values = [by_text[text] for text in dict.fromkeys(texts) if text in by_text]
     empty = isinstance(start, list) and texts == (NOTHING,)
@@ -67,6 +71,7 @@ def take_linked(key: str, start: object, options: Collection[Any]) -> None:
         state.link.refused = tuple(sorted({*state.link.refused, name}))
     if values or empty:
         st.session_state[key] = values if isinstance(start, list) else values[0]
+    return bool(values or empty)
 
 
 def linked_controls(page: str) -> list[tuple[str, str]]:

@@ -1,4 +1,5 @@
 // "Copy link", a Streamlit component (v2). It also keeps the page's address up to date, so that a reload restores the page.
+// A page may mount it again, hidden, beside controls that run without the part of the page that has the button.
 
 const SHOWN_FOR = 6000; // ms
 const COPIED = "Link copied";
@@ -10,6 +11,23 @@ export function addressOf(parameters, { pathname, search, hash }) {
   const query = new URLSearchParams([...parameters, ...embedding]).toString();
   return pathname + (query ? `?${query}` : "") + hash;
 }
+
+/** Which picture an address shows; "" before a page has written its address. */
+export function pictureIn(search) {
+  const parameters = new URLSearchParams(search);
+  return ["seed", "picture", "upload"].map((name) => parameters.get(name) ?? "").join(" ").trim();
+}
+
+/** Brings the page's address up to date. Another street or own picture is a step that the browser's Back undoes. */
+function writeAddress(parameters) {
+  const address = addressOf(parameters, location);
+  if (address === location.pathname + location.search + location.hash) return; // browsers limit how often it is written
+  const before = pictureIn(location.search), after = pictureIn(new URLSearchParams(parameters).toString());
+  const isStep = before && after && before !== after;
+  history[isStep ? "pushState" : "replaceState"](history.state, "", address); // no history entry for each pin
+}
+
+let newest = 0; // when Python made what was written last: an older part of the page does not undo it
 
 /** Copies text; browsers offer the clipboard API only to pages served over https or from localhost. */
 async function copy(text) {
@@ -24,7 +42,11 @@ async function copy(text) {
 
 export default function ({ parentElement, data: [data] }) {
   const button = parentElement.querySelector("button"), message = parentElement.querySelector(".message");
-  history.replaceState(history.state, "", addressOf(data.parameters, location)); // no history entry for each pin
+  if (data.time >= newest) {
+    newest = data.time;
+    writeAddress(data.parameters);
+  }
+  parentElement.querySelector(".link").hidden = data.hidden;
   const show = (text) => {
     message.textContent = text;
     clearTimeout(parentElement.hiding);

@@ -1,0 +1,72 @@
+"""Bounds what one fault can write into the log, however often a visitor repeats it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PERIOD_S = 60.0
+LINES = 20  # of one fault in a period, its traceback included
+MOST_FAULTS = 1000  # that are remembered; beyond, the oldest is forgotten
+
+Fault = tuple[str, type[BaseException] | None, str, int]  # logger, exception, and the file and line that raised it
+
+
+@dataclass
+class Repeats:
+    """How often a fault was logged since `since`, by `time.monotonic`."""
+
+    since: float
+    count: int = 0
+
+
+class TracebackLimit(logging.Filter):
+    """Passes a fault's traceback once a minute, then short lines, then nothing; the next traceback has the count.
+
+    Args:
+        clock: seconds, from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock, self._lock = clock, threading.Lock()
+        self._faults: dict[Fault, Repeats] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written; one without an exception always is. A repeat loses its traceback."""
+        if not record.exc_info or record.exc_info[0] is None:
+            return True
+        with self._lock:
+            repeats = self._count(find_fault(record), record)
+        if repeats > LINES:
+            return False
+        if repeats > 1:
+            record.exc_info = record.exc_text = None
+            record.msg, record.args = f"{record.getMessage()} (the traceback is in this logger's line before)", ()
+        return True
+
+    def _count(self, fault: Fault, record: logging.LogRecord) -> int:
+        """How often the fault has occurred in this period, now included."""
+        now, repeats = self._clock(), self._faults.get(fault)
+        if repeats is None or now - repeats.since >= PERIOD_S:
+            dropped = 0 if repeats is None else max(0, repeats.count - LINES)
+            if dropped:
+                record.msg, record.args = f"{record.getMessage()} (and {dropped} times that were not logged)", ()
+            self._faults.pop(fault, None)
+            while len(self._faults) >= MOST_FAULTS:
+                del self._faults[next(iter(self._faults))]
+            repeats = self._faults[fault] = Repeats(now)
+        repeats.count += 1
+        return repeats.count
+
+
+def find_fault(record: logging.LogRecord) -> Fault:
+    """What tells a record's fault from others: its logger, the exception's type, and where it was raised."""
+    kind, _, trace = record.exc_info or (None, None, None)
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = ("", 0) if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return record.name, kind, *place
