@@ -27,9 +27,20 @@ from segviz import paths
 from segviz.attention.maps import StripAttention
 from segviz.attention.statistics import summarise
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
-from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
+from segviz.catalogue.record import (
+    SCENES,
+    SCENES_WITHOUT_CONTEXT,
+    VAL,
+    VAL_MULTI_SCALE,
+    VAL_WITHOUT_CONTEXT,
+    Evaluation,
+    Record,
+    to_json,
+)
 from segviz.cli import arguments, commands, main, scores
+from segviz.cli.map_table import WEIGHTS
 from segviz.data.classes import CAMVID
+from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
 from segviz.figures.map_subplots import MapLook
@@ -505,11 +516,12 @@ def test_evaluate_scores_at_many_scales_and_without_context(
     more = ["--multi-scale", "--scales", "0.5,1", "--without-context", "--scenes", "1", "--json"]
     assert segviz("evaluate", "--model", model, "--data", data, *more) == 0
     told = json.loads(capsys.readouterr().out)
-    assert list(told) == ["model", "checkpoint", VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, SCENES]
+    names = [VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, SCENES, SCENES_WITHOUT_CONTEXT]
+    assert list(told) == ["model", "checkpoint", *names]
     how = {name: (told[name]["scales"], told[name]["flip"], told[name]["context"]) for name in list(told)[2:]}
     assert how[VAL] == how[SCENES] == ([1.0], False, True)
     assert how[VAL_MULTI_SCALE] == ([0.5, 1.0], True, True)
-    assert how[VAL_WITHOUT_CONTEXT] == ([1.0], False, False)
+    assert how[VAL_WITHOUT_CONTEXT] == how[SCENES_WITHOUT_CONTEXT] == ([1.0], False, False)
     assert told[VAL]["data"] == f"{data.name} val"
     assert np.sum(told[VAL]["confusion"]) == 64 * 96
 
@@ -547,6 +559,24 @@ def test_evaluate_keeps_scores_in_the_record_and_leaves_the_weights_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.safetensors"]
 
 
+def test_evaluate_measures_where_a_block_looks_and_records_it(
+    checkpoints: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "sam.safetensors"
+    model.write_bytes((checkpoints / "sam.safetensors").read_bytes())
+    assert segviz("evaluate", "--model", model, "--data", data, "--maps", "--record", "--json") == 0
+    told, after = json.loads(capsys.readouterr().out), read_record(model)
+    assert told["maps"][VAL]["images"] == told[VAL]["images"] and list(told["maps"][VAL]["maps"]) == ["strip"]
+    assert json.loads(to_json(after))["maps"] == told["maps"]
+    numbers = after.maps[VAL].maps["strip"]
+    assert (numbers.even.entropy, numbers.even.dependence, numbers.even.own_class) == (1, 0, 1)
+    assert numbers.trained.entropy is not None and numbers.trained != numbers.random
+    assert segviz("evaluate", "--model", model, "--data", data, "--maps") == 0
+    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[:4] for line in table[1:]] == [["sam", "strip", VAL, one] for one in WEIGHTS]
+    assert read_record(model) == after
+
+
 def test_evaluate_writes_nothing_unless_asked(checkpoints: Path, data: Path) -> None:
     model = checkpoints / "channel_nl.safetensors"
     before = model.read_bytes()
@@ -559,13 +589,13 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 ) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
-    score = scores.evaluate_samples
+    score = scores.evaluate_ways
 
-    def retrained_meanwhile(*given: Any, **how: Any) -> Evaluation:
+    def retrained_meanwhile(*given: Any, **how: Any) -> Scored:
         write_checkpoint(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
-    monkeypatch.setattr(scores, "evaluate_samples", retrained_meanwhile)
+    monkeypatch.setattr(scores, "evaluate_ways", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
     assert "changed while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
@@ -654,7 +684,8 @@ FAILURES = [
     (["evaluate", "--model", "unet", "--data", "DATA"], 2, "model 'unet' is unknown"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--scales", "1"], 2, "--scales needs --multi-scale; give both"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--multi-scale", "--scales", "1,9"], 2, "from 0.1 to 4"),
-    (["evaluate", "--model", "MODEL", "--scenes", "1", "--without-context"], 2, "a data set; give --data DIR"),
+    (["evaluate", "--model", "MODEL", "--scenes", "1", "--multi-scale"], 2, "a data set; give --data DIR"),
+    (["evaluate", "--model", "MODEL", "--scenes", "1", "--maps"], 2, "has no map over places, so --maps measures"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "train", "--record"], 2, "split 'val', not on"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--split", "test"], 1, "test.txt is missing"),
     (["train", "--model", "fla", "--data", "OUT", "--out", "OUT/a.safetensors"], 1, "meta.json is missing"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from segviz.catalogue.map_record import MapMeasurements, MapNumbers
 from segviz.text import format_percent, format_table
 
+WEIGHTS = ("trained", "even", "random")
 PERCENTS = ("entropy", "at_itself", "own_class_weight", "dependence", "distance")
 HEADS = ("entropy %", "at itself %", "own class %", "depends %", "distance %", "own class / even", "largest %")
 
@@ -18,7 +19,7 @@ def format_map_numbers(models: Mapping[str, MapMeasurements]) -> str:
         for model, measurements in models.items()
         for evaluation, measurement in measurements.items()
         for name, one in measurement.maps.items()
-        for weights in ("trained", "even", "random")
+        for weights in WEIGHTS
     ]
     return format_table(["model", "map", "pictures", "weights", *HEADS], rows)
 
