@@ -80,15 +80,15 @@ def test_the_readme_s_row_holds_every_score(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     head, _, row = scores_table(tmp_path).splitlines()
     assert head == (
-        "| Model | Block | Paper | Val mIoU | Multi-scale, flip | Drawn scenes | Without context |"
+        "| Model | Block | Paper | Val mIoU | Multi-scale, flip | Drawn scenes | Without context | Scores are |"
     )  # fmt: skip
-    assert row == "| `fla` | Fully attentional block | FLANet, AAAI 2022 | 70.0 | 71.0 | 75.0 | 68.0 |"
+    assert row == "| `fla` | Fully attentional block | FLANet, AAAI 2022 | 70.0 | 71.0 | 75.0 | 68.0 | file's own |"
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     put(tmp_path, record("fla", evaluations={}, cost=None, gammas={}))
     page = models_page(tmp_path)
-    assert row_of(page, "Scores", "fla") == ["Fully attentional block", "–", "–", "–", "–", "–"]
+    assert row_of(page, "Scores", "fla") == ["Fully attentional block", "–", "–", "–", "–", "–", "–"]
     assert row_of(page, "Do the blocks do anything?", "fla") == ["–", "–", "–", "–"]
     assert row_of(page, "Cost", "fla") == ["–"] * 6
     assert row_of(page, "IoU, CamVid val", "fla") == ["–"] * 11
@@ -220,7 +220,7 @@ def test_every_table_of_scores_tells_mean_and_spread(tmp_path: Path) -> None:
     for seed, miou in ((1, 0.71), (2, 0.72)):
         put_seed(tmp_path, record("fla", miou, 0.01 * (1 + seed), seed=seed))
     readme = scores_table(tmp_path).splitlines()[-1].split(" | ")
-    assert readme[3:] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "69.0 ± 0.0 |"]
+    assert readme[3:] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "69.0 ± 0.0", "mean of 3 seeds |"]
     page = models_page(tmp_path)
     assert row_of(page, "Scores", "fla")[1:5] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "35.5 ± 0.5"]
     context = row_of(page, "Do the blocks do anything?", "fla")

@@ -23,16 +23,19 @@ from streamlit.testing.v1 import AppTest
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AxisChannelAttention
 from segviz.attention.statistics import query_dependence
+from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
 from segviz.data.scenes import draw_scene
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
+from segviz.figures.interesting_places import telling_place
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
 from segviz.ui import page_table
+from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
@@ -245,17 +248,19 @@ def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
 
 
 def test_the_start_page_rests_on_a_pin_that_stays_there_until_the_visitor_sets_one(app: AppTest) -> None:
-    assert viewer(opened(app, HOME))["pins"] == [[175, 290, 0]]
+    prediction = engine().predict(FIRST_MODEL, draw_scene(FIRST_SEED).image)
+    place = telling_place(prediction.labels, prediction.spatial_maps[0])
+    assert viewer(opened(app, HOME))["pins"] == [[*place, 0]]
     assert viewer(opened(app, SNL))["pins"] == []
-    pin(opened(app, HOME), HOME, (175, 290), (20, 30))
-    assert viewer(opened(app, SNL))["pins"] == [[175, 290, 0], [20, 30, 1]]
+    pin(opened(app, HOME), HOME, place, (20, 30))
+    assert viewer(opened(app, SNL))["pins"] == [[*place, 0], [20, 30, 1]]
     pin(opened(app, SNL), SNL)
     assert viewer(opened(app, HOME))["pins"] == []
 
 
 def test_the_start_page_leads_to_every_other_page(app: AppTest) -> None:
     links = [link.proto.page for link in opened(app, HOME).main.get("page_link")]
-    assert sorted(links) == sorted(row.key for row in page_table.PAGES[1:])
+    assert sorted(links) == sorted([*(row.key for row in page_table.PAGES[1:]), "results"])  # and from the map's worth
 
 
 def test_pins_survive_a_change_of_page(app: AppTest) -> None:
@@ -758,13 +763,14 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
         for one in prediction.maps.values()
         if hasattr(one, "attends_to")
     }
-    assert len(panels) == len(spatial) + 3
+    assert len(panels) == len(spatial)
     for name, map_name in spatial:
         title = SPECS[name].title if name != "psa" else f"{SPECS[name].title}: {map_name}"
         assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
+        assert panels[title]["worth"] == bundled_worth(name).note()  # type: ignore[union-attr]
+    (folded,) = (one.value for one in app.caption if one.value.startswith("Without a map of places"))
     for name, why in {"fcn": "no block", "channel_nl": "attention missing", "fla": "not places"}.items():
-        panel = panels[SPECS[name].title]
-        assert panel["map"] is None and why in panel["note"] and "stats" not in panel
+        assert f"{SPECS[name].title} (" in folded and why in folded
     (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
     lines = reasons.splitlines()
     named = [sum(f"**{spec.title}**" in line for spec in SPECS.values()) for line in lines]
@@ -817,7 +823,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
     assert viewer(app)["settings"]["direction"] == "attended_by"
     ways = [viewer(opened(app, page))["settings"] for page in (PSA, SAME_PIXEL)]  # the range is this page's own
-    assert [(one["range"], one["scale"]) for one in ways] == [("own", "linear"), ("shared", "linear")]
+    assert [(one["range"], one["scale"]) for one in ways] == [("own", "auto"), ("shared", "auto")]
 
 
 def test_stop_leaves_models_out_until_the_rest_is_asked_for(

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from segviz.attention.cells import Labels
-from segviz.catalogue.location import bundled_path
+from segviz.catalogue.checkpoint_file import read_record
+from segviz.catalogue.context_worth import ContextWorth, caption_worths, context_worth
+from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.data.classes import CAMVID
 from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import draw_named_scene, is_scene
@@ -157,7 +159,13 @@ def paper_figure_spec(
         )
         for picture, predictions, one in zip(pictures, predicted, truth, strict=True)
     ]
-    return layout.draw(shown, style)
+    spec = layout.draw(shown, style)
+    return spec if name == "fla-5" else replace(spec, note=caption_worths(map(worth_of, chosen)))  # fla-5 has no map
+
+
+def worth_of(model: str | Path | Predictor) -> ContextWorth | None:
+    """What the context of a model is worth, by its record."""
+    return context_worth(model.record if isinstance(model, Predictor) else read_record(checkpoint_path(model)))
 
 
 def open_picture(image: ImageLike) -> tuple[Rgb, GroundTruth | None]:

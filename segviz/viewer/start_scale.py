@@ -33,7 +33,7 @@ def start_scale(values: Float[np.ndarray, "*shape"], even: float) -> ScaleKind:
     if not high > PEAKED * even:
         return "linear"
     shown = np.count_nonzero(finite > high / 10**LOG_DECADES)
-    if finite.min() >= 0 and (shown > FEW or is_flat(*np.percentile(finite, BULK))):
+    if finite.min() >= 0 and (shown > FEW or is_flat(*map(float, np.percentile(finite, BULK)))):
         return "log"
     return "percentile"
 

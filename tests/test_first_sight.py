@@ -1,0 +1,172 @@
+"""The first picture of a page: its point, its scale, and its model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from segviz.attention.maps import AttendedFeatures, DotProductAttention, SampledAttention
+from segviz.catalogue.bundled import bundled_worth
+from segviz.catalogue.context_worth import NO_LOSS
+from segviz.data.scenes import draw_scene
+from segviz.figures.colour import PEAKED
+from segviz.figures.interesting_places import default_places, disputed_place, telling_place
+from segviz.models.registry import SPECS
+from segviz.prediction.predictor import load_predictor
+from segviz.ui import first_sight
+from segviz.ui.first_sight import FIRST_MODEL, first_seen
+from segviz.ui.same_pixel import folded_models, has_map_of_places, model_panels
+from segviz.ui.state import SessionState
+from segviz.viewer.display import Display
+from segviz.viewer.panel import Panel, Pin, ScalarMap
+from segviz.viewer.start_scale import panel_start, set_starts, start_scale
+from segviz.viewer.to_figure import Viewer, viewer_figure_spec
+
+GRID, SIZE = (20, 20), (60, 60)
+CELLS = GRID[0] * GRID[1]
+IMAGE = np.zeros((*SIZE, 3), np.uint8)
+
+
+def looking(rows: torch.Tensor) -> DotProductAttention:
+    """A map whose rows are these weights (cells, cells)."""
+    return DotProductAttention("dot", GRID, rows.clamp_min(1e-30).log(), torch.eye(CELLS))
+
+
+def rows_of(share: float) -> torch.Tensor:
+    """Rows that give a share to the first cell, and the rest evenly to the others."""
+    rows = torch.full((CELLS, CELLS), (1 - share) / (CELLS - 1))
+    rows[:, 0] = share
+    return rows
+
+
+# ---- scales ------------------------------------------------------------------------------------------------
+
+
+def test_a_map_is_linear_up_to_fifty_times_the_even_share() -> None:
+    values = np.full(1000, 1e-3)
+    values[0] = 0.9999 * PEAKED / 1000
+    assert start_scale(values, 1 / 1000) == "linear"
+    values[0] = 1.0001 * PEAKED / 1000
+    assert start_scale(values, 1 / 1000) == "log"
+
+
+def test_a_peaked_map_is_log_where_that_shows_more_than_a_point_s_neighbours() -> None:
+    falling = np.concatenate([[0.9], np.full(9, 1e-3), np.linspace(1e-9, 1e-8, 990)])
+    assert start_scale(falling, 1e-3) == "log"
+    assert start_scale(np.where(falling == 1e-3, 1e-5, falling), 1e-3) == "percentile"
+    one_cell = np.zeros(1000)
+    one_cell[3] = 1
+    assert start_scale(one_cell, 1e-3) == "log"  # both percentiles are 0
+    signed = falling.copy()
+    signed[20] = -0.1
+    assert start_scale(signed, 1e-3) == "percentile"
+
+
+def test_signed_attributions_begin_on_percentile_and_features_on_linear() -> None:
+    values = np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32)
+    signed, positive = (
+        Panel("values", ScalarMap(one, "unit", sign), "values")
+        for one, sign in ((values, True), (np.abs(values), False))
+    )
+    features = AttendedFeatures("features", GRID, torch.randn(*GRID), torch.randn(*GRID))
+    starts = [panel_start(one, (3, 4), SIZE, Display()) for one in (signed, positive, Panel("f", features, "output"))]
+    assert starts == ["percentile", "linear", "linear"]
+
+
+@pytest.mark.parametrize(("share", "start"), [(0.1, "linear"), (0.5, "log")])
+def test_the_start_is_that_of_the_map_at_the_first_point(share: float, start: str) -> None:
+    one, even = looking(rows_of(share)), looking(rows_of(1 / CELLS))
+    panels = [Panel("own", one, "attends_to"), Panel("even", even, "either"), Panel("pin", one, "attends_to", pin=0)]
+    started = set_starts(panels, (30, 30), (Pin(5, 5, 0),), SIZE, Display())
+    assert [panel.start for panel in started] == [start, "linear", start]
+    spec = viewer_figure_spec("title", Viewer(IMAGE, (), Display(), 2, (30, 30)), started)
+    assert [one.scale.kind for one in spec.subplots if one.scale] == [start, "linear", start]
+    chosen = viewer_figure_spec("title", Viewer(IMAGE, (), Display(scale="percentile"), 2), started)
+    assert spec.subplots[0].place == (30, 30)
+    assert "log" not in [one.scale.kind for one in chosen.subplots if one.scale]  # the reader's choice counts
+
+
+def test_samples_begin_on_log_where_one_has_nearly_all() -> None:
+    window = torch.cartesian_prod(torch.arange(-4.0, 5), torch.arange(-4.0, 5))
+    cells = torch.cartesian_prod(torch.arange(20.0), torch.arange(20.0))
+    for most, start in ((0.5, "linear"), (0.9, "log")):
+        weights = torch.full((CELLS, 81), (1 - most) / 80)
+        weights[:, 7] = most
+        one = SampledAttention("samples", GRID, cells[:, None] + window, weights, window)
+        assert panel_start(Panel("samples", one, "points"), (3, 4), SIZE, Display()) == start
+
+
+def test_an_export_of_signed_values_has_the_percentiles_of_the_screen() -> None:
+    values = np.linspace(-1, 3, 101, dtype=np.float32).reshape(1, 101)
+    values[0, -1] = 1000
+    panel = Panel("values", ScalarMap(values, "unit", True), "values", start="percentile")
+    (subplot,) = viewer_figure_spec("title", Viewer(IMAGE, (), Display(), 1), [panel]).subplots
+    assert subplot.scale is not None and subplot.scale.kind == "percentile"
+    assert (subplot.scale.low, subplot.scale.high) == pytest.approx((-2.96, 2.96), abs=0.01)
+    (subplot,) = viewer_figure_spec("title", Viewer(IMAGE, (), Display(scale="log"), 1), [panel]).subplots
+    assert subplot.scale is not None and (subplot.scale.kind, subplot.scale.high) == ("linear", 1000)
+
+
+# ---- points ------------------------------------------------------------------------------------------------
+
+
+def labels_of_bands() -> np.ndarray:
+    """Three classes in bands of 30, 18 and 12 rows."""
+    return np.repeat(np.array([0, 1, 2], np.uint8), (30, 18, 12))[:, None] * np.ones((1, 60), np.uint8)
+
+
+def test_a_page_begins_where_the_map_tells_most_of_its_class() -> None:
+    labels = labels_of_bands()
+    own = torch.from_numpy(labels[1::3, 1::3].reshape(-1).astype(np.int64))
+    same = (own[:, None] == own).float()
+    rows = torch.where(own[:, None] == 1, same, torch.ones_like(same))  # only the class 1 looks at its own
+    assert labels[telling_place(labels, looking(rows / rows.sum(1, keepdim=True)))] == 1
+    peaked = torch.where(own[:, None] == 1, 1e-9 + (torch.arange(CELLS) == 230).float(), 1 + same)  # all to one cell
+    assert labels[telling_place(labels, looking(peaked / peaked.sum(1, keepdim=True)))] == 2
+    assert (
+        telling_place(labels, looking(rows_of(1 / CELLS)))
+        == telling_place(labels, None)
+        == default_places(labels, 1)[0]
+    )
+
+
+def test_a_page_that_compares_begins_inside_the_largest_disagreement() -> None:
+    labels, other = labels_of_bands(), labels_of_bands()
+    other[40:43, 5:8], other[50:57, 30:37] = 7, 7
+    assert disputed_place([labels, other]) == (53, 33)
+    assert disputed_place([labels, labels]) == default_places(labels, 1)[0]
+
+
+def test_scales_stay_those_of_the_first_point_until_page_or_picture_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = SessionState()
+    monkeypatch.setattr(first_sight, "session", lambda: state)
+    picture = SimpleNamespace(digest="a", size=SIZE)
+    assert first_seen("psa", picture, (), (5, 6)) == (5, 6)  # type: ignore[arg-type]
+    assert first_seen("psa", picture, (Pin(7, 8, 0),), (5, 6)) == (5, 6)  # type: ignore[arg-type]
+    assert first_seen("sam", picture, (Pin(7, 8, 0),), (5, 6)) == (7, 8)  # type: ignore[arg-type]
+    assert first_seen("psa", picture, (), None) == (30, 30)  # type: ignore[arg-type]
+
+
+# ---- models ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_model_s_map_is_worth_showing() -> None:
+    worth = bundled_worth(FIRST_MODEL)
+    assert worth is not None and min(worth.changes.values()) < -NO_LOSS
+    prediction = load_predictor(FIRST_MODEL)(draw_scene(3).image)
+    (one,) = prediction.spatial_maps
+    place = telling_place(prediction.labels, one)
+    assert panel_start(Panel("map", one, "attends_to"), place, prediction.labels.shape, Display()) == "linear"  # type: ignore[arg-type]
+
+
+def test_models_without_a_map_of_places_are_folded_into_a_line() -> None:
+    folded = folded_models(list(SPECS), {})
+    panels = model_panels(list(SPECS), {})
+    assert [name for name in SPECS if not has_map_of_places(name)] == ["fcn", "channel_nl", "fla"]
+    for name in SPECS:
+        assert (SPECS[name].title in [panel.title for panel in panels]) != (f"{SPECS[name].title}" in folded)
+    assert folded_models(["ema"], {}) == "" and all(replace(panel).worth for panel in panels)
