@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segviz.attention.maps import Attended, AxisChannelAttention
 from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
-from segviz.models.blocks.memory_layout import in_layout_of, to_channels_last
+from segviz.models.blocks.memory_layout import as_matrices
 from segviz.models.blocks.precision import full_precision
 
 LINES_AT_ONCE = 16  # bounds the affinities that exist at a time: 16 x channels x channels
@@ -40,13 +40,12 @@ class FullyAttentional(ContextBlock):
         residual: Float[Tensor, "batch channels height width"] | None = None,
     ) -> Attended:
         """Features `gamma context + x`; the maps "rows" and "columns" keep x and the pooled queries."""
-        with full_precision(to_channels_last(x)) as exact:
+        with full_precision(x) as exact:
             along = project(exact.mean(2), self.pooled_columns)  # q_w (batch, channels, width)
             down = project(exact.mean(3), self.pooled_rows)  # q_h (batch, channels, height)
-            from_rows = attend_lines(exact.permute(0, 2, 3, 1), along)
-            from_columns = attend_lines(exact.permute(0, 3, 2, 1), down)
-            context = (from_rows + from_columns.transpose(1, 2)).permute(0, 3, 1, 2).to(x.dtype)
-        context = in_layout_of(context, x)
+            from_rows = attend_lines(exact.permute(0, 2, 1, 3), along)
+            from_columns = attend_lines(exact.permute(0, 3, 1, 2), down)
+            context = (from_rows.permute(0, 2, 1, 3) + from_columns.permute(0, 2, 3, 1)).to(x.dtype)
         grid = (x.shape[2], x.shape[3])
         maps = tuple(
             (
@@ -55,7 +54,7 @@ class FullyAttentional(ContextBlock):
             )
             for image in range(len(x))
         )
-        return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
+        return Attended((x if residual is None else residual) + self.gamma * context, context, maps)
 
     def attention_layers(self) -> Mapping[nn.Module, float]:
         """The queries, which are the pooled rows and columns projected."""
@@ -76,8 +75,9 @@ def project(
 
 
 def attend_lines(
-    lines: Float[Tensor, "batch lines length channels"], context: Float[Tensor, "batch channels length"]
-) -> Float[Tensor, "batch lines length channels"]:
+    lines: Float[Tensor, "batch lines channels length"], context: Float[Tensor, "batch channels length"]
+) -> Float[Tensor, "batch lines channels length"]:
     """`A x` with `A = softmax_i(sum_s x[j, s] q[i, s])`, line by line (eq. 1-2)."""
-    queries = context[:, None].mT
-    return torch.cat([part @ attention_softmax(part.mT @ queries).mT for part in lines.split(LINES_AT_ONCE, 1)], 1)
+    lines, queries = as_matrices(lines), context[:, None].mT
+    parts = [attention_softmax(part @ queries) @ part for part in lines.split(LINES_AT_ONCE, 1)]
+    return as_matrices(torch.cat(parts, 1))

@@ -1,12 +1,12 @@
-"""The layout in which batched products need no copies: channels last, for features and for their gradients.
+"""The layouts in which batched products need no copies, for operands and for their gradients.
 
-A CPU's batched product takes matrices in which one of the two strides is 1. It copies any other operand matrix by matrix,
-and where threads share a core, each copy waits for all of them. With channels last, every row and every column of a
-grid is such a matrix.
+A CPU's batched product takes matrices in which one of the two strides is 1. Any other operand it copies matrix by
+matrix, and where threads share a core, each of these copies waits for all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,29 +14,31 @@ from torch import Tensor
 
 
 def to_channels_last(x: Tensor) -> Tensor:
-    """(batch, channels, height, width) features in channels_last, and so their gradient; no copy of what is so already."""
-    return _ChannelsLast.apply(x) if x.requires_grad else x.contiguous(memory_format=torch.channels_last)  # type: ignore[no-any-return, no-untyped-call]
+    """(batch, channels, height, width) in channels_last, in which every row and every column is a fit operand.
+
+    The gradient arrives in it, too. What is in it already is not copied.
+    """
+    return with_layout(x, lambda one: one.contiguous(memory_format=torch.channels_last))
 
 
-def in_layout_of(x: Tensor, like: Tensor) -> Tensor:
-    """The features x, row by row if `like` is, else in channels_last; their gradient arrives in channels_last."""
-    x = to_channels_last(x)
-    return x.contiguous() if like.is_contiguous() else x
+def as_matrices(x: Tensor) -> Tensor:
+    """Matrices along the last two dimensions, of which one has stride 1; so have the gradient's. One copy at most."""
+    return with_layout(x, lambda one: one if 1 in one.stride()[-2:] else one.contiguous())
 
 
-class _ChannelsLast(torch.autograd.Function):
+def with_layout(x: Tensor, layout: Callable[[Tensor], Tensor]) -> Tensor:
+    """The tensor, and its gradient, as `layout` arranges them."""
+    return _WithLayout.apply(x, layout) if x.requires_grad else layout(x)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _WithLayout(torch.autograd.Function):
     """`Tensor.contiguous` alone would hand the gradient on in any layout."""
 
-    generate_vmap_rule = True
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layout: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.layout = layout
+        return layout(x)
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:
-        return x.contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Nothing is kept."""
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        return to_channels_last(gradient)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return with_layout(gradient, ctx.layout), None
