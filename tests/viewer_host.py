@@ -15,6 +15,7 @@ from segviz.attention.maps import (
     BasesAttention,
     CrissCrossAttention,
     DotProductAttention,
+    FeatureSimilarity,
     OffsetMaskAttention,
     SampledAttention,
     SpatialMap,
@@ -60,6 +61,12 @@ def masks(direction: Any, divisor: float | None = None, reach: tuple[int, int] |
     return OffsetMaskAttention(direction, GRID, logits, direction, divisor, PSA_FEATURES)
 
 
+def unit_features() -> torch.Tensor:
+    """Features of length 1, in steps of the wire: the browser gets the same numbers."""
+    unit = torch.nn.functional.normalize(random(CELLS, 9), dim=1)
+    return (unit * wire.UNIT_STEPS).round() / wire.UNIT_STEPS
+
+
 CROSS = CrissCrossAttention("cross", GRID, random(3, CELLS, 5), random(3, CELLS, 5) * 0.5)
 MAPS: dict[str, SpatialMap] = {
     "dot": DotProductAttention("dot", GRID, random(CELLS, 6), random(CELLS, 6) + 0.3),
@@ -80,11 +87,15 @@ MAPS: dict[str, SpatialMap] = {
     "windows-divided": masks("collect", 35.0, REACH),
     "line": DotProductAttention("line", (1, 4), random(4, 3), random(4, 3)),
     "corner": OffsetMaskAttention("corner", (1, 4), random(4, 4), "collect", shrunk_from=(2, 7)),
+    "similarity": FeatureSimilarity("similarity", GRID, unit_features()),
     "flat": DotProductAttention("flat", GRID, torch.zeros(CELLS, 2), torch.zeros(CELLS, 2)),
 }
 MISSING = set(get_args(SpatialMap)) - {type(one) for one in MAPS.values()}
 if MISSING:  # a kind that the table above leaves out: as a block gives it
     MAPS |= {one.name: one for one in block_maps(GRID) if type(one) in MISSING}
+PEAKED_KEYS = torch.zeros(15 * 21, 1)
+PEAKED_KEYS[3 * 21 + 4] = 8.93  # this cell has 96 % of every row
+PEAKED = DotProductAttention("peaked", (15, 21), torch.ones(15 * 21, 1), PEAKED_KEYS)
 FEATURES = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs())
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)  # three bands
 OTHER = np.ascontiguousarray(LABELS[:, ::-1]).copy()
@@ -112,6 +123,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs |= {name: wire.pack_values(values) for name, values in VALUES.items()}
     blobs |= {"features": wire.pack(FEATURES), "labels": wire.pack_labels(LABELS), "other": wire.pack_labels(OTHER)}
     blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
+    blobs["peaked"] = wire.pack(PEAKED)
     blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
     return found | {

@@ -115,10 +115,12 @@ class MapOverPlaces(GridMap, ABC):
     Attributes:
         looks: the ways to draw it.
         may_be_empty: whether all weights of a cell can be 0.
+        unit: what a value is; "weight" for attention, which alone has an even share, entropy and distance.
     """
 
     looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by")
     may_be_empty: ClassVar[bool] = False
+    unit: ClassVar[str] = "weight"
 
     @abstractmethod
     def attends_to(self, row: int, column: int) -> Float[Tensor, "height width"]:

@@ -27,6 +27,7 @@ from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
 from segviz.attention.samples import SampledAttention
+from segviz.attention.similarity import FeatureSimilarity
 from segviz.attention.strips import StripAttention
 from segviz.attention.windowed import WindowedAttention
 from segviz.runtime.mmap_copy import copy_tensor
@@ -41,6 +42,7 @@ __all__ = [
     "ChannelMap",
     "CrissCrossAttention",
     "DotProductAttention",
+    "FeatureSimilarity",
     "Gate",
     "Grid",
     "GridMap",
@@ -66,7 +68,13 @@ __all__ = [
 
 # Every kind of our own blocks is a member of one of these two. Code that differs by kind matches them exhaustively.
 SpatialMap = (
-    DotProductAttention | StripAttention | CrissCrossAttention | BasesAttention | SampledAttention | OffsetMaskAttention
+    DotProductAttention
+    | StripAttention
+    | CrissCrossAttention
+    | BasesAttention
+    | SampledAttention
+    | OffsetMaskAttention
+    | FeatureSimilarity
 )
 ChannelMap = ChannelAttention | AxisChannelAttention | Gate
 AttentionMap = SpatialMap | ChannelMap

@@ -108,11 +108,23 @@ def statistics_of(
     direction: Direction = "attends_to",
 ) -> MapStatistics:
     """The numbers of one place, from cell classes that are already known."""
-    weights = attention_weights(map_, *place, direction)
+    weights = weights_at(map_, *place, direction)
     distance = weights_distance(map_, weights, place, image_size)
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
     missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
     return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, *own, missing)
+
+
+def weights_at(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "rows columns"]:
+    """`attention_weights` of a map that has weights.
+
+    Raises:
+        IndexError: the cell lies outside the grid.
+        ValueError: its values are not weights, but for example cosines.
+    """
+    if map_.unit != "weight":
+        raise ValueError(f"map '{map_.name}' has {map_.unit}s, not weights: no entropy, distance or share of a class")
+    return attention_weights(map_, row, column, direction)
 
 
 def normalise(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -164,7 +176,7 @@ def mean_distance(
         IndexError: the cell lies outside the grid.
         ValueError: see `normalise`.
     """
-    return weights_distance(map_, attention_weights(map_, row, column, direction), (row, column), image_size)
+    return weights_distance(map_, weights_at(map_, row, column, direction), (row, column), image_size)
 
 
 def weights_distance(
@@ -193,7 +205,7 @@ def own_class_share(map_: SpatialMap, row: int, column: int, labels: Labels) -> 
         IndexError: the cell lies outside the grid.
         ValueError: see `normalise` and `cell_classes`.
     """
-    return class_share(map_.attends_to(row, column), (row, column), cell_classes(map_, labels))
+    return class_share(weights_at(map_, row, column, "attends_to"), (row, column), cell_classes(map_, labels))
 
 
 def class_share(weights: Float[Tensor, "rows columns"], place: Grid, classes: CellClasses) -> ClassShare:
@@ -218,7 +230,7 @@ def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direct
     """
     if len(places) < 2:
         raise ValueError(f"{len(places)} places make no pair; name at least two cells")
-    return mean_variation([normalise(attention_weights(map_, row, column, direction)) for row, column in places])
+    return mean_variation([normalise(weights_at(map_, row, column, direction)) for row, column in places])
 
 
 def line_dependence(map_: AxisChannelAttention, lines: Sequence[int]) -> float:

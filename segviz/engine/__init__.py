@@ -17,7 +17,7 @@ from segviz.engine.errors import (
     SupersededError,
     TooLargeError,
 )
-from segviz.engine.ops import Attribute, Predict
+from segviz.engine.ops import Attribute, CompareFeatures, MeasureInfluence, Predict
 from segviz.engine.request import Op, OpResult, Request, digest
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
@@ -28,12 +28,14 @@ __all__ = [
     "Backend",
     "BusyError",
     "Capacity",
+    "CompareFeatures",
     "CrashError",
     "DeadlineError",
     "Engine",
     "EngineError",
     "Health",
     "LeaseError",
+    "MeasureInfluence",
     "Op",
     "OpResult",
     "Predict",

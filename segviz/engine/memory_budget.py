@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -15,6 +16,9 @@ from segviz.settings import MIB
 SHRINKS = (1, 2, 4)  # divisors of the working sides, tried in this order
 FORWARD_BYTES = 1024  # per pixel of the model's input: up to 360 in tensors, up to 900 in the process (SNL)
 PICTURE_BYTES = 8  # per pixel of the picture: its colour, label and confidence
+KEPT_BYTES = (
+    1536  # per pixel of the model's input, for an influence: 380 to 915 kept (SNL), and the slopes
+)
 BAND_BYTES = 150  # per pixel of the rows to which logits are resized at a time
 OUT_OF_MEMORY_WORDS = ("DefaultCPUAllocator", "out of memory", "not enough memory", "Insufficient memory")
 
@@ -26,14 +30,22 @@ def forward_need(size: tuple[int, int], shrink: int) -> int:
     return FORWARD_BYTES * seen + PICTURE_BYTES * height * width + BAND_BYTES * min(height, ROWS_AT_ONCE) * width
 
 
-def fitting_shrink(size: tuple[int, int], budget: int) -> int:
-    """The smallest shrink whose forward fits into the budget.
+def influence_need(size: tuple[int, int], shrink: int) -> int:
+    """The same for an influence, whose backward keeps what the block and the decoder made."""
+    height, width = size
+    return forward_need(size, shrink) + KEPT_BYTES * math.prod(working_size(height, width, shrink))
+
+
+def fitting_shrink(
+    size: tuple[int, int], budget: int, need: Callable[[tuple[int, int], int], int] = forward_need
+) -> int:
+    """The smallest shrink whose forward, or what `need` estimates, fits into the budget.
 
     Raises:
         TooLargeError: none fits.
     """
     for shrink in SHRINKS:
-        if forward_need(size, shrink) <= budget:
+        if need(size, shrink) <= budget:
             return shrink
     raise too_large_error(size, budget)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from segviz.engine.memory_budget import (
     SHRINKS,
     fitting_shrink,
     forward_need,
+    influence_need,
     is_out_of_memory,
     release_memory,
     scale_note,
@@ -24,6 +25,7 @@ from segviz.settings import MIB
 if TYPE_CHECKING:
     from segviz.attribution import Options, Target
     from segviz.prediction.predictor import Predictor
+    from segviz.prediction.similarity import Stage
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,87 @@ class Predict:
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A Prediction."""
         size = (image.shape[0], image.shape[1])
-        first = fitting_shrink(size, budget)
-        for shrink in SHRINKS[SHRINKS.index(first) :]:
+
+        def predict(shrink: int) -> object:
             report(0, 1)
-            call = predictor if shrink == 1 else partial(predictor, shrink=shrink)
-            try:
-                return OpResult(call(image), (scale_note(shrink),) if shrink > 1 else (), keep=shrink == first)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            release_memory()  # only here is the frame of the failed forward, with its tensors, gone
-        raise too_large_error(size, budget)
+            return predictor(image) if shrink == 1 else predictor(image, shrink=shrink)
+
+        return run_shrinking(predict, size, fitting_shrink(size, budget), budget)
+
+
+@dataclass(frozen=True)
+class MeasureInfluence:
+    """The influence on the answer at a pixel (y, x) through the block's context; at a smaller scale as `Predict`.
+
+    Attributes:
+        pixel: (y, x) in the picture's own pixels.
+
+    Raises:
+        NoContextError: the model has no context.
+        ValueError: the pixel lies outside the picture.
+    """
+
+    pixel: tuple[int, int]
+    long: ClassVar[bool] = False
+
+    def need(self, size: tuple[int, int], budget: int) -> int:
+        """Bytes of the forward, and of what it keeps for its backward, at the largest scale that fits."""
+        return influence_need(size, fitting_shrink(size, budget, influence_need))
+
+    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
+        """An Influence."""
+        from segviz.prediction.influence import measure_pixel_influence
+
+        size = (image.shape[0], image.shape[1])
+
+        def measure(shrink: int) -> object:
+            return measure_pixel_influence(predictor, image, self.pixel, shrink, check=lambda: report(0, 1))
+
+        return run_shrinking(measure, size, fitting_shrink(size, budget, influence_need), budget)
+
+
+@dataclass(frozen=True)
+class CompareFeatures:
+    """Which places have features like the point's, at a stage of the model; at a smaller scale as `Predict`.
+
+    Attributes:
+        stage: a name of STAGES (`segviz.prediction.similarity`).
+    """
+
+    stage: Stage
+    long: ClassVar[bool] = False
+
+    def need(self, size: tuple[int, int], budget: int) -> int:
+        """Bytes of the forward at the largest scale that fits."""
+        return forward_need(size, fitting_shrink(size, budget))
+
+    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
+        """A FeatureSimilarity."""
+        from segviz.prediction.similarity import compare_features
+
+        size = (image.shape[0], image.shape[1])
+
+        def compare(shrink: int) -> object:
+            report(0, 1)
+            return compare_features(predictor, image, self.stage, shrink)
+
+        return run_shrinking(compare, size, fitting_shrink(size, budget), budget)
+
+
+def run_shrinking(compute: Callable[[int], object], size: tuple[int, int], first: int, budget: int) -> OpResult:
+    """The value at the first shrink, from `first` on, for which memory suffices.
+
+    Raises:
+        TooLargeError: it suffices for none.
+    """
+    for shrink in SHRINKS[SHRINKS.index(first) :]:
+        try:
+            return OpResult(compute(shrink), (scale_note(shrink),) if shrink > 1 else (), keep=shrink == first)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory()  # only here is the frame of the failed forward, with its tensors, gone
+    raise too_large_error(size, budget)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,7 +101,7 @@ def map_subplot(
         raise ValueError(f"map '{one.name}' has no look '{look}'; use {', '.join(one.looks)}")
     cell = one.cell(*place, *image.shape[:2])
     name = f"{one.name}_{place[0]}_{place[1]}"
-    title = f"{one.name}{LOOK_WORDS[look]} ({pixel_text(*place)})"
+    title = f"{one.name}{LOOK_WORDS[look] if one.unit == 'weight' else ' with'} ({pixel_text(*place)})"
     marks = (Mark(*place, number),)
     if look == "points" and isinstance(one, SampledAttention):
         return Subplot(title, image, sampled_points(image, one, cell, kind, colours), name, model, place, marks)
@@ -120,7 +120,7 @@ def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear"
     """Weights over the picture; signed weights have the signed colours and no even share."""
     scale = weight_scale(values, kind=kind)
     if one.signed:
-        return Heat(values, scale, "weight", "signed", one.feature_grid)
+        return Heat(values, scale, one.unit, "signed", one.feature_grid)
     return Heat(values, scale, "weight", colours, one.feature_grid, 1 / values.size)
 
 

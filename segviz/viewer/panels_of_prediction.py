@@ -14,6 +14,7 @@ from segviz.attention.maps import (
     BasesAttention,
     ChannelMap,
     CrissCrossAttention,
+    FeatureSimilarity,
     OffsetMaskAttention,
     SampledAttention,
     StripAttention,
@@ -101,6 +102,9 @@ def panels_of_map(attention: AttentionMap, model: str = "") -> tuple[Panel, ...]
             bases = attention.responsibilities.shape[1]
             note = f"through {bases} bases; attended by is the same"
             panels = [Panel("Attends to (bases)", attention, "attends_to", note=note)]
+        case FeatureSimilarity():
+            note = "cosine of each place's feature with the point's"
+            panels = [Panel("Similarity", attention, "attends_to", note=note)]
         case _:  # true of any kind over places
             note, who = "what the point draws from each place", "how much each place draws from the point"
             panels = [

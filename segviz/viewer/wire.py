@@ -23,6 +23,7 @@ from segviz.attention.maps import (
     BasesAttention,
     CrissCrossAttention,
     DotProductAttention,
+    FeatureSimilarity,
     Grid,
     OffsetMaskAttention,
     SampledAttention,
@@ -33,6 +34,7 @@ from segviz.attention.maps import (
 
 PackableMap = SpatialMap | AttendedFeatures
 SHARE_STEPS = 65534  # a share of 1; the next step is NaN
+UNIT_STEPS = 32767  # a number of 1 in a unit feature
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,13 @@ class Message:
 def pack(value: PackableMap) -> bytes:
     """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods."""
     message = _message_of(value)
-    arrays = {name: tensor.detach().cpu().numpy().astype("<f4") for name, tensor in message.tensors.items()}
+    arrays = {name: little_endian(tensor.detach().cpu().numpy()) for name, tensor in message.tensors.items()}
     return _encode(message.kind, message.grid, {"features": value.feature_grid, **message.extra}, arrays)
+
+
+def little_endian(array: np.ndarray) -> NDArray[Any]:
+    """The array as the browser reads it: int16 as it is, all else as float32."""
+    return array.astype("<i2" if array.dtype == np.int16 else "<f4")
 
 
 def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
@@ -112,6 +119,9 @@ def _message_of(value: PackableMap) -> Message:
             tensors = {"masks": masks, "lse": value.log_normaliser}
             extra = {"direction": value.direction, "divisor": value.divisor, "reach": reach}
             return Message("offsets", value.grid, tensors, extra)
+        case FeatureSimilarity():  # steps of 1/32767 halve the bytes; a cosine moves by less than 1e-3
+            steps = (value.unit_features * UNIT_STEPS).round().to(torch.int16)
+            return Message("similarity", value.grid, {"unit_features": steps}, {"steps": UNIT_STEPS})
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:
