@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
@@ -35,6 +36,7 @@ from segviz.engine import (
     engine,
 )
 from segviz.figures.attribution_table import HELP, completeness_warning, explained_score
+from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import load_predictor
 from segviz.server.blobs import STORE
@@ -46,7 +48,6 @@ from segviz.ui.state import STATE_KEY
 
 PATH, MODEL = "pages/attribution.py", "spatial_nl"
 HEIGHT, WIDTH = 360, 480
-CENTRE = (HEIGHT // 2, WIDTH // 2)
 PATIENCE = 120  # seconds, on a busy machine
 
 pytestmark = pytest.mark.timeout(600)
@@ -77,6 +78,7 @@ def app(own: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.setattr(PagesManager, "__init__", told)  # AppTest forgets what app.py says of the folder `pages`
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
     app.session_state["inspect model"] = "fcn"
+    app.session_state["attribution model"] = MODEL
     app.run()
     return settled(app.switch_page(PATH).run())
 
@@ -113,6 +115,11 @@ def predicted(model: str = MODEL) -> Prediction:
     return engine().predict(model, scene())
 
 
+def first_point() -> tuple[int, int]:
+    """The pixel that the page explains before a point is kept."""
+    return telling_place(predicted().labels, predicted().spatial_maps[0])
+
+
 def expected(method: str, target: Target, options: Options = QUICK) -> Attribution:
     return attribute(load_predictor(MODEL), scene(), method, target, options=options)
 
@@ -131,17 +138,17 @@ def test_a_visitor_sees_quick_methods_unasked_with_the_backends_numbers(app: App
     numbers = only_table(app)
     map_ = predicted().maps["spatial"]
     for row, name in enumerate(one for one in METHODS if one in START):
-        answer, panel = expected(name, at(CENTRE)), found[METHODS[name].title]
-        assert (panel["look"], panel["signed"], panel["at"]) == ("values", METHODS[name].signed, list(CENTRE))
+        answer, panel = expected(name, at(first_point())), found[METHODS[name].title]
+        assert (panel["look"], panel["signed"], panel["at"]) == ("values", METHODS[name].signed, list(first_point()))
         assert_close(drawn(panel), answer.values)
-        rho = agreement(answer, map_, *map_.cell(*CENTRE, HEIGHT, WIDTH))  # type: ignore[union-attr, arg-type]
+        rho = agreement(answer, map_, *map_.cell(*first_point(), HEIGHT, WIDTH))  # type: ignore[union-attr, arg-type]
         assert numbers["ρ with spatial"][row] == pytest.approx(rho, abs=0.01)
         assert panel["note"] == f"ρ {rho:+.2f} with spatial".replace("-", "−")
     assert app.button(key="attribution compute").disabled
 
 
 def test_a_pin_explains_its_own_class_at_its_own_pixel(app: AppTest) -> None:
-    place = next((y, x) for y, x in ((300, 240), (60, 240), (100, 60)) if at((y, x)) != at(CENTRE))
+    place = next((y, x) for y, x in ((300, 240), (60, 240), (100, 60)) if at((y, x)) != at(first_point()))
     app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 1, "pins": [[*place, 0]]}}
     settled(app.run())
     panel = panels(app)["Saliency"]
@@ -171,6 +178,32 @@ def test_the_chosen_pin_is_the_one_that_is_explained(app: AppTest) -> None:
     app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 3, "pins": pins[1:2]}, "choice": choice}
     settled(app.run())
     assert panels(app)["Saliency"]["at"] == [100, 60]  # the explained one was removed
+
+
+def test_the_last_numbers_stay_until_the_next_are_there(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, sentence = only_table(app), next(one.value for one in app.markdown if one.value.startswith("Explained"))
+    edit = {"mount": "browser", "seq": 1, "pins": [[300, 240, 0]]}
+    app.session_state["attribution"] = {"edit": edit}
+    hold = threading.Event()
+    run = Attribute.run
+    with monkeypatch.context() as patch:
+        patch.setattr(Attribute, "run", lambda *args, **more: (hold.wait(PATIENCE), run(*args, **more))[1])
+        app.run()
+        assert panels(app)["Saliency"]["pending"] and only_table(app) == before
+        last = sentence.replace("Explained:", "Computing; the last numbers are of:")
+        assert [one.value for one in app.markdown if "the logit of" in one.value] == [last]
+        assert app.get("download_button")[0].proto.disabled
+        hold.set()
+        settled(app)
+    assert only_table(app) != before and not app.get("download_button")[0].proto.disabled
+    assert any(one.value.startswith("Explained:") and "y 300, x 240" in one.value for one in app.markdown)
+
+
+def test_a_method_without_an_answer_has_a_row_without_values(app: AppTest) -> None:
+    app.pills(key="attribution methods").set_value(["integrated_gradients", "saliency"]).run()
+    numbers = only_table(app)
+    assert numbers["Method"] == ["Integrated Gradients", "Saliency"]
+    assert numbers["Largest"][0] is numbers["Delta"][0] is None and numbers["Largest"][1] > 0
 
 
 def test_a_class_region_and_the_whole_picture_are_explained(app: AppTest) -> None:
@@ -203,10 +236,10 @@ def test_long_methods_wait_for_the_button_and_tell_their_error(app: AppTest) -> 
     app.select_slider(key="attribution steps").set_value(8)
     app.pills(key="attribution methods").set_value(["integrated_gradients"]).run()
     assert panels(app)["Integrated Gradients"]["note"] == "not computed yet"
-    assert any(re.fullmatch(r"Integrated Gradients: about \d+ s on .+\.", one.value) for one in app.caption)
+    assert any(re.fullmatch(r"About \d+ s on .+: Integrated Gradients\.", one.value) for one in app.caption)
     app.button(key="attribution compute").click().run()
     settled(app)
-    answer = expected("integrated_gradients", at(CENTRE), Options(baseline="blurred", steps=8))
+    answer = expected("integrated_gradients", at(first_point()), Options(baseline="blurred", steps=8))
     assert_close(drawn(panels(app)["Integrated Gradients"]), answer.values)
     numbers = only_table(app)
     assert answer.delta is not None
@@ -245,7 +278,7 @@ def test_another_look_at_the_page_goes_on_with_its_work(app: AppTest, own: Engin
     assert before.status().done == status.done  # one and the same computation
     app.button(key="attribution cancel").click().run()
     assert all(one.cancelled() for one in now)
-    assert any(one.value.startswith("Cancelled. Integrated Gradients") for one in app.caption)
+    assert any(re.match("Cancelled. About .*: Integrated Gradients", one.value) for one in app.caption)
 
 
 def test_what_is_not_asked_any_more_is_taken_back(app: AppTest) -> None:
@@ -336,7 +369,7 @@ def visitor(address: str, context: BrowserContext, errors: list[str]) -> Page:
     page = context.new_page()
     page.set_default_timeout(1000 * PATIENCE)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(f"{address}/{Path(PATH).stem}")
+    page.goto(f"{address}/{Path(PATH).stem}?model={MODEL}")
     expect(page.locator(".stage[data-panel='Attention (spatial)'][data-ready='1']")).to_be_visible()
     return page
 
@@ -344,7 +377,7 @@ def visitor(address: str, context: BrowserContext, errors: list[str]) -> Page:
 @pytest.mark.slow
 def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Browser]) -> None:
     errors: list[str] = []
-    answer = expected("saliency", at(CENTRE))
+    answer = expected("saliency", at(first_point()))
     address, browser = served
     context = browser.new_context(viewport={"width": 1400, "height": 1200})
     first = visitor(address, context, errors)
@@ -354,14 +387,15 @@ def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Bro
     largest = float(answer.values.max())
     settles(lambda: stage.get_attribute("data-max"), largest, 1e-3 * largest)
     shown = float(saliency.locator(".value").inner_text().split()[0])
-    assert shown == pytest.approx(float(answer.values[CENTRE]), rel=0.01)
+    assert shown == pytest.approx(float(answer.values[first_point()]), rel=0.01)
 
-    first.get_by_text("Settings of the methods").click()
+    first.get_by_role("button", name="Methods: 2").click()
     slider = first.get_by_role("slider", name="Integrated Gradients: steps")
     slider.focus()
     first.keyboard.press("End")  # 128 steps: a minute and more
     first.locator(".st-key-attribution-methods").get_by_text("Integrated Gradients").click()
-    expect(first.get_by_text(re.compile("Integrated Gradients: about"))).to_be_visible()
+    first.keyboard.press("Escape")
+    expect(first.get_by_text(re.compile("About .*: Integrated Gradients"))).to_be_visible()
     first.get_by_role("button", name="Compute").click()
     told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131, about \d+ s left"))
     expect(told).to_be_visible()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from segviz.attention.maps import SpatialMap
-from segviz.attribution import Attribution, agreement
+from segviz.attribution import METHODS, Attribution, agreement
 from segviz.table import finite_or_none
 from segviz.text import NONE
 
@@ -37,6 +38,23 @@ HELP: Mapping[str, str] = MappingProxyType({
     ),
 })  # fmt: skip
 WORTH_A_WARNING = 0.1  # share of the score difference above which a completeness error is reported
+
+
+@dataclass(frozen=True)
+class AttributionNumbers:
+    """What stands below the maps of one question.
+
+    Attributes:
+        source: the model and the picture.
+        score: the score that is explained, in Markdown.
+        warnings: sentences on answers that cannot be read as they are.
+        columns: the table, by head.
+    """
+
+    source: Hashable
+    score: str
+    warnings: tuple[str, ...]
+    columns: Mapping[str, Sequence[Any]]
 
 
 def rank_note(ranks: Mapping[str, float]) -> str:
@@ -76,14 +94,32 @@ def rank_correlations(
     return {one.name: agreement(answer, one, *one.cell(*place, *size)) for one in maps}
 
 
-def attribution_columns(answers: Sequence[Attribution], ranks: Sequence[Mapping[str, float]]) -> dict[str, list[Any]]:
-    """The table's values by column, one row per attribution: correlations, range, explained score, error, baseline."""
-    columns: dict[str, list[Any]] = {"Method": [one.title for one in answers]}
-    for name in ranks[0] if ranks else ():
-        columns[f"ρ with {name}"] = [finite_or_none(one[name]) for one in ranks]
-    columns["Smallest"] = [float(one.values.min()) for one in answers]
-    columns["Largest"] = [float(one.values.max()) for one in answers]
-    columns["Explained"] = [explained_score(one) for one in answers]
-    columns["Delta"] = [one.delta for one in answers]
-    columns["Baseline"] = [one.baseline or None for one in answers]
+MEASURED_HEADS: Mapping[str, Callable[[Attribution], float | str | None]] = MappingProxyType({
+    "Smallest": lambda one: float(one.values.min()),
+    "Largest": lambda one: float(one.values.max()),
+    "Explained": explained_score,
+    "Delta": lambda one: one.delta,
+    "Baseline": lambda one: one.baseline or None,
+})  # fmt: skip
+
+
+def attribution_columns(
+    methods: Sequence[str], answers: Mapping[str, Attribution], ranks: Mapping[str, Mapping[str, float]]
+) -> dict[str, list[Any]]:
+    """The table's values by column: correlations, range, explained score, error, baseline.
+
+    Args:
+        methods: the rows; one without an answer has no values yet.
+        answers: the attributions, by method.
+        ranks: their rank correlations, by method and map.
+    """
+    rows = [answers.get(name) for name in methods]
+    titles = [METHODS[name].title if row is None else row.title for name, row in zip(methods, rows, strict=True)]
+    columns: dict[str, list[Any]] = {"Method": titles}
+    for map_name in next(iter(ranks.values()), ()):
+        columns[f"ρ with {map_name}"] = [
+            finite_or_none(ranks[one][map_name]) if one in ranks else None for one in methods
+        ]
+    for head, measure in MEASURED_HEADS.items():
+        columns[head] = [None if row is None else measure(row) for row in rows]
     return columns

@@ -9,6 +9,7 @@ from functools import cached_property
 from statistics import median
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attribution import METHODS, Attribution
 from segviz.engine import Answer, Attribute, LeaseError, SupersededError, engine
@@ -23,6 +24,7 @@ LOOK_EVERY = 0.7  # seconds between looks at answers
 LEASE_S = 20.0  # after so many seconds without a look, the visitor is taken to have left
 FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
 MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
+BUTTON = 128  # pixels: "Compute" and "Cancel" are equally wide
 LOST = (SupersededError, LeaseError)  # ends that the visitor did not ask for
 
 
@@ -75,10 +77,13 @@ def first_guess(name: str) -> float:
     return FIRST_GUESS[name != "occlusion"]
 
 
-def collect_answers(questions: Questions) -> dict[str, Attribution]:
+def collect_answers(questions: Questions, row: DeltaGenerator, messages: DeltaGenerator) -> dict[str, Attribution]:
     """The attributions that are there, by method; starts the quick ones, and the others when the visitor asks.
 
-    Shows a row with the button that starts or cancels, and how long it takes or how far it is.
+    Args:
+        questions: what is asked.
+        row: gets the button that starts or cancels, and how long it takes or how far it is.
+        messages: gets why methods failed, and notes on answers.
     """
     asked = ask(questions, [name for name in questions.ops if questions.is_quick(name)])
     pending = {name: answer for name, answer in asked.items() if not answer.done()}
@@ -86,17 +91,23 @@ def collect_answers(questions: Questions) -> dict[str, Attribution]:
     results = {name: asked[name].result() for name in asked if name not in {*pending, *failed}}
     for name, result in results.items():
         MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
-    with st.container(key="compute"):  # as high in all of its states, by page.css, so that the pictures below stay
+    with row.container(key="compute"):  # as high in all of its states, by page.css, so that the pictures below stay
         if pending:
             show_pending(questions, pending)
         else:
             offer_missing(questions, [name for name in questions.ops if name not in results], failed)
-    if not pending:
-        show_failures(failed)
-    for name, result in results.items():
-        for note in result.notes:
-            st.warning(f"{METHODS[name].title}: {note}.", icon=":material/warning:")
+    with messages:
+        if not pending:
+            show_failures(failed)
+        for name, result in results.items():
+            for note in result.notes:
+                st.warning(f"{METHODS[name].title}: {note}.", icon=":material/warning:")
     return {name: result.value for name, result in results.items()}
+
+
+def is_computing() -> bool:
+    """Whether answers that the visitor waits for are still to come."""
+    return any(not answer.done() for answer in session().attributions.values())
 
 
 def ask(
@@ -153,13 +164,12 @@ def show_pending(questions: Questions, pending: Mapping[str, Answer]) -> None:
             MEASURED[questions.model, name] = status.seconds / status.done
     left_s = sum(questions.seconds(name) * (1 - status.done / status.total) for name, status in statuses.items())
     name, first = min(statuses.items(), key=lambda item: item[1].position)
-    left, right = st.columns([1, 4], vertical_alignment="center")
-    left.button(
-        "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width="stretch"
-    )
-    # one line, as in `offer_missing`
-    right.caption(f"The chosen methods are being computed, about {max(1, round(left_s))} s left in all.")
-    right.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.button(
+            "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width=BUTTON
+        )
+        st.caption(f"Computing, about {max(1, round(left_s))} s left in all.")
+    st.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
 
 
 def cancel(pending: Mapping[str, Answer]) -> None:
@@ -170,18 +180,18 @@ def cancel(pending: Mapping[str, Answer]) -> None:
 
 def offer_missing(questions: Questions, missing: Collection[str], failed: Mapping[str, BaseException]) -> None:
     """The button that starts what is missing, and how long that takes or why it failed."""
-    left, right = st.columns([1, 4], vertical_alignment="center")
-    left.button(
-        "Compute", icon=":material/play_arrow:", key="attribution compute", type="primary", disabled=not missing,
-        on_click=compute, args=(questions, missing), width="stretch",
-    )  # fmt: skip
-    if not missing:
-        right.caption("All chosen methods are computed.")
-        return
-    names = ", ".join(METHODS[name].title for name in missing)
-    seconds = max(1, round(sum(map(questions.seconds, missing))))
-    cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
-    right.caption(f"{cancelled}{names}: about {seconds} s on {engine().device}.")
+    text = "All chosen methods are computed."
+    if missing:
+        names = ", ".join(METHODS[name].title for name in missing)
+        seconds = max(1, round(sum(map(questions.seconds, missing))))
+        cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
+        text = f"{cancelled}About {seconds} s on {engine().device}: {names}."
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.button(
+            "Compute", icon=":material/play_arrow:", key="attribution compute", type="primary", disabled=not missing,
+            on_click=compute, args=(questions, missing), width=BUTTON,
+        )  # fmt: skip
+        st.caption(text)
 
 
 def show_failures(failed: Mapping[str, BaseException]) -> None:
