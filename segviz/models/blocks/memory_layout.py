@@ -28,7 +28,7 @@ def as_matrices(x: Tensor) -> Tensor:
 
 def with_layout(x: Tensor, layout: Callable[[Tensor], Tensor]) -> Tensor:
     """The tensor, and its gradient, as `layout` arranges them."""
-    return _WithLayout.apply(x, layout) if x.requires_grad else layout(x)  # type: ignore[no-any-return, no-untyped-call]
+    return _WithLayout.apply(x, layout) if x.requires_grad else layout(x)
 
 
 class _WithLayout(torch.autograd.Function):
@@ -40,5 +40,5 @@ class _WithLayout(torch.autograd.Function):
         return layout(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return with_layout(gradient, ctx.layout), None
