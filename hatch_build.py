@@ -8,7 +8,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 APP = ("app.py", "pages", ".streamlit")
-CHECKPOINTS = ("*.safetensors", "*.csv", "MODELS.md", "seeds")
+CHECKPOINTS = ("*.safetensors", "*.csv", "MODELS.md", "seeds", "cues")
 
 
 class AppAndCheckpoints(BuildHookInterface):

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from segviz.cli.checkpoints import run_bench, run_models, run_train
+from segviz.cli.cues import run_train_cues
 from segviz.cli.pictures import run_attend, run_figure, run_predict
 from segviz.cli.scores import run_evaluate
 
@@ -15,6 +16,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "figure": run_figure,
     "evaluate": run_evaluate,
     "train": run_train,
+    "train-cues": run_train_cues,
     "bench": run_bench,
     "models": run_models,
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segviz.cli.arguments import integer_reader, number_reader, read_minutes, read_model_name
 from segviz.cli.shared_options import Commands, Parser, add_command, add_device
+from segviz.training.cue_options import CUE_KIND_NAMES, CueOptions
 from segviz.training.options import TrainOptions
 
 
@@ -30,6 +31,29 @@ def add_train(commands: Commands) -> None:
     add_loss(train)
     train.set_defaults(**{one.name: one.default for one in fields(TrainOptions) if one.default is not MISSING})
     add_device(train)
+
+
+def add_train_cues(commands: Commands) -> None:
+    """Add `train-cues`."""
+    train = add_command(
+        commands, "train-cues", "train the tiny networks of the Cues page",
+        "One network for each block and kind of cue. Files that are there with the same settings stay as they are, so "
+        "the same command goes on where a run was stopped.",
+    )  # fmt: skip
+    train.add_argument(
+        "--blocks", type=read_model_name, nargs="+", metavar="NAME", help="names from `models` (default: all)"
+    )
+    train.add_argument(
+        "--kinds", choices=CUE_KIND_NAMES, nargs="+", metavar="KIND", default=list(CUE_KIND_NAMES),
+        help=f"{', '.join(CUE_KIND_NAMES)} (default: all)",
+    )  # fmt: skip
+    train.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("checkpoints/cues"), help="folder (default: %(default)s)"
+    )
+    train.add_argument("--steps", type=integer_reader(1), help="steps at most (default: %(default)s)")
+    train.add_argument("--batch", type=integer_reader(1, 1024), help="pictures per step (default: %(default)s)")
+    train.add_argument("--seed", type=integer_reader(0, 4000), help="random seed (default: %(default)s)")
+    train.set_defaults(steps=CueOptions.steps, batch=CueOptions.batch, seed=CueOptions.seed)
 
 
 def add_schedule(train: Parser) -> None:

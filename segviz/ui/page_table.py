@@ -84,6 +84,16 @@ PAGES = (
         former=("blocks",),
     ),
     PageRow(
+        "cues",
+        "Cues",
+        "emoji_objects",
+        Group.TASK,
+        "Cues",
+        "Scenes whose right answer is known: which block finds the cue, and which looks at it.",
+        models_key="cues model",
+        has_picture=False,
+    ),
+    PageRow(
         "attribution",
         "Attribution",
         "network_node",

@@ -5,9 +5,11 @@ Streamlit's own draws on a canvas, cuts heads off, and loads pandas and Arrow in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+import streamlit as st
 
 from segviz.table import Columns, finite_or_none
 from segviz.text import NONE
@@ -39,7 +41,13 @@ class Head:
     format: str | None = None
 
 
-def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: str | None = None) -> None:
+def show_table(
+    values: Columns,
+    heads: Iterable[Described],
+    label: str,
+    pinned: str | None = None,
+    pick: Callable[[int, str], None] | None = None,
+) -> None:
     """A table whose heads explain themselves and sort it.
 
     Args:
@@ -47,6 +55,8 @@ def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: 
         heads: descriptions of columns; columns without one are text.
         label: what the table shows, for screen readers; unique on the page.
         pinned: the head of the column that names the row and stays while others scroll; the first by default.
+        pick: called with the row's number and the column's head when the reader opens a cell; with it, every cell with
+            a value is a button, but those that name the row.
     """
     pinned = pinned or next(iter(values))
     known = {head.title: head for head in heads}
@@ -63,8 +73,19 @@ def show_table(values: Columns, heads: Iterable[Described], label: str, pinned: 
                 "values": column,
             }
         )
-    data = {"label": label, "columns": columns}
-    mount(load_component("table"), data, key=f"table {label}", width="stretch", height="content")
+    data, key = {"label": label, "columns": columns, "opens": pick is not None}, f"table {label}"
+
+    def take_pick() -> None:
+        """Call `pick` with what the browser sent, if it is a cell of this table."""
+        state = st.session_state.get(key)
+        cell = state.get("picked") if isinstance(state, Mapping) else None
+        if pick is None or not isinstance(cell, list) or len(cell) != 2:
+            return
+        row, title = cell
+        if type(row) is int and isinstance(title, str) and title in values and 0 <= row < len(values[title]):
+            pick(row, title)
+
+    mount(load_component("table"), data, key=key, width="stretch", height="content", on_picked_change=take_pick)
 
 
 def format_cell(value: str | float | None, form: str | None) -> str:

@@ -38,17 +38,24 @@ function createHeader(column, order, onClick) {
   return header;
 }
 
-function createRow(columns, index) {
+/** A cell's text; where cells open something, a button. */
+function createContent(column, index, open) {
+  const text = column.texts[index];
+  if (!open || column.pinned || column.values[index] === null) return text;
+  return Object.assign(document.createElement("button"), { type: "button", textContent: text, onclick: () => open([index, column.title]) });
+}
+
+function createRow(columns, index, open) {
   const row = document.createElement("tr");
   row.append(...columns.map((column) => {
-    const cell = createCell(column.pinned ? "th" : "td", column, column.texts[index]);
+    const cell = createCell(column.pinned ? "th" : "td", column, createContent(column, index, open));
     if (column.pinned) cell.scope = "row";
     return cell;
   }));
   return row;
 }
 
-function draw(parentElement, { label, columns }) {
+function draw(parentElement, { label, columns }, open) {
   const table = parentElement.querySelector("table"), { title = "", order = "" } = parentElement.sorted ?? {};
   const by = columns.find((column) => column.title === title);
   const caption = Object.assign(document.createElement("caption"), { textContent: label });
@@ -57,16 +64,16 @@ function draw(parentElement, { label, columns }) {
     const own = column === by ? order : "";
     return createHeader(column, own, () => {
       parentElement.sorted = { title: column.title, order: nextOrder(own, column.number) };
-      draw(parentElement, { label, columns });
-      table.querySelectorAll("button")[columns.indexOf(column)].focus();
+      draw(parentElement, { label, columns }, open);
+      table.querySelectorAll("thead button")[columns.indexOf(column)].focus();
     });
   }));
   top.append(headers);
-  body.append(...sortRows((by ?? columns[0]).values, by ? order : "").map((index) => createRow(columns, index)));
+  body.append(...sortRows((by ?? columns[0]).values, by ? order : "").map((index) => createRow(columns, index, open)));
   table.replaceChildren(caption, top, body);
 }
 
-export default function ({ parentElement, data: [data] }) {
+export default function ({ parentElement, data: [data], setTriggerValue }) {
   const columns = data.columns.map((column) => ({ ...column, long: column.texts.some((text) => text.length >= LONG) }));
-  draw(parentElement, { ...data, columns });
+  draw(parentElement, { ...data, columns }, data.opens && ((cell) => setTriggerValue("picked", cell)));
 }

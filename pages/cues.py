@@ -1,0 +1,96 @@
+"""Cues: scenes whose right answer is known. Which block finds the cue that tells a thing's class?"""
+
+import streamlit as st
+
+from segviz.data.scenes.cues import CUE_KINDS
+from segviz.models.registry import SPECS
+from segviz.results.cue_table import MEASURES, cue_table, describe_training, read_cue_records, surprises
+from segviz.results.cue_theory import REASONS, CanTell
+from segviz.text import escape_markdown
+from segviz.ui.charts import csv_button
+from segviz.ui.cues import (
+    BLOCK,
+    KIND,
+    SCENE,
+    SCENES,
+    answer_or_stop,
+    cue_panels,
+    describe_point,
+    first_pin,
+    frame_cues,
+    go_to_next_scene,
+    open_cell,
+)
+from segviz.ui.models import model_title
+from segviz.ui.picture import Picture
+from segviz.ui.pins import current_pins, swap_pins
+from segviz.ui.show_viewer import show_viewer
+from segviz.ui.state import session
+from segviz.ui.tables import Head, show_table
+from segviz.ui.widgets import keep_widget
+
+PAGE = "cues"
+FIRST = ("rcca", "row")  # right in nearly all scenes, with its weight on the cue
+
+st.title("Cues")
+st.caption(
+    "Where should a block look? In these scenes it is known: a white thing has the class of a coloured cue elsewhere, "
+    "orange, blue or yellow, and nothing near the thing tells it. A tiny network of two convolutions, one block and a "
+    "linear classifier was trained for each cell of the table."
+)
+records, problems = read_cue_records()
+for problem in problems:
+    st.warning(escape_markdown(problem))
+if not records:
+    st.info("checkpoints/cues has no network yet; `python -m segviz train-cues` trains them.")
+    st.stop()
+first_block, first_kind = FIRST if FIRST in records else next(iter(records))
+
+
+def show_cells() -> None:
+    """The table; a cell opens its network below."""
+    measures = list(MEASURES)
+    kept = keep_widget("cues measure", measures[0], linked=measures)
+    measure = str(st.segmented_control("In the table", measures, required=True, label_visibility="collapsed", **kept))
+    heads = [Head(kind.title, f"Its class is told by {kind.rule}.") for kind in CUE_KINDS.values()]
+    table = cue_table(records, measure)
+    show_table(table, heads, "Blocks by kinds of cue", pick=open_cell)
+    words = "; ".join(f"*{word.value}*: {word.meaning}" for word in CanTell)
+    st.caption(f"{MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
+    csv_button(table, f"cues-{measure.lower().replace(' ', '-')}")
+    with st.expander("Why theory says so, and where practice differs"):
+        st.markdown("\n".join(f"- **{SPECS[name].title}** {reason}." for name, reason in REASONS.items()))
+        if sentences := surprises(records):
+            st.markdown("Measured otherwise:\n" + "\n".join(f"- {sentence}" for sentence in sentences))
+        st.caption(describe_training(records))
+
+
+show_cells()
+left, middle, right, button = st.columns([3, 3, 2, 1], vertical_alignment="bottom")
+block = left.selectbox("Block", SPECS, format_func=model_title, **keep_widget(BLOCK, first_block, SPECS))
+kind = middle.selectbox(
+    "Cue", CUE_KINDS, format_func=lambda key: CUE_KINDS[key].title, **keep_widget(KIND, first_kind, linked=CUE_KINDS)
+)
+number = right.number_input("Scene", 0, SCENES - 1, **keep_widget(SCENE, 0, linked=range(SCENES)))
+button.button("Next", on_click=go_to_next_scene, width="stretch", help="Another scene of this kind")
+answers = answer_or_stop(block, kind, int(number))
+assert answers.prediction.image is not None
+swap_pins(f"cues {kind} {number}")
+plain = session().picture = Picture(f"cue scene {kind} {number}", answers.prediction.image)
+
+
+@st.fragment
+def viewer() -> None:
+    """A pin runs this part alone."""
+    start = (first_pin(answers.scene),)
+    pins = current_pins(PAGE, start)
+    framed = Picture(plain.name, frame_cues(answers, pins))
+    show_viewer(framed, cue_panels(answers, pins), page=PAGE, columns=3, start=start)
+    st.markdown("\n".join(f"- {describe_point(answers, one, pin)}" for one, pin in enumerate(pins, start=1)))
+
+
+st.caption(
+    f"Each thing means {CUE_KINDS[kind].rule}. Click a white thing to keep a point: the cue that it means is framed in "
+    "the point's colour."
+)
+viewer()

@@ -1,0 +1,99 @@
+"""The table of the Cues page: blocks by kinds of cue, measured and by theory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.cue_file import cue_path, read_cue_record
+from segviz.catalogue.cue_record import CueRecord
+from segviz.data.scenes.cues import CUE_KINDS
+from segviz.models.registry import SPECS
+from segviz.results.cue_theory import THEORY, CanTell
+from segviz.table import Columns
+from segviz.text import NONE
+
+CueRecords = Mapping[tuple[str, str], CueRecord]  # by block and kind
+MEASURES: Mapping[str, str] = {
+    "Right answers": "Right answers over new pictures, their 95 % interval, and what theory says.",
+    "Weight on the cue": "The weight that the thing's centre gives to its cue's nine cells, for each map of places.",
+    "Influence on the cue": "The share of the influence on the thing's score that comes from its cue's nine cells.",
+}
+CEILINGS = {CanTell.NO: 1 / 3, CanTell.EITHER: 1 / 2}
+
+
+def read_cue_records(folder: Path | None = None) -> tuple[CueRecords, tuple[str, ...]]:
+    """The records of all networks that are there, and a sentence about each file that cannot be read."""
+    records: dict[tuple[str, str], CueRecord] = {}
+    problems = []
+    for block in SPECS:
+        for kind in CUE_KINDS:
+            path = cue_path(block, kind, folder)
+            if not path.is_file():
+                continue
+            try:
+                records[block, kind] = read_cue_record(path)
+            except CheckpointError as error:
+                problems.append(f"{error}.")
+    return records, tuple(problems)
+
+
+def cue_table(records: CueRecords, measure: str) -> Columns:
+    """A row for each block, a column for each kind; None where there is no network."""
+    kinds = {kind.title: key for key, kind in CUE_KINDS.items()}
+    columns: dict[str, list[str | None]] = {"Block": [spec.title for spec in SPECS.values()]}
+    for title, kind in kinds.items():
+        found = [records.get((block, kind)) for block in SPECS]
+        columns[title] = [None if record is None else describe_cell(record, measure) for record in found]
+    return columns
+
+
+def describe_cell(record: CueRecord, measure: str) -> str:
+    """What a cell of the table says."""
+    measured = record.measured
+    if measure == "Weight on the cue":
+        several = len(measured.weight) > 1
+        return ", ".join(
+            f"{name} {share:.0%}" if several else f"{share:.0%}" for name, share in measured.weight.items()
+        ) or NONE  # fmt: skip
+    if measure == "Influence on the cue":
+        return NONE if measured.influence is None else f"{measured.influence:.0%}"
+    low, high = measured.interval
+    return f"{measured.accuracy:.0%} ({low:.0%}–{high:.0%}) · {expectation(record).value}".replace("%–", "–")
+
+
+def expectation(record: CueRecord) -> CanTell:
+    """What theory says of a network's block and kind."""
+    return THEORY[record.block][list(CUE_KINDS).index(record.kind)]
+
+
+def surprises(records: CueRecords) -> list[str]:
+    """A sentence for each network whose accuracy is not what theory allows or promises."""
+    sentences = []
+    for (block, kind), record in records.items():
+        expected, (low, high) = expectation(record), record.measured.interval
+        title, rule = SPECS[block].title, CUE_KINDS[kind].title.lower()
+        reached = f"{record.measured.accuracy:.0%} after {record.steps} steps"
+        if expected is CanTell.YES and high < 0.95:
+            sentences.append(f"**{title}, {rule}**: could tell, but has learned only part of it: {reached}.")
+        elif expected in CEILINGS and low > CEILINGS[expected]:
+            sentences.append(f"**{title}, {rule}**: better than theory allows ({CEILINGS[expected]:.0%}): {reached}.")
+        elif expected is CanTell.EITHER and high < CEILINGS[expected]:
+            sentences.append(f"**{title}, {rule}**: has not learned to see both cues: {reached}.")
+    return sentences
+
+
+def describe_training(records: CueRecords) -> str:
+    """How the networks were trained and measured, from their records."""
+    kept = list(records.values())
+    minutes, first = sum(record.minutes for record in kept), kept[0]
+    seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in kept}))
+    steps = f"{min(record.steps for record in kept)} to {max(record.steps for record in kept)}"
+    measured = first.measured
+    return (
+        f"{len(kept)} networks of seed {seeds}: {steps} steps of {first.batch} pictures, until the loss vanished; "
+        f"{minutes:.0f} minutes in all on {first.hardware}. "
+        f"Measured on {measured.pictures} new pictures, one thing in each; weight and influence are means over "
+        f"{measured.looked_at} of them. `python -m segviz train-cues` trains them again."
+    )
