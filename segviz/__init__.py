@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from segviz.prediction.prediction import Prediction
     from segviz.prediction.predictor import Predictor
     from segviz.prediction.predictor import load_predictor as load
+    from segviz.watch.record import record
+    from segviz.watch.watch_network import watch
 
 __version__ = "0.1.0"
-__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load", "show"]
+__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load", "record", "show", "watch"]
 
 PUBLIC = {
     "MODELS": ("segviz.models.registry", "SPECS"),
@@ -29,6 +31,8 @@ PUBLIC = {
     "figure": ("segviz.figures.papers", "figure"),
     "show": ("segviz.figures.show", "show"),
     "load": ("segviz.prediction.predictor", "load_predictor"),
+    "record": ("segviz.watch.record", "record"),
+    "watch": ("segviz.watch.watch_network", "watch"),
 }
 
 

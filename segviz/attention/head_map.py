@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segviz.attention.grid_map import Grid, GridMap, cell_of_pixel
 
-Head = int | Literal["mean", "largest"]  # one head, or a view of all
+HeadChoice = int | Literal["mean", "largest"]  # one head, or a view of all
 Cover = tuple[float, float]
 
 
@@ -20,7 +20,7 @@ def covered_size(size: Grid, covers: Cover) -> Grid:
     return round(size[0] * covers[0]), round(size[1] * covers[1])
 
 
-def select_head(weights: Float[Tensor, heads * shape], head: Head, name: str) -> Float[Tensor, "*shape"]:
+def select_head(weights: Float[Tensor, heads * shape], head: HeadChoice, name: str) -> Float[Tensor, "*shape"]:
     """One head of weights, their mean over heads, or the largest of all heads at each place.
 
     Raises:
@@ -90,7 +90,7 @@ class HeadMap(GridMap, ABC):
         heads = f"{self.heads} head{'s' if self.heads > 1 else ''}"
         return f"{type(self).__name__}({self.name!r}, {heads}, {height} x {width} cells{keys})"
 
-    def attends_to(self, row: int, column: int, head: Head = "mean") -> Float[Tensor, "key_rows key_columns"]:
+    def attends_to(self, row: int, column: int, head: HeadChoice = "mean") -> Float[Tensor, "key_rows key_columns"]:
         """What one query cell draws from each key cell; with `prefix_share`, it sums to 1.
 
         Args:
@@ -103,7 +103,7 @@ class HeadMap(GridMap, ABC):
         """
         return select_head(self.head_rows(self.index(row, column)), head, self.name).reshape(self.key_grid)
 
-    def attended_by(self, row: int, column: int, head: Head = "mean") -> Float[Tensor, "rows columns"]:
+    def attended_by(self, row: int, column: int, head: HeadChoice = "mean") -> Float[Tensor, "rows columns"]:
         """How much each query cell draws from one key cell, which `key_cell` finds; the sum is free.
 
         Raises:
@@ -111,7 +111,7 @@ class HeadMap(GridMap, ABC):
         """
         return select_head(self.head_columns(self.key_index(row, column)), head, self.name).reshape(self.grid)
 
-    def prefix_share(self, row: int, column: int, head: Head = "mean") -> float:
+    def prefix_share(self, row: int, column: int, head: HeadChoice = "mean") -> float:
         """The share of a query cell's weight on what is not in the picture: class and register tokens, or padding.
 
         Raises:

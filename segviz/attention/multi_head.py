@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.dot_product import QUERIES_AT_ONCE
-from segviz.attention.head_map import Head, HeadMap, select_head
+from segviz.attention.head_map import HeadChoice, HeadMap, select_head
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,7 +22,8 @@ class MultiHeadAttention(HeadMap):
 
     Attributes:
         scale: factor of the products.
-        bias: b, for all tokens; one for each head, or one for all. O(N M): kept only where it has no simpler form.
+        bias: b, of all tokens; one for each head, or one for all, and one for each query, or one for all. With one for
+            each query it is O(N M), and is kept only where it has no simpler form.
         offset_bias: b by relative position: `[r_j - r_p + h - 1, c_j - c_p + w - 1]` for cells p and j of equal grids;
             0 for prefix tokens. Both biases are added.
     """
@@ -32,7 +33,7 @@ class MultiHeadAttention(HeadMap):
     scale: float = 1.0
     prefix: int = 0
     key_prefix: int = 0
-    bias: Float[Tensor, "bias_heads tokens key_tokens"] | None = None
+    bias: Float[Tensor, "bias_heads bias_tokens key_tokens"] | None = None
     offset_bias: Float[Tensor, "offset_heads down along"] | None = None
 
     @property
@@ -50,7 +51,7 @@ class MultiHeadAttention(HeadMap):
         """The logits of chosen query tokens, by their numbers, for all keys; prefix tokens come first."""
         logits = self.queries[:, tokens] @ self.keys.mT * self.scale
         if self.bias is not None:
-            logits = logits + self.bias[:, tokens]
+            logits = logits + (self.bias if self.bias.shape[1] == 1 else self.bias[:, tokens])
         if self.offset_bias is not None:
             cells = tokens - self.prefix
             offsets = self._offsets(cells.clamp_min(0)) * (cells >= 0)[:, None]
@@ -70,14 +71,14 @@ class MultiHeadAttention(HeadMap):
         key = key_cell + self.key_prefix
         logits = (self.queries[:, self.prefix :] @ self.keys[:, key, :, None])[..., 0] * self.scale
         if self.bias is not None:
-            logits = logits + self.bias[:, self.prefix :, key]
+            logits = logits + self.bias[:, self.prefix if self.bias.shape[1] > 1 else 0 :, key]
         if self.offset_bias is not None:
             (height, width), (row, column) = self.grid, divmod(key_cell, self.grid[1])
             window = self.offset_bias.flip(1, 2)[:, height - 1 - row :, width - 1 - column :]
             logits = logits + window[:, :height, :width].flatten(1)
         return (logits - self.log_normaliser).exp()
 
-    def prefix_attends_to(self, token: int, head: Head = "mean") -> Float[Tensor, "key_rows key_columns"]:
+    def prefix_attends_to(self, token: int, head: HeadChoice = "mean") -> Float[Tensor, "key_rows key_columns"]:
         """What a prefix token, such as the class token 0, draws from each key cell.
 
         Raises:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid, GridMap, cell_of_pixel
-from segviz.attention.head_map import Cover, Head, covered_size, select_head
+from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +51,7 @@ class ObjectQueryAttention(GridMap):
         logits = self.queries @ self.keys.mT * self.scale
         return (logits if self.bias is None else logits + self.bias).softmax(2)
 
-    def attended_by(self, row: int, column: int, head: Head = "mean") -> Float[Tensor, " queries"]:
+    def attended_by(self, row: int, column: int, head: HeadChoice = "mean") -> Float[Tensor, " queries"]:
         """How much each object query draws from one place.
 
         Raises:
@@ -60,7 +60,7 @@ class ObjectQueryAttention(GridMap):
         cell = self.index(row, column)
         return select_head(self.weights()[:, :, cell + self.key_prefix], head, self.name)
 
-    def query_map(self, query: int, head: Head = "mean") -> Float[Tensor, "height width"]:
+    def query_map(self, query: int, head: HeadChoice = "mean") -> Float[Tensor, "height width"]:
         """What one object query draws from each place.
 
         Raises:
@@ -68,7 +68,7 @@ class ObjectQueryAttention(GridMap):
         """
         return select_head(self._query_weights(query)[:, self.key_prefix :], head, self.name).reshape(self.grid)
 
-    def prefix_share(self, query: int, head: Head = "mean") -> float:
+    def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
         """The share of one object query's weight on tokens that are not in the picture.
 
         Raises:

@@ -1,0 +1,212 @@
+"""What one forward pass showed: the maps that are kept, and a table of all that was found, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from torch import nn
+
+from segviz.attention.grid_map import Grid
+from segviz.attention.head_map import Cover
+from segviz.attention.maps import NetworkMap
+from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.watch.build_map import build_linear, build_map, build_matrix, with_heads
+from segviz.watch.call import AttentionCall
+from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.layout import Layout, ObjectQueries, Tokens, guess_layout
+from segviz.watch.recipes.recipe import Recipe, read_layout
+from segviz.watch.recipes.windows import cut_windows
+from segviz.watch.record import Declaration
+
+State = Literal["kept", "listed", "passed over"]
+NOT_KEPT = 'choose it with layers="{path}"'
+
+
+@dataclass(frozen=True)
+class FoundLayer:
+    """One row of the table: an attention call, and what became of it.
+
+    Attributes:
+        path: the module's name in the network, with `:2` and so on for its further calls.
+        spelling: the function that computed it, or who declared it.
+        shape: heads and grids in words; empty where they are not known.
+        state: "kept" has a map; "listed" could have one; "passed over" cannot.
+        reason: why it has no map; for a kept one, how far its factors are from what the call returned.
+    """
+
+    path: str
+    spelling: str
+    shape: str
+    state: State
+    reason: str
+
+
+@dataclass
+class Findings:
+    """Takes what a recorder sees. Only the maps of chosen layers are kept, and without a choice the last one.
+
+    Attributes:
+        seen: the (height, width) at which the network sees the picture.
+        covers: what part of the picture its grids cover, see `HeadMap`.
+        layers: patterns of paths; empty keeps the last map only.
+        grid: the grid that the user gave.
+        recipes: how to read modules of libraries.
+    """
+
+    seen: Grid
+    covers: Cover
+    layers: Sequence[str] = ()
+    grid: Grid | None = None
+    recipes: tuple[Recipe, ...] = ()
+    maps: dict[str, NetworkMap] = field(default_factory=dict)
+    rows: dict[str, FoundLayer] = field(default_factory=dict)
+    declared: set[str] = field(default_factory=set)
+
+    def take_call(self, call: AttentionCall, difference: float) -> None:
+        """Keep, list or pass over a call."""
+        if self._is_declared(call.path):
+            return
+        call = call.rename(self._new_path(call.path))
+        try:
+            if difference > call.tolerance:
+                raise NotShownError(
+                    f"its factors differ from what the call returned by {difference:.1e}, so no map is shown"
+                )
+            layout = read_layout(self.recipes, call) or guess_layout(call, self.seen, self.grid)
+            if self.layers and not self.is_chosen(call.path):
+                self._list(call.path, call.spelling, describe_layout(layout, call))
+                return
+            self._keep(
+                build_map(call, layout, self.seen, self.covers),
+                call.spelling,
+                f"gives what the call returned to {max(difference, 1e-7):.0e}",
+            )
+        except NotShownError as error:
+            self._pass_over(call.path, call.spelling, str(error))
+
+    def pass_over(self, path: str, what: str, reason: str) -> None:
+        """Note what looks like attention and cannot be shown."""
+        if not self._is_declared(path):
+            self._pass_over(self._new_path(path), what, reason)
+
+    def take_declaration(self, path: str, module: nn.Module, declaration: Declaration) -> None:
+        """Keep what a block declared, in place of what was found in it."""
+        for found in [one for one in self.rows if is_within(one.partition(":")[0], path) and one not in self.declared]:
+            del self.rows[found]
+            self.maps.pop(found, None)
+        name = self._new_path(path)
+        self.declared.add(name)
+        try:
+            map_ = self._declared_map(name, declaration)
+        except NotShownError as error:
+            self._pass_over(name, "declared", str(error))
+            return
+        if self.layers and not self.is_chosen(name):
+            self._list(name, "declared", describe_map(map_))
+        else:
+            self._keep(map_, "declared", "as declared, not checked")
+
+    def _declared_map(self, path: str, declaration: Declaration) -> NetworkMap:
+        own, others = declaration.grid, declaration.key_grid
+        if declaration.weights is not None:
+            weights = with_heads(declaration.weights)
+            cells = self._declared_tokens(declaration, weights.shape[-2], weights.shape[-1])
+            return build_matrix(path, declaration.weights, cells, self.covers)
+        queries, keys = declaration.queries, declaration.keys
+        assert queries is not None and keys is not None
+        call = AttentionCall(path, "declared", queries, keys, declaration.scale, declaration.bias, ())
+        layout: Layout
+        if declaration.window is not None:
+            if own is None:
+                raise NotShownError("windows were declared without a grid; give grid=(rows, columns)")
+            layout = cut_windows(own, declaration.window, declaration.shift)
+        elif declaration.kind == "object-queries":
+            layout = ObjectQueries(others or own, declaration.key_prefix)
+        else:
+            layout = cells = self._declared_tokens(declaration, call.tokens, call.key_tokens)
+            if declaration.kind != "softmax":
+                return build_linear(path, declaration, cells, self.covers)
+            if queries.dim() == 3:
+                call = AttentionCall(path, "declared", queries[:, None], keys[:, None], call.scale, call.bias, ())
+        return build_map(call, layout, self.seen, self.covers)
+
+    def _declared_tokens(self, declaration: Declaration, tokens: int, key_tokens: int) -> Tokens:
+        """The grids of declared tokens; those that were not given are fitted to the picture."""
+        prefix, key_prefix = declaration.prefix, declaration.key_prefix
+        grid = declaration.grid or fit_tokens(tokens - prefix, self.seen, (), None, "queries").grid
+        same = key_tokens - key_prefix == grid[0] * grid[1]
+        key_grid = declaration.key_grid or (
+            grid if same else fit_tokens(key_tokens - key_prefix, self.seen, (), None, "keys").grid
+        )
+        for count, first, sides, what in (
+            (tokens, prefix, grid, "queries"),
+            (key_tokens, key_prefix, key_grid, "keys"),
+        ):
+            if count != first + sides[0] * sides[1]:
+                raise NotShownError(
+                    f"{count} {what} were declared, not {first} + {sides[0]} x {sides[1]}; correct grid or prefix"
+                )
+        return Tokens(grid, key_grid, prefix, key_prefix)
+
+    def _keep(self, map_: NetworkMap, spelling: str, reason: str) -> None:
+        if not self.layers:
+            for path in list(self.maps):
+                del self.maps[path]
+                row = self.rows[path]
+                self._list(path, row.spelling, row.shape)
+        self.maps[map_.name] = map_
+        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_map(map_), "kept", reason)
+
+    def _list(self, path: str, spelling: str, shape: str) -> None:
+        self.rows[path] = FoundLayer(path, spelling, shape, "listed", NOT_KEPT.format(path=path))
+
+    def _pass_over(self, path: str, spelling: str, reason: str) -> None:
+        self.rows[path] = FoundLayer(path, spelling, "", "passed over", reason)
+
+    def is_chosen(self, path: str) -> bool:
+        """Whether a pattern of `layers` fits a path, also of a module that was called several times."""
+        return any(fnmatchcase(path, one) or fnmatchcase(path.partition(":")[0], one) for one in self.layers)
+
+    def _is_declared(self, path: str) -> bool:
+        return any(is_within(path, one.partition(":")[0]) for one in self.declared)
+
+    def _new_path(self, path: str) -> str:
+        """The path, or the path with the number of its call."""
+        path = path or "network"
+        count = sum(one.partition(":")[0] == path for one in self.rows)
+        return f"{path}:{count + 1}" if count else path
+
+
+def is_within(path: str, outer: str) -> bool:
+    """Whether a module is another, or a part of it."""
+    return path == outer or path.startswith(f"{outer}.") or outer == "network"
+
+
+def describe_map(map_: NetworkMap) -> str:
+    """Heads and grids in words."""
+    heads = f"{map_.heads} head{'s' if map_.heads > 1 else ''}"
+    if isinstance(map_, ObjectQueryAttention):
+        return f"{heads}, {map_.queries.shape[1]} object queries, keys {map_.grid[0]} x {map_.grid[1]}"
+    return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}{describe_prefix(getattr(map_, 'key_prefix', 0))}"
+
+
+def describe_layout(layout: Layout, call: AttentionCall) -> str:
+    """The same of a layout whose map was not built."""
+    if isinstance(layout, ObjectQueries):
+        return f"{call.tokens} object queries"
+    prefix = layout.key_prefix if isinstance(layout, Tokens) else 0
+    return describe_grids(layout.grid, layout.key_grid) + describe_prefix(prefix)
+
+
+def describe_grids(grid: Grid, key_grid: Grid) -> str:
+    """Grids in words."""
+    keys = f", keys {key_grid[0]} x {key_grid[1]}" if key_grid != grid else ""
+    return f"{grid[0]} x {grid[1]}{keys}"
+
+
+def describe_prefix(count: int) -> str:
+    """Prefix tokens in words."""
+    return f" + {count} token{'s' if count > 1 else ''} off the picture" if count else ""

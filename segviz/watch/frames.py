@@ -1,0 +1,108 @@
+"""Which module is running, from Python's own frames: no hook is needed, and other threads are not seen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+from torch import Tensor, nn
+
+MAX_FRAMES = 200
+PLUMBING = {"_call_impl", "_wrapped_call_impl", "handle_torch_function", "__torch_function__"}  # between two forwards
+
+
+@dataclass(frozen=True)
+class RunningModule:
+    """A module of the watched network with a function that is running in it.
+
+    Attributes:
+        path: the module's name in `named_modules`; empty for the network itself.
+        module: the module.
+        function: the function's name: `forward`, or what it calls, also a function of its file.
+        values: the function's local numbers and tuples of numbers, and the shapes of its local tensors.
+    """
+
+    path: str
+    module: nn.Module
+    function: str
+    values: Mapping[str, object]
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a local tensor, or a local tuple of numbers, if there is one of that name."""
+        value = self.values.get(name)
+        return tuple(value) if isinstance(value, tuple | list) else None
+
+
+def name_modules(model: nn.Module) -> dict[int, str]:
+    """The name of each module, by its identity."""
+    return {id(module): name for name, module in model.named_modules()}
+
+
+def walk_frames() -> Iterator[FrameType]:
+    """The running functions, from the caller's caller outward."""
+    frame: FrameType | None = sys._getframe(2)
+    for _ in range(MAX_FRAMES):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back
+
+
+def running_path(names: Mapping[int, str]) -> str | None:
+    """The name of the innermost module of the network that is running; None where none is."""
+    for frame in walk_frames():
+        path = names.get(id(frame.f_locals.get("self")))
+        if path is not None:
+            return path
+    return None
+
+
+def running_modules(names: Mapping[int, str]) -> tuple[RunningModule, ...]:
+    """The running functions of the network, the innermost first, up to the network's own forward."""
+    recorder = sys._getframe(1).f_code.co_filename
+    found: list[RunningModule] = []
+    inner: list[FrameType] = []  # functions of no module, until the module that called them is known
+    for frame in walk_frames():
+        if frame.f_code.co_name in PLUMBING or frame.f_code.co_filename == recorder:
+            continue
+        owner = frame.f_locals.get("self")
+        path = names.get(id(owner))
+        if path is None or not isinstance(owner, nn.Module):
+            inner.append(frame)
+            continue
+        frames, inner = [*inner, frame], []
+        for one in frames:
+            found.append(RunningModule(path, owner, one.f_code.co_name, plain_values(one.f_locals)))
+        if path == "" and frame.f_code.co_name == "forward":
+            break
+    return tuple(found)
+
+
+def plain_values(values: Mapping[str, object]) -> dict[str, object]:
+    """Numbers, tuples of numbers, and the shapes of tensors; nothing that would keep a tensor alive."""
+    found: dict[str, object] = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            found[name] = tuple(value.shape)
+        elif isinstance(value, int | float) or (
+            isinstance(value, tuple | list | torch.Size) and all(isinstance(one, int | float) for one in value)
+        ):
+            found[name] = tuple(value) if isinstance(value, tuple | list) else value
+    return found
+
+
+def local_values(module_types: tuple[str, ...]) -> tuple[nn.Module, Mapping[str, object]] | None:
+    """The innermost running function of a module of one of these classes, with its local variables."""
+    for frame in walk_frames():
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, nn.Module) and is_one_of(owner, module_types):
+            return owner, frame.f_locals
+    return None
+
+
+def is_one_of(module: nn.Module, module_types: tuple[str, ...]) -> bool:
+    """Whether a module is of a class, or of a class derived from it, given by its full name."""
+    return any(f"{one.__module__}.{one.__qualname__}" in module_types for one in type(module).__mro__)

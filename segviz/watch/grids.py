@@ -1,0 +1,129 @@
+"""Which grid of the picture a number of tokens is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from segviz.attention.grid_map import Grid
+from segviz.watch.frames import RunningModule
+
+STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 56, 64)
+USUAL_PREFIXES = (0, 1, 2, 5)  # class, distillation and register tokens, where the network does not say how many
+HEAD_NAMES = ("num_heads", "num_attention_heads", "heads", "n_heads", "nheads", "nhead", "n_head")
+SIDE_NAMES = (("H", "W"), ("h", "w"), ("height", "width"), ("Hp", "Wp"), ("grid_h", "grid_w"))
+
+
+class NotShownError(Exception):
+    """An attention call that is not shown, and why."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A number of tokens as prefix tokens and a grid."""
+
+    prefix: int
+    grid: Grid
+
+
+def fit_tokens(tokens: int, seen: Grid, running: Sequence[RunningModule], grid: Grid | None, what: str) -> Fit:
+    """The grid of a number of tokens: the one that was given, else one that the running code names, else by strides.
+
+    Args:
+        tokens: how many there are.
+        seen: the (height, width) at which the network saw the picture.
+        running: the network's running functions, the innermost first.
+        grid: the grid that the user gave, if any.
+        what: "queries" or "keys", for the error.
+
+    Raises:
+        NotShownError: no grid fits, or several do.
+    """
+    if grid is not None:
+        if tokens < grid[0] * grid[1]:
+            raise NotShownError(f"its {tokens} {what} are fewer than the {grid[0]} x {grid[1]} cells of grid=")
+        return Fit(tokens - grid[0] * grid[1], grid)
+    known = prefix_tokens(running)
+    for module in running:
+        fits = select_fits(tokens, side_pairs(module), seen, known)
+        if len(fits) == 1:
+            return fits[0]
+    fits = select_fits(tokens, stride_grids(seen), seen, known)
+    if not fits:
+        raise NotShownError(f"its {tokens} {what} are no grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)")
+    if len(fits) > 1:
+        choices = " or ".join(f"{one.grid[0]} x {one.grid[1]} + {one.prefix}" for one in fits)
+        raise NotShownError(f"its {tokens} {what} may be {choices}; say which with grid=(h, w)")
+    return fits[0]
+
+
+def select_fits(tokens: int, grids: Iterable[Grid], seen: Grid, prefix: int | None) -> list[Fit]:
+    """The grids that leave a possible number of prefix tokens, and have the picture's shape."""
+    fits = []
+    for grid in dict.fromkeys(grids):
+        rest = tokens - grid[0] * grid[1]
+        if rest in (USUAL_PREFIXES if prefix is None else (0, prefix)) and has_shape(grid, seen):
+            fits.append(Fit(rest, grid))
+    expected = [one for one in fits if one.prefix == prefix]
+    return expected or fits
+
+
+def has_shape(grid: Grid, seen: Grid) -> bool:
+    """Whether cells of one square size, rounded up or down, give both sides of the grid."""
+    sides = list(zip(seen, grid, strict=True))
+    least = max(pixels / (cells + 1) for pixels, cells in sides)
+    most = min(pixels / (cells - 1) if cells > 1 else math.inf for pixels, cells in sides)
+    return least < most
+
+
+def stride_grids(seen: Grid) -> list[Grid]:
+    """The picture's grids at the usual strides."""
+    rounded = [tuple(math.ceil(side / stride) for side in seen) for stride in STRIDES]
+    floored = [tuple(side // stride for side in seen) for stride in STRIDES]
+    return [(h, w) for h, w in (*rounded, *floored) if h and w]
+
+
+def side_pairs(module: RunningModule) -> list[Grid]:
+    """Pairs of sides among a function's local values: `H, W`, pairs of numbers, and sides of 4-D tensors."""
+    pairs: list[Grid] = []
+    for name in module.values:
+        shape = module.shape(name)
+        if shape is not None and len(shape) == 4:
+            pairs += [(int(shape[2]), int(shape[3])), (int(shape[1]), int(shape[2]))]
+        elif shape is not None and len(shape) == 2:
+            pairs.append((int(shape[0]), int(shape[1])))
+    for high, wide in SIDE_NAMES:
+        sides = module.values.get(high), module.values.get(wide)
+        if isinstance(sides[0], int) and isinstance(sides[1], int):
+            pairs.append((sides[0], sides[1]))
+    return [pair for pair in pairs if pair[0] > 0 and pair[1] > 0]
+
+
+def prefix_tokens(running: Sequence[RunningModule]) -> int | None:
+    """The number of prefix tokens that a running module says it has."""
+    for one in running:
+        count = getattr(one.module, "num_prefix_tokens", None)
+        if isinstance(count, int):
+            return count
+    return None
+
+
+def head_count(running: Sequence[RunningModule]) -> int | None:
+    """The number of heads that the innermost running module that says so has."""
+    for one in running:
+        count = heads_of(one.module)
+        if count is not None:
+            return count
+    return None
+
+
+def heads_of(module: nn.Module) -> int | None:
+    """The number of heads that a module says it has."""
+    for name in HEAD_NAMES:
+        count = getattr(module, name, None)
+        if isinstance(count, int):
+            return count
+    return None

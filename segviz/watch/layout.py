@@ -1,0 +1,108 @@
+"""Where the tokens of an attention call lie: on grids, within windows, or off the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from segviz.attention.grid_map import Grid
+from segviz.watch.call import AttentionCall
+from segviz.watch.grids import NotShownError, fit_tokens, head_count
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Queries and keys as cells of two grids, row by row, after prefix tokens."""
+
+    grid: Grid
+    key_grid: Grid
+    prefix: int = 0
+    key_prefix: int = 0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Queries and keys in windows; see `WindowedAttention`. The call's windows are its leading axis `axis`."""
+
+    grid: Grid
+    key_grid: Grid
+    query_places: Tensor
+    key_places: Tensor
+    window: Grid = (0, 0)
+    shift: Grid = (0, 0)
+    axis: int = 0
+
+
+@dataclass(frozen=True)
+class ObjectQueries:
+    """Queries that are not in the picture; the keys' grid, where None, is the one that fits."""
+
+    key_grid: Grid | None = None
+    key_prefix: int = 0
+
+
+Layout = Tokens | Windows | ObjectQueries
+
+
+def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
+    """The layout of a call that no recipe describes.
+
+    Raises:
+        NotShownError: it folds windows into its axes, or its tokens are no grid.
+    """
+    check_leading(call)
+    keys = None if grid is None or call.key_tokens < grid[0] * grid[1] else grid
+    try:
+        queries = fit_tokens(call.tokens, seen, call.running, grid, "queries")
+    except NotShownError as error:
+        if call.key_tokens == call.tokens or fits(call.key_tokens, seen, call, keys) is None:
+            raise
+        raise NotShownError(
+            f"{error}; if its {call.tokens} queries are not in the picture, declare it: "
+            'segviz.record(..., kind="object-queries")'
+        ) from None
+    if call.key_tokens == call.tokens:
+        return Tokens(queries.grid, queries.grid, queries.prefix, queries.prefix)
+    strips = find_strips(call, queries.grid)
+    if strips is not None:
+        return Tokens(queries.grid, strips, queries.prefix, 0)
+    found = fit_tokens(call.key_tokens, seen, call.running, keys, "keys")
+    return Tokens(queries.grid, found.grid, queries.prefix, found.prefix)
+
+
+def find_strips(call: AttentionCall, grid: Grid) -> Grid | None:
+    """The keys' grid where they are whole columns or rows, as a tensor of the running code says (AttaNet's block)."""
+    for strips in ((1, grid[1]), (grid[0], 1)):
+        if strips != grid and call.key_tokens == strips[0] * strips[1]:
+            for module in call.running[:2]:
+                shapes = [module.shape(name) for name in module.values]
+                if any(shape is not None and len(shape) == 4 and shape[2:] == strips for shape in shapes):
+                    return strips
+    return None
+
+
+def fits(tokens: int, seen: Grid, call: AttentionCall, grid: Grid | None) -> Grid | None:
+    """The grid of a number of tokens; None where none fits."""
+    try:
+        return fit_tokens(tokens, seen, call.running, grid, "keys").grid
+    except NotShownError:
+        return None
+
+
+def check_leading(call: AttentionCall) -> None:
+    """Check that a call's leading axes are one image and its heads.
+
+    Raises:
+        NotShownError: they may hold windows.
+    """
+    leading, known = call.leading, head_count(call.running)
+    folded = f"its {call.tokens} queries come in {' x '.join(map(str, leading))} groups"
+    cure = "a recipe or segviz.record(..., window=...) says where they lie"
+    if len(leading) > 2 or (len(leading) == 2 and leading[0] != 1):
+        raise NotShownError(f"{folded}, which are windows: {cure}")
+    heads = leading[-1] if leading else 1
+    if known is not None and heads not in (1, known):
+        raise NotShownError(f"{folded}, and the module has {known} heads, so some are windows: {cure}")
+    if len(leading) == 1 and heads > 1 and known is None:
+        raise NotShownError(f"{folded}, heads or windows: set num_heads on the module, or declare it: {cure}")

@@ -1,0 +1,124 @@
+"""Classes for every pixel from a network's output, in the forms that libraries give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from segviz.attention.grid_map import Grid
+from segviz.data.classes import ClassSet, class_set
+from segviz.prediction.predictor import classify
+from segviz.watch.placement import Placement
+
+MOST_CLASSES = 255  # labels are bytes, and 255 is void
+
+
+@dataclass(frozen=True, repr=False)
+class NetworkPrediction:
+    """The classes that a network gives to the picture's pixels.
+
+    Attributes:
+        labels: class indices at the picture's own size.
+        confidence: the softmax of the winning class, in [0, 1].
+        class_set: names and colours of the classes; numbers where no names were given.
+        form: what the network's output was.
+    """
+
+    labels: UInt8[np.ndarray, "height width"]
+    confidence: Float[np.ndarray, "height width"]
+    class_set: ClassSet
+    form: str
+
+    def __repr__(self) -> str:
+        """One line."""
+        height, width = self.labels.shape
+        return f"NetworkPrediction({width} x {height} pixels, {len(self.class_set.names)} classes, from {self.form})"
+
+
+def find_logits(output: object) -> tuple[Tensor, str] | None:
+    """Scores (classes, rows, columns) of the first image, and the form they were found in; None without classes.
+
+    Forms: a (B, C, H, W) tensor; `{"out": ...}` of torchvision; `.logits` of transformers; class queries with masks
+    (`.class_queries_logits` and `.masks_queries_logits`, or `.logits` and `.pred_masks`), whose scores are summed as in
+    MaskFormer (NeurIPS 2021, eq. 4).
+    """
+    values = output if isinstance(output, Mapping) else {}
+    for classes, masks in (("class_queries_logits", "masks_queries_logits"), ("logits", "pred_masks")):
+        queries, regions = values.get(classes), values.get(masks)
+        if isinstance(queries, Tensor) and isinstance(regions, Tensor) and (queries.dim(), regions.dim()) == (3, 4):
+            shares = queries[0].float().softmax(-1)[:, :-1]  # the last class is "no object"
+            scores = torch.einsum("qc,qhw->chw", shares, regions[0].float().sigmoid())
+            return scores.clamp_min(1e-6).log(), "class queries and masks"
+    for name in ("out", "logits"):
+        if isinstance(values.get(name), Tensor):
+            return as_scores(values[name], f"{name}")
+    if isinstance(output, Tensor):
+        return as_scores(output, "a tensor")
+    if isinstance(output, Sequence) and not isinstance(output, str) and output and isinstance(output[0], Tensor):
+        return as_scores(output[0], "the first of several tensors")
+    return None
+
+
+def as_scores(tensor: Tensor, form: str) -> tuple[Tensor, str] | None:
+    """The scores of one image, if a tensor has classes and pixels."""
+    if tensor.dim() != 4 or len(tensor) != 1 or not 2 <= tensor.shape[1] <= MOST_CLASSES:
+        return None
+    return tensor[0].float(), f"{form} of {tensor.shape[1]} x {tensor.shape[2]} x {tensor.shape[3]}"
+
+
+def predict_classes(
+    output: object,
+    placement: Placement,
+    classes: Sequence[str] | None,
+    palette: Sequence[tuple[int, int, int]] | None,
+    labels: Mapping[int, str] | None,
+) -> NetworkPrediction | None:
+    """The classes of the picture's pixels, with the padding cut off; None where the output has none.
+
+    Raises:
+        ValueError: names or colours were given for another number of classes.
+    """
+    found = find_logits(output)
+    if found is None or (classes is None and not is_segmentation(found[0], placement.seen)):
+        if classes is not None:
+            raise ValueError("the output has no classes for pixels, so remove classes=; maps are shown without")
+        return None
+    scores, form = found
+    names = tuple(classes or name_classes(len(scores), labels))
+    colours = class_set(names).palette if palette is None else tuple(tuple(colour) for colour in palette)
+    if len(names) != len(scores) or len(colours) != len(scores):
+        raise ValueError(
+            f"the output has {len(scores)} classes, but {len(names)} names and {len(colours)} colours were given; "
+            "give as many"
+        )
+    indices, confidence = classify(crop_padding(scores, placement), placement.picture)
+    return NetworkPrediction(indices, confidence, ClassSet(names, colours), form)  # type: ignore[arg-type]
+
+
+def is_segmentation(scores: Tensor, seen: Grid) -> bool:
+    """Whether scores are classes of a segmentation rather than features: at an eighth of the input's size or finer.
+
+    With `classes` given, coarser scores count as well.
+    """
+    return scores.shape[1] * 8 >= seen[0] and scores.shape[2] * 8 >= seen[1]
+
+
+def name_classes(count: int, labels: Mapping[int, str] | None) -> list[str]:
+    """The names of a network's configuration, if it has one for each class, or else numbers."""
+    if labels is not None and set(labels) == set(range(count)):
+        return [str(labels[number]) for number in range(count)]
+    return [f"class {number}" for number in range(count)]
+
+
+def crop_padding(scores: Tensor, placement: Placement) -> Tensor:
+    """Scores of the picture alone."""
+    if placement.shown == placement.seen:
+        return scores
+    full = F.interpolate(scores[None], placement.seen, mode="bilinear")[0]
+    return full[:, : placement.shown[0], : placement.shown[1]]

@@ -1,0 +1,142 @@
+"""How a picture becomes the network's input: its size, padding and normalisation, and the way back to pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segviz.attention.grid_map import Grid
+from segviz.attention.head_map import Cover
+from segviz.image import Rgb, resize
+
+FitMode = Literal["stretch", "pad"]
+LARGEST = (1024, 2048)  # short and long side of what a network is shown unless it is told otherwise
+USUAL_MULTIPLE = 32
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture's pixels are in the network's input.
+
+    Attributes:
+        picture: the picture's own (height, width).
+        shown: the (height, width) to which it was resized.
+        seen: the (height, width) of the input: `shown`, and padding below and at the right.
+    """
+
+    picture: Grid
+    shown: Grid
+    seen: Grid
+
+    @property
+    def covers(self) -> Cover:
+        """Height and width of the input in those of the picture; above 1 where it was padded."""
+        return self.seen[0] / self.shown[0], self.seen[1] / self.shown[1]
+
+    def input_pixel(self, y: float, x: float) -> tuple[float, float]:
+        """The position in the input of a position in the picture; both count from the first pixel's centre."""
+        scales = (shown / own for shown, own in zip(self.shown, self.picture, strict=True))
+        down, along = ((at + 0.5) * scale - 0.5 for at, scale in zip((y, x), scales, strict=True))
+        return down, along
+
+    def __str__(self) -> str:
+        """How the network saw the picture, in words."""
+        words = f"{self.seen[0]} x {self.seen[1]}"
+        if self.shown != self.picture:
+            words += f", resized from {self.picture[0]} x {self.picture[1]}"
+        if self.seen != self.shown:
+            words += f", padded from {self.shown[0]} x {self.shown[1]}"
+        return words
+
+
+def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode) -> Placement:
+    """How to show a picture to a network.
+
+    Args:
+        picture: its (height, width).
+        size: the (height, width) that the network takes; None shows the picture at its own size, at most `LARGEST`.
+        multiple: what both sides of the input must be multiples of.
+        fit: "stretch" resizes both sides to the input's; "pad" keeps the picture's ratio and pads.
+    """
+    if size is None:
+        short, long = LARGEST
+        scale = min(1.0, short / min(picture), long / max(picture))
+        wanted = max(1.0, picture[0] * scale), max(1.0, picture[1] * scale)
+        if fit == "pad":
+            shown = round(wanted[0]), round(wanted[1])
+            return Placement(picture, shown, (round_up(shown[0], multiple), round_up(shown[1], multiple)))
+        sides = tuple(max(multiple, round(side / multiple) * multiple) for side in wanted)
+        return Placement(picture, (sides[0], sides[1]), (sides[0], sides[1]))
+    if fit == "stretch":
+        return Placement(picture, size, size)
+    scale = min(size[0] / picture[0], size[1] / picture[1])
+    shown = max(1, round(picture[0] * scale)), max(1, round(picture[1] * scale))
+    return Placement(picture, shown, size)
+
+
+def round_up(side: int, multiple: int) -> int:
+    """The next multiple."""
+    return math.ceil(side / multiple) * multiple
+
+
+def make_input(
+    picture: Rgb, placement: Placement, mean: Sequence[float], std: Sequence[float], like: Tensor | None
+) -> Tensor:
+    """The input (1, 3, height, width): RGB less mean over std, padded with the mean's zeros.
+
+    Mean and std are in the units of [0, 1], or of 0..255 where a mean is above 1. `like` gives device and type.
+    """
+    resized = torch.from_numpy(np.ascontiguousarray(resize(picture, placement.shown))).permute(2, 0, 1)[None].float()
+    scale = 1.0 if max(mean) > 1 else 255.0
+    centre, spread = (torch.tensor(list(values)).reshape(1, 3, 1, 1) for values in (mean, std))
+    values = (resized / scale - centre) / spread
+    bottom, right = (seen - shown for seen, shown in zip(placement.seen, placement.shown, strict=True))
+    padded = F.pad(values, (0, right, 0, bottom))
+    return padded if like is None else padded.to(like.device, like.dtype)
+
+
+def patch_multiple(model: nn.Module) -> int:
+    """What the input's sides should be multiples of: 32, or also the side of the network's patches.
+
+    A patch is the kernel of the first convolution, if that is as large as its stride.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            kernel, stride = module.kernel_size[0], module.stride[0]
+            if kernel == stride and kernel > 1 and USUAL_MULTIPLE % kernel:
+                return kernel
+            break
+    return USUAL_MULTIPLE
+
+
+def own_size(model: nn.Module) -> Grid | None:
+    """The input size that a network says it has: timm's and torchvision's vision transformers, transformers' config."""
+    embed = getattr(model, "patch_embed", None)
+    config = getattr(model, "pretrained_cfg", None)
+    for value in (
+        getattr(embed, "img_size", None),
+        config.get("input_size") if isinstance(config, dict) else None,
+        getattr(model, "image_size", None),
+        getattr(getattr(model, "config", None), "image_size", None),
+    ):
+        if isinstance(value, int):
+            return value, value
+        if isinstance(value, tuple | list) and len(value) >= 2:
+            return int(value[-2]), int(value[-1])
+    return None
+
+
+def own_normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    """Mean, std, and where they come from: timm's configuration, or else ImageNet's."""
+    config = getattr(model, "pretrained_cfg", None)
+    if isinstance(config, dict) and "mean" in config and "std" in config:
+        return tuple(config["mean"]), tuple(config["std"]), "of its timm configuration"
+    return IMAGENET_MEAN, IMAGENET_STD, "ImageNet's, as nothing else is known; give mean= and std="

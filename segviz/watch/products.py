@@ -1,0 +1,184 @@
+"""Follows products of two tensors to the softmax that makes attention of them, whatever lies in between."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "baddbmm", "einsum"}
+FACTORS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_"}
+DIVISORS = {
+    "div",
+    "div_",
+    "__truediv__",
+    "__itruediv__",
+    "__div__",
+    "__idiv__",
+    "true_divide",
+    "true_divide_",
+    "divide",
+}
+CHANGES = {
+    "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__isub__",
+    "masked_fill", "masked_fill_", "where", "clamp", "clamp_", "nan_to_num", "__setitem__",
+}  # fmt: skip
+RESHAPES = {
+    "view", "reshape", "unsqueeze", "squeeze", "contiguous", "clone", "float", "half", "bfloat16", "to", "type",
+    "type_as", "flatten", "unflatten", "expand", "view_as", "reshape_as", "dropout", "dropout_", "detach", "alias",
+}  # fmt: skip
+SWAPS = {"transpose", "transpose_", "swapaxes", "swapdims", "permute", "t", "mT", "T"}
+
+
+@dataclass(frozen=True)
+class Product:
+    """A tensor that came from `rows columns^T`.
+
+    Attributes:
+        rows: (*leading, n, dim).
+        columns: (*leading, m, dim).
+        scale: what the product was multiplied by since.
+        swapped: whether the tensor's last two axes are now (m, n).
+        changed: whether something was added to it, or it was masked.
+        path: the module that formed it.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    path: str
+    scale: float = 1.0
+    swapped: bool = False
+    changed: bool = False
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """The sizes of the tensor's last two axes."""
+        pair = self.rows.shape[-2], self.columns.shape[-2]
+        return pair[::-1] if self.swapped else pair
+
+    def multiply(self, factor: object, divide: bool) -> Product | None:
+        """The product after a factor; None for factors that differ within a matrix."""
+        if isinstance(factor, Tensor) and factor.numel() > 1:
+            if factor.dim() > self.rows.dim() or tuple(factor.shape[-2:]) != (1, 1):
+                return None
+            return replace(self, rows=self.rows / factor if divide else self.rows * factor)
+        number = float(factor)  # type: ignore[arg-type]
+        return replace(self, scale=self.scale / number if divide else self.scale * number)
+
+    def factors(self, leading: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Rows and columns with the leading axes that the tensor has now."""
+        own = torch.broadcast_shapes(self.rows.shape[:-2], self.columns.shape[:-2])
+        rows, columns = (one.expand(*own, *one.shape[-2:]) for one in (self.rows, self.columns))
+        rows, columns = (one.reshape(*leading, *one.shape[-2:]) for one in (rows, columns))
+        return (columns, rows) if self.swapped else (rows, columns)
+
+
+Tracked = Any  # a Product, or whatever a recorder makes of its softmax
+
+
+class Tracks:
+    """What is known of tensors, by identity, for as long as these live."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Tensor], Tracked]] = {}
+
+    def get(self, tensor: object) -> Tracked:
+        """What is known of a tensor; None if nothing."""
+        entry = self._known.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def put(self, tensor: object, value: Tracked) -> None:
+        """Remember something of a tensor, or forget it if the value is None."""
+        key = id(tensor)
+        if value is None:
+            self._known.pop(key, None)
+        elif isinstance(tensor, Tensor):
+            self._known[key] = weakref.ref(tensor, lambda dead: self._forget(key, dead)), value
+
+    def _forget(self, key: int, dead: weakref.ref[Tensor]) -> None:
+        entry = self._known.get(key)
+        if entry is not None and entry[0] is dead:
+            del self._known[key]
+
+
+def form_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path: str) -> Product | None:
+    """The product that a function forms, if it is one of two tensors of at least two axes."""
+    if name == "einsum":
+        operands = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
+        return einsum_product(args[0], operands, path) if isinstance(args[0], str) and len(operands) == 2 else None
+    values = [*args, *(kwargs[key] for key in ("other", "mat2", "batch1", "batch2") if key in kwargs)]
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if name == "baddbmm" and len(tensors) == 3:
+        scale = float(kwargs.get("alpha", 1))
+        return Product(tensors[1], tensors[2].mT, path, scale, changed=kwargs.get("beta", 1) != 0)
+    if len(tensors) != 2 or min(one.dim() for one in tensors) < 2:
+        return None
+    left, right = reversed(tensors) if name == "__rmatmul__" else tensors
+    return Product(left, right.mT, path)
+
+
+def einsum_product(equation: str, operands: Sequence[Tensor], path: str) -> Product | None:
+    """An einsum that contracts one axis of two tensors and keeps one free axis of each as the last two."""
+    inputs, arrow, output = equation.replace(" ", "").partition("->")
+    first, _, second = inputs.partition(",")
+    if not arrow or "." in equation or len(output) < 2:
+        return None
+    left, right = (one for one in operands)
+    shared = [axis for axis in output if axis in first and axis in second]
+    summed = [axis for axis in first if axis in second and axis not in output]
+    if len(summed) != 1 or output[:-2] != "".join(shared) or len(set(first)) != len(first):
+        return None
+    if output[-2] in second and output[-1] in first:
+        first, second, left, right = second, first, right, left
+    wanted = ["".join(shared) + free + summed[0] for free in output[-2:]]
+    if sorted(wanted[0]) != sorted(first) or sorted(wanted[1]) != sorted(second):
+        return None
+    rows = left.permute([first.index(axis) for axis in wanted[0]])
+    columns = right.permute([second.index(axis) for axis in wanted[1]])
+    return Product(rows, columns, path)
+
+
+def follow(name: str, product: Product, args: Sequence[Any], result: object) -> Product | None:
+    """What a function makes of a tensor that came from a product; None where it can no longer be followed."""
+    if not isinstance(result, Tensor) or result.dim() < 2:
+        return None
+    if name in FACTORS | DIVISORS:
+        others = [one for one in args if not (isinstance(one, Tensor) and one.shape[-2:] == product.sides)]
+        if len(others) != 1 or (name in DIVISORS and args[0] is others[0]):
+            return None
+        return product.multiply(others[0], name in DIVISORS)
+    if name in CHANGES:
+        return replace(product, changed=True)
+    sides = tuple(result.shape[-2:])
+    if name in RESHAPES:
+        return product if sides == product.sides else None
+    if name in SWAPS:
+        return follow_swap(name, product, args, result)
+    return None
+
+
+def follow_swap(name: str, product: Product, args: Sequence[Any], result: Tensor) -> Product | None:
+    """A product after a transposition that keeps the leading axes in order."""
+    count = result.dim()
+    if name in ("t", "mT", "T"):
+        return replace(product, swapped=not product.swapped) if name == "mT" or count == 2 else None
+    axes = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
+    axes = [int(axis) % count for axis in axes]
+    last = [count - 2, count - 1]
+    if name == "permute":
+        if axes[:-2] != list(range(count - 2)):
+            return None
+        return product if axes[-2:] == last else replace(product, swapped=not product.swapped)
+    return replace(product, swapped=not product.swapped) if sorted(axes) == last else None
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """A function's name; for the getter of a tensor's attribute, such as `mT`, the attribute's."""
+    name: str = getattr(function, "__name__", "")
+    if name == "__get__":
+        name = getattr(getattr(function, "__self__", None), "__name__", "")
+    return name

@@ -1,0 +1,283 @@
+"""The recorder: sees every attention call of one forward pass in its own thread, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from segviz.watch.call import AttentionCall, relative_difference, spread
+from segviz.watch.frames import is_one_of, local_values, name_modules, running_modules, running_path
+from segviz.watch.products import (
+    CHANGES,
+    DIVISORS,
+    FACTORS,
+    PRODUCTS,
+    RESHAPES,
+    SWAPS,
+    Product,
+    Tracks,
+    follow,
+    form_product,
+    function_name,
+)
+from segviz.watch.recipes.recipe import DeclarationRecipe, Recipe
+from segviz.watch.record import Declaration
+
+FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
+SOFTMAX = {"softmax", "softmax_"}
+MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
+CHANGED = "its weights are changed between the softmax and the product"
+UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
+OWN_KEYS = "it adds keys of its own to those of the picture"
+SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
+
+
+class Collector(Protocol):
+    """Takes what a recorder sees."""
+
+    def take_call(self, call: AttentionCall, difference: float) -> None:
+        """An attention call, and how far its factors are from what it returned."""
+
+    def pass_over(self, path: str, what: str, reason: str) -> None:
+        """Something that looks like attention and cannot be shown."""
+
+    def take_declaration(self, path: str, module: nn.Module, declaration: Declaration) -> None:
+        """What a block declared."""
+
+
+@dataclass(frozen=True)
+class PendingCall:
+    """The softmax of a product, until something is multiplied by it; `swapped` as for a product."""
+
+    call: AttentionCall
+    difference: float
+    number: int
+    changed: bool = False
+
+
+class Recorder(TorchFunctionMode):
+    """Sees the attention calls of a network while it is active. Calls run unchanged: their results are bit-identical.
+
+    Args:
+        model: the network, for the names of its modules.
+        collector: takes the calls.
+        recipes: how to read modules whose attention is no softmax of a product.
+    """
+
+    def __init__(self, model: nn.Module, collector: Collector, recipes: Iterable[Recipe] = ()) -> None:
+        super().__init__()
+        self.names = name_modules(model)
+        self.collector = collector
+        self.tracks = Tracks()
+        self.count = 0
+        self.unused: dict[int, str] = {}  # paths of softmaxes of products that have multiplied nothing yet
+        modules = list(model.modules())
+        self.readers = [
+            recipe
+            for recipe in recipes
+            if isinstance(recipe, DeclarationRecipe) and any(is_one_of(one, recipe.module_types) for one in modules)
+        ]
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> object:
+        """Run a function as it is, then look at it; the mode is off meanwhile."""
+        kwargs = kwargs or {}
+        name = function_name(func)
+        result = func(*args, **kwargs)
+        if name in PRODUCTS:
+            self._see_product(name, args, kwargs, result)
+        elif name in SOFTMAX:
+            self._see_softmax(args, kwargs, result)
+        elif name in FOLLOWED:
+            self._see_change(name, args, kwargs, result)
+        elif name == "scaled_dot_product_attention":
+            self._see_scaled(args, kwargs, result)
+        elif name == "multi_head_attention_forward":
+            self._see_multi_head(args, kwargs, result)
+        for recipe in self.readers:
+            if name in recipe.functions:
+                self._read_recipe(recipe)
+        return result
+
+    def _read_recipe(self, recipe: DeclarationRecipe) -> None:
+        """Let a recipe read its module, if that is running."""
+        found = local_values(recipe.module_types)
+        if found is not None:
+            declaration = recipe.read(*found, running_modules(self.names))
+            if declaration is not None:
+                self.declare(found[0], declaration)
+
+    def finish(self) -> None:
+        """Name the softmaxes of products that were no attention."""
+        for path in self.unused.values():
+            self.collector.pass_over(path, "softmax of a product", UNUSED)
+
+    def declare(self, module: nn.Module, declaration: Declaration) -> None:
+        """Take what a block declared, if the block belongs to the network."""
+        path = self.names.get(id(module))
+        if path is not None:
+            self.collector.take_declaration(path, module, declaration)
+
+    def _path(self) -> str:
+        return running_path(self.names) or ""
+
+    def _see_product(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
+        """A product of a softmax is the end of an attention call; any other may be the beginning of one."""
+        for value in (*args, *(args[1] if name == "einsum" and isinstance(args[1], list | tuple) else ())):
+            pending = self.tracks.get(value)
+            if isinstance(pending, PendingCall):
+                self.unused.pop(pending.number, None)
+                path = common_path(pending.call.path, self._path())
+                if pending.changed:
+                    self.collector.pass_over(
+                        path, "softmax of a product", "its weights are changed before they are used"
+                    )
+                else:
+                    self.collector.take_call(pending.call.rename(path), pending.difference)
+                return
+        self.tracks.put(result, form_product(name, args, kwargs, self._path()))
+
+    def _see_change(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
+        """Whatever is done to a product, or to the weights that a softmax made of one."""
+        for value in args:
+            known = self.tracks.get(value)
+            if isinstance(known, Product):
+                self.tracks.put(result, follow(name, known, (*args, *kwargs.values()), result))
+                return
+            if isinstance(known, PendingCall) and isinstance(result, Tensor):
+                same = name in RESHAPES | SWAPS
+                self.tracks.put(result, known if same else replace(known, changed=True))
+                return
+
+    def _see_softmax(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
+        """The softmax of a product makes its two factors queries and keys; what was added to it is the bias."""
+        product, logits = self.tracks.get(args[0] if args else kwargs.get("input")), args[0]
+        dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+        if not isinstance(logits, Tensor) or not isinstance(result, Tensor) or not isinstance(dim, int):
+            return
+        axis = dim % logits.dim()
+        if not isinstance(product, Product) or axis < logits.dim() - 2:
+            if axis < logits.dim() - 1 or logits.dim() > 2:
+                reason = f"its softmax is over axis {axis} of {tuple(logits.shape)}, which is no product of two tensors"
+                self.collector.pass_over(self._path(), "softmax", reason)
+            return
+        queries, keys = product.factors(tuple(logits.shape[:-2]))
+        if axis == logits.dim() - 2:
+            queries, keys, logits, weights = keys, queries, logits.mT, result.mT
+        else:
+            weights = result
+        bias = None
+        if product.changed:
+            bias = logits.float() - queries.float() @ keys.float().mT * product.scale
+        path = common_path(product.path, self._path())
+        running = running_modules(self.names)
+        call = AttentionCall(path, "softmax of a product", queries, keys, product.scale, bias, running)
+        self.count += 1
+        self.unused[self.count] = path
+        self.tracks.put(result, PendingCall(call, call.difference_to_weights(weights), self.count))
+
+    def _see_scaled(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> None:
+        """`F.scaled_dot_product_attention`."""
+        given = {**dict(zip(SCALED, args, strict=False)), **kwargs}
+        queries, keys, values = given["query"], given["key"], given["value"]
+        if given.get("enable_gqa") and keys.shape[-3] != queries.shape[-3]:
+            keys, values = (one.repeat_interleave(queries.shape[-3] // one.shape[-3], -3) for one in (keys, values))
+        leading = torch.broadcast_shapes(queries.shape[:-2], keys.shape[:-2])
+        queries, keys, values = (one.expand(*leading, *one.shape[-2:]) for one in (queries, keys, values))
+        bias = additive(given.get("attn_mask"))
+        if given.get("is_causal"):
+            allowed = torch.ones(queries.shape[-2], keys.shape[-2], dtype=torch.bool, device=queries.device).tril()
+            bias = additive(allowed)
+        scale = given.get("scale")
+        scale = 1 / math.sqrt(queries.shape[-1]) if scale is None else float(scale)
+        running = running_modules(self.names)
+        call = AttentionCall(self._path(), "scaled_dot_product_attention", queries, keys, scale, bias, running)
+        if given.get("dropout_p"):
+            self.collector.pass_over(call.path, call.spelling, "it drops weights at random; call model.eval() first")
+            return
+        self.collector.take_call(call, call.difference_to_output(values, output))
+
+    def _see_multi_head(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: tuple[Tensor, object]) -> None:
+        """`nn.MultiheadAttention`: its projections once more, since they happen inside one call."""
+        given = MULTI_HEAD.bind(*args, **kwargs)
+        given.apply_defaults()
+        call = given.arguments
+        if (
+            any(call[name] is not None for name in ("bias_k", "bias_v", "static_k", "static_v"))
+            or call["add_zero_attn"]
+        ):
+            self.collector.pass_over(
+                self._path(), "MultiheadAttention", "it adds keys of its own to those of the picture"
+            )
+            return
+        queries, keys, values = project_heads(call)
+        scale, bias = 1 / math.sqrt(queries.shape[-1]), multi_head_bias(call, tuple(queries.shape[:2]))
+        one = AttentionCall(self._path(), "MultiheadAttention", queries, keys, scale, bias, running_modules(self.names))
+        self.collector.take_call(one, multi_head_difference(one, values, call, result[0]))
+
+
+def common_path(first: str, second: str) -> str:
+    """The innermost module that holds both: an attention module may call its softmax as a module of its own."""
+    shared = []
+    for one, other in zip(first.split("."), second.split("."), strict=False):
+        if one != other:
+            break
+        shared.append(one)
+    return ".".join(shared)
+
+
+def additive(mask: Tensor | None) -> Tensor | None:
+    """A mask as numbers to add: a boolean one allows where it is true."""
+    if mask is None or mask.dtype != torch.bool:
+        return mask
+    return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
+
+
+def project_heads(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of `F.multi_head_attention_forward` as (batch, heads, tokens, dim)."""
+    inputs = [one if one.dim() == 3 else one[:, None] for one in (call["query"], call["key"], call["value"])]
+    if call["use_separate_proj_weight"]:
+        weights = [call["q_proj_weight"], call["k_proj_weight"], call["v_proj_weight"]]
+    else:
+        weights = list(call["in_proj_weight"].chunk(3))
+    biases = [None] * 3 if call["in_proj_bias"] is None else call["in_proj_bias"].chunk(3)
+    projected = [F.linear(*each) for each in zip(inputs, weights, biases, strict=True)]
+    queries, keys, values = (one.unflatten(2, (call["num_heads"], -1)).permute(1, 2, 0, 3) for one in projected)
+    return queries, keys, values
+
+
+def multi_head_bias(call: Mapping[str, Any], leading: tuple[int, ...]) -> Tensor | None:
+    """The masks of `F.multi_head_attention_forward` as one bias; in its boolean masks, true forbids."""
+    masks = []
+    for mask in (call["attn_mask"], call["key_padding_mask"]):
+        masks.append(additive(~mask) if mask is not None and mask.dtype == torch.bool else mask)
+    attention, padding = masks
+    if attention is not None and attention.dim() == 3:
+        attention = attention.unflatten(0, leading)
+    if padding is not None:
+        padding = padding.reshape(leading[0], 1, 1, -1)
+    if attention is None or padding is None:
+        return padding if attention is None else attention
+    return attention + padding
+
+
+def multi_head_difference(one: AttentionCall, values: Tensor, call: Mapping[str, Any], output: Tensor) -> float:
+    """How far the factors' output is from the call's: for some tokens of some images, with all heads."""
+    output = output if output.dim() == 3 else output[:, None]
+    batch, heads = one.leading
+    images, rows = spread(batch, output.device), spread(one.tokens, output.device)
+    groups = images.repeat_interleave(heads), torch.arange(heads, device=output.device).repeat(len(images))
+    mixed = one.weights_at(groups, rows) @ values[groups].float()  # (images x heads, rows, dim)
+    joined = mixed.unflatten(0, (len(images), heads)).transpose(1, 2).flatten(2)
+    bias = call["out_proj_bias"]
+    found = F.linear(joined, call["out_proj_weight"].float(), None if bias is None else bias.float())
+    return relative_difference(found, output[rows][:, images].transpose(0, 1).float())

@@ -1,0 +1,151 @@
+"""`segviz.watch`: one forward pass of any network, and the attention that it computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segviz.attention.grid_map import Grid
+from segviz.image import ImageLike, Rgb, as_rgb
+from segviz.text import plain_text
+from segviz.watch.findings import Findings
+from segviz.watch.network_view import NetworkMaps, NetworkView
+from segviz.watch.outputs import predict_classes
+from segviz.watch.placement import (
+    FitMode,
+    Placement,
+    make_input,
+    own_normalisation,
+    own_size,
+    patch_multiple,
+    place_picture,
+)
+from segviz.watch.recipes.find_recipes import find_recipes
+from segviz.watch.record import listen
+from segviz.watch.recorder import Recorder
+
+
+def watch(
+    model: nn.Module,
+    image: ImageLike,
+    classes: Sequence[str] | None = None,
+    palette: Sequence[tuple[int, int, int]] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    layers: str | Sequence[str] | None = None,
+    grid: Grid | None = None,
+    *,
+    size: Grid | None = None,
+    fit: FitMode = "stretch",
+) -> NetworkView:
+    """Run any network once on a picture and find its attention. Nothing is left on the network.
+
+    Seen are `scaled_dot_product_attention`, `nn.MultiheadAttention`, and a softmax of a product, however it is written.
+    Each call is checked: its factors must give what it returned, to 1e-4 of the largest value.
+
+    Args:
+        model: the network, in eval mode. A network from torch.compile is watched as its `_orig_mod`.
+        image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
+        classes: names of the output's classes; by default those of its configuration, or numbers.
+        palette: an RGB colour for each class.
+        mean: mean of the input, in [0, 1], or in 0..255 where it is above 1; by default the network's or ImageNet's.
+        std: standard deviation, in the same units.
+        layers: which maps to keep: a pattern of paths such as "blocks.*.attn", or several; without one, all are listed
+            and the last is kept.
+        grid: rows and columns of the tokens, where they cannot be found.
+        size: (height, width) at which the network sees the picture; by default its own size, at most 1024 x 2048,
+            rounded to multiples of 32 or of the network's patches, or the size that the network demands.
+        fit: "stretch" resizes both sides; "pad" keeps the picture's ratio and pads below and at the right.
+
+    Raises:
+        ImageError: the picture cannot be used.
+        TypeError: the model is no `nn.Module`.
+        ValueError: the network is in training mode, was traced or compiled, or refuses the picture; or `layers` chooses
+            nothing.
+    """
+    check_network(model)
+    picture = as_rgb(image)
+    own_mean, own_std, source = own_normalisation(model)
+    if mean is not None or std is not None:
+        source = "as given"
+    like = next((one for one in model.parameters() if one.is_floating_point()), None)
+    values = tuple(mean or own_mean), tuple(std or own_std)
+    patterns = (layers,) if isinstance(layers, str) else tuple(layers or ())
+    placements = candidate_placements(model, picture, size, fit)
+    for attempt, placement in enumerate(placements):
+        findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
+        args, options = name_input(model, make_input(picture, placement, *values, like))
+        try:
+            with torch.no_grad(), record_calls(model, findings):
+                output = model(*args, **options)
+            break
+        except Exception as error:
+            if attempt + 1 == len(placements):
+                raise refusal(model, placement, error) from error
+    configured = getattr(getattr(model, "config", None), "id2label", None)
+    with torch.no_grad():
+        prediction = predict_classes(output, placement, classes, palette, configured)
+    found = tuple(findings.rows.values())
+    if found and patterns and not any(findings.is_chosen(one.path) for one in found):
+        raise ValueError(f"layers={', '.join(patterns)} chooses nothing; attention is at {', '.join(findings.rows)}")
+    return NetworkView(
+        type(model).__name__, picture, placement, source, NetworkMaps(findings.maps, found), found, prediction
+    )
+
+
+def check_network(model: object) -> None:
+    """Refuse what cannot be watched.
+
+    Raises:
+        TypeError: it is no `nn.Module`.
+        ValueError: it is in training mode, was traced, exported or compiled.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"a {type(model).__name__} was given; segviz.watch needs an nn.Module")
+    if hasattr(model, "_orig_mod"):
+        raise ValueError("the network was compiled, and its calls cannot be seen; watch model._orig_mod")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ValueError("the network was traced or scripted, and its calls cannot be seen; watch the Python module")
+    if model.training:
+        raise ValueError("the network is in training mode; call model.eval() first")
+
+
+@contextmanager
+def record_calls(model: nn.Module, findings: Findings) -> Iterator[None]:
+    """Record a network's calls, and hear what its blocks declare, in this thread."""
+    recorder = Recorder(model, findings, findings.recipes)
+    with listen(recorder), recorder:
+        yield
+    recorder.finish()
+
+
+def candidate_placements(model: nn.Module, picture: Rgb, size: Grid | None, fit: FitMode) -> list[Placement]:
+    """How to show the picture, in the order to try: as asked for; else at its own size, then at the network's."""
+    shape, own = (picture.shape[0], picture.shape[1]), own_size(model)
+    sizes = [size] if size is not None or own is None else [None, own]
+    return [place_picture(shape, one, patch_multiple(model), fit) for one in sizes]
+
+
+def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    """The arguments of the call: transformers' networks take the picture by name, and interpolate if they are told."""
+    names = signature(model.forward).parameters
+    if "pixel_values" not in names:
+        return (batch,), {}
+    options: dict[str, Any] = {"pixel_values": batch}
+    if "interpolate_pos_encoding" in names and own_size(model) not in (None, tuple(batch.shape[2:])):
+        options["interpolate_pos_encoding"] = True
+    return (), options
+
+
+def refusal(model: nn.Module, placement: Placement, error: Exception) -> ValueError:
+    """The error of a network that cannot run on the picture."""
+    cause = plain_text(str(error), 300) or type(error).__name__
+    return ValueError(
+        f"{type(model).__name__} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({cause}); "
+        "give the size that it takes with size=(height, width)"
+    )

@@ -1,0 +1,505 @@
+"""`segviz.watch` on networks of our own: spellings, grids, what is passed over and why, threads, and what it leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from watch_cases import (
+    DIM,
+    GRID,
+    IMAGE,
+    SIZE,
+    SPELLINGS,
+    Attend,
+    ClassToken,
+    Gated,
+    MultiHead,
+    NonLocal,
+    Reduced,
+    Windowed,
+    all_heads,
+    fused,
+    matrix_of,
+)
+
+import segviz
+from segviz.attention.linear import LinearAttention, MatrixAttention
+from segviz.attention.multi_head import MultiHeadAttention
+from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.windowed import WindowedAttention
+from segviz.watch.call import AttentionCall
+from segviz.watch.findings import Findings
+from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.placement import make_input, own_normalisation, place_picture
+from segviz.watch.recipes import find_recipes
+from segviz.watch.recipes.windows import WINDOW_RECIPES
+
+ROOT = Path(__file__).parents[1]
+
+
+def input_of(net: nn.Module) -> Tensor:
+    mean, std, _ = own_normalisation(net)
+    return make_input(IMAGE, place_picture(SIZE, None, 32, "stretch"), mean, std, None)
+
+
+# ---- what is seen -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attend", SPELLINGS, ids=lambda one: one.__name__)
+def test_every_spelling_gives_the_matrix(attend: Attend) -> None:
+    net = NonLocal(attend).eval()
+    view = segviz.watch(net, IMAGE)
+    (map_,) = view.maps.values()
+    with torch.no_grad():
+        q, k, _ = net.factors(input_of(net))
+        logits = q[0] @ k[0].mT * 0.5 + SPELLINGS[attend](net.bias)
+    assert isinstance(map_, MultiHeadAttention) and map_.grid == GRID and list(view.maps) == ["network"]
+    torch.testing.assert_close(matrix_of(map_), logits.softmax(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_multihead_attention_gives_its_own_weights(need_weights: bool) -> None:
+    net = MultiHead(need_weights).eval()
+    map_ = segviz.watch(net, IMAGE).maps["attention"]
+    with torch.no_grad():
+        x = net.stem(input_of(net)).flatten(2).mT
+        _, own = net.attention(x, x, x, average_attn_weights=False)
+    torch.testing.assert_close(all_heads(map_), own[0], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(map_.attends_to(1, 2, head=1).flatten(), own[0, 1, 8], rtol=1e-4, atol=1e-6)
+
+
+def test_an_encoder_layer_is_seen() -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
+    net = nn.Sequential(nn.Conv2d(3, 8, 16, 16), nn.Flatten(2), Swap(), layer)
+    view = segviz.watch(net.eval(), IMAGE)
+    assert list(view.maps) == ["3.self_attn"] and view.maps["3.self_attn"].heads == 2
+
+
+class Swap(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mT
+
+
+def test_keys_may_lie_on_a_coarser_grid() -> None:
+    (map_,) = segviz.watch(Reduced().eval(), IMAGE).maps.values()
+    assert (map_.grid, map_.key_grid) == (GRID, (2, 3))
+    assert "keys on 2 x 3" in map_.remark and map_.attends_to(3, 5).shape == (2, 3)
+    assert map_.key_cell(63, 95, *SIZE) == (1, 2)
+
+
+def test_keys_may_be_columns() -> None:
+    (map_,) = segviz.watch(Reduced(strips=True).eval(), IMAGE).maps.values()
+    assert (map_.grid, map_.key_grid) == (GRID, (1, 6))
+
+
+def test_the_share_of_a_class_token_is_told() -> None:
+    net = ClassToken().eval()
+    view = segviz.watch(net, IMAGE)
+    (map_,) = view.maps.values()
+    with torch.no_grad():
+        x = net.tokens(input_of(net))[0]
+        weights = (x @ x.mT / DIM**0.5).softmax(1)
+    assert isinstance(map_, MultiHeadAttention) and map_.prefix == map_.key_prefix == 1
+    torch.testing.assert_close(matrix_of(map_), weights[1:, 1:], rtol=1e-4, atol=1e-6)
+    assert map_.prefix_share(0, 3) == pytest.approx(float(weights[4, 0]), abs=1e-5)
+    torch.testing.assert_close(map_.prefix_attends_to(0).flatten(), weights[0, 1:], rtol=1e-4, atol=1e-6)
+    assert "4 x 6 + 1 token off the picture" in repr(view)
+
+
+def test_object_queries_are_told_by_the_decoder() -> None:
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.layer = nn.Conv2d(3, 8, 16, 16), nn.TransformerDecoderLayer(8, 2, 8, batch_first=True)
+            self.queries = nn.Parameter(torch.randn(1, 24, 8))  # as many as the grid has cells
+
+        def forward(self, batch: Tensor) -> Tensor:
+            return self.layer(self.queries, self.stem(batch).flatten(2).mT)
+
+    view = segviz.watch(Decoder().eval(), IMAGE, layers="*")
+    assert list(view.maps) == ["layer.multihead_attn"]
+    map_ = view.maps["layer.multihead_attn"]
+    assert isinstance(map_, ObjectQueryAttention) and map_.grid == GRID
+    assert map_.attended_by(1, 2).shape == (24,) and float(map_.query_map(5).sum()) == pytest.approx(1, abs=1e-5)
+    with pytest.raises(KeyError, match="relates object queries to each other"):
+        view.maps["layer.self_attn"]
+
+
+# ---- what is passed over, and why -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (Windowed(), "come in 4 x 1 groups, which are windows: a recipe or segviz.record"),
+        (Gated(), "its softmax is over axis 1 of"),
+        (NonLocal(lambda net, q, k, v: (q @ k.mT).softmax(-1).mul(2) @ v), "its weights are changed between"),
+        (NonLocal(lambda net, q, k, v: v * torch.tanh(q @ k.mT).softmax(-1).sum(1)[..., None]), "no product"),
+        (
+            NonLocal(lambda net, q, k, v: v * (q @ k.mT).softmax(-1).square().sum(1)[..., None]),
+            "nothing is multiplied by",
+        ),
+    ],
+    ids=["windows", "gates", "changed", "capped", "unused"],
+)
+def test_what_cannot_be_shown_says_why(net: nn.Module, reason: str) -> None:
+    view = segviz.watch(net.eval(), IMAGE)
+    assert not view.maps and [one.state for one in view.layers] == ["passed over"]
+    assert reason in view.layers[0].reason and reason in repr(view)
+
+
+def test_a_network_without_attention_says_so() -> None:
+    view = segviz.watch(nn.Conv2d(3, 4, 16, 16).eval(), IMAGE)
+    assert "no attention was found" in repr(view) and view.prediction is None
+
+
+def test_factors_that_do_not_give_the_output_are_not_shown() -> None:
+    factors = torch.randn(1, 24, DIM)
+    call = AttentionCall("a", "scaled_dot_product_attention", factors, factors, 1.0, None, ())
+    output = F.scaled_dot_product_attention(factors, factors, factors, scale=1.0)
+    assert call.difference_to_output(factors, output) < 1e-5
+    wrong = call.difference_to_output(factors, output * 1.001)
+    findings = Findings(SIZE, (1.0, 1.0))
+    findings.take_call(call, wrong)
+    assert not findings.maps and "differ from what the call returned" in findings.rows["a"].reason
+    findings.take_call(call, 1e-5)
+    assert list(findings.maps) == ["a:2"]
+
+
+def test_layers_choose_and_the_last_is_kept_without_a_choice() -> None:
+    net = nn.Sequential(NonLocal(fused), nn.Upsample(SIZE), nn.Conv2d(DIM, 3, 1), NonLocal(fused)).eval()
+    view = segviz.watch(net, IMAGE)
+    assert list(view.maps) == ["3"] and [one.state for one in view.layers] == ["listed", "kept"]
+    with pytest.raises(KeyError, match='choose it with layers="0"'):
+        view.maps["0"]
+    assert list(segviz.watch(net, IMAGE, layers="0").maps) == ["0"]
+    assert list(segviz.watch(net, IMAGE, layers=["0", "3"]).maps) == ["0", "3"]
+    with pytest.raises(ValueError, match="chooses nothing; attention is at 0, 3"):
+        segviz.watch(net, IMAGE, layers="blocks.*")
+
+
+def test_a_module_that_runs_twice_has_two_maps() -> None:
+    one = NonLocal(fused)
+    net = nn.Sequential(one, nn.Upsample(SIZE), nn.Conv2d(DIM, 3, 1), one).eval()
+    assert list(segviz.watch(net, IMAGE, layers="0").maps) == ["0", "0:2"]
+
+
+def test_a_bias_by_relative_position_is_kept_as_a_table() -> None:
+    table = torch.randn(7, 11)
+    cells = torch.cartesian_prod(torch.arange(4), torch.arange(6))
+    offsets = cells[None] - cells[:, None]
+    net = NonLocal(fused).eval()
+    net.bias.data = table[offsets[..., 0] + 3, offsets[..., 1] + 5]
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    assert isinstance(map_, MultiHeadAttention) and map_.bias is None and map_.offset_bias is not None
+    torch.testing.assert_close(map_.offset_bias[0], table)
+
+
+def test_a_bias_of_a_row_and_a_column_becomes_longer_queries_and_keys() -> None:
+    rows, columns = torch.randn(24, 4, 1), torch.randn(24, 1, 6)
+    net = NonLocal(fused).eval()
+    net.bias.data = (rows + columns).flatten(1)
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    assert isinstance(map_, MultiHeadAttention) and map_.bias is None and map_.queries.shape[2] == DIM + 4 + 6
+    with torch.no_grad():
+        q, k, _ = net.factors(input_of(net))
+        expected = (q[0] @ k[0].mT * 0.5 + net.bias).softmax(1)
+    torch.testing.assert_close(matrix_of(map_), expected, rtol=1e-4, atol=1e-5)
+
+
+# ---- what it leaves ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("net", [NonLocal(fused), MultiHead(True), Reduced()], ids=lambda one: type(one).__name__)
+def test_outputs_are_the_same_and_nothing_is_left(net: nn.Module) -> None:
+    outputs: list[Tensor] = []
+    net.eval()
+    batch = input_of(net)
+    with torch.no_grad():
+        before = net(batch)
+    state = [dict(vars(module)) for module in net.modules()]
+    forward = type(net).forward
+    net.register_forward_hook(lambda module, args, output: outputs.append(output))  # the test's own
+    segviz.watch(net, IMAGE)
+    net._forward_hooks.clear()
+    assert torch.equal(outputs[0], before) and type(net).forward is forward
+    assert [dict(vars(module)) for module in net.modules()] == state
+
+
+def test_pytorch_s_own_fast_path_gives_the_same_up_to_rounding() -> None:
+    net, outputs = MultiHead(False).eval(), []
+    with torch.no_grad():
+        before = net(input_of(net))
+    net.register_forward_hook(lambda module, args, output: outputs.append(output))
+    segviz.watch(net, IMAGE)
+    torch.testing.assert_close(outputs[0], before, rtol=1e-5, atol=1e-6)
+
+
+def test_a_map_keeps_nothing_of_the_network() -> None:
+    (map_,) = segviz.watch(NonLocal(fused).eval(), IMAGE).maps.values()
+    assert isinstance(map_, MultiHeadAttention)
+    for factor in (map_.queries, map_.keys):
+        assert factor.dtype == torch.float32 and not factor.requires_grad
+        assert factor.untyped_storage().nbytes() == factor.numel() * 4
+
+
+def test_two_threads_watch_two_networks_and_a_third_runs_one_of_them() -> None:
+    nets = [NonLocal(fused).eval(), NonLocal(fused).eval()]
+    alone = [segviz.watch(net, IMAGE).maps["network"] for net in nets]
+    wrong: list[object] = []
+    batch = input_of(nets[0])
+    done = threading.Event()
+
+    def look(number: int) -> None:
+        for _ in range(5):
+            view = segviz.watch(nets[number], IMAGE)
+            (map_,) = view.maps.values()
+            if len(view.layers) != 1 or not torch.equal(map_.queries, alone[number].queries):  # type: ignore[union-attr]
+                wrong.append(view)
+
+    def disturb() -> None:
+        while not done.is_set():
+            with torch.no_grad():
+                nets[0](batch + 1)
+
+    threads = [threading.Thread(target=look, args=(number,)) for number in (0, 1)]
+    other = threading.Thread(target=disturb)
+    for thread in (other, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    other.join()
+    assert wrong == []
+
+
+# ---- what is declared -------------------------------------------------------------------------------------
+
+
+class Declaring(nn.Module):
+    """A block that declares what `give(q, k)` says."""
+
+    def __init__(self, give: Any) -> None:
+        super().__init__()
+        self.stem, self.give = nn.Conv2d(3, DIM, 16, 16), give
+
+    def forward(self, batch: Tensor) -> Tensor:
+        x = self.stem(batch)
+        q = x.flatten(2).mT
+        segviz.record(self, **self.give(q))
+        return F.scaled_dot_product_attention(q, q, q)  # what is declared counts instead
+
+
+def declared(give: Any) -> tuple[Any, Tensor]:
+    net = Declaring(give).eval()
+    view = segviz.watch(net, IMAGE)
+    assert [one.spelling for one in view.layers] == ["declared"] and "not checked" in view.layers[0].reason
+    with torch.no_grad():
+        return next(iter(view.maps.values())), net.stem(input_of(net)).flatten(2).mT[0]
+
+
+def test_declared_queries_and_keys() -> None:
+    map_, q = declared(lambda q: {"queries": q, "keys": q * 2, "grid": GRID, "scale": 0.5})
+    torch.testing.assert_close(matrix_of(map_), (q @ q.mT).softmax(1))
+
+
+def test_declared_linear_attention() -> None:
+    map_, q = declared(lambda q: {"queries": q, "keys": q, "kind": "relu-linear"})
+    products = q.relu() @ q.relu().mT
+    assert isinstance(map_, LinearAttention) and map_.grid == GRID
+    torch.testing.assert_close(matrix_of(map_), products / products.sum(1, keepdim=True).clamp_min(1e-12))
+
+
+def test_declared_weights() -> None:
+    map_, q = declared(lambda q: {"weights": (q @ q.mT).softmax(2)})
+    assert isinstance(map_, MatrixAttention)
+    torch.testing.assert_close(matrix_of(map_), (q @ q.mT).softmax(1))
+
+
+def test_declared_windows_and_object_queries() -> None:
+    def windows(q: Tensor) -> dict[str, Any]:
+        parts = q.reshape(2, 2, 2, 3, DIM).transpose(1, 2).reshape(4, 1, 6, DIM)
+        return {"queries": parts, "keys": parts, "grid": GRID, "window": (2, 3)}
+
+    map_, q = declared(windows)
+    assert isinstance(map_, WindowedAttention) and int((map_.attends_to(0, 0) > 0).sum()) == 6
+    corner = q.unflatten(0, GRID)[:2, :3].flatten(0, 1)
+    torch.testing.assert_close(map_.attends_to(0, 0)[:2, :3].flatten(), (corner @ corner[0]).softmax(0))
+    map_, q = declared(lambda q: {"queries": q[:, :5], "keys": q, "kind": "object-queries"})
+    torch.testing.assert_close(map_.query_map(3).flatten(), (q @ q[3]).softmax(0))
+
+
+def test_a_declaration_does_nothing_where_nobody_watches() -> None:
+    record = segviz.record
+    record(nn.Identity(), queries=None)  # not even a check
+    code = (
+        "import sys, segviz; segviz.record(None); "
+        "print([name for name in ('torch', 'numpy', 'torchvision', 'streamlit') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("give", "message"),
+    [
+        (lambda q: {"queries": q}, "give one of these"),
+        (lambda q: {"queries": q, "keys": q, "grid": (5, 5)}, "24 queries were declared, not 0 . 5 x 5"),
+    ],
+)
+def test_a_wrong_declaration_says_why(give: Any, message: str) -> None:
+    net = Declaring(give).eval()
+    try:
+        view = segviz.watch(net, IMAGE)
+    except ValueError as error:
+        assert message in str(error)
+    else:
+        assert view.layers[0].state == "passed over"
+        assert message.replace(" . ", " + ") in view.layers[0].reason
+
+
+# ---- grids, pictures, classes, errors ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tokens", "seen", "prefix", "grid"),
+    [
+        (197, (224, 224), 1, (14, 14)),
+        (261, (224, 224), 5, (16, 16)),
+        (3136, (224, 224), 0, (56, 56)),
+        (49, (224, 224), 0, (7, 7)),
+        (8192, (1024, 2048), 0, (64, 128)),
+        (40 * 54 + 5, (560, 756), 5, (40, 54)),
+        (45 * 60, (360, 480), 0, (45, 60)),
+    ],
+)
+def test_the_grid_of_tokens_is_found(tokens: int, seen: tuple[int, int], prefix: int, grid: tuple[int, int]) -> None:
+    fit = fit_tokens(tokens, seen, (), None, "queries")
+    assert (fit.prefix, fit.grid) == (prefix, grid)
+
+
+def test_tokens_that_fit_nothing_ask_for_a_grid() -> None:
+    with pytest.raises(NotShownError, match=r"its 100 queries are no grid of the 64 x 96 picture; give grid="):
+        fit_tokens(100, SIZE, (), None, "queries")
+    assert fit_tokens(101, SIZE, (), (10, 10), "queries").prefix == 1
+    with pytest.raises(NotShownError, match="fewer than the 20 x 10 cells"):
+        fit_tokens(100, SIZE, (), (20, 10), "queries")
+
+
+def test_a_grid_can_be_given() -> None:
+    class Odd(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            tokens = F.adaptive_avg_pool2d(batch, (5, 11)).flatten(2).mT
+            return F.scaled_dot_product_attention(tokens, tokens, tokens)
+
+    view = segviz.watch(Odd().eval(), IMAGE)
+    assert not view.maps and "give grid=(h, w)" in view.layers[0].reason
+    (map_,) = segviz.watch(Odd().eval(), IMAGE, grid=(5, 11)).maps.values()
+    assert map_.grid == (5, 11)
+
+
+@pytest.mark.parametrize(
+    ("picture", "size", "multiple", "fit", "shown", "seen"),
+    [
+        ((1024, 2048), None, 32, "stretch", (1024, 2048), (1024, 2048)),
+        ((2048, 4096), None, 32, "stretch", (1024, 2048), (1024, 2048)),
+        ((70, 100), None, 14, "stretch", (70, 98), (70, 98)),
+        ((70, 100), None, 32, "pad", (70, 100), (96, 128)),
+        ((100, 200), (224, 224), 32, "stretch", (224, 224), (224, 224)),
+        ((100, 200), (224, 224), 32, "pad", (112, 224), (224, 224)),
+        ((360, 480), None, 32, "stretch", (352, 480), (352, 480)),
+    ],
+)
+def test_a_picture_is_placed(picture: Any, size: Any, multiple: int, fit: Any, shown: Any, seen: Any) -> None:
+    placement = place_picture(picture, size, multiple, fit)
+    assert (placement.shown, placement.seen) == (shown, seen)
+
+
+def test_a_padded_picture_s_cells_are_those_of_its_pixels() -> None:
+    view = segviz.watch(NonLocal(fused).eval(), IMAGE[:32], fit="pad", size=SIZE)
+    (map_,) = view.maps.values()
+    assert map_.covers == (2.0, 1.0) and map_.cell(31, 95, 32, 96) == (1, 5) and map_.cell(0, 0, 32, 96) == (0, 0)
+    y, x = view.placement.input_pixel(31, 95)
+    assert (int(y) // 16, int(x) // 16) == (1, 5)
+
+
+def test_mean_and_std_may_be_in_units_of_255() -> None:
+    placement = place_picture(SIZE, None, 32, "stretch")
+    small = make_input(IMAGE, placement, (0.5,) * 3, (0.25,) * 3, None)
+    large = make_input(IMAGE, placement, (127.5,) * 3, (63.75,) * 3, None)
+    torch.testing.assert_close(small, large)
+
+
+@pytest.mark.parametrize("form", ["tensor", "out", "logits", "masks"])
+def test_classes_come_from_each_form_of_output(form: str) -> None:
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores = nn.Conv2d(3, 4, 1)
+
+        def forward(self, batch: Tensor) -> Any:
+            scores = F.avg_pool2d(self.scores(batch), 4)
+            if form == "masks":
+                classes = torch.eye(4, 5)[None] * 20
+                return {"class_queries_logits": classes, "masks_queries_logits": scores}
+            return scores if form == "tensor" else {form: scores}
+
+    net = Head().eval()
+    prediction = segviz.watch(net, IMAGE, classes=["a", "b", "c", "d"]).prediction
+    assert prediction is not None and prediction.labels.shape == SIZE and prediction.class_set.names[3] == "d"
+    with torch.no_grad():
+        scores = F.avg_pool2d(net.scores(input_of(net)), 4)
+        best = F.interpolate(scores, SIZE, mode="bilinear").argmax(1)[0].numpy()
+    assert (prediction.labels == best).mean() > 0.97
+    with pytest.raises(ValueError, match="the output has 4 classes, but 2 names"):
+        segviz.watch(net, IMAGE, classes=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("net", "error", "message"),
+    [
+        (lambda: 3, TypeError, "a int was given; segviz.watch needs an nn.Module"),
+        (lambda: NonLocal(fused), ValueError, r"training mode; call model.eval\(\) first"),
+        (lambda: torch.jit.trace(nn.Conv2d(3, 3, 1).eval(), torch.zeros(1, 3, 8, 8)), ValueError, "watch the Python"),
+        (lambda: nn.Linear(3, 3).eval(), ValueError, r"Linear failed on an input of 1 x 3 x 64 x 96 .*size=\(height"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        segviz.watch(net(), IMAGE)
+
+
+def test_a_compiled_network_is_refused() -> None:
+    wrapped = nn.Identity().eval()
+    wrapped._orig_mod = nn.Identity()
+    with pytest.raises(ValueError, match=r"watch model\._orig_mod"):
+        segviz.watch(wrapped, IMAGE)
+
+
+def test_packages_add_recipes(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    points = [
+        EntryPoint("good", "segviz.watch.recipes.windows:WINDOW_RECIPES", find_recipes.GROUP),
+        EntryPoint("bad", "segviz.watch.recipes.windows:as_pair", find_recipes.GROUP),
+        EntryPoint("gone", "no_such_package:recipes", find_recipes.GROUP),
+    ]
+    monkeypatch.setattr(find_recipes, "entry_points", lambda group: points)
+    found = find_recipes.find_recipes.__wrapped__()
+    assert found[: len(WINDOW_RECIPES)] == WINDOW_RECIPES
+    assert "recipe bad was left out" in caplog.text and "recipe gone was left out" in caplog.text
+
+
+def test_the_room_is_the_function() -> None:
+    import segviz.watch.watch_network as module
+
+    assert segviz.watch is sys.modules["segviz.watch"] or segviz.watch is module.watch
+    assert callable(segviz.watch)
