@@ -20,11 +20,13 @@ from segviz.attribution import (
     METHODS,
     Attribution,
     AttributionError,
+    Baseline,
     Options,
     Target,
     agreement,
     attribute,
     baseline_picture,
+    methods,
     probe,
     rank_correlation,
 )
@@ -182,6 +184,19 @@ def test_occlusion_finds_the_patch_that_the_logit_depends_on() -> None:
     expected = np.zeros(SIZE, np.float32)
     expected[16:32, 16:32] = 200 / 127.5
     np.testing.assert_allclose(found.values, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("method", "baseline"), [("occlusion", "grey"), ("integrated_gradients", "blurred")])
+def test_rounding_on_a_flat_picture_is_no_attribution(predictor: Predictor, method: str, baseline: Baseline) -> None:
+    flat = np.full((*SIZE, 3), 93, np.uint8)
+    answer = attribute(predictor, flat, method, Target(0), options=Options(baseline=baseline, steps=2))
+    assert not answer.values.any()
+
+
+@pytest.mark.parametrize(("effect", "kept"), [(3e-6, False), (3e-3, True)])
+def test_only_rounding_is_dropped(effect: float, kept: bool) -> None:
+    values = torch.tensor([effect, -effect])
+    assert bool(methods.drop_rounding(values, values.abs().max(), 2.0).any()) == kept
 
 
 def test_occlusion_averages_over_windows_that_overlap() -> None:

@@ -42,6 +42,11 @@ def test_palette_labels_keep_their_indices(folder: Path) -> None:
     assert (load_split(folder, "train").samples[0].labels == 7).all()
 
 
+def test_labels_may_have_the_classes_colours(folder: Path) -> None:
+    Image.new("RGB", (40, 30), CAMVID.palette[3]).save(folder / "train/labels/one.png")
+    assert (load_split(folder, "train").samples[0].labels == 3).all()
+
+
 def test_labels_of_one_bit_are_the_classes_0_and_1(folder: Path) -> None:
     Image.new("1", (40, 30), 1).save(folder / "train/labels/one.png")
     assert (load_split(folder, "train").samples[0].labels == 1).all()
@@ -137,7 +142,7 @@ def folder_for_a_file(folder: Path) -> None:
     (folder / "train.txt").mkdir()
 
 
-RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
+RGB_LABELS = Image.new("RGB", (40, 30), (1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -177,8 +182,8 @@ RGB_LABELS = Image.new("RGB", (40, 30), (128, 64, 128))
             bomb,
             r"images/one\.png cannot be read as a picture: the picture has 9000 x 9000 pixels; at most 50 megapixels",
         ),
-        (labels_as(RGB_LABELS), r"labels/two\.png holds no class indices; save them as a PNG in gray of 8 bits"),
-        (labels_as(Image.new("I;16", (40, 30))), r"labels/two\.png holds no class indices"),
+        (labels_as(RGB_LABELS), r"labels/two\.png: no class has the colour #010203 \(1,200 pixels"),
+        (labels_as(Image.new("I;16", (40, 30))), r"labels/two\.png: the PNG has 16 bits per channel; save the labels"),
         (labels_as(RGB_LABELS, format="JPEG"), r"labels/two\.png: this is not a PNG; .* save the labels as PNG"),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 from test_attribution import CLASSES, predictor_of, random_model, random_picture
 
 from segviz.attention.maps import FeatureSimilarity
-from segviz.attention.statistics import mean_distance, own_class_share, query_dependence, summarise
+from segviz.attention.statistics import own_class_share, query_dependence, summarise
 from segviz.engine import Capacity, CompareFeatures, Engine, MeasureInfluence, Runner, ThreadBackend
 from segviz.image import to_tensor
 from segviz.prediction.influence import NoContextError
@@ -94,7 +94,6 @@ def test_cosines_have_no_statistics(positive: bool) -> None:
     labels = np.zeros((30, 40), np.uint8)
     for use in (
         lambda: summarise(map_, 0, 0, labels, (30, 40)),
-        lambda: mean_distance(map_, 0, 0, (30, 40)),
         lambda: own_class_share(map_, 0, 0, labels),
         lambda: query_dependence(map_, [(0, 0), (1, 1)]),
     ):

@@ -21,14 +21,15 @@ from segviz.attention.maps import (
     StripAttention,
 )
 from segviz.attention.statistics import (
+    Distance,
     entropy_bits,
     line_dependence,
-    mean_distance,
     mean_statistics,
     normalised_entropy,
     own_class_share,
     query_dependence,
     summarise,
+    weights_distance,
 )
 
 GRID = (4, 6)
@@ -51,6 +52,10 @@ def delta(*targets: int) -> DotProductAttention:
     logits[torch.arange(CELLS), torch.tensor(targets).repeat(CELLS)[:CELLS]] = 0
     map_ = dense(torch.zeros(CELLS, CELLS))
     return DotProductAttention(map_.name, GRID, logits.clamp_min(-1e4), map_.keys)
+
+
+def distance_from(map_: SpatialMap, row: int, column: int) -> Distance:
+    return weights_distance(map_, map_.attends_to(row, column), (row, column), SIZE)
 
 
 def random_map() -> DotProductAttention:
@@ -115,11 +120,11 @@ def test_weights_of_zero_are_refused() -> None:
 
 def test_a_map_that_looks_at_its_own_cell_looks_no_distance() -> None:
     own = dense(torch.eye(CELLS) * 1e4)
-    assert mean_distance(own, 2, 3, SIZE) == (0, 0)
+    assert distance_from(own, 2, 3) == (0, 0)
 
 
 def test_distance_counts_pixels_between_the_cells_centres() -> None:
-    distance = mean_distance(delta(0), 3, 2, SIZE)  # from cell (3, 2) to (0, 0): 30 rows and 40 columns of pixels
+    distance = distance_from(delta(0), 3, 2)  # from cell (3, 2) to (0, 0): 30 rows and 40 columns of pixels
     assert distance.pixels == pytest.approx(50)
     assert distance.share == pytest.approx(50 / math.hypot(*SIZE))
 
@@ -128,7 +133,7 @@ def test_distance_on_psas_grid_runs_from_corner_to_corner() -> None:
     logits = torch.full((CELLS, CELLS), -1e4)
     logits[:, 0] = 0
     map_ = OffsetMaskAttention("collect", GRID, logits, "collect", shrunk_from=(8, 12))  # cells of 5 x 10 pixels
-    assert mean_distance(map_, 3, 5, SIZE).pixels == pytest.approx(math.hypot(40 - 5, 120 - 10))
+    assert distance_from(map_, 3, 5).pixels == pytest.approx(math.hypot(40 - 5, 120 - 10))
 
 
 @pytest.mark.parametrize("make", [random_map, psa])
@@ -234,7 +239,7 @@ def test_a_summary_holds_what_the_functions_give() -> None:
     map_, labels = random_map(), blocks([[0, 1, 0, 1, 0, 1]] * 4)
     found, weights = summarise(map_, 2, 1, labels, SIZE), map_.attends_to(2, 1)
     assert (found.entropy_bits, found.normalised_entropy) == (entropy_bits(weights), normalised_entropy(weights))
-    assert (found.distance_pixels, found.distance_share) == mean_distance(map_, 2, 1, SIZE)
+    assert (found.distance_pixels, found.distance_share) == distance_from(map_, 2, 1)
     assert (found.own_class_share, found.own_class_even) == own_class_share(map_, 2, 1, labels)
 
 
@@ -252,7 +257,7 @@ def test_an_average_over_no_place_is_refused() -> None:
         mean_statistics(even(), [], None, SIZE)
 
 
-@pytest.mark.parametrize("ask", [lambda map_: mean_distance(map_, 4, 0, SIZE), lambda map_: map_.attends_to(0, 6)])
+@pytest.mark.parametrize("ask", [lambda map_: distance_from(map_, 4, 0), lambda map_: map_.attends_to(0, 6)])
 def test_a_cell_outside_the_grid_is_refused(ask: type) -> None:
     with pytest.raises(IndexError, match="outside the 4 x 6 grid"):
         ask(even())

@@ -38,7 +38,7 @@ class MapStatistics:
     Attributes:
         entropy_bits: see `entropy_bits`; 0 to log2 of the number of cells.
         normalised_entropy: see `normalised_entropy`; in [0, 1], NaN on a grid of one cell.
-        distance_pixels: see `mean_distance`; in pixels of the picture.
+        distance_pixels: see `weights_distance`; in pixels of the picture.
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
         own_class_share: see `own_class_share`; in [0, 1], NaN where the place has no class.
         own_class_even: what an even map would give for it, in [0, 1] or NaN.
@@ -165,10 +165,10 @@ def normalised_entropy(weights: Float[Tensor, "*shape"]) -> float:
     return min(1.0, entropy_bits(weights) / math.log2(weights.numel()))
 
 
-def mean_distance(
-    map_: SpatialMap, row: int, column: int, image_size: Grid, direction: Direction = "attends_to"
+def weights_distance(
+    map_: SpatialMap, weights: Float[Tensor, "rows columns"], place: Grid, image_size: Grid
 ) -> Distance:
-    """`sum_j w_j |c_j - c_p|` over the cells' centres, of the normalised weights: how far the place looks.
+    """`sum_j w_j |c_j - c_p|` over the cells' centres, of a place's normalised weights: how far the place looks.
 
     It is the attention distance of Dosovitskiy et al. (ViT, ICLR 2021, section 4.5), with `cell_centres`.
 
@@ -176,13 +176,6 @@ def mean_distance(
         IndexError: the cell lies outside the grid.
         ValueError: see `normalise`.
     """
-    return weights_distance(map_, weights_at(map_, row, column, direction), (row, column), image_size)
-
-
-def weights_distance(
-    map_: SpatialMap, weights: Float[Tensor, "rows columns"], place: Grid, image_size: Grid
-) -> Distance:
-    """`mean_distance` of weights that are already known."""
     shares, (row, column) = normalise(weights), place
     down, along = (torch.from_numpy(axis) for axis in cell_centres(map_, image_size))
     pixels = float((shares * torch.hypot((down - down[row])[:, None], along - along[column])).sum())

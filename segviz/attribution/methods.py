@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import torch
 import torch.nn.functional as F
 from captum.attr import IntegratedGradients, LayerGradCam, Occlusion, Saliency
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from segviz.attention.maps import Grid
 from segviz.attribution.probe import HEADROOM, PLAIN_MIB, Probe
 from segviz.attribution.target import AttributionError, Baseline, Options
 
+ROUNDING = 1e-5  # of a score, in float32 through a whole network
 MethodOutput = tuple[Float[Tensor, "height width"], float | None]  # values, and the completeness error if known
 
 
@@ -40,7 +42,8 @@ def integrated_gradients(task: Task) -> MethodOutput:
         internal_batch_size=probe.batch(HEADROOM * probe.kept_mib),
         return_convergence_delta=True,
     )
-    return found[0].sum(0), float(delta)
+    values = found[0].sum(0)
+    return drop_rounding(values, values.abs().sum(), probe.score), float(delta)
 
 
 def saliency(task: Task) -> MethodOutput:
@@ -78,7 +81,12 @@ def occlusion(task: Task) -> MethodOutput:
         baselines=task.baseline,
         perturbations_per_eval=task.probe.batch(PLAIN_MIB),
     )
-    return found[0, 0], None
+    return drop_rounding(found[0, 0], found.abs().max(), task.probe.score), None
+
+
+def drop_rounding(values: Tensor, effect: Tensor, score: float) -> Tensor:
+    """Zeros where the effect on the score is rounding alone, as on a flat picture; colours would stretch it."""
+    return torch.where(effect > ROUNDING * max(abs(score), 0.1), values, torch.zeros_like(values))
 
 
 def cut_window(options: Options, size: Grid) -> Grid:

@@ -12,15 +12,12 @@ from jaxtyping import UInt8
 from segviz.data.classes import VOID, ClassSet, class_set
 from segviz.data.label_png import GroundTruth, decode_labels
 from segviz.image import ImageError, decode, read_picture_bytes
-from segviz.picture_files.formats import PNG_SIGNATURE
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
 SAMPLE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")  # in any case
 LABEL_SUFFIXES = (".png",)
 FAULTS_LISTED = 5  # faults in one message
-LABEL_BITS, KIND = 24, 25  # the bytes of a PNG that hold the bits per channel and the kind of pixels
-COLOURS = (b"\x02", b"\x04", b"\x06")  # RGB, gray with alpha, and RGB with alpha
 MAX_NAME_BYTES = 200  # file systems take 255 with the ending
 META = '{"classes": [names in index order], "void": 255}'
 
@@ -198,28 +195,22 @@ def read_sample(name: str, path: Path, label_path: Path, classes: ClassSet) -> S
         image = decode(read_picture_bytes(path))
     except ImageError as error:
         raise DataError(f"{path} cannot be read as a picture: {error}") from None
-    data = read_label_bytes(label_path)
-    if data.startswith(PNG_SIGNATURE) and (
-        data[LABEL_BITS : LABEL_BITS + 1] > b"\x08" or data[KIND : KIND + 1] in COLOURS
-    ):
-        raise DataError(f"{label_path} holds no class indices; save them as a PNG in gray of 8 bits, or with a palette")
-    return Sample(name, image, read_labels(label_path, classes, image.shape[:2], data).labels)
+    return Sample(name, image, read_labels(label_path, classes, image.shape[:2]).labels)
 
 
-def read_labels(path: Path, classes: ClassSet, size: tuple[int, int], data: bytes | None = None) -> GroundTruth:
+def read_labels(path: Path, classes: ClassSet, size: tuple[int, int]) -> GroundTruth:
     """Read a label file, see `decode_labels`.
 
     Args:
         path: the file.
         classes: the classes that its indices or colours belong to.
         size: the picture's (height, width).
-        data: the file's bytes, where they have been read already.
 
     Raises:
         DataError: the file cannot be used; the message names it and the fault.
     """
     try:
-        return decode_labels(read_label_bytes(path) if data is None else data, classes, size)
+        return decode_labels(read_label_bytes(path), classes, size)
     except ImageError as error:
         raise DataError(f"{path}: {error}") from None
 
