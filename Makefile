@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 ARGS ?=
 PORT ?=
 
-.PHONY: app test test-slow check format clean
+.PHONY: app test test-slow check format notebook clean
 
 app: $(VENV)/app.stamp ## Start the app and print its address; PORT=8600 chooses the port
 	$(BIN)/python -m segviz app $(if $(PORT),--port $(PORT)) $(ARGS)
@@ -27,6 +27,9 @@ check: $(VENV)/dev.stamp ## Lint, formatting, types and the order of imports
 format: $(VENV)/dev.stamp ## Fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+notebook: $(VENV)/dev.stamp ## Run the example notebook and store what it shows
+	$(BIN)/python examples/run_notebook.py
 
 $(VENV)/app.stamp: requirements.txt constraints.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'segviz needs Python 3.11 or newer: make PYTHON=python3.12 ...')"
