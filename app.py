@@ -13,7 +13,7 @@ from segviz.settings import SettingError, settings
 def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.narrow_sidebar import close_after_choice
-    from segviz.ui.page_address import restore_link, show_refused, switch_to
+    from segviz.ui.page_address import announce_refused, restore_link, show_refused, switch_to
     from segviz.ui.page_table import PAGES
     from segviz.ui.picture_sidebar import show_sidebar
 
@@ -40,6 +40,7 @@ def main() -> None:
     close_after_choice(row.key)
     show_refused(row.key)
     page.run()
+    announce_refused()
 
 
 if __name__ == "__main__":

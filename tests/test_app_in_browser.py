@@ -380,11 +380,13 @@ def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
         page.wait_for_timeout(1000)
         box = last.bounding_box()
         page.wait_for_timeout(1000)
-    for number in range(3):  # each takes the table away, and the first one's maps are still being computed at the last
+    table = page.get_by_role("table", name="Each attribution's numbers")
+    for number in range(3):  # the first one's maps are still being computed at the last
         x, y = box["x"] + (0.2 + 0.25 * number) * box["width"], box["y"] + 0.9 * box["height"]
         page.mouse.click(x, y)
         expect(page.locator(".pins .go")).to_have_count(number + 1)
         page.wait_for_timeout(700)
+        expect(table).to_have_count(1)  # the last numbers stay until the next are there
         now = page.locator(".stage").last.bounding_box()
         assert now is not None and abs(now["y"] - box["y"]) < 2
     expect(page.get_by_text("Explained: the logit of")).to_be_visible()
@@ -441,6 +443,40 @@ def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
     expect(visit.page).to_have_url(re.compile("pin="))
     visit.page.go_back()
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+
+
+def test_the_way_back_after_next_leads_to_the_street_before(visit: Visit) -> None:
+    visit.open("psa").go("snl")
+    street = visit.page.get_by_label("Street", exact=True)
+    for seed in (FIRST_SEED + 1, FIRST_SEED + 2):
+        visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
+        expect(visit.page).to_have_url(re.compile(rf"/snl\?seed={seed}\b"))
+    visit.rest().pin("Samples", *PLACES[1])
+    expect(visit.page).to_have_url(re.compile("pin="))
+    for seed in (FIRST_SEED + 1, FIRST_SEED):
+        visit.page.go_back()
+        expect(visit.page).to_have_url(re.compile(rf"/snl\?seed={seed}\b"))
+        expect(street).to_have_value(str(seed))
+    visit.rest()
+    visit.page.go_forward()
+    expect(street).to_have_value(str(FIRST_SEED + 1))
+    for _ in range(2):
+        visit.page.go_back()
+    expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+
+
+def test_a_link_restores_the_zoom(visit: Visit) -> None:
+    visit.open("psa")
+    before = visit.page.locator(".world").first.get_attribute("style")
+    visit.page.get_by_role("button", name="Zoom in").click()
+    expect(visit.page).to_have_url(re.compile(r"zoom=1\.5-0\.\d+-0\.\d+"))
+    seen = visit.page.locator(".world").first.get_attribute("style")
+    other = follow(visit, visit.page.url).rest()
+    expect(other.page.locator(".world").first).to_have_attribute("style", str(seen))
+    assert seen != before and other.page.url == visit.page.url
+    other.page.context.close()
+    visit.page.get_by_role("button", name="Fit").click()
+    expect(visit.page).not_to_have_url(re.compile("zoom="))
 
 
 def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> None:
@@ -611,6 +647,38 @@ def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
     check_drawn(visit.stage("Collect"), expected.attends_to(*cell), cell)  # type: ignore[union-attr]
 
 
+DROP = """([selector, name, bytes]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
+    const target = selector ? document.querySelector(selector) : document.body;
+    for (const kind of ["dragenter", "dragover", "drop"]) {
+      target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true, composed: true }));
+    } }"""
+
+
+def test_a_picture_dropped_onto_the_page_is_uploaded(visit: Visit) -> None:
+    visit.open("psa")
+    visit.page.evaluate(DROP, ["", "mine.png", list(picture())])
+    check_uploaded(visit)
+    visit.page.evaluate(DROP, ["[data-testid=stMain] h1", "notes.png", list(b"this is no picture")])
+    expect(visit.page.get_by_test_id("stAlert").filter(has_text="cannot be used")).to_have_count(1)
+    visit.page.evaluate(DROP, ["", "mine.png", list(picture())])
+    check_uploaded(visit)
+
+
+def test_what_the_browser_refuses_does_not_pile_up(visit: Visit, tmp_path: Path) -> None:
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(21 * 2**20)
+    visit.open("psa").page.get_by_test_id("stSidebar").get_by_text("My picture").click()
+    chips = visit.page.get_by_test_id("stFileChip")
+    for count in (1, 2, 3):
+        with visit.page.expect_file_chooser() as chooser:
+            visit.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+        chooser.value.set_files(tmp_path / "large.png")
+        expect(chips).to_have_count(count)
+        expect(chips.filter(visible=True)).to_have_count(1)
+
+
 def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:
     visit.open("psa")
     choose(visit, "notes.png", b"this is no picture")
@@ -680,7 +748,9 @@ def check_only_road(visit: Visit) -> None:
         expect(legend(visit, title)).to_be_hidden()
     np.testing.assert_array_equal(visible(visit.stage(titles[3])), labels_by("fla") == ROAD)
     np.testing.assert_array_equal(visible(visit.stage("Truth")), draw_scene(FIRST_SEED).labels == ROAD)
-    np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by("spatial_nl") == ROAD)
+    right = visit.stage("Swipe").locator(".name.second").inner_text()
+    shown = [name for name in SPECS if SPECS[name].title == right]
+    np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by(shown[0]) == ROAD)
     assert visible(visit.stage("Disagreement")).all()
 
 
@@ -838,6 +908,27 @@ def test_a_choice_closes_a_phone_s_sidebar(phone: Visit) -> None:
         expect(sidebar).to_have_attribute("data-collapsed", "false")
         choice.tap()
         expect(sidebar).to_have_attribute("data-collapsed", "true")
+
+
+def test_a_street_s_slider_leaves_a_phone_s_sidebar_open(phone: Visit) -> None:
+    phone.open("home")
+    page, sidebar = phone.page, phone.page.get_by_test_id("stSidebar")
+    page.get_by_role("button", name="Expand sidebar").tap()
+    page.get_by_text("Change the street").tap()
+    before = page.locator(".picture").first.get_attribute("src") or ""
+    page.get_by_role("slider", name="Crowding").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".picture").first).not_to_have_attribute("src", before)
+    phone.rest()
+    expect(sidebar).to_have_attribute("data-collapsed", "false")
+    page.get_by_role("button", name="Next").tap()
+    expect(sidebar).to_have_attribute("data-collapsed", "true")
+
+
+def test_attribution_begins_with_its_maps(visit: Visit, phone: Visit) -> None:
+    for visitor, top, bottom in ((visit, 250, 1000), (phone, 450, 844)):
+        box = visitor.open("attribution").page.locator(".stage").first.bounding_box()
+        assert box is not None and box["y"] < top and box["y"] + box["height"] <= bottom
 
 
 def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> None:

@@ -217,12 +217,12 @@ SIDEBAR = {
 LAST = object()  # stands for a control's last option
 CONTROLS: dict[str, dict[str, Any]] = {
     "home": {},
-    "inspect": {"inspect model": "psa"},
+    "inspect": {"inspect model": "psa", "inspect beside": "influence"},
     "psa": SIDEBAR,
     "snl": {},
     "sam": {},
     "fla": {},
-    "same_pixel": {},
+    "same_pixel": {"same_pixel influence": True},
     "attribution": {
         "attribution model": "ema",
         "attribution class": 3,
@@ -260,6 +260,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
         "results format": "PNG",
     },
 }  # by page: a value unlike the first for each of its controls; the sidebar is the same on every page with a picture
+NOT_WALKED = {"cues": "its pins belong to scenes of its own"}
 LEFT_OUT = {
     **dict.fromkeys(SIDEBAR, "walked on another page"),
     "source": "`picture` says it; test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points",
@@ -325,6 +326,10 @@ def link_of(app: AppTest) -> dict[str, list[str]]:
     return parameters
 
 
+def test_every_page_is_walked() -> None:
+    assert ROWS.keys() - NOT_WALKED.keys() == CONTROLS.keys()
+
+
 def is_left_out(name: str, patterns: Iterable[str]) -> bool:
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
@@ -335,7 +340,7 @@ def test_a_link_carries_every_control(app: AppTest, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fcn", "spatial_nl"))
     if page == "compare":
         app.session_state["compare models"] = CONTROLS[page]["compare models"]
-    script, has_pictures = ROWS[page].script, ROWS[page].has_picture
+    script, has_pictures = ROWS[page].script, ROWS[page].has_viewer
     opened(app, script)
     values = use_every_control(app, page)
     if has_pictures:
@@ -377,7 +382,10 @@ def test_a_first_visit_s_link_names_no_control(app: AppTest, page: str) -> None:
 
 def test_a_control_s_wrong_value_is_refused(app: AppTest) -> None:
     followed(app, ATTRIBUTION, {"attribution-methods": ["saliency", "magic"], "attribution-steps": "9"})
+    (toast,) = (one.value for one in app.toast)  # at once; from the next run on at the page's top
+    assert toast.endswith("left out: attribution-methods, attribution-steps.")
     healthy(app.run())
+    assert len(app.toast) == 0
     assert app.session_state["attribution methods"] == ["saliency"]
     (warning,) = (one.value for one in app.warning)
     assert warning.endswith("left out: attribution-methods, attribution-steps.")

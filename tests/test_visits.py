@@ -13,12 +13,28 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
-from test_pages import GOOD, HOME, PLAIN, PSA, SAM, component, healthy, opened, shown, upload
+from test_pages import (
+    COMPARE,
+    GOOD,
+    HOME,
+    PLAIN,
+    PSA,
+    SAM,
+    component,
+    give_truth,
+    healthy,
+    opened,
+    panel,
+    shown,
+    upload,
+)
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 from test_permalink import followed
 
+from segviz.data.classes import CAMVID
+from segviz.data.label_png import indexed_png
 from segviz.server.launch import app_script
 from segviz.server.visits import COOKIE, VISITS, VisitCookie, VisitStore, is_visit, visit_mark
 from segviz.ui import own_picture, resume_sidebar
@@ -102,6 +118,23 @@ def test_a_reload_shows_the_own_picture_again(app: AppTest) -> None:
     assert [one.value for one in again.info] == []
     np.testing.assert_array_equal(shown(opened(again, SAM)), PLAIN)
     assert address(again)["upload"] == address(app)["upload"]
+
+
+@pytest.mark.usefixtures("visit")
+def test_a_reload_uses_the_own_labels_again_until_they_are_removed(app: AppTest) -> None:
+    app.session_state["compare models"] = ["fcn"]
+    labels = np.zeros((360, 480), np.uint8)
+    healthy(give_truth(opened(app, COMPARE), indexed_png(labels, CAMVID.colours, {})))
+    assert "anything.dat, read as colours" in panel(app, "Truth")["note"]
+
+    def reloaded() -> AppTest:
+        return followed(new_session(), COMPARE, {"model": ["fcn"]})
+
+    again = reloaded()
+    assert panel(again, "Truth")["note"] == panel(app, "Truth")["note"]
+    (remove,) = (one for one in again.button if one.label == "Remove my labels")
+    healthy(remove.click().run())
+    assert "exact labels" in panel(again, "Truth")["note"] and "exact labels" in panel(reloaded(), "Truth")["note"]
 
 
 @pytest.mark.usefixtures("visit")

@@ -79,6 +79,11 @@ class VisitStore:
             self._objects.move_to_end((visit, key))
             return found.value
 
+    def drop(self, visit: str, key: str) -> None:
+        """Keep an object no longer."""
+        with self._lock:
+            self._objects.pop((visit, key), None)
+
     def values(self, visit: str) -> list[object]:
         """A visit's objects, the most recently used first."""
         self.expire()

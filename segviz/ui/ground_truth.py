@@ -14,6 +14,7 @@ from segviz.data.label_png import GroundTruth, decode_truth, indexed_png
 from segviz.image import MAX_BYTES, ImageError
 from segviz.text import escape_markdown, size_text
 from segviz.ui.fair_semaphore import DECODING
+from segviz.ui.own_picture import find_kept, forget_kept, keep_for_reloads
 from segviz.ui.picture import Picture
 from segviz.ui.state import TruthFile, session
 from segviz.ui.wait_for_engine import give_way
@@ -47,7 +48,8 @@ def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) 
         if isinstance(result, bytes):
             result = decode_file(result, picture, classes)
             confirmed = isinstance(result, GroundTruth) and result.reading == "colours"
-            file = session().truth = replace(file, result=result, classes=classes, confirmed=confirmed)
+            file = replace(file, result=result, classes=classes, confirmed=confirmed)
+            store_truth(file)
         if isinstance(result, str):
             st.error(f"This file cannot be used as ground truth: {result}.", icon=":material/broken_image:")
         elif file.confirmed:
@@ -77,13 +79,32 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
 def confirm_classes() -> None:
     """The visitor says that the file's numbers are the models' classes."""
     file = session().truth
-    session().truth = None if file is None else replace(file, confirmed=True)
+    if file is not None:
+        store_truth(replace(file, confirmed=True))
+
+
+def store_truth(file: TruthFile) -> None:
+    """Use decoded labels, and keep them for reloads of the page."""
+    session().truth = file
+    if isinstance(file.result, GroundTruth):
+        keep_for_reloads(truth_key(file.picture), file, file.result.labels.nbytes)
+
+
+def truth_key(digest: str) -> str:
+    """The key under which the labels of a picture are kept for reloads."""
+    return f"labels {digest[:16]}"
 
 
 def truth_file(picture: Picture) -> TruthFile | None:
-    """The visitor's labels for this picture."""
+    """The visitor's labels for this picture, also from before a reload of the page."""
     file = session().truth
-    return file if file is not None and file.picture == picture.digest else None
+    if file is not None and file.picture == picture.digest:
+        return file
+    kept = find_kept(truth_key(picture.digest))
+    if not isinstance(kept, TruthFile):
+        return None
+    session().truth = kept
+    return kept
 
 
 def show_controls(picture: Picture, classes: ClassSet) -> None:
@@ -139,7 +160,9 @@ def decode_file(data: bytes, picture: Picture, classes: ClassSet) -> GroundTruth
 
 def remove_file() -> None:
     """Forget the visitor's labels."""
-    session().truth = None
+    file, session().truth = session().truth, None
+    if file is not None:
+        forget_kept(truth_key(file.picture))
 
 
 def describe_truth(name: str, truth: GroundTruth) -> str:

@@ -23,7 +23,10 @@ PICTURE_HELP = (
     "PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels (WebP: 30). It stays in this server's memory, "
     f"also for reloads, until nobody has used it for {KEPT_S // 3600} hours."
 )
-NO_PICTURE = "Upload a picture here, take a sample, or go back to a drawn scene in the sidebar."
+NO_PICTURE = (
+    "Upload a picture here, or drop it anywhere on the page. You can also take a sample, or go back to a drawn scene "
+    "in the sidebar."
+)
 LINKED_UPLOAD = (
     "This link shows its sender's own picture, which a link cannot carry. Upload that picture here; the link's points "
     "and settings are then applied to it."
@@ -104,9 +107,24 @@ def current_visit() -> str:
     return visit if is_visit(visit) else ""
 
 
+def keep_for_reloads(key: str, value: object, size: int) -> None:
+    """Keep an object of `size` bytes for the visit's later sessions."""
+    VISITS.put(current_visit(), key, value, size, session_id() or "")
+
+
+def find_kept(key: str) -> object | None:
+    """An object that the visit keeps; None if there is no such object, or not any more."""
+    return VISITS.get(current_visit(), key)
+
+
+def forget_kept(key: str) -> None:
+    """Keep an object no longer."""
+    VISITS.drop(current_visit(), key)
+
+
 def keep_picture(picture: Picture) -> None:
     """Keep a picture for the visit's later sessions."""
-    VISITS.put(current_visit(), picture.digest[:8], picture, picture.image.nbytes, session_id() or "")
+    keep_for_reloads(picture.digest[:8], picture, picture.image.nbytes)
 
 
 def picture_mark(picture: Picture) -> str:

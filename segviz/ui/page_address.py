@@ -39,14 +39,15 @@ def page_link(page: str, chosen: int | None = None) -> Link:
     models = st.session_state.get(key, ()) if key else ()
     link = Link(
         models=(models,) if isinstance(models, str) else tuple(models),
-        display=stored_display(page) if row.has_picture or row.models_key else Display(),
+        display=stored_display(page) if row.has_viewer or row.models_key else Display(),
         controls=tuple(linked_controls(page)),
     )
+    if row.has_viewer:
+        pins = state.pins or ()
+        number = chosen + 1 if chosen is not None and chosen < len(pins) - 1 else None
+        link = replace(link, pins=pins, chosen=number, view=stored_view(page))
     if not row.has_picture:
         return link
-    pins = state.pins or ()
-    number = chosen + 1 if chosen is not None and chosen < len(pins) - 1 else None
-    link = replace(link, pins=pins, chosen=number, view=stored_view(page))
     if st.session_state.get(SOURCE) == OWN_PICTURE:
         picture = state.picture
         return replace(link, upload=True, mark=picture_mark(picture) if isinstance(picture, Picture) else "")
@@ -120,8 +121,20 @@ def show_refused(page: str) -> None:
     if page != link.page:
         link.refused = ()
     elif link.refused:
-        sentence = f"Some of this link cannot be used and was left out: {', '.join(link.refused)}."
-        st.warning(sentence, icon=":material/link_off:")
+        st.warning(refused_sentence(link.refused), icon=":material/link_off:")
+    link.shown = link.refused
+
+
+def announce_refused() -> None:
+    """Name at once what the page's own controls have refused; from the next run on, `show_refused` names it."""
+    link = session().link
+    if link.refused != link.shown:
+        st.toast(refused_sentence(link.refused), icon=":material/link_off:", duration="long")
+
+
+def refused_sentence(names: tuple[str, ...]) -> str:
+    """What a link could not restore."""
+    return f"Some of this link cannot be used and was left out: {', '.join(names)}."
 
 
 def switch_to(page: Page) -> NoReturn:

@@ -32,6 +32,7 @@ class PageRow:
         several_models: whether that widget chooses several.
         start: the viewer's settings that the page begins with, where it keeps a range and a scale of its own.
         has_picture: whether it looks at the sidebar's picture.
+        has_viewer: whether it shows pictures with maps; its link then has pins and zoom.
         former: addresses that the page had before; they lead to it, with all that a link says.
     """
 
@@ -45,6 +46,7 @@ class PageRow:
     several_models: bool = False
     start: Display | None = None
     has_picture: bool = True
+    has_viewer: bool = True
     former: tuple[str, ...] = ()
 
     @property
@@ -121,6 +123,7 @@ PAGES = (
         "One model over a folder of pictures; the results as one ZIP.",
         models_key="many_pictures model",
         has_picture=False,
+        has_viewer=False,
         former=("folder",),
     ),
     PageRow(
@@ -131,6 +134,7 @@ PAGES = (
         "Results",
         "Scores, costs and confusions of the bundled models.",
         has_picture=False,
+        has_viewer=False,
     ),
 )
 ROWS: Mapping[str, PageRow] = {row.key: row for row in PAGES}

@@ -8,6 +8,7 @@ from segviz.data.scenes import SceneOptions
 from segviz.engine import engine
 from segviz.text import escape_markdown
 from segviz.ui.draw_street import draw_street
+from segviz.ui.drop_target import take_drops
 from segviz.ui.own_picture import own_picture, show_drop_zone
 from segviz.ui.permalink import LARGEST_SEED
 from segviz.ui.picture import Picture
@@ -37,6 +38,7 @@ def show_sidebar() -> None:
         swap_pins(str(source))
         session().picture = street_picture() if source == DRAWN else own_picture()
         st.caption(f"Models run on: {engine().device}")
+    take_drops(SOURCE, OWN_PICTURE)
 
 
 def current_picture() -> Picture:

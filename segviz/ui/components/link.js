@@ -18,12 +18,21 @@ export function pictureIn(search) {
   return ["seed", "picture", "upload"].map((name) => parameters.get(name) ?? "").join(" ").trim();
 }
 
+const AWAITED_FOR = 20_000; // ms; the server may be busy, or the address may name what cannot be shown
+
+let awaited = { picture: "", until: 0 }; // where the browser went back to: runs under way still show the picture before
+globalThis.addEventListener?.("popstate", () => {
+  awaited = { picture: pictureIn(location.search), until: Date.now() + AWAITED_FOR };
+});
+
 /** Brings the page's address up to date. Another street or own picture is a step that the browser's Back undoes. */
 function writeAddress(parameters) {
   const address = addressOf(parameters, location);
-  if (address === location.pathname + location.search + location.hash) return; // browsers limit how often it is written
   const before = pictureIn(location.search), after = pictureIn(new URLSearchParams(parameters).toString());
   const isStep = before && after && before !== after;
+  if (isStep && before === awaited.picture && Date.now() < awaited.until) return;
+  awaited = { picture: "", until: 0 };
+  if (address === location.pathname + location.search + location.hash) return; // browsers limit how often it is written
   history[isStep ? "pushState" : "replaceState"](history.state, "", address); // no history entry for each pin
 }
 
