@@ -386,6 +386,61 @@ def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> Non
     assert "%" not in highs.nth(2).inner_text()
 
 
+def test_a_peaked_map_starts_as_python_says_and_offers_what_one_cell_hides(page: Page) -> None:
+    panels = config("peaked", "attends_to", "peaked", start="log"), config("dot", "attends_to", "dot")
+    mount(page, data(*panels, settings=DEFAULTS | {"scale": "auto"}))
+    first, second = page.locator(".panel").all()
+    expect(first.locator(".kind")).to_have_text("log")
+    expect(second.locator(".kind")).to_have_text("")
+    expect(first.locator(".most")).to_have_text("96.0 % lies here: show the rest")
+    expect(second.locator(".most")).to_have_text(re.compile(r"^largest [\d.]+ %, [\d.]+ × the even share$"))
+    expect(second.get_by_role("button", name="show the rest")).to_be_hidden()
+    crest = box(first.locator(".crest"))
+    there = box(stage(page, "peaked"))
+    assert (crest["x"] + crest["width"] / 2 - there["x"]) / there["width"] == pytest.approx(4.5 / 21, abs=0.01)
+    assert (crest["y"] + crest["height"] / 2 - there["y"]) / there["height"] == pytest.approx(3.5 / 15, abs=0.01)
+    expect(second.locator(".crest")).to_be_hidden()
+
+    label(page, "linear").check()
+    expect(first.locator(".kind")).to_have_text("")
+    first.get_by_role("button", name="show the rest").click()
+    expect(label(page, "percentile")).to_be_checked()
+    expect(first.locator(".most")).to_have_text(re.compile("^96.0 % lies in one cell, 302 × the even share"))
+    expect(second.locator(".kind")).to_have_text("percentile")
+    page.wait_for_function("edits.some(([name, value]) => name === 'settings' && value.scale === 'percentile')")
+
+
+def test_a_scale_that_no_map_can_have_is_disabled_and_says_why(page: Page) -> None:
+    features = (
+        config("output", "output", "features"),
+        config("signed", "values", "signed", signed=True, start="percentile"),
+    )
+    mount(page, data(*features, settings=DEFAULTS | {"scale": "auto"}))
+    expect(label(page, "log")).to_be_disabled()
+    expect(label(page, "log")).to_have_attribute("title", re.compile("can be negative"))
+    expect(label(page, "percentile")).to_be_enabled()
+    expect(page.locator(".panel .kind").nth(1)).to_have_text("percentile")
+    mount(page, data(*features, config("dot", "attends_to", "dot"), settings=DEFAULTS | {"scale": "log"}))
+    expect(label(page, "log")).to_be_enabled()
+    expect(page.locator(".panel .kind")).to_have_text(["", "", "log"])
+    mount(page, data(config("samples", "points", "samples"), settings=DEFAULTS))
+    expect(label(page, "percentile")).to_be_disabled()
+
+
+def test_a_page_begins_at_python_s_point_until_the_reader_moves_it(page: Page) -> None:
+    panels = config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases")
+    mount(page, data(*panels, rest=[5, 200]))
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "0,6")
+    page.evaluate("(data) => window.show(data)", data(*panels, rest=[140, 5]))
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "4,0")
+    hover(page, "dot", 2, 3)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "2,3")
+    page.mouse.move(1, 899)
+    page.evaluate("(data) => window.show(data)", data(*panels, rest=[5, 200]))
+    page.wait_for_timeout(300)
+    expect(stage(page, "dot")).to_have_attribute("data-cell", "2,3")
+
+
 def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
     mount(page, data(config("dot", "attends_to", "dot", stats=True), config("bases", "attends_to", "bases")))
     hover(page, "dot", 3, 2)
@@ -690,6 +745,8 @@ def test_a_page_that_becomes_shorter_does_not_slide_under_the_pointer(page: Page
     )
     place, before = centre(stage(page, "2"), 0.5, 0.9), box(stage(page, "2"))
     page.mouse.click(*place)
+    page.evaluate("scrollBy(0, -1); scrollBy(0, 1)")  # before Python's answer, such as for a new pin in the list
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     page.evaluate("document.getElementById('table').style.height = '0'")  # while Python computes it anew
     assert box(stage(page, "2")) == before
     page.mouse.click(place[0] + 60, place[1])

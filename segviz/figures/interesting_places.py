@@ -80,8 +80,8 @@ def rank_place(one: SpatialMap, place: Place, size: tuple[int, ...], classes: Ce
     own = class_share(weights, cell, classes)
     if not own.weight > own.even > 0:  # it has no class, or looks elsewhere
         return False, 0.0
-    told = own.weight * log2(own.weight / own.even) * normalised_entropy(weights)
-    return float(weights.max()) * weights.numel() <= PEAKED, told
+    told = round(own.weight * log2(own.weight / own.even) * normalised_entropy(weights), 3)  # an even map tells nothing
+    return told > 0 and float(weights.max()) * weights.numel() <= PEAKED, told
 
 
 def box_around(place: Place, image: Rgb) -> Box:
