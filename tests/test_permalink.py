@@ -274,6 +274,7 @@ LEFT_OUT = {
 }  # by a pattern of the control's key, or of its label where it has none: why no link carries it
 COMPONENTS_LEFT_OUT = {
     "narrow sidebar": "has no control",
+    "drop": "takes files, which no link can carry",
     "link .*|address .*": "is the link itself",
     "table .*": "the order of the rows: a click restores it",
 }  # the same of our own components' keys; the viewer's divider is only moved to look, and begins in the middle
