@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-from jaxtyping import Float
-
-from segviz.attention.cells import cell_means
 from segviz.attention.maps import SpatialMap
+from segviz.attention.rank_correlation import correlate_with_map
 from segviz.attribution.target import Attribution
 
 
@@ -20,30 +15,4 @@ def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int)
     Raises:
         IndexError: the cell lies outside the grid.
     """
-    attended = map_.attends_to(row, column).numpy()
-    return rank_correlation(cell_means(map_, attribution.values), attended)
-
-
-def rank_correlation(a: Float[np.ndarray, "*_shape"], b: Float[np.ndarray, "*_shape"]) -> float:
-    """Spearman's rho: Pearson's correlation of the ranks, equal values sharing their mean rank; in [-1, 1].
-
-    NaN where one of the two is constant or holds NaN: then there is no order to compare.
-
-    Raises:
-        ValueError: the shapes differ, or the arrays are empty.
-    """
-    if a.shape != b.shape or a.size == 0:
-        raise ValueError(f"values of {a.shape} and {b.shape} cannot be ranked together; bring both to the map's grid")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return math.nan
-    first, second = (ranks - ranks.mean() for ranks in (mean_ranks(a), mean_ranks(b)))
-    scale = math.sqrt(float((first**2).sum() * (second**2).sum()))
-    return float(np.clip((first * second).sum() / scale, -1, 1)) if scale > 0 else math.nan
-
-
-def mean_ranks(values: Float[np.ndarray, "*_shape"]) -> Float[np.ndarray, " count"]:
-    """Ranks from 0 of the flattened values; equal ones share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts) - 1
-    ranks: np.ndarray = (last - (counts - 1) / 2)[inverse.ravel()]
-    return ranks
+    return correlate_with_map(attribution.values, map_, row, column)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AttentionMap, MapLook, SpatialMap
+from segviz.attention.rank_correlation import correlate_with_map
 from segviz.attention.statistics import query_dependence, summarise
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
 from segviz.figures.export import NUMBERS, export
 from segviz.figures.figure_spec import FigureSpec
+from segviz.figures.influence_subplot import influence_subplot
 from segviz.figures.interesting_places import default_places
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, map_named, prediction_rows
 from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb
+from segviz.prediction.influence import Influence
 from segviz.prediction.prediction import Place, Prediction
 
+MeasureAt = Callable[[Rgb, Place], Influence]
 SAMPLED_PLACES = 64  # queries that measure how much a map depends on its query
 
 
@@ -52,8 +56,21 @@ class AttentionOptions:
     whole: bool = False
 
 
-def export_attention(predict: PredictPicture, options: AttentionOptions, source: Source, picture: Rgb) -> PictureOutput:
+def export_attention(
+    predict: PredictPicture,
+    options: AttentionOptions,
+    source: Source,
+    picture: Rgb,
+    measure: MeasureAt | None = None,
+) -> PictureOutput:
     """Predict a picture and return its attention maps as files and numbers.
+
+    Args:
+        predict: the model.
+        options: which maps, and how.
+        source: where the picture comes from.
+        picture: the picture.
+        measure: gives the influence on the answer at a place, to export beside the maps; None to leave it out.
 
     Raises:
         ValueError: a place lies outside the picture.
@@ -73,11 +90,22 @@ def export_attention(predict: PredictPicture, options: AttentionOptions, source:
         colours=options.colours,
         one_scale=options.one_scale,
     )
+    influences = [measure(picture, place) for place in places] if measure else []
+    rows += [
+        [influence_subplot(picture, one, answer_of(prediction, one), kind=options.kind, colours=options.colours)]
+        for one in influences
+    ]
     stem = f"{source.stem}_{prediction.model}"
     files = page_files(stem, rows, options) if options.whole else subplot_files(stem, rows, options)
-    return PictureOutput(
-        files, {"image": source.text, **describe_attention(prediction, places, options.maps or tuple(prediction.maps))}
-    )
+    summary = {"image": source.text, **describe_attention(prediction, places, options.maps or tuple(prediction.maps))}
+    if influences:
+        summary["influence"] = [describe_influence(prediction, one) for one in influences]
+    return PictureOutput(files, summary)
+
+
+def answer_of(prediction: Prediction, influence: Influence) -> str:
+    """The name of the class that an influence explains."""
+    return prediction.classes[influence.class_index]
 
 
 def check_looks(prediction: Prediction, options: AttentionOptions) -> None:
@@ -159,6 +187,24 @@ def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Pla
     except ValueError as error:  # weights of both signs, or a picture smaller than the grid
         found["note"] = str(error)
     return found
+
+
+def describe_influence(prediction: Prediction, influence: Influence) -> dict[str, Any]:
+    """The influence on one answer: the answer, and how its ranks agree with those of each map's weights."""
+    size = (prediction.labels.shape[0], prediction.labels.shape[1])
+    agrees = {
+        one.name: round_significant(correlate_with_map(influence.values, one, *one.cell(*influence.pixel, *size)))
+        for one in prediction.spatial_maps
+    }
+    return {
+        "y": influence.pixel[0],
+        "x": influence.pixel[1],
+        "class": answer_of(prediction, influence),
+        "score": round_significant(influence.score),
+        "grid": list(influence.values.shape),
+        "largest": round_significant(float(influence.values.max())),
+        "rank_correlation": agrees,
+    }
 
 
 def summarise_place(prediction: Prediction, one: SpatialMap, place: Place) -> dict[str, Any]:

@@ -109,6 +109,10 @@ def add_attend(commands: Commands) -> None:
         help=f"{', '.join(EXPORT_FORMATS)} (default: png npz)",
     )  # fmt: skip
     add_size(attend, 1)
+    attend.add_argument(
+        "--influence", action="store_true",
+        help="add how strongly each cell moves the answer at each pixel, through the block's context (a gradient)",
+    )  # fmt: skip
     attend.add_argument("--page", action="store_true", help="put all maps on one page instead of a file each")
     add_target(attend, "output folder; or FILE.png, .svg, .pdf, .npz or .csv for one page")
     add_json(attend)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segviz.atomic_write import check_destination
 from segviz.attention.maps import MapLook
-from segviz.batch.attention_files import AttentionOptions, export_attention
+from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_attention
 from segviz.batch.inputs import Source, find_sources
 from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_prediction
 from segviz.cli.errors import UsageError
@@ -26,7 +26,9 @@ from segviz.figures.figure_labels import common_classes
 from segviz.figures.papers import LAYOUTS, WIDTHS, PlaceError, check_places, choose_models, paper_figure_spec
 from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
-from segviz.prediction.predictor import load_predictor
+from segviz.models.ablation import has_context
+from segviz.prediction.influence import measure_pixel_influence
+from segviz.prediction.predictor import Predictor, load_predictor
 
 
 def run_predict(options: argparse.Namespace) -> int:
@@ -47,11 +49,25 @@ def run_attend(options: argparse.Namespace) -> int:
             raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
         check_output_file(options.out, options)
         predictor = load_predictor(options.model, options.device)
-        work = partial(export_into_one_file, predictor, wanted, options.out)
+        work = partial(export_into_one_file, predictor, wanted, options.out, measure=choose_measure(predictor, options))
         return process_pictures(sources, work, Folder(options.out.parent).put, options)
     with open_target(options) as put:
         predictor = load_predictor(options.model, options.device)
-        return process_pictures(sources, partial(export_attention, predictor, wanted), put, options)
+        work = partial(export_attention, predictor, wanted, measure=choose_measure(predictor, options))
+        return process_pictures(sources, work, put, options)
+
+
+def choose_measure(predictor: Predictor, options: argparse.Namespace) -> MeasureAt | None:
+    """What measures the influence on an answer; None without `--influence`.
+
+    Raises:
+        UsageError: the model has no context.
+    """
+    if not options.influence:
+        return None
+    if not has_context(predictor.model):
+        raise UsageError(f"--influence needs a block, and '{predictor.record.model}' has none; use another model")
+    return partial(measure_pixel_influence, predictor)
 
 
 def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
@@ -72,10 +88,15 @@ def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
 
 
 def export_into_one_file(
-    predict: PredictPicture, wanted: AttentionOptions, out: Path, source: Source, picture: Rgb
+    predict: PredictPicture,
+    wanted: AttentionOptions,
+    out: Path,
+    source: Source,
+    picture: Rgb,
+    measure: MeasureAt | None = None,
 ) -> PictureOutput:
     """Export a picture's attention under the file name of `out`."""
-    output = export_attention(predict, wanted, source, picture)
+    output = export_attention(predict, wanted, source, picture, measure)
     return PictureOutput(((out.name, data) for _, data in output.files), output.summary)
 
 

@@ -18,7 +18,7 @@ from segviz.attention.maps import (
     SpatialMap,
     StripAttention,
 )
-from segviz.figures.colour import Scale, span_scale, weight_scale
+from segviz.figures.colour import Scale, signed_scale, span_scale, weight_scale
 from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points
 from segviz.figures.overlay import pixel_of_cell
 from segviz.figures.scale_kind import ScaleKind
@@ -118,9 +118,12 @@ def map_subplot(
 
 def weights_heat(one: SpatialMap, values: np.ndarray, kind: ScaleKind = "linear", colours: str = "viridis") -> Heat:
     """Weights over the picture; signed weights have the signed colours and no even share."""
+    if one.unit != "weight":  # 0 stays in the middle, whatever the signs of this row
+        scale = signed_scale(values, kind="linear" if kind == "log" else kind)
+        return Heat(values, scale, one.unit, "signed", one.feature_grid)
     scale = weight_scale(values, kind=kind)
     if one.signed:
-        return Heat(values, scale, one.unit, "signed", one.feature_grid)
+        return Heat(values, scale, "weight", "signed", one.feature_grid)
     return Heat(values, scale, "weight", colours, one.feature_grid, 1 / values.size)
 
 
