@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+
 import streamlit as st
 
 from segviz.catalogue.bundled import bundled_worth
-from segviz.catalogue.context_worth import OWN_SCORE
+from segviz.catalogue.context_worth import OWN_SCORE, format_points
+from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
+from segviz.results.gain import gains_over_fcn
+from segviz.results.seeds import read_runs, score_origin
 
 WEIGHTS = """
 - **Weight**: a place's share of what the point receives, or, in maps called "attended by", "who" or "distribute",
@@ -36,7 +43,20 @@ def show_worth(*models: str) -> None:
         for name in models:
             if (worth := bundled_worth(name)) is not None:
                 title = f"{SPECS[name].title}: " if len(models) > 1 else ""
-                st.page_link("pages/results.py", label=f"{title}{worth.sentence()} → Results")
+                gain = gain_words(checkpoints_folder()).get(name, "")
+                st.page_link("pages/results.py", label=f"{title}{worth.sentence()}{gain} → Results")
+
+
+@st.cache_resource(max_entries=4, ttl=60, show_spinner=False)
+def gain_words(folder: Path) -> Mapping[str, str]:
+    """What each model of a folder gains over fcn trained alike, in words, by its name; without those not comparable."""
+    runs, _ = read_runs(folder)
+    gains = {name: list(gains_over_fcn(runs, name).values()) for name in runs}
+    return {
+        name: f"; over fcn trained alike: val {format_points(fmean(own))} points ({score_origin(len(own))})"
+        for name, own in gains.items()
+        if own
+    }
 
 
 def explain_worth(folded: str) -> None:
