@@ -142,7 +142,10 @@ def test_object_queries_are_told_by_the_decoder() -> None:
     [
         (Windowed(), "come in 4 x 1 groups, which are windows: a recipe or segviz.record"),
         (Gated(), "its softmax is over axis 1 of"),
-        (NonLocal(lambda net, q, k, v: (q @ k.mT).softmax(-1).mul(2) @ v), "its weights are changed between"),
+        (
+            NonLocal(lambda net, q, k, v: (q @ k.mT).softmax(-1).mul(2) @ v),
+            "its weights are changed between the softmax and",
+        ),
         (NonLocal(lambda net, q, k, v: v * torch.tanh(q @ k.mT).softmax(-1).sum(1)[..., None]), "no product"),
         (
             NonLocal(lambda net, q, k, v: v * (q @ k.mT).softmax(-1).square().sum(1)[..., None]),

@@ -46,6 +46,12 @@ def mask_in_place(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.bmm(F.softmax(weights, dim=2), v)
 
 
+def mask_by_index(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = 0.5 * (q @ k.mT)
+    logits[:, net.bias > 1] = -1e9
+    return logits.softmax(-1) @ v
+
+
 def steady(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     logits = q @ k.mT / 2
     logits = logits - logits.amax(-1, keepdim=True)
@@ -81,6 +87,7 @@ def fused_mask(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 SPELLINGS: dict[Attend, Callable[[Tensor], Tensor]] = {  # and what each adds to the logits
     divide_in_place: torch.zeros_like,
     mask_in_place: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -1e9),
+    mask_by_index: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -1e9),
     steady: torch.zeros_like,
     with_einsum: lambda bias: bias,
     over_rows: torch.zeros_like,

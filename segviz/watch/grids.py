@@ -29,7 +29,14 @@ class Fit:
     grid: Grid
 
 
-def fit_tokens(tokens: int, seen: Grid, running: Sequence[RunningModule], grid: Grid | None, what: str) -> Fit:
+def fit_tokens(
+    tokens: int,
+    seen: Grid,
+    running: Sequence[RunningModule],
+    grid: Grid | None,
+    what: str,
+    prefixes: tuple[int, ...] = USUAL_PREFIXES,
+) -> Fit:
     """The grid of a number of tokens: the one that was given, else one that the running code names, else by strides.
 
     Args:
@@ -38,6 +45,7 @@ def fit_tokens(tokens: int, seen: Grid, running: Sequence[RunningModule], grid: 
         running: the network's running functions, the innermost first.
         grid: the grid that the user gave, if any.
         what: "queries" or "keys", for the error.
+        prefixes: how many prefix tokens there may be, where the network does not say.
 
     Raises:
         NotShownError: no grid fits, or several do.
@@ -47,11 +55,12 @@ def fit_tokens(tokens: int, seen: Grid, running: Sequence[RunningModule], grid: 
             raise NotShownError(f"its {tokens} {what} are fewer than the {grid[0]} x {grid[1]} cells of grid=")
         return Fit(tokens - grid[0] * grid[1], grid)
     known = prefix_tokens(running)
+    allowed = prefixes if known is None else (0, known)
     for module in running:
-        fits = select_fits(tokens, side_pairs(module), seen, known)
+        fits = select_fits(tokens, side_pairs(module), seen, allowed)
         if len(fits) == 1:
             return fits[0]
-    fits = select_fits(tokens, stride_grids(seen), seen, known)
+    fits = select_fits(tokens, stride_grids(seen), seen, allowed)
     if not fits:
         raise NotShownError(f"its {tokens} {what} are no grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)")
     if len(fits) > 1:
@@ -60,15 +69,15 @@ def fit_tokens(tokens: int, seen: Grid, running: Sequence[RunningModule], grid: 
     return fits[0]
 
 
-def select_fits(tokens: int, grids: Iterable[Grid], seen: Grid, prefix: int | None) -> list[Fit]:
-    """The grids that leave a possible number of prefix tokens, and have the picture's shape."""
+def select_fits(tokens: int, grids: Iterable[Grid], seen: Grid, prefixes: tuple[int, ...]) -> list[Fit]:
+    """The grids of the picture's shape that leave a possible number of prefix tokens, at most one for two cells."""
     fits = []
     for grid in dict.fromkeys(grids):
-        rest = tokens - grid[0] * grid[1]
-        if rest in (USUAL_PREFIXES if prefix is None else (0, prefix)) and has_shape(grid, seen):
+        cells = grid[0] * grid[1]
+        rest = tokens - cells
+        if rest in prefixes and rest * 2 <= cells and has_shape(grid, seen):
             fits.append(Fit(rest, grid))
-    expected = [one for one in fits if one.prefix == prefix]
-    return expected or fits
+    return fits
 
 
 def has_shape(grid: Grid, seen: Grid) -> bool:

@@ -67,7 +67,7 @@ def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
     strips = find_strips(call, queries.grid)
     if strips is not None:
         return Tokens(queries.grid, strips, queries.prefix, 0)
-    found = fit_tokens(call.key_tokens, seen, call.running, keys, "keys")
+    found = fit_tokens(call.key_tokens, seen, call.running, keys, "keys", tuple({0, queries.prefix}))
     return Tokens(queries.grid, found.grid, queries.prefix, found.prefix)
 
 

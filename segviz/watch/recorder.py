@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from segviz.watch.call import AttentionCall, relative_difference, spread
+from segviz.watch.call import AttentionCall
 from segviz.watch.frames import is_one_of, local_values, name_modules, running_modules, running_path
+from segviz.watch.multi_head_call import (
+    additive,
+    bind_multi_head,
+    multi_head_bias,
+    multi_head_difference,
+    project_heads,
+)
 from segviz.watch.products import (
     CHANGES,
     DIVISORS,
@@ -33,7 +38,6 @@ from segviz.watch.record import Declaration
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_"}
-MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 CHANGED = "its weights are changed between the softmax and the product"
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
 OWN_KEYS = "it adds keys of its own to those of the picture"
@@ -138,9 +142,7 @@ class Recorder(TorchFunctionMode):
                 self.unused.pop(pending.number, None)
                 path = common_path(pending.call.path, self._path())
                 if pending.changed:
-                    self.collector.pass_over(
-                        path, "softmax of a product", "its weights are changed before they are used"
-                    )
+                    self.collector.pass_over(path, "softmax of a product", CHANGED)
                 else:
                     self.collector.take_call(pending.call.rename(path), pending.difference)
                 return
@@ -148,6 +150,8 @@ class Recorder(TorchFunctionMode):
 
     def _see_change(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
         """Whatever is done to a product, or to the weights that a softmax made of one."""
+        if name == "__setitem__":
+            result = args[0]  # it changes in place, and the function returns nothing
         for value in args:
             known = self.tracks.get(value)
             if isinstance(known, Product):
@@ -208,16 +212,12 @@ class Recorder(TorchFunctionMode):
 
     def _see_multi_head(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: tuple[Tensor, object]) -> None:
         """`nn.MultiheadAttention`: its projections once more, since they happen inside one call."""
-        given = MULTI_HEAD.bind(*args, **kwargs)
-        given.apply_defaults()
-        call = given.arguments
+        call = bind_multi_head(args, kwargs)
         if (
             any(call[name] is not None for name in ("bias_k", "bias_v", "static_k", "static_v"))
             or call["add_zero_attn"]
         ):
-            self.collector.pass_over(
-                self._path(), "MultiheadAttention", "it adds keys of its own to those of the picture"
-            )
+            self.collector.pass_over(self._path(), "MultiheadAttention", OWN_KEYS)
             return
         queries, keys, values = project_heads(call)
         scale, bias = 1 / math.sqrt(queries.shape[-1]), multi_head_bias(call, tuple(queries.shape[:2]))
@@ -233,51 +233,3 @@ def common_path(first: str, second: str) -> str:
             break
         shared.append(one)
     return ".".join(shared)
-
-
-def additive(mask: Tensor | None) -> Tensor | None:
-    """A mask as numbers to add: a boolean one allows where it is true."""
-    if mask is None or mask.dtype != torch.bool:
-        return mask
-    return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-
-
-def project_heads(call: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of `F.multi_head_attention_forward` as (batch, heads, tokens, dim)."""
-    inputs = [one if one.dim() == 3 else one[:, None] for one in (call["query"], call["key"], call["value"])]
-    if call["use_separate_proj_weight"]:
-        weights = [call["q_proj_weight"], call["k_proj_weight"], call["v_proj_weight"]]
-    else:
-        weights = list(call["in_proj_weight"].chunk(3))
-    biases = [None] * 3 if call["in_proj_bias"] is None else call["in_proj_bias"].chunk(3)
-    projected = [F.linear(*each) for each in zip(inputs, weights, biases, strict=True)]
-    queries, keys, values = (one.unflatten(2, (call["num_heads"], -1)).permute(1, 2, 0, 3) for one in projected)
-    return queries, keys, values
-
-
-def multi_head_bias(call: Mapping[str, Any], leading: tuple[int, ...]) -> Tensor | None:
-    """The masks of `F.multi_head_attention_forward` as one bias; in its boolean masks, true forbids."""
-    masks = []
-    for mask in (call["attn_mask"], call["key_padding_mask"]):
-        masks.append(additive(~mask) if mask is not None and mask.dtype == torch.bool else mask)
-    attention, padding = masks
-    if attention is not None and attention.dim() == 3:
-        attention = attention.unflatten(0, leading)
-    if padding is not None:
-        padding = padding.reshape(leading[0], 1, 1, -1)
-    if attention is None or padding is None:
-        return padding if attention is None else attention
-    return attention + padding
-
-
-def multi_head_difference(one: AttentionCall, values: Tensor, call: Mapping[str, Any], output: Tensor) -> float:
-    """How far the factors' output is from the call's: for some tokens of some images, with all heads."""
-    output = output if output.dim() == 3 else output[:, None]
-    batch, heads = one.leading
-    images, rows = spread(batch, output.device), spread(one.tokens, output.device)
-    groups = images.repeat_interleave(heads), torch.arange(heads, device=output.device).repeat(len(images))
-    mixed = one.weights_at(groups, rows) @ values[groups].float()  # (images x heads, rows, dim)
-    joined = mixed.unflatten(0, (len(images), heads)).transpose(1, 2).flatten(2)
-    bias = call["out_proj_bias"]
-    found = F.linear(joined, call["out_proj_weight"].float(), None if bias is None else bias.float())
-    return relative_difference(found, output[rows][:, images].transpose(0, 1).float())

@@ -1,0 +1,290 @@
+"""`segviz.watch` on timm's and torchvision's networks, from small configurations with random weights.
+
+Each map is held to the network's own weights where it gives them, and else to its block: what the map's weights make of
+the block's values must be what the block gives.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from watch_cases import IMAGE, all_heads
+
+import segviz
+from segviz.attention.head_map import HeadMap
+from segviz.attention.linear import LinearAttention
+from segviz.attention.multi_head import MultiHeadAttention
+from segviz.attention.windowed import WindowedAttention
+
+SIZE = (64, 96)
+
+
+def create(name: str, **options: Any) -> nn.Module:
+    net: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    for parameter in net.parameters():
+        if parameter.dim() == 1:  # biases and tables that begin at 0 would hide what they do
+            parameter.data += torch.randn_like(parameter) * 0.2
+        elif parameter.dim() == 2:
+            parameter.data *= 3
+    return net.eval()
+
+
+def watch_and_listen(net: nn.Module, *listened: nn.Module, **options: Any) -> tuple[Any, list[Tensor], list[Tensor]]:
+    """The view, and inputs and outputs of some modules in its forward."""
+    inputs: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
+
+    def hear(module: nn.Module, args: Any, output: Any) -> None:
+        inputs[id(module)] = args[0].detach()
+        outputs[id(module)] = output.detach() if isinstance(output, Tensor) else output[0].detach()
+
+    handles = [module.register_forward_hook(hear) for module in listened]
+    view = segviz.watch(net, IMAGE, layers="*", **{"size": SIZE, **options})
+    for handle in handles:
+        handle.remove()
+    return view, [inputs[id(one)] for one in listened], [outputs[id(one)] for one in listened]
+
+
+def outside_shares(map_: HeadMap) -> Tensor:
+    cells = range(map_.grid[0] * map_.grid[1])
+    return torch.stack([map_.head_prefix_shares(cell) for cell in cells], 1)[..., None]
+
+
+def assert_mixes(map_: HeadMap, values: Tensor, expected: Tensor, project: nn.Module, outside: Tensor | None) -> None:
+    """The map's weights of the values, projected, are what the block gave.
+
+    `values` are (heads, key cells, dim), `expected` (cells, channels); `outside` is the value of padding, (heads, dim).
+    """
+    mixed = all_heads(map_) @ values
+    if outside is not None:
+        mixed = mixed + outside_shares(map_) * outside[:, None]
+    found = project(mixed.transpose(0, 1).flatten(1))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+def values_of(qkv: nn.Linear, heads: int, x: Tensor) -> Tensor:
+    """The last third of a projection of (..., cells, channels), as (heads, cells, dim)."""
+    values = F.linear(x.reshape(-1, x.shape[-1]), qkv.weight, qkv.bias).chunk(3, 1)[2]
+    return values.unflatten(1, (heads, -1)).transpose(0, 1)
+
+
+# ---- dense attention: held to the weights of the same network without fused kernels -----------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "prefix", "grid"),
+    [
+        ("vit_tiny_patch16_224", {"embed_dim": 24, "num_heads": 2}, 1, (4, 6)),
+        ("deit3_small_patch16_224", {"embed_dim": 24, "num_heads": 2}, 1, (4, 6)),
+        ("vit_small_patch14_reg4_dinov2", {"embed_dim": 24, "num_heads": 2, "patch_size": 16}, 5, (4, 6)),
+        ("vit_small_patch16_dinov3", {"embed_dim": 24, "num_heads": 2}, 5, (4, 6)),
+        ("eva02_tiny_patch14_224", {"embed_dim": 24, "num_heads": 2, "patch_size": 16}, 1, (4, 6)),
+        ("beit_base_patch16_224", {"embed_dim": 24, "num_heads": 2}, 1, (4, 6)),
+    ],
+)
+@torch.no_grad()
+def test_vision_transformers(name: str, options: dict[str, Any], prefix: int, grid: tuple[int, int]) -> None:
+    net = create(name, depth=1, img_size=SIZE, **options)
+    fused = segviz.watch(net, IMAGE, size=SIZE).maps["blocks.0.attn"]
+    attention = net.blocks[0].attn
+    attention.fused_attn = False
+    view, (weights,), _ = watch_and_listen(net, attention.attn_drop)
+    eager = view.maps["blocks.0.attn"]
+    for map_ in (fused, eager):
+        assert isinstance(map_, MultiHeadAttention)
+        assert (map_.grid, map_.prefix, map_.key_prefix, map_.heads) == (grid, prefix, prefix, 2)
+        torch.testing.assert_close(all_heads(map_), weights[0, :, prefix:, prefix:], rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(outside_shares(map_)[..., 0], weights[0, :, prefix:, :prefix].sum(2))
+
+
+@torch.no_grad()
+def test_pyramids_have_keys_on_coarser_grids() -> None:
+    net = create("pvt_v2_b0", depths=(1, 1, 1, 1), embed_dims=(8, 8, 8, 8), num_heads=(1, 2, 2, 2))
+    for stage in net.stages:
+        stage.blocks[0].attn.fused_attn = False
+    view, weights, _ = watch_and_listen(net, *(stage.blocks[0].attn.attn_drop for stage in net.stages))
+    grids = [(map_.grid, map_.key_grid) for map_ in view.maps.values()]
+    assert grids == [((16, 24), (2, 3)), ((8, 12), (2, 3)), ((4, 6), (2, 3)), ((2, 3), (2, 3))]
+    for map_, own in zip(view.maps.values(), weights, strict=True):
+        torch.testing.assert_close(all_heads(map_), own[0], rtol=1e-3, atol=1e-6)
+
+
+@torch.no_grad()
+def test_torchvision_s_vision_transformer() -> None:
+    net = torchvision.models.VisionTransformer(64, 16, 1, 2, 24, 24).eval()
+    attention = net.encoder.layers[0].self_attention
+    view, (x,), _ = watch_and_listen(net, attention, size=None)  # it takes 64 x 64 only, as is found out
+    map_ = view.maps["encoder.layers.encoder_layer_0.self_attention"]
+    assert view.placement.seen == (64, 64) and map_.grid == (4, 4)
+    _, own = attention(x, x, x, average_attn_weights=False)
+    torch.testing.assert_close(all_heads(map_), own[0, :, 1:, 1:], rtol=1e-3, atol=1e-6)
+
+
+# ---- windows: held to what the block gives ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [4, 5], ids=["whole windows", "padded"])
+@torch.no_grad()
+def test_timm_s_swin(window: int) -> None:
+    options = {"embed_dim": 8, "depths": (2, 1), "num_heads": (2, 2), "window_size": window, "img_size": SIZE}
+    net = create("swin_tiny_patch4_window7_224", **options, always_partition=True)
+    blocks = [*net.layers[0].blocks, *net.layers[1].blocks]
+    view, _, inputs = watch_and_listen(net, *(block.norm1 for block in blocks))
+    assert [map_.shift for map_ in view.maps.values()][:2] == [(0, 0), (window // 2, window // 2)]
+    for map_, block, x in zip(view.maps.values(), blocks, inputs, strict=True):
+        attention = block.attn
+        outside = attention.qkv.bias.chunk(3)[2].unflatten(0, (2, -1))
+        values = values_of(attention.qkv, 2, x)
+        assert_mixes(map_, values, block._attn(x)[0].flatten(0, 1), attention.proj, outside)
+    assert isinstance(map_, WindowedAttention)
+
+
+@torch.no_grad()
+def test_torchvision_s_swin() -> None:
+    net = torchvision.models.swin_transformer.SwinTransformer([4, 4], 8, [2, 1], [2, 2], [5, 5]).eval()
+    attentions = [net.features[1][0].attn, net.features[1][1].attn, net.features[3][0].attn]
+    for one in attentions:
+        one.relative_position_bias_table.data.normal_()
+        one.qkv.bias.data.normal_()
+    view, inputs, outputs = watch_and_listen(net, *attentions)
+    for map_, one, x, out in zip(view.maps.values(), attentions, inputs, outputs, strict=True):
+        outside = one.qkv.bias.chunk(3)[2].unflatten(0, (2, -1))
+        assert_mixes(map_, values_of(one.qkv, 2, x), out[0].flatten(0, 1), one.proj, outside)
+
+
+@torch.no_grad()
+def test_segment_anything_s_encoder_mixes_windows_and_global_blocks() -> None:
+    options = {"embed_dim": 8, "depth": 2, "num_heads": 2, "window_size": 3, "global_attn_indexes": (1,)}
+    net = create("samvit_base_patch16_224", img_size=SIZE, **options)
+    for block in net.blocks:
+        block.attn.rel_pos_h.data.normal_()
+        block.attn.rel_pos_w.data.normal_()
+    view, _, outputs = watch_and_listen(net, *(block.norm1 for block in net.blocks))
+    first, last = view.maps.values()
+    assert isinstance(first, WindowedAttention) and isinstance(last, MultiHeadAttention) and last.bias is None
+    from timm.models.vision_transformer_sam import window_partition, window_unpartition
+
+    for map_, block, x in zip((first, last), net.blocks, outputs, strict=True):
+        if block.window_size:
+            windows, padded = window_partition(x, block.window_size)
+            expected = window_unpartition(block.attn(windows), block.window_size, (4, 6), padded)
+        else:
+            expected = block.attn(x)
+        outside = block.attn.qkv.bias.chunk(3)[2].unflatten(0, (2, -1))
+        values = values_of(block.attn.qkv, 2, x)
+        assert_mixes(map_, values, expected[0].flatten(0, 1), block.attn.proj, outside if block.window_size else None)
+
+
+@torch.no_grad()
+def test_twins_groups() -> None:
+    net = create("twins_svt_small", depths=(2, 1, 1, 1), embed_dims=(8, 8, 8, 8), num_heads=(2, 2, 2, 2))
+    attention = net.blocks[0][0].attn
+    view, (x,), (out,) = watch_and_listen(net, attention)
+    map_ = view.maps["blocks.0.0.attn"]
+    assert isinstance(map_, WindowedAttention) and map_.window == (7, 7)
+    outside = attention.qkv.bias.chunk(3)[2].unflatten(0, (2, -1))
+    assert_mixes(map_, values_of(attention.qkv, 2, x), out[0], attention.proj, outside)
+    assert view.maps["blocks.0.1.attn"].key_grid == (2, 3)
+
+
+@torch.no_grad()
+def test_hiera_pools_queries_within_mask_units() -> None:
+    net = create("hiera_tiny_224", stages=(1, 1, 1, 1), embed_dim=8, num_heads=1, img_size=(64, 64))
+    attentions = [block.attn for block in net.blocks]
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    handles = [
+        one.register_forward_hook(lambda module, args, out: (inputs.append(args[0]), outputs.append(out))[1] and None)
+        for one in attentions
+    ]
+    view = segviz.watch(net, IMAGE, layers="*", size=(64, 64))
+    for handle in handles:
+        handle.remove()
+    grids = [(map_.grid, map_.key_grid) for map_ in view.maps.values()]
+    assert grids[:2] == [((16, 16), (16, 16)), ((8, 8), (16, 16))]
+    for number, map_ in enumerate(view.maps.values()):
+        one, before = attentions[number], max(0, number - 1)
+        values = F.linear(inputs[number], one.qkv.weight, one.qkv.bias).chunk(3, 2)[2]
+        spatial = net.reroll(values, before)[0].flatten(0, 1)
+        expected = net.reroll(outputs[number], number)[0].flatten(0, 1)
+        assert_mixes(map_, spatial.unflatten(1, (one.heads, -1)).transpose(0, 1), expected, one.proj, None)
+
+
+@torch.no_grad()
+def test_mobilevit_s_patch_positions() -> None:
+    net = create("mobilevit_xxs")
+    block = net.stages[2][1]
+    attention = block.transformer[0].attn
+    view, (x,), (out,) = watch_and_listen(net, attention)
+    map_ = view.maps["stages.2.1.transformer.0.attn"]
+    assert isinstance(map_, WindowedAttention) and map_.grid == (8, 12)
+
+    def fold(tokens: Tensor) -> Tensor:
+        """The block's own folding, to (cells, channels)."""
+        y = tokens.reshape(1, 4, 24, -1).transpose(1, 3).reshape(-1, 6, 2, 2)
+        return y.transpose(1, 2).reshape(tokens.shape[-1], 96).T
+
+    values = F.linear(x, attention.qkv.weight, attention.qkv.bias).chunk(3, 2)[2]
+    heads = attention.num_heads
+    assert_mixes(map_, fold(values).unflatten(1, (heads, -1)).transpose(0, 1), fold(out), attention.proj, None)
+
+
+# ---- linear attention -------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_efficientvit_s_linear_attention() -> None:
+    net = create("efficientvit_b0")
+    block = net.stages[2].blocks[1].context_module.main
+    view, (before, x), _ = watch_and_listen(net, block.proj, block)
+    map_ = view.maps["stages.2.blocks.1.context_module.main"]
+    assert isinstance(map_, LinearAttention) and map_.grid == (4, 6)
+    qkv = block.qkv(x)
+    both = torch.cat([qkv, *(one(qkv) for one in block.aggreg)], 1)
+    values = both.reshape(-1, 3 * block.dim, 24).mT.chunk(3, 2)[2]
+    expected = before.reshape(len(values), block.dim, 24).mT
+    torch.testing.assert_close(all_heads(map_) @ values, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+@torch.no_grad()
+def test_mobilevit_v2_s_separable_attention() -> None:
+    net = create("mobilevitv2_050")
+    attention = net.stages[2][1].transformer[0].attn
+    view, (x, before), _ = watch_and_listen(net, attention, attention.out_proj)
+    map_ = view.maps["stages.2.1.transformer.0.attn"]
+    assert isinstance(map_, LinearAttention) and map_.grid == (8, 12)
+    _, keys, values = attention.qkv_proj(x).split([1, attention.embed_dim, attention.embed_dim], 1)
+
+    def fold(tokens: Tensor) -> Tensor:
+        y = tokens.reshape(1, -1, 2, 2, 4, 6).permute(0, 1, 4, 2, 5, 3)
+        return y.reshape(tokens.shape[1], 96).T
+
+    context = all_heads(map_)[0] @ fold(keys)
+    torch.testing.assert_close(fold(values).relu() * context, fold(before), rtol=1e-3, atol=1e-5)
+
+
+# ---- no attention between places --------------------------------------------------------------------------
+
+
+def test_networks_without_such_attention_say_so() -> None:
+    net = torchvision.models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
+    view = segviz.watch(net.eval(), IMAGE)
+    assert not view.maps and view.prediction is not None and view.prediction.labels.shape == IMAGE.shape[:2]
+    assert "no attention was found" in repr(view)
+
+
+@pytest.mark.slow
+def test_the_page_on_any_network_runs_as_printed() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "any-network.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(compile(snippet, "any-network.md", "exec"), names)
+    assert len(names["view"].maps) == 12 and names["view"].maps["blocks.0.attn"].grid == (22, 30)

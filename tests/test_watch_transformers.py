@@ -1,0 +1,152 @@
+"""`segviz.watch` on networks of transformers, from small configurations, held to their own weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from watch_cases import IMAGE, all_heads
+
+import segviz
+from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.windowed import WindowedAttention
+
+transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install transformers")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
+SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "image_size": 64,
+    "patch_size": 16,
+}
+
+
+def eager(net: nn.Module) -> nn.Module:
+    """A copy of a network that returns its weights."""
+    copy = type(net)._from_config(net.config, attn_implementation="eager")
+    copy.load_state_dict(net.state_dict())
+    return copy.eval()
+
+
+def own_weights(net: nn.Module, name: str = "attentions") -> tuple[Tensor, ...]:
+    """The weights that the network itself returns for the picture as `segviz.watch` shows it."""
+    batches: list[dict[str, Any]] = []
+    handle = net.register_forward_pre_hook(lambda module, args, kwargs: batches.append(kwargs), with_kwargs=True)
+    segviz.watch(net, IMAGE)
+    handle.remove()
+    with torch.no_grad():
+        weights: tuple[Tensor, ...] = eager(net)(**batches[-1], output_attentions=True)[name]
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "prefix"),
+    [
+        ("Dinov2WithRegisters", {"num_register_tokens": 4}, 5),
+        ("ViT", {}, 1),
+        ("Beit", {"use_relative_position_bias": True}, 1),
+    ],
+)
+def test_vision_transformers(kind: str, options: dict[str, Any], prefix: int) -> None:
+    config = getattr(transformers, f"{kind}Config")(**SMALL, **options)
+    net = getattr(transformers, f"{kind}Model")(config).eval()
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    assert (map_.grid, map_.prefix) == ((4, 6), prefix)
+    torch.testing.assert_close(all_heads(map_), own_weights(net)[0][0, :, prefix:, prefix:], rtol=1e-3, atol=1e-5)
+
+
+def test_segformer() -> None:
+    config = transformers.SegformerConfig(
+        hidden_sizes=[8, 8, 8, 8],
+        depths=[1, 1, 1, 1],
+        num_attention_heads=[1, 2, 2, 2],
+        decoder_hidden_size=8,
+        num_labels=3,
+    )
+    net = transformers.SegformerForSemanticSegmentation(config).eval()
+    view = segviz.watch(net, IMAGE, layers="*")
+    assert [(one.grid, one.key_grid) for one in view.maps.values()][:2] == [((16, 24), (2, 3)), ((8, 12), (2, 3))]
+    for map_, own in zip(view.maps.values(), own_weights(net), strict=True):
+        torch.testing.assert_close(all_heads(map_), own[0], rtol=1e-3, atol=1e-5)
+    assert view.prediction is not None and view.prediction.class_set.names == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+def test_swin() -> None:
+    config = transformers.SwinConfig(image_size=64, patch_size=4, embed_dim=8, depths=[2], num_heads=[2], window_size=5)
+    net = transformers.SwinModel(config).eval()
+    view = segviz.watch(net, IMAGE, layers="*", size=(64, 64))
+    shifted = list(view.maps.values())[1]
+    assert isinstance(shifted, WindowedAttention) and shifted.shift == (2, 2) and shifted.grid == (16, 16)
+    layer = net.encoder.layers[0].blocks[1]
+    from transformers.models.swin.modeling_swin import window_partition
+
+    cells = torch.arange(1.0, 257).reshape(1, 16, 16, 1)
+    padded, _ = layer.maybe_pad(cells, 16, 16)
+    own = window_partition(layer.cyclic_shift(padded), 5).reshape(-1, 25).long() - 1
+    assert torch.equal(shifted.query_places, own)
+
+
+def test_detr_s_object_queries() -> None:
+    config = transformers.DetrConfig(
+        backbone_config=transformers.ResNetConfig(
+            embedding_size=8,
+            hidden_sizes=[8, 8, 8, 8],
+            depths=[1, 1, 1, 1],
+            layer_type="basic",
+            out_features=["stage4"],
+        ),
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_queries=6,  # as many as the grid has cells
+    )
+    net = transformers.DetrModel(config).eval()
+    view = segviz.watch(net, IMAGE, layers="*")
+    crossed = [one for one in view.maps.values() if isinstance(one, ObjectQueryAttention)]
+    assert len(crossed) == 1 and crossed[0].grid == (2, 3)
+    assert any("relates object queries" in one.reason for one in view.layers)
+    torch.testing.assert_close(crossed[0].weights(), own_weights(net, "cross_attentions")[0][0], rtol=1e-3, atol=1e-5)
+
+
+def test_segment_anything_s_encoder() -> None:
+    config = transformers.SamVisionConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16, window_size=3,
+        global_attn_indexes=[1], output_channels=8, mlp_dim=16,
+    )  # fmt: skip
+    net = transformers.models.sam.modeling_sam.SamVisionModel(config).eval()
+    view = segviz.watch(net, IMAGE, layers="*", size=(64, 64))
+    first, last = view.maps.values()
+    assert isinstance(first, WindowedAttention) and first.window == (3, 3) and last.grid == (4, 4)
+
+
+def test_mask2former_s_decoder_looks_at_places() -> None:
+    swin = transformers.SwinConfig(
+        image_size=64, patch_size=4, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = transformers.Mask2FormerConfig(
+        backbone_config=swin, hidden_dim=32, feature_size=32, mask_feature_size=32, num_attention_heads=2,
+        encoder_layers=1, decoder_layers=4, dim_feedforward=16, encoder_feedforward_dim=16, num_queries=5, num_labels=3,
+    )  # fmt: skip
+    net = transformers.Mask2FormerForUniversalSegmentation(config).eval()
+    view = segviz.watch(net, IMAGE, layers="*cross_attn", size=(64, 96))
+    grids = [one.grid for one in view.maps.values() if isinstance(one, ObjectQueryAttention)]
+    assert grids == [(2, 3), (4, 6), (8, 12)]
+    assert view.prediction is not None and view.prediction.form == "class queries and masks"
+    first = next(iter(view.maps.values()))
+    assert isinstance(first, ObjectQueryAttention)
+    torch.testing.assert_close(first.weights().sum(2), torch.ones(2, 5))
