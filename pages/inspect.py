@@ -5,6 +5,7 @@ import streamlit as st
 from segviz.catalogue.bundled import available_models, val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.models.registry import SPECS
+from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
 from segviz.ui.models import pick_model, predict_or_stop
@@ -12,6 +13,7 @@ from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
+from segviz.viewer.influence_panel import influence_place_holder
 from segviz.viewer.panels_of_prediction import feature_panels, panels_of_maps, pin_rows, prediction_panel
 
 PAGE = "inspect"
@@ -21,9 +23,10 @@ heading.title("Where does each place look?")
 picture = current_picture()
 with heading:
     model = pick_model("Model", available_models(), FIRST_MODEL, ROWS[PAGE].models_key)
+    beside = pick_beside(PAGE, model)
     how_to_read(model)
 prediction = predict_or_stop(model, picture)
-following = panels_of_maps(prediction)
+following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
 st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
 show_worth(model)
 
@@ -31,11 +34,15 @@ show_worth(model)
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
+    pins = current_pins(PAGE)
+    influences = influence_panels(picture, prediction, pins) if beside == INFLUENCE else None
+    more = [] if influences is None else [influence_place_holder()]
     if following:
-        rows = pin_rows(prediction, following, current_pins(PAGE))
-        panels, columns = [prediction_panel(prediction), *following, *rows], 1 + len(following)
+        rows = pin_rows(prediction, following, pins, influences)
+        panels, columns = [prediction_panel(prediction), *following, *more, *rows], 1 + len(following) + len(more)
     else:
-        panels, columns = [prediction_panel(prediction), *feature_panels(prediction)], 3
+        own = list((influences or {}).values()) or more
+        panels, columns = [prediction_panel(prediction), *feature_panels(prediction), *own], 3
     show_viewer(picture, panels, page=PAGE, columns=columns, rest=first_place(prediction, picture))
 
 

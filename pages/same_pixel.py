@@ -4,6 +4,7 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models
 from segviz.figures.same_pixel_table import no_map_sentences
+from segviz.ui.beside_maps import INFLUENCE_HELP, last_pin_influences
 from segviz.ui.display_settings import stored_display
 from segviz.ui.first_sight import first_place
 from segviz.ui.map_help import explain_worth
@@ -12,6 +13,7 @@ from segviz.ui.pins import current_pins
 from segviz.ui.progressive import ready_predictions, run_next_model
 from segviz.ui.same_pixel import folded_models, model_panels, show_numbers
 from segviz.ui.show_viewer import show_viewer
+from segviz.ui.widgets import keep_widget
 
 PAGE = "same_pixel"
 
@@ -31,11 +33,21 @@ rest = first_place(predictions[names[0]], picture) if names[0] in predictions el
 explain_worth(folded_models(names, predictions))
 
 
+every = st.toggle(
+    "Influence of every block",
+    help="At the point kept last, beside the weights, with the rank correlation of the two. Blocks without a map of "
+    f"places show it anyway. {INFLUENCE_HELP}",
+    **keep_widget("same_pixel influence", False, linked=(False, True)),
+)
+
+
 @st.fragment
 def viewer() -> None:
     """A pin or a setting runs this part alone."""
-    show_viewer(picture, model_panels(names, predictions), page=PAGE, columns=3, rest=rest)
-    show_numbers(picture, predictions, current_pins(PAGE), stored_display(PAGE).direction)
+    pins = current_pins(PAGE)
+    influences = last_pin_influences(picture, predictions, pins, every)
+    show_viewer(picture, model_panels(names, predictions) + influences, page=PAGE, columns=3, rest=rest)
+    show_numbers(picture, predictions, pins, stored_display(PAGE).direction)
 
 
 viewer()

@@ -48,6 +48,7 @@ from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.figures.scale_kind import ScaleKind
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
+from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.predictor import load_predictor
 from segviz.results.seeds import find_runs
 from segviz.server import launch
@@ -244,6 +245,32 @@ def test_attend_tells_what_each_map_does(
     assert "channels, not places" in gate["note"]
     assert told["places"][0]["class"] == prediction.classes[prediction.labels[30, 40]]
     assert told["files"] == [str(tmp_path / "a.npz")]
+
+
+def test_attend_adds_the_influence_beside_the_maps(
+    checkpoints: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = checkpoints / "sam.safetensors"
+    words = ["attend", picture, "--model", path, "--at", "30,40", "--influence", "--out", tmp_path, "--json"]
+    assert segviz(*words, "--format", "npz", "svg") == 0
+    (described,) = json.loads(capsys.readouterr().out)
+    predictor = load_predictor(path)
+    influence, prediction = measure_pixel_influence(predictor, picture, (30, 40)), predictor(picture)
+    with np.load(tmp_path / "street_sam.npz") as kept:
+        np.testing.assert_array_equal(kept["influence_30_40"], influence.values)
+    assert (tmp_path / "street_sam_influence_30_40.svg").exists()
+    (entry,) = described["influence"]
+    answer = prediction.classes[influence.class_index]
+    assert (entry["y"], entry["x"], entry["class"], entry["grid"]) == (30, 40, answer, list(influence.values.shape))
+    assert entry["largest"] == pytest.approx(float(influence.values.max()), rel=1e-5) and entry["largest"] > 0
+    assert set(entry["rank_correlation"]) == {"strip"} and -1 <= entry["rank_correlation"]["strip"] <= 1
+
+
+def test_a_model_without_a_block_has_no_influence(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segviz("attend", picture, "--model", "fcn", "--influence", "--out", tmp_path) == 2
+    assert "--influence needs a block, and 'fcn' has none; use another model" in complaint(capsys)
 
 
 @pytest.fixture

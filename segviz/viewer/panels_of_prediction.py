@@ -129,14 +129,18 @@ def fix_to_pin(panel: Panel, number: int) -> Panel:
     return Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number, model=panel.model)
 
 
-def pin_rows(prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
-    """A row for each pin: where it is and what is there, then the panels fixed to it."""
+def pin_rows(
+    prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin], more: Mapping[int, Panel] | None = None
+) -> list[Panel]:
+    """A row for each pin: where it is and what is there, then the panels fixed to it, and its panel of `more`."""
     rows = []
     for number, pin in enumerate(pins):
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
         note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
         rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
         rows += [fix_to_pin(panel, number) for panel in panels]
+        if more is not None:  # a panel that could not be computed leaves its room
+            rows.append(more.get(number) or Panel(f"Influence on point {number + 1}", None, "plain", pin=number))
     return rows
 
 

@@ -57,6 +57,8 @@ def panel_start(panel: Panel, place: Place, size: tuple[int, int], display: Disp
 
 def map_start(one: SpatialMap, look: str, place: Place, size: tuple[int, int]) -> ScaleKind:
     """The scale that a map over places begins with."""
+    if one.unit != "weight":
+        return "linear"
     row, column = one.cell(*place, *size)
     if look == "points" and isinstance(one, SampledAttention):
         weights = one.samples(row, column)[1].numpy()

@@ -1,0 +1,95 @@
+"""What a page shows beside a model's maps: influence at kept points, or similarity of features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import streamlit as st
+
+from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.engine import CompareFeatures, EngineError, MeasureInfluence, Op, engine
+from segviz.models.registry import SPECS
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.similarity import STAGES
+from segviz.text import escape_markdown
+from segviz.ui.models import show_notes
+from segviz.ui.picture import Picture
+from segviz.ui.wait_for_engine import session_id, wait_for
+from segviz.ui.widgets import keep_widget
+from segviz.viewer.influence_panel import influence_panel
+from segviz.viewer.panel import Panel, Pin
+from segviz.viewer.panels_of_prediction import panels_of_map
+
+NOTHING, INFLUENCE = "nothing", "influence"
+CHOICES: Mapping[str, str] = MappingProxyType(
+    {NOTHING: "nothing", INFLUENCE: "influence at kept points"}
+    | {stage: f"similarity: {title}" for stage, title in STAGES.items()}
+)
+INFLUENCE_HELP = (
+    "Influence: the gradient of the winning class's score at a kept point with respect to the block's input, through "
+    "the block's context alone. Every block has one."
+)
+SIMILARITY_HELP = "Similarity: the cosine of the point's feature with every place's."
+
+
+def pick_beside(page: str, model: str) -> str:
+    """What the reader wants beside the maps: a name in CHOICES; a model without a block has no influence."""
+    offered = [name for name in CHOICES if name != INFLUENCE or SPECS[model].maps]
+    help_ = f"{INFLUENCE_HELP} {SIMILARITY_HELP}"
+    kept = keep_widget(f"{page} beside", NOTHING, offered, linked=tuple(CHOICES))
+    return str(st.selectbox("Beside the maps", offered, format_func=CHOICES.__getitem__, help=help_, **kept))
+
+
+def similarity_panels(model: str, picture: Picture, beside: str) -> list[Panel]:
+    """The panel of the chosen stage's similarity, following the pointer; none if another thing was chosen."""
+    stage = next((one for one in STAGES if one == beside), None)
+    map_ = None if stage is None else ask(model, picture, CompareFeatures(stage))
+    return [] if map_ is None else list(panels_of_map(map_, model))
+
+
+def influence_panels(
+    picture: Picture, prediction: Prediction, pins: Sequence[Pin], title: str = "Influence"
+) -> dict[int, Panel]:
+    """A panel for each pin, by its number from 0; those that the engine could not compute are missing."""
+    panels = {}
+    with st.container():  # however many answers are waited for, what follows keeps its place
+        for number, pin in enumerate(pins):
+            influence = ask(prediction.model, picture, MeasureInfluence((pin.y, pin.x)))
+            if influence is not None:
+                panels[number] = influence_panel(influence, prediction, number, title)
+    return panels
+
+
+def last_pin_influences(
+    picture: Picture, predictions: Mapping[str, Prediction], pins: Sequence[Pin], every: bool
+) -> list[Panel]:
+    """For the pin kept last, a panel of the influence on each model's answer there.
+
+    Args:
+        picture: the picture.
+        predictions: the predictions of the models that have run.
+        pins: the kept points.
+        every: every block's, beside its maps; else only those of blocks that have no map of places.
+    """
+    panels, number = [], len(pins) - 1
+    with st.container():  # however many answers are waited for, what follows keeps its place
+        for name, prediction in predictions.items():
+            if not pins or not SPECS[name].maps or (prediction.spatial_maps and not every):
+                continue
+            influence = ask(name, picture, MeasureInfluence((pins[number].y, pins[number].x)))
+            if influence is not None:
+                panels.append(influence_panel(influence, prediction, number, f"{SPECS[name].title}: influence"))
+    return panels
+
+
+def ask(model: str, picture: Picture, op: Op) -> Any:
+    """The engine's value for a model; None, with a warning, if it has none."""
+    try:
+        result = wait_for(engine().ask(model, picture, op, session_id()), SPECS[model].title)
+    except (CheckpointError, EngineError) as error:
+        st.warning(escape_markdown(f"{SPECS[model].title}: {error}."), icon=":material/warning:")
+        return None
+    show_notes(model, result)
+    return result.value

@@ -1,0 +1,48 @@
+"""The panels of an influence: where the answer at a kept point comes from."""
+
+from __future__ import annotations
+
+import math
+from weakref import WeakKeyDictionary
+
+from segviz.attention.rank_correlation import correlate_with_map
+from segviz.figures.influence_subplot import UNIT
+from segviz.prediction.influence import Influence
+from segviz.prediction.prediction import Prediction
+from segviz.viewer.panel import Panel, ScalarMap
+
+_maps: WeakKeyDictionary[Influence, ScalarMap] = WeakKeyDictionary()  # one map each, so that it is packed once
+
+
+def influence_panel(influence: Influence, prediction: Prediction, number: int, title: str = "Influence") -> Panel:
+    """A panel fixed to a pin: how strongly each place moves the answer there, through the block's context.
+
+    Args:
+        influence: the influence on the answer at the pin.
+        prediction: the same model's prediction of the same picture.
+        number: the pin's number, from 0.
+        title: what stands before "on point N".
+    """
+    if influence not in _maps:
+        _maps[influence] = ScalarMap(influence.values, UNIT, signed=False)
+    answer = prediction.classes[influence.class_index]
+    agrees = rank_words(influence, prediction)
+    note = f"on the answer “{answer}”{f'; ranks agree with {agrees}' if agrees else ''}"
+    heading = f"{title} on point {number + 1}"
+    return Panel(heading, _maps[influence], "values", pin=number, note=note, model=influence.model)
+
+
+def rank_words(influence: Influence, prediction: Prediction) -> str:
+    """The rank correlation of an influence with each map's weights, in words; empty without a map of places."""
+    size = (prediction.labels.shape[0], prediction.labels.shape[1])
+    words = []
+    for one in prediction.spatial_maps:
+        cell = one.cell(*influence.pixel, *size)
+        agrees = correlate_with_map(influence.values, one, *cell)
+        words.append(f"{one.name} {'unknown' if math.isnan(agrees) else f'{agrees:+.2f}'.replace('-', '−')}")
+    return ", ".join(words)
+
+
+def influence_place_holder() -> Panel:
+    """What stands in the first row, where panels follow the pointer: an influence needs a kept point."""
+    return Panel("Influence", None, "plain", note="of each place on the answer at a point you keep, in its row below")
