@@ -10,6 +10,8 @@ from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE, as_json, read_results
+from segviz.results.map_charts import map_chart
+from segviz.results.map_ranges import RANGES
 from segviz.results.sentences import describe_scores, open_results, table_notes
 from segviz.results.tables import (
     class_table,
@@ -18,6 +20,14 @@ from segviz.results.tables import (
     models_table,
     select_columns,
     training_title,
+)
+from segviz.results.where_blocks_look import (
+    EXPLANATION,
+    MAP_COLUMNS,
+    QUESTION,
+    block_maps,
+    describe_maps,
+    maps_table,
 )
 from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import csv_button, model_name, pick_format, pick_models, show_chart
@@ -81,6 +91,26 @@ def show_models() -> None:
         st.caption(f"Without a readable checkpoint: {join_with_commas(map(training_title, results.missing))}.")
     with st.expander("What the columns mean"):
         st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in columns))
+
+
+def show_maps() -> None:
+    """Where the blocks look: charts, a sentence for each, and the table."""
+    st.header(QUESTION)
+    maps = block_maps(results.runs)
+    if maps:
+        st.caption(
+            f"{EXPLANATION} Dots are the trained maps on val ({OWN_SCORE}), bars even weights, crosses random ones; "
+            "the shaded range is where a map shows something."
+        )
+        for limits, column in zip(RANGES, [*st.columns(2), *st.columns(2)], strict=True):
+            with column:
+                show_chart(map_chart(maps, limits), f"maps-{limits.field}", f"{limits.title} of each block's map")
+                st.caption(f"**{limits.title}.** {limits.meaning} Wanted: {limits.words()}.")
+    st.markdown("\n".join(f"- {sentence}" for sentence in describe_maps(results.runs)))
+    if maps:
+        values = maps_table(results.runs)
+        show_table(values, MAP_COLUMNS, "Numbers of each block's maps")
+        csv_button(values, "maps")
 
 
 @st.fragment
@@ -163,6 +193,7 @@ with st.expander("How the scores were made"):
     st.markdown(describe_scores(results.runs))
 show_answers()
 show_models()
+show_maps()
 pick_format()
 show_classes()
 show_confusions()

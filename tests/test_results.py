@@ -157,6 +157,7 @@ def test_the_table_holds_the_record_s_numbers() -> None:
         "Boundary": 40.0,
         "Context off": 68.0,
         "Difference": -2.0,
+        "Over fcn": None,
         "Gamma": "-0.250",
         "GFLOPs": 9.1,
         "Parameters (M)": 2.7,

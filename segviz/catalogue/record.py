@@ -105,8 +105,8 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=dict)
     gammas: Mapping[str, float] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
-    maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
     cost: Cost | None = None
+    maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
 
     def miou(self, evaluation: str) -> float | None:
         """Mean IoU of an evaluation, in [0, 1]; None if there is no such evaluation or no class occurred."""

@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from segviz.catalogue.context_worth import NO_LOSS
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT
 from segviz.models.registry import SPECS
+from segviz.results.gain import gains_over_fcn
 from segviz.results.markdown import Rows, as_code, join_names, markdown_table
 from segviz.results.seeds import Runs, context_change, context_changes, format_gammas, idle_contexts, scores
 from segviz.text import NONE, format_mean
@@ -22,15 +23,18 @@ RIVALS = ("channel_nl", "spatial_nl", "dual_nl")  # compared with FLA in FLANet'
 
 def context_section(runs: Runs) -> str:
     """What each trained network loses when the context of its block is switched off."""
-    rows: Rows = [("Model", "Gammas", "Val mIoU", "Without context", "Difference, points")]
+    rows: Rows = [("Model", "Gammas", "Val mIoU", "Without context", "Difference, points", "Gain over fcn, points")]
     for name, seeds in runs.items():
         mious = (format_mean(scores(seeds, one), ".2f") for one in (VAL, VAL_WITHOUT_CONTEXT))
         gammas, change = format_gammas(seeds[0], ".3g") or NONE, format_mean(context_changes(seeds), "+z.2f")
-        rows.append((as_code(name), gammas, *mious, change))
+        gain = format_mean([*gains_over_fcn(runs, name).values()], "+z.2f")
+        rows.append((as_code(name), gammas, *mious, change, gain))
     note = (
         'A gamma is the trained factor of a block\'s context; not every block has one. "Without context" is the same '
         "trained network\nwith its block's context switched off (see segviz/models/ablation.py); `fcn` has no "
-        "context.\nThe difference is without minus with: negative where the context helps."
+        "context.\nThe difference is without minus with: negative where the context helps. Switching a context off "
+        "also breaks what was\ntrained together with it, so the gain over `fcn` of the same seed, steps and data is "
+        "given too."
     )
     return f"## Do the blocks do anything?\n\n{markdown_table(rows)}\n{note}\n\n{context_finding(runs)}\n"
 

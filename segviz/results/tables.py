@@ -10,6 +10,7 @@ from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CO
 from segviz.evaluation.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
 from segviz.results.folder import BASELINE_TITLES
+from segviz.results.gain import mean_gain
 from segviz.results.seeds import Runs, Seeds, context_change, context_changes, format_gammas, score_origins, scores
 from segviz.table import Columns, ColumnSpec, tabulate
 
@@ -92,10 +93,15 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
 
 
 def select_columns(runs: Runs) -> tuple[ColumnSpec[Seeds], ...]:
-    """MODEL_COLUMNS, without those of a spread between seeds that no model has."""
+    """MODEL_COLUMNS and the gain over fcn, without those of a spread between seeds that no model has."""
+    gain = ColumnSpec[Seeds](
+        "Over fcn", "Val SS less that of fcn trained alike (same seed, steps and data), in points: what the block "
+        "adds, with nothing taken apart.", lambda seeds: mean_gain(runs, seeds[0].model), "%+.2f",
+    )  # fmt: skip
+    at = 1 + max(number for number, column in enumerate(MODEL_COLUMNS) if column.title.startswith("Difference"))
     return tuple(
         column
-        for column in MODEL_COLUMNS
+        for column in (*MODEL_COLUMNS[:at], gain, *MODEL_COLUMNS[at:])
         if not isinstance(column, SpreadColumn) or any(column.value(seeds) is not None for seeds in runs.values())
     )
 

@@ -1,0 +1,160 @@
+"""Where do the blocks look? A sentence and a table row for each map, from the numbers in the records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from segviz.catalogue.map_record import MapNumbers, MeasuredMap
+from segviz.catalogue.record import VAL
+from segviz.models.registry import SPECS
+from segviz.results.map_ranges import AT_ITSELF, DEPENDENCE, ENTROPY, OWN_CLASS, RANGES, find_misses, format_share
+from segviz.results.markdown import Rows, join_names, markdown_table
+from segviz.results.seeds import Runs
+from segviz.table import Columns, ColumnSpec, tabulate
+
+QUESTION = "Where do the blocks look?"
+PLACELESS = ("channel", "rows", "columns", "gate")  # maps that have no row for a place, by name
+WEIGHTS = {"trained": "trained", "even": "even weights", "random": "random weights"}
+MEASURE_MAPS = "python -m segviz evaluate --model all --data camvid --scenes 50 --maps --record"
+EXPLANATION = (
+    "Means over all cells of all pictures of a set. Even weights: a cell gives the same to all that it can choose "
+    "between. Random weights: the block before training, on the trained network's features."
+)
+
+
+@dataclass(frozen=True)
+class BlockMap:
+    """A measured map of a model's block."""
+
+    model: str
+    name: str
+    title: str
+    measured: MeasuredMap
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """A row of the table: one kind of weights of a map on a set of pictures."""
+
+    title: str
+    pictures: str
+    weights: str
+    numbers: MapNumbers
+
+
+def place_maps(model: str) -> list[str]:
+    """The names of a model's maps that have a row for each place."""
+    return [name for name in SPECS[model].maps if name not in PLACELESS]
+
+
+def block_maps(runs: Runs, evaluation: str = VAL) -> list[BlockMap]:
+    """The measured maps of the checkpoints, in the order of the models."""
+    maps = []
+    for model, (record, *_) in runs.items():
+        measured = record.maps[evaluation].maps if evaluation in record.maps else {}
+        for name, one in measured.items():
+            title = SPECS[model].title if len(measured) == 1 else f"{SPECS[model].title}, {name}"
+            maps.append(BlockMap(model, name, title, one))
+    return maps
+
+
+def describe_map(one: BlockMap) -> str:
+    """Where a block looks and which ranges it misses, in Markdown."""
+    own, even = one.measured.trained, one.measured.even
+    sentence = (
+        f"**{one.title}** {breadth(own.entropy)}: entropy {ENTROPY.format(own.entropy)} of even weights', "
+        f"{AT_ITSELF.format(own.at_itself)} of the weight at the point itself, {OWN_CLASS.format(own.own_class)} times "
+        f"the even share on its class, {format_share(own.distance)} of the diagonal away "
+        f"(even weights: {format_share(even.distance)}), and {DEPENDENCE.format(own.dependence)} of it changes from "
+        "point to point."
+    )
+    missed = [clause for _, clause in find_misses(one.name, one.measured)]
+    return f"{sentence} Out of range: {'; '.join(missed)}." if missed else sentence
+
+
+def breadth(entropy: float | None) -> str:
+    """How widely a block looks, in words."""
+    side = None if entropy is None else ENTROPY.side(entropy)
+    return {"low": "looks at few places", "high": "looks nearly everywhere", None: "selects places"}[side]
+
+
+def describe_maps(runs: Runs) -> list[str]:
+    """A sentence for each measured map on val; then which models were not measured, and which have no such map."""
+    maps = block_maps(runs)
+    sentences = [describe_map(one) for one in maps]
+    known = {one.model for one in maps}
+    titles = {name: SPECS[name].title for name in runs}
+    if unknown := [titles[name] for name in runs if place_maps(name) and name not in known]:
+        sentences.append(f"Not measured: {join_names(unknown, str)}. This does it: `{MEASURE_MAPS}`")
+    if without := [titles[name] for name in runs if not place_maps(name)]:
+        sentences.append(f"Without a map over places: {join_names(without, str)}.")
+    return sentences
+
+
+def map_rows(runs: Runs) -> Iterator[MapRow]:
+    """A row for each map, set of pictures and kind of weights."""
+    for evaluation in dict.fromkeys(name for seeds in runs.values() for name in seeds[0].maps):
+        for one in block_maps(runs, evaluation):
+            for field, words in WEIGHTS.items():
+                yield MapRow(one.title, evaluation, words, getattr(one.measured, field))
+
+
+def percent(field: str) -> ColumnSpec[MapRow]:
+    """The column of a range's number, in percent if it is a share."""
+    (limits,) = (one for one in RANGES if one.field == field)
+    factor, unit = (100, " (%)") if limits.percent else (1, " (times)")
+
+    def value(row: MapRow) -> float | None:
+        number = limits.of(row.numbers)
+        return None if number is None else factor * number
+
+    return ColumnSpec(limits.title + unit, f"{limits.meaning} Wanted: {limits.words()}.", value)
+
+
+def share(title: str, meaning: str, field: str, form: str = "%.1f") -> ColumnSpec[MapRow]:
+    """The column of a share without a range."""
+
+    def value(row: MapRow) -> float | None:
+        number: float | None = getattr(row.numbers, field)
+        return None if number is None else 100 * number
+
+    return ColumnSpec(title, meaning, value, form)
+
+
+MAP_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
+    ColumnSpec("Map", "The block, and the map if it has several.", lambda row: row.title, None),
+    ColumnSpec("Pictures", "The set of pictures.", lambda row: row.pictures, None),
+    ColumnSpec("Weights", EXPLANATION, lambda row: row.weights, None),
+    *(percent(limits.field) for limits in RANGES),
+    share("Weight on class (%)", "Weight on cells of the cell's class; void is left out.", "own_class_weight"),
+    share("Its cells (%)", "What even weights put on the cell's class.", "own_class_even"),
+    share("Distance (%)", "Mean distance of the weight from the cell, in percent of the diagonal.", "distance"),
+    share("Largest (%)", "The largest weight that a cell gives, on average.", "largest", "%.2f"),
+)
+
+
+def maps_table(runs: Runs) -> Columns:
+    """The table of `map_rows`."""
+    return tabulate(map_rows(runs), MAP_COLUMNS)
+
+
+def maps_section(runs: Runs) -> str:
+    """The section of MODELS.md."""
+    parts = [f"## {QUESTION}\n", f"{EXPLANATION}\n"]
+    rows = list(map_rows(runs))
+    if rows:
+        body: Rows = [tuple(column.title for column in MAP_COLUMNS)]
+        body += [tuple(format_value(column, row) for column in MAP_COLUMNS) for row in rows]
+        parts.append(markdown_table(body))
+        parts.append(f"Wanted: {'; '.join(f'{one.title.lower()} {one.words()}' for one in RANGES)}. On val:\n")
+    parts += [f"- {sentence}" for sentence in describe_maps(runs)]
+    return "\n".join(parts) + "\n"
+
+
+def format_value(column: ColumnSpec[MapRow], row: MapRow) -> str:
+    """A value as text in a table."""
+    value = column.value(row)
+    if value is None or isinstance(value, str):
+        return value or format_share(None)
+    return (column.format or "%s") % value
