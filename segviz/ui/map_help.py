@@ -44,7 +44,7 @@ def show_worth(*models: str) -> None:
             if (worth := bundled_worth(name)) is not None:
                 title = f"{SPECS[name].title}: " if len(models) > 1 else ""
                 gain = gain_words(checkpoints_folder()).get(name, "")
-                st.page_link("pages/results.py", label=f"{title}{worth.sentence()}{gain} → Results")
+                st.page_link("pages/results.py", label=f"{title}{worth.sentence()}{gain} → Results", width="stretch")
 
 
 @st.cache_resource(max_entries=4, ttl=60, show_spinner=False)
@@ -67,7 +67,7 @@ def explain_worth(folded: str) -> None:
     """
     with st.container(key="worth", gap=None):
         label = f"*Without it*: how mIoU changes with the map's context switched off ({OWN_SCORE}) → Results"
-        st.page_link("pages/results.py", label=label)
+        st.page_link("pages/results.py", label=label, width="stretch")
         st.caption(folded)
 
 
