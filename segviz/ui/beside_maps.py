@@ -45,7 +45,7 @@ def pick_beside(page: str, model: str) -> str:
 def similarity_panels(model: str, picture: Picture, beside: str) -> list[Panel]:
     """The panel of the chosen stage's similarity, following the pointer; none if another thing was chosen."""
     stage = next((one for one in STAGES if one == beside), None)
-    map_ = None if stage is None else ask(model, picture, CompareFeatures(stage))
+    map_ = None if stage is None else ask(model, picture, CompareFeatures(stage), "similarity")
     return [] if map_ is None else list(panels_of_map(map_, model))
 
 
@@ -56,7 +56,8 @@ def influence_panels(
     panels = {}
     with st.container():  # however many answers are waited for, what follows keeps its place
         for number, pin in enumerate(pins):
-            influence = ask(prediction.model, picture, MeasureInfluence((pin.y, pin.x)))
+            op, words = MeasureInfluence((pin.y, pin.x)), f"influence on point {number + 1}"
+            influence = ask(prediction.model, picture, op, words)
             if influence is not None:
                 panels[number] = influence_panel(influence, prediction, number, title)
     return panels
@@ -78,16 +79,24 @@ def last_pin_influences(
         for name, prediction in predictions.items():
             if not pins or not SPECS[name].maps or (prediction.spatial_maps and not every):
                 continue
-            influence = ask(name, picture, MeasureInfluence((pins[number].y, pins[number].x)))
+            op = MeasureInfluence((pins[number].y, pins[number].x))
+            influence = ask(name, picture, op, f"influence on point {number + 1}")
             if influence is not None:
                 panels.append(influence_panel(influence, prediction, number, f"{SPECS[name].title}: influence"))
     return panels
 
 
-def ask(model: str, picture: Picture, op: Op) -> Any:
-    """The engine's value for a model; None, with a warning, if it has none."""
+def ask(model: str, picture: Picture, op: Op, words: str) -> Any:
+    """The engine's value for a model; None, with a warning, if it has none.
+
+    Args:
+        model: the model's name.
+        picture: the picture.
+        op: what is asked.
+        words: what it is, for the spinner; different from those of the run's other questions to the model.
+    """
     try:
-        result = wait_for(engine().ask(model, picture, op, session_id()), SPECS[model].title)
+        result = wait_for(engine().ask(model, picture, op, session_id()), f"{SPECS[model].title}: {words}")
     except (CheckpointError, EngineError) as error:
         st.warning(escape_markdown(f"{SPECS[model].title}: {error}."), icon=":material/warning:")
         return None
