@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,6 +45,7 @@ from segviz.watch.grids import NotShownError, fit_tokens
 from segviz.watch.placement import make_input, own_normalisation, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
+from segviz.watch.watch_network import record_calls
 
 ROOT = Path(__file__).parents[1]
 
@@ -176,6 +180,39 @@ def test_factors_that_do_not_give_the_output_are_not_shown() -> None:
     assert not findings.maps and "differ from what the call returned" in findings.rows["a"].reason
     findings.take_call(call, 1e-5)
     assert list(findings.maps) == ["a:2"]
+
+
+def test_what_we_fail_to_read_does_not_stop_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(AttentionCall, "difference_to_output", fail)
+    view = segviz.watch(NonLocal(fused).eval(), IMAGE)
+    assert not view.maps and "it could not be read: RuntimeError('planted')" in view.layers[0].reason
+
+
+def test_half_precision_is_checked_as_far_as_it_goes() -> None:
+    view = segviz.watch(NonLocal(fused).eval().bfloat16(), IMAGE)
+    (map_,) = view.maps.values()
+    assert isinstance(map_, MultiHeadAttention) and map_.queries.dtype == torch.float32
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_recorder_costs_a_quarter_of_a_small_transformer_at_most() -> None:
+    net = timm.create_model("vit_tiny_patch16_224", pretrained=False).eval()
+    batch, findings = torch.rand(1, 3, 224, 224), Findings((224, 224), (1.0, 1.0))
+
+    def run(watched: bool) -> float:
+        start = time.process_time()
+        with torch.no_grad(), record_calls(net, findings) if watched else contextlib.nullcontext():
+            net(batch)
+        return time.process_time() - start
+
+    times = [(run(False), run(True)) for _ in range(12)]
+    plain, watched = (min(column) for column in zip(*times, strict=True))
+    assert watched < 1.25 * plain, (plain, watched)
+    assert len(findings.maps) == 1  # the last one only
 
 
 def test_layers_choose_and_the_last_is_kept_without_a_choice() -> None:
@@ -393,6 +430,8 @@ def test_the_grid_of_tokens_is_found(tokens: int, seen: tuple[int, int], prefix:
 def test_tokens_that_fit_nothing_ask_for_a_grid() -> None:
     with pytest.raises(NotShownError, match=r"its 100 queries are no grid of the 64 x 96 picture; give grid="):
         fit_tokens(100, SIZE, (), None, "queries")
+    with pytest.raises(NotShownError, match=r"its 6 keys may be 2 x 3 \+ 0 or 2 x 2 \+ 2; say which with grid="):
+        fit_tokens(6, (14, 20), (), None, "keys")
     assert fit_tokens(101, SIZE, (), (10, 10), "queries").prefix == 1
     with pytest.raises(NotShownError, match="fewer than the 20 x 10 cells"):
         fit_tokens(100, SIZE, (), (20, 10), "queries")

@@ -17,7 +17,7 @@ from segviz.attention.windowed import WindowedAttention
 from segviz.watch.biases import fold_separable, offset_table, simplify, split_mask
 from segviz.watch.call import AttentionCall
 from segviz.watch.grids import NotShownError, fit_tokens
-from segviz.watch.layout import Layout, ObjectQueries, Tokens, Windows
+from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, Windows
 from segviz.watch.record import Declaration
 
 MOST_BIASES = 2**26  # numbers of a bias that has no simpler form: 256 MiB
@@ -28,7 +28,7 @@ def copy_factor(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
-def build_map(call: AttentionCall, layout: Layout, seen: Grid, covers: Cover) -> NetworkMap:
+def build_map(call: AttentionCall, layout: TokenLayout, seen: Grid, covers: Cover) -> NetworkMap:
     """The map of a call.
 
     Raises:

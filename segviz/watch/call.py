@@ -56,8 +56,8 @@ class AttentionCall:
 
     def sample(self) -> tuple[tuple[Tensor, ...], Tensor]:
         """Indices of the leading axes, and of query tokens, at which to check the call."""
-        groups = spread(max(1, torch.Size(self.leading).numel()), self.queries.device)
-        return tuple(torch.unravel_index(groups, self.leading)), spread(self.tokens, self.queries.device)
+        groups = spread_indices(max(1, torch.Size(self.leading).numel()), self.queries.device)
+        return tuple(torch.unravel_index(groups, self.leading)), spread_indices(self.tokens, self.queries.device)
 
     def weights_at(self, groups: tuple[Tensor, ...], rows: Tensor) -> Tensor:
         """The weights (groups, rows, key tokens) that the factors give, in float32."""
@@ -86,7 +86,7 @@ class AttentionCall:
         return max(TOLERANCE, 4 * torch.finfo(self.queries.dtype).eps)
 
 
-def spread(count: int, device: torch.device) -> Tensor:
+def spread_indices(count: int, device: torch.device) -> Tensor:
     """Up to `ROWS_TO_CHECK` of `count` numbers, spread evenly with both ends."""
     return torch.linspace(0, count - 1, min(count, ROWS_TO_CHECK), device=device).round().long()
 

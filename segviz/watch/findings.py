@@ -16,12 +16,12 @@ from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.watch.build_map import build_linear, build_map, build_matrix, with_heads
 from segviz.watch.call import AttentionCall
 from segviz.watch.grids import NotShownError, fit_tokens
-from segviz.watch.layout import Layout, ObjectQueries, Tokens, guess_layout
+from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.recipes.windows import cut_windows
 from segviz.watch.record import Declaration
 
-State = Literal["kept", "listed", "passed over"]
+LayerState = Literal["kept", "listed", "passed over"]
 NOT_KEPT = 'choose it with layers="{path}"'
 
 
@@ -40,7 +40,7 @@ class FoundLayer:
     path: str
     spelling: str
     shape: str
-    state: State
+    state: LayerState
     reason: str
 
 
@@ -105,7 +105,7 @@ class Findings:
             self._pass_over(name, "declared", str(error))
             return
         if self.layers and not self.is_chosen(name):
-            self._list(name, "declared", describe_map(map_))
+            self._list(name, "declared", describe_network_map(map_))
         else:
             self._keep(map_, "declared", "as declared, not checked")
 
@@ -118,7 +118,7 @@ class Findings:
         queries, keys = declaration.queries, declaration.keys
         assert queries is not None and keys is not None
         call = AttentionCall(path, "declared", queries, keys, declaration.scale, declaration.bias, ())
-        layout: Layout
+        layout: TokenLayout
         if declaration.window is not None:
             if own is None:
                 raise NotShownError("windows were declared without a grid; give grid=(rows, columns)")
@@ -158,7 +158,7 @@ class Findings:
                 row = self.rows[path]
                 self._list(path, row.spelling, row.shape)
         self.maps[map_.name] = map_
-        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_map(map_), "kept", reason)
+        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_network_map(map_), "kept", reason)
 
     def _list(self, path: str, spelling: str, shape: str) -> None:
         self.rows[path] = FoundLayer(path, spelling, shape, "listed", NOT_KEPT.format(path=path))
@@ -185,7 +185,7 @@ def is_within(path: str, outer: str) -> bool:
     return path == outer or path.startswith(f"{outer}.") or outer == "network"
 
 
-def describe_map(map_: NetworkMap) -> str:
+def describe_network_map(map_: NetworkMap) -> str:
     """Heads and grids in words."""
     heads = f"{map_.heads} head{'s' if map_.heads > 1 else ''}"
     if isinstance(map_, ObjectQueryAttention):
@@ -193,7 +193,7 @@ def describe_map(map_: NetworkMap) -> str:
     return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}{describe_prefix(getattr(map_, 'key_prefix', 0))}"
 
 
-def describe_layout(layout: Layout, call: AttentionCall) -> str:
+def describe_layout(layout: TokenLayout, call: AttentionCall) -> str:
     """The same of a layout whose map was not built."""
     if isinstance(layout, ObjectQueries):
         return f"{call.tokens} object queries"

@@ -11,7 +11,7 @@ from torch import nn
 from segviz.attention.grid_map import Grid
 from segviz.watch.frames import RunningModule
 
-STRIDES = (1, 2, 4, 7, 8, 14, 16, 28, 32, 56, 64)
+USUAL_STRIDES = (1, 2, 4, 7, 8, 14, 16, 32, 64)
 USUAL_PREFIXES = (0, 1, 2, 5)  # class, distillation and register tokens, where the network does not say how many
 HEAD_NAMES = ("num_heads", "num_attention_heads", "heads", "n_heads", "nheads", "nhead", "n_head")
 SIDE_NAMES = (("H", "W"), ("h", "w"), ("height", "width"), ("Hp", "Wp"), ("grid_h", "grid_w"))
@@ -60,7 +60,8 @@ def fit_tokens(
         fits = select_fits(tokens, side_pairs(module), seen, allowed)
         if len(fits) == 1:
             return fits[0]
-    fits = select_fits(tokens, stride_grids(seen), seen, allowed)
+    exact = select_fits(tokens, stride_grids(seen, exact=True), seen, allowed)
+    fits = exact if len(exact) == 1 else select_fits(tokens, stride_grids(seen), seen, allowed)
     if not fits:
         raise NotShownError(f"its {tokens} {what} are no grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)")
     if len(fits) > 1:
@@ -88,11 +89,12 @@ def has_shape(grid: Grid, seen: Grid) -> bool:
     return least < most
 
 
-def stride_grids(seen: Grid) -> list[Grid]:
-    """The picture's grids at the usual strides."""
-    rounded = [tuple(math.ceil(side / stride) for side in seen) for stride in STRIDES]
-    floored = [tuple(side // stride for side in seen) for stride in STRIDES]
-    return [(h, w) for h, w in (*rounded, *floored) if h and w]
+def stride_grids(seen: Grid, *, exact: bool = False) -> list[Grid]:
+    """The picture's grids at the usual strides, or at those that divide both sides."""
+    strides = [one for one in USUAL_STRIDES if not exact or not (seen[0] % one or seen[1] % one)]
+    sides = [(math.ceil(seen[0] / one), math.ceil(seen[1] / one)) for one in strides]
+    sides += [(seen[0] // one, seen[1] // one) for one in strides]
+    return [(height, width) for height, width in sides if height and width]
 
 
 def side_pairs(module: RunningModule) -> list[Grid]:

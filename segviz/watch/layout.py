@@ -42,7 +42,7 @@ class ObjectQueries:
     key_prefix: int = 0
 
 
-Layout = Tokens | Windows | ObjectQueries
+TokenLayout = Tokens | Windows | ObjectQueries
 
 
 def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
@@ -56,7 +56,7 @@ def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
     try:
         queries = fit_tokens(call.tokens, seen, call.running, grid, "queries")
     except NotShownError as error:
-        if call.key_tokens == call.tokens or fits(call.key_tokens, seen, call, keys) is None:
+        if call.key_tokens == call.tokens or find_fitting_grid(call.key_tokens, seen, call, keys) is None:
             raise
         raise NotShownError(
             f"{error}; if its {call.tokens} queries are not in the picture, declare it: "
@@ -82,7 +82,7 @@ def find_strips(call: AttentionCall, grid: Grid) -> Grid | None:
     return None
 
 
-def fits(tokens: int, seen: Grid, call: AttentionCall, grid: Grid | None) -> Grid | None:
+def find_fitting_grid(tokens: int, seen: Grid, call: AttentionCall, grid: Grid | None) -> Grid | None:
     """The grid of a number of tokens; None where none fits."""
     try:
         return fit_tokens(tokens, seen, call.running, grid, "keys").grid

@@ -17,7 +17,7 @@ from segviz.attention.head_map import Cover
 from segviz.image import Rgb, resize
 
 FitMode = Literal["stretch", "pad"]
-LARGEST = (1024, 2048)  # short and long side of what a network is shown unless it is told otherwise
+LARGEST_PICTURE = (1024, 2048)  # short and long side of what a network is shown unless it is told otherwise
 USUAL_MULTIPLE = 32
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -62,12 +62,12 @@ def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode)
 
     Args:
         picture: its (height, width).
-        size: the (height, width) that the network takes; None shows the picture at its own size, at most `LARGEST`.
+        size: the (height, width) that the network takes; None is the picture's own size, at most `LARGEST_PICTURE`.
         multiple: what both sides of the input must be multiples of.
         fit: "stretch" resizes both sides to the input's; "pad" keeps the picture's ratio and pads.
     """
     if size is None:
-        short, long = LARGEST
+        short, long = LARGEST_PICTURE
         scale = min(1.0, short / min(picture), long / max(picture))
         wanted = max(1.0, picture[0] * scale), max(1.0, picture[1] * scale)
         if fit == "pad":

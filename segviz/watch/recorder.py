@@ -94,9 +94,16 @@ class Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> object:
         """Run a function as it is, then look at it; the mode is off meanwhile."""
-        kwargs = kwargs or {}
-        name = function_name(func)
+        kwargs, name = kwargs or {}, function_name(func)
         result = func(*args, **kwargs)
+        try:
+            self._look(name, args, kwargs, result)
+        except Exception as error:  # the network runs on, whatever we fail to read
+            self.collector.pass_over(self._path(), name, f"it could not be read: {error!r}")
+        return result
+
+    def _look(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
+        """Look at a call that has run."""
         if name in PRODUCTS:
             self._see_product(name, args, kwargs, result)
         elif name in SOFTMAX:
@@ -110,7 +117,6 @@ class Recorder(TorchFunctionMode):
         for recipe in self.readers:
             if name in recipe.functions:
                 self._read_recipe(recipe)
-        return result
 
     def _read_recipe(self, recipe: DeclarationRecipe) -> None:
         """Let a recipe read its module, if that is running."""

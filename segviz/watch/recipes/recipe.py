@@ -10,7 +10,7 @@ from torch import nn
 
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule, is_one_of
-from segviz.watch.layout import Layout
+from segviz.watch.layout import TokenLayout
 from segviz.watch.record import Declaration
 
 
@@ -24,7 +24,7 @@ class LayoutRecipe:
     """
 
     module_types: tuple[str, ...]
-    read: Callable[[AttentionCall, RunningModule], Layout | None]
+    read: Callable[[AttentionCall, RunningModule], TokenLayout | None]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class DeclarationRecipe:
 Recipe = LayoutRecipe | DeclarationRecipe
 
 
-def read_layout(recipes: tuple[Recipe, ...], call: AttentionCall) -> Layout | None:
+def read_layout(recipes: tuple[Recipe, ...], call: AttentionCall) -> TokenLayout | None:
     """The layout of a call by the first recipe that knows one of the running modules; None where none does.
 
     Raises:
