@@ -89,7 +89,7 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
     put(tmp_path, record("fla", evaluations={}, cost=None, gammas={}))
     page = models_page(tmp_path)
     assert row_of(page, "Scores", "fla") == ["Fully attentional block", "–", "–", "–", "–", "–", "–"]
-    assert row_of(page, "Do the blocks do anything?", "fla") == ["–", "–", "–", "–"]
+    assert row_of(page, "Do the blocks do anything?", "fla") == ["–", "–", "–", "–", "–"]
     assert row_of(page, "Cost", "fla") == ["–"] * 6
     assert row_of(page, "IoU, CamVid val", "fla") == ["–"] * 11
     assert "was not measured for `fla`." in page
@@ -100,7 +100,7 @@ def test_the_page_holds_scores_costs_and_classes(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     page = models_page(tmp_path)
     assert row_of(page, "Scores", "fla") == ["Fully attentional block", "70.0", "71.0", "75.0", "35.0", "90.0"]
-    assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "-2.00"]
+    assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "-2.00", "–"]
     assert row_of(page, "Cost", "fla") == ["9.12", "2,700,000", "74", "120", "480 x 360", "a \\| processor"]
     assert row_of(page, "IoU, CamVid val", "fla") == ["70.0"] * 11
     assert row_of(page, "Boundary IoU, CamVid val", "fla") == ["35.0"] * 2 + ["–"] + ["35.0"] * 8
@@ -224,7 +224,7 @@ def test_every_table_of_scores_tells_mean_and_spread(tmp_path: Path) -> None:
     page = models_page(tmp_path)
     assert row_of(page, "Scores", "fla")[1:5] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "35.5 ± 0.5"]
     context = row_of(page, "Do the blocks do anything?", "fla")
-    assert context == ["-0.25", "71.00 ± 1.00", "69.00 ± 0.00", "-2.00 ± 1.00"]
+    assert context == ["-0.25", "71.00 ± 1.00", "69.00 ± 0.00", "-2.00 ± 1.00", "–"]
     assert "Removing it costs `fla` 2.00 points." in page
 
 
