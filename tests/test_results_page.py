@@ -23,6 +23,7 @@ from result_cases import CLASSES, LOG, evaluation, put, put_seed, record
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
 from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.cli.parser import build_parser
 from segviz.models.registry import SPECS
@@ -106,6 +107,16 @@ def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder:
     assert len(cost["x"]) == 3
     opening = app.main.markdown[0].value
     assert opening.startswith("3 models, scored on camvid val (101 pictures): mIoU ") and len(opening.split()) < 40
+
+
+def test_where_the_blocks_look_is_charted_and_told_once_it_is_measured(folder: Path) -> None:
+    numbers = MapNumbers(0.6, 0.3, 3.0, 0.6, 0.2, 0.7, 0.3, 0.05)
+    maps = {"spatial": MeasuredMap((45, 60), numbers, numbers, numbers)}
+    put(folder, record("spatial_nl", maps={VAL: MapMeasurement("camvid val", 101, maps)}), record("psa"))
+    app = visited()
+    assert [chart["data"][0]["x"] for chart in charts(app)[2:6]] == [[60], [30], [3], [70]]
+    (told,) = [one.value for one in app.main.markdown if one.value.startswith("- **Spatial non-local** selects places")]
+    assert "at itself 30 % (at most 25 % wanted)" in told and "- Not measured: Point-wise spatial attention." in told
 
 
 def test_the_confusions_are_of_the_chosen_model(folder: Path) -> None:
