@@ -22,9 +22,9 @@ from segviz.viewer.influence_panel import influence_panel
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_prediction import panels_of_map
 
-NOTHING, INFLUENCE = "nothing", "influence"
-CHOICES: Mapping[str, str] = MappingProxyType(
-    {NOTHING: "nothing", INFLUENCE: "influence at kept points"}
+MAPS_ALONE, INFLUENCE = "nothing", "influence"
+BESIDE: Mapping[str, str] = MappingProxyType(
+    {MAPS_ALONE: "nothing", INFLUENCE: "influence at kept points"}
     | {stage: f"similarity: {title}" for stage, title in STAGES.items()}
 )
 INFLUENCE_HELP = (
@@ -35,17 +35,17 @@ SIMILARITY_HELP = "Similarity: the cosine of the point's feature with every plac
 
 
 def pick_beside(page: str, model: str) -> str:
-    """What the reader wants beside the maps: a name in CHOICES; a model without a block has no influence."""
-    offered = [name for name in CHOICES if name != INFLUENCE or SPECS[model].maps]
+    """What the reader wants beside the maps: a name in BESIDE; a model without a block has no influence."""
+    offered = [name for name in BESIDE if name != INFLUENCE or SPECS[model].maps]
     help_ = f"{INFLUENCE_HELP} {SIMILARITY_HELP}"
-    kept = keep_widget(f"{page} beside", NOTHING, offered, linked=tuple(CHOICES))
-    return str(st.selectbox("Beside the maps", offered, format_func=CHOICES.__getitem__, help=help_, **kept))
+    kept = keep_widget(f"{page} beside", MAPS_ALONE, offered, linked=tuple(BESIDE))
+    return str(st.selectbox("Beside the maps", offered, format_func=BESIDE.__getitem__, help=help_, width=320, **kept))
 
 
 def similarity_panels(model: str, picture: Picture, beside: str) -> list[Panel]:
     """The panel of the chosen stage's similarity, following the pointer; none if another thing was chosen."""
     stage = next((one for one in STAGES if one == beside), None)
-    map_ = None if stage is None else ask(model, picture, CompareFeatures(stage), "similarity")
+    map_ = None if stage is None else ask_beside(model, picture, CompareFeatures(stage), "similarity")
     return [] if map_ is None else list(panels_of_map(map_, model))
 
 
@@ -57,7 +57,7 @@ def influence_panels(
     with st.container():  # however many answers are waited for, what follows keeps its place
         for number, pin in enumerate(pins):
             op, words = MeasureInfluence((pin.y, pin.x)), f"influence on point {number + 1}"
-            influence = ask(prediction.model, picture, op, words)
+            influence = ask_beside(prediction.model, picture, op, words)
             if influence is not None:
                 panels[number] = influence_panel(influence, prediction, number, title)
     return panels
@@ -80,13 +80,13 @@ def last_pin_influences(
             if not pins or not SPECS[name].maps or (prediction.spatial_maps and not every):
                 continue
             op = MeasureInfluence((pins[number].y, pins[number].x))
-            influence = ask(name, picture, op, f"influence on point {number + 1}")
+            influence = ask_beside(name, picture, op, f"influence on point {number + 1}")
             if influence is not None:
                 panels.append(influence_panel(influence, prediction, number, f"{SPECS[name].title}: influence"))
     return panels
 
 
-def ask(model: str, picture: Picture, op: Op, words: str) -> Any:
+def ask_beside(model: str, picture: Picture, op: Op, words: str) -> Any:
     """The engine's value for a model; None, with a warning, if it has none.
 
     Args:
