@@ -40,6 +40,7 @@ class MapStatistics:
         normalised_entropy: see `normalised_entropy`; in [0, 1], NaN on a grid of one cell.
         distance_pixels: see `weights_distance`; in pixels of the picture.
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
+        distance_even: what an even map would give for it: one that weighs alike all that the place can choose between.
         own_class_share: see `own_class_share`; in [0, 1], NaN where the place has no class.
         own_class_even: what an even map would give for it, in [0, 1] or NaN.
         missing_share: 1 less the weights' sum, which is what SNL's samples give to places outside; in [0, 1). NaN for
@@ -50,6 +51,7 @@ class MapStatistics:
     normalised_entropy: float
     distance_pixels: float
     distance_share: float
+    distance_even: float
     own_class_share: float
     own_class_even: float
     missing_share: float
@@ -112,7 +114,15 @@ def statistics_of(
     distance = weights_distance(map_, weights, place, image_size)
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
     missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
-    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, *own, missing)
+    even = weights_distance(map_, even_weights(map_, place, direction), place, image_size).share
+    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, even, *own, missing)
+
+
+def even_weights(map_: SpatialMap, place: Grid, direction: Direction) -> Float[Tensor, "rows columns"]:
+    """The weights of an even map at one place: over all that it can choose between, or of all that look at it."""
+    if direction == "attended_by":
+        return torch.ones(map_.grid)
+    return map_.even_rows(torch.tensor([map_.index(*place)]))[0].reshape(map_.grid)
 
 
 def weights_at(map_: SpatialMap, row: int, column: int, direction: Direction) -> Float[Tensor, "rows columns"]:

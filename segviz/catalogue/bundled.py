@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import ContextWorth, context_worth
 from segviz.catalogue.location import bundled_path
+from segviz.catalogue.map_record import MeasuredMap
+from segviz.catalogue.record import VAL
 from segviz.models.registry import SPECS
 
 
@@ -20,6 +24,15 @@ def val_miou(name: str) -> float | None:
         return read_record(bundled_path(name)).val_miou
     except CheckpointError:
         return None
+
+
+def bundled_maps(name: str) -> Mapping[str, MeasuredMap]:
+    """The numbers of a bundled checkpoint's maps over val, by the map's name; empty where none were measured."""
+    try:
+        maps = read_record(bundled_path(name)).maps
+    except CheckpointError:
+        return {}
+    return maps[VAL].maps if VAL in maps else {}
 
 
 def bundled_worth(name: str) -> ContextWorth | None:

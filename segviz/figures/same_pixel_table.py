@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -10,6 +11,7 @@ from segviz.attention.cells import Labels, cell_classes, spread_places
 from segviz.attention.direction import Direction
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
+from segviz.catalogue.map_record import MeasuredMap
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.table import Columns, ColumnSpec, tabulate
@@ -24,7 +26,7 @@ class MapRow:
     """A map at a pinned point, or over the whole picture.
 
     Attributes:
-        point: the point's number, or "mean".
+        point: the point's number, "mean" over the picture, or "val" for the record's means over val.
         model: title of the model or map.
         own: predicted class at the point; None for the whole picture.
         numbers: statistics of the map; None if it has none.
@@ -45,7 +47,8 @@ def statistic(field: str, factor: float = 1) -> Callable[[MapRow], float | None]
 
 SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
     ColumnSpec(
-        "Point", f"Number of the pinned point, or the mean over about {PLACES} places spread evenly over the picture.",
+        "Point", f"Number of the pinned point; mean: over about {PLACES} places spread evenly over the picture; "
+        "val: over all places of val's pictures, from the checkpoint's record.",
         lambda row: row.point, None,
     ),
     ColumnSpec("Model", "The model, and the map if it has two.", lambda row: row.model, None),
@@ -61,6 +64,11 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
     ColumnSpec(
         "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.",
         statistic("distance_share", 100),
+    ),
+    ColumnSpec(
+        "Even distance (%)", "The distance that even weights would have: on average 36 over a whole picture. "
+        "Only a map with a larger distance than this looks far.",
+        statistic("distance_even", 100),
     ),
     ColumnSpec(
         "Own class (%)", "Share of the weight on cells that the model assigns to the point's class.",
@@ -185,6 +193,19 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
     """The predicted classes; None if the picture has fewer pixels than the grid has cells along a side."""
     fine = all(size >= cells for size, cells in zip(prediction.labels.shape, map_.grid, strict=True))
     return prediction.labels if fine else None
+
+
+def recorded_numbers(map_: SpatialMap, measured: MeasuredMap) -> MapStatistics:
+    """A map's means over a data set, from its checkpoint's record, as statistics; NaN where it has none.
+
+    A record's entropy is over what a place chooses between; here it is only given where that is cells.
+    """
+    trained, even = measured.trained, measured.even
+    values = (trained.entropy, trained.distance, even.distance, trained.own_class_weight, trained.own_class_even)
+    share, distance, even_distance, own, own_even = (math.nan if value is None else value for value in values)
+    share = share if map_.choices is None else math.nan
+    bits = share * math.log2(math.prod(measured.grid))
+    return MapStatistics(bits, share, math.nan, distance, even_distance, own, own_even, math.nan)
 
 
 def same_pixel_columns(rows: Sequence[MapRow]) -> Columns:

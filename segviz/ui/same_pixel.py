@@ -9,7 +9,7 @@ import streamlit as st
 from segviz.attention.direction import Direction
 from segviz.attention.maps import SpatialMap
 from segviz.attention.statistics import MapStatistics
-from segviz.catalogue.bundled import bundled_worth
+from segviz.catalogue.bundled import bundled_maps, bundled_worth
 from segviz.figures import same_pixel_table as view
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
@@ -58,7 +58,7 @@ def folded_models(names: Sequence[str], predictions: Mapping[str, Prediction]) -
 def show_numbers(
     picture: Picture, predictions: Mapping[str, Prediction], pins: Sequence[Pin], direction: Direction
 ) -> None:
-    """The table: a row for each map and point, then the means over the picture.
+    """The table: a row for each map and point, then the means over the picture, then those over val.
 
     Args:
         picture: the picture.
@@ -80,6 +80,11 @@ def show_numbers(
     for (one, map_), mean in zip(maps, means, strict=True):
         whole = (mean.mean, mean.dependence) if mean else (None, None)
         rows.append(view.MapRow("mean", view.map_title(one, map_), None, *whole))
+    if direction == "attends_to":
+        for one, map_ in maps:
+            if measured := bundled_maps(one.model).get(map_.name):
+                numbers = view.recorded_numbers(map_, measured)
+                rows.append(view.MapRow("val", view.map_title(one, map_), None, numbers, measured.trained.dependence))
     st.subheader(TITLES[direction])
     values = view.same_pixel_columns(rows)
     label = "Numbers of each map at the pinned points, and their means over the picture"

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TypeGuard
 
 ZOOMS = (0.001, 1000.0)  # view.js keeps a zoom within the limits of its picture and window
 SHARE = r"(0(?:\.[0-9]{1,4})?|1)"
 PATTERN = re.compile(rf"([0-9]{{1,4}}(?:\.[0-9]{{1,3}})?)(?:-{SHARE}-{SHARE})?")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of JSON is a number; True and False are not."""
+    return type(value) in (int, float)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class View:
         if not isinstance(values, Mapping):
             return None
         numbers = [values.get(name) for name in ("zoom", "top", "left")]
-        finite = [float(one) for one in numbers if type(one) in (int, float) and abs(one) < 1e6]  # type: ignore[operator]
+        finite = [float(one) for one in numbers if is_number(one) and abs(one) < 1e6]
         if len(finite) < len(numbers):
             return None
         zoom, top, left = finite
