@@ -209,8 +209,9 @@ def test_the_recorder_costs_a_quarter_of_a_small_transformer_at_most() -> None:
             net(batch)
         return time.process_time() - start
 
-    times = [(run(False), run(True)) for _ in range(12)]
-    plain, watched = (min(column) for column in zip(*times, strict=True))
+    plain = watched = float("inf")
+    for _ in range(60):  # the least of many: other processes disturb single runs
+        plain, watched = min(plain, run(False)), min(watched, run(True))
     assert watched < 1.25 * plain, (plain, watched)
     assert len(findings.maps) == 1  # the last one only
 

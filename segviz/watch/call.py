@@ -9,8 +9,11 @@ from torch import Tensor
 
 from segviz.watch.frames import RunningModule
 
-ROWS_TO_CHECK = 64  # of the queries, and of the heads and windows, spread evenly
+ROWS_TO_CHECK, GROUPS_TO_CHECK = 16, 64  # of the queries, and of the heads and windows, spread evenly
 TOLERANCE = 1e-4
+
+
+Groups = tuple[Tensor, ...] | None  # indices of the leading axes; None is all of them
 
 
 @dataclass(frozen=True)
@@ -54,31 +57,38 @@ class AttentionCall:
         """The same call under another name."""
         return replace(self, path=path)
 
-    def sample(self) -> tuple[tuple[Tensor, ...], Tensor]:
+    def sample(self) -> tuple[Groups, Tensor]:
         """Indices of the leading axes, and of query tokens, at which to check the call."""
-        groups = spread_indices(max(1, torch.Size(self.leading).numel()), self.queries.device)
-        return tuple(torch.unravel_index(groups, self.leading)), spread_indices(self.tokens, self.queries.device)
+        device, count = self.queries.device, torch.Size(self.leading).numel()
+        groups: Groups = None
+        if count > GROUPS_TO_CHECK:
+            rest = spread_indices(count, GROUPS_TO_CHECK, device)
+            indices: list[Tensor] = []
+            for size in reversed(self.leading):
+                indices.insert(0, rest % size)
+                rest = rest // size
+            groups = tuple(indices)
+        return groups, spread_indices(self.tokens, ROWS_TO_CHECK, device)
 
-    def weights_at(self, groups: tuple[Tensor, ...], rows: Tensor) -> Tensor:
-        """The weights (groups, rows, key tokens) that the factors give, in float32."""
-        queries = self.queries[(*(one[:, None] for one in groups), rows)].float()
-        logits = queries @ self.keys[groups].float().mT * self.scale
+    def weights_at(self, groups: Groups, rows: Tensor) -> Tensor:
+        """The weights (groups or all leading axes, rows, key tokens) that the factors give, in float32."""
+        keys = select_groups(self.keys, groups)
+        logits = select_rows(self.queries, groups, rows) @ keys.mT * self.scale
         if self.bias is not None:
             bias = self.bias.expand(*self.leading, self.tokens, self.key_tokens)
-            logits = logits + bias[(*(one[:, None] for one in groups), rows)].float()
+            logits = logits + select_rows(bias, groups, rows)
         return logits.softmax(-1)
 
     def difference_to_output(self, values: Tensor, output: Tensor) -> float:
         """How far `weights values` is from the call's output, relative to its largest number."""
         groups, rows = self.sample()
-        expected = output[(*(one[:, None] for one in groups), rows)].float()
-        return relative_difference(self.weights_at(groups, rows) @ values[groups].float(), expected)
+        found = self.weights_at(groups, rows) @ select_groups(values, groups)
+        return relative_difference(found, select_rows(output, groups, rows))
 
     def difference_to_weights(self, weights: Tensor) -> float:
         """How far the factors' weights are from those that the call returned, relative to the largest."""
         groups, rows = self.sample()
-        expected = weights[(*(one[:, None] for one in groups), rows)].float()
-        return relative_difference(self.weights_at(groups, rows), expected)
+        return relative_difference(self.weights_at(groups, rows), select_rows(weights, groups, rows))
 
     @property
     def tolerance(self) -> float:
@@ -86,9 +96,21 @@ class AttentionCall:
         return max(TOLERANCE, 4 * torch.finfo(self.queries.dtype).eps)
 
 
-def spread_indices(count: int, device: torch.device) -> Tensor:
-    """Up to `ROWS_TO_CHECK` of `count` numbers, spread evenly with both ends."""
-    return torch.linspace(0, count - 1, min(count, ROWS_TO_CHECK), device=device).round().long()
+def spread_indices(count: int, most: int, device: torch.device) -> Tensor:
+    """At most so many of `count` numbers, spread evenly with both ends."""
+    return torch.linspace(0, count - 1, min(count, most), device=device).round().long()
+
+
+def select_groups(tensor: Tensor, groups: Groups) -> Tensor:
+    """Parts of the leading axes, in float32; a view where all are taken."""
+    return (tensor if groups is None else tensor[groups]).float()
+
+
+def select_rows(tensor: Tensor, groups: Groups, rows: Tensor) -> Tensor:
+    """The same, of some rows only."""
+    if groups is None:
+        return tensor.index_select(-2, rows).float()
+    return tensor[(*(one[:, None] for one in groups), rows)].float()
 
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:

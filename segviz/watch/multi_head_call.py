@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segviz.watch.call import AttentionCall, relative_difference, spread_indices
+from segviz.watch.call import ROWS_TO_CHECK, AttentionCall, relative_difference, spread_indices
 
 MULTI_HEAD = inspect.signature(F.multi_head_attention_forward)
 
@@ -61,7 +61,8 @@ def multi_head_difference(one: AttentionCall, values: Tensor, call: Mapping[str,
     """How far the factors' output is from the call's: for some tokens of some images, with all heads."""
     output = output if output.dim() == 3 else output[:, None]
     batch, heads = one.leading
-    images, rows = spread_indices(batch, output.device), spread_indices(one.tokens, output.device)
+    images = spread_indices(batch, ROWS_TO_CHECK, output.device)
+    rows = spread_indices(one.tokens, ROWS_TO_CHECK, output.device)
     groups = images.repeat_interleave(heads), torch.arange(heads, device=output.device).repeat(len(images))
     mixed = one.weights_at(groups, rows) @ values[groups].float()  # (images x heads, rows, dim)
     joined = mixed.unflatten(0, (len(images), heads)).transpose(1, 2).flatten(2)

@@ -38,6 +38,7 @@ from segviz.watch.record import Declaration
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_"}
+SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
 CHANGED = "its weights are changed between the softmax and the product"
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
 OWN_KEYS = "it adds keys of its own to those of the picture"
@@ -96,6 +97,8 @@ class Recorder(TorchFunctionMode):
         """Run a function as it is, then look at it; the mode is off meanwhile."""
         kwargs, name = kwargs or {}, function_name(func)
         result = func(*args, **kwargs)
+        if name not in SEEN and not self.readers:
+            return result
         try:
             self._look(name, args, kwargs, result)
         except Exception as error:  # the network runs on, whatever we fail to read
@@ -201,8 +204,9 @@ class Recorder(TorchFunctionMode):
         queries, keys, values = given["query"], given["key"], given["value"]
         if given.get("enable_gqa") and keys.shape[-3] != queries.shape[-3]:
             keys, values = (one.repeat_interleave(queries.shape[-3] // one.shape[-3], -3) for one in (keys, values))
-        leading = torch.broadcast_shapes(queries.shape[:-2], keys.shape[:-2])
-        queries, keys, values = (one.expand(*leading, *one.shape[-2:]) for one in (queries, keys, values))
+        if queries.shape[:-2] != keys.shape[:-2]:
+            leading = torch.broadcast_shapes(queries.shape[:-2], keys.shape[:-2])
+            queries, keys, values = (one.expand(*leading, *one.shape[-2:]) for one in (queries, keys, values))
         bias = additive(given.get("attn_mask"))
         if given.get("is_causal"):
             allowed = torch.ones(queries.shape[-2], keys.shape[-2], dtype=torch.bool, device=queries.device).tril()
@@ -210,7 +214,8 @@ class Recorder(TorchFunctionMode):
         scale = given.get("scale")
         scale = 1 / math.sqrt(queries.shape[-1]) if scale is None else float(scale)
         running = running_modules(self.names)
-        call = AttentionCall(self._path(), "scaled_dot_product_attention", queries, keys, scale, bias, running)
+        path = running[0].path if running else ""
+        call = AttentionCall(path, "scaled_dot_product_attention", queries, keys, scale, bias, running)
         if given.get("dropout_p"):
             self.collector.pass_over(call.path, call.spelling, "it drops weights at random; call model.eval() first")
             return
