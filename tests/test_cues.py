@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
+from test_pages import pages_of_the_app as pages_of_the_app
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.cue_file import cue_path, read_cue_network, read_cue_record, write_cue_network
@@ -22,8 +24,11 @@ from segviz.paths import BUNDLED
 from segviz.prediction.cue_prediction import CELL, predict_cues, true_labels
 from segviz.results.cue_table import MEASURES, cue_table, describe_training, expectation, read_cue_records, surprises
 from segviz.results.cue_theory import REASONS, THEORY, CanTell
+from segviz.server.launch import app_script
 from segviz.training.cue_options import CUE_KIND_NAMES, CueOptions
 from segviz.training.cues import train_network
+from segviz.ui.cues import BLOCK, KIND
+from segviz.ui.page_table import ROWS
 
 BUNDLED_CUES = sorted((BUNDLED / "cues").glob("*.safetensors"))
 SEES = 3  # cells that a thing's cell sees from the thing's centre: its own distance of 1, and 2 of two convolutions
@@ -234,6 +239,26 @@ def test_the_table_has_what_the_records_say_and_names_what_theory_does_not() -> 
     (sentence,) = surprises(records)
     assert "FCN" in sentence and "better than theory allows (33%)" in sentence
     assert "2 networks of seed 0" in describe_training(records)
+
+
+def test_the_page_shows_a_network_and_its_first_thing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages_of_the_app: None
+) -> None:
+    for block, kind in (("fcn", "row"), ("spatial_nl", "shape")):
+        network = CueNetwork(block, 3).eval()
+        write_cue_network(cue_path(block, kind, tmp_path / "cues"), network, record(block=block, kind=kind))
+    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
+    app = AppTest.from_file(str(app_script()), default_timeout=120).run()
+    app.switch_page(ROWS["cues"].script).run()
+    assert not app.exception
+    assert (app.selectbox(BLOCK).value, app.selectbox(KIND).value) == ("fcn", "row")
+    assert any("**Point 1**: the network says" in one.value and "influence of the right cue: none" in one.value
+               for one in app.markdown)  # fmt: skip
+    app.selectbox(BLOCK).select("spatial_nl").run()
+    assert "train-cues --blocks spatial_nl --kinds row" in app.info[0].value
+    app.selectbox(KIND).select("shape").run()
+    assert not app.exception
+    assert any("weight on the right cue: spatial" in one.value for one in app.markdown)
 
 
 @pytest.mark.slow

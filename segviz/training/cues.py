@@ -136,7 +136,7 @@ def take_step(network: CueNetwork, optimizer: torch.optim.Optimizer, images: Ten
         answer = network(images)
     loss = F.cross_entropy(answer.logits.float(), labels, ignore_index=NO_LABEL)
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     optimizer.step()
     for module in network.modules():
