@@ -182,6 +182,16 @@ def test_factors_that_do_not_give_the_output_are_not_shown() -> None:
     assert list(findings.maps) == ["a:2"]
 
 
+def test_some_of_many_windows_are_checked() -> None:
+    factors, bias = torch.randn(20, 5, 24, DIM), torch.randn(20, 1, 24, 24)
+    call = AttentionCall("a", "scaled_dot_product_attention", factors, factors, 0.5, bias, ())
+    output = F.scaled_dot_product_attention(factors, factors, factors, bias, scale=0.5)
+    assert call.difference_to_output(factors, output) < 1e-5
+    assert call.difference_to_output(factors, output.flip(0)) > 0.1
+    groups, rows = call.sample()
+    assert groups is not None and len(groups[0]) == 64 and len(rows) == 16
+
+
 def test_what_we_fail_to_read_does_not_stop_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: object) -> None:
         raise RuntimeError("planted")
