@@ -18,7 +18,7 @@ from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
 from segviz.ui.attribution_controls import pick_methods, pick_target, why_no_target
-from segviz.ui.attribution_numbers import RANK, show_last_numbers, show_numbers
+from segviz.ui.attribution_numbers import RANK, show_attribution_numbers, show_last_numbers
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import pick_model, predict_or_stop
@@ -67,7 +67,7 @@ def workbench() -> None:
         sentence = score_sentence(next(iter(answers.values())), place)
         warnings = tuple(filter(None, map(completeness_warning, answers.values())))
         columns = attribution_columns(methods, answers, ranks)
-        show_numbers(AttributionNumbers((model, picture.digest), sentence, warnings, columns))
+        show_attribution_numbers(AttributionNumbers((model, picture.digest), sentence, warnings, columns))
     elif target is not None:
         show_last_numbers((model, picture.digest))
     if maps:

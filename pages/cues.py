@@ -4,15 +4,15 @@ import streamlit as st
 
 from segviz.data.scenes.cues import CUE_KINDS
 from segviz.models.registry import SPECS
-from segviz.results.cue_table import MEASURES, cue_table, describe_training, read_cue_records, surprises
-from segviz.results.cue_theory import REASONS, CanTell
+from segviz.results.cue_table import CUE_MEASURES, cue_table, describe_training, read_cue_records, surprises
+from segviz.results.cue_theory import CUE_REASONS, CanTell
 from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button
 from segviz.ui.cues import (
     BLOCK,
     KIND,
     SCENE,
-    SCENES,
+    SCENE_NUMBERS,
     answer_or_stop,
     cue_panels,
     describe_point,
@@ -49,17 +49,17 @@ first_block, first_kind = FIRST if FIRST in records else next(iter(records))
 
 def show_cells() -> None:
     """The table; a cell opens its network below."""
-    measures = list(MEASURES)
+    measures = list(CUE_MEASURES)
     kept = keep_widget("cues measure", measures[0], linked=measures)
     measure = str(st.segmented_control("In the table", measures, required=True, label_visibility="collapsed", **kept))
     heads = [Head(kind.title, f"Its class is told by {kind.rule}.") for kind in CUE_KINDS.values()]
     table = cue_table(records, measure)
     show_table(table, heads, "Blocks by kinds of cue", pick=open_cell)
     words = "; ".join(f"*{word.value}*: {word.meaning}" for word in CanTell)
-    st.caption(f"{MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
+    st.caption(f"{CUE_MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
     csv_button(table, f"cues-{measure.lower().replace(' ', '-')}")
     with st.expander("Why theory says so, and where practice differs"):
-        st.markdown("\n".join(f"- **{SPECS[name].title}** {reason}." for name, reason in REASONS.items()))
+        st.markdown("\n".join(f"- **{SPECS[name].title}** {reason}." for name, reason in CUE_REASONS.items()))
         if sentences := surprises(records):
             st.markdown("Measured otherwise:\n" + "\n".join(f"- {sentence}" for sentence in sentences))
         st.caption(describe_training(records))
@@ -71,7 +71,7 @@ block = left.selectbox("Block", SPECS, format_func=model_title, **keep_widget(BL
 kind = middle.selectbox(
     "Cue", CUE_KINDS, format_func=lambda key: CUE_KINDS[key].title, **keep_widget(KIND, first_kind, linked=CUE_KINDS)
 )
-number = right.number_input("Scene", 0, SCENES - 1, **keep_widget(SCENE, 0, linked=range(SCENES)))
+number = right.number_input("Scene", 0, SCENE_NUMBERS - 1, **keep_widget(SCENE, 0, linked=range(SCENE_NUMBERS)))
 button.button("Next", on_click=go_to_next_scene, width="stretch", help="Another scene of this kind")
 answers = answer_or_stop(block, kind, int(number))
 assert answers.prediction.image is not None

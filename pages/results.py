@@ -11,7 +11,7 @@ from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE, as_json, read_results
 from segviz.results.map_charts import map_chart
-from segviz.results.map_ranges import RANGES
+from segviz.results.map_ranges import MAP_RANGES
 from segviz.results.sentences import describe_scores, open_results, table_notes
 from segviz.results.tables import (
     class_table,
@@ -102,7 +102,7 @@ def show_maps() -> None:
             f"{EXPLANATION} Dots are the trained maps on val ({OWN_SCORE}), bars even weights, crosses random ones; "
             "the shaded range is where a map shows something."
         )
-        for limits, column in zip(RANGES, [*st.columns(2), *st.columns(2)], strict=True):
+        for limits, column in zip(MAP_RANGES, [*st.columns(2), *st.columns(2)], strict=True):
             with column:
                 show_chart(map_chart(maps, limits), f"maps-{limits.field}", f"{limits.title} of each block's map")
                 st.caption(f"**{limits.title}.** {limits.meaning} Wanted: {limits.words()}.")

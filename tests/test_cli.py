@@ -38,7 +38,7 @@ from segviz.catalogue.record import (
     to_json,
 )
 from segviz.cli import arguments, commands, main, scores
-from segviz.cli.map_table import WEIGHTS
+from segviz.cli.map_table import KINDS_OF_WEIGHTS
 from segviz.data.classes import CAMVID
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
@@ -600,7 +600,7 @@ def test_evaluate_measures_where_a_block_looks_and_records_it(
     assert numbers.trained.entropy is not None and numbers.trained != numbers.random
     assert segviz("evaluate", "--model", model, "--data", data, "--maps") == 0
     table = capsys.readouterr().out.split("\n\n")[1].splitlines()
-    assert [line.split()[:4] for line in table[1:]] == [["sam", "strip", VAL, one] for one in WEIGHTS]
+    assert [line.split()[:4] for line in table[1:]] == [["sam", "strip", VAL, one] for one in KINDS_OF_WEIGHTS]
     assert read_record(model) == after
 
 

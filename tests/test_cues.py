@@ -18,12 +18,19 @@ from segviz.catalogue.cue_record import CueMeasurement, CueRecord
 from segviz.cli.main import main
 from segviz.data.scenes.cues import CUE_COLOURS, CUE_GRID, CUE_KINDS, CUE_RGB, draw_cue_scene
 from segviz.evaluation.cues import MEASURED_SEEDS, measure_cues, weight_on_cue
-from segviz.models.cue_network import BLOCKS, CueNetwork, cell_influences, images_of
+from segviz.models.cue_network import CUE_BLOCKS, CueNetwork, cell_influences, images_of
 from segviz.models.registry import SPECS
 from segviz.paths import BUNDLED
 from segviz.prediction.cue_prediction import CELL, predict_cues, true_labels
-from segviz.results.cue_table import MEASURES, cue_table, describe_training, expectation, read_cue_records, surprises
-from segviz.results.cue_theory import REASONS, THEORY, CanTell
+from segviz.results.cue_table import (
+    CUE_MEASURES,
+    cue_table,
+    describe_training,
+    expectation,
+    read_cue_records,
+    surprises,
+)
+from segviz.results.cue_theory import CUE_REASONS, THEORY, CanTell
 from segviz.server.launch import app_script
 from segviz.training.cue_options import CUE_KIND_NAMES, CueOptions
 from segviz.training.cues import train_network
@@ -114,7 +121,7 @@ def test_the_convolutions_see_five_by_five_cells() -> None:
 
 
 def test_theory_names_every_block_and_kind() -> None:
-    assert set(THEORY) == set(REASONS) == set(BLOCKS) == set(SPECS)
+    assert set(THEORY) == set(CUE_REASONS) == set(CUE_BLOCKS) == set(SPECS)
     assert {len(row) for row in THEORY.values()} == {len(CUE_KINDS)}
     assert tuple(CUE_KINDS) == CUE_KIND_NAMES
 
@@ -231,9 +238,9 @@ def test_the_page_shows_labels_at_things_only() -> None:
 
 def test_the_table_has_what_the_records_say_and_names_what_theory_does_not() -> None:
     records = {("spatial_nl", "row"): record(), ("fcn", "row"): record(block="fcn")}
-    cells = {measure: cue_table(records, measure)["In the same row"] for measure in MEASURES}
+    cells = {measure: cue_table(records, measure)["In the same row"] for measure in CUE_MEASURES}
     at = list(SPECS).index("spatial_nl")
-    assert [cells[measure][at] for measure in MEASURES] == ["50% (45–55%) · 1 of 2", "50%", "25%"]
+    assert [cells[measure][at] for measure in CUE_MEASURES] == ["50% (45–55%) · 1 of 2", "50%", "25%"]
     assert cells["Right answers"][list(SPECS).index("psa")] is None
     assert expectation(record()) is CanTell.EITHER
     (sentence,) = surprises(records)

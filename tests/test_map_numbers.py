@@ -119,7 +119,7 @@ def slow_numbers(map_: SpatialMap, labels: np.ndarray, even: bool) -> dict[str, 
 def test_the_means_are_those_of_a_slow_loop_over_the_whole_matrix(map_: SpatialMap) -> None:
     means = MapMeans(map_.grid)
     add_map(means, map_, map_, LABELS)
-    measured = means.measured()
+    measured = means.to_record()
     assert measured.random == measured.trained and measured.grid == map_.grid
     for numbers, even in ((measured.trained, False), (measured.even, True)):
         assert asdict(numbers) == pytest.approx(slow_numbers(map_, LABELS, even), abs=1e-3)
@@ -131,7 +131,7 @@ def test_blocks_of_cells_and_several_pictures_change_no_number(monkeypatch: pyte
     monkeypatch.setattr(map_numbers, "CELLS_AT_ONCE", 7)
     for _ in range(2):
         add_map(parts, MAPS[0], MAPS[0], LABELS)
-    known = {name: value for name, value in asdict(whole.measured().trained).items() if name != "dependence"}
+    known = {name: value for name, value in asdict(whole.to_record().trained).items() if name != "dependence"}
     assert {name: asdict(parts.measured().trained)[name] for name in known} == pytest.approx(known, abs=1e-4)
 
 
@@ -143,7 +143,7 @@ def test_random_pairs_give_the_dependence_over_all_pairs() -> None:
     means = MapMeans(grid)
     add_map(means, map_, map_, np.zeros((36, 48), np.uint8))
     every = [divmod(cell, grid[1]) for cell in range(0, 432, 3)]
-    assert means.measured().trained.dependence == pytest.approx(query_dependence(map_, every), abs=0.03)
+    assert means.to_record().trained.dependence == pytest.approx(query_dependence(map_, every), abs=0.03)
 
 
 def test_rows_have_the_numbers_of_single_places() -> None:
@@ -170,7 +170,7 @@ def test_one_cell_of_all_weight_is_at_itself_and_has_no_entropy() -> None:
     own = DotProductAttention("spatial", GRID, 1e4 * torch.eye(24), torch.eye(24))
     means = MapMeans(GRID)
     add_map(means, own, own, LABELS)
-    numbers = means.measured().trained
+    numbers = means.to_record().trained
     assert (numbers.entropy, numbers.at_itself, numbers.distance, numbers.dependence, numbers.largest) == (
         0,
         1,
@@ -184,7 +184,7 @@ def test_one_cell_of_all_weight_is_at_itself_and_has_no_entropy() -> None:
 def test_a_picture_without_labels_has_no_class_numbers() -> None:
     means = MapMeans(GRID)
     add_map(means, MAPS[0], MAPS[0], np.full(SIZE, 255, np.uint8))
-    numbers = means.measured().trained
+    numbers = means.to_record().trained
     assert numbers.own_class is numbers.own_class_weight is numbers.own_class_even is None
     assert numbers.entropy is not None
 

@@ -43,7 +43,7 @@ from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 from segviz.viewer.panels_of_prediction import MEASURES
 from segviz.viewer.source import read_markup
-from segviz.viewer.view import View
+from segviz.viewer.view import ZoomedView
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
@@ -60,8 +60,8 @@ LINKS = {
     "own picture": Link(
         upload=True, mark="0123456789abcdef", models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))
     ),
-    "points": Link(pins=(Pin(1, 2, 0), Pin(3, 4, 1)), chosen=1, view=View(2.25, 0.1, 0.4)),
-    "a small picture": Link(view=View(0.5)),
+    "points": Link(pins=(Pin(1, 2, 0), Pin(3, 4, 1)), chosen=1, view=ZoomedView(2.25, 0.1, 0.4)),
+    "a small picture": Link(view=ZoomedView(0.5)),
     "display": Link(
         display=Display(
             "gray", 0, "shared", "percentile", "cells", "attended_by", True, True, ("Road", "Sign & symbol", "Sky")

@@ -31,6 +31,8 @@ from segviz.attention.statistics import (
     summarise,
     weights_distance,
 )
+from segviz.catalogue.map_record import MapNumbers, MeasuredMap
+from segviz.figures.same_pixel_table import MapRow, recorded_numbers, same_pixel_columns
 
 GRID = (4, 6)
 CELLS = 24
@@ -325,3 +327,24 @@ def test_the_matrices_of_lines_lie_apart_by_their_mean_variation() -> None:
     assert line_dependence(same, range(4)) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="no pair"):
         line_dependence(map_, [1])
+
+
+def test_every_distance_stands_beside_an_even_maps() -> None:
+    far = summarise(delta(CELLS - 1), 0, 0, None, SIZE)  # the upper left cell looks at the lower right one
+    assert far.distance_even == pytest.approx(summarise(even(), 0, 0, None, SIZE).distance_share)
+    assert far.distance_share > far.distance_even
+    middle = summarise(delta(CELLS - 1), 2, 3, None, SIZE)
+    assert middle.distance_even < far.distance_even
+
+
+def test_a_records_means_become_a_row_of_the_table() -> None:
+    known = MapNumbers(
+        entropy=0.5, distance=0.2, own_class_weight=0.4, own_class_even=0.1, at_itself=None, dependence=0.7
+    )
+    measured = MeasuredMap(GRID, known, MapNumbers(distance=0.36), MapNumbers())
+    row = same_pixel_columns([MapRow("val", "Dense", None, recorded_numbers(even(), measured), 0.7)])
+    assert row["Distance (%)"] == [pytest.approx(20)]
+    assert row["Even distance (%)"] == [pytest.approx(36)]
+    assert row["Of even (%)"] == [pytest.approx(50)]
+    assert row["Entropy (bits)"] == [pytest.approx(0.5 * math.log2(CELLS))]
+    assert row["Distance (px)"] == [None]

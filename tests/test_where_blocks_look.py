@@ -12,7 +12,7 @@ from segviz.catalogue.record import VAL, Record
 from segviz.models.registry import SPECS
 from segviz.results.gain import gains_over_fcn, mean_gain
 from segviz.results.map_charts import map_chart
-from segviz.results.map_ranges import ANY_REASON, ENTROPY, RANGES, find_misses
+from segviz.results.map_ranges import ANY_REASON, ENTROPY, MAP_RANGES, find_misses
 from segviz.results.where_blocks_look import (
     MAP_COLUMNS,
     PLACELESS,
@@ -57,14 +57,14 @@ def test_a_number_out_of_range_is_told_with_its_reason(name: str, changes: dict[
 
 
 def test_the_ends_of_a_range_belong_to_it() -> None:
-    ends = [(limits.field, end) for limits in RANGES for end in (limits.low, limits.high) if end is not None]
+    ends = [(limits.field, end) for limits in MAP_RANGES for end in (limits.low, limits.high) if end is not None]
     for field, end in ends:
         assert not list(find_misses("spatial", MeasuredMap((2, 2), replace(GOOD, **{field: end}), EVEN, GOOD)))
 
 
 def test_every_side_of_every_range_has_a_reason() -> None:
-    sides = {(limits.field, "low") for limits in RANGES if limits.low is not None}
-    sides |= {(limits.field, "high") for limits in RANGES if limits.high is not None}
+    sides = {(limits.field, "low") for limits in MAP_RANGES if limits.low is not None}
+    sides |= {(limits.field, "high") for limits in MAP_RANGES if limits.high is not None}
     assert set(ANY_REASON) == sides
 
 

@@ -17,7 +17,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.maps import SpatialMap
 from segviz.data.classes import VOID
 
-Shares = Float[Tensor, "queries cells"]
+RowShares = Float[Tensor, "queries cells"]
 Numbers = Float[Tensor, " queries"]
 Queries = Int64[Tensor, " queries"]
 NEIGHBOURS = tuple((down, along) for down in (-1, 0, 1) for along in (-1, 0, 1))
@@ -40,7 +40,7 @@ def row_entropies(shares: Float[Tensor, "*queries cells"]) -> Float[Tensor, "*qu
     return -logarithms.mul_(shares).sum(-1).clamp_max_(0) / math.log(2)
 
 
-def row_distances(shares: Shares, cells: Queries, map_: SpatialMap, size: Grid) -> Numbers:
+def row_distances(shares: RowShares, cells: Queries, map_: SpatialMap, size: Grid) -> Numbers:
     """`sum_j w_j |c_j - c_p|` of the rows of some cells, in pixels of a picture of (height, width) `size`."""
     down, along = (torch.from_numpy(axis).to(shares.dtype) for axis in cell_centres(map_, size))
     rows, columns = cells // map_.grid[1], cells % map_.grid[1]
@@ -50,7 +50,7 @@ def row_distances(shares: Shares, cells: Queries, map_: SpatialMap, size: Grid) 
     return means
 
 
-def row_near_weights(shares: Shares, cells: Queries, grid: Grid) -> Numbers:
+def row_near_weights(shares: RowShares, cells: Queries, grid: Grid) -> Numbers:
     """The weight on the own cell and its eight neighbours, in [0, 1]; at the edge there are fewer."""
     height, width = grid
     steps = torch.tensor(NEIGHBOURS)
@@ -74,6 +74,6 @@ def row_class_shares(shares: Float[Tensor, "#queries cells"], cells: Queries, cl
     return share.clamp_max(1).masked_fill(own.sum(1) == 0, math.nan)
 
 
-def row_variations(shares: Shares, others: Shares) -> Numbers:
+def row_variations(shares: RowShares, others: RowShares) -> Numbers:
     """The total variation distance `1/2 sum_j |w_pj - w_qj|` of each row from another, in [0, 1]."""
     return (shares - others).abs_().sum(1).div_(2).clamp_max(1)

@@ -20,7 +20,7 @@ from segviz.catalogue.checkpoint_header import CheckpointHeader, open_checkpoint
 from segviz.catalogue.cue_record import CueRecord
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.unfilled import Unfilled
-from segviz.models.cue_network import BLOCKS, CueNetwork
+from segviz.models.cue_network import CUE_BLOCKS, CueNetwork
 from segviz.text import plain_text
 
 CUE_RECORD_KEY = "segviz_cues"  # in the header
@@ -88,6 +88,6 @@ def record_of(path: Path, header: CheckpointHeader) -> CueRecord:
         record = CueRecord.from_json(stored)
     except ValueError as error:
         raise CheckpointError(f"{path} has a damaged record ({plain_text(str(error))}); {cure}") from None
-    if record.block not in BLOCKS:
+    if record.block not in CUE_BLOCKS:
         raise CheckpointError(f"{path} has the unknown block {plain_text(repr(record.block), 80)}; {cure}")
     return record

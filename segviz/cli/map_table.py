@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from segviz.catalogue.map_record import MapMeasurements, MapNumbers
 from segviz.text import format_percent, format_table
 
-WEIGHTS = ("trained", "even", "random")
+KINDS_OF_WEIGHTS = ("trained", "even", "random")
 PERCENTS = ("entropy", "at_itself", "own_class_weight", "dependence", "distance")
-HEADS = ("entropy %", "at itself %", "own class %", "depends %", "distance %", "own class / even", "largest %")
+MAP_HEADS = ("entropy %", "at itself %", "own class %", "depends %", "distance %", "own class / even", "largest %")
 
 
 def format_map_numbers(models: Mapping[str, MapMeasurements]) -> str:
@@ -19,9 +19,9 @@ def format_map_numbers(models: Mapping[str, MapMeasurements]) -> str:
         for model, measurements in models.items()
         for evaluation, measurement in measurements.items()
         for name, one in measurement.maps.items()
-        for weights in WEIGHTS
+        for weights in KINDS_OF_WEIGHTS
     ]
-    return format_table(["model", "map", "pictures", "weights", *HEADS], rows)
+    return format_table(["model", "map", "pictures", "weights", *MAP_HEADS], rows)
 
 
 def format_numbers(numbers: MapNumbers) -> list[str]:

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from segviz.attention.maps import SpatialMap
 from segviz.catalogue.cue_record import CueMeasurement
-from segviz.data.scenes.cues import CUE_GRID, CueScene, Mark, draw_cue_scene
+from segviz.data.scenes.cues import CUE_GRID, CueScene, CueShape, draw_cue_scene
 from segviz.models.cue_network import CueNetwork, cell_influences, images_of
 
 MEASURED_SEEDS = 10_000_000  # scenes from this number on are never trained on
-PICTURES, LOOKED_AT = 400, 100
+CUE_PICTURES, LOOKED_AT = 400, 100
 AT_ONCE = 20
 
 
 def measure_cues(
-    network: CueNetwork, kind: str, pictures: int = PICTURES, looked_at: int = LOOKED_AT
+    network: CueNetwork, kind: str, pictures: int = CUE_PICTURES, looked_at: int = LOOKED_AT
 ) -> CueMeasurement:
     """Measure a network over scenes that training never saw: the first thing of each.
 
@@ -77,7 +77,7 @@ def influence_shares(network: CueNetwork, images: Tensor, scenes: Sequence[CueSc
     return [float(one[scene.cues[scene.meant[0]].cells].sum() / one.sum()) for one, scene in pairs if one.sum() > 0]
 
 
-def cells_of(mark: Mark) -> Iterator[tuple[int, int]]:
+def cells_of(mark: CueShape) -> Iterator[tuple[int, int]]:
     """The nine cells of a mark, row by row."""
     rows, columns = mark.cells
     for row in range(rows.start, rows.stop):

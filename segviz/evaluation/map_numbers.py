@@ -70,7 +70,7 @@ class MapMeans:
     even: Means = field(default_factory=Means)
     random: Means = field(default_factory=Means)
 
-    def measured(self) -> MeasuredMap:
+    def to_record(self) -> MeasuredMap:
         """The means as numbers; even weights have the entropy and the own class of even weights."""
         even = replace(self.even.numbers(), entropy=1.0, own_class=1.0)
         return MeasuredMap(self.grid, self.trained.numbers(), even, self.random.numbers())
@@ -99,7 +99,7 @@ class MeanMaps:
 
     def measurement(self, data: str, images: int) -> MapMeasurement:
         """The means so far, of a number of pictures of a set."""
-        return MapMeasurement(data, images, {name: means.measured() for name, means in self.means.items()})
+        return MapMeasurement(data, images, {name: means.to_record() for name, means in self.means.items()})
 
 
 def maps_over_places(maps: Sequence[AttentionMap]) -> list[SpatialMap]:
@@ -152,15 +152,15 @@ def add_rows(means: Means, map_: SpatialMap, classes: CellClasses, size: Grid, e
         means.add("own_class", weights / own)
         means.add("own_class_weight", weights)
         means.add("own_class_even", own)
-        add_places(means, shares, cells, map_, size)
+        add_cells(means, shares, cells, map_, size)
         if even is not None:
             even.add("own_class_weight", own)
             even.add("own_class_even", own)
             if not map_.reaches_all:
-                add_places(even, even_shares, cells, map_, size)
+                add_cells(even, even_shares, cells, map_, size)
 
 
-def add_places(means: Means, shares: Tensor, cells: Queries, map_: SpatialMap, size: Grid) -> None:
+def add_cells(means: Means, shares: Tensor, cells: Queries, map_: SpatialMap, size: Grid) -> None:
     """Add the numbers that need no classes.
 
     The dependence is a mean over random pairs of cells, nearly as many as there are cells: `cells` are in random order,
@@ -178,7 +178,7 @@ def even_means(map_: SpatialMap, size: Grid) -> Means:
     if key not in EVEN_MEANS:
         EVEN_MEANS[key] = Means()
         for cells in blocks_of_cells(map_.grid):
-            add_places(EVEN_MEANS[key], normalise_rows(map_.even_rows(cells)), cells, map_, size)
+            add_cells(EVEN_MEANS[key], normalise_rows(map_.even_rows(cells)), cells, map_, size)
     return EVEN_MEANS[key]
 
 

@@ -21,7 +21,7 @@ from segviz.prediction.prediction import Place
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # share of the picture's sides
 LETTERS = "abcde"  # names of the strongest cells; statistics.js has the same
-THUMBNAIL = 640  # the most pixels along a side among which a place is sought
+SEARCHED_SIDE = 640  # the most pixels along a side among which a place is sought
 LARGE = 1 / 32  # the least share of the picture of a class that a first point lies in
 NEAR = 2  # cells around the queried cell in which no strongest cell is sought
 
@@ -52,7 +52,7 @@ def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
         labels: the predicted classes.
         one: the map.
     """
-    step = -(-max(labels.shape) // THUMBNAIL)
+    step = -(-max(labels.shape) // SEARCHED_SIDE)
     places = [(y * step, x * step) for y, x in default_places(labels[::step, ::step], 256)]
     large = [place for place in places if np.mean(labels == labels[place]) >= LARGE]
     if one is None or not large:
@@ -63,7 +63,7 @@ def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
 
 def disputed_place(labels: Sequence[Labels]) -> Place:
     """The innermost pixel (y, x) of where label maps differ; of the largest class where they agree or there is one."""
-    step = -(-max(labels[0].shape) // THUMBNAIL)
+    step = -(-max(labels[0].shape) // SEARCHED_SIDE)
     small = [one[::step, ::step] for one in labels]
     differs = (disagreement(small).distinct > 1).astype(np.uint8)
     depth = cv2.distanceTransform(np.pad(differs, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]

@@ -20,11 +20,11 @@ from segviz.models.influence import measure_influences
 from segviz.models.registry import SPECS
 
 CHANNELS = 64
-PSA_INNER, PSA_MASK = 32, (23, 31)  # 2H-1 x 2W-1 of the 12 x 16 grid that 24 x 32 cells are shrunk to
+PSA_INNER, CUE_MASK = 32, (23, 31)  # 2H-1 x 2W-1 of the 12 x 16 grid that 24 x 32 cells are shrunk to
 
-BLOCKS: Mapping[str, Callable[[int], ContextBlock]] = MappingProxyType(
+CUE_BLOCKS: Mapping[str, Callable[[int], ContextBlock]] = MappingProxyType(
     {name: spec.block for name, spec in SPECS.items()}
-    | {"psa": lambda channels: blocks.PointWiseSpatialAttention(channels, PSA_INNER, PSA_MASK)}
+    | {"psa": lambda channels: blocks.PointWiseSpatialAttention(channels, PSA_INNER, CUE_MASK)}
 )
 
 
@@ -51,10 +51,10 @@ class CueNetwork(nn.Module):
 
     def __init__(self, block: str, classes: int) -> None:
         super().__init__()
-        if block not in BLOCKS:
-            raise KeyError(f"block '{block}' is unknown; the blocks are {', '.join(BLOCKS)}")
+        if block not in CUE_BLOCKS:
+            raise KeyError(f"block '{block}' is unknown; the blocks are {', '.join(CUE_BLOCKS)}")
         self.backbone = nn.Sequential(conv_bn_relu(3, CHANNELS, 3), conv_bn_relu(CHANNELS, CHANNELS, 3))
-        self.block: ContextBlock = BLOCKS[block](CHANNELS)
+        self.block: ContextBlock = CUE_BLOCKS[block](CHANNELS)
         self.classifier = nn.Conv2d(CHANNELS * SPECS[block].widening, classes, 1)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> CueAnswer:

@@ -34,8 +34,10 @@ def predict_cues(network: CueNetwork, block: str, scene: CueScene) -> Prediction
     for thing in scene.things:
         labels[thing.cells] = best.numpy()[thing.cells]
     maps = {map_.name: map_ for map_ in detach(attended.maps[0])}
-    confidence = enlarge(shares.numpy())
-    return Prediction(block, enlarge(labels), confidence, CUE_CLASSES, maps, detach([means])[0], enlarge(scene.image))
+    confidence = enlarge_cells(shares.numpy())
+    return Prediction(
+        block, enlarge_cells(labels), confidence, CUE_CLASSES, maps, detach([means])[0], enlarge_cells(scene.image)
+    )
 
 
 def true_labels(scene: CueScene) -> UInt8[np.ndarray, "height width"]:
@@ -43,7 +45,7 @@ def true_labels(scene: CueScene) -> UInt8[np.ndarray, "height width"]:
     labels = np.full(scene.image.shape[:2], VOID, np.uint8)
     for mark, number in (*zip(scene.things, scene.classes, strict=True), *zip(scene.cues, scene.colours, strict=True)):
         labels[mark.cells] = number
-    return enlarge(labels)
+    return enlarge_cells(labels)
 
 
 def influence_at(network: CueNetwork, scene: CueScene, cell: tuple[int, int]) -> Float32[np.ndarray, "rows columns"]:
@@ -51,6 +53,6 @@ def influence_at(network: CueNetwork, scene: CueScene, cell: tuple[int, int]) ->
     return cell_influences(network, images_of([scene]), [cell])[0].float().numpy()
 
 
-def enlarge(cells: np.ndarray) -> np.ndarray:
+def enlarge_cells(cells: np.ndarray) -> np.ndarray:
     """Each cell as a square of pixels."""
     return cells.repeat(CELL, 0).repeat(CELL, 1)

@@ -15,7 +15,7 @@ from segviz.table import Columns
 from segviz.text import NONE
 
 CueRecords = Mapping[tuple[str, str], CueRecord]  # by block and kind
-MEASURES: Mapping[str, str] = {
+CUE_MEASURES: Mapping[str, str] = {
     "Right answers": "Right answers over new pictures, their 95 % interval, and what theory says.",
     "Weight on the cue": "The weight that the thing's centre gives to its cue's nine cells, for each map of places.",
     "Influence on the cue": "The share of the influence on the thing's score that comes from its cue's nine cells.",

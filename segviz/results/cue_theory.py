@@ -26,7 +26,7 @@ class CanTell(Enum):
         }[self]
 
 
-YES, EITHER, REACH, NO = CanTell.YES, CanTell.EITHER, CanTell.REACH, CanTell.NO
+YES, EITHER, IN_REACH, NO = CanTell.YES, CanTell.EITHER, CanTell.REACH, CanTell.NO
 
 # By block; the kinds in the order of CUE_KINDS: anywhere, row, column, shape, nearer.
 THEORY: Mapping[str, tuple[CanTell, ...]] = MappingProxyType({
@@ -39,11 +39,11 @@ THEORY: Mapping[str, tuple[CanTell, ...]] = MappingProxyType({
     "rcca": (YES, YES, YES, YES, EITHER),
     "fla": (YES, YES, YES, YES, EITHER),
     "sam": (YES, EITHER, EITHER, YES, EITHER),
-    "snl": (YES, REACH, REACH, REACH, REACH),
+    "snl": (YES, IN_REACH, IN_REACH, IN_REACH, IN_REACH),
     "psa": (YES, YES, YES, EITHER, YES),
 })  # fmt: skip
 
-REASONS: Mapping[str, str] = MappingProxyType({
+CUE_REASONS: Mapping[str, str] = MappingProxyType({
     "fcn": "sees 5 x 5 cells, and every cue is further away",
     "channel_nl": "one matrix of channels for the whole picture, so it knows which marks there are, but not where",
     "spatial_nl": "weighs places by their looks; it knows no positions, so things that look alike get one answer",

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from segviz.figures.charts import escape_markup
 from segviz.results.answer_charts import NAME_WIDTH, ONE_SEED, SURE, row_layout
-from segviz.results.map_ranges import Range
-from segviz.results.where_blocks_look import WEIGHTS, BlockMap
+from segviz.results.map_ranges import MapRange
+from segviz.results.where_blocks_look import WEIGHTS_IN_WORDS, BlockMap
 
 MARKERS: dict[str, dict[str, Any]] = {
     "trained": {"symbol": "circle", "size": 10, "color": SURE},
@@ -21,12 +21,12 @@ MARKERS: dict[str, dict[str, Any]] = {
 RANGE_COLOUR = "#2CA02C"
 
 
-def map_chart(maps: Sequence[BlockMap], limits: Range) -> go.Figure:
+def map_chart(maps: Sequence[BlockMap], limits: MapRange) -> go.Figure:
     """One number of every map, as trained, with even weights and with random ones; the range to reach is shaded."""
     factor, unit = (100, " %") if limits.percent else (1, " times")
     ordered = list(reversed(maps))  # plotly draws the last one at the top
     figure = go.Figure(layout=row_layout(len(ordered), f"{limits.title.lower()} ({unit.strip()})"))
-    for field, words in WEIGHTS.items():
+    for field, words in WEIGHTS_IN_WORDS.items():
         values = [limits.of(getattr(one.measured, field)) for one in ordered]
         known = [(one, value) for one, value in zip(ordered, values, strict=True) if value is not None]
         figure.add_scatter(

@@ -14,7 +14,7 @@ Side = Literal["low", "high"]  # on which side of its range a number lies
 
 
 @dataclass(frozen=True)
-class Range:
+class MapRange:
     """The range of one number.
 
     Attributes:
@@ -57,27 +57,27 @@ class Range:
         return f"at least {self.format(self.low)}" if self.high is None else f"at most {self.format(self.high)}"
 
 
-RANGES = (
-    Range(
+MAP_RANGES = (
+    MapRange(
         "entropy", "Entropy", "Entropy of a cell's weights, as a share of that of even weights over all that it can "
         "choose between: the cells within reach, SAM's columns, SNL's 81 samples.", 0.35, 0.90,
     ),
-    Range("at_itself", "At itself", "Weight on the cell and its eight neighbours.", None, 0.25),
-    Range(
+    MapRange("at_itself", "At itself", "Weight on the cell and its eight neighbours.", None, 0.25),
+    MapRange(
         "own_class", "Own class", "Weight on cells of the cell's class over what even weights put there; the mean of "
         "this ratio over cells.", 2.5, None, percent=False,
     ),
-    Range(
+    MapRange(
         "dependence", "Depends", "Total variation distance between the rows of two random cells: 0 if all cells look "
         "at the same places, 100 % if no two share one.", 0.40, 0.95,
     ),
 )  # fmt: skip
-ENTROPY, AT_ITSELF, OWN_CLASS, DEPENDENCE = RANGES
+ENTROPY, AT_ITSELF, OWN_CLASS, DEPENDENCE = MAP_RANGES
 
 BY_POSITION = "PSA predicts its mask from the point's features alone, by relative position, and does not see the rest"
-MASKS = {(limits.field, side): BY_POSITION for limits in RANGES for side in ("low", "high")}
+MASKS = {(limits.field, side): BY_POSITION for limits in MAP_RANGES for side in ("low", "high")}
 # Why a kind of map misses a range, by the map's name, the number, and the side.
-REASONS: Mapping[str, Mapping[tuple[str, str], str]] = MappingProxyType({
+RANGE_REASONS: Mapping[str, Mapping[tuple[str, str], str]] = MappingProxyType({
     "samples": {
         ("at_itself", "high"): "its samples lie around the point: even weights have {even} there",
         ("own_class", "low"): "its samples lie around the point, where even weights put {even_class} on its class",
@@ -101,9 +101,9 @@ ANY_REASON: Mapping[tuple[str, str], str] = MappingProxyType({
 })  # fmt: skip
 
 
-def find_misses(map_name: str, one: MeasuredMap) -> Iterator[tuple[Range, str]]:
+def find_misses(map_name: str, one: MeasuredMap) -> Iterator[tuple[MapRange, str]]:
     """The ranges that a map's numbers miss, each with a clause: the number, the range, and the reason."""
-    for limits in RANGES:
+    for limits in MAP_RANGES:
         value = limits.of(one.trained)
         side = None if value is None else limits.side(value)
         if side is not None:
@@ -111,10 +111,10 @@ def find_misses(map_name: str, one: MeasuredMap) -> Iterator[tuple[Range, str]]:
             yield limits, f"{limits.title.lower()} {limits.format(value)} ({limits.words()} wanted): {reason}"
 
 
-def explain(map_name: str, limits: Range, side: Side, one: MeasuredMap) -> str:
+def explain(map_name: str, limits: MapRange, side: Side, one: MeasuredMap) -> str:
     """Why a number misses its range, by the kind of map or in general."""
     key = limits.field, side
-    text = REASONS.get(map_name, {}).get(key) or ANY_REASON[key]
+    text = RANGE_REASONS.get(map_name, {}).get(key) or ANY_REASON[key]
     return text.format(
         even=limits.format(limits.of(one.even)),
         random=limits.format(limits.of(one.random)),

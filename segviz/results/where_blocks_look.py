@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from segviz.catalogue.map_record import MapNumbers, MeasuredMap
 from segviz.catalogue.record import VAL
 from segviz.models.registry import SPECS
-from segviz.results.map_ranges import AT_ITSELF, DEPENDENCE, ENTROPY, OWN_CLASS, RANGES, find_misses, format_share
+from segviz.results.map_ranges import AT_ITSELF, DEPENDENCE, ENTROPY, MAP_RANGES, OWN_CLASS, find_misses, format_share
 from segviz.results.markdown import Rows, join_names, markdown_table
 from segviz.results.seeds import Runs
 from segviz.table import Columns, ColumnSpec, tabulate
 
 QUESTION = "Where do the blocks look?"
 PLACELESS = ("channel", "rows", "columns", "gate")  # maps that have no row for a place, by name
-WEIGHTS = {"trained": "trained", "even": "even weights", "random": "random weights"}
+WEIGHTS_IN_WORDS = {"trained": "trained", "even": "even weights", "random": "random weights"}
 MEASURE_MAPS = "python -m segviz evaluate --model all --data camvid --scenes 50 --maps --record"
 EXPLANATION = (
     "Means over all cells of all pictures of a set. Even weights: a cell gives the same to all that it can choose "
@@ -34,7 +34,7 @@ class BlockMap:
 
 
 @dataclass(frozen=True)
-class MapRow:
+class MeasuredRow:
     """A row of the table: one kind of weights of a map on a set of pictures."""
 
     title: str
@@ -59,7 +59,7 @@ def block_maps(runs: Runs, evaluation: str = VAL) -> list[BlockMap]:
     return maps
 
 
-def describe_map(one: BlockMap) -> str:
+def describe_block_map(one: BlockMap) -> str:
     """Where a block looks and which ranges it misses, in Markdown."""
     own, even = one.measured.trained, one.measured.even
     sentence = (
@@ -82,7 +82,7 @@ def breadth(entropy: float | None) -> str:
 def describe_maps(runs: Runs) -> list[str]:
     """A sentence for each measured map on val; then which models were not measured, and which have no such map."""
     maps = block_maps(runs)
-    sentences = [describe_map(one) for one in maps]
+    sentences = [describe_block_map(one) for one in maps]
     known = {one.model for one in maps}
     titles = {name: SPECS[name].title for name in runs}
     if unknown := [titles[name] for name in runs if place_maps(name) and name not in known]:
@@ -92,41 +92,41 @@ def describe_maps(runs: Runs) -> list[str]:
     return sentences
 
 
-def map_rows(runs: Runs) -> Iterator[MapRow]:
+def measured_rows(runs: Runs) -> Iterator[MeasuredRow]:
     """A row for each map, set of pictures and kind of weights."""
     for evaluation in dict.fromkeys(name for seeds in runs.values() for name in seeds[0].maps):
         for one in block_maps(runs, evaluation):
-            for field, words in WEIGHTS.items():
-                yield MapRow(one.title, evaluation, words, getattr(one.measured, field))
+            for field, words in WEIGHTS_IN_WORDS.items():
+                yield MeasuredRow(one.title, evaluation, words, getattr(one.measured, field))
 
 
-def percent(field: str) -> ColumnSpec[MapRow]:
+def percent(field: str) -> ColumnSpec[MeasuredRow]:
     """The column of a range's number, in percent if it is a share."""
-    (limits,) = (one for one in RANGES if one.field == field)
+    (limits,) = (one for one in MAP_RANGES if one.field == field)
     factor, unit = (100, " (%)") if limits.percent else (1, " (times)")
 
-    def value(row: MapRow) -> float | None:
+    def value(row: MeasuredRow) -> float | None:
         number = limits.of(row.numbers)
         return None if number is None else factor * number
 
     return ColumnSpec(limits.title + unit, f"{limits.meaning} Wanted: {limits.words()}.", value)
 
 
-def share(title: str, meaning: str, field: str, form: str = "%.1f") -> ColumnSpec[MapRow]:
+def share(title: str, meaning: str, field: str, form: str = "%.1f") -> ColumnSpec[MeasuredRow]:
     """The column of a share without a range."""
 
-    def value(row: MapRow) -> float | None:
+    def value(row: MeasuredRow) -> float | None:
         number: float | None = getattr(row.numbers, field)
         return None if number is None else 100 * number
 
     return ColumnSpec(title, meaning, value, form)
 
 
-MAP_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
+MAP_COLUMNS: tuple[ColumnSpec[MeasuredRow], ...] = (
     ColumnSpec("Map", "The block, and the map if it has several.", lambda row: row.title, None),
     ColumnSpec("Pictures", "The set of pictures.", lambda row: row.pictures, None),
     ColumnSpec("Weights", EXPLANATION, lambda row: row.weights, None),
-    *(percent(limits.field) for limits in RANGES),
+    *(percent(limits.field) for limits in MAP_RANGES),
     share("Weight on class (%)", "Weight on cells of the cell's class; void is left out.", "own_class_weight"),
     share("Its cells (%)", "What even weights put on the cell's class.", "own_class_even"),
     share("Distance (%)", "Mean distance of the weight from the cell, in percent of the diagonal.", "distance"),
@@ -136,23 +136,23 @@ MAP_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
 
 def maps_table(runs: Runs) -> Columns:
     """The table of `map_rows`."""
-    return tabulate(map_rows(runs), MAP_COLUMNS)
+    return tabulate(measured_rows(runs), MAP_COLUMNS)
 
 
 def maps_section(runs: Runs) -> str:
     """The section of MODELS.md."""
     parts = [f"## {QUESTION}\n", f"{EXPLANATION}\n"]
-    rows = list(map_rows(runs))
+    rows = list(measured_rows(runs))
     if rows:
         body: Rows = [tuple(column.title for column in MAP_COLUMNS)]
         body += [tuple(format_value(column, row) for column in MAP_COLUMNS) for row in rows]
         parts.append(markdown_table(body))
-        parts.append(f"Wanted: {'; '.join(f'{one.title.lower()} {one.words()}' for one in RANGES)}. On val:\n")
+        parts.append(f"Wanted: {'; '.join(f'{one.title.lower()} {one.words()}' for one in MAP_RANGES)}. On val:\n")
     parts += [f"- {sentence}" for sentence in describe_maps(runs)]
     return "\n".join(parts) + "\n"
 
 
-def format_value(column: ColumnSpec[MapRow], row: MapRow) -> str:
+def format_value(column: ColumnSpec[MeasuredRow], row: MeasuredRow) -> str:
     """A value as text in a table."""
     value = column.value(row)
     if value is None or isinstance(value, str):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PERIOD_S = 60.0
-LINES = 20  # of one fault in a period, its traceback included
+LINES_PER_FAULT = 20  # of one fault in a period, its traceback included
 MOST_FAULTS = 1000  # that are remembered; beyond, the oldest is forgotten
 
 Fault = tuple[str, type[BaseException] | None, str, int]  # logger, exception, and the file and line that raised it
@@ -41,7 +41,7 @@ class TracebackLimit(logging.Filter):
             return True
         with self._lock:
             repeats = self._count(find_fault(record), record)
-        if repeats > LINES:
+        if repeats > LINES_PER_FAULT:
             return False
         if repeats > 1:
             record.exc_info = record.exc_text = None
@@ -52,7 +52,7 @@ class TracebackLimit(logging.Filter):
         """How often the fault has occurred in this period, now included."""
         now, repeats = self._clock(), self._faults.get(fault)
         if repeats is None or now - repeats.since >= PERIOD_S:
-            dropped = 0 if repeats is None else max(0, repeats.count - LINES)
+            dropped = 0 if repeats is None else max(0, repeats.count - LINES_PER_FAULT)
             if dropped:
                 record.msg, record.args = f"{record.getMessage()} (and {dropped} times that were not logged)", ()
             self._faults.pop(fault, None)

@@ -12,15 +12,15 @@ from segviz.ui.charts import csv_button
 from segviz.ui.state import session
 from segviz.ui.tables import Head, show_table
 
-DIGITS = "%.3g"
-HEADS = (
-    Head("Smallest", "The map's smallest value.", DIGITS),
-    Head("Largest", "The map's largest value.", DIGITS),
-    Head("Explained", "The picture's score less the baseline's.", DIGITS),
+NUMBER_FORMAT = "%.3g"
+METHOD_HEADS = (
+    Head("Smallest", "The map's smallest value.", NUMBER_FORMAT),
+    Head("Largest", "The map's largest value.", NUMBER_FORMAT),
+    Head("Explained", "The picture's score less the baseline's.", NUMBER_FORMAT),
     Head(
         "Delta",
         "Convergence delta: the map's sum less what is explained; – for methods without one.",
-        DIGITS,
+        NUMBER_FORMAT,
     ),
     Head("Baseline", "What the picture is compared with."),
 )
@@ -30,7 +30,7 @@ RANK = (
 )
 
 
-def show_numbers(numbers: AttributionNumbers) -> None:
+def show_attribution_numbers(numbers: AttributionNumbers) -> None:
     """The numbers of the question that is asked now; the session keeps them for `show_last_numbers`."""
     session().attribution_numbers = numbers
     draw_numbers(numbers, "current")
@@ -56,5 +56,5 @@ def draw_numbers(numbers: AttributionNumbers, state: str) -> None:
         for sentence in numbers.warnings:
             st.warning(sentence, icon=":material/warning:")
         rank_heads = (Head(title, RANK, "%.2f") for title in numbers.columns if title.startswith("ρ"))
-        show_table(numbers.columns, (*HEADS, *rank_heads), "Each attribution's numbers")
+        show_table(numbers.columns, (*METHOD_HEADS, *rank_heads), "Each attribution's numbers")
         csv_button(numbers.columns, "attribution", disabled=state == "outdated")

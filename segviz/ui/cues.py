@@ -12,7 +12,7 @@ from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.cue_file import cue_path, read_cue_network
 from segviz.catalogue.cue_record import CueRecord
 from segviz.catalogue.file_digest import file_digest
-from segviz.data.scenes.cues import CUE_COLOURS, CUE_GRID, CUE_KINDS, CueScene, Mark, draw_cue_scene
+from segviz.data.scenes.cues import CUE_COLOURS, CUE_GRID, CUE_KINDS, CueScene, CueShape, draw_cue_scene
 from segviz.evaluation.cues import MEASURED_SEEDS, weight_on_cue
 from segviz.models.cue_network import CueNetwork
 from segviz.models.registry import SPECS
@@ -23,8 +23,8 @@ from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
 from segviz.viewer.panels_of_prediction import labels_panel, panels_of_maps, prediction_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
-SCENES = 1000  # that can be looked at
-GAP, LINE = 3, 4  # pixels between a cue and its frame, and of the frame's line
+SCENE_NUMBERS = 1000  # that can be looked at
+CUE_GAP, CUE_LINE = 3, 4  # pixels between a cue and its frame, and of the frame's line
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def open_cell(row: int, title: str) -> None:
 
 def go_to_next_scene() -> None:
     """Increase the scene's number by one."""
-    st.session_state[SCENE] = (int(st.session_state[SCENE]) + 1) % SCENES
+    st.session_state[SCENE] = (int(st.session_state[SCENE]) + 1) % SCENE_NUMBERS
 
 
 def first_pin(scene: CueScene) -> Pin:
@@ -90,14 +90,14 @@ def frame_cues(answers: CueAnswers, pins: Sequence[Pin]) -> np.ndarray:
             continue
         cue = answers.scene.cues[answers.scene.meant[thing]]
         colour = [int(PIN_COLOURS[pin.colour][start : start + 2], 16) for start in (1, 3, 5)]
-        outer, inner = frame_of(cue, GAP + LINE), frame_of(cue, GAP)
+        outer, inner = frame_of(cue, CUE_GAP + CUE_LINE), frame_of(cue, CUE_GAP)
         kept = image[inner].copy()
         image[outer] = colour
         image[inner] = kept
     return image
 
 
-def frame_of(mark: Mark, margin: int) -> tuple[slice, slice]:
+def frame_of(mark: CueShape, margin: int) -> tuple[slice, slice]:
     """The pixels of a mark's cells and a margin around them, inside the picture."""
     rows, columns = (
         slice(max(cells.start * CELL - margin, 0), min(cells.stop * CELL + margin, lines * CELL))
@@ -141,6 +141,6 @@ def describe_point(answers: CueAnswers, number: int, pin: Pin) -> str:
     return f"**Point {number}**: the network says {verdict};{looks} influence of the right cue: {share}."
 
 
-def covers(mark: Mark, cell: tuple[int, int]) -> bool:
+def covers(mark: CueShape, cell: tuple[int, int]) -> bool:
     """Whether a cell is one of a mark's nine."""
     return all(side.start <= at < side.stop for side, at in zip(mark.cells, cell, strict=True))

@@ -16,7 +16,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
 from segviz.results.seeds import read_runs, score_origin
 
-WEIGHTS = """
+WEIGHTS_HELP = """
 - **Weight**: a place's share of what the point receives, or, in maps called "attended by", "who" or "distribute",
   the share that the place receives from the point. The weights that a point receives sum to 1.
 - **Even share**: the weight of each place if all had the same; the tick below the colour bar. "36 × the even share"
@@ -34,7 +34,7 @@ def how_to_read(model: str) -> None:
     spec = SPECS[model]
     with st.popover("How to read a map", icon=":material/help:"):
         st.markdown(f"**{spec.title}**: {spec.help}")
-        st.markdown(WEIGHTS)
+        st.markdown(WEIGHTS_HELP)
 
 
 def show_worth(*models: str) -> None:

@@ -14,7 +14,7 @@ from segviz.models.registry import SPECS
 from segviz.ui.component import load_component, mount
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Pin
-from segviz.viewer.view import View
+from segviz.viewer.view import ZoomedView
 
 Parameters = Mapping[str, Sequence[str]]
 UPLOADED = "upload"  # the value of the parameter "picture"
@@ -47,7 +47,7 @@ class Link:
     models: tuple[str, ...] = ()
     pins: tuple[Pin, ...] = ()
     chosen: int | None = None
-    view: View = field(default_factory=View)
+    view: ZoomedView = field(default_factory=ZoomedView)
     display: Display = field(default_factory=Display)
     controls: tuple[tuple[str, str], ...] = ()
 
@@ -59,7 +59,7 @@ class Link:
         parameters += [("model", name) for name in self.models]
         parameters += [("pin", f"{pin.y}-{pin.x}-{pin.colour}") for pin in self.pins]
         parameters += [("chosen", str(self.chosen))] if self.chosen is not None else []
-        parameters += [("zoom", self.view.text)] if self.view != View() else []
+        parameters += [("zoom", self.view.text)] if self.view != ZoomedView() else []
         for name, value in self.display.changes(start).items():
             parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
         return [*parameters, *self.controls] + ([("upload", self.mark)] if self.mark else [])
@@ -88,7 +88,7 @@ def read_link(
         models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS)))),
         pins=tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
         chosen=next(iter(values_of("chosen", parse_chosen, 1)), None),
-        view=next(iter(values_of("zoom", View.parse, 1)), View()),
+        view=next(iter(values_of("zoom", ZoomedView.parse, 1)), ZoomedView()),
         display=parse_display(address, start, refused),
     )
     return link, tuple(sorted(refused))

@@ -17,7 +17,7 @@ from segviz.prediction.prediction import Place
 from segviz.ui.picture import Picture
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
-from segviz.viewer.view import View
+from segviz.viewer.view import ZoomedView
 
 STATE_KEY = "segviz"  # the only key of st.session_state that belongs to no widget
 
@@ -176,7 +176,7 @@ class SessionState:
     edits: dict[str, tuple[str, int]] = field(default_factory=dict)
     display: Display = field(default_factory=Display)
     page_displays: dict[str, Display] = field(default_factory=dict)
-    views: dict[str, tuple[View, tuple[int, int] | None]] = field(default_factory=dict)
+    views: dict[str, tuple[ZoomedView, tuple[int, int] | None]] = field(default_factory=dict)
     sight: Sight | None = None
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from segviz.ui.viewer_blobs import map_url, picture_url
 from segviz.viewer import source
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap
-from segviz.viewer.view import View
+from segviz.viewer.view import ZoomedView
 
 MESSAGE = 100  # characters of a message about a lost map
 
@@ -61,9 +61,9 @@ def latest_choice(key: str) -> tuple[str, Place] | None:
     return (f"{choice.get('mount')} {choice.get('count')}"[:MESSAGE], (y, x)) if type(y) is type(x) is int else None
 
 
-def latest_view(key: str, stored: View) -> View:
+def latest_view(key: str, stored: ZoomedView) -> ZoomedView:
     """The view that the browser last sent from this viewer, else the stored one."""
-    return View.of(_component_state(key).get("view")) or stored
+    return ZoomedView.of(_component_state(key).get("view")) or stored
 
 
 def show_panels(
@@ -75,7 +75,7 @@ def show_panels(
     columns: int = 2,
     max_pins: int = 8,
     display: Display | None = None,
-    view: View | None = None,
+    view: ZoomedView | None = None,
     digest: str = "",
     chosen: int | None = None,
     rest: Place | None = None,

@@ -9,7 +9,7 @@ from typing import TypeGuard
 
 ZOOMS = (0.001, 1000.0)  # view.js keeps a zoom within the limits of its picture and window
 SHARE = r"(0(?:\.[0-9]{1,4})?|1)"
-PATTERN = re.compile(rf"([0-9]{{1,4}}(?:\.[0-9]{{1,3}})?)(?:-{SHARE}-{SHARE})?")
+VIEW_PATTERN = re.compile(rf"([0-9]{{1,4}}(?:\.[0-9]{{1,3}})?)(?:-{SHARE}-{SHARE})?")
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -18,7 +18,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 @dataclass(frozen=True)
-class View:
+class ZoomedView:
     """A zoomed view; all panels of a viewer share it.
 
     Attributes:
@@ -32,7 +32,7 @@ class View:
     left: float = 0.0
 
     @classmethod
-    def of(cls, values: object) -> View | None:
+    def of(cls, values: object) -> ZoomedView | None:
         """The view that the browser sent; None if it is not one. A picture smaller than its panel is centred."""
         if not isinstance(values, Mapping):
             return None
@@ -45,9 +45,9 @@ class View:
         return cls(round(zoom, 3), *shares) if ZOOMS[0] <= zoom <= ZOOMS[1] else None
 
     @classmethod
-    def parse(cls, text: str) -> View | None:
+    def parse(cls, text: str) -> ZoomedView | None:
         """The view that `text` of an address says; None if it says none."""
-        match = PATTERN.fullmatch(text)
+        match = VIEW_PATTERN.fullmatch(text)
         if match is None:
             return None
         zoom, top, left = map(float, match.groups("0"))

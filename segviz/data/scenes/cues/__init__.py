@@ -7,4 +7,4 @@ from segviz.data.scenes.cues.scene import CUE_COLOURS as CUE_COLOURS
 from segviz.data.scenes.cues.scene import CUE_GRID as CUE_GRID
 from segviz.data.scenes.cues.scene import CUE_RGB as CUE_RGB
 from segviz.data.scenes.cues.scene import CueScene as CueScene
-from segviz.data.scenes.cues.scene import Mark as Mark
+from segviz.data.scenes.cues.scene import CueShape as CueShape

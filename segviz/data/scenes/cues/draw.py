@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from segviz.data.scenes.cues.kinds import CUE_KINDS
-from segviz.data.scenes.cues.scene import CUE_GRID, CUE_RGB, SHAPES, CueScene, Mark
+from segviz.data.scenes.cues.scene import CUE_GRID, CUE_RGB, SHAPES, CueScene, CueShape
 
-GREY, NOISE = 110, 8  # the ground's level, and the standard deviation of its noise, out of 255
+GROUND, NOISE = 110, 8  # the ground's level, and the standard deviation of its noise, out of 255
 WHITE = np.array([250, 250, 250], np.uint8)
 
 
@@ -25,7 +25,7 @@ def draw_cue_scene(kind: str, seed: int) -> CueScene:
         placed = CUE_KINDS[kind].place(random)
     things, cues = placed
     colours = random.permutation(len(CUE_RGB))[: len(cues)]
-    image = np.clip(random.normal(GREY, NOISE, (*CUE_GRID, 1)), 0, 255).astype(np.uint8).repeat(3, 2)
+    image = np.clip(random.normal(GROUND, NOISE, (*CUE_GRID, 1)), 0, 255).astype(np.uint8).repeat(3, 2)
     for thing in things:
         paint(image, thing, WHITE)
     for cue, colour in zip(cues, colours, strict=True):
@@ -34,6 +34,6 @@ def draw_cue_scene(kind: str, seed: int) -> CueScene:
     return CueScene(kind, tuple(things), tuple(cues), tuple(map(int, colours)), meant, image)
 
 
-def paint(image: np.ndarray, mark: Mark, colour: np.ndarray) -> None:
+def paint(image: np.ndarray, mark: CueShape, colour: np.ndarray) -> None:
     """Paint a mark's cells, in place."""
     image[mark.cells][SHAPES[mark.shape]] = colour

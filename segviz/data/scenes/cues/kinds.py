@@ -13,14 +13,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from segviz.data.scenes.cues.scene import CUE_GRID, MARK_REACH, SHAPES, Mark
+from segviz.data.scenes.cues.scene import CUE_GRID, MARK_REACH, SHAPES, CueShape
 
 APART = 6  # cells between centres, down or along: a thing's cells see 3 away from its centre, a cue's edge is 5 away
 THINGS = 4
 TRIES = 20  # random places for each mark
 NEARER = 1.5  # the other cue is at least this many times as far away
 
-Placed = tuple[list[Mark], list[Mark]]  # things and cues; thing t means cue t modulo the number of cues
+Placed = tuple[list[CueShape], list[CueShape]]  # things and cues; thing t means cue t modulo the number of cues
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def place_by_shape(random: np.random.Generator) -> Placed | None:
     """Two cues of different shapes; every thing has the shape of its cue."""
     shapes = 1 + random.permutation(len(SHAPES) - 1)[:2]
     marks = spread(random, [], 2 + THINGS)
-    marks = [Mark(mark.row, mark.column, int(shapes[number % 2])) for number, mark in enumerate(marks)]
+    marks = [CueShape(mark.row, mark.column, int(shapes[number % 2])) for number, mark in enumerate(marks)]
     return join(marks[:2], marks[2:])
 
 
@@ -90,25 +90,25 @@ def place_by_distance(random: np.random.Generator) -> Placed | None:
     return join(cues, marks[2:])
 
 
-def is_nearer(mark: Mark, own: Mark, other: Mark) -> bool:
+def is_nearer(mark: CueShape, own: CueShape, other: CueShape) -> bool:
     """Whether a mark is clearly nearer to its own cue than to the other one."""
     return mark.distance_to(other) >= NEARER * mark.distance_to(own)
 
 
 def spread(
     random: np.random.Generator,
-    marks: Sequence[Mark],
+    marks: Sequence[CueShape],
     count: int,
     fixed: Mapping[int, int] = MappingProxyType({}),
-    allowed: Callable[[Mark], bool] = lambda _: True,
-) -> list[Mark]:
+    allowed: Callable[[CueShape], bool] = lambda _: True,
+) -> list[CueShape]:
     """Up to `count` marks at random, apart from these and from one another; `fixed` holds a row (0) or a column (1)."""
-    new: list[Mark] = []
+    new: list[CueShape] = []
     tries = random.integers(MARK_REACH, np.array(CUE_GRID) - MARK_REACH, (TRIES * count, 2))
     for axis, line in fixed.items():
         tries[:, axis] = line
     for row, column in tries.tolist():
-        mark = Mark(row, column)
+        mark = CueShape(row, column)
         if allowed(mark) and all(mark.steps_to(other) >= APART for other in (*marks, *new)):
             new.append(mark)
         if len(new) == count:
@@ -116,7 +116,7 @@ def spread(
     return new
 
 
-def join(cues: list[Mark], things: list[Mark]) -> Placed | None:
+def join(cues: list[CueShape], things: list[CueShape]) -> Placed | None:
     """Things and cues; None if some found no room."""
     return (things, cues) if len(things) == THINGS and cues else None
 

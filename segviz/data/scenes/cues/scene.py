@@ -23,7 +23,7 @@ MARK_REACH = 1  # cells from a mark's centre to its edge: a mark covers 3 x 3 ce
 
 
 @dataclass(frozen=True)
-class Mark:
+class CueShape:
     """A thing or a cue: 3 x 3 cells around (row, column), and the index of its shape in `SHAPES`."""
 
     row: int
@@ -36,11 +36,11 @@ class Mark:
         near, past = -MARK_REACH, MARK_REACH + 1
         return slice(self.row + near, self.row + past), slice(self.column + near, self.column + past)
 
-    def steps_to(self, other: Mark) -> int:
+    def steps_to(self, other: CueShape) -> int:
         """The larger of the distances between the centres down and along, in cells."""
         return max(abs(self.row - other.row), abs(self.column - other.column))
 
-    def distance_to(self, other: Mark) -> float:
+    def distance_to(self, other: CueShape) -> float:
         """The Euclidean distance between the centres, in cells."""
         return float(np.hypot(self.row - other.row, self.column - other.column))
 
@@ -59,8 +59,8 @@ class CueScene:
     """
 
     kind: str
-    things: tuple[Mark, ...]
-    cues: tuple[Mark, ...]
+    things: tuple[CueShape, ...]
+    cues: tuple[CueShape, ...]
     colours: tuple[int, ...]
     meant: tuple[int, ...]
     image: UInt8[np.ndarray, "24 32 3"]
