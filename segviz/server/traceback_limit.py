@@ -12,7 +12,7 @@ PERIOD_S = 60.0
 LINES_PER_FAULT = 20  # of one fault in a period, its traceback included
 MOST_FAULTS = 1000  # that are remembered; beyond, the oldest is forgotten
 
-Fault = tuple[str, type[BaseException] | None, str, int]  # logger, exception, and the file and line that raised it
+Fault = tuple[str, type[BaseException] | None, int]  # logger, exception, a hash of its traceback's files and lines
 
 
 @dataclass
@@ -64,9 +64,10 @@ class TracebackLimit(logging.Filter):
 
 
 def find_fault(record: logging.LogRecord) -> Fault:
-    """What tells a record's fault from others: its logger, the exception's type, and where it was raised."""
+    """What tells a record's fault from others: its logger, the exception's type, and its traceback's lines."""
     kind, _, trace = record.exc_info or (None, None, None)
-    while trace is not None and trace.tb_next is not None:
+    places = []
+    while trace is not None:
+        places.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
         trace = trace.tb_next
-    place = ("", 0) if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-    return record.name, kind, *place
+    return record.name, kind, hash(tuple(places))
