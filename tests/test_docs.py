@@ -16,9 +16,11 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_readme_s_python_runs_as_printed() -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
-    exec(compile(snippet, "README.md", "exec"), names)
+    exec(compile("\n".join(snippets), "README.md", "exec"), names)
+    similarity = names["similarity"]
+    assert float(similarity.attends_to(10, 20)[10, 20]) == pytest.approx(1, abs=1e-3)  # type: ignore[attr-defined]
     collect = names["collect"]
     assert float(collect.attends_to(10, 20).sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
     assert isinstance(names["image"], np.ndarray)

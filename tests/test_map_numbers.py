@@ -132,7 +132,7 @@ def test_blocks_of_cells_and_several_pictures_change_no_number(monkeypatch: pyte
     for _ in range(2):
         add_map(parts, MAPS[0], MAPS[0], LABELS)
     known = {name: value for name, value in asdict(whole.to_record().trained).items() if name != "dependence"}
-    assert {name: asdict(parts.measured().trained)[name] for name in known} == pytest.approx(known, abs=1e-4)
+    assert {name: asdict(parts.to_record().trained)[name] for name in known} == pytest.approx(known, abs=1e-4)
 
 
 def test_random_pairs_give_the_dependence_over_all_pairs() -> None:
