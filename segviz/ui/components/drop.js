@@ -6,8 +6,8 @@ const WAIT = 20_000; // ms for the uploader to appear; the server may be busy
 const LOOK_EVERY = 100;
 const SHOWN_AFTER = 1000; // ms after the last dragover, which comes every 350 ms at least
 
-/** The uploader of the own picture, if the page shows it. */
-const findUploader = () => UPLOADERS.map((selector) => document.querySelector(selector)).find(Boolean);
+/** The uploader of the own picture, if the page shows it; not one that the run under way may take away. */
+const findUploader = () => [...document.querySelectorAll(UPLOADERS)].find((uploader) => !uploader.closest("[data-stale=true]"));
 
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
 
