@@ -35,7 +35,7 @@ def how_to_read(model: str) -> None:
     with st.popover("How to read a map", icon=":material/help:"):
         st.markdown(f"**{spec.title}**: {spec.help}")
         st.markdown(WEIGHTS_HELP)
-        st.page_link("pages/results.py", label="How much each block's context is worth → Results")  # keys scroll from it
+        st.page_link("pages/results.py", label="How much each block's context is worth → Results")  # its focus scrolls
 
 
 def show_worth(*models: str) -> None:
