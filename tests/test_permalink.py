@@ -224,7 +224,7 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "fla": {},
     "same_pixel": {"same_pixel influence": True},
     "attribution": {
-        "attribution model": "ema",
+        "attribution model": "snl",
         "attribution class": 3,
         "attribution where": "Whole picture",
         "attribution methods": ["saliency"],
