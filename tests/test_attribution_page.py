@@ -182,7 +182,7 @@ def test_the_chosen_pin_is_the_one_that_is_explained(app: AppTest) -> None:
 
 def test_the_last_numbers_stay_until_the_next_are_there(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     before, sentence = only_table(app), next(one.value for one in app.markdown if one.value.startswith("Explained"))
-    edit = {"mount": "browser", "seq": 1, "pins": [[300, 240, 0]]}
+    edit = {"mount": "browser", "seq": 1, "pins": [[210, 410, 0]]}  # a place that no other test has asked for
     app.session_state["attribution"] = {"edit": edit}
     hold = threading.Event()
     run = Attribute.run
@@ -196,7 +196,7 @@ def test_the_last_numbers_stay_until_the_next_are_there(app: AppTest, monkeypatc
         hold.set()
         settled(app)
     assert only_table(app) != before and not app.get("download_button")[0].proto.disabled
-    assert any(one.value.startswith("Explained:") and "y 300, x 240" in one.value for one in app.markdown)
+    assert any(one.value.startswith("Explained:") and "y 210, x 410" in one.value for one in app.markdown)
 
 
 def test_a_method_without_an_answer_has_a_row_without_values(app: AppTest) -> None:
@@ -252,6 +252,7 @@ def test_what_is_known_is_not_computed_again(app: AppTest, own: Engine) -> None:
     app.run()
     other = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
     other.session_state["inspect model"] = "fcn"
+    other.session_state["attribution model"] = MODEL
     other.run()
     other.switch_page(PATH).run()
     assert panels(other)["Saliency"]["look"] == "values"

@@ -15,8 +15,9 @@ export class Readout {
     root.classList.toggle("pending", layer.isPending);
     this.parts.scale.hidden = !layer.isMap && !layer.isPending;
     this.parts.value.hidden = layer.look === "plain" && !layer.isPending;
-    this.parts.most.hidden = !(layer.isWeights || layer.isPending);
-    this.parts.figures.hidden = !(layer.config.stats && (layer.isWeights || layer.isPending));
+    const { stats } = layer.config; // a picture that waits for a map without statistics waits for no weights
+    this.parts.most.hidden = !(layer.isWeights || (layer.isPending && stats));
+    this.parts.figures.hidden = !(stats && (layer.isWeights || layer.isPending));
   }
 
   /** Offers the scale that shows what one cell hides; `show` switches to it. */
