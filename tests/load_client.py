@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +30,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 PATIENCE = 120.0  # seconds for a page
 GONE = ("empty", "spinner", "skeleton")  # elements that only show while the page is built
 CONTROLS = ("selectbox", "checkbox")  # their messages also say what was set before
+CLOCK = re.compile(rb'"time": \d+')  # when a link's component was sent
 TOKEN = "0123456789abcdef" * 2  # against cross-site requests; any value passes if cookie and header are equal
 MAIN = 0  # the container of the page's own elements; 1 is the sidebar
 
@@ -59,11 +61,11 @@ class View:
 
     @property
     def digest(self) -> str:
-        """Hash of all that the main part shows; files appear by their addresses, which name their content."""
+        """Hash of all that the main part shows, but for a link's clock; files' addresses name their content."""
         hasher = hashlib.sha256()
         for path, element in sorted(self.elements.items()):
             if path[0] == MAIN and element.WhichOneof("type") not in (*GONE, *CONTROLS):
-                hasher.update(element.SerializeToString(deterministic=True))
+                hasher.update(CLOCK.sub(b"", element.SerializeToString(deterministic=True)))
         return hasher.hexdigest()
 
     @property
