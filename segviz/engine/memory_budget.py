@@ -16,9 +16,7 @@ from segviz.settings import MIB
 SHRINKS = (1, 2, 4)  # divisors of the working sides, tried in this order
 FORWARD_BYTES = 1024  # per pixel of the model's input: up to 360 in tensors, up to 900 in the process (SNL)
 PICTURE_BYTES = 8  # per pixel of the picture: its colour, label and confidence
-KEPT_BYTES = (
-    1536  # per pixel of the model's input, for an influence: 380 to 915 kept (SNL), and the slopes
-)
+KEPT_BYTES = 1536  # per pixel of the model's input, for an influence: 380 to 915 kept (SNL), and the slopes
 BAND_BYTES = 150  # per pixel of the rows to which logits are resized at a time
 OUT_OF_MEMORY_WORDS = ("DefaultCPUAllocator", "out of memory", "not enough memory", "Insufficient memory")
 
