@@ -644,11 +644,11 @@ def check_uploaded(visit: Visit) -> None:
 
 
 def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
-    visit.open("psa").show_linear()
+    visit.open("psa")
     choose(visit, "mine.png", picture())
     check_uploaded(visit)
     expect(visit.page.get_by_test_id("stAlert")).to_have_count(0)
-    visit.rest()
+    visit.rest().show_linear()
     pixels = np.asarray(Image.open(io.BytesIO(picture())))
     expected = engine().predict("psa", pixels).maps["collect"]
     box = visit.stage("Collect").bounding_box()
