@@ -24,7 +24,7 @@ def main() -> None:
     notebook = execute_notebook()
     for cell in code_cells(notebook):
         cell.metadata = NotebookNode()
-        cell.outputs = [shrink_output(output) for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = [shrink_output(output) for output in kept_outputs(cell)]
     text = nbformat.writes(notebook)
     if len(text) > MOST_BYTES:
         raise SystemExit(f"{NOTEBOOK.name} would have {len(text):,} bytes; at most {MOST_BYTES:,}: show fewer pictures")
@@ -47,6 +47,19 @@ def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def kept_outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """What a cell shows, without warnings and progress; printed text, which comes in parts by chance, is one output."""
+    kept: list[NotebookNode] = []
+    for output in cell.outputs:
+        if output.get("name") == "stderr":
+            continue
+        if kept and output.output_type == kept[-1].output_type == "stream":
+            kept[-1].text += output.text
+        else:
+            kept.append(NotebookNode(output))
+    return kept
+
+
 def describe_output(notebook: NotebookNode) -> list[list[tuple[str, ...]]]:
     """What each cell shows, by kind and without values: what must not change when the notebook is run again."""
     return [
@@ -56,7 +69,7 @@ def describe_output(notebook: NotebookNode) -> list[list[tuple[str, ...]]]:
                 *sorted(name_kind(kind) for kind in one.get("data", {})),
                 *(["text"] if "text" in one else []),
             )
-            for one in cell.outputs
+            for one in kept_outputs(cell)
         ]
         for cell in code_cells(notebook)
     ]
