@@ -9,7 +9,7 @@ from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import ContextWorth, context_worth
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.map_record import MeasuredMap
-from segviz.catalogue.record import VAL
+from segviz.catalogue.record import VAL, Record
 from segviz.models.registry import SPECS
 
 
@@ -18,26 +18,27 @@ def available_models() -> tuple[str, ...]:
     return tuple(name for name in SPECS if bundled_path(name).is_file())
 
 
-def val_miou(name: str) -> float | None:
-    """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None if it cannot be read."""
+def bundled_record(name: str) -> Record | None:
+    """The record of a bundled checkpoint; None if it cannot be read."""
     try:
-        return read_record(bundled_path(name)).val_miou
+        return read_record(bundled_path(name))
     except CheckpointError:
         return None
+
+
+def val_miou(name: str) -> float | None:
+    """Mean IoU of a bundled checkpoint on CamVid's val split, in [0, 1]; None if it cannot be read."""
+    record = bundled_record(name)
+    return None if record is None else record.val_miou
 
 
 def bundled_maps(name: str) -> Mapping[str, MeasuredMap]:
     """The numbers of a bundled checkpoint's maps over val, by the map's name; empty where none were measured."""
-    try:
-        maps = read_record(bundled_path(name)).maps
-    except CheckpointError:
-        return {}
-    return maps[VAL].maps if VAL in maps else {}
+    record = bundled_record(name)
+    return {} if record is None or VAL not in record.maps else record.maps[VAL].maps
 
 
 def bundled_worth(name: str) -> ContextWorth | None:
     """What the context of a bundled checkpoint is worth, by its record; None without a context, or a readable file."""
-    try:
-        return context_worth(read_record(bundled_path(name)))
-    except CheckpointError:
-        return None
+    record = bundled_record(name)
+    return None if record is None else context_worth(record)

@@ -13,13 +13,13 @@ from segviz.catalogue.bundled import bundled_maps, bundled_worth
 from segviz.figures import same_pixel_table as view
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
+from segviz.results.where_blocks_look import place_maps
 from segviz.text import join_with_commas
 from segviz.ui.charts import csv_button
 from segviz.ui.picture import Picture
 from segviz.ui.tables import show_table
 from segviz.viewer.panel import Panel, Pin
 
-MAPS_OF_CHANNELS = {"channel", "rows", "columns", "gate"}  # names in `ModelSpec.maps` of maps that have no places
 TITLES: Mapping[Direction, str] = {
     "attends_to": "Where the point looks, in numbers",
     "attended_by": "Who looks at it, in numbers",
@@ -44,7 +44,7 @@ def model_panels(names: Sequence[str], predictions: Mapping[str, Prediction]) ->
 
 def has_map_of_places(name: str) -> bool:
     """Whether a model has a map from place to place; known before it has run, so that no panel comes and goes."""
-    return not set(SPECS[name].maps) <= MAPS_OF_CHANNELS
+    return bool(place_maps(name))
 
 
 def folded_models(names: Sequence[str], predictions: Mapping[str, Prediction]) -> str:
