@@ -18,7 +18,7 @@ import pytest
 from app_server import LiveApp
 from browser import PATIENCE, settles, visiting
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from viewer_host import PHONE, unfold_toolbar
 
 from segviz.data.classes import CAMVID
@@ -375,15 +375,25 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     assert seconds < 30
 
 
+def box_of(stage: Locator) -> FloatRect:
+    """Where a stage is. A panel that is replaced in just this moment has no place; its successor has."""
+    for _ in range(20):
+        box = stage.bounding_box()
+        if box is not None:
+            return box
+        stage.page.wait_for_timeout(50)
+    raise AssertionError("the stage is not to be seen")
+
+
 def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
     visit.open("attribution")
     page = visit.page
     expect(page.get_by_text("Explained: the logit of")).to_be_visible()
     last, box = visit.rest().page.locator(".stage").last, None
-    while box is None or last.bounding_box() != box:  # the first answers come one after the other
+    while box is None or box_of(last) != box:  # the first answers come one after the other
         page.get_by_test_id("stMain").evaluate("(main) => main.scrollTo(0, main.scrollHeight)")
         page.wait_for_timeout(1000)
-        box = last.bounding_box()
+        box = box_of(last)
         page.wait_for_timeout(1000)
     table = page.get_by_role("table", name="Each attribution's numbers")
     for number in range(3):  # the first one's maps are still being computed at the last
@@ -392,11 +402,10 @@ def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
         expect(page.locator(".pins .go")).to_have_count(number + 1)
         page.wait_for_timeout(700)
         expect(table).to_have_count(1)  # the last numbers stay until the next are there
-        now = page.locator(".stage").last.bounding_box()
-        assert now is not None and abs(now["y"] - box["y"]) < 2
+        assert abs(box_of(last)["y"] - box["y"]) < 2
     expect(page.get_by_text("Explained: the logit of")).to_be_visible()
-    now = visit.rest().page.locator(".stage").last.bounding_box()
-    assert now is not None and abs(now["y"] - box["y"]) < 2
+    visit.rest()
+    assert abs(box_of(last)["y"] - box["y"]) < 2
 
 
 # ---- links ----------------------------------------------------------------------------------------------
@@ -938,8 +947,8 @@ def test_a_street_s_slider_leaves_a_phone_s_sidebar_open(phone: Visit) -> None:
 
 def test_attribution_begins_with_its_maps(visit: Visit, phone: Visit) -> None:
     for visitor, top, bottom in ((visit, 250, 1000), (phone, 450, 844)):
-        box = visitor.open("attribution").page.locator(".stage").first.bounding_box()
-        assert box is not None and box["y"] < top and box["y"] + box["height"] <= bottom
+        box = box_of(visitor.open("attribution").page.locator(".stage").first)
+        assert box["y"] < top and box["y"] + box["height"] <= bottom
 
 
 def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> None:
@@ -947,8 +956,7 @@ def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> N
         page = visitor.open("psa").page
         for x, y in ((0.3, 0.4), (0.6, 0.7)):
             visitor.stage("Collect").evaluate("(stage) => stage.scrollIntoView({ block: 'center' })")
-            box = visitor.stage("Collect").bounding_box()
-            assert box is not None
+            box = box_of(visitor.stage("Collect"))
             for _ in range(1 if visitor is visit else 2):
                 place = (box["x"] + x * box["width"], box["y"] + y * box["height"])
                 page.mouse.click(*place) if visitor is visit else page.touchscreen.tap(*place)
