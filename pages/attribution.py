@@ -14,6 +14,7 @@ from segviz.figures.attribution_table import (
     rank_note,
 )
 from segviz.models.registry import SPECS
+from segviz.prediction.panels import prediction_panel
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
@@ -27,7 +28,6 @@ from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import choose_pin, current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Panel, ScalarMap
-from segviz.viewer.panels_of_prediction import prediction_panel
 
 PAGE = "attribution"
 heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")

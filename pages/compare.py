@@ -10,7 +10,9 @@ import streamlit as st
 from segviz.catalogue.bundled import available_models
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
+from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
 from segviz.models.registry import SPECS
+from segviz.prediction.panels import confidence_panel, prediction_panel
 from segviz.prediction.prediction import Place, Prediction
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
@@ -27,15 +29,7 @@ from segviz.ui.state import session
 from segviz.ui.tables import Head, show_table
 from segviz.ui.widgets import KeptWidget, keep_widget, take_linked
 from segviz.viewer.panel import Panel
-from segviz.viewer.panels_of_prediction import (
-    ANSWERS,
-    MEASURES,
-    confidence_panel,
-    disagreement_panel,
-    labels_panel,
-    prediction_panel,
-    select_same_classes,
-)
+from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
 
 PAGE = "compare"
 START = ("channel_nl", "spatial_nl", "dual_nl", "fla")

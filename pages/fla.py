@@ -9,6 +9,7 @@ from segviz.figures.charts import channel_heatmap
 from segviz.figures.content import Matrix
 from segviz.figures.map_subplots import map_subplots
 from segviz.figures.subplot import Subplot
+from segviz.prediction.panels import feature_panels
 from segviz.text import pixel_text
 from segviz.ui.charts import show_chart
 from segviz.ui.display_settings import current_display
@@ -17,7 +18,6 @@ from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
-from segviz.viewer.panels_of_prediction import feature_panels
 
 PAGE = "fla"
 

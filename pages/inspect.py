@@ -5,6 +5,8 @@ import streamlit as st
 from segviz.catalogue.bundled import available_models, val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.models.registry import SPECS
+from segviz.prediction.influence_panel import influence_place_holder
+from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
@@ -13,8 +15,6 @@ from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
-from segviz.viewer.influence_panel import influence_place_holder
-from segviz.viewer.panels_of_prediction import feature_panels, panels_of_maps, pin_rows, prediction_panel
 
 PAGE = "inspect"
 

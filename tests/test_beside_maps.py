@@ -20,8 +20,8 @@ from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.engine import CompareFeatures, MeasureInfluence, engine
 from segviz.prediction.influence import Influence
+from segviz.prediction.influence_panel import influence_panel, rank_words
 from segviz.ui.picture_sidebar import FIRST_SEED
-from segviz.viewer.influence_panel import influence_panel, rank_words
 
 PLACE = (250, 240)
 

@@ -45,12 +45,12 @@ from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
 from segviz.figures.map_subplots import MapLook
 from segviz.figures.prediction_subplots import ALL_LOOKS
-from segviz.figures.scale_kind import ScaleKind
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.predictor import load_predictor
 from segviz.results.seeds import find_runs
+from segviz.scales import ScaleKind
 from segviz.server import launch
 from segviz.text import format_percent
 from segviz.training.loop import TrainOptions

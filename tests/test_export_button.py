@@ -15,27 +15,18 @@ from segviz.attention.maps import SampledAttention
 from segviz.figures.class_legend import class_legends
 from segviz.figures.colour import Scale, joint_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
+from segviz.figures.disagreement_panel import ANSWERS, disagreement_panel
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Mark
+from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
+from segviz.prediction.panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import PictureOptions, make_file
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
-from segviz.viewer.panels_of_prediction import (
-    ANSWERS,
-    confidence_panel,
-    disagreement_panel,
-    feature_panels,
-    labels_panel,
-    panels_of_map,
-    panels_of_maps,
-    pin_panels,
-    pin_rows,
-    prediction_panel,
-)
-from segviz.viewer.to_figure import Viewer, viewer_figure_spec
+from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map, pin_panels
 
 PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
 LAST = (22, 33)

@@ -34,7 +34,7 @@ from segviz.figures.overlay import (
     pixel_of_cell,
     stretch,
 )
-from segviz.figures.scale_kind import ScaleKind
+from segviz.scales import ScaleKind
 from segviz.text import escape_markdown, format_percent, format_table, plain_text
 
 

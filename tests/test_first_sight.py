@@ -13,10 +13,11 @@ from segviz.attention.maps import AttendedFeatures, DotProductAttention, Sampled
 from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.context_worth import NO_LOSS
 from segviz.data.scenes import draw_scene
-from segviz.figures.colour import PEAKED
 from segviz.figures.interesting_places import default_places, disputed_place, telling_place
+from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import load_predictor
+from segviz.scales import PEAKED
 from segviz.ui import first_sight
 from segviz.ui.first_sight import FIRST_MODEL, first_seen
 from segviz.ui.same_pixel import folded_models, has_map_of_places, model_panels
@@ -24,7 +25,6 @@ from segviz.ui.state import SessionState
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Panel, Pin, ScalarMap
 from segviz.viewer.start_scale import panel_start, set_starts, start_scale
-from segviz.viewer.to_figure import Viewer, viewer_figure_spec
 
 GRID, SIZE = (20, 20), (60, 60)
 CELLS = GRID[0] * GRID[1]

@@ -21,10 +21,10 @@ from segviz.figures.content import Classes
 from segviz.figures.export import PICTURES, export
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Subplot
+from segviz.figures.viewer_figure import Viewer
 from segviz.ui.export_button import PictureOptions, make_file
 from segviz.viewer.display import Display
 from segviz.viewer.panel import LabelMap, Panel
-from segviz.viewer.to_figure import Viewer
 
 FAMILY = "Segviz Test Sans"
 LETTERS = "\U00020bb7\U00020b9f"  # rare enough that no usual font has them

@@ -29,6 +29,7 @@ from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
 from segviz.data.scenes import draw_scene
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
+from segviz.figures.disagreement_panel import MEASURES, disagreement_panel
 from segviz.figures.interesting_places import telling_place
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
@@ -40,7 +41,7 @@ from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap
-from segviz.viewer.panels_of_prediction import MEASURES, disagreement_panel, labels_panel, select_same_classes
+from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
 
 PAGES = [row.script for row in page_table.PAGES if row.has_picture]
 HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, SAME_PIXEL, ATTRIBUTION = (

@@ -34,6 +34,7 @@ from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
 from segviz.data.scenes import SceneOptions, draw_scene
+from segviz.figures.disagreement_panel import MEASURES
 from segviz.server.launch import app_script
 from segviz.ui.own_picture import LINKED_UPLOAD
 from segviz.ui.page_table import ROWS
@@ -41,7 +42,6 @@ from segviz.ui.permalink import Link, read_link
 from segviz.ui.picture_sidebar import DRAWN, KNOBS
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
-from segviz.viewer.panels_of_prediction import MEASURES
 from segviz.viewer.source import read_markup
 from segviz.viewer.view import ZoomedView
 

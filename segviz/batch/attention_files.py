@@ -19,11 +19,11 @@ from segviz.figures.influence_subplot import influence_subplot
 from segviz.figures.interesting_places import default_places
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, map_named, prediction_rows
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb
 from segviz.prediction.influence import Influence
 from segviz.prediction.prediction import Place, Prediction
+from segviz.scales import ScaleKind
 
 MeasureAt = Callable[[Rgb, Place], Influence]
 SAMPLED_PLACES = 64  # queries that measure how much a map depends on its query

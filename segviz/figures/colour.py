@@ -15,17 +15,13 @@ import matplotlib
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from segviz.figures.scale_kind import ScaleKind
+from segviz.scales import BULK, LOG_DECADES, ScaleKind, is_flat
 
 # Our name -> matplotlib's name. "signed" is for values on both sides of 0.
 COLOUR_MAPS: Mapping[str, str] = MappingProxyType(
     {"viridis": "viridis", "cividis": "cividis", "magma": "magma", "gray": "gray", "signed": "RdBu_r"}
 )
 COLOUR_STEPS = 256
-LOG_DECADES = 3  # a log scale spans three decades below its maximum
-BULK = (1, 99)  # the percentiles that a percentile scale spans
-PEAKED = 50  # times the even share: above it, a linear scale shows one cell and little else; layer.js has the same
-FLAT = 1e-3  # a relative spread below this is drawn flat: full contrast would show rounding; colour.js has the same
 NOT_A_NUMBER = (255, 0, 255)  # magenta, which no colour map contains
 
 
@@ -118,11 +114,6 @@ def span_scale(*maps: Float[np.ndarray, "*_shape"]) -> Scale:
     low = min((float(one.min()) for one in finite if one.size), default=0.0)
     high = max((float(one.max()) for one in finite if one.size), default=0.0)
     return Scale(low, low if is_flat(low, high) else high)
-
-
-def is_flat(low: float, high: float) -> bool:
-    """Whether two values are too close for colours to tell them apart."""
-    return high - low <= FLAT * max(abs(low), abs(high))
 
 
 def signed_scale(*maps: Float[np.ndarray, "*_shape"], kind: ScaleKind = "linear") -> Scale:

@@ -13,9 +13,9 @@ from segviz.attention.cells import Labels
 from segviz.attention.maps import OffsetMaskAttention, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.figures.map_subplots import Feature
-from segviz.figures.scale_kind import ScaleKind
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
+from segviz.scales import ScaleKind
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from segviz.figures.colour import weight_scale
 from segviz.figures.content import Heat
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import Rgb
-from segviz.prediction.influence import Influence
+from segviz.prediction.influence import UNIT, Influence
+from segviz.scales import ScaleKind
 from segviz.text import pixel_text
-
-UNIT = "influence"
 
 
 def influence_subplot(

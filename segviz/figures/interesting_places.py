@@ -12,11 +12,11 @@ from jaxtyping import Float
 from segviz.attention.cells import CellClasses, Labels, cell_classes
 from segviz.attention.maps import Grid, SpatialMap
 from segviz.attention.statistics import class_share, normalised_entropy
-from segviz.figures.colour import PEAKED
 from segviz.figures.overlay import disagreement, pixel_of_cell
 from segviz.figures.subplot import Box
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
+from segviz.scales import PEAKED
 
 BOX_COLOUR, CELL_COLOUR = "#F0E442", "#1a1a1a"
 BOX_SIDE = 0.3  # share of the picture's sides

@@ -21,10 +21,10 @@ from segviz.attention.maps import (
 from segviz.figures.colour import Scale, signed_scale, span_scale, weight_scale
 from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points
 from segviz.figures.overlay import pixel_of_cell
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Box, Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
+from segviz.scales import ScaleKind
 from segviz.text import pixel_text
 
 Feature = Literal["output", "context"]

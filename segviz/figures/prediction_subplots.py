@@ -11,10 +11,10 @@ import numpy as np
 from segviz.attention.maps import AttentionMap, MapLook
 from segviz.figures.content import Heat
 from segviz.figures.map_subplots import Feature, feature_subplot, labels_subplot, map_subplots
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Mark, Subplot, share_scale
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place, Prediction
+from segviz.scales import ScaleKind
 
 OWN = ("labels", "confidence", "output", "context")  # names that every prediction offers beside its maps
 FEATURES: tuple[Feature, ...] = ("output", "context")

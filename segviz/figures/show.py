@@ -23,10 +23,10 @@ from segviz.figures.map_subplots import (
 from segviz.figures.matplotlib_backend import draw
 from segviz.figures.plotly_backend import draw_interactive
 from segviz.figures.prediction_subplots import FEATURES, as_places, map_named
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import share_scale
 from segviz.image import ImageError, ImageLike, Rgb, as_rgb
 from segviz.prediction.prediction import Place, Prediction
+from segviz.scales import ScaleKind
 
 
 def show(

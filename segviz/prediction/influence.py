@@ -18,6 +18,8 @@ from segviz.prediction.prediction import Place
 from segviz.prediction.predictor import Predictor
 from segviz.runtime.mmap_copy import copy_array
 
+UNIT = "influence"
+
 
 class NoContextError(ValueError):
     """The network's block gathers nothing, so nothing can have influence through it."""

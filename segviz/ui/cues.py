@@ -17,10 +17,11 @@ from segviz.evaluation.cues import MEASURED_SEEDS, weight_on_cue
 from segviz.models.cue_network import CueNetwork
 from segviz.models.registry import SPECS
 from segviz.prediction.cue_prediction import CELL, CUE_CLASSES, influence_at, predict_cues, true_labels
+from segviz.prediction.panels import panels_of_maps, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
-from segviz.viewer.panels_of_prediction import labels_panel, panels_of_maps, prediction_panel
+from segviz.viewer.panels_of_prediction import labels_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
 SCENE_NUMBERS = 1000  # that can be looked at

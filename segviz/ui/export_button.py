@@ -18,12 +18,12 @@ from segviz.figures.export import FORMS, PICTURES, SIZES, export
 from segviz.figures.fonts import describe_missing_letters, missing_letters
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE
 from segviz.figures.subplot import Subplot
+from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.filenames import make_unique, safe_name
 from segviz.models.registry import SPECS
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
-from segviz.viewer.to_figure import Viewer, viewer_figure_spec
 
 MIME = {
     "png": "image/png",

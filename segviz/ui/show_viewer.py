@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from segviz.figures.subplot import Subplot
+from segviz.figures.viewer_figure import Viewer
 from segviz.prediction.prediction import Place
 from segviz.ui.display_settings import current_display, store_display
 from segviz.ui.export_button import show_export
@@ -19,7 +20,6 @@ from segviz.ui.viewer import show_panels
 from segviz.ui.zoom import take_view
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.start_scale import set_starts
-from segviz.viewer.to_figure import Viewer
 
 
 def show_viewer(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from segviz.attention.direction import Direction
-from segviz.figures.scale_kind import ScaleKind
+from segviz.scales import ScaleKind
 
 Colours = Literal["viridis", "cividis", "magma", "gray"]
 Range = Literal["own", "shared"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from segviz.attention.maps import AttendedFeatures, SpatialMap
-from segviz.figures.scale_kind import ScaleKind
+from segviz.scales import ScaleKind
 from segviz.viewer import wire
 
 Look = Literal[

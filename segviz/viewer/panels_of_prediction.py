@@ -1,15 +1,15 @@
-"""The panels that show a prediction; one case for each kind of map."""
+"""The panels that show labels and maps; one case for each kind of map."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
 
 from segviz.attention.maps import (
+    AttendedFeatures,
     AttentionMap,
     BasesAttention,
     ChannelMap,
@@ -19,21 +19,8 @@ from segviz.attention.maps import (
     SampledAttention,
     StripAttention,
 )
-from segviz.data.classes import VOID, ClassSet
-from segviz.figures.overlay import disagreement
-from segviz.prediction.prediction import Prediction
-from segviz.viewer.panel import LabelMap, Panel, Pin, ShareMap
-
-AGREED = np.array((20, 24, 40))  # dark; what disagrees is bright, from blue to yellow
-DIFFERENT_LEAST, DIFFERENT_MOST = np.array((86, 180, 233)), np.array((255, 214, 64))
-Measure = Literal["Different answers", "Share against the majority"]
-MEASURES: tuple[Measure, ...] = get_args(Measure)
-ANSWERS = MEASURES[0]
-
-
-def prediction_panel(prediction: Prediction, title: str = "Prediction", note: str = "") -> Panel:
-    """The predicted classes over the picture."""
-    return labels_panel(prediction.labels, prediction.class_set, title, note, prediction.model)
+from segviz.data.classes import ClassSet
+from segviz.viewer.panel import LabelMap, Panel, Pin
 
 
 def labels_panel(
@@ -43,10 +30,18 @@ def labels_panel(
     return Panel(title, LabelMap(labels, classes.names, classes.colours), "labels", note=note, model=model)
 
 
-def feature_panels(prediction: Prediction, name: str = "") -> tuple[Panel, ...]:
-    """Channel means of the block's output and of its context (FLANet Fig. 6); without a block, of the features."""
-    features, model = prediction.attended, prediction.model
-    if not prediction.maps:
+def panels_of_features(
+    features: AttendedFeatures, has_block: bool, name: str = "", model: str = ""
+) -> tuple[Panel, ...]:
+    """Channel means of a block's output and of its context (FLANet Fig. 6); without a block, of the features.
+
+    Args:
+        features: the means.
+        has_block: whether a block made them.
+        name: what stands before the titles.
+        model: the name of the model that made them.
+    """
+    if not has_block:
         return (Panel("Features", features, "output", note="mean over channels; there is no block", model=model),)
     prefix = f"{name}: " if name else ""
     note = "mean over channels of the block's output"
@@ -54,11 +49,6 @@ def feature_panels(prediction: Prediction, name: str = "") -> tuple[Panel, ...]:
         Panel(f"{prefix}attended features", features, "output", note=note, model=model),
         Panel(f"{prefix}context", features, "context", note="the same before gamma and residual", model=model),
     )
-
-
-def panels_of_maps(prediction: Prediction) -> list[Panel]:
-    """The panels of all of a prediction's maps, following the pointer."""
-    return [panel for attention in prediction.maps.values() for panel in panels_of_map(attention, prediction.model)]
 
 
 def panels_of_map(attention: AttentionMap, model: str = "") -> tuple[Panel, ...]:
@@ -129,46 +119,8 @@ def fix_to_pin(panel: Panel, number: int) -> Panel:
     return Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number, model=panel.model)
 
 
-def pin_rows(
-    prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin], more: Mapping[int, Panel] | None = None
-) -> list[Panel]:
-    """A row for each pin: where it is and what is there, then the panels fixed to it, and its panel of `more`."""
-    rows = []
-    for number, pin in enumerate(pins):
-        name = prediction.classes[prediction.labels[pin.y, pin.x]]
-        note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
-        rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
-        rows += [fix_to_pin(panel, number) for panel in panels]
-        if more is not None:  # a panel that could not be computed leaves its room
-            rows.append(more.get(number) or Panel(f"Influence on point {number + 1}", None, "plain", pin=number))
-    return rows
-
-
-def confidence_panel(prediction: Prediction, title: str) -> Panel:
-    """How sure the model is of what it predicts: the softmax of the winning class."""
-    shares = ShareMap(prediction.confidence)
-    return Panel(title, shares, "shares", note="softmax of the predicted class, from 0 to 1", model=prediction.model)
-
-
 def select_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:
     """The label maps that have the classes of the first one: only these can disagree."""
     maps = {name: one.map for name, one in panels.items() if isinstance(one.map, LabelMap)}
     classes = next((one.classes for one in maps.values()), ())
     return {name: one for name, one in maps.items() if one.classes == classes}
-
-
-def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], measure: Measure) -> Panel:
-    """Where label maps disagree, in levels; pixels that are void in one of them are void."""
-    result, count = disagreement(label_maps), len(label_maps)
-    if measure == ANSWERS:
-        levels = result.distinct - np.uint8(1)
-        names = ("all agree", *(f"{number} answers" for number in range(2, count + 1)))
-        note = f"how many different classes {count} answers hold, outlined"
-    else:
-        levels = count - np.round(result.agreement * count).astype(np.uint8)
-        names = ("all agree", *(f"{number} of {count} differ ({number / count:.0%})" for number in range(1, count)))
-        note = f"how many of {count} answers differ from the most frequent class, outlined"
-    levels[np.any([one == VOID for one in label_maps], 0)] = VOID
-    steps = np.linspace(1, 0, count - 1)[::-1, None]  # a single level has the last colour
-    palette = np.vstack((AGREED, (1 - steps) * DIFFERENT_LEAST + steps * DIFFERENT_MOST)).astype(np.uint8)
-    return Panel("Disagreement", LabelMap(levels, names, palette, levels=True), "labels", note=note)

@@ -9,9 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from segviz.attention.maps import SampledAttention, SpatialMap, StripAttention
-from segviz.figures.colour import BULK, LOG_DECADES, PEAKED, is_flat
-from segviz.figures.scale_kind import ScaleKind
-from segviz.prediction.prediction import Place
+from segviz.scales import BULK, LOG_DECADES, PEAKED, ScaleKind, is_flat
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Panel, Pin, ScalarMap
 
@@ -38,7 +36,7 @@ def start_scale(values: Float[np.ndarray, "*shape"], even: float) -> ScaleKind:
     return "percentile"
 
 
-def panel_start(panel: Panel, place: Place, size: tuple[int, int], display: Display) -> ScaleKind:
+def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], display: Display) -> ScaleKind:
     """The scale that a panel begins with.
 
     Args:
@@ -55,7 +53,7 @@ def panel_start(panel: Panel, place: Place, size: tuple[int, int], display: Disp
     return map_start(panel.map, display.direction if panel.look == "either" else panel.look, place, size)
 
 
-def map_start(one: SpatialMap, look: str, place: Place, size: tuple[int, int]) -> ScaleKind:
+def map_start(one: SpatialMap, look: str, place: tuple[int, int], size: tuple[int, int]) -> ScaleKind:
     """The scale that a map over places begins with."""
     if one.unit != "weight":
         return "linear"
@@ -71,7 +69,7 @@ def map_start(one: SpatialMap, look: str, place: Place, size: tuple[int, int]) -
 
 
 def set_starts(
-    panels: Sequence[Panel], place: Place, pins: Sequence[Pin], size: tuple[int, int], display: Display
+    panels: Sequence[Panel], place: tuple[int, int], pins: Sequence[Pin], size: tuple[int, int], display: Display
 ) -> list[Panel]:
     """The panels with the scales that they begin with.
 

@@ -12,10 +12,10 @@ from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
 from segviz.figures.map_subplots import map_subplot
-from segviz.figures.scale_kind import ScaleKind
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
+from segviz.scales import ScaleKind
 from segviz.text import pixel_text
 from segviz.viewer.display import Display
 from segviz.viewer.export_layout import choose_columns, mark_new, split_swipe

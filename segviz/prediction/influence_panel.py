@@ -6,8 +6,7 @@ import math
 from weakref import WeakKeyDictionary
 
 from segviz.attention.rank_correlation import correlate_with_map
-from segviz.figures.influence_subplot import UNIT
-from segviz.prediction.influence import Influence
+from segviz.prediction.influence import UNIT, Influence
 from segviz.prediction.prediction import Prediction
 from segviz.viewer.panel import Panel, ScalarMap
 

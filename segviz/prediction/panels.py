@@ -1,0 +1,45 @@
+"""The panels that show a prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from segviz.prediction.prediction import Prediction
+from segviz.viewer.panel import Panel, Pin, ShareMap
+from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_features, panels_of_map
+
+
+def prediction_panel(prediction: Prediction, title: str = "Prediction", note: str = "") -> Panel:
+    """The predicted classes over the picture."""
+    return labels_panel(prediction.labels, prediction.class_set, title, note, prediction.model)
+
+
+def feature_panels(prediction: Prediction, name: str = "") -> tuple[Panel, ...]:
+    """Channel means of the block's output and of its context (FLANet Fig. 6); without a block, of the features."""
+    return panels_of_features(prediction.attended, bool(prediction.maps), name, prediction.model)
+
+
+def panels_of_maps(prediction: Prediction) -> list[Panel]:
+    """The panels of all of a prediction's maps, following the pointer."""
+    return [panel for attention in prediction.maps.values() for panel in panels_of_map(attention, prediction.model)]
+
+
+def pin_rows(
+    prediction: Prediction, panels: Sequence[Panel], pins: Sequence[Pin], more: Mapping[int, Panel] | None = None
+) -> list[Panel]:
+    """A row for each pin: where it is and what is there, then the panels fixed to it, and its panel of `more`."""
+    rows = []
+    for number, pin in enumerate(pins):
+        name = prediction.classes[prediction.labels[pin.y, pin.x]]
+        note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
+        rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
+        rows += [fix_to_pin(panel, number) for panel in panels]
+        if more is not None:  # a panel that could not be computed leaves its room
+            rows.append(more.get(number) or Panel(f"Influence on point {number + 1}", None, "plain", pin=number))
+    return rows
+
+
+def confidence_panel(prediction: Prediction, title: str) -> Panel:
+    """How sure the model is of what it predicts: the softmax of the winning class."""
+    shares = ShareMap(prediction.confidence)
+    return Panel(title, shares, "shares", note="softmax of the predicted class, from 0 to 1", model=prediction.model)
