@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from segviz.runtime.garbage_collection import pause_collector
+from segviz.version import VERSION
 
 if TYPE_CHECKING:
     from segviz.figures.papers import figure
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from segviz.models.registry import SPECS as MODELS
     from segviz.prediction.prediction import Prediction
     from segviz.prediction.predictor import Predictor
-    from segviz.prediction.predictor import load_predictor as load
+    from segviz.watch.load import load
     from segviz.watch.record import record
     from segviz.watch.watch_network import watch
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load", "record", "show", "watch"]
 
 PUBLIC = {
@@ -30,7 +31,7 @@ PUBLIC = {
     "Predictor": ("segviz.prediction.predictor", "Predictor"),
     "figure": ("segviz.figures.papers", "figure"),
     "show": ("segviz.figures.show", "show"),
-    "load": ("segviz.prediction.predictor", "load_predictor"),
+    "load": ("segviz.watch.load", "load"),
     "record": ("segviz.watch.record", "record"),
     "watch": ("segviz.watch.watch_network", "watch"),
 }

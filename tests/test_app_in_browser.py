@@ -970,3 +970,26 @@ def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> N
             assert top <= right["y"] < top + 20 and left["x"] + left["width"] <= right["x"]  # one row, side by side
         page.get_by_role("button", name="Copy link").click()
         expect(page.get_by_text("Link copied", exact=True)).to_be_visible()
+
+
+def test_a_page_is_saved_as_a_file_that_hovers_without_the_app(visit: Visit, browser: Browser, tmp_path: Path) -> None:
+    page = visit.open("psa").page
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("radio", name="Web page (HTML)").click()
+    visit.rest()
+    page.get_by_role("button", name="Make the file").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Save HTML").click()
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    assert path.name.startswith("segviz-psa-psa-") and path.stat().st_size < 8_000_000
+    context = browser.new_context(offline=True)
+    alone = context.new_page()
+    alone.goto(path.as_uri())
+    stage = alone.locator(".stage[data-panel='Collect']")
+    expect(stage).to_have_attribute("data-ready", "1")
+    where = alone.locator(".where").inner_text()
+    stage.hover(position={"x": 30, "y": 40})
+    expect(alone.locator(".where")).not_to_have_text(where)
+    expect(alone.locator("footer")).to_contain_text("mIoU without the context")
+    context.close()

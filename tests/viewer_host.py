@@ -21,8 +21,8 @@ from segviz.attention.maps import (
     SpatialMap,
     StripAttention,
 )
-from segviz.ui.viewer_blobs import encode_picture
 from segviz.viewer import wire
+from segviz.viewer.pack_map import encode_picture
 from segviz.viewer.panel import PIN_COLOURS
 from segviz.viewer.source import SCRIPTS, VIEWER_FOLDER, join_scripts, read_markup, read_style
 from tests.block_cases import block_maps

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from segviz.attention.maps import AttendedFeatures, AttentionMap, ChannelMap, SpatialMap, cell_of_pixel
 from segviz.data.classes import ClassSet
+from segviz.viewer.viewable import Viewable, choose_maps
+
+if TYPE_CHECKING:
+    from segviz.viewer.web_page import WebPage
 
 Kind = TypeVar("Kind")
 Place = tuple[int, int]  # an image pixel (y, x)
@@ -44,8 +48,8 @@ class Maps(Mapping[str, AttentionMap]):
 
 
 @dataclass(frozen=True, repr=False)
-class Prediction:
-    """A model's labels, confidence and maps of one picture.
+class Prediction(Viewable):
+    """A model's labels, confidence and maps of one picture. A notebook shows it as the live viewer; `save` writes that.
 
     Labels and confidence are NumPy arrays, as files and figures need them; maps are and return torch tensors on the
     CPU, as the blocks made them. `tensor.numpy()` gives an array that shares the tensor's memory.
@@ -58,6 +62,7 @@ class Prediction:
         maps: the attention maps by name; none for `fcn`.
         attended: channel means of the block's output and context.
         image: the picture as the model saw it, at most 1024 pixels a side, for `show`; None if it was not kept.
+        worth: what the context of the model's block is worth, in words; "" where it is not known.
     """
 
     model: str
@@ -67,6 +72,7 @@ class Prediction:
     maps: Mapping[str, AttentionMap]
     attended: AttendedFeatures
     image: UInt8[np.ndarray, "rows columns 3"] | None = None
+    worth: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", Maps(self.model, self.maps))
@@ -114,3 +120,22 @@ class Prediction:
         """
         height, width = self.labels.shape
         return cell_of_pixel(y, x, (height, width), self.attended.grid)
+
+    def web_page(self, maps: str | Sequence[str] | None = None, title: str = "", picture: str = "") -> WebPage:
+        """The page that `save` writes: the predicted classes, and the maps over places.
+
+        Raises:
+            ValueError: a pattern fits no map, or the prediction carries no picture.
+        """
+        from segviz.viewer.page_of_panels import page_of_panels
+        from segviz.viewer.panels_of_prediction import labels_panel, panels_of_features, panels_of_map
+
+        if self.image is None:
+            raise ValueError("this prediction carries no picture, so it cannot be drawn; predict again")
+        panels = [labels_panel(self.labels, self.class_set, "Prediction", model=self.model)]
+        for name in choose_maps(tuple(self.maps), maps):
+            panels += panels_of_map(self.maps[name], self.model)
+        if not self.spatial_maps:
+            panels += panels_of_features(self.attended, bool(self.maps), model=self.model)
+        size = self.labels.shape[0], self.labels.shape[1]
+        return page_of_panels(self.model, self.image, size, panels, title=title, picture=picture, caveats=(self.worth,))

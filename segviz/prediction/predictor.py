@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segviz.attention.maps import AttendedFeatures, detach
 from segviz.catalogue.checkpoint_file import read_checkpoint
+from segviz.catalogue.context_worth import caption_worths, context_worth
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import class_set
@@ -67,6 +68,7 @@ class Predictor:
             maps,
             attended,
             image=copy_array(seen),
+            worth=caption_worths([context_worth(self.record)]),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 
 import streamlit as st
@@ -23,7 +23,9 @@ from segviz.filenames import make_unique, safe_name
 from segviz.models.registry import SPECS
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.widgets import keep_widget
+from segviz.viewer.page_of_panels import page_of_panels
 from segviz.viewer.panel import Panel
+from segviz.viewer.web_page import page_html
 
 MIME = {
     "png": "image/png",
@@ -31,12 +33,16 @@ MIME = {
     "pdf": "application/pdf",
     "npz": "application/octet-stream",
     "csv": "text/csv",
+    "html": "text/html",
 }
+WEB_PAGE = "html"
+FORM_NAMES = {WEB_PAGE: "Web page (HTML)"}  # the others are called by their endings
 CONTENT = {
     "png": "A picture, with title, model, points and scales.",
     "svg": "Vectors for a paper or an editor, with title, model, points and scales.",
     "pdf": "Vectors for a paper, with title, model, points and scales.",
     "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
+    "html": "The live viewer as one file that works in any browser without a network: point, keep points, zoom.",
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
 AUTOMATIC = "Automatic"
@@ -77,10 +83,10 @@ def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], m
         titles = number_repeats([*(one.title for one in panels), *(one.title for one in more)])
         picked = st.multiselect("Panels", titles, placeholder="The whole page", key=f"{page} export panels")
         form = str(st.segmented_control(
-            "Format", FORMS, format_func=str.upper, required=True, **keep_widget("export format", FORMS[0])
+            "Format", (*FORMS, WEB_PAGE), format_func=form_name, required=True, **keep_widget("export format", FORMS[0])
         ))  # fmt: skip
         options = choose_picture_options(form)
-        st.caption(f"{CONTENT[form]} {describe_rest(viewer)}")
+        st.caption(f"{CONTENT[form]} {describe_charts(more) if form == WEB_PAGE else describe_rest(viewer)}")
         with st.container(horizontal=True, vertical_alignment="center"):
             if not st.button("Make the file", key=f"{page} export", icon=":material/image:"):
                 return
@@ -124,17 +130,48 @@ def make_file(
 
     The name ends in a digest of the content: Streamlit identifies large files by their name, head, middle and end.
     """
+    models = tuple(dict.fromkeys(one.model for one in (*panels, *more) if one.model))
     try:
-        spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more, worth_of_maps(panels, more))
-        data = export(spec, form, **asdict(options))
+        if form == WEB_PAGE:
+            data = make_web_page(page, name, viewer, panels, models).encode()
+        else:
+            spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more, worth_of_maps(panels, more))
+            data, models = export(spec, form, **asdict(options)), spec.models
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; export fewer panels'}.")
         return None
     if form in PICTURES and (missing := missing_letters(drawn_texts(spec))):
         sentence = describe_missing_letters(missing)
         st.warning(escape_markdown(f"{sentence[0].upper()}{sentence[1:]}."))
-    words = "-".join((page, *spec.models[:2], PurePath(name).stem, hashlib.sha256(data).hexdigest()[:8]))
+    words = "-".join((page, *models[:2], PurePath(name).stem, hashlib.sha256(data).hexdigest()[:8]))
     return safe_name(f"segviz-{words}.{form}"), data
+
+
+def make_web_page(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], models: Sequence[str]) -> str:
+    """The viewer with these panels as one HTML file.
+
+    Raises:
+        ValueError: no panel was chosen, or the file would be too large.
+    """
+    if not panels:
+        raise ValueError("a web page holds panels of the viewer, and none was chosen; choose one, or another format")
+    size = viewer.image.shape[0], viewer.image.shape[1]
+    worth = worth_of_maps(panels, ())
+    made = page_of_panels(
+        ", ".join(models), viewer.image, size, panels, title=f"{name}: {page}", picture=name, caveats=(worth,)
+    )
+    return page_html(
+        replace(
+            made,
+            panels=tuple(panels),
+            pins=viewer.pins,
+            display=viewer.display,
+            columns=viewer.columns,
+            rest=viewer.first,
+            pin_rows=False,
+            advice="choose fewer panels",
+        )
+    )
 
 
 def worth_of_maps(panels: Sequence[Panel], more: Sequence[Subplot]) -> str:
@@ -149,6 +186,16 @@ def offer_file(name: str, data: bytes, form: str) -> None:
     size = f"{len(data) / 2**20:.1f} MB" if len(data) >= 2**20 else f"{len(data) / 2**10:.0f} kB"
     label = f"Save {form.upper()}, {size}"
     st.download_button(label, data, name, MIME[form], key="export save", on_click="ignore", type="primary")
+
+
+def form_name(form: str) -> str:
+    """A format's name for people."""
+    return FORM_NAMES.get(form, form.upper())
+
+
+def describe_charts(more: Sequence[Subplot]) -> str:
+    """What a web page leaves out."""
+    return "The charts and tables beside the viewer are not in it." if more else ""
 
 
 def describe_rest(viewer: Viewer) -> str:

@@ -10,14 +10,14 @@ import numpy as np
 import streamlit as st
 from jaxtyping import UInt8
 
-from segviz.attention.maps import SpatialMap
 from segviz.prediction.prediction import Place
 from segviz.ui.component import mount
 from segviz.ui.state import session
 from segviz.ui.viewer_blobs import map_url, picture_url
 from segviz.viewer import source
+from segviz.viewer.describe_panel import describe_viewer
 from segviz.viewer.display import Display
-from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap
+from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
 from segviz.viewer.view import ZoomedView
 
 MESSAGE = 100  # characters of a message about a lost map
@@ -111,19 +111,20 @@ def show_panels(
     edit = session().edits.get(key)
     mount(
         _component(),
-        {
-            "picture": picture_url(image, digest),
-            "height": height,
-            "width": width,
-            "columns": columns,
-            "panels": [_panel_config(panel, now) for panel in panels],
-            "pins": [(pin.y, pin.x, pin.colour) for pin in now],
+        describe_viewer(
+            picture_url(image, digest),
+            (height, width),
+            panels,
+            now,
+            map_url,
+            columns=columns,
+            max_pins=max_pins,
+            rest=rest,
+            display=display,
+            view=view,
+        )
+        | {
             "echo": None if edit is None else {"mount": edit[0], "seq": edit[1]},
-            "colours": PIN_COLOURS,
-            "maxPins": max_pins,
-            "rest": rest,
-            "settings": None if display is None else display.as_dict(),
-            "view": None if view is None else view.as_dict(),
             "lost": _lost_map(key),
             "chosen": chosen,
         },
@@ -142,34 +143,6 @@ def _component() -> Any:
     return st.components.v2.component(
         "segviz_viewer", html=source.read_markup(), css=source.read_style(), js=source.join_scripts()
     )
-
-
-def _panel_config(panel: Panel, pins: Sequence[Pin]) -> dict[str, Any]:
-    """A panel as the browser needs it: the map by URL, the pin by number and colour."""
-    own = pins[panel.pin] if panel.pin is not None and panel.pin < len(pins) else None
-    at = panel.at if panel.at is not None or own is None else (own.y, own.x)
-    config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
-    if own is not None and panel.pin is not None:
-        config["pin"] = {"number": panel.pin + 1, "colour": PIN_COLOURS[own.colour]}
-    config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
-    if not panel.legend:
-        config["legend"] = False
-    if panel.start != "linear":
-        config["start"] = panel.start
-    if panel.worth:
-        config["worth"] = panel.worth
-    if panel.sides is not None:
-        config["sides"] = [_panel_config(side, ()) for side in panel.sides]
-    config["map"] = None if panel.map is None else map_url(panel.map)
-    if isinstance(panel.map, LabelMap):
-        config |= {"classes": panel.map.classes, "palette": panel.map.palette.tolist()}
-        if panel.map.levels:
-            config["levels"] = True
-    if isinstance(panel.map, SpatialMap) and panel.map.unit != "weight":
-        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
-    if isinstance(panel.map, ScalarMap):
-        config |= {"unit": panel.map.unit, "signed": panel.map.signed}
-    return config
 
 
 # ---- what the browser sends -------------------------------------------------------------------------------

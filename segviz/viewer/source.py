@@ -36,3 +36,13 @@ def join_scripts() -> str:
     parts = ((VIEWER_FOLDER / "js" / name).read_text(encoding="utf-8") for name in SCRIPTS)
     source = re.sub(r"^import .*\n", "", "\n".join(parts), flags=re.MULTILINE)
     return re.sub(r"^export (?!default)", "", source, flags=re.MULTILINE)
+
+
+def join_page_script() -> str:
+    """The scripts of a page that stands alone: the viewer's, and what starts it, in a block of its own names."""
+    return f"{join_scripts()}\n{{\n{(VIEWER_FOLDER / 'page.js').read_text(encoding='utf-8')}}}\n"
+
+
+def read_page_style() -> str:
+    """The style of a page that stands alone."""
+    return f"{(VIEWER_FOLDER / 'page.css').read_text(encoding='utf-8')}\n{read_style()}"

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
 from segviz.attention.maps import NetworkMap
+from segviz.viewer.viewable import Viewable, choose_maps
 from segviz.watch.findings import FoundLayer
 from segviz.watch.outputs import NetworkPrediction
 from segviz.watch.placement import Placement
+
+if TYPE_CHECKING:
+    from segviz.viewer.web_page import WebPage
+
+FOUND = "The maps were found while the network ran; the details say how each was checked."
 
 
 class NetworkMaps(Mapping[str, NetworkMap]):
@@ -45,8 +52,8 @@ class NetworkMaps(Mapping[str, NetworkMap]):
 
 
 @dataclass(frozen=True, repr=False)
-class NetworkView:
-    """What a network computed for one picture.
+class NetworkView(Viewable):
+    """What a network computed for one picture. A notebook shows it as the live viewer; `save` writes that.
 
     Attributes:
         network: the network's class.
@@ -56,6 +63,7 @@ class NetworkView:
         maps: the kept maps by their module's path.
         layers: all attention calls that were found, kept, listed or passed over with the reason.
         prediction: the classes of pixels; None where the output has none.
+        notes: what a reader should know of the network, such as that its weights are random.
     """
 
     network: str
@@ -65,10 +73,12 @@ class NetworkView:
     maps: NetworkMaps
     layers: tuple[FoundLayer, ...]
     prediction: NetworkPrediction | None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """A table of what was found."""
         head = f"{self.network} saw the picture at {self.placement} (mean and std {self.normalisation})"
+        head = "\n".join([head, *self.notes])
         rows = [(one.path, one.state, one.shape, one.spelling, one.reason) for one in self.layers]
         if not rows:
             return f"{head}\nno attention was found: it has none, or none that can be seen; segviz.record declares it"
@@ -77,3 +87,29 @@ class NetworkView:
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])) for row in rows
         ]
         return "\n".join([head, *(line.rstrip() for line in table)])
+
+    def web_page(self, maps: str | Sequence[str] | None = None, title: str = "", picture: str = "") -> WebPage:
+        """The page that `save` writes: the classes, if there are any, the kept maps, and the table of what was found.
+
+        Raises:
+            ValueError: a pattern fits no map, or there are neither maps nor classes.
+        """
+        from segviz.viewer.page_of_panels import page_of_panels
+        from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map
+
+        panels, answer = [], self.prediction
+        if answer is not None:
+            panels = [labels_panel(answer.labels, answer.class_set, "Prediction", model=self.network)]
+        for path in choose_maps(tuple(self.maps), maps):
+            panels += panels_of_map(self.maps[path], self.network)
+        return page_of_panels(
+            self.network,
+            self.image,
+            self.placement.picture,
+            panels,
+            title=title,
+            picture=picture,
+            facts=(("Seen at", str(self.placement)),),
+            caveats=(FOUND, *self.notes),
+            details=repr(self),
+        )

@@ -7,6 +7,20 @@ const cache = new Map(); // by URL, least recently used first; survives a change
 /** The server no longer has the blob of a URL. */
 export class MissingBlobError extends Error {}
 
+let readBlob = fetchBlob;
+
+/** Lets maps come from elsewhere than the server: `read(url)` gives a promise of the bytes. */
+export function readBlobsWith(read) {
+  readBlob = read;
+}
+
+async function fetchBlob(url) {
+  const response = await fetch(url);
+  if (response.status === 404) throw new MissingBlobError(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return response.arrayBuffer();
+}
+
 /** The factors as a promise, from the cache or from the server. */
 export function fetchFactors(url) {
   const entry = cache.get(url) ?? startFetch(url);
@@ -17,10 +31,8 @@ export function fetchFactors(url) {
 
 function startFetch(url) {
   const entry = { bytes: 0 };
-  entry.promise = fetch(url).then(async (response) => {
-    if (response.status === 404) throw new MissingBlobError(url);
-    if (!response.ok) throw new Error(`${url}: ${response.status}`);
-    const buffer = await response.arrayBuffer(), factors = unpack(buffer);
+  entry.promise = readBlob(url).then((buffer) => {
+    const factors = unpack(buffer);
     entry.bytes = buffer.byteLength;
     let total = 0;
     for (const { bytes } of cache.values()) total += bytes;

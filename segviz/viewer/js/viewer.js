@@ -228,7 +228,7 @@ class Viewer {
   }
 }
 
-export default function (component) {
+export default function mountViewer(component) {
   const { parentElement } = component;
   let viewer = viewers.get(parentElement);
   if (!viewer) viewers.set(parentElement, (viewer = new Viewer(parentElement)));
