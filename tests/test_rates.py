@@ -10,7 +10,7 @@ from torch import nn
 from segviz.models.registry import SPECS, build
 from segviz.training.initialise import BACKBONE_RATE, BLOCK_RATE, GAMMA_RATE, parameter_groups
 
-MAKES_WEIGHTS = re.compile(r"\.block\..*\b(query|key|offset|mask|pooled_rows|pooled_columns)\.")
+MAKES_WEIGHTS = re.compile(r"\.block\..*\b(query|key|offset|mask)\.")
 
 
 def expected_scale(model: str, name: str) -> float:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AxisChannelAttention
-from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
+from segviz.models.blocks.context_block import ContextBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.memory_layout import as_matrices
 from segviz.models.blocks.precision import full_precision
@@ -55,10 +53,6 @@ class FullyAttentional(ContextBlock):
             for image in range(len(x))
         )
         return Attended((x if residual is None else residual) + self.gamma * context, context, maps)
-
-    def attention_layers(self) -> Mapping[nn.Module, float]:
-        """The queries, which are the pooled rows and columns projected."""
-        return {self.pooled_rows: SLOW, self.pooled_columns: SLOW}
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
