@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
 
 HeadChoice = int | Literal["mean", "largest"]  # one head, or a view of all
 Cover = tuple[float, float]
@@ -44,11 +44,13 @@ class HeadMap(GridMap, ABC):
     picture.
 
     Attributes:
+        looks: the ways to draw it at a place.
         key_grid: rows and columns of the keys' cells; a key cell of a coarser grid covers more pixels.
         covers: the height and width that the grids cover, in those of the picture; above 1 where the network saw the
             picture padded below and at the right.
     """
 
+    looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by")
     may_be_empty: ClassVar[bool] = False  # whether all weights of a cell can be 0
 
     key_grid: Grid

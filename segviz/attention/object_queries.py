@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
 from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
 
 
@@ -19,10 +20,13 @@ class ObjectQueryAttention(GridMap):
     `grid` is the keys'. The first `key_prefix` keys are tokens that are not in the picture.
 
     Attributes:
+        looks: none at a place: a place is no query; `query_map` is drawn.
         scale: factor of the products.
         bias: added to the logits, -inf where a query may not look; one for each head, or one for all.
         covers: see `HeadMap`.
     """
+
+    looks: ClassVar[tuple[MapLook, ...]] = ()
 
     queries: Float[Tensor, "heads queries dim"]
     keys: Float[Tensor, "heads key_tokens dim"]

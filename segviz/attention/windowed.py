@@ -48,10 +48,14 @@ class WindowedAttention(HeadMap):
 
     @property
     def remark(self) -> str:
-        """The windows."""
+        """Heads, and the windows."""
+        return ", ".join(part for part in (super().remark, self.window_words) if part)
+
+    @property
+    def window_words(self) -> str:
+        """The windows, in words."""
         shifted = f", shifted by {self.shift[0]} x {self.shift[1]}" if any(self.shift) else ""
-        windows = f"windows of {self.window[0]} x {self.window[1]}{shifted}" if any(self.window) else "windows"
-        return ", ".join(part for part in (super().remark, windows) if part)
+        return f"windows of {self.window[0]} x {self.window[1]}{shifted}" if any(self.window) else "windows"
 
     @cached_property
     def token_of_cell(self) -> Int[Tensor, " cells"]:

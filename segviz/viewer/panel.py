@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from segviz.attention.maps import AttendedFeatures, SpatialMap
+from segviz.attention.head_map import HeadChoice
+from segviz.attention.maps import AttendedFeatures, MultiHeadAttention, NetworkMap, ObjectQueryAttention, SpatialMap
 from segviz.scales import ScaleKind
 from segviz.viewer import wire
 
@@ -18,6 +19,7 @@ Look = Literal[
     "either",
     "strip",
     "points",
+    "query",
     "output",
     "context",
     "values",
@@ -86,9 +88,9 @@ class Panel:
         title: the heading; also the panel's name in the page (`data-panel`).
         map: what is drawn; None for the plain picture and for a swipe panel.
         look: which of the map's answers: "attends_to" row p, "attended_by" column p, "either" of the two as the reader
-            chooses for the whole viewer, "strip" the strip of p, "points" the samples of p, "output" or
-            "context" of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two
-            maps beside a divider.
+            chooses for the whole viewer, "strip" the strip of p, "points" the samples of p, "query" what one query
+            that is not in the picture draws from each place (see `query`), "output" or "context" of attended features,
+            "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two maps beside a divider.
         at: the image pixel (y, x) that the panel always shows; None follows the pointer and rests on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
             its place is used where `at` is None.
@@ -103,6 +105,9 @@ class Panel:
         legend: whether the classes of a label map are listed below it; without, one list below all panels has them.
         start: the kind of scale that the map has while the reader has not chosen one (`start_scale.set_starts`).
         worth: what the map's context is worth, in a line of its own; "" where the page says it.
+        head: a network's map: which head is drawn, by its number, or the "mean" or the "largest" of all.
+        query: for the look "query", the number of the object query, or of the token off the picture; None draws the
+            object query that draws most from the point.
     """
 
     title: str
@@ -119,6 +124,8 @@ class Panel:
     legend: bool = True
     start: ScaleKind = "linear"
     worth: str = ""
+    head: HeadChoice = "mean"
+    query: int | None = None
 
     def __post_init__(self) -> None:
         """Check that the look suits the map.
@@ -134,9 +141,11 @@ class Panel:
             "values": isinstance(self.map, ScalarMap),
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
+            "query": self._has_query(),
         }.get(
             self.look,
-            isinstance(self.map, SpatialMap) and (self.look == "either" or self.look in self.map.looks),
+            isinstance(self.map, SpatialMap | NetworkMap)
+            and ("attends_to" if self.look == "either" else self.look) in self.map.looks,
         )
         if not fits:
             raise ValueError(f"panel '{self.title}': a {type(self.map).__name__} has no look '{self.look}'")
@@ -145,3 +154,12 @@ class Panel:
         for side in self.sides or ():
             if side.look in ("swipe", "points"):
                 raise ValueError(f"panel '{self.title}': '{side.look}' cannot be one side of a swipe panel")
+        heads = self.map.heads if isinstance(self.map, NetworkMap) else 0
+        if self.head not in ("mean", "largest", *range(heads)):
+            raise ValueError(f"panel '{self.title}': there is no head {self.head!r}; the map has {heads}")
+
+    def _has_query(self) -> bool:
+        """Whether the map has the query."""
+        if isinstance(self.map, ObjectQueryAttention):
+            return self.query is None or 0 <= self.query < self.map.queries.shape[1]
+        return isinstance(self.map, MultiHeadAttention) and self.query in range(self.map.prefix)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import UInt8
 
+from segviz.attention.head_map import HeadChoice
 from segviz.attention.maps import (
     AttendedFeatures,
     AttentionMap,
@@ -15,11 +16,13 @@ from segviz.attention.maps import (
     ChannelMap,
     CrissCrossAttention,
     FeatureSimilarity,
+    NetworkMap,
     OffsetMaskAttention,
     SampledAttention,
     StripAttention,
 )
 from segviz.data.classes import ClassSet
+from segviz.viewer.network_panels import panels_of_network_map
 from segviz.viewer.panel import LabelMap, Panel, Pin
 
 
@@ -51,15 +54,20 @@ def panels_of_features(
     )
 
 
-def panels_of_map(attention: AttentionMap, model: str = "") -> tuple[Panel, ...]:
+def panels_of_map(
+    attention: AttentionMap | NetworkMap, model: str = "", head: HeadChoice = "mean"
+) -> tuple[Panel, ...]:
     """The panels of one map, following the pointer; none for maps over channels.
 
     Args:
         attention: the map.
         model: the name of the model that made it.
+        head: of a network's map, the head that they show, or the "mean" or "largest" of all.
     """
     if isinstance(attention, ChannelMap):
         return ()
+    if isinstance(attention, NetworkMap):
+        return panels_of_network_map(attention, model, head)
     match attention:
         case OffsetMaskAttention(direction="collect"):
             note = "what the point gathers, and from where" + reach_note(attention)
@@ -116,7 +124,8 @@ def pin_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
 
 def fix_to_pin(panel: Panel, number: int) -> Panel:
     """A panel that shows the pin of this number instead of following the pointer."""
-    return Panel(f"{panel.title} of point {number + 1}", panel.map, panel.look, pin=number, model=panel.model)
+    title = f"{panel.title} of point {number + 1}"
+    return Panel(title, panel.map, panel.look, pin=number, model=panel.model, head=panel.head, query=panel.query)
 
 
 def select_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:

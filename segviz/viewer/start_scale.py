@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from segviz.attention.maps import SampledAttention, SpatialMap, StripAttention
+from segviz.attention.maps import NetworkMap, SampledAttention, SpatialMap, StripAttention
+from segviz.attention.network_look import key_cells, look_at_network, network_weights
 from segviz.scales import BULK, LOG_DECADES, PEAKED, ScaleKind, is_flat
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Panel, Pin, ScalarMap
@@ -48,9 +49,11 @@ def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], dis
     if isinstance(panel.map, ScalarMap):
         values = panel.map.values
         return "percentile" if panel.map.signed else start_scale(values, float(np.nanmean(values)))
-    if not isinstance(panel.map, SpatialMap):
-        return "linear"
-    return map_start(panel.map, display.direction if panel.look == "either" else panel.look, place, size)
+    look = display.direction if panel.look == "either" else panel.look
+    if isinstance(panel.map, NetworkMap):
+        weights = network_weights(panel.map, look_at_network(look), place, size, panel.head, panel.query)
+        return start_scale(weights.numpy(), 1 / key_cells(panel.map))
+    return map_start(panel.map, look, place, size) if isinstance(panel.map, SpatialMap) else "linear"
 
 
 def map_start(one: SpatialMap, look: str, place: tuple[int, int], size: tuple[int, int]) -> ScaleKind:

@@ -1,4 +1,4 @@
-"""Packs maps as bytes for the browser: a JSON header, then the factors as float32.
+"""Packs maps as bytes for the browser: a JSON header, then the factors as float32 or whole numbers.
 
 `[u32 header length][JSON header, padded to 4 bytes][tensors]`, all little-endian. The header contains the kind, the
 grid, how pixels map to cells, and each tensor's name, shape, type and offset after the header. `unpack` in wire.js
@@ -9,7 +9,6 @@ for them on a large grid.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, assert_never
 
 import numpy as np
@@ -25,38 +24,40 @@ from segviz.attention.maps import (
     DotProductAttention,
     FeatureSimilarity,
     Grid,
+    LinearAttention,
+    MatrixAttention,
+    MultiHeadAttention,
+    NetworkMap,
+    ObjectQueryAttention,
     OffsetMaskAttention,
     SampledAttention,
     SpatialMap,
     StripAttention,
+    WindowedAttention,
     log_normaliser,
 )
+from segviz.viewer.message import Message
+from segviz.viewer.network_message import message_of_network
 
-PackableMap = SpatialMap | AttendedFeatures
+PackableMap = SpatialMap | NetworkMap | AttendedFeatures
 SHARE_STEPS = 65534  # a share of 1; the next step is NaN
 UNIT_STEPS = 32767  # a number of 1 in a unit feature
 
 
-@dataclass(frozen=True)
-class Message:
-    """A map before it is packed: the kind's name, its tensors, and the other values that the browser needs."""
-
-    kind: str
-    grid: tuple[int, int]
-    tensors: dict[str, Tensor]
-    extra: dict[str, Any]
-
-
 def pack(value: PackableMap) -> bytes:
-    """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods."""
+    """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods.
+
+    Raises:
+        ValueError: a network's map is too large for a browser (`network_message.MOST_BYTES`).
+    """
     message = _message_of(value)
     arrays = {name: little_endian(tensor.detach().cpu().numpy()) for name, tensor in message.tensors.items()}
     return _encode(message.kind, message.grid, {"features": value.feature_grid, **message.extra}, arrays)
 
 
 def little_endian(array: np.ndarray) -> NDArray[Any]:
-    """The array as the browser reads it: int16 as it is, all else as float32."""
-    return array.astype("<i2" if array.dtype == np.int16 else "<f4")
+    """The array as the browser reads it: int16 and int32 as they are, all else as float32."""
+    return array.astype({np.dtype(np.int16): "<i2", np.dtype(np.int32): "<i4"}.get(array.dtype, "<f4"))
 
 
 def pack_values(values: Float32[np.ndarray, "rows columns"]) -> bytes:
@@ -122,6 +123,10 @@ def _message_of(value: PackableMap) -> Message:
         case FeatureSimilarity():  # steps of 1/32767 halve the bytes; a cosine moves by less than 1e-3
             steps = (value.unit_features * UNIT_STEPS).round().to(torch.int16)
             return Message("similarity", value.grid, {"unit_features": steps}, {"steps": UNIT_STEPS})
+        case (
+            MultiHeadAttention() | WindowedAttention() | LinearAttention() | MatrixAttention() | ObjectQueryAttention()
+        ):
+            return message_of_network(value)
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:
@@ -171,7 +176,8 @@ def _largest_distance(reached: Bool[Tensor, "lines lines"]) -> int:
 
 def _encode(kind: str, grid: tuple[int, int], extra: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
     entries, parts, offset = [], [], 0
-    for name, array in arrays.items():
+    # The widest numbers first: a view of a browser's buffer starts at a multiple of its numbers' size.
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
         entries.append({"name": name, "shape": array.shape, "offset": offset, "dtype": array.dtype.name})
         parts.append(np.ascontiguousarray(array).tobytes())
         offset += len(parts[-1])

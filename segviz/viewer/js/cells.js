@@ -1,10 +1,25 @@
 // Which cell an image pixel belongs to, and where the cells are on the picture. Pure functions. `f.features` is the grid
 // that the cells were drawn from, corner cells on corner cells, if it is another; it divides the picture evenly.
+// `f.covers` is what the grid covers, in heights and widths of the picture, if the network saw the picture padded.
+
+/** Where the point and the values of a look lie, for the functions below: the keys may have a grid of their own. */
+export function gridsOf(f, look) {
+  if (!f.key_grid) return { point: f, values: f };
+  const queries = { grid: f.grid, covers: f.covers }, keys = { grid: f.key_grid, covers: f.covers };
+  if (look === "query") return { point: keys, values: keys };
+  return look === "attended_by" ? { point: keys, values: queries } : { point: queries, values: keys };
+}
 
 /** The cell (row, column) of an image pixel, on the grid of the factors `f`. */
 export function cellOf(f, y, x, height, width) {
-  const [rows, columns] = f.grid, [down, along] = f.features ?? f.grid;
-  return [cellAlong(y, height, rows, down), cellAlong(x, width, columns, along)];
+  const [rows, columns] = f.grid, [down, along] = f.features ?? f.grid, [tall, wide] = f.covers ?? [1, 1];
+  return [cellAlong(y, roundToEven(height * tall), rows, down), cellAlong(x, roundToEven(width * wide), columns, along)];
+}
+
+/** The nearest whole number, as Python rounds. */
+function roundToEven(value) {
+  const low = Math.floor(value), rest = value - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2) ? low + 1 : low;
 }
 
 /** As `pixels_to_cells` in segviz/attention/grid_map.py: the same operations in the same order, so the same cell. */
@@ -23,8 +38,8 @@ export function pixelOf(f, row, column, height, width) {
 /** Where the grid is on the picture, in fractions of it: row r begins at top + r * pitchY and is one pitch high. */
 export function extent(f) {
   const [rows, columns] = f.grid, [down, along] = f.features ?? f.grid;
-  const [top, pitchY] = span(rows, down), [left, pitchX] = span(columns, along);
-  return { top, left, pitchY, pitchX };
+  const [top, pitchY] = span(rows, down), [left, pitchX] = span(columns, along), [tall, wide] = f.covers ?? [1, 1];
+  return { top: top * tall, left: left * wide, pitchY: pitchY * tall, pitchX: pitchX * wide };
 }
 
 function span(cells, features) {

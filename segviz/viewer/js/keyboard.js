@@ -44,14 +44,14 @@ export class Keyboard {
   }
 
   /** Moves the point by cells of the panel's grid, or else of the first panel with one, and announces the value. */
-  movePoint(panel, [down, right], cells) {
+  movePoint(panel, [down, right], steps) {
     const { viewer } = this, { height, width } = viewer;
     const source = [panel, ...viewer.grid.panels].find((other) => other.loaded && other.cellLayer) ?? panel;
     const grid = [Math.ceil(height / LABEL_STEP), Math.ceil(width / LABEL_STEP)];
-    const factors = source.cellLayer?.factors ?? { grid };
-    const [row, column] = cellOf(factors, ...viewer.point, height, width), [rows, columns] = factors.grid;
-    const along = (at, by, count) => Math.max(0, Math.min(count - 1, at + by * cells));
-    viewer.setPoint(pixelOf(factors, along(row, down, rows), along(column, right, columns), height, width));
+    const cells = source.cellLayer?.grids.point ?? { grid };
+    const [row, column] = cellOf(cells, ...viewer.point, height, width), [rows, columns] = cells.grid;
+    const along = (at, by, count) => Math.max(0, Math.min(count - 1, at + by * steps));
+    viewer.setPoint(pixelOf(cells, along(row, down, rows), along(column, right, columns), height, width));
     const [y, x] = viewer.point;
     viewer.gestures.setView(revealPlace(viewer.state.view, (y + 0.5) / height, (x + 0.5) / width));
     viewer.draw(true); // at once, so that the value is there to be read out

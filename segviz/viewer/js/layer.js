@@ -1,15 +1,16 @@
 // One map over the picture: its factors, its values for the point, and the canvases that show it.
 import { range } from "./arithmetic.js";
-import { cellOf, extent } from "./cells.js";
+import { queriesLooking } from "./aside.js";
+import { cellOf, extent, gridsOf } from "./cells.js";
 import { colourTable, paintValues, rgbaWord, scaleLimits } from "./colour.js";
 import { drawSamples } from "./draw_samples.js";
-import { attendedBy, attendsTo } from "./maps.js";
+import { attendedBy, attendsTo, queryMap } from "./maps.js";
 import { traceOutlines } from "./outlines.js";
 import { samplesAt } from "./samples.js";
 import { strongestCells } from "./statistics.js";
 import { stripMap } from "./strips.js";
 
-const POINTED = ["attends_to", "attended_by", "either", "strip", "points"]; // looks whose values depend on the point
+const POINTED = ["attends_to", "attended_by", "either", "strip", "points", "query"]; // looks whose values depend on the point
 const PEAKED = 50; // times the even share, above which one cell hides the others; start_scale.py has the same
 const FIELDS = ["output", "context", "values"]; // looks whose values are the same for every point
 
@@ -33,19 +34,25 @@ export class Layer {
   async load(factors) {
     this.factors = await factors;
     if (!this.factors) return;
-    const [rows, columns] = this.factors.grid;
-    if (this.isPointed) this.values = new Float32Array(rows * columns);
     if (this.isLabels) this.countLabels();
     if (this.isShares) {
       const { shares, steps } = this.factors;
       this.values = Float32Array.from(shares, (step) => (step > steps ? NaN : step / steps));
     } else if (this.isMap && !this.isPointed) this.values = this.factors[this.look];
+    this.layOut(this.look);
+  }
+
+  /** Makes the canvas for the grid on which a look's values lie. */
+  layOut(look) {
+    this.grids = gridsOf(this.factors, look);
+    const [rows, columns] = this.grid;
+    if (this.isPointed) this.values = new Float32Array(rows * columns);
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });
     this.context = this.map.getContext("2d");
     this.image = this.context.createImageData(columns, rows);
     this.words = new Uint32Array(this.image.data.buffer);
-    const { top, left, pitchY, pitchX } = extent(this.factors);
+    const { top, left, pitchY, pitchX } = extent(this.grids.values);
     const percent = (share) => `${100 * share}%`;
     Object.assign(this.map.style, { top: percent(top), left: percent(left), height: percent(rows * pitchY), width: percent(columns * pitchX) });
   }
@@ -55,33 +62,51 @@ export class Layer {
     for (const label of this.factors.labels) this.counts[label] += 1;
   }
 
+  /** The grid of the values. */
   get grid() {
-    return this.factors ? this.factors.grid : [this.height, this.width];
+    return this.factors ? this.grids.values.grid : [this.height, this.width];
   }
 
-  cellAt([y, x]) {
-    return this.factors ? cellOf(this.factors, y, x, this.height, this.width) : [y, x];
+  /** The cell of an image pixel among the values, or on the point's grid. */
+  cellAt([y, x], side = "values") {
+    return this.factors ? cellOf(this.grids[side], y, x, this.height, this.width) : [y, x];
+  }
+
+  /** The point's cell (row, column) in cells of the values' grid; on another grid it is no whole number. */
+  get centre() {
+    const { row, column } = this;
+    if (!this.factors?.key_grid) return [row, column];
+    const [[rows, columns], [down, along]] = [this.grids.point.grid, this.grid];
+    return [((row + 0.5) * down) / rows - 0.5, ((column + 0.5) * along) / columns - 0.5];
   }
 
   /** Computes the values for the point unless they are up to date; `direction` applies to the look "either". */
   compute(point, direction) {
-    const [row, column] = this.cellAt(this.config.at ?? point);
-    const look = this.config.look === "either" ? direction : this.config.look;
+    const { look: choice, head = "mean" } = this.config, look = choice === "either" ? direction : choice;
+    const changed = look !== this.look || head !== this.head;
+    if (look !== this.look && this.factors?.key_grid) this.layOut(look);
+    const [row, column] = this.cellAt(this.config.at ?? point, "point");
     const moved = row !== this.row || column !== this.column;
     Object.assign(this, { row, column });
-    if (!this.isMap || (this.version && look === this.look && !(moved && this.isPointed))) return;
-    this.look = look;
+    if (!this.isMap || (this.version && !changed && !(moved && this.isPointed))) return;
+    Object.assign(this, { look, head });
     this.fillValues(row, column);
     this.limits = null;
     this.version += 1;
   }
 
   fillValues(row, column) {
-    const { factors, values } = this;
-    this.evenShare = 1 / values.length;
+    const { factors, values, head } = this, [rows, columns] = factors.key_grid ?? factors.grid;
+    this.evenShare = 1 / (rows * columns);
     switch (this.look) {
-      case "attends_to": attendsTo(factors, row, column, values); break;
-      case "attended_by": attendedBy(factors, row, column, values); break;
+      case "attends_to": attendsTo(factors, row, column, values, head); break;
+      case "attended_by": attendedBy(factors, row, column, values, head); break;
+      case "query":
+        this.query = this.config.query ?? null;
+        this.looking = this.query === null ? queriesLooking(factors, row, column, head) : null;
+        if (this.looking) this.query = this.looking[0].query;
+        queryMap(factors, this.query, values, head);
+        break;
       case "strip":
         this.evenShare = 1 / factors.shapes.keys[0];
         stripMap(factors, factors.axis === "vertical" ? column : row, values);
@@ -116,6 +141,7 @@ export class Layer {
     if (samples || this.look === "strip") return { share: top, cell: null, isPeaked };
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[i];
+    if (this.look !== "attended_by" && (this.factors.off || this.head === "largest")) sum = 1; // it is a weight, no share of these
     return { share: top / sum, cell: values.indexOf(top), isPeaked: isPeaked && !(this.low < 0) };
   }
 
@@ -178,7 +204,7 @@ export class Layer {
 
   /** The cells with the largest weights, away from the point. */
   strongestCells() {
-    return strongestCells(this.values, this.grid, this.row, this.column);
+    return strongestCells(this.values, this.grid, ...this.centre);
   }
 
   /** The index of an image pixel's cell. */

@@ -21,7 +21,7 @@ export class Overlay {
     cell.hidden = !layer;
     strip.hidden = layer?.look !== "strip";
     if (!layer) return;
-    const { top, left, pitchY, pitchX } = extent(layer.factors), { row, column } = layer;
+    const { top, left, pitchY, pitchX } = extent(layer.grids.point), { row, column } = layer;
     this.place(cell, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
     if (strip.hidden) return;
     if (layer.factors.axis === "vertical") this.place(strip, view, 0, left + column * pitchX, 1, pitchX);
@@ -33,7 +33,7 @@ export class Overlay {
     const { crest } = this, at = found?.cell ?? null;
     crest.hidden = at === null;
     if (crest.hidden) return;
-    const { top, left, pitchY, pitchX } = extent(layer.factors), columns = layer.grid[1];
+    const { top, left, pitchY, pitchX } = extent(layer.grids.values), columns = layer.grid[1];
     const row = Math.floor(at / columns), column = at % columns;
     setText(crest.firstElementChild, found.text);
     crest.classList.toggle("under", row < 3); // the label would be above the picture
@@ -43,7 +43,7 @@ export class Overlay {
 
   /** Puts lettered boxes on cells of a layer. */
   placeBoxes(layer, cells, view) {
-    const { top, left, pitchY, pitchX } = extent(layer.factors), columns = layer.grid[1];
+    const { top, left, pitchY, pitchX } = extent(layer.grids.values), columns = layer.grid[1];
     [...this.peaks.children].forEach((box, rank) => {
       box.hidden = rank >= cells.length;
       if (box.hidden) return;

@@ -45,7 +45,7 @@ export class Panel {
     if (sides.length > 1) this.divider = new Divider(stage, sides.map((side) => side.title));
   }
 
-  /** Takes a description with the same map; its titles, its pin and its place may differ. */
+  /** Takes a description with the same map; its titles, its head, its pin and its place may differ. */
   describe(config) {
     const { stage, title, note, worth, badge } = this.parts;
     this.config = config;
@@ -133,6 +133,7 @@ export class Panel {
         this.readouts[index].showScale();
         this.readouts[index].showLargest();
         this.readouts[index].showStatistics();
+        this.readouts[index].showAside();
       }
       layer.drawOnScreen({ settings, hidden, view, size: this.size });
     });

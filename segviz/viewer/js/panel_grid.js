@@ -15,7 +15,7 @@ export class PanelGrid {
 
   /**
    * Applies Python's data. Panels whose data are unchanged stay as they are, and those whose map is the same stay in place
-   * with another title, pin or point. `store` has the settings.
+   * with another title, head, pin or point. `store` has the settings.
    */
   update({ picture, height, width, columns, panels }, store) {
     const wide = panels.filter((config) => config.wide).length, narrow = panels.length - wide;
@@ -99,5 +99,5 @@ export class PanelGrid {
   }
 }
 
-/** What a panel shows, without its texts, its pin, its place and its start. */
-const contentOf = ({ title, note, at, pin, start, worth, ...content }) => content;
+/** What a panel shows, without its texts, its pin, its place, its head and its start. */
+const contentOf = ({ title, note, at, pin, head, start, worth, ...content }) => content;

@@ -1,4 +1,5 @@
 // The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
+import { asideText } from "./aside.js";
 import { createButton, createElement, setText, slideMark } from "./dom.js";
 import { formatEnds, formatNumber, formatWeight } from "./numbers.js";
 import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
@@ -10,7 +11,7 @@ export class Readout {
   constructor(root, layer, side) {
     Object.assign(this, { root, layer, side });
     const find = (name) => root.querySelector(`.${name}`);
-    this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "kind", "value", "most", "figures", "strongest"]
+    this.parts = Object.fromEntries(["scale", "bar", "even", "needle", "low", "high", "kind", "value", "aside", "most", "figures", "strongest"]
       .map((name) => [name, find(name)]));
     root.classList.toggle("pending", layer.isPending);
     this.parts.scale.hidden = !layer.isMap && !layer.isPending;
@@ -64,11 +65,18 @@ export class Readout {
     const { layer } = this;
     if (this.parts.figures.hidden || this.shownVersion === layer.version) return;
     this.shownVersion = layer.version;
-    const { values, factors, row, column, height, width } = layer;
-    const bits = entropyBits(values), distance = meanDistance(factors, values, row, column, height, width);
+    const { values, grids, centre, height, width } = layer;
+    const bits = entropyBits(values), distance = meanDistance(grids.values, values, ...centre, height, width);
     const most = Math.log2(values.length);
     setText(this.parts.figures, Number.isNaN(bits) ? NO_STATISTICS :
       `Entropy ${bits.toFixed(2)} of ${most.toFixed(2)} bits · mean distance ${(100 * distance).toFixed(1)} %`);
+  }
+
+  /** Says how much weight is off the picture, and which object queries look at the point. */
+  showAside() {
+    const { layer } = this, { aside } = this.parts;
+    aside.hidden = !layer.looking && !(layer.factors?.off && layer.config.look !== "attended_by");
+    if (!aside.hidden) setText(aside, asideText(layer));
   }
 
   /** Lists the strongest cells by the letters of their boxes, with their weights; hides the list if `cells` is null. */
@@ -84,8 +92,8 @@ export class Readout {
 
   /** The value and the strongest cells as text, for screen readers. */
   text() {
-    const { value, strongest } = this.parts;
-    return strongest.hidden ? value.textContent : `${value.textContent}. ${strongest.textContent}`;
+    const { value, aside, strongest } = this.parts;
+    return [value, ...[aside, strongest].filter((part) => !part.hidden)].map((part) => part.textContent).join(". ");
   }
 
   /** Shows the value at an image pixel, as text and as the needle on the bar. */
