@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +18,17 @@ from segviz.text import plain_text
 METADATA = "__metadata__"  # the key of the texts that are not about tensors
 LENGTH = 8  # bytes at the start of a safetensors file that hold its header's length
 MOST_HEADER = 4 * 1024**2  # bytes; our headers have some ten thousand
+ZIP_MAGIC = b"PK\x03\x04"  # of PyTorch's files since 1.6
+PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # of older ones, and of other pickles
+START = 16  # bytes by which kinds of files are told apart
 
 
 class CheckpointError(ValueError):
     """A checkpoint that cannot be used; the message names the file and the cause."""
+
+
+class PyTorchFileError(SafetensorError):
+    """A file is a PyTorch checkpoint, not safetensors."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
             raise CheckpointError(f"{path} is not a file but a folder or a device; name the .safetensors file itself")
         with path.open("rb") as file:
             yield file
+    except PyTorchFileError:
+        raise CheckpointError(
+            f"{path} is a PyTorch checkpoint, which holds no segviz record; give its network too: "
+            f"segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights {path.name}"
+        ) from None
     except SafetensorError as error:
         cause = plain_text(str(error))
         raise CheckpointError(f"{path} is not a whole safetensors file ({cause}); copy or train it again") from None
@@ -75,9 +88,12 @@ def read_header(file: BinaryIO) -> CheckpointHeader:
     """Read the header of an open file, from its first byte; the length that it claims is checked before it is read.
 
     Raises:
+        PyTorchFileError: it is a PyTorch checkpoint.
         SafetensorError: the header is damaged or exceeds 4 MiB, or the file is longer or shorter than it says.
     """
     start = file.read(LENGTH)
+    if is_pytorch(start):
+        raise PyTorchFileError("it is a PyTorch checkpoint")
     length = int.from_bytes(start, "little")
     if length > MOST_HEADER:
         raise SafetensorError(f"its header claims {length:,} bytes; at most {MOST_HEADER:,} are read")
@@ -95,6 +111,16 @@ def read_header(file: BinaryIO) -> CheckpointHeader:
     if size != LENGTH + length + end:
         raise SafetensorError(f"it has {size:,} bytes, its header says {LENGTH + length + end:,}")
     return CheckpointHeader(metadata, tensors, start + text, size)
+
+
+def is_pytorch(start: bytes) -> bool:
+    """Whether a file's first eight bytes or more are those of a PyTorch checkpoint or of another pickle.
+
+    Two bytes of a pickle may begin a safetensors file too, whose first eight are its header's length.
+    """
+    if start.startswith(ZIP_MAGIC):
+        return True
+    return PICKLE_START.match(start) is not None and int.from_bytes(start[:LENGTH], "little") > MOST_HEADER
 
 
 def read_tensor_entry(entry: Mapping[str, Any]) -> StoredTensor:

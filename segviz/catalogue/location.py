@@ -37,3 +37,10 @@ def checkpoint_path(model: str | Path) -> Path:
     raise CheckpointError(
         f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"
     )
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; false for what cannot be a path."""
+    with suppress(OSError, ValueError):
+        return path.is_file()
+    return False

@@ -14,8 +14,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from segviz.catalogue.checkpoint_header import CheckpointError, open_checkpoint, read_header, read_whole
-from segviz.catalogue.torch_file import LEGACY_START, ZIP_START, Stub, read_stubbed
+from segviz.catalogue.checkpoint_header import CheckpointError, is_pytorch, open_checkpoint, read_header, read_whole
+from segviz.catalogue.torch_file import Stub, read_stubbed
 from segviz.data.classes import RgbColour
 from segviz.text import plain_text
 
@@ -75,11 +75,6 @@ def read_weights(path: Path) -> StoredWeights:
     tensors = {name: value.detach() for name, value in entries.items() if isinstance(value, Tensor)}
     skipped = tuple(name for name in entries if name not in tensors)
     return StoredWeights(remove_wrappers(tensors), *find_classes(content), skipped)
-
-
-def is_pytorch(start: bytes) -> bool:
-    """Whether a file's first bytes are those of a PyTorch checkpoint or of another pickle."""
-    return start.startswith((ZIP_START, LEGACY_START)) or (start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05")
 
 
 def read_pytorch(path: Path, file: BinaryIO) -> object:

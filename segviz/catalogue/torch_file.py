@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-ZIP_START = b"PK\x03\x04"  # since PyTorch 1.6
-LEGACY_START = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # before: the pickled magic number of torch.serialization
+from segviz.catalogue.checkpoint_header import START, ZIP_MAGIC
+
 STORAGE_TYPES: Mapping[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
     "FloatStorage": torch.float32,
@@ -84,6 +84,7 @@ class Rebuild:
     """Makes a tensor for the file; a fresh one is handed out each time, as a file can change what it names."""
 
     __slots__ = ("_how",)
+    _how: Callable[..., object]
 
     def __init__(self, how: Callable[..., object]) -> None:
         object.__setattr__(self, "_how", how)
@@ -147,10 +148,10 @@ def read_stubbed(file: BinaryIO) -> object:
     Raises:
         UnpicklingError: it is damaged, or of a kind that is not read.
     """
-    start = file.read(len(LEGACY_START))
+    start = file.read(START)
     file.seek(0)
     try:
-        return read_zip(file) if start.startswith(ZIP_START) else read_legacy(file)
+        return read_zip(file) if start.startswith(ZIP_MAGIC) else read_legacy(file)
     except pickle.UnpicklingError:
         raise
     except Exception as error:  # whatever a damaged pickle makes of the objects above

@@ -12,7 +12,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid
-from segviz.data.classes import ClassSet, class_set
+from segviz.data.class_sets import choose_class_set, give_colours
+from segviz.data.classes import ClassSet, RgbColour
 from segviz.prediction.predictor import classify
 from segviz.watch.placement import Placement
 
@@ -75,11 +76,18 @@ def as_scores(tensor: Tensor, form: str) -> tuple[Tensor, str] | None:
 def predict_classes(
     output: object,
     placement: Placement,
-    classes: Sequence[str] | None,
-    palette: Sequence[tuple[int, int, int]] | None,
-    labels: Mapping[int, str] | None,
+    classes: str | Sequence[str] | None,
+    palette: Sequence[RgbColour] | None,
+    known: ClassSet | None,
 ) -> NetworkPrediction | None:
     """The classes of the picture's pixels, with the padding cut off; None where the output has none.
+
+    Args:
+        output: what the network returned.
+        placement: how the network saw the picture.
+        classes: names of the classes, or the name of a class set.
+        palette: a colour for each class.
+        known: classes that the network's source names; they count where they are as many as the output's.
 
     Raises:
         ValueError: names or colours were given for another number of classes.
@@ -90,15 +98,19 @@ def predict_classes(
             raise ValueError("the output has no classes for pixels, so remove classes=; maps are shown without")
         return None
     scores, form = found
-    names = tuple(classes or name_classes(len(scores), labels))
-    colours = class_set(names).palette if palette is None else tuple(tuple(colour) for colour in palette)
-    if len(names) != len(scores) or len(colours) != len(scores):
+    if classes is not None:
+        chosen = choose_class_set(classes)
+    else:
+        fits = known is not None and len(known.names) == len(scores)
+        chosen = known if fits and known else give_colours([f"class {number}" for number in range(len(scores))])
+    colours = chosen.palette if palette is None else tuple(palette)
+    if len(chosen.names) != len(scores) or len(colours) != len(scores):
         raise ValueError(
-            f"the output has {len(scores)} classes, but {len(names)} names and {len(colours)} colours were given; "
-            "give as many"
+            f"the output has {len(scores)} classes, but {len(chosen.names)} names and {len(colours)} colours were "
+            "given; give as many"
         )
     indices, confidence = classify(crop_padding(scores, placement), placement.picture)
-    return NetworkPrediction(indices, confidence, ClassSet(names, colours), form)  # type: ignore[arg-type]
+    return NetworkPrediction(indices, confidence, ClassSet(chosen.names, colours), form)
 
 
 def is_segmentation(scores: Tensor, seen: Grid) -> bool:
@@ -109,11 +121,12 @@ def is_segmentation(scores: Tensor, seen: Grid) -> bool:
     return scores.shape[1] * 8 >= seen[0] and scores.shape[2] * 8 >= seen[1]
 
 
-def name_classes(count: int, labels: Mapping[int, str] | None) -> list[str]:
-    """The names of a network's configuration, if it has one for each class, or else numbers."""
-    if labels is not None and set(labels) == set(range(count)):
-        return [str(labels[number]) for number in range(count)]
-    return [f"class {number}" for number in range(count)]
+def configured_classes(model: object) -> ClassSet | None:
+    """The classes in a network's configuration, as transformers has it; None where it names none."""
+    labels = getattr(getattr(model, "config", None), "id2label", None)
+    if not isinstance(labels, Mapping) or not labels or set(labels) != set(range(len(labels))):
+        return None
+    return give_colours([str(labels[number]).strip() for number in range(len(labels))])
 
 
 def crop_padding(scores: Tensor, placement: Placement) -> Tensor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -57,6 +56,36 @@ class Placement:
         return words
 
 
+@dataclass(frozen=True)
+class InputRules:
+    """How a network takes pictures; what is None is found out from the network.
+
+    Attributes:
+        mean: of the input, in [0, 1], or in 0..255 where a value is above 1.
+        std: in the same units.
+        origin: where mean and std are from, in words.
+        size: the (height, width) at which the network is to see pictures; None for the picture's own.
+        fit: "stretch" or "pad".
+        multiple: what both sides must be multiples of.
+        trained_size: the (height, width) to try where the picture's own size is refused.
+        bgr: whether blue comes first.
+    """
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    origin: str = ""
+    size: Grid | None = None
+    fit: FitMode = "stretch"
+    multiple: int | None = None
+    trained_size: Grid | None = None
+    bgr: bool = False
+
+    def complete(self, model: nn.Module) -> InputRules:
+        """The rules with a mean and a std: these, or those of the network's configuration, or ImageNet's."""
+        mean, std, origin = own_normalisation(model)
+        return replace(self, mean=self.mean or mean, std=self.std or std, origin=self.origin or origin)
+
+
 def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode) -> Placement:
     """How to show a picture to a network.
 
@@ -87,17 +116,22 @@ def round_up(side: int, multiple: int) -> int:
     return math.ceil(side / multiple) * multiple
 
 
-def make_input(
-    picture: Rgb, placement: Placement, mean: Sequence[float], std: Sequence[float], like: Tensor | None
-) -> Tensor:
+def make_input(picture: Rgb, placement: Placement, rules: InputRules, like: Tensor | None) -> Tensor:
     """The input (1, 3, height, width): RGB less mean over std, padded with the mean's zeros.
 
-    Mean and std are in the units of [0, 1], or of 0..255 where a mean is above 1. `like` gives device and type.
+    Args:
+        picture: at its own size.
+        placement: how it is shown.
+        rules: with a mean and a std, see `InputRules.complete`.
+        like: gives device and type.
     """
+    mean, std = rules.mean or IMAGENET_MEAN, rules.std or IMAGENET_STD
     resized = torch.from_numpy(np.ascontiguousarray(resize(picture, placement.shown))).permute(2, 0, 1)[None].float()
     scale = 1.0 if max(mean) > 1 else 255.0
     centre, spread = (torch.tensor(list(values)).reshape(1, 3, 1, 1) for values in (mean, std))
     values = (resized / scale - centre) / spread
+    if rules.bgr:
+        values = values.flip(1)
     bottom, right = (seen - shown for seen, shown in zip(placement.seen, placement.shown, strict=True))
     padded = F.pad(values, (0, right, 0, bottom))
     return padded if like is None else padded.to(like.device, like.dtype)

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
+from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.text import plain_text
 from segviz.watch.findings import Findings
 from segviz.watch.network_view import NetworkMaps, NetworkView
-from segviz.watch.outputs import predict_classes
+from segviz.watch.outputs import configured_classes, predict_classes
 from segviz.watch.placement import (
     FitMode,
+    InputRules,
     Placement,
     make_input,
-    own_normalisation,
     own_size,
     patch_multiple,
     place_picture,
@@ -33,8 +34,8 @@ from segviz.watch.recorder import Recorder
 def watch(
     model: nn.Module,
     image: ImageLike,
-    classes: Sequence[str] | None = None,
-    palette: Sequence[tuple[int, int, int]] | None = None,
+    classes: str | Sequence[str] | None = None,
+    palette: Sequence[RgbColour] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     layers: str | Sequence[str] | None = None,
@@ -51,7 +52,8 @@ def watch(
     Args:
         model: the network, in eval mode. A network from torch.compile is watched as its `_orig_mod`.
         image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
-        classes: names of the output's classes; by default those of its configuration, or numbers.
+        classes: names of the output's classes, or the name of a class set such as "cityscapes"; by default those of
+            the network's configuration, or numbers.
         palette: an RGB colour for each class.
         mean: mean of the input, in [0, 1], or in 0..255 where it is above 1; by default the network's or ImageNet's.
         std: standard deviation, in the same units.
@@ -68,18 +70,35 @@ def watch(
         ValueError: the network is in training mode, was traced or compiled, or refuses the picture; or `layers` chooses
             nothing.
     """
+    origin = "" if mean is None and std is None else "as given"
+    rules = InputRules(tuple(mean) if mean else None, tuple(std) if std else None, origin, size, fit)
+    return view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
+
+
+def view_network(
+    model: nn.Module,
+    picture: Rgb,
+    rules: InputRules,
+    classes: str | Sequence[str] | None = None,
+    palette: Sequence[RgbColour] | None = None,
+    layers: str | Sequence[str] | None = None,
+    grid: Grid | None = None,
+    known: ClassSet | None = None,
+) -> NetworkView:
+    """As `watch`, with rules for the input, and classes that the network's source names.
+
+    Raises:
+        TypeError: the model is no `nn.Module`.
+        ValueError: as `watch`.
+    """
     check_network(model)
-    picture = as_rgb(image)
-    own_mean, own_std, source = own_normalisation(model)
-    if mean is not None or std is not None:
-        source = "as given"
+    rules = rules.complete(model)
     like = next((one for one in model.parameters() if one.is_floating_point()), None)
-    values = tuple(mean or own_mean), tuple(std or own_std)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers or ())
-    placements = candidate_placements(model, picture, size, fit)
+    placements = candidate_placements(model, picture, rules)
     for attempt, placement in enumerate(placements):
         findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
-        args, options = name_input(model, make_input(picture, placement, *values, like))
+        args, options = name_input(model, make_input(picture, placement, rules, like))
         try:
             with torch.no_grad(), record_calls(model, findings):
                 output = model(*args, **options)
@@ -87,14 +106,13 @@ def watch(
         except Exception as error:
             if attempt + 1 == len(placements):
                 raise refusal(model, placement, error) from error
-    configured = getattr(getattr(model, "config", None), "id2label", None)
     with torch.no_grad():
-        prediction = predict_classes(output, placement, classes, palette, configured)
+        prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())
     if found and patterns and not any(findings.is_chosen(one.path) for one in found):
         raise ValueError(f"layers={', '.join(patterns)} chooses nothing; attention is at {', '.join(findings.rows)}")
     return NetworkView(
-        type(model).__name__, picture, placement, source, NetworkMaps(findings.maps, found), found, prediction
+        type(model).__name__, picture, placement, rules.origin, NetworkMaps(findings.maps, found), found, prediction
     )
 
 
@@ -124,11 +142,11 @@ def record_calls(model: nn.Module, findings: Findings) -> Iterator[None]:
     recorder.finish()
 
 
-def candidate_placements(model: nn.Module, picture: Rgb, size: Grid | None, fit: FitMode) -> list[Placement]:
+def candidate_placements(model: nn.Module, picture: Rgb, rules: InputRules) -> list[Placement]:
     """How to show the picture, in the order to try: as asked for; else at its own size, then at the network's."""
-    shape, own = (picture.shape[0], picture.shape[1]), own_size(model)
-    sizes = [size] if size is not None or own is None else [None, own]
-    return [place_picture(shape, one, patch_multiple(model), fit) for one in sizes]
+    shape, own = (picture.shape[0], picture.shape[1]), own_size(model) or rules.trained_size
+    sizes = [rules.size] if rules.size is not None or own is None else [None, own]
+    return [place_picture(shape, one, rules.multiple or patch_multiple(model), rules.fit) for one in sizes]
 
 
 def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:

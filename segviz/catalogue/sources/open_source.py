@@ -1,0 +1,93 @@
+"""From the text that names a source to its network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from torch import nn
+
+from segviz.catalogue.checkpoint_checks import name_first
+from segviz.catalogue.location import is_file
+from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.sources.hugging_face import open_transformers
+from segviz.catalogue.sources.opened_network import OpenedNetwork, OpenError
+from segviz.catalogue.sources.python_source import open_python
+from segviz.catalogue.sources.smp import open_smp
+from segviz.catalogue.sources.vision_libraries import open_timm, open_torchvision
+from segviz.models.registry import SPECS
+from segviz.text import plain_text
+
+OPENERS: Mapping[str, Callable[[str, str | Path | None], OpenedNetwork]] = {
+    "timm": open_timm,
+    "torchvision": open_torchvision,
+    "hf": open_transformers,
+    "smp": open_smp,
+}
+PYTHON_SOURCE = re.compile(r".+\.py:[A-Za-z_][\w.]*|[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*")
+WEIGHTS_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
+SOURCE_FORMS = "net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME"
+
+
+def names_network(source: str) -> bool:
+    """Whether a text names a network to build, and not a bundled model or a file of weights."""
+    prefix, colon, _ = source.partition(":")
+    return (bool(colon) and prefix in OPENERS) or bool(PYTHON_SOURCE.fullmatch(source)) or is_saved_folder(source)
+
+
+def is_saved_folder(source: str) -> bool:
+    """Whether a path is a folder that transformers' `save_pretrained` wrote."""
+    with suppress(OSError, ValueError):
+        return (Path(source) / "config.json").is_file()
+    return False
+
+
+def open_source(source: str | Path | nn.Module, weights: str | Path | None = None) -> OpenedNetwork:
+    """Open a network by the text that names it, or take it as it is.
+
+    Args:
+        source: "net.py:build", "package.module:build", "timm:NAME", "torchvision:NAME", "hf:NAME", "hf:FOLDER",
+            "smp:NAME", the folder of a network of transformers, or an `nn.Module`.
+        weights: a file of weights for it (safetensors or a PyTorch checkpoint, of which nothing is run), "random", or
+            None for those of the source.
+
+    Raises:
+        OpenError: it cannot be opened.
+        CheckpointError: the weights cannot be used.
+    """
+    if isinstance(source, nn.Module):
+        if weights is not None:
+            raise OpenError("weights= belongs to a source that builds a network; load them into the nn.Module yourself")
+        return OpenedNetwork(source, type(source).__name__)
+    text = str(source)
+    prefix, _, name = text.partition(":")
+    if prefix in OPENERS and name:
+        return OPENERS[prefix](name, weights)
+    if PYTHON_SOURCE.fullmatch(text):
+        return open_python(text, weights)
+    if is_saved_folder(text):
+        return open_transformers(text, weights)
+    if is_file(Path(text)):
+        raise refuse_weights(Path(text))
+    if Path(text).suffix in WEIGHTS_SUFFIXES:
+        raise OpenError(f"there is no file {plain_text(text)}; correct the path of the weights")
+    raise OpenError(
+        f"'{plain_text(text, 80)}' is not a model, a file of weights or a network; use {SOURCE_FORMS}, a "
+        f"checkpoint's path, or one of {', '.join(SPECS)}"
+    )
+
+
+def refuse_weights(path: Path) -> OpenError:
+    """The error of a file whose tensors no known network has, alone as a source; it names the first ones.
+
+    Raises:
+        CheckpointError: it is no file of weights.
+    """
+    names = list(read_weights(path).tensors)
+    return OpenError(
+        f"{path} holds {len(names)} tensors of a network that segviz does not know: {name_first(names)}; give its "
+        f"network too: segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights "
+        f"{path.name}"
+    )
