@@ -14,6 +14,7 @@ import pytest
 import torch
 from figure_cases import GRID, IMAGE, LABELS, SIZE, dots, one_of_each, prediction
 from playwright.sync_api import Browser, Locator, Page, expect
+from viewer_host import unfold_toolbar
 from watch_cases import IMAGE as STREET
 from watch_cases import NonLocal, fused
 
@@ -69,6 +70,13 @@ def hover(page: Page, there: Locator, row: int, column: int) -> tuple[float, flo
     return x, y
 
 
+def draw_gray(page: Page) -> None:
+    """Draws the maps in gray, on linear scales from 0."""
+    unfold_toolbar(page)
+    page.get_by_label("Colours").select_option("gray")
+    page.get_by_label("linear", exact=True).check()
+
+
 def drawn_shares(there: Locator, shape: tuple[int, int]) -> np.ndarray:
     """The values of a map drawn in gray, as shares of the largest."""
     rgba = np.array(there.locator("canvas.map").evaluate(PIXELS)).reshape(*shape, 4)
@@ -84,8 +92,7 @@ def test_a_saved_prediction_hovers_offline_with_python_s_rows(browser: Browser, 
     with opened(browser, (tmp_path / "attention.html").as_uri()) as page:
         there = stage(page, "Attends to (spatial)")
         expect(there).to_have_attribute("data-ready", "1")
-        page.get_by_label("Colours").select_option("gray")
-        page.get_by_text("linear", exact=True).click()
+        draw_gray(page)
         hover(page, there, 2, 1)
         expect(page.locator(".where")).to_have_text(re.compile(r"y.25"))
         row = made.map_of(DotProductAttention, "spatial").attends_to(2, 1).numpy()
@@ -129,8 +136,7 @@ def test_a_watched_network_is_saved_with_what_was_found(browser: Browser, tmp_pa
     with opened(browser, (tmp_path / "view.html").as_uri()) as page:
         there = stage(page, "Attends to (network)")
         expect(there).to_have_attribute("data-ready", "1")
-        page.get_by_label("Colours").select_option("gray")
-        page.get_by_text("linear", exact=True).click()
+        draw_gray(page)
         box = there.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + 0.31 * box["width"], box["y"] + 0.42 * box["height"])
@@ -141,6 +147,23 @@ def test_a_watched_network_is_saved_with_what_was_found(browser: Browser, tmp_pa
         expect(page.get_by_role("heading", level=1)).to_have_text("My network")
         page.get_by_text("Details").click()
         expect(page.locator("pre")).to_contain_text("gives what the call returned")
+
+
+def test_any_head_is_chosen_in_the_page(browser: Browser, tmp_path: Path) -> None:
+    one = MultiHeadAttention("attn", GRID, GRID, torch.randn(3, 12, 4), torch.randn(3, 12, 4), 0.5)
+    page = page_of_panels("net", IMAGE, SIZE, panels_of_map(one))
+    (tmp_path / "page.html").write_text(page_html(page), encoding="utf-8")
+    with opened(browser, (tmp_path / "page.html").as_uri()) as shown:
+        there = stage(shown, "Attends to (attn)")
+        expect(there).to_have_attribute("data-ready", "1")
+        draw_gray(shown)
+        expect(shown.get_by_label("Head")).to_have_value("mean")
+        shown.get_by_label("Head").select_option("2")
+        expect(shown.locator(".panel").first.locator(".note")).to_contain_text("head 2 of 3")
+        hover(shown, there, 1, 2)
+        expect(shown.locator(".where")).to_have_text(re.compile(r"y.15"))
+        row = one.attends_to(1, 2, head=2).numpy()
+        assert np.abs(drawn_shares(there, GRID) - row / row.max()).max() < 0.006
 
 
 # ---- untrusted names --------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def describe_panel(panel: Panel, pins: Sequence[Pin], address: Address) -> dict[
     if isinstance(panel.map, SpatialMap) and panel.map.unit != "weight":
         config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     if isinstance(panel.map, NetworkMap):
-        config |= {"head": panel.head, "query": panel.query}
+        config |= {"head": panel.head, "heads": panel.map.heads, "query": panel.query}
     if isinstance(panel.map, ScalarMap):
         config |= {"unit": panel.map.unit, "signed": panel.map.signed}
     return config

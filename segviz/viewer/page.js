@@ -11,6 +11,18 @@ async function readFromPage(name) {
   return new Response(stream).arrayBuffer();
 }
 
+const HEAD = document.getElementById("head"); // the choice of a head, where all panels show the same
+
+/** Which heads are shown, in words, as in network_panels.py. */
+const headWords = (head, heads) => (Number.isInteger(head) ? `head ${head} of ${heads}` : `${head} of ${heads} heads`);
+
+/** The panel with the chosen head; without change where its map has no such head. */
+function withHead(panel) {
+  const head = /^\d+$/.test(HEAD?.value) ? Number(HEAD.value) : HEAD?.value;
+  if (head === undefined || !(panel.heads > 1) || head >= panel.heads) return panel;
+  return { ...panel, head, note: panel.note.replace(headWords(panel.head, panel.heads), headWords(head, panel.heads)) };
+}
+
 /** A panel that follows the pointer, once more for a pin; `fix_to_pin` in panels_of_prediction.py has the same title. */
 function fixToPin(panel, [y, x, colour], index) {
   const pin = { number: index + 1, colour: PAGE.colours[colour] };
@@ -20,13 +32,16 @@ function fixToPin(panel, [y, x, colour], index) {
 /** The page's panels for these pins. Where `pinRows` says so, each pin has a row of its own; rows of lost pins go. */
 function panelsFor(pins) {
   const isKept = ({ pin, at }) => !pin || (pins[pin.number - 1]?.[0] === at[0] && pins[pin.number - 1]?.[1] === at[1]);
-  const kept = PAGE.panels.filter(isKept);
+  const panels = PAGE.panels.map(withHead), kept = panels.filter(isKept);
   if (!PAGE.pinRows) return kept;
-  const follows = PAGE.panels.filter(({ at, look, map }) => !at && map && POINTED.includes(look));
+  const follows = panels.filter(({ at, look, map }) => !at && map && POINTED.includes(look));
   return [...kept, ...pins.flatMap((pin, index) => follows.map((panel) => fixToPin(panel, pin, index)))];
 }
 
+let shown = [PAGE.pins, null]; // the pins, and the edit that they come from
+
 function showPage(pins, echo) {
+  shown = [pins, echo];
   const data = { ...PAGE, pins, echo, panels: panelsFor(pins) };
   mountViewer({ data: [data], parentElement: document.body, setStateValue: take });
 }
@@ -37,4 +52,5 @@ function take(name, edit) {
 }
 
 readBlobsWith(readFromPage);
-showPage(PAGE.pins, null);
+HEAD?.addEventListener("change", () => showPage(...shown));
+showPage(...shown);

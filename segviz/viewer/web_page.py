@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from segviz.attention.maps import NetworkMap
 from segviz.text import plain_text
 from segviz.version import VERSION
 from segviz.viewer.describe_panel import describe_viewer
@@ -194,6 +195,7 @@ def write_document(page: WebPage, maps: PackedMaps) -> str:
         f'<meta name="generator" content="segviz {VERSION}"><link rel="icon" href="data:,">',
         f"<title>{escape(page.title)}</title><style>{style}</style></head><body><main>",
         write_about(page),
+        write_heads(page.panels),
         read_markup(),
         write_footer(page),
         "</main>",
@@ -248,6 +250,20 @@ def write_about(page: WebPage) -> str:
     known = [(escape(name), escape(value)) for name, value in page.facts if value]
     facts = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in known)
     return f'<header class="about"><h1>{escape(page.title)}</h1><dl>{facts}</dl><p>{escape(page.sentence)}</p></header>'
+
+
+def write_heads(panels: Sequence[Panel]) -> str:
+    """The choice of a head for all panels of a network's maps; nothing where panels show different heads, or one."""
+    maps = [(panel.map, panel.head) for panel in panels if isinstance(panel.map, NetworkMap)]
+    most, shown = max((one.heads for one, _ in maps), default=1), {head for _, head in maps}
+    if most == 1 or len(shown) > 1:
+        return ""
+    names = [("mean", "mean of all"), ("largest", "largest of all"), *((str(head), str(head)) for head in range(most))]
+    options = "".join(
+        f'<option value="{value}"{" selected" if {value} == {str(head) for head in shown} else ""}>{name}</option>'
+        for value, name in names
+    )
+    return f'<p class="heads"><label>Head <select id="head">{options}</select></label></p>'
 
 
 def write_footer(page: WebPage) -> str:
