@@ -112,6 +112,11 @@ class Settings:
         default=BUNDLED,
         metadata={"read": Path, "meaning": "Folder of the models' checkpoints", "default": "the bundled ones"},
     )
+    models: str = setting(
+        "",
+        str,
+        "Networks of your own: the path of a `models.toml`, or its text; see [any-network.md](any-network.md)",
+    )
     allowed_hosts: tuple[str, ...] = setting(
         "",
         read_hosts,

@@ -13,8 +13,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
+from segviz.catalogue.own_models import own_models
 from segviz.cli.errors import UsageError, describe_error, print_error
+from segviz.cli.own_models import list_models
 from segviz.cli.parser import build_parser, typed_options
 from segviz.cli.unused_options import refuse_unused
 from segviz.runtime.garbage_collection import pause_collector
@@ -73,8 +76,15 @@ def run_app(options: argparse.Namespace) -> int:
     script = app_script()
     if options.port is not None and passed_value(options.extra, "--server.port") is not None:
         raise UsageError("--port and --server.port both name the port; give one of them")
+    tables = options.own_models or ()
+    environment = app_environment()
+    if tables:
+        environment["SEGVIZ_MODELS"] = list_models(tables)
+        paths = filter(None, (str(Path.cwd()), environment.get("PYTHONPATH")))  # the app runs in another folder
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+    own_models()  # says here, in one sentence, what is wrong with SEGVIZ_MODELS
     check_port(options.port, options.extra)
-    return serve(app_command(script, options.port, *options.extra), script.parent, app_environment())
+    return serve(app_command(script, options.port, *options.extra), script.parent, environment)
 
 
 def escape_unencodable() -> None:

@@ -20,6 +20,7 @@ from segviz.cli.arguments import (
     read_model_or_all,
     read_scales,
 )
+from segviz.cli.own_models import add_own_models
 from segviz.cli.shared_options import (
     Commands,
     Parser,
@@ -74,6 +75,7 @@ def add_app(commands: Commands) -> None:
         type=integer_reader(1, 65535),
         help="port to listen on (default: STREAMLIT_SERVER_PORT, or else 8501)",
     )
+    add_own_models(app)
 
 
 def add_predict(commands: Commands) -> None:

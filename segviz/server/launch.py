@@ -102,4 +102,6 @@ def app_environment() -> dict[str, str]:
     environment = {**SERVER_ENVIRONMENT, **os.environ}
     if own := environment.get("SEGVIZ_CHECKPOINTS"):
         environment["SEGVIZ_CHECKPOINTS"] = str(Path(own).resolve())
+    if (models := environment.get("SEGVIZ_MODELS", "").strip()) and not models.startswith("[["):
+        environment["SEGVIZ_MODELS"] = str(Path(models).expanduser().absolute())
     return environment

@@ -1,0 +1,127 @@
+"""`app --model SOURCE`: networks of one's own on the command line, each with the options that follow it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segviz.catalogue.entry import FITS, CatalogueEntry, CatalogueError
+from segviz.catalogue.models_file import is_there, make_entry, write_models
+from segviz.catalogue.own_models import own_files, own_models
+from segviz.cli.errors import UsageError
+from segviz.cli.shared_options import Parser
+
+OWN = "own_models"
+
+
+class BeginModel(argparse.Action):
+    """`--model SOURCE` begins a model."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Add a table with its source."""
+        setattr(namespace, OWN, [*(getattr(namespace, OWN, None) or ()), {"source": values}])
+
+
+class DescribeModel(argparse.Action):
+    """An option that belongs to the `--model` before it."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        """Add the value to the last table."""
+        tables = getattr(namespace, OWN, None)
+        if not tables:
+            parser.error(f"{option_string} belongs to a --model; write it after that one")
+        key = str(self.option_strings[0]).removeprefix("--")
+        if key in tables[-1]:
+            parser.error(f"{option_string} is given twice for --model {tables[-1]['source']}; give it once")
+        tables[-1][key] = values
+
+
+def add_own_models(command: Parser) -> None:
+    """Add `--model`, and what describes it."""
+    group = command.add_argument_group(
+        "networks of your own", "Repeat --model for several; what follows one describes it. docs/any-network.md"
+    )
+    group.add_argument(
+        "--model", action=BeginModel, dest=OWN, metavar="SOURCE",
+        help="a checkpoint, net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, or smp:NAME",
+    )  # fmt: skip
+
+    def describe(option: str, metavar: str, help_: str, read: Callable[[str], Any] = str, **more: Any) -> None:
+        group.add_argument(
+            option, action=DescribeModel, dest=OWN, metavar=metavar, help=help_, type=read, default=None, **more
+        )
+
+    describe("--name", "NAME", "its name in links (default: from the source)")
+    describe("--title", "TITLE", "its name on pages (default: the name)")
+    describe("--weights", "FILE", "weights for the network that the source builds; or random")
+    describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_names)
+    describe("--mean", "R,G,B", "mean of its input, in [0, 1], or in 0..255", read_triple)
+    describe("--std", "R,G,B", "standard deviation, in the same units", read_triple)
+    describe("--size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
+    describe("--fit", "FIT", f"{' or '.join(FITS)} a picture of another ratio (default: {FITS[0]})", choices=FITS)
+    describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
+
+
+def read_names(text: str) -> str | list[str]:
+    """One name, of a class set, or several, of classes."""
+    names = split_names(text)
+    return names[0] if len(names) == 1 else names
+
+
+def split_names(text: str) -> list[str]:
+    """Names separated by commas."""
+    names = [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"'{text}' has an empty name; write them separated by single commas")
+    return names
+
+
+def read_triple(text: str) -> list[float]:
+    """Three numbers."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"'{text}' is not three numbers; write for example 0.485,0.456,0.406")
+    return values
+
+
+def read_size(text: str) -> list[int]:
+    """A height and a width in pixels."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 7 for part in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size; write height and width, such as 512,1024")
+    return [int(part) for part in parts]
+
+
+def list_models(tables: Sequence[dict[str, Any]]) -> str:
+    """The value of SEGVIZ_MODELS with what it has now and the models of the command line.
+
+    Raises:
+        CatalogueError: SEGVIZ_MODELS cannot be used as it is.
+        UsageError: a model of the command line cannot be used.
+    """
+    entries = list(own_models().values())
+    for table in tables:
+        try:
+            entry = make_entry(table, Path.cwd(), [one.name for one in entries])
+            check_files(entry)
+        except ValueError as error:
+            raise UsageError(f"--model {table['source']}: {error}") from None
+        entries.append(entry)
+    return write_models(entries)
+
+
+def check_files(entry: CatalogueEntry) -> None:
+    """Refuse files that are not there: they are typed wrong.
+
+    Raises:
+        CatalogueError: one is missing.
+    """
+    for path in own_files(entry):
+        if not is_there(path):
+            known = "a file, net.py:build, package.module:build, timm:NAME, torchvision:NAME or hf:NAME"
+            raise CatalogueError(f"{path} does not exist; give {known}")

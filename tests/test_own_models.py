@@ -1,0 +1,213 @@
+"""The catalogue of one's own networks: models.toml, the command line, and what both refuse in one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+from segviz.catalogue.entry import BUNDLED_NAMES, CatalogueEntry, CatalogueError, derive_name
+from segviz.catalogue.models_file import read_models, read_models_file, write_models
+from segviz.catalogue.own_models import entry_identity, own_models
+from segviz.cli.errors import UsageError
+from segviz.cli.main import main
+from segviz.cli.own_models import list_models
+from segviz.cli.parser import build_parser
+from segviz.server.launch import app_environment
+
+FULL = """
+[[model]]
+name = "psanet"
+title = "PSANet-50 of the authors"
+source = "weights/psanet50.pth"
+classes = "ade20k"
+size = [473, 473]
+fit = "pad"
+
+[[model]]
+source = "net.py:build"
+weights = "w.pt"
+classes = ["road", "sky"]
+palette = [[128, 64, 128], [70, 130, 180]]
+mean = [0.5, 0.5, 0.5]
+std = [0.25, 0.25, 1]
+layers = ["blocks.*.attn"]
+"""
+
+
+def test_the_names_of_the_bundled_models_are_the_registrys() -> None:
+    from segviz.models.registry import SPECS
+
+    assert tuple(SPECS) == BUNDLED_NAMES
+
+
+def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(FULL)
+    first, second = read_models_file(tmp_path / "models.toml")
+    assert first == CatalogueEntry(
+        "psanet", "PSANet-50 of the authors", str(tmp_path / "weights/psanet50.pth"), "", "ade20k", size=(473, 473),
+        fit="pad",
+    )  # fmt: skip
+    assert (second.name, second.title) == ("net-build", "net-build")
+    assert second.source == f"{tmp_path}/net.py:build" and second.weights == str(tmp_path / "w.pt")
+    assert second.classes == ("road", "sky") and second.palette == ((128, 64, 128), (70, 130, 180))
+    assert second.mean == (0.5, 0.5, 0.5) and second.std == (0.25, 0.25, 1.0)
+    assert second.layers == ("blocks.*.attn",)
+    assert read_models(write_models([first, second]), "text", Path("/elsewhere")) == (first, second)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[model]]\nsource = ", "here is not TOML"),
+        ("[model]\nsource = 'a'", "here has one table where only [[model]] can be"),
+        ("models = 1", "here has 'models' where only [[model]] can be"),
+        ("[[model]]\nname = 'a'", "here, model 1 ('a'): source is missing; write source ="),
+        ("[[model]]\nsource = 3", "'source' is 3, not text"),
+        ("[[model]]\nsource = ''", "source is missing"),
+        ("[[model]]\nsource = 'psa'", "'psa' is bundled, and is offered anyway; remove it"),
+        ("[[model]]\nsource = 'a.pth'\ncolour = 1", "here, model 1 ('a.pth'): 'colour' is not a key; use name, title"),
+        ("[[model]]\nsource = 'a.pth'\nname = 'A b'", "cannot stand in a link; use 1 to 64 of a to z"),
+        ("[[model]]\nsource = 'a.pth'\nname = 'psa'", "'psa' is a bundled model's; choose another name"),
+        (
+            "[[model]]\nsource = 'a'\nname = 'x'\n[[model]]\nsource = 'b'\nname = 'x'",
+            "model 2 ('x'): another model has",
+        ),
+        ("[[model]]\nsource = 'a.pth'\nmean = [1, 2]\nstd = [1, 2]", "mean has 2 numbers; give one for each"),
+        ("[[model]]\nsource = 'a.pth'\nmean = [0, 0, 0]", "mean and std belong together"),
+        ("[[model]]\nsource = 'a.pth'\nmean = [nan, 0, 0]\nstd = [1, 1, 1]", "mean has a value outside 0 to 255"),
+        ("[[model]]\nsource = 'a.pth'\nmean = [0, 0, 0]\nstd = [1, 0, 1]", "std has a value that is not above 0"),
+        ("[[model]]\nsource = 'a.pth'\nmean = 'imagenet'", "'mean' is \"imagenet\", not a list"),
+        ("[[model]]\nsource = 'a.pth'\nsize = [512]", "'size' is [512], not a list of 2"),
+        ("[[model]]\nsource = 'a.pth'\nsize = [0, 512]", "size is [0, 512]; use [height, width] from 1 to"),
+        ("[[model]]\nsource = 'a.pth'\nsize = [1.5, 2]", "'size[0]' is 1.5, not a whole number"),
+        ("[[model]]\nsource = 'a.pth'\nfit = 'crop'", "fit is 'crop'; use stretch or pad"),
+        ("[[model]]\nsource = 'a.pth'\nclasses = 19", "classes are neither a list of names nor a class set"),
+        ("[[model]]\nsource = 'a.pth'\nclasses = ['a', 1]", "classes are neither a list of names nor a class set"),
+        ("[[model]]\nsource = 'a.pth'\nclasses = ['a', 'b']\npalette = [[1, 2, 3]]", "2 classes but 1 colours"),
+        ("[[model]]\nsource = 'a.pth'\npalette = [[1, 2, 300]]", "palette has a value outside 0 to 255"),
+        ("[[model]]\nsource = 'a.pth'\npalette = [[1, 2]]", "'palette[0]' is [1, 2], not a list of 3"),
+        ("[[model]]\nsource = 'a.pth'\nlayers = 'attn'", "'layers' is \"attn\", not a list"),
+        ("[[model]]\nsource = 'a.pth'\ntitle = 1979-05-27", "'title' is [\"1979-05-27\"], not text"),
+        ("[[model]]\nsource = 'a'\n" * 300, "here has 300 models; use at most 256"),
+        ("a = " + "[" * 5000, "here is not TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_cure(text: str, said: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        read_models(text, "here", Path("/"))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match=r"models\.toml cannot be read \(No such file or directory\); correct"):
+        read_models_file(tmp_path / "models.toml")
+    (tmp_path / "models.toml").write_bytes(b"\xff\xfe[")
+    with pytest.raises(CatalogueError, match="is not text in UTF-8"):
+        read_models_file(tmp_path / "models.toml")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("psanet50.pth", "psanet50"),
+        ("/a b/Net V2.safetensors", "net-v2"),
+        ("net.py:build", "net-build"),
+        ("package.module:build", "package.module-build"),
+        ("timm:vit_tiny_patch16_224", "vit_tiny_patch16_224"),
+        ("hf:nvidia/segformer-b0-finetuned-ade-512-512", "segformer-b0-finetuned-ade-512-512"),
+        ("hf:/models/mine/", "mine"),
+        ("psa.pth", "psa-2"),  # psa is bundled
+        ("taken.pth", "taken-2"),
+        ("☃.pth", "model"),
+    ],
+)
+def test_a_name_for_links_comes_from_the_source(source: str, name: str) -> None:
+    assert derive_name(source, ["taken"]) == name
+
+
+def parse(*words: str) -> list[dict[str, object]]:
+    return list(build_parser().parse_args(["app", *words]).own_models)
+
+
+def test_options_belong_to_the_model_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("net.py", "w.pt", "psanet50.pth"):
+        (tmp_path / name).write_bytes(b"")
+    words = ["--model", "psanet50.pth", "--classes", "ade20k", "--model", "net.py:build", "--weights", "w.pt"]
+    words += ["--classes", "road, sky", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--size", "64,96", "--fit", "pad"]
+    words += ["--layers", "a.*,b", "--model", "timm:vit_tiny_patch16_224", "--name", "vit", "--title", "ViT"]
+    first, second, third = read_models(list_models(parse(*words)), "text", Path("/"))
+    assert (first.name, first.source, first.classes) == ("psanet50", str(tmp_path / "psanet50.pth"), "ade20k")
+    assert (second.weights, second.classes, second.size) == (str(tmp_path / "w.pt"), ("road", "sky"), (64, 96))
+    assert (second.mean, second.fit, second.layers) == ((0.5, 0.5, 0.5), "pad", ("a.*", "b"))
+    assert (third.name, third.title, third.source) == ("vit", "ViT", "timm:vit_tiny_patch16_224")
+
+
+def test_the_command_line_adds_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models.toml").write_text("[[model]]\nsource = 'timm:vit'\n")
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "models.toml"))
+    text = list_models([{"source": "timm:vit"}])
+    assert [one.name for one in read_models(text, "text", Path("/"))] == ["vit", "vit-2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--weights", "w.pt"], "--weights belongs to a --model"),
+        (["--model", "a", "--size", "1,2", "--size", "1,2"], "--size is given twice for --model a"),
+        (["--model", "a", "--mean", "1,2"], "'1,2' is not three numbers"),
+        (["--model", "a", "--size", "512"], "'512' is not a size"),
+        (["--model", "a", "--classes", "a,,b"], "'a,,b' has an empty name"),
+    ],
+)
+def test_a_wrong_option_is_named(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(*words)
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_typed_wrong_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"--model net\.py:build: .*net\.py does not exist; give a file"):
+        list_models([{"source": "net.py:build"}])
+    with pytest.raises(UsageError, match=r"--model timm:vit: .*w\.pt does not exist"):
+        list_models([{"source": "timm:vit", "weights": "w.pt"}])
+
+
+def test_a_bad_models_file_stops_the_start_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "none.toml"))
+    assert main(["app"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_setting_is_a_path_or_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGVIZ_MODELS", "[[model]]\nsource = 'timm:vit'")
+    assert list(own_models()) == ["vit"]
+    assert app_environment()["SEGVIZ_MODELS"].startswith("[[")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEGVIZ_MODELS", "models.toml")
+    assert app_environment()["SEGVIZ_MODELS"] == str(tmp_path / "models.toml")
+
+
+def test_an_entrys_identity_changes_with_its_files(tmp_path: Path) -> None:
+    weights = tmp_path / "w.pt"
+    entry = CatalogueEntry("vit", "ViT", "timm:vit", str(weights))
+    with pytest.raises(CatalogueError, match=r"w\.pt is missing; correct the source or the weights of 'vit'"):
+        entry_identity(entry)
+    weights.write_bytes(b"one")
+    first = entry_identity(entry)
+    weights.write_bytes(b"two")
+    os.utime(weights, (1, 1))
+    assert first != entry_identity(entry) == entry_identity(entry)
+    assert entry_identity(entry) != entry_identity(CatalogueEntry("vit", "other", "timm:vit", str(weights)))
+
+
+def test_a_parser_without_models_has_none() -> None:
+    assert isinstance(build_parser().parse_args(["app"]), argparse.Namespace)
+    assert build_parser().parse_args(["app"]).own_models is None
