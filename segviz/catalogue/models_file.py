@@ -111,7 +111,7 @@ def make_entry(table: Mapping[str, Any], folder: Path, taken: Sequence[str]) -> 
     values |= {"name": name, "title": raw.title or name, "source": resolve_source(raw.source, folder)}
     if raw.weights and raw.weights != RANDOM:
         values["weights"] = str((folder / Path(raw.weights).expanduser()).absolute())
-    return CatalogueEntry(**values, classes=read_classes(table.get("classes")))
+    return CatalogueEntry(**values, classes=read_class_names(table.get("classes")))
 
 
 def json_value(value: Any) -> Any:
@@ -121,7 +121,7 @@ def json_value(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else [str(value)]
 
 
-def read_classes(value: Any) -> str | tuple[str, ...] | None:
+def read_class_names(value: Any) -> str | tuple[str, ...] | None:
     """Class names, or the name of a class set.
 
     Raises:

@@ -18,7 +18,7 @@ from segviz.catalogue.models_file import read_models, read_models_file
 from segviz.settings import read_setting
 
 WHERE = "SEGVIZ_MODELS"
-INLINE = "[["  # what the setting begins with where it holds the entries themselves
+INLINE_START = "[["  # what the setting begins with where it holds the entries themselves
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def read_setting_models(setting: str) -> Mapping[str, CatalogueEntry]:
     """
     if not setting:
         return {}
-    if setting.startswith(INLINE):
+    if setting.startswith(INLINE_START):
         entries = read_models(setting, WHERE, Path.cwd())
     else:
         entries = read_models_file(Path(setting).expanduser().absolute())

@@ -13,7 +13,7 @@ from segviz.catalogue.own_models import own_files, own_models
 from segviz.cli.errors import UsageError
 from segviz.cli.shared_options import Parser
 
-OWN = "own_models"
+OWN_TABLES = "own_models"
 
 
 class BeginModel(argparse.Action):
@@ -21,7 +21,7 @@ class BeginModel(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Add a table with its source."""
-        setattr(namespace, OWN, [*(getattr(namespace, OWN, None) or ()), {"source": values}])
+        setattr(namespace, OWN_TABLES, [*(getattr(namespace, OWN_TABLES, None) or ()), {"source": values}])
 
 
 class DescribeModel(argparse.Action):
@@ -29,7 +29,7 @@ class DescribeModel(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Add the value to the last table."""
-        tables = getattr(namespace, OWN, None)
+        tables = getattr(namespace, OWN_TABLES, None)
         if not tables:
             parser.error(f"{option_string} belongs to a --model; write it after that one")
         key = str(self.option_strings[0]).removeprefix("--")
@@ -44,19 +44,19 @@ def add_own_models(command: Parser) -> None:
         "networks of your own", "Repeat --model for several; what follows one describes it. docs/any-network.md"
     )
     group.add_argument(
-        "--model", action=BeginModel, dest=OWN, metavar="SOURCE",
+        "--model", action=BeginModel, dest=OWN_TABLES, metavar="SOURCE",
         help="a checkpoint, net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, or smp:NAME",
     )  # fmt: skip
 
     def describe(option: str, metavar: str, help_: str, read: Callable[[str], Any] = str, **more: Any) -> None:
         group.add_argument(
-            option, action=DescribeModel, dest=OWN, metavar=metavar, help=help_, type=read, default=None, **more
+            option, action=DescribeModel, dest=OWN_TABLES, metavar=metavar, help=help_, type=read, default=None, **more
         )
 
     describe("--name", "NAME", "its name in links (default: from the source)")
     describe("--title", "TITLE", "its name on pages (default: the name)")
     describe("--weights", "FILE", "weights for the network that the source builds; or random")
-    describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_names)
+    describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_name_list)
     describe("--mean", "R,G,B", "mean of its input, in [0, 1], or in 0..255", read_triple)
     describe("--std", "R,G,B", "standard deviation, in the same units", read_triple)
     describe("--size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
@@ -64,7 +64,7 @@ def add_own_models(command: Parser) -> None:
     describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
 
 
-def read_names(text: str) -> str | list[str]:
+def read_name_list(text: str) -> str | list[str]:
     """One name, of a class set, or several, of classes."""
     names = split_names(text)
     return names[0] if len(names) == 1 else names
