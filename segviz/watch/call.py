@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from segviz.watch.frames import RunningModule
 
@@ -115,6 +116,7 @@ def select_rows(tensor: Tensor, groups: Groups, rows: Tensor) -> Tensor:
 
 def relative_difference(found: Tensor, expected: Tensor) -> float:
     """The largest difference over the largest magnitude of what is expected; NaN counts as infinite."""
-    scale = float(expected.abs().max()) or 1.0
-    difference = float((found - expected).abs().max()) / scale
+    largest = float("inf")  # the norm's order
+    scale = float(vector_norm(expected, largest)) or 1.0
+    difference = float(vector_norm(found - expected, largest)) / scale
     return difference if difference == difference else float("inf")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 
 import torch
@@ -34,11 +35,6 @@ class RunningModule:
         """The shape of a local tensor, or a local tuple of numbers, if there is one of that name."""
         value = self.values.get(name)
         return tuple(value) if isinstance(value, tuple | list) else None
-
-
-def name_modules(model: nn.Module) -> dict[int, str]:
-    """The name of each module, by its identity."""
-    return {id(module): name for name, module in model.named_modules()}
 
 
 def walk_frames() -> Iterator[FrameType]:
@@ -105,4 +101,10 @@ def local_values(module_types: tuple[str, ...]) -> tuple[nn.Module, Mapping[str,
 
 def is_one_of(module: nn.Module, module_types: tuple[str, ...]) -> bool:
     """Whether a module is of a class, or of a class derived from it, given by its full name."""
-    return any(f"{one.__module__}.{one.__qualname__}" in module_types for one in type(module).__mro__)
+    return not class_names(type(module)).isdisjoint(module_types)
+
+
+@lru_cache(maxsize=1024)
+def class_names(kind: type) -> frozenset[str]:
+    """The full names of a class and of all that it is derived from."""
+    return frozenset(f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__)

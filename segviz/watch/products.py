@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -85,6 +86,10 @@ class Tracks:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[weakref.ref[Tensor], Tracked]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything is known of any tensor."""
+        return bool(self._known)
 
     def get(self, tensor: object) -> Tracked:
         """What is known of a tensor; None if nothing."""
@@ -176,6 +181,7 @@ def follow_swap(name: str, product: Product, args: Sequence[Any], result: Tensor
     return replace(product, swapped=not product.swapped) if sorted(axes) == last else None
 
 
+@lru_cache(maxsize=4096)
 def function_name(function: Callable[..., Any]) -> str:
     """A function's name; for the getter of a tensor's attribute, such as `mT`, the attribute's."""
     name: str = getattr(function, "__name__", "")

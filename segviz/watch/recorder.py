@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from segviz.watch.call import AttentionCall
-from segviz.watch.frames import is_one_of, local_values, name_modules, running_modules, running_path
+from segviz.watch.frames import class_names, local_values, running_modules, running_path
 from segviz.watch.multi_head_call import (
     additive,
     bind_multi_head,
@@ -79,16 +79,17 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, collector: Collector, recipes: Iterable[Recipe] = ()) -> None:
         super().__init__()
-        self.names = name_modules(model)
+        modules = list(model.named_modules())
+        self.names = {id(module): path for path, module in modules}
         self.collector = collector
         self.tracks = Tracks()
         self.count = 0
         self.unused: dict[int, str] = {}  # paths of softmaxes of products that have multiplied nothing yet
-        modules = list(model.modules())
+        kinds = frozenset[str]().union(*map(class_names, {type(module) for _, module in modules}))
         self.readers = [
             recipe
             for recipe in recipes
-            if isinstance(recipe, DeclarationRecipe) and any(is_one_of(one, recipe.module_types) for one in modules)
+            if isinstance(recipe, DeclarationRecipe) and not kinds.isdisjoint(recipe.module_types)
         ]
 
     def __torch_function__(
@@ -112,7 +113,8 @@ class Recorder(TorchFunctionMode):
         elif name in SOFTMAX:
             self._see_softmax(args, kwargs, result)
         elif name in FOLLOWED:
-            self._see_change(name, args, kwargs, result)
+            if self.tracks:
+                self._see_change(name, args, kwargs, result)
         elif name == "scaled_dot_product_attention":
             self._see_scaled(args, kwargs, result)
         elif name == "multi_head_attention_forward":
