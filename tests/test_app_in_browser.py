@@ -667,18 +667,21 @@ def test_an_uploaded_picture_is_shown_and_can_be_hovered(visit: Visit) -> None:
     check_drawn(visit.stage("Collect"), expected.attends_to(*cell), cell)  # type: ignore[union-attr]
 
 
-DROP = """([selector, name, bytes]) => {
+DROP = """([selector, name, bytes, kinds = ["dragenter", "dragover", "drop"]]) => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
     const target = selector ? document.querySelector(selector) : document.body;
-    for (const kind of ["dragenter", "dragover", "drop"]) {
+    for (const kind of kinds) {
       target.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true, composed: true }));
     } }"""
 
 
 def test_a_picture_dropped_onto_the_page_is_uploaded(visit: Visit) -> None:
     visit.open("psa")
+    visit.page.evaluate(DROP, ["", "mine.png", list(picture()), ["dragenter", "dragover"]])
+    assert visit.page.locator(".drop").evaluate("(sign) => sign.matches(':popover-open')")  # above the sidebar too
     visit.page.evaluate(DROP, ["", "mine.png", list(picture())])
+    expect(visit.page.locator(".drop")).to_be_hidden()
     check_uploaded(visit)
     visit.page.evaluate(DROP, ["[data-testid=stMain] h1", "notes.png", list(b"this is no picture")])
     expect(visit.page.get_by_test_id("stAlert").filter(has_text="cannot be used")).to_have_count(1)

@@ -38,7 +38,7 @@ export default function ({ parentElement, setTriggerValue }) {
   let leaving;
   const show = (shown) => {
     clearTimeout(leaving);
-    sign.hidden = !shown;
+    if (shown !== sign.matches(":popover-open")) sign.togglePopover(shown); // in the top layer: no sidebar covers it
   };
   const listen = (name, action) => document.addEventListener(name, (event) => {
     if (hasFiles(event) && !isOnUploader(event)) action(event);
