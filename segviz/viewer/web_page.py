@@ -271,7 +271,7 @@ def write_footer(page: WebPage) -> str:
     use = "Click to keep a point, press Space to hide the maps, turn the wheel with Ctrl to zoom."
     lines = (*page.caveats, CAUTION, use, f"Made with segviz {VERSION}. This file needs no network.")
     said = "".join(f"<p>{escape(line, 2000)}</p>" for line in lines if line)
-    rows = "\n".join(escape(row) for row in page.details.splitlines()[:MOST_ROWS])
+    rows = "\n".join(escape(row, 1000) for row in page.details.splitlines()[:MOST_ROWS])
     folded = f"<details><summary>Details</summary><pre>{rows}</pre></details>" if rows else ""
     return f"<footer>{said}{folded}</footer>"
 
