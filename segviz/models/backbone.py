@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import timm
 import torch
@@ -24,6 +24,13 @@ class Pyramid:
     eighth: Float[Tensor, "batch eighth eighth_height eighth_width"]
     middle: Float[Tensor, "batch middle middle_height middle_width"]
     deep: Float[Tensor, "batch deep height width"]
+
+
+class DeepFeatures(Protocol):
+    """What a reduction asks of a body: the channels of its two deepest features."""
+
+    middle_channels: int
+    deep_channels: int
 
 
 class Backbone(nn.Module):

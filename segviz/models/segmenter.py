@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
-from segviz.models.backbone import Backbone, Pyramid
+from segviz.models.backbone import Backbone, DeepFeatures, Pyramid
 from segviz.models.blocks.attention_fusion import AttentionFusion
 from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.layers import conv_bn_relu
@@ -48,7 +48,7 @@ class Reduction(nn.Module):
 class FusionReduction(nn.Module):
     """AttaNet's way to the block: the two deepest levels joined by AFM, then a 3x3 convolution."""
 
-    def __init__(self, backbone: Backbone, channels: int) -> None:
+    def __init__(self, backbone: DeepFeatures, channels: int) -> None:
         super().__init__()
         self.fusion = AttentionFusion(backbone.middle_channels, backbone.deep_channels, channels)
         self.layer = conv_bn_relu(channels, channels, 3)

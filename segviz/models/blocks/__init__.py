@@ -3,8 +3,11 @@
 from segviz.models.blocks.attention_fusion import AttentionFusion
 from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.criss_cross import RecurrentCrissCross
+from segviz.models.blocks.dual_branches import DualBranches
+from segviz.models.blocks.embedded_non_local import DisentangledNonLocal, EmbeddedNonLocal
 from segviz.models.blocks.expectation_maximization import ExpectationMaximization
 from segviz.models.blocks.fully_attentional import FullyAttentional
+from segviz.models.blocks.global_context import GlobalContext
 from segviz.models.blocks.non_local import (
     ChannelNonLocal,
     ChannelSpatialNonLocal,
@@ -22,9 +25,13 @@ __all__ = [
     "ChannelNonLocal",
     "ChannelSpatialNonLocal",
     "ContextBlock",
+    "DisentangledNonLocal",
+    "DualBranches",
     "DualNonLocal",
+    "EmbeddedNonLocal",
     "ExpectationMaximization",
     "FullyAttentional",
+    "GlobalContext",
     "GlobalPooling",
     "NoContext",
     "PointWiseBranch",

@@ -29,13 +29,16 @@ class ExpectationMaximization(ContextBlock):
         bases: K.
         steps: EM steps.
         momentum: the share of the old initial bases that `update` keeps.
+        epsilon: added to the sums and lengths by which responsibilities and bases are divided.
     """
 
     initial_bases: Tensor
 
-    def __init__(self, channels: int, bases: int = 64, steps: int = 3, momentum: float = 0.9) -> None:
+    def __init__(
+        self, channels: int, bases: int = 64, steps: int = 3, momentum: float = 0.9, epsilon: float = EPSILON
+    ) -> None:
         super().__init__()
-        self.steps, self.momentum = steps, momentum
+        self.steps, self.momentum, self.epsilon = steps, momentum, epsilon
         start = nn.init.normal_(torch.empty(channels, bases), std=math.sqrt(2 / bases))
         self.register_buffer("initial_bases", F.normalize(start, dim=0))
         self.before = nn.Conv2d(channels, channels, 1)
@@ -54,9 +57,9 @@ class ExpectationMaximization(ContextBlock):
             bases = self.initial_bases.to(cells.dtype).expand(len(x), -1, -1)
             for _ in range(self.steps):
                 responsibilities = (cells.mT @ bases).softmax(2)
-                shares = responsibilities / (EPSILON + responsibilities.sum(1, keepdim=True))
+                shares = responsibilities / (self.epsilon + responsibilities.sum(1, keepdim=True))
                 bases = cells @ shares
-                bases = bases / (EPSILON + bases.norm(dim=1, keepdim=True))
+                bases = bases / (self.epsilon + bases.norm(dim=1, keepdim=True))
             context = (bases @ responsibilities.mT).unflatten(2, x.shape[2:]).relu().to(x.dtype)
         grid = (x.shape[2], x.shape[3])
         maps = tuple(

@@ -15,6 +15,7 @@ from segviz.models.blocks.context_block import ContextBlock, silence
 from segviz.models.blocks.layers import conv_bn_relu
 
 Outside = Literal["unseen", "zero"]
+Shrinking = Literal["corners", "parity"]
 # Factors on the learning rate of what predicts the masks: queries' slow rate leaves them even, and a faster one lets
 # a cell collect from itself, which the loss on the context rewards.
 MASK_RATES: Mapping[str, float] = {"collect": 0.3, "distribute": 1.0}
@@ -28,8 +29,9 @@ class PointWiseBranch(nn.Module):
     Args:
         channels: input channels.
         inner: channels of the reduced features that are moved.
-        mask_size: (height, width) of the predicted mask, both odd, (2H-1, 2W-1) for a full H x W map;
-            for a compact mask (H, W), absolute positions of a map of just that size.
+        mask_size: (height, width) of the predicted mask, (2H-1, 2W-1) for a full H x W map; for a compact mask
+            (H, W), absolute positions of a map of just that size. An even side, as mmsegmentation's networks for
+            ADE20K have it, reaches one cell further down, or right, and goes with `outside="zero"` only.
         direction: "collect" or "distribute".
         compact: predict a mask of absolute positions (the paper's Table 1).
         outside: cells beyond the mask's reach on a larger map: "unseen" gives them no weight, "zero" the
@@ -50,7 +52,7 @@ class PointWiseBranch(nn.Module):
         norm: float | None = None,
     ) -> None:
         super().__init__()
-        if not compact and not all(size % 2 for size in mask_size):
+        if not compact and outside != "zero" and not all(size % 2 for size in mask_size):
             raise ValueError(f"mask_size {mask_size} must be odd on both sides, 2H-1 x 2W-1 for an H x W map")
         self.mask_size, self.direction, self.compact = mask_size, direction, compact
         self.outside, self.softmax, self.norm = outside, softmax, norm
@@ -59,16 +61,21 @@ class PointWiseBranch(nn.Module):
             conv_bn_relu(inner, inner), nn.Conv2d(inner, mask_size[0] * mask_size[1], 1, bias=False)
         )
 
-    def forward(self, x: Float[Tensor, "batch channels height width"], size: tuple[int, int]) -> Attended:
-        """The features moved along the masks on a grid of `size`; the map is named after the direction."""
-        reduced = F.interpolate(self.reduce(x), size, mode="bilinear", align_corners=True)
+    def forward(
+        self, x: Float[Tensor, "batch channels height width"], size: tuple[int, int], corners: bool = True
+    ) -> Attended:
+        """The features moved along the masks on a grid of `size`; the map is named after the direction.
+
+        With `corners`, the grid's corner cells lie on those of x; without, both grids divide the picture evenly.
+        """
+        reduced = F.interpolate(self.reduce(x), size, mode="bilinear", align_corners=corners)
         masks = self._windows(self.mask(reduced).float() if reduced.dtype != torch.float64 else self.mask(reduced))
         energy = masks if self.direction == "collect" else masks.mT
         cells = reduced.flatten(2).mT
         moved = self._normalise(energy).to(cells.dtype) @ cells
         context = moved.mT.unflatten(2, size)
         divisor = None if self.softmax else float(self.norm or size[0] * size[1])
-        full = (x.shape[2], x.shape[3])
+        full = (x.shape[2], x.shape[3]) if corners else None
         maps = tuple(
             (OffsetMaskAttention(self.direction, size, mask, self.direction, divisor, full),) for mask in masks
         )
@@ -103,6 +110,9 @@ class PointWiseSpatialAttention(ContextBlock):
         directions: which branches there are.
         shrink: the branches work on a grid of `(H - 1) // shrink + 1` rows, and as many columns.
         compact, outside, softmax, norm: see PointWiseBranch.
+        shrinking: "corners" is the authors' way; "parity" is mmsegmentation's: the same where neither side is a
+            multiple of `shrink`, else `H // shrink` rows that divide the picture evenly.
+        padding: a border of zeros that the projection adds; mmsegmentation's has 1, and stretches it with the rest.
     """
 
     def __init__(
@@ -116,9 +126,11 @@ class PointWiseSpatialAttention(ContextBlock):
         outside: Outside = "unseen",
         softmax: bool = True,
         norm: float | None = None,
+        shrinking: Shrinking = "corners",
+        padding: int = 0,
     ) -> None:
         super().__init__()
-        self.shrink = shrink
+        self.shrink, self.shrinking = shrink, shrinking
         self.branches = nn.ModuleDict(
             {
                 direction: PointWiseBranch(channels, inner, mask_size, direction, compact, outside, softmax, norm)
@@ -126,6 +138,7 @@ class PointWiseSpatialAttention(ContextBlock):
             }
         )
         self.project = conv_bn_relu(inner * len(directions), channels)
+        self.project[0].padding = (padding, padding)  # type: ignore[assignment]
 
     def forward(
         self,
@@ -134,13 +147,19 @@ class PointWiseSpatialAttention(ContextBlock):
     ) -> Attended:
         """Features `cat[x, z]` with z grown back to the input's size; maps "collect", "distribute"."""
         full = (x.shape[2], x.shape[3])
-        small = ((full[0] - 1) // self.shrink + 1, (full[1] - 1) // self.shrink + 1)
-        moved = [branch(x, small) for branch in self.branches.values()]
+        small, corners = self.shrunk_grid(full)
+        moved = [branch(x, small, corners) for branch in self.branches.values()]
         projected = self.project(torch.cat([branch.features for branch in moved], 1))
-        context = F.interpolate(projected, full, mode="bilinear", align_corners=True)
+        context = F.interpolate(projected, full, mode="bilinear", align_corners=corners)
         maps = tuple(sum(image, ()) for image in zip(*(branch.maps for branch in moved), strict=True))
         beside = x if residual is None else residual
         return Attended(torch.cat((beside, context), 1), context, maps)
+
+    def shrunk_grid(self, full: tuple[int, int]) -> tuple[tuple[int, int], bool]:
+        """The branches' grid for an input of `full` rows and columns, and whether their corner cells coincide."""
+        if self.shrinking == "parity" and not all(side % self.shrink for side in full) and self.shrink > 1:
+            return (full[0] // self.shrink, full[1] // self.shrink), False
+        return ((full[0] - 1) // self.shrink + 1, (full[1] - 1) // self.shrink + 1), True
 
     def attention_layers(self) -> Mapping[nn.Module, float]:
         """What predicts each branch's mask."""
@@ -158,7 +177,7 @@ def window_index(grid: tuple[int, int], mask_size: tuple[int, int]) -> tuple[Ten
     """
     rows, columns = torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij")
     row, column = rows.flatten(), columns.flatten()
-    down = row[None, :] - row[:, None] + mask_size[0] // 2
-    along = column[None, :] - column[:, None] + mask_size[1] // 2
+    down = row[None, :] - row[:, None] + (mask_size[0] - 1) // 2
+    along = column[None, :] - column[:, None] + (mask_size[1] - 1) // 2
     reached = (down >= 0) & (down < mask_size[0]) & (along >= 0) & (along < mask_size[1])
     return (down.clamp(0, mask_size[0] - 1) * mask_size[1] + along.clamp(0, mask_size[1] - 1)), reached
