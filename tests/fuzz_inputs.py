@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from picture_bytes import jpeg_of_scans, png, tiff
 from PIL import Image, ImageCms
 
@@ -232,6 +233,27 @@ def checkpoint(chance: random.Random) -> bytes:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[start:]
+
+
+class Stranger:
+    """An object that torch.load(weights_only=True) refuses."""
+
+
+@cache
+def sound_weights() -> tuple[bytes, ...]:
+    """PyTorch checkpoints, in both formats, with and without foreign objects."""
+    state = {"a.weight": torch.arange(12.0).reshape(3, 4).T, "a.bias": torch.ones(3, dtype=torch.half)}
+    found = []
+    for content in (state, {"state_dict": state, "logger": Stranger(), "meta": {"CLASSES": ("a", "b")}}):
+        for zipped in (True, False):
+            buffer = io.BytesIO()
+            torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+            found.append(buffer.getvalue())
+    return tuple(found)
+
+
+def weights(chance: random.Random) -> bytes:
+    return mutated(chance.choice(sound_weights()), chance, sound_weights())
 
 
 # ---- ZIPs -----------------------------------------------------------------------------------------------

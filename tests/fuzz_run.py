@@ -39,6 +39,7 @@ from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.benchmarks.measure import Report
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.record import Record
 from segviz.cli import main as cli
 from segviz.data.classes import CAMVID, VOID
@@ -94,6 +95,7 @@ def lay_file(name: str, data: bytes, place: Place) -> Path:
 
 
 lay_checkpoint = partial(lay_file, "x.safetensors")
+lay_weights = partial(lay_file, "x.pth")
 
 
 def use_checkpoint(path: Path, place: Place) -> None:
@@ -102,6 +104,13 @@ def use_checkpoint(path: Path, place: Place) -> None:
     assert all(value.isfinite().all() for value in model.state_dict().values())
     json.dumps(asdict(record)).encode()
     " ".join((record.model, record.command, *record.classes)).encode()
+
+
+def use_weights(path: Path, place: Place) -> None:
+    """Read foreign weights: what is read are named tensors and texts."""
+    stored = read_weights(path)
+    assert all(isinstance(name, str) and value.numel() < 10**9 for name, value in stored.tensors.items())
+    " ".join((*stored.classes, *stored.skipped)).encode(errors="backslashreplace")
 
 
 def use_query(given: dict[str, list[str]], place: Place) -> None:
@@ -263,10 +272,18 @@ def short_work() -> Iterator[None]:
 # ---- all kinds ------------------------------------------------------------------------------------------
 
 KINDS: Mapping[str, Kind] = {
-    "pictures": Kind(bad.picture, lambda: bad.pictures()[:1], use_picture, (ImageError,), share=0.22),
+    "pictures": Kind(bad.picture, lambda: bad.pictures()[:1], use_picture, (ImageError,), share=0.18),
     "ground truth": Kind(bad.mask, lambda: bad.masks()[:1], use_mask, (ImageError,), share=0.14),
     "checkpoints": Kind(
         bad.checkpoint, lambda: [bad.real_checkpoint()], use_checkpoint, (CheckpointError,), lay_checkpoint, 0.1
+    ),
+    "weights": Kind(
+        bad.weights,
+        lambda: [bad.sound_weights()[-1]],
+        use_weights,
+        (CheckpointError,),
+        partial(lay_file, "x.pth"),
+        0.04,
     ),
     "addresses": Kind(odd.queries, lambda: [{}], use_query, share=0.12),
     "pages by address": Kind(odd.pages, lambda: [("pages/psa.py", {})], use_page, share=0.02),

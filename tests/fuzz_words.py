@@ -53,13 +53,14 @@ requests = st.tuples(
 )
 
 REQUEST = ("GET", "/segviz/blob/BLOB", [], True)
-COMMANDS = ("predict", "attend", "figure", "evaluate", "train", "bench", "models", "app")
+COMMANDS = ("predict", "attend", "watch", "figure", "evaluate", "train", "bench", "models", "app")
 OPTIONS = (
     "--model", "--out", "--zip", "--json", "--device", "--at", "--map", "--look", "--scale", "--shared-scale",
     "--colours", "--format", "--size", "--page", "--columns", "--models", "--feature", "--labels", "--width",
     "--no-letters", "--caption", "--data", "--split", "--multi-scale", "--scales", "--without-context", "--scenes",
     "--record", "--init", "--steps", "--batch", "--crop", "--rate", "--budget", "--seed", "--output-stride",
     "--resume", "--rounds", "--only", "--url", "--markdown", "--scores", "--record-of", "--port", "--help", "--",
+    "--weights", "--classes", "--mean", "--std", "--input-size", "--fit", "--layers", "--head",
     "--nonsense",
 )  # fmt: skip
 VALUES = (
@@ -76,6 +77,7 @@ bare = st.lists(st.one_of(st.sampled_from(OPTIONS), values), max_size=8)
 SOUND: dict[str, Sequence[str]] = {
     "predict": ("PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "cpu"),
     "attend": ("PICTURE", "--model", "MODEL", "--out", "OUT/a.npz", "--at", "10,20"),
+    "watch": ("PICTURE", "--model", "timm:levit_128s", "--weights", "random", "--device", "cpu"),
     "figure": ("atta-9", "PICTURE", "--out", "OUT/a.png", "--models", "MODEL"),
     "evaluate": ("--model", "MODEL", "--data", "DATA", "--split", "train"),
     "train": ("--model", "sam", "--data", "DATA", "--out", "OUT/a.safetensors", "--steps", "1"),

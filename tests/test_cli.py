@@ -55,7 +55,7 @@ from segviz.server import launch
 from segviz.text import format_percent
 from segviz.training.loop import TrainOptions
 
-COMMANDS = ("app", "predict", "attend", "figure", "evaluate", "train", "train-cues", "bench", "models")
+COMMANDS = ("app", "predict", "attend", "watch", "figure", "evaluate", "train", "train-cues", "bench", "models")
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ SHORT = {
     "pictures": 150,
     "ground truth": 100,
     "checkpoints": 20,
+    "weights": 40,
     "addresses": 60,
     "pages by address": 2,
     "data sets": 60,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
 import threading
@@ -66,6 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("own")
     (place / "helper_of_net.py").write_text("SEED = 3\n")
     (place / "net.py").write_text(textwrap.dedent(NET.format(helper="helper_of_net")))
+    shutil.copy(place / "net.py", place / "net_to_import.py")
     (place / "broken.py").write_text("import no_such_library\n")
     return place
 
@@ -90,9 +92,9 @@ def test_a_function_of_a_file_builds_the_network(own: NetworkPredictor, folder: 
 
 def test_a_function_of_a_module_builds_the_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
-    assert segviz.load("net:build", "cpu")(IMAGE).maps
-    assert segviz.load("net:Net", "cpu")(IMAGE).maps
-    assert segviz.load("net:ready", "cpu")(IMAGE).maps
+    assert segviz.load("net_to_import:build", "cpu")(IMAGE).maps
+    assert segviz.load("net_to_import:Net", "cpu")(IMAGE).maps
+    assert segviz.load("net_to_import:ready", "cpu")(IMAGE).maps
 
 
 def test_a_live_module_is_taken_as_it_is(own: NetworkPredictor) -> None:

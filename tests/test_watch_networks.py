@@ -7,6 +7,7 @@ the block's values must be what the block gives.
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from PIL import Image
 from torch import Tensor, nn
 from watch_cases import IMAGE, all_heads
 
@@ -281,10 +283,45 @@ def test_networks_without_such_attention_say_so() -> None:
     assert "no attention was found" in repr(view)
 
 
+NET_OF_THE_PAGE = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 8, 8), nn.Conv2d(8, 19, 1)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        y = self.stem(x)
+        tokens = y.flatten(2).mT
+        return self.head((tokens + self.attention(tokens, tokens, tokens)[0]).mT.unflatten(2, y.shape[2:]))
+
+build = Net
+"""
+
+
 @pytest.mark.slow
-def test_the_page_on_any_network_runs_as_printed() -> None:
+@pytest.mark.filterwarnings("ignore:.*weights are random", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_page_on_any_network_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[1] / "docs" / "any-network.md").read_text()
-    (snippet,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    snippets = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET_OF_THE_PAGE)
+    made: dict[str, Any] = {}
+    exec(compile(NET_OF_THE_PAGE, "net.py", "exec"), made)
+    torch.save(made["build"]().state_dict(), tmp_path / "w.pth")
+    Image.fromarray(IMAGE).save(tmp_path / "street.png")
+    if find_spec("transformers"):
+        import transformers
+
+        config = transformers.SegformerConfig(
+            hidden_sizes=[8, 8, 8, 8], depths=[1] * 4, num_attention_heads=[1, 2, 2, 2], decoder_hidden_size=8
+        )
+        transformers.SegformerForSemanticSegmentation(config).eval().save_pretrained(tmp_path / "segformer")
     names: dict[str, Any] = {}
-    exec(compile(snippet, "any-network.md", "exec"), names)
+    for snippet in snippets:
+        if "hf:" not in snippet or find_spec("transformers"):
+            exec(compile(snippet, "any-network.md", "exec"), names)
     assert len(names["view"].maps) == 12 and names["view"].maps["blocks.0.attn"].grid == (22, 30)
+    assert names["predictor"]("street.png").prediction.class_set.names[0] == "road"

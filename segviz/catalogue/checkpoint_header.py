@@ -20,7 +20,7 @@ LENGTH = 8  # bytes at the start of a safetensors file that hold its header's le
 MOST_HEADER = 4 * 1024**2  # bytes; our headers have some ten thousand
 ZIP_MAGIC = b"PK\x03\x04"  # of PyTorch's files since 1.6
 PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # of older ones, and of other pickles
-START = 16  # bytes by which kinds of files are told apart
+FIRST_BYTES = 16  # bytes by which kinds of files are told apart
 
 
 class CheckpointError(ValueError):

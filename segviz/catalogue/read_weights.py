@@ -108,7 +108,7 @@ def is_script(file: BinaryIO) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except Exception:  # zipfile raises more than its own errors on a damaged directory
         return False
 
 

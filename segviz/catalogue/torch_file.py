@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from segviz.catalogue.checkpoint_header import START, ZIP_MAGIC
+from segviz.catalogue.checkpoint_header import FIRST_BYTES, ZIP_MAGIC
 
 STORAGE_TYPES: Mapping[str, torch.dtype] = {
     "DoubleStorage": torch.float64,
@@ -68,6 +68,8 @@ class Stub:
     def append(self, item: object) -> None:
         """Forget an item of a foreign list."""
 
+    add = append
+
 
 class StoredDict(dict[Any, Any]):
     """An ordered or default dictionary of a file."""
@@ -115,8 +117,11 @@ REBUILT: Mapping[tuple[str, str], Callable[..., object]] = {
 DICTIONARIES = (("collections", "OrderedDict"), ("collections", "defaultdict"))
 
 
-class StubbingUnpickler(pickle.Unpickler):
-    """Unpickles tensors and plain containers; no name in the file is ever imported."""
+class StubbingUnpickler(pickle._Unpickler):
+    """Unpickles tensors and plain containers; no name in the file is ever imported.
+
+    The unpickler in C would take as much memory for its memo as a damaged file asks for.
+    """
 
     def __init__(self, file: Any, load: Load) -> None:
         super().__init__(file, encoding="utf-8", errors="replace")
@@ -148,7 +153,7 @@ def read_stubbed(file: BinaryIO) -> object:
     Raises:
         UnpicklingError: it is damaged, or of a kind that is not read.
     """
-    start = file.read(START)
+    start = file.read(FIRST_BYTES)
     file.seek(0)
     try:
         return read_zip(file) if start.startswith(ZIP_MAGIC) else read_legacy(file)

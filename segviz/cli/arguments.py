@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from segviz.catalogue.source_names import names_network
 from segviz.runtime.garbage_collection import pause_collector
 from segviz.runtime.lazy_dynamo import defer_compiler
 
@@ -26,7 +27,11 @@ MINUTES_IN = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
 
 def read_model(text: str) -> str:
-    """Read a model's name or the path of a checkpoint."""
+    """Read a model's name or the path of a segviz checkpoint."""
+    if names_network(text):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a segviz model, which this command needs; use `predict` or `watch` with it"
+        )
     with suppress(OSError):  # for example a name that is too long
         if text.endswith(".safetensors") or Path(text).is_file():
             return text
@@ -46,6 +51,15 @@ def read_model_name(text: str) -> str:
     if text not in SPECS:
         raise argparse.ArgumentTypeError(f"model '{text}' is unknown; use {', '.join(SPECS)}")
     return text
+
+
+def read_head_choice(text: str) -> int | str:
+    """Read a head: its number, "mean" or "largest"."""
+    if text in ("mean", "largest"):
+        return text
+    if re.fullmatch(r"\d{1,4}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a head; use its number, mean or largest")
 
 
 def read_pixel(text: str) -> tuple[int, int]:

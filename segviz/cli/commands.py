@@ -9,10 +9,12 @@ from segviz.cli.checkpoints import run_bench, run_models, run_train
 from segviz.cli.cues import run_train_cues
 from segviz.cli.pictures import run_attend, run_figure, run_predict
 from segviz.cli.scores import run_evaluate
+from segviz.cli.watch_command import run_watch
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "predict": run_predict,
     "attend": run_attend,
+    "watch": run_watch,
     "figure": run_figure,
     "evaluate": run_evaluate,
     "train": run_train,

@@ -11,15 +11,19 @@ from pathlib import Path
 
 from segviz.cli.arguments import (
     ALL_MODELS,
+    COLOUR_NAMES,
     EXPORT_FORMATS,
     FIGURE_NAMES,
     LOOK_NAMES,
+    SCALE_NAMES,
     integer_reader,
     read_figure_path,
+    read_head_choice,
     read_model,
     read_model_or_all,
     read_scales,
 )
+from segviz.cli.network_options import add_any_model
 from segviz.cli.own_models import add_own_models
 from segviz.cli.shared_options import (
     Commands,
@@ -28,7 +32,6 @@ from segviz.cli.shared_options import (
     add_device,
     add_images,
     add_json,
-    add_model,
     add_places,
     add_scale,
     add_size,
@@ -45,6 +48,7 @@ def build_parser() -> Parser:
         add_app,
         add_predict,
         add_attend,
+        add_watch,
         add_figure,
         add_evaluate,
         add_train,
@@ -84,7 +88,7 @@ def add_predict(commands: Commands) -> None:
         commands, "predict", "segment pictures", "Writes labels, overlay and confidence of each picture."
     )
     add_images(predict)
-    add_model(predict)
+    add_any_model(predict)
     add_target(predict, "output folder; created if missing")
     add_json(predict)
 
@@ -98,7 +102,7 @@ def add_attend(commands: Commands) -> None:
         "One picture per map and pixel, and the numbers behind them; --json prints statistics of each map.",
     )
     add_images(attend)
-    add_model(attend)
+    add_any_model(attend)
     add_places(attend)
     attend.add_argument("--map", action="append", metavar="NAME", help="only this map; may be repeated")
     attend.add_argument(
@@ -118,6 +122,41 @@ def add_attend(commands: Commands) -> None:
     attend.add_argument("--page", action="store_true", help="put all maps on one page instead of a file each")
     add_target(attend, "output folder; or FILE.png, .svg, .pdf, .npz or .csv for one page")
     add_json(attend)
+
+
+def add_watch(commands: Commands) -> None:
+    """Add `watch`."""
+    watch = add_command(
+        commands,
+        "watch",
+        "show the attention of any network",
+        "One forward pass of each picture finds it; prints a table of what was found. With --out or --zip, one picture "
+        "per kept map and pixel, and the numbers behind them.",
+    )
+    add_images(watch)
+    add_any_model(watch)
+    watch.add_argument(
+        "--layers",
+        nargs="+",
+        metavar="PATTERN",
+        help="layers whose maps are kept, such as 'blocks.*' (default: the last)",
+    )
+    add_places(watch)
+    watch.add_argument(
+        "--head", type=read_head_choice, default="mean", metavar="HEAD",
+        help="a head's number, mean or largest (default: %(default)s)",
+    )  # fmt: skip
+    watch.add_argument(
+        "--scale", choices=SCALE_NAMES, default="linear", help="colour scale of weights (default: %(default)s)"
+    )
+    watch.add_argument("--colours", choices=COLOUR_NAMES, default="viridis", help="colour map (default: %(default)s)")
+    watch.add_argument(
+        "--format", choices=EXPORT_FORMATS, nargs="+", default=["png", "npz"], metavar="FORMAT",
+        help=f"{', '.join(EXPORT_FORMATS)} (default: png npz)",
+    )  # fmt: skip
+    add_size(watch, 1)
+    add_target(watch, "output folder; created if missing", required=False)
+    add_json(watch)
 
 
 def add_figure(commands: Commands) -> None:

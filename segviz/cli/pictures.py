@@ -16,6 +16,7 @@ from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_att
 from segviz.batch.inputs import Source, find_sources
 from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_prediction
 from segviz.cli.errors import UsageError
+from segviz.cli.open_networks import classify_pixels, open_from_options
 from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
@@ -28,36 +29,51 @@ from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
 from segviz.models.ablation import has_context
 from segviz.prediction.influence import measure_pixel_influence
-from segviz.prediction.predictor import Predictor, load_predictor
+from segviz.prediction.prediction import Place
+from segviz.prediction.predictor import Predictor
+from segviz.watch.network_predictor import NetworkPredictor
+from segviz.watch.published_predictor import PublishedPredictor
 
 
 def run_predict(options: argparse.Namespace) -> int:
     """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
     sources = read_sources(options)
     with open_target(options) as put:
-        predictor = load_predictor(options.model, options.device)
-        return process_pictures(sources, partial(export_prediction, predictor), put, options)
+        predict = partial(classify_pixels, open_from_options(options))
+        return process_pictures(sources, partial(export_prediction, predict), put, options)
 
 
 def run_attend(options: argparse.Namespace) -> int:
     """Write a picture for each map and place and the numbers behind them; print statistics of each map."""
     sources, wanted = read_sources(options), read_attention_options(options)
     if len(sources) == 1 and wanted.places:
-        check_places_of_picture(sources[0], wanted)
+        check_places_of_picture(sources[0], wanted.places)
     if options.zip is None and is_single_file(options.out):
         if len(sources) > 1:
             raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
         check_output_file(options.out, options)
-        predictor = load_predictor(options.model, options.device)
+        predictor = open_with_maps(options)
         work = partial(export_into_one_file, predictor, wanted, options.out, measure=choose_measure(predictor, options))
         return process_pictures(sources, work, Folder(options.out.parent).put, options)
     with open_target(options) as put:
-        predictor = load_predictor(options.model, options.device)
+        predictor = open_with_maps(options)
         work = partial(export_attention, predictor, wanted, measure=choose_measure(predictor, options))
         return process_pictures(sources, work, put, options)
 
 
-def choose_measure(predictor: Predictor, options: argparse.Namespace) -> MeasureAt | None:
+def open_with_maps(options: argparse.Namespace) -> Predictor | PublishedPredictor:
+    """The predictor of `--model`, of a network that returns its maps by name.
+
+    Raises:
+        UsageError: the network is another, whose maps `watch` finds.
+    """
+    predictor = open_from_options(options)
+    if isinstance(predictor, NetworkPredictor):
+        raise UsageError(f"the maps of '{options.model}' are found as it runs; use `watch --model {options.model}`")
+    return predictor
+
+
+def choose_measure(predictor: Predictor | PublishedPredictor, options: argparse.Namespace) -> MeasureAt | None:
     """What measures the influence on an answer; None without `--influence`.
 
     Raises:
@@ -65,6 +81,8 @@ def choose_measure(predictor: Predictor, options: argparse.Namespace) -> Measure
     """
     if not options.influence:
         return None
+    if not isinstance(predictor, Predictor):
+        raise UsageError(f"--influence needs a segviz checkpoint, and '{options.model}' is none; remove --influence")
     if not has_context(predictor.model):
         raise UsageError(f"--influence needs a block, and '{predictor.record.model}' has none; use another model")
     return partial(measure_pixel_influence, predictor)
@@ -100,14 +118,14 @@ def export_into_one_file(
     return PictureOutput(((out.name, data) for _, data in output.files), output.summary)
 
 
-def check_places_of_picture(source: Source, wanted: AttentionOptions) -> None:
+def check_places_of_picture(source: Source, places: Sequence[Place]) -> None:
     """Check before a model is loaded that all places lie in the single picture.
 
     Raises:
         UsageError: a place lies outside.
     """
     with report_as_usage():
-        check_places(wanted.places, source.open(), source.text)
+        check_places(places, source.open(), source.text)
 
 
 def run_figure(options: argparse.Namespace) -> int:

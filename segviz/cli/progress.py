@@ -46,10 +46,10 @@ def process_pictures(
 
 
 def print_step(step: Step, as_json: bool) -> None:
-    """Print one line for a picture: its files, or its error."""
+    """Print one line for a picture: its files, if there are any, or its error."""
     if step.problem is not None:
         print_problem(step.source, step.problem)
-    elif not as_json:
+    elif step.files and not as_json:
         tqdm.write(plain_text(f"{step.source.text}: {', '.join(step.files)}", 10 * MAX_ERROR_LENGTH), file=sys.stdout)
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_model, read_pixel
+from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_pixel
 from segviz.cli.errors import MAX_ERROR_LENGTH
 from segviz.text import plain_text
 
@@ -44,12 +44,6 @@ def add_scale(command: Parser, together: str) -> None:
     command.add_argument("--colours", choices=COLOUR_NAMES, default="viridis", help="colour map (default: %(default)s)")
 
 
-def add_model(command: Parser) -> None:
-    """Add `--model` and `--device`."""
-    command.add_argument("--model", type=read_model, required=True, help="a name from `models`, or a checkpoint file")
-    add_device(command)
-
-
 def add_device(command: Parser) -> None:
     """Add `--device`."""
     command.add_argument(
@@ -79,9 +73,9 @@ def add_size(command: Parser, default: int) -> None:
     )
 
 
-def add_target(command: Parser, meaning: str) -> None:
-    """Add `--out` and `--zip`, one of which is required."""
-    target = command.add_mutually_exclusive_group(required=True)
+def add_target(command: Parser, meaning: str, required: bool = True) -> None:
+    """Add `--out` and `--zip`, at most one of which can be given."""
+    target = command.add_mutually_exclusive_group(required=required)
     target.add_argument("--out", type=Path, metavar="DIR", help=meaning)
     target.add_argument("--zip", type=Path, metavar="FILE", help="one ZIP for all files")
 

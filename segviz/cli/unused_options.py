@@ -47,6 +47,11 @@ def draws(options: argparse.Namespace) -> bool:
     return any(form in DRAWN_FORMATS for form in formats_of(options))
 
 
+def writes_files(options: argparse.Namespace) -> bool:
+    """Whether `watch` has a target for files."""
+    return options.out is not None or options.zip is not None
+
+
 def is_subject(*subjects: str) -> Callable[[argparse.Namespace], bool]:
     """A function that says whether `bench` measures one of the subjects."""
     return lambda options: options.subject in subjects
@@ -58,6 +63,7 @@ def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
 
 
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
+NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     "bench": {
@@ -74,6 +80,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
         "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
         "page": Rule("--page", draws, PICTURES_ONLY),
         "colours": Rule("--colours", draws, PICTURES_ONLY),
+    },
+    "watch": {
+        "format": Rule("--format", writes_files, NO_FILES),
+        "size": Rule("--size", lambda one: writes_files(one) and "png" in one.format, PNG_ONLY),
+        "scale": Rule("--scale", writes_files, NO_FILES),
+        "colours": Rule("--colours", writes_files, NO_FILES),
     },
     "figure": {
         "at": Rule(

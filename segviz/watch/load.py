@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from torch import nn
 
 from segviz.attention.grid_map import Grid
-from segviz.catalogue.checkpoint_header import START, is_pytorch, open_checkpoint, read_header
+from segviz.catalogue.checkpoint_header import FIRST_BYTES, is_pytorch, open_checkpoint, read_header
 from segviz.catalogue.location import is_file
 from segviz.catalogue.stored_record import RECORD_KEY
 from segviz.data.classes import RgbColour
@@ -21,6 +21,12 @@ from segviz.watch.placement import FitMode
 
 if TYPE_CHECKING:
     from segviz.watch.network_predictor import NetworkPredictor
+    from segviz.watch.published_predictor import PublishedPredictor
+
+
+class OptionError(ValueError):
+    """An option would have no effect on the network."""
+
 
 BundledName = Literal[
     "fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa"
@@ -55,7 +61,7 @@ def load(
     size: Grid | None = ...,
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
-) -> Predictor | NetworkPredictor: ...
+) -> Predictor | NetworkPredictor | PublishedPredictor: ...
 def load(
     source: str | Path | nn.Module,
     device: str = "auto",
@@ -68,15 +74,17 @@ def load(
     size: Grid | None = None,
     fit: FitMode = "stretch",
     layers: str | Sequence[str] | None = None,
-) -> Predictor | NetworkPredictor:
+) -> Predictor | NetworkPredictor | PublishedPredictor:
     """Open a network and return what runs it on pictures: `predictor(image)`.
 
-    A bundled model or a segviz checkpoint gives a `Predictor`, whose answers are `Prediction`s. Any other network gives
-    a `NetworkPredictor`, whose answers are those of `segviz.watch`: maps by module path, a table of what was found, and
+    A bundled model or a segviz checkpoint gives a `Predictor`, whose answers are `Prediction`s; so does a file of
+    published weights that is recognised by its tensors (a `PublishedPredictor`). Any other network gives a
+    `NetworkPredictor`, whose answers are those of `segviz.watch`: maps by module path, a table of what was found, and
     `prediction` with labels, confidence and classes where the output has classes.
 
     Args:
-        source: a bundled name such as "psa"; the path of a segviz checkpoint; an `nn.Module`; "net.py:build" or
+        source: a bundled name such as "psa"; the path of a segviz checkpoint, or of published weights
+            (PSANet, CCNet, mmsegmentation's and others); an `nn.Module`; "net.py:build" or
             "package.module:build", a function without arguments that returns the network (your own code, which is
             run); "timm:NAME"; "torchvision:NAME"; "hf:NAME" or the folder of a network of transformers; or "smp:NAME".
         device: "cpu", "cuda", "mps", or "auto", which takes a GPU if there is one and leaves an `nn.Module` where it
@@ -108,7 +116,7 @@ def load(
 
 def open_predictor(
     source: str | Path | nn.Module, device: str = "auto", weights: str | Path | None = None, **options: Any
-) -> Predictor | NetworkPredictor:
+) -> Predictor | NetworkPredictor | PublishedPredictor:
     """As `load`, without warnings: what a user should know is in the predictor's `notes` alone.
 
     Raises:
@@ -125,7 +133,14 @@ def open_predictor(
     # Later, so that opening a bundled model does not wait for it.
     from segviz.catalogue.sources.open_source import open_source
     from segviz.watch.network_predictor import NetworkPredictor
+    from segviz.watch.published_predictor import open_published
 
+    if not isinstance(source, nn.Module) and is_file(Path(source)):
+        if weights is not None:
+            raise OptionError(
+                f"'{source}' is a file of weights itself; name what builds its network, or remove weights"
+            )
+        return open_published(Path(source), device, **options)
     opened = open_source(source, weights)
     if isinstance(source, nn.Module) and device == "auto":
         device = str(next((one.device for one in source.parameters()), "cpu"))
@@ -144,7 +159,7 @@ def is_own_checkpoint(source: str | Path) -> bool:
     if path.suffix != ".safetensors" and not is_file(path):
         return False
     with open_checkpoint(path) as file:
-        start = file.read(START)
+        start = file.read(FIRST_BYTES)
         file.seek(0)
         return not is_pytorch(start) and RECORD_KEY in read_header(file).metadata
 
@@ -153,10 +168,10 @@ def refuse_options(source: str | Path, options: Mapping[str, object]) -> None:
     """Refuse options that would have no effect on a segviz checkpoint, whose record has them.
 
     Raises:
-        ValueError: one was given.
+        OptionError: one was given.
     """
     if given := [name for name, value in options.items() if value not in (None, (), "stretch")]:
-        raise ValueError(
+        raise OptionError(
             f"{join_with_commas(given)} would have no effect: '{source}' is a segviz checkpoint, whose record says how "
             "it takes pictures; remove them"
         )

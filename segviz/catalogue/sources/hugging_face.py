@@ -21,7 +21,7 @@ from segviz.catalogue.sources.opened_network import (
     require_library,
 )
 
-AUTOMATIC = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation", "AutoModel")
+AUTO_CLASSES = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation", "AutoModel")
 
 
 def open_transformers(name: str, weights: str | Path | None) -> OpenedNetwork:
@@ -66,7 +66,7 @@ def choose_class(transformers: Any, config: Any) -> Any:
     for name in getattr(config, "architectures", None) or ():
         if hasattr(transformers, name):
             return getattr(transformers, name)
-    for name in AUTOMATIC:
+    for name in AUTO_CLASSES:
         automatic = getattr(transformers, name)
         if type(config) in automatic._model_mapping:
             return automatic._model_mapping[type(config)]

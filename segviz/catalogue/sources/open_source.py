@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from torch import nn
 
 from segviz.catalogue.checkpoint_checks import name_first
 from segviz.catalogue.location import is_file
-from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.read_weights import StoredWeights, read_weights
+from segviz.catalogue.source_names import PYTHON_SOURCE, SOURCE_FORMS, is_saved_folder
 from segviz.catalogue.sources.hugging_face import open_transformers
 from segviz.catalogue.sources.opened_network import OpenedNetwork, OpenError
 from segviz.catalogue.sources.python_source import open_python
@@ -26,22 +25,7 @@ OPENERS: Mapping[str, Callable[[str, str | Path | None], OpenedNetwork]] = {
     "hf": open_transformers,
     "smp": open_smp,
 }
-PYTHON_SOURCE = re.compile(r".+\.py:[A-Za-z_][\w.]*|[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*")
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".safetensors")
-SOURCE_FORMS = "net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME"
-
-
-def names_network(source: str) -> bool:
-    """Whether a text names a network to build, and not a bundled model or a file of weights."""
-    prefix, colon, _ = source.partition(":")
-    return (bool(colon) and prefix in OPENERS) or bool(PYTHON_SOURCE.fullmatch(source)) or is_saved_folder(source)
-
-
-def is_saved_folder(source: str) -> bool:
-    """Whether a path is a folder that transformers' `save_pretrained` wrote."""
-    with suppress(OSError, ValueError):
-        return (Path(source) / "config.json").is_file()
-    return False
 
 
 def open_source(source: str | Path | nn.Module, weights: str | Path | None = None) -> OpenedNetwork:
@@ -70,7 +54,7 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
     if is_saved_folder(text):
         return open_transformers(text, weights)
     if is_file(Path(text)):
-        raise refuse_weights(Path(text))
+        raise refuse_weights(Path(text), read_weights(Path(text)))
     if Path(text).suffix in WEIGHTS_SUFFIXES:
         raise OpenError(f"there is no file {plain_text(text)}; correct the path of the weights")
     raise OpenError(
@@ -79,13 +63,9 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
     )
 
 
-def refuse_weights(path: Path) -> OpenError:
-    """The error of a file whose tensors no known network has, alone as a source; it names the first ones.
-
-    Raises:
-        CheckpointError: it is no file of weights.
-    """
-    names = list(read_weights(path).tensors)
+def refuse_weights(path: Path, stored: StoredWeights) -> OpenError:
+    """The error of a file whose tensors are those of no known network; it names the first ones."""
+    names = list(stored.tensors)
     return OpenError(
         f"{path} holds {len(names)} tensors of a network that segviz does not know: {name_first(names)}; give its "
         f"network too: segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights "

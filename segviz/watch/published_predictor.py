@@ -1,0 +1,174 @@
+"""A predictor of a published network that was recognised by its tensors: PSANet, CCNet, mmsegmentation's and others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from segviz.attention.grid_map import Grid
+from segviz.attention.maps import detach
+from segviz.catalogue.checkpoint_header import CheckpointError
+from segviz.catalogue.read_weights import StoredWeights, read_weights
+from segviz.catalogue.sources.open_source import refuse_weights
+from segviz.catalogue.sources.opened_network import OpenedNetwork
+from segviz.data.class_sets import CLASS_SETS, give_colours
+from segviz.data.classes import ClassSet, RgbColour
+from segviz.image import ImageLike, as_rgb, resize
+from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
+from segviz.prediction.prediction import Prediction
+from segviz.prediction.predictor import channel_means, choose_device, classify
+from segviz.runtime.mmap_copy import copy_array
+from segviz.watch.network_predictor import choose_classes, choose_rules
+from segviz.watch.placement import USUAL_MULTIPLE, FitMode, make_input, place_picture
+
+
+class PublishedPredictor:
+    """A published network, ready for pictures. Calls share no state, so threads may run them at once.
+
+    The network sees a whole picture at its own size, at most 1024 x 2048; where its authors slide crops over the
+    picture, a note says so.
+
+    Attributes:
+        network: a `ContextNetwork` in eval mode, on `device`.
+        name: the file's name.
+        title: the network's name for people, with its body.
+        device: where it runs.
+        class_set: its classes, as the user or the file names them, or numbers.
+        rules: how it takes pictures.
+        notes: what tensors do not tell and was assumed, and what was left out.
+    """
+
+    def __init__(
+        self,
+        recognised: RecognisedNetwork,
+        stored: StoredWeights,
+        name: str,
+        device: str = "auto",
+        *,
+        classes: str | Sequence[str] | None = None,
+        palette: Sequence[RgbColour] | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        size: Grid | None = None,
+    ) -> None:
+        """The options are those of `segviz.load`.
+
+        Raises:
+            ForeignWeightsError: the tensors are not those of the network that they look like.
+            ValueError: the device is missing, or options do not go together.
+        """
+        self.device = choose_device(device)
+        picture = recognised.picture
+        network = recognised.build()
+        opened = OpenedNetwork(
+            network,
+            name,
+            stored.classes,
+            stored.palette,
+            picture.mean,
+            picture.std,
+            f"of {recognised.source}",
+            bgr=picture.order == "BGR",
+        )
+        self.network, self.name, self.title = network.to(self.device), name, recognised.title
+        self.rules = choose_rules(opened, mean, std, size, "stretch")
+        self.class_set = fit_class_set(choose_classes(opened, classes, palette), recognised.classes)
+        self.notes = (*describe_recognised(recognised), *describe_classes(self.class_set))
+
+    def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
+        """Segment a picture and keep the block's maps.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
+            shrink: divides the size at which the network sees the picture; the labels keep the picture's own size.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        picture = as_rgb(image)
+        own = picture.shape[0], picture.shape[1]
+        size = self.rules.size or place_picture(own, None, USUAL_MULTIPLE, "stretch").seen
+        smaller = max(USUAL_MULTIPLE, size[0] // shrink), max(USUAL_MULTIPLE, size[1] // shrink)
+        placement = place_picture(own, smaller, USUAL_MULTIPLE, "stretch")
+        like = next(iter(self.network.parameters()))
+        with torch.inference_mode():
+            result = self.network(make_input(picture, placement, self.rules, like))
+            labels, confidence = classify(result.logits[0].float(), own)
+            maps = {one.name: one for one in detach(result.attended.maps[0])}
+            attended = detach([channel_means(result)])[0]
+        seen = copy_array(resize(picture, placement.seen))
+        return Prediction(
+            self.name, copy_array(labels), copy_array(confidence), self.class_set, maps, attended, image=seen
+        )
+
+    def __repr__(self) -> str:
+        """One line, and one for each note."""
+        count = sum(one.numel() for one in self.network.parameters())
+        size = f"{count / 1e6:.1f} M parameters, {len(self.class_set.names)} classes"
+        head = f"PublishedPredictor({self.name}: {self.title}, {size}, on {self.device})"
+        return "\n".join([head, *self.notes])
+
+
+def open_published(
+    path: Path,
+    device: str = "auto",
+    *,
+    fit: FitMode = "stretch",
+    layers: str | Sequence[str] | None = None,
+    classes: str | Sequence[str] | None = None,
+    palette: Sequence[RgbColour] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: Grid | None = None,
+) -> PublishedPredictor:
+    """Recognise the network of a file of weights.
+
+    Raises:
+        CheckpointError: the file cannot be read, or its tensors do not fit the network that they look like.
+        OpenError: segviz knows no network with these tensors.
+        ValueError: options do not go together, or would have no effect.
+    """
+    if layers or fit != "stretch":
+        what = "layers" if layers else "fit"
+        raise ValueError(f"{what} has no effect on a network that is recognised by its tensors; remove it")
+    stored = read_weights(path)
+    try:
+        recognised = recognise_network(stored.tensors)
+        if recognised is None:
+            raise refuse_weights(path, stored)
+        return PublishedPredictor(
+            recognised, stored, path.stem, device, classes=classes, palette=palette, mean=mean, std=std, size=size
+        )
+    except ForeignWeightsError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def describe_recognised(recognised: RecognisedNetwork) -> tuple[str, ...]:
+    """Notes on what was left out, what was assumed, and how the authors show pictures."""
+    assumed = [f"{one.option} {one.value} is assumed ({one.reason})" for one in recognised.assumptions]
+    crop = recognised.picture.crop
+    slid = [f"its authors slide crops of {crop[0]} x {crop[1]} over a picture; it is shown whole here"] if crop else []
+    return (*recognised.left_out, *assumed, *slid)
+
+
+def fit_class_set(chosen: ClassSet | None, count: int) -> ClassSet:
+    """The classes, or numbers where nobody names them.
+
+    Raises:
+        ValueError: there are more or fewer than the network has.
+    """
+    if chosen is None:
+        return give_colours([f"class {number}" for number in range(count)])
+    if len(chosen.names) != count:
+        raise ValueError(f"the network has {count} classes, but {len(chosen.names)} were named; name as many")
+    return chosen
+
+
+def describe_classes(classes: ClassSet) -> tuple[str, ...]:
+    """A note where classes are numbers and a known set has as many."""
+    if classes.names[0] != "class 0":
+        return ()
+    sets = [name for name, one in CLASS_SETS.items() if len(one.names) == len(classes.names)]
+    return (f"its classes have no names; if they are {sets[0]}'s, give classes='{sets[0]}'",) if sets else ()

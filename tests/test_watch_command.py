@@ -1,0 +1,135 @@
+"""Networks of one's own on the command line: `watch`, `predict` and `attend`, and the commands that refuse them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_cli import complaint, segviz
+from watch_cases import IMAGE
+
+from segviz.catalogue.sources.python_source import import_file
+from segviz.data.class_sets import CLASS_SETS
+
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, classes=19):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 8, 8)
+        self.first = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.last = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        tokens = y.flatten(2).mT
+        for attention in (self.first, self.last):
+            tokens = tokens + attention(tokens, tokens, tokens)[0]
+        return self.head(tokens.mT.unflatten(2, y.shape[2:]))
+
+def bare():
+    return nn.Sequential(Net().stem, nn.AdaptiveAvgPool2d(1))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("own")
+    (place / "net.py").write_text(NET)
+    Image.fromarray(IMAGE).save(place / "street.png")
+    return place
+
+
+def test_watch_prints_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert segviz("watch", folder / "street.png", "--model", f"{folder}/net.py:Net") == 0
+    text = capsys.readouterr().out
+    assert "net.py:Net saw the picture at 64 x 96" in text
+    assert [line.split()[:2] for line in text.splitlines()[1:]] == [["first", "listed"], ["last", "kept"]]
+
+
+def test_watch_as_json_has_rows_and_largest_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = ("--model", f"{folder}/net.py:Net", "--layers", "*", "--at", "20,30", "--head", "1", "--json")
+    assert segviz("watch", folder / "street.png", *source) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert [one["path"] for one in entry["layers"]] == ["first", "last"] and entry["classes"]["count"] == 19
+    assert [one["map"] for one in entry["maps"]] == ["first", "last"] and entry["maps"][0]["grid"] == [8, 12]
+    (place,) = entry["maps"][0]["places"]
+    assert (place["y"], place["x"]) == (20, 30) and 0 < place["attends_to"]["largest"] <= 1
+
+
+def test_watch_writes_maps_and_their_numbers(folder: Path, tmp_path: Path) -> None:
+    options = ("--model", f"{folder}/net.py:Net", "--layers", "last", "--at", "20,30", "--out", tmp_path)
+    assert segviz("watch", folder / "street.png", *options) == 0
+    looks = ("attends_to", "attended_by")
+    pictures = {f"street_last_20_30_{look}_mean.png" for look in looks}
+    assert {path.name for path in tmp_path.iterdir()} == {*pictures, "street_watch.npz"}
+    with np.load(tmp_path / "street_watch.npz") as numbers:
+        assert float(numbers["last_20_30_attends_to_mean"].sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_predict_takes_any_network_with_classes(folder: Path, tmp_path: Path) -> None:
+    options = ("--model", f"{folder}/net.py:Net", "--classes", "cityscapes", "--out", tmp_path)
+    assert segviz("predict", folder / "street.png", *options) == 0
+    with Image.open(tmp_path / "street_labels.png") as labels:
+        assert labels.getpalette()[:57] == CLASS_SETS["cityscapes"].colours.ravel().tolist()
+
+
+def test_weights_come_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = import_file(folder / "net.py").Net().state_dict()
+    torch.save({**state, "aux": torch.zeros(1)}, tmp_path / "w.pth")
+    source = ("--model", f"{folder}/net.py:Net", "--weights", tmp_path / "w.pth")
+    assert segviz("watch", folder / "street.png", *source) == 0
+    assert "1 tensors of w.pth belong to nothing in the network and are left out: 'aux'" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("predict", "IMAGE", "--model", "NET:bare", "--out", "OUT"), "no classes of pixels; look at its maps"),
+        (("predict", "IMAGE", "--model", "NET:gone", "--out", "OUT"), "there is no 'gone'"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "layers=gone chooses nothing"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--head", "7"), "head"),
+    ],
+)
+def test_failures_are_one_sentence(
+    arguments: tuple[str, ...], said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segviz(*fill(arguments, folder, tmp_path)) == 1
+    assert said in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("attend", "IMAGE", "--model", "NET:Net", "--out", "OUT"), "use `watch --model"),
+        (("watch", "IMAGE", "--model", "fcn"), "use `attend --model fcn`"),
+        (("predict", "IMAGE", "--model", "fcn", "--classes", "voc", "--out", "OUT"), "classes would have no effect"),
+        (("evaluate", "--model", "NET:Net", "--scenes", "1"), "is not a segviz model, which this command needs"),
+        (("figure", "compare", "IMAGE", "--models", "timm:vit_tiny_patch16_224", "--out", "OUT/a.png"),
+         "is not a segviz model"),
+        (("predict", "IMAGE", "--model", "resnet", "--out", "OUT"), "a checkpoint's path, net.py:build"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--format", "svg"), "--format changes files, and none is written"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--head", "first"), "'first' is not a head"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segviz(*fill(arguments, folder, tmp_path)) == 2
+    assert said in complaint(capsys)
+
+
+def fill(arguments: tuple[str, ...], folder: Path, out: Path) -> list[str]:
+    places = {"IMAGE": str(folder / "street.png"), "NET": f"{folder}/net.py", "OUT": str(out)}
+    filled = []
+    for one in arguments:
+        for word, place in places.items():
+            one = one.replace(word, place)
+        filled.append(one)
+    return filled
