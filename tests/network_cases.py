@@ -72,17 +72,18 @@ def stages(layers: Iterable[str], stem: int = 8, wide: int = 4, widths: tuple[in
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
-def psanet_of_semseg(mask: tuple[int, int] = (5, 5), both: bool = True) -> State:
+def psanet_of_semseg(
+    mask: tuple[int, int] = (5, 5), both: bool = True, stem: int = 4, inner: int = 5, width: int = 6
+) -> State:
     """hszhao/semseg's PSANet."""
-    inner = 5
-    state = numbered_stem([("layer0.0", "layer0.1"), ("layer0.3", "layer0.4"), ("layer0.6", "layer0.7")])
-    state |= stages(LAYERS)
+    state = numbered_stem([("layer0.0", "layer0.1"), ("layer0.3", "layer0.4"), ("layer0.6", "layer0.7")], stem)
+    state |= stages(LAYERS, 2 * stem, widths=WIDTHS)
     for ending in ("", "_p") if both else ("",):
         state |= sequential(f"psa.reduce{ending}", inner, DEEP)
         state |= sequential(f"psa.attention{ending}", inner, inner)
         state |= conv(f"psa.attention{ending}.3", mask[0] * mask[1], inner)
     state |= sequential("psa.proj", DEEP, inner * (2 if both else 1))
-    state |= sequential("cls", 6, 2 * DEEP, 3) | conv("cls.4", CLASSES, 6, bias=True)
+    state |= sequential("cls", width, 2 * DEEP, 3) | conv("cls.4", CLASSES, width, bias=True)
     return state | sequential("aux", 4, MIDDLE, 3) | conv("aux.4", CLASSES, 4, bias=True)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import network_cases as cases
 import network_reference as reference
@@ -13,9 +15,14 @@ from network_cases import State
 from torch import Tensor
 
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate
-from segviz.models.blocks import PointWiseSpatialAttention
-from segviz.models.networks import ForeignWeightsError, recognise_network
+from segviz.models import blocks
+from segviz.models.blocks import ContextBlock, PointWiseSpatialAttention
+from segviz.models.networks import ContextNetwork, ForeignWeightsError, recognise_network
+from segviz.models.networks.recognise import WEIGHTS_LAYOUTS
+from tests.block_cases import image, randomised
 
+PAGE = (Path(__file__).parents[1] / "docs" / "published-weights.md").read_text().partition("\n## ")[0]
+DOCUMENTED = dict(re.findall(r"^\| `([\w-]+)` \| .* \| ([\w, ]+) \|$", PAGE, re.MULTILINE))  # each layout's maps
 Make = Callable[[], State]
 Compute = Callable[[State, Tensor], reference.Answer]
 ODD, MIXED = (33, 33), (33, 41)  # 5 x 5 and 5 x 6 cells at stride 8
@@ -81,6 +88,8 @@ def test_a_network_computes_what_its_tensors_say(case: str, size: tuple[int, int
     recognised = recognise_network(state)
     assert recognised is not None and recognised.name == name and recognised.classes == cases.CLASSES
     network = recognised.build().double()
+    left_out = sum(int(sentence.split()[-2]) for sentence in recognised.left_out)
+    assert count_tensors(dict(network.state_dict())) + left_out == count_tensors(state), "a tensor is lost in silence"
     picture = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.inference_mode():
         result = network(picture)
@@ -89,6 +98,7 @@ def test_a_network_computes_what_its_tensors_say(case: str, size: tuple[int, int
     torch.testing.assert_close(result.logits, logits, rtol=1e-5, atol=1e-5 * float(logits.abs().max()))
     maps = {one.name: one for one in result.attended.maps[0]}
     assert set(matrices) <= set(maps)
+    assert DOCUMENTED[name] == ", ".join(maps) or "one branch" in case
     for key, matrix in matrices.items():
         torch.testing.assert_close(whole_matrix(maps[key]), matrix, rtol=1e-5, atol=1e-7)
 
@@ -105,17 +115,9 @@ def whole_matrix(one: object) -> Tensor:
     return one.rows(torch.arange(one.grid[0] * one.grid[1]))  # type: ignore[attr-defined,no-any-return]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_all_tensors_are_used_or_named(case: str) -> None:
-    state = make_state(CASES[case][1])
-    recognised = recognise_network(state)
-    assert recognised is not None
-    counters = [name for name in state if name.endswith("num_batches_tracked")]
-    loaded = [name for name in recognised.build().state_dict() if not name.endswith("num_batches_tracked")]
-    left_out = sum(int(sentence.split()[-2]) for sentence in recognised.left_out)
-    assert len(loaded) + left_out == len(state) - len(counters)
-    text = " ".join(recognised.left_out)
-    assert ("auxiliary" in text) == any(key in str(list(state)) for key in ("aux", "dsn", "conv_out2"))
+def count_tensors(state: State) -> int:
+    """All tensors but BatchNorm's counters."""
+    return sum(not name.endswith("num_batches_tracked") for name in state)
 
 
 def test_a_converted_psanet_is_our_own_block() -> None:
@@ -130,7 +132,7 @@ def test_a_converted_psanet_is_our_own_block() -> None:
         assert torch.equal(one.attends_to(1, 2), other.attends_to(1, 2))
 
 
-def built(make: Make, **options: object) -> torch.nn.Module:
+def built(make: Make, **options: object) -> ContextNetwork:
     recognised = recognise_network(make_state(make), options)
     assert recognised is not None
     return recognised.build()
@@ -241,3 +243,59 @@ def test_ccnet_sees_blue_green_red_without_a_scale() -> None:
     seen = recognised.picture.normalise(picture)
     expected = picture.flip(1) * 255 - torch.tensor((104.00698793, 116.66876762, 122.67891434)).view(3, 1, 1)
     torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_page_on_published_weights_lists_them_all() -> None:
+    assert set(DOCUMENTED) == {name for name, _, _ in CASES.values()} == {layout.name for layout in WEIGHTS_LAYOUTS}
+
+
+@pytest.mark.slow
+def test_a_psanet_of_full_size_is_recognised_and_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"WIDTHS": (64, 128, 256, 512), "BLOCKS": (3, 4, 6, 3), "DEEP": 2048, "MIDDLE": 1024}.items():
+        monkeypatch.setattr(cases, name, value)
+    recognised = recognise_network(cases.psanet_of_semseg((59, 59), stem=64, inner=512, width=512))
+    assert recognised is not None
+    assert recognised.title == "PSANet, ResNet-50" and recognised.picture.crop == (465, 465)
+    network = recognised.build()
+    count = sum(one.numel() for one in network.block.parameters())
+    assert count / 1e6 == pytest.approx(8.28, abs=0.02)  # counted by hand from the paper's sizes
+    with torch.inference_mode():
+        result = network(torch.rand(1, 3, 105, 121))
+    assert result.logits.shape == (1, cases.CLASSES, 105, 121)
+    assert [one.grid for one in result.attended.maps[0]] == [(7, 8)] * 2
+
+
+NEW_BLOCKS: dict[str, Callable[[], ContextBlock]] = {
+    "embedded": lambda: blocks.EmbeddedNonLocal(4, 2),
+    "embedded, not scaled": lambda: blocks.EmbeddedNonLocal(4, 2, scaled=False),
+    "disentangled": lambda: blocks.DisentangledNonLocal(4, 2),
+    "global": lambda: blocks.GlobalContext(4, 2),
+    "global, with a factor": lambda: blocks.GlobalContext(4, 2, multiplied=True),
+    "dual branches": lambda: blocks.DualBranches(4, 6, 2),
+}
+
+
+@pytest.mark.parametrize("case", NEW_BLOCKS)
+def test_x_beside_the_context_can_be_given_apart(case: str) -> None:
+    block, x = randomised(NEW_BLOCKS[case]()).eval(), image(2, 4, 3, 5)
+    own, beside = block(x), block(x, x.clone())
+    torch.testing.assert_close(beside.features, own.features)
+    assert [[one.name for one in maps] for maps in beside.maps] == [[one.name for one in maps] for maps in own.maps]
+
+
+@pytest.mark.parametrize("case", NEW_BLOCKS)
+def test_switched_off_no_other_cell_is_read(case: str) -> None:
+    block, x = randomised(NEW_BLOCKS[case]()).eval(), image(1, 4, 7, 9).requires_grad_()
+    (slopes,) = torch.autograd.grad(block(x).features[0, :, 3, 4].sum(), x)
+    assert slopes[0, :, 0, 0].abs().max() > 0
+    block.switch_off()
+    (slopes,) = torch.autograd.grad(block(x).features[0, :, 3, 4].sum(), x)
+    reach = 2 if case == "dual branches" else 0  # its two 3x3 convolutions stay
+    slopes[:, :, 3 - reach : 4 + reach, 4 - reach : 5 + reach] = 0
+    assert slopes.abs().max() == 0
+
+
+@pytest.mark.parametrize("case", NEW_BLOCKS)
+def test_the_layers_that_make_weights_are_the_block_s_own(case: str) -> None:
+    block = NEW_BLOCKS[case]()
+    assert set(block.attention_layers()) <= set(block.modules()) and block.attention_layers()
