@@ -7,7 +7,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 from segviz.paths import PACKAGE
 from segviz.server import logs
-from segviz.settings import SettingError, settings
+from segviz.settings import settings
 
 
 def main() -> None:
@@ -49,9 +49,12 @@ else:
     # A folder named pages puts Streamlit into its older pages mode until st.navigation has run once: the first
     # visitor of /psa would get the page without sidebar. st.navigation sets the same flag, only later.
     PagesManager.uses_pages_directory = False
+    from segviz.catalogue.own_models import own_models
+
     try:
         limits = settings()
-    except SettingError as error:
+        own_models()
+    except ValueError as error:  # a SettingError or a CatalogueError
         raise SystemExit(f"segviz: {error}") from None
     from segviz.ui.server import configure_app
 

@@ -8,18 +8,21 @@ import numpy as np
 import streamlit as st
 
 from segviz.catalogue.bundled import available_models
+from segviz.catalogue.own_models import own_models
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
 from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
-from segviz.models.registry import SPECS
+from segviz.prediction.labelled import Labelled
 from segviz.prediction.panels import confidence_panel, prediction_panel
-from segviz.prediction.prediction import Place, Prediction
+from segviz.prediction.prediction import Place
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
+from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_sight import first_disputed
 from segviz.ui.ground_truth import Truth, pick_ground_truth
-from segviz.ui.models import model_title, predict_or_stop
+from segviz.ui.models import model_title, predict_or_stop, short_title
+from segviz.ui.network_answer import watch_network
 from segviz.ui.page_address import keep_page_address
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
@@ -39,26 +42,37 @@ START_PARTS = [SWIPE, DISAGREEMENT, PREDICTIONS]
 SIDES = ("Left of the divider", "Right of the divider")
 
 
-def score_predictions(predictions: Mapping[str, Prediction], truth: Truth | None) -> dict[str, Confusion]:
+def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
+    """A model's classes; None, with a sentence, for a network of one's own that cannot run or has no classes."""
+    if name not in own_models():
+        return predict_or_stop(name, picture, count)
+    answer = watch_network(name, picture)
+    if answer is not None and answer.classes is None:
+        st.info(escape_markdown(f"{short_title(name)} has no classes, so there is nothing to compare; see Inspect."))
+    return None if answer is None else answer.classes
+
+
+def score_predictions(predictions: Mapping[str, Labelled], truth: Truth | None) -> dict[str, Confusion]:
     """Each model's confusions with the truth; a model of other classes has none."""
     if truth is None:
         return {}
-    known = {name: one for name, one in predictions.items() if one.classes == truth.classes.names}
-    return {name: confusion(truth.labels, one.labels, len(one.classes)) for name, one in known.items()}
+    names = truth.classes.names
+    known = {name: one for name, one in predictions.items() if one.class_set.names == names}
+    return {name: confusion(truth.labels, one.labels, len(names)) for name, one in known.items()}
 
 
 def class_panels(
-    predictions: Mapping[str, Prediction], truth: Truth | None, scores: Mapping[str, Confusion]
+    predictions: Mapping[str, Labelled], truth: Truth | None, scores: Mapping[str, Confusion]
 ) -> dict[str, Panel]:
     """A panel of classes for each model, and for the truth if there is one; they share one legend."""
     notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
-    panels = {name: prediction_panel(one, SPECS[name].title, notes.get(name, "")) for name, one in predictions.items()}
+    panels = {name: prediction_panel(one, short_title(name), notes.get(name, "")) for name, one in predictions.items()}
     if truth is not None:
         panels[TRUTH] = labels_panel(truth.labels, truth.classes, TRUTH, truth.note)
     return {name: replace(panel, legend=False) for name, panel in panels.items()}
 
 
-def pick_panels(predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]) -> list[Panel]:
+def pick_panels(predictions: Mapping[str, Labelled], maps: Mapping[str, Panel]) -> list[Panel]:
     """The panels of the parts that the reader chooses: what compares two or more maps first, and wide."""
     several, panels = len(maps) > 1, []
     parts = st.pills(
@@ -75,7 +89,7 @@ def pick_panels(predictions: Mapping[str, Prediction], maps: Mapping[str, Panel]
     if PREDICTIONS in parts:
         panels += maps.values()
     if CONFIDENCE in parts:
-        panels += [confidence_panel(one, f"Confidence: {SPECS[name].title}") for name, one in predictions.items()]
+        panels += [confidence_panel(one, f"Confidence: {short_title(name)}") for name, one in predictions.items()]
     return panels
 
 
@@ -175,7 +189,7 @@ def show_confusions(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -
 
 st.title("Compare predictions")
 picture = current_picture()
-available = available_models()
+available = (*available_models(), *own_models())
 if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
@@ -188,7 +202,10 @@ with settings.popover("Models"):
 if not names:
     st.info("Choose one model or more.")
     st.stop()
-predictions = {name: predict_or_stop(name, picture, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
+answers = {name: predict_one(name, picture, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
+predictions = {name: one for name, one in answers.items() if one is not None}
+if not predictions:
+    st.stop()
 classes = next(iter(predictions.values())).class_set
 truth = pick_ground_truth(picture, classes, settings)
 scores = score_predictions(predictions, truth)

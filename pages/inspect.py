@@ -4,35 +4,48 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models, val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
+from segviz.catalogue.own_models import own_models
 from segviz.models.registry import SPECS
 from segviz.prediction.influence_panel import influence_place_holder
 from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
+from segviz.prediction.prediction import Prediction
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
 from segviz.ui.models import pick_model, predict_or_stop
 from segviz.ui.page_table import ROWS
+from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
+from segviz.ui.widgets import forget_linked
+from segviz.viewer.panel import Panel
 
 PAGE = "inspect"
 
-heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
-heading.title("Where does each place look?")
-picture = current_picture()
-with heading:
-    model = pick_model("Model", available_models(), FIRST_MODEL, ROWS[PAGE].models_key)
-    beside = pick_beside(PAGE, model)
-    how_to_read(model)
-prediction = predict_or_stop(model, picture)
-following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
-st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
-show_worth(model)
+
+def inspect_bundled(model: str, picture: Picture) -> None:
+    """The page of a bundled model, below its heading."""
+    with heading:
+        beside = pick_beside(PAGE, model)
+        how_to_read(model)
+    prediction = predict_or_stop(model, picture)
+    following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
+    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
+    show_worth(model)
+    show_maps(picture, prediction, following, beside)
+    spec = SPECS[model]
+    if not following:
+        why = why_no_map(prediction)
+        st.info(f"{spec.title} has no map from place to place: {why}. Its channel means are shown instead.")
+    score = val_miou(model)
+    scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
+    st.caption(f"{spec.title}, after {spec.paper}.{scored}")
 
 
 @st.fragment
-def viewer() -> None:
+def show_maps(picture: Picture, prediction: Prediction, following: list[Panel], beside: str) -> None:
     """A pin runs this part alone."""
     pins = current_pins(PAGE)
     influences = influence_panels(picture, prediction, pins) if beside == INFLUENCE else None
@@ -46,12 +59,14 @@ def viewer() -> None:
     show_viewer(picture, panels, page=PAGE, columns=columns, rest=first_place(prediction, picture))
 
 
-viewer()
-spec = SPECS[model]
-if not following:
-    st.info(
-        f"{spec.title} has no map from place to place: {why_no_map(prediction)}. Its channel means are shown instead."
-    )
-score = val_miou(model)
-scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
-st.caption(f"{spec.title}, after {spec.paper}.{scored}")
+heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")
+heading.title("Where does each place look?")
+picture = current_picture()
+with heading:
+    model = pick_model("Model", (*available_models(), *own_models()), FIRST_MODEL, ROWS[PAGE].models_key)
+if model in own_models():
+    forget_linked(f"{PAGE} beside")
+    inspect_network(model, picture)
+else:
+    forget_linked(*NETWORK_CONTROLS)
+    inspect_bundled(model, picture)

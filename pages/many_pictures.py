@@ -5,6 +5,7 @@ import streamlit as st
 from segviz.batch.attention_files import AttentionOptions
 from segviz.batch.run import Part
 from segviz.catalogue.bundled import available_models
+from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
 from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, make_work, start_run
@@ -35,13 +36,16 @@ files = st.file_uploader(
 )
 left, right = st.columns([1, 2], vertical_alignment="bottom")
 with left:
-    model = pick_model("Model", available_models(), "fla", ROWS[PAGE].models_key)
+    model = pick_model("Model", (*available_models(), *own_models()), "fla", ROWS[PAGE].models_key)
+offered = (*WRITES, MAPS) if model not in own_models() else tuple(WRITES)
 written = right.pills(
     "Write",
-    (*WRITES, MAPS),
+    offered,
     selection_mode="multi",
-    **keep_widget("many_pictures parts", ["Labels", "Overlay"], linked=(*WRITES, MAPS)),
+    **keep_widget("many_pictures parts", ["Labels", "Overlay"], offered, linked=(*WRITES, MAPS)),
 )
+if MAPS not in offered:
+    st.caption("A network's own maps are written by `segviz.load(...)(picture).save(...)` in Python, not here.")
 
 
 def pick_maps() -> AttentionOptions:

@@ -12,6 +12,7 @@ from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.progressive import ready_predictions, run_next_model
 from segviz.ui.same_pixel import folded_models, model_panels, show_numbers
+from segviz.ui.same_pixel_networks import pick_networks
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.widgets import keep_widget
 
@@ -28,6 +29,7 @@ names = available_models()
 if not names:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
+own = pick_networks(picture)
 predictions = ready_predictions(names, picture, PAGE)
 rest = first_place(predictions[names[0]], picture) if names[0] in predictions else None
 explain_worth(folded_models(names, predictions))
@@ -46,11 +48,14 @@ def viewer() -> None:
     """A pin or a setting runs this part alone."""
     pins = current_pins(PAGE)
     influences = last_pin_influences(picture, predictions, pins, every)
-    show_viewer(picture, model_panels(names, predictions) + influences, page=PAGE, columns=3, rest=rest)
+    panels = model_panels(names, predictions) + own + influences
+    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
     show_numbers(picture, predictions, pins, stored_display(PAGE).direction)
 
 
 viewer()
+if own:
+    st.caption("The numbers are those of the bundled models; a network's own maps are measured in Python.")
 st.caption(
     "**Depends** asks whether a map depends on its point at all. Non-local maps are known to become "
     "query-independent, the same everywhere (Cao et al., GCNet, ICCVW 2019, section 3; "

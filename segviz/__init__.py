@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from segviz.models.registry import SPECS as MODELS
     from segviz.prediction.prediction import Prediction
     from segviz.prediction.predictor import Predictor
+    from segviz.ui.serve_network import serve_network as app
     from segviz.watch.load import load
     from segviz.watch.record import record
     from segviz.watch.watch_network import watch
 
 __version__ = VERSION
-__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "figure", "load", "record", "show", "watch"]
+__all__ = ["MODELS", "Prediction", "Predictor", "__version__", "app", "figure", "load", "record", "show", "watch"]
 
 PUBLIC = {
     "MODELS": ("segviz.models.registry", "SPECS"),
     "Prediction": ("segviz.prediction.prediction", "Prediction"),
     "Predictor": ("segviz.prediction.predictor", "Predictor"),
+    "app": ("segviz.ui.serve_network", "serve_network"),
     "figure": ("segviz.figures.papers", "figure"),
     "show": ("segviz.figures.show", "show"),
     "load": ("segviz.watch.load", "load"),

@@ -141,7 +141,7 @@ def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app.run()
     ran: list[str] = []
     monkeypatch.setattr(Predictor, "__call__", lambda self, image: ran.append(self.record.model))
-    monkeypatch.setattr("segviz.engine.runner.load_predictor", ran.append)
+    monkeypatch.setattr("segviz.engine.open_model.load_predictor", ran.append)
     monkeypatch.setattr("segviz.catalogue.checkpoint_file.load_checkpoint", ran.append)
     app.switch_page(RESULTS).run()
     assert ran == [] and len(tables(app)) == 1

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from segviz.attention.maps import Attended
+from segviz.attention.maps import Attended, Grid
 from segviz.attribution.target import AttributionError
 from segviz.models.blocks import ContextBlock
-from segviz.models.segmenter import Segmenter
 from segviz.settings import MIB
 
 PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the models of the registry
@@ -47,6 +48,54 @@ class ProbedBlock(ContextBlock):
         self.block.switch_off()
 
 
+class LayerProbe(nn.Module):
+    """A layer of any network, whose input and output features pass through modules, where Captum can watch them.
+
+    Args:
+        layer: the module; its first argument and its output, or the output's first part, are features.
+        grid: rows and columns of its cells; features that do not lie on them pass unseen.
+    """
+
+    def __init__(self, layer: nn.Module, grid: Grid) -> None:
+        super().__init__()
+        self.before, self.layer, self.after = nn.Identity(), layer, nn.Identity()
+        self.grid = grid
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """What the layer returns."""
+        if args:
+            args = (pass_through(self.before, args[0], self.grid), *args[1:])
+        output = self.layer(*args, **options)
+        if isinstance(output, tuple):
+            return (pass_through(self.after, output[0], self.grid), *output[1:])
+        return pass_through(self.after, output, self.grid)
+
+    def __getattr__(self, name: str) -> Any:
+        """A layer's own attributes, which the code around it may read."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("layer"), name)
+
+
+def pass_through(module: nn.Module, features: Any, grid: Grid) -> Any:
+    """Features after a module that sees them as (batch, channels, rows, columns).
+
+    Forms: (B, C, H, W); (B, H, W, C); (B, N, C) with tokens that are not in the picture first. Others pass unseen.
+    """
+    if not isinstance(features, Tensor):
+        return features
+    cells = grid[0] * grid[1]
+    if features.dim() == 4 and tuple(features.shape[2:]) == grid:
+        return module(features)
+    if features.dim() == 4 and tuple(features.shape[1:3]) == grid:
+        return module(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    if features.dim() == 3 and 0 < cells <= features.shape[1]:
+        prefix, tokens = features.split([features.shape[1] - cells, cells], 1)
+        return torch.cat([prefix, module(tokens.mT.unflatten(2, grid)).flatten(2).mT], 1)
+    return features
+
+
 class Probe:
     """The score of a target as a function of pictures, on a private copy of the model.
 
@@ -66,7 +115,7 @@ class Probe:
 
     def __init__(
         self,
-        model: Segmenter,
+        model: nn.Module,
         class_index: int,
         weights: Float[Tensor, "height width"],
         total: int,
@@ -74,12 +123,13 @@ class Probe:
         memory_mib: int,
         check: Check | None = None,
     ) -> None:
-        self.model = deepcopy(model).eval().requires_grad_(False)
+        self.model: Any = deepcopy(model).eval().requires_grad_(False)
         ask = check or (lambda: None)
         for layer in self.model.modules():
             layer.register_forward_pre_hook(lambda *_: ask())  # no reference to the probe here: in a reference
         self.unpack = partial(unpack_tensor, ask)  # cycle it would outlive its call, with all that it keeps
-        self.block = ProbedBlock(self.model.block)
+        block = self.model.block
+        self.block = block if isinstance(block, LayerProbe) else ProbedBlock(block)
         self.model.block = self.block
         self.class_index, self.weights = class_index, weights
         self.done, self.total, self.progress, self.memory_mib = 0, total, progress, memory_mib

@@ -19,11 +19,13 @@ from segviz.data.label_png import encode_png, indexed_png
 from segviz.figures.export import pack_arrays
 from segviz.figures.overlay import label_overlay, legend
 from segviz.image import Rgb
+from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Prediction
 
 Part = Literal["labels", "overlay", "confidence"]
 PARTS: tuple[Part, ...] = get_args(Part)
 PredictPicture = Callable[[Rgb], Prediction]
+LabelPicture = Callable[[Rgb], Labelled]
 Files = Iterable[tuple[str, bytes]]
 PutFile = Callable[[str, bytes], str]  # writes a file and returns its name or path
 
@@ -120,7 +122,7 @@ def run_pictures(
 
 
 def export_prediction(
-    predict: PredictPicture, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS
+    predict: LabelPicture, source: Source, picture: Rgb, parts: Sequence[Part] = PARTS
 ) -> PictureOutput:
     """Predict a picture and return its labels, overlay and confidence, or some of them, as files."""
     prediction = predict(picture)
@@ -129,11 +131,11 @@ def export_prediction(
     )
 
 
-def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Sequence[Part] = PARTS) -> Files:
+def prediction_files(stem: str, picture: Rgb, prediction: Labelled, parts: Sequence[Part] = PARTS) -> Files:
     """Files of one prediction: class indices with their palette, the overlay, the confidence array."""
-    text = {"Title": f"{stem}: classes", "model": prediction.model, "classes": ", ".join(prediction.classes)}
+    text = {"Title": f"{stem}: classes", "model": prediction.model, "classes": ", ".join(prediction.class_set.names)}
     if "labels" in parts:
-        yield f"{stem}_labels.png", indexed_png(prediction.labels, prediction.palette, text)
+        yield f"{stem}_labels.png", indexed_png(prediction.labels, prediction.class_set.colours, text)
     if "overlay" in parts:
         overlay = label_overlay(picture, prediction.labels, prediction.class_set)
         yield f"{stem}_overlay.png", encode_png(Image.fromarray(overlay), text)
@@ -141,7 +143,7 @@ def prediction_files(stem: str, picture: Rgb, prediction: Prediction, parts: Seq
         yield f"{stem}_confidence.npz", pack_arrays({"confidence": prediction.confidence})
 
 
-def prediction_summary(text: str, prediction: Prediction) -> dict[str, Any]:
+def prediction_summary(text: str, prediction: Labelled) -> dict[str, Any]:
     """The entry of one picture in `predict --json`; `share` is each class's share of the pixels."""
     return {
         "image": text,
@@ -150,5 +152,5 @@ def prediction_summary(text: str, prediction: Prediction) -> dict[str, Any]:
         "width": prediction.labels.shape[1],
         "confidence": round(float(prediction.confidence.mean()), 4),
         "share": {entry.name: round(entry.share, 6) for entry in legend(prediction.labels, prediction.class_set)},
-        "maps": list(prediction.maps),
+        "maps": list(prediction.maps) if isinstance(prediction, Prediction) else [],
     }

@@ -17,6 +17,7 @@ from segviz.engine.errors import (
     SupersededError,
     TooLargeError,
 )
+from segviz.engine.network_ops import CompareLayer, Watch
 from segviz.engine.ops import Attribute, CompareFeatures, MeasureInfluence, Predict
 from segviz.engine.request import Op, OpResult, Request, digest
 from segviz.engine.runner import Runner
@@ -29,6 +30,7 @@ __all__ = [
     "BusyError",
     "Capacity",
     "CompareFeatures",
+    "CompareLayer",
     "CrashError",
     "DeadlineError",
     "Engine",
@@ -46,6 +48,7 @@ __all__ = [
     "SupersededError",
     "ThreadBackend",
     "TooLargeError",
+    "Watch",
     "capacity_for",
     "digest",
     "engine",

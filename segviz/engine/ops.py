@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from segviz.engine.request import OpResult, ReportProgress
 from segviz.settings import MIB
 
 if TYPE_CHECKING:
-    from segviz.attribution import Options, Target
+    from segviz.attribution import Attribution, Options, Target
     from segviz.prediction.predictor import Predictor
     from segviz.prediction.similarity import Stage
 
@@ -131,6 +131,12 @@ class Attribute:
     It works on a private copy of the model, because Captum registers hooks. Options that the method ignores are set to
     their defaults, so that they do not change the key.
 
+    Attributes:
+        method: a name of METHODS.
+        target: what is explained.
+        options: of the method.
+        layer: of a network of one's own, the layer that Grad-CAM reads; a bundled model's is its block.
+
     Raises:
         AttributionError: the method is unknown.
     """
@@ -138,6 +144,7 @@ class Attribute:
     method: str
     target: Target
     options: Options
+    layer: str = ""
     long: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -167,10 +174,16 @@ class Attribute:
 
         bounded = self._bound_options((image.shape[0], image.shape[1]), budget)
         try:
-            return OpResult(attribute(
-                predictor, image, self.method, self.target, options=bounded, progress=progress,
+            answer = attribute(
+                self._differentiable(predictor, image),
+                image,
+                self.method,
+                self.target,
+                options=bounded,
+                progress=progress,
                 check=lambda: report(*step),
-            ))  # fmt: skip
+            )
+            return OpResult(self._name_layer(answer))
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -179,6 +192,26 @@ class Attribute:
             "this attribution needs more memory than is available; use Occlusion, which keeps no gradients, or try "
             "again when fewer people are using the server"
         )
+
+    def _differentiable(self, predictor: Any, image: np.ndarray) -> Any:
+        """The predictor; a network of one's own as the methods want it."""
+        if not hasattr(predictor, "rules"):  # a bundled model, or a checkpoint of segviz's own
+            return predictor
+        from segviz.attribution import AttributionError
+        from segviz.engine.differentiable import make_differentiable
+
+        if not hasattr(predictor, "layers"):
+            raise AttributionError("attribution is not offered for networks that their tensors tell; see Inspect")
+        view = predictor(image.view(), layers=self.layer or None)
+        return make_differentiable(predictor, view, self.layer)
+
+    def _name_layer(self, answer: Attribution) -> Attribution:
+        """The answer, whose title names the layer that was read."""
+        from segviz.attribution.methods import method_of
+
+        if not self.layer or not method_of(self.method).at_block:
+            return answer
+        return replace(answer, title=answer.title.replace("the block's", f"{self.layer}'s"))
 
     def _bound_options(self, size: tuple[int, int], budget: int) -> Options:
         room = budget - forward_need(size, fitting_shrink(size, budget))

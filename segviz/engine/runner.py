@@ -14,22 +14,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from segviz.catalogue.checkpoint_file import CheckpointError
-from segviz.catalogue.file_digest import file_digest
-from segviz.catalogue.location import bundled_path
 from segviz.engine.answer import Result
+from segviz.engine.open_model import model_identity, open_model
 from segviz.engine.request import ReportProgress, Request, digest
 from segviz.engine.result_cache import arrays_of
-from segviz.models.registry import SPECS
-from segviz.prediction.predictor import load_predictor
 
 
 class Runner:
     """Models by name, each loaded on first use and again when its file has changed.
 
     Args:
-        load: returns the predictor of a model by name; by default from its bundled checkpoint.
-        identify: returns the SHA-256 of a model's file by name; by default of its bundled checkpoint.
+        load: returns the predictor of a model by name; by default that of the bundled models and the catalogue.
+        identify: returns a digest of a model's files by name; by default of the same.
     """
 
     def __init__(self, load: Callable[[str], Any] | None = None, identify: Callable[[str], str] | None = None) -> None:
@@ -48,7 +44,7 @@ class Runner:
         Raises:
             CheckpointError: the file is missing or cannot be read.
         """
-        return (self._identify or checkpoint_sha)(model)
+        return (self._identify or model_identity)(model)
 
     def run(self, request: Request, budget: int, report: ReportProgress) -> Result:
         """Run a request's op.
@@ -83,25 +79,10 @@ class Runner:
         with loading:
             sha = self.identity(name)
             if name not in self._loaded or self._loaded[name][0] != sha:
-                predictor = (self._load or load_predictor)(name)
+                predictor = (self._load or open_model)(name)
                 # The file may have changed since; the predictor knows the digest of the bytes that it came from.
                 self._loaded[name] = (getattr(predictor, "digest", "") or sha, predictor)
             return self._loaded[name]
-
-
-def checkpoint_sha(model: str) -> str:
-    """SHA-256 of a bundled checkpoint.
-
-    Raises:
-        CheckpointError: there is no such model, or its file cannot be read.
-    """
-    if model not in SPECS:
-        raise CheckpointError(f"'{model}' is not a model; the models are {', '.join(SPECS)}")
-    path = bundled_path(model)
-    try:
-        return file_digest(path)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); restore it or train it again") from None
 
 
 def not_finite_notes(value: object) -> tuple[str, ...]:

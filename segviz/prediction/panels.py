@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Prediction
 from segviz.viewer.panel import Panel, Pin, ShareMap
 from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_features, panels_of_map
 
 
-def prediction_panel(prediction: Prediction, title: str = "Prediction", note: str = "") -> Panel:
+def prediction_panel(prediction: Labelled, title: str = "Prediction", note: str = "") -> Panel:
     """The predicted classes over the picture."""
     return labels_panel(prediction.labels, prediction.class_set, title, note, prediction.model)
 
@@ -39,7 +40,7 @@ def pin_rows(
     return rows
 
 
-def confidence_panel(prediction: Prediction, title: str) -> Panel:
+def confidence_panel(prediction: Labelled, title: str) -> Panel:
     """How sure the model is of what it predicts: the softmax of the winning class."""
     shares = ShareMap(prediction.confidence)
     return Panel(title, shares, "shares", note="softmax of the predicted class, from 0 to 1", model=prediction.model)

@@ -33,7 +33,7 @@ LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", 
 
 def model_style(name: str) -> tuple[str, int]:
     """A model's colour, and the number of its pattern or dash; the same in every chart."""
-    place = ORDER.index(name)
+    place = ORDER.index(name) if name in ORDER else len(ORDER) + sum(name.encode())
     return MODEL_COLOURS[place % len(MODEL_COLOURS)], place // len(MODEL_COLOURS) % len(PATTERNS)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 
 from segviz.catalogue.curve import Curve
+from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Shares
 from segviz.evaluation.metrics import BOUNDARY_WIDTH
 from segviz.models.registry import SPECS
@@ -108,7 +109,8 @@ def select_columns(runs: Runs) -> tuple[ColumnSpec[Seeds], ...]:
 
 def training_title(name: str) -> str:
     """The title of a model or baseline in tables and legends."""
-    return BASELINE_TITLES.get(name) or SPECS[name].title
+    own = own_models()
+    return own[name].title if name in own else BASELINE_TITLES.get(name) or SPECS[name].title
 
 
 def models_table(runs: Runs) -> Columns:

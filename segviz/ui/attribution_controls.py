@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 
 from segviz.attribution import METHODS, Options, Target
-from segviz.prediction.prediction import Place, Prediction
+from segviz.prediction.labelled import Labelled
+from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
 from segviz.ui.widgets import keep_widget
 
@@ -24,7 +25,7 @@ STEPS, WINDOWS, STRIDES = (8, 16, 32, 64, 128), (30, 60, 80, 120), {"1": 1.0, "3
 QUICK = Options(baseline="blurred", steps=32, window=80, stride=60)  # 35 evaluations with gradients, 49 without
 
 
-def pick_target(prediction: Prediction, place: Place) -> Target | None:
+def pick_target(prediction: Labelled, place: Place) -> Target | None:
     """The score to explain and where it is taken, from a folded form; None if there is no such place (`why_no_target`).
 
     Args:
@@ -62,20 +63,24 @@ def pick_target(prediction: Prediction, place: Place) -> Target | None:
     return Target(target_class, mask=mask) if mask.any() else None
 
 
-def explained_class(prediction: Prediction, place: Place) -> int:
+def explained_class(prediction: Labelled, place: Place) -> int:
     """The index of the class that is chosen, or of the one predicted at the point."""
     chosen = st.session_state["attribution class"]
     return int(prediction.labels[place]) if chosen == AS_PREDICTED else int(chosen)
 
 
-def why_no_target(prediction: Prediction, place: Place) -> str:
+def why_no_target(prediction: Labelled, place: Place) -> str:
     """A sentence for a class that is predicted nowhere."""
     name = escape_markdown(prediction.classes[explained_class(prediction, place)])
     return f"No pixel is predicted as {name}; choose another class, or take the score elsewhere."
 
 
-def pick_methods() -> tuple[list[str], Options]:
-    """The methods, in the order of METHODS, and their settings, from a folded form."""
+def pick_methods(has_layer: bool = True) -> tuple[list[str], Options]:
+    """The methods, in the order of METHODS, and their settings, from a folded form.
+
+    Args:
+        has_layer: whether there is a layer for those that read one; without, they are left out of the answer.
+    """
     kept = keep_widget("attribution methods", list(START), linked=METHODS)
     label = f"Methods: {len(st.session_state[kept['key']])}"
     with st.popover(label, key="methods", help="The methods and their settings", wrap=False):
@@ -88,7 +93,7 @@ def pick_methods() -> tuple[list[str], Options]:
             **kept,
         )
         options = pick_options()
-    return [name for name in METHODS if name in picked], options
+    return [name for name, row in METHODS.items() if name in picked and (has_layer or not row.at_block)], options
 
 
 def pick_options() -> Options:

@@ -14,13 +14,16 @@ from segviz.batch.background_run import MAX_RUN_PIXELS, BackgroundRun
 from segviz.batch.inputs import Source, make_stems
 from segviz.batch.run import Part, PictureOutput, export_prediction
 from segviz.batch.zip_input import ZipError, list_zip_pictures
-from segviz.engine import engine
+from segviz.catalogue.own_models import own_models
+from segviz.engine import Watch, engine
 from segviz.image import MAX_BYTES, Rgb, decode
+from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
 from segviz.table import escape_formula
 from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
+from segviz.ui.network_answer import describe_answer
 from segviz.ui.state import BatchRun, session
 from segviz.ui.tables import show_table
 from segviz.ui.viewer_blobs import route_url
@@ -67,14 +70,22 @@ def open_upload(file: UploadedFile) -> Rgb:
 def make_work(
     model: str, parts: Sequence[Part], maps: AttentionOptions | None
 ) -> Callable[[Source, Rgb], PictureOutput]:
-    """The work on each picture: parts of the prediction, and maps unless `maps` is None."""
+    """The work on each picture: parts of the prediction, and maps of a bundled model unless `maps` is None."""
 
     def predict(picture: Rgb) -> Prediction:
         return engine().predict(model, picture)
 
+    def label(picture: Rgb) -> PixelLabels:
+        classes = describe_answer(model, engine().ask(model, picture, Watch()).result().value).classes
+        if classes is None:
+            raise ValueError("the network has no classes, so there is nothing to write")
+        return classes
+
+    is_own = model in own_models()
+
     def work(source: Source, picture: Rgb) -> PictureOutput:
-        output = export_prediction(predict, source, picture, parts)
-        if maps is None:
+        output = export_prediction(label if is_own else predict, source, picture, parts)
+        if maps is None or is_own:
             return output
         more = export_attention(predict, maps, source, picture)
         return PictureOutput([*output.files, *more.files], {**output.summary, **more.summary})

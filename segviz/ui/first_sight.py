@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from segviz.figures.interesting_places import disputed_place, telling_place
+from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place, Prediction
 from segviz.ui.picture import Picture
 from segviz.ui.state import Sight, session
@@ -20,7 +21,7 @@ def first_place(prediction: Prediction, picture: Picture) -> Place:
     return _telling_place(prediction.model, picture.digest, prediction)
 
 
-def first_disputed(predictions: Sequence[Prediction], picture: Picture) -> Place:
+def first_disputed(predictions: Sequence[Labelled], picture: Picture) -> Place:
     """The pixel (y, x) at which a page that compares answers begins: inside the largest disagreement."""
     return _disputed_place(tuple(one.model for one in predictions), picture.digest, predictions)
 
@@ -42,5 +43,5 @@ def _telling_place(model: str, picture: str, _prediction: Prediction) -> Place:
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _disputed_place(models: tuple[str, ...], picture: str, _predictions: Sequence[Prediction]) -> Place:
+def _disputed_place(models: tuple[str, ...], picture: str, _predictions: Sequence[Labelled]) -> Place:
     return disputed_place([one.labels for one in _predictions])

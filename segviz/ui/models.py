@@ -8,6 +8,7 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models
 from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.own_models import own_models
 from segviz.engine import BusyError, EngineError, Result, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
@@ -19,7 +20,7 @@ from segviz.ui.widgets import keep_widget
 
 def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
     """The name of the model that the reader picks; stops the page if no checkpoint is there."""
-    offered = [name for name in names if name in available_models()]
+    offered = [name for name in names if name in available_models() or name in own_models()]
     if not offered:
         st.error("None of these models has a checkpoint in the checkpoints folder; restore one or train it.")
         st.stop()
@@ -28,8 +29,14 @@ def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
 
 
 def model_title(name: str) -> str:
-    """A model as the pages name it."""
-    return f"{SPECS[name].title} ({name})"
+    """A model as lists of choice name it."""
+    return name if short_title(name) == name else f"{short_title(name)} ({name})"
+
+
+def short_title(name: str) -> str:
+    """A model as texts name it: a bundled one's title, or that of its entry in the catalogue."""
+    own = own_models()
+    return own[name].title if name in own else SPECS[name].title
 
 
 def predict_or_stop(model: str, picture: Picture, count: str = "") -> Prediction:
@@ -62,4 +69,4 @@ def predict_or_stop(model: str, picture: Picture, count: str = "") -> Prediction
 def show_notes(model: str, result: Result) -> None:
     """The engine's notes on a result: that it ran at a smaller scale, or has values that are not finite."""
     for note in result.notes:
-        st.warning(f"{SPECS[model].title}: {note}.", icon=":material/warning:")
+        st.warning(escape_markdown(f"{short_title(model)}: {note}."), icon=":material/warning:")

@@ -10,6 +10,7 @@ from streamlit.navigation.page import Page
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from segviz.catalogue.bundled import available_models
+from segviz.catalogue.own_models import own_models
 from segviz.data.scenes import SceneOptions
 from segviz.ui.display_settings import store_display, stored_display
 from segviz.ui.own_picture import picture_mark, return_to_upload
@@ -82,7 +83,8 @@ def restore_link(row: PageRow) -> None:
         resume_sidebar()
     ranges = {knob: (low, high) for knob, _, low, high, _ in KNOBS}
     link, refused = read_link(address, ranges, start_display(row.key))
-    models = [name for name in link.models if name in available_models()]
+    offered = (*available_models(), *(own_models() if row.own_models else ()))
+    models = [name for name in link.models if name in offered]
     if len(models) < len(link.models):
         refused = tuple(sorted({*refused, "model"}))
     st.session_state.update(link.knobs)  # by the keys of their widgets

@@ -30,6 +30,7 @@ class PageRow:
         summary: what is there, in one line, for the group TASK.
         models_key: the key of the widget that chooses its models; "" where there is no choice.
         several_models: whether that widget chooses several.
+        own_models: whether it also offers networks of one's own.
         start: the viewer's settings that the page begins with, where it keeps a range and a scale of its own.
         has_picture: whether it looks at the sidebar's picture.
         has_viewer: whether it shows pictures with maps; its link then has pins and zoom.
@@ -44,6 +45,7 @@ class PageRow:
     summary: str = ""
     models_key: str = ""
     several_models: bool = False
+    own_models: bool = False
     start: Display | None = None
     has_picture: bool = True
     has_viewer: bool = True
@@ -70,6 +72,7 @@ PAGES = (
         "Inspect a model",
         "Every map of one model, under the pointer and at the points you keep.",
         models_key="inspect model",
+        own_models=True,
     ),
     PageRow("psa", "Point-wise masks (PSANet)", "share_location", Group.PAPER),
     PageRow("snl", "Sampled points (SSANet)", "scatter_plot", Group.PAPER),
@@ -103,6 +106,7 @@ PAGES = (
         "Attribution",
         "Gradients and occlusion beside the block's own attention.",
         models_key="attribution model",
+        own_models=True,
     ),
     PageRow(
         "compare",
@@ -113,6 +117,7 @@ PAGES = (
         "Predictions side by side, where they differ, IoU by class.",
         models_key="compare models",
         several_models=True,
+        own_models=True,
     ),
     PageRow(
         "many_pictures",
@@ -122,6 +127,7 @@ PAGES = (
         "Many pictures",
         "One model over a folder of pictures; the results as one ZIP.",
         models_key="many_pictures model",
+        own_models=True,
         has_picture=False,
         has_viewer=False,
         former=("folder",),

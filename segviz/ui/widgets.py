@@ -74,6 +74,12 @@ def take_linked(key: str, start: object, options: Collection[Any]) -> bool:
     return bool(values or empty)
 
 
+def forget_linked(*keys: str) -> None:
+    """Let links no longer carry widgets that the page does not show."""
+    for key in keys:
+        session().linked.pop(key, None)
+
+
 def linked_controls(page: str) -> list[tuple[str, str]]:
     """The names and values of a page's controls that differ from those of a first visit, for its link."""
     pairs = []

@@ -1,0 +1,111 @@
+"""A network of one's own as the attribution methods want a model: class scores of a picture, and a layer to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from segviz.attention.grid_map import Grid
+from segviz.attribution.probe import LayerProbe
+from segviz.attribution.target import AttributionError
+from segviz.watch.layer_features import share_weights
+from segviz.watch.network_predictor import NetworkPredictor
+from segviz.watch.network_view import NetworkView
+from segviz.watch.outputs import crop_padding, find_logits
+from segviz.watch.placement import IMAGENET_MEAN, IMAGENET_STD, InputRules, Placement
+from segviz.watch.watch_network import name_input
+
+
+@dataclass(frozen=True)
+class DifferentiablePredictor:
+    """What `segviz.attribution.attribute` reads of a predictor.
+
+    Attributes:
+        model: returns `logits`, and has a `block`.
+        device: where it runs.
+        record: the model's name, and its classes.
+    """
+
+    model: Any
+    device: torch.device
+    record: Any
+
+
+class ScoredNetwork(nn.Module):
+    """The logits of a network's classes, differentiable with respect to the picture; its modules are a copy.
+
+    Args:
+        network: its copy.
+        rules: how it takes pictures.
+        placement: how it saw this one.
+        block: the layer whose features can be read, inside of `network`.
+    """
+
+    def __init__(self, network: nn.Module, rules: InputRules, placement: Placement, block: LayerProbe) -> None:
+        super().__init__()
+        self.network, self.block = network, block
+        self.rules, self.placement = rules, placement
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> SimpleNamespace:
+        """Logits at the pictures' size; the pictures are RGB in [-1, 1], as `segviz.image.to_tensor` makes them.
+
+        Raises:
+            AttributionError: the output has no classes.
+        """
+        scores = torch.cat([self.score(one[None]) for one in images])
+        return SimpleNamespace(logits=F.interpolate(scores, images.shape[2:], mode="bilinear"))
+
+    def score(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 classes rows columns"]:
+        """The scores of one picture, at the network's own size."""
+        args, options = name_input(self.network, self.as_input(image))
+        found = find_logits(self.network(*args, **options))
+        if found is None:
+            raise AttributionError("the network has no classes for pixels, so there is no score to explain")
+        return crop_padding(found[0], self.placement)[None]
+
+    def as_input(self, image: Tensor) -> Tensor:
+        """The network's input, as `make_input` makes it of pixels."""
+        mean, std = self.rules.mean or IMAGENET_MEAN, self.rules.std or IMAGENET_STD
+        unit = 255.0 if max(mean) > 1 else 1.0
+        shown = F.interpolate((image + 1) / 2 * unit, self.placement.shown, mode="bilinear", antialias=True)
+        centre, spread = (torch.tensor(values, device=image.device).reshape(1, 3, 1, 1) for values in (mean, std))
+        values = (shown - centre) / spread
+        values = values.flip(1) if self.rules.bgr else values
+        bottom, right = (seen - own for seen, own in zip(self.placement.seen, self.placement.shown, strict=True))
+        return F.pad(values, (0, right, 0, bottom))
+
+
+def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: str) -> DifferentiablePredictor:
+    """A network as the attribution methods want it.
+
+    Args:
+        predictor: the network; it is only read.
+        view: what it computed for the picture, with the layer's map.
+        layer: the path of the layer that Grad-CAM reads; "" for none.
+
+    Raises:
+        AttributionError: it has no classes.
+        LayerError: its modules cannot be copied.
+    """
+    if view.prediction is None:
+        raise AttributionError("the network has no classes for pixels, so there is no score to explain")
+    network = share_weights(predictor.network)
+    path, grid = layer.partition(":")[0], layer_grid(view, layer)
+    block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), grid)
+    if path:
+        parent, _, name = path.rpartition(".")
+        setattr(network.get_submodule(parent), name, block)
+    model = ScoredNetwork(network, predictor.rules.complete(predictor.network), view.placement, block)
+    record = SimpleNamespace(model=predictor.name, classes=view.prediction.class_set.names)
+    return DifferentiablePredictor(model, predictor.device, record)
+
+
+def layer_grid(view: NetworkView, layer: str) -> Grid:
+    """The (rows, columns) of a layer's map; (0, 0) without one."""
+    return view.maps[layer].grid if layer in view.maps else (0, 0)

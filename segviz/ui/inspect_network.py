@@ -1,0 +1,206 @@
+"""Inspect for a network of one's own: its layers, its heads, and what was found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from segviz.attention.maps import NetworkMap, ObjectQueryAttention
+from segviz.engine import CompareLayer
+from segviz.figures.interesting_places import telling_place
+from segviz.prediction.prediction import Place
+from segviz.text import escape_markdown, join_with_commas
+from segviz.ui.map_help import WEIGHTS_HELP
+from segviz.ui.models import short_title
+from segviz.ui.network_answer import NetworkAnswer, ask_network, choose_head, watch_network
+from segviz.ui.picture import Picture
+from segviz.ui.pins import current_pins
+from segviz.ui.show_viewer import show_viewer
+from segviz.ui.tables import Head, show_table
+from segviz.ui.widgets import forget_linked, keep_widget
+from segviz.viewer.network_panels import head_panels
+from segviz.viewer.panel import Panel, Pin
+from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_map
+
+INSPECT_PAGE = "inspect"
+MEAN_HEAD, LARGEST_HEAD, EACH_HEAD = "mean", "largest", "each"
+NO_FEATURES, WITH_SIMILARITY = "nothing", "similarity"
+NETWORK_CONTROLS = ("inspect layer", "inspect head", "inspect features")
+STRIP = 6  # small maps side by side
+FOUND_HELP = (
+    Head("Layer", "the module's path in the network; its further calls have a number"),
+    Head("Map", "whether it is shown here, can be chosen above, or was passed over"),
+    Head("Heads and grid", "heads, and rows and columns of its cells"),
+    Head("Found as", "the function that computed it, or who declared it"),
+    Head("Why", "how far its map is from what the call returned, or why it has none"),
+)
+
+
+def inspect_network(name: str, picture: Picture) -> None:
+    """The page of a network, below its heading."""
+    controls = st.container(key="network controls", horizontal=True, vertical_alignment="bottom")
+    answer = watch_network(name, picture)
+    if answer is None:
+        return
+    one, head, features = None, MEAN_HEAD, None
+    with controls:
+        if answer.layers:
+            layer = pick_layer(answer)
+            if layer not in answer.maps:
+                answer = watch_network(name, picture, (layer,)) or answer
+            one = answer.maps.get(layer)
+            head = pick_head(one)
+            features = pick_features(name, picture, one, layer)
+        else:
+            forget_linked(*NETWORK_CONTROLS)
+        with st.popover("How to read a map", icon=":material/help:"):
+            st.markdown(WEIGHTS_HELP)
+    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
+    lead, maps, columns = follow_panels(answer, one, head)
+    more = features or []
+    show_network_viewer(picture, answer, lead, [*maps, *more], columns + (0 if lead[0].wide else len(more)))
+    if not answer.layers:
+        st.info(escape_markdown(no_map_sentence(answer)))
+    show_found(answer)
+
+
+def pick_layer(answer: NetworkAnswer) -> str:
+    """The layer whose map is shown; at first the last one."""
+    kept = keep_widget(NETWORK_CONTROLS[0], answer.layers[-1], answer.layers, linked=answer.layers)
+    return str(st.selectbox("Layer", answer.layers, width=300, **kept))
+
+
+def pick_head(one: object) -> str:
+    """The heads that are shown: "mean", "largest", "each", or a head's number; of a map without heads, "mean"."""
+    heads = one.heads if isinstance(one, NetworkMap) else 1
+    if heads == 1:
+        forget_linked(NETWORK_CONTROLS[1])
+        return MEAN_HEAD
+    titles = {
+        MEAN_HEAD: f"mean of {heads} heads",
+        LARGEST_HEAD: f"largest of {heads} heads",
+        EACH_HEAD: f"each of {heads} heads",
+        **{str(number): f"head {number}" for number in range(heads)},
+    }
+    kept = keep_widget(NETWORK_CONTROLS[1], MEAN_HEAD, titles, linked=titles)
+    return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=200, **kept))
+
+
+def pick_features(name: str, picture: Picture, one: object, layer: str) -> list[Panel] | None:
+    """The similarity of the layer's features, if the reader wants it."""
+    if not isinstance(one, NetworkMap):
+        forget_linked(NETWORK_CONTROLS[2])
+        return None
+    titles = {NO_FEATURES: "nothing", WITH_SIMILARITY: "similarity of the layer's features"}
+    kept = keep_widget(NETWORK_CONTROLS[2], NO_FEATURES, titles, linked=titles)
+    help_ = "Similarity: the cosine of the point's feature with every place's, at the output of the layer's block."
+    chosen = st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=300, **kept)
+    if chosen == NO_FEATURES:
+        return None
+    value = ask_network(name, picture, CompareLayer(layer, one.grid), f"{short_title(name)}: similarity")
+    return None if value is None else list(panels_of_map(value, name))
+
+
+def follow_panels(answer: NetworkAnswer, one: Any, head: str) -> tuple[list[Panel], list[Panel], int]:
+    """The panels that follow the pointer.
+
+    Returns:
+        Those in front, which pins do not repeat; the maps, which they do; and how many stand side by side.
+    """
+    classes = answer.classes
+    first = Panel("Picture", None, "plain", model=answer.name)
+    if classes is not None:
+        first = labels_panel(classes.labels, classes.class_set, "Prediction", model=answer.name)
+    if one is None:
+        return [first], [], 1
+    maps = list(panels_of_map(one, answer.name, choose_head(head)))
+    strip = strip_panels(one, answer.name) if head == EACH_HEAD else []
+    if not strip:
+        return [first], maps, 1 + len(maps)
+    return [replace(panel, wide=True) for panel in (first, *maps[:1])], strip, min(STRIP, len(strip))
+
+
+def strip_panels(one: Any, name: str) -> list[Panel]:
+    """A small panel for each head of a map; none of a map without heads."""
+    if not isinstance(one, NetworkMap):
+        return []
+    return list(head_panels(one, "query" if isinstance(one, ObjectQueryAttention) else "attends_to", name))
+
+
+@st.fragment
+def show_network_viewer(
+    picture: Picture, answer: NetworkAnswer, lead: Sequence[Panel], maps: Sequence[Panel], columns: int
+) -> None:
+    """A pin runs this part alone."""
+    pins = current_pins(INSPECT_PAGE)
+    rows = pin_rows_of(answer, maps, pins, lead[0].wide)
+    rest = first_of(answer, picture)
+    show_viewer(picture, [*lead, *maps, *rows], page=INSPECT_PAGE, columns=columns, rest=rest)
+
+
+def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin], strip: bool) -> list[Panel]:
+    """A row for each pin: where it is and what is there, then the maps fixed to it; of a strip, its maps alone."""
+    rows = []
+    for number, pin in enumerate(pins):
+        if not strip:
+            rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=describe_pin(answer, pin)))
+        rows += [fix_to_pin(one, number) for one in maps]
+    return rows
+
+
+def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:
+    """The class at a pin, and how sure the network is; "" without classes."""
+    classes = answer.classes
+    if classes is None:
+        return ""
+    name = classes.class_set.names[classes.labels[pin.y, pin.x]]
+    return f"{name}, confidence {classes.confidence[pin.y, pin.x]:.0%}"
+
+
+def first_of(answer: NetworkAnswer, picture: Picture) -> Place | None:
+    """The pixel (y, x) at which the page begins: inside the largest class; None, the middle, without classes."""
+    return None if answer.classes is None else _largest_class(answer.name, picture.digest, answer)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _largest_class(model: str, picture: str, _answer: NetworkAnswer) -> Place | None:
+    return None if _answer.classes is None else telling_place(_answer.classes.labels, None)
+
+
+def no_map_sentence(answer: NetworkAnswer) -> str:
+    """Why a network has no map."""
+    title = short_title(answer.name)
+    passed = [one.path for one in answer.found]
+    if passed:
+        return (
+            f"{title} has no map that can be shown: attention was found at {join_with_commas(passed[:4])}"
+            f"{' and more' if len(passed) > 4 else ''}, and passed over for the reasons below."
+        )
+    return (
+        f"{title} has no map: no attention was found in it. It has none, or none that can be seen, which "
+        "segviz.record declares with one line in the network's code."
+    )
+
+
+def show_found(answer: NetworkAnswer) -> None:
+    """How the network saw the picture, and the table of what was found, with reasons."""
+    if answer.seen:
+        st.caption(escape_markdown(f"{short_title(answer.name)} saw the picture at {answer.seen}."))
+    if not answer.found:
+        return
+    states = {"kept": "shown", "listed": "can be chosen", "passed over": "passed over"}
+    columns = (
+        [one.path for one in answer.found],
+        [states[one.state] for one in answer.found],
+        [one.shape for one in answer.found],
+        [one.spelling for one in answer.found],
+        [one.reason if one.state != "listed" else "" for one in answer.found],
+    )
+    shown = sum(one.state != "passed over" for one in answer.found)
+    counts = f"{shown} {'layer' if shown == 1 else 'layers'} with maps, {len(answer.found) - shown} passed over"
+    with st.expander(f"Attention that was found: {counts}"):
+        values = {head.title: list(column) for head, column in zip(FOUND_HELP, columns, strict=True)}
+        show_table(values, FOUND_HELP, "Attention that was found in the network", "Layer")

@@ -1,0 +1,102 @@
+"""What pages show of a network of one's own: its maps by layer, its classes, and what was found and passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import streamlit as st
+
+from segviz.attention.head_map import HeadChoice
+from segviz.attention.maps import ChannelMap
+from segviz.catalogue.own_models import own_models
+from segviz.engine import BusyError, EngineError, Op, Watch, engine
+from segviz.prediction.labelled import PixelLabels
+from segviz.prediction.prediction import Prediction
+from segviz.text import escape_markdown
+from segviz.ui.models import short_title, show_notes
+from segviz.ui.picture import Picture
+from segviz.ui.wait_for_engine import session_id, wait_for
+from segviz.watch.findings import FoundLayer
+from segviz.watch.network_view import NetworkView
+
+
+@dataclass(frozen=True)
+class NetworkAnswer:
+    """A network's answer for one picture.
+
+    Attributes:
+        name: its name in the catalogue.
+        maps: the kept maps, by layer.
+        layers: the layers whose maps can be had, in the order of their calls.
+        found: all that was found, kept, listed or passed over.
+        classes: what it predicts; None where it has no classes.
+        seen: how it saw the picture, in words.
+        notes: what a reader should know, such as that its weights are random.
+    """
+
+    name: str
+    maps: Mapping[str, Any]
+    layers: tuple[str, ...]
+    found: tuple[FoundLayer, ...]
+    classes: PixelLabels | None
+    seen: str
+    notes: tuple[str, ...]
+
+
+def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer:
+    """What the engine computed, as pages show it."""
+    if isinstance(value, Prediction):
+        classes = PixelLabels(name, value.labels, value.confidence, value.class_set)
+        maps = {key: one for key, one in value.maps.items() if not isinstance(one, ChannelMap)}
+        return NetworkAnswer(name, maps, tuple(maps), (), classes, "", ())
+    own = value.prediction
+    answer = None if own is None else PixelLabels(name, own.labels, own.confidence, own.class_set)
+    kept = tuple(one.path for one in value.layers if one.state != "passed over")
+    patterns = own_models()[name].layers if name in own_models() else ()
+    chosen = tuple(path for path in kept if not patterns or any(fnmatchcase(path, one) for one in patterns))
+    seen = f"{value.placement} (mean and std {value.normalisation})"
+    notes = tuple(getattr(value, "notes", ()))
+    if kept and not chosen:
+        notes = (*notes, f"the patterns of its entry ({', '.join(patterns)}) choose no layer, so all are offered")
+    return NetworkAnswer(name, value.maps, chosen or kept, value.layers, answer, seen, notes)
+
+
+def choose_head(text: str) -> HeadChoice:
+    """A head's number, "largest" or else "mean", from a control's value."""
+    return int(text) if text.isdecimal() else "largest" if text == "largest" else "mean"
+
+
+def watch_network(name: str, picture: Picture, layers: Sequence[str] = ()) -> NetworkAnswer | None:
+    """A network's answer, with the maps of these layers, or of the last one; None, with a sentence, if it has none."""
+    value = ask_network(name, picture, Watch(tuple(layers)), f"{short_title(name)}{f': {layers[0]}' if layers else ''}")
+    if value is None:
+        return None
+    answer = describe_answer(name, value)
+    for note in () if layers else answer.notes:  # once on a page
+        st.warning(escape_markdown(f"{short_title(name)}: {note.rstrip('.')}."), icon=":material/warning:")
+    return answer
+
+
+def ask_network(name: str, picture: Picture, op: Op, title: str) -> Any:
+    """The engine's value; None, with a sentence and the cure, where the network cannot run. The page goes on.
+
+    Args:
+        name: the network's name in the catalogue.
+        picture: what it sees.
+        op: what is asked.
+        title: what it is, for the spinner; different from the run's other questions.
+    """
+    try:
+        result = wait_for(engine().ask(name, picture, op, session_id()), title)
+    except BusyError as error:
+        st.warning(f"The server is busy: {error}.", icon=":material/hourglass_top:")
+        st.button("Try again", key=f"again {title}")
+        return None
+    except (ValueError, EngineError) as error:
+        st.error(escape_markdown(f"{short_title(name)} cannot run: {str(error).rstrip('.')}."))
+        return None
+    show_notes(name, result)
+    return result.value

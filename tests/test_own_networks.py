@@ -1,0 +1,317 @@
+"""Networks of one's own in the engine and on the pages: their maps, their controls, and what one that fails says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from own_networks import write_networks
+from streamlit.testing.v1 import AppTest
+from test_pages import ATTRIBUTION, COMPARE, INSPECT, SAME_PIXEL, component, healthy, opened, pin, titles, viewer
+from test_pages import app as app
+from test_pages import pages_of_the_app as pages_of_the_app
+from test_pages import ran as ran
+from torch import nn
+
+import segviz
+from segviz.attention.maps import FeatureSimilarity
+from segviz.catalogue.entry import CatalogueEntry
+from segviz.catalogue.own_models import _live, add_live_network
+from segviz.engine import Capacity, CompareLayer, Engine, Runner, ThreadBackend, TooLargeError, Watch
+from segviz.engine.bounded_memory import BoundedMemory
+from segviz.image import Rgb
+from segviz.watch.network_view import NetworkView
+
+pytestmark = pytest.mark.timeout(600)
+PICTURE: Rgb = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_networks(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.fixture(autouse=True)
+def offered(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGVIZ_MODELS", str(models))
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[ThreadBackend]:
+    backend = ThreadBackend(Runner(), Capacity())
+    yield backend
+    backend.close()
+
+
+def ask(backend: ThreadBackend, name: str, op: Any = None, picture: Rgb = PICTURE) -> Any:
+    return Engine(backend).ask(name, picture, op or Watch(), "session").result().value
+
+
+def check_row(view: NetworkView, layer: str, other: NetworkView) -> None:
+    for head in ("mean", "largest", 1):
+        np.testing.assert_allclose(
+            view.maps[layer].attends_to(2, 5, head=head), other.maps[layer].attends_to(2, 5, head=head), atol=1e-6
+        )
+
+
+def test_the_engine_watches_a_network_of_a_file(backend: ThreadBackend, models: Path) -> None:
+    view = ask(backend, "net")
+    assert list(view.maps) == ["second"] and [one.path for one in view.layers] == ["first", "second"]
+    network = segviz.load(f"{models.parent}/net.py:build", "cpu").network
+    check_row(view, "second", segviz.watch(network, PICTURE, layers="second"))
+    assert view.prediction.class_set.names == ("road", "sky", "car")
+    assert view.prediction.labels.shape == (96, 128) and not view.prediction.labels.flags.writeable
+    first = ask(backend, "net", Watch(("first",)))
+    assert list(first.maps) == ["first"]
+    check_row(first, "first", segviz.watch(network, PICTURE, layers="first"))
+
+
+def test_an_answer_is_kept_for_each_layer(backend: ThreadBackend) -> None:
+    engine = Engine(backend)
+    ask(backend, "net", Watch(("first",)))
+    assert engine.is_cached("net", PICTURE, Watch(("first",)))
+    assert not engine.is_cached("net", PICTURE, Watch(("first", "second")))
+
+
+def test_a_network_without_classes_has_maps_alone(backend: ThreadBackend) -> None:
+    view = ask(backend, "features")
+    assert view.prediction is None and list(view.maps) == ["second"]
+
+
+def test_features_of_a_layer_are_compared(backend: ThreadBackend) -> None:
+    found = ask(backend, "features", CompareLayer("second", (6, 8)))
+    assert isinstance(found, FeatureSimilarity) and found.grid == (6, 8)
+    row = found.attends_to(3, 4)
+    assert float(row[3, 4]) == pytest.approx(1, abs=1e-5) and float(row.min()) < 0.99
+    with pytest.raises(ValueError, match="no features on its grid of 5 x 5"):
+        ask(backend, "features", CompareLayer("second", (5, 5)))
+    with pytest.raises(ValueError, match="there is no module 'nowhere'"):
+        ask(backend, "features", CompareLayer("nowhere", (6, 8)))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broken", "Broken failed on an input of"),
+        ("missing", "somewhere"),
+        ("lost", r"lost\.pth is missing; correct the source or the weights of 'lost'"),
+        ("nobody", "'nobody' is not a model; the models are fcn"),
+    ],
+)
+def test_a_network_that_fails_says_why_and_the_others_go_on(backend: ThreadBackend, name: str, said: str) -> None:
+    before = backend.health().counts["crashed"]
+    with pytest.raises(ValueError, match=said):
+        ask(backend, name)
+    assert backend.health().counts["crashed"] == before
+    assert isinstance(ask(backend, "net"), NetworkView)
+
+
+def test_a_live_network_is_offered_and_replaced(backend: ThreadBackend) -> None:
+    entry = CatalogueEntry("live", "Live", "an object of Python")
+    try:
+        for heads in (2, 4):
+            layer = nn.TransformerEncoderLayer(16, heads, 16, batch_first=True).eval()
+            network = nn.Sequential(nn.Conv2d(3, 16, 16, 16), Tokens(), layer).eval()
+            add_live_network(entry, network)
+            (one,) = ask(backend, "live").maps.values()
+            assert one.heads == heads
+    finally:
+        _live.clear()
+
+
+class Tokens(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(2).mT
+
+
+# ---- memory ---------------------------------------------------------------------------------------------
+
+
+def test_memory_is_counted_while_it_is_used() -> None:
+    with torch.no_grad(), BoundedMemory(10**9) as bound:
+        first = torch.ones(1000, 1000)
+        second = first.reshape(-1)[:10]  # a view takes nothing
+        assert bound.live == 4_000_000
+        first += 1
+        del first, second
+        assert bound.live == 0 and bound.peak >= 4_000_000
+
+
+def test_a_product_that_would_take_too_much_is_not_made() -> None:
+    tall = torch.ones(40_000, 8)
+    with torch.no_grad(), BoundedMemory(10**9) as bound:
+        with pytest.raises(TooLargeError, match="needs more than the 953 MiB that are allowed; show it a smaller"):
+            tall @ tall.mT
+        with pytest.raises(TooLargeError):
+            tall[:, None] - tall[None, :, :]
+        assert bound.peak < 10**7
+
+
+def test_a_picture_too_large_for_the_memory_is_seen_smaller() -> None:
+    big = np.zeros((1024, 1024, 3), np.uint8)
+    backend = ThreadBackend(Runner(), Capacity(memory_mb=96))
+    try:
+        result = Engine(backend).ask("net", big, Watch(), "session").result()
+        assert "scale because the server has too little memory" in result.notes[0]
+        assert result.value.prediction.labels.shape == (1024, 1024)
+        assert result.value.maps["second"].grid < (64, 64)
+    finally:
+        backend.close()
+    small = ThreadBackend(Runner(), Capacity(memory_mb=1))
+    try:
+        with pytest.raises(TooLargeError, match="needs more than the 1 MiB"):
+            Engine(small).ask("net", big, Watch(), "session").result()
+    finally:
+        small.close()
+
+
+# ---- pages ----------------------------------------------------------------------------------------------
+
+
+def follow(app: AppTest, page: str, **parameters: Any) -> AppTest:
+    for name, value in parameters.items():
+        app.query_params[name.replace("__", "-")] = value
+    app.switch_page(page)
+    return app.run()
+
+
+def heads_of(app: AppTest) -> list[Any]:
+    return [panel.get("head") for panel in viewer(app)["panels"] if panel["map"] and panel["look"] != "labels"]
+
+
+def test_inspect_shows_a_network_with_its_layers_and_heads(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="net"))
+    assert titles(app) == ["Prediction", "Attends to (second)", "Attended by (second)"]
+    assert app.selectbox(key="inspect layer").options == ["first", "second"]
+    healthy(app.selectbox(key="inspect layer").set_value("first").run())
+    assert titles(app)[1] == "Attends to (first)"
+    healthy(app.selectbox(key="inspect head").set_value("1").run())
+    assert heads_of(app) == [1, 1]
+    healthy(app.selectbox(key="inspect head").set_value("each").run())
+    assert titles(app) == ["Prediction", "Attends to (first)", "Head 0", "Head 1"]
+    assert heads_of(app) == ["mean", 0, 1]
+    healthy(app.selectbox(key="inspect features").set_value("similarity").run())
+    assert titles(app)[-1] == "Similarity"
+    link = dict(component(app, "parameters")["parameters"])
+    assert {
+        "model": "net",
+        "inspect-layer": "first",
+        "inspect-head": "each",
+        "inspect-features": "similarity",
+    }.items() <= (link.items())
+
+
+def test_a_link_restores_layer_and_head(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="net", inspect__layer="first", inspect__head="largest", pin="20-30-0"))
+    assert titles(app)[1:5] == [
+        "Attends to (first)", "Attended by (first)", "Point 1", "Attends to (first) of point 1",
+    ]  # fmt: skip
+    assert heads_of(app) == ["largest"] * 4
+    link = dict(component(app, "parameters")["parameters"])
+    assert (link["inspect-layer"], link["inspect-head"], link["model"]) == ("first", "largest", "net")
+    assert len(app.warning) == 0
+
+
+def test_a_link_names_nothing_but_entries_of_the_catalogue(app: AppTest, models: Path) -> None:
+    healthy(follow(app, INSPECT, model=f"{models.parent}/net.py:build", inspect__layer="../first"))
+    assert app.selectbox(key="inspect model").value in segviz.MODELS
+    (warning,) = (one.value for one in app.warning)
+    assert "left out: model" in warning
+
+
+def test_a_wrong_layer_of_a_link_is_refused(app: AppTest) -> None:
+    follow(app, INSPECT, model="net", inspect__layer="third", inspect__head="9")
+    assert titles(app)[1] == "Attends to (second)"
+    healthy(app.run())
+    (warning,) = (one.value for one in app.warning)
+    assert "inspect-head, inspect-layer" in warning
+
+
+def test_a_network_without_classes_shows_its_maps(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="features"))
+    assert titles(app)[0] == "Picture"
+    assert "Point 1" in titles(pin(app, INSPECT, (10, 10)))
+
+
+def test_a_network_without_attention_says_so(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="plain"))
+    assert titles(app) == ["Prediction"]
+    (info,) = (one.value for one in app.info)
+    assert "plain has no map: no attention was found in it" in info
+
+
+def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None:
+    follow(app, INSPECT, model="broken")
+    assert [one.message for one in app.exception] == []
+    (error,) = (one.value for one in app.error)
+    assert error.startswith("broken cannot run: Broken failed on an input of")
+    healthy(app.selectbox(key="inspect model").set_value("net").run())
+    assert titles(app)[0] == "Prediction"
+
+
+def test_bundled_models_stay_first_and_carry_no_layer(app: AppTest) -> None:
+    opened(app, INSPECT)
+    options = app.selectbox(key="inspect model").options
+    assert options[-6:] == ["My net (net)", "features", "plain", "broken", "missing", "lost"]
+    healthy(app.selectbox(key="inspect model").set_value("net").run())
+    healthy(app.selectbox(key="inspect head").set_value("each").run())
+    healthy(app.selectbox(key="inspect model").set_value("ema").run())
+    assert not any(name.startswith("inspect-") for name, _ in component(app, "parameters")["parameters"])
+
+
+def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("spatial_nl",))
+    opened(app, SAME_PIXEL)
+    healthy(app.multiselect(key="same_pixel networks").set_value(["net", "features"]).run())
+    healthy(app.multiselect(key="same_pixel layers net").set_value(["first", "second"]).run())
+    healthy(app.selectbox(key="same_pixel head net").set_value("1").run())
+    assert titles(app)[1:] == ["My net: first", "My net: second", "features: second"]
+    assert [panel.get("head") for panel in viewer(app)["panels"][1:]] == [1, 1, "mean"]
+    link: dict[str, list[str]] = {}
+    for name, value in component(app, "parameters")["parameters"]:
+        link.setdefault(name, []).append(value)
+    assert link["same_pixel-layers-net"] == ["first", "second"] and link["same_pixel-head-net"] == ["1"]
+    again = AppTest.from_file(app._script_path, default_timeout=240)
+    for name, values in link.items():
+        again.query_params[name] = values
+    again.switch_page(SAME_PIXEL)
+    healthy(again.run())
+    assert titles(again) == titles(app)
+
+
+def test_compare_takes_networks_with_classes(app: AppTest) -> None:
+    app.session_state["compare models"] = ["fcn"]
+    opened(app, COMPARE)
+    app.multiselect(key="compare models").set_value(["fcn", "net", "features"]).run()
+    assert [one.message for one in app.exception] == []
+    assert {"My net"} <= set(titles(app))
+    assert any("features has no classes" in one.value for one in app.info)
+
+
+def test_attribution_reads_any_layer_of_a_network(backend: ThreadBackend) -> None:
+    from segviz.attribution import Options, Target
+    from segviz.engine import Attribute
+
+    def explain(method: str, layer: str) -> Any:
+        return ask(backend, "net", Attribute(method, Target(1, pixel=(40, 50)), Options(), layer))
+
+    saliency = explain("saliency", "first")
+    assert saliency.values.shape[0] >= 96 and float(saliency.values.max()) > 0
+    assert np.isfinite(saliency.score)
+    found = [explain("grad_cam_output", layer) for layer in ("first", "second")]
+    assert [one.title for one in found] == ["Grad-CAM at first's output", "Grad-CAM at second's output"]
+    assert not np.allclose(found[0].values, found[1].values)
+    assert np.abs(found[0].values).max() > 0
+    with pytest.raises(ValueError, match="no classes for pixels"):
+        ask(backend, "features", Attribute("saliency", Target(0), Options(), "first"))
+
+
+def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
+    healthy(follow(app, ATTRIBUTION, model="net", attribution__layer="first"))
+    assert titles(app)[:2] == ["Prediction", "Attention (first)"]
+    assert "Grad-CAM at first's output" in titles(app)
+    assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
