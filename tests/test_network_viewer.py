@@ -110,11 +110,12 @@ def test_pixels_fall_into_pythons_cells_of_both_grids(page: Page, name: str, siz
     one = load(page, name)
     for look, find in (("attends_to", one.cell), ("attended_by", getattr(one, "key_cell", one.cell))):
         found = page.evaluate(
-            """([look, h, w]) => Array.from({length: h}, (_, y) => Array.from({length: w}, (_, x) =>
-            maps.cellOf(maps.gridsOf(f, look).point, y, x, h, w)))""",
+            """([look, h, w]) => { const { point } = maps.gridsOf(f, look);
+            return [Array.from({length: h}, (_, y) => maps.cellOf(point, y, 0, h, w)[0]),
+                Array.from({length: w}, (_, x) => maps.cellOf(point, 0, x, h, w)[1])]; }""",
             [look, *size],
         )
-        assert found == [[list(find(y, x, *size)) for x in range(size[1])] for y in range(size[0])]
+        assert found == [[find(y, 0, *size)[0] for y in range(size[0])], [find(0, x, *size)[1] for x in range(size[1])]]
 
 
 def test_every_kind_of_a_network_is_compared() -> None:

@@ -56,6 +56,7 @@ __all__ = [
     "NetworkMap",
     "ObjectQueryAttention",
     "OffsetMaskAttention",
+    "PlacedMap",
     "SampledAttention",
     "SpatialMap",
     "StripAttention",
@@ -78,8 +79,9 @@ SpatialMap = (
 )
 ChannelMap = ChannelAttention | AxisChannelAttention | Gate
 AttentionMap = SpatialMap | ChannelMap
-# The kinds that `segviz.watch` finds in any network. They have heads, and all but the last have two grids.
-NetworkMap = MultiHeadAttention | WindowedAttention | LinearAttention | MatrixAttention | ObjectQueryAttention
+# The kinds that `segviz.watch` finds in any network. They have heads; those whose queries are places have two grids.
+PlacedMap = MultiHeadAttention | WindowedAttention | LinearAttention | MatrixAttention
+NetworkMap = PlacedMap | ObjectQueryAttention
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,7 +1,8 @@
 """How long the viewer takes from a pointer move to the drawn maps, and what it sends to the server meanwhile.
 
 A headless Chromium moves a real pointer over the app's first page, and over a page with eleven linked panels of random
-factors (`segviz/ui/benchmark_page.py`), on the grids of a 360 x 480 and of a 1024 x 2048 picture. The clock starts at
+factors (`segviz/ui/benchmark_page.py`), on the grids of a 360 x 480 and of a 1024 x 2048 picture; then over the mean of
+twelve heads of a network, and over a panel for each head. The clock starts at
 the event's own time stamp and stops when the frame is drawn; "shown" is when the browser has painted it.
 """
 
@@ -34,6 +35,8 @@ BROWSER_WINDOW = {"width": 1600, "height": 1400}  # large enough for eleven pane
 GRIDS = ((45, 60), (128, 256))  # of 360 x 480 and 1024 x 2048 pixels at stride 8
 SYNTHETIC = PACKAGE / "ui" / "benchmark_page.py"
 SYNTHETIC_PANELS = 11
+HEADS = 12
+HEAD_GRIDS = ((32, 32), (64, 128))  # 1,024 and 8,192 cells
 
 WATCH = """(stage) => {
   const taken = [], channel = new MessageChannel();
@@ -129,7 +132,18 @@ def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict
         for height, width in GRIDS:
             page = f"{address}/?rows={height}&columns={width}"
             rows.append(measure_page(browser, page, f"all kinds, {height} x {width} cells", rounds, SYNTHETIC_PANELS))
+        rows += [measure_heads(browser, address, grid, strip, rounds) for grid in HEAD_GRIDS for strip in (False, True)]
     return rows, notes
+
+
+def measure_heads(browser: Any, address: str, grid: tuple[int, int], strip: bool, rounds: int) -> dict[str, Any]:
+    """Measure a network's heads on the page that `address` serves: their mean, or a strip with a panel for each."""
+    (height, width), page = (
+        grid,
+        f"{address}/?rows={grid[0]}&columns={grid[1]}&heads={HEADS}{'&strip=1' if strip else ''}",
+    )
+    name = f"{'each' if strip else 'mean'} of {HEADS} heads, {height} x {width} cells"
+    return measure_page(browser, page, name, rounds, HEADS if strip else 2)
 
 
 def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class Heat:
         even: the even share, 1 / cells, marked on the colour bar; None if the values are not weights that sum to 1.
         smooth: whether to interpolate between cell centres; if not, cells are drawn as blocks.
         percent: whether pictures show the values in per cent, as the app does; files of numbers hold them as they are.
+        covers: the height and width that the grid covers, in those of the picture; above 1 where a network saw the
+            picture padded below and at the right.
     """
 
     values: Float[np.ndarray, "rows columns"]
@@ -35,6 +37,7 @@ class Heat:
     even: float | None = None
     smooth: bool = True
     percent: bool = False
+    covers: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)

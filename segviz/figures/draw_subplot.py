@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
+from segviz.attention.head_map import covered_size
 from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
 from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_strips
@@ -77,7 +78,8 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
     size = (image.shape[0], image.shape[1])
     match subplot.content:
         case Heat() as heat:
-            stretched = stretch(heat.values, size, heat.features, heat.smooth)
+            stretched = stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth)
+            stretched = stretched[: size[0], : size[1]]
             return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
             return label_overlay(

@@ -107,8 +107,8 @@ def find_disputed_box(labels: Sequence[Labels], image: Rgb) -> tuple[Box, ...]:
     return (box_around((int(y), int(x)), image),)
 
 
-def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column: int) -> list[Grid]:
-    """The cells with the largest positive weights, largest first, more than NEAR cells away from the queried cell."""
+def strongest_cells(values: Float[np.ndarray, "rows columns"], row: float, column: float) -> list[Grid]:
+    """The cells with the largest positive weights, largest first, more than NEAR cells away from the queried place."""
     down, along = np.indices(values.shape)
     away = np.maximum(np.abs(down - row), np.abs(along - column)) > NEAR
     order = np.argsort(np.where(away, -values, np.inf), axis=None, kind="stable")[: len(LETTERS)]
@@ -118,6 +118,11 @@ def strongest_cells(values: Float[np.ndarray, "rows columns"], row: int, column:
 
 def cell_box(one: SpatialMap, cell: Grid, size: Grid, label: str) -> Box:
     """A box around a cell of a map, on a picture of size (height, width)."""
+    return grid_box(cell, size, one.grid, one.feature_grid, label)
+
+
+def grid_box(cell: Grid, size: Grid, grid: Grid, features: Grid | None, label: str) -> Box:
+    """A box around a cell of a grid over (height, width) pixels; for `features` see `pixels_to_cells`."""
     ends = np.array([[cell[0] - 0.5, cell[1] - 0.5], [cell[0] + 0.5, cell[1] + 0.5]])
-    (top, left), (bottom, right) = (pixel_of_cell(ends, size, one.grid, one.feature_grid) + 0.5).tolist()
+    (top, left), (bottom, right) = (pixel_of_cell(ends, size, grid, features) + 0.5).tolist()
     return Box(top, left, bottom, right, CELL_COLOUR, label)

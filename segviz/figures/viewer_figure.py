@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from segviz.attention.maps import AttendedFeatures, MapLook, SpatialMap
+from segviz.attention.maps import AttendedFeatures, MapLook, NetworkMap, SpatialMap
+from segviz.attention.network_look import look_at_network, strongest_query
+from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale, joint_scale, signed_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
 from segviz.figures.map_subplots import map_subplot
+from segviz.figures.network_subplot import network_subplot, strongest_boxes, view_text
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
@@ -98,7 +101,31 @@ def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
     if panel.map is None:
         own = marks if panel.pin is None else select_marks(marks, place_of(viewer, panel))
         return Subplot(panel.title, image, marks=own)
+    if isinstance(panel.map, NetworkMap):
+        return subplot_of_network(viewer, panel, panel.map, marks)
     return subplot_of_map(viewer, panel, panel.map, marks)
+
+
+def subplot_of_network(viewer: Viewer, panel: Panel, one: NetworkMap, marks: tuple[Mark, ...]) -> Subplot:
+    """A network's map, at the panel's pixel and head."""
+    image, display, place = viewer.image, viewer.display, place_of(viewer, panel)
+    look = look_at_network(display.direction if panel.look == "either" else panel.look)
+    kind, head = display.scale_kind(panel.start), panel.head
+    subplot = network_subplot(image, one, look, place, head=head, query=panel.query, model=panel.model, kind=kind)
+    way = f": {WAYS[display.direction]}" if panel.look == "either" else ""
+    if isinstance(one, ObjectQueryAttention) and panel.query is None:
+        way = f": {strongest_query(one, place, (image.shape[0], image.shape[1]), head)}"
+    view = "" if isinstance(head, int) else view_text(one, head)
+    assert isinstance(subplot.content, Heat)
+    boxes = strongest_boxes(subplot.content, place, (image.shape[0], image.shape[1])) if display.strongest else ()
+    return replace(
+        subplot,
+        title=f"{panel.title}{way}{view} ({pixel_text(*place)})",
+        content=replace(subplot.content, percent=True),
+        name=array_name(subplot.name, panel.model),
+        marks=select_marks(marks, place) or subplot.marks,
+        boxes=boxes,
+    )
 
 
 def subplot_of_map(viewer: Viewer, panel: Panel, one: SpatialMap, marks: tuple[Mark, ...]) -> Subplot:

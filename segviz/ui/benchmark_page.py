@@ -1,6 +1,7 @@
 """A page with eleven linked panels over random factors of realistic sizes, for the viewer's benchmark and its tests.
 
-`streamlit run segviz/ui/benchmark_page.py`; `?rows=128&columns=256` in the address sets the grid. No model runs.
+`streamlit run segviz/ui/benchmark_page.py`; `?rows=128&columns=256` in the address sets the grid. `?heads=12` shows the
+mean of so many heads of a network instead, and `?heads=12&strip=1` a panel for each head. No model runs.
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from segviz.attention.maps import (
     BasesAttention,
     CrissCrossAttention,
     DotProductAttention,
+    MultiHeadAttention,
     OffsetMaskAttention,
     SampledAttention,
     StripAttention,
@@ -21,12 +23,14 @@ from segviz.data.classes import CAMVID
 from segviz.server import blobs
 from segviz.ui.viewer import latest_display, latest_pins, show_panels
 from segviz.viewer.display import Display
+from segviz.viewer.network_panels import head_panels, panels_of_network_map
 from segviz.viewer.panel import LabelMap, Panel
 
 BENCH = "bench"
 STRIDE = 8  # pixels per cell
 DIM, STRIP_DIM, BASES, WINDOW = 32, 64, 64, 9  # sizes of the bundled models: queries, strip queries, bases, samples
 REACH = (22, 29)  # how far PSA's masks reach in cells, down and across
+HEAD_DIM, PREFIX = 64, 5  # sizes of a vision transformer: channels of a head, class and register tokens
 SMALLEST, LARGEST = 2, 256  # grid lines
 
 
@@ -34,7 +38,8 @@ def show_benchmark() -> None:
     """The viewer, and what it sent."""
     st.set_page_config("segviz: the viewer alone", layout="wide")
     grid = read_lines("rows", 45), read_lines("columns", 60)
-    image, panels = make_panels(grid)
+    heads = read_lines("heads", 0)
+    image, panels = make_head_panels(grid, heads, "strip" in st.query_params) if heads else make_panels(grid)
     viewer(image, panels)
 
 
@@ -77,6 +82,18 @@ def make_panels(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
         Panel("Collect", masks, "either"),
         Panel("Classes", LabelMap(labels, CAMVID.names, CAMVID.colours), "labels"),
     ]
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def make_head_panels(grid: tuple[int, int], heads: int, strip: bool) -> tuple[np.ndarray, list[Panel]]:
+    """A picture, and a network's map: its heads' mean from both sides, or what the point attends to in each head."""
+    torch.manual_seed(0)
+    tokens = grid[0] * grid[1] + PREFIX
+    factors = torch.randn(2, heads, tokens, HEAD_DIM)
+    one = MultiHeadAttention("heads", grid, grid, factors[0], factors[1], HEAD_DIM**-0.5, PREFIX, PREFIX)
+    picture = np.random.default_rng(0).integers(0, 256, (*grid, 3), np.uint8)
+    panels = head_panels(one) if strip else panels_of_network_map(one)[:2]
+    return picture.repeat(STRIDE, 0).repeat(STRIDE, 1), list(panels)
 
 
 def random_samples(grid: tuple[int, int]) -> SampledAttention:

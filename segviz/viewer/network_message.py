@@ -49,7 +49,7 @@ def why_too_large(one: NetworkMap) -> str:
     )
 
 
-def why_no_columns(one: HeadMap) -> str:
+def why_no_columns(one: NetworkMap) -> str:
     """Why no columns of a map go to the browser, as the end of a sentence; "" where they do."""
     if not isinstance(one, MultiHeadAttention) or one.heads * one.queries.shape[1] * one.keys.shape[1] <= MOST_LOGITS:
         return ""
@@ -119,7 +119,7 @@ def product_factors(one: Factored) -> dict[str, Tensor]:
     stepped = {name: count_steps(factor) for name, factor in factors.items()}
     back = {name: numbers * unit[:, None] for name, (numbers, unit) in stepped.items()}
     if isinstance(one, LinearAttention):
-        error = weight_error(one, dataclasses.replace(one, **back))
+        error = weight_error(one, dataclasses.replace(one, queries=back["queries"], keys=back["keys"]))
     else:
         error = logit_error(factors, back)
     if not error <= MOST_ERROR:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from segviz.attention.head_map import HeadChoice, HeadMap
-from segviz.attention.maps import NetworkMap
+from segviz.attention.head_map import HeadChoice
+from segviz.attention.maps import NetworkMap, PlacedMap
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.network_look import NetworkLook
 from segviz.attention.object_queries import ObjectQueryAttention
@@ -40,7 +40,7 @@ def panels_of_network_map(one: NetworkMap, model: str = "", head: HeadChoice = "
     return tuple(replace(panel, model=model) for panel in panels)
 
 
-def place_panel(one: HeadMap, look: NetworkLook, head: HeadChoice) -> Panel:
+def place_panel(one: PlacedMap, look: NetworkLook, head: HeadChoice) -> Panel:
     """One look at the pointed place; a plain picture with the reason if its columns are too many to compute."""
     title = f"{TITLES[look]} ({one.name})"
     if look == "attended_by" and (reason := why_no_columns(one)):
@@ -93,7 +93,7 @@ def view_words(one: NetworkMap, head: HeadChoice) -> str:
     return f"head {head} of {one.heads}" if isinstance(head, int) else f"{head} of {one.heads} heads"
 
 
-def grid_words(one: HeadMap) -> str:
+def grid_words(one: PlacedMap) -> str:
     """How the keys lie, where they are not cells like the queries: on another grid, or in windows."""
     windows = one.window_words if isinstance(one, WindowedAttention) else ""
     if one.key_grid == one.grid:

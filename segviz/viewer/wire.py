@@ -24,16 +24,11 @@ from segviz.attention.maps import (
     DotProductAttention,
     FeatureSimilarity,
     Grid,
-    LinearAttention,
-    MatrixAttention,
-    MultiHeadAttention,
     NetworkMap,
-    ObjectQueryAttention,
     OffsetMaskAttention,
     SampledAttention,
     SpatialMap,
     StripAttention,
-    WindowedAttention,
     log_normaliser,
 )
 from segviz.viewer.message import Message
@@ -99,6 +94,8 @@ def pack_shares(shares: Float[np.ndarray, "height width"]) -> bytes:
 
 
 def _message_of(value: PackableMap) -> Message:
+    if isinstance(value, NetworkMap):
+        return message_of_network(value)
     match value:
         case DotProductAttention():
             tensors = {"queries": value.queries, "keys": value.keys, "lse": value.log_normaliser}
@@ -123,10 +120,6 @@ def _message_of(value: PackableMap) -> Message:
         case FeatureSimilarity():  # steps of 1/32767 halve the bytes; a cosine moves by less than 1e-3
             steps = (value.unit_features * UNIT_STEPS).round().to(torch.int16)
             return Message("similarity", value.grid, {"unit_features": steps}, {"steps": UNIT_STEPS})
-        case (
-            MultiHeadAttention() | WindowedAttention() | LinearAttention() | MatrixAttention() | ObjectQueryAttention()
-        ):
-            return message_of_network(value)
         case AttendedFeatures():
             return Message("features", value.grid, {"output": value.output, "context": value.context}, {})
         case _:

@@ -1,0 +1,79 @@
+"""A network's map over the picture: one head, or the mean or largest of all, on its own grid."""
+
+from __future__ import annotations
+
+from segviz.attention.grid_map import Grid
+from segviz.attention.head_map import HeadChoice, covered_size
+from segviz.attention.maps import NetworkMap
+from segviz.attention.network_look import NetworkLook, key_cells, network_weights, strongest_query
+from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.figures.colour import weight_scale
+from segviz.figures.content import Heat
+from segviz.figures.interesting_places import LETTERS, grid_box, strongest_cells
+from segviz.figures.subplot import Box, Mark, Subplot
+from segviz.image import Rgb
+from segviz.prediction.prediction import Place
+from segviz.scales import ScaleKind
+from segviz.text import pixel_text
+
+WORDS = {"attends_to": "attends to", "attended_by": "attended by", "query": "query"}
+
+
+def network_subplot(
+    image: Rgb,
+    one: NetworkMap,
+    look: NetworkLook,
+    place: Place,
+    *,
+    head: HeadChoice = "mean",
+    query: int | None = None,
+    model: str = "",
+    kind: ScaleKind = "linear",
+    colours: str = "viridis",
+) -> Subplot:
+    """A network's map for one pixel, as the viewer shows it.
+
+    Args:
+        image: the picture that the network saw.
+        one: the map.
+        look: "attends_to", "attended_by", or "query", the whole map of a query off the picture.
+        place: the pixel (y, x).
+        head: a head's number, "mean" or "largest".
+        query: the object query's or token's number; None is the object query that draws most from the pixel.
+        model: name of the model.
+        kind: kind of scale.
+        colours: name of a colour map; maps with negative values use "signed".
+
+    Raises:
+        IndexError: there is no such head or query.
+        ValueError: the map has no such look, or the pixel lies outside the picture.
+    """
+    size = (image.shape[0], image.shape[1])
+    if look == "query" and query is None and isinstance(one, ObjectQueryAttention):
+        query = strongest_query(one, place, size, head)
+    values = network_weights(one, look, place, size, head, query).numpy()
+    signed = bool(values.min(initial=0) < 0)
+    scale = weight_scale(values, kind="linear" if signed and kind == "log" else kind)
+    even = None if signed else 1 / key_cells(one)
+    heat = Heat(values, scale, "weight", "signed" if signed else colours, None, even, covers=one.covers)
+    which = f" {query}" if look == "query" else ""
+    title = f"{one.name}: {WORDS[look]}{which}{view_text(one, head)} ({pixel_text(*place)})"
+    name = f"{one.name}_{place[0]}_{place[1]}_{look}{which.strip()}_{head if isinstance(head, str) else f'head{head}'}"
+    return Subplot(title, image, heat, name, model, place, (Mark(*place),))
+
+
+def view_text(one: NetworkMap, head: HeadChoice) -> str:
+    """Which heads are shown, as the end of a title; "" where there is one."""
+    if one.heads == 1:
+        return ""
+    return f", head {head}" if isinstance(head, int) else f", {head} of {one.heads} heads"
+
+
+def strongest_boxes(heat: Heat, place: Place, size: Grid) -> tuple[Box, ...]:
+    """Lettered boxes around the cells of a map with the largest weights, away from a pixel."""
+    (height, width), grid = covered_size(size, heat.covers), (heat.values.shape[0], heat.values.shape[1])
+    row, column = (
+        (at + 0.5) * cells / pixels - 0.5 for at, cells, pixels in zip(place, grid, (height, width), strict=True)
+    )
+    cells = zip(LETTERS, strongest_cells(heat.values, row, column), strict=False)  # there may be fewer
+    return tuple(grid_box(where, (height, width), grid, None, letter) for letter, where in cells)
