@@ -83,7 +83,7 @@ def expected_bytes(func: Any, args: Sequence[Any]) -> int:
     name = func._schema.name
     if name in MATRIX_PRODUCTS:
         left, right = args[MATRIX_PRODUCTS[name] : MATRIX_PRODUCTS[name] + 2]
-        return left.numel() // max(1, left.shape[-1]) * right.shape[-1] * left.element_size()
+        return int(left.numel() // max(1, left.shape[-1]) * right.shape[-1] * left.element_size())
     tensors = [one for one in args if isinstance(one, Tensor)]
     if name not in BROADCASTS or len(tensors) < 2:
         return 0

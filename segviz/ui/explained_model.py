@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import MultiHeadAttention
+from segviz.attention.maps import PlacedMap
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
@@ -69,7 +69,7 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         layer = str(heading.selectbox("Layer", answer.layers, width=300, **kept))
         if layer not in answer.maps:
             answer = watch_network(model, picture, (layer,)) or answer
-        maps = [one for one in answer.maps.values() if isinstance(one, MultiHeadAttention)]
+        maps = [one for one in answer.maps.values() if isinstance(one, PlacedMap)]
     else:
         forget_linked(LAYER)
     height, width = picture.size

@@ -75,12 +75,11 @@ def map_panel(answer: NetworkAnswer, layer: str, one: Any, head: str) -> Panel:
     title = f"{short_title(answer.name)}: {layer}"
     if not isinstance(one, NetworkMap):
         return Panel(title, one, "either", model=answer.name)
-    choice = choose_head(head)
     if isinstance(one, ObjectQueryAttention):
-        reason = why_too_large(one) or "object queries have no map from place to place; see Inspect"
-    else:
-        reason = why_too_large(one) or why_no_columns(one)
-    if reason:
+        reason = "object queries have no map from place to place; see Inspect"
         return Panel(title, None, "plain", note=f"not drawn: {reason}", model=answer.name)
-    note = join_notes(view_words(one, choice), grid_words(one))  # type: ignore[arg-type]
+    if reason := why_too_large(one) or why_no_columns(one):
+        return Panel(title, None, "plain", note=f"not drawn: {reason}", model=answer.name)
+    choice = choose_head(head)
+    note = join_notes(view_words(one, choice), grid_words(one))
     return Panel(title, one, "either", note=note, model=answer.name, head=choice)
