@@ -61,6 +61,7 @@ def load(
     size: Grid | None = ...,
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
+    assume: Mapping[str, object] | None = ...,
 ) -> Predictor | NetworkPredictor | PublishedPredictor: ...
 def load(
     source: str | Path | nn.Module,
@@ -74,6 +75,7 @@ def load(
     size: Grid | None = None,
     fit: FitMode = "stretch",
     layers: str | Sequence[str] | None = None,
+    assume: Mapping[str, object] | None = None,
 ) -> Predictor | NetworkPredictor | PublishedPredictor:
     """Open a network and return what runs it on pictures: `predictor(image)`.
 
@@ -99,6 +101,8 @@ def load(
         size: (height, width) at which the network sees pictures; by default their own size, at most 1024 x 2048.
         fit: "stretch" resizes both sides to `size`; "pad" keeps the picture's ratio.
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
+        assume: of published weights, what their tensors do not tell, such as {"passes": 1}; docs/published-weights.md
+            lists it.
 
     Raises:
         CheckpointError: a file of weights is missing, damaged, or does not fit its network.
@@ -107,8 +111,9 @@ def load(
         ValueError: options do not go together, or the network cannot be watched.
     """
     predictor = open_predictor(
-        source, device, weights, classes=classes, palette=palette, mean=mean, std=std, size=size, fit=fit, layers=layers
-    )
+        source, device, weights, classes=classes, palette=palette, mean=mean, std=std, size=size, fit=fit,
+        layers=layers, assume=assume,
+    )  # fmt: skip
     for note in getattr(predictor, "notes", ()):
         warnings.warn(f"{source if isinstance(source, str) else 'the network'}: {note}", stacklevel=2)
     return predictor
@@ -141,6 +146,8 @@ def open_predictor(
                 f"'{source}' is a file of weights itself; name what builds its network, or remove weights"
             )
         return open_published(Path(source), device, **options)
+    if options.pop("assume", None):
+        raise OptionError("assume= belongs to published weights, which are recognised by their tensors; remove it")
     opened = open_source(source, weights)
     if isinstance(source, nn.Module) and device == "auto":
         device = str(next((one.device for one in source.parameters()), "cpu"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -122,6 +122,7 @@ def open_published(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: Grid | None = None,
+    assume: Mapping[str, object] | None = None,
 ) -> PublishedPredictor:
     """Recognise the network of a file of weights.
 
@@ -135,7 +136,7 @@ def open_published(
         raise ValueError(f"{what} has no effect on a network that is recognised by its tensors; remove it")
     stored = read_weights(path)
     try:
-        recognised = recognise_network(stored.tensors)
+        recognised = recognise_network(stored.tensors, assume)
         if recognised is None:
             raise refuse_weights(path, stored)
         return PublishedPredictor(

@@ -42,7 +42,9 @@ def open_transformers(name: str, weights: str | Path | None) -> OpenedNetwork:
     what = f"'hf:{name}' cannot be opened"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        config = call_library(what, cure, lambda: transformers.AutoConfig.from_pretrained(name))
+        config = call_library(
+            what, cure, lambda: transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
+        )
         kind = choose_class(transformers, config)
         title = f"hf:{Path(name).name if Path(name).is_dir() else name}"
         if weights is None:
