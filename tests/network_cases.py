@@ -227,6 +227,22 @@ def attanet() -> State:
     return state
 
 
+def light_attanet() -> State:
+    """songqi-github/AttaNet's AttaNet_light."""
+    state, widths = State(), (4, 5, 5, 5, 6, 7, 7, 8)
+    names = ("S1_1", "S1_2", "S2_1", "S2_2", "S2_3", "S3_1", "S3_2", "S3_3")
+    for name, (inputs, outputs) in zip(names, pairwise((3, *widths)), strict=True):
+        state |= module(f"head.backbone.branch.{name}", outputs, inputs, 7 if name == "S1_1" else 3)
+    for name, inputs in (("8", 6), ("16", 8), ("81", 5), ("161", 5), ("1", 5), ("2", 5)):
+        state |= module(f"head.conv_head{name}", 5, inputs, 3)
+    state |= module("head.afm.conv", 5, 10, 3) | conv("head.afm.conv_atten", 5, 5) | norm("head.afm.bn_atten", 5)
+    for number in (1, 2, 3):
+        state |= module(f"head.sam.conv{number}", 5, 5)
+    for name, inputs in (("conv_out", 5), ("conv_out1", 5), ("conv_out2", 8)):
+        state |= module(f"{name}.conv", 4, inputs, 3) | conv(f"{name}.conv_out", CLASSES, 4)
+    return state
+
+
 def flanet() -> State:
     """The authors' FLANet."""
     stem = [("backbone.conv1.0", "backbone.conv1.1"), ("backbone.conv1.3", "backbone.conv1.4")]

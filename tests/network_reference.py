@@ -337,13 +337,33 @@ def attanet(state: State, picture: Tensor) -> Answer:
     ).sigmoid()
     coarse = F.interpolate(read.module(deep, "head.conv_head32") * alpha, fine.shape[2:])
     x = read.module(coarse + fine * (1 - alpha), "head.conv_head1")
+    return after_strips(read, x, eighth, picture.shape[2:], alpha)
+
+
+def after_strips(read: Reader, x: Tensor, eighth: Tensor, size: Sequence[int], alpha: Tensor) -> Answer:
+    """SAM, and what follows it in both AttaNets."""
     key, query, value = (read.module(x, f"head.sam.conv{number}") for number in (1, 2, 3))
     strips = torch.einsum("cp,cj->pj", query[0].flatten(1), key[0].mean(1)).softmax(1)
+    matrix = (strips / x.new_tensor(x.shape[2])).repeat(1, x.shape[2])
     x = x + torch.einsum("pj,cj->cp", strips, value[0].mean(1)).unflatten(1, x.shape[2:])[None]
     x = read.module(F.interpolate(x, eighth.shape[2:]), "head.conv_head2")
     logits = read.conv(read.module(x, "conv_out.conv"), "conv_out.conv_out")
-    matrix = (strips / x.new_tensor(fine.shape[2])).repeat(1, fine.shape[2])
-    return resized(logits, picture.shape[2:], True), {"strip": matrix, "gate": alpha.flatten()}
+    return resized(logits, size, True), {"strip": matrix, "gate": alpha.flatten()}
+
+
+def light_attanet(state: State, picture: Tensor) -> Answer:
+    read, x, levels = Reader(state), picture, {}
+    for name in ("S1_1", "S1_2", "S2_1", "S2_2", "S2_3", "S3_1", "S3_2", "S3_3"):
+        layer = f"head.backbone.branch.{name}"
+        stride = 2 if name in ("S1_1", "S1_2", "S2_1", "S3_1") else 1
+        x = levels[name] = read.norm(read.conv(x, f"{layer}.conv", stride), f"{layer}.bn").relu()
+    fine, coarse = read.module(levels["S2_3"], "head.conv_head8"), read.module(x, "head.conv_head16")
+    joined = read.module(torch.cat((fine, F.interpolate(coarse, fine.shape[2:])), 1), "head.afm.conv")
+    pooled = read.conv(joined.mean((2, 3), keepdim=True), "head.afm.conv_atten")
+    alpha = read.norm(pooled, "head.afm.bn_atten").sigmoid()
+    far = F.interpolate(read.module(coarse, "head.conv_head161") * alpha, fine.shape[2:])
+    x = read.module(far + read.module(fine, "head.conv_head81") * (1 - alpha), "head.conv_head1")
+    return after_strips(read, x, fine, picture.shape[2:], alpha)
 
 
 def flanet(state: State, picture: Tensor) -> Answer:

@@ -72,6 +72,7 @@ CASES: dict[str, tuple[str, Make, Compute]] = {
     "danet, deep stem": ("danet", partial(cases.danet, deep_stem=True, auxiliary=False), reference.danet),
     "emanet": ("emanet", cases.emanet, reference.emanet),
     "attanet": ("attanet", cases.attanet, reference.attanet),
+    "attanet, light": ("attanet-light", cases.light_attanet, reference.light_attanet),
     "flanet": ("flanet", cases.flanet, reference.flanet),
 }
 

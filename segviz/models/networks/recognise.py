@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segviz.models.networks.attanet import ATTANET_OF_AUTHORS
+from segviz.models.networks.attanet import ATTANET_OF_AUTHORS, LIGHT_ATTANET
 from segviz.models.networks.authors import AUTHORS
 from segviz.models.networks.context_network import ContextNetwork
 from segviz.models.networks.flanet import FLANET_OF_AUTHORS
@@ -27,6 +27,7 @@ WEIGHTS_LAYOUTS: tuple[WeightsLayout, ...] = (
     PSANET_OF_SEMSEG,
     *AUTHORS,
     ATTANET_OF_AUTHORS,
+    LIGHT_ATTANET,
     FLANET_OF_AUTHORS,
     *MMSEGMENTATION,
 )
