@@ -21,7 +21,7 @@ import segviz
 from segviz.attention.maps import FeatureSimilarity
 from segviz.catalogue.entry import CatalogueEntry
 from segviz.catalogue.own_models import _live, add_live_network
-from segviz.engine import Capacity, CompareLayer, Engine, Runner, ThreadBackend, TooLargeError, Watch
+from segviz.engine import Capacity, CompareLayer, Engine, Predict, Runner, ThreadBackend, TooLargeError, Watch
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb
 from segviz.watch.network_view import NetworkView
@@ -68,6 +68,12 @@ def test_the_engine_watches_a_network_of_a_file(backend: ThreadBackend, models: 
     first = ask(backend, "net", Watch(("first",)))
     assert list(first.maps) == ["first"]
     check_row(first, "first", segviz.watch(network, PICTURE, layers="first"))
+
+
+def test_a_network_that_has_to_be_fetched_has_more_time(backend: ThreadBackend) -> None:
+    engine = Engine(backend)
+    watched, usual = (engine._request("net", PICTURE, op, None, 0) for op in (Watch(), Predict()))
+    assert watched.deadline_s > 5 * usual.deadline_s
 
 
 def test_an_answer_is_kept_for_each_layer(backend: ThreadBackend) -> None:

@@ -91,7 +91,8 @@ class Engine:
     ) -> Request:
         session = session or f"thread {threading.get_ident()}"
         pixels, sha = (image, "") if isinstance(image, np.ndarray) else (image.image, image.digest)
-        return Request(model, pixels, op, session, ticket, LONG_DEADLINE_S if op.long else DEADLINE_S, lease_s, sha)
+        deadline_s = getattr(op, "deadline_s", LONG_DEADLINE_S if op.long else DEADLINE_S)
+        return Request(model, pixels, op, session, ticket, deadline_s, lease_s, sha)
 
     def predict(self, model: str, image: Rgb | HashedPicture, session: str | None = None) -> Prediction:
         """The model's prediction for a picture; waits for it.

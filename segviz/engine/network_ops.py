@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Compute = Callable[[], object]
 
 
+FETCH_S = 600.0  # until an answer must have come: the network's library and weights may have to be fetched first
+
+
 class NetworkError(ValueError):
     """A network of one's own failed; the message names the cause."""
 
@@ -39,6 +42,7 @@ class Watch:
 
     layers: tuple[str, ...] = ()
     long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = FETCH_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """All of the budget."""
@@ -68,6 +72,7 @@ class CompareLayer:
     path: str
     grid: tuple[int, int]
     long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = FETCH_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """All of the budget."""

@@ -40,6 +40,7 @@ class Op(Protocol):
 
     Attributes:
         long: takes so long that one worker stays reserved for short ops.
+        deadline_s: where an op has it, seconds until its answer must have come, in place of the usual ones.
     """
 
     long: ClassVar[bool]

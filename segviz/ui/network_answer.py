@@ -97,6 +97,8 @@ def ask_network(name: str, picture: Picture, op: Op, title: str) -> Any:
         return None
     except (ValueError, EngineError) as error:
         st.error(escape_markdown(f"{short_title(name)} cannot run: {str(error).rstrip('.')}."))
+        if isinstance(error, EngineError):  # the next try may succeed
+            st.button("Try again", key=f"again {title}")
         return None
     show_notes(name, result)
     return result.value
