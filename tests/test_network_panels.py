@@ -90,7 +90,7 @@ def test_a_pinned_panel_keeps_its_head_and_query() -> None:
 
 def test_a_map_that_is_too_large_is_a_plain_picture_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     one = multi_head()
-    monkeypatch.setattr(network_message, "MOST_BYTES", network_message.factor_bytes(one) - 1)
+    monkeypatch.setattr(network_message, "MOST_FACTOR_BYTES", network_message.factor_bytes(one) - 1)
     (panel,) = panels_of_map(one)
     assert (panel.map, panel.look) == (None, "plain")
     assert "more than the" in panel.note and "in Python" in panel.note

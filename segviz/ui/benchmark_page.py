@@ -30,7 +30,7 @@ BENCH = "bench"
 STRIDE = 8  # pixels per cell
 DIM, STRIP_DIM, BASES, WINDOW = 32, 64, 64, 9  # sizes of the bundled models: queries, strip queries, bases, samples
 REACH = (22, 29)  # how far PSA's masks reach in cells, down and across
-HEAD_DIM, PREFIX = 64, 5  # sizes of a vision transformer: channels of a head, class and register tokens
+HEAD_DIM, PREFIX_TOKENS = 64, 5  # sizes of a vision transformer: channels of a head, class and register tokens
 SMALLEST, LARGEST = 2, 256  # grid lines
 
 
@@ -88,9 +88,9 @@ def make_panels(grid: tuple[int, int]) -> tuple[np.ndarray, list[Panel]]:
 def make_head_panels(grid: tuple[int, int], heads: int, strip: bool) -> tuple[np.ndarray, list[Panel]]:
     """A picture, and a network's map: its heads' mean from both sides, or what the point attends to in each head."""
     torch.manual_seed(0)
-    tokens = grid[0] * grid[1] + PREFIX
+    tokens = grid[0] * grid[1] + PREFIX_TOKENS
     factors = torch.randn(2, heads, tokens, HEAD_DIM)
-    one = MultiHeadAttention("heads", grid, grid, factors[0], factors[1], HEAD_DIM**-0.5, PREFIX, PREFIX)
+    one = MultiHeadAttention("heads", grid, grid, factors[0], factors[1], HEAD_DIM**-0.5, PREFIX_TOKENS, PREFIX_TOKENS)
     picture = np.random.default_rng(0).integers(0, 256, (*grid, 3), np.uint8)
     panels = head_panels(one) if strip else panels_of_network_map(one)[:2]
     return picture.repeat(STRIDE, 0).repeat(STRIDE, 1), list(panels)

@@ -23,8 +23,8 @@ from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
 from segviz.viewer.message import Message
 
-MOST_BYTES = 192 * 2**20  # of a map's factors as float32; a browser that shows several layers holds them all
-STEPS = 32767  # int16 steps of the largest number of a head's channel
+MOST_FACTOR_BYTES = 192 * 2**20  # of a map's factors as float32; a browser that shows several layers holds them all
+INT16_STEPS = 32767  # int16 steps of the largest number of a head's channel
 MOST_ERROR = 7e-4  # share of a weight by which steps may change it
 CHECKED = 16  # queries, and windows, spread evenly
 MOST_LOGITS = 2**30  # of all log-denominators together: some seconds on two cores
@@ -41,10 +41,10 @@ def factor_bytes(one: NetworkMap) -> int:
 def why_too_large(one: NetworkMap) -> str:
     """Why a map does not go to the browser, as the end of a sentence; "" where it does."""
     size = factor_bytes(one)
-    if size <= MOST_BYTES:
+    if size <= MOST_FACTOR_BYTES:
         return ""
     return (
-        f"its numbers take {size / 2**20:.0f} MiB, more than the {MOST_BYTES // 2**20} that a browser gets; "
+        f"its numbers take {size / 2**20:.0f} MiB, more than the {MOST_FACTOR_BYTES // 2**20} that a browser gets; "
         "ask the map in Python, or watch a smaller picture"
     )
 
@@ -134,7 +134,7 @@ def count_steps(
     """The numbers of a factor in steps, and the size of a step for each head and channel."""
     heads, tokens, dim = factor.shape[-3:]
     largest = factor.reshape(-1, heads, tokens, dim).abs().amax((0, 2))
-    unit = torch.where(largest > 0, largest / STEPS, 1.0)
+    unit = torch.where(largest > 0, largest / INT16_STEPS, 1.0)
     return (factor / unit[:, None]).round().to(torch.int16), unit
 
 

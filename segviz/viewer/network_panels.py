@@ -14,11 +14,11 @@ from segviz.attention.windowed import WindowedAttention
 from segviz.viewer.network_message import why_no_columns, why_too_large
 from segviz.viewer.panel import Panel
 
-NOTES = {
+LOOK_NOTES = {
     "attends_to": "what the point draws from each place",
     "attended_by": "how much each place draws from the point",
 }
-TITLES = {"attends_to": "Attends to", "attended_by": "Attended by"}
+LOOK_TITLES = {"attends_to": "Attends to", "attended_by": "Attended by"}
 
 
 def panels_of_network_map(one: NetworkMap, model: str = "", head: HeadChoice = "mean") -> tuple[Panel, ...]:
@@ -42,10 +42,10 @@ def panels_of_network_map(one: NetworkMap, model: str = "", head: HeadChoice = "
 
 def place_panel(one: PlacedMap, look: NetworkLook, head: HeadChoice) -> Panel:
     """One look at the pointed place; a plain picture with the reason if its columns are too many to compute."""
-    title = f"{TITLES[look]} ({one.name})"
+    title = f"{LOOK_TITLES[look]} ({one.name})"
     if look == "attended_by" and (reason := why_no_columns(one)):
         return Panel(title, None, "plain", note=f"not drawn: {reason}")
-    return Panel(title, one, look, note=join_notes(NOTES[look], view_words(one, head), grid_words(one)), head=head)
+    return Panel(title, one, look, note=join_notes(LOOK_NOTES[look], view_words(one, head), grid_words(one)), head=head)
 
 
 def token_panel(one: MultiHeadAttention, token: int, head: HeadChoice = "mean") -> Panel:

@@ -43,7 +43,7 @@ def pack(value: PackableMap) -> bytes:
     """Packs a map's factors, from which maps.js computes the same rows and columns as the map's own methods.
 
     Raises:
-        ValueError: a network's map is too large for a browser (`network_message.MOST_BYTES`).
+        ValueError: a network's map is too large for a browser (`network_message.MOST_FACTOR_BYTES`).
     """
     message = _message_of(value)
     arrays = {name: little_endian(tensor.detach().cpu().numpy()) for name, tensor in message.tensors.items()}
