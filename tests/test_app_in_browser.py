@@ -978,7 +978,7 @@ def test_the_toolbar_and_the_link_stay_in_sight(visit: Visit, phone: Visit) -> N
 def test_a_page_is_saved_as_a_file_that_hovers_without_the_app(visit: Visit, browser: Browser, tmp_path: Path) -> None:
     page = visit.open("psa").page
     page.get_by_role("button", name="Export").click()
-    page.get_by_role("radio", name="Web page (HTML)").click()
+    page.get_by_test_id("stButtonGroup").get_by_text("Web page (HTML)").click()
     visit.rest()
     page.get_by_role("button", name="Make the file").click()
     with page.expect_download() as saved:
