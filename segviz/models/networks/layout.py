@@ -14,7 +14,7 @@ from segviz.models.networks.context_network import ContextNetwork
 from segviz.models.networks.stored_tensors import Change, ForeignWeightsError, NamePair, StoredTensors
 
 Setting = TypeVar("Setting", bool, int, float, str, tuple[int, ...], tuple[float, ...])
-Rgb = tuple[float, float, float]
+ChannelNumbers = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class PictureInput:
         step: how far crops are apart at most, as a share of their size.
     """
 
-    mean: Rgb = (0.485, 0.456, 0.406)  # ImageNet's
-    std: Rgb = (0.229, 0.224, 0.225)
+    mean: ChannelNumbers = (0.485, 0.456, 0.406)  # ImageNet's
+    std: ChannelNumbers = (0.229, 0.224, 0.225)
     order: Literal["RGB", "BGR"] = "RGB"
     crop: tuple[int, int] | None = None
     step: float = 2 / 3
