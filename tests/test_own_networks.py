@@ -24,6 +24,7 @@ from segviz.catalogue.own_models import _live, add_live_network
 from segviz.engine import Capacity, CompareLayer, Engine, Predict, Runner, ThreadBackend, TooLargeError, Watch
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb
+from segviz.ui import serve_network
 from segviz.watch.network_view import NetworkView
 
 pytestmark = pytest.mark.timeout(600)
@@ -321,3 +322,58 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+
+
+# ---- segviz.app -----------------------------------------------------------------------------------------
+
+
+class Recorded:
+    """In place of a server."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.runs = port, 0
+
+    def run(self) -> None:
+        self.runs += 1
+
+
+def test_an_object_is_served_until_the_end_and_offered_by_its_class(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers: list[Recorded] = []
+
+    def make(port: int) -> Recorded:
+        servers.append(Recorded(port))
+        return servers[-1]
+
+    monkeypatch.setattr(serve_network, "make_server", make)
+    monkeypatch.setattr("streamlit.runtime.exists", lambda: False)
+    network = nn.Sequential(nn.Conv2d(3, 2, 1)).eval()
+    try:
+        address = segviz.app(network, classes=["a", "b"], mean=(0, 0, 0), std=(1, 1, 1), title="Mine", block=True)
+        (server,) = servers
+        assert server.runs == 1 and address == f"http://localhost:{server.port}/inspect?model=sequential"
+        assert capsys.readouterr().out == f"Mine: {address}\n"
+        entry, live = _live["sequential"]
+        assert live.network is network and (entry.title, entry.classes, entry.std) == ("Mine", ("a", "b"), (1, 1, 1))
+    finally:
+        _live.clear()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": "psa"}, "'psa' is a bundled model's"),
+        ({"name": "net"}, "'net' is another model's of SEGVIZ_MODELS; choose another name"),
+        ({"mean": [0, 0, 0]}, "mean and std belong together"),
+        ({"fit": "crop"}, "fit is 'crop'"),
+    ],
+)
+def test_what_an_app_cannot_use_is_refused_before_it_starts(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        segviz.app(nn.Sequential(nn.Conv2d(3, 2, 1)).eval(), **options)
+    with pytest.raises(ValueError, match="training mode"):
+        segviz.app(nn.Sequential(nn.Conv2d(3, 2, 1)))
+    with pytest.raises(TypeError, match=r"needs an nn\.Module"):
+        segviz.app("net")  # type: ignore[arg-type]
+    assert not _live

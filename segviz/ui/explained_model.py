@@ -66,7 +66,7 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
     layer, maps = "", list[Any]()
     if answer.layers:
         kept = keep_widget(LAYER, answer.layers[-1], answer.layers, linked=answer.layers)
-        layer = str(heading.selectbox("Layer", answer.layers, width=300, **kept))
+        layer = str(heading.selectbox("Layer", answer.layers, width=260, **kept))
         if layer not in answer.maps:
             answer = watch_network(model, picture, (layer,)) or answer
         maps = [one for one in answer.maps.values() if isinstance(one, PlacedMap)]

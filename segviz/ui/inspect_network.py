@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attention.maps import NetworkMap, ObjectQueryAttention
 from segviz.engine import CompareLayer
@@ -45,32 +46,33 @@ def inspect_network(name: str, picture: Picture) -> None:
     answer = watch_network(name, picture)
     if answer is None:
         return
-    one, head, features = None, MEAN_HEAD, None
-    with controls:
-        if answer.layers:
-            layer = pick_layer(answer)
-            if layer not in answer.maps:
-                answer = watch_network(name, picture, (layer,)) or answer
-            one = answer.maps.get(layer)
-            head = pick_head(one)
-            features = pick_features(name, picture, one, layer)
-        else:
-            forget_linked(*NETWORK_CONTROLS)
-        with st.popover("How to read a map", icon=":material/help:"):
-            st.markdown(WEIGHTS_HELP)
+    one: Any = None
+    head, features = MEAN_HEAD, list[Panel]()
+    if answer.layers:
+        layer = pick_layer(answer, controls)
+        if layer not in answer.maps:
+            answer = watch_network(name, picture, (layer,)) or answer
+        one = answer.maps.get(layer)
+        with controls:
+            head, wanted = pick_head(one), pick_beside_network(one)
+        features = compare_at(name, picture, one, layer) if wanted else []
+    else:
+        forget_linked(*NETWORK_CONTROLS)
+    with controls, st.popover("How to read a map", icon=":material/help:"):
+        st.markdown(WEIGHTS_HELP)
     st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
     lead, maps, columns = follow_panels(answer, one, head)
-    more = features or []
-    show_network_viewer(picture, answer, lead, [*maps, *more], columns + (0 if lead[0].wide else len(more)))
+    more = 0 if lead[0].wide else len(features)
+    show_network_viewer(picture, answer, lead, [*maps, *features], columns + more)
     if not answer.layers:
         st.info(escape_markdown(no_map_sentence(answer)))
     show_found(answer)
 
 
-def pick_layer(answer: NetworkAnswer) -> str:
+def pick_layer(answer: NetworkAnswer, controls: DeltaGenerator) -> str:
     """The layer whose map is shown; at first the last one."""
     kept = keep_widget(NETWORK_CONTROLS[0], answer.layers[-1], answer.layers, linked=answer.layers)
-    return str(st.selectbox("Layer", answer.layers, width=300, **kept))
+    return str(controls.selectbox("Layer", answer.layers, width=260, **kept))
 
 
 def pick_head(one: object) -> str:
@@ -86,22 +88,25 @@ def pick_head(one: object) -> str:
         **{str(number): f"head {number}" for number in range(heads)},
     }
     kept = keep_widget(NETWORK_CONTROLS[1], MEAN_HEAD, titles, linked=titles)
-    return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=200, **kept))
+    return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=180, **kept))
 
 
-def pick_features(name: str, picture: Picture, one: object, layer: str) -> list[Panel] | None:
-    """The similarity of the layer's features, if the reader wants it."""
+def pick_beside_network(one: object) -> bool:
+    """Whether the reader wants the similarity of the layer's features beside its maps."""
     if not isinstance(one, NetworkMap):
         forget_linked(NETWORK_CONTROLS[2])
-        return None
+        return False
     titles = {NO_FEATURES: "nothing", WITH_SIMILARITY: "similarity of the layer's features"}
     kept = keep_widget(NETWORK_CONTROLS[2], NO_FEATURES, titles, linked=titles)
     help_ = "Similarity: the cosine of the point's feature with every place's, at the output of the layer's block."
-    chosen = st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=300, **kept)
-    if chosen == NO_FEATURES:
-        return None
+    chosen = st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept)
+    return bool(chosen != NO_FEATURES)
+
+
+def compare_at(name: str, picture: Picture, one: NetworkMap, layer: str) -> list[Panel]:
+    """The panel of the similarity of a layer's features, following the pointer; none if it cannot be computed."""
     value = ask_network(name, picture, CompareLayer(layer, one.grid), f"{short_title(name)}: similarity")
-    return None if value is None else list(panels_of_map(value, name))
+    return [] if value is None else list(panels_of_map(value, name))
 
 
 def follow_panels(answer: NetworkAnswer, one: Any, head: str) -> tuple[list[Panel], list[Panel], int]:
