@@ -49,10 +49,10 @@ CUE_REASONS: Mapping[str, str] = MappingProxyType({
     "spatial_nl": "weighs places by their looks; it knows no positions, so things that look alike get one answer",
     "dual_nl": "adds the two above: neither knows positions",
     "cs_nl": "does the two above in turn: neither knows positions",
-    "ema": "gathers by look through 64 bases, without positions; the bases are fitted without gradients, so only what "
-    "reads them learns",
-    "rcca": "its cross is the thing's own row and column; a cue off the cross takes the second pass; it knows no "
-    "distances",
+    "ema": "gathers by look through 64 bases, without positions; it weighs and reads the same features, so a cue whose "
+    "features are like the thing's brings hardly any colour",
+    "rcca": "its cross is the thing's own row and column; a cue off the cross takes the second pass, which is "
+    "learned late; it knows no distances",
     "fla": "has a matrix of channels for every row and every column; what is off both arrives only in their means",
     "sam": "sees whole columns by what they look like: not which one the thing is in, and two cues in one column blend",
     "snl": "samples 9 x 9 cells, moved by learned offsets; its pooled branch tells which marks there are, not where",
