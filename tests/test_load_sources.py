@@ -102,6 +102,8 @@ def test_a_live_module_is_taken_as_it_is(own: NetworkPredictor) -> None:
     view = predictor(IMAGE)
     assert predictor.network is own.network and view.prediction is not None
     assert view.prediction.class_set.palette == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    with pytest.raises(ValueError, match="the output has 3 classes, but 1 names and 1 colours were given"):
+        segviz.load(own.network, palette=[(1, 2, 3)])(IMAGE)
     with pytest.raises(ValueError, match="training mode"):
         segviz.load(nn.Conv2d(3, 2, 1))
 

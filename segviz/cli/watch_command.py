@@ -138,7 +138,7 @@ def describe_kept_map(view: NetworkView, one: NetworkMap, places: Sequence[Place
         entry["key_grid"] = list(one.key_grid)
     entry["places"] = []
     for place in places:
-        looks = {}
+        looks: dict[str, Any] = {}
         for look in looks_of(one):
             weights = network_weights(one, look, place, size, head)
             row, column = divmod(int(weights.argmax()), weights.shape[1])

@@ -54,7 +54,7 @@ class NetworkPredictor:
         self.layers = (layers,) if isinstance(layers, str) else tuple(layers or ())
         self.rules = choose_rules(opened, mean, std, size, fit)
         self.class_set = choose_classes(opened, classes, palette)
-        self._given = classes is not None
+        self._given = classes is not None or palette is not None
 
     def __call__(
         self, image: ImageLike, layers: str | Sequence[str] | None = None, grid: Grid | None = None
