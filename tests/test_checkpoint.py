@@ -165,7 +165,7 @@ BAD: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "folder": (lambda saved, path: folder(path), "is not a file but a folder"),
     "empty": (lambda saved, path: put(path, b""), WHOLE),
     "text": (lambda saved, path: put(path, b"these are no weights"), WHOLE),
-    "pickle": (lambda saved, path: pickled(path), WHOLE),
+    "pickle": (lambda saved, path: pickled(path), "has no segviz record"),
     "huge header": (lambda saved, path: put(path, (2**62).to_bytes(8, "little") + b"{}"), WHOLE),
     "long header": (lambda saved, path: put(path, (2**20).to_bytes(8, "little") + saved.read_bytes()[8:4000]), WHOLE),
     "vast header": (lambda saved, path: put(path, (10**7).to_bytes(8, "little") + bytes(10**7)), "at most 4,194,304"),
@@ -511,4 +511,7 @@ def test_models_lists_the_others_all_the_same(bundle: Path, capsys: pytest.Captu
 def test_loading_what_is_no_model_names_the_models() -> None:
     with pytest.raises(CheckpointError) as caught:
         segviz.load("typo")
-    assert str(caught.value) == f"'typo' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"
+    assert str(caught.value).startswith(
+        "'typo' is neither a model, a checkpoint file nor a network; networks are net.py:"
+    )
+    assert str(caught.value).endswith(f"the models are {', '.join(SPECS)}")

@@ -211,7 +211,7 @@ def missing(folder: Path) -> dict[str, Callable[[], object]]:
             "timm:vit_tini_patch16_224"
         ),
         r"torchvision has no network 'deeplab'": lambda: segviz.load("torchvision:deeplab"),
-        r"is not a model, a file of weights or a network; use net\.py:build": lambda: segviz.load("resnet"),
+        r"neither a model, a checkpoint file nor a network; networks are net\.py": lambda: segviz.load("resnet"),
         r"there is no file gone\.pth": lambda: segviz.load("gone.pth"),
         r"class set 'mars' is unknown; use camvid, cityscapes": lambda: segviz.load(nn.ReLU().eval(), classes="mars"),
         r"mean and std belong together": lambda: segviz.load(nn.ReLU().eval(), mean=(0, 0, 0)),
@@ -255,7 +255,7 @@ def test_left_over_tensors_are_told(own: NetworkPredictor, folder: Path, tmp_pat
 
 def test_weights_alone_ask_for_their_network(own: NetworkPredictor, tmp_path: Path) -> None:
     torch.save(own.network.state_dict(), tmp_path / "w.pth")
-    with pytest.raises(OpenError, match=r"8 tensors of a network that segviz does not know: .*weights='w\.pth'"):
+    with pytest.raises(OpenError, match=r"its 8 tensors are of no network that segviz knows: .*weights='w\.pth'"):
         segviz.load(tmp_path / "w.pth")
 
 
@@ -264,7 +264,7 @@ def test_a_pytorch_file_is_recognised_where_a_checkpoint_is_needed(tmp_path: Pat
 
     for legacy in (False, True):
         torch.save({}, tmp_path / "psa.safetensors", _use_new_zipfile_serialization=not legacy)
-        with pytest.raises(CheckpointError, match="is a PyTorch checkpoint, which holds no segviz record; give its"):
+        with pytest.raises(CheckpointError, match="is a PyTorch checkpoint, which has no segviz record; give its"):
             read_checkpoint(tmp_path / "psa.safetensors")
 
 

@@ -72,7 +72,7 @@ def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
             yield file
     except PyTorchFileError:
         raise CheckpointError(
-            f"{path} is a PyTorch checkpoint, which holds no segviz record; give its network too: "
+            f"{path} is a PyTorch checkpoint, which has no segviz record; give its network too: "
             f"segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights {path.name}"
         ) from None
     except SafetensorError as error:

@@ -58,16 +58,16 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
     if Path(text).suffix in WEIGHTS_SUFFIXES:
         raise OpenError(f"there is no file {plain_text(text)}; correct the path of the weights")
     raise OpenError(
-        f"'{plain_text(text, 80)}' is not a model, a file of weights or a network; use {SOURCE_FORMS}, a "
-        f"checkpoint's path, or one of {', '.join(SPECS)}"
+        f"'{plain_text(text, 80)}' is neither a model, a checkpoint file nor a network; networks are {SOURCE_FORMS}; "
+        f"the models are {', '.join(SPECS)}"
     )
 
 
 def refuse_weights(path: Path, stored: StoredWeights) -> OpenError:
     """The error of a file whose tensors are those of no known network; it names the first ones."""
     names = list(stored.tensors)
+    use = f"segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights {path.name}"
     return OpenError(
-        f"{path} holds {len(names)} tensors of a network that segviz does not know: {name_first(names)}; give its "
-        f"network too: segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights "
-        f"{path.name}"
+        f"{path} has no segviz record, and its {len(names)} tensors are of no network that segviz knows: "
+        f"{name_first(names)}; give its network too: {use}"
     )

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from torch import nn
 
+from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.data.classes import RgbColour
 from segviz.text import plain_text
 
@@ -17,7 +18,7 @@ RANDOM_WEIGHTS = "random"  # in place of a file: the network as it is before tra
 UNTRAINED = "its weights are random: labels mean nothing, and maps are those of an untrained network"
 
 
-class OpenError(ValueError):
+class OpenError(CheckpointError):
     """A network cannot be opened; the message names the cause and the cure."""
 
 
