@@ -128,7 +128,7 @@ class Probe:
         for layer in self.model.modules():
             layer.register_forward_pre_hook(lambda *_: ask())  # no reference to the probe here: in a reference
         self.unpack = partial(unpack_tensor, ask)  # cycle it would outlive its call, with all that it keeps
-        block = self.model.block
+        block: Any = self.model.block
         self.block = block if isinstance(block, LayerProbe) else ProbedBlock(block)
         self.model.block = self.block
         self.class_index, self.weights = class_index, weights

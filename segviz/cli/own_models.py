@@ -29,7 +29,7 @@ class DescribeModel(argparse.Action):
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         """Add the value to the last table."""
-        tables = getattr(namespace, OWN_TABLES, None)
+        tables: list[dict[str, Any]] = getattr(namespace, OWN_TABLES, None) or []
         if not tables:
             parser.error(f"{option_string} belongs to a --model; write it after that one")
         key = str(self.option_strings[0]).removeprefix("--")

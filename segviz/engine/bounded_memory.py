@@ -31,7 +31,7 @@ class BoundedMemory(TorchDispatchMode):
     """
 
     def __init__(self, limit: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.limit, self.live, self.peak = limit, 0, 0
         self._known: set[int] = set()
 
@@ -91,4 +91,4 @@ def expected_bytes(func: Any, args: Sequence[Any]) -> int:
         shape = torch.broadcast_shapes(*(one.shape for one in tensors))
     except RuntimeError:
         return 0
-    return math.prod(shape) * tensors[0].element_size()
+    return int(math.prod(shape) * tensors[0].element_size())
