@@ -183,7 +183,7 @@ def test_the_weight_off_the_picture_is_told_for_the_pointed_place(page: Page) ->
     mount(page, data(config("tokens", "attends_to", "tokens", head=1), config("heads", "attends_to", "heads", head=1)))
     hover(page, "tokens", 3, 2)
     share = one.prefix_share(3, 2, 1)
-    expect(page.locator(".aside").first).to_have_text(f"{100 * share:#.3g} % of the weight on 2 tokens off the picture")
+    expect(page.locator(".aside").first).to_have_text(f"{100 * share:#.3g} % on 2 tokens off the picture")
     expect(page.locator(".aside").nth(1)).to_be_hidden()  # all its weight is on the picture
 
 
