@@ -253,7 +253,7 @@ def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_re
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("fla", "sam"):
-        (tmp_path / f"{name}.safetensors").write_bytes(module.runner.bundled_path(name).read_bytes())
+        (tmp_path / f"{name}.safetensors").write_bytes(module.open_model.bundled_path(name).read_bytes())
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     backend = ThreadBackend(Runner(), CAPACITY)
     engine, image = Engine(backend), draw_scene(7).image
@@ -292,7 +292,7 @@ def test_an_answer_names_the_file_that_computed_it_also_if_another_came_in_betwe
 
     path.write_bytes(first)
     assert runner.identity("fcn") == old
-    monkeypatch.setattr(module.runner, "load_predictor", swap_and_load)
+    monkeypatch.setattr(module.open_model, "load_predictor", swap_and_load)
     sha, predictor = runner.model("fcn")
     assert sha == new == predictor.digest and predictor.record.seed == 2
 
