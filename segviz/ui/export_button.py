@@ -130,7 +130,8 @@ def make_file(
 
     The name ends in a digest of the content: Streamlit identifies large files by their name, head, middle and end.
     """
-    models = tuple(dict.fromkeys(one.model for one in (*panels, *more) if one.model))
+    names = [*(panel.model for panel in panels), *(subplot.model for subplot in more)]
+    models = tuple(dict.fromkeys(filter(None, names)))
     try:
         if form == WEB_PAGE:
             data = make_web_page(page, name, viewer, panels, models).encode()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import FrameType
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 MAX_FRAMES = 200
+CLASS_NAMES: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()  # those asked for so far
 PLUMBING = {"_call_impl", "_wrapped_call_impl", "handle_torch_function", "__torch_function__"}  # between two forwards
 
 
@@ -104,7 +105,9 @@ def is_one_of(module: nn.Module, module_types: tuple[str, ...]) -> bool:
     return not class_names(type(module)).isdisjoint(module_types)
 
 
-@lru_cache(maxsize=1024)
 def class_names(kind: type) -> frozenset[str]:
     """The full names of a class and of all that it is derived from."""
-    return frozenset(f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__)
+    names = CLASS_NAMES.get(kind)
+    if names is None:
+        names = CLASS_NAMES[kind] = frozenset(f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__)
+    return names
