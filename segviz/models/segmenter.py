@@ -5,6 +5,7 @@ It is SSANet's (arXiv 2109.01915, section 4) at MobileNetV2's size, so that the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -129,7 +130,45 @@ def grow(features: Tensor, other: Tensor) -> Tensor:
     return features if same else F.interpolate(features, other.shape[2:], mode="bilinear")
 
 
-class Segmenter(nn.Module):
+class BlockNetwork(nn.Module, ABC):
+    """A semantic segmentation network around one context block. A subclass says what is before and after the block.
+
+    Args:
+        reduction: from the pyramid to the block's input, as `Attended`: it may have maps of its own.
+        block: the context block.
+    """
+
+    def __init__(self, reduction: nn.Module, block: ContextBlock) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.block: ContextBlock = block
+
+    @abstractmethod
+    def pyramid(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
+        """The features of normalised images."""
+
+    @abstractmethod
+    def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
+        """Logits at the image's size from the block's features."""
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
+        """Logits and maps of normalised images."""
+        pyramid, reduced = self.encode(image)
+        return self.decode(image, pyramid, reduced, self.block(reduced.features))
+
+    def encode(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Pyramid, Attended]:
+        """What comes before the block: the features, and the block's input with the reduction's maps."""
+        pyramid = self.pyramid(image)
+        return pyramid, self.reduction(pyramid)
+
+    def decode(self, image: Tensor, pyramid: Pyramid, reduced: Attended, attended: Attended) -> Segmentation:
+        """What comes after the block, from what `encode` and a block returned."""
+        logits = self.logits(attended.features, pyramid, image)
+        maps = tuple(own + earlier for own, earlier in zip(attended.maps, reduced.maps, strict=True))
+        return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)
+
+
+class Segmenter(BlockNetwork):
     """A semantic segmentation network around one context block.
 
     Args:
@@ -141,29 +180,17 @@ class Segmenter(nn.Module):
     """
 
     def __init__(self, backbone: Backbone, reduction: nn.Module, block: ContextBlock, width: int, classes: int) -> None:
-        super().__init__()
-        self.backbone, self.reduction = backbone, reduction
-        self.block: ContextBlock = block
+        super().__init__(reduction, block)
+        self.backbone = backbone
         self.decoder = Decoder(width, backbone)
         self.dropout = nn.Dropout2d(0.1)
         self.classifier = nn.Conv2d(CLASSIFIER_WIDTH, classes, 1)
         self.detail = Detail(classes)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> Segmentation:
-        """Logits and maps of images scaled to [-1, 1]; any size from 32 x 32."""
-        pyramid, reduced = self.encode(image)
-        return self.decode(image, pyramid, reduced, self.block(reduced.features))
-
-    def encode(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Pyramid, Attended]:
-        """What comes before the block: the backbone's features, and the block's input with the reduction's maps."""
-        pyramid = self.backbone(image)
-        return pyramid, self.reduction(pyramid)
-
-    def decode(self, image: Tensor, pyramid: Pyramid, reduced: Attended, attended: Attended) -> Segmentation:
-        """What comes after the block, from what `encode` and a block returned."""
-        logits = self.logits(attended.features, pyramid, image)
-        maps = tuple(own + earlier for own, earlier in zip(attended.maps, reduced.maps, strict=True))
-        return Segmentation(logits, Attended(attended.features, attended.context, maps), pyramid.middle)
+    def pyramid(self, image: Tensor) -> Pyramid:
+        """The backbone's features of images scaled to [-1, 1]; any size from 32 x 32."""
+        found: Pyramid = self.backbone(image)
+        return found
 
     def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
         """Logits at the image's size from the block's features: the decoder's, resized, plus the detail."""
