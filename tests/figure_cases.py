@@ -14,6 +14,7 @@ from segviz.attention.maps import (
     DotProductAttention,
     Gate,
     OffsetMaskAttention,
+    PooledAttention,
     SampledAttention,
     StripAttention,
 )
@@ -61,6 +62,7 @@ def one_of_each() -> Prediction:
         dots(), strips(), samples(), *masks(),
         CrissCrossAttention("cross", GRID, torch.randn(2, CELLS, 4), torch.randn(2, CELLS, 4)),
         BasesAttention("bases", GRID, torch.rand(CELLS, 5).softmax(1), torch.randn(5, 4)),
+        PooledAttention("regions", GRID, torch.rand(CELLS, 3).softmax(1), torch.rand(CELLS, 3).softmax(0), "regions"),
         ChannelAttention("channel", torch.rand(5, 5).softmax(1)),
         AxisChannelAttention("rows", GRID, torch.randn(5, *GRID), torch.randn(5, GRID[1]), "rows"),
         Gate("gate", torch.rand(6)),

@@ -175,6 +175,37 @@ def emanet_of_mmseg() -> State:
     return state | module("decode_head.conv_cat", 6, DEEP + 6, 3) | classified("decode_head.conv_seg", 6)
 
 
+def ocrnet_of_mmseg(kernel: int = 3) -> State:
+    """mmsegmentation's OCRNet: two decode heads."""
+    state = {name: tensor for name, tensor in mmseg_body().items() if not name.startswith("auxiliary_head")}
+    state |= module("decode_head.0.convs.0", 4, MIDDLE, kernel) | classified("decode_head.0.conv_seg", 4)
+    regions = "decode_head.1.object_context_block"
+    for name in ("query", "key"):
+        state |= module(f"{regions}.{name}_project.0", 3, 6) | module(f"{regions}.{name}_project.1", 3, 3)
+    state |= module(f"{regions}.value_project", 3, 6) | module(f"{regions}.out_project", 6, 3)
+    state |= module(f"{regions}.bottleneck", 6, 12) | module("decode_head.1.bottleneck", 6, DEEP, 3)
+    return state | classified("decode_head.1.conv_seg", 6)
+
+
+def pyramid_block(name: str, outputs: int, source: int, shared: bool) -> State:
+    """An asymmetric non-local block; where queries and keys share a layer, the file has it twice."""
+    state = module(f"{name}.stages.0.key_project", 3, source)
+    if shared:
+        state |= {key.replace("key_project", "query_project"): tensor for key, tensor in state.items()}
+    else:
+        state |= module(f"{name}.stages.0.query_project", 3, outputs)
+    state |= conv(f"{name}.stages.0.value_project", 3, source, bias=True)
+    state |= conv(f"{name}.stages.0.out_project", outputs, 3, bias=True)
+    return state | module(f"{name}.bottleneck", outputs, 2 * outputs)
+
+
+def ann_of_mmseg() -> State:
+    """mmsegmentation's ANN."""
+    state = mmseg_body() | pyramid_block("decode_head.fusion", DEEP, MIDDLE, shared=False)
+    state |= pyramid_block("decode_head.context", 6, 6, shared=True) | module("decode_head.bottleneck", 6, DEEP, 3)
+    return state | classified("decode_head.conv_seg", 6)
+
+
 def ccnet(older: bool = False) -> State:
     """speedinghzl/CCNet; the weights of its norms may be negative."""
     before, attention, after = ("conv1a", "pc", "conv1b") if older else ("conva", "cca", "convb")

@@ -136,10 +136,14 @@ def psanet_of_semseg(state: State, picture: Tensor, sides: Grid = (5, 5), both: 
 
 
 def mmseg_features(read: Reader, picture: Tensor) -> Tensor:
+    return mmseg_stages(read, picture)[3]
+
+
+def mmseg_stages(read: Reader, picture: Tensor) -> list[Tensor]:
     stem = [(f"backbone.stem.{number}", f"backbone.stem.{number + 1}") for number in (0, 3, 6)]
     if "backbone.conv1.weight" in read.state:
         stem = [("backbone.conv1", "backbone.bn1")]
-    return read.stages(read.stem(picture, stem), layers_of("backbone."), CONTRACTED)[3]
+    return read.stages(read.stem(picture, stem), layers_of("backbone."), CONTRACTED)
 
 
 def psanet_of_mmseg(state: State, picture: Tensor, sides: Grid = (5, 5)) -> Answer:
@@ -302,6 +306,69 @@ def emanet_of_mmseg(state: State, picture: Tensor) -> Answer:
     x = read.module((x + out).relu(), "decode_head.bottleneck")
     x = read.module(torch.cat((deep, x), 1), "decode_head.conv_cat")
     return resized(read.conv(x, "decode_head.conv_seg"), picture.shape[2:], False), {"bases": matrix}
+
+
+def ocrnet_of_mmseg(state: State, picture: Tensor) -> Answer:
+    """Region by region; a region's features are a mean over the cells."""
+    read, name = Reader(state), "decode_head.1.object_context_block"
+    _, _, middle, deep = mmseg_stages(read, picture)
+    logits = read.conv(read.module(middle, "decode_head.0.convs.0"), "decode_head.0.conv_seg")[0]
+    x = read.module(deep, "decode_head.1.bottleneck")
+    shares = [one.exp() / one.exp().sum() for one in logits]
+    means = [(share * x[0]).sum((1, 2))[None, :, None, None] for share in shares]
+
+    def projected(x: Tensor, kind: str) -> Tensor:
+        return read.module(read.module(x, f"{name}.{kind}_project.0"), f"{name}.{kind}_project.1")
+
+    query = projected(x, "query")
+    energy = torch.stack([(query * projected(mean, "key")).sum(1)[0] for mean in means])
+    weights = (energy / query.shape[1] ** 0.5).softmax(0)
+    y, matrix = torch.zeros_like(query), x.new_zeros(logits[0].numel(), logits[0].numel())
+    for weight, share, mean in zip(weights, shares, means, strict=True):
+        y = y + weight * read.module(mean, f"{name}.value_project")
+        matrix += weight.flatten()[:, None] * share.flatten()
+    x = read.module(torch.cat((read.module(y, f"{name}.out_project"), x), 1), f"{name}.bottleneck")
+    return resized(read.conv(x, "decode_head.1.conv_seg"), picture.shape[2:], False), {"regions": matrix}
+
+
+def bins(grid: Sequence[int], levels: Sequence[int]) -> list[Tensor]:
+    """The cells of each bin of a pyramid; bins overlap where they do not divide the grid."""
+    found = []
+    for side in levels:
+        for i, j in product(range(side), range(side)):
+            inside = torch.zeros(*grid, dtype=torch.float64)
+            (top, bottom), (left, right) = (
+                (at * lines // side, -(-(at + 1) * lines // side)) for at, lines in zip((i, j), grid, strict=True)
+            )
+            inside[top:bottom, left:right] = 1
+            found.append(inside)
+    return found
+
+
+def from_pyramid(read: Reader, x: Tensor, y: Tensor, name: str, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Bin by bin: x beside what it gathers from y, and each cell's weight on each cell."""
+    own = f"{name}.stages.0"
+    query, key = read.module(x, f"{own}.query_project"), read.module(y, f"{own}.key_project")
+    value, pools = read.conv(y, f"{own}.value_project"), bins(x.shape[2:], levels)
+    means = [(key * one).sum((2, 3), keepdim=True) / one.sum() for one in pools]
+    energy = torch.stack([(query * mean).sum(1)[0] for mean in means])
+    weights = (energy / query.shape[1] ** 0.5).softmax(0)
+    matrix = sum(
+        (weight.flatten()[:, None] * (one / one.sum()).flatten() for weight, one in zip(weights, pools, strict=True)),
+        x.new_zeros(()),
+    )
+    joined = torch.cat((read.conv(gathered(matrix, value), f"{own}.out_project"), x), 1)
+    return read.norm(read.conv(joined, f"{name}.bottleneck.conv"), f"{name}.bottleneck.bn"), matrix
+
+
+def ann_of_mmseg(state: State, picture: Tensor, levels: Sequence[int] = (1, 3, 6, 8)) -> Answer:
+    read = Reader(state)
+    _, _, middle, deep = mmseg_stages(read, picture)
+    x, fusion = from_pyramid(read, deep, middle, "decode_head.fusion", levels)
+    x = read.module(x, "decode_head.bottleneck")
+    x, pyramid = from_pyramid(read, x, x, "decode_head.context", levels)
+    logits = read.conv(x.relu(), "decode_head.conv_seg")
+    return resized(logits, picture.shape[2:], False), {"fusion": fusion, "pyramid": pyramid}
 
 
 def emanet(state: State, picture: Tensor) -> Answer:

@@ -66,6 +66,14 @@ CASES: dict[str, tuple[str, Make, Compute]] = {
         partial(cases.gcnet_of_mmseg, multiplied=True),
         reference.gcnet_of_mmseg,
     ),
+    "mmsegmentation-ocrnet": ("mmsegmentation-ocrnet", cases.ocrnet_of_mmseg, reference.ocrnet_of_mmseg),
+    "mmsegmentation-ocrnet, a 1x1 convolution first": (
+        "mmsegmentation-ocrnet",
+        partial(cases.ocrnet_of_mmseg, kernel=1),
+        reference.ocrnet_of_mmseg,
+    ),
+    "mmsegmentation-ann": ("mmsegmentation-ann", cases.ann_of_mmseg, reference.ann_of_mmseg),
+    "mmsegmentation-ann, again": ("mmsegmentation-ann", cases.ann_of_mmseg, reference.ann_of_mmseg),
     "ccnet": ("ccnet", cases.ccnet, reference.ccnet),
     "ccnet of 2018": ("ccnet-2018", partial(cases.ccnet, older=True), reference.ccnet),
     "danet": ("danet", cases.danet, reference.danet),
@@ -152,6 +160,33 @@ def test_other_tensors_are_no_network() -> None:
         )
         is None
     )
+
+
+def test_an_ocrnet_on_an_hrnet_is_not_taken_for_one_on_a_resnet() -> None:
+    state = make_state(cases.ocrnet_of_mmseg)
+    hrnet = {name.replace("backbone.layer4", "backbone.stage4"): tensor for name, tensor in state.items()}
+    assert recognise_network(hrnet) is None
+
+
+@pytest.mark.parametrize("levels", [(), (1, 0), (1.5,)])
+def test_a_pyramid_needs_bins(levels: tuple[object, ...]) -> None:
+    with pytest.raises(
+        ForeignWeightsError, match=r"option 'levels' is .*; give bins along a side, such as \(1, 3, 6, 8\)"
+    ):
+        recognise_network(make_state(cases.ann_of_mmseg), {"levels": levels})
+
+
+def test_a_pyramid_of_other_bins_can_be_given() -> None:
+    state, picture = make_state(cases.ann_of_mmseg), torch.rand(1, 3, 33, 41, dtype=torch.float64)
+    network = built(cases.ann_of_mmseg, levels=[2, 5]).double()
+    with torch.inference_mode():
+        result = network(picture)
+    exact = {key: value.double() for key, value in state.items()}
+    logits, matrices = reference.ann_of_mmseg(exact, picture, (2, 5))
+    torch.testing.assert_close(result.logits, logits, rtol=1e-5, atol=1e-5)
+    (pyramid, _) = result.attended.maps[0]
+    torch.testing.assert_close(whole_matrix(pyramid), matrices["pyramid"], rtol=1e-5, atol=1e-7)
+    assert pyramid.remark == "29 bins of a pyramid of 2, 5"
 
 
 def test_data_parallels_prefix_does_not_matter() -> None:
@@ -273,6 +308,8 @@ NEW_BLOCKS: dict[str, Callable[[], ContextBlock]] = {
     "global": lambda: blocks.GlobalContext(4, 8),
     "global, with a factor": lambda: blocks.GlobalContext(4, 8, multiplied=True),
     "dual branches": lambda: blocks.DualBranches(4, 6, 2),
+    "object context": lambda: blocks.ObjectContext(2, 2, 3),
+    "asymmetric": lambda: blocks.AsymmetricNonLocal(4, 2),
 }
 
 

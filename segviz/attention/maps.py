@@ -26,6 +26,7 @@ from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
+from segviz.attention.pooled import PooledAttention
 from segviz.attention.samples import SampledAttention
 from segviz.attention.similarity import FeatureSimilarity
 from segviz.attention.strips import StripAttention
@@ -57,6 +58,7 @@ __all__ = [
     "ObjectQueryAttention",
     "OffsetMaskAttention",
     "PlacedMap",
+    "PooledAttention",
     "SampledAttention",
     "SpatialMap",
     "StripAttention",
@@ -73,6 +75,7 @@ SpatialMap = (
     | StripAttention
     | CrissCrossAttention
     | BasesAttention
+    | PooledAttention
     | SampledAttention
     | OffsetMaskAttention
     | FeatureSimilarity

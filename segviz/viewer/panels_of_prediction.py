@@ -18,6 +18,7 @@ from segviz.attention.maps import (
     FeatureSimilarity,
     NetworkMap,
     OffsetMaskAttention,
+    PooledAttention,
     SampledAttention,
     StripAttention,
 )
@@ -100,6 +101,13 @@ def panels_of_map(
             bases = attention.responsibilities.shape[1]
             note = f"through {bases} bases; attended by is the same"
             panels = [Panel("Attends to (bases)", attention, "attends_to", note=note)]
+        case PooledAttention():
+            through = f"through {attention.remark}, spread over the cells that each pools"
+            who = f"who draws from the point, through {attention.remark}"
+            panels = [
+                Panel(f"Attends to ({attention.name})", attention, "attends_to", note=through),
+                Panel(f"Attended by ({attention.name})", attention, "attended_by", note=who),
+            ]
         case FeatureSimilarity():
             note = "cosine of each place's feature with the point's"
             panels = [Panel("Similarity", attention, "attends_to", note=note)]

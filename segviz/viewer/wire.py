@@ -26,6 +26,7 @@ from segviz.attention.maps import (
     Grid,
     NetworkMap,
     OffsetMaskAttention,
+    PooledAttention,
     SampledAttention,
     SpatialMap,
     StripAttention,
@@ -109,6 +110,8 @@ def _message_of(value: PackableMap) -> Message:
             return Message("cross", value.grid, tensors, {})
         case BasesAttention():
             return Message("bases", value.grid, {"responsibilities": value.responsibilities}, {})
+        case PooledAttention():
+            return Message("pooled", value.grid, {"weights": value.weights, "pools": value.pools}, {})
         case SampledAttention():
             tensors = {"positions": value.positions, "weights": value.weights, "window": value.window}
             return Message("samples", value.grid, tensors, {})

@@ -1,5 +1,6 @@
 """The attention blocks, one file per family; each returns `Attended(features, context, maps)`."""
 
+from segviz.models.blocks.asymmetric_non_local import AsymmetricNonLocal, PyramidAttention
 from segviz.models.blocks.attention_fusion import AttentionFusion
 from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.criss_cross import RecurrentCrissCross
@@ -14,12 +15,14 @@ from segviz.models.blocks.non_local import (
     DualNonLocal,
     SpatialNonLocal,
 )
+from segviz.models.blocks.object_context import ObjectContext
 from segviz.models.blocks.point_wise_spatial_attention import PointWiseBranch, PointWiseSpatialAttention
 from segviz.models.blocks.pooling import AtrousPyramid, GlobalPooling, NoContext, PyramidPooling
 from segviz.models.blocks.sparse_non_local import SparseNonLocal, SparseNonLocalWithPooling
 from segviz.models.blocks.strip_attention import StripAttentionModule
 
 __all__ = [
+    "AsymmetricNonLocal",
     "AtrousPyramid",
     "AttentionFusion",
     "ChannelNonLocal",
@@ -34,8 +37,10 @@ __all__ = [
     "GlobalContext",
     "GlobalPooling",
     "NoContext",
+    "ObjectContext",
     "PointWiseBranch",
     "PointWiseSpatialAttention",
+    "PyramidAttention",
     "PyramidPooling",
     "RecurrentCrissCross",
     "SparseNonLocal",

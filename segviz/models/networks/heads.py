@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
 from segviz.models.backbone import Pyramid
+from segviz.models.blocks import PyramidAttention
 from segviz.models.blocks.layers import conv_bn_relu
 
 DROPOUT = 0.1  # in all of these networks
@@ -35,6 +36,58 @@ class ConvReduction(nn.Module):
         """The block's input; no maps."""
         features = self.layers(pyramid.deep)
         return Attended(features, features, ((),) * len(features))
+
+
+class RegionReduction(nn.Module):
+    """The deepest features by a 3x3 convolution, and beside them logits of a classifier of the features before.
+
+    They are the input of `ObjectContext`.
+
+    Args:
+        middle: channels of the features one stage before the deepest.
+        deep: channels of the deepest features.
+        width: channels of the reduced features.
+        convolution: output channels of the first classifier's convolution, and the side of its kernel.
+        regions: how many logits there are.
+    """
+
+    def __init__(self, middle: int, deep: int, width: int, convolution: tuple[int, int], regions: int) -> None:
+        super().__init__()
+        inner, kernel = convolution
+        self.layer, self.before = conv_bn_relu(deep, width, 3), conv_bn_relu(middle, inner, kernel)
+        self.dropout = nn.Dropout2d(DROPOUT)
+        self.classifier = nn.Conv2d(inner, regions, 1)
+
+    def forward(self, pyramid: Pyramid) -> Attended:
+        """The features and the logits, joined; no maps."""
+        features = self.layer(pyramid.deep)
+        logits = self.classifier(self.dropout(self.before(pyramid.middle)))
+        return Attended(torch.cat((features, logits), 1), features, ((),) * len(features))
+
+
+class AsymmetricFusion(nn.Module):
+    """The deepest features gather from those one stage before (AFNB of Zhu et al., ICCV 2019), then a 3x3 convolution.
+
+    Args:
+        middle: channels of the features one stage before the deepest.
+        deep: channels of the deepest features.
+        width: output channels.
+        reduced: channels of queries, keys and values.
+        levels: bins along each side, for each level of the pyramid.
+    """
+
+    def __init__(self, middle: int, deep: int, width: int, reduced: int, levels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.attend = PyramidAttention("fusion", deep, middle, reduced, levels, shared=False)
+        self.join = nn.Sequential(nn.Conv2d(2 * deep, deep, 1, bias=False), nn.BatchNorm2d(deep))
+        self.dropout = nn.Dropout2d(DROPOUT)
+        self.layer = conv_bn_relu(deep, width, 3)
+
+    def forward(self, pyramid: Pyramid) -> Attended:
+        """The block's input; the map "fusion"."""
+        context, maps = self.attend(pyramid.deep, pyramid.middle)
+        joined = self.join(torch.cat((context, pyramid.deep), 1))
+        return Attended(self.layer(self.dropout(joined)), context, maps)
 
 
 class StackedClassifier(nn.Module):

@@ -58,8 +58,10 @@ class HeadPlan:
 ReadHead = Callable[[StoredTensors, Choices, int], HeadPlan]  # the number is the channels of the deepest features
 
 
-def read_with_body(title: str, read_head: ReadHead) -> Callable[[StoredTensors, Choices], NetworkPlan]:
-    """The reader of a network with a ResNet body and a decode head."""
+def read_with_body(
+    title: str, read_head: ReadHead, head_name: str = MMSEG_HEAD
+) -> Callable[[StoredTensors, Choices], NetworkPlan]:
+    """The reader of a network with a ResNet body and a decode head, the last one where there are several."""
 
     def read(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         design, body_pairs = read_body(stored)
@@ -72,7 +74,7 @@ def read_with_body(title: str, read_head: ReadHead) -> Callable[[StoredTensors, 
 
         return NetworkPlan(
             title=f"{title}, {design.title}",
-            classes=stored.width(f"{MMSEG_HEAD}.conv_seg.weight"),
+            classes=stored.width(f"{head_name}.conv_seg.weight"),
             make=make,
             pairs=(*body_pairs, *head.pairs),
             picture=PictureInput(),

@@ -10,6 +10,7 @@ import { declaredWeights, writeDeclaredColumn, writeLinearColumn, writeLinearRow
 import { shareOffHead, sumFirst, writeHeadColumn, writeHeadRow } from "./multi_head.js";
 import { queryWeights, writeQueriesAt } from "./object_queries.js";
 import { divideLogits, readMaskLine } from "./offset_masks.js";
+import { gatherFromPools, spreadOverPools } from "./pooled.js";
 import { gatherSamples, splatSamples } from "./samples.js";
 import { cosinesOf } from "./similarity.js";
 import { shareAmongStrip, spreadOverStrips, stripLogits } from "./strips.js";
@@ -23,6 +24,7 @@ export function attendsTo(f, row, column, out = allocateMap(f.key_grid ?? f.grid
     case "strip": return spreadOverStrips(out, f, softmax(stripLogits(f, p)));
     case "cross": return carryThroughPasses(out, f, p, true);
     case "bases": return carryThroughBases(out, f, p);
+    case "pooled": return spreadOverPools(out, f, p);
     case "samples": return splatSamples(out, f, p);
     case "similarity": return cosinesOf(out, f, p);
     case "offsets": {
@@ -45,6 +47,7 @@ export function attendedBy(f, row, column, out = allocateMap(f.grid), head = "me
     case "strip": return shareAmongStrip(out, f, row, column);
     case "cross": return carryThroughPasses(out, f, p, false);
     case "bases": return carryThroughBases(out, f, p); // the matrix is symmetric
+    case "pooled": return gatherFromPools(out, f, p);
     case "samples": return gatherSamples(out, f, row, column);
     case "similarity": return cosinesOf(out, f, p); // the matrix is symmetric
     case "offsets": {
