@@ -41,3 +41,22 @@ def test_an_untrained_network_has_to_be_asked_for() -> None:
         segviz.load("smp:manet")
     with pytest.raises(OpenError, match="'smp:nonet' cannot be built"):
         segviz.load("smp:nonet", weights="random")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder", "size", "maps", "reason"),
+    [
+        ("manet", "resnet18", None, 0, "its softmax is over all pairs of places at once"),
+        ("pan", "resnet18", (256, 256), 0, ""),
+        ("upernet", "resnet18", None, 0, ""),
+        ("upernet", "mit_b0", None, 8, ""),
+        ("dpt", "tu-vit_tiny_patch16_224", (224, 224), 12, ""),
+    ],
+)
+def test_what_is_found_in_each_architecture(
+    architecture: str, encoder: str, size: tuple[int, int] | None, maps: int, reason: str
+) -> None:
+    net = smp.create_model(architecture, encoder, encoder_weights=None, classes=3).eval()
+    view = segviz.watch(net, IMAGE, layers="*", size=size)
+    assert len(view.maps) == maps and view.prediction is not None and reason in repr(view)
+    assert maps or reason or "no attention was found" in repr(view)

@@ -136,6 +136,44 @@ def test_object_queries_are_told_by_the_decoder() -> None:
 # ---- what is passed over, and why -------------------------------------------------------------------------
 
 
+def over_all_pairs(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """MAnet's order (IEEE Access 2020; segmentation-models-pytorch)."""
+    logits = (q @ k.mT).reshape(1, -1).div(2)
+    return logits.softmax(1).view(1, 24, 24) @ v
+
+
+class Sampled(nn.Module):
+    """The weights of deformable attention (ICLR 2021, eq. 2), on 3 points for each query."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.sampling_offsets, self.attention_weights = (
+            nn.Conv2d(3, 4, 16, 16),
+            nn.Linear(4, 6),
+            nn.Linear(4, 3),
+        )
+
+    def forward(self, batch: Tensor) -> Tensor:
+        x = self.stem(batch)
+        weights = self.attention_weights(x.flatten(2).mT).softmax(-1)
+        points = self.sampling_offsets(x.flatten(2).mT).tanh().unflatten(2, (3, 2))
+        return (F.grid_sample(x, points, align_corners=False) * weights[:, None]).sum(3)
+
+
+class CrissCross(nn.Module):
+    """One softmax over a cell's column and row together (CCNet, ICCV 2019), which two products fill."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 16, 16)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        x = self.stem(batch)
+        column, row = torch.einsum("bchw,bcgw->bhwg", x, x), torch.einsum("bchw,bchv->bhwv", x, x)
+        down, along = torch.cat([column, row], 3).softmax(3).split([4, 6], 3)
+        return torch.einsum("bhwg,bcgw->bchw", down, x) + torch.einsum("bhwv,bchv->bchw", along, x)
+
+
 @pytest.mark.parametrize(
     ("net", "reason"),
     [
@@ -150,8 +188,11 @@ def test_object_queries_are_told_by_the_decoder() -> None:
             NonLocal(lambda net, q, k, v: v * (q @ k.mT).softmax(-1).square().sum(1)[..., None]),
             "nothing is multiplied by",
         ),
+        (NonLocal(over_all_pairs), "its softmax is over all pairs of places at once"),
+        (Sampled(), "it samples a few points for each query"),
+        (CrissCross(), "its softmax is over axis 3 of (1, 4, 6, 10), which is no product"),
     ],
-    ids=["windows", "gates", "changed", "capped", "unused"],
+    ids=["windows", "gates", "changed", "capped", "unused", "all pairs", "sampled", "criss-cross"],
 )
 def test_what_cannot_be_shown_says_why(net: nn.Module, reason: str) -> None:
     view = segviz.watch(net.eval(), IMAGE)
@@ -269,6 +310,15 @@ def test_pytorch_s_own_fast_path_gives_the_same_up_to_rounding() -> None:
     net.register_forward_hook(lambda module, args, output: outputs.append(output))
     segviz.watch(net, IMAGE)
     torch.testing.assert_close(outputs[0], before, rtol=1e-5, atol=1e-6)
+
+
+def test_a_map_grows_with_its_cells_and_not_with_their_pairs() -> None:
+    view = segviz.watch(ClassToken().eval(), IMAGE, size=(1024, 1024))
+    (map_,) = view.maps.values()
+    assert isinstance(map_, MultiHeadAttention) and map_.grid == (64, 64)
+    tensors = [value for value in vars(map_).values() if isinstance(value, Tensor)]
+    assert sum(one.untyped_storage().nbytes() for one in tensors) == 2 * 4097 * 4 * 4  # queries and keys in float32
+    assert not any(one.requires_grad for one in tensors)
 
 
 def test_a_map_keeps_nothing_of_the_network() -> None:

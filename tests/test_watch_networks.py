@@ -150,11 +150,31 @@ def test_timm_s_swin(window: int) -> None:
 
 
 @torch.no_grad()
-def test_torchvision_s_swin() -> None:
-    net = torchvision.models.swin_transformer.SwinTransformer([4, 4], 8, [2, 1], [2, 2], [5, 5]).eval()
+def test_timm_s_swin_v2() -> None:
+    options = {"embed_dim": 8, "depths": (2, 1), "num_heads": (2, 2), "window_size": 5, "img_size": SIZE}
+    net = create("swinv2_tiny_window8_256", **options, always_partition=True)
+    blocks = [*net.layers[0].blocks, *net.layers[1].blocks]
+    view, inputs, _ = watch_and_listen(net, *blocks)
+    assert [map_.shift for map_ in view.maps.values()][:2] == [(0, 0), (2, 2)]
+    for map_, block, x in zip(view.maps.values(), blocks, inputs, strict=True):
+        attention = block.attn
+        values = F.linear(x.flatten(0, 2), attention.qkv.weight).chunk(3, 1)[2] + attention.v_bias
+        outside = attention.v_bias.unflatten(0, (2, -1))
+        values = values.unflatten(1, (2, -1)).transpose(0, 1)
+        assert_mixes(map_, values, block._attn(x)[0].flatten(0, 1), attention.proj, outside)
+
+
+@pytest.mark.parametrize("version", ["", "V2"])
+@torch.no_grad()
+def test_torchvision_s_swin(version: str) -> None:
+    swin = torchvision.models.swin_transformer
+    parts = {"block": getattr(swin, f"SwinTransformerBlock{version}")}
+    parts["downsample_layer"] = getattr(swin, f"PatchMerging{version}")
+    net = swin.SwinTransformer([4, 4], 8, [2, 1], [2, 2], [5, 5], **parts).eval()
     attentions = [net.features[1][0].attn, net.features[1][1].attn, net.features[3][0].attn]
     for one in attentions:
-        one.relative_position_bias_table.data.normal_()
+        if not version:
+            one.relative_position_bias_table.data.normal_()
         one.qkv.bias.data.normal_()
     view, inputs, outputs = watch_and_listen(net, *attentions)
     for map_, one, x, out in zip(view.maps.values(), attentions, inputs, outputs, strict=True):
@@ -276,8 +296,11 @@ def test_mobilevit_v2_s_separable_attention() -> None:
 # ---- no attention between places --------------------------------------------------------------------------
 
 
-def test_networks_without_such_attention_say_so() -> None:
-    net = torchvision.models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
+@pytest.mark.parametrize(
+    "name", ["lraspp_mobilenet_v3_large", pytest.param("deeplabv3_resnet50", marks=pytest.mark.slow)]
+)
+def test_networks_without_such_attention_say_so(name: str) -> None:
+    net = getattr(torchvision.models.segmentation, name)(weights=None, weights_backbone=None, num_classes=5)
     view = segviz.watch(net.eval(), IMAGE)
     assert not view.maps and view.prediction is not None and view.prediction.labels.shape == IMAGE.shape[:2]
     assert "no attention was found" in repr(view)

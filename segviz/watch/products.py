@@ -45,6 +45,7 @@ class Product:
         scale: what the product was multiplied by since.
         swapped: whether the tensor's last two axes are now (m, n).
         changed: whether something was added to it, or it was masked.
+        flat: whether the last two axes are one now.
         path: the module that formed it.
     """
 
@@ -54,6 +55,7 @@ class Product:
     scale: float = 1.0
     swapped: bool = False
     changed: bool = False
+    flat: bool = False
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -149,8 +151,12 @@ def einsum_product(equation: str, operands: Sequence[Tensor], path: str) -> Prod
 
 def follow(name: str, product: Product, args: Sequence[Any], result: object) -> Product | None:
     """What a function makes of a tensor that came from a product; None where it can no longer be followed."""
-    if not isinstance(result, Tensor) or result.dim() < 2:
+    if not isinstance(result, Tensor) or result.dim() < 2 - product.flat:
         return None
+    if name in RESHAPES:
+        return follow_reshape(product, result)
+    if product.flat:
+        return replace(product, changed=True) if name in FACTORS | DIVISORS | CHANGES else None
     if name in FACTORS | DIVISORS:
         others = [one for one in args if not (isinstance(one, Tensor) and one.shape[-2:] == product.sides)]
         if len(others) != 1 or (name in DIVISORS and args[0] is others[0]):
@@ -158,12 +164,15 @@ def follow(name: str, product: Product, args: Sequence[Any], result: object) -> 
         return product.multiply(others[0], name in DIVISORS)
     if name in CHANGES:
         return replace(product, changed=True)
-    sides = tuple(result.shape[-2:])
-    if name in RESHAPES:
-        return product if sides == product.sides else None
-    if name in SWAPS:
-        return follow_swap(name, product, args, result)
-    return None
+    return follow_swap(name, product, args, result) if name in SWAPS else None
+
+
+def follow_reshape(product: Product, result: Tensor) -> Product | None:
+    """A product whose last two axes are kept, or become one, or are two again."""
+    rows, columns = product.sides
+    if tuple(result.shape[-2:]) == (rows, columns):
+        return replace(product, flat=False)
+    return replace(product, flat=True) if min(rows, columns) > 1 and result.shape[-1] == rows * columns else None
 
 
 def follow_swap(name: str, product: Product, args: Sequence[Any], result: Tensor) -> Product | None:

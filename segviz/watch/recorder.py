@@ -41,6 +41,8 @@ SOFTMAX = {"softmax", "softmax_"}
 SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
 CHANGED = "its weights are changed between the softmax and the product"
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
+ALL_PAIRS = "its softmax is over all pairs of places at once, so that no place has weights of its own that sum to 1"
+SAMPLED = "it samples a few points for each query (deformable attention), which is no product of queries and keys"
 OWN_KEYS = "it adds keys of its own to those of the picture"
 SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 
@@ -180,10 +182,12 @@ class Recorder(TorchFunctionMode):
         if not isinstance(logits, Tensor) or not isinstance(result, Tensor) or not isinstance(dim, int):
             return
         axis = dim % logits.dim()
+        if isinstance(product, Product) and product.flat:
+            self.collector.pass_over(common_path(product.path, self._path()), "softmax of a product", ALL_PAIRS)
+            return
         if not isinstance(product, Product) or axis < logits.dim() - 2:
             if axis < logits.dim() - 1 or logits.dim() > 2:
-                reason = f"its softmax is over axis {axis} of {tuple(logits.shape)}, which is no product of two tensors"
-                self.collector.pass_over(self._path(), "softmax", reason)
+                self._pass_over_softmax(axis, tuple(logits.shape))
             return
         queries, keys = product.factors(tuple(logits.shape[:-2]))
         if axis == logits.dim() - 2:
@@ -199,6 +203,15 @@ class Recorder(TorchFunctionMode):
         self.count += 1
         self.unused[self.count] = path
         self.tracks.put(result, PendingCall(call, call.difference_to_weights(weights), self.count))
+
+    def _pass_over_softmax(self, axis: int, shape: tuple[int, ...]) -> None:
+        """Say what a softmax is that belongs to no product."""
+        running = running_modules(self.names)
+        if running and hasattr(running[0].module, "sampling_offsets"):  # the name that all of its writers use
+            self.collector.pass_over(running[0].path, "softmax", SAMPLED)
+            return
+        reason = f"its softmax is over axis {axis} of {shape}, which is no product of two tensors"
+        self.collector.pass_over(self._path(), "softmax", reason)
 
     def _see_scaled(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> None:
         """`F.scaled_dot_product_attention`."""

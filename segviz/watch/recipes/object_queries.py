@@ -1,11 +1,11 @@
-"""Decoders with object queries: their cross attention looks at places, their self attention at none."""
+"""Networks with object queries: in decoders, cross attention looks at places and self attention at none."""
 
 from __future__ import annotations
 
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule
 from segviz.watch.grids import NotShownError
-from segviz.watch.layout import ObjectQueries
+from segviz.watch.layout import ObjectQueries, Tokens
 from segviz.watch.recipes.recipe import LayoutRecipe
 
 CROSS = ("encoder_attn", "cross_attn", "multihead_attn")  # names of cross attention in decoder layers
@@ -19,15 +19,27 @@ def read_decoder_layer(call: AttentionCall, running: RunningModule) -> ObjectQue
     raise NotShownError("it relates object queries to each other, not to places")
 
 
+def read_encoder_with_queries(call: AttentionCall, running: RunningModule) -> Tokens:
+    """EoMT: its last blocks have object queries before the class and register tokens and the patches (CVPR 2025)."""
+    rows, columns = running.module.grid_size  # type: ignore[misc]
+    grid, prefix = (int(rows), int(columns)), call.tokens - int(rows) * int(columns)
+    return Tokens(grid, grid, prefix, prefix)
+
+
 OBJECT_QUERY_RECIPES = (
     LayoutRecipe(
         (
             "torch.nn.modules.transformer.TransformerDecoderLayer",
             "transformers.models.detr.modeling_detr.DetrDecoderLayer",
             "transformers.models.mask2former.modeling_mask2former.Mask2FormerMaskedAttentionDecoderLayer",
-            "transformers.models.maskformer.modeling_maskformer.DetrDecoderLayer",
+            "transformers.models.maskformer.modeling_maskformer.MaskFormerDetrDecoderLayer",
             "transformers.models.oneformer.modeling_oneformer.OneFormerTransformerDecoderLayer",
+            "transformers.models.oneformer.modeling_oneformer.OneFormerTransformerDecoderQueryTransformerDecoderLayer",
+            "transformers.models.deformable_detr.modeling_deformable_detr.DeformableDetrDecoderLayer",
+            "transformers.models.rt_detr.modeling_rt_detr.RTDetrDecoderLayer",
+            "transformers.models.table_transformer.modeling_table_transformer.TableTransformerDecoderLayer",
         ),
         read_decoder_layer,
     ),
+    LayoutRecipe(("transformers.models.eomt.modeling_eomt.EomtForUniversalSegmentation",), read_encoder_with_queries),
 )
