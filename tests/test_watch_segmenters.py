@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
 from segviz.watch.network_view import NetworkView
+from segviz.watch.recipes.find_recipes import find_recipes
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install transformers")
 pytestmark = [
@@ -116,27 +118,28 @@ def test_upernet_with_shifted_windows(kind: str) -> None:
             parameter.data += torch.randn_like(parameter)
     view, heard = watch_and_hear(net)
     assert view.prediction is not None and view.prediction.class_set.names == ("LABEL_0", "LABEL_1", "LABEL_2")
-    first, shifted = list(view.maps.values())[:2]
-    for map_ in (first, shifted):
-        assert isinstance(map_, WindowedAttention) and map_.grid == (16, 24)
-        own = heard[map_.name].reshape(-1, 2, 25, 25)
+    assert [map_.grid for map_ in view.maps.values()] == [(16, 24), (16, 24), (8, 12), (4, 6), (2, 3)]
+    for map_ in view.maps.values():
+        assert isinstance(map_, WindowedAttention)
+        own = heard[map_.name]
+        own = own.reshape(-1, 2, *own.shape[-2:])
         torch.testing.assert_close(all_heads(map_), on_cells(map_, own), rtol=1e-3, atol=1e-6)
-    assert isinstance(shifted, WindowedAttention) and shifted.shift == (2, 2)
 
 
-@pytest.mark.parametrize("kind", ["Donut", "MaskFormer"])
+@pytest.mark.parametrize("kind", ["Swinv2", "Donut", "MaskFormer"])
 def test_other_copies_of_swin(kind: str) -> None:
     from transformers.models.donut.modeling_donut_swin import DonutSwinModel
     from transformers.models.maskformer.configuration_maskformer_swin import MaskFormerSwinConfig
     from transformers.models.maskformer.modeling_maskformer_swin import MaskFormerSwinModel
 
     options = {"image_size": 64, "patch_size": 4, "embed_dim": 8, "depths": [2], "num_heads": [2], "window_size": 5}
-    net: nn.Module = (
-        DonutSwinModel(transformers.DonutSwinConfig(**options))
-        if kind == "Donut"
-        else MaskFormerSwinModel(MaskFormerSwinConfig(**options))
-    )
-    view, heard = watch_and_hear(net.eval(), size=(64, 64))
+    model, config = {
+        "Swinv2": (transformers.Swinv2Model, transformers.Swinv2Config),
+        "Donut": (DonutSwinModel, transformers.DonutSwinConfig),
+        "MaskFormer": (MaskFormerSwinModel, MaskFormerSwinConfig),
+    }[kind]
+    net: nn.Module = model(config(**options)).eval()
+    view, heard = watch_and_hear(net, size=(64, 64))
     whole, shifted = view.maps.values()
     for map_ in (whole, shifted):
         assert isinstance(map_, WindowedAttention) and map_.grid == (16, 16)
@@ -254,3 +257,11 @@ def test_detr_for_tables() -> None:
     with torch.no_grad():
         own = net(**seen[-1], output_attentions=True).cross_attentions[0]
     torch.testing.assert_close(map_.weights(), own[0], rtol=1e-3, atol=1e-6)
+
+
+def test_recipes_name_classes_that_exist() -> None:
+    names = [name for recipe in find_recipes() for name in recipe.module_types]
+    for name in names:
+        module, _, kind = name.rpartition(".")
+        assert issubclass(getattr(import_module(module), kind), nn.Module), name
+    assert len(names) == len(set(names))
