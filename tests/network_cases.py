@@ -187,6 +187,17 @@ def ocrnet_of_mmseg(kernel: int = 3) -> State:
     return state | classified("decode_head.1.conv_seg", 6)
 
 
+def isanet_of_mmseg() -> State:
+    """mmsegmentation's ISANet."""
+    state = mmseg_body() | module("decode_head.in_conv", 6, DEEP, 3) | module("decode_head.out_conv", 6, 12)
+    for kind in ("global", "local"):
+        name = f"decode_head.{kind}_relation"
+        for one in ("query", "key"):
+            state |= module(f"{name}.{one}_project.0", 3, 6) | module(f"{name}.{one}_project.1", 3, 3)
+        state |= conv(f"{name}.value_project", 6, 6, bias=True) | module(f"{name}.output_project", 6, 6)
+    return state | classified("decode_head.conv_seg", 6)
+
+
 def pyramid_block(name: str, outputs: int, source: int, shared: bool) -> State:
     """An asymmetric non-local block; where queries and keys share a layer, the file has it twice."""
     state = module(f"{name}.stages.0.key_project", 3, source)

@@ -331,6 +331,39 @@ def ocrnet_of_mmseg(state: State, picture: Tensor) -> Answer:
     return resized(read.conv(x, "decode_head.1.conv_seg"), picture.shape[2:], False), {"regions": matrix}
 
 
+def among(read: Reader, x: Tensor, name: str, together: Tensor) -> tuple[Tensor, Tensor]:
+    """Attention among those cells that are together, (cells, cells)."""
+    query, key = (
+        read.module(read.module(x, f"{name}.{one}_project.0"), f"{name}.{one}_project.1") for one in ("query", "key")
+    )
+    energy = torch.einsum("cp,cj->pj", query[0].flatten(1), key[0].flatten(1)) * query.shape[1] ** -0.5
+    matrix = energy.masked_fill(~together, -torch.inf).softmax(1)
+    return read.module(gathered(matrix, read.conv(x, f"{name}.value_project")), f"{name}.output_project"), matrix
+
+
+def isanet_of_mmseg(state: State, picture: Tensor, block: Grid = (8, 8)) -> Answer:
+    """Two masked matrices over the padded grid, and their product."""
+    read = Reader(state)
+    x = read.module(mmseg_stages(read, picture)[3], "decode_head.in_conv")
+    grid = x.shape[2:]
+    more = [-lines % side for lines, side in zip(grid, block, strict=True)]
+    top, left = more[0] // 2, more[1] // 2
+    padded = F.pad(x, (left, more[1] - left, top, more[0] - top))
+    row, column = (
+        one.flatten() for one in torch.meshgrid(*(torch.arange(lines) for lines in padded.shape[2:]), indexing="ij")
+    )
+    at = {(y, x): number for number, (y, x) in enumerate(zip(row.tolist(), column.tolist(), strict=True))}
+    inside = torch.tensor([at[top + y, left + x] for y, x in product(range(grid[0]), range(grid[1]))])
+    rows, columns = row[:, None] - row, column[:, None] - column
+    y, far = among(read, padded, "decode_head.global_relation", (rows % block[0] == 0) & (columns % block[1] == 0))
+    down, along = row // block[0], column // block[1]
+    same = (down[:, None] == down) & (along[:, None] == along)
+    y, near = among(read, y, "decode_head.local_relation", same)
+    y = y[:, :, top : top + grid[0], left : left + grid[1]]
+    logits = read.conv(read.module(torch.cat((y, x), 1), "decode_head.out_conv"), "decode_head.conv_seg")
+    return resized(logits, picture.shape[2:], False), {"interlaced": (near @ far)[inside][:, inside]}
+
+
 def bins(grid: Sequence[int], levels: Sequence[int]) -> list[Tensor]:
     """The cells of each bin of a pyramid; bins overlap where they do not divide the grid."""
     found = []

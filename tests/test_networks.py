@@ -72,6 +72,7 @@ CASES: dict[str, tuple[str, Make, Compute]] = {
         partial(cases.ocrnet_of_mmseg, kernel=1),
         reference.ocrnet_of_mmseg,
     ),
+    "mmsegmentation-isanet": ("mmsegmentation-isanet", cases.isanet_of_mmseg, reference.isanet_of_mmseg),
     "mmsegmentation-ann": ("mmsegmentation-ann", cases.ann_of_mmseg, reference.ann_of_mmseg),
     "mmsegmentation-ann, again": ("mmsegmentation-ann", cases.ann_of_mmseg, reference.ann_of_mmseg),
     "ccnet": ("ccnet", cases.ccnet, reference.ccnet),
@@ -174,6 +175,26 @@ def test_a_pyramid_needs_bins(levels: tuple[object, ...]) -> None:
         ForeignWeightsError, match=r"option 'levels' is .*; give bins along a side, such as \(1, 3, 6, 8\)"
     ):
         recognise_network(make_state(cases.ann_of_mmseg), {"levels": levels})
+
+
+@pytest.mark.parametrize("block", [(8,), (8, 0), (2.5, 2.5)])
+def test_a_block_needs_rows_and_columns(block: tuple[object, ...]) -> None:
+    with pytest.raises(ForeignWeightsError, match=r"option 'block' is .*; give rows and columns of a block"):
+        recognise_network(make_state(cases.isanet_of_mmseg), {"block": block})
+
+
+@pytest.mark.parametrize("block", [(2, 3), (5, 2), (1, 1), (9, 4)])
+def test_blocks_of_any_size_interlace(block: tuple[int, int]) -> None:
+    state, picture = make_state(cases.isanet_of_mmseg), torch.rand(1, 3, 33, 41, dtype=torch.float64)
+    with torch.inference_mode():
+        result = built(cases.isanet_of_mmseg, block=block).double()(picture)
+    exact = {key: value.double() for key, value in state.items()}
+    logits, matrices = reference.isanet_of_mmseg(exact, picture, block)
+    torch.testing.assert_close(result.logits, logits, rtol=1e-5, atol=1e-5)
+    (one,) = result.attended.maps[0]
+    torch.testing.assert_close(whole_matrix(one), matrices["interlaced"], rtol=1e-5, atol=1e-7)
+    columns = torch.stack([one.attended_by(*divmod(cell, 6)).flatten() for cell in range(30)], 1)
+    torch.testing.assert_close(columns, matrices["interlaced"], rtol=1e-5, atol=1e-7)
 
 
 def test_a_pyramid_of_other_bins_can_be_given() -> None:
@@ -309,6 +330,7 @@ NEW_BLOCKS: dict[str, Callable[[], ContextBlock]] = {
     "global, with a factor": lambda: blocks.GlobalContext(4, 8, multiplied=True),
     "dual branches": lambda: blocks.DualBranches(4, 6, 2),
     "object context": lambda: blocks.ObjectContext(2, 2, 3),
+    "interlaced": lambda: blocks.InterlacedNonLocal(4, 6, (2, 3)),
     "asymmetric": lambda: blocks.AsymmetricNonLocal(4, 2),
 }
 

@@ -16,6 +16,7 @@ from segviz.attention.maps import (
     CrissCrossAttention,
     DotProductAttention,
     FeatureSimilarity,
+    InterlacedAttention,
     OffsetMaskAttention,
     PooledAttention,
     SampledAttention,
@@ -68,6 +69,13 @@ def unit_features() -> torch.Tensor:
     return (unit * wire.UNIT_STEPS).round() / wire.UNIT_STEPS
 
 
+def interlaced() -> InterlacedAttention:
+    """3 x 3 blocks of 2 x 3 cells over 5 x 7, padded by nothing above and a column at the left."""
+    blocks, places = 9, 6
+    far, near = random(2, places, blocks, 4), random(2, blocks, places, 4) * 0.7
+    return InterlacedAttention("interlaced", GRID, *far, *near, (2, 3), (0, 1))
+
+
 CROSS = CrissCrossAttention("cross", GRID, random(3, CELLS, 5), random(3, CELLS, 5) * 0.5)
 MAPS: dict[str, SpatialMap] = {
     "dot": DotProductAttention("dot", GRID, random(CELLS, 6), random(CELLS, 6) + 0.3),
@@ -78,6 +86,7 @@ MAPS: dict[str, SpatialMap] = {
     "cross3": CROSS,
     "last": CROSS.last_pass,
     "bases": BasesAttention("bases", GRID, random(CELLS, 4).softmax(1), random(4, 3)),
+    "interlaced": interlaced(),
     "pooled": PooledAttention("regions", GRID, random(CELLS, 3).softmax(1), random(CELLS, 3).softmax(0), "regions"),
     "samples": sampled(),
     "collect": masks("collect"),

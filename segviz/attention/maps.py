@@ -22,6 +22,7 @@ from segviz.attention.direction import Direction
 from segviz.attention.dot_product import DotProductAttention, log_normaliser
 from segviz.attention.grid_map import Grid, GridMap, MapLook, MapOverPlaces, cell_of_pixel
 from segviz.attention.head_map import HeadMap
+from segviz.attention.interlaced import InterlacedAttention
 from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
@@ -48,6 +49,7 @@ __all__ = [
     "Grid",
     "GridMap",
     "HeadMap",
+    "InterlacedAttention",
     "LinearAttention",
     "MapLook",
     "MapOverPlaces",
@@ -76,6 +78,7 @@ SpatialMap = (
     | CrissCrossAttention
     | BasesAttention
     | PooledAttention
+    | InterlacedAttention
     | SampledAttention
     | OffsetMaskAttention
     | FeatureSimilarity

@@ -16,6 +16,7 @@ from segviz.attention.maps import (
     ChannelMap,
     CrissCrossAttention,
     FeatureSimilarity,
+    InterlacedAttention,
     NetworkMap,
     OffsetMaskAttention,
     PooledAttention,
@@ -101,6 +102,13 @@ def panels_of_map(
             bases = attention.responsibilities.shape[1]
             note = f"through {bases} bases; attended by is the same"
             panels = [Panel("Attends to (bases)", attention, "attends_to", note=note)]
+        case InterlacedAttention():
+            note = f"{attention.remark}; the layers between left out"
+            who = "who reads the point, through both passes"
+            panels = [
+                Panel("Attends to (both passes)", attention, "attends_to", note=note),
+                Panel("Attended by (both passes)", attention, "attended_by", note=who),
+            ]
         case PooledAttention():
             through = f"through {attention.remark}, spread over the cells that each pools"
             who = f"who draws from the point, through {attention.remark}"

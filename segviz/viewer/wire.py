@@ -24,6 +24,7 @@ from segviz.attention.maps import (
     DotProductAttention,
     FeatureSimilarity,
     Grid,
+    InterlacedAttention,
     NetworkMap,
     OffsetMaskAttention,
     PooledAttention,
@@ -110,6 +111,11 @@ def _message_of(value: PackableMap) -> Message:
             return Message("cross", value.grid, tensors, {})
         case BasesAttention():
             return Message("bases", value.grid, {"responsibilities": value.responsibilities}, {})
+        case InterlacedAttention():
+            names = ("far_queries", "far_keys", "near_queries", "near_keys")
+            sums = {"far_lse": value.far_normaliser, "near_lse": value.near_normaliser}
+            tensors = {name: getattr(value, name) for name in names} | sums
+            return Message("interlaced", value.grid, tensors, {"block": value.block, "padding": value.padding})
         case PooledAttention():
             return Message("pooled", value.grid, {"weights": value.weights, "pools": value.pools}, {})
         case SampledAttention():

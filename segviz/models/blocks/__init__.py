@@ -9,6 +9,7 @@ from segviz.models.blocks.embedded_non_local import DisentangledNonLocal, Embedd
 from segviz.models.blocks.expectation_maximization import ExpectationMaximization
 from segviz.models.blocks.fully_attentional import FullyAttentional
 from segviz.models.blocks.global_context import GlobalContext
+from segviz.models.blocks.interlaced_non_local import InterlacedNonLocal
 from segviz.models.blocks.non_local import (
     ChannelNonLocal,
     ChannelSpatialNonLocal,
@@ -36,6 +37,7 @@ __all__ = [
     "FullyAttentional",
     "GlobalContext",
     "GlobalPooling",
+    "InterlacedNonLocal",
     "NoContext",
     "ObjectContext",
     "PointWiseBranch",

@@ -13,6 +13,7 @@ from segviz.models.networks.authors import AUTHORS
 from segviz.models.networks.context_network import ContextNetwork
 from segviz.models.networks.flanet import FLANET_OF_AUTHORS
 from segviz.models.networks.layout import Assumption, Choices, NetworkPlan, PictureInput, WeightsLayout
+from segviz.models.networks.mmseg_interlaced import ISANET_OF_MMSEGMENTATION
 from segviz.models.networks.mmseg_pooled import POOLED_OF_MMSEGMENTATION
 from segviz.models.networks.mmsegmentation import MMSEGMENTATION
 from segviz.models.networks.semseg import PSANET_OF_SEMSEG
@@ -32,6 +33,7 @@ WEIGHTS_LAYOUTS: tuple[WeightsLayout, ...] = (
     FLANET_OF_AUTHORS,
     *MMSEGMENTATION,
     *POOLED_OF_MMSEGMENTATION,
+    ISANET_OF_MMSEGMENTATION,
 )
 PARALLEL_PREFIX = "module."  # what DataParallel puts before every name
 

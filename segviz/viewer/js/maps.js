@@ -6,6 +6,7 @@ import { carryThroughBases } from "./bases.js";
 import { carryThroughPasses } from "./criss_cross.js";
 import { logitsOf } from "./dot_product.js";
 import { mixHeads, mixNumbers } from "./heads.js";
+import { writeInterlacedColumn, writeInterlacedRow } from "./interlaced.js";
 import { declaredWeights, writeDeclaredColumn, writeLinearColumn, writeLinearRow } from "./linear.js";
 import { shareOffHead, sumFirst, writeHeadColumn, writeHeadRow } from "./multi_head.js";
 import { queryWeights, writeQueriesAt } from "./object_queries.js";
@@ -24,6 +25,7 @@ export function attendsTo(f, row, column, out = allocateMap(f.key_grid ?? f.grid
     case "strip": return spreadOverStrips(out, f, softmax(stripLogits(f, p)));
     case "cross": return carryThroughPasses(out, f, p, true);
     case "bases": return carryThroughBases(out, f, p);
+    case "interlaced": return writeInterlacedRow(out, f, p);
     case "pooled": return spreadOverPools(out, f, p);
     case "samples": return splatSamples(out, f, p);
     case "similarity": return cosinesOf(out, f, p);
@@ -47,6 +49,7 @@ export function attendedBy(f, row, column, out = allocateMap(f.grid), head = "me
     case "strip": return shareAmongStrip(out, f, row, column);
     case "cross": return carryThroughPasses(out, f, p, false);
     case "bases": return carryThroughBases(out, f, p); // the matrix is symmetric
+    case "interlaced": return writeInterlacedColumn(out, f, p);
     case "pooled": return gatherFromPools(out, f, p);
     case "samples": return gatherSamples(out, f, row, column);
     case "similarity": return cosinesOf(out, f, p); // the matrix is symmetric

@@ -3,7 +3,8 @@ import { allocateFloats, copyToWasm } from "./wasm_products.js";
 
 const LARGE = 2 ** 21; // bytes from which a WebAssembly memory pays off
 const ARRAYS = { uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array };
-const WASM_KINDS = ["dot", "strip", "cross", "bases", "pooled", "similarity", "heads", "windows", "linear", "objects"]; // dot products
+// The kinds that take dot products.
+const WASM_KINDS = ["dot", "strip", "cross", "bases", "pooled", "interlaced", "similarity", "heads", "windows", "linear", "objects"];
 
 /** One blob -> the map's factors: {kind, grid, ...its other fields, and a typed array per tensor}. */
 export function unpack(blob, wasm = blob.byteLength >= LARGE) {
