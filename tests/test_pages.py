@@ -794,14 +794,15 @@ def variation(map_: AxisChannelAttention) -> float:
 
 def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
     opened(app, SAME_PIXEL)
-    assert set(only_table(app)["Point"]) == {"mean"}
+    assert set(only_table(app)["Point"]) == {"mean", "val"}
     scene, place = draw_scene(FIRST_SEED), (200, 243)
     maps = sum(len(engine().predict(name, scene.image).spatial_maps) for name in SPECS)
     for direction in ("attends_to", "attended_by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
         app.session_state["same_pixel"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
         table = only_table(healthy(app.run()))
-        assert table["Point"] == ["1"] * maps + ["mean"] * maps
+        recorded = ["val"] * maps if direction == "attends_to" else []
+        assert table["Point"] == ["1"] * maps + ["mean"] * maps + recorded
         prediction = engine().predict("spatial_nl", scene.image)
         map_: Any = prediction.maps["spatial"]
         row, column = map_.cell(*place, 360, 480)
