@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -114,11 +115,24 @@ def test_the_share_of_a_class_token_is_told() -> None:
     assert "4 x 6 + 1 token off the picture" in repr(view)
 
 
-def test_object_queries_are_told_by_the_decoder() -> None:
+class TransformerDecoderLayer(nn.Module):
+    """A decoder layer by the names of the authors' DETR (ECCV 2020)."""
+
+    def __init__(self, *sides: int, batch_first: bool) -> None:
+        super().__init__()
+        self.self_attn, self.multihead_attn = (nn.MultiheadAttention(*sides[:2], batch_first=True) for _ in range(2))
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        queries = queries + self.self_attn(queries, queries, queries)[0]
+        return queries + self.multihead_attn(queries, memory, memory)[0]
+
+
+@pytest.mark.parametrize("layer", [nn.TransformerDecoderLayer, TransformerDecoderLayer], ids=["torch", "own"])
+def test_object_queries_are_told_by_the_decoder(layer: Callable[..., nn.Module]) -> None:
     class Decoder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.layer = nn.Conv2d(3, 8, 16, 16), nn.TransformerDecoderLayer(8, 2, 8, batch_first=True)
+            self.stem, self.layer = nn.Conv2d(3, 8, 16, 16), layer(8, 2, 8, batch_first=True)
             self.queries = nn.Parameter(torch.randn(1, 24, 8))  # as many as the grid has cells
 
         def forward(self, batch: Tensor) -> Tensor:

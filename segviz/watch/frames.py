@@ -101,13 +101,14 @@ def local_values(module_types: tuple[str, ...]) -> tuple[nn.Module, Mapping[str,
 
 
 def is_one_of(module: nn.Module, module_types: tuple[str, ...]) -> bool:
-    """Whether a module is of a class, or of a class derived from it, given by its full name."""
+    """Whether a module is of a class, or of a class derived from it, given by its full name or as "*.Name"."""
     return not class_names(type(module)).isdisjoint(module_types)
 
 
 def class_names(kind: type) -> frozenset[str]:
-    """The full names of a class and of all that it is derived from."""
+    """The full names of a class and of all that it is derived from, and each as "*.Name", wherever it is written."""
     names = CLASS_NAMES.get(kind)
     if names is None:
-        names = CLASS_NAMES[kind] = frozenset(f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__)
+        full = {f"{one.__module__}.{one.__qualname__}" for one in kind.__mro__}
+        names = CLASS_NAMES[kind] = frozenset(full | {f"*.{one.__name__}" for one in kind.__mro__})
     return names

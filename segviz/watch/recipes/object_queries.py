@@ -11,12 +11,12 @@ from segviz.watch.recipes.recipe import LayoutRecipe
 CROSS = ("encoder_attn", "cross_attn", "multihead_attn")  # names of cross attention in decoder layers
 
 
-def read_decoder_layer(call: AttentionCall, running: RunningModule) -> ObjectQueries:
+def read_decoder_layer(call: AttentionCall, running: RunningModule) -> ObjectQueries | None:
     """A decoder layer whose queries are objects."""
     name = call.path.removeprefix(running.path).strip(".").partition(".")[0]
-    if name in CROSS:
-        return ObjectQueries()
-    raise NotShownError("it relates object queries to each other, not to places")
+    if name == "self_attn":  # as many queries as some grid has cells, such as 300 for 480 x 640, would look like places
+        raise NotShownError("it relates object queries to each other, not to places")
+    return ObjectQueries() if name in CROSS else None
 
 
 def read_encoder_with_queries(call: AttentionCall, running: RunningModule) -> Tokens:
@@ -38,6 +38,14 @@ OBJECT_QUERY_RECIPES = (
             "transformers.models.deformable_detr.modeling_deformable_detr.DeformableDetrDecoderLayer",
             "transformers.models.rt_detr.modeling_rt_detr.RTDetrDecoderLayer",
             "transformers.models.table_transformer.modeling_table_transformer.TableTransformerDecoderLayer",
+            "transformers.models.conditional_detr.modeling_conditional_detr.ConditionalDetrDecoderLayer",
+            "transformers.models.dab_detr.modeling_dab_detr.DabDetrDecoderLayer",
+            "transformers.models.rt_detr_v2.modeling_rt_detr_v2.RTDetrV2DecoderLayer",
+            "transformers.models.d_fine.modeling_d_fine.DFineDecoderLayer",
+            "transformers.models.lw_detr.modeling_lw_detr.LwDetrDecoderLayer",
+            "transformers.models.rf_detr.modeling_rf_detr.RfDetrDecoderLayer",
+            "*.TransformerDecoderLayer",  # the authors' DETR
+            "*.DeformableTransformerDecoderLayer",  # the authors' Deformable DETR
         ),
         read_decoder_layer,
     ),

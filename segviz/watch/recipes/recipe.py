@@ -19,7 +19,8 @@ class LayoutRecipe:
     """Where the tokens of a call lie that ran inside a module of some class.
 
     Attributes:
-        module_types: full names of classes, such as "timm.models.swin_transformer.SwinTransformerBlock".
+        module_types: full names of classes, such as "timm.models.swin_transformer.SwinTransformerBlock"; "*.Name" is
+            any class of that name.
         read: gives the layout, or None where the call has no windows; raises `NotShownError` with a reason.
     """
 
