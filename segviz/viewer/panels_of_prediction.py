@@ -110,7 +110,7 @@ def panels_of_map(
                 Panel("Attended by (both passes)", attention, "attended_by", note=who),
             ]
         case PooledAttention():
-            through = f"through {attention.remark}, spread over the cells that each pools"
+            through = f"through {attention.remark}, spread over their cells"
             who = f"who draws from the point, through {attention.remark}"
             panels = [
                 Panel(f"Attends to ({attention.name})", attention, "attends_to", note=through),
