@@ -70,6 +70,30 @@ def test_the_processor_s_arithmetic_is_followed(
     assert predictor.rules.mean == pytest.approx((mean,) * 3) and predictor.rules.std == pytest.approx((std,) * 3)
 
 
+@pytest.mark.parametrize("kind", ["UperNet", "DPT", "Beit"])
+def test_segmentation_networks_are_opened_from_their_folders(kind: str, tmp_path: Path) -> None:
+    sides = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 16}
+    sides |= {"image_size": 64, "patch_size": 16}
+    swin = transformers.SwinConfig(
+        image_size=64, patch_size=4, embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    options: dict[str, Any] = {
+        "UperNet": {"backbone_config": swin, "hidden_size": 8, "auxiliary_in_channels": 32, "auxiliary_channels": 8},
+        "DPT": {
+            **sides, "is_hybrid": False, "backbone_out_indices": [0, 1, 2, 3], "neck_hidden_sizes": [8] * 4,
+            "fusion_hidden_size": 8,
+        },
+        "Beit": {**sides, "out_indices": [1, 2, 3, 4], "use_auxiliary_head": False, "pool_scales": [1, 2]},
+    }[kind]  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(**options, id2label={0: "road", 1: "sky"})
+    getattr(transformers, f"{kind}ForSemanticSegmentation")(config).eval().save_pretrained(tmp_path / "net")
+    view = segviz.load(f"hf:{tmp_path / 'net'}", "cpu")(IMAGE, layers="*")
+    assert len(view.maps) == 4 and not [row for row in view.layers if row.state == "passed over"]
+    assert view.prediction is not None and view.prediction.class_set.names == ("road", "sky")
+    assert view.prediction.labels.shape == IMAGE.shape[:2]
+
+
 def test_a_backbone_without_classes_shows_attention(tmp_path: Path) -> None:
     config = transformers.Dinov2Config(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=14
