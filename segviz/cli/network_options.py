@@ -8,10 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from segviz.catalogue.entry import FITS
 from segviz.catalogue.source_names import SOURCE_FORMS, names_network
 from segviz.cli.arguments import read_model
-from segviz.cli.own_models import read_name_list, read_size, read_triple
+from segviz.cli.own_models import describe_network
 from segviz.cli.shared_options import Parser, add_device
 
 NETWORK_OPTIONS = ("weights", "classes", "mean", "std", "input_size", "fit")
@@ -42,10 +41,5 @@ def add_any_model(command: Parser) -> None:
     def describe(option: str, metavar: str, help_: str, read: Callable[[str], Any] = str, **more: Any) -> None:
         group.add_argument(option, metavar=metavar, help=help_, type=read, default=None, **more)
 
-    describe("--weights", "FILE", "weights for the network that SOURCE builds, or `random` for none")
-    describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_name_list)
-    describe("--mean", "R,G,B", "mean of its input, in [0, 1], or in 0..255", read_triple)
-    describe("--std", "R,G,B", "standard deviation, in the same units", read_triple)
-    describe("--input-size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
-    describe("--fit", "FIT", f"{' or '.join(FITS)} a picture of another ratio (default: {FITS[0]})", choices=FITS)
+    describe_network(describe, "--input-size")
     add_device(command)

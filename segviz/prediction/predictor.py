@@ -15,8 +15,8 @@ from segviz.catalogue.checkpoint_file import read_checkpoint
 from segviz.catalogue.context_worth import caption_worths, context_worth
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
-from segviz.data.classes import class_set
-from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
+from segviz.data.classes import ClassSet, class_set
+from segviz.image import ImageLike, Rgb, as_rgb, resize, to_tensor, working_size
 from segviz.models.folding import fold
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.prediction import Prediction
@@ -56,20 +56,34 @@ class Predictor:
         with torch.inference_mode():
             seen = resize(picture, working_size(*size, shrink))
             result = self.model(to_tensor(seen, self.device))
-            labels, confidence = classify(result.logits[0], size)
-            maps = {one.name: one for one in detach(result.attended.maps[0])}
-            attended: AttendedFeatures = detach([channel_means(result)])[0]
-        classes = class_set(self.record.classes)
-        return Prediction(
-            self.record.model,
-            copy_array(labels),
-            copy_array(confidence),
-            classes,
-            maps,
-            attended,
-            image=copy_array(seen),
-            worth=caption_worths([context_worth(self.record)]),
-        )
+            worth = caption_worths([context_worth(self.record)])
+            return make_prediction(self.record.model, result, class_set(self.record.classes), size, seen, worth)
+
+
+def make_prediction(
+    model: str, result: Segmentation, classes: ClassSet, size: tuple[int, int], seen: Rgb, worth: str = ""
+) -> Prediction:
+    """The first image's prediction, cut off from the network's memory.
+
+    Args:
+        model: the model's name.
+        result: what the network computed.
+        classes: its classes.
+        size: the picture's own (height, width).
+        seen: the picture as the network saw it.
+        worth: what the block's context is worth, in words; "" where it is not known.
+    """
+    labels, confidence = classify(result.logits[0].float(), size)
+    return Prediction(
+        model,
+        copy_array(labels),
+        copy_array(confidence),
+        classes,
+        {one.name: one for one in detach(result.attended.maps[0])},
+        detach([channel_means(result)])[0],
+        image=copy_array(seen),
+        worth=worth,
+    )
 
 
 def load_predictor(model: str | Path, device: str = "auto") -> Predictor:

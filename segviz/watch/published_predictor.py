@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from segviz.attention.grid_map import Grid
-from segviz.attention.maps import detach
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.catalogue.read_weights import StoredWeights, read_weights
 from segviz.catalogue.sources.open_source import refuse_weights
@@ -18,8 +17,7 @@ from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, as_rgb, resize
 from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
 from segviz.prediction.prediction import Prediction
-from segviz.prediction.predictor import channel_means, choose_device, classify
-from segviz.runtime.mmap_copy import copy_array
+from segviz.prediction.predictor import choose_device, make_prediction
 from segviz.watch.network_predictor import choose_classes, choose_rules
 from segviz.watch.placement import USUAL_MULTIPLE, FitMode, make_input, place_picture
 
@@ -95,13 +93,8 @@ class PublishedPredictor:
         like = next(iter(self.network.parameters()))
         with torch.inference_mode():
             result = self.network(make_input(picture, placement, self.rules, like))
-            labels, confidence = classify(result.logits[0].float(), own)
-            maps = {one.name: one for one in detach(result.attended.maps[0])}
-            attended = detach([channel_means(result)])[0]
-        seen = copy_array(resize(picture, placement.seen))
-        return Prediction(
-            self.name, copy_array(labels), copy_array(confidence), self.class_set, maps, attended, image=seen
-        )
+            seen = resize(picture, placement.seen)
+            return make_prediction(self.name, result, self.class_set, own, seen)
 
     def __repr__(self) -> str:
         """One line, and one for each note."""
