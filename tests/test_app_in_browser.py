@@ -376,13 +376,13 @@ def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
 
 
 def box_of(stage: Locator) -> FloatRect:
-    """Where a stage is. A panel that is replaced in just this moment has no place; its successor has."""
+    """A stage's box. A panel that is being replaced has none; its successor has one."""
     for _ in range(20):
         box = stage.bounding_box()
         if box is not None:
             return box
         stage.page.wait_for_timeout(50)
-    raise AssertionError("the stage is not to be seen")
+    raise AssertionError("the stage is not visible")
 
 
 def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:

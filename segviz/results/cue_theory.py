@@ -51,11 +51,11 @@ CUE_REASONS: Mapping[str, str] = MappingProxyType({
     "cs_nl": "does the two above in turn: neither knows positions",
     "ema": "gathers by look through 64 bases, without positions; it weighs and reads the same features, so a cue whose "
     "features are like the thing's brings hardly any colour",
-    "rcca": "its cross is the thing's own row and column; a cue off the cross takes the second pass, which is "
-    "learned late; it knows no distances",
+    "rcca": "its cross is the thing's own row and column; a cue off the cross takes the second pass, which "
+    "takes longer to learn; it knows no distances",
     "fla": "has a matrix of channels for every row and every column; what is off both arrives only in their means",
     "sam": "sees whole columns by what they look like: not which one the thing is in, and two cues in one column blend",
     "snl": "samples 9 x 9 cells, moved by learned offsets; its pooled branch tells which marks there are, not where",
     "psa": "masks are predicted by relative position, so it knows rows, columns and distances; a mask cannot pick a "
-    "place by its look, but its last layers join what it gathered with the thing's own look, which is learned late",
+    "place by its look, but its last layers join what it gathered with the thing's own look, which takes longer to learn",
 })  # fmt: skip
