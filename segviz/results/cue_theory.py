@@ -57,5 +57,6 @@ CUE_REASONS: Mapping[str, str] = MappingProxyType({
     "sam": "sees whole columns by what they look like: not which one the thing is in, and two cues in one column blend",
     "snl": "samples 9 x 9 cells, moved by learned offsets; its pooled branch tells which marks there are, not where",
     "psa": "masks are predicted by relative position, so it knows rows, columns and distances; a mask cannot pick a "
-    "place by its look, but its last layers join what it gathered with the thing's own look, which takes longer to learn",
+    "place by its look, but its last layers join what it gathered with the thing's own look, which takes longer to "
+    "learn",
 })  # fmt: skip
