@@ -18,7 +18,7 @@ PAGE = "snl"
 st.title("Sparse non-local: sampled offsets")
 st.caption(
     "Each place reads K = 81 points: a 9 x 9 window, every point moved by a learned offset and weighted by a softmax. "
-    "The faint window shows the points before they are moved. SSANet, arXiv 2109.01915, eq. 3-6."
+    "The faint window shows the points before they are moved. SSANet, arXiv 2109.01915, eq. 4-7."
 )
 picture = current_picture()
 prediction = predict_or_stop("snl", picture)

@@ -58,7 +58,7 @@ class AxisChannelAttention(GridMap):
 
 @dataclass(frozen=True, repr=False)
 class Gate:
-    """AFM's channel gate alpha in (0, 1): the share of the coarser level in each channel (AttaNet, eq. 5)."""
+    """AFM's channel gate alpha in (0, 1): the share of the coarser level in each channel (AttaNet, section on AFM)."""
 
     reason: ClassVar[str] = "it weighs channels, not places: the share of the coarser level in each"
     short_reason: ClassVar[str] = "weighs channels, not places"

@@ -16,7 +16,7 @@ QUERIES_AT_ONCE = 512  # bounds the memory of a normaliser: 512 x cells logits a
 
 @dataclass(frozen=True, repr=False)
 class DotProductAttention(MapOverPlaces):
-    """Dense attention `softmax_j(q_p . k_j)`: non-local blocks (Wang et al., CVPR 2018, eq. 4)."""
+    """Dense attention `softmax_j(q_p . k_j)`: non-local blocks (Wang et al., CVPR 2018, the embedded Gaussian)."""
 
     queries: Float[Tensor, "cells dim"]
     keys: Float[Tensor, "cells dim"]

@@ -16,7 +16,7 @@ MaskDirection = Literal["collect", "distribute"]
 
 @dataclass(frozen=True, repr=False)
 class OffsetMaskAttention(MapOverPlaces):
-    """Point-wise spatial attention (PSANet, eq. 8-10): masks predicted by relative position.
+    """Point-wise spatial attention (PSANet, eq. 8-9): masks predicted by relative position.
 
     `masks[p, j]` is the logit that p's own over-completed mask holds for cell j. Cut out of the
     (2H-1) x (2W-1) mask, this window is a quarter of it and all of it that the block uses.

@@ -13,7 +13,7 @@ from segviz.attention.grid_map import MapLook, MapOverPlaces
 
 @dataclass(frozen=True, repr=False)
 class StripAttention(MapOverPlaces):
-    """Attention of every cell over whole strips, the strip means of keys and values (AttaNet, eq. 2).
+    """Attention of every cell over whole strips, the strip means of keys and values (AttaNet, the Affinity).
 
     `axis="vertical"`: the strips are the grid's columns; "horizontal": its rows.
     """

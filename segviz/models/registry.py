@@ -65,7 +65,10 @@ PSANET = "PSANet, ECCV 2018"
 PSA_MASK = (45, 59)  # 2H-1 x 2W-1 of the 23 x 30 grid that a 360 x 480 image has at stride 8, shrunk by 2
 
 SPATIAL = r"every place weighs all places by query and key, $A_{pj} = \mathrm{softmax}_j(q_p^\top k_j)$ (DANet, eq. 1)"
-CHANNEL = r"channels weigh channels, $A = \mathrm{softmax}(X X^\top)$, alike in every place (DANet, eq. 3)"
+CHANNEL = (
+    r"channels weigh channels, $A = \mathrm{softmax}(-X X^\top)$, alike in every place "
+    "(DANet's released code; its eq. 3 has no minus)"
+)
 
 
 def point_wise(channels: int) -> ContextBlock:
@@ -120,26 +123,27 @@ MODEL_ROWS = (
     ModelSpec(
         "fla", "Fully attentional block", FLANET,
         r"channels weigh channels, but in every row and column anew, "
-        r"$A = \mathrm{softmax}_i(\sum_s x_{js} q_{is})$ (FLANet, eq. 1-3).",
+        r"$A = \mathrm{softmax}_i(\sum_s x_{js} q_{is})$ (FLANet, eq. 1-2). "
+        "One 3 x 3 convolution leads to it here; the paper has two.",
         blocks.FullyAttentional, ("rows", "columns"), published=PublishedCost(19.37, 436),
     ),
     ModelSpec(
         "sam", "Strip attention", ATTANET,
         r"every place weighs whole columns by their mean keys, $A_{pj} = \mathrm{softmax}_j(q_p^\top \bar k_j)$ "
-        "(AttaNet, eq. 2).",
+        "(AttaNet, the affinity of SAM).",
         blocks.StripAttentionModule, ("strip", "gate"), channels=128, output_stride=32, fused=True,
     ),
     ModelSpec(
         "snl", "Sparse non-local", SSANET,
         r"every place reads 81 points $t_k = p + b_k + \Delta_k(p)$, a window moved by learned offsets, with "
-        r"$S_{pk} = \mathrm{softmax}_k(\theta_p^\top \phi(t_k))$ (SSANet, eq. 3-6).",
+        r"$S_{pk} = \mathrm{softmax}_k(\theta_p^\top \phi(t_k))$ (SSANet, eq. 4-7).",
         blocks.SparseNonLocalWithPooling, ("samples",), widening=2,
         alone=lambda height, width, channels: blocks.SparseNonLocal(channels),
     ),
     ModelSpec(
         "psa", "Point-wise spatial attention", PSANET,
         "two masks for every place: what it collects from the others, and what it distributes to them "
-        "(PSANet, eq. 8-10).",
+        "(PSANet, eq. 8-9, with the softmax of the released networks in place of 1/N).",
         point_wise, ("collect", "distribute"), widening=2, alone=point_wise_alone,
     ),
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """The one skeleton of all models: backbone, reduction, context block, decoder, classifier.
 
-It is SSANet's (arXiv 2109.01915, section 4) at MobileNetV2's size, so that the block is the only difference.
+Its order is SSANet's (arXiv 2109.01915, section 3.3), so that the block is the only difference. Two things differ from
+SSANet: the block works at stride 8 where theirs does at 16, and the decoder joins the features of strides 8, 4 and 2
+where theirs joins one level.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from segviz.training.options import TrainOptions
 from segviz.training.resume import read_state, save_state
 from segviz.training.sampling import Batch, Sampler, make_pool
 
-AUXILIARY_WEIGHT = 0.4  # weight of the losses on the backbone's middle features (PSANet, FLANet) and on the context
+AUXILIARY_WEIGHT = 0.4  # ours, of the losses on the middle features and on the context; FLANet and PSANet name none
 SIDE_STRIDE = 4  # pixels between the labels in those losses
 
 

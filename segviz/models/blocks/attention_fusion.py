@@ -1,4 +1,4 @@
-"""The attention fusion module (AttaNet, AAAI 2021, section 3.3)."""
+"""The attention fusion module (AttaNet, AAAI 2021, section Attention Fusion Module)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segviz.models.blocks.layers import conv_bn_relu
 class AttentionFusion(nn.Module):
     """A gate per channel weighs the coarse level against the fine one: `up(coarse alpha) + fine (1 - alpha)`.
 
-    As in the released code: nearest upsampling, sigmoid after BatchNorm, alpha constant over space (eq. 4-6).
+    As in the released code: nearest upsampling, sigmoid after BatchNorm, alpha constant over space.
 
     Args:
         fine: channels of the finer level (stride 16).

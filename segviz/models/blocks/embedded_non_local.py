@@ -15,7 +15,7 @@ from segviz.models.blocks.non_local import QUERIES_PER_STEP
 
 
 class EmbeddedNonLocal(ContextBlock):
-    """Every cell gathers from every other: `x + BN(W_z y)`, `y = softmax(q k / sqrt(d)) v` (Wang et al., eq. 4 and 6).
+    """Every cell gathers from every other: `x + BN(W_z y)`, `y = softmax(q k / sqrt(d)) v` (embedded Gaussian).
 
     Wang et al. (CVPR 2018) do not scale; mmsegmentation divides by the root of the queries' channels, as Vaswani et al.
 

@@ -1,4 +1,4 @@
-"""The fully attentional block (FLANet, AAAI 2022, section 3.2)."""
+"""The fully attentional block (FLANet, AAAI 2022)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINES_AT_ONCE = 16  # bounds the affinities that exist at a time: 16 x channels 
 
 
 class FullyAttentional(ContextBlock):
-    """Channel affinities of every row and every column, each against the picture pooled the other way (eq. 1-3).
+    """Channel affinities of every row and every column, each against the picture pooled the other way (eq. 1-2).
 
     Only the block's core, an identity while gamma is 0; the convolution that the released code adds after
     it is left to the network. That code also pairs slices with the wrong image of a batch

@@ -22,7 +22,7 @@ MASK_RATES: Mapping[str, float] = {"collect": 0.3, "distribute": 1.0}
 
 
 class PointWiseBranch(nn.Module):
-    """One direction: each cell predicts a mask over relative positions, which moves the features (eq. 8-10).
+    """One direction: each cell predicts a mask over relative positions, which moves the features (eq. 8-9).
 
     collect: `E[i, j] = h_i[j - i]`, the target's mask; distribute: `E[i, j] = h_j[i - j]`, the source's.
 
@@ -36,7 +36,7 @@ class PointWiseBranch(nn.Module):
         compact: predict a mask of absolute positions (the paper's Table 1).
         outside: cells beyond the mask's reach on a larger map: "unseen" gives them no weight, "zero" the
             logit 0 that the released code leaves there.
-        softmax: normalise over sources, as all released configurations do; else divide by `norm`.
+        softmax: normalise over sources, as all released configurations do; else divide by `norm`, as eq. 8 does by N.
         norm: the divisor where there is no softmax; the number of cells, as the paper prints, by default.
     """
 

@@ -1,4 +1,4 @@
-"""The sparse non-local block (SSANet, arXiv 2109.01915, section 3)."""
+"""The sparse non-local block (SSANet, arXiv 2109.01915, section 3.2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 class SparseNonLocal(ContextBlock):
-    """Every cell gathers from K = kh x kw places around it, each displaced by a learned offset (eq. 3-6).
+    """Every cell gathers from K = kh x kw places around it, each displaced by a learned offset (eq. 4-7).
 
     The paper has no released code. What it leaves open is an option here: offsets and gamma start at zero,
     so training starts from the plain window and an identity; offsets are stored (dy, dx) sample by sample.
@@ -141,7 +141,7 @@ def gather_samples(
     grid: tuple[int, int],
     padding: Padding,
 ) -> tuple[Float[Tensor, "batch cells channels"], Float[Tensor, "batch cells points"]]:
-    """`Y(p) = sum_k S[p, k] G(g, t_k)` with `S = softmax_k(theta(p) . G(phi, t_k))` (eq. 4-5), and S.
+    """`Y(p) = sum_k S[p, k] G(g, t_k)` with `S = softmax_k(theta(p) . G(phi, t_k))` (eq. 5-7), and S.
 
     G, bilinear interpolation, is linear in the map that it reads. So the products of a query with all cells are
     interpolated instead of the keys, and the weights are laid onto the cells before they meet the values: the same

@@ -1,4 +1,4 @@
-"""The strip attention module (AttaNet, AAAI 2021, section 3.2)."""
+"""The strip attention module (AttaNet, AAAI 2021, section Strip Attention Module)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from segviz.models.blocks.layers import attention_softmax, conv_bn_relu
 
 
 class StripAttentionModule(ContextBlock):
-    """Every cell gathers from whole columns: keys and values are the means of each strip (eq. 1-3).
+    """Every cell gathers from whole columns: keys and values are the means of each strip.
 
     There is no gamma and no scaling. The softmax runs over the strips, as in the released code; the printed
     denominator sums over all cells.
