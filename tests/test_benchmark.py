@@ -28,6 +28,7 @@ from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
 from segviz.cli import main
 from segviz.data.classes import CAMVID
+from segviz.models.blocks.sampling import sum_rows
 from segviz.models.registry import SPECS, build
 
 CPU = torch.device("cpu")
@@ -61,6 +62,11 @@ def test_operations_are_two_a_multiply_add() -> None:
     layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
     assert count_gflops(lambda: layer(torch.zeros(1, 3, 8, 10))) == pytest.approx(2 * 8 * 10 * 5 * 3 * 9 / 1e9)
     assert count_parameters(layer) == 5 * 3 * 9
+
+
+def test_the_sums_of_rows_of_sampling_are_counted() -> None:
+    rows, index, weight = torch.zeros(7, 5), torch.zeros(3, 4, dtype=torch.long), torch.ones(3, 4)
+    assert count_gflops(lambda: sum_rows(rows, index, weight)) == pytest.approx(2 * 3 * 4 * 5 / 1e9)
 
 
 @pytest.mark.parametrize("name", BLOCKS)

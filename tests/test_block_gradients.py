@@ -17,7 +17,7 @@ from segviz.models.blocks import (
     SparseNonLocal,
     SpatialNonLocal,
 )
-from segviz.models.blocks.sparse_non_local import corners
+from segviz.models.blocks.sampling import corners
 from tests.block_cases import C, image, made, randomised
 
 SMOOTH = [

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segviz.models.blocks import SparseNonLocal, SpatialNonLocal
-from segviz.models.blocks.sparse_non_local import corners, window_offsets
+from segviz.models.blocks import SparseNonLocal, SpatialNonLocal, sampling
+from segviz.models.blocks.sampling import corners
+from segviz.models.blocks.sparse_non_local import window_offsets
 from tests.block_cases import C, image, randomised
 
 close = torch.testing.assert_close
@@ -161,3 +162,28 @@ def test_positions_less_window_are_the_offsets_except_at_the_border() -> None:
 def test_even_windows_reach_further_up_and_left(side: int, reach: list[int]) -> None:
     assert window_offsets((side, 1))[:, 0].tolist() == reach
     assert window_offsets((1, side))[:, 1].tolist() == reach
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "mask"])
+@pytest.mark.parametrize("step", [2**24, 100], ids=["at once", "in steps"])
+def test_gathering_k_keys_gives_what_all_products_give(
+    padding: str, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "ENTRIES_AT_ONCE", step)
+    block, x = randomised(SparseNonLocal(C, (3, 3), padding)), image(*SHAPE).requires_grad_()
+    answers = []
+    for block.sampling in ("products", "gather"):
+        attended = block(x)
+        weights = torch.stack([maps[0].weights for maps in attended.maps])
+        gradients = torch.autograd.grad(attended.features.square().sum(), (x, *block.parameters()))
+        answers.append((attended.features, weights, *gradients))
+    for one, other in zip(*answers, strict=True):
+        close(one, other, rtol=1e-9, atol=1e-11)
+
+
+def test_gathering_agrees_in_float32_to_a_millionth() -> None:
+    block, x = randomised(SparseNonLocal(C, (5, 5))).float(), image(2, C, 7, 9).float()
+    block.sampling = "products"
+    wanted = block(x).features
+    block.sampling = "gather"
+    assert (block(x).features - wanted).abs().max() <= 1e-6 * wanted.abs().max()

@@ -153,10 +153,24 @@ def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list
 
 
 def count_gflops(call: Call) -> float:
-    """Count a call's operations in 10^9, two per multiply-add; elementwise ones and sampling are not counted."""
-    with FlopCounterMode(display=False) as counter:
+    """Count a call's operations in 10^9, two per multiply-add; elementwise ones are not counted.
+
+    Counted are convolutions, matrix products, and the weighted sums of rows by which SNL samples keys and values.
+    """
+    with FlopCounterMode(display=False, custom_mapping=SUMS_OF_ROWS) as counter:
         call()
     return float(counter.get_total_flops() / GIGA)
+
+
+def count_sum_of_rows(rows: torch.Size, index: torch.Size, *_: object, **__: object) -> int:
+    """The operations of `embedding_bag` with weights: a multiply-add for each channel of each row that is read."""
+    return 2 * index.numel() * rows[1]
+
+
+SUMS_OF_ROWS: dict[Any, Any] = {
+    torch.ops.aten._embedding_bag: count_sum_of_rows,
+    torch.ops.aten._embedding_bag_forward_only: count_sum_of_rows,
+}
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, SampledAttention
 from segviz.models.blocks.context_block import SLOW, ContextBlock, silence, zero
 from segviz.models.blocks.precision import full_precision
-
-Padding = Literal["zeros", "border", "mask"]
-ENTRIES_AT_ONCE = 2**24  # of queries x cells, which bounds the memory of a large picture
-CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+from segviz.models.blocks.sampling import Padding, Sampling, gather_samples, gather_through_products
 
 
 class SparseNonLocal(ContextBlock):
@@ -33,6 +29,8 @@ class SparseNonLocal(ContextBlock):
             but them has logit 0 and value 0), "border" copies of the nearest cell, "mask" zeros too, but a place
             a whole cell or more outside has no weight. Closer ones keep theirs: they still read the edge.
         zero_start: start offsets and gamma at zero.
+        sampling: how the same numbers are computed. "products" multiplies every query with every key, which is quicker
+            on the grids of the bundled models; "gather" reads K keys and values for each query, O(N K C) as the paper.
     """
 
     window: Tensor
@@ -43,9 +41,10 @@ class SparseNonLocal(ContextBlock):
         window: tuple[int, int] = (9, 9),
         padding: Padding = "zeros",
         zero_start: bool = True,
+        sampling: Sampling = "products",
     ) -> None:
         super().__init__()
-        self.padding = padding
+        self.padding, self.sampling = padding, sampling
         self.register_buffer("window", window_offsets(window), persistent=False)
         self.query, self.key = nn.Conv2d(channels, channels // 2, 1), nn.Conv2d(channels, channels // 2, 1)
         self.value = nn.Conv2d(channels, channels, 1)
@@ -67,7 +66,8 @@ class SparseNonLocal(ContextBlock):
         with full_precision(query) as exact:  # bfloat16 would move the points by a quarter of a cell
             positions = self._positions(offset.to(exact.dtype), grid)
             exact, key, value = (part.to(exact.dtype).flatten(2).mT for part in (exact, key, value))
-            gathered, weights = gather_samples(exact, key, value, positions, grid, self.padding)
+            gather = gather_samples if self.sampling == "gather" else gather_through_products
+            gathered, weights = gather(exact, key, value, positions, grid, self.padding)
         context = gathered.mT.unflatten(2, grid).to(x.dtype)
         maps = tuple(
             (SampledAttention("samples", grid, places, shares, self.window),)
@@ -131,60 +131,3 @@ def window_offsets(window: tuple[int, int]) -> Float[Tensor, "points 2"]:
         raise ValueError(f"window {window} has a side below 1; use for example (9, 9)")
     down, right = (range(-(size // 2), size - size // 2) for size in window)
     return torch.tensor(list(product(down, right)), dtype=torch.float32)
-
-
-def gather_samples(
-    query: Float[Tensor, "batch cells reduced"],
-    key: Float[Tensor, "batch cells reduced"],
-    value: Float[Tensor, "batch cells channels"],
-    positions: Float[Tensor, "batch cells points 2"],
-    grid: tuple[int, int],
-    padding: Padding,
-) -> tuple[Float[Tensor, "batch cells channels"], Float[Tensor, "batch cells points"]]:
-    """`Y(p) = sum_k S[p, k] G(g, t_k)` with `S = softmax_k(theta(p) . G(phi, t_k))` (eq. 5-7), and S.
-
-    G, bilinear interpolation, is linear in the map that it reads. So the products of a query with all cells are
-    interpolated instead of the keys, and the weights are laid onto the cells before they meet the values: the same
-    numbers, and no K-fold copy of the channels.
-    """
-    gathered, weights = [], []
-    queries = max(1, ENTRIES_AT_ONCE // key.shape[:2].numel())
-    for part, at in zip(query.split(queries, 1), positions.split(queries, 1), strict=True):
-        index, share = corners(at, grid)
-        products = part @ key.mT
-        logits = (products.gather(2, index.flatten(2)).view_as(share) * share).sum(-1)
-        shares = masked_softmax(logits, touches(at, grid)) if padding == "mask" else logits.softmax(-1)
-        laid = torch.zeros_like(products).scatter_add(2, index.flatten(2), (shares[..., None] * share).flatten(2))
-        gathered.append(laid @ value)
-        weights.append(shares)
-    return torch.cat(gathered, 1), torch.cat(weights, 1)
-
-
-def corners(
-    positions: Float[Tensor, "batch cells points 2"], grid: tuple[int, int]
-) -> tuple[Int64[Tensor, "batch cells points 4"], Float[Tensor, "batch cells points 4"]]:
-    """The cells around each (y, x), as indices, and their shares in bilinear interpolation; 0 beyond the grid."""
-    height, width = grid
-    low = positions.detach().floor()
-    # Not 1 - |t - corner|: its derivative at 0 is 0, wrong at whole cells, where zero offsets start.
-    past = positions - low
-    along = tuple(zip((1 - past).unbind(-1), past.unbind(-1), strict=True))  # shares of the near and the far cell
-    indices, shares = [], []
-    for far_y, far_x in CORNERS:
-        y, x = low[..., 0] + far_y, low[..., 1] + far_x
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        indices.append((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long())
-        shares.append(along[0][far_y] * along[1][far_x] * inside)
-    return torch.stack(indices, -1), torch.stack(shares, -1)
-
-
-def touches(positions: Float[Tensor, "*cells points 2"], grid: tuple[int, int]) -> Bool[Tensor, "*cells points"]:
-    """Which positions lie less than a whole cell outside the grid, so that one of their four corners is on it."""
-    y, x = positions.unbind(-1)
-    return (y > -1) & (y < grid[0]) & (x > -1) & (x < grid[1])
-
-
-def masked_softmax(logits: Float[Tensor, "*cells points"], kept: Bool[Tensor, "*cells points"]) -> Tensor:
-    """A softmax over the kept entries alone; all zeros where none is kept."""
-    none_kept = ~kept.any(-1, keepdim=True)
-    return logits.masked_fill(~kept & ~none_kept, -torch.inf).softmax(-1) * kept
