@@ -9,6 +9,7 @@ import torch
 from segviz.data.dataset import Sample
 from segviz.training.augmentation import View, apply_views, crop_start, random_view
 from segviz.training.sampling import Pool, Sampler, make_pool, shuffled_index
+from segviz.training.view_range import Scales, ViewRange
 
 CPU = torch.device("cpu")
 UNCHANGED = np.eye(3, 4)
@@ -146,3 +147,82 @@ def test_pools_keep_only_places_of_their_class(patches: Sample) -> None:
     for index, pictures in enumerate(pool.places):
         for number, places in pictures:
             assert number == 0 and (patches.labels[places[:, 0], places[:, 1]] == index).all()
+
+
+# ---- recipes' views ---------------------------------------------------------------------------------------
+
+
+def drawn_views(views: ViewRange, count: int = 60) -> list[View]:
+    return [random_view((120, 160), (48, 64), np.random.default_rng((7, step)), None, views) for step in range(count)]
+
+
+def test_a_recipe_s_views_depend_on_seed_and_step_alone(patches: Sample) -> None:
+    views = ViewRange(Scales((0.5, 2.0), between=True), 0.0, "common", rotation=10, blur=0.5)
+    first, again = (sampler([patches], views=views)(5) for _ in range(2))
+    assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], sampler([patches], views=views)(6)[0])
+
+
+def test_scales_come_from_their_list_or_their_range() -> None:
+    listed = {view.size for view in drawn_views(ViewRange(Scales((0.75, 1.5), between=False), 0.0))}
+    assert listed == {(90, 120), (180, 240)}
+    heights = [view.size[0] for view in drawn_views(ViewRange(Scales((0.5, 2.0), between=True), 0.0), 200)]
+    assert min(heights) >= 60 and max(heights) <= 240 and len(set(heights)) > 50
+    assert 0.35 <= np.mean([height < 120 for height in heights]) <= 0.65
+    assert (str(Scales((0.5, 2.0), between=True)), str(Scales((0.75, 1.0), between=False))) == ("0.5-2", "0.75,1")
+
+
+def test_what_a_recipe_leaves_out_is_never_drawn() -> None:
+    for view in drawn_views(ViewRange(Scales((1.0,), between=False), 0.0, "none", mirror=False)):
+        assert not view.flip and not view.blur and view.angle == 0 and view.gamma == 1
+        np.testing.assert_array_equal(view.colour, UNCHANGED)
+    turned = drawn_views(ViewRange(rotation=10, blur=0.5, colours="common"))
+    angles = [view.angle for view in turned]
+    assert -10 <= min(angles) < -5 and 5 < max(angles) <= 10
+    assert 15 <= sum(view.blur for view in turned) <= 45 and all(view.gamma == 1 for view in turned)
+
+
+def test_a_quarter_turn_is_the_picture_turned() -> None:
+    labels = np.random.default_rng(0).integers(0, 11, (40, 40), np.uint8)
+    square = Sample("square", np.repeat(labels[:, :, None] * 20, 3, 2), labels)
+    view = View((40, 40), (0, 0), False, 1.0, UNCHANGED, angle=90.0)
+    image, found = view_of(square, view, (40, 40))
+    np.testing.assert_array_equal(found.numpy(), np.rot90(labels))
+    np.testing.assert_allclose((image[0].numpy() + 1) * 127.5, np.rot90(labels) * 20.0, atol=1e-2)
+
+
+def test_what_a_turn_brings_in_from_outside_is_void_and_black(patches: Sample) -> None:
+    image, labels = view_of(patches, View((120, 160), (0, 0), False, 1.0, UNCHANGED, angle=10.0), (120, 160))
+    corner = labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]
+    assert all(int(one) == 255 for one in corner) and (image[:, labels == 255] == -1).all()
+    assert 0 < (labels == 255).sum() < 0.3 * labels.numel()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_turned_view_shows_its_focus(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    y, x = int(rng.integers(2, 88)), int(rng.integers(2, 118))
+    labels = np.zeros((90, 120), np.uint8)
+    labels[y - 1 : y + 2, x - 1 : x + 2] = 1
+    view = random_view((90, 120), (48, 64), rng, (y, x), ViewRange(rotation=45))
+    assert (view_of(Sample("point", np.zeros((90, 120, 3), np.uint8), labels), view, (48, 64))[1] == 1).any()
+
+
+def test_a_blur_changes_colours_and_no_label(patches: Sample) -> None:
+    sharp, blurred = (View((120, 160), (10, 20), False, 1.0, UNCHANGED, blur=blur) for blur in (False, True))
+    image, labels = view_of(patches, sharp, (64, 96))
+    soft, same = view_of(patches, blurred, (64, 96))
+    weights = np.exp(-(np.arange(-2, 3) ** 2) / (2 * 1.1**2))
+    kernel = np.outer(weights, weights) / weights.sum() ** 2
+    expected = (image[1, 30:35, 40:45].numpy() * kernel).sum()
+    assert float(soft[1, 32, 42]) == pytest.approx(expected, abs=1e-4)
+    assert torch.equal(labels, same) and not torch.equal(image, soft)
+    both, _ = apply_views([tensors(patches)] * 2, [sharp, blurred], (64, 96))
+    assert torch.equal(both[0], image) and torch.equal(both[1], soft)
+
+
+def test_processes_share_a_batch_in_order(patches: Sample) -> None:
+    whole = sampler([patches], batch=4, balance=0.5)(3)
+    parts = [sampler([patches], batch=4, balance=0.5, share=(index, 2))(3) for index in (0, 1)]
+    assert torch.equal(torch.cat([part[0] for part in parts]), whole[0])
+    assert torch.equal(torch.cat([part[1] for part in parts]), whole[1])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segviz.data.dataset import Sample
 from segviz.training.augmentation import View, apply_views, random_view
+from segviz.training.view_range import STREET_VIEWS, ViewRange
 
 PLACES_KEPT = 64  # pixels of each class in each picture
 Batch = tuple[Float[Tensor, "batch 3 height width"], Int64[Tensor, "batch height width"]]
@@ -57,6 +58,8 @@ class Sampler:
         drawn_share: mean share of drawn scenes in a batch.
         balance: share of pictures chosen by class: first a class, all equally likely, then one of its pixels, which
             the view contains. The other real pictures come in a shuffled order, each once per epoch.
+        views: what a view may be.
+        share: (index, count): of `count` processes, the one with this index gets its part of each batch, in order.
     """
 
     real: Pool
@@ -66,11 +69,15 @@ class Sampler:
     crop: tuple[int, int]
     drawn_share: float
     balance: float
+    views: ViewRange = STREET_VIEWS
+    share: tuple[int, int] = (0, 1)
 
     def __call__(self, step: int) -> Batch:
-        """The batch of a step: network input in [-1, 1] and class indices."""
+        """The batch of a step, or this process's part of it: colours in [-1, 1] and class indices."""
         rng = np.random.default_rng((self.seed, step))
         chosen = [self._choose(step * self.batch + place, rng) for place in range(self.batch)]
+        index, count = self.share
+        chosen = chosen[index * self.batch // count : (index + 1) * self.batch // count]
         pictures = [(pool.images[index], pool.labels[index]) for pool, index, _ in chosen]
         return apply_views(pictures, [view for _, _, view in chosen], self.crop)
 
@@ -88,7 +95,7 @@ class Sampler:
         else:
             index = shuffled_index(self.seed, number, len(pool.images))
         height, width = pool.labels[index].shape
-        return pool, index, random_view((height, width), self.crop, rng, focus)
+        return pool, index, random_view((height, width), self.crop, rng, focus, self.views)
 
 
 def shuffled_index(seed: int, number: int, count: int) -> int:
