@@ -48,7 +48,7 @@ def convert_value(kind: Any, value: Any, place: str) -> Any:
     if is_dataclass(kind):
         return convert_fields(kind, value, place)
     if origin in (Union, UnionType):
-        return None if value is None else convert_value(inner[0], value, place)
+        return convert_union(inner, value, place)
     if origin is tuple:
         return convert_list(inner, value, place)
     if origin is Mapping:
@@ -59,6 +59,14 @@ def convert_value(kind: Any, value: Any, place: str) -> Any:
     if type(value) is not kind or (kind is str and not is_text(value)):  # isinstance would accept a bool as an int
         raise ValueError(f"{name_field(place)} is {quote_value(value)}, not {TYPE_NAMES[kind]}")
     return value
+
+
+def convert_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+    """Convert a value to the plain type that it has, or else to the last one; None stays None where it is allowed."""
+    if value is None and type(None) in kinds:
+        return None
+    *earlier, last = (kind for kind in kinds if kind is not type(None))
+    return convert_value(next((kind for kind in earlier if type(value) is kind), last), value, place)
 
 
 def convert_list(inner: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...]:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import segviz
-from segviz.models import blocks
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
 from segviz.models.registry import MODEL_ROWS, SPECS, ModelSpec, build
 from segviz.models.segmenter import Detail, Segmenter
@@ -39,7 +38,7 @@ def test_every_row_says_how_its_block_attends(row: ModelSpec) -> None:
 
 def test_a_row_without_help_is_refused() -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'help'"):
-        ModelSpec("new", "New", "A paper", block=blocks.SpatialNonLocal)  # type: ignore[call-arg]
+        ModelSpec("new", "New", "A paper", kind="spatial_nl")  # type: ignore[call-arg]
 
 
 def test_a_name_stands_for_one_row() -> None:

@@ -18,7 +18,7 @@ from segviz.attribution.target import (
     Target,
     baseline_picture,
 )
-from segviz.image import ImageLike, Rgb, as_rgb, resize, to_tensor, working_size
+from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
 from segviz.models.blocks import NoContext
 from segviz.prediction.predictor import Predictor
 
@@ -89,7 +89,8 @@ def make_task(probe: Probe, picture: Rgb, kind: Baseline | None, options: Option
     """The task of a working picture; a method that uses no baseline gets a black one."""
     device = probe.weights.device
     nothing = baseline_picture(picture, kind or "black")
-    return Task(probe, to_tensor(picture, device), to_tensor(nothing, device), options)
+    prepare = probe.model.picture.prepare
+    return Task(probe, prepare(picture, device), prepare(nothing, device), options)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from segviz.data.scenes import draw_scene
 from segviz.image import resize, to_tensor, working_size
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS, build
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, classify
 
@@ -140,7 +140,7 @@ def row_to_cost(row: Mapping[str, Any], place: Mapping[str, str]) -> Cost:
     )
 
 
-def load_or_build(name: str) -> tuple[Segmenter, Record, str]:
+def load_or_build(name: str) -> tuple[BlockNetwork, Record, str]:
     """Load a bundled model and its record, or build it with random weights if it has no checkpoint.
 
     Returns:

@@ -29,8 +29,9 @@ from segviz.catalogue.stored_record import RECORD_KEY as RECORD_KEY
 from segviz.catalogue.stored_record import read_record as read_record
 from segviz.catalogue.stored_record import record_in
 from segviz.catalogue.unfilled import Unfilled
-from segviz.models.registry import SPECS, build
-from segviz.models.segmenter import Segmenter
+from segviz.models.options import OptionError
+from segviz.models.registry import NETWORK_NAMES, SPECS, build
+from segviz.models.segmenter import BlockNetwork
 from segviz.text import plain_text
 
 
@@ -47,7 +48,7 @@ class Checkpoint:
 
     path: Path
     record: Record
-    model: Segmenter
+    model: BlockNetwork
     data: bytes
 
     @property
@@ -89,6 +90,10 @@ def rewrite_record(path: Path, record: Record) -> None:
             f"{path} holds a '{before.model}' model of {len(before.classes)} classes, but the record is for a "
             f"'{record.model}' of {len(record.classes)}; record each model in its own file"
         )
+    if record.options != before.options:
+        raise CheckpointError(
+            f"{path} holds a network with other options than the record's; record each network in its own file"
+        )
     check_weights(path, header, data)
     write_atomically(path, put_record(data, record))
 
@@ -109,7 +114,7 @@ def put_record(data: bytes, record: Record) -> bytes:
     return len(text).to_bytes(LENGTH, "little") + text + data[start:]
 
 
-def load_checkpoint(path: Path) -> tuple[Segmenter, Record]:
+def load_checkpoint(path: Path) -> tuple[BlockNetwork, Record]:
     """Load a model in eval mode, channels last in memory, and its record; see `read_checkpoint`."""
     checkpoint = read_checkpoint(path)
     return checkpoint.model, checkpoint.record
@@ -130,12 +135,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         data = read_whole(file, header)
         check_weights(path, header, data)
         weights = convert_weights(path, safetensors.torch.load(data), skeleton.state_dict())
-    model = build(record.model, len(record.classes), record.backbone, record.output_stride)
+    model = build_recorded(record)
     model.load_state_dict(weights)
     return Checkpoint(path, record, model.eval().to(memory_format=torch.channels_last), data)
 
 
-def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
+def examine_checkpoint(path: Path) -> tuple[Record, BlockNetwork]:
     """Check a checkpoint's header; return its record and its model on torch's meta device, which takes no memory.
 
     Raises:
@@ -146,16 +151,20 @@ def examine_checkpoint(path: Path) -> tuple[Record, Segmenter]:
     return examine_header(path, header)
 
 
-def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, Segmenter]:
+def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, BlockNetwork]:
     """As `examine_checkpoint`, for a header that was read before."""
     record = record_in(path, header)
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
-    if record.model not in SPECS:
-        raise CheckpointError(f"{path} holds a {quote_name(record.model)} model; known are {', '.join(SPECS)}")
+    if record.model not in NETWORK_NAMES:
+        raise CheckpointError(f"{path} holds a {quote_name(record.model)} model; known are {', '.join(NETWORK_NAMES)}")
     try:
         with torch.device("meta"), Unfilled():
-            skeleton = build(record.model, len(record.classes), record.backbone, record.output_stride)
+            skeleton = build_recorded(record)
+    except OptionError as error:
+        raise CheckpointError(
+            f"{path} holds a network that cannot be built: {error}; update segviz, or train it again"
+        ) from None
     except Exception as error:  # timm raises whatever its networks raise
         raise CheckpointError(
             f"{path} holds a network that cannot be built: backbone {quote_name(record.backbone)} at output stride "
@@ -164,6 +173,11 @@ def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, Segmen
         ) from None
     check_tensors(path, header.tensors, skeleton.state_dict())
     return record, skeleton
+
+
+def build_recorded(record: Record) -> BlockNetwork:
+    """The network that a record describes, with random weights."""
+    return build(record.model, len(record.classes), record.backbone, record.output_stride, record.options)
 
 
 def require_model(path: Path, record: Record, name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WITHOUT_CONTEXT, Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import NETWORK_NAMES, maps_of
 
 NO_LOSS = 0.1  # points of mIoU below which a change counts as none
 WITHOUT = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
@@ -54,7 +54,7 @@ class ContextWorth:
 
 def context_worth(record: Record) -> ContextWorth | None:
     """What a checkpoint's context is worth, by its record; None for a model without one."""
-    if not SPECS[record.model].maps:
+    if record.model in NETWORK_NAMES and not maps_of(record.model, record.options):
         return None
     pairs = {name: (record.miou(name), record.miou(WITHOUT[name])) for name in SETS}
     changes = {name: 100 * (off - on) for name, (on, off) in pairs.items() if on is not None and off is not None}

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite, isnan
 
 from segviz.catalogue.map_record import MapMeasurement, check_map_measurement
+from segviz.catalogue.protocol_words import describe_protocol
+from segviz.models.options import OptionValue
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
@@ -35,6 +37,10 @@ class Evaluation:
         scales: factors on the picture's size; the softmax scores are averaged over them.
         flip: whether the average includes the mirrored picture.
         context: False if the block's context was switched off.
+        crop: (height, width) of the crops that were slid over the scaled pictures; None if they were shown whole.
+        step: how far crops were apart at most, as a share of their sides; None without crops.
+        size: the (height, width) of scale 1; None for the pictures' own.
+        long_side: the longer side of scale 1, with the pictures' ratio; None for the pictures' own.
     """
 
     data: str
@@ -47,6 +53,15 @@ class Evaluation:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     context: bool = True
+    crop: tuple[int, int] | None = None
+    step: float | None = None
+    size: tuple[int, int] | None = None
+    long_side: int | None = None
+
+    @property
+    def protocol(self) -> str:
+        """How the pictures were shown, in words; "" for whole pictures at their own size."""
+        return describe_protocol(self.scales, self.flip, self.crop, self.step, self.size, self.long_side)
 
     @property
     def pictures(self) -> str:
@@ -86,7 +101,8 @@ class Record:
     """How a checkpoint was trained, and what was measured on it.
 
     `lineage` holds the commands that trained the checkpoints it started from, the oldest first; `gammas` holds the
-    trained factors on its block's context, by parameter name; `maps` says where its block looks, by evaluation.
+    trained factors on its block's context, by parameter name; `maps` says where its block looks, by evaluation;
+    `options` are those of its network (`registry.options_of`), by name.
     """
 
     model: str
@@ -107,6 +123,7 @@ class Record:
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     cost: Cost | None = None
     maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
 
     def miou(self, evaluation: str) -> float | None:
         """Mean IoU of an evaluation, in [0, 1]; None if there is no such evaluation or no class occurred."""
@@ -148,6 +165,9 @@ def from_json(text: str) -> Record:
     for name, value in record.gammas.items():
         if not isfinite(value):
             raise ValueError(f"gamma '{plain_text(name, 40)}' is {value}, not finite")
+    for name, setting in record.options.items():
+        if isinstance(setting, float) and not isfinite(setting):
+            raise ValueError(f"option '{plain_text(name, 40)}' is {setting}, not finite")
     if record.cost:
         check_recorded_cost(record.cost)
     for name, evaluation in record.evaluations.items():
@@ -197,6 +217,7 @@ def check_evaluation(evaluation: Evaluation, name: str, classes: tuple[str, ...]
     check_number(f"'images' of '{name}'", evaluation.images)
     if not evaluation.scales or not all(isfinite(scale) and scale > 0 for scale in evaluation.scales):
         raise ValueError(f"'scales' of '{name}' are not one or more finite factors above 0")
+    check_protocol(evaluation, name)
     for kind, shares in (("iou", evaluation.iou), ("boundary_iou", evaluation.boundary_iou)):
         if not set(shares) <= set(classes):
             others = plain_text(str(sorted(set(shares) - set(classes))), 80)
@@ -205,3 +226,16 @@ def check_evaluation(evaluation: Evaluation, name: str, classes: tuple[str, ...]
             raise ValueError(f"'{kind}' of '{name}' has a share outside 0 to 1")
     if not all(0 <= share <= 1 or isnan(share) for share in (evaluation.miou, evaluation.accuracy)):
         raise ValueError(f"'{name}' has a share outside 0 to 1")
+
+
+def check_protocol(evaluation: Evaluation, name: str) -> None:
+    """Check the sizes and the step at which pictures were shown.
+
+    Raises:
+        ValueError: one of them is not above 0, or the step is above 1.
+    """
+    one_side = () if evaluation.long_side is None else (evaluation.long_side,)
+    for side in (*(evaluation.crop or ()), *(evaluation.size or ()), *one_side):
+        check_number(f"a side of '{name}'", side, above_zero=True)
+    if evaluation.step is not None and not 0 < evaluation.step <= 1:
+        raise ValueError(f"'step' of '{name}' is {evaluation.step}, not above 0 and at most 1")

@@ -1,9 +1,8 @@
-"""`train`, `bench` and `models`: commands that make, measure and list checkpoints."""
+"""`train` and `models`: commands that make and list checkpoints."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Iterator
@@ -13,11 +12,7 @@ from typing import Any
 
 import torch
 
-from segviz.atomic_write import check_destination
-from segviz.benchmarks.blocks import bench_blocks
 from segviz.benchmarks.measure import count_parameters
-from segviz.benchmarks.models import bench_models, record_costs
-from segviz.benchmarks.viewer import bench_viewer
 from segviz.catalogue.checkpoint_file import CheckpointError, examine_checkpoint, read_record
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.location import bundled_path
@@ -25,9 +20,9 @@ from segviz.catalogue.record import Record, to_json
 from segviz.cli.errors import UsageError
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 from segviz.results.models_page import models_page, scores_table
-from segviz.text import format_percent, format_table
+from segviz.text import NONE, format_percent, format_table
 from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
 
@@ -45,27 +40,6 @@ def run_train(options: argparse.Namespace) -> int:
     print(
         f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {format_percent(record.val_miou)}{scenes}"
     )
-    return 0
-
-
-def run_bench(options: argparse.Namespace) -> int:
-    """Run a benchmark and print a table or JSON."""
-    if options.record and options.subject != "models":
-        raise UsageError(f"--record stores the costs of models, not of {options.subject}; use it with `bench models`")
-    for name in SPECS if options.record else ():
-        check_destination(bundled_path(name))
-    match options.subject:
-        case "blocks":
-            result = bench_blocks(tuple(options.size), options.rounds, options.only, options.device)
-        case "models":
-            result = bench_models(options.rounds, options.only, options.device)
-        case _:
-            result = bench_viewer(options.url, options.rounds)
-    if options.record:
-        paths = ", ".join(map(str, record_costs(result)))
-        note = f"Recorded in {paths}." if paths else "Nothing is recorded: none of these models has a checkpoint."
-        result = dataclasses.replace(result, notes=(*result.notes, note))
-    print(json.dumps(result.as_dict(), indent=2) if options.json else result.as_text())
     return 0
 
 
@@ -90,7 +64,8 @@ def run_models(options: argparse.Namespace) -> int:
     for row in rows:
         scores = (format_percent(row["val_miou"]), format_percent(row["scenes_miou"]))
         size = f"{row['parameters'] / 1e6:.2f} M"
-        lines.append([row["name"], row["title"], row["paper"], row["backbone"], size, row["checkpoint"], *scores])
+        backbone = row["backbone"] or NONE
+        lines.append([row["name"], row["title"], row["paper"], backbone, size, row["checkpoint"], *scores])
     print(format_table(heads, lines))
     return 1 if problems else 0
 
@@ -103,7 +78,7 @@ def describe_models() -> Iterator[dict[str, Any]]:
             "name": name,
             "title": spec.title,
             "paper": spec.paper,
-            "backbone": record.backbone if record else spec.backbone,
+            "backbone": record.backbone if record else None if problem else spec.backbone,
             "maps": list(spec.maps),
             "parameters": count_parameters(network),
             "checkpoint": "damaged" if problem else "yes" if record else "none",
@@ -113,7 +88,7 @@ def describe_models() -> Iterator[dict[str, Any]]:
         }
 
 
-def inspect_bundled(name: str) -> tuple[Record | None, Segmenter, str | None]:
+def inspect_bundled(name: str) -> tuple[Record | None, BlockNetwork, str | None]:
     """Return a model's record, its network without weights, and what is wrong with its checkpoint."""
     problem = None
     if bundled_path(name).is_file():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from copy import deepcopy
 
 from segviz.models.blocks import NoContext
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 
 
-def has_context(model: Segmenter) -> bool:
+def has_context(model: BlockNetwork) -> bool:
     """Whether the model's block gathers anything at all; `fcn` does not."""
     return not isinstance(model.block, NoContext)
 
 
-def without_context(model: Segmenter) -> Segmenter:
+def without_context(model: BlockNetwork) -> BlockNetwork:
     """A copy of a trained model in which no cell of the block's output depends on other cells of its input.
 
     The weights that let the context in are set to zero (`ContextBlock.switch_off`); everything else stays as it was
@@ -29,6 +29,6 @@ def without_context(model: Segmenter) -> Segmenter:
     return copy
 
 
-def block_gammas(model: Segmenter) -> dict[str, float]:
+def block_gammas(model: BlockNetwork) -> dict[str, float]:
     """The trained factors by which the context enters, by parameter name; empty for blocks without a scalar gamma."""
     return {name: value.item() for name, value in model.named_parameters() if name.endswith("gamma")}

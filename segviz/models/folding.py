@@ -9,12 +9,12 @@ from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 
 PROBE = 64  # side of a picture that every backbone accepts, in pixels
 
 
-def fold(model: Segmenter) -> Segmenter:
+def fold(model: BlockNetwork) -> BlockNetwork:
     """A copy of a trained network that computes the same, up to rounding, with fewer passes over memory.
 
     Backbone, reduction and decoder are folded. The block is left alone: what it computes is shown, and its context can
@@ -33,7 +33,7 @@ def fold(model: Segmenter) -> Segmenter:
     return copy
 
 
-def find_norm_pairs(model: Segmenter) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def find_norm_pairs(model: BlockNetwork) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """The convolutions outside the block whose output goes into a BatchNorm, found by running a small picture."""
     inside = set(model.block.modules())
     outputs: list[tuple[Tensor, nn.Conv2d]] = []  # the tensors are held, so that `is` can distinguish them

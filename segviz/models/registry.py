@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from segviz.models import blocks
 from segviz.models.backbone import Backbone
+from segviz.models.block_kinds import BLOCK_KINDS, complete_settings, options_of_block
 from segviz.models.blocks import ContextBlock
-from segviz.models.segmenter import FusionReduction, Reduction, Segmenter
+from segviz.models.input_statistics import INPUT_OPTION, choose_input
+from segviz.models.networks.rows import NETWORKS
+from segviz.models.options import NetworkOption, OptionValue, read_pairs, resolve_options
+from segviz.models.segmenter import FUSION_OPTION, BlockNetwork, FusionReduction, Reduction, Segmenter
 
 
 class PublishedCost(NamedTuple):
@@ -29,10 +33,10 @@ class ModelSpec:
         title: the name for people.
         paper: where the block comes from.
         help: how the block attends, for the page's help: a clause with its equation, in Markdown and LaTeX.
-        block: makes the block for a number of input channels.
         maps: names of the block's maps, in order; the reduction's last.
+        kind: the kind of its block (`BLOCK_KINDS`), the row's name by default.
+        defaults: defaults of the block's options that differ from the kind's own.
         channels: the block's input channels.
-        widening: the block's output channels over its input channels.
         backbone: the feature extractor's name.
         output_stride: the deepest features' stride.
         fused: whether AttaNet's fusion joins the two deepest levels before the block.
@@ -44,15 +48,40 @@ class ModelSpec:
     title: str
     paper: str
     help: str
-    block: Callable[[int], ContextBlock]
     maps: tuple[str, ...] = ()
+    kind: str = ""
+    defaults: Mapping[str, OptionValue] = field(default_factory=dict)
     channels: int = 256
-    widening: int = 1
     backbone: str = "mobilenetv2_100"
     output_stride: int = 8
     fused: bool = False
     alone: Callable[[int, int, int], ContextBlock] | None = None
     published: PublishedCost | None = None
+
+    @property
+    def options(self) -> tuple[NetworkOption, ...]:
+        """What can be switched in the block and around it."""
+        around = (FUSION_OPTION,) if self.fused else ()
+        return (*options_of_block(self.kind or self.name), *around, INPUT_OPTION)
+
+    def resolve(self, options: Mapping[str, OptionValue] | None = None) -> dict[str, OptionValue]:
+        """The values of all options.
+
+        Raises:
+            OptionError: there is no such option or value.
+        """
+        kind = self.kind or self.name
+        given = {**self.defaults, **(options or {})}
+        return complete_settings(kind, resolve_options(self.name, self.options, given), PSA_CROP, PSA_STRIDE)
+
+    def block(self, channels: int, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
+        """The block for a number of input channels."""
+        return BLOCK_KINDS[self.kind or self.name].make(channels, self.resolve(options))
+
+    @property
+    def widening(self) -> int:
+        """The block's output channels over its input channels, without options."""
+        return 2 if BLOCK_KINDS[self.kind or self.name].doubles(self.resolve()) else 1
 
 
 DANET = "DANet, CVPR 2019"
@@ -62,18 +91,14 @@ FLANET = "FLANet, AAAI 2022"
 ATTANET = "AttaNet, AAAI 2021"
 SSANET = "SSANet, arXiv 2109.01915"
 PSANET = "PSANet, ECCV 2018"
-PSA_MASK = (45, 59)  # 2H-1 x 2W-1 of the 23 x 30 grid that a 360 x 480 image has at stride 8, shrunk by 2
+PSA_CROP, PSA_STRIDE = (360, 480), 8  # the size of training, whose grid PSA's masks cover
 
+CODE_ENERGY: Mapping[str, OptionValue] = MappingProxyType({"energy": "-E"})  # as these were trained
 SPATIAL = r"every place weighs all places by query and key, $A_{pj} = \mathrm{softmax}_j(q_p^\top k_j)$ (DANet, eq. 1)"
 CHANNEL = (
     r"channels weigh channels, $A = \mathrm{softmax}(-X X^\top)$, alike in every place "
     "(DANet's released code; its eq. 3 has no minus)"
 )
-
-
-def point_wise(channels: int) -> ContextBlock:
-    """PSA at MobileNetV2's size."""
-    return blocks.PointWiseSpatialAttention(channels, 128, PSA_MASK)
 
 
 def point_wise_alone(height: int, width: int, channels: int) -> ContextBlock:
@@ -86,69 +111,70 @@ MODEL_ROWS = (
     ModelSpec(
         "fcn", "FCN (no context)", "FCN, CVPR 2015",
         "no attention: every place is classified from its own features.",
-        lambda _: blocks.NoContext(),
+        kind="none",
     ),
     ModelSpec(
         "channel_nl", "Channel non-local", DANET,
         f"{CHANNEL}. So a point has no map of its own.",
-        lambda _: blocks.ChannelNonLocal(), ("channel",), published=PublishedCost(9.66, 40),
+        ("channel",), defaults=CODE_ENERGY, published=PublishedCost(9.66, 40),
     ),
     ModelSpec(
         "spatial_nl", "Spatial non-local", DANET,
         f"{SPATIAL}.",
-        blocks.SpatialNonLocal, ("spatial",), published=PublishedCost(103.90, 1320),
+        ("spatial",), published=PublishedCost(103.90, 1320),
     ),
     ModelSpec(
         "dual_nl", "Dual non-local", DANET,
         f"two branches, added. In one {SPATIAL}; in the other {CHANNEL}.",
-        blocks.DualNonLocal, ("spatial", "channel"), published=PublishedCost(113.56, 1378),
+        ("spatial", "channel"), defaults=CODE_ENERGY, published=PublishedCost(113.56, 1378),
     ),
     ModelSpec(
         "cs_nl", "Channel-spatial non-local", FLANET,
         f"two steps. First {CHANNEL}; then {SPATIAL}.",
-        blocks.ChannelSpatialNonLocal, ("spatial", "channel"), published=PublishedCost(113.56, 1378),
+        ("spatial", "channel"), defaults=CODE_ENERGY, published=PublishedCost(113.56, 1378),
     ),
     ModelSpec(
         "ema", "Expectation-maximization attention", EMANET,
         r"places attend to one another through 64 bases that are fitted to the picture, "
         r"$A_{pj} = \sum_k z_{pk} z_{jk} / \sum_n z_{nk}$ (EMANet, eq. 12-13).",
-        blocks.ExpectationMaximization, ("bases",), published=PublishedCost(13.91, 98),
+        ("bases",), published=PublishedCost(13.91, 98),
     ),
     ModelSpec(
         "rcca", "Recurrent criss-cross attention", CCNET,
         "every place weighs the places of its own row and column, and does so twice; after the second pass it has "
         "reached all of them (CCNet, eq. 1-3).",
-        blocks.RecurrentCrissCross, ("cross",), published=PublishedCost(16.18, 174),
+        ("cross",), published=PublishedCost(16.18, 174),
     ),
     ModelSpec(
         "fla", "Fully attentional block", FLANET,
         r"channels weigh channels, but in every row and column anew, "
         r"$A = \mathrm{softmax}_i(\sum_s x_{js} q_{is})$ (FLANet, eq. 1-2). "
         "One 3 x 3 convolution leads to it here; the paper has two.",
-        blocks.FullyAttentional, ("rows", "columns"), published=PublishedCost(19.37, 436),
+        ("rows", "columns"), published=PublishedCost(19.37, 436),
     ),
     ModelSpec(
         "sam", "Strip attention", ATTANET,
         r"every place weighs whole columns by their mean keys, $A_{pj} = \mathrm{softmax}_j(q_p^\top \bar k_j)$ "
         "(AttaNet, the affinity of SAM).",
-        blocks.StripAttentionModule, ("strip", "gate"), channels=128, output_stride=32, fused=True,
+        ("strip", "gate"), channels=128, output_stride=32, fused=True,
     ),
     ModelSpec(
         "snl", "Sparse non-local", SSANET,
         r"every place reads 81 points $t_k = p + b_k + \Delta_k(p)$, a window moved by learned offsets, with "
         r"$S_{pk} = \mathrm{softmax}_k(\theta_p^\top \phi(t_k))$ (SSANet, eq. 4-7).",
-        blocks.SparseNonLocalWithPooling, ("samples",), widening=2,
+        ("samples",),
         alone=lambda height, width, channels: blocks.SparseNonLocal(channels),
     ),
     ModelSpec(
         "psa", "Point-wise spatial attention", PSANET,
         "two masks for every place: what it collects from the others, and what it distributes to them "
         "(PSANet, eq. 8-9, with the softmax of the released networks in place of 1/N).",
-        point_wise, ("collect", "distribute"), widening=2, alone=point_wise_alone,
+        ("collect", "distribute"), defaults={"inner": 128, "outside": "unseen"}, alone=point_wise_alone,
     ),
 )  # fmt: skip
 
 SPECS: Mapping[str, ModelSpec] = MappingProxyType({row.name: row for row in MODEL_ROWS})
+NETWORK_NAMES = (*SPECS, *NETWORKS)
 
 
 def spec_of(name: str) -> ModelSpec:
@@ -162,20 +188,94 @@ def spec_of(name: str) -> ModelSpec:
     return SPECS[name]
 
 
-def build(name: str, classes: int, backbone: str | None = None, output_stride: int | None = None) -> Segmenter:
-    """A model with random weights; any block on any backbone.
+def build(
+    name: str,
+    classes: int,
+    backbone: str | None = None,
+    output_stride: int | None = None,
+    options: Mapping[str, OptionValue] | None = None,
+) -> BlockNetwork:
+    """A network with random weights: a model, or a network of the papers.
 
     Args:
-        name: a row of MODELS.
+        name: a row of MODELS or of NETWORKS.
         classes: the number of classes.
         backbone: a backbone in place of the row's.
         output_stride: an output stride in place of the row's.
+        options: options by name, see `options_of`; the others have their defaults.
 
     Raises:
-        KeyError: there is no such model.
+        KeyError: there is no such network.
+        OptionError: there is no such option or value.
         ValueError: see `Backbone`.
     """
+    if name in NETWORKS:
+        return NETWORKS[name].build(classes, backbone, output_stride, options)
     spec = spec_of(name)
+    settings = spec.resolve(options)
     body = Backbone(backbone or spec.backbone, output_stride or spec.output_stride)
-    reduction = (FusionReduction if spec.fused else Reduction)(body, spec.channels)
-    return Segmenter(body, reduction, spec.block(spec.channels), spec.channels * spec.widening, classes)
+    block, width = spec.block(spec.channels, settings), spec.channels
+    if BLOCK_KINDS[spec.kind or name].doubles(settings):
+        width *= 2
+    fusion = str(settings.get("fusion"))
+    reduction = FusionReduction(body, spec.channels, fusion) if spec.fused else Reduction(body, spec.channels)
+    network = Segmenter(body, reduction, block, width, classes)
+    network.picture = choose_input(str(settings["input"]), backbone or spec.backbone)
+    network.options = settings
+    return network
+
+
+def options_of(name: str) -> tuple[NetworkOption, ...]:
+    """The options of a network.
+
+    Raises:
+        KeyError: there is no such network.
+    """
+    return NETWORKS[name].options if name in NETWORKS else spec_of(name).options
+
+
+def read_options(name: str, texts: Iterable[str]) -> dict[str, OptionValue]:
+    """The options in texts `NAME=VALUE`, as the command line has them; a tuple's numbers stand with commas.
+
+    Raises:
+        KeyError: there is no such network.
+        OptionError: a text has another form, or there is no such option or value.
+    """
+    given = read_pairs(name, options_of(name), texts)
+    resolve_network(name, given)
+    return given
+
+
+def resolve_network(name: str, options: Mapping[str, OptionValue] | None = None) -> dict[str, OptionValue]:
+    """The values of all options of a network.
+
+    Raises:
+        KeyError: there is no such network.
+        OptionError: there is no such option or value.
+    """
+    return NETWORKS[name].resolve(options) if name in NETWORKS else spec_of(name).resolve(options)
+
+
+def build_block(name: str, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
+    """A network's block alone, with random weights.
+
+    Raises:
+        KeyError: there is no such network.
+        OptionError: there is no such option or value.
+    """
+    return NETWORKS[name].block(options) if name in NETWORKS else spec_of(name).block(spec_of(name).channels, options)
+
+
+def maps_of(name: str, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
+    """The names of a network's maps, in order.
+
+    Raises:
+        KeyError: there is no such network.
+        OptionError: there is no such option or value.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name].maps(options)
+    spec = spec_of(name)
+    settings = spec.resolve(options)
+    gate = ("gate",) if settings.get("fusion") == "afm" else ()
+    return (*BLOCK_KINDS[spec.kind or name].maps(settings), *gate)

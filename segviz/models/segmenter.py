@@ -8,7 +8,9 @@ where theirs joins one level.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +19,22 @@ from torch import Tensor, nn
 
 from segviz.attention.maps import Attended
 from segviz.models.backbone import Backbone, DeepFeatures, Pyramid
-from segviz.models.blocks.attention_fusion import AttentionFusion
+from segviz.models.blocks.attention_fusion import AddedFusion, AttentionFusion, JoinedFusion
 from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.layers import conv_bn_relu
+from segviz.models.options import NetworkOption, OptionValue
+from segviz.models.picture_input import SIGNED_INPUT, PictureInput
 
 FINEST_WIDTH, FINE_WIDTH = 16, 32
 DECODER_WIDTH, CLASSIFIER_WIDTH = 64, 24  # a wider decoder would cost more than the backbone
 DETAIL_WIDTH = 48
+FUSIONS = {"afm": AttentionFusion, "addition": AddedFusion, "concatenation": JoinedFusion}
+FUSION_OPTION = NetworkOption(
+    "fusion",
+    "afm",
+    "what joins the two deepest levels: AFM, or what AttaNet's Table 3 compares it with",
+    tuple(FUSIONS),
+)
 
 
 @dataclass(frozen=True)
@@ -49,15 +60,21 @@ class Reduction(nn.Module):
 
 
 class FusionReduction(nn.Module):
-    """AttaNet's way to the block: the two deepest levels joined by AFM, then a 3x3 convolution."""
+    """AttaNet's way to the block: the two deepest levels joined by AFM, then a 3x3 convolution.
 
-    def __init__(self, backbone: DeepFeatures, channels: int) -> None:
+    Args:
+        backbone: the body, which tells the channels of both levels.
+        channels: output channels.
+        fusion: "afm", or what AttaNet's Table 3 compares it with: "addition" or "concatenation".
+    """
+
+    def __init__(self, backbone: DeepFeatures, channels: int, fusion: str = "afm") -> None:
         super().__init__()
-        self.fusion = AttentionFusion(backbone.middle_channels, backbone.deep_channels, channels)
+        self.fusion = FUSIONS[fusion](backbone.middle_channels, backbone.deep_channels, channels)
         self.layer = conv_bn_relu(channels, channels, 3)
 
     def forward(self, pyramid: Pyramid) -> Attended:
-        """The fused features, and the gate as a map."""
+        """The fused features; AFM's gate as a map."""
         fused = self.fusion(pyramid.middle, pyramid.deep)
         return Attended(self.layer(fused.features), fused.context, fused.maps)
 
@@ -138,16 +155,49 @@ class BlockNetwork(nn.Module, ABC):
     Args:
         reduction: from the pyramid to the block's input, as `Attended`: it may have maps of its own.
         block: the context block.
+
+    Attributes:
+        picture: what the network expects of a picture.
+        options: its options as `build` resolved them, by name; empty where it was made in another way.
     """
+
+    picture: PictureInput = PictureInput()
+    options: Mapping[str, OptionValue] = MappingProxyType({})
 
     def __init__(self, reduction: nn.Module, block: ContextBlock) -> None:
         super().__init__()
         self.reduction = reduction
         self.block: ContextBlock = block
 
+    @property
+    @abstractmethod
+    def extractor(self) -> nn.Module:
+        """The body, which is what weights from ImageNet fill."""
+
+    @property
+    @abstractmethod
+    def class_count(self) -> int:
+        """The number of classes."""
+
+    @property
+    def output_stride(self) -> int:
+        """The stride of the body's deepest features, in pixels."""
+        stride: int = self.extractor.output_stride  # type: ignore[assignment]
+        return stride
+
+    @property
+    def middle_channels(self) -> int:
+        """Channels of `Segmentation.middle`."""
+        channels: int = self.extractor.middle_channels  # type: ignore[assignment]
+        return channels
+
     @abstractmethod
     def pyramid(self, image: Float[Tensor, "batch 3 height width"]) -> Pyramid:
         """The features of normalised images."""
+
+    @abstractmethod
+    def decode_features(self, features: Tensor, pyramid: Pyramid) -> Tensor:
+        """The features before the classifier, from the block's."""
 
     @abstractmethod
     def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
@@ -181,6 +231,8 @@ class Segmenter(BlockNetwork):
         classes: the number of classes.
     """
 
+    picture = SIGNED_INPUT
+
     def __init__(self, backbone: Backbone, reduction: nn.Module, block: ContextBlock, width: int, classes: int) -> None:
         super().__init__(reduction, block)
         self.backbone = backbone
@@ -189,10 +241,24 @@ class Segmenter(BlockNetwork):
         self.classifier = nn.Conv2d(CLASSIFIER_WIDTH, classes, 1)
         self.detail = Detail(classes)
 
+    @property
+    def extractor(self) -> Backbone:
+        """The backbone."""
+        return self.backbone
+
+    @property
+    def class_count(self) -> int:
+        """The number of classes."""
+        return self.classifier.out_channels
+
     def pyramid(self, image: Tensor) -> Pyramid:
         """The backbone's features of images scaled to [-1, 1]; any size from 32 x 32."""
         found: Pyramid = self.backbone(image)
         return found
+
+    def decode_features(self, features: Tensor, pyramid: Pyramid) -> Tensor:
+        """The decoder's features, of stride 2."""
+        return self.decoder(features, pyramid)  # type: ignore[no-any-return]
 
     def logits(self, features: Tensor, pyramid: Pyramid, image: Tensor) -> Tensor:
         """Logits at the image's size from the block's features: the decoder's, resized, plus the detail."""

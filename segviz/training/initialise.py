@@ -13,7 +13,7 @@ from segviz.catalogue.checkpoint_checks import read_tensors
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.catalogue.stored_record import RECORD_KEY, record_in
 from segviz.models.blocks import ContextBlock
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
 BACKBONE = "backbone.body."  # where a model keeps the tensors that timm names
@@ -29,7 +29,7 @@ class Start:
     lineage: tuple[str, ...] = ()
 
 
-def initialise(model: Segmenter, path: Path, gamma: float = 0.0) -> Start:
+def initialise(model: BlockNetwork, path: Path, gamma: float = 0.0) -> Start:
     """Start from a segviz checkpoint or from a backbone's weights.
 
     Every tensor of a checkpoint with the same name and shape is copied. A layer that reads more channels than the

@@ -5,7 +5,7 @@ from segviz.models.blocks.attention_fusion import AttentionFusion
 from segviz.models.blocks.context_block import ContextBlock
 from segviz.models.blocks.criss_cross import RecurrentCrissCross
 from segviz.models.blocks.dual_branches import DualBranches
-from segviz.models.blocks.embedded_non_local import DisentangledNonLocal, EmbeddedNonLocal
+from segviz.models.blocks.embedded_non_local import DisentangledNonLocal, EmbeddedNonLocal, ProjectedNonLocal
 from segviz.models.blocks.expectation_maximization import ExpectationMaximization
 from segviz.models.blocks.fully_attentional import FullyAttentional
 from segviz.models.blocks.global_context import GlobalContext
@@ -14,6 +14,7 @@ from segviz.models.blocks.non_local import (
     ChannelNonLocal,
     ChannelSpatialNonLocal,
     DualNonLocal,
+    SpatialChannelNonLocal,
     SpatialNonLocal,
 )
 from segviz.models.blocks.object_context import ObjectContext
@@ -42,11 +43,13 @@ __all__ = [
     "ObjectContext",
     "PointWiseBranch",
     "PointWiseSpatialAttention",
+    "ProjectedNonLocal",
     "PyramidAttention",
     "PyramidPooling",
     "RecurrentCrissCross",
     "SparseNonLocal",
     "SparseNonLocalWithPooling",
+    "SpatialChannelNonLocal",
     "SpatialNonLocal",
     "StripAttentionModule",
 ]

@@ -93,6 +93,43 @@ class DisentangledNonLocal(EmbeddedNonLocal):
         return {self.query: SLOW, self.key: SLOW, self.unary: SLOW}
 
 
+class ProjectedNonLocal(ContextBlock):
+    """Every cell gathers from every other: `gamma(Y) + X`, `Y = g(X) softmax(theta phi)^T` (SSANet, eq. 1-3).
+
+    This is how SSANet describes the block of Wang et al.: values of all channels, no scaling, and gamma a 1x1
+    convolution. It starts at zero, as this library's sparse block does; the paper does not say how it starts.
+
+    Args:
+        channels: input and output channels.
+        reduced: channels of queries and keys; half the input's by default.
+    """
+
+    def __init__(self, channels: int, reduced: int | None = None) -> None:
+        super().__init__()
+        reduced = reduced or max(channels // 2, 1)
+        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
+        self.value, self.gamma = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, channels, 1)
+        zero(self.gamma.parameters())
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
+        """Features `gamma(Y) + x` and the context Y; the map "spatial" keeps q and k."""
+        query, key = (layer(x).flatten(2).mT for layer in (self.query, self.key))
+        context, maps = attend_places("spatial", query, key, self.value(x))
+        return Attended(self.gamma(context) + (x if residual is None else residual), context, maps)
+
+    def attention_layers(self) -> Mapping[nn.Module, float]:
+        """Queries and keys."""
+        return {self.query: SLOW, self.key: SLOW}
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero(self.gamma.parameters())
+
+
 PlaceMaps = tuple[tuple[DotProductAttention], ...]
 
 

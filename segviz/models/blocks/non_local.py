@@ -135,6 +135,30 @@ class ChannelSpatialNonLocal(ContextBlock):
         self.channel.switch_off()
 
 
+class SpatialChannelNonLocal(ContextBlock):
+    """Space first, then channels, the order of which FLANet's footnote 1 says that its training does not converge."""
+
+    def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
+        super().__init__()
+        self.spatial, self.channel = SpatialNonLocal(channels, reduced), ChannelNonLocal(negate)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        residual: Float[Tensor, "batch channels height width"] | None = None,
+    ) -> Attended:
+        """The channel block's features and context upon the spatial block's; maps "channel" and "spatial"."""
+        spatial = self.spatial(x)
+        beside = None if residual is None else self.spatial(x, residual).features
+        channel = self.channel(spatial.features, beside)
+        return Attended(channel.features, channel.context, join_maps(channel, spatial))
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        self.spatial.switch_off()
+        self.channel.switch_off()
+
+
 def join_maps(first: Attended, second: Attended) -> tuple[tuple[AttentionMap, ...], ...]:
     """The maps of two blocks, image by image."""
     return tuple(one + other for one, other in zip(first.maps, second.maps, strict=True))

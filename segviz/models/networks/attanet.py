@@ -53,8 +53,12 @@ class EighthClassifier(nn.Module):
         self, features: Float[Tensor, "batch channels height width"], pyramid: Pyramid
     ) -> Float[Tensor, "batch classes rows columns"]:
         """Logits at stride 8."""
+        return self.classifier(self.dropout(self.decode_features(features, pyramid)))  # type: ignore[no-any-return]
+
+    def decode_features(self, features: Tensor, pyramid: Pyramid) -> Tensor:
+        """The features that the last convolution classifies."""
         grown = F.interpolate(features, pyramid.eighth.shape[2:])
-        return self.classifier(self.dropout(self.mix(self.refine(grown))))  # type: ignore[no-any-return]
+        return self.mix(self.refine(grown))  # type: ignore[no-any-return]
 
 
 class LightBody(nn.Module):
@@ -66,6 +70,10 @@ class LightBody(nn.Module):
 
     def __init__(self, widths: Sequence[int] = (32, 64, 64, 64, 64, 128, 128, 128)) -> None:
         super().__init__()
+        self.output_stride = 16
+        self.finest_channels, self.fine_channels = widths[0], widths[1]
+        self.eighth_channels = self.middle_channels = widths[4]
+        self.deep_channels = widths[7]
         self.layers = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(pairwise((3, *widths))):
             layer = conv_bn_relu(inputs, outputs, 7 if number == 0 else 3)

@@ -114,12 +114,16 @@ class StackedClassifier(nn.Module):
         self, features: Float[Tensor, "batch channels height width"], pyramid: Pyramid
     ) -> Float[Tensor, "batch classes rows columns"]:
         """Logits."""
+        return self.classifier(self.dropout(self.decode_features(features, pyramid)))  # type: ignore[no-any-return]
+
+    def decode_features(self, features: Tensor, pyramid: Pyramid) -> Tensor:
+        """The features that the last convolution classifies."""
         mixed = self.after(features)
         if self.beside:
             mixed = torch.cat((pyramid.deep, mixed), 1)
         if self.scale > 1:
             mixed = F.interpolate(mixed, scale_factor=self.scale)
-        return self.classifier(self.dropout(self.join(mixed)))  # type: ignore[no-any-return]
+        return self.join(mixed)  # type: ignore[no-any-return]
 
 
 def leaky(head: nn.Module) -> nn.Module:

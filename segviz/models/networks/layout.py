@@ -4,41 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from typing import TypeVar
 
 from segviz.models.networks.context_network import ContextNetwork
 from segviz.models.networks.stored_tensors import Change, ForeignWeightsError, NamePair, StoredTensors
+from segviz.models.picture_input import PictureInput as PictureInput
 
 Setting = TypeVar("Setting", bool, int, float, str, tuple[int, ...], tuple[float, ...])
-ChannelNumbers = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class PictureInput:
-    """What a network expects of a picture.
-
-    Attributes:
-        mean, std: of red, green and blue, for a picture in [0, 1]: the network sees `(picture - mean) / std`.
-        order: the order in which the network takes the channels.
-        crop: (height, width) of the crops on which it was trained and is slid over larger pictures; None: any size.
-        step: how far crops are apart at most, as a share of their size.
-    """
-
-    mean: ChannelNumbers = (0.485, 0.456, 0.406)  # ImageNet's
-    std: ChannelNumbers = (0.229, 0.224, 0.225)
-    order: Literal["RGB", "BGR"] = "RGB"
-    crop: tuple[int, int] | None = None
-    step: float = 2 / 3
-
-    def normalise(self, picture: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-        """The network's input, from RGB pictures in [0, 1]."""
-        mean, std = (torch.tensor(one, device=picture.device).view(3, 1, 1) for one in (self.mean, self.std))
-        seen = (picture - mean) / std
-        return seen if self.order == "RGB" else seen.flip(1)
 
 
 @dataclass(frozen=True)

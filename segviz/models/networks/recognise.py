@@ -72,6 +72,7 @@ class RecognisedNetwork:
         """
         with torch.device("meta"):  # no time for random weights, nor memory
             network = self.plan.make()
+        network.picture = self.picture
         fill_network(network, self.stored, self.plan.pairs, self.plan.changes, tuple(self.plan.unused))
         return network.eval()
 

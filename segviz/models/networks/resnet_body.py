@@ -76,6 +76,7 @@ class ResNetBody(nn.Module):
         self.layer3, self.layer4 = network.layer3, network.layer4
         set_dilations(self.layer3, design.third)
         set_dilations(self.layer4, design.fourth)
+        self.output_stride = design.stride
         wide = 4 if design.bottleneck else 1
         self.finest_channels = design.stem[-1]
         self.fine_channels, self.eighth_channels = design.widths[0] * wide, design.widths[1] * wide

@@ -1,0 +1,170 @@
+"""Options of a network: what its paper switches in its ablations, with a name, a default and the allowed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from segviz.text import plain_text
+
+OptionValue = bool | int | float | str | tuple[int, ...]
+SWITCH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+MOST_NUMBER = 4096  # of channels, cells or steps in an option
+
+
+class OptionError(ValueError):
+    """A network has no such option, or the option has no such value."""
+
+
+@dataclass(frozen=True)
+class NetworkOption:
+    """One option of a network.
+
+    Attributes:
+        name: how it is called on the command line, in `build` and in a checkpoint's record.
+        default: its value where none is given; its type is the option's kind.
+        help: what it does, in one line.
+        allowed: the values it may have; empty: any of its kind, numbers from `least` on.
+        least: the smallest number, or the smallest in a tuple of numbers.
+        blocks: the blocks that it belongs to; empty: it belongs to the network around the block.
+    """
+
+    name: str
+    default: OptionValue
+    help: str
+    allowed: tuple[OptionValue, ...] = ()
+    least: int = 1
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Its kind in words."""
+        if isinstance(self.default, tuple):
+            return f"{len(self.default)} whole numbers"
+        return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(self.default)]
+
+    @property
+    def values(self) -> str:
+        """Its values in words, as an error and the list of options name them."""
+        if self.allowed:
+            return ", ".join(format_value(one) for one in self.allowed)
+        if isinstance(self.default, bool):
+            return "true, false"
+        example = f", such as {format_value(self.default)}"
+        return f"{self.kind} from {self.least} to {MOST_NUMBER}{example}"
+
+    def read(self, text: str) -> OptionValue:
+        """The value of a text, as the command line has it; a tuple's numbers stand with commas between them.
+
+        Raises:
+            OptionError: the option has no such value.
+        """
+        value: object = text
+        try:
+            if isinstance(self.default, bool):
+                value = SWITCH_WORDS[text.strip().lower()]
+            elif isinstance(self.default, tuple):
+                value = tuple(int(part) for part in text.split(","))
+            elif not isinstance(self.default, str):
+                value = type(self.default)(text)
+        except (ValueError, KeyError):
+            raise self._refuse(text) from None
+        return self.check(value)
+
+    def check(self, value: object) -> OptionValue:
+        """The value, a list as a tuple.
+
+        Raises:
+            OptionError: the option has no such value.
+        """
+        if isinstance(value, list):
+            value = tuple(value)
+        if type(value) is not type(self.default) or not self._allows(value):
+            raise self._refuse(value)
+        return value
+
+    def _allows(self, value: object) -> bool:
+        if self.allowed:
+            return value in self.allowed
+        if isinstance(value, tuple):
+            same_length = len(value) == len(self.default)  # type: ignore[arg-type]
+            return same_length and all(type(one) is int and self.least <= one <= MOST_NUMBER for one in value)
+        return isinstance(value, bool | str) or (isinstance(value, int | float) and self.least <= value <= MOST_NUMBER)
+
+    def _refuse(self, value: object) -> OptionError:
+        shown = plain_text(value if isinstance(value, str) else format_value(value), 40)
+        return OptionError(f"option '{self.name}' is '{shown}'; use {self.values}")
+
+
+def format_value(value: object) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def format_options(values: Mapping[str, OptionValue]) -> str:
+    """Values by name as they are written on the command line, such as "points=49 pooling=false"."""
+    return " ".join(f"{name}={format_value(value)}" for name, value in values.items())
+
+
+def read_pairs(title: str, options: Sequence[NetworkOption], texts: Iterable[str]) -> dict[str, OptionValue]:
+    """The values of texts `NAME=VALUE`; a later one replaces an earlier one of the same name.
+
+    Raises:
+        OptionError: a text has another form, or the network has no such option or value.
+    """
+    known = {option.name: option for option in options}
+    values: dict[str, OptionValue] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise OptionError(f"option '{plain_text(text, 40)}' has no value; write NAME=VALUE")
+        if name not in known:
+            raise unknown_option(title, known, name)
+        values[name] = known[name].read(value)
+    return values
+
+
+def unknown_option(title: str, known: Iterable[str], name: str) -> OptionError:
+    """The error about an option that a network does not have."""
+    names = ", ".join(known) or "none"
+    return OptionError(f"'{title}' has no option '{plain_text(name, 40)}'; its options are {names}")
+
+
+def resolve_options(
+    title: str,
+    options: Sequence[NetworkOption],
+    given: Mapping[str, object],
+    block_defaults: Mapping[str, Mapping[str, OptionValue]] | None = None,
+) -> dict[str, OptionValue]:
+    """All values that hold for a network: those given, and the defaults of the others.
+
+    Options of other blocks than the chosen one are left out.
+
+    Args:
+        title: the network's name, for messages.
+        options: its options.
+        given: values by name.
+        block_defaults: defaults of this network that differ from an option's own, by block and option.
+
+    Raises:
+        OptionError: there is no such option or value, or it belongs to another block than the chosen one.
+    """
+    known = {option.name: option for option in options}
+    for name in given:
+        if name not in known:
+            raise unknown_option(title, known, name)
+    block = known["block"].check(given.get("block", known["block"].default)) if "block" in known else None
+    defaults = (block_defaults or {}).get(str(block), {})
+    values: dict[str, OptionValue] = {}
+    for name, option in known.items():
+        if block is not None and option.blocks and block not in option.blocks:
+            if name in given:
+                raise OptionError(
+                    f"option '{name}' has no effect with block={block}; remove it, or choose block="
+                    f"{' or '.join(option.blocks)}"
+                )
+            continue
+        values[name] = option.check(given.get(name, defaults.get(name, option.default)))
+    return values
