@@ -73,6 +73,21 @@ def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: Heig
         ImageError: the file is not a sound PNG, has another size, holds an unknown class, or can be read in two ways;
             the message names the unknown values or colours, each with its pixel count and first position.
     """
+    levels = decode_levels(data, size)
+    code = choose_code(levels, classes)
+    return GroundTruth(label_pixels(levels, code, shown or size), code.reading, classes)
+
+
+def decode_levels(data: bytes, size: HeightWidth) -> Image.Image:
+    """The upright picture in the bytes of a PNG in mode "L", "P" or "RGB", with the levels that the file holds.
+
+    Args:
+        data: the file's bytes.
+        size: the (height, width) that it must have.
+
+    Raises:
+        ImageError: the file is not a sound PNG of this size.
+    """
     if not data.startswith(PNG_SIGNATURE):
         raise ImageError("this is not a PNG; other formats change or mix colours, so save the labels as PNG")
     levels, orientation = read_levels(data, size)
@@ -80,8 +95,7 @@ def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: Heig
         levels = levels.transpose(TO_UPRIGHT[orientation])
     if levels.size != size[::-1]:
         raise wrong_size(levels.size, size)
-    code = choose_code(levels, classes)
-    return GroundTruth(label_pixels(levels, code, shown or size), code.reading, classes)
+    return levels
 
 
 def wrong_size(actual: tuple[int, int], size: HeightWidth) -> ImageError:

@@ -1,0 +1,213 @@
+"""A class map: a JSON file that says which class each id or colour of label files is, and where the files are.
+
+```
+{"classes": [{"name": "road", "colours": ["#804080"]}, {"name": "car", "ids": [26, 27], "colour": "#0000FF"}],
+ "void_ids": [0], "void_colours": ["#000000"], "others": "fault",
+ "splits": {"train": {"pictures": "train/img", "labels": "train/lab", "list": "train.txt"}},
+ "picture_ending": "", "label_ending": "_L"}
+```
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from segviz.data.class_sets import give_colours
+from segviz.data.classes import VOID, ClassSet, RgbColour
+from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
+from segviz.data.label_codes import LabelCodes
+from segviz.data.readers.coded_labels import read_coded_labels
+from segviz.data.sample import DataError, list_first
+from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, read_names, read_text
+from segviz.text import plain_text
+from segviz.typed_json import parse_json
+
+FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
+COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
+
+
+@dataclass(frozen=True)
+class ClassEntry:
+    """A class: the ids or the colours that label files have for it, and the colour to draw it in."""
+
+    name: str
+    ids: tuple[int, ...] = ()
+    colours: tuple[str, ...] = ()
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class SplitFolders:
+    """Where a split's files are, from the data set's folder; without a list, all pictures belong to it."""
+
+    pictures: str
+    labels: str
+    list: str | None = None
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """The fields of a class map.
+
+    Attributes:
+        classes: in index order.
+        void_ids, void_colours: pixels without a class.
+        others: what any other id or colour is: "fault" or "void".
+        splits: the folders; where there are none, those of the layout that the folder has.
+        picture_ending, label_ending: what follows a sample's name in the names of its files, before the suffix.
+    """
+
+    classes: tuple[ClassEntry, ...]
+    void_ids: tuple[int, ...] = ()
+    void_colours: tuple[str, ...] = ()
+    others: str = "fault"
+    splits: Mapping[str, SplitFolders] = field(default_factory=dict)
+    picture_ending: str = ""
+    label_ending: str = ""
+
+
+def read_class_map(path: Path) -> ClassMap:
+    """Read and check a class map.
+
+    Raises:
+        DataError: it is missing or damaged, or has gaps or doubles; all of that in one message.
+    """
+    text = read_text(path, f"a class map is JSON of the form {FORM}")
+    try:
+        found = parse_json(ClassMap, text)
+    except ValueError as error:
+        raise DataError(f"{path} must be JSON of the form {FORM} ({error})") from None
+    if faults := find_faults(found):
+        raise DataError(f"{path}: {'; '.join(list_first([plain_text(fault, 200) for fault in faults]))}")
+    return found
+
+
+def find_faults(found: ClassMap) -> list[str]:
+    """All that is wrong with a class map, in sentences."""
+    faults: list[str] = []
+    if not 1 <= len(found.classes) <= VOID:
+        faults.append(f"it has {len(found.classes)} classes; use 1 to {VOID}")
+    names = Counter(one.name for one in found.classes)
+    faults += [f"the class '{name}' is there {times} times; give each its own name" for name, times in names.items()
+               if times > 1]  # fmt: skip
+    faults += [f"class {at} has no name; give it one" for at, one in enumerate(found.classes) if not one.name.strip()]
+    faults += [
+        f"the class '{one.name}' has neither ids nor colours, which leaves a gap; give it some, or remove it"
+        for one in found.classes
+        if not one.ids and not one.colours
+    ]
+    ids = [number for one in found.classes for number in one.ids] + list(found.void_ids)
+    faults += [f"the id {one} is not in 0 to {VOID}; label files have 8 bits" for one in ids if not 0 <= one <= VOID]
+    colours = [text for one in found.classes for text in (*one.colours, *filter(None, (one.colour,)))]
+    faults += [
+        f"'{text}' is not a colour; write it as #804080"
+        for text in (*colours, *found.void_colours)
+        if not COLOUR.fullmatch(text)
+    ]
+    painted = [text.lower().lstrip("#") for one in found.classes for text in one.colours]
+    painted += [text.lower().lstrip("#") for text in found.void_colours]
+    faults += [f"the id {one} belongs to {times} classes; give it to one" for one, times in Counter(ids).items()
+               if times > 1]  # fmt: skip
+    faults += [
+        f"the colour #{one} belongs to {times} classes; give it to one"
+        for one, times in Counter(painted).items()
+        if times > 1
+    ]
+    by_id = {bool(one.ids) for one in found.classes}
+    if len(by_id) > 1 and not all(one.colours for one in found.classes):
+        faults.append("some classes have ids and others only colours; give all of them ids, or all of them colours")
+    if found.others not in ("fault", "void"):
+        faults.append(f"'others' is '{found.others}'; use fault or void")
+    return faults
+
+
+def read_colour(text: str) -> RgbColour:
+    """A colour from its six hexadecimal digits."""
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+def classes_of(found: ClassMap) -> ClassSet:
+    """The classes, each in its `colour`, or the first of its `colours`, or as a known data set draws it."""
+    names = tuple(one.name for one in found.classes)
+    palette = give_colours(names).palette
+    own = [one.colour or next(iter(one.colours), None) for one in found.classes]
+    return ClassSet(names, tuple(read_colour(text) if text else at for text, at in zip(own, palette, strict=True)))
+
+
+def codes_of(found: ClassMap) -> LabelCodes:
+    """The class of each id and colour."""
+    ids = dict.fromkeys(found.void_ids, VOID)
+    colours = dict.fromkeys(map(read_colour, found.void_colours), VOID)
+    for at, one in enumerate(found.classes):
+        ids |= dict.fromkeys(one.ids, at)
+        colours |= dict.fromkeys(map(read_colour, one.colours), at)
+    with_ids = any(one.ids for one in found.classes)
+    with_colours = any(one.colours for one in found.classes)
+    return LabelCodes(ids if with_ids else {}, colours if with_colours else {}, found.others == "void")
+
+
+def open_with_class_map(root: Path, path: Path, layout: DataSet | None) -> DataSet:
+    """The data set in a folder, its labels read by a class map.
+
+    Args:
+        root: the folder.
+        path: the class map.
+        layout: what the folder is by itself, whose splits are used where the class map names none.
+
+    Raises:
+        DataError: the class map cannot be used, or there are no splits.
+    """
+    found = read_class_map(path)
+    classes, codes = classes_of(found), codes_of(found)
+    form = " and ".join([kind for kind, some in (("ids", codes.ids), ("colours", codes.colours)) if some])
+    mapped = {
+        "classes": classes,
+        "read_labels": partial(read_coded_labels, codes),
+        "label_form": f"{form} by the class map {path}",
+        "code": f"class map {found}",
+        "server": None,
+        "notes": (),
+    }
+    if found.splits:
+        listing = partial(list_mapped_split, root, found)
+        return DataSet(root, "class map", splits=tuple(found.splits), list_split=listing, **mapped)  # type: ignore[arg-type]
+    if layout is None:
+        raise DataError(
+            f'{path} names no splits, and {root} has no layout that is known; add "splits": '
+            '{"train": {"pictures": "FOLDER", "labels": "FOLDER"}}'
+        )
+    return replace(layout, **mapped)  # type: ignore[arg-type]
+
+
+def list_mapped_split(root: Path, found: ClassMap, split: str) -> Listing:
+    """The files of a split in the folders that a class map names.
+
+    Raises:
+        DataError: there is no such split, or its list cannot be used.
+    """
+    if split not in found.splits:
+        raise refuse_split(root, split, list(found.splits))
+    folders = found.splits[split]
+    pictures, labels = root / folders.pictures, root / folders.labels
+    if folders.list:
+        names = read_names(root / folders.list)
+    else:
+        ending = found.picture_ending
+        taken = "" if pictures != labels else found.label_ending
+        names = [name.removesuffix(ending) for name in find_picture_names(pictures) if name.endswith(ending)]
+        names = [name for name in names if not taken or not name.endswith(taken)]
+    if not names:
+        return Listing((), (f"{pictures} holds no picture; correct 'pictures' of '{split}' in the class map",))
+    return pair_files(
+        names,
+        {name: (pictures / f"{name}{found.picture_ending}", SAMPLE_SUFFIXES) for name in names},
+        {name: (labels / f"{name}{found.label_ending}", LABEL_SUFFIXES) for name in names},
+        root,
+        "add them, or correct 'labels' and 'label_ending' in the class map",
+    )

@@ -1,0 +1,96 @@
+"""PASCAL VOC 2012 as it is downloaded: `JPEGImages`, `SegmentationClass`, `ImageSets/Segmentation/SPLIT.txt`.
+
+The labels are palette PNGs whose indices are the 21 classes, and 255 is void; the palette is not looked at, as many
+copies lack it. `SegmentationClassAug` beside them holds the further annotations of Hariharan et al. (ICCV 2011); with
+it there is a split `train_aug`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from segviz.data.class_sets import CLASS_SETS
+from segviz.data.classes import VOID
+from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
+from segviz.data.label_codes import LabelCodes
+from segviz.data.readers.coded_labels import read_coded_labels
+from segviz.data.sample import SampleFiles
+from segviz.data.sample_files import LABEL_SUFFIXES, FileFinder, find_picture_names, read_names
+
+LISTS = Path("ImageSets", "Segmentation")
+CLASS_FOLDER, AUGMENTED = "SegmentationClass", "SegmentationClassAug"
+PHOTOS = (".jpg", ".jpeg")
+TRAIN_AUG = "train_aug"
+AUG_LISTS = ("train_aug", "trainaug", "train_augvoc")  # names under which the list is passed around
+VOC_CODES = LabelCodes({**{at: at for at in range(21)}, VOID: VOID})
+
+
+def is_voc(root: Path) -> bool:
+    """Whether a folder has the pictures and the segmentation lists of PASCAL VOC."""
+    return (root / "JPEGImages").is_dir() and ((root / LISTS).is_dir() or (root / CLASS_FOLDER).is_dir())
+
+
+def open_voc(root: Path) -> DataSet:
+    """Find the lists of the segmentation task, and the augmented labels."""
+    listed = {path.stem for path in (root / LISTS).glob("*.txt")} - set(AUG_LISTS)
+    first = [split for split in ("train", "val", "test", "trainval") if split in listed]
+    splits = [*first, *sorted(listed - set(first))]
+    if (root / AUGMENTED).is_dir():
+        splits.insert(min(1, len(splits)), TRAIN_AUG)
+    return DataSet(
+        root,
+        "voc",
+        CLASS_SETS["voc"],
+        tuple(splits),
+        partial(list_voc_split, root, tuple(splits)),
+        partial(read_coded_labels, VOC_CODES),
+        "palette PNGs: indices are the classes, 255 is void",
+        "voc",
+        "voc-comp6",
+    )
+
+
+def list_voc_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
+    """The files of a split.
+
+    Raises:
+        DataError: there is no such split, or its list cannot be used.
+    """
+    if split not in splits:
+        raise refuse_split(root, split, splits)
+    labels = root / (AUGMENTED if split == TRAIN_AUG else CLASS_FOLDER)
+    names = name_augmented(root) if split == TRAIN_AUG else read_names(root / LISTS / f"{split}.txt")
+    if split == "test":
+        return list_photos(root / "JPEGImages", names)
+    return pair_files(
+        names,
+        {name: (root / "JPEGImages" / name, PHOTOS) for name in names},
+        {name: (labels / name, LABEL_SUFFIXES) for name in names},
+        root,
+        f"unpack {labels.name} and JPEGImages whole, or remove the names from the list",
+    )
+
+
+def list_photos(folder: Path, names: list[str]) -> Listing:
+    """The pictures of a split without labels."""
+    finder = FileFinder()
+    found = {name: finder.find(folder / name, PHOTOS) for name in names}
+    files = tuple(SampleFiles(name, path, None) for name, path in found.items() if path is not None)
+    lost = [name for name, path in found.items() if path is None]
+    faults = (f"{len(lost)} of the {len(names)} pictures of test are missing, such as {lost[0]}.jpg",) if lost else ()
+    return Listing(files, tuple(f"{fault}; unpack the test pictures into JPEGImages" for fault in faults), len(lost))
+
+
+def name_augmented(root: Path) -> list[str]:
+    """The samples of `train_aug`: those of its list, or else all augmented labels that are not in val.
+
+    Raises:
+        DataError: a list cannot be used.
+    """
+    for name in AUG_LISTS:
+        if (root / LISTS / f"{name}.txt").exists():
+            return [Path(line.split()[0]).stem for line in read_names(root / LISTS / f"{name}.txt")]
+    held_out = root / LISTS / "val.txt"
+    scored = set(read_names(held_out)) if held_out.exists() else set()
+    return [name for name in find_picture_names(root / AUGMENTED) if name not in scored]
