@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -158,9 +160,9 @@ def drawn_views(views: ViewRange, count: int = 60) -> list[View]:
 
 def test_a_recipe_s_views_depend_on_seed_and_step_alone(patches: Sample) -> None:
     views = ViewRange(Scales((0.5, 2.0), between=True), 0.0, "common", rotation=10, blur=0.5)
-    first, again = (sampler([patches], views=views)(5) for _ in range(2))
+    first, again = (sampler([patches], draw_view=partial(random_view, views=views))(5) for _ in range(2))
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
-    assert not torch.equal(first[0], sampler([patches], views=views)(6)[0])
+    assert not torch.equal(first[0], sampler([patches], draw_view=partial(random_view, views=views))(6)[0])
 
 
 def test_scales_come_from_their_list_or_their_range() -> None:
@@ -223,6 +225,6 @@ def test_a_blur_changes_colours_and_no_label(patches: Sample) -> None:
 
 def test_processes_share_a_batch_in_order(patches: Sample) -> None:
     whole = sampler([patches], batch=4, balance=0.5)(3)
-    parts = [sampler([patches], batch=4, balance=0.5, share=(index, 2))(3) for index in (0, 1)]
+    parts = [sampler([patches], batch=4, balance=0.5, part=(index, 2))(3) for index in (0, 1)]
     assert torch.equal(torch.cat([part[0] for part in parts]), whole[0])
     assert torch.equal(torch.cat([part[1] for part in parts]), whole[1])

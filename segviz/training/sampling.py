@@ -163,7 +163,7 @@ class Sampler:
         balance: share of pictures chosen by class: first a class, all equally likely, then one of its pixels, which
             the view contains. The other real pictures come in a shuffled order, each once per epoch.
         draw_view: draws a view of a picture, see `random_view`.
-        part: (this process, number of processes): each draws its share of the places of every batch.
+        part: (index, count): of `count` processes, the one with this index draws its part of each batch.
     """
 
     real: Pool | LazyPool
@@ -179,11 +179,12 @@ class Sampler:
 
     @property
     def places(self) -> range:
-        """The places of a batch that this process draws."""
-        return range(self.part[0], self.batch, self.part[1])
+        """The places of a batch that this process draws; those of all processes, one after the other, are the batch."""
+        index, count = self.part
+        return range(index * self.batch // count, (index + 1) * self.batch // count)
 
     def __call__(self, step: int) -> Batch:
-        """The batch of a step: network input in [-1, 1] and class indices.
+        """The batch of a step, or this process's part of it: colours in [-1, 1] and class indices.
 
         Raises:
             DataError: a picture that is read as needed cannot be read any more.
@@ -192,7 +193,7 @@ class Sampler:
         return apply_views(pictures, views, self.crop)
 
     def draw(self, step: int) -> tuple[list[LabelledPicture], list[View]]:
-        """The pictures of a step's batch, on the device, and the view of each.
+        """The pictures of a step's batch, or of this process's part of it, on the device, and the view of each.
 
         Raises:
             DataError: a picture that is read as needed cannot be read any more.
