@@ -57,6 +57,17 @@ def note_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
+def hold_interrupt() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM, however many: a launcher repeats to each process what a terminal sent to all of them.
+
+    Yields a function that says whether a signal came. Outside the main thread it is always False.
+    """
+    asked = threading.Event()
+    with handle_signals(lambda number, frame: asked.set()):
+        yield asked.is_set
+
+
+@contextmanager
 def delay_interrupt() -> Iterator[None]:
     """Raise the KeyboardInterrupt of a Ctrl-C or SIGTERM at the end of the block; a second signal raises at once."""
     with note_interrupt() as interrupted:

@@ -9,19 +9,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segviz.data.dataset import DataError, Split, list_first
+from segviz.data.dataset import DataError, Split, count_pixels, list_first
+from segviz.models.registry import resolve_network
+from segviz.training.options import OPTIMIZERS, TrainOptions
+from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.run import TrainingRun
+from segviz.training.view_range import COLOUR_CHANGES
 
 
 class DivergedError(RuntimeError):
     """A training whose loss or weights are not finite any more; the message names the step, the rate and the cure."""
 
 
+def check_options(options: TrainOptions, processes: int) -> None:
+    """Check that the options of a training go together, before anything is read.
+
+    Raises:
+        KeyError: there is no such network.
+        ValueError: two options contradict each other, or one has no such value; the message names the cure.
+    """
+    resolve_network(options.model, options.options)
+    names = (("optimizer", OPTIMIZERS), ("colours", COLOUR_CHANGES))
+    for name, known in names:
+        if getattr(options, name) not in known:
+            raise ValueError(f"{name} '{getattr(options, name)}' is unknown; use {' or '.join(known)}")
+    if unknown := [place for place in options.auxiliary if place not in AUXILIARY_PLACES]:
+        raise ValueError(f"auxiliary losses have no place '{unknown[0]}'; use {', '.join(AUXILIARY_PLACES)}")
+    if options.ohem and options.hard_share < 1:
+        raise ValueError(
+            f"--ohem {options.ohem:g} and --hard-share {options.hard_share:g} both choose the pixels that count; "
+            "add --hard-share 1, or remove --ohem"
+        )
+    if options.batch % processes:
+        raise ValueError(
+            f"a batch of {options.batch} cannot be shared equally by {processes} processes; use a multiple of "
+            f"{processes} for --batch"
+        )
+    if options.parts > options.batch // processes:
+        raise ValueError(
+            f"--parts {options.parts} is more than the {options.batch // processes} pictures that a process has in "
+            "each step; use fewer"
+        )
+
+
 def count_classes(split: Split) -> list[int]:
     """The number of pixels of each class."""
-    count = len(split.classes.names)
-    pixels = [np.bincount(sample.labels.ravel(), minlength=256)[:count] for sample in split.samples]
-    return [int(number) for number in np.sum(pixels, 0)]
+    return [int(number) for number in count_pixels(split.samples, len(split.classes.names)).sum(0)]
 
 
 def check_labels_of(split: Split) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 from platform import machine, processor, python_version
 
 import torch
@@ -15,100 +19,155 @@ from tqdm import tqdm
 from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.curve import LogRow, write_log
-from segviz.catalogue.record import SCENES, VAL, Record
+from segviz.catalogue.record import SCENES, VAL, Record, from_json, to_json
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Split, load_split
 from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes
 from segviz.models.ablation import block_gammas
+from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import spec_of
-from segviz.models.segmenter import Segmenter
+from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.predictor import choose_device, device_title
 from segviz.runtime.interrupts import delay_interrupt
 from segviz.runtime.malloc import hold_freed_memory
 from segviz.runtime.progress import progress_bar
-from segviz.training.checks import check_labels_of, check_loss, describe_absent
+from segviz.training.checks import check_labels_of, check_loss, check_options, describe_absent
 from segviz.training.initialise import Start
-from segviz.training.options import TrainOptions
+from segviz.training.options import TrainOptions, poly_rate
+from segviz.training.processes import Processes, join_processes, process_count
 from segviz.training.resume import remove_state
 from segviz.training.run import TrainingRun
 
-POLY_POWER = 0.9
-WARM_UP_SHARE = 0.03  # share of the training during which the rate rises
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
+RECORD_KEY = "record"
 
 
 @hold_freed_memory()
 def train_model(options: TrainOptions) -> Record:
-    """Train one model, write its checkpoint and its log, and return the record.
+    """Train one network, write its checkpoint and its log, and return the record.
+
+    Started by `torchrun`, each process has its part of every batch; the first one writes files and shows progress, and
+    all return the record.
 
     Raises:
-        DataError: the data cannot be used; raised before the first step.
+        DataError: the data cannot be used, or the options do not go together; raised before the first step.
         CheckpointError: the initial weights do not fit.
         OSError: the checkpoint cannot be written; raised before the first step.
         DivergedError: the loss or a weight has become infinite; the last state from before is kept.
     """
-    spec_of(options.model)
-    device = choose_device(options.device)
+    check_options(options, process_count())
     state = options.out.with_suffix(".resume.pt")
     for path in (options.out, options.out.with_suffix(".csv"), state):
         check_destination(path)
-    torch.manual_seed(options.seed)
-    training, validation = (load_split(options.data, name, progress_bar) for name in ("train", "val"))
-    classes = training.classes.names
+    with join_processes(choose_device(options.device)) as (processes, device):
+        torch.manual_seed(options.seed)
+        training, validation = load_splits(options, processes)
+        options = count_steps(options, len(training.samples))
+        run = TrainingRun(options, training, device, processes)
+        tell(processes, f"segviz: starting from {run.start.title}")
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # all views have the same size
+        return run_training(run, validation, state)
+
+
+def load_splits(options: TrainOptions, processes: Processes) -> tuple[Split, Split]:
+    """Read the splits to train on and to score, and check their labels.
+
+    Raises:
+        DataError: they cannot be used.
+    """
+    show = progress_bar if processes.is_first else None
+    training, validation = (
+        load_split(options.data, name, show, class_map=options.class_map, skip_damaged=options.skip_damaged)
+        for name in (options.split, "val")
+    )
     check_labels_of(training)
     check_labels_of(validation)
+    for note in (*training.notes, *validation.notes):
+        tell(processes, f"segviz: {note}")
     if absent := describe_absent(training):
-        tqdm.write(f"segviz: {absent}", file=sys.stderr)
-    if options.scenes and classes != CAMVID.names:
+        tell(processes, f"segviz: {absent}")
+    if options.scenes and training.classes.names != CAMVID.names:
         raise DataError(f"drawn scenes have CamVid's classes, but {options.data} has others; use --scenes 0")
-    run = TrainingRun(options, training, device)
-    tqdm.write(f"segviz: starting from {run.start.title}", file=sys.stderr)
-    torch.backends.cudnn.benchmark = device.type == "cuda"  # all views have the same size
+    return training, validation
+
+
+def count_steps(options: TrainOptions, pictures: int) -> TrainOptions:
+    """The options with their epochs as steps, for a number of pictures."""
+    if options.epochs is None:
+        return options
+    return replace(options, steps=max(1, math.ceil(options.epochs * pictures / options.batch)))
+
+
+def tell(processes: Processes, text: str) -> None:
+    """Write a line on stderr, once for all processes."""
+    if processes.is_first:
+        tqdm.write(text, file=sys.stderr)
+
+
+def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
+    """The loop: from the first step, or the one where an interrupted run stopped, to the written checkpoint."""
+    options, processes, device, classes = run.options, run.processes, run.device, validation.classes.names
     log: list[LogRow] = []
     losses: list[Tensor] = []  # since the last row of the log
     step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
+    kept = step  # the step of the saved state
     saved = time.monotonic()
     started = saved - before
     whole = True  # whether the networks are those after `step` steps
-    bar = progress_bar(total=options.steps, initial=step, desc=options.model, unit="step")
+    first = processes.is_first
+    bar = progress_bar(total=options.steps, initial=step, desc=options.model, unit="step", disable=not first)
+
+    def save() -> None:
+        nonlocal kept, saved
+        run.save(state, step, time.monotonic() - started, log, losses)
+        kept, saved = step, time.monotonic()
+
     try:
-        while step < options.steps:
-            minutes = (time.monotonic() - started) / 60
-            progress = max(step / options.steps, minutes / options.budget if options.budget else 0)
-            if progress >= 1:
-                break
-            rate = run.set_rate(options.rate * min(1, (progress + 1e-3) / WARM_UP_SHARE) * (1 - progress) ** POLY_POWER)
-            with delay_interrupt():
-                whole = False
-                losses.append(run.step(run.sampler(step), step))
-                whole, step = True, step + 1
-            bar.update()
-            validated = bool(options.validate) and step % options.validate == 0 and step < options.steps
-            if step % STEPS_BETWEEN_ROWS == 0 or validated:
-                loss = check_loss(run, losses, step, rate, state)
-                score = None
-                if validated:
-                    pause = time.monotonic()
-                    score = evaluate_samples(run.checkpoint_model.eval(), validation.samples, classes, "val").miou
-                    run.set_mode()
-                    started += time.monotonic() - pause
-                log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
-                losses.clear()
-                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            if time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                check_loss(run, losses, step, rate, state)
-                run.save(state, step, time.monotonic() - started, log, losses)
-                saved = time.monotonic()
+        with processes.hold_signals() as interrupted:
+            while step < options.steps:
+                minutes, stop = processes.agree((time.monotonic() - started) / 60 if first else 0.0, interrupted())
+                if stop:
+                    if first and step:
+                        save()  # here, where a second signal waits, too
+                    raise KeyboardInterrupt
+                progress = max(step / options.steps, minutes / options.budget if options.budget else 0)
+                if progress >= 1:
+                    break
+                rate = run.set_rate(poly_rate(options, progress))
+                with delay_interrupt() if processes.count == 1 else nullcontext():
+                    whole = False
+                    losses.append(run.step(run.sampler(step), step))
+                    whole, step = True, step + 1
+                bar.update()
+                validated = bool(options.validate) and step % options.validate == 0 and step < options.steps
+                if step % STEPS_BETWEEN_ROWS == 0 or validated:
+                    loss = check_loss(run, losses, step, rate, state)
+                    score = None
+                    if validated and first:
+                        if processes.count > 1:  # signals wait for the scores, and torchrun does not wait for long
+                            save()
+                        pause = time.monotonic()
+                        score = evaluate_samples(run.checkpoint_model.eval(), validation.samples, classes, "val").miou
+                        run.set_mode()
+                        started += time.monotonic() - pause
+                    log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
+                    losses.clear()
+                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+                if first and time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
+                    check_loss(run, losses, step, rate, state)
+                    save()
         check_loss(run, losses, step, options.rate, state)
         bar.close()
         minutes = (time.monotonic() - started) / 60
+        if not first:
+            return from_json(processes.hear(RECORD_KEY))
         record = make_record(run.checkpoint_model.eval(), run.start, options, validation, step, minutes, device)
     except KeyboardInterrupt:
-        if whole and step and run.is_finite():  # else a second Ctrl-C came in the middle of a step
+        if first and whole and step != kept and run.is_finite():  # else a second Ctrl-C came in the middle of a step
             run.set_mode()
-            run.save(state, step, time.monotonic() - started, log, losses)
-        if state.is_file():
+            save()
+        if first and state.is_file():
             bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
         raise
     finally:
@@ -119,11 +178,12 @@ def train_model(options: TrainOptions) -> Record:
     write_checkpoint(options.out, run.checkpoint_model, record)
     write_log(options.out.with_suffix(".csv"), log)
     remove_state(state)
+    processes.tell(RECORD_KEY, to_json(record))
     return record
 
 
 def make_record(
-    model: Segmenter,
+    model: BlockNetwork,
     start: Start,
     options: TrainOptions,
     validation: Split,
@@ -137,13 +197,14 @@ def make_record(
     evaluations = {VAL: evaluate_samples(model, validation.samples, classes, f"{options.data.name} val")}
     if options.scenes:
         evaluations[SCENES] = evaluate_scenes(model, classes)
+    row = NETWORKS[options.model] if options.model in NETWORKS else spec_of(options.model)
     return Record(
         model=options.model,
         classes=classes,
-        backbone=spec_of(options.model).backbone,
-        output_stride=model.backbone.output_stride,
+        backbone=options.backbone or row.backbone,
+        output_stride=model.output_stride,
         command=options.command,
-        data=f"{options.data.name} train"
+        data=f"{options.data.name} {options.split}"
         + (f" and {options.scenes} drawn scenes ({options.scene_share:.0%} of each batch)" if options.scenes else ""),
         initial=start.title,
         lineage=start.lineage,
@@ -158,6 +219,7 @@ def make_record(
         },
         gammas=block_gammas(model),
         evaluations=evaluations,
+        options=dict(model.options),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,41 +19,50 @@ from segviz.data.dataset import DataError, Split
 from segviz.data.scenes.pool import scene_pool
 from segviz.models.ablation import block_gammas
 from segviz.models.blocks import ExpectationMaximization
-from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.registry import build
-from segviz.models.segmenter import Segmentation, Segmenter
+from segviz.models.segmenter import BlockNetwork, Segmentation
+from segviz.training.augmentation import random_view
+from segviz.training.auxiliary import make_auxiliary_heads, run_with_features
 from segviz.training.initialise import Start, initialise, parameter_groups
 from segviz.training.losses import Loss, class_weights
 from segviz.training.options import TrainOptions
+from segviz.training.processes import ALONE, Processes
 from segviz.training.resume import read_state, save_state
 from segviz.training.sampling import Batch, Sampler, make_pool
-
-AUXILIARY_WEIGHT = 0.4  # ours, of the losses on the middle features and on the context; FLANet and PSANet name none
-SIDE_STRIDE = 4  # pixels between the labels in those losses
+from segviz.training.synchronised import share_over
 
 
 class TrainingRun:
-    """The networks of one training, their optimizer, loss and data, and one step."""
+    """The networks of one training, their optimizer, loss and data, and one step.
 
-    def __init__(self, options: TrainOptions, training: Split, device: torch.device) -> None:
+    Args:
+        options: what to train, and how.
+        training: the split to train on.
+        device: where.
+        processes: those that share each batch.
+    """
+
+    def __init__(
+        self, options: TrainOptions, training: Split, device: torch.device, processes: Processes = ALONE
+    ) -> None:
         classes = len(training.classes.names)
-        self.options, self.device, self.parts = options, device, 1
+        self.options, self.device, self.parts, self.processes = options, device, options.parts, processes
         self.bfloat16 = has_bfloat16_units(device)
-        self.model = build(options.model, classes, output_stride=options.output_stride)
+        self.model = build(options.model, classes, options.backbone, options.output_stride, options.options)
         if options.gamma and not block_gammas(self.model):
             raise DataError(f"--gamma has no effect on {options.model}, whose block has no gamma; remove it")
         self.start = initialise(self.model, options.init, options.gamma) if options.init else Start("random weights")
-        middle = self.model.backbone.middle_channels
-        self.auxiliary = nn.Sequential(conv_bn_relu(middle, 64, 3), nn.Conv2d(64, classes, 1))
-        # The context has its own loss: through a gamma near zero the block would hardly learn.
-        self.context = nn.Conv2d(context_channels(self.model), classes, 1)
-        self.networks = nn.ModuleDict({"model": self.model, "auxiliary": self.auxiliary, "context": self.context})
+        self.heads = make_auxiliary_heads(self.model, options.auxiliary, options.auxiliary_width, classes)
+        self.networks = nn.ModuleDict({"model": self.model, "heads": self.heads})
         self.networks.to(device).to(memory_format=torch.channels_last)
+        processes.copy_from_first(self.networks)
         self.average = deepcopy(self.model).requires_grad_(False)
-        groups = parameter_groups(self.networks, options.rate)
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=1e-4, fused=device.type == "cuda")
-        weights = class_weights(training.samples, classes).to(device)
-        self.loss = Loss(weights, options.smoothing, options.hard_share, options.jaccard)
+        self.optimizer = make_optimizer(options, self.networks, device)
+        share_over(processes, self.networks, device)
+        weights = class_weights(training.samples, classes) if options.class_weights else torch.ones(classes)
+        self.loss = Loss(
+            weights.to(device), options.smoothing, options.hard_share, options.jaccard, options.ohem, processes
+        )
         scenes = scene_pool(options.scenes, 0) if options.scenes else []
         self.sampler = Sampler(
             make_pool(training.samples, classes, device),
@@ -62,17 +72,19 @@ class TrainingRun:
             options.crop,
             options.scene_share,
             options.balance,
+            partial(random_view, views=options.views),
+            (processes.index, processes.count),
         )
-        self.model.backbone.requires_grad_(not options.freeze_backbone)
+        self.model.extractor.requires_grad_(not options.freeze_backbone)
         self.set_mode()
 
     def set_mode(self) -> None:
         """Set everything but a frozen backbone to training mode."""
         self.networks.train()
-        self.model.backbone.train(not self.options.freeze_backbone)
+        self.model.extractor.train(not self.options.freeze_backbone)
 
     @property
-    def checkpoint_model(self) -> Segmenter:
+    def checkpoint_model(self) -> BlockNetwork:
         """The averaged model, or the trained one if there is no averaging."""
         return self.average if self.options.average else self.model
 
@@ -115,24 +127,40 @@ class TrainingRun:
                     raise
                 raise DataError(self._describe_single_value(len(batch[0]))) from None
             except torch.OutOfMemoryError:
+                if self.processes.count > 1:  # the others wait for this one in the middle of the network
+                    raise DataError(self._describe_no_room(len(batch[0]))) from None
                 if self.parts * 2 > len(batch[0]):
                     raise
                 self.parts *= 2
             torch.cuda.empty_cache()
             size = -(-len(batch[0]) // self.parts)
-            tqdm.write(f"out of memory: from now on each batch is processed {size} pictures at a time")
-        nn.utils.clip_grad_norm_(self.networks.parameters(), 5.0)
+            tqdm.write(
+                f"out of memory: from now on each batch is processed {size} pictures at a time, and BatchNorm "
+                "normalises over these instead of the whole batch"
+            )
+        parameters = list(self.networks.parameters())
+        loss = self.processes.sum_gradients(parameters, loss)
+        if self.options.clip:
+            nn.utils.clip_grad_norm_(parameters, self.options.clip)
         self.optimizer.step()
-        self._average(number)
+        if self.options.average:
+            self._average(number)
         return loss
 
     def _describe_single_value(self, pictures: int) -> str:
         """Why BatchNorm has nothing to normalise over, and what to do about it."""
         at_once, (height, width) = -(-pictures // self.parts), self.options.crop
-        stride = self.model.backbone.output_stride
+        stride = self.model.output_stride
         return (
             f"BatchNorm needs several values, but a batch of {at_once} with a crop of {height} x {width} at output "
             f"stride {stride} has only one in some layer; use a larger --batch or --crop, or a smaller --output-stride"
+        )
+
+    def _describe_no_room(self, pictures: int) -> str:
+        """What to do about too little memory in one of several processes."""
+        return (
+            f"process {self.processes.index} has not enough memory for {-(-pictures // self.parts)} pictures at a "
+            f"time; use --parts {2 * self.parts}, more processes, or a smaller --crop"
         )
 
     def _backward(self, batch: Batch) -> Tensor:
@@ -143,18 +171,24 @@ class TrainingRun:
         for image, label in zip(images, labels, strict=True):
             share = len(image) / len(batch[0])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                result = self.model(image)
-                sides = self.auxiliary(result.middle), self.context(result.attended.context)
-                coarse = label[
-                    :, 1::SIDE_STRIDE, 1::SIDE_STRIDE
-                ]  # sides are coarse: a sixteenth of the pixels is enough
-            grown = [F.interpolate(side, coarse.shape[1:], mode="bilinear") for side in sides]
-            side = torch.stack([self.loss(logits, coarse) for logits in grown]).sum()
-            loss = share * (self.loss(result.logits, label) + AUXILIARY_WEIGHT * side)
+                result, features = run_with_features(self.model, self.model.picture.from_signed(image))
+                sides = {place: head(features[place]) for place, head in self.heads.items()}
+            loss = share * (self.loss(result.logits, label) + self._auxiliary_loss(sides, label))
             loss.backward()
-            update_bases(self.model, result)
+            update_bases(self.model, result, self.processes)
             losses.append(loss.detach())
         return torch.stack(losses).sum()
+
+    def _auxiliary_loss(self, sides: Mapping[str, Tensor], label: Tensor) -> Tensor | float:
+        """The weighted sum of the auxiliary losses."""
+        stride = self.options.auxiliary_stride  # they are coarse: a part of the pixels may be enough
+        first = (stride - 1) // 2
+        coarse = label[:, first::stride, first::stride]
+        losses: dict[float, list[Tensor]] = {}
+        for place, logits in sides.items():
+            grown = F.interpolate(logits, coarse.shape[1:], mode="bilinear")
+            losses.setdefault(self.options.auxiliary[place], []).append(self.loss(grown, coarse))
+        return sum(weight * torch.stack(some).sum() for weight, some in losses.items())
 
     def save(self, path: Path, step: int, seconds: float, log: list[LogRow], losses: list[Tensor]) -> None:
         """Save what `restore` needs."""
@@ -178,6 +212,18 @@ class TrainingRun:
         return int(state["step"]), float(state["seconds"])
 
 
+def make_optimizer(options: TrainOptions, networks: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """AdamW, or SGD with momentum; each group of parameters has a factor on the learning rate as its "scale"."""
+    groups = parameter_groups(networks, options.rate)
+    if not options.part_rates:
+        groups = [{"params": list(networks.parameters()), "scale": 1.0, "lr": options.rate}]
+    fused = device.type == "cuda"
+    if options.optimizer == "sgd":
+        decay = options.weight_decay
+        return torch.optim.SGD(groups, momentum=options.momentum, weight_decay=decay, fused=fused)
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay, fused=fused)
+
+
 def has_bfloat16_units(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 in hardware: a GPU, or a CPU with AMX."""
     # Older versions of torch lack get_capabilities.
@@ -185,17 +231,9 @@ def has_bfloat16_units(device: torch.device) -> bool:
     return device.type == "cuda" or bool(capabilities().get("amx_bf16"))
 
 
-@torch.no_grad()
-def context_channels(model: Segmenter) -> int:
-    """The number of channels of the block's context, found by one small forward pass that changes nothing."""
-    training = model.training
-    channels = model.eval()(torch.zeros(1, 3, 64, 64)).attended.context.shape[1]
-    model.train(training)
-    return int(channels)
-
-
-def update_bases(model: Segmenter, result: Segmentation) -> None:
+def update_bases(model: BlockNetwork, result: Segmentation, processes: Processes = ALONE) -> None:
     """Update EMA's initial bases from the batch's, outside the forward pass."""
     for module in model.modules():
         if isinstance(module, ExpectationMaximization):
             module.update(result.attended.maps)
+            processes.average(module.initial_bases)

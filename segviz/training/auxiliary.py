@@ -1,0 +1,57 @@
+"""Auxiliary losses: classifiers on features inside a network, which learn with it and are dropped after training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from segviz.attention.maps import Attended
+from segviz.models.backbone import Pyramid
+from segviz.models.blocks.layers import conv_bn_relu
+from segviz.models.segmenter import BlockNetwork, Segmentation
+from segviz.training.places import AUXILIARY_PLACES
+
+PROBE_SIDE = 64  # pixels of the picture that tells how many channels each place has
+
+
+def find_features(pyramid: Pyramid, reduced: Attended, attended: Attended) -> dict[str, Tensor]:
+    """The features at each of `AUXILIARY_PLACES`."""
+    found = (pyramid.eighth, pyramid.middle, reduced.features, attended.context)
+    return dict(zip(AUXILIARY_PLACES, found, strict=True))
+
+
+def run_with_features(network: BlockNetwork, images: Tensor) -> tuple[Segmentation, dict[str, Tensor]]:
+    """What a network makes of normalised images, and its features at each of `AUXILIARY_PLACES`."""
+    pyramid, reduced = network.encode(images)
+    attended = network.block(reduced.features)
+    return network.decode(images, pyramid, reduced, attended), find_features(pyramid, reduced, attended)
+
+
+def make_auxiliary_heads(
+    network: BlockNetwork, weights: Mapping[str, float], width: int, classes: int
+) -> nn.ModuleDict:
+    """A classifier for each place with a weight: a 3x3 convolution and a 1x1, on the context a 1x1 alone.
+
+    A deeper one on the context could make up for what the block does not learn.
+    """
+    channels = count_channels(network) if weights else {}
+    heads = nn.ModuleDict()
+    for place in AUXILIARY_PLACES:
+        if place not in weights:
+            continue
+        if place == "context":
+            heads[place] = nn.Conv2d(channels[place], classes, 1)
+        else:
+            heads[place] = nn.Sequential(conv_bn_relu(channels[place], width, 3), nn.Conv2d(width, classes, 1))
+    return heads
+
+
+@torch.no_grad()
+def count_channels(network: BlockNetwork) -> dict[str, int]:
+    """The number of channels at each place, found by one small forward pass that changes nothing."""
+    training = network.training
+    _, features = run_with_features(network.eval(), torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE))
+    network.train(training)
+    return {place: one.shape[1] for place, one in features.items()}
