@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ MAX_BYTES = 20 * 1024**2
 MAX_PIXELS = 50_000_000
 WORKING_PIXELS = 480 * 360  # the area at which the bundled models were trained
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
+LARGEST_PICTURE = (1024, 2048)  # short and long side of the largest view that a network is shown unless it is told one
 HEIC_ADVICE = (
     "this is a HEIC picture, which is not read; convert it to JPEG "
     "(an iPhone takes JPEG pictures after Settings > Camera > Formats > Most Compatible)"
@@ -39,6 +40,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # otherwise it write
 
 Rgb = UInt8[np.ndarray, "_ _ 3"]
 ImageLike = np.ndarray | Image.Image | str | Path
+SeenSize = tuple[int, int] | Literal["own"] | None  # (height, width); the picture's own; or the area of training
 # The file's view of upright pixels, by Exif orientation; nothing is copied.
 FROM_UPRIGHT: dict[object, Callable[[Any], Any]] = {
     1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
@@ -174,14 +176,29 @@ def read_picture_bytes(path: Path) -> bytes:
         ) from None
 
 
-def working_size(height: int, width: int, shrink: int = 1) -> tuple[int, int]:
-    """The (height, width) at which a model sees a picture: the area of training, with the picture's aspect ratio.
+def working_size(height: int, width: int, shrink: int = 1, wanted: SeenSize = None) -> tuple[int, int]:
+    """The (height, width) at which a model sees a picture.
 
-    `shrink` divides both sides, for when memory is short.
+    Args:
+        height: the picture's own.
+        width: the picture's own.
+        shrink: divides both sides, for when memory is short.
+        wanted: a (height, width); "own" for the picture's own, at most `LARGEST_PICTURE`; None for the area of
+            training, with the picture's aspect ratio.
     """
-    scale = math.sqrt(WORKING_PIXELS / (height * width))
-    scale = min(scale, LONGEST_SIDE / max(height, width)) / shrink
-    return max(SHORTEST_SIDE, round(height * scale)), max(SHORTEST_SIDE, round(width * scale))
+    if isinstance(wanted, tuple):
+        sides = wanted[0] / shrink, wanted[1] / shrink
+    else:
+        trained = min(math.sqrt(WORKING_PIXELS / (height * width)), LONGEST_SIDE / max(height, width))
+        scale = (largest_scale(height, width) if wanted == "own" else trained) / shrink
+        sides = height * scale, width * scale
+    return max(SHORTEST_SIDE, round(sides[0])), max(SHORTEST_SIDE, round(sides[1]))
+
+
+def largest_scale(height: int, width: int) -> float:
+    """The factor, at most 1, by which a picture fits into `LARGEST_PICTURE`, upright or lying."""
+    short, long = LARGEST_PICTURE
+    return min(1.0, short / min(height, width), long / max(height, width))
 
 
 def resize(image: Rgb, size: tuple[int, int]) -> Rgb:

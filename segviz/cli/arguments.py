@@ -17,7 +17,9 @@ from segviz.catalogue.source_names import names_network
 from segviz.runtime.garbage_collection import pause_collector
 from segviz.runtime.lazy_dynamo import defer_compiler
 
-FIGURE_NAMES = ("fla-5", "fla-6", "atta-9", "psa-6", "snl", "compare")
+FIGURE_NAMES = (
+    "fla-5", "fla-6", "atta-1", "atta-6", "atta-7", "atta-9", "psa-3", "psa-5", "psa-6", "snl", "compare",
+)  # fmt: skip
 LOOK_NAMES = ("attends_to", "attended_by", "strip", "points")
 SCALE_NAMES = ("linear", "log", "percentile")
 COLOUR_NAMES = ("viridis", "cividis", "magma", "gray")
@@ -36,11 +38,6 @@ def read_model(text: str) -> str:
         if text.endswith(".safetensors") or Path(text).is_file():
             return text
     return read_model_name(text)
-
-
-def read_model_or_all(text: str) -> str:
-    """Read what `read_model` reads, or the word for all bundled models."""
-    return text if text == ALL_MODELS else read_model(text)
 
 
 def read_model_name(text: str) -> str:
@@ -73,6 +70,18 @@ def read_pixel(text: str) -> tuple[int, int]:
 def read_scales(text: str) -> tuple[float, ...]:
     """Read factors on a picture's size, `S[,S...]`, each from 0.1 to 4."""
     return tuple(number_reader(0.1, 4)(part.strip()) for part in text.split(","))
+
+
+def read_share(text: str) -> float:
+    """Read a share above 0 and at most 1: a number such as 0.5, or a fraction such as 2/3."""
+    match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
+    try:
+        value = int(match[1]) / int(match[2]) if match else float(text)
+    except (ValueError, ZeroDivisionError):
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share; use a fraction or a number up to 1, such as 2/3")
+    return value
 
 
 def read_figure_path(text: str) -> Path:

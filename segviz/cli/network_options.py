@@ -10,7 +10,7 @@ from typing import Any
 
 from segviz.catalogue.source_names import SOURCE_FORMS, names_network
 from segviz.cli.arguments import read_model
-from segviz.cli.own_models import describe_network
+from segviz.cli.own_models import describe_network, read_size
 from segviz.cli.shared_options import Parser, add_device
 
 NETWORK_OPTIONS = ("weights", "classes", "mean", "std", "input_size", "fit")
@@ -29,17 +29,45 @@ def read_source(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{error}, a checkpoint's path, {SOURCE_FORMS}") from None
 
 
-def add_any_model(command: Parser) -> None:
-    """Add `--model`, the options that describe a network, and `--device`."""
+SEEN_SIZE_HELP = (
+    "the size at which the network sees pictures, or `own` for their own, at most 1024 x 2048 (default: own; of a "
+    "segviz checkpoint, the area at which it was trained)"
+)
+
+
+def add_any_model(command: Parser, all_word: str = "", size_help: str = SEEN_SIZE_HELP) -> None:
+    """Add `--model`, the options that describe a network, and `--device`.
+
+    Args:
+        command: the command's parser.
+        all_word: what stands for all bundled models; "" where one network is taken.
+        size_help: the help of `--input-size`.
+    """
+
+    def read(text: str) -> str:
+        return text if all_word and text == all_word else read_source(text)
+
+    several = f"{all_word}, " if all_word else ""
     command.add_argument(
-        "--model", type=read_source, required=True, metavar="SOURCE",
-        help="a name from `models`, a checkpoint, published weights (.pth), net.py:build, package.module:build, "
-        "timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME",
+        "--model", type=read, required=True, metavar="SOURCE",
+        help=f"{several}a name from `models`, a checkpoint, published weights (.pth), net.py:build, "
+        "package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME",
     )  # fmt: skip
     group = command.add_argument_group("a network of your own", "docs/any-network.md")
 
     def describe(option: str, metavar: str, help_: str, read: Callable[[str], Any] = str, **more: Any) -> None:
         group.add_argument(option, metavar=metavar, help=help_, type=read, default=None, **more)
 
-    describe_network(describe, "--input-size")
+    describe_network(describe)
     add_device(command)
+    command.add_argument("--input-size", type=read_seen_size, metavar="H,W", help=size_help)
+
+
+def read_seen_size(text: str) -> list[int] | str:
+    """A height and a width in pixels, or "own"."""
+    if text == "own":
+        return text
+    size = read_size(text)
+    if min(size) < 32 or max(size) > 8192:
+        raise argparse.ArgumentTypeError(f"'{text}' is out of range; use sides from 32 to 8192, or own")
+    return size

@@ -32,7 +32,7 @@ def open_from_options(
     described = {name: getattr(options, name) for name in NETWORK_OPTIONS}
     size, weights, fit = described.pop("input_size"), described.pop("weights"), described.pop("fit")
     extra: dict[str, Any] = {"layers": tuple(layers)} if layers else {}
-    extra |= {"size": tuple(size) if size else None, "fit": fit or "stretch"}
+    extra |= {"size": tuple(size) if isinstance(size, list) else size, "fit": fit or "stretch"}
     try:
         predictor = open_predictor(options.model, options.device, weights, **described, **extra)
     except OptionError as error:

@@ -55,22 +55,21 @@ def add_own_models(command: Parser) -> None:
 
     describe("--name", "NAME", "its name in links (default: from the source)")
     describe("--title", "TITLE", "its name on pages (default: the name)")
-    describe_network(describe, "--size")
+    describe_network(describe)
+    describe("--size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
     describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
 
 
-def describe_network(describe: Callable[..., None], size: str) -> None:
-    """The options that say what a source does not tell of a network: its weights, classes and input.
+def describe_network(describe: Callable[..., None]) -> None:
+    """The options that say what a source does not tell of a network: its weights, classes and input's statistics.
 
     Args:
         describe: adds an option, given its name, the value's name, the help, how to read it, and more for argparse.
-        size: the name of the option for the size of the input.
     """
     describe("--weights", "FILE", "weights for the network that SOURCE builds, or `random` for none")
     describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_name_list)
     describe("--mean", "R,G,B", "mean of its input, in [0, 1], or in 0..255", read_triple)
     describe("--std", "R,G,B", "standard deviation, in the same units", read_triple)
-    describe(size, "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
     describe("--fit", "FIT", f"{' or '.join(FITS)} a picture of another ratio (default: {FITS[0]})", choices=FITS)
 
 

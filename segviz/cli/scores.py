@@ -1,4 +1,4 @@
-"""`evaluate`: score one model or all, print the scores, and store them in the records."""
+"""`evaluate`: score any segmentation network, or all bundled ones, print the scores, and store them in the records."""
 
 from __future__ import annotations
 
@@ -17,27 +17,54 @@ from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, read_record, replace_record
 from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.map_record import MapMeasurement, MapMeasurements
-from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation, Record
+from segviz.catalogue.record import SCENES, VAL, Evaluation
 from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.errors import UsageError
 from segviz.cli.map_table import format_map_numbers
+from segviz.cli.network_options import NETWORK_OPTIONS
+from segviz.cli.open_networks import open_from_options
+from segviz.cli.score_tables import format_scores_by_class, format_scores_by_model
+from segviz.cli.score_ways import check_score_options, choose_ways
+from segviz.data.class_sets import find_other_class
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
-from segviz.evaluation.evaluate import PAPER_SCALES, evaluate_ways, scenes_title, unseen_scenes
-from segviz.evaluation.map_numbers import map_names
-from segviz.evaluation.ways import Way
+from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
+from segviz.evaluation.map_numbers import map_names, random_block
+from segviz.evaluation.scored_network import ScoredBlockNetwork, ScoredNetwork
 from segviz.models.ablation import has_context
 from segviz.models.folding import fold
+from segviz.models.picture_input import PictureInput
 from segviz.models.registry import SPECS
-from segviz.models.segmenter import Segmenter
-from segviz.prediction.predictor import load_predictor
+from segviz.models.segmenter import BlockNetwork
+from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.runtime.progress import progress_bar
-from segviz.text import format_percent, format_table
+from segviz.watch.load import is_own_checkpoint
+from segviz.watch.network_scores import NetworkScores
+from segviz.watch.published_predictor import PublishedPredictor
 
 
 @dataclass(frozen=True)
-class CheckpointScores:
-    """What was measured on one checkpoint, by the names of evaluations in a record."""
+class Subject:
+    """What is scored.
+
+    Attributes:
+        name: what tables and JSON call it.
+        classes: its classes.
+        path: its checkpoint, which is read when its turn comes; None for a network that is open already.
+        network: an open network; None for a checkpoint.
+        picture: what a published network expects, with its authors' crops; None for any other.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    path: Path | None = None
+    network: ScoredNetwork | None = None
+    picture: PictureInput | None = None
+
+
+@dataclass(frozen=True)
+class NetworkScored:
+    """What was measured on one network, by the names of evaluations in a record."""
 
     evaluations: Mapping[str, Evaluation]
     maps: MapMeasurements
@@ -49,79 +76,89 @@ class CheckpointScores:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Score one model or all bundled ones, on a split of a data set, on drawn scenes, or on both."""
-    check_options(options)
-    paths = find_checkpoints(options.model)
-    for path in paths if options.record else ():
-        check_destination(path)
-    records = [read_record(path) for path in paths]
+    """Score one network or all bundled ones, on a split of a data set, on drawn scenes, or on both."""
+    check_score_options(options)
+    subjects = find_subjects(options)
+    for one in subjects:
+        choose_ways(VAL, options, False, one.picture)  # refuses options that have no effect before anything is read
+    for one in subjects if options.record else ():
+        check_destination(one.path) if one.path is not None else None
     split = None
     if options.data is not None:
-        split = load_split(options.data, options.split, progress_bar)
-        check_split_classes(split, records, options.data)
+        split = load_split(
+            options.data, options.split, progress_bar, class_map=options.class_map, skip_damaged=options.skip_damaged
+        )
+        for note in split.notes:
+            print(f"segviz: {note}", file=sys.stderr)
+        check_split_classes(split, subjects, options.data)
     if options.scenes is not None:
-        for record in records:
-            check_scene_classes(record.classes)
-    bar = progress_bar(paths, desc="models", unit="model", leave=False, disable=len(paths) == 1)
-    results = {path: evaluate_checkpoint(path, split, options) for path in bar}
+        for one in subjects:
+            check_scene_classes(one.classes)
+    bar = progress_bar(subjects, desc="models", unit="model", leave=False, disable=len(subjects) == 1)
+    results = [(one, evaluate_subject(one, split, options)) for one in bar]
     if options.json:
         entries = [
-            {"model": record.model, "checkpoint": str(path), **one.as_dict()}
-            for record, (path, one) in zip(records, results.items(), strict=True)
+            {"model": one.name, "checkpoint": str(one.path or options.model), **scored.as_dict()}
+            for one, scored in results
         ]
         print(json.dumps(entries if options.model == ALL_MODELS else entries[0], indent=2))
     elif options.model == ALL_MODELS:
-        print(format_scores_by_model({path.stem: one.evaluations for path, one in results.items()}))
+        print(format_scores_by_model({one.name: scored.evaluations for one, scored in results}))
     else:
-        print(format_scores_by_class(records[0], results[paths[0]].evaluations))
+        print(format_scores_by_class(subjects[0].name, subjects[0].classes, results[0][1].evaluations))
     if options.maps and not options.json:
-        print(f"\n{format_map_numbers({path.stem: one.maps for path, one in results.items()})}")
+        measured = {one.path.stem if one.path else one.name: scored.maps for one, scored in results}
+        print(f"\n{format_map_numbers(measured)}")
     return 0
 
 
-def check_options(options: argparse.Namespace) -> None:
-    """Check that the options of `evaluate` go together.
+def find_subjects(options: argparse.Namespace) -> list[Subject]:
+    """What `--model` names: a checkpoint, all bundled ones, or any other network, which is opened.
 
     Raises:
-        UsageError: they do not.
+        UsageError: there is no bundled checkpoint, or an option has no effect on the network.
+        CheckpointError: a file cannot be used.
+        OpenError: the network cannot be opened.
+        DataError: the network's classes are not known.
     """
-    if options.data is None and options.scenes is None:
-        raise UsageError("there is nothing to score on; give --data DIR, --scenes N, or both")
-    if options.data is None and options.multi_scale:
-        raise UsageError("--multi-scale needs a data set; give --data DIR")
-    if options.scales and not options.multi_scale:
-        raise UsageError("--scales needs --multi-scale; give both")
-    if options.record and options.split != VAL:
-        raise UsageError(
-            f"--record stores scores on split '{VAL}', not on '{options.split}'; remove --record or --split"
-        )
+    if options.model == ALL_MODELS:
+        paths = [bundled_path(name) for name in SPECS if bundled_path(name).is_file()]
+        if not paths:
+            raise UsageError("there is no bundled checkpoint to score; train a model, or name one with --model")
+        return [Subject(path.stem, read_record(path).classes, path) for path in paths]
+    if is_own_checkpoint(options.model):
+        given = [name for name in NETWORK_OPTIONS if name != "input_size" and getattr(options, name) is not None]
+        if given:
+            raise UsageError(f"--{given[0]} has no effect on a segviz checkpoint, whose record says it; remove it")
+        path = checkpoint_path(options.model)
+        record = read_record(path)
+        return [Subject(record.model, record.classes, path)]
+    for flag in ("record", "maps", "without_context"):
+        if getattr(options, flag):
+            raise UsageError(f"--{flag.replace('_', '-')} needs a segviz checkpoint, and '{options.model}' is none")
+    predictor = open_from_options(argparse.Namespace(**{**vars(options), "input_size": None}))
+    assert not isinstance(predictor, Predictor)
+    if predictor.class_set is None:
+        raise DataError(f"the classes of '{options.model}' are not known; name them with --classes")
+    if isinstance(predictor, PublishedPredictor):
+        network: ScoredNetwork = ScoredBlockNetwork(predictor.network, predictor.picture)
+        return [Subject(predictor.name, predictor.class_set.names, network=network, picture=predictor.picture)]
+    return [Subject(predictor.name, predictor.class_set.names, network=NetworkScores(predictor))]
 
 
-def find_checkpoints(model: str) -> list[Path]:
-    """Find the checkpoint of a name or a path, or all bundled ones.
+def check_split_classes(split: Split, subjects: Sequence[Subject], folder: Path) -> None:
+    """Check that the networks have the data set's classes; of a network from elsewhere, in any spelling.
 
     Raises:
-        UsageError: there is no bundled checkpoint.
+        DataError: a network has others.
     """
-    if model != ALL_MODELS:
-        return [checkpoint_path(model)]
-    paths = [bundled_path(name) for name in SPECS if bundled_path(name).is_file()]
-    if not paths:
-        raise UsageError("there is no bundled checkpoint to score; train a model, or name a checkpoint with --model")
-    return paths
-
-
-def check_split_classes(split: Split, records: Sequence[Record], folder: Path) -> None:
-    """Check that the models have the data set's classes.
-
-    Raises:
-        DataError: a model has others.
-    """
-    for record in records:
-        if record.classes != split.classes.names:
+    for one in subjects:
+        difference = find_other_class(one.classes, split.classes.names, tolerant=one.path is None)
+        if difference:
             raise DataError(
-                f"{folder} has the classes {split.classes.names}, model '{record.model}' has {record.classes}; "
+                f"'{one.name}' was trained on other classes than those of {folder}: {difference}; "
                 "use a model trained on the data set's classes"
+                + ("" if one.path is not None else ", or name its classes with --classes")
             )
 
 
@@ -135,24 +172,37 @@ def check_scene_classes(classes: Sequence[str]) -> None:
         raise UsageError("drawn scenes have CamVid's classes, and this model has others; score it with --data")
 
 
-def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> CheckpointScores:
-    """Score one checkpoint as the options ask, in one pass over each set of pictures."""
+def evaluate_subject(subject: Subject, split: Split | None, options: argparse.Namespace) -> NetworkScored:
+    """Score one network as the options ask, in one pass over each set of pictures."""
+    if subject.path is None:
+        assert subject.network is not None
+        scores: dict[str, Evaluation] = {}
+        for name, data, samples in sample_sets(subject.classes, split, options):
+            ways = choose_ways(name, options, False, subject.picture)
+            scores |= evaluate_ways(subject.network, samples, subject.classes, data, ways).evaluations
+        return NetworkScored(scores, {})
+    return evaluate_checkpoint(subject.path, split, options)
+
+
+def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> NetworkScored:
+    """Score one checkpoint as the options ask, and store the scores if they ask it."""
     predictor = load_predictor(path, options.device)
     model, record = predictor.model, predictor.record
     off = options.without_context and has_context(model)
     if options.without_context and not off:
         print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
-    maps_of = record.model if options.maps and check_maps(path, model, options) else None
+    measures = options.maps and check_maps(path, model, options)
+    other = random_block(model, record.model, record.options) if measures else None
     scores: dict[str, Evaluation] = {}
     maps: dict[str, MapMeasurement] = {}
     for name, data, samples in sample_sets(record.classes, split, options):
-        ways = choose_ways(name, options, off)
-        scored = evaluate_ways(model, samples, record.classes, data, ways, maps_of)
+        ways = choose_ways(name, options, off, None)
+        scored = evaluate_ways(model, samples, record.classes, data, ways, other)
         scores |= scored.evaluations
         maps |= {name: scored.maps} if scored.maps else {}
     if options.record:
         record_evaluations(path, model, scores, maps)
-    return CheckpointScores(scores, maps)
+    return NetworkScored(scores, maps)
 
 
 def sample_sets(
@@ -165,23 +215,7 @@ def sample_sets(
         yield SCENES, scenes_title(options.scenes), unseen_scenes(classes, options.scenes)
 
 
-def choose_ways(name: str, options: argparse.Namespace, off: bool) -> dict[str, Way]:
-    """The ways to score a set of pictures, by the names of evaluations in a record.
-
-    Args:
-        name: the evaluation at a single scale; drawn scenes get no other scales.
-        options: the command line.
-        off: whether to score without the context too.
-    """
-    ways = {name: Way()}
-    if options.multi_scale and name != SCENES:
-        ways[VAL_MULTI_SCALE.replace(VAL, name, 1)] = Way(options.scales or PAPER_SCALES, True)
-    if off:
-        ways[VAL_WITHOUT_CONTEXT.replace(VAL, name, 1)] = Way(context=False)
-    return ways
-
-
-def check_maps(path: Path, model: Segmenter, options: argparse.Namespace) -> bool:
+def check_maps(path: Path, model: BlockNetwork, options: argparse.Namespace) -> bool:
     """Whether a model has maps over places to measure; among all models, one without them is skipped with a note.
 
     Raises:
@@ -197,7 +231,7 @@ def check_maps(path: Path, model: Segmenter, options: argparse.Namespace) -> boo
 
 
 def record_evaluations(
-    path: Path, scored: Segmenter, scores: Mapping[str, Evaluation], maps: Mapping[str, MapMeasurement]
+    path: Path, scored: BlockNetwork, scores: Mapping[str, Evaluation], maps: Mapping[str, MapMeasurement]
 ) -> None:
     """Add evaluations, and the numbers of maps, to the record in a checkpoint.
 
@@ -211,26 +245,3 @@ def record_evaluations(
     before = checkpoint.record
     after = dataclasses.replace(before, evaluations={**before.evaluations, **scores}, maps={**before.maps, **maps})
     replace_record(checkpoint, after)
-
-
-def format_scores_by_class(record: Record, scores: Mapping[str, Evaluation]) -> str:
-    """Format a row per class; each evaluation has a column for all pixels and one for pixels near class borders."""
-    heads, columns = [record.model], [["mIoU", "pixel accuracy", *record.classes]]
-    for name, one in scores.items():
-        heads += [name, "borders"]
-        iou, near = ([shares[label] for label in record.classes] for shares in (one.iou, one.boundary_iou))
-        columns.append([format_percent(share) for share in (one.miou, one.accuracy, *iou)])
-        columns.append([format_percent(share) for share in (one.boundary_miou, None, *near)])
-    return format_table(heads, list(zip(*columns, strict=True)))
-
-
-def format_scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> str:
-    """Format a row per model; each evaluation has columns for mIoU, pixel accuracy and mIoU near class borders."""
-    names = list(dict.fromkeys(name for scores in results.values() for name in scores))
-    heads = ["model", *(head for name in names for head in (f"{name}: mIoU", "accuracy", "borders"))]
-    rows = []
-    for model, scores in results.items():
-        columns = [scores.get(name) for name in names]
-        shares = [(one.miou, one.accuracy, one.boundary_miou) if one else (None,) * 3 for one in columns]
-        rows.append([model, *(format_percent(share) for three in shares for share in three)])
-    return format_table(heads, rows)

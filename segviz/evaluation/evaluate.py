@@ -1,4 +1,4 @@
-"""Scores of a model on labelled pictures or drawn scenes, at one scale or averaged over several."""
+"""Scores of a model on labelled pictures or drawn scenes, by one test protocol or several."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
-from segviz.evaluation.map_numbers import MeanMaps, random_block
+from segviz.evaluation.map_numbers import MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
+from segviz.evaluation.scored_network import ScoredBlockNetwork, ScoredNetwork
 from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
 from segviz.image import Rgb
-from segviz.models.segmenter import Segmenter
+from segviz.models.blocks import ContextBlock
+from segviz.models.segmenter import BlockNetwork
 from segviz.runtime.progress import progress_bar
 
-PAPER_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # what the papers' tables call multi-scale, with flip
+# The scales of --multi-scale. The papers name none; these are those in the configurations of PSANet's authors.
+MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
 @dataclass(frozen=True)
@@ -34,29 +37,31 @@ class Scored:
 
 
 def evaluate_ways(
-    model: Segmenter,
+    model: BlockNetwork | ScoredNetwork,
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     data: str,
     ways: Mapping[str, Way],
-    maps_of: str | None = None,
+    other_block: ContextBlock | None = None,
 ) -> Scored:
     """Score a model on every sample at the sample's own size, on the model's device, in several ways at once.
 
     Args:
-        model: a model in eval mode.
-        samples: pictures with labels.
+        model: a network in eval mode, or what gives class scores of pictures.
+        samples: pictures with labels; each is read when its turn comes.
         classes: the names of the model's classes, in index order.
         data: the set of pictures, in words.
         ways: the ways to score, by name.
-        maps_of: the model's name in the registry, to measure its block's maps at the pictures' own size too.
+        other_block: the same block with random weights, to measure the maps of both at the pictures' own size too.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
     """
     for way in ways.values():
-        check_arguments(model, samples, classes, data, way.scales)
-    score = Scorer(model, ways, random_block(model, maps_of) if maps_of else None)
+        way.check()
+    network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
+    check_arguments(network, samples, classes, data)
+    score = Scorer(network, ways, other_block)
     empty = Confusion(np.zeros((len(classes), len(classes)), np.int64))
     everywhere, near_borders = dict.fromkeys(ways, empty), dict.fromkeys(ways, empty)
     maps = MeanMaps()
@@ -74,11 +79,11 @@ def evaluate_ways(
         name: make_evaluation(data, len(samples), classes, everywhere[name], near_borders[name], way)
         for name, way in ways.items()
     }
-    return Scored(evaluations, maps.measurement(data, len(samples)) if maps_of else None)
+    return Scored(evaluations, maps.measurement(data, len(samples)) if other_block else None)
 
 
 def evaluate_samples(
-    model: Segmenter,
+    model: BlockNetwork | ScoredNetwork,
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     data: str,
@@ -110,10 +115,14 @@ def make_evaluation(
         scales=way.scales,
         flip=way.flip,
         context=way.context,
+        crop=way.crop,
+        step=way.step if way.crop is not None else None,
+        size=way.size,
+        long_side=way.long_side,
     )
 
 
-def evaluate_scenes(model: Segmenter, classes: tuple[str, ...], count: int = UNSEEN_COUNT) -> Evaluation:
+def evaluate_scenes(model: BlockNetwork, classes: tuple[str, ...], count: int = UNSEEN_COUNT) -> Evaluation:
     """Score a model on drawn scenes that were not trained on, at a single scale.
 
     Raises:
@@ -138,29 +147,24 @@ def scenes_title(count: int) -> str:
     return f"{count} drawn scenes"
 
 
-def class_scores(
-    model: Segmenter, image: Rgb, scales: tuple[float, ...], flip: bool
-) -> Float[Tensor, "classes height width"]:
-    """Softmax scores in [0, 1] of each class at the picture's own size, averaged over scales and mirror images."""
-    return Scorer(model, {"": Way(scales, flip)})(image)[0][""]
+def class_scores(model: BlockNetwork | ScoredNetwork, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:
+    """Softmax scores in [0, 1] of each class at the picture's own size, by a protocol."""
+    network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
+    return Scorer(network, {"": way})(image)[0][""]
 
 
-def check_arguments(
-    model: Segmenter, samples: Sequence[Sample], classes: tuple[str, ...], data: str, scales: tuple[float, ...]
-) -> None:
+def check_arguments(network: ScoredNetwork, samples: Sequence[Sample], classes: tuple[str, ...], data: str) -> None:
     """Find whatever would give a wrong score, or none, before the first picture.
 
     Raises:
         ValueError: the message names the cause and the cure.
     """
-    if model.training:
+    if isinstance(network, ScoredBlockNetwork) and network.network.training:
         raise ValueError("the model is in training mode, with dropout active; call its eval() first")
-    if model.classifier.out_channels != len(classes):
+    if network.class_count != len(classes):
         raise ValueError(
-            f"the model has {model.classifier.out_channels} classes but {len(classes)} are named; name the model's own"
+            f"the model has {network.class_count} classes but {len(classes)} are named; name the model's own"
         )
-    if not scales or min(scales) <= 0:
-        raise ValueError(f"scales {scales} cannot be used; give one or more factors above 0, such as (1.0,)")
     if not any((sample.labels < len(classes)).any() for sample in samples):
         raise ValueError(f"{data} has no labelled pixel to score; give pictures with labels")
 

@@ -6,7 +6,7 @@ A map's matrix is formed for a block of cells at a time. `statistics` has the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import torch
@@ -26,8 +26,9 @@ from segviz.attention.row_numbers import (
 )
 from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
 from segviz.models.blocks import ContextBlock
-from segviz.models.registry import spec_of
-from segviz.models.segmenter import Segmenter
+from segviz.models.options import OptionValue
+from segviz.models.registry import build_block
+from segviz.models.segmenter import BlockNetwork
 
 CELLS_AT_ONCE = 512  # bounds memory: 512 x cells weights at a time
 PAIRS_SEED, BLOCK_SEED = 0, 0
@@ -107,20 +108,21 @@ def maps_over_places(maps: Sequence[AttentionMap]) -> list[SpatialMap]:
     return [one for one in maps if isinstance(one, SpatialMap) and not one.signed]
 
 
-def random_block(model: Segmenter, name: str) -> ContextBlock:
+def random_block(model: BlockNetwork, name: str, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
     """The block of a model as before training: random weights by a fixed seed, in eval mode, on the model's device.
 
     Args:
         model: the network.
         name: its row in the registry.
+        options: its options, as its record has them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(BLOCK_SEED)
-        block = spec_of(name).block(spec_of(name).channels)
+        block = build_block(name, options)
     return block.eval().to(next(model.parameters()).device)
 
 
-def map_names(model: Segmenter) -> tuple[str, ...]:
+def map_names(model: BlockNetwork) -> tuple[str, ...]:
     """The names of a model's maps over places, found by running a small picture."""
     with torch.inference_mode():
         picture = torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE, device=next(model.parameters()).device)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from segviz.attention.maps import cell_of_pixel
-from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
+from segviz.image import ImageLike, as_rgb, resize
 from segviz.models.ablation import has_context
 from segviz.models.influence import measure_influence
 from segviz.prediction.prediction import Place
@@ -69,15 +69,15 @@ def measure_pixel_influence(
     if not has_context(model):
         raise NoContextError(f"'{predictor.record.model}' has no context, so no place has influence through it")
     size = (picture.shape[0], picture.shape[1])
-    working = working_size(*size, shrink)
+    working = predictor.seen_size(size, shrink)
     row, column = cell_of_pixel(*pixel, size, working)
     scores: list[Float[Tensor, " classes"]] = []
     pause = check or (lambda: None)
 
     with torch.inference_mode(False), torch.no_grad():  # a backward cannot use tensors made in inference mode
         pause()
-        seen = to_tensor(resize(picture, working), predictor.device)
-        pyramid = model.backbone(seen)
+        seen = model.picture.prepare(resize(picture, working), predictor.device)
+        pyramid = model.pyramid(seen)
         features = model.reduction(pyramid).features
 
         def answer(attended: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from segviz.attention.maps import AttendedFeatures, AttentionMap, ChannelMap, SpatialMap, cell_of_pixel
 from segviz.data.classes import ClassSet
+from segviz.prediction.crops import Region
 from segviz.viewer.viewable import Viewable, choose_maps
 
 if TYPE_CHECKING:
@@ -47,6 +48,54 @@ class Maps(Mapping[str, AttentionMap]):
         return f"Maps({', '.join(f'{name}: {type(one).__name__}' for name, one in self._maps.items())})"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class CropView:
+    """The crop of a picture that a prediction's maps belong to, as the network saw it.
+
+    Attributes:
+        region: where it is in the picture, in the picture's own pixels; it reaches beyond a picture that was padded.
+        image: its pixels, with the network's mean colour where the picture was padded.
+        labels: its pixels' classes, averaged over all crops.
+        confidence: the averaged score of the winning class, in [0, 1].
+        count: how many crops were slid over the picture.
+    """
+
+    region: Region
+    image: UInt8[np.ndarray, "rows columns 3"]
+    labels: UInt8[np.ndarray, "rows columns"]
+    confidence: Float[np.ndarray, "rows columns"]
+    count: int
+
+    def pixel(self, place: Place) -> Place:
+        """The crop's pixel (y, x) of a pixel of the picture.
+
+        Raises:
+            ValueError: it lies outside the crop.
+        """
+        if place not in self.region:
+            raise ValueError(
+                f"pixel {place} lies outside the crop whose maps these are ({self.region}); predict with place=(y, x)"
+            )
+        sides = zip(place, (self.region.top, self.region.left), self._scales, self.labels.shape, strict=True)
+        y, x = (min(int((at - first + 0.5) * scale), length - 1) for at, first, scale, length in sides)
+        return y, x
+
+    def place(self, pixel: Place) -> Place:
+        """The picture's pixel (y, x) of a pixel of the crop; it may lie in the padding."""
+        sides = zip(pixel, (self.region.top, self.region.left), self._scales, strict=True)
+        y, x = (first + int((at + 0.5) / scale) for at, first, scale in sides)
+        return y, x
+
+    @property
+    def _scales(self) -> tuple[float, float]:
+        """Pixels of the crop for one of the picture."""
+        return self.labels.shape[0] / self.region.height, self.labels.shape[1] / self.region.width
+
+    def __str__(self) -> str:
+        """Which crop it is, in words."""
+        return f"the maps are those of one of its {self.count} crops, {self.region}"
+
+
 @dataclass(frozen=True, repr=False)
 class Prediction(Viewable):
     """A model's labels, confidence and maps of one picture. A notebook shows it as the live viewer; `save` writes that.
@@ -61,8 +110,9 @@ class Prediction(Viewable):
         class_set: names and colours of the classes.
         maps: the attention maps by name; none for `fcn`.
         attended: channel means of the block's output and context.
-        image: the picture as the model saw it, at most 1024 pixels a side, for `show`; None if it was not kept.
+        image: the picture as the model saw it, at most 1024 x 2048 pixels, for `show`; None if it was not kept.
         worth: what the context of the model's block is worth, in words; "" where it is not known.
+        crop: the crop that the maps and `attended` belong to; None where the network saw the whole picture.
     """
 
     model: str
@@ -73,6 +123,7 @@ class Prediction(Viewable):
     attended: AttendedFeatures
     image: UInt8[np.ndarray, "rows columns 3"] | None = None
     worth: str = ""
+    crop: CropView | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", Maps(self.model, self.maps))
@@ -80,7 +131,25 @@ class Prediction(Viewable):
     def __repr__(self) -> str:
         height, width = self.labels.shape
         names = ", ".join(self.maps) or "none"
-        return f"Prediction({self.model}, {width} x {height} pixels, {len(self.classes)} classes, maps: {names})"
+        of_crop = f" of {self.crop.region}" if self.crop is not None else ""
+        return (
+            f"Prediction({self.model}, {width} x {height} pixels, {len(self.classes)} classes, maps{of_crop}: {names})"
+        )
+
+    @property
+    def region(self) -> Region | None:
+        """The part of the picture that the maps belong to, in its pixels; None for all of it."""
+        return None if self.crop is None else self.crop.region
+
+    def of_crop(self) -> Prediction:
+        """The part of this prediction that its maps belong to: labels, confidence and picture of the crop.
+
+        Maps, figures and pixels then share the crop's own coordinates. Without crops, it is the prediction itself.
+        """
+        if self.crop is None:
+            return self
+        one = self.crop
+        return replace(self, labels=one.labels, confidence=one.confidence, image=one.image, crop=None)
 
     def map_of(self, kind: type[Kind], name: str) -> Kind:
         """The map of a name and kind.
@@ -116,8 +185,14 @@ class Prediction(Viewable):
     def cell(self, y: int, x: int) -> tuple[int, int]:
         """The cell of the block's feature grid that covers an image pixel.
 
-        PSA works on a shrunk grid of its own; ask its maps: `maps["collect"].cell(y, x, height, width)`.
+        PSA works on a shrunk grid of its own; ask its maps: `maps["collect"].cell(y, x, height, width)`. Where the maps
+        are of a crop, `of_crop` has its pixels.
+
+        Raises:
+            ValueError: the pixel lies outside the picture, or outside the crop.
         """
+        if self.crop is not None:
+            return self.of_crop().cell(*self.crop.pixel((y, x)))
         height, width = self.labels.shape
         return cell_of_pixel(y, x, (height, width), self.attended.grid)
 
@@ -132,6 +207,9 @@ class Prediction(Viewable):
 
         if self.image is None:
             raise ValueError("this prediction carries no picture, so it cannot be drawn; predict again")
+        if self.crop is not None:
+            part = replace(self.of_crop(), worth=" ".join(filter(None, (self.worth, f"Shown is a crop: {self.crop}."))))
+            return part.web_page(maps, title, picture)
         panels = [labels_panel(self.labels, self.class_set, "Prediction", model=self.model)]
         for name in choose_maps(tuple(self.maps), maps):
             panels += panels_of_map(self.maps[name], self.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ from segviz.catalogue.context_worth import caption_worths, context_worth
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import ClassSet, class_set
-from segviz.image import ImageLike, Rgb, as_rgb, resize, to_tensor, working_size
+from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, resize, working_size
 from segviz.models.folding import fold
-from segviz.models.segmenter import Segmentation, Segmenter
+from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
 from segviz.text import plain_text
@@ -34,10 +35,20 @@ class Predictor:
         record: how the network was trained.
         device: a name of torch's; "auto" takes a GPU if there is one.
         digest: the SHA-256 of the checkpoint that the network was loaded from; empty if it came from elsewhere.
+        size: the (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048; None
+            for the area of training.
     """
 
-    def __init__(self, model: Segmenter, record: Record, device: str = "auto", digest: str = "") -> None:
+    def __init__(
+        self,
+        model: BlockNetwork,
+        record: Record,
+        device: str = "auto",
+        digest: str = "",
+        size: SeenSize = None,
+    ) -> None:
         self.device = choose_device(device)
+        self.size = size
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.record, self.digest = record, digest
 
@@ -54,10 +65,22 @@ class Predictor:
         picture = as_rgb(image)
         size = (picture.shape[0], picture.shape[1])
         with torch.inference_mode():
-            seen = resize(picture, working_size(*size, shrink))
-            result = self.model(to_tensor(seen, self.device))
+            seen = resize(picture, self.seen_size(size, shrink))
+            result = self.model(self.model.picture.prepare(seen, self.device))
             worth = caption_worths([context_worth(self.record)])
             return make_prediction(self.record.model, result, class_set(self.record.classes), size, seen, worth)
+
+    def seen_size(self, picture: tuple[int, int], shrink: int = 1) -> tuple[int, int]:
+        """The (height, width) at which the network sees a picture of (height, width)."""
+        return working_size(*picture, shrink, self.size)
+
+    def at_size(self, size: SeenSize) -> Predictor:
+        """The same predictor, which sees pictures at another size; the network is shared."""
+        if size == self.size:
+            return self
+        other = copy(self)
+        other.size = size
+        return other
 
 
 def make_prediction(
@@ -86,15 +109,15 @@ def make_prediction(
     )
 
 
-def load_predictor(model: str | Path, device: str = "auto") -> Predictor:
-    """A bundled model by name, or any checkpoint by path.
+def load_predictor(model: str | Path, device: str = "auto", size: SeenSize = None) -> Predictor:
+    """A bundled model by name, or any checkpoint by path; see `Predictor`.
 
     Raises:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
     place = choose_device(device)
     checkpoint = read_checkpoint(checkpoint_path(model))
-    return Predictor(fold(checkpoint.model), checkpoint.record, str(place), checkpoint.digest)
+    return Predictor(fold(checkpoint.model), checkpoint.record, str(place), checkpoint.digest, size)
 
 
 def choose_device(device: str | torch.device) -> torch.device:
@@ -132,20 +155,25 @@ def channel_means(result: Segmentation) -> AttendedFeatures:
 
 
 def classify(
-    logits: Float[Tensor, "classes rows columns"], size: tuple[int, int]
+    scores: Float[Tensor, "classes rows columns"], size: tuple[int, int], shares: bool = False
 ) -> tuple[UInt8[np.ndarray, "height width"], Float[np.ndarray, "height width"]]:
     """Labels and confidence at the picture's own size, from bilinearly stretched logits.
 
     A band of rows at a time, so that a picture of many megapixels needs no more memory than a small one.
+
+    Args:
+        scores: logits, or softmax scores in [0, 1] where `shares` is true.
+        size: the picture's (height, width).
+        shares: whether the scores sum to 1 over the classes already.
     """
     height, width = size
     labels, confidence = np.empty(size, np.uint8), np.empty(size, np.float32)
     for top in range(0, height, ROWS_AT_ONCE):
         band = slice(top, min(top + ROWS_AT_ONCE, height))
-        stretched = stretch_rows(logits, band, height)
+        stretched = stretch_rows(scores, band, height)
         if stretched.shape[2] != width:
             stretched = F.interpolate(stretched, width, mode="linear")
-        best, index = stretched.softmax(0).max(0)
+        best, index = (stretched if shares else stretched.softmax(0)).max(0)
         labels[band], confidence[band] = index.to(torch.uint8).cpu().numpy(), best.float().cpu().numpy()
     return labels, confidence
 

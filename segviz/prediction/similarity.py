@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.maps import FeatureSimilarity, detach
-from segviz.image import ImageLike, as_rgb, resize, to_tensor, working_size
-from segviz.models.segmenter import Segmenter
+from segviz.image import ImageLike, as_rgb, resize
+from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.predictor import Predictor
 
 Stage = Literal["middle", "deep", "block_input", "block_output", "decoder"]
@@ -48,24 +48,24 @@ def compare_features(predictor: Predictor, image: ImageLike, stage: str, shrink:
     if stage not in STAGES:
         raise StageError(f"stage '{stage}' is unknown; use {', '.join(STAGES)}")
     picture = as_rgb(image)
-    seen = resize(picture, working_size(picture.shape[0], picture.shape[1], shrink))
+    seen = resize(picture, predictor.seen_size((picture.shape[0], picture.shape[1]), shrink))
     with torch.inference_mode():
-        features = features_at(predictor.model, to_tensor(seen, predictor.device), stage)[0]
+        features = features_at(predictor.model, predictor.model.picture.prepare(seen, predictor.device), stage)[0]
         unit = F.normalize(features.float(), dim=0).flatten(1).mT
         (similarity,) = detach([FeatureSimilarity(stage, (features.shape[1], features.shape[2]), unit)])
     assert isinstance(similarity, FeatureSimilarity)
     return similarity
 
 
-def features_at(model: Segmenter, image: Tensor, stage: str) -> Float[Tensor, "batch channels height width"]:
+def features_at(model: BlockNetwork, image: Tensor, stage: str) -> Float[Tensor, "batch channels height width"]:
     """The features of a stage; what follows it is not computed."""
-    pyramid = model.backbone(image)
+    pyramid = model.pyramid(image)
     if stage == "middle":
-        return pyramid.middle  # type: ignore[no-any-return]
+        return pyramid.middle
     if stage == "deep":
-        return pyramid.deep  # type: ignore[no-any-return]
+        return pyramid.deep
     reduced = model.reduction(pyramid).features
     if stage == "block_input":
-        return reduced  # type: ignore[no-any-return]
-    attended = model.block(reduced).features
-    return attended if stage == "block_output" else model.decoder(attended, pyramid)  # type: ignore[no-any-return]
+        return reduced
+    attended: Tensor = model.block(reduced).features
+    return attended if stage == "block_output" else model.decode_features(attended, pyramid)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import nn
 
-from segviz.attention.grid_map import Grid
 from segviz.catalogue.checkpoint_header import FIRST_BYTES, is_pytorch, open_checkpoint, read_header
 from segviz.catalogue.location import is_file
 from segviz.catalogue.stored_record import RECORD_KEY
 from segviz.data.classes import RgbColour
+from segviz.image import SeenSize
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.text import join_with_commas
@@ -34,7 +34,7 @@ BundledName = Literal[
 
 
 @overload
-def load(source: BundledName, device: str = ...) -> Predictor: ...
+def load(source: BundledName, device: str = ..., *, size: SeenSize = ...) -> Predictor: ...
 @overload
 def load(
     source: nn.Module,
@@ -44,7 +44,7 @@ def load(
     palette: Sequence[RgbColour] | None = ...,
     mean: Sequence[float] | None = ...,
     std: Sequence[float] | None = ...,
-    size: Grid | None = ...,
+    size: SeenSize = ...,
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
 ) -> NetworkPredictor: ...
@@ -58,7 +58,7 @@ def load(
     palette: Sequence[RgbColour] | None = ...,
     mean: Sequence[float] | None = ...,
     std: Sequence[float] | None = ...,
-    size: Grid | None = ...,
+    size: SeenSize = ...,
     fit: FitMode = ...,
     layers: str | Sequence[str] | None = ...,
     assume: Mapping[str, object] | None = ...,
@@ -72,7 +72,7 @@ def load(
     palette: Sequence[RgbColour] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    size: Grid | None = None,
+    size: SeenSize = None,
     fit: FitMode = "stretch",
     layers: str | Sequence[str] | None = None,
     assume: Mapping[str, object] | None = None,
@@ -98,7 +98,8 @@ def load(
         palette: an RGB colour for each class.
         mean: mean of the input, in [0, 1], or in 0..255 where a value is above 1.
         std: standard deviation, in the same units.
-        size: (height, width) at which the network sees pictures; by default their own size, at most 1024 x 2048.
+        size: (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048. By
+            default their own; for a segviz checkpoint, the area at which it was trained.
         fit: "stretch" resizes both sides to `size`; "pad" keeps the picture's ratio.
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
         assume: of published weights, what their tensors do not tell, such as {"passes": 1}; docs/published-weights.md
@@ -133,8 +134,11 @@ def open_predictor(
             "net.py:build"
         )
     if isinstance(source, str | Path) and is_own_checkpoint(source):
+        size = options.pop("size", None)
         refuse_options(source, {"weights": weights, **options})
-        return load_predictor(source, device)
+        return load_predictor(source, device, size)
+    if options.get("size") == "own":  # as it is by default
+        options["size"] = None
     # Later, so that opening a bundled model does not wait for it.
     from segviz.catalogue.sources.open_source import open_source
     from segviz.watch.network_predictor import NetworkPredictor

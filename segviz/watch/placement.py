@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
-from segviz.image import Rgb, resize
+from segviz.image import LARGEST_PICTURE as LARGEST_PICTURE
+from segviz.image import Rgb, largest_scale, resize
 
 FitMode = Literal["stretch", "pad"]
-LARGEST_PICTURE = (1024, 2048)  # short and long side of what a network is shown unless it is told otherwise
 USUAL_MULTIPLE = 32
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -96,8 +96,7 @@ def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode)
         fit: "stretch" resizes both sides to the input's; "pad" keeps the picture's ratio and pads.
     """
     if size is None:
-        short, long = LARGEST_PICTURE
-        scale = min(1.0, short / min(picture), long / max(picture))
+        scale = largest_scale(*picture)
         wanted = max(1.0, picture[0] * scale), max(1.0, picture[1] * scale)
         if fit == "pad":
             shown = round(wanted[0]), round(wanted[1])

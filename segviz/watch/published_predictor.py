@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -14,19 +16,23 @@ from segviz.catalogue.sources.open_source import refuse_weights
 from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import CLASS_SETS, give_colours
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, as_rgb, resize
+from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
 from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
-from segviz.prediction.prediction import Prediction
+from segviz.models.picture_input import PictureInput
+from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import choose_device, make_prediction
+from segviz.prediction.slide import slide_crops
 from segviz.watch.network_predictor import choose_classes, choose_rules
-from segviz.watch.placement import USUAL_MULTIPLE, FitMode, make_input, place_picture
+from segviz.watch.placement import USUAL_MULTIPLE, FitMode, InputRules, make_input, place_picture
+
+CropProtocol = Literal["crops", "whole"]
 
 
 class PublishedPredictor:
     """A published network, ready for pictures. Calls share no state, so threads may run them at once.
 
-    The network sees a whole picture at its own size, at most 1024 x 2048; where its authors slide crops over the
-    picture, a note says so.
+    The network sees a picture at its own size, at most 1024 x 2048. Where its authors slide crops over larger pictures,
+    labels and confidence are those of the crops' averaged scores, and maps are those of one crop.
 
     Attributes:
         network: a `ContextNetwork` in eval mode, on `device`.
@@ -35,6 +41,7 @@ class PublishedPredictor:
         device: where it runs.
         class_set: its classes, as the user or the file names them, or numbers.
         rules: how it takes pictures.
+        picture: what it expects of a picture, with its authors' crops.
         notes: what tensors do not tell and was assumed, and what was left out.
     """
 
@@ -72,20 +79,69 @@ class PublishedPredictor:
         )
         self.network, self.name, self.title = network.to(self.device), name, recognised.title
         self.rules = choose_rules(opened, mean, std, size, "stretch")
+        self.picture = input_of(self.rules, picture)
         self.class_set = fit_class_set(choose_classes(opened, classes, palette), recognised.classes)
         self.notes = (*describe_recognised(recognised), *describe_classes(self.class_set))
 
-    def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
+    def __call__(
+        self, image: ImageLike, shrink: int = 1, *, protocol: CropProtocol | None = None, place: Place | None = None
+    ) -> Prediction:
         """Segment a picture and keep the block's maps.
 
         Args:
             image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
             shrink: divides the size at which the network sees the picture; the labels keep the picture's own size.
+            protocol: "crops" slides the authors' crops, "whole" shows the picture at once; None: crops where the
+                network has them and the picture is larger.
+            place: (y, x), in the picture's own pixels: the maps are those of the crop whose centre is nearest, among
+                those that contain it. None for the middle of the picture.
 
         Raises:
             ImageError: the picture cannot be used.
+            ValueError: the network has no crops to slide, or the place lies outside the picture.
         """
         picture = as_rgb(image)
+        if not self.slides_crops(picture, shrink, protocol):
+            return self._predict_whole(picture, shrink)
+        middle = picture.shape[0] // 2, picture.shape[1] // 2
+        (prediction,) = self.predict_crops(picture, [place or middle], shrink)
+        return prediction
+
+    def slides_crops(self, picture: Rgb, shrink: int = 1, protocol: CropProtocol | None = None) -> bool:
+        """Whether the picture is shown in crops, see `__call__`.
+
+        Raises:
+            ValueError: crops are asked for, and the network has none.
+        """
+        crop = self.picture.crop
+        if crop is None:
+            if protocol == "crops":
+                raise ValueError(f"the authors of {self.title} slide no crops, so it has no size for them; remove it")
+            return False
+        seen = self._seen_size(picture, shrink)
+        return protocol == "crops" or (protocol is None and (seen[0] > crop[0] or seen[1] > crop[1]))
+
+    def predict_crops(self, image: ImageLike, places: Sequence[Place], shrink: int = 1) -> tuple[Prediction, ...]:
+        """Segment a picture in crops once, and keep the maps of the crop of each place; see `__call__`.
+
+        The crops are run one by one, so that memory does not grow with their number.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            ValueError: the network has no crops to slide, or a place lies outside the picture.
+        """
+        picture = as_rgb(image)
+        self.slides_crops(picture, shrink, "crops")
+        assert self.picture.crop is not None
+        seen = resize(picture, self._seen_size(picture, shrink))
+        with torch.inference_mode():
+            return slide_crops(self.network, self.picture, self.name, self.class_set, picture, seen, places)
+
+    def _seen_size(self, picture: Rgb, shrink: int) -> Grid:
+        """The (height, width) at which the network sees a picture in crops."""
+        return working_size(picture.shape[0], picture.shape[1], shrink, self.rules.size or "own")
+
+    def _predict_whole(self, picture: Rgb, shrink: int) -> Prediction:
         own = picture.shape[0], picture.shape[1]
         size = self.rules.size or place_picture(own, None, USUAL_MULTIPLE, "stretch").seen
         smaller = max(USUAL_MULTIPLE, size[0] // shrink), max(USUAL_MULTIPLE, size[1] // shrink)
@@ -139,11 +195,23 @@ def open_published(
         raise CheckpointError(f"{path}: {error}") from None
 
 
+def input_of(rules: InputRules, published: PictureInput) -> PictureInput:
+    """What a network expects of a picture: as the user or its authors say, with its authors' crops."""
+    mean, std = rules.mean or published.mean, rules.std or published.std
+    scale = 255.0 if max(mean) > 1 else 1.0
+    red, green, blue = (one / scale for one in mean)
+    spread = tuple(one / scale for one in std)
+    return replace(published, mean=(red, green, blue), std=(spread[0], spread[1], spread[2]))
+
+
 def describe_recognised(recognised: RecognisedNetwork) -> tuple[str, ...]:
     """Notes on what was left out, what was assumed, and how the authors show pictures."""
     assumed = [f"{one.option} {one.value} is assumed ({one.reason})" for one in recognised.assumptions]
     crop = recognised.picture.crop
-    slid = [f"its authors slide crops of {crop[0]} x {crop[1]} over a picture; it is shown whole here"] if crop else []
+    slid = []
+    if crop:
+        size = f"{crop[0]} x {crop[1]}"
+        slid = [f"its authors slide crops of {size} over larger pictures, and so it sees them; a map is of one crop"]
     return (*recognised.left_out, *assumed, *slid)
 
 

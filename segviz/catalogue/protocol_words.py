@@ -1,0 +1,35 @@
+"""Test protocols in words: how pictures are shown to a network when it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+USUAL_STEP = 2 / 3  # of a crop's side, as in the code of PSANet's authors (hszhao/semseg); the paper names none
+
+
+def describe_protocol(
+    scales: Sequence[float],
+    flip: bool,
+    crop: tuple[int, int] | None = None,
+    step: float | None = None,
+    size: tuple[int, int] | None = None,
+    long_side: int | None = None,
+) -> str:
+    """A protocol in words, such as "scales 0.5, 1, flip, crops of 705 x 705"; "" for the whole picture as it is."""
+    parts = []
+    if tuple(scales) != (1.0,):
+        parts.append(f"scale{'s' if len(scales) > 1 else ''} {', '.join(f'{one:g}' for one in scales)}")
+    parts += ["flip"] if flip else []
+    parts += [f"at {size[0]} x {size[1]}"] if size is not None else []
+    parts += [f"long side {long_side}"] if long_side is not None else []
+    if crop is not None:
+        known = step is None or step == USUAL_STEP
+        parts.append(f"crops of {crop[0]} x {crop[1]}" + ("" if known else f" by {format_share(step or 0)}"))
+    return ", ".join(parts)
+
+
+def format_share(share: float) -> str:
+    """A share as a fraction where it is a simple one, such as "2/3"."""
+    fraction = Fraction(share).limit_denominator(12)
+    return str(fraction) if abs(float(fraction) - share) < 1e-9 else f"{share:g}"

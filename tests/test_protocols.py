@@ -1,0 +1,219 @@
+"""Test protocols: sliding crops, scales and mirror images, exact against slow loops, and bounded in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segviz.catalogue.record import Evaluation, Record, from_json, to_json
+from segviz.data.dataset import Sample
+from segviz.evaluation.evaluate import class_scores, evaluate_samples, evaluate_ways
+from segviz.evaluation.scored_network import RunNetwork, ScoredBlockNetwork
+from segviz.evaluation.ways import Way
+from segviz.models.registry import build
+from segviz.models.segmenter import Segmenter
+from segviz.prediction import crops
+from segviz.prediction.crops import CropGrid, Region, place_crops
+
+CLASSES = ("road", "tree", "sky")
+
+
+@pytest.fixture(scope="module")
+def network() -> Segmenter:
+    torch.manual_seed(0)
+    model = build("fla", len(CLASSES)).eval()
+    torch.nn.init.constant_(model.block.gamma, 0.5)
+    return model
+
+
+@pytest.fixture(scope="module")
+def street() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+
+
+def slow_scores(network: Segmenter, picture: np.ndarray, way: Way) -> np.ndarray:
+    """The mean over scales, crops and mirror images, pixel by pixel: a crop of the picture, one forward, a sum."""
+    height, width = picture.shape[:2]
+    total = np.zeros((len(CLASSES), height, width))
+    for scale in way.scales:
+        rows, columns = round(height * scale), round(width * scale)
+        shrinks = rows * columns < height * width
+        kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        view = picture if scale == 1 else cv2.resize(picture, (columns, rows), interpolation=kind)
+        signed = view.astype(np.float32) / 127.5 - 1  # the network's mean colour is 0
+        crop_rows, crop_columns = way.crop or (rows, columns)
+        below, right = max(0, crop_rows - rows), max(0, crop_columns - columns)
+        above, left = below // 2, right // 2
+        padded = np.pad(signed, ((above, below - above), (left, right - left), (0, 0)))
+        sums, counts = np.zeros((len(CLASSES), *padded.shape[:2])), np.zeros(padded.shape[:2])
+        for top in slow_starts(padded.shape[0], crop_rows, way.step):
+            for first in slow_starts(padded.shape[1], crop_columns, way.step):
+                crop = padded[top : top + crop_rows, first : first + crop_columns]
+                scores = softmax_of(network, crop)
+                if way.flip:
+                    scores = (scores + softmax_of(network, crop[:, ::-1])[:, :, ::-1]) / 2
+                sums[:, top : top + crop_rows, first : first + crop_columns] += scores
+                counts[top : top + crop_rows, first : first + crop_columns] += 1
+        mean = (sums / counts)[:, above : above + rows, left : left + columns]
+        total += F.interpolate(torch.from_numpy(mean)[None], (height, width), mode="bilinear")[0].numpy()
+    return total / len(way.scales)
+
+
+def slow_starts(length: int, crop: int, step: float) -> list[int]:
+    """From 0 on in steps; a crop that would end beyond the picture ends with it."""
+    stride, starts = math.ceil(crop * step), [0]
+    while starts[-1] + crop < length:
+        starts.append(min(starts[-1] + stride, length - crop))
+    return starts
+
+
+def softmax_of(network: Segmenter, crop: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        batch = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
+        return network(batch).logits.softmax(1)[0].numpy()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        Way(crop=(48, 40)),
+        Way(crop=(48, 64), step=0.5, flip=True),
+        Way(scales=(0.5, 1.0), crop=(40, 48)),  # at half the size, the picture is padded
+        Way(scales=(1.0,), crop=(96, 128), flip=True),  # larger than the picture on both sides
+        Way(scales=(1.5,), crop=(96, 96), step=1.0),
+    ],
+    ids=lambda way: way.words,
+)
+def test_sliding_crops_are_the_slow_loops(network: Segmenter, street: np.ndarray, way: Way) -> None:
+    with torch.inference_mode():
+        found = class_scores(network, street, way).numpy()
+    np.testing.assert_allclose(found, slow_scores(network, street, way), atol=2e-5)
+    np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("picture", "crop", "step"),
+    [((100, 90), (40, 30), 2 / 3), ((100, 90), (100, 90), 0.5), ((33, 200), (64, 64), 0.4), ((64, 64), (63, 64), 1.0)],
+)
+def test_crops_cover_every_pixel_and_lie_in_the_padded_picture(
+    picture: tuple[int, int], crop: tuple[int, int], step: float
+) -> None:
+    grid = place_crops(picture, crop, step)
+    assert grid.tops == tuple(slow_starts(grid.padded[0], crop[0], step))
+    assert grid.lefts == tuple(slow_starts(grid.padded[1], crop[1], step))
+    seen = np.zeros(grid.padded, int)
+    for top, left in grid.corners:
+        assert 0 <= top <= grid.padded[0] - crop[0] and 0 <= left <= grid.padded[1] - crop[1]
+        seen[top : top + crop[0], left : left + crop[1]] += 1
+    assert seen.min() >= 1
+    mean = crops.CropMean(grid, 2)
+    for number in range(len(grid.corners)):
+        mean.add(number, torch.ones(2, *crop))
+    assert torch.equal(mean.mean(), torch.ones(2, *picture))
+
+
+def test_psanet_s_crops_of_a_cityscapes_picture() -> None:
+    grid = place_crops((1024, 2048), (705, 705))  # a step of ceil(705 * 2 / 3) = 470
+    assert (grid.tops, grid.lefts) == ((0, 319), (0, 470, 940, 1343))
+
+
+def test_a_place_belongs_to_the_crop_whose_centre_is_nearest() -> None:
+    grid = place_crops((100, 100), (60, 60), 0.5)  # rows and columns 0, 30, 40
+    assert grid.regions[grid.nearest((5, 99))] == Region(0, 40, 60, 60)
+    assert grid.regions[grid.nearest((50, 60))] == Region(30, 30, 60, 60)
+    with pytest.raises(ValueError, match=r"pixel \(100, 0\) lies outside the picture"):
+        grid.nearest((100, 0))
+    assert Region(-4, 3, 20, 10).within((10, 8)) == Region(0, 3, 10, 5)
+    assert str(Region(0, 40, 60, 60)) == "rows 0 to 59, columns 40 to 99"
+
+
+def test_a_small_picture_is_padded_on_both_sides() -> None:
+    grid = place_crops((40, 100), (63, 60), 1.0)
+    assert grid.before == (11, 0) and grid.regions[0] == Region(-11, 0, 63, 60)
+    padded = grid.pad(torch.ones(1, 3, 40, 100))
+    assert padded.shape == (1, 3, 63, 100) and padded[0, 0, :, 0].nonzero().flatten().tolist() == list(range(11, 51))
+
+
+def test_several_protocols_in_one_pass_give_the_numbers_of_each(network: Segmenter, street: np.ndarray) -> None:
+    labels = np.random.default_rng(1).integers(0, 3, street.shape[:2], dtype=np.uint8)
+    samples = [Sample("street", street, labels)]
+    ways = {"whole": Way(), "crops": Way(crop=(48, 48)), "both": Way((0.5, 1.0), True, crop=(48, 48))}
+    with torch.inference_mode():
+        found = evaluate_ways(network, samples, CLASSES, "a street", ways).evaluations
+    for name, way in ways.items():
+        alone = evaluate_ways(network, samples, CLASSES, "a street", {"": way}).evaluations[""]
+        assert found[name].confusion == alone.confusion
+    assert found["crops"].crop == (48, 48) and found["crops"].step == 2 / 3 and found["whole"].step is None
+    assert found["whole"] == evaluate_samples(network, samples, CLASSES, "a street")
+
+
+def test_crops_are_run_a_bounded_number_at_a_time(monkeypatch: pytest.MonkeyPatch, street: np.ndarray) -> None:
+    seen: list[int] = []
+
+    class Counting(ScoredBlockNetwork):
+        def prepare(self, contexts: Collection[bool]) -> RunNetwork:
+            def run(views: Tensor, wanted: object, other: object, /) -> tuple[dict[bool, Tensor], None]:
+                seen.append(views[:, 0].numel())
+                return {True: views}, None
+
+            return run
+
+    network = Counting(build("fcn", 3).eval())
+    monkeypatch.setattr(crops, "PIXELS_AT_ONCE", 3 * 32 * 32)
+    with torch.inference_mode():
+        class_scores(network, street, Way(crop=(32, 32), step=0.25))
+        class_scores(network, street, Way(crop=(32, 32), step=0.25, flip=True))
+    assert sum(one // 1024 for one in seen) == 3 * len(place_crops((70, 90), (32, 32), 0.25).corners)
+    assert max(seen) <= 3 * 32 * 32
+
+
+def test_the_size_of_scale_one_can_be_given() -> None:
+    assert Way(size=(512, 1024)).seen_size((1024, 2048), 1.0) == (512, 1024)
+    assert Way(size=(512, 1024)).seen_size((1024, 2048), 0.5) == (256, 512)
+    assert Way(long_side=512).seen_size((300, 400), 1.0) == (384, 512)
+    assert Way(long_side=512).seen_size((400, 300), 1.75) == (896, 672)
+    assert Way().seen_size((20, 24), 0.5) == (32, 32)
+
+
+def test_a_protocol_outlives_its_record() -> None:
+    one = Evaluation(
+        "a street", 1, 0.5, 0.5, dict.fromkeys(CLASSES, 0.5), dict.fromkeys(CLASSES), ((1, 0, 0),) * 3,
+        scales=(0.5, 1.0), flip=True, crop=(705, 705), step=2 / 3, long_side=2048,
+    )  # fmt: skip
+    record = Record("psa", CLASSES, "resnet50", 8, evaluations={"val": one})
+    assert from_json(to_json(record)).evaluations["val"] == one
+    assert one.protocol == "scales 0.5, 1, flip, long side 2048, crops of 705 x 705"
+    assert replace(one, step=0.5, long_side=None, scales=(1.0,), flip=False).protocol == "crops of 705 x 705 by 1/2"
+    for wrong, named in (({"crop": (0, 705)}, "a side of 'val'"), ({"step": 2.0}, "'step' of 'val'")):
+        text = to_json(replace(record, evaluations={"val": replace(one, **wrong)}))
+        with pytest.raises(ValueError, match=named):
+            from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("way", "cure"),
+    [
+        (Way(crop=(16, 64)), "give sides from 32"),
+        (Way(crop=(64, 64), step=0), "a step above 0"),
+        (Way(size=(64, 64), long_side=64), "give one of them"),
+        (Way(long_side=8), "give a larger size"),
+        (Way(scales=()), "give one or more factors"),
+    ],
+    ids=str,
+)
+def test_protocols_that_cannot_be_followed_are_refused(network: Segmenter, way: Way, cure: str) -> None:
+    with pytest.raises(ValueError, match=cure):
+        evaluate_ways(network, [], CLASSES, "nothing", {"": way})
+
+
+def test_the_grid_says_how_many_crops_are_run_together() -> None:
+    grid = CropGrid((705, 2000), (705, 705), (0,), (0, 470, 940, 1295))
+    assert [len(one) for one in grid.batches()] == [2, 2] and [len(one) for one in grid.batches(2)] == [1] * 4
