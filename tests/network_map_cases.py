@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.maps import NetworkMap
 from segviz.attention.multi_head import MultiHeadAttention
@@ -45,6 +46,22 @@ def objects(prefix: int = 0, *, masked: bool = False) -> ObjectQueryAttention:
     return ObjectQueryAttention("objects", GRID, queries, keys, 0.7, prefix, bias if masked else None)
 
 
+LEVELS = ((2, 4), (5, 7), (3, 4))  # of which the second is the finest
+
+
+def deformable(grid: tuple[int, int] = GRID, **more: object) -> DeformableAttention:
+    """Points of which some lie outside the picture."""
+    count = grid[0] * grid[1]
+    positions, weights = random(HEADS, count, 3, 2, 2) / 3 + 0.5, random(HEADS, count, 6).softmax(2)
+    weights = weights.unflatten(2, (3, 2))
+    return DeformableAttention("deformable", grid, GRID, positions, weights, LEVELS, **more)  # type: ignore[arg-type]
+
+
+def sampling_objects() -> DeformableQueries:
+    one = deformable((2, 2))
+    return DeformableQueries("sampling", GRID, one.positions, one.weights, LEVELS, covers=(1.1, 1.0))
+
+
 NETWORK_MAPS: dict[str, NetworkMap] = {
     "heads": heads(),
     "tokens": heads(2, bias=random(1, CELLS + 2, CELLS + 2)),
@@ -57,6 +74,8 @@ NETWORK_MAPS: dict[str, NetworkMap] = {
     "shifted windows": windows(shifted=True, masked=True),
     "linear": LinearAttention("linear", GRID, KEY_GRID, random(3, CELLS, 5).relu(), random(3, KEYS, 5).relu(), 1e-5),
     "declared": MatrixAttention("declared", GRID, KEY_GRID, random(HEADS, CELLS + 1, KEYS + 2).softmax(2), 1, 2),
+    "deformable": deformable(),
+    "coarse queries": deformable((3, 4), covers=(1.0, 1.2)),
     "steep": MultiHeadAttention("steep", GRID, GRID, 40 * random(2, CELLS, 5), random(2, CELLS, 5)),
 }
-OBJECT_MAPS = {"objects": objects(), "masked objects": objects(2, masked=True)}
+OBJECT_MAPS = {"objects": objects(), "masked objects": objects(2, masked=True), "sampling objects": sampling_objects()}

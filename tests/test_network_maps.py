@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from network_map_cases import HEADS as SAMPLING_HEADS
+from network_map_cases import LEVELS, deformable, sampling_objects
 from torch import Tensor
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.head_map import HeadMap
 from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.multi_head import MultiHeadAttention
@@ -118,6 +121,67 @@ def test_object_queries_are_those_of_the_matrix() -> None:
     for query in range(5):
         torch.testing.assert_close(map_.query_map(query).flatten(), weights[:, query, 1:].mean(0))
         assert map_.prefix_share(query) == pytest.approx(float(weights[:, query, 0].mean()), abs=1e-6)
+
+
+def sampled_matrix(one: DeformableAttention | DeformableQueries, level: int) -> Tensor:
+    """What each query draws from each cell of one level: what torch's `grid_sample` reads of pictures of one cell."""
+    rows, columns = LEVELS[level]
+    pictures = torch.eye(rows * columns).reshape(1, -1, rows, columns).expand(SAMPLING_HEADS, -1, -1, -1)
+    points = 2 * one.positions[:, :, level].flip(-1) - 1
+    read = F.grid_sample(pictures, points, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return (read * one.weights[:, None, :, level]).sum(3).mT
+
+
+def finest_matrix(one: DeformableAttention | DeformableQueries) -> Tensor:
+    """All levels on the finest one, by loops: a coarse cell's weight is shared by the cells whose centres it holds."""
+    total = torch.zeros(SAMPLING_HEADS, one.weights.shape[1], 35)
+    for level, (rows, columns) in enumerate(LEVELS):
+        held = [
+            [int((r + 0.5) / 5 * rows) * columns + int((c + 0.5) / 7 * columns) for c in range(7)] for r in range(5)
+        ]
+        holder = torch.tensor(held).flatten()
+        total += (sampled_matrix(one, level) / holder.bincount(minlength=rows * columns))[:, :, holder]
+    return total
+
+
+@pytest.mark.parametrize("grid", [(5, 7), (3, 4)])
+def test_deformable_attention_is_that_of_the_matrix(grid: tuple[int, int]) -> None:
+    one = deformable(grid)
+    matrix = finest_matrix(one)
+    torch.testing.assert_close(torch.stack([one.head_rows(cell) for cell in range(matrix.shape[1])], 1), matrix)
+    torch.testing.assert_close(torch.stack([one.head_columns(cell) for cell in range(35)], 2), matrix)
+    torch.testing.assert_close(one.attends_to(2, 3, "largest").flatten(), matrix[:, 2 * grid[1] + 3].amax(0))
+    inside = sum(sampled_matrix(one, level).sum(2) for level in range(3))
+    assert (inside < 0.999).any() and one.prefix_share(0, 1, 2) == pytest.approx(1 - float(inside[2, 1]), abs=1e-6)
+    for level, own in enumerate(LEVELS):
+        expected = sampled_matrix(one, level)[:, 3].reshape(-1, *own)
+        torch.testing.assert_close(one.level_map(0, 3, level, 1), expected[1])
+        torch.testing.assert_close(one.level_map(0, 3, level), expected.mean(0))
+    with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has 0 to 2"):
+        one.level_map(0, 0, 3)
+
+
+def test_sampling_object_queries_are_those_of_the_matrix() -> None:
+    one = sampling_objects()
+    matrix = finest_matrix(one)
+    for query in range(4):
+        torch.testing.assert_close(one.query_map(query, 1).flatten(), matrix[1, query])
+        assert one.prefix_share(query, 2) == pytest.approx(1 - float(matrix[2, query].sum()), abs=1e-6)
+    torch.testing.assert_close(one.attended_by(4, 6), matrix[:, :, 34].mean(0))
+
+
+def test_the_points_of_a_view_of_the_heads_have_its_weights() -> None:
+    one, other = deformable(), sampling_objects()
+    positions, weights = one.points(1, 2, head=1)
+    assert torch.equal(positions, one.positions[1, 9].reshape(-1, 2)) and torch.equal(
+        weights, one.weights[1, 9].flatten()
+    )
+    assert float(one.points(1, 2)[1].sum()) == pytest.approx(1)
+    assert float(other.points(3, "largest")[1].sum()) == pytest.approx(SAMPLING_HEADS)
+    with pytest.raises(IndexError, match="head 3 does not exist"):
+        one.points(1, 2, head=3)
+    with pytest.raises(IndexError, match="object query 4 does not exist"):
+        other.points(4)
 
 
 def test_a_padded_picture_s_pixels_are_found() -> None:

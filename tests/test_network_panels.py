@@ -9,11 +9,12 @@ import pytest
 import torch
 from network_map_cases import HEADS, NETWORK_MAPS, OBJECT_MAPS
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.head_map import HeadMap
 from segviz.attention.multi_head import MultiHeadAttention
-from segviz.attention.network_look import network_weights
-from segviz.attention.object_queries import ObjectQueryAttention
-from segviz.figures.content import Heat
+from segviz.attention.network_look import network_weights, sampled_weights
+from segviz.attention.object_queries import ObjectQueryMap
+from segviz.figures.content import Heat, Points
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.viewer import network_message, wire
@@ -42,13 +43,13 @@ def notes(name: str) -> list[str]:
 def test_every_kind_has_panels_and_a_strip_of_its_heads(name: str) -> None:
     one = ALL[name]
     looks = [panel.look for panel in panels_of_map(one, "net", head=0)]
-    if isinstance(one, ObjectQueryAttention):
-        assert looks == ["query"]
+    points = ["points"] * isinstance(one, DeformableAttention | DeformableQueries)
+    if isinstance(one, ObjectQueryMap):
+        assert looks == ["query", *points]
     else:
-        assert looks == ["attends_to", "attended_by"] + ["query"] * (
-            isinstance(one, MultiHeadAttention) and one.prefix > 0
-        )
-    strip = head_panels(one, "query" if isinstance(one, ObjectQueryAttention) else "attended_by", "net")
+        tokens = ["query"] * (isinstance(one, MultiHeadAttention) and one.prefix > 0)
+        assert looks == ["attends_to", "attended_by", *points, *tokens]
+    strip = head_panels(one, "query" if isinstance(one, ObjectQueryMap) else "attended_by", "net")
     assert [panel.head for panel in strip] == list(range(one.heads))
     assert {panel.model for panel in (*strip, *panels_of_map(one, "net"))} == {"net"}
 
@@ -77,6 +78,9 @@ def test_a_look_or_query_that_the_map_has_not_is_refused() -> None:
         (multi_head("tokens"), "query", 2),
         (OBJECT_MAPS["objects"], "attends_to", None),
         (OBJECT_MAPS["objects"], "query", 4),
+        (OBJECT_MAPS["objects"], "points", None),
+        (OBJECT_MAPS["sampling objects"], "points", 4),
+        (OBJECT_MAPS["sampling objects"], "strip", None),
     ):
         with pytest.raises(ValueError, match="has no look"):
             Panel("title", one, look, query=query)  # type: ignore[arg-type]
@@ -115,9 +119,16 @@ def test_an_export_has_pythons_values(name: str) -> None:
     viewer = Viewer(IMAGE, (), Display(strongest=True), 2, PLACE)
     spec = viewer_figure_spec("title", viewer, panels)
     for panel, subplot in zip(panels, spec.subplots, strict=True):
-        assert isinstance(subplot.content, Heat) and panel.look in ("attends_to", "attended_by", "query")
-        expected = network_weights(one, panel.look, PLACE, SIZE, "largest", panel.query)  # type: ignore[arg-type]
-        np.testing.assert_array_equal(subplot.content.values, expected.numpy())
+        if panel.look == "points":
+            assert isinstance(subplot.content, Points) and isinstance(one, DeformableAttention | DeformableQueries)
+            positions, weights = sampled_weights(one, PLACE, SIZE, "largest")
+            np.testing.assert_array_equal(subplot.content.weights, weights.numpy())
+            covered = np.array(SIZE) * one.covers
+            np.testing.assert_allclose(subplot.content.at, positions.numpy() * covered - 0.5, atol=1e-3)
+        else:
+            assert isinstance(subplot.content, Heat) and panel.look in ("attends_to", "attended_by", "query")
+            expected = network_weights(one, panel.look, PLACE, SIZE, "largest", panel.query)  # type: ignore[arg-type]
+            np.testing.assert_array_equal(subplot.content.values, expected.numpy())
         assert "y 61, x 45" in subplot.title and (one.heads == 1 or "largest of" in subplot.title)
         assert compose_picture(subplot, 0.7, 140).shape == IMAGE.shape
 

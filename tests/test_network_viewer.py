@@ -12,10 +12,12 @@ from network_map_cases import HEADS, NETWORK_MAPS, OBJECT_MAPS
 from playwright.sync_api import Browser, Page, expect
 from viewer_host import HEIGHT, WIDTH, config, data, files, hover, mount, serve, stage
 
+from segviz.attention.deformable import DeformableAttention
 from segviz.attention.head_map import HeadMap
 from segviz.attention.maps import NetworkMap
 from segviz.viewer import wire
 
+MODULES = ["cells", "deformable", "maps", "wire", "wasm_products"]
 BLOBS = {name.replace(" ", "-"): one for name, one in (NETWORK_MAPS | OBJECT_MAPS).items()}
 CLOSE = 1e-3  # of the largest weight
 LOAD = """async ([name, wasm]) => { window.f = maps.unpack(await (await fetch('/' + name)).arrayBuffer(), wasm); }"""
@@ -34,7 +36,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened.evaluate(
         """async (names) => { window.maps = {};
         for (const name of names) Object.assign(maps, await import(`/modules/${name}.js`)); }""",
-        ["cells", "maps", "wire", "wasm_products"],
+        MODULES,
     )
     yield opened
     context.close()
@@ -73,7 +75,7 @@ def test_rows_and_columns_of_every_view_equal_pythons(page: Page, name: str, was
 def test_object_queries_equal_pythons(page: Page, name: str, wasm: bool) -> None:
     one = load(page, name, wasm)
     for head in (*range(one.heads), "mean", "largest"):
-        for query in range(one.queries.shape[1]):
+        for query in range(one.query_count):
             found = page.evaluate(
                 "([query, head]) => Array.from(maps.queryMap(f, query, undefined, head))", [query, head]
             )
@@ -90,7 +92,7 @@ def test_the_share_off_the_picture_equals_pythons(page: Page, name: str) -> None
     one = load(page, name)
     prefix = getattr(one, "prefix", 0)
     for head in (0, "mean", "largest"):
-        for row, column in ((0, 0), (2, 3), (4, 6)):
+        for row, column in ((0, 0), (2, 3), (one.grid[0] - 1, one.grid[1] - 1)):
             query = one.index(row, column) + prefix
             share = page.evaluate("([query, head]) => maps.shareOff(f, query, head)", [query, head])
             assert min(1, max(0, share)) == pytest.approx(one.prefix_share(row, column, head), abs=CLOSE)
@@ -198,3 +200,38 @@ def test_the_object_queries_that_look_at_the_point_are_listed_and_the_first_is_d
     )
     assert drawn_largest(page, "looks") == pytest.approx(float(one.query_map(first).max()), rel=CLOSE)
     assert drawn_largest(page, "one") == pytest.approx(float(one.query_map(3).max()), rel=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["deformable", "coarse queries", "sampling objects"])
+def test_the_points_of_a_query_equal_pythons(page: Page, name: str) -> None:
+    one = load(page, name)
+    for head in (1, "mean", "largest"):
+        found = page.evaluate(
+            "(head) => maps.deformablePoints(f, 3, head).map((one) => [one.y, one.x, one.weight])", head
+        )
+        positions, weights = one.points(3, head) if name == "sampling objects" else one.points(0, 3, head)
+        places = positions * torch.tensor([5.0, 7.0]) - 0.5
+        np.testing.assert_allclose(np.array(found), torch.cat([places, weights[:, None]], 1).numpy(), atol=1e-4)
+
+
+def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> None:
+    one, other = NETWORK_MAPS["deformable"], OBJECT_MAPS["sampling objects"]
+    assert isinstance(one, DeformableAttention)
+    mount(page, data(config("own", "points", "deformable", head=1), config("theirs", "points", "sampling-objects")))
+    hover(page, "own", 3, 2)
+    positions, weights = one.points(3, 2, 1)
+    assert drawn_largest(page, "own") == pytest.approx(float(weights.max()), rel=CLOSE)
+    share = 100 * one.prefix_share(3, 2, 1)
+    expect(page.locator(".panel .value").first).to_have_text(
+        f"6 samples, {share:#.3g} % of the weight outside the picture"
+    )
+    first = int(other.attended_by(3, 2).argmax())
+    expect(page.locator(".aside").nth(1)).to_contain_text(f"query {first}: ")
+    assert drawn_largest(page, "theirs") == pytest.approx(float(other.points(first)[1].max()), rel=CLOSE)
+    y, x = (float(at) for at in positions[int(weights.argmax())])
+    assert page.evaluate(
+        """([y, x]) => { const root = document.body.firstChild.shadowRoot;
+        const canvas = root.querySelector("[data-panel='own'] canvas.points");
+        return canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3]; }""",
+        [y, x],
+    )

@@ -410,6 +410,16 @@ def test_a_peaked_map_starts_as_python_says_and_offers_what_one_cell_hides(page:
     page.wait_for_function("edits.some(([name, value]) => name === 'settings' && value.scale === 'percentile')")
 
 
+def test_a_cell_with_a_small_share_hides_nothing(page: Page) -> None:
+    panels = config("faint", "attends_to", "faint", start="log"), config("peaked", "attends_to", "peaked", start="log")
+    mount(page, data(*panels, settings=DEFAULTS | {"scale": "auto"}))
+    first, second = page.locator(".panel").all()
+    expect(first.locator(".most")).to_have_text(re.compile(r"^largest 19.0 %, 59.\d × the even share"))
+    expect(first.get_by_role("button", name="show the rest")).to_be_hidden()
+    expect(first.locator(".crest")).to_be_hidden()
+    expect(second.get_by_role("button", name="show the rest")).to_be_visible()
+
+
 def test_a_scale_that_no_map_can_have_is_disabled_and_says_why(page: Page) -> None:
     features = (
         config("output", "output", "features"),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from watch_cases import IMAGE, all_heads
 
 import segviz
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
@@ -47,6 +48,9 @@ def resnet() -> Any:
         layer_type="basic",
         out_features=["stage2", "stage3", "stage4"],
     )
+
+
+CROSSED = ("LwDetr", "RfDetr")  # call it cross attention
 
 
 def watch_and_hear(net: nn.Module, **options: Any) -> tuple[NetworkView, dict[str, Tensor]]:
@@ -201,7 +205,13 @@ def test_mask2former_s_decoder_has_the_weights_of_its_modules() -> None:
     assert [one.grid for one in crossed.values()] == [(2, 3), (4, 6), (8, 12)]
     for path, map_ in crossed.items():
         torch.testing.assert_close(map_.weights().mean(0), heard[path][0], rtol=1e-3, atol=1e-6)
-    assert "deformable attention" in reasons(view)["pixel_level_module.decoder.encoder.layers.0.self_attn"]
+    path = "pixel_level_module.decoder.encoder.layers.0.self_attn"
+    levels = [view.maps[name] for name in (f"{path}:2x3", f"{path}:4x6", path)]
+    assert [one.grid for one in levels] == [(2, 3), (4, 6), (8, 12)] and path not in reasons(view)
+    own = heard[path][0].transpose(0, 1)  # (heads, queries, levels, points)
+    for one, expected in zip(levels, own.split([6, 24, 96], 1), strict=True):
+        assert isinstance(one, DeformableAttention) and one.key_grid == (8, 12)
+        torch.testing.assert_close(one.weights, expected)
 
 
 def test_eomt_s_queries_are_tokens_off_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +235,7 @@ def test_eomt_s_queries_are_tokens_off_the_picture(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("kind", ["DeformableDetr", "RTDetr", "RTDetrV2", "DFine", "LwDetr", "RfDetr"])
-def test_deformable_attention_is_told(kind: str) -> None:
+def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
     options: dict[str, Any] = {**HEADS, "backbone_config": resnet()}
     if kind in ("RTDetr", "RTDetrV2", "DFine"):
         backbone = transformers.RTDetrResNetConfig(
@@ -251,12 +261,20 @@ def test_deformable_attention_is_told(kind: str) -> None:
             windows = {"out_indices": [1, 2], "num_windows": 1}
             options["backbone_config"] = transformers.RfDetrDinov2Config(**backbone, **windows)
     config = getattr(transformers, f"{kind}Config")(**options, num_queries=6, num_labels=3)  # as many as 2 x 3 cells
-    view, _ = watch_and_hear(build(f"{kind}Model", config))
+    view, heard = watch_and_hear(build(f"{kind}Model", config))
     why = reasons(view)
     assert why["decoder.layers.0.self_attn"] == "it relates object queries to each other, not to places"
-    crossed = why.get("decoder.layers.0.encoder_attn") or why["decoder.layers.0.cross_attn"]
-    assert crossed.startswith("it samples a few points for each query (deformable")
-    assert not any(path.startswith("decoder.") for path in view.maps)
+    path = f"decoder.layers.0.{'cross' if kind in CROSSED else 'encoder'}_attn"
+    if kind == "DFine":  # calls nothing after it has sampled
+        assert why[path].startswith("it samples a few points for each query (deformable")
+        return
+    map_ = view.maps[path]
+    assert isinstance(map_, DeformableQueries) and map_.query_count == 6
+    torch.testing.assert_close(map_.weights, heard[path].reshape(6, 2, *map_.weights.shape[2:]).transpose(0, 1))
+    if kind == "DeformableDetr":
+        encoder = view.maps["encoder.layers.0.self_attn"]
+        assert isinstance(encoder, DeformableAttention) and encoder.grid == encoder.key_grid == (8, 12)
+        assert set(view.maps) >= {f"encoder.layers.0.self_attn:{size}" for size in ("4x6", "2x3", "1x2")}
 
 
 @pytest.mark.parametrize("kind", ["TableTransformer", "ConditionalDetr", "DabDetr"])

@@ -106,6 +106,9 @@ if MISSING:  # a kind that the table above leaves out: as a block gives it
     MAPS |= {one.name: one for one in block_maps(GRID) if type(one) in MISSING}
 PEAKED_KEYS = torch.zeros(15 * 21, 1)
 PEAKED_KEYS[3 * 21 + 4] = 8.93  # this cell has 96 % of every row
+FAINT_KEYS = torch.zeros(15 * 21, 1)
+FAINT_KEYS[3 * 21 + 4] = 4.2994  # this cell has 19 % of every row, 60 times the even share
+FAINT = DotProductAttention("faint", (15, 21), torch.ones(15 * 21, 1), FAINT_KEYS)
 PEAKED = DotProductAttention("peaked", (15, 21), torch.ones(15 * 21, 1), PEAKED_KEYS)
 FEATURES = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs())
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)  # three bands
@@ -134,7 +137,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs |= {name: wire.pack_values(values) for name, values in VALUES.items()}
     blobs |= {"features": wire.pack(FEATURES), "labels": wire.pack_labels(LABELS), "other": wire.pack_labels(OTHER)}
     blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
-    blobs["peaked"] = wire.pack(PEAKED)
+    blobs |= {"peaked": wire.pack(PEAKED), "faint": wire.pack(FAINT)}
     blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
     return found | {

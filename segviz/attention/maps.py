@@ -18,6 +18,7 @@ from torch import Tensor
 from segviz.attention.bases import BasesAttention
 from segviz.attention.channels import AxisChannelAttention, ChannelAttention, Gate
 from segviz.attention.criss_cross import CrissCrossAttention
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.direction import Direction
 from segviz.attention.dot_product import DotProductAttention, log_normaliser
 from segviz.attention.grid_map import Grid, GridMap, MapLook, MapOverPlaces, cell_of_pixel
@@ -25,7 +26,7 @@ from segviz.attention.head_map import HeadMap
 from segviz.attention.interlaced import InterlacedAttention
 from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.multi_head import MultiHeadAttention
-from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.object_queries import ObjectQueryAttention, ObjectQueryMap
 from segviz.attention.offset_masks import MaskDirection, OffsetMaskAttention
 from segviz.attention.pooled import PooledAttention
 from segviz.attention.samples import SampledAttention
@@ -43,6 +44,8 @@ __all__ = [
     "ChannelAttention",
     "ChannelMap",
     "CrissCrossAttention",
+    "DeformableAttention",
+    "DeformableQueries",
     "DotProductAttention",
     "FeatureSimilarity",
     "Gate",
@@ -58,9 +61,11 @@ __all__ = [
     "MultiHeadAttention",
     "NetworkMap",
     "ObjectQueryAttention",
+    "ObjectQueryMap",
     "OffsetMaskAttention",
     "PlacedMap",
     "PooledAttention",
+    "QueryMap",
     "SampledAttention",
     "SpatialMap",
     "StripAttention",
@@ -86,8 +91,9 @@ SpatialMap = (
 ChannelMap = ChannelAttention | AxisChannelAttention | Gate
 AttentionMap = SpatialMap | ChannelMap
 # The kinds that `segviz.watch` finds in any network. They have heads; those whose queries are places have two grids.
-PlacedMap = MultiHeadAttention | WindowedAttention | LinearAttention | MatrixAttention
-NetworkMap = PlacedMap | ObjectQueryAttention
+PlacedMap = MultiHeadAttention | WindowedAttention | LinearAttention | MatrixAttention | DeformableAttention
+QueryMap = ObjectQueryAttention | DeformableQueries
+NetworkMap = PlacedMap | QueryMap
 
 
 @dataclass(frozen=True, repr=False)

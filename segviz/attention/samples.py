@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from segviz.attention.grid_map import MapLook, MapOverPlaces
+from segviz.attention.grid_map import Grid, MapLook, MapOverPlaces
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +49,7 @@ class SampledAttention(MapOverPlaces):
 
     def attends_to(self, row: int, column: int) -> Float[Tensor, "height width"]:
         """The weights splatted bilinearly; they sum to 1 less what falls outside the picture."""
-        cells, shares = self._corners(*self.samples(row, column))
+        cells, shares = bilinear_corners(*self.samples(row, column), self.grid)
         flat = torch.zeros(self.grid[0] * self.grid[1], dtype=shares.dtype)
         return flat.index_add_(0, cells.flatten(), shares.flatten()).reshape(self.grid)
 
@@ -80,19 +80,24 @@ class SampledAttention(MapOverPlaces):
 
     def _splat(self, cells: Tensor, weights: Float[Tensor, "rows points"]) -> Float[Tensor, "rows cells"]:
         """Weights on the samples of some cells as weights on the grid."""
-        index, shares = (part.permute(1, 0, 2).flatten(1) for part in self._corners(self.positions[cells], weights))
+        index, shares = (
+            part.permute(1, 0, 2).flatten(1) for part in bilinear_corners(self.positions[cells], weights, self.grid)
+        )
         laid = torch.zeros(len(cells), self.grid[0] * self.grid[1], dtype=shares.dtype)
         return laid.scatter_add_(1, index, shares)
 
-    def _corners(self, positions: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The four cells around each position, and the weight that falls on each; 0 outside the grid."""
-        height, width = self.grid
-        low = positions.floor()
-        cells, shares = [], []
-        for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            at = low + torch.tensor(corner)
-            y, x = at.unbind(-1)
-            inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-            cells.append((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long())
-            shares.append(weights * (1 - (positions - at).abs()).prod(-1) * inside)
-        return torch.stack(cells), torch.stack(shares)
+
+def bilinear_corners(
+    positions: Float[Tensor, "*samples 2"], weights: Float[Tensor, "*samples"], grid: Grid
+) -> tuple[Int64[Tensor, "*corners"], Float[Tensor, "*corners"]]:
+    """The four cells around each position (y, x) in grid cells, as (4, *samples), and the weight on each; 0 outside."""
+    height, width = grid
+    low = positions.floor()
+    cells, shares = [], []
+    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        at = low + torch.tensor(corner)
+        y, x = at.unbind(-1)
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        cells.append((y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).long())
+        shares.append(weights * (1 - (positions - at).abs()).prod(-1) * inside)
+    return torch.stack(cells), torch.stack(shares)

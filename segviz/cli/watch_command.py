@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.head_map import HeadChoice, HeadMap
 from segviz.attention.maps import NetworkMap
 from segviz.attention.network_look import NetworkLook, network_weights
@@ -111,7 +112,8 @@ def map_subplots_of_view(view: NetworkView, places: Sequence[Place], options: ar
 
 def looks_of(one: NetworkMap) -> tuple[NetworkLook, ...]:
     """The looks that a map has at a pixel."""
-    return ("attends_to", "attended_by") if isinstance(one, HeadMap) else ("query",)
+    looks: tuple[NetworkLook, ...] = ("attends_to", "attended_by") if isinstance(one, HeadMap) else ("query",)
+    return (*looks, "points") if isinstance(one, DeformableAttention | DeformableQueries) else looks
 
 
 def describe_view(view: NetworkView, places: Sequence[Place], head: HeadChoice) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class Points:
     Attributes:
         at: positions (y, x), in pixels of the picture.
         weights: weight of each sample.
-        undisplaced: where the samples would lie without their learned displacements.
+        undisplaced: where the samples would lie without their learned displacements; none where that is not known.
         scale: the values at the ends of the colour bar.
         unit: the unit of the weights, in words.
         colours: name of a colour map in COLOUR_MAPS.
@@ -101,7 +101,7 @@ class Points:
 
     at: Float[np.ndarray, "points 2"]
     weights: Float[np.ndarray, " points"]
-    undisplaced: Float[np.ndarray, "points 2"]
+    undisplaced: Float[np.ndarray, "undisplaced 2"]
     scale: Scale
     unit: str = "weight"
     colours: str = "viridis"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from segviz.attention.maps import AttendedFeatures, MapLook, NetworkMap, SpatialMap
-from segviz.attention.network_look import look_at_network, strongest_query
-from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.network_look import look_at_network, network_weights, strongest_query
+from segviz.attention.object_queries import ObjectQueryMap
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale, joint_scale, signed_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
@@ -15,7 +15,7 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
 from segviz.figures.map_subplots import map_subplot
 from segviz.figures.network_subplot import network_subplot, strongest_boxes, view_text
-from segviz.figures.subplot import Mark, Subplot
+from segviz.figures.subplot import Box, Mark, Subplot
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 from segviz.scales import ScaleKind
@@ -111,17 +111,23 @@ def subplot_of_network(viewer: Viewer, panel: Panel, one: NetworkMap, marks: tup
     image, display, place = viewer.image, viewer.display, place_of(viewer, panel)
     look = look_at_network(display.direction if panel.look == "either" else panel.look)
     kind, head = display.scale_kind(panel.start), panel.head
+    kind = without(kind, "percentile") if look == "points" else kind  # of a few dots, none is cut off
     subplot = network_subplot(image, one, look, place, head=head, query=panel.query, model=panel.model, kind=kind)
     way = f": {WAYS[display.direction]}" if panel.look == "either" else ""
-    if isinstance(one, ObjectQueryAttention) and panel.query is None:
-        way = f": {strongest_query(one, place, (image.shape[0], image.shape[1]), head)}"
+    size = (image.shape[0], image.shape[1])
+    if isinstance(one, ObjectQueryMap) and panel.query is None:
+        way = f": {strongest_query(one, place, size, head)}"
     view = "" if isinstance(head, int) else view_text(one, head)
-    assert isinstance(subplot.content, Heat)
-    boxes = strongest_boxes(subplot.content, place, (image.shape[0], image.shape[1])) if display.strongest else ()
+    content = subplot.content
+    assert isinstance(content, Heat | Points)
+    boxes: tuple[Box, ...] = ()
+    if display.strongest:
+        values = network_weights(one, look, place, size, head, panel.query).numpy()
+        boxes = strongest_boxes(values, one.covers, place, size)
     return replace(
         subplot,
         title=f"{panel.title}{way}{view} ({pixel_text(*place)})",
-        content=replace(subplot.content, percent=True),
+        content=replace(content, percent=True),
         name=array_name(subplot.name, panel.model),
         marks=select_marks(marks, place) or subplot.marks,
         boxes=boxes,

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import NetworkMap, ObjectQueryAttention
+from segviz.attention.maps import NetworkMap, ObjectQueryMap
 from segviz.engine import CompareLayer
 from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Place
@@ -132,7 +132,7 @@ def strip_panels(one: Any, name: str) -> list[Panel]:
     """A small panel for each head of a map; none of a map without heads."""
     if not isinstance(one, NetworkMap):
         return []
-    return list(head_panels(one, "query" if isinstance(one, ObjectQueryAttention) else "attends_to", name))
+    return list(head_panels(one, "query" if isinstance(one, ObjectQueryMap) else "attends_to", name))
 
 
 @st.fragment

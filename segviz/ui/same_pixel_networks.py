@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from segviz.attention.maps import NetworkMap, ObjectQueryAttention
+from segviz.attention.maps import NetworkMap, ObjectQueryMap
 from segviz.catalogue.own_models import own_models
 from segviz.text import escape_markdown
 from segviz.ui.models import model_title, short_title
@@ -18,17 +18,17 @@ from segviz.viewer.network_panels import grid_words, join_notes, view_words
 from segviz.viewer.panel import Panel
 
 SAME_PIXEL_PAGE = "same_pixel"
-NETWORKS = f"{SAME_PIXEL_PAGE} networks"
+NETWORKS_KEY = f"{SAME_PIXEL_PAGE} networks"
 
 
 def pick_networks(picture: Picture) -> list[Panel]:
     """The panels of the layers and heads that the reader chooses; none where the app offers no network of one's own."""
     own = own_models()
     if not own:
-        forget_linked(NETWORKS)
+        forget_linked(NETWORKS_KEY)
         return []
     with st.container(horizontal=True), st.popover("Networks of your own"):
-        kept = keep_widget(NETWORKS, [], own, linked=tuple(own))
+        kept = keep_widget(NETWORKS_KEY, [], own, linked=tuple(own))
         names = st.multiselect("Networks", list(own), format_func=model_title, **kept)
         panels = [panel for name in names for panel in pick_maps_of(name, picture)]
     forget_linked(*(key for name in own if name not in names for key in control_keys(name)))
@@ -75,7 +75,7 @@ def map_panel(answer: NetworkAnswer, layer: str, one: Any, head: str) -> Panel:
     title = f"{short_title(answer.name)}: {layer}"
     if not isinstance(one, NetworkMap):
         return Panel(title, one, "either", model=answer.name)
-    if isinstance(one, ObjectQueryAttention):
+    if isinstance(one, ObjectQueryMap):
         reason = "object queries have no map from place to place; see Inspect"
         return Panel(title, None, "plain", note=f"not drawn: {reason}", model=answer.name)
     if reason := why_too_large(one) or why_no_columns(one):

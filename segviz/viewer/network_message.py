@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int16, Int64
 from torch import Tensor
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.head_map import HeadMap
 from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.maps import NetworkMap
@@ -92,6 +93,11 @@ def message_of_network(one: NetworkMap) -> Message:
             tensors = product_factors(one) | known_tensors(lse=query_log_normaliser(one), bias=one.bias)
             extra |= {"key_prefix": one.key_prefix, "off": token_words(one.key_prefix)}
             return Message("objects", one.grid, tensors, extra)
+        case DeformableAttention() | DeformableQueries():
+            tensors = {"positions": one.positions, "weights": one.weights}
+            extra |= {"levels": one.levels, "off": "points outside the picture"}
+            kind = "deformable" if isinstance(one, DeformableAttention) else "deformable objects"
+            return Message(kind, one.grid, tensors, extra)
         case _:
             assert_never(one)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from segviz.attention.deformable import DeformableAttention, DeformableQueries, point_words
 from segviz.attention.head_map import HeadChoice
-from segviz.attention.maps import NetworkMap, PlacedMap
+from segviz.attention.maps import NetworkMap, PlacedMap, QueryMap
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.network_look import NetworkLook
-from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.object_queries import ObjectQueryMap
 from segviz.attention.windowed import WindowedAttention
 from segviz.viewer.network_message import why_no_columns, why_too_large
 from segviz.viewer.panel import Panel
@@ -31,10 +32,12 @@ def panels_of_network_map(one: NetworkMap, model: str = "", head: HeadChoice = "
     """
     if reason := why_too_large(one):
         return (Panel(one.name, None, "plain", note=f"not drawn: {reason}", model=model),)
-    if isinstance(one, ObjectQueryAttention):
+    if isinstance(one, ObjectQueryMap):
         note = join_notes("the map of the object query that draws most from the point", view_words(one, head))
-        return (Panel(f"Object query here ({one.name})", one, "query", note=note, model=model, head=head),)
+        panel = Panel(f"Object query here ({one.name})", one, "query", note=note, model=model, head=head)
+        return (panel, *sampled_panels(one, model, head))
     panels = [place_panel(one, "attends_to", head), place_panel(one, "attended_by", head)]
+    panels += sampled_panels(one, model, head)
     if isinstance(one, MultiHeadAttention) and one.prefix:
         panels.append(token_panel(one, 0, head))
     return tuple(replace(panel, model=model) for panel in panels)
@@ -46,6 +49,15 @@ def place_panel(one: PlacedMap, look: NetworkLook, head: HeadChoice) -> Panel:
     if look == "attended_by" and (reason := why_no_columns(one)):
         return Panel(title, None, "plain", note=f"not drawn: {reason}")
     return Panel(title, one, look, note=join_notes(LOOK_NOTES[look], view_words(one, head), grid_words(one)), head=head)
+
+
+def sampled_panels(one: NetworkMap, model: str, head: HeadChoice) -> list[Panel]:
+    """The points that the pointed cell samples, or the object query that draws most from it; none of other kinds."""
+    if not isinstance(one, DeformableAttention | DeformableQueries):
+        return []
+    whose = "of the same object query" if isinstance(one, DeformableQueries) else "read, sized by weight"
+    note = join_notes(f"the {point_words(one.weights)} {whose}", view_words(one, head))
+    return [Panel(f"Samples ({one.name})", one, "points", note=note, model=model, head=head)]
 
 
 def token_panel(one: MultiHeadAttention, token: int, head: HeadChoice = "mean") -> Panel:
@@ -74,7 +86,7 @@ def head_panels(
 
 
 def query_panels(
-    one: ObjectQueryAttention, queries: Sequence[int], model: str = "", head: HeadChoice = "mean"
+    one: QueryMap, queries: Sequence[int], model: str = "", head: HeadChoice = "mean"
 ) -> tuple[Panel, ...]:
     """The whole maps of object queries, by their numbers, whatever the point is; none if the map is too large."""
     if why_too_large(one):

@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from segviz.attention.head_map import HeadChoice
-from segviz.attention.maps import AttendedFeatures, MultiHeadAttention, NetworkMap, ObjectQueryAttention, SpatialMap
+from segviz.attention.maps import (
+    AttendedFeatures,
+    DeformableQueries,
+    MultiHeadAttention,
+    NetworkMap,
+    ObjectQueryMap,
+    SpatialMap,
+)
 from segviz.scales import ScaleKind
 from segviz.viewer import wire
 
@@ -88,9 +95,10 @@ class Panel:
         title: the heading; also the panel's name in the page (`data-panel`).
         map: what is drawn; None for the plain picture and for a swipe panel.
         look: which of the map's answers: "attends_to" row p, "attended_by" column p, "either" of the two as the reader
-            chooses for the whole viewer, "strip" the strip of p, "points" the samples of p, "query" what one query
-            that is not in the picture draws from each place (see `query`), "output" or "context" of attended features,
-            "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two maps beside a divider.
+            chooses for the whole viewer, "strip" the strip of p, "points" the samples of p or of an object query,
+            "query" what one query that is not in the picture draws from each place (see `query`), "output" or "context"
+            of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two maps beside a
+            divider.
         at: the image pixel (y, x) that the panel always shows; None follows the pointer and rests on the last pin.
         pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
             its place is used where `at` is None.
@@ -142,6 +150,7 @@ class Panel:
             "output": isinstance(self.map, AttendedFeatures),
             "context": isinstance(self.map, AttendedFeatures),
             "query": self._has_query(),
+            "points": self._has_points(),
         }.get(
             self.look,
             isinstance(self.map, SpatialMap | NetworkMap)
@@ -160,6 +169,12 @@ class Panel:
 
     def _has_query(self) -> bool:
         """Whether the map has the query."""
-        if isinstance(self.map, ObjectQueryAttention):
-            return self.query is None or 0 <= self.query < self.map.queries.shape[1]
+        if isinstance(self.map, ObjectQueryMap):
+            return self.query is None or 0 <= self.query < self.map.query_count
         return isinstance(self.map, MultiHeadAttention) and self.query in range(self.map.prefix)
+
+    def _has_points(self) -> bool:
+        """Whether the map samples points, of the pointed cell or of the query."""
+        if isinstance(self.map, DeformableQueries):
+            return self._has_query()
+        return isinstance(self.map, SpatialMap | NetworkMap) and "points" in self.map.looks

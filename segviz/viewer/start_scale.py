@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from segviz.attention.maps import NetworkMap, SampledAttention, SpatialMap, StripAttention
-from segviz.attention.network_look import key_cells, look_at_network, network_weights
+from segviz.attention.network_look import key_cells, look_at_network, network_weights, sampled_weights
 from segviz.scales import BULK, LOG_DECADES, PEAKED, ScaleKind, is_flat
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Panel, Pin, ScalarMap
@@ -50,6 +50,8 @@ def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], dis
         values = panel.map.values
         return "percentile" if panel.map.signed else start_scale(values, float(np.nanmean(values)))
     look = display.direction if panel.look == "either" else panel.look
+    if isinstance(panel.map, NetworkMap) and look == "points":
+        return points_start(sampled_weights(panel.map, place, size, panel.head, panel.query)[1].numpy())
     if isinstance(panel.map, NetworkMap):
         weights = network_weights(panel.map, look_at_network(look), place, size, panel.head, panel.query)
         return start_scale(weights.numpy(), 1 / key_cells(panel.map))
@@ -62,13 +64,17 @@ def map_start(one: SpatialMap, look: str, place: tuple[int, int], size: tuple[in
         return "linear"
     row, column = one.cell(*place, *size)
     if look == "points" and isinstance(one, SampledAttention):
-        weights = one.samples(row, column)[1].numpy()
-        return "log" if weights.max() > PEAKED / weights.size else "linear"  # of a few dots, no percentiles are cut off
+        return points_start(one.samples(row, column)[1].numpy())
     if look == "strip" and isinstance(one, StripAttention):
         values = one.strip_map(column if one.axis == "vertical" else row).numpy()
         return start_scale(values, 1 / len(one.keys))
     values = (one.attended_by if look == "attended_by" else one.attends_to)(row, column).numpy()
     return start_scale(values, 1 / values.size)
+
+
+def points_start(weights: Float[np.ndarray, " points"]) -> ScaleKind:
+    """The scale that samples begin with; of a few dots, no percentiles are cut off."""
+    return "log" if weights.max() > PEAKED / weights.size else "linear"
 
 
 def set_starts(

@@ -9,10 +9,11 @@ from typing import Literal
 
 from torch import nn
 
+from segviz.attention.deformable import DeformableAttention, point_words
 from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.attention.maps import NetworkMap
-from segviz.attention.object_queries import ObjectQueryAttention
+from segviz.attention.object_queries import ObjectQueryMap
 from segviz.watch.build_map import build_linear, build_map, build_matrix, with_heads
 from segviz.watch.call import AttentionCall
 from segviz.watch.grids import NotShownError, fit_tokens
@@ -20,6 +21,7 @@ from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.recipes.windows import cut_windows
 from segviz.watch.record import Declaration
+from segviz.watch.sampled_call import SPELLING, SampledCall
 
 LayerState = Literal["kept", "listed", "passed over"]
 NOT_KEPT = 'choose it with layers="{path}"'
@@ -71,10 +73,7 @@ class Findings:
             return
         call = call.rename(self._new_path(call.path))
         try:
-            if difference > call.tolerance:
-                raise NotShownError(
-                    f"its factors differ from what the call returned by {difference:.1e}, so no map is shown"
-                )
+            check_difference(difference, call.tolerance)
             layout = read_layout(self.recipes, call) or guess_layout(call, self.seen, self.grid)
             if self.layers and not self.is_chosen(call.path):
                 self._list(call.path, call.spelling, describe_layout(layout, call))
@@ -82,10 +81,31 @@ class Findings:
             self._keep(
                 build_map(call, layout, self.seen, self.covers),
                 call.spelling,
-                f"gives what the call returned to {max(difference, 1e-7):.0e}",
+                describe_difference(difference),
             )
         except NotShownError as error:
             self._pass_over(call.path, call.spelling, str(error))
+
+    def take_samples(self, path: str, call: SampledCall) -> None:
+        """Keep, list or pass over a call of deformable attention, in place of its softmax, which was passed over."""
+        if self._is_declared(path):
+            return
+        own = [name for name, row in self.rows.items() if name.partition(":")[0] == path and row.spelling == "softmax"]
+        if own:
+            del self.rows[own[-1]]
+        name = self._new_path(path)
+        try:
+            difference = call.difference()
+            check_difference(difference, call.tolerance)
+            maps = call.maps(name, self.covers)
+        except NotShownError as error:
+            self._pass_over(name, SPELLING, str(error))
+            return
+        for one in maps:
+            if self.layers and not self.is_chosen(one.name):
+                self._list(one.name, SPELLING, describe_network_map(one))
+            else:
+                self._keep(one, SPELLING, describe_difference(difference))
 
     def pass_over(self, path: str, what: str, reason: str) -> None:
         """Note what looks like attention and cannot be shown."""
@@ -176,8 +196,24 @@ class Findings:
     def _new_path(self, path: str) -> str:
         """The path, or the path with the number of its call."""
         path = path or "network"
-        count = sum(one.partition(":")[0] == path for one in self.rows)
+        calls = (one.partition(":") for one in self.rows)
+        count = sum(one == path and "x" not in number for one, _, number in calls)  # 4x6 is a level of a call
         return f"{path}:{count + 1}" if count else path
+
+
+def check_difference(difference: float, tolerance: float) -> None:
+    """Refuse factors that do not give what a call returned.
+
+    Raises:
+        NotShownError: they do not.
+    """
+    if difference > tolerance:
+        raise NotShownError(f"its factors differ from what the call returned by {difference:.1e}, so no map is shown")
+
+
+def describe_difference(difference: float) -> str:
+    """How closely factors give what a call returned, in words."""
+    return f"gives what the call returned to {max(difference, 1e-7):.0e}"
 
 
 def is_within(path: str, outer: str) -> bool:
@@ -188,8 +224,10 @@ def is_within(path: str, outer: str) -> bool:
 def describe_network_map(map_: NetworkMap) -> str:
     """Heads and grids in words."""
     heads = f"{map_.heads} head{'s' if map_.heads > 1 else ''}"
-    if isinstance(map_, ObjectQueryAttention):
-        return f"{heads}, {map_.queries.shape[1]} object queries, keys {map_.grid[0]} x {map_.grid[1]}"
+    if isinstance(map_, ObjectQueryMap):
+        return f"{heads}, {map_.query_count} object queries, keys {map_.grid[0]} x {map_.grid[1]}"
+    if isinstance(map_, DeformableAttention):
+        return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}, {point_words(map_.weights)}"
     return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}{describe_prefix(getattr(map_, 'key_prefix', 0))}"
 
 

@@ -35,6 +35,7 @@ from segviz.watch.products import (
 )
 from segviz.watch.recipes.recipe import DeclarationRecipe, Recipe
 from segviz.watch.record import Declaration
+from segviz.watch.sampled_call import SampledCall
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_"}
@@ -42,7 +43,10 @@ SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_h
 CHANGED = "its weights are changed between the softmax and the product"
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
 ALL_PAIRS = "its softmax is over all pairs of places at once, so that no place has weights of its own that sum to 1"
-SAMPLED = "it samples a few points for each query (deformable attention), which is no product of queries and keys"
+SAMPLED = (
+    "it samples a few points for each query (deformable attention), and no recipe reads where; "
+    "segviz/watch/recipes/deformable.py names the modules that are read"
+)
 OWN_KEYS = "it adds keys of its own to those of the picture"
 SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 
@@ -52,6 +56,9 @@ class Collector(Protocol):
 
     def take_call(self, call: AttentionCall, difference: float) -> None:
         """An attention call, and how far its factors are from what it returned."""
+
+    def take_samples(self, path: str, call: SampledCall) -> None:
+        """A call of deformable attention."""
 
     def pass_over(self, path: str, what: str, reason: str) -> None:
         """Something that looks like attention and cannot be shown."""
@@ -129,9 +136,11 @@ class Recorder(TorchFunctionMode):
         """Let a recipe read its module, if that is running."""
         found = local_values(recipe.module_types)
         if found is not None:
-            declaration = recipe.read(*found, running_modules(self.names))
-            if declaration is not None:
-                self.declare(found[0], declaration)
+            read = recipe.read(*found, running_modules(self.names))
+            if isinstance(read, SampledCall):
+                self.collector.take_samples(self.names.get(id(found[0]), ""), read)
+            elif read is not None:
+                self.declare(found[0], read)
 
     def finish(self) -> None:
         """Name the softmaxes of products that were no attention."""

@@ -8,8 +8,8 @@ const NAMED = 4; // object queries that are listed
 export function asideText(layer) {
   const { factors: f, look, head, query } = layer;
   const parts = layer.looking ? [lookingText(layer.looking)] : [];
-  if (f.off && look !== "attended_by") {
-    const token = look === "query" ? query : layer.row * f.grid[1] + layer.column + (f.prefix ?? 0);
+  if (f.off && look !== "attended_by" && !layer.samples) {
+    const token = query ?? layer.row * f.grid[1] + layer.column + (f.prefix ?? 0);
     parts.push(`${formatWeight(shareOff(f, token, head))} on ${f.off}`);
   }
   return parts.join(" · ");

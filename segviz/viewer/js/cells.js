@@ -6,7 +6,7 @@
 export function gridsOf(f, look) {
   if (!f.key_grid) return { point: f, values: f };
   const queries = { grid: f.grid, covers: f.covers }, keys = { grid: f.key_grid, covers: f.covers };
-  if (look === "query") return { point: keys, values: keys };
+  if (look === "query" || f.kind === "deformable objects") return { point: keys, values: keys };
   return look === "attended_by" ? { point: keys, values: queries } : { point: queries, values: keys };
 }
 

@@ -7,13 +7,13 @@ export function drawSamples(context, layer, { width, height }, view) {
   const ratio = globalThis.devicePixelRatio || 1;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  const { top, left, pitchY, pitchX } = extent(layer.factors);
+  const { top, left, pitchY, pitchX } = extent(layer.grids.values);
   const toX = (x) => (left + (x + 0.5) * pitchX - view.left) * view.zoom * width;
   const toY = (y) => (top + (y + 0.5) * pitchY - view.top) * view.zoom * height;
   const edge = { left: -view.left * view.zoom * width, top: -view.top * view.zoom * height };
   Object.assign(edge, { right: edge.left + view.zoom * width, bottom: edge.top + view.zoom * height });
   context.fillStyle = "rgba(255, 255, 255, 0.4)";
-  for (const { restY, restX } of layer.samples) context.fillRect(toX(restX) - 0.75, toY(restY) - 0.75, 1.5, 1.5);
+  for (const { restY, restX } of layer.samples.filter((sample) => "restY" in sample)) context.fillRect(toX(restX) - 0.75, toY(restY) - 0.75, 1.5, 1.5);
   context.strokeStyle = "rgba(255, 255, 255, 0.8)"; // separates the dark end of a table from the picture
   context.lineWidth = 0.75;
   const largest = Math.max(3, Math.min(8, width / 70)) * Math.max(1, Math.min(2, Math.sqrt(view.zoom)));

@@ -3,6 +3,7 @@ import { range } from "./arithmetic.js";
 import { queriesLooking } from "./aside.js";
 import { cellOf, extent, gridsOf } from "./cells.js";
 import { colourTable, paintValues, rgbaWord, scaleLimits } from "./colour.js";
+import { deformablePoints } from "./deformable.js";
 import { drawSamples } from "./draw_samples.js";
 import { attendedBy, attendsTo, queryMap } from "./maps.js";
 import { traceOutlines } from "./outlines.js";
@@ -12,6 +13,7 @@ import { stripMap } from "./strips.js";
 
 const POINTED = ["attends_to", "attended_by", "either", "strip", "points", "query"]; // looks whose values depend on the point
 const PEAKED = 50; // times the even share, above which one cell hides the others; start_scale.py has the same
+const HIDING = 0.2; // of a map's weight: what the cell must hold, too, for the panel to offer the rest
 const FIELDS = ["output", "context", "values"]; // looks whose values are the same for every point
 
 export class Layer {
@@ -102,9 +104,7 @@ export class Layer {
       case "attends_to": attendsTo(factors, row, column, values, head); break;
       case "attended_by": attendedBy(factors, row, column, values, head); break;
       case "query":
-        this.query = this.config.query ?? null;
-        this.looking = this.query === null ? queriesLooking(factors, row, column, head) : null;
-        if (this.looking) this.query = this.looking[0].query;
+        this.findQuery(row, column);
         queryMap(factors, this.query, values, head);
         break;
       case "strip":
@@ -112,15 +112,31 @@ export class Layer {
         stripMap(factors, factors.axis === "vertical" ? column : row, values);
         break;
       case "points":
-        this.samples = samplesAt(factors, row, column);
-        this.evenShare = 1 / this.samples.length;
-        attendsTo(factors, row, column, values);
+        this.fillSamples(row, column);
         break;
       default: // the other looks never change
     }
     const drawn = this.samples ? this.samples.map((sample) => sample.weight) : values;
     [this.low, this.top] = range(drawn);
     if (this.config.signed) this.low = Math.min(this.low, -this.top); // 0 in the middle, even without negative values
+  }
+
+  /** Finds the query whose map is shown: the panel's, or the object query that draws most from the cell. */
+  findQuery(row, column) {
+    this.query = this.config.query ?? null;
+    this.looking = this.query === null ? queriesLooking(this.factors, row, column, this.head) : null;
+    if (this.looking) this.query = this.looking[0].query;
+  }
+
+  /** Takes the samples of a cell, or of an object query, and the weights that they put on each cell. */
+  fillSamples(row, column) {
+    const { factors, values, head } = this, { kind, grid, heads } = factors, cell = row * grid[1] + column;
+    if (kind === "deformable objects") {
+      this.findQuery(row, column);
+      queryMap(factors, this.query, values, head);
+    } else attendsTo(factors, row, column, values, head);
+    this.samples = kind === "samples" ? samplesAt(factors, row, column) : deformablePoints(factors, this.query ?? cell, head);
+    this.evenShare = (head === "largest" ? heads : 1) / this.samples.length; // "largest" has the weights of every head
   }
 
   /** Whether a kind of scale applies: a log scale has no room for negative values, and of a few samples none is cut off. */
@@ -138,11 +154,12 @@ export class Layer {
   /** The largest weight and whether it hides the others: `share` of the map's weight, and the index of its cell. */
   largestWeight() {
     const { samples, values, top, evenShare } = this, isPeaked = top > PEAKED * evenShare;
-    if (samples || this.look === "strip") return { share: top, cell: null, isPeaked };
+    if (samples || this.look === "strip") return { share: top, cell: null, isPeaked: isPeaked && top >= HIDING };
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[i];
     if (this.look !== "attended_by" && (this.factors.off || this.head === "largest")) sum = 1; // it is a weight, no share of these
-    return { share: top / sum, cell: values.indexOf(top), isPeaked: isPeaked && !(this.low < 0) };
+    const share = top / sum;
+    return { share, cell: values.indexOf(top), isPeaked: isPeaked && share >= HIDING && !(this.low < 0) };
   }
 
   /** The limits of a scale of this mode for this map alone. */

@@ -4,6 +4,7 @@
 import { normalise, softmax } from "./arithmetic.js";
 import { carryThroughBases } from "./bases.js";
 import { carryThroughPasses } from "./criss_cross.js";
+import { shareOffGrid, writeCellLooks, writeQueryPoints } from "./deformable.js";
 import { logitsOf } from "./dot_product.js";
 import { mixHeads, mixNumbers } from "./heads.js";
 import { writeInterlacedColumn, writeInterlacedRow } from "./interlaced.js";
@@ -36,6 +37,7 @@ export function attendsTo(f, row, column, out = allocateMap(f.key_grid ?? f.grid
     case "heads": return mix((to, h) => writeHeadRow(to, f, p + f.prefix, h));
     case "windows": return mix((to, h) => writeWindowRow(to, f, p, h));
     case "linear": return mix((to, h) => writeLinearRow(to, f, p, h));
+    case "deformable": return mix((to, h) => writeQueryPoints(to, f, p, h));
     case "matrix": return mix((to, h) => setWeights(to, declaredWeights(f, p + f.prefix, h).subarray(f.key_prefix)));
     default: throw new Error(`maps of the kind ${f.kind} have no rows`);
   }
@@ -60,6 +62,7 @@ export function attendedBy(f, row, column, out = allocateMap(f.grid), head = "me
     case "heads": return mix((to, h) => writeHeadColumn(to, f, p, h));
     case "windows": return mix((to, h) => writeWindowColumn(to, f, p, h));
     case "linear": return mix((to, h) => writeLinearColumn(to, f, p, h));
+    case "deformable": return mix((to, h) => writeCellLooks(to, f, row, column, h));
     case "matrix": return mix((to, h) => writeDeclaredColumn(to, f, p, h));
     default: throw new Error(`maps of the kind ${f.kind} have no columns`);
   }
@@ -67,6 +70,7 @@ export function attendedBy(f, row, column, out = allocateMap(f.grid), head = "me
 
 /** The whole map of a query that is not in the picture: an object query, or a token such as the class token. */
 export function queryMap(f, query, out = allocateMap(f.key_grid), head = "mean") {
+  if (f.kind === "deformable objects") return mixHeads(out, f, head, (to, h) => writeQueryPoints(to, f, query, h));
   return mixHeads(out, f, head, f.kind === "objects"
     ? (to, h) => setWeights(to, queryWeights(f, query, h).subarray(f.key_prefix))
     : (to, h) => writeHeadRow(to, f, query, h));
@@ -74,8 +78,10 @@ export function queryMap(f, query, out = allocateMap(f.key_grid), head = "mean")
 
 /** How much each object query draws from a cell. */
 export function queriesAt(f, row, column, head = "mean") {
-  const cell = row * f.grid[1] + column;
-  return mixHeads(new Float32Array(f.shapes.queries[1]), f, head, (out, h) => writeQueriesAt(out, f, cell, h));
+  const cell = row * f.grid[1] + column, out = new Float32Array((f.shapes.queries ?? f.shapes.weights)[1]);
+  return mixHeads(out, f, head, f.kind === "deformable objects"
+    ? (to, h) => writeCellLooks(to, f, row, column, h)
+    : (to, h) => writeQueriesAt(to, f, cell, h));
 }
 
 /** The share of a query's weight that is off the picture; `query` is its number, which begins with the tokens off it. */
@@ -85,6 +91,7 @@ export function shareOff(f, query, head = "mean") {
     case "windows": return mixNumbers(f, head, (h) => shareOffWindow(f, query, h));
     case "matrix": return mixNumbers(f, head, (h) => sumFirst(declaredWeights(f, query, h), f.key_prefix));
     case "objects": return mixNumbers(f, head, (h) => sumFirst(queryWeights(f, query, h), f.key_prefix));
+    case "deformable": case "deformable objects": return mixNumbers(f, head, (h) => shareOffGrid(f, query, h));
     default: return 0;
   }
 }

@@ -75,7 +75,7 @@ export class Readout {
   /** Says how much weight is off the picture, and which object queries look at the point. */
   showAside() {
     const { layer } = this, { aside } = this.parts;
-    aside.hidden = !layer.looking && !(layer.factors?.off && layer.config.look !== "attended_by");
+    aside.hidden = !layer.looking && !(layer.factors?.off && !["attended_by", "points"].includes(layer.config.look));
     if (!aside.hidden) setText(aside, asideText(layer));
   }
 
@@ -125,5 +125,6 @@ function valueText(amount, unit) {
 
 function samplesText(samples) {
   const outside = samples.reduce((sum, sample) => sum + sample.weight * (1 - sample.inside), 0);
-  return `${samples.length} samples, ${formatWeight(outside)} of the weight outside the picture`;
+  const all = samples.reduce((sum, { weight }) => sum + weight, 0); // 1, but with the largest of several heads
+  return `${samples.length} samples, ${formatWeight(outside / all)} of the weight outside the picture`;
 }

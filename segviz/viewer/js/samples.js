@@ -16,7 +16,7 @@ export function samplesAt(f, row, column) {
 }
 
 /** The share of a bilinear sample that falls on the grid along one axis: 1 between the first and the last centre. */
-function shareInside(at, size) {
+export function shareInside(at, size) {
   return Math.max(0, Math.min(1, 1 + at, size - at));
 }
 
@@ -58,7 +58,7 @@ export function gatherSamples(out, f, row, column) {
  * Sorts all N K samples once by the square between four cell centres that contains them. Square (r, c) has cell (r, c)
  * at its lower right; the squares at the border reach one cell beyond the grid.
  */
-function sortSamplesBySquare({ grid: [height, width], positions, weights }) {
+export function sortSamplesBySquare({ grid: [height, width], positions, weights }) {
   const across = width + 1, squares = (height + 1) * across, count = weights.length;
   const square = new Uint32Array(count), starts = new Uint32Array(squares + 2); // the last one: samples in no square
   for (let i = 0; i < count; i++) {
@@ -69,5 +69,5 @@ function sortSamplesBySquare({ grid: [height, width], positions, weights }) {
   for (let s = 1; s < starts.length; s++) starts[s] += starts[s - 1];
   const order = new Uint32Array(count), next = starts.slice();
   for (let i = 0; i < count; i++) order[next[square[i]]++] = i;
-  return { starts, order };
+  return { positions, weights, starts, order };
 }

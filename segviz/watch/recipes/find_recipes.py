@@ -6,6 +6,7 @@ import logging
 from functools import cache
 from importlib.metadata import entry_points
 
+from segviz.watch.recipes.deformable import DEFORMABLE_RECIPES
 from segviz.watch.recipes.linear import LINEAR_RECIPES
 from segviz.watch.recipes.object_queries import OBJECT_QUERY_RECIPES
 from segviz.watch.recipes.recipe import DeclarationRecipe, LayoutRecipe, Recipe
@@ -29,4 +30,4 @@ def find_recipes() -> tuple[Recipe, ...]:
             logging.getLogger(__name__).warning("recipe %s was left out: %s", point.name, error)
             continue
         found += recipes
-    return (*found, *WINDOW_RECIPES, *OBJECT_QUERY_RECIPES, *LINEAR_RECIPES)
+    return (*found, *WINDOW_RECIPES, *OBJECT_QUERY_RECIPES, *LINEAR_RECIPES, *DEFORMABLE_RECIPES)

@@ -12,6 +12,7 @@ from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule, is_one_of
 from segviz.watch.layout import TokenLayout
 from segviz.watch.record import Declaration
+from segviz.watch.sampled_call import SampledCall
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class LayoutRecipe:
 
 @dataclass(frozen=True)
 class DeclarationRecipe:
-    """The attention of a module that takes no softmax of a product.
+    """The attention of a module without a softmax of a product: a declaration, or sampled points, which are checked.
 
     Attributes:
         module_types: full names of classes.
@@ -41,7 +42,7 @@ class DeclarationRecipe:
 
     module_types: tuple[str, ...]
     functions: tuple[str, ...]
-    read: Callable[[nn.Module, Mapping[str, Any], Sequence[RunningModule]], Declaration | None]
+    read: Callable[[nn.Module, Mapping[str, Any], Sequence[RunningModule]], Declaration | SampledCall | None]
 
 
 Recipe = LayoutRecipe | DeclarationRecipe

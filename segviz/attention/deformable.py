@@ -1,0 +1,146 @@
+"""Deformable attention: a few sampled points for each query, head and level (Zhu et al., ICLR 2021, eq. 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from segviz.attention.grid_map import MapLook
+from segviz.attention.head_map import HeadChoice, HeadMap, select_head
+from segviz.attention.level_samples import Levels, drawn_from_cells, drawn_of_cell, spread_on_level
+from segviz.attention.object_queries import ObjectQueryMap
+
+
+@dataclass(frozen=True, repr=False)
+class DeformableAttention(HeadMap):
+    """What the cells of one level sample from all levels; a query's weights sum to 1 over levels and points.
+
+    `grid` is the queries' level. Maps lie on `key_grid`, the finest level, with all levels added up (`level_samples`);
+    `level_map` is one level on its own grid.
+
+    Attributes:
+        looks: the points themselves, too.
+        may_be_empty: nobody may sample a cell, and a cell's own points may all lie outside.
+        positions: (y, x) of each point, shares of the height and width that the grids cover; beyond 0..1 outside.
+        weights: of each point.
+        levels: rows and columns of each level.
+    """
+
+    looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by", "points")
+    may_be_empty: ClassVar[bool] = True
+
+    positions: Float[Tensor, "heads queries levels points 2"]
+    weights: Float[Tensor, "heads queries levels points"]
+    levels: Levels
+
+    @property
+    def heads(self) -> int:
+        """How many heads there are."""
+        return len(self.weights)
+
+    @property
+    def remark(self) -> str:
+        """Heads, and the points of each."""
+        return ", ".join(part for part in (super().remark, point_words(self.weights)) if part)
+
+    def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
+        """What a cell draws from each cell of the finest level."""
+        return drawn_from_cells(self.positions[:, cell], self.weights[:, cell], self.levels)
+
+    def head_columns(self, key_cell: int) -> Float[Tensor, "heads cells"]:
+        """How much each cell draws from a cell of the finest level."""
+        return drawn_of_cell(self.positions, self.weights, self.levels, divmod(key_cell, self.key_grid[1]))
+
+    def level_map(
+        self, row: int, column: int, level: int, head: HeadChoice = "mean"
+    ) -> Float[Tensor, "level_rows level_columns"]:
+        """What one cell draws from each cell of one level; all levels together sum to 1 less what falls outside.
+
+        Raises:
+            IndexError: there is no such cell, level or head.
+        """
+        if not 0 <= level < len(self.levels):
+            raise IndexError(f"level {level} does not exist: map '{self.name}' has 0 to {len(self.levels) - 1}")
+        cell = self.index(row, column)
+        spread = spread_on_level(self.positions[:, cell, level], self.weights[:, cell, level], self.levels[level])
+        return select_head(spread, head, self.name)
+
+    def points(
+        self, row: int, column: int, head: HeadChoice = "mean"
+    ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
+        """The points (y, x) of one cell, as `positions`, and their weights; see `points_of_heads`.
+
+        Raises:
+            IndexError: there is no such cell or head.
+        """
+        cell = self.index(row, column)
+        return points_of_heads(self.positions[:, cell], self.weights[:, cell], head, self.name)
+
+
+@dataclass(frozen=True, repr=False)
+class DeformableQueries(ObjectQueryMap):
+    """What object queries sample from all levels, as in a decoder of Deformable DETR; see `DeformableAttention`.
+
+    `grid` is the finest level.
+    """
+
+    positions: Float[Tensor, "heads queries levels points 2"]
+    weights: Float[Tensor, "heads queries levels points"]
+    levels: Levels
+
+    @property
+    def heads(self) -> int:
+        """How many heads there are."""
+        return len(self.weights)
+
+    @property
+    def query_count(self) -> int:
+        """How many object queries there are."""
+        return self.weights.shape[1]
+
+    def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
+        """What one object query draws from each cell of the finest level."""
+        return drawn_from_cells(self.positions[:, query], self.weights[:, query], self.levels)
+
+    def head_looks(self, cell: int) -> Float[Tensor, "heads queries"]:
+        """How much each object query draws from a cell of the finest level."""
+        return drawn_of_cell(self.positions, self.weights, self.levels, divmod(cell, self.grid[1]))
+
+    def points(
+        self, query: int, head: HeadChoice = "mean"
+    ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
+        """The points (y, x) of one query, as `positions`, and their weights; see `points_of_heads`.
+
+        Raises:
+            IndexError: there is no such query or head.
+        """
+        self.check_query(query)
+        return points_of_heads(self.positions[:, query], self.weights[:, query], head, self.name)
+
+
+def points_of_heads(
+    positions: Float[Tensor, "heads levels points 2"],
+    weights: Float[Tensor, "heads levels points"],
+    head: HeadChoice,
+    name: str,
+) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
+    """The points of one head; those of all heads, each with its share of the mean, or with "largest" its own weight.
+
+    Raises:
+        IndexError: there is no such head.
+    """
+    if isinstance(head, int):
+        select_head(torch.zeros(len(weights)), head, name)
+        return positions[head].flatten(0, 1), weights[head].flatten()
+    shared = weights / len(weights) if head == "mean" else weights
+    return positions.flatten(0, 2), shared.flatten()
+
+
+def point_words(weights: Float[Tensor, "heads queries levels points"]) -> str:
+    """How many points a query has in a head, in words."""
+    levels, points = weights.shape[2:]
+    return f"{points} points on each of {levels} levels" if levels > 1 else f"{points} points"

@@ -1,0 +1,109 @@
+"""Deformable attention as its authors write it: it is seen, checked, and shown for every level of its queries."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from watch_cases import IMAGE
+
+import segviz
+from segviz.attention.deformable import DeformableAttention, DeformableQueries
+from segviz.attention.grid_map import cell_of_pixel
+
+HEADS, LEVELS, POINTS, DIM = 2, 2, 3, 8
+SHAPES = ((8, 12), (4, 6))
+
+
+class MSDeformAttn(nn.Module):
+    """Multi-scale deformable attention (ICLR 2021, eq. 3), with the names of the authors' code."""
+
+    def __init__(self, wrong: float = 0.0) -> None:
+        super().__init__()
+        self.sampling_offsets = nn.Linear(DIM, HEADS * LEVELS * POINTS * 2)
+        self.attention_weights = nn.Linear(DIM, HEADS * LEVELS * POINTS)
+        self.value_proj, self.output_proj = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
+        self.wrong = wrong
+
+    def forward(self, query: Tensor, reference_points: Tensor, input_flatten: Tensor, shapes: Tensor) -> Tensor:
+        input_spatial_shapes, (n, count, _) = shapes, query.shape
+        value = self.value_proj(input_flatten).view(n, -1, HEADS, DIM // HEADS)
+        sampling_offsets = 9 * self.sampling_offsets(query).view(n, count, HEADS, LEVELS, POINTS, 2)
+        attention_weights = self.attention_weights(query).view(n, count, HEADS, LEVELS * POINTS)
+        attention_weights = F.softmax(attention_weights, -1).view(n, count, HEADS, LEVELS, POINTS)
+        normalizer = torch.stack([input_spatial_shapes[..., 1], input_spatial_shapes[..., 0]], -1)
+        sampling_locations = reference_points[:, :, None, :, None] + sampling_offsets / normalizer[:, None]
+        output = sample(value, input_spatial_shapes, sampling_locations + self.wrong, attention_weights)
+        output = self.output_proj(output)
+        return output
+
+
+def sample(value: Tensor, shapes: Tensor, places: Tensor, weights: Tensor) -> Tensor:
+    """A loop over heads and levels, in place of the authors' kernel."""
+    parts, heads = value.split([int(h * w) for h, w in shapes], 1), []
+    for head in range(HEADS):
+        total = torch.zeros(1, DIM // HEADS, weights.shape[1])
+        for level, (h, w) in enumerate(shapes.tolist()):
+            picture = parts[level][:, :, head].mT.reshape(1, -1, h, w)
+            read = F.grid_sample(picture, 2 * places[:, :, head, level] - 1, align_corners=False)
+            total = total + (read * weights[:, None, :, head, level]).sum(3)
+        heads.append(total)
+    return torch.cat(heads, 1).mT
+
+
+class Net(nn.Module):
+    """Two levels of features; places look at both, or five queries do."""
+
+    def __init__(self, objects: bool = False, wrong: float = 0.0) -> None:
+        super().__init__()
+        self.stem, self.coarser = nn.Conv2d(3, DIM, 8, 8), nn.Conv2d(DIM, DIM, 2, 2)
+        self.attention, self.objects = MSDeformAttn(wrong), objects
+        self.queries = nn.Parameter(torch.randn(1, 5, DIM))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        fine = self.stem(batch)
+        tokens = torch.cat([one.flatten(2).mT for one in (fine, self.coarser(fine))], 1)
+        sides = [[(torch.arange(side) + 0.5) / side for side in shape] for shape in SHAPES]
+        places = torch.cat([torch.stack(torch.meshgrid(*one, indexing="ij"), 2).flatten(0, 1) for one in sides])
+        queries, places = (self.queries, torch.rand(5, 2)) if self.objects else (tokens, places.flip(1))
+        references = places[None, :, None].expand(1, -1, LEVELS, 2)
+        return self.attention(queries, references, tokens, torch.tensor(SHAPES))
+
+
+def make(**options: object) -> Net:
+    torch.manual_seed(3)
+    return Net(**options).eval()  # type: ignore[arg-type]
+
+
+def test_each_level_of_the_queries_has_a_map_and_the_finest_has_the_path_s_name() -> None:
+    net = make()
+    view = segviz.watch(net, IMAGE, layers="attention")
+    assert set(view.maps) == {"attention", "attention:4x6"}
+    fine, coarse = view.maps["attention"], view.maps["attention:4x6"]
+    for one, grid in ((fine, (8, 12)), (coarse, (4, 6))):
+        assert isinstance(one, DeformableAttention) and (one.grid, one.key_grid) == (grid, (8, 12))
+    rows = {row.path: row for row in view.layers}
+    assert rows["attention"].state == "kept" and "gives what the call returned to" in rows["attention"].reason
+    assert rows["attention:4x6"].shape == "2 heads, 4 x 6, keys 8 x 12, 3 points on each of 2 levels"
+    assert len(rows) == 2  # its softmax is not told apart
+    pixel = 40, 70
+    assert fine.cell(*pixel, *IMAGE.shape[:2]) == cell_of_pixel(*pixel, (64, 96), (8, 12))
+
+
+def test_without_a_choice_the_finest_level_is_kept() -> None:
+    view = segviz.watch(make(), IMAGE)
+    assert list(view.maps) == ["attention"] and [row.state for row in view.layers] == ["listed", "kept"]
+
+
+def test_queries_that_are_no_places_are_object_queries() -> None:
+    (one,) = segviz.watch(make(objects=True), IMAGE).maps.values()
+    assert isinstance(one, DeformableQueries) and (one.query_count, one.grid) == (5, (8, 12))
+    assert float(one.query_map(3).sum()) + one.prefix_share(3) == pytest.approx(1, abs=1e-5)
+
+
+def test_points_that_do_not_give_what_the_call_returned_are_not_shown() -> None:
+    view = segviz.watch(make(wrong=0.05), IMAGE)
+    (row,) = view.layers
+    assert not view.maps and (row.state, row.spelling) == ("passed over", "deformable attention")
+    assert "its factors differ from what the call returned by" in row.reason
