@@ -10,6 +10,7 @@ from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE, as_json, read_results
+from segviz.results.how_trained import measure_command
 from segviz.results.map_charts import map_chart
 from segviz.results.map_ranges import MAP_RANGES
 from segviz.results.sentences import describe_scores, open_results, table_notes
@@ -41,7 +42,6 @@ MEASURES = {
     "Drawn scenes": (SCENES, "iou", "IoU on drawn scenes (%)"),
     "Val, at borders": (VAL, "boundary_iou", "boundary IoU on val (%)"),
 }  # by name: the evaluation, its field, and the axis
-REPRODUCE = "python -m segviz evaluate --model fla --data camvid --multi-scale --without-context"
 
 heading = st.container(horizontal=True, vertical_alignment="center")
 heading.title("Results")
@@ -212,5 +212,5 @@ st.download_button(
 st.markdown(
     "The numbers are stored in the checkpoints. This command measures one again (`--record` would store it there):"
 )
-st.code(REPRODUCE, language=None, wrap_lines=True)
+st.code(measure_command(records.get("fla") or next(iter(records.values()))), language=None, wrap_lines=True)
 st.markdown("`checkpoints/MODELS.md` has the commands that trained each checkpoint.")

@@ -13,13 +13,14 @@ from safetensors.torch import save_file
 
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
 from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS
 from segviz.results.findings import context_finding, context_section, fla_section, seeds_section
-from segviz.results.how_trained import FULL_RUN
+from segviz.results.how_trained import EVALUATE, FULL_RUN, measure_command
 from segviz.results.models_page import models_page, scores_table
 from segviz.results.seeds import find_runs
 
@@ -305,3 +306,21 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match=r"fla\.safetensors is not a whole safetensors file"):
         scores_table(tmp_path)
+
+
+def test_scores_by_other_protocols_have_a_table_of_their_own(tmp_path: Path) -> None:
+    crops = evaluation(0.61, crop=(705, 705), step=2 / 3)
+    one = record("psa")
+    put(tmp_path, one)
+    assert "## Other protocols" not in models_page(tmp_path)
+    put(tmp_path, replace(one, evaluations={**one.evaluations, "val, crops of 705 x 705": crops}))
+    page = models_page(tmp_path)
+    assert "| `psa` | camvid val (101 pictures) | crops of 705 x 705 | 61.0 |" in page
+
+
+def test_the_commands_measure_the_scales_of_the_bundled_scores() -> None:
+    for runs in find_runs(checkpoints_folder()).values():
+        many = runs[0].evaluations[VAL_MULTI_SCALE]
+        scales = ",".join(f"{one:g}" for one in many.scales)
+        assert many.flip and f"--multi-scale --scales {scales} " in EVALUATE
+        assert f"--multi-scale --scales {scales} " in measure_command(runs[0])

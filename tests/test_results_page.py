@@ -215,6 +215,7 @@ def test_the_command_that_measures_again_is_understood(folder: Path) -> None:
     (code,) = (one.value for one in visited().code)
     options = build_parser().parse_args(shlex.split(code)[3:])
     assert options.multi_scale and options.without_context
+    assert options.scales == (0.75, 1.0, 1.25)  # those of the table, as a note below it says
 
 
 LEFT_OUT = """

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from segviz.catalogue.checkpoint_file import sha256
-from segviz.catalogue.record import Record
+from segviz.catalogue.record import VAL_MULTI_SCALE, Record
 from segviz.models.registry import SPECS
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
 from segviz.results.seeds import SEEDS_FOLDER, Runs
 from segviz.text import NONE
 
 TRAIN = "python -m segviz train --model $model --data camvid --init weights/mobilenetv2_100.imagenet.safetensors"
-EVALUATE = "python -m segviz evaluate --data camvid --multi-scale --without-context --scenes 50 --record --model"
+MEASURE = "python -m segviz evaluate --data camvid --multi-scale --scales 0.75,1,1.25 --without-context"  # the table's
+EVALUATE = f"{MEASURE} --scenes 50 --record --model"
 FULL_RUN = f"""for model in {" ".join(SPECS)}; do
   {TRAIN} --seed 0
   for seed in 1 2; do
@@ -24,6 +25,13 @@ FULL_RUN = f"""for model in {" ".join(SPECS)}; do
   done
 done
 {EVALUATE} all"""
+
+
+def measure_command(record: Record) -> str:
+    """The command that measures a model's scores on val again: at the scales, and by the flips, of its record."""
+    many = record.evaluations.get(VAL_MULTI_SCALE)
+    scales = "" if many is None else f" --multi-scale --scales {','.join(f'{one:g}' for one in many.scales)}"
+    return f"python -m segviz evaluate --model {record.model} --data camvid{scales} --without-context"
 
 
 def training_section(runs: Runs) -> str:

@@ -11,6 +11,7 @@ from segviz.models.registry import SPECS
 from segviz.results.findings import context_section, fla_section, seeds_section
 from segviz.results.how_trained import curves_section, files_section, full_run_section, training_section
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
+from segviz.results.other_protocols import protocols_section
 from segviz.results.seeds import Runs, find_runs, score_origins, scores
 from segviz.results.where_blocks_look import maps_section
 from segviz.text import NONE, format_mean, format_percent
@@ -51,6 +52,7 @@ def models_page(folder: Path | None = None) -> str:
     sections = (
         HEAD,
         scores_section(runs),
+        *filter(None, (protocols_section(runs),)),
         context_section(runs),
         maps_section(runs),
         fla_section(runs),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, mode
 
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
+from segviz.results.other_protocols import protocol_sentences
 from segviz.results.seeds import Runs, score_origin, scores
 from segviz.results.tables import training_title
 from segviz.text import escape_markdown, join_with_commas
@@ -95,6 +96,7 @@ def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:
     ):
         mirrored = "each also mirrored" if one[1] else "without mirroring"
         sentences.append(f"MS+F averages the scales {join_with_commas(one[0])}, {mirrored}.")
+    sentences += protocol_sentences(records)
     for size, hardware in dict.fromkeys((one.cost.size, one.cost.hardware) for one in records.values() if one.cost):
         sentences.append(
             f"Memory and latency are those of one picture of {size[1]} x {size[0]} on {escape_markdown(hardware)}."

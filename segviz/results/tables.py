@@ -58,7 +58,8 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
                mean_score(VAL)),
     SpreadColumn("SS ±", DEVIATION, score_deviation(VAL), "%.2f"),
     ColumnSpec("Val MS+F", "MS+F, multi-scale and flip: the same, but softmax scores are averaged over several sizes "
-               "of the picture and their mirror images, as in the papers.", mean_score(VAL_MULTI_SCALE)),
+               "of the picture and their mirror images. The papers name no sizes; these are named below.",
+               mean_score(VAL_MULTI_SCALE)),
     SpreadColumn("MS+F ±", DEVIATION, score_deviation(VAL_MULTI_SCALE), "%.2f"),
     ColumnSpec("Scenes", "Mean IoU in percent, single scale, on drawn scenes that were never trained on.",
                mean_score(SCENES)),
