@@ -124,3 +124,21 @@ def give_colours(names: Sequence[str]) -> ClassSet:
 def shorten_name(name: str) -> str:
     """A class name without case, blanks, underscores and synonyms."""
     return name.lower().partition(",")[0].replace(" ", "").replace("_", "")
+
+
+def find_other_class(own: Sequence[str], wanted: Sequence[str], tolerant: bool = False) -> str:
+    """How the classes of a model differ from those of data, in words; empty if they do not.
+
+    Args:
+        own: the model's, in index order.
+        wanted: the data's.
+        tolerant: whether case, blanks and synonyms after a comma do not count.
+    """
+    if len(own) != len(wanted):
+        return f"it has {len(own)} classes, the data {len(wanted)}"
+    read = shorten_name if tolerant else str
+    wrong = [at for at, pair in enumerate(zip(own, wanted, strict=True)) if read(pair[0]) != read(pair[1])]
+    if not wrong:
+        return ""
+    more = f" and {len(wrong) - 1} more differ" if len(wrong) > 1 else ""
+    return f"its class {wrong[0]} is '{own[wrong[0]]}', the data's is '{wanted[wrong[0]]}'{more}"

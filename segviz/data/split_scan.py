@@ -88,7 +88,8 @@ def scan_split(
         if kept is not None and found.sample is not None:
             kept.append(found.sample)
         findings.append(Finding(found.counts, found.size, None))
-    if kept is not None:
+    if kept is not None or not findings:
+        kept = kept or []
         return SplitScan(tuple(kept), tuple(faults), total)
     counts, sizes = np.stack([one.counts for one in findings]), tuple(one.size for one in findings)
     if not faults:

@@ -1,0 +1,147 @@
+"""Class maps: ids or colours of label files as classes, in any folder; gaps, doubles and unknown values are told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture
+from PIL import Image
+
+from segviz.data.dataset import DataError, load_split, open_dataset
+from segviz.data.readers.class_map import read_class_map
+
+ROAD_CAR: dict[str, Any] = {
+    "classes": [{"name": "road", "ids": [7], "colour": "#804080"}, {"name": "car", "ids": [26, 27]}],
+    "void_ids": [0],
+}
+FOLDERS = {"splits": {"train": {"pictures": "pictures", "labels": "truth"}}, "label_ending": "_L"}
+
+
+def write_map(path: Path, **fields: Any) -> Path:
+    path.write_text(json.dumps(ROAD_CAR | fields))
+    return path
+
+
+def make_folder(root: Path, values: np.ndarray) -> None:
+    save_picture(root / "pictures" / "one.jpg", 0)
+    save_labels(root / "truth" / "one_L.png", values)
+
+
+def test_ids_become_the_classes_that_the_map_names(tmp_path: Path) -> None:
+    values = draw_classes(0, (0, 7, 26, 27))
+    make_folder(tmp_path, values)
+    class_map = write_map(tmp_path / "map.json", **FOLDERS)
+    split = load_split(tmp_path, "train", class_map=class_map)
+    assert split.classes.names == ("road", "car") and split.classes.palette[0] == (128, 64, 128)
+    expected = np.select([values == 7, values >= 26], [0, 1], 255)
+    np.testing.assert_array_equal(split.samples[0].labels, expected)
+    assert open_dataset(tmp_path, class_map).splits == ("train",)
+
+
+def test_colours_become_classes_and_black_is_void(tmp_path: Path) -> None:
+    make_folder(tmp_path, np.zeros(SIZE))
+    labels = draw_classes(3, (0, 1, 2))
+    Image.fromarray(np.array([(0, 0, 0), (255, 0, 0), (0, 0, 255)], np.uint8)[labels]).save(
+        tmp_path / "truth/one_L.png"
+    )
+    classes = [{"name": "red", "colours": ["#FF0000"]}, {"name": "blue", "colours": ["0000ff"]}]
+    class_map = write_map(tmp_path / "map.json", **FOLDERS, classes=classes, void_ids=[], void_colours=["#000000"])
+    split = load_split(tmp_path, "train", class_map=class_map)
+    np.testing.assert_array_equal(split.samples[0].labels, np.array([255, 0, 1])[labels])
+    assert split.classes.palette == ((255, 0, 0), (0, 0, 255))
+
+
+@pytest.mark.parametrize("others", ["fault", "void"])
+def test_an_unknown_id_is_told_or_void(tmp_path: Path, others: str) -> None:
+    make_folder(tmp_path, np.where(draw_classes(0, (0, 7)) == 0, 90, 7))
+    class_map = write_map(tmp_path / "map.json", **FOLDERS, others=others)
+    if others == "fault":
+        with pytest.raises(
+            DataError, match=r"one_L\.png: no class has the id 90 .* this set has the ids 0, 7, 26 to 27"
+        ):
+            load_split(tmp_path, "train", class_map=class_map)
+    else:
+        assert set(np.unique(load_split(tmp_path, "train", class_map=class_map).samples[0].labels)) == {0, 255}
+
+
+def test_an_unknown_colour_is_told_with_its_place(tmp_path: Path) -> None:
+    make_folder(tmp_path, np.zeros(SIZE))
+    Image.new("RGB", SIZE[::-1], (1, 2, 3)).save(tmp_path / "truth/one_L.png")
+    red = [{"name": "red", "colours": ["#FF0000"]}]
+    class_map = write_map(tmp_path / "map.json", **FOLDERS, classes=red, void_ids=[])
+    with pytest.raises(DataError, match=r"no class has the colour #010203 \(768 pixels, first at x 0, y 0\)"):
+        load_split(tmp_path, "train", class_map=class_map)
+
+
+def test_a_map_groups_the_ids_of_a_known_layout(tmp_path: Path) -> None:
+    make_cityscapes(tmp_path)
+    class_map = write_map(tmp_path / "map.json", others="void")
+    data = open_dataset(tmp_path, class_map)
+    assert (data.layout, data.splits, data.classes.names) == ("cityscapes", ("train", "val", "test"), ("road", "car"))
+    ids = draw_classes(0, (*range(34), 255))
+    expected = np.select([ids == 7, (ids == 26) | (ids == 27)], [0, 1], 255)
+    np.testing.assert_array_equal(load_split(tmp_path, "train", class_map=class_map).samples[0].labels, expected)
+
+
+def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
+    save_picture(tmp_path / "all" / "one.png", 0)
+    save_labels(tmp_path / "all" / "one_L.png", np.full(SIZE, 7))
+    class_map = write_map(
+        tmp_path / "map.json", splits={"train": {"pictures": "all", "labels": "all"}}, label_ending="_L"
+    )
+    assert [sample.name for sample in load_split(tmp_path, "train", class_map=class_map).samples] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"classes": [{"name": "a", "ids": [1]}, {"name": "b"}]}, "'b' has neither ids nor colours, which leaves"),
+        ({"classes": [{"name": "a", "ids": [1]}, {"name": "a", "ids": [2]}]}, "the class 'a' is there 2 times"),
+        ({"classes": [{"name": "a", "ids": [1]}, {"name": "b", "ids": [1]}]}, "the id 1 belongs to 2 classes"),
+        ({"classes": [{"name": "a", "ids": [1]}], "void_ids": [1]}, "the id 1 belongs to 2 classes"),
+        ({"classes": [{"name": "a", "ids": [300]}]}, "the id 300 is not in 0 to 255; label files have 8 bits"),
+        ({"classes": [{"name": "a", "colours": ["red"]}]}, "'red' is not a colour; write it as #804080"),
+        ({"classes": [{"name": "a", "colours": ["#FF00aa"]}], "void_colours": ["ff00aa"]}, "#ff00aa belongs to 2"),
+        ({"classes": [{"name": "a", "ids": [1]}, {"name": "b", "colours": ["ff00aa"]}]}, "some classes have ids and"),
+        ({"classes": [{"name": " ", "ids": [1]}]}, "class 0 has no name"),
+        ({"classes": []}, "it has 0 classes"),
+        ({"others": "ignore"}, "'others' is 'ignore'; use fault or void"),
+        ({"classes": "road"}, "must be JSON of the form"),
+        ({}, "names no splits, and .* has no layout that is known"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_map_is_one_sentence(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words) as fault:
+        open_dataset(tmp_path, write_map(tmp_path / "map.json", **fields))
+    assert "map.json" in str(fault.value) and "\n" not in str(fault.value)
+
+
+def test_all_faults_of_a_map_are_told_at_once(tmp_path: Path) -> None:
+    path = write_map(tmp_path / "map.json", classes=[{"name": "a"}, {"name": "a", "ids": [900]}], others="x")
+    with pytest.raises(DataError) as fault:
+        read_class_map(path)
+    assert str(fault.value).count(";") >= 6 and all(
+        word in str(fault.value) for word in ("gap", "2 times", "900", "'x'")
+    )
+
+
+def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
+    make_folder(tmp_path, np.full(SIZE, 7))
+    class_map = write_map(tmp_path / "map.json", **(FOLDERS | {"label_ending": "_M"}))
+    with pytest.raises(DataError, match=r"missing labels: truth/one_M\.png; add them, or correct 'labels' and"):
+        load_split(tmp_path, "train", class_map=class_map)
+    class_map = write_map(tmp_path / "map.json", splits={"train": {"pictures": "none", "labels": "truth"}})
+    with pytest.raises(DataError, match="none holds no picture; correct 'pictures' of 'train'"):
+        load_split(tmp_path, "train", class_map=class_map)
+    with pytest.raises(DataError, match=r"nowhere\.json is missing; a class map is JSON of the form"):
+        open_dataset(tmp_path, tmp_path / "nowhere.json")
+
+
+def test_context_is_no_class_map_of_other_data(tmp_path: Path) -> None:
+    make_own(tmp_path)
+    with pytest.raises(DataError, match="is not PASCAL Context, so 'context' is no class map for it"):
+        open_dataset(tmp_path, Path("context"))
