@@ -39,12 +39,14 @@ class Backbone(nn.Module):
     Args:
         name: a timm name (`mobilenetv2_100`, `resnet18`, `hrnet_w48`, ...) or `shufflenet_v2_x1_0` and its kin.
         output_stride: the deepest features' stride: 8, 16 or 32; below 32 the last stages are dilated.
+        as_bundled: give MobileNetV2 TensorFlow's padding, as the bundled models were trained with; its ImageNet weights
+            expect the same padding on both sides.
 
     Raises:
         ValueError: the name is unknown, or the output stride is none of these.
     """
 
-    def __init__(self, name: str, output_stride: int = 8) -> None:
+    def __init__(self, name: str, output_stride: int = 8, as_bundled: bool = True) -> None:
         super().__init__()
         if output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output stride {output_stride} is not one of {OUTPUT_STRIDES}")
@@ -54,7 +56,7 @@ class Backbone(nn.Module):
             body: Any = ShuffleNet(name, output_stride)
             channels = body.channels
         elif timm.is_model(name):
-            body = timm_body(name, output_stride)
+            body = timm_body(name, output_stride, as_bundled)
             channels = tuple(body.feature_info.channels()[-5:])
         else:
             raise ValueError(
@@ -87,10 +89,12 @@ class Backbone(nn.Module):
         return Pyramid(finest, fine, eighth, middle, deep)
 
 
-def timm_body(name: str, output_stride: int) -> Any:
-    """A feature extractor of timm; MobileNetV2 has TensorFlow's padding, as its bundled weights were trained with."""
-    options: dict[str, Any] = {"pad_type": "same"} if name.startswith("mobilenetv2") else {}
-    if not name.startswith("hrnet"):
+def timm_body(name: str, output_stride: int, as_bundled: bool) -> Any:
+    """A feature extractor of timm; HRNet's gives its branches, not what its classification heads make of them."""
+    options: dict[str, Any] = {"pad_type": "same"} if name.startswith("mobilenetv2") and as_bundled else {}
+    if name.startswith("hrnet"):
+        options["feature_location"] = ""
+    else:
         options["output_stride"] = output_stride
     body = timm.create_model(name, pretrained=False, features_only=True, **options)
     for layer in body.modules():
@@ -136,7 +140,7 @@ class ShuffleNet(nn.Module):
     def __init__(self, name: str, output_stride: int) -> None:
         super().__init__()
         network = torchvision.models.get_model(name, weights=None)
-        self.stem, self.pool = network.conv1, network.maxpool
+        self.conv1, self.maxpool = network.conv1, network.maxpool  # torchvision's names, which its weights have
         self.stage2, self.stage3, self.stage4 = network.stage2, network.stage3, network.stage4
         self.conv5 = network.conv5
         dilation = 1
@@ -149,8 +153,8 @@ class ShuffleNet(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features of strides 2, 4, 8, 16 and 32; dilated stages keep the stride before them."""
-        features = [self.stem(image)]
-        features.append(self.pool(features[0]))
+        features = [self.conv1(image)]
+        features.append(self.maxpool(features[0]))
         for stage in (self.stage2, self.stage3, self.stage4):
             features.append(stage(features[-1]))
         return [*features[:4], self.conv5(features[4])]

@@ -221,7 +221,7 @@ def build(
     reduction = FusionReduction(body, spec.channels, fusion) if spec.fused else Reduction(body, spec.channels)
     network = Segmenter(body, reduction, block, width, classes)
     network.picture = choose_input(str(settings["input"]), backbone or spec.backbone)
-    network.options = settings
+    network.options, network.backbone_name = settings, backbone or spec.backbone
     return network
 
 

@@ -159,10 +159,12 @@ class BlockNetwork(nn.Module, ABC):
     Attributes:
         picture: what the network expects of a picture.
         options: its options as `build` resolved them, by name; empty where it was made in another way.
+        backbone_name: the name of its body, as `build` takes it; "" where it was made in another way.
     """
 
     picture: PictureInput = PictureInput()
     options: Mapping[str, OptionValue] = MappingProxyType({})
+    backbone_name: str = ""
 
     def __init__(self, reduction: nn.Module, block: ContextBlock) -> None:
         super().__init__()

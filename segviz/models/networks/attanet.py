@@ -41,11 +41,13 @@ class EighthClassifier(nn.Module):
         channels: of the block's output.
         width: of the second convolution.
         classes: the number of classes.
+        refined: channels of the first convolution; by default `channels`.
     """
 
-    def __init__(self, channels: int, width: int, classes: int) -> None:
+    def __init__(self, channels: int, width: int, classes: int, refined: int | None = None) -> None:
         super().__init__()
-        self.refine, self.mix = conv_bn_relu(channels, channels, 3), conv_bn_relu(channels, width, 3)
+        refined = refined or channels
+        self.refine, self.mix = conv_bn_relu(channels, refined, 3), conv_bn_relu(refined, width, 3)
         self.dropout = nn.Dropout2d(DROPOUT)
         self.classifier = nn.Conv2d(width, classes, 1, bias=False)
 

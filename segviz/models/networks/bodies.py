@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from segviz.models.backbone import Backbone
 from segviz.models.networks.attanet import LightBody
+from segviz.models.networks.df_body import DF_STAGES, DfBody
 from segviz.models.networks.resnet_body import DEPTHS, Dilations, ResNetBody, ResNetDesign
 from segviz.models.options import NetworkOption, OptionError
 
@@ -20,6 +19,7 @@ RESNETS = {"resnet34": ((3, 4, 6, 3), False)} | {
     f"resnet{depth}": (blocks, depth > 34) for blocks, depth in DEPTHS.items()
 }
 LIGHT = "attanet_light"
+UNSTRIDED = {LIGHT: 16, **dict.fromkeys(DF_STAGES, 32)}  # bodies that nobody dilates, and their output stride
 DILATIONS: dict[int, tuple[Dilations, Dilations]] = {8: ((2,), (4,)), 16: ((1,), (2,)), 32: ((1,), (1,))}
 
 
@@ -29,7 +29,7 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
     ResNets are dilated as PSANet says (section 4.2): at stride 8 all blocks of stage 4 by 2, of stage 5 by 4.
 
     Args:
-        name: `resnet18`, `_34`, `_50`, `_101` or `_152`, `attanet_light`, or a name that `Backbone` knows.
+        name: `resnet18`, `_34`, `_50`, `_101`, `_152`, `df1`, `df2`, `attanet_light`, or a name of `Backbone`'s.
         output_stride: the deepest features' stride: 8, 16 or 32.
         stem: a key of STEMS; for ResNets alone.
 
@@ -49,5 +49,8 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
         )
     if stem != "plain":
         raise OptionError(f"option 'stem' has no effect on the backbone '{name}'; remove it, or use a ResNet")
-    body: nn.Module = LightBody() if name == LIGHT else Backbone(name, output_stride)
-    return body
+    if name in UNSTRIDED:
+        if output_stride != UNSTRIDED[name]:
+            raise ValueError(f"'{name}' has an output stride of {UNSTRIDED[name]} only, not of {output_stride}")
+        return LightBody() if name == LIGHT else DfBody(name)
+    return Backbone(name, output_stride, as_bundled=False)

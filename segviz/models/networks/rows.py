@@ -63,14 +63,16 @@ class NetworkRow:
         """Its options."""
         return self.skeleton.options
 
-    def resolve(self, options: Mapping[str, OptionValue] | None = None) -> dict[str, OptionValue]:
-        """The values of all options.
+    def resolve(
+        self, options: Mapping[str, OptionValue] | None = None, output_stride: int | None = None
+    ) -> dict[str, OptionValue]:
+        """The values of all options, PSA's mask for the row's crop.
 
         Raises:
             OptionError: there is no such option or value, or it has no effect on the chosen block.
         """
         settings = resolve_options(self.name, self.options, options or {}, self.block_defaults)
-        stride = self.output_stride // 2 if self.skeleton is SAM_SKELETON else self.output_stride
+        stride = (output_stride or self.output_stride) // self.skeleton.finer
         settings = complete_settings(str(settings["block"]), settings, self.crop, stride)
         if 0 in sides_of(settings.get("mask")):
             raise OptionError(
@@ -88,7 +90,7 @@ class NetworkRow:
     def maps(self, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
         """The names of its maps, in order."""
         settings = self.resolve(options)
-        gate = ("gate",) if settings.get("fusion", "afm" if self.skeleton is LIGHT_SKELETON else "") == "afm" else ()
+        gate = ("gate",) if self.skeleton.gated or settings.get("fusion") == "afm" else ()
         return (*BLOCK_KINDS[str(settings["block"])].maps(settings), *gate)
 
     def build(
@@ -99,16 +101,16 @@ class NetworkRow:
         options: Mapping[str, OptionValue] | None = None,
     ) -> ContextNetwork:
         """The network with random weights; see `registry.build`."""
-        settings, stride = self.resolve(options), output_stride or self.output_stride
+        settings, stride = self.resolve(options, output_stride), output_stride or self.output_stride
         body = make_body(backbone or self.backbone, stride, str(settings.get("stem", "plain")))
         channels = self.skeleton.block_width(body.deep_channels, self.width, settings)
         block = BLOCK_KINDS[str(settings["block"])].make(channels, settings)
         reduction, classifier = self.skeleton.make(body, channels, settings, classes)
         picture = choose_input(str(settings["input"]), backbone or self.backbone)
         if "mask" in settings:
-            picture = replace(picture, crop=self.cover(settings, stride))
+            picture = replace(picture, crop=self.cover(settings, stride // self.skeleton.finer))
         network = ContextNetwork(body, reduction, block, classifier, align_corners=True, picture=picture)
-        network.options = settings
+        network.options, network.backbone_name = settings, backbone or self.backbone
         return network
 
     def cover(self, settings: Mapping[str, OptionValue], stride: int) -> tuple[int, int]:
@@ -140,7 +142,9 @@ NETWORK_ROWS = (
         "attanet_shufflenet", "AttaNet, ShuffleNetV2", SAM_SKELETON, "shufflenet_v2_x1_0", 128, 32, (1024, 1024),
         ATTANET_TABLE_3,
     ),
-    NetworkRow("attanet_light", "AttaNet, light", LIGHT_SKELETON, LIGHT, 128, 16, (1024, 1024), ATTANET_TABLE_3),
+    NetworkRow("attanet_df1", "AttaNet, DF1", SAM_SKELETON, "df1", 128, 32, (1024, 1024), ATTANET_TABLE_3),
+    NetworkRow("attanet_df2", "AttaNet, DF2", SAM_SKELETON, "df2", 128, 32, (1024, 1024), ATTANET_TABLE_3),
+    NetworkRow("attanet_light", "AttaNet, light", LIGHT_SKELETON, LIGHT, 64, 16, (1024, 1024), ATTANET_TABLE_3),
     NetworkRow("ssanet_r101", "SSANet, ResNet-101", SNL_SKELETON, "resnet101", 512, 16, (769, 769), STRIDE_16),
     NetworkRow("ssanet_mbv2", "SSANet, MobileNetV2", SNL_SKELETON, "mobilenetv2_100", 256, 16, (769, 769), STRIDE_16),
     NetworkRow("psanet_r50", "PSANet, ResNet-50", PSA_SKELETON, "resnet50", crop=(465, 465)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from segviz.models.backbone import Pyramid
 from segviz.models.block_kinds import BLOCK_KINDS, BLOCK_OPTIONS, Settings
 from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.input_statistics import HALF, OF_BACKBONE
-from segviz.models.networks.attanet import EighthClassifier, LightBody, LightFusion
+from segviz.models.networks.attanet import EighthClassifier, LightFusion
 from segviz.models.networks.bodies import STEM_OPTION
 from segviz.models.networks.heads import DROPOUT, ConvReduction, StackedClassifier
 from segviz.models.options import NetworkOption
@@ -23,6 +23,9 @@ from segviz.models.segmenter import FUSION_OPTION, FusionReduction
 
 LOW_LEVEL, DECODED = 48, 256  # DeepLabV3+'s widths, which SSANet's "simple decoder" does not state
 PSA_WIDTH = 512
+MOST_MIXED = (
+    128  # channels of AttaNet's last 3x3 convolution at most; the code has 128 on ResNet-18, 64 in the light one
+)
 # The blocks that read the body's 2,048 channels in PSANet's body; a 3x3 convolution narrows them for all others.
 WHOLE_BLOCKS = ("none", "ppm", "gp", "nl", "psa")
 INPUT_OF_BACKBONE = NetworkOption(
@@ -42,6 +45,8 @@ class Skeleton:
         make: makes reduction and classifier for a body, the block's input channels, settings and classes.
         block_width: the block's input channels, of the body's deepest channels, the row's width and the settings.
         stemmed: whether its ResNets have the option `stem`.
+        finer: how many times finer the block's grid is than the body's output stride.
+        gated: whether it has a gate without an option that could replace it.
     """
 
     paper: str
@@ -50,6 +55,8 @@ class Skeleton:
     make: Callable[[Any, int, Settings, int], tuple[nn.Module, nn.Module]]
     block_width: Callable[[int, int, Settings], int] = lambda deep, width, settings: width
     stemmed: bool = False
+    finer: int = 1
+    gated: bool = False
 
     @property
     def options(self) -> tuple[NetworkOption, ...]:
@@ -74,11 +81,14 @@ def surround_fla(body: Any, channels: int, settings: Settings, classes: int) -> 
 
 def surround_strips(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
     """AttaNet: both deepest levels fused before the block, and stride 8 after it."""
-    if isinstance(body, LightBody):
-        reduction: nn.Module = LightFusion(body.middle_channels, body.deep_channels, channels)
-    else:
-        reduction = FusionReduction(body, channels, settings["fusion"])
-    return reduction, EighthClassifier(output_width(channels, settings), channels, classes)
+    reduction = FusionReduction(body, channels, settings["fusion"])
+    return reduction, EighthClassifier(output_width(channels, settings), min(channels, MOST_MIXED), classes, channels)
+
+
+def surround_light_strips(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+    """AttaNet's light network, fused at stride 8."""
+    reduction = LightFusion(body.middle_channels, body.deep_channels, channels)
+    return reduction, EighthClassifier(output_width(channels, settings), min(channels, MOST_MIXED), classes, channels)
 
 
 def surround_samples(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
@@ -136,7 +146,7 @@ HEAD_OPTION = NetworkOption(
 )  # fmt: skip
 DECODER_OPTION = NetworkOption("decoder", True, "the decoder that reads stage 2; false: a 1x1 classifier, resized")
 FLA_SKELETON = Skeleton("FLANet, AAAI 2022", "fla", (HEAD_OPTION,), surround_fla, stemmed=True)
-SAM_SKELETON = Skeleton("AttaNet, AAAI 2021", "sam", (FUSION_OPTION,), surround_strips)
-LIGHT_SKELETON = Skeleton("AttaNet, AAAI 2021", "sam", (), surround_strips)
+SAM_SKELETON = Skeleton("AttaNet, AAAI 2021", "sam", (FUSION_OPTION,), surround_strips, finer=2)
+LIGHT_SKELETON = replace(SAM_SKELETON, around=(), make=surround_light_strips, gated=True)
 SNL_SKELETON = Skeleton("SSANet, arXiv 2109.01915", "snl", (DECODER_OPTION,), surround_samples)
 PSA_SKELETON = Skeleton("PSANet, ECCV 2018", "psa", (), surround_masks, whole_or_narrow, stemmed=True)
