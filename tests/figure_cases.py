@@ -20,6 +20,7 @@ from segviz.attention.maps import (
     StripAttention,
 )
 from segviz.data.classes import CAMVID
+from segviz.prediction.over_complete import OverCompleteMap
 from segviz.prediction.prediction import Prediction
 
 GRID, SIZE = (3, 4), (30, 40)
@@ -50,6 +51,15 @@ def masks() -> tuple[OffsetMaskAttention, OffsetMaskAttention]:
     return (
         OffsetMaskAttention("collect", GRID, logits[0], "collect", shrunk_from=PSA_FEATURES),
         OffsetMaskAttention("distribute", GRID, logits[1], "distribute", shrunk_from=PSA_FEATURES),
+    )
+
+
+def over_complete(*places: tuple[int, int]) -> tuple[dict[str, OverCompleteMap], ...]:
+    """What PSA predicts at places of IMAGE, for masks of 2H - 1 x 2W - 1."""
+    values = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
+    cells = [masks()[0].cell(*place, *SIZE) for place in places]
+    return tuple(
+        {name: OverCompleteMap(name, values, cell, GRID) for name in ("collect", "distribute")} for cell in cells
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -23,16 +26,20 @@ from segviz.benchmarks.measure import (
     time_calls,
 )
 from segviz.benchmarks.models import bench_models, record_costs
+from segviz.benchmarks.networks import PROTOCOLS, bench_networks, forward_protocol
+from segviz.benchmarks.sparse import SAMPLE_WINDOWS, attend_densely, bench_sparse
 from segviz.benchmarks.viewer import SYNTHETIC
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
-from segviz.cli import main
+from segviz.cli import bench_parser, main
 from segviz.data.classes import CAMVID
+from segviz.models.blocks import SparseNonLocal
 from segviz.models.blocks.sampling import sum_rows
 from segviz.models.registry import SPECS, build
 
 CPU = torch.device("cpu")
 MEGA = 2**20
+WAYS = ("snl gather", "snl products", "dense", "dense, whole")
 
 
 def test_peak_memory_counts_what_lives_at_once() -> None:
@@ -80,6 +87,36 @@ def test_every_block_is_measured(name: str) -> None:
     assert json.loads(json.dumps(report.as_dict()))["rows"][0]["block"] == name
 
 
+def test_a_plain_formulation_is_measured_beside_ours() -> None:
+    (row,) = bench_blocks((12, 16, 32), 2, ["spatial_nl"], "cpu", plain=True).rows
+    assert row["plain_ms"] > 0 and row["plain_over_ours"] > 0
+    assert row["plain_peak_mib"] > 2 * (12 * 16) ** 2 * 4 / MEGA  # the N x N matrix before and after its softmax
+
+
+def test_gathering_costs_the_same_for_each_cell_on_any_grid_and_dense_attention_more() -> None:
+    report = bench_sparse((16, 20, 32), [9], 1, "cpu")
+    assert [row["cells"] for row in report.rows[::4]] == [20, 80, 320]
+    cost = {way: [row["mflops_per_cell"] for row in report.rows if row["way"] == way] for way in WAYS}
+    assert cost["snl gather"] == pytest.approx([cost["snl gather"][0]] * 3)
+    per_cell = 2 * (32 * 16 * 2 + 32 * 32 * 2 + 32 * 18) + 2 * 9 * (4 * 16 + 16 + 4 * 32)  # N K C, and no N^2
+    assert cost["snl gather"][0] == pytest.approx(per_cell / 1e6)
+    for way in ("dense", "dense, whole", "snl products"):
+        grown = np.diff(cost[way]) * 1e6
+        assert grown == pytest.approx([2 * 60 * (16 + 32), 2 * 240 * (16 + 32)])
+    peak = {row["way"]: row["peak_mib"] for row in report.rows[-4:]}
+    assert peak["dense, whole"] > 2 * 320**2 * 4 / MEGA
+    with pytest.raises(ValueError, match="K = 10 is unknown; use 9, 49, 81, 99, 121"):
+        bench_sparse((4, 4, 8), [10], 1, "cpu")
+
+
+def test_dense_attention_beside_snl_is_that_of_the_paper() -> None:
+    block, x = SparseNonLocal(16, (1, 1), zero_start=False), torch.randn(2, 16, 5, 7)
+    query, key, value = (layer(x).flatten(2) for layer in (block.query, block.key, block.value))
+    wanted = block.gamma((value @ (query.mT @ key).softmax(2).mT).view_as(x)) + x
+    for queries in (6, 35):
+        torch.testing.assert_close(attend_densely(block, x, queries), wanted)
+
+
 def test_channel_non_local_at_the_papers_size() -> None:
     report = bench_blocks(rounds=1, only=["channel_nl"], device="cpu")
     assert report.rows[0]["gflops"] == pytest.approx(9.6637, rel=1e-3)
@@ -100,6 +137,72 @@ def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
     assert report.machine["CPU"] and report.machine["threads"] == "1"
     assert row["parameters"] > 2e6 and row["gflops"] > 1
     assert record_costs(report) == [] and not list(tmp_path.iterdir())
+
+
+# ---- any network at any size -------------------------------------------------------------------------------
+
+
+def test_a_forward_pass_is_measured_at_its_size_and_says_so() -> None:
+    (row,) = bench_networks(forward_protocol((64, 96), 2), ["sam"], (), 1, "cpu").rows
+    assert row["definition"] == "forward: 2 x 3 x 64 x 96, run"
+    assert row["fps"] == pytest.approx(2000 / row["latency_ms"]) and row["peak_mib"] > 0
+    (single,) = bench_networks(forward_protocol((64, 96), 1), ["sam"], (), 0, "cpu").rows
+    assert "fps" not in single and row["gflops"] == pytest.approx(2 * single["gflops"], rel=1e-3)
+    (larger,) = bench_networks(forward_protocol((128, 192), 1), ["sam"], (), 0, "cpu").rows
+    assert larger["gflops"] == pytest.approx(4 * single["gflops"], rel=0.01)
+    assert larger["parameters"] == single["parameters"] == count_parameters(build("sam", 19))
+
+
+def test_the_protocols_are_those_of_the_papers() -> None:
+    attanet, ssanet = PROTOCOLS["attanet"], PROTOCOLS["ssanet"]
+    assert (attanet.size, attanet.batch, attanet.inner) == ((1024, 2048), 1, (512, 1024))
+    assert (ssanet.size, ssanet.batch, ssanet.inner) == ((1024, 2048), 2, None)
+
+
+def test_attanets_protocol_resizes_to_the_network_and_back() -> None:
+    sizes = []
+
+    class Network(nn.Module):
+        def forward(self, x: torch.Tensor) -> SimpleNamespace:
+            sizes.append(tuple(x.shape))
+            return SimpleNamespace(logits=x[:, :2])
+
+    logits = replace(PROTOCOLS["attanet"], size=(16, 32), inner=(8, 16)).run(Network(), torch.rand(1, 3, 16, 32))
+    assert sizes == [(1, 3, 8, 16)] and logits.shape == (1, 2, 16, 32)
+
+
+def test_any_network_of_the_papers_is_counted_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "models", "--only", "attanet_r18", "--size", "512", "1024", "--count", "--json"]
+    found = []
+    for more in ([], ["--option", "fusion=addition"]):
+        assert main.main([*words, *more]) == 0
+        found.append(json.loads(capsys.readouterr().out)["rows"][0])
+    assert found[0]["definition"] == "forward: 1 x 3 x 512 x 1024, run"
+    assert found[0]["gflops"] > found[1]["gflops"] and found[1]["options"] == "fusion=addition"
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["models", "--size", "9", "9", "9"], "takes --size HEIGHT WIDTH, and 3 numbers were given"),
+    (["blocks", "--size", "9", "9"], "takes --size HEIGHT WIDTH CHANNELS, and 2 numbers were given"),
+    (["sparse", "--size", "9"], "`bench sparse` takes --size HEIGHT WIDTH CHANNELS"),
+    (["models", "--protocol", "ssanet", "--batch", "2"], "has its own size and batch"),
+    (["models", "--count", "--record"], "use it with `bench models` and no other size"),
+    (["blocks", "--batch", "2"], "--batch belongs to `bench models`"),
+    (["models", "--plain"], "--plain belongs to `bench blocks`"),
+    (["models", "--samples", "9"], "--samples belongs to `bench sparse`"),
+    (["models", "--count", "--rounds", "3"], "--count runs nothing"),
+])  # fmt: skip
+def test_options_of_another_benchmark_are_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["bench", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_parser_offers_what_the_benchmarks_have() -> None:
+    assert tuple(SAMPLE_WINDOWS) == bench_parser.SAMPLE_COUNTS
+    assert tuple(PROTOCOLS) == bench_parser.PROTOCOL_NAMES
+    assert all(math.prod(window) == count for count, window in SAMPLE_WINDOWS.items())
 
 
 def test_unknown_names_are_refused() -> None:
@@ -182,7 +285,7 @@ def test_the_command_records_only_when_asked(
     bundle: Path, record: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     measured = Report("models", PLACE, (row("cpu"),), {}, ("A note.",))
-    monkeypatch.setattr("segviz.cli.checkpoints.bench_models", lambda *_: measured)
+    monkeypatch.setattr("segviz.cli.bench.bench_models", lambda *_: measured)
     assert main.main(["bench", "models", "--json", *(["--record"] if record else [])]) == 0
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]

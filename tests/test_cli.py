@@ -494,6 +494,9 @@ def test_models_prints_each_checkpoints_own_backbone(
         ("fla-5", ["channel_nl", "fla"], ["--labels", "LABELS"]),
         ("fla-6", ["channel_nl", "fla"], ["--feature", "both", "--width", "single", "--caption"]),
         ("atta-9", ["sam"], ["--columns", "10", "70"]),
+        ("atta-7", ["sam"], ["--at", "5,5"]),
+        ("psa-3", ["psa"], []),
+        ("psa-5", ["psa"], ["--labels", "LABELS"]),
         ("psa-6", ["psa"], []),
         ("snl", ["snl"], ["--at", "1,1"]),
         ("compare", ["psa", "fla"], ["--shared-scale"]),
@@ -509,7 +512,7 @@ def test_figures(
     assert segviz("figure", name, picture, "--out", out, "--models", *files, *more) == 0
     assert b"<svg" in out.read_bytes()
     drawn = out.read_text()
-    assert (">ground truth<" in drawn) == (name == "fla-5")
+    assert (">ground truth<" in drawn) == ("--labels" in more)
     assert ('width="237.6pt"' in drawn) == ("single" in more)  # 3.3 inches
 
 
@@ -725,9 +728,9 @@ FAILURES = [
     (["predict", "x" * 300, "--model", "MODEL", "--out", "OUT"], 1, "cannot be read (File name too long)"),
     (["predict", "\udcff.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file  .png"),
     (["predict", "a\nb.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file a b.png"),
-    (["bench", "models", "--size", "9", "9", "9"], 2, "--size belongs to `bench blocks`; remove it"),
+    (["bench", "viewer", "--size", "9", "9", "9"], 2, "--size does nothing in `bench viewer`; remove it"),
     (["bench", "viewer", "--only", "fla"], 2, "--only belongs to `bench blocks` and `models`"),
-    (["bench", "viewer", "--device", "cpu"], 2, "--device belongs to `bench blocks` and `models`"),
+    (["bench", "viewer", "--device", "cpu"], 2, "--device does nothing in `bench viewer`"),
     (["bench", "models", "--url", "http://x"], 2, "--url belongs to `bench viewer`"),
     (["attend", "PICTURE", "--model", "MODEL", "--format", "svg", "--out", "OUT/a.png"], 2, "--format differs from"),
     (["attend", "PICTURE", "--model", "MODEL", "--format", "svg", "--size", "2", "--out", "OUT"], 2, "--size changes"),

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure_cases import IMAGE, LABELS, one_of_each
+from figure_cases import IMAGE, LABELS, one_of_each, over_complete
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -144,7 +144,7 @@ def places_of_values(spec: FigureSpec) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_value_has_a_place_of_its_own_and_names_its_model(name: str) -> None:
     models = {one: replace(one_of_each(), model=one, labels=LABELS.copy()) for one in ("first", "second")}
-    inputs = [FigureInput(IMAGE, models, PLACES, LABELS) for _ in range(2)]
+    inputs = [FigureInput(IMAGE, models, PLACES, LABELS, over_complete=over_complete(*PLACES)) for _ in range(2)]
     spec = LAYOUTS[name].draw(inputs, Style(feature="both"))
     places = places_of_values(spec)
     assert len(set(places)) == len(places) and all(panel for panel, _, _ in places)

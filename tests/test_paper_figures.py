@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -11,25 +12,36 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from figure_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, prediction, samples, strips
+import torch
+from figure_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, over_complete, prediction, samples, strips
 from PIL import Image
 
 import segviz
+from segviz.catalogue.checkpoint_file import write_checkpoint
+from segviz.catalogue.record import VAL, Evaluation, Record
 from segviz.cli import arguments
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.figures.class_legend import class_legends, legend_lines
 from segviz.figures.colour import Scale, weight_scale
 from segviz.figures.colour_bars import row_bars
-from segviz.figures.content import Classes, Heat, Points
+from segviz.figures.comparison_layouts import PATCH_SIDES, lay_out_classes, lay_out_without_and_with_sam
+from segviz.figures.content import Classes, Heat, Points, Scatter
 from segviz.figures.draw_subplot import borders
+from segviz.figures.export import export
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
+from segviz.figures.model_variants import (
+    SWITCHED_NOTE,
+    collect_and_both,
+    even_and_own_gate,
+    without_and_with_context,
+)
+from segviz.figures.over_complete_layout import CELL_PIXELS, lay_out_over_complete
 from segviz.figures.paper_layouts import (
     lay_out_attended_features,
-    lay_out_classes,
     lay_out_comparison,
     lay_out_point_masks,
     lay_out_samples,
@@ -37,7 +49,11 @@ from segviz.figures.paper_layouts import (
 )
 from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.figures.scale_text import format_ends, format_number
+from segviz.figures.speed import ATTANET_GROUP, OURS, SPEED_FIGURE, BenchError, speed_spec
 from segviz.figures.subplot import Mark, Subplot
+from segviz.image import resize
+from segviz.models.registry import build
+from segviz.prediction.over_complete import read_over_complete
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor
 
@@ -106,8 +122,8 @@ def test_fla_6_shows_output_and_context_from_the_least_to_the_largest() -> None:
 def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
     one = strips()
     spec = lay_out_strips([shown(one, places=((0, 5), (0, 35)))])
-    assert titles(spec) == [["image", "column 0", "column 3"]]
-    first, second = (subplot.content for subplot in spec.subplots[1:])
+    assert titles(spec) == [["image", "column 0", "column 3", "prediction"]]
+    first, second = (subplot.content for subplot in spec.subplots[1:3])
     assert isinstance(first, Heat) and isinstance(second, Heat)
     assert first.scale == second.scale
     assert first.scale.high == max(first.values.max(), second.values.max())
@@ -115,6 +131,157 @@ def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
     assert [(bar.first, bar.last) for bar in row_bars(spec)[0]] == [(1, 2)]
     assert len(spec.subplots[0].boxes) == 2
     assert [(box.left, box.right) for box in spec.subplots[0].boxes] == [(0, 10), (30, 40)]
+
+
+def test_atta_9_ends_with_the_prediction_and_the_truth() -> None:
+    truth = np.flipud(LABELS).copy()
+    known, unknown = replace(shown(strips()), labels=truth), shown(strips())
+    spec = lay_out_strips([known, unknown])
+    assert [row[-2:] for row in titles(spec)] == [["prediction", "ground truth"], ["", "-"]]
+    shown_labels = [one.content.labels for one in spec.rows[0][-2:] if one and isinstance(one.content, Classes)]
+    assert shown_labels[0] is LABELS and shown_labels[1] is truth
+
+
+def test_atta_6_cuts_a_patch_around_the_place_that_changes() -> None:
+    other = LABELS.copy()
+    other[3:8, 28:36] = 9
+    item = FigureInput(IMAGE, {"a": prediction(), "b": prediction(labels=other)}, labels=LABELS)
+    spec = lay_out_without_and_with_sam([item])
+    assert titles(spec) == [["image", "a", "b", "ground truth"]]
+    tall, wide = round(0.3 * PATCH_SIDES * SIZE[0]), round(0.3 * PATCH_SIDES * SIZE[1])
+    assert {subplot.image.shape for subplot in spec.subplots} == {(tall, wide, 3)}
+    parts = [one.content.labels for one in spec.subplots if isinstance(one.content, Classes)]
+    assert [part.shape for part in parts] == [(tall, wide)] * 3
+    assert (parts[0] == parts[2]).all() and (parts[1] != parts[0]).sum() == 5 * 8
+    (box,) = {subplot.boxes for subplot in spec.subplots}.pop()
+    assert 0 <= box.top < box.bottom <= tall and box.right - box.left == pytest.approx(0.3 * SIZE[1])
+    same = lay_out_without_and_with_sam([FigureInput(IMAGE, {"a": prediction(), "b": prediction()})])
+    assert {subplot.image.shape for subplot in same.subplots} == {IMAGE.shape}
+
+
+def test_psa_3_shows_all_that_a_place_predicts_and_the_window_that_is_valid() -> None:
+    place = (25, 5)  # in cell (2, 0) of 3 x 4
+    item = replace(shown(*masks(), places=(place,)), over_complete=over_complete(place))
+    spec = lay_out_over_complete([item])
+    names = ["collect: over-complete map", "collect: mask", "distribute: over-complete map", "distribute: mask"]
+    assert titles(spec) == [["image", *names]]
+    whole = spec.subplots[1]
+    assert isinstance(whole.content, Heat) and whole.content.values.shape == (5, 7)
+    window, own = whole.boxes
+    cell = [value / CELL_PIXELS for value in (window.top, window.left, window.bottom, window.right)]
+    assert window.dashed and cell == [0, 3, 3, 7]  # from row H - 1 - k = 0 and column W - 1 - l = 3
+    assert (own.top / CELL_PIXELS, own.left / CELL_PIXELS) == (2, 3), "relative position 0 is in the middle"
+    inside = whole.image[: 3 * CELL_PIXELS, 3 * CELL_PIXELS :]
+    assert (inside == resize(IMAGE, (3 * CELL_PIXELS, 4 * CELL_PIXELS))).all()
+    assert (whole.image[3 * CELL_PIXELS :] == 255).all()
+    assert spec.places == (place,)
+
+
+def test_the_valid_window_holds_the_logits_of_the_map() -> None:
+    predictor = Predictor(build("psa", 3), Record("psa", ("a", "b", "c"), "mobilenetv2_100", 8), "cpu")
+    picture = np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    for place in ((2, 3), (50, 118)):
+        found = read_over_complete(predictor, picture, place)
+        for name, one in found.items():
+            (top, left), (height, width) = one.window, one.grid
+            window = one.values[top : top + height, left : left + width]
+            kept = predictor(picture).maps[name]
+            assert kept.cell(*place, 90, 120) == one.cell and kept.grid == one.grid
+            np.testing.assert_allclose(window, kept.logits(*one.cell).numpy(), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="'fcn' has no over-complete map; use --models psa"):
+        read_over_complete(
+            Predictor(build("fcn", 3), Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)), picture, (1, 1)
+        )
+
+
+def test_models_of_different_classes_do_not_name_the_truth_by_the_first_ones() -> None:
+    other = replace(prediction(), class_set=ClassSet(("x", "y", "z"), ((1, 2, 3), (4, 5, 6), (7, 8, 9))))
+    item = FigureInput(IMAGE, {"a": prediction(), "b": other}, labels=LABELS)
+    with pytest.raises(ValueError, match="the models have different classes, so labels need their own"):
+        lay_out_classes([item])
+
+
+def test_fla_5_has_the_five_models_of_the_paper() -> None:
+    assert LAYOUTS["fla-5"].models == ("channel_nl", "spatial_nl", "dual_nl", "cs_nl", "fla")
+
+
+# ---- a model beside itself ---------------------------------------------------------------------------------
+
+
+def toy(name: str) -> Predictor:
+    torch.manual_seed(0)
+    return Predictor(build(name, 3).eval(), Record(name, ("a", "b", "c"), "mobilenetv2_100", 8), "cpu")
+
+
+def test_the_variants_of_a_model_have_one_part_switched_off() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    sam, psa = toy("sam"), toy("psa")
+    off, own = (dict(without_and_with_context("sam", sam))[one] for one in ("sam (context off)", "sam"))
+    assert own is sam and off(picture).attended.context.abs().max() == 0 < sam(picture).attended.context.abs().max()
+    gate = dict(even_and_own_gate("sam", sam))["sam (gate at 1/2)"](picture).maps["gate"].alpha
+    assert (gate == 0.5).all() and sam(picture).maps["gate"].alpha.std() > 0
+    alone = dict(collect_and_both("psa", psa))["psa (distribute off)"].model.block
+    kept, cut = alone.project[0].weight.chunk(2, 1)
+    assert (cut == 0).all() and torch.equal(kept, psa.model.block.project[0].weight.chunk(2, 1)[0])
+    assert [name for name, _ in collect_and_both("fcn", toy("fcn"))] == ["fcn"]
+    assert [name for name, _ in even_and_own_gate("fcn", toy("fcn"))] == ["fcn"]
+    assert [name for name, _ in without_and_with_context("fcn", toy("fcn"))] == ["fcn"]
+
+
+def test_a_single_model_is_drawn_beside_itself_and_two_are_drawn_as_they_are() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    one = paper_figure_spec("atta-6", [picture], models=[toy("sam")])
+    assert titles(one) == [["image", "sam (context off)", "sam"]] and SWITCHED_NOTE in one.caption()
+    two = paper_figure_spec("atta-6", [picture], models=[toy("fcn"), toy("sam")])
+    assert titles(two) == [["image", "fcn", "sam"]] and SWITCHED_NOTE not in two.caption()
+
+
+# ---- speed against mIoU ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scored(tmp_path: Path) -> Path:
+    """A checkpoint with a val score."""
+    score = Evaluation("city val", 1, 0.6, 0.5, {}, {}, ((1, 0), (0, 1)))
+    record = Record("fcn", ("a", "b"), "mobilenetv2_100", 8, evaluations={VAL: score})
+    write_checkpoint(tmp_path / "mine.safetensors", build("fcn", 2), record)
+    return tmp_path / "mine.safetensors"
+
+
+def write_bench(path: Path, **row: object) -> Path:
+    machine = {"CPU": "a processor", "GPU": "an accelerator"}
+    bench = {"subject": "models", "machine": machine, "rows": [{"model": "fcn", "device": "cuda", **row}]}
+    path.write_text(json.dumps(bench))
+    return path
+
+
+def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path, tmp_path: Path) -> None:
+    bench = write_bench(tmp_path / "bench.json", fps=42.0, definition="AttaNet: resized", options=None)
+    spec = speed_spec([bench], [scored])
+    chart = spec.subplots[0].content
+    assert isinstance(chart, Scatter)
+    measured = [dot for dot in chart.dots if dot.group == OURS]
+    assert [(dot.name, dot.x, dot.y) for dot in measured] == [("mine", 42.0, 60.0)]
+    papers = {(dot.name, dot.y, dot.x) for dot in chart.dots if dot.group == ATTANET_GROUP}
+    assert papers == {("AttaNet", 70.1, 180), ("AttaNet (ResNet18)", 78.5, 130), ("AttaNet (DF2)", 79.9, 71)}
+    assert len(chart.dots) == 1 + 21
+    assert "measured: city val, an accelerator, AttaNet: resized; the paper's: Cityscapes test" in spec.caption()
+    assert draw(spec).get_size_inches()[0] == SINGLE
+    (words,) = [one for one in export(spec, "csv").decode().splitlines() if one.endswith(",42.0")]
+    assert "frames per second of mine (measured here)" in words
+
+
+def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Path) -> None:
+    other = write_bench(tmp_path / "sam.json", model="sam", fps=3.0)
+    with pytest.raises(BenchError, match="no network of the benchmark has a record with a val score"):
+        speed_spec([other], [scored])
+    older = write_bench(tmp_path / "old.json", median_ms=20.0)
+    assert speed_spec([older], [scored]).subplots[0].content.dots[0].x == 50  # type: ignore[union-attr]
+    with pytest.raises(BenchError, match=r"has operations and no times; run `bench models` without --count"):
+        speed_spec([write_bench(tmp_path / "count.json", gflops=1.0)], [scored])
+    (tmp_path / "no.json").write_text('{"subject": "blocks"}')
+    with pytest.raises(BenchError, match=r"no\.json is not a benchmark; write one with `bench models --json > FILE`"):
+        speed_spec([tmp_path / "no.json"], [scored])
 
 
 def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
@@ -198,7 +365,7 @@ def test_figures_are_written_the_same_each_time(form: str) -> None:
 def test_text_stays_text_pictures_are_images_and_marks_are_vectors() -> None:
     drawn = svg(SPEC, letters=True)
     assert {"a", "b", "c", "image", "column 0", "weight", "0"} <= set(words(drawn))
-    assert drawn.count("<image") == 3 + 1  # three pictures and the bar
+    assert drawn.count("<image") == 4 + 1  # four pictures and the bar
     assert drawn.count("#d55e00") >= 2  # the strip's outline in its own subplot and in the picture's
 
 
@@ -317,7 +484,7 @@ def test_numbers_at_bars() -> None:
 
 
 def test_the_command_line_names_the_figures_of_the_table() -> None:
-    assert tuple(LAYOUTS) == arguments.FIGURE_NAMES
+    assert {*LAYOUTS, SPEED_FIGURE} == set(arguments.FIGURE_NAMES)
 
 
 def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
@@ -355,7 +522,7 @@ def test_labels_are_indices_of_the_models_common_classes() -> None:
         paper_figure_spec("fla-5", [picture], models=[predictor, other], labels=[labels])
     with pytest.raises(ValueError, match="no class has the index 99 of the labels; classes are 0 to 10, void is 255"):
         paper_figure_spec("fla-5", [picture], models=[predictor], labels=[labels + 99])
-    with pytest.raises(ValueError, match="labels belong to fla-5, not to snl"):
+    with pytest.raises(ValueError, match=r"labels belong to fla-5, .*psa-5, not to snl"):
         paper_figure_spec("snl", [picture], models=[predictor], labels=[labels])
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from segviz.catalogue.checkpoint_file import write_checkpoint
-from segviz.catalogue.record import Record
-from segviz.cli import main
-from segviz.data.classes import CAMVID
 from segviz.models.blocks import ChannelNonLocal
 from segviz.models.registry import SPECS, build
 
@@ -46,14 +41,3 @@ def test_the_help_of_fla_and_psa_says_where_the_models_differ_from_their_papers(
     assert "One 3 x 3 convolution leads to it here; the paper has two." in SPECS["fla"].help
     assert "in place of 1/N" in SPECS["psa"].help
     assert "softmax" in (ROOT / "pages" / "psa.py").read_text("utf-8")
-
-
-def test_models_names_the_backbone_of_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
-    network = build("fcn", len(CAMVID.names), "resnet18", 16)
-    write_checkpoint(tmp_path / "fcn.safetensors", network, Record("fcn", CAMVID.names, "resnet18", 16))
-    assert main.main(["models", "--json"]) == 0
-    backbones = {row["name"]: row["backbone"] for row in json.loads(capsys.readouterr().out)}
-    assert backbones["fcn"] == "resnet18" and backbones["sam"] == "mobilenetv2_100"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 
-from segviz.cli.checkpoints import run_bench, run_models, run_train
+from segviz.cli.bench import run_bench
+from segviz.cli.checkpoints import run_models, run_train
 from segviz.cli.cues import run_train_cues
 from segviz.cli.pictures import run_attend, run_figure, run_predict
 from segviz.cli.scores import run_evaluate

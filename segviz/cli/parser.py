@@ -23,6 +23,7 @@ from segviz.cli.arguments import (
     read_model_or_all,
     read_scales,
 )
+from segviz.cli.bench_parser import add_bench
 from segviz.cli.network_options import add_any_model
 from segviz.cli.own_models import add_own_models
 from segviz.cli.shared_options import (
@@ -163,12 +164,13 @@ def add_figure(commands: Commands) -> None:
     """Add `figure`."""
     figure = add_command(
         commands, "figure", "draw a figure from the papers",
-        "fla-5: classes by model (FLANet Fig. 5); fla-6: attended features (FLANet Fig. 6); atta-9: two strips "
-        "(AttaNet Fig. 9); psa-6: collect and distribute (PSANet Fig. 6); snl: sampled places (SSANet); compare: one "
-        "place in every model.",
+        "fla-5: classes by model (FLANet Fig. 5); fla-6: attended features (FLANet Fig. 6); atta-1: speed against "
+        "mIoU (AttaNet Fig. 1); atta-6, atta-7: without and with SAM, or AFM (AttaNet Fig. 6, 7); atta-9: two strips "
+        "(AttaNet Fig. 9); psa-3: over-complete maps (PSANet Fig. 3); psa-5: collect, and both (PSANet Fig. 5); psa-6: "
+        "collect and distribute (PSANet Fig. 6); snl: sampled places (SSANet); compare: one place in every model.",
     )  # fmt: skip
     figure.add_argument("name", choices=FIGURE_NAMES, metavar="FIGURE", help=", ".join(FIGURE_NAMES))
-    add_images(figure)
+    add_images(figure, "; for atta-1 the output of `bench models --json`, in a file")
     figure.add_argument(
         "--out", type=read_figure_path, required=True, metavar="FILE",
         help="FILE.png, .svg or .pdf; .npz or .csv for the numbers",
@@ -184,7 +186,10 @@ def add_figure(commands: Commands) -> None:
         "--feature", choices=("output", "context", "both"), default="output",
         help="fla-6: the features to average (default: %(default)s)",
     )  # fmt: skip
-    figure.add_argument("--labels", type=Path, nargs="+", metavar="PNG", help="fla-5: the ground truth of each picture")
+    figure.add_argument(
+        "--labels", type=Path, nargs="+", metavar="PNG",
+        help="fla-5, atta-6, atta-7, atta-9 and psa-5: the ground truth of each picture",
+    )  # fmt: skip
     figure.add_argument(
         "--width", choices=("single", "double"), default="double", help="one column or two (default: %(default)s)"
     )
@@ -224,33 +229,6 @@ def add_evaluate(commands: Commands) -> None:
     )
     evaluate.add_argument("--record", action="store_true", help="store the scores in the checkpoint's record")
     add_json(evaluate)
-
-
-def add_bench(commands: Commands) -> None:
-    """Add `bench`."""
-    bench = add_command(
-        commands, "bench", "measure speed and memory",
-        "blocks: the attention blocks beside FLANet's Table 3; models: the bundled models on one picture, with and "
-        "without keeping the maps; viewer: from pointer to drawn frame in a headless browser.",
-    )  # fmt: skip
-    bench.add_argument(
-        "subject", choices=("blocks", "models", "viewer"), metavar="SUBJECT", help="blocks, models or viewer"
-    )
-    bench.add_argument(
-        "--size", type=integer_reader(1, 4096), nargs=3, default=(96, 96, 512), metavar=("H", "W", "C"),
-        help="blocks: height, width and channels of the input (default: 96 96 512)",
-    )  # fmt: skip
-    bench.add_argument(
-        "--rounds", type=integer_reader(1, 1000), default=5, help="timed rounds after a warm-up (default: %(default)s)"
-    )
-    bench.add_argument("--only", nargs="+", metavar="NAME", help="measure only these blocks or models")
-    bench.add_argument("--url", help="viewer: the address of a running app (default: start one)")
-    bench.add_argument(
-        "--record", action="store_true",
-        help="models: store the costs in the checkpoints' records (with --device auto, the CPU's)",
-    )  # fmt: skip
-    add_device(bench)
-    add_json(bench)
 
 
 def add_models(commands: Commands) -> None:

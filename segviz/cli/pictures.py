@@ -24,8 +24,10 @@ from segviz.data.scenes.by_name import SourceError
 from segviz.figures.export import FORMS, export
 from segviz.figures.figure_input import Style
 from segviz.figures.figure_labels import common_classes
-from segviz.figures.papers import LAYOUTS, WIDTHS, PlaceError, check_places, choose_models, paper_figure_spec
+from segviz.figures.figure_spec import FigureSpec
+from segviz.figures.papers import LABELLED, LAYOUTS, WIDTHS, PlaceError, check_places, choose_models, paper_figure_spec
 from segviz.figures.prediction_subplots import ALL_LOOKS
+from segviz.figures.speed import SPEED_FIGURE, speed_spec
 from segviz.image import Rgb
 from segviz.models.ablation import has_context
 from segviz.prediction.influence import measure_pixel_influence
@@ -132,9 +134,11 @@ def run_figure(options: argparse.Namespace) -> int:
     """Draw one of the papers' figures into a file."""
     if options.columns and options.name != "atta-9":
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
-    if options.labels and options.name != "fla-5":
-        raise UsageError(f"--labels belongs to fla-5, not to {options.name}; remove it")
+    if options.labels and options.name not in LABELLED:
+        raise UsageError(f"--labels belongs to {', '.join(LABELLED)}, not to {options.name}; remove it")
     check_output_file(options.out, options)
+    if options.name == SPEED_FIGURE:
+        return write_figure(speed_spec(options.images, options.models), options)
     sources = read_sources(options)
     if options.labels and len(options.labels) != len(sources):
         raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")
@@ -150,6 +154,11 @@ def run_figure(options: argparse.Namespace) -> int:
             Style(options.feature, options.colours, options.scale, options.shared_scale),
             options.device,
         )
+    return write_figure(spec, options)
+
+
+def write_figure(spec: FigureSpec, options: argparse.Namespace) -> int:
+    """Write a figure into the file that `--out` names."""
     data = export(
         spec,
         file_format(options.out),

@@ -28,11 +28,10 @@ def add_command(commands: Commands, name: str, summary: str, more: str) -> Parse
     return command
 
 
-def add_images(command: Parser) -> None:
-    """Add the positional pictures."""
-    command.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="a picture, a folder of pictures, or scene:SEED for a drawn scene"
-    )
+def add_images(command: Parser, more: str = "") -> None:
+    """Add the positional pictures; `more` ends their help."""
+    help_text = f"a picture, a folder of pictures, or scene:SEED for a drawn scene{more}"
+    command.add_argument("images", nargs="+", metavar="IMAGE", help=help_text)
 
 
 def add_scale(command: Parser, together: str) -> None:

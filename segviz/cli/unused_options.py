@@ -11,7 +11,8 @@ from types import MappingProxyType
 from segviz.cli.errors import UsageError
 
 DRAWN_FORMATS = ("png", "svg", "pdf")
-MAP_FIGURES = ("atta-9", "psa-6", "snl", "compare")  # figures that draw weights on a scale
+MAP_FIGURES = ("atta-9", "psa-3", "psa-6", "snl", "compare")  # figures that draw weights on a scale
+CLASS_FIGURES = ("fla-5", "atta-6", "atta-7", "psa-5")
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,22 @@ def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
     return lambda options: options.name in names
 
 
+MEASURED_SUBJECTS = ("blocks", "sparse", "models")
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     "bench": {
-        "size": Rule("--size", is_subject("blocks"), "belongs to `bench blocks`; remove it"),
+        "size": Rule("--size", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer`; remove it"),
         "only": Rule("--only", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
-        "device": Rule("--device", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
+        "device": Rule("--device", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer`; remove it"),
+        "plain": Rule("--plain", is_subject("blocks"), "belongs to `bench blocks`; remove it"),
+        "samples": Rule("--samples", is_subject("sparse"), "belongs to `bench sparse`; remove it"),
+        "batch": Rule("--batch", is_subject("models"), "belongs to `bench models`; remove it"),
+        "option": Rule("--option", is_subject("models"), "belongs to `bench models`; remove it"),
+        "protocol": Rule("--protocol", is_subject("models"), "belongs to `bench models`; remove it"),
+        "count": Rule("--count", is_subject("models"), "belongs to `bench models`; remove it"),
+        "rounds": Rule("--rounds", lambda one: not one.count, "times, and --count runs nothing; remove one of them"),
         "url": Rule("--url", is_subject("viewer"), "belongs to `bench viewer`; remove it"),
     },
     "attend": {
@@ -89,8 +98,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     },
     "figure": {
         "at": Rule(
-            "--at", lambda one: one.name != "fla-6" and not one.columns,
-            "chooses nothing here: fla-6 shows whole pictures, and --columns already names places; remove it",
+            "--at", lambda one: one.name not in ("fla-6", "atta-1") and not one.columns,
+            "chooses nothing here: fla-6 shows whole pictures, atta-1 none, and --columns names places; remove it",
         ),
         "feature": Rule("--feature", is_figure("fla-6"), "belongs to fla-6; remove it"),
         "scale": Rule("--scale", is_figure(*MAP_FIGURES), f"belongs to {', '.join(MAP_FIGURES)}; remove it"),
@@ -98,11 +107,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
             "--shared-scale", is_figure("psa-6", "compare"), "belongs to psa-6 and compare; remove it"
         ),
         "colours": Rule(
-            "--colours", lambda one: one.name != "fla-5" and draws(one),
+            "--colours", lambda one: one.name not in (*CLASS_FIGURES, "atta-1") and draws(one),
             "changes pictures of maps, and none is written here; remove it",
         ),
         "width": Rule("--width", draws, PICTURES_ONLY),
         "letters": Rule("--no-letters", draws, PICTURES_ONLY),
+        "device": Rule("--device", lambda one: one.name != "atta-1", "runs models, and atta-1 runs none; remove it"),
         "caption": Rule("--caption", draws, PICTURES_ONLY),
         "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
     },

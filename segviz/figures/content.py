@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -134,7 +135,39 @@ class Strips:
     unit: str = "weight"
 
 
-Content = Heat | Matrix | Classes | Points | Bars | Strips
+@dataclass(frozen=True)
+class Dot:
+    """One method in a chart: its name, its place, and whose figures these are, which is its group."""
+
+    name: str
+    x: float
+    y: float
+    group: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter:
+    """Named dots in groups, each group in a colour of its own; it replaces the picture.
+
+    Attributes:
+        dots: the dots.
+        across: what x is, with its unit.
+        up: what y is, with its unit.
+        colours: the colour of each group, in the order of the legend.
+    """
+
+    dots: tuple[Dot, ...]
+    across: str
+    up: str
+    colours: Mapping[str, str]
+
+    @property
+    def values(self) -> Float[np.ndarray, "dots 2"]:
+        """Both coordinates of each dot."""
+        return np.array([(dot.x, dot.y) for dot in self.dots], np.float64).reshape(-1, 2)
+
+
+Content = Heat | Matrix | Classes | Points | Bars | Strips | Scatter
 Scaled = Heat | Matrix | Points
 
 

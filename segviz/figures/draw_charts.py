@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from segviz.figures.colour import colour_values
-from segviz.figures.content import Bars, Matrix, Strips
-from segviz.figures.layout import MUTED, SMALL
+from segviz.figures.content import Bars, Matrix, Scatter, Strips
+from segviz.figures.layout import INK, LEAST, MUTED, SMALL
 
 BAR_COLOUR = "#0072B2"
+IN_THE_WAY = (0.12, 0.02)  # shares of the axes within which a dot on the right is in the way of a name
 
 
 def draw_matrix(axes: Axes, matrix: Matrix) -> None:
@@ -44,6 +45,31 @@ def draw_strips(axes: Axes, strips: Strips) -> None:
     words: Any = {"size": SMALL, "color": MUTED, "transform": axes.transAxes}
     axes.text(0.01, 0.98, f"max {most:.3g}; even share {1 / count:.3g}", va="top", **words)
     axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
+
+
+def draw_scatter(axes: Axes, scatter: Scatter) -> None:
+    """Draws the dots with their names beside them, on the side that has more room, and the groups as a legend."""
+    x = scatter.values[:, 0]
+    for group, colour in scatter.colours.items():
+        own = [dot for dot in scatter.dots if dot.group == group]
+        if own:
+            axes.scatter([dot.x for dot in own], [dot.y for dot in own], s=9, color=colour, label=group, linewidths=0)
+    wide, high = np.ptp(scatter.values, 0)
+    for dot in scatter.dots:
+        near = [other for other in scatter.dots if abs(other.y - dot.y) < IN_THE_WAY[1] * high and other.x > dot.x]
+        right = dot.x <= x.min() + wide / 2 and all(other.x - dot.x > IN_THE_WAY[0] * wide for other in near)
+        look: Any = {"xytext": (2.5 if right else -2.5, 0), "textcoords": "offset points", "va": "center_baseline"}
+        words: Any = {"fontsize": LEAST, "color": INK, "parse_math": False}
+        axes.annotate(dot.name, (dot.x, dot.y), ha="left" if right else "right", **look, **words)
+    axes.set_axis_on()
+    axes.set_xlabel(scatter.across, size=SMALL, labelpad=1)
+    axes.set_ylabel(scatter.up, size=SMALL, labelpad=1)
+    axes.margins(0.05)
+    axes.tick_params(labelsize=SMALL, length=2, pad=1, width=0.5)
+    axes.grid(linewidth=0.3, alpha=0.5)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.5)
+    axes.legend(fontsize=SMALL, frameon=False, loc="lower right", handletextpad=0.1)
 
 
 def name_axes(axes: Axes, across: str, up: str, last: int) -> None:

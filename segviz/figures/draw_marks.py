@@ -108,7 +108,8 @@ def draw_box(axes: Axes, box: Box) -> None:
     """Draws a box, and its label above it, or below it near the top edge."""
     corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
     for colour, line in (("white", 2.0), (box.colour, 1.1)):
-        axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line))
+        style: Any = {"linestyle": "--" if box.dashed and colour == box.colour else "-"}
+        axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line, **style))
     if not box.label:
         return
     above = box.top > axes.get_ylim()[0] / 10

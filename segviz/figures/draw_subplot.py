@@ -13,8 +13,8 @@ from matplotlib.path import Path
 
 from segviz.attention.head_map import covered_size
 from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
-from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Strips
-from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_strips
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scatter, Strips
+from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_scatter, draw_strips
 from segviz.figures.draw_marks import draw_marks
 from segviz.figures.layout import MUTED, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
@@ -23,6 +23,7 @@ from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
+AXIS_NAMES = 0.32  # inches for the numbers and names of a scatter's axes
 PALE = 0.45
 LINE_COLOUR = "#FFFFFF"
 
@@ -32,7 +33,7 @@ def aspect_ratio(subplot: Subplot) -> float:
     match subplot.content:
         case Matrix():
             return 1.0
-        case Bars() | Strips():
+        case Bars() | Strips() | Scatter():
             return 0.62
         case _:
             return float(min(max(subplot.image.shape[0] / subplot.image.shape[1], FLATTEST), TALLEST))
@@ -50,6 +51,9 @@ def draw_subplot(
         case Bars() | Strips() as bars:
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
             draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
+        case Scatter() as scatter:
+            axes = page.axes(left + AXIS_NAMES, top - tall + AXIS_NAMES, across - AXIS_NAMES, tall - AXIS_NAMES - ABOVE)
+            draw_scatter(axes, scatter)
         case _:
             real = subplot.image.shape[0] / subplot.image.shape[1]
             wide, high = min(across, tall / real), min(tall, across * real)

@@ -10,7 +10,7 @@ from typing import assert_never
 
 import numpy as np
 
-from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips, in_percent
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Scatter, Strips, in_percent
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import DOTS_PER_INCH, draw
 from segviz.figures.overlay import legend
@@ -133,6 +133,10 @@ def cells(subplot: Subplot) -> Iterator[Cell]:
         case Strips(weights=weights, names=names, unit=unit):
             for (row, strip), value in np.ndenumerate(weights):
                 yield f"{unit} from {names[row]}", row, strip, float(value)
+        case Scatter(dots=dots, across=across, up=up):
+            for row, dot in enumerate(dots):
+                yield f"{across} of {dot.name} ({dot.group})", row, "x", dot.x
+                yield f"{up} of {dot.name} ({dot.group})", row, "y", dot.y
         case Points(at=at, weights=weights):
             for row, (place, weight) in enumerate(zip(at, weights, strict=True)):
                 for column, (quantity, value) in enumerate(zip(("y", "x", "weight"), (*place, weight), strict=True)):

@@ -14,6 +14,7 @@ from segviz.attention.maps import OffsetMaskAttention, SpatialMap
 from segviz.data.classes import ClassSet
 from segviz.figures.map_subplots import Feature
 from segviz.image import Rgb
+from segviz.prediction.over_complete import OverCompleteMap
 from segviz.prediction.prediction import Place, Prediction
 from segviz.scales import ScaleKind
 
@@ -28,6 +29,7 @@ class FigureInput:
         places: queried pixels (y, x).
         labels: the ground truth, or None if unknown.
         label_classes: the classes of its indices; None for those of the models.
+        over_complete: for psa-3, PSA's over-complete maps of each place, by direction.
     """
 
     image: Rgb
@@ -35,6 +37,7 @@ class FigureInput:
     places: tuple[Place, ...] = ()
     labels: UInt8[np.ndarray, "height width"] | None = None
     label_classes: ClassSet | None = None
+    over_complete: tuple[Mapping[str, OverCompleteMap], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,17 @@ DEFAULT_STYLE = Style()
 
 
 def classes_of_labels(item: FigureInput) -> ClassSet:
-    """The classes of the ground truth's indices."""
-    return item.label_classes or next(iter(item.predictions.values())).class_set
+    """The classes of the ground truth's indices.
+
+    Raises:
+        ValueError: the labels come without classes, and the models differ in theirs.
+    """
+    if item.label_classes is not None:
+        return item.label_classes
+    first, *others = (one.class_set for one in item.predictions.values())
+    if any(one.names != first.names for one in others):
+        raise ValueError("the models have different classes, so labels need their own; give them with `label_classes`")
+    return first
 
 
 def comparable_labels(item: FigureInput) -> list[Labels]:

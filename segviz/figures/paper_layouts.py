@@ -11,19 +11,16 @@ from segviz.attention.maps import (
     SampledAttention,
     StripAttention,
 )
-from segviz.figures.content import Classes
+from segviz.figures.comparison_layouts import truth_cell
 from segviz.figures.figure_input import (
     DEFAULT_STYLE,
     FigureInput,
     Style,
-    classes_of_labels,
-    comparable_labels,
     first_map_of,
     first_spatial,
     masks_of,
 )
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.interesting_places import box_around, find_disputed_box
 from segviz.figures.map_subplots import (
     Feature,
     feature_subplot,
@@ -41,27 +38,6 @@ from segviz.text import pixel_text
 IN_ONE_ROW, WRAPPED_COLUMNS = 6, 4  # a row of more than 6 subplots is wrapped into lines of 4
 STRIP_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73")
 UNITS = "× even share"
-
-
-def lay_out_classes(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
-    """FLANet Fig. 5: the picture, each model's classes, and the ground truth where it is known.
-
-    Boxes mark the given places, or the place where the models with the classes of the first one disagree most.
-    """
-    truth = any(item.labels is not None for item in inputs)
-    rows = []
-    for item in inputs:
-        votes = comparable_labels(item)
-        boxes = tuple(box_around(place, item.image) for place in item.places) or find_disputed_box(votes, item.image)
-        row: list[Subplot | None] = [Subplot("image", item.image)]
-        row += [labels_subplot(item.image, prediction, name) for name, prediction in item.predictions.items()]
-        if item.labels is not None:
-            truth_map = Classes(item.labels, classes_of_labels(item), outlined=True)
-            row.append(Subplot("ground truth", item.image, truth_map, "ground_truth"))
-        elif truth:
-            row.append(None)
-        rows.append(add_marks(row, boxes=boxes))
-    return FigureSpec("Classes by model, after FLANet Fig. 5", drop_repeated_titles(rows), opacity=0.75)
 
 
 def lay_out_attended_features(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
@@ -82,7 +58,7 @@ def lay_out_attended_features(inputs: Sequence[FigureInput], style: Style = DEFA
 
 
 def lay_out_strips(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
-    """AttaNet Fig. 9: how much every pixel reads the strips that contain the places.
+    """AttaNet Fig. 9: how much every pixel reads the strips that contain the places, the classes, and the ground truth.
 
     Raises:
         ValueError: no model has strips.
@@ -103,7 +79,9 @@ def lay_out_strips(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) 
             )
             for strip, place, box in zip(chosen, item.places, boxes, strict=True)
         ]  # fmt: skip
-        rows.append((Subplot("image", item.image, boxes=boxes), *share_scale(subplots)))
+        classes = labels_subplot(item.image, item.predictions[model], "prediction")
+        shown = (Subplot("image", item.image, boxes=boxes), *share_scale(subplots), classes)
+        rows.append((*shown, *truth_cell(item, inputs)))
     return FigureSpec("Attention to strips, after AttaNet Fig. 9", drop_repeated_titles(rows))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -16,14 +16,27 @@ from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.data.classes import CAMVID
 from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import draw_named_scene, is_scene
+from segviz.figures.comparison_layouts import (
+    lay_out_branches,
+    lay_out_classes,
+    lay_out_without_and_with_afm,
+    lay_out_without_and_with_sam,
+)
 from segviz.figures.figure_input import DEFAULT_STYLE, FigureInput, Style
 from segviz.figures.figure_labels import find_truth
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
+from segviz.figures.model_variants import (
+    SWITCHED_NOTE,
+    Variants,
+    collect_and_both,
+    even_and_own_gate,
+    without_and_with_context,
+)
+from segviz.figures.over_complete_layout import lay_out_over_complete
 from segviz.figures.paper_layouts import (
     lay_out_attended_features,
-    lay_out_classes,
     lay_out_comparison,
     lay_out_point_masks,
     lay_out_samples,
@@ -32,6 +45,7 @@ from segviz.figures.paper_layouts import (
 from segviz.figures.prediction_subplots import as_places
 from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.models.registry import SPECS
+from segviz.prediction.over_complete import OverCompleteMap, read_over_complete
 from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
 
@@ -51,21 +65,38 @@ class Layout:
         draw: lays the figure out.
         models: the paper's models; empty means all bundled models.
         places: number of default places.
+        labels: whether the figure shows the ground truth.
+        maps: whether the figure shows maps, whose contexts are then told in the caption.
+        variants: what else is drawn of a model, if no more than one is named: the model with a part switched off.
+        over_complete: whether the figure shows PSA's over-complete maps.
     """
 
     draw: Callable[[Sequence[FigureInput], Style], FigureSpec]
     models: tuple[str, ...]
-    places: int
+    places: int = 0
+    labels: bool = False
+    maps: bool = True
+    variants: Variants | None = None
+    over_complete: bool = False
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType({
-    "fla-5": Layout(lay_out_classes, ("channel_nl", "spatial_nl", "fla"), 0),
-    "fla-6": Layout(lay_out_attended_features, ("channel_nl", "fla"), 0),
-    "atta-9": Layout(lay_out_strips, ("sam",), 0),
+    "fla-5": Layout(
+        lay_out_classes, ("channel_nl", "spatial_nl", "dual_nl", "cs_nl", "fla"), labels=True, maps=False
+    ),
+    "fla-6": Layout(lay_out_attended_features, ("channel_nl", "fla")),
+    "atta-6": Layout(
+        lay_out_without_and_with_sam, ("sam",), labels=True, maps=False, variants=without_and_with_context
+    ),
+    "atta-7": Layout(lay_out_without_and_with_afm, ("sam",), labels=True, maps=False, variants=even_and_own_gate),
+    "atta-9": Layout(lay_out_strips, ("sam",), labels=True),
+    "psa-3": Layout(lay_out_over_complete, ("psa",), 1, over_complete=True),
+    "psa-5": Layout(lay_out_branches, ("fcn", "psa"), labels=True, maps=False, variants=collect_and_both),
     "psa-6": Layout(lay_out_point_masks, ("psa",), 2),
     "snl": Layout(lay_out_samples, ("snl",), 2),
     "compare": Layout(lay_out_comparison, (), 1),
 })  # fmt: skip
+LABELLED = tuple(name for name, layout in LAYOUTS.items() if layout.labels)
 
 
 def figure(
@@ -86,14 +117,16 @@ def figure(
     Its `savefig("name.pdf")` keeps text as text and writes title, models, pixels and scales into the file.
 
     Args:
-        name: "fla-5" (classes by model), "fla-6" (attended features), "atta-9" (two strips), "psa-6" (collect and
-            distribute), "snl" (sampled places) or "compare" (one place in every model).
+        name: "fla-5" (classes by model), "fla-6" (attended features), "atta-6" and "atta-7" (without and with SAM, or
+            AFM), "atta-9" (two strips), "psa-3" (over-complete maps), "psa-5" (collect, and both), "psa-6" (collect
+            and distribute), "snl" (sampled places) or "compare" (one place in every model). `speed_figure` draws
+            "atta-1".
         images: one picture or several, with a row or more each: uint8 arrays (H, W, 3), PIL pictures, paths, or
             "scene:SEED".
         at: the pixel (y, x) to query in every picture, or several; by default chosen from the labels.
         models: names, checkpoints or predictors; by default the paper's models.
-        labels: for fla-5, the ground truth of each picture, or None: indices (H, W) of the models' classes, or labels
-            with their own classes, as `read_labels` gives them; that of drawn scenes is known.
+        labels: for figures with the ground truth, that of each picture, or None: indices (H, W) of the models'
+            classes, or labels with their own classes, as `read_labels` gives them; that of drawn scenes is known.
         width: "single" (3.3 inches), "double" (6.9 inches), or inches.
         style: features, colours and kind of scale.
         letters: whether titles begin with a, b, c.
@@ -141,14 +174,15 @@ def paper_figure_spec(
     if not images:
         raise ValueError("no picture was given; give at least one")
     layout = LAYOUTS[name]
-    if labels is not None and name != "fla-5":
-        raise ValueError(f"labels belong to fla-5, not to {name}; leave them out")
+    if labels is not None and not layout.labels:
+        raise ValueError(f"labels belong to {', '.join(LABELLED)}, not to {name}; leave them out")
     pictures, known = zip(*map(open_picture, images), strict=True)
     chosen = choose_models(models, layout)
     truth = known if labels is None else find_truth(labels, pictures, chosen)
     for picture in pictures:
         check_places(places, picture, "a picture")
-    predicted = predict_all(chosen, pictures, device)
+    variants = layout.variants if models is None or len(models) == 1 else None
+    predicted, found = predict_all(name, chosen, pictures, tuple(places), variants, device)
     shown = [
         FigureInput(
             picture,
@@ -156,11 +190,14 @@ def paper_figure_spec(
             tuple(places) or choose_places(name, picture, predictions),
             None if one is None else one.labels,
             None if one is None else one.classes,
+            maps,
         )
-        for picture, predictions, one in zip(pictures, predicted, truth, strict=True)
+        for picture, predictions, one, maps in zip(pictures, predicted, truth, found, strict=True)
     ]
     spec = layout.draw(shown, style)
-    return spec if name == "fla-5" else replace(spec, note=caption_worths(map(worth_of, chosen)))  # fla-5 has no map
+    if layout.maps:
+        return replace(spec, note=caption_worths(map(worth_of, chosen)))
+    return replace(spec, note=SWITCHED_NOTE) if variants else spec
 
 
 def worth_of(model: str | Path | Predictor) -> ContextWorth | None:
@@ -189,18 +226,41 @@ def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layou
 
 
 def predict_all(
-    models: Sequence[str | Path | Predictor], pictures: Sequence[Rgb], device: str
-) -> list[dict[str, Prediction]]:
-    """The predictions of all models for each picture, by the model's name; one model is loaded at a time."""
+    name: str,
+    models: Sequence[str | Path | Predictor],
+    pictures: Sequence[Rgb],
+    places: tuple[Place, ...],
+    variants: Variants | None,
+    device: str,
+) -> tuple[list[dict[str, Prediction]], list[tuple[Mapping[str, OverCompleteMap], ...]]]:
+    """For each picture, the predictions of all models by the model's name, and the first model's over-complete maps.
+
+    One model is loaded at a time. The maps are empty in figures without them.
+    """
     by_picture: list[dict[str, Prediction]] = [{} for _ in pictures]
+    found: list[tuple[Mapping[str, OverCompleteMap], ...]] = [() for _ in pictures]
+    for title, predictor in open_predictors(models, device, variants):
+        for number, (picture, predictions) in enumerate(zip(pictures, by_picture, strict=True)):
+            predictions[title] = replace(predictor(picture), model=title)  # two checkpoints may hold the same model
+            if LAYOUTS[name].over_complete and not found[number]:
+                own = places or choose_places(name, picture, predictions)
+                found[number] = tuple(read_over_complete(predictor, picture, place) for place in own)
+    return by_picture, found
+
+
+def open_predictors(
+    models: Sequence[str | Path | Predictor], device: str, variants: Variants | None
+) -> Iterator[tuple[str, Predictor]]:
+    """Yields a predictor for each model, and its variants, with names that no other has."""
+    names: set[str] = set()
     for model in models:
         predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
-        name = predictor.record.model if isinstance(model, Predictor) else Path(str(model)).stem
-        while name in by_picture[0]:
-            name += "'"
-        for picture, predictions in zip(pictures, by_picture, strict=True):
-            predictions[name] = replace(predictor(picture), model=name)  # two checkpoints may hold the same model
-    return by_picture
+        own = predictor.record.model if isinstance(model, Predictor) else Path(str(model)).stem
+        for name, variant in variants(own, predictor) if variants else [(own, predictor)]:
+            while name in names:
+                name += "'"
+            names.add(name)
+            yield name, variant
 
 
 def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:

@@ -16,7 +16,7 @@ from segviz.attention.head_map import covered_size
 from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, unit_text
-from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Strips
+from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Scatter, Strips
 from segviz.figures.draw_subplot import compose_picture, small_labels
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.overlay import legend, pixel_of_cell
@@ -72,6 +72,8 @@ def subplot_traces(subplot: Subplot, opacity: float, axis: str | None) -> list[A
             return [gate_bars(bars.values).data[0]]
         case Strips() as strips:
             return list(strip_bars(list(strips.weights), strips.names, colours=strips.colours).data)
+        case Scatter() as scatter:
+            return scatter_traces(scatter)
         case Heat() as heat:
             own = [heat_trace(subplot, heat, opacity, axis)]
         case Points() as points:
@@ -126,6 +128,20 @@ def points_traces(points: Points, axis: str | None) -> list[Any]:
             x=points.at[:, 1], y=points.at[:, 0], marker=marks, customdata=weights, **common,
             hovertemplate="y %{y:.1f}, x %{x:.1f}: %{customdata:.3g}<extra>sample</extra>",
         ),
+    ]  # fmt: skip
+
+
+def scatter_traces(scatter: Scatter) -> list[go.Scatter]:
+    """The dots of each group, their names under the pointer."""
+    return [
+        go.Scatter(
+            x=[dot.x for dot in scatter.dots if dot.group == group],
+            y=[dot.y for dot in scatter.dots if dot.group == group],
+            text=[escape_markup(dot.name) for dot in scatter.dots if dot.group == group],
+            mode="markers", name=escape_markup(group), marker={"color": colour},
+            hovertemplate="%{text}: %{x:.4g}, %{y:.4g}<extra></extra>",
+        )
+        for group, colour in scatter.colours.items()
     ]  # fmt: skip
 
 
@@ -194,7 +210,7 @@ def colour_axis(content: Scaled, index: int) -> dict[str, Any]:
 
 def frame_subplot(figure: go.Figure, subplot: Subplot, row: int, column: int) -> None:
     """Sets the subplot's axes: the whole picture, its own aspect ratio, no ticks."""
-    if isinstance(subplot.content, Bars | Strips):
+    if isinstance(subplot.content, Bars | Strips | Scatter):
         return
     height, width = subplot.image.shape[:2]
     if isinstance(subplot.content, Matrix):

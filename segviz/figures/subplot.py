@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segviz.figures.colour import Scale, joint_scale
-from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points, Scaled, Strips, same_quantity
+from segviz.figures.content import Bars, Classes, Content, Heat, Matrix, Points, Scaled, Scatter, Strips, same_quantity
 from segviz.image import Rgb
 from segviz.prediction.prediction import Place
 
@@ -28,7 +28,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Box:
-    """A marked rectangle in pixels of the picture; `bottom` and `right` are exclusive."""
+    """A marked rectangle in pixels of the picture, its line dashed or not; `bottom` and `right` are exclusive."""
 
     top: float
     left: float
@@ -36,6 +36,7 @@ class Box:
     right: float
     colour: str
     label: str = ""
+    dashed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,8 @@ class Subplot:
                 return {self.name: weights}
             case Points(at=at, weights=weights):
                 return {f"{self.name}_positions": at, f"{self.name}_weights": weights}
+            case Scatter() as scatter:
+                return {self.name: scatter.values}
             case Heat(values=values) | Matrix(values=values) | Bars(values=values):
                 return {self.name: values}
 
@@ -92,6 +95,8 @@ def subplot_details(subplot: Subplot) -> dict[str, Any]:
         scale = content.scale
         details["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
         details["colours"] = content.colours
+    if isinstance(content, Scatter):
+        details |= {"dots": [[dot.name, dot.group] for dot in content.dots], "axes": [content.across, content.up]}
     if isinstance(content, Classes):
         details |= {"classes": list(content.class_set.names), "hidden": list(content.hidden)}
     return details
