@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,13 @@ import pytest
 import torch
 from layout_cases import make_own
 
-from segviz.data import split_scan
+from segviz.data import data_set, split_scan
 from segviz.data.data_set import DataSet
 from segviz.data.dataset import DataError, LazySamples, Split, count_pixels, load_split
 from segviz.data.read_ahead import map_ahead
 from segviz.data.sample import SampleFiles
 from segviz.training.losses import class_weights
-from segviz.training.sampling import LazyPool, Sampler, make_pool
+from segviz.training.sampling import STEPS_AHEAD, LazyPool, Sampler, make_pool
 
 CPU = torch.device("cpu")
 NAMES = [f"street {number}" for number in range(7)]
@@ -88,25 +88,31 @@ def test_a_file_that_vanishes_after_the_check_is_named(tmp_path: Path) -> None:
         draw(0)
 
 
-def peak_of(root: Path, count: int) -> int:
-    """The peak of NumPy's memory while a split is checked, scored over and drawn from."""
-    make_own(root, [str(number) for number in range(count)], size=(88, 120))
-    tracemalloc.start()
-    split = load_split(root, "train", limit=0)
+def test_few_pictures_are_in_memory_at_once_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split_scan, "map_ahead", lambda work, files: map_ahead(work, files, workers=2))
+    pictures: list[weakref.ref[np.ndarray]] = []
+    most = 0
+    read_picture = data_set.read_picture
+
+    def note(files: SampleFiles) -> np.ndarray:
+        nonlocal most
+        image = read_picture(files)
+        pictures.append(weakref.ref(image))
+        most = max(most, sum(one() is not None for one in pictures))
+        return image
+
+    monkeypatch.setattr(data_set, "read_picture", note)
+    make_own(tmp_path, [str(number) for number in range(60)])
+    split = load_split(tmp_path, "train", limit=0)
+    assert len(pictures) >= 60 and most <= 8  # two workers, each with one at work and one waiting, and those between
     draw = sampler(split)
-    for step in range(4):
+    for step in range(5):
         draw(step)
     for sample in split.samples:
-        assert sample.image.shape == (88, 120, 3)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak
-
-
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(split_scan, "map_ahead", lambda work, files: map_ahead(work, files, workers=2))
-    few, many = (peak_of(tmp_path / str(count), count) for count in (12, 40))
-    assert many - few < 3 * 88 * 120 * 4  # 28 more pictures take the room of fewer than three
+        assert sample.image.shape == (24, 32, 3)
+    assert len(pictures) >= 120 and most <= 3 * (1 + STEPS_AHEAD) + 3
 
 
 # ---- what is kept between commands ----------------------------------------------------------------------
