@@ -11,6 +11,7 @@ from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, p
 from segviz.prediction.prediction import Prediction
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.inspect_crops import PROTOCOL_KEY
 from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
 from segviz.ui.models import pick_model, predict_or_stop
@@ -68,5 +69,5 @@ if model in own_models():
     forget_linked(f"{PAGE} beside")
     inspect_network(model, picture)
 else:
-    forget_linked(*NETWORK_CONTROLS)
+    forget_linked(*NETWORK_CONTROLS, PROTOCOL_KEY)
     inspect_bundled(model, picture)

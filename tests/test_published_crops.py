@@ -160,6 +160,11 @@ def labelled(root: Path) -> Path:
     return root
 
 
+def read_labels_of(data: Path) -> np.ndarray:
+    with Image.open(data / "val" / "labels" / "one.png") as picture:
+        return np.asarray(picture)
+
+
 def test_evaluate_slides_the_authors_crops(
     file: Path, predictor: PublishedPredictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +174,7 @@ def test_evaluate_slides_the_authors_crops(
     told = json.loads(capsys.readouterr().out)
     (name,) = set(told) - {"model", "checkpoint"}
     assert name == "val, crops of 65 x 65" and told[name]["crop"] == [65, 65]
-    labels = np.asarray(Image.open(data / "val" / "labels" / "one.png"))
+    labels = read_labels_of(data)
     right = (predictor(PICTURE).labels == labels).mean()
     assert told[name]["accuracy"] == pytest.approx(right, abs=2e-3)
     more = ["--classes", ",".join(NAMES), "--whole", "--scales", "0.5,1", "--flip"]
@@ -209,7 +214,7 @@ def test_evaluate_scores_any_network_with_classes(tmp_path: Path, capsys: pytest
     whole = json.loads(capsys.readouterr().out)["val"]
     own = open_predictor(source, "cpu", classes=NAMES)(PICTURE).prediction  # type: ignore[union-attr]
     assert own is not None
-    labels = np.asarray(Image.open(data / "val" / "labels" / "one.png"))
+    labels = read_labels_of(data)
     assert whole["accuracy"] == pytest.approx((own.labels == labels).mean(), abs=1e-3)
     for more, cure in (
         ([], "name them with --classes"),

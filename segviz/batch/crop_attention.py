@@ -108,7 +108,7 @@ def describe_crop(crop: CropView) -> dict[str, int]:
     """Where a crop lies in its picture."""
     region = crop.region
     return {
-        "top": region.top, "left": region.left, "height": region.height, "width": region.width, "of": crop.count
+        "top": region.top, "left": region.left, "height": region.height, "width": region.width, "of": len(crop.regions)
     }  # fmt: skip
 
 

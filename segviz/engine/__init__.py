@@ -17,7 +17,7 @@ from segviz.engine.errors import (
     SupersededError,
     TooLargeError,
 )
-from segviz.engine.network_ops import CompareLayer, Watch
+from segviz.engine.network_ops import CompareLayer, CompareStage, Watch
 from segviz.engine.ops import Attribute, CompareFeatures, MeasureInfluence, Predict
 from segviz.engine.request import Op, OpResult, Request, digest
 from segviz.engine.runner import Runner
@@ -31,6 +31,7 @@ __all__ = [
     "Capacity",
     "CompareFeatures",
     "CompareLayer",
+    "CompareStage",
     "CrashError",
     "DeadlineError",
     "Engine",

@@ -7,6 +7,7 @@ import itertools
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,15 +16,13 @@ from segviz.engine.backend import Backend, ComputationObserver, Health
 from segviz.engine.capacity import capacity_for, cores
 from segviz.engine.errors import BusyError
 from segviz.engine.ops import Predict
-from segviz.engine.request import DEADLINE_S, HashedPicture, Op, Request
+from segviz.engine.request import HashedPicture, Op, Request
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
 from segviz.image import Rgb
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import choose_device, device_title
 from segviz.settings import settings
-
-LONG_DEADLINE_S = 3600.0  # for long ops, whose requests have a lease to renew
 
 
 class Engine:
@@ -90,9 +89,10 @@ class Engine:
         lease_s: float = math.inf,
     ) -> Request:
         session = session or f"thread {threading.get_ident()}"
+        if getattr(image, "own_size", False) and hasattr(op, "own_size"):
+            op = replace(op, own_size=True)  # type: ignore[type-var]  # every op is a frozen dataclass
         pixels, sha = (image, "") if isinstance(image, np.ndarray) else (image.image, image.digest)
-        deadline_s = getattr(op, "deadline_s", LONG_DEADLINE_S if op.long else DEADLINE_S)
-        return Request(model, pixels, op, session, ticket, deadline_s, lease_s, sha)
+        return Request(model, pixels, op, session, ticket, op.deadline_s, lease_s, sha)
 
     def predict(self, model: str, image: Rgb | HashedPicture, session: str | None = None) -> Prediction:
         """The model's prediction for a picture; waits for it.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from segviz.engine.errors import TooLargeError
-from segviz.image import working_size
+from segviz.image import SeenSize, working_size
 from segviz.prediction.predictor import ROWS_AT_ONCE
 from segviz.settings import MIB
 
@@ -21,21 +21,24 @@ BAND_BYTES = 150  # per pixel of the rows to which logits are resized at a time
 OUT_OF_MEMORY_WORDS = ("DefaultCPUAllocator", "out of memory", "not enough memory", "Insufficient memory")
 
 
-def forward_need(size: tuple[int, int], shrink: int) -> int:
-    """Upper estimate of the bytes that a forward on a picture of (height, width) needs."""
+def forward_need(size: tuple[int, int], shrink: int, wanted: SeenSize = None) -> int:
+    """Upper estimate of the bytes that a forward on a picture of (height, width) needs, see `working_size`."""
     height, width = size
-    seen = math.prod(working_size(height, width, shrink))
+    seen = math.prod(working_size(height, width, shrink, wanted))
     return FORWARD_BYTES * seen + PICTURE_BYTES * height * width + BAND_BYTES * min(height, ROWS_AT_ONCE) * width
 
 
-def influence_need(size: tuple[int, int], shrink: int) -> int:
+def influence_need(size: tuple[int, int], shrink: int, wanted: SeenSize = None) -> int:
     """The same for an influence, whose backward keeps what the block and the decoder made."""
     height, width = size
-    return forward_need(size, shrink) + KEPT_BYTES * math.prod(working_size(height, width, shrink))
+    return forward_need(size, shrink, wanted) + KEPT_BYTES * math.prod(working_size(height, width, shrink, wanted))
 
 
 def fitting_shrink(
-    size: tuple[int, int], budget: int, need: Callable[[tuple[int, int], int], int] = forward_need
+    size: tuple[int, int],
+    budget: int,
+    need: Callable[[tuple[int, int], int, SeenSize], int] = forward_need,
+    wanted: SeenSize = None,
 ) -> int:
     """The smallest shrink whose forward, or what `need` estimates, fits into the budget.
 
@@ -43,7 +46,7 @@ def fitting_shrink(
         TooLargeError: none fits.
     """
     for shrink in SHRINKS:
-        if need(size, shrink) <= budget:
+        if need(size, shrink, wanted) <= budget:
             return shrink
     raise too_large_error(size, budget)
 

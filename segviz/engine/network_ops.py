@@ -18,6 +18,8 @@ from segviz.engine.request import OpResult, ReportProgress
 from segviz.text import plain_text
 
 if TYPE_CHECKING:
+    from segviz.prediction.block_predictor import BlockPredictor
+    from segviz.prediction.similarity import Stage
     from segviz.watch.network_predictor import NetworkPredictor
 
 Compute = Callable[[], object]
@@ -38,9 +40,16 @@ class Watch:
 
     Attributes:
         layers: the paths of the layers whose maps are kept; empty for the last one. All are listed.
+        own_size: of a segviz checkpoint, as of `Predict`; any other network sees pictures at their own size anyway.
+        place: (y, x): of a published network that sees crops, the maps of the crop around this pixel are kept; None
+            for the picture's middle.
+        whole: whether a published network sees the picture whole, also where its authors slide crops.
     """
 
     layers: tuple[str, ...] = ()
+    own_size: bool = False
+    place: tuple[int, int] | None = None
+    whole: bool = False
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = FETCH_S
 
@@ -50,11 +59,13 @@ class Watch:
 
     def run(self, predictor: Any, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A NetworkView, or a Prediction."""
-        if not hasattr(predictor, "rules"):  # a checkpoint of segviz's own
-            return Predict().run(predictor, image, budget, report)
+        if predictor.kind == "checkpoint":
+            return Predict(self.own_size).run(predictor, image, budget, report)
         report(0, 1)
-        if not hasattr(predictor, "layers"):  # a published network, with its blocks' own maps
-            result = run_bounded(lambda shrink: lambda: predictor(image, shrink=shrink), budget)
+        if predictor.kind == "published":  # with its blocks' own maps
+            protocol = "whole" if self.whole else None
+            call = partial(predictor, image, protocol=protocol, place=self.place)
+            result = run_bounded(lambda shrink: partial(call, shrink=shrink), budget)
             return replace(result, notes=(*result.notes, *predictor.notes))
         picture = image.view()  # the view of the network holds it, and is made read-only
         return run_network(predictor, image, budget, lambda one: one(picture, layers=self.layers or None))
@@ -83,9 +94,39 @@ class CompareLayer:
         from segviz.watch.layer_features import compare_layer
 
         report(0, 1)
-        if not hasattr(predictor, "layers"):
-            raise NetworkError("features are compared for networks that are built from code or a library, not for this")
+        if predictor.kind != "network":
+            raise NetworkError("its layers have no paths; compare the features of one of its stages")
         return run_network(predictor, image, budget, lambda one: compare_layer(one, image, self.path, self.grid))
+
+
+@dataclass(frozen=True)
+class CompareStage:
+    """As `CompareFeatures`, of a published network, or of a segviz checkpoint that is one's own.
+
+    A published network sees the whole picture, also where its authors slide crops.
+
+    Attributes:
+        stage: a name of STAGES (`segviz.prediction.similarity`).
+    """
+
+    stage: Stage
+    long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = FETCH_S
+
+    def need(self, size: tuple[int, int], budget: int) -> int:
+        """All of the budget."""
+        return budget
+
+    def run(self, predictor: Any, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
+        """A FeatureSimilarity."""
+        from segviz.prediction.similarity import compare_features
+        from segviz.watch.published_block import look_into
+
+        report(0, 1)
+        if predictor.kind == "network":
+            raise NetworkError("it has no stages; compare the features of one of its layers")
+        block: BlockPredictor = predictor if predictor.kind == "checkpoint" else look_into(predictor)
+        return run_bounded(lambda shrink: partial(compare_features, block, image, self.stage, shrink), budget)
 
 
 def run_network(

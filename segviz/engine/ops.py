@@ -19,7 +19,8 @@ from segviz.engine.memory_budget import (
     scale_note,
     too_large_error,
 )
-from segviz.engine.request import OpResult, ReportProgress
+from segviz.engine.request import DEADLINE_S, LONG_DEADLINE_S, OpResult, ReportProgress
+from segviz.image import SeenSize
 from segviz.settings import MIB
 
 if TYPE_CHECKING:
@@ -30,13 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predict:
-    """Labels, confidence and maps; at half or a quarter of the scale if memory does not suffice."""
+    """Labels, confidence and maps; at half or a quarter of the scale if memory does not suffice.
 
+    Attributes:
+        own_size: whether the model sees the picture at its own size, at most 1024 x 2048, and not at that of training.
+    """
+
+    own_size: bool = False
     long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = DEADLINE_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """Bytes of the forward at the largest scale that fits."""
-        return forward_need(size, fitting_shrink(size, budget))
+        wanted = seen_size(self)
+        return forward_need(size, fitting_shrink(size, budget, wanted=wanted), wanted)
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A Prediction."""
@@ -44,9 +52,10 @@ class Predict:
 
         def predict(shrink: int) -> object:
             report(0, 1)
-            return predictor(image) if shrink == 1 else predictor(image, shrink=shrink)
+            sees = predictor if not self.own_size else predictor.at_size("own")
+            return sees(image) if shrink == 1 else sees(image, shrink=shrink)
 
-        return run_shrinking(predict, size, fitting_shrink(size, budget), budget)
+        return run_shrinking(predict, size, fitting_shrink(size, budget, wanted=seen_size(self)), budget)
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,7 @@ class MeasureInfluence:
 
     Attributes:
         pixel: (y, x) in the picture's own pixels.
+        own_size: as of `Predict`.
 
     Raises:
         NoContextError: the model has no context.
@@ -62,11 +72,14 @@ class MeasureInfluence:
     """
 
     pixel: tuple[int, int]
+    own_size: bool = False
     long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = DEADLINE_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """Bytes of the forward, and of what it keeps for its backward, at the largest scale that fits."""
-        return influence_need(size, fitting_shrink(size, budget, influence_need))
+        wanted = seen_size(self)
+        return influence_need(size, fitting_shrink(size, budget, influence_need, wanted), wanted)
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """An Influence."""
@@ -75,9 +88,10 @@ class MeasureInfluence:
         size = (image.shape[0], image.shape[1])
 
         def measure(shrink: int) -> object:
-            return measure_pixel_influence(predictor, image, self.pixel, shrink, check=lambda: report(0, 1))
+            sees = predictor if not self.own_size else predictor.at_size("own")
+            return measure_pixel_influence(sees, image, self.pixel, shrink, check=lambda: report(0, 1))
 
-        return run_shrinking(measure, size, fitting_shrink(size, budget, influence_need), budget)
+        return run_shrinking(measure, size, fitting_shrink(size, budget, influence_need, seen_size(self)), budget)
 
 
 @dataclass(frozen=True)
@@ -86,14 +100,18 @@ class CompareFeatures:
 
     Attributes:
         stage: a name of STAGES (`segviz.prediction.similarity`).
+        own_size: as of `Predict`.
     """
 
     stage: Stage
+    own_size: bool = False
     long: ClassVar[bool] = False
+    deadline_s: ClassVar[float] = DEADLINE_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """Bytes of the forward at the largest scale that fits."""
-        return forward_need(size, fitting_shrink(size, budget))
+        wanted = seen_size(self)
+        return forward_need(size, fitting_shrink(size, budget, wanted=wanted), wanted)
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A FeatureSimilarity."""
@@ -103,9 +121,15 @@ class CompareFeatures:
 
         def compare(shrink: int) -> object:
             report(0, 1)
-            return compare_features(predictor, image, self.stage, shrink)
+            sees = predictor if not self.own_size else predictor.at_size("own")
+            return compare_features(sees, image, self.stage, shrink)
 
-        return run_shrinking(compare, size, fitting_shrink(size, budget), budget)
+        return run_shrinking(compare, size, fitting_shrink(size, budget, wanted=seen_size(self)), budget)
+
+
+def seen_size(op: Predict | MeasureInfluence | CompareFeatures) -> SeenSize:
+    """The size at which a model sees the picture, see `working_size`."""
+    return "own" if op.own_size else None
 
 
 def run_shrinking(compute: Callable[[int], object], size: tuple[int, int], first: int, budget: int) -> OpResult:
@@ -135,7 +159,7 @@ class Attribute:
         method: a name of METHODS.
         target: what is explained.
         options: of the method.
-        layer: of a network of one's own, the layer that Grad-CAM reads; a bundled model's is its block.
+        layer: of a network of one's own, the layer that Grad-CAM reads; bundled and published models have their block.
 
     Raises:
         AttributionError: the method is unknown.
@@ -146,6 +170,7 @@ class Attribute:
     options: Options
     layer: str = ""
     long: ClassVar[bool] = True
+    deadline_s: ClassVar[float] = LONG_DEADLINE_S
 
     def __post_init__(self) -> None:
         from segviz.attribution import Options  # Captum takes a second to import
@@ -195,13 +220,13 @@ class Attribute:
 
     def _differentiable(self, predictor: Any, image: np.ndarray) -> Any:
         """The predictor; a network of one's own as the methods want it."""
-        if not hasattr(predictor, "rules"):  # a bundled model, or a checkpoint of segviz's own
+        if predictor.kind == "checkpoint":
             return predictor
-        from segviz.attribution import AttributionError
         from segviz.engine.differentiable import make_differentiable
+        from segviz.watch.published_block import look_into
 
-        if not hasattr(predictor, "layers"):
-            raise AttributionError("attribution is not offered for networks that their tensors tell; see Inspect")
+        if predictor.kind == "published":
+            return look_into(predictor)
         view = predictor(image.view(), layers=self.layer or None)
         return make_differentiable(predictor, view, self.layer)
 

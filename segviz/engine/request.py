@@ -16,6 +16,7 @@ from segviz.image import Rgb, as_rgb
 
 PREPROCESSING = "1"  # part of every key; change it when pictures reach the models in another way
 DEADLINE_S = 60.0
+LONG_DEADLINE_S = 3600.0  # for long ops, whose requests have a lease to renew
 ReportProgress = Callable[[int, int], None]  # (done, total); may raise to end the work
 
 
@@ -40,10 +41,11 @@ class Op(Protocol):
 
     Attributes:
         long: takes so long that one worker stays reserved for short ops.
-        deadline_s: where an op has it, seconds until its answer must have come, in place of the usual ones.
+        deadline_s: seconds until its answer must have come.
     """
 
     long: ClassVar[bool]
+    deadline_s: ClassVar[float]
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         """Bytes needed to run on a picture of (height, width); at most `budget`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -97,8 +97,7 @@ class CropGrid:
         height, width = self.picture
         if not (0 <= place[0] < height and 0 <= place[1] < width):
             raise ValueError(f"pixel {place} lies outside the picture of {height} x {width}; give (y, x) inside it")
-        having = [number for number, one in enumerate(self.regions) if place in one]
-        return min(having, key=lambda number: self.regions[number].distance(place))
+        return nearest_region(self.regions, place)
 
     def pad(self, view: Float[Tensor, "views channels height width"]) -> Tensor:
         """Normalised views of the picture with zeros around them, which are the network's mean colour."""
@@ -117,6 +116,12 @@ class CropGrid:
         count, at_once = len(self.corners), max(1, PIXELS_AT_ONCE // (views * self.crop[0] * self.crop[1]))
         for first in range(0, count, at_once):
             yield range(first, min(first + at_once, count))
+
+
+def nearest_region(regions: Sequence[Region], place: tuple[int, int]) -> int:
+    """The number of the region whose centre is nearest to a pixel (y, x), among those that contain it."""
+    having = [number for number, one in enumerate(regions) if place in one] or range(len(regions))
+    return min(having, key=lambda number: regions[number].distance(place))
 
 
 class CropMean:

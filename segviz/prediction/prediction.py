@@ -57,14 +57,14 @@ class CropView:
         image: its pixels, with the network's mean colour where the picture was padded.
         labels: its pixels' classes, averaged over all crops.
         confidence: the averaged score of the winning class, in [0, 1].
-        count: how many crops were slid over the picture.
+        regions: all crops that were slid over the picture, row by row, in its own pixels.
     """
 
     region: Region
     image: UInt8[np.ndarray, "rows columns 3"]
     labels: UInt8[np.ndarray, "rows columns"]
     confidence: Float[np.ndarray, "rows columns"]
-    count: int
+    regions: tuple[Region, ...]
 
     def pixel(self, place: Place) -> Place:
         """The crop's pixel (y, x) of a pixel of the picture.
@@ -93,7 +93,7 @@ class CropView:
 
     def __str__(self) -> str:
         """Which crop it is, in words."""
-        return f"the maps are those of one of its {self.count} crops, {self.region}"
+        return f"the maps are those of one of its {len(self.regions)} crops, {self.region}"
 
 
 @dataclass(frozen=True, repr=False)

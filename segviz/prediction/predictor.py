@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
 from segviz.text import plain_text
 
+PredictorKind = Literal["checkpoint", "published", "network"]  # what a predictor answers with differs by its kind
 ROWS_AT_ONCE = 256  # rows of the picture whose logits are stretched at a time
 
 
@@ -37,7 +39,12 @@ class Predictor:
         digest: the SHA-256 of the checkpoint that the network was loaded from; empty if it came from elsewhere.
         size: the (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048; None
             for the area of training.
+
+    Attributes:
+        kind: it answers with a `Prediction`, and has a `Segmenter` or another network around a block.
     """
+
+    kind: ClassVar[PredictorKind] = "checkpoint"
 
     def __init__(
         self,

@@ -77,11 +77,13 @@ def view_crop(
     padded = np.empty((*grid.padded, 3), np.uint8)
     padded[:] = np.round(255 * np.array(takes.mean)).clip(0, 255)
     padded[above : above + seen.shape[0], before : before + seen.shape[1]] = seen
-    region = grid.regions[number]
     down, along = own[0] / seen.shape[0], own[1] / seen.shape[1]
-    scaled = Region(round(region.top * down), round(region.left * along), round(height * down), round(width * along))
+    regions = tuple(
+        Region(round(one.top * down), round(one.left * along), round(height * down), round(width * along))
+        for one in grid.regions
+    )
     image = padded[top : top + height, left : left + width]
-    return CropView(scaled, copy_array(image), copy_array(labels), copy_array(confidence), len(grid.corners))
+    return CropView(regions[number], copy_array(image), copy_array(labels), copy_array(confidence), regions)
 
 
 def scale_place(place: Place, own: Grid, size: Grid) -> Place:

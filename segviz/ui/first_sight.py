@@ -18,12 +18,12 @@ FIRST_MODEL = "ema"  # its maps follow the picture, and its scores need its cont
 
 def first_place(prediction: Prediction, picture: Picture) -> Place:
     """The pixel (y, x) at which a page of one model begins: where its first map tells most (`telling_place`)."""
-    return _telling_place(prediction.model, picture.digest, prediction)
+    return _telling_place(prediction.model, picture.seen_digest, prediction)
 
 
 def first_disputed(predictions: Sequence[Labelled], picture: Picture) -> Place:
     """The pixel (y, x) at which a page that compares answers begins: inside the largest disagreement."""
-    return _disputed_place(tuple(one.model for one in predictions), picture.digest, predictions)
+    return _disputed_place(tuple(one.model for one in predictions), picture.seen_digest, predictions)
 
 
 def first_seen(page: str, picture: Picture, pins: Sequence[Pin], rest: Place | None) -> Place:

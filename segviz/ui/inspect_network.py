@@ -10,10 +10,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attention.maps import NetworkMap, ObjectQueryMap
-from segviz.engine import CompareLayer
+from segviz.engine import CompareLayer, CompareStage
 from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Place
+from segviz.prediction.similarity import STAGES
 from segviz.text import escape_markdown, join_with_commas
+from segviz.ui.beside_maps import SIMILARITY_HELP
+from segviz.ui.inspect_crops import PROTOCOL_KEY, inspect_crops, pick_whole
 from segviz.ui.map_help import WEIGHTS_HELP
 from segviz.ui.models import short_title
 from segviz.ui.network_answer import NetworkAnswer, ask_network, choose_head, watch_network
@@ -46,6 +49,14 @@ def inspect_network(name: str, picture: Picture) -> None:
     answer = watch_network(name, picture)
     if answer is None:
         return
+    if answer.crop is not None and pick_whole(controls):
+        answer = watch_network(name, picture, whole=True, quiet=True) or answer
+    elif answer.crop is None:
+        forget_linked(PROTOCOL_KEY)
+    if answer.crop is not None:
+        forget_linked(*NETWORK_CONTROLS)
+        inspect_crops(picture, answer)
+        return
     one: Any = None
     head, features = MEAN_HEAD, list[Panel]()
     if answer.layers:
@@ -54,8 +65,8 @@ def inspect_network(name: str, picture: Picture) -> None:
             answer = watch_network(name, picture, (layer,)) or answer
         one = answer.maps.get(layer)
         with controls:
-            head, wanted = pick_head(one), pick_beside_network(one)
-        features = compare_at(name, picture, one, layer) if wanted else []
+            head, wanted = pick_head(one), pick_beside_network(answer, one)
+        features = compare_at(name, picture, one, layer, wanted) if wanted != NO_FEATURES else []
     else:
         forget_linked(*NETWORK_CONTROLS)
     with controls, st.popover("How to read a map", icon=":material/help:"):
@@ -91,21 +102,25 @@ def pick_head(one: object) -> str:
     return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=180, **kept))
 
 
-def pick_beside_network(one: object) -> bool:
-    """Whether the reader wants the similarity of the layer's features beside its maps."""
-    if not isinstance(one, NetworkMap):
+def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
+    """Whose features' similarity the reader wants beside the maps: the layer's, or a stage's; NO_FEATURES for none."""
+    if not (answer.has_block or isinstance(one, NetworkMap)):
         forget_linked(NETWORK_CONTROLS[2])
-        return False
-    titles = {NO_FEATURES: "nothing", WITH_SIMILARITY: "similarity of the layer's features"}
-    kept = keep_widget(NETWORK_CONTROLS[2], NO_FEATURES, titles, linked=titles)
+        return NO_FEATURES
+    titles: dict[str, str] = {NO_FEATURES: "nothing", WITH_SIMILARITY: "similarity of the layer's features"}
     help_ = "Similarity: the cosine of the point's feature with every place's, at the output of the layer's block."
-    chosen = st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept)
-    return bool(chosen != NO_FEATURES)
+    if answer.has_block:
+        titles = {NO_FEATURES: "nothing", **{stage: f"similarity: {title}" for stage, title in STAGES.items()}}
+        help_ = SIMILARITY_HELP
+    kept = keep_widget(NETWORK_CONTROLS[2], NO_FEATURES, titles, linked=titles)
+    return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept))
 
 
-def compare_at(name: str, picture: Picture, one: NetworkMap, layer: str) -> list[Panel]:
-    """The panel of the similarity of a layer's features, following the pointer; none if it cannot be computed."""
-    value = ask_network(name, picture, CompareLayer(layer, one.grid), f"{short_title(name)}: similarity")
+def compare_at(name: str, picture: Picture, one: Any, layer: str, wanted: str) -> list[Panel]:
+    """The panel of the similarity of a layer's or a stage's features; none if it cannot be computed."""
+    stage = next((stage for stage in STAGES if stage == wanted), None)
+    op = CompareLayer(layer, one.grid) if stage is None else CompareStage(stage)
+    value = ask_network(name, picture, op, f"{short_title(name)}: similarity")
     return [] if value is None else list(panels_of_map(value, name))
 
 

@@ -14,7 +14,7 @@ from segviz.attention.maps import ChannelMap
 from segviz.catalogue.own_models import own_models
 from segviz.engine import BusyError, EngineError, Op, Watch, engine
 from segviz.prediction.labelled import PixelLabels
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.prediction import CropView, Place, Prediction
 from segviz.text import escape_markdown
 from segviz.ui.models import short_title, show_notes
 from segviz.ui.picture import Picture
@@ -35,6 +35,9 @@ class NetworkAnswer:
         classes: what it predicts; None where it has no classes.
         seen: how it saw the picture, in words.
         notes: what a reader should know, such as that its weights are random.
+        crop: the crop of the picture that the maps belong to; None where the network saw the whole picture.
+        has_block: whether it is a network around a block, as published networks and segviz checkpoints are: its maps
+            are the block's, and its features those of a few stages.
     """
 
     name: str
@@ -44,6 +47,8 @@ class NetworkAnswer:
     classes: PixelLabels | None
     seen: str
     notes: tuple[str, ...]
+    crop: CropView | None = None
+    has_block: bool = False
 
 
 def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer:
@@ -51,7 +56,7 @@ def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer
     if isinstance(value, Prediction):
         classes = PixelLabels(name, value.labels, value.confidence, value.class_set)
         maps = {key: one for key, one in value.maps.items() if not isinstance(one, ChannelMap)}
-        return NetworkAnswer(name, maps, tuple(maps), (), classes, "", ())
+        return NetworkAnswer(name, maps, tuple(maps), (), classes, "", (), value.crop, has_block=True)
     own = value.prediction
     answer = None if own is None else PixelLabels(name, own.labels, own.confidence, own.class_set)
     kept = tuple(one.path for one in value.layers if one.state != "passed over")
@@ -69,9 +74,26 @@ def choose_head(text: str) -> HeadChoice:
     return int(text) if text.isdecimal() else "largest" if text == "largest" else "mean"
 
 
-def watch_network(name: str, picture: Picture, layers: Sequence[str] = ()) -> NetworkAnswer | None:
-    """A network's answer, with the maps of these layers, or of the last one; None, with a sentence, if it has none."""
-    value = ask_network(name, picture, Watch(tuple(layers)), f"{short_title(name)}{f': {layers[0]}' if layers else ''}")
+def watch_network(
+    name: str,
+    picture: Picture,
+    layers: Sequence[str] = (),
+    place: Place | None = None,
+    whole: bool = False,
+    quiet: bool = False,
+) -> NetworkAnswer | None:
+    """A network's answer; None, with a sentence, if it has none.
+
+    Args:
+        name: its name in the catalogue.
+        picture: what it sees.
+        layers: the layers whose maps are kept; without any, the last one's.
+        place: (y, x): of a published network that sees crops, the maps of the crop around this pixel are kept.
+        whole: whether such a network sees the picture whole, for maps over all of it.
+        quiet: whether to leave out notes, which an earlier question has shown.
+    """
+    op = Watch(tuple(layers), place=place, whole=whole)
+    value = ask_network(name, picture, op, f"{short_title(name)}{f': {layers[0]}' if layers else ''}", quiet)
     if value is None:
         return None
     answer = describe_answer(name, value)
@@ -80,7 +102,7 @@ def watch_network(name: str, picture: Picture, layers: Sequence[str] = ()) -> Ne
     return answer
 
 
-def ask_network(name: str, picture: Picture, op: Op, title: str) -> Any:
+def ask_network(name: str, picture: Picture, op: Op, title: str, quiet: bool = False) -> Any:
     """The engine's value; None, with a sentence and the cure, where the network cannot run. The page goes on.
 
     Args:
@@ -88,6 +110,7 @@ def ask_network(name: str, picture: Picture, op: Op, title: str) -> Any:
         picture: what it sees.
         op: what is asked.
         title: what it is, for the spinner; different from the run's other questions.
+        quiet: whether to leave out notes, which an earlier question has shown.
     """
     try:
         result = wait_for(engine().ask(name, picture, op, session_id()), title)
@@ -100,5 +123,6 @@ def ask_network(name: str, picture: Picture, op: Op, title: str) -> Any:
         if isinstance(error, EngineError):  # the next try may succeed
             st.button("Try again", key=f"again {title}")
         return None
-    show_notes(name, result)
+    if not quiet:
+        show_notes(name, result)
     return result.value

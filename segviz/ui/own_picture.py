@@ -8,7 +8,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from segviz.data.scenes import SceneOptions
-from segviz.image import MAX_BYTES, ImageError, decode, fit_within
+from segviz.image import MAX_BYTES, ImageError, decode, fit_within, largest_scale
 from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
 from segviz.text import escape_markdown
 from segviz.ui.draw_street import draw_street
@@ -18,7 +18,7 @@ from segviz.ui.state import Upload, session
 from segviz.ui.wait_for_engine import give_way, session_id
 
 ANY_NAME = None  # type of an uploader: content decides, so that .jfif, .jpe and names without an ending are taken
-DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side
+DISPLAY_SIDE = 1280  # uploads are shown, and clicked, at up to this many pixels a side, or 1024 x 2048
 PICTURE_HELP = (
     "PNG, JPEG, WebP, BMP or TIFF, up to 20 MB and 50 megapixels (WebP: 30). It stays in this server's memory, "
     f"also for reloads, until nobody has used it for {KEPT_S // 3600} hours."
@@ -93,7 +93,8 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
     try:
         with DECODING.turn(give_way):
             whole = decode(data)
-        return Picture(name, fit_within(whole, DISPLAY_SIDE), file_size=(whole.shape[0], whole.shape[1]))
+        longest = max(DISPLAY_SIDE, round(max(whole.shape[:2]) * largest_scale(*whole.shape[:2])))
+        return Picture(name, fit_within(whole, longest), file_size=(whole.shape[0], whole.shape[1]))
     except ImageError as error:
         return f"This file cannot be used: {error}."
 

@@ -19,6 +19,7 @@ class Picture:
         image: RGB pixels.
         truth: class indices of a drawn scene; None for a visitor's own picture.
         file_size: the (height, width) of the visitor's file, which may be shown smaller.
+        own_size: whether models see it at its own size, at most 1024 x 2048, and not at that of training.
         digest: SHA-256 of the image.
     """
 
@@ -26,10 +27,16 @@ class Picture:
     image: UInt8[np.ndarray, "height width 3"]
     truth: UInt8[np.ndarray, "height width"] | None = None
     file_size: tuple[int, int] | None = None
+    own_size: bool = False
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", digest(self.image))
+
+    @property
+    def seen_digest(self) -> str:
+        """The digest of what models see: it differs with the size at which they see the picture."""
+        return self.digest + ("-own" if self.own_size else "")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from segviz.data.scenes import SceneOptions
 from segviz.engine import engine
+from segviz.image import working_size
 from segviz.text import escape_markdown
 from segviz.ui.draw_street import draw_street
 from segviz.ui.drop_target import take_drops
@@ -18,6 +21,7 @@ from segviz.ui.widgets import keep_widget
 
 SOURCE, SEED = "source", "seed"  # keys of widgets
 DRAWN, OWN_PICTURE = "Drawn scene", "My picture"
+SEEN_SIZE, TRAINED_SIZE, OWN_SIZE = "seen size", "trained", "own"  # a widget's key, and its values
 FIRST_SEED = 3
 FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
@@ -36,9 +40,30 @@ def show_sidebar() -> None:
             "Picture", (DRAWN, OWN_PICTURE), required=True, width="stretch", **keep_widget(SOURCE, DRAWN)
         )
         swap_pins(str(source))
-        session().picture = street_picture() if source == DRAWN else own_picture()
+        session().picture = street_picture() if source == DRAWN else choose_seen_size(own_picture())
         st.caption(f"Models run on: {engine().device}")
     take_drops(SOURCE, OWN_PICTURE)
+
+
+def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
+    """The visitor's picture, seen by models as the visitor chooses, where its size is not that of training."""
+    if not isinstance(picture, Picture):
+        return picture
+    trained, own = working_size(*picture.size), working_size(*picture.size, wanted="own")
+    if trained == own:
+        return picture
+    titles = {
+        TRAINED_SIZE: f"{trained[1]} x {trained[0]}, the size of training",
+        OWN_SIZE: f"{own[1]} x {own[0]}, its own size",
+    }
+    help_ = (
+        "The bundled models were trained at about 480 x 360. At its own size, at most 2048 x 1024, a picture has more "
+        "cells, objects look larger than in training, and answers take longer. Attribution and Many pictures keep the "
+        "size of training. Networks of your own see a picture's own size anyway."
+    )
+    kept = keep_widget(SEEN_SIZE, TRAINED_SIZE, titles)
+    chosen = st.selectbox("Models see it at", titles, format_func=titles.__getitem__, help=help_, **kept)
+    return replace(picture, own_size=True) if chosen == OWN_SIZE else picture
 
 
 def current_picture() -> Picture:

@@ -66,7 +66,7 @@ def show_numbers(
         pins: the points.
         direction: whether the numbers are those of `attends_to` or of `attended_by`.
     """
-    key = picture.digest
+    key = picture.seen_digest
     maps = [(prediction, one) for prediction in predictions.values() for one in prediction.spatial_maps]
     rows = []
     with st.spinner("Computing the numbers …"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -20,7 +20,7 @@ from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
 from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
 from segviz.models.picture_input import PictureInput
 from segviz.prediction.prediction import Place, Prediction
-from segviz.prediction.predictor import choose_device, make_prediction
+from segviz.prediction.predictor import PredictorKind, choose_device, make_prediction
 from segviz.prediction.slide import slide_crops
 from segviz.watch.network_predictor import choose_classes, choose_rules
 from segviz.watch.placement import USUAL_MULTIPLE, FitMode, InputRules, make_input, place_picture
@@ -35,6 +35,7 @@ class PublishedPredictor:
     labels and confidence are those of the crops' averaged scores, and maps are those of one crop.
 
     Attributes:
+        kind: it answers with a `Prediction`, and sees pictures as its authors' code shows them.
         network: a `ContextNetwork` in eval mode, on `device`.
         name: the file's name.
         title: the network's name for people, with its body.
@@ -44,6 +45,8 @@ class PublishedPredictor:
         picture: what it expects of a picture, with its authors' crops.
         notes: what tensors do not tell and was assumed, and what was left out.
     """
+
+    kind: ClassVar[PredictorKind] = "published"
 
     def __init__(
         self,
@@ -79,7 +82,7 @@ class PublishedPredictor:
         )
         self.network, self.name, self.title = network.to(self.device), name, recognised.title
         self.rules = choose_rules(opened, mean, std, size, "stretch")
-        self.picture = input_of(self.rules, picture)
+        self.network.picture = self.picture = input_of(self.rules, picture)
         self.class_set = fit_class_set(choose_classes(opened, classes, palette), recognised.classes)
         self.notes = (*describe_recognised(recognised), *describe_classes(self.class_set))
 

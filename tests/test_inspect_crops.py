@@ -1,0 +1,86 @@
+"""The app shows a published network's crops: classes of all, maps of the one around the last kept point."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import network_cases as cases
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from test_pages import INSPECT, encoded, healthy, pin, upload
+from test_pages import app as app
+from test_pages import pages_of_the_app as pages_of_the_app
+from test_pages import ran as ran
+
+from segviz.engine import CompareFeatures, Engine, MeasureInfluence, Predict, engine
+from segviz.engine.memory_budget import fitting_shrink, forward_need
+from segviz.ui.picture import Picture
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(autouse=True)
+def offered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PSANet of semseg's layout whose crops are 321 x 321 pixels."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("networks")
+    torch.save(cases.psanet_of_semseg((41, 41)), folder / "psanet.pth")
+    (folder / "models.toml").write_text('[[model]]\nname = "psanet"\nsource = "psanet.pth"\n')
+    monkeypatch.setenv("SEGVIZ_MODELS", str(folder / "models.toml"))
+
+
+def viewers(app: AppTest) -> list[dict[str, Any]]:
+    """What the page gave to its viewers."""
+    found = [json.loads(one.proto.json)[0] for one in app.get("bidi_component")]
+    return [one for one in found if "panels" in one]
+
+
+def test_a_kept_point_chooses_the_crop_whose_maps_are_shown(app: AppTest) -> None:
+    app.query_params["model"] = "psanet"
+    app.switch_page(INSPECT)
+    healthy(app.run())
+    whole, crop = viewers(app)
+    assert [one["title"] for one in whole["panels"]] == ["Prediction", "Crop"]
+    assert (whole["height"], whole["width"], crop["height"], crop["width"]) == (360, 480, 321, 321)
+    assert crop["panels"][0]["title"] == "The crop" and len(crop["panels"]) == 3
+    assert any("saw the picture in 4 crops" in one.value for one in app.caption)
+    healthy(pin(app, INSPECT, (350, 470)))
+    whole, crop = viewers(app)
+    assert "4 of 4: rows 39 to 359, columns 159 to 479" in whole["panels"][1]["note"]
+    assert crop["pins"] == [[311, 311, 0]] and "Point 1" in [one["title"] for one in crop["panels"]]
+    assert len([one for one in app.warning if "slide crops" in one.value]) <= 1
+    (control,) = (one for one in app.segmented_control if one.label == "Sees the picture")
+    healthy(control.set_value("whole").run())
+    (whole,) = viewers(app)
+    assert whole["panels"][0]["title"] == "Prediction" and "Distribute" in [one["title"] for one in whole["panels"]]
+
+
+def test_a_model_sees_an_upload_at_the_size_that_the_visitor_chooses(app: AppTest) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 900, 3), dtype=np.uint8)
+    app.run()
+    upload(app, "street.png", encoded(Image.fromarray(pixels), "PNG"))
+    (choice,) = (one for one in app.selectbox if one.label == "Models see it at")
+    assert choice.options == ["624 x 277, the size of training", "900 x 400, its own size"]
+    healthy(choice.set_value("own").run())
+    assert app.session_state["segviz"].picture.own_size
+
+
+def test_the_engine_answers_at_the_picture_s_own_size() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    trained, own = Picture("street", pixels), Picture("street", pixels, own_size=True)
+    assert trained.digest == own.digest and trained.seen_digest != own.seen_digest
+    grids = [engine().predict("fla", one).attended.grid for one in (trained, own)]
+    assert grids == [(41, 68), (12, 20)]
+    ask: Engine = engine()
+    assert ask.ask("fla", own, CompareFeatures("block_input")).result().value.grid == (12, 20)
+    assert ask.ask("fla", own, MeasureInfluence((40, 50))).result().value.values.shape == (12, 20)
+
+
+def test_memory_is_asked_for_the_size_that_is_seen() -> None:
+    size = (1024, 2048)
+    assert Predict(own_size=True).need(size, 2**40) == forward_need(size, 1, "own") > 5 * Predict().need(size, 2**40)
+    assert fitting_shrink(size, 2**30, wanted="own") == 2
