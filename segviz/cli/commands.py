@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from segviz.cli.bench import run_bench
-from segviz.cli.checkpoints import run_models, run_train
+from segviz.cli.checkpoints import run_models
 from segviz.cli.cues import run_train_cues
+from segviz.cli.datasets import run_datasets
+from segviz.cli.paper_table import run_table
 from segviz.cli.pictures import run_attend, run_figure, run_predict
 from segviz.cli.scores import run_evaluate
+from segviz.cli.train_command import run_recipes, run_train
 from segviz.cli.watch_command import run_watch
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
@@ -20,6 +23,9 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": run_evaluate,
     "train": run_train,
     "train-cues": run_train_cues,
+    "recipes": run_recipes,
+    "datasets": run_datasets,
     "bench": run_bench,
+    "table": run_table,
     "models": run_models,
 }

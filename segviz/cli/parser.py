@@ -20,12 +20,14 @@ from segviz.cli.arguments import (
     read_figure_path,
     read_head_choice,
     read_model,
-    read_model_or_all,
     read_scales,
+    read_share,
 )
 from segviz.cli.bench_parser import add_bench
+from segviz.cli.data_options import add_class_map, add_damaged, add_datasets, add_split_pictures
 from segviz.cli.network_options import add_any_model
 from segviz.cli.own_models import add_own_models
+from segviz.cli.recipe_options import add_recipes
 from segviz.cli.shared_options import (
     Commands,
     Parser,
@@ -38,6 +40,7 @@ from segviz.cli.shared_options import (
     add_size,
     add_target,
 )
+from segviz.cli.table_parser import add_table
 from segviz.cli.train_parser import add_train, add_train_cues
 
 
@@ -54,7 +57,10 @@ def build_parser() -> Parser:
         add_evaluate,
         add_train,
         add_train_cues,
+        add_recipes,
+        add_datasets,
         add_bench,
+        add_table,
         add_models,
     ):
         add(commands)
@@ -90,6 +96,7 @@ def add_predict(commands: Commands) -> None:
     )
     add_images(predict)
     add_any_model(predict)
+    add_split_pictures(predict)
     add_target(predict, "output folder; created if missing")
     add_json(predict)
 
@@ -203,21 +210,18 @@ def add_figure(commands: Commands) -> None:
 def add_evaluate(commands: Commands) -> None:
     """Add `evaluate`."""
     evaluate = add_command(
-        commands, "evaluate", "score a model", "On a split of a data set, on drawn scenes, or on both."
+        commands, "evaluate", "score a network",
+        "On a split of a data set, on drawn scenes, or on both. Whole pictures at their own size, unless the options "
+        "of a protocol say otherwise; a published network whose authors slide crops gets their crops.",
+    )  # fmt: skip
+    add_any_model(
+        evaluate, ALL_MODELS, "the size of pictures at scale 1, before crops are cut (default: the pictures' own)"
     )
-    evaluate.add_argument(
-        "--model",
-        type=read_model_or_all,
-        required=True,
-        help=f"a name from `models`, a checkpoint, or {ALL_MODELS}",
-    )
-    add_device(evaluate)
     evaluate.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set")
     evaluate.add_argument("--split", default="val", help="split of the data set (default: %(default)s)")
-    evaluate.add_argument(
-        "--multi-scale", action="store_true", help="also score the mean over six scales and their mirror images"
-    )
-    evaluate.add_argument("--scales", type=read_scales, metavar="S,S", help="other scales, such as 0.75,1,1.25")
+    add_class_map(evaluate)
+    add_damaged(evaluate)
+    add_protocol(evaluate)
     evaluate.add_argument(
         "--without-context", action="store_true", help="also score with the block's context switched off"
     )
@@ -229,6 +233,29 @@ def add_evaluate(commands: Commands) -> None:
     )
     evaluate.add_argument("--record", action="store_true", help="store the scores in the checkpoint's record")
     add_json(evaluate)
+
+
+def add_protocol(evaluate: Parser) -> None:
+    """Add the options that say how pictures are shown."""
+    group = evaluate.add_argument_group("protocol", "docs/protocols.md; softmax scores are averaged over all views")
+    group.add_argument(
+        "--scales", type=read_scales, metavar="S,S", help="factors on the picture's size, such as 0.75,1,1.25"
+    )
+    group.add_argument("--flip", action="store_true", help="average mirror images in")
+    group.add_argument(
+        "--multi-scale", action="store_true",
+        help="also score the mean over --scales (default: 0.5 to 1.75 in steps of 0.25) and their mirror images",
+    )  # fmt: skip
+    group.add_argument(
+        "--crop", type=integer_reader(32, 4096), nargs=2, metavar=("H", "W"), help="slide crops over the picture"
+    )
+    group.add_argument(
+        "--step", type=read_share, metavar="SHARE", help="how far crops are apart, of their sides (default: 2/3)"
+    )
+    group.add_argument("--whole", action="store_true", help="show pictures whole where a network's authors slide crops")
+    group.add_argument(
+        "--long-side", type=integer_reader(32, 8192), metavar="N", help="resize the longer side to N at scale 1"
+    )
 
 
 def add_models(commands: Commands) -> None:
@@ -243,3 +270,5 @@ def add_models(commands: Commands) -> None:
     output.add_argument(
         "--record-of", type=Path, metavar="FILE", help="print a checkpoint's record, to keep as a further seed"
     )
+    output.add_argument("--networks", action="store_true", help="list the papers' networks")
+    output.add_argument("--options", metavar="NAME", help="list the options of a model or network")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,10 +13,12 @@ from pathlib import Path
 from segviz.atomic_write import check_destination
 from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_attention
+from segviz.batch.crop_attention import export_crop_attention
 from segviz.batch.inputs import Source, find_sources
-from segviz.batch.run import Folder, PictureOutput, PredictPicture, export_prediction
+from segviz.batch.run import Folder, PictureOutput
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import classify_pixels, open_from_options
+from segviz.cli.predict_sets import choose_folder, export_as_wanted, split_sources
 from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
@@ -36,13 +38,18 @@ from segviz.prediction.predictor import Predictor
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.published_predictor import PublishedPredictor
 
+ExportPicture = Callable[[Source, Rgb], PictureOutput]
+
 
 def run_predict(options: argparse.Namespace) -> int:
     """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
-    sources = read_sources(options)
+    sources = read_sources(options) if options.split is None else split_sources(options)
+    if options.server_format is not None:
+        choose_folder(options)
     with open_target(options) as put:
-        predict = partial(classify_pixels, open_from_options(options))
-        return process_pictures(sources, partial(export_prediction, predict), put, options)
+        predictor = open_from_options(options)
+        work = export_as_wanted(predictor, partial(classify_pixels, predictor), options)
+        return process_pictures(sources, work, put, options)
 
 
 def run_attend(options: argparse.Namespace) -> int:
@@ -55,12 +62,22 @@ def run_attend(options: argparse.Namespace) -> int:
             raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
         check_output_file(options.out, options)
         predictor = open_with_maps(options)
-        work = partial(export_into_one_file, predictor, wanted, options.out, measure=choose_measure(predictor, options))
-        return process_pictures(sources, work, Folder(options.out.parent).put, options)
+        whole = choose_export(predictor, wanted, choose_measure(predictor, options), page=True)
+        one_file = partial(export_into_one_file, whole, options.out)
+        return process_pictures(sources, one_file, Folder(options.out.parent).put, options)
     with open_target(options) as put:
         predictor = open_with_maps(options)
-        work = partial(export_attention, predictor, wanted, measure=choose_measure(predictor, options))
+        work = choose_export(predictor, wanted, choose_measure(predictor, options))
         return process_pictures(sources, work, put, options)
+
+
+def choose_export(
+    predictor: Predictor | PublishedPredictor, wanted: AttentionOptions, measure: MeasureAt | None, page: bool = False
+) -> ExportPicture:
+    """What exports a picture's attention: in crops where the network's authors slide them."""
+    if isinstance(predictor, PublishedPredictor):
+        return partial(export_crop_attention, predictor, wanted, measure=measure, one_page=page)
+    return partial(export_attention, predictor, wanted, measure=measure)
 
 
 def open_with_maps(options: argparse.Namespace) -> Predictor | PublishedPredictor:
@@ -107,16 +124,9 @@ def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
     return replace(wanted, forms=(file_format(options.out),), whole=True) if is_single_file(options.out) else wanted
 
 
-def export_into_one_file(
-    predict: PredictPicture,
-    wanted: AttentionOptions,
-    out: Path,
-    source: Source,
-    picture: Rgb,
-    measure: MeasureAt | None = None,
-) -> PictureOutput:
+def export_into_one_file(export: ExportPicture, out: Path, source: Source, picture: Rgb) -> PictureOutput:
     """Export a picture's attention under the file name of `out`."""
-    output = export_attention(predict, wanted, source, picture, measure)
+    output = export(source, picture)
     return PictureOutput(((out.name, data) for _, data in output.files), output.summary)
 
 

@@ -116,28 +116,61 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
         "caption": Rule("--caption", draws, PICTURES_ONLY),
         "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
     },
-    "evaluate": {
-        "split": Rule("--split", lambda one: one.data is not None, "needs a data set; give --data DIR, or remove it"),
+    "predict": {
+        "class_map": Rule("--class-map", lambda one: one.split is not None, "needs a data set; give --split NAME"),
     },
-    "train": {
-        "gamma": Rule("--gamma", lambda one: one.init is not None, "needs weights to start from; give --init FILE"),
-        "scene_share": Rule(
-            "--scene-share", lambda one: one.scenes > 0, "needs drawn scenes; give --scenes N, or remove it"
-        ),
-        "validate": Rule(
-            "--validate", lambda one: one.validate < one.steps,
-            "comes after the last step, which is scored anyway; use fewer steps, or 0",
+    "evaluate": {
+        "class_map": Rule("--class-map", lambda one: one.data is not None, "needs a data set; give --data DIR"),
+        "skip_damaged": Rule("--skip-damaged", lambda one: one.data is not None, "needs a data set; give --data DIR"),
+        "split": Rule("--split", lambda one: one.data is not None, "needs a data set; give --data DIR, or remove it"),
+        "step": Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them"),
+    },
+    "table": {
+        "measure": Rule("--measure", lambda one: not one.commands, "measures nothing with --commands; remove one of them"),
+        "size": Rule("--size", lambda one: not one.commands, "has no effect with --commands; remove one of them"),
+        "device": Rule(
+            "--device", lambda one: (one.measure or one.data) and not one.commands,
+            "has an effect only where networks run; give --measure or --data DIR, or remove it",
         ),
     },
 })  # fmt: skip
+# Those of `train` hold once its recipe has set what was not typed.
+TRAIN_RULES: Mapping[str, Rule] = MappingProxyType({
+    "gamma": Rule("--gamma", lambda one: one.init is not None, "needs weights to start from; give --init FILE"),
+    "scene_share": Rule(
+        "--scene-share", lambda one: one.scenes > 0, "needs drawn scenes; give --scenes N, or remove it"
+    ),
+    "validate": Rule(
+        "--validate", lambda one: one.epochs is not None or one.validate < one.steps,
+        "comes after the last step, which is scored anyway; use fewer steps, or 0",
+    ),
+    "momentum": Rule("--momentum", lambda one: one.optimizer == "sgd", "belongs to sgd; give --optimizer sgd"),
+    "auxiliary_width": Rule(
+        "--auxiliary-width", lambda one: has_convolution(one.auxiliary),
+        "belongs to auxiliary losses other than that on the context; give --auxiliary middle=0.4, or remove it",
+    ),
+    "auxiliary_stride": Rule(
+        "--auxiliary-stride", lambda one: one.auxiliary is None or bool(dict(one.auxiliary)),
+        "needs auxiliary losses; give --auxiliary middle=0.4, or remove it",
+    ),
+})  # fmt: skip
 
 
-def refuse_unused(options: argparse.Namespace) -> None:
+def has_convolution(auxiliary: Mapping[str, float] | list[tuple[str, float]] | None) -> bool:
+    """Whether one of the auxiliary losses has a classifier with a convolution; None is the default, which has."""
+    return auxiliary is None or bool(set(dict(auxiliary)) - {"context"})
+
+
+def refuse_unused(options: argparse.Namespace, rules: Mapping[str, Rule] | None = None) -> None:
     """Refuse an option that was typed and has no effect; `options.given` has the names of those that were typed.
+
+    Args:
+        options: the command line.
+        rules: by option; by default the command's in `RULES`.
 
     Raises:
         UsageError: the message names the option and the cure.
     """
-    for name, rule in RULES.get(options.subcommand, {}).items():
+    for name, rule in (RULES.get(options.subcommand, {}) if rules is None else rules).items():
         if name in options.given and not rule.has_effect(options):
             raise UsageError(f"{rule.option} {rule.reason}")
