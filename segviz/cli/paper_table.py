@@ -107,8 +107,8 @@ def score_missing(table: PaperTable, folder: CheckpointFolder, options: argparse
         root = next((root for root, names in places.items() if has_classes(data, names)), None)
         if root is None:
             raise UsageError(
-                f"{join_with_commas(options.data)} does not have the classes of {data}, which {stored.path.name} needs; "
-                "name the folder of that data set"
+                f"{join_with_commas(options.data)} does not have the classes of {data}, which {stored.path.name} "
+                "needs; name the folder of that data set"
             )
         asked = build_parser().parse_args([str(root) if word == data else word for word in words])
         asked.device = options.device
