@@ -52,7 +52,7 @@ def workbench() -> None:
     messages = st.container()
     with controls:
         target = pick_target(prediction, place)
-        methods, options = pick_methods(bool(layer) or model not in own_models())
+        methods, options = pick_methods(explained.has_layer)
     answers: dict[str, Attribution] = {}
     if target is None:
         messages.info(why_no_target(prediction, place))

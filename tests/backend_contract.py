@@ -40,6 +40,7 @@ from segviz.engine import (
     TooLargeError,
 )
 from segviz.engine.memory_budget import forward_need
+from segviz.engine.request import DEADLINE_S
 from segviz.prediction.prediction import Prediction
 
 PATIENCE = 20.0  # seconds for what takes milliseconds
@@ -118,6 +119,7 @@ class Scaled:
 
     factor: int
     long = False
+    deadline_s = DEADLINE_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         return 0
@@ -139,6 +141,7 @@ class Stepped:
     steps: int
     step: threading.Semaphore
     long = True
+    deadline_s = DEADLINE_S
 
     def need(self, size: tuple[int, int], budget: int) -> int:
         return 0

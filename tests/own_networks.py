@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import network_cases as cases
+import torch
+
 NET = '''
 import torch
 from torch import nn
@@ -95,11 +98,26 @@ source = "net.py:build_nothing"
 [[model]]
 name = "lost"
 source = "lost.pth"
+
+[[model]]
+name = "published"
+title = "CCNet of its authors"
+source = "ccnet.pth"
+classes = ["road", "sky", "car"]
+assume = { passes = 2 }
 """
 
 
 def write_networks(folder: Path) -> Path:
-    """The networks' file, and the models.toml that names them; returns the latter's path."""
+    """The networks' file, published weights, and the models.toml that names both; returns the latter's path."""
     (folder / "net.py").write_text(NET)
+    write_published(folder / "ccnet.pth")
     (folder / "models.toml").write_text(MODELS)
     return folder / "models.toml"
+
+
+def write_published(path: Path) -> None:
+    """A CCNet as its authors store it, of a small width and with random values."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(cases.ccnet(), path)

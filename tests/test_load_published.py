@@ -13,6 +13,8 @@ from watch_cases import IMAGE
 
 import segviz
 from segviz.catalogue.checkpoint_header import CheckpointError
+from segviz.catalogue.entry import CatalogueEntry
+from segviz.engine.open_model import open_catalogue_entry
 from segviz.models.networks import recognise_network
 from segviz.watch.load import open_predictor
 from segviz.watch.published_predictor import PublishedPredictor
@@ -72,6 +74,8 @@ def test_what_tensors_do_not_tell_can_be_given(tmp_path: Path) -> None:
     assert any("passes 2" in note for note in open_predictor(tmp_path / "ccnet.pth", "cpu").notes)  # type: ignore[union-attr]
     given = open_predictor(tmp_path / "ccnet.pth", "cpu", assume={"passes": 1})
     assert isinstance(given, PublishedPredictor) and not any("passes" in note for note in given.notes)
+    entry = CatalogueEntry("ccnet", "CCNet", str(tmp_path / "ccnet.pth"), assume=(("passes", 1),))
+    assert not any("passes" in note for note in open_catalogue_entry(entry).notes)
     with pytest.raises(ValueError, match="belongs to published weights"):
         open_predictor("timm:vit_tiny_patch16_224", weights="random", assume={"passes": 1})
 
@@ -93,3 +97,14 @@ def test_the_command_line_attends_and_predicts_with_it(file: Path, tmp_path: Pat
     assert (tmp_path / "maps" / "street_psanet_collect_20_30_attends_to.png").is_file()
     assert run_segviz("predict", picture, "--model", file, "--out", tmp_path / "labels") == 0
     assert (tmp_path / "labels" / "street_labels.png").is_file()
+
+
+def test_the_command_line_takes_what_tensors_do_not_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(IMAGE).save(tmp_path / "street.png")
+    torch.save(cases.ccnet(), tmp_path / "ccnet.pth")
+    command = "predict", tmp_path / "street.png", "--model", tmp_path / "ccnet.pth", "--out", tmp_path / "labels"
+    for words, assumed in (((), True), (("--assume", "passes=1", "--assume", "crop=769,769"), False)):
+        assert run_segviz(*command, *words) == 0
+        assert ("passes 2 is assumed" in capsys.readouterr().err) == assumed
+    assert run_segviz(*command, "--assume", "turns=1") == 1
+    assert "has no option 'turns'; its options are" in capsys.readouterr().err

@@ -34,6 +34,10 @@ palette = [[128, 64, 128], [70, 130, 180]]
 mean = [0.5, 0.5, 0.5]
 std = [0.25, 0.25, 1]
 layers = ["blocks.*.attn"]
+
+[[model]]
+source = "ccnet.pth"
+assume = { passes = 1, scaled = false, block = [8, 8], temperature = 0.5, direction = "collect" }
 """
 
 
@@ -45,7 +49,7 @@ def test_the_names_of_the_bundled_models_are_the_registrys() -> None:
 
 def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(FULL)
-    first, second = read_models_file(tmp_path / "models.toml")
+    first, second, third = read_models_file(tmp_path / "models.toml")
     assert first == CatalogueEntry(
         "psanet", "PSANet-50 of the authors", str(tmp_path / "weights/psanet50.pth"), "", "ade20k", size=(473, 473),
         fit="pad",
@@ -55,7 +59,11 @@ def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
     assert second.classes == ("road", "sky") and second.palette == ((128, 64, 128), (70, 130, 180))
     assert second.mean == (0.5, 0.5, 0.5) and second.std == (0.25, 0.25, 1.0)
     assert second.layers == ("blocks.*.attn",)
-    assert read_models(write_models([first, second]), "text", Path("/elsewhere")) == (first, second)
+    assert third.assume == (
+        ("passes", 1), ("scaled", False), ("block", (8, 8)), ("temperature", 0.5), ("direction", "collect"),
+    )  # fmt: skip
+    written = write_models([first, second, third])
+    assert read_models(written, "text", Path("/elsewhere")) == (first, second, third)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +99,11 @@ def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:
         ("[[model]]\nsource = 'a.pth'\npalette = [[1, 2]]", "'palette[0]' is [1, 2], not a list of 3"),
         ("[[model]]\nsource = 'a.pth'\nlayers = 'attn'", "'layers' is \"attn\", not a list"),
         ("[[model]]\nsource = 'a.pth'\ntitle = 1979-05-27", "'title' is [\"1979-05-27\"], not text"),
+        ("[[model]]\nsource = 'a.pth'\nassume = 3", "'assume' is 3, not names with values"),
+        (
+            "[[model]]\nsource = 'a.pth'\n[model.assume]\npasses = 1979-05-27",
+            "'assume.passes[0]' is \"1979-05-27\", not a number",
+        ),
         ("[[model]]\nsource = 'a'\n" * 300, "here has 300 models; use at most 256"),
         ("a = " + "[" * 5000, "here is not TOML"),
     ],
@@ -139,11 +152,25 @@ def test_options_belong_to_the_model_before_them(tmp_path: Path, monkeypatch: py
         (tmp_path / name).write_bytes(b"")
     words = ["--model", "psanet50.pth", "--classes", "ade20k", "--model", "net.py:build", "--weights", "w.pt"]
     words += ["--classes", "road, sky", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--size", "64,96", "--fit", "pad"]
-    words += ["--layers", "a.*,b", "--model", "timm:vit_tiny_patch16_224", "--name", "vit", "--title", "ViT"]
+    words += [
+        "--layers",
+        "a.*,b",
+        "--assume",
+        "passes=1",
+        "--assume",
+        "mask=59,57",
+        "--model",
+        "timm:vit_tiny_patch16_224",
+        "--name",
+        "vit",
+        "--title",
+        "ViT",
+    ]
     first, second, third = read_models(list_models(parse(*words)), "text", Path("/"))
     assert (first.name, first.source, first.classes) == ("psanet50", str(tmp_path / "psanet50.pth"), "ade20k")
     assert (second.weights, second.classes, second.size) == (str(tmp_path / "w.pt"), ("road", "sky"), (64, 96))
     assert (second.mean, second.fit, second.layers) == ((0.5, 0.5, 0.5), "pad", ("a.*", "b"))
+    assert second.assume == (("passes", 1), ("mask", (59, 57)))
     assert (third.name, third.title, third.source) == ("vit", "ViT", "timm:vit_tiny_patch16_224")
 
 
@@ -161,6 +188,7 @@ def test_the_command_line_adds_to_the_file(tmp_path: Path, monkeypatch: pytest.M
         (["--model", "a", "--size", "1,2", "--size", "1,2"], "--size is given twice for --model a"),
         (["--model", "a", "--mean", "1,2"], "'1,2' is not three numbers"),
         (["--model", "a", "--size", "512"], "'512' is not a size"),
+        (["--model", "a", "--assume", "passes"], "'passes' is not NAME=VALUE; write for example passes=1"),
         (["--model", "a", "--classes", "a,,b"], "'a,,b' has an empty name"),
     ],
 )

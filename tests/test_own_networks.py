@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from own_networks import write_networks
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_pages import ATTRIBUTION, COMPARE, INSPECT, SAME_PIXEL, component, healthy, opened, pin, titles, viewer
 from test_pages import app as app
@@ -21,10 +23,22 @@ import segviz
 from segviz.attention.maps import FeatureSimilarity
 from segviz.catalogue.entry import CatalogueEntry
 from segviz.catalogue.own_models import _live, add_live_network
-from segviz.engine import Capacity, CompareLayer, Engine, Predict, Runner, ThreadBackend, TooLargeError, Watch
+from segviz.engine import (
+    Capacity,
+    CompareLayer,
+    CompareStage,
+    Engine,
+    Predict,
+    Runner,
+    ThreadBackend,
+    TooLargeError,
+    Watch,
+)
 from segviz.engine.bounded_memory import BoundedMemory
-from segviz.image import Rgb
+from segviz.image import Rgb, resize, to_tensor
+from segviz.prediction.similarity import STAGES
 from segviz.ui import serve_network
+from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
 
 pytestmark = pytest.mark.timeout(600)
@@ -263,7 +277,8 @@ def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None
 def test_bundled_models_stay_first_and_carry_no_layer(app: AppTest) -> None:
     opened(app, INSPECT)
     options = app.selectbox(key="inspect model").options
-    assert options[-6:] == ["My net (net)", "features", "plain", "broken", "missing", "lost"]
+    assert options[-7:-1] == ["My net (net)", "features", "plain", "broken", "missing", "lost"]
+    assert options[-1] == "CCNet of its authors (published)"
     healthy(app.selectbox(key="inspect model").set_value("net").run())
     healthy(app.selectbox(key="inspect head").set_value("each").run())
     healthy(app.selectbox(key="inspect model").set_value("ema").run())
@@ -275,19 +290,24 @@ def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.
     opened(app, SAME_PIXEL)
     healthy(app.multiselect(key="same_pixel networks").set_value(["net", "features"]).run())
     healthy(app.multiselect(key="same_pixel layers net").set_value(["first", "second"]).run())
-    healthy(app.selectbox(key="same_pixel head net").set_value("1").run())
-    assert titles(app)[1:] == ["My net: first", "My net: second", "features: second"]
-    assert [panel.get("head") for panel in viewer(app)["panels"][1:]] == [1, 1, "mean"]
+    healthy(app.multiselect(key="same_pixel heads net second").set_value(["1", "3"]).run())
+    healthy(app.multiselect(key="same_pixel heads net first").set_value(["largest"]).run())
+    seconds = ["My net: second, head 1", "My net: second, head 3"]
+    assert titles(app)[1:] == ["My net: first", *seconds, "features: second"]
+    assert [panel.get("head") for panel in viewer(app)["panels"][1:]] == ["largest", 1, 3, "mean"]
     link: dict[str, list[str]] = {}
     for name, value in component(app, "parameters")["parameters"]:
         link.setdefault(name, []).append(value)
-    assert link["same_pixel-layers-net"] == ["first", "second"] and link["same_pixel-head-net"] == ["1"]
+    assert link["same_pixel-layers-net"] == ["first", "second"]
+    assert link["same_pixel-heads-net-second"] == ["1", "3"] and link["same_pixel-heads-net-first"] == ["largest"]
     again = AppTest.from_file(app._script_path, default_timeout=240)
     for name, values in link.items():
         again.query_params[name] = values
     again.switch_page(SAME_PIXEL)
     healthy(again.run())
     assert titles(again) == titles(app)
+    healthy(again.multiselect(key="same_pixel networks").set_value(["features"]).run())
+    assert not any("-net-" in f"{name}-" for name, _ in component(again, "parameters")["parameters"])
 
 
 def test_compare_takes_networks_with_classes(app: AppTest) -> None:
@@ -322,6 +342,79 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+
+
+# ---- published weights ----------------------------------------------------------------------------------
+
+
+def test_published_weights_answer_as_bundled_models_do(backend: ThreadBackend, models: Path) -> None:
+    prediction = ask(backend, "published")
+    predictor = open_predictor(models.parent / "ccnet.pth", "cpu", assume={"passes": 2})
+    own = predictor(PICTURE)
+    assert list(prediction.maps) == ["cross"] and prediction.classes == ("road", "sky", "car")
+    np.testing.assert_array_equal(prediction.labels, own.labels)
+    np.testing.assert_allclose(prediction.maps["cross"].attends_to(2, 5), own.maps["cross"].attends_to(2, 5), atol=1e-6)
+    found = {stage: ask(backend, "published", CompareStage(stage)) for stage in STAGES}
+    assert all(isinstance(one, FeatureSimilarity) for one in found.values())
+    assert found["block_output"].grid == prediction.maps["cross"].grid
+    with pytest.raises(ValueError, match="its layers have no paths; compare the features of one of its stages"):
+        ask(backend, "published", CompareLayer("cross", (12, 16)))
+    with pytest.raises(ValueError, match="it has no stages; compare the features of one of its layers"):
+        ask(backend, "net", CompareStage("deep"))
+
+
+def test_attribution_of_published_weights_is_their_gradient(backend: ThreadBackend, models: Path) -> None:
+    from segviz.attribution import METHODS, Options, Target
+    from segviz.engine import Attribute
+    from segviz.image import working_size
+
+    options = Options(steps=2, window=64, stride=64)
+    found = {name: ask(backend, "published", Attribute(name, Target(2), options)) for name in METHODS}
+    assert all(np.isfinite(one.values).all() and np.abs(one.values).max() > 0 for one in found.values())
+    assert found["grad_cam_output"].title == METHODS["grad_cam_output"].title  # the block is read
+    assert {one.model for one in found.values()} == {"ccnet"}
+    network = open_predictor(models.parent / "ccnet.pth", "cpu", assume={"passes": 2}).network
+    seen = to_tensor(resize(PICTURE, working_size(96, 128))).requires_grad_()
+    network(network.picture.from_signed(seen)).logits[0, 2].mean().backward()
+    assert seen.grad is not None
+    slope, saliency = seen.grad[0].numpy(), found["saliency"].values
+    spread = 2 * np.array(network.picture.std, np.float32)[:, None, None]  # the method's picture is the network's input
+    expected = np.abs(slope * spread).max(0)
+    assert np.corrcoef(saliency.ravel(), expected.ravel())[0, 1] > 0.999
+
+
+def test_inspect_shows_published_weights_with_the_similarity_of_a_stage(app: AppTest) -> None:
+    healthy(follow(app, INSPECT, model="published", inspect__features="block_output"))
+    assert titles(app)[:2] == ["Prediction", "Attends to (last pass)"] and titles(app)[-1] == "Similarity"
+    assert dict(component(app, "parameters")["parameters"])["inspect-features"] == "block_output"
+
+
+def test_the_attribution_page_explains_published_weights(app: AppTest) -> None:
+    healthy(follow(app, ATTRIBUTION, model="published"))
+    assert titles(app)[:2] == ["Prediction", "Attention (cross)"]
+    assert "Grad-CAM at the block's output" in titles(app)
+    assert "attribution-layer" not in dict(component(app, "parameters")["parameters"])
+
+
+# ---- many pictures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["net", "published"])
+def test_many_pictures_takes_a_network_of_ones_own(models: Path, name: str) -> None:
+    from segviz.batch.inputs import Source
+    from segviz.ui.batch import make_work
+
+    output = make_work(name, ["labels", "overlay", "confidence"], None)(Source("a.png", "a", lambda: PICTURE), PICTURE)
+    files = dict(output.files)
+    assert set(files) == {"a_labels.png", "a_overlay.png", "a_confidence.npz"}
+    weights = models.parent / ("ccnet.pth" if name == "published" else "net.py:build")
+    answer = open_predictor(str(weights), "cpu", classes=("road", "sky", "car"))(PICTURE)
+    own = getattr(answer, "prediction", answer)
+    written = np.array(Image.open(io.BytesIO(files["a_labels.png"])))
+    np.testing.assert_array_equal(written, own.labels)
+    assert output.summary["image"] == "a.png"
+    with pytest.raises(ValueError, match="no classes, so there is nothing to write"):
+        make_work("features", ["labels"], None)(Source("a.png", "a", lambda: PICTURE), PICTURE)
 
 
 # ---- segviz.app -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from app_server import python_path, wait_until_healthy
 from browser import WIDER, visiting
-from own_networks import NET
+from own_networks import NET, write_published
 from playwright.sync_api import Browser, Page, expect
 from test_app_in_browser import HEIGHT, PLACES, WIDTH, Visit, check_drawn
 from viewer_host import PHONE
@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder: a network's code, and weights of a ViT."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "net.py").write_text(NET)
+    write_published(folder / "ccnet.pth")
     vit = open_predictor(f"timm:{VIT}", "cpu", "random")
     assert isinstance(vit, NetworkPredictor)
     from safetensors.torch import save_file
@@ -70,6 +71,7 @@ def address(folder: Path) -> Iterator[str]:
     port = str(find_free_port())
     words = ["--model", "net.py:build", "--name", "net", "--classes", "road,sky,car"]
     words += ["--model", f"timm:{VIT}", "--weights", "vit.safetensors", "--name", "vit"]
+    words += ["--model", "ccnet.pth", "--name", "published", "--classes", "road,sky,car", "--assume", "passes=1"]
     words += ["--model", "net.py:build_convolutions", "--name", "plain", "--model", "net.py:build_nothing"]
     command = [sys.executable, "-m", "segviz", "app", "--port", port, *words, "--", "--server.headless", "true"]
     with serving(folder, *command, port) as address:
@@ -143,6 +145,33 @@ def test_a_vit_of_timm_is_hovered_with_all_of_its_heads_at_once(visit: Visit, fo
     expect(table.get_by_role("row")).to_have_count(13)
 
 
+def test_published_weights_are_shown_on_every_page_and_linked(visit: Visit, browser: Browser, folder: Path) -> None:
+    """A file that its tensors tell, opened with `segviz app --model ccnet.pth`."""
+    page, title = visit.page, "Attends to (last pass)"
+    one = open_predictor(folder / "ccnet.pth", "cpu", assume={"passes": 1})(draw_scene(FIRST_SEED).image).maps["cross"]
+    page.goto(f"{visit.address}/inspect?model=published")
+    visit.rest().show_linear()
+    cell = one.cell(*visit.hover(title, *PLACES[0]), HEIGHT, WIDTH)
+    check_drawn(visit.stage(title), one.attends_to(*cell), cell)
+    choose(page, "Beside the maps", "similarity: block's output")
+    expect(visit.stage("Similarity")).to_be_visible()
+    visit.rest()
+    link = page.evaluate("() => location.href")
+    assert "model=published" in link and "inspect-features=block_output" in link
+    with visiting(browser, viewport={"width": 1400, "height": 1000}) as again:
+        page = again
+        again.goto(link)
+        expect(Visit(again, visit.address).rest().stage("Similarity")).to_be_visible()
+        again.goto(f"{visit.address}/same_pixel?same_pixel-networks=published")
+        expect(Visit(again, visit.address).stage("published: cross")).to_be_visible()
+        again.goto(f"{visit.address}/compare?model=published&model=net")
+        expect(Visit(again, visit.address).stage("published")).to_be_visible()
+        again.goto(f"{visit.address}/attribution?model=published")
+        expect(Visit(again, visit.address).stage("Grad-CAM at the block's output")).to_be_visible()
+        again.goto(f"{visit.address}/many_pictures?model=published")
+        expect(again.get_by_role("combobox", name="Model")).to_have_value("published")
+
+
 def test_what_fails_is_a_sentence_and_the_others_go_on(visit: Visit) -> None:
     visit.page.goto(f"{visit.address}/inspect?model=net-build_nothing")
     expect(visit.page.get_by_role("alert")).to_contain_text("net-build_nothing cannot run:")
@@ -159,6 +188,9 @@ def test_a_phone_shows_a_network(address: str, browser: Browser) -> None:
         page.goto(f"{address}/inspect?model=net&inspect-head=each")
         visit.rest()
         assert page.evaluate(WIDER) == []
+        wide, left, right = (visit.stage(name).bounding_box() for name in ("Prediction", "Head 0", "Head 1"))
+        assert wide and left and right and left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
+        assert wide["width"] == pytest.approx(right["x"] + right["width"] - left["x"], abs=1)
 
 
 SCRIPT = """

@@ -21,6 +21,7 @@ RANDOM = "random"  # in place of a file of weights: the network as it is before 
 BUNDLED_NAMES = (
     "fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa",
 )  # fmt: skip
+AssumedValue = bool | int | float | str | tuple[int | float, ...]
 
 
 class CatalogueError(ValueError):
@@ -44,6 +45,7 @@ class CatalogueEntry:
         size: (height, width) at which the network sees the picture; None for the picture's own, as it can.
         fit: whether a picture of another ratio is stretched to `size`, or padded.
         layers: patterns of the layers whose maps pages offer; empty for all.
+        assume: names and values of what the tensors of published weights do not tell, such as ("passes", 1).
     """
 
     name: str
@@ -57,6 +59,7 @@ class CatalogueEntry:
     size: tuple[int, int] | None = None
     fit: Literal["stretch", "pad"] = "stretch"
     layers: tuple[str, ...] = ()
+    assume: tuple[tuple[str, AssumedValue], ...] = ()
 
     def __post_init__(self) -> None:
         """Check what does not need the network.

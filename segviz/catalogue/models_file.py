@@ -10,7 +10,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from segviz.catalogue.entry import BUNDLED_NAMES, PREFIXED, RANDOM, CatalogueEntry, CatalogueError, derive_name
+from segviz.catalogue.entry import (
+    BUNDLED_NAMES,
+    PREFIXED,
+    RANDOM,
+    AssumedValue,
+    CatalogueEntry,
+    CatalogueError,
+    derive_name,
+)
 from segviz.text import plain_text
 from segviz.typed_json import convert_value
 
@@ -32,9 +40,12 @@ class RawEntry:
     size: tuple[int, int] | None = None
     fit: str | None = None
     layers: tuple[str, ...] | None = None
+    assume: Mapping[str, AssumedValue] | None = None
 
 
-KEYS = ("name", "title", "source", "weights", "classes", "palette", "mean", "std", "size", "fit", "layers")
+KEYS = (
+    "name", "title", "source", "weights", "classes", "palette", "mean", "std", "size", "fit", "layers", "assume",
+)  # fmt: skip
 
 
 def read_models_file(path: Path) -> tuple[CatalogueEntry, ...]:
@@ -108,6 +119,8 @@ def make_entry(table: Mapping[str, Any], folder: Path, taken: Sequence[str]) -> 
     values: dict[str, Any] = {
         one.name: value for one in fields(RawEntry) if (value := getattr(raw, one.name)) is not None
     }
+    if raw.assume is not None:
+        values["assume"] = tuple(raw.assume.items())
     values |= {"name": name, "title": raw.title or name, "source": resolve_source(raw.source, folder)}
     if raw.weights and raw.weights != RANDOM:
         values["weights"] = str((folder / Path(raw.weights).expanduser()).absolute())
@@ -118,6 +131,8 @@ def json_value(value: Any) -> Any:
     """A TOML value as JSON has it: dates, which JSON lacks, become text in a list, so that no field takes them."""
     if isinstance(value, list):
         return [json_value(one) for one in value]
+    if isinstance(value, dict):
+        return {name: json_value(one) for name, one in value.items()}
     return value if isinstance(value, str | int | float | bool) else [str(value)]
 
 
@@ -160,5 +175,15 @@ def write_models(entries: Sequence[CatalogueEntry]) -> str:
         for one in fields(entry):
             value = getattr(entry, one.name)
             if value not in (None, "", ()):
-                lines.append(f"{one.name} = {json.dumps(value, ensure_ascii=False).replace(chr(127), '')}")
+                lines.append(f"{one.name} = {write_pairs(value) if one.name == 'assume' else write_value(value)}")
     return "\n".join(lines) + "\n"
+
+
+def write_value(value: Any) -> str:
+    """A text, a number or a list in TOML."""
+    return json.dumps(value, ensure_ascii=False).replace(chr(127), "")
+
+
+def write_pairs(pairs: Sequence[tuple[str, AssumedValue]]) -> str:
+    """Names and values in TOML."""
+    return f"{{ {', '.join(f'{write_value(name)} = {write_value(value)}' for name, value in pairs)} }}"

@@ -10,10 +10,10 @@ from typing import Any
 
 from segviz.catalogue.source_names import SOURCE_FORMS, names_network
 from segviz.cli.arguments import read_model
-from segviz.cli.own_models import describe_network, read_size
+from segviz.cli.own_models import ASSUME_HELP, describe_network, read_assumption, read_size
 from segviz.cli.shared_options import Parser, add_device
 
-NETWORK_OPTIONS = ("weights", "classes", "mean", "std", "input_size", "fit")
+NETWORK_OPTIONS = ("weights", "classes", "mean", "std", "input_size", "fit", "assume")
 
 
 def read_source(text: str) -> str:
@@ -59,6 +59,7 @@ def add_any_model(command: Parser, all_word: str = "", size_help: str = SEEN_SIZ
         group.add_argument(option, metavar=metavar, help=help_, type=read, default=None, **more)
 
     describe_network(describe)
+    describe("--assume", "NAME=VALUE", ASSUME_HELP, read_assumption, action="append")
     add_device(command)
     command.add_argument("--input-size", type=read_seen_size, metavar="H,W", help=size_help)
 

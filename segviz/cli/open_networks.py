@@ -33,6 +33,7 @@ def open_from_options(
     size, weights, fit = described.pop("input_size"), described.pop("weights"), described.pop("fit")
     extra: dict[str, Any] = {"layers": tuple(layers)} if layers else {}
     extra |= {"size": tuple(size) if isinstance(size, list) else size, "fit": fit or "stretch"}
+    described["assume"] = {name: one for given in described["assume"] or () for name, one in given.items()} or None
     try:
         predictor = open_predictor(options.model, options.device, weights, **described, **extra)
     except OptionError as error:

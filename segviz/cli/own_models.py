@@ -14,6 +14,7 @@ from segviz.cli.errors import UsageError
 from segviz.cli.shared_options import Parser
 
 OWN_TABLES = "own_models"
+ASSUME_HELP = "of published weights, what tensors do not tell, such as passes=1; may be repeated"
 
 
 class BeginModel(argparse.Action):
@@ -33,6 +34,8 @@ class DescribeModel(argparse.Action):
         if not tables:
             parser.error(f"{option_string} belongs to a --model; write it after that one")
         key = str(self.option_strings[0]).removeprefix("--")
+        if isinstance(values, dict):  # names with values, of which each may be given
+            values = {**tables[-1].pop(key, {}), **values}
         if key in tables[-1]:
             parser.error(f"{option_string} is given twice for --model {tables[-1]['source']}; give it once")
         tables[-1][key] = values
@@ -56,6 +59,7 @@ def add_own_models(command: Parser) -> None:
     describe("--name", "NAME", "its name in links (default: from the source)")
     describe("--title", "TITLE", "its name on pages (default: the name)")
     describe_network(describe)
+    describe("--assume", "NAME=VALUE", ASSUME_HELP, read_assumption)
     describe("--size", "H,W", "the size at which it sees pictures (default: the picture's own)", read_size)
     describe("--layers", "PATTERN,...", "the layers whose maps are offered (default: all)", split_names)
 
@@ -77,6 +81,20 @@ def read_name_list(text: str) -> str | list[str]:
     """One name, of a class set, or several, of classes."""
     names = split_names(text)
     return names[0] if len(names) == 1 else names
+
+
+def read_assumption(text: str) -> dict[str, Any]:
+    """One name with its value: true, false, a number, numbers with commas between them, or else a text."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE; write for example passes=1")
+    if value in ("true", "false"):
+        return {name: value == "true"}
+    try:
+        numbers = [float(part) if "." in part or "e" in part.lower() else int(part) for part in value.split(",")]
+    except ValueError:
+        return {name: value}
+    return {name: numbers if "," in value else numbers[0]}
 
 
 def split_names(text: str) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from segviz.attention.grid_map import Grid
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
+from segviz.models.picture_input import SIGNED_INPUT
 from segviz.watch.layer_features import share_weights
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
@@ -49,6 +50,7 @@ class ScoredNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, rules: InputRules, placement: Placement, block: LayerProbe) -> None:
         super().__init__()
+        self.picture = SIGNED_INPUT  # what `forward` expects; it normalises as the network's rules say
         self.network, self.block = network, block
         self.rules, self.placement = rules, placement
 

@@ -68,6 +68,7 @@ def open_catalogue_entry(entry: CatalogueEntry) -> Any:
             std=entry.std,
             size=entry.size,
             fit=entry.fit,
+            assume=dict(entry.assume) or None,
         )
     except (ValueError, MemoryError):
         raise

@@ -14,7 +14,7 @@ from torch import Tensor
 from segviz.attention.maps import FeatureSimilarity, detach
 from segviz.image import ImageLike, as_rgb, resize
 from segviz.models.segmenter import BlockNetwork
-from segviz.prediction.predictor import Predictor
+from segviz.prediction.block_predictor import BlockPredictor
 
 Stage = Literal["middle", "deep", "block_input", "block_output", "decoder"]
 STAGES: Mapping[Stage, str] = MappingProxyType({
@@ -30,7 +30,7 @@ class StageError(ValueError):
     """There is no such stage."""
 
 
-def compare_features(predictor: Predictor, image: ImageLike, stage: str, shrink: int = 1) -> FeatureSimilarity:
+def compare_features(predictor: BlockPredictor, image: ImageLike, stage: str, shrink: int = 1) -> FeatureSimilarity:
     """The cosine of each place's feature with every place's, at a stage of the network.
 
     Computed on demand: predictions keep no features. The model is only read, so threads may call this at once.

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import PlacedMap
+from segviz.attention.maps import PlacedMap, SpatialMap
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
@@ -29,13 +29,15 @@ class ExplainedModel:
 
     Attributes:
         prediction: the model's classes.
-        layer: the layer that Grad-CAM reads, of a network of one's own; "" for a bundled model's block, or none.
+        layer: the layer that Grad-CAM reads, of a network of one's own; "" for a model's block, or none.
+        has_layer: whether there is a layer or a block for methods that read one.
         maps: its maps from place to place.
         rest: the pixel (y, x) at which the page begins.
     """
 
     prediction: Labelled
     layer: str
+    has_layer: bool
     maps: Sequence[Any]
     rest: Place
 
@@ -44,7 +46,7 @@ def explain_bundled(model: str, picture: Picture) -> ExplainedModel:
     """A bundled model; stops the page if it cannot run."""
     forget_linked(LAYER)
     prediction = predict_or_stop(model, picture)
-    return ExplainedModel(prediction, "", prediction.spatial_maps, first_place(prediction, picture))
+    return ExplainedModel(prediction, "", True, prediction.spatial_maps, first_place(prediction, picture))
 
 
 def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> ExplainedModel:
@@ -55,7 +57,7 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         picture: what it sees.
         heading: takes the choice of its layer.
     """
-    answer = watch_network(model, picture)
+    answer = watch_network(model, picture, whole=True)  # the score is that of the whole picture
     if answer is None:
         st.stop()
     classes = answer.classes
@@ -64,7 +66,10 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         st.info(f"{title} has no classes, so there is no score to explain; its maps are on Inspect.")
         st.stop()
     layer, maps = "", list[Any]()
-    if answer.layers:
+    if answer.has_block:
+        forget_linked(LAYER)
+        maps = [one for one in answer.maps.values() if isinstance(one, SpatialMap)]
+    elif answer.layers:
         kept = keep_widget(LAYER, answer.layers[-1], answer.layers, linked=answer.layers)
         layer = str(heading.selectbox("Layer", answer.layers, width=260, **kept))
         if layer not in answer.maps:
@@ -73,4 +78,6 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
     else:
         forget_linked(LAYER)
     height, width = picture.size
-    return ExplainedModel(classes, layer, maps, first_of(answer, picture) or (height // 2, width // 2))
+    return ExplainedModel(
+        classes, layer, answer.has_block or bool(layer), maps, first_of(answer, picture) or (height // 2, width // 2)
+    )

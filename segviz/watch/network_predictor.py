@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from segviz.attention.grid_map import Grid
 from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import choose_class_set, give_colours
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, as_rgb
-from segviz.prediction.predictor import choose_device
+from segviz.prediction.predictor import PredictorKind, choose_device
 from segviz.watch.network_view import NetworkView
 from segviz.watch.placement import FitMode, InputRules
 from segviz.watch.watch_network import check_network, view_network
@@ -20,6 +21,7 @@ class NetworkPredictor:
     """A network of any source, ready for pictures. Calls share no state, so threads may run them at once.
 
     Attributes:
+        kind: it answers with a `NetworkView`.
         network: in eval mode, on `device`.
         name: what to call it.
         device: where it runs.
@@ -28,6 +30,8 @@ class NetworkPredictor:
         layers: patterns of the layers whose maps a call keeps unless it is told otherwise; empty for the last one.
         notes: what a user should know, such as tensors that were left out, or that the weights are random.
     """
+
+    kind: ClassVar[PredictorKind] = "network"
 
     def __init__(
         self,
