@@ -53,9 +53,13 @@ from segviz.results.seeds import find_runs
 from segviz.scales import ScaleKind
 from segviz.server import launch
 from segviz.text import format_percent
-from segviz.training.loop import TrainOptions
+from segviz.training.options import TrainOptions
+from segviz.training.view_range import Scales
 
-COMMANDS = ("app", "predict", "attend", "watch", "figure", "evaluate", "train", "train-cues", "bench", "models")
+COMMANDS = (
+    "app", "predict", "attend", "watch", "figure", "evaluate", "train", "train-cues", "recipes",
+    "datasets", "bench", "table", "models",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -712,7 +716,12 @@ FAILURES = [
     (["evaluate", "--model", "MODEL"], 2, "give --data DIR"),
     (["evaluate", "--model", "MODEL", "--data", "OUT"], 1, "meta.json is missing"),
     (["evaluate", "--model", "unet", "--data", "DATA"], 2, "model 'unet' is unknown"),
-    (["evaluate", "--model", "MODEL", "--data", "DATA", "--scales", "1"], 2, "--scales needs --multi-scale; give both"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--multi-scale", "--flip"], 2, "remove --flip"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--step", "1/2"], 2, "--step needs crops; give --crop H W"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--crop", "64", "64", "--step", "3/2"], 2, "is not a share"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--crop", "64", "64", "--maps"], 2, "remove --crop"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--whole"], 2, "is shown whole anyway; remove --whole"),
+    (["evaluate", "--model", "MODEL", "--data", "DATA", "--classes", "a,b"], 2, "no effect on a segviz checkpoint"),
     (["evaluate", "--model", "MODEL", "--data", "DATA", "--multi-scale", "--scales", "1,9"], 2, "from 0.1 to 4"),
     (["evaluate", "--model", "MODEL", "--scenes", "1", "--multi-scale"], 2, "a data set; give --data DIR"),
     (["evaluate", "--model", "MODEL", "--scenes", "1", "--maps"], 2, "has no map over places, so --maps measures"),
@@ -841,7 +850,7 @@ def test_train_hands_everything_on(
         scored = Evaluation("some data val", 2, 0.5, 0.9, {}, {}, ((0,) * 11,) * 11)
         return Record("fla", CAMVID.names, "mobilenetv2_100", 8, steps=5, minutes=0.1, evaluations={VAL: scored})
 
-    monkeypatch.setattr("segviz.cli.checkpoints.train_model", trained)
+    monkeypatch.setattr("segviz.cli.train_command.train_model", trained)
     out = tmp_path / "a.safetensors"
     arguments = ["train", "--model", "fla", "--data", "some data", "--out", str(out), "--steps", "5", "--batch", "2"]
     arguments += [
@@ -862,7 +871,12 @@ def test_train_hands_everything_on(
         "w.safetensors",
     ]
     arguments += ["--balance", "0.25", "--hard-share", "0.4", "--jaccard", "0.1", "--smoothing", "0.05"]
-    arguments += ["--average", "0.9", "--validate", "4"]
+    arguments += ["--average", "0.9", "--validate", "4", "--parts", "2", "--split", "train+val", "--skip-damaged"]
+    arguments += ["--class-map", "map.json", "--recipe", "flanet", "--backbone", "resnet18", "--ohem", "0.7"]
+    arguments += ["--option", "input=backbone", "--optimizer", "sgd", "--momentum", "0.8", "--weight-decay", "0.01"]
+    arguments += ["--power", "1", "--warm-up", "0.1", "--clip", "2", "--no-part-rates", "--scales", "1,2"]
+    arguments += ["--own-scale", "0.1", "--colours", "none", "--rotation", "5", "--blur", "0.3", "--no-mirror"]
+    arguments += ["--no-class-weights", "--auxiliary", "middle=1", "--auxiliary-width", "8", "--auxiliary-stride", "2"]
     arguments += ["--gamma", "0.5", "--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
     assert segviz(*arguments) == 0
     wanted = TrainOptions(
@@ -885,6 +899,31 @@ def test_train_hands_everything_on(
         smoothing=0.05,
         average=0.9,
         validate=4,
+        parts=2,
+        split="train+val",
+        skip_damaged=True,
+        class_map=Path("map.json"),
+        recipe="flanet",
+        backbone="resnet18",
+        options={"input": "backbone"},
+        ohem=0.7,
+        optimizer="sgd",
+        momentum=0.8,
+        weight_decay=0.01,
+        power=1.0,
+        warm_up=0.1,
+        clip=2.0,
+        part_rates=False,
+        scales=Scales((1.0, 2.0), between=False),
+        own_scale=0.1,
+        colours="none",
+        rotation=5.0,
+        blur=0.3,
+        mirror=False,
+        class_weights=False,
+        auxiliary={"middle": 1.0},
+        auxiliary_width=8,
+        auxiliary_stride=2,
         freeze_backbone=True,
         output_stride=16,
         resume=True,
@@ -892,7 +931,7 @@ def test_train_hands_everything_on(
         command="python -m segviz " + shlex.join(arguments),
     )
     assert seen == [wanted]
-    assert {field.name for field in fields(wanted) if getattr(wanted, field.name) == field.default} == set()
+    assert {field.name for field in fields(wanted) if getattr(wanted, field.name) == field.default} == {"epochs"}
     assert "val mIoU 50.0" in capsys.readouterr().out
 
 

@@ -6,8 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,36 +15,21 @@ from segviz.catalogue.checkpoint_file import CheckpointError, examine_checkpoint
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, to_json
-from segviz.cli.errors import UsageError
+from segviz.cli.network_table import list_networks, list_options
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import BlockNetwork
 from segviz.results.models_page import models_page, scores_table
 from segviz.text import NONE, format_percent, format_table
-from segviz.training.loop import train_model
-from segviz.training.options import TrainOptions
-
-
-def run_train(options: argparse.Namespace) -> int:
-    """Train a model, write its checkpoint and print its scores."""
-    out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
-    if out.is_dir() or out.suffix != ".safetensors":
-        raise UsageError(f"--out {out} is not a checkpoint file; use a name that ends in .safetensors")
-    typed = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
-    record = train_model(
-        TrainOptions(**{**typed, "out": out, "crop": (options.crop[0], options.crop[1]), "command": options.typed})
-    )
-    scenes = f", scenes mIoU {format_percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
-    print(
-        f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {format_percent(record.val_miou)}{scenes}"
-    )
-    return 0
 
 
 def run_models(options: argparse.Namespace) -> int:
     """List the models with their checkpoints' records; returns 1 if a checkpoint cannot be used, else 0."""
     if options.record_of:
         print(to_json(read_record(options.record_of)))
+        return 0
+    if options.networks or options.options:
+        print(list_networks() if options.networks else list_options(options.options))
         return 0
     if options.markdown or options.scores:
         print(models_page() if options.markdown else scores_table(), end="")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import MISSING, fields
 from pathlib import Path
 
-from segviz.cli.arguments import integer_reader, number_reader, read_minutes, read_model_name
+from segviz.cli.arguments import integer_reader, number_reader, read_minutes, read_model_name, read_network_name
+from segviz.cli.data_options import add_class_map, add_damaged
+from segviz.cli.recipe_options import add_auxiliary, add_optimizer, add_recipe, add_views
 from segviz.cli.shared_options import Commands, Parser, add_command, add_device
 from segviz.training.cue_options import CUE_KIND_NAMES, CueOptions
 from segviz.training.options import TrainOptions
@@ -14,20 +17,34 @@ from segviz.training.options import TrainOptions
 def add_train(commands: Commands) -> None:
     """Add `train`."""
     train = add_command(
-        commands, "train", "train a model and write its checkpoint", "Ctrl-C keeps the state for --resume."
-    )
-    train.add_argument("--model", type=read_model_name, required=True, metavar="NAME", help="a name from `models`")
+        commands, "train", "train a network and write its checkpoint",
+        "Ctrl-C keeps the state for --resume. Defaults are those of --recipe segviz. On several GPUs: torchrun "
+        "--nproc_per_node N -m segviz train ...; --batch is then that of all together.",
+    )  # fmt: skip
+    train.add_argument(
+        "--model", type=read_network_name, required=True, metavar="NAME",
+        help="a name from `models`, or a network of the papers (docs/networks.md)",
+    )  # fmt: skip
     train.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="folder of the data set, with train and val"
     )
+    train.add_argument("--split", metavar="NAME", help="what to train on, such as train+val (default: %(default)s)")
+    add_class_map(train)
+    add_damaged(train)
     train.add_argument(
         "--out", type=Path, metavar="FILE", help="the checkpoint to write (default: checkpoints/NAME.safetensors)"
     )
     train.add_argument(
-        "--init", type=Path, metavar="FILE", help="weights to start from: a checkpoint, or a timm backbone's weights"
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="weights to start from: a checkpoint, a backbone's weights, or the word imagenet to fetch them",
     )
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    add_recipe(train)
     add_schedule(train)
+    add_views(train)
+    add_optimizer(train)
     add_loss(train)
     train.set_defaults(**{one.name: one.default for one in fields(TrainOptions) if one.default is not MISSING})
     add_device(train)
@@ -58,24 +75,26 @@ def add_train_cues(commands: Commands) -> None:
 
 def add_schedule(train: Parser) -> None:
     """Add what `train` shows the network, and for how long."""
-    share = number_reader(0, 1)
-    train.add_argument("--steps", type=integer_reader(1), help="number of steps (default: %(default)s)")
-    train.add_argument("--batch", type=integer_reader(1, 1024), help="pictures per step (default: %(default)s)")
-    train.add_argument(
-        "--crop", type=integer_reader(32, 4096), nargs=2, metavar=("H", "W"),
-        help="size of a view, in pixels (default: 360 480)",
+    group = train.add_argument_group("schedule")
+    group.add_argument("--steps", type=integer_reader(1), help="number of steps (default: %(default)s)")
+    group.add_argument(
+        "--epochs", type=number_reader(0.001, 1e5), help="number of times that each picture comes, in place of --steps"
+    )
+    group.add_argument("--batch", type=integer_reader(1, 1024), help="pictures per step (default: %(default)s)")
+    group.add_argument(
+        "--parts", type=integer_reader(1, 1024),
+        help="process each batch in so many parts, which takes less memory (default: %(default)s)",
     )  # fmt: skip
-    train.add_argument("--rate", type=number_reader(0, 1), help="highest learning rate (default: %(default)s)")
-    train.add_argument(
+    group.add_argument(
         "--budget", type=read_minutes, metavar="TIME", help="end after this time, such as 90s, 9m or 1.5h"
     )
-    train.add_argument("--seed", type=integer_reader(0), help="random seed (default: %(default)s)")
-    train.add_argument(
+    group.add_argument("--seed", type=integer_reader(0), help="random seed (default: %(default)s)")
+    group.add_argument(
         "--scenes", type=integer_reader(0), metavar="N", help="drawn scenes to mix in (default: %(default)s)"
     )
-    train.add_argument("--scene-share", type=share, help="share of drawn scenes in a batch (default: %(default)s)")
-    train.add_argument("--balance", type=share, help="share of views chosen by class (default: %(default)s)")
-    train.add_argument(
+    share = number_reader(0, 1)
+    group.add_argument("--scene-share", type=share, help="share of drawn scenes in a batch (default: %(default)s)")
+    group.add_argument(
         "--validate", type=integer_reader(0), metavar="STEPS",
         help="steps between scores on val; 0: only at the end (default: %(default)s)",
     )  # fmt: skip
@@ -83,24 +102,34 @@ def add_schedule(train: Parser) -> None:
 
 def add_loss(train: Parser) -> None:
     """Add what `train` minimises, and which weights it updates and keeps."""
-    train.add_argument(
+    group = train.add_argument_group("loss and weights")
+    group.add_argument(
+        "--class-weights", action=argparse.BooleanOptionalAction, help="rare classes weigh more (default: yes)"
+    )
+    group.add_argument(
         "--hard-share", type=number_reader(0, 1), help="share of pixels, the hardest, that count (default: %(default)s)"
     )
-    train.add_argument(
+    group.add_argument(
+        "--ohem", type=number_reader(0, 1), metavar="PROBABILITY",
+        help="only pixels count whose class is less probable, such as 0.7, and at least a sixteenth; 0: all (default: "
+        "%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
         "--jaccard", type=number_reader(0, 10), help="weight of the soft Jaccard loss (default: %(default)s)"
     )
-    train.add_argument("--smoothing", type=number_reader(0, 0.9), help="label smoothing (default: %(default)s)")
-    train.add_argument(
+    group.add_argument("--smoothing", type=number_reader(0, 0.9), help="label smoothing (default: %(default)s)")
+    add_auxiliary(group)
+    group.add_argument(
         "--average", type=number_reader(0, 0.99999),
         help="decay of the averaged weights; 0: no average (default: %(default)s)",
     )  # fmt: skip
-    train.add_argument(
+    group.add_argument(
         "--gamma", type=number_reader(-10, 10),
         help="initial value of gammas that --init does not have (default: %(default)s)",
     )  # fmt: skip
-    train.add_argument(
+    group.add_argument(
         "--freeze-backbone", action="store_true", help="train everything but the backbone, which is quicker"
     )
-    train.add_argument(
+    group.add_argument(
         "--output-stride", type=int, choices=(8, 16, 32), help="output stride of the backbone (default: the model's)"
     )

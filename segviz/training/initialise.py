@@ -36,7 +36,7 @@ class Start:
     Attributes:
         title: the weights, in words.
         lineage: the commands that trained them.
-        random: names of the network's tensors that stayed random.
+        random: names of the network's tensors that stayed random; empty also where all did.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Start:
 
     def describe(self) -> str:
         """The weights, and every tensor that stayed random."""
-        return f"start from {self.title}; random: {', '.join(self.random) or 'no tensor'}"
+        return f"{self.title}; random: {', '.join(self.random)}" if self.random else self.title
 
 
 def initialise(model: BlockNetwork, path: Path, gamma: float = 0.0) -> Start:

@@ -40,7 +40,7 @@ from segviz.training.run import TrainingRun
 
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
-RECORD_KEY = "record"
+TOLD_RECORD = "record"
 
 
 @hold_freed_memory()
@@ -63,9 +63,9 @@ def train_model(options: TrainOptions) -> Record:
     with join_processes(choose_device(options.device)) as (processes, device):
         torch.manual_seed(options.seed)
         training, validation = load_splits(options, processes)
-        options = count_steps(options, len(training.samples))
+        options = resolve_epochs(options, len(training.samples))
         run = TrainingRun(options, training, device, processes)
-        tell(processes, f"segviz: starting from {run.start.title}")
+        tell(processes, f"segviz: starting from {run.start.describe()}")
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all views have the same size
         return run_training(run, validation, state)
 
@@ -92,7 +92,7 @@ def load_splits(options: TrainOptions, processes: Processes) -> tuple[Split, Spl
     return training, validation
 
 
-def count_steps(options: TrainOptions, pictures: int) -> TrainOptions:
+def resolve_epochs(options: TrainOptions, pictures: int) -> TrainOptions:
     """The options with their epochs as steps, for a number of pictures."""
     if options.epochs is None:
         return options
@@ -161,7 +161,7 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
         bar.close()
         minutes = (time.monotonic() - started) / 60
         if not first:
-            return from_json(processes.hear(RECORD_KEY))
+            return from_json(processes.hear(TOLD_RECORD))
         record = make_record(run.checkpoint_model.eval(), run.start, options, validation, step, minutes, device)
     except KeyboardInterrupt:
         if first and whole and step != kept and run.is_finite():  # else a second Ctrl-C came in the middle of a step
@@ -178,7 +178,7 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
     write_checkpoint(options.out, run.checkpoint_model, record)
     write_log(options.out.with_suffix(".csv"), log)
     remove_state(state)
-    processes.tell(RECORD_KEY, to_json(record))
+    processes.tell(TOLD_RECORD, to_json(record))
     return record
 
 

@@ -19,7 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 from segviz.data.dataset import DataError
 from segviz.runtime.interrupts import hold_interrupt
 
-PATIENCE = timedelta(hours=12)  # the others wait while the first process scores val; torchrun ends those of a dead one
+LONGEST_WAIT = timedelta(hours=12)  # others wait while the first scores val; torchrun ends those of a dead one
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -154,6 +154,15 @@ def process_count() -> int:
     return read_variable("WORLD_SIZE", 1)
 
 
+def process_index() -> int:
+    """Which of `torchrun`'s processes this is, from 0; 0 without it.
+
+    Raises:
+        DataError: its variables are no numbers.
+    """
+    return read_variable("RANK", 0) if process_count() > 1 else 0
+
+
 def read_variable(name: str, default: int) -> int:
     """A whole number that `torchrun` sets in the environment.
 
@@ -182,7 +191,7 @@ def join_processes(device: torch.device) -> Iterator[tuple[Processes, torch.devi
     missing = [one for one in ("RANK", "MASTER_ADDR", "MASTER_PORT") if one not in os.environ]
     if missing:
         raise DataError(f"WORLD_SIZE is set, but {' and '.join(missing)} not; start with torchrun, or unset WORLD_SIZE")
-    store, index, count = next(rendezvous("env://", timeout=PATIENCE))
+    store, index, count = next(rendezvous("env://", timeout=LONGEST_WAIT))
     try:
         own = device
         if device.type == "cuda":
@@ -190,7 +199,7 @@ def join_processes(device: torch.device) -> Iterator[tuple[Processes, torch.devi
             torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         dist.init_process_group(
-            backend, store=PrefixStore("tensors", store), rank=index, world_size=count, timeout=PATIENCE
+            backend, store=PrefixStore("tensors", store), rank=index, world_size=count, timeout=LONGEST_WAIT
         )
         yield Processes(index, count, PrefixStore("words", store)), own
     except BaseException:

@@ -1,0 +1,40 @@
+"""A few steps of training, in one process or several: `torchrun --nproc_per_node N two_processes.py DATA OUT ...`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from segviz.data.dataset import load_split
+from segviz.training.options import TrainOptions
+from segviz.training.processes import join_processes
+from segviz.training.run import TrainingRun
+
+STEPS = 3
+
+
+def main(data: str, out: str, model: str, precision: str, changes: str) -> None:
+    """Train, and let the first process write weights and losses."""
+    torch.set_num_threads(1)
+    torch.set_default_dtype(getattr(torch, precision))
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(changes).items()}
+    options = TrainOptions(model, Path(data), Path(out), batch=4, crop=(64, 64), scenes=0, device="cpu", **given)
+    with join_processes(torch.device("cpu")) as (processes, device):
+        torch.manual_seed(0)
+        run = TrainingRun(options, load_split(options.data, "train"), device, processes)
+        run.bfloat16 = False
+        losses = []
+        for step in range(STEPS):
+            run.set_rate(options.rate)
+            images, labels = run.sampler(step)
+            losses.append(float(run.step((images.to(torch.get_default_dtype()), labels), step)))
+        if processes.is_first:
+            average = {f"average.{name}": value for name, value in run.average.state_dict().items()}
+            torch.save({"losses": losses, "weights": {**run.networks.state_dict(), **average}}, out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
