@@ -27,12 +27,13 @@ from segviz.benchmarks.measure import (
 )
 from segviz.benchmarks.models import bench_models, record_costs
 from segviz.benchmarks.networks import PROTOCOLS, bench_networks, forward_protocol
-from segviz.benchmarks.sparse import SAMPLE_WINDOWS, attend_densely, bench_sparse
+from segviz.benchmarks.sparse import attend_densely, bench_sparse
 from segviz.benchmarks.viewer import SYNTHETIC
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
 from segviz.cli import bench_parser, main
 from segviz.data.classes import CAMVID
+from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
 from segviz.models.blocks.sampling import sum_rows
 from segviz.models.registry import SPECS, build
@@ -181,6 +182,16 @@ def test_any_network_of_the_papers_is_counted_with_its_options(capsys: pytest.Ca
     assert found[0]["gflops"] > found[1]["gflops"] and found[1]["options"] == "fusion=addition"
 
 
+def test_snl_can_be_counted_at_the_papers_cost() -> None:
+    costs = [
+        bench_networks(forward_protocol((128, 256), 1), ["snl"], (f"sampling={way}",), 0).rows[0]["gflops"]
+        for way in ("gather", "products")
+    ]
+    cells, channels, samples = 16 * 32, 256, 81
+    gathered = cells * samples * (4 * channels // 2 + channels // 2 + 4 * channels)
+    assert costs[0] - costs[1] == pytest.approx(2 * (gathered - cells**2 * (channels // 2 + channels)) / 1e9)
+
+
 @pytest.mark.parametrize(("words", "message"), [
     (["models", "--size", "9", "9", "9"], "takes --size HEIGHT WIDTH, and 3 numbers were given"),
     (["blocks", "--size", "9", "9"], "takes --size HEIGHT WIDTH CHANNELS, and 2 numbers were given"),
@@ -200,9 +211,9 @@ def test_options_of_another_benchmark_are_refused(
 
 
 def test_the_parser_offers_what_the_benchmarks_have() -> None:
-    assert tuple(SAMPLE_WINDOWS) == bench_parser.SAMPLE_COUNTS
+    assert tuple(SNL_WINDOWS) == bench_parser.SAMPLE_COUNTS
     assert tuple(PROTOCOLS) == bench_parser.PROTOCOL_NAMES
-    assert all(math.prod(window) == count for count, window in SAMPLE_WINDOWS.items())
+    assert all(math.prod(window) == count for count, window in SNL_WINDOWS.items())
 
 
 def test_unknown_names_are_refused() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -20,14 +19,11 @@ from segviz.benchmarks.measure import (
     select_devices,
     time_calls,
 )
+from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.non_local import QUERIES_PER_STEP
 
-# SSANet's Table 1 names K alone; 99 is no square, so its window is ours.
-SAMPLE_WINDOWS: Mapping[int, tuple[int, int]] = MappingProxyType({
-    9: (3, 3), 49: (7, 7), 81: (9, 9), 99: (9, 11), 121: (11, 11),
-})  # fmt: skip
 GRID_DIVISORS = (4, 2, 1)  # the grids are the given one, its half and its quarter
 MOST_WRITTEN_OUT = 2**31  # of an N x N matrix that is written out, 8 GiB in float32
 SPARSE_NOTES = (
@@ -53,16 +49,16 @@ def bench_sparse(
 
     Args:
         size: (height, width, channels) of the largest features.
-        samples: values of K, keys of SAMPLE_WINDOWS.
+        samples: values of K, keys of SNL_WINDOWS.
         rounds: timed runs of each way, in turns, after one to warm up.
         device: "auto" measures the CPU, and the GPU where there is one.
 
     Raises:
         ValueError: a K is unknown, or this machine has no such device.
     """
-    unknown = [count for count in samples if count not in SAMPLE_WINDOWS]
+    unknown = [count for count in samples if count not in SNL_WINDOWS]
     if unknown:
-        raise ValueError(f"K = {unknown[0]} is unknown; use {', '.join(map(str, SAMPLE_WINDOWS))}")
+        raise ValueError(f"K = {unknown[0]} is unknown; use {', '.join(map(str, SNL_WINDOWS))}")
     grids = [(max(1, size[0] // shrink), max(1, size[1] // shrink)) for shrink in GRID_DIVISORS]
     rows = tuple(
         row
@@ -116,9 +112,7 @@ def make_ways(grid: tuple[int, int], channels: int, samples: Sequence[int], devi
     ways = []
     for count in samples:
         for sampling in ("gather", "products"):
-            block = (
-                SparseNonLocal(channels, SAMPLE_WINDOWS[count], zero_start=False, sampling=sampling).eval().to(device)
-            )
+            block = SparseNonLocal(channels, SNL_WINDOWS[count], zero_start=False, sampling=sampling).eval().to(device)
             ways.append(TimedWay(f"snl {sampling}", count, block))
     dense = SparseNonLocal(channels, (1, 1), zero_start=False).eval().to(device)
     ways.append(TimedWay("dense", None, lambda x: attend_densely(dense, x, QUERIES_PER_STEP)))

@@ -78,7 +78,7 @@ def make_strips(channels: int, settings: Settings) -> ContextBlock:
 def make_sparse(channels: int, settings: Settings) -> ContextBlock:
     """SSANet's sparse non-local block, with its pooling branch or without."""
     made = blocks.SparseNonLocalWithPooling if settings["pooling"] else blocks.SparseNonLocal
-    return made(channels, SNL_WINDOWS[settings["points"]], settings["padding"])
+    return made(channels, SNL_WINDOWS[settings["points"]], settings["padding"], sampling=settings["sampling"])
 
 
 def make_point_wise(channels: int, settings: Settings) -> ContextBlock:
@@ -203,6 +203,10 @@ BLOCK_OPTIONS = (
     NetworkOption(
         "padding", "zeros", "what SNL's samples read beyond the edge: zeros, the nearest cell, or nothing",
         ("zeros", "border", "mask"), blocks=("snl",),
+    ),
+    NetworkOption(
+        "sampling", "products", "how SNL computes: all products, or K keys gathered for each query; the same numbers",
+        ("products", "gather"), blocks=("snl",),
     ),
     NetworkOption("directions", "both", "PSA's branches", tuple(PSA_DIRECTIONS), blocks=("psa",)),
     NetworkOption("compact", False, "PSA's masks are H x W absolute positions, not 2H-1 x 2W-1", blocks=("psa",)),

@@ -97,9 +97,15 @@ class SparseNonLocal(ContextBlock):
 class SparseNonLocalWithPooling(ContextBlock):
     """SNL and the global pooling branch: `cat[SNL(x), up(relu(conv(mean x)))]` (section 3.3); twice the channels."""
 
-    def __init__(self, channels: int, window: tuple[int, int] = (9, 9), padding: Padding = "zeros") -> None:
+    def __init__(
+        self,
+        channels: int,
+        window: tuple[int, int] = (9, 9),
+        padding: Padding = "zeros",
+        sampling: Sampling = "products",
+    ) -> None:
         super().__init__()
-        self.sparse = SparseNonLocal(channels, window, padding)
+        self.sparse = SparseNonLocal(channels, window, padding, sampling=sampling)
         self.pooled = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU(inplace=True))
 
     def forward(
