@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -42,23 +43,30 @@ def executable() -> str | None:
 
 
 PATIENCE = 90_000  # milliseconds that `expect` and actions wait: a busy machine is slow, not wrong
+AT_DESK = {"viewport", "reduced_motion", "color_scheme"}  # settings that a page can have without its context
 CONTEXTS: WeakKeyDictionary[Browser, dict[str, BrowserContext]] = WeakKeyDictionary()
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A running browser; skips the test if there is none, or fails it where REQUIRE_BROWSER is set."""
+    """A running browser; skips the test if there is none, or fails it where REQUIRE_BROWSER is set.
+
+    Its first context has a profile on disk. There alone Chromium keeps scripts compiled, which takes a third off each
+    visit of the app.
+    """
     expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, TemporaryDirectory("-segviz", ignore_cleanup_errors=True) as profile:
+        launch = playwright.chromium.launch_persistent_context
         try:
-            browser = playwright.chromium.launch(executable_path=executable(), args=list(FLAGS))
+            context = launch(profile, executable_path=executable(), args=list(FLAGS))
         except Error as error:
             give_up = pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip
             give_up(f"no Chromium: set CHROMIUM, or run `playwright install chromium` ({str(error)[:200]})")
+        assert context.browser is not None
         try:
-            yield browser
+            yield context.browser
         finally:
-            browser.close()
+            context.close()
 
 
 class SharedBrowser:
@@ -89,20 +97,31 @@ def visiting(browser: Browser, **settings: Any) -> Iterator[Page]:
     """A new visitor's page, without storage from before.
 
     Visitors with the same settings share a context, and so the browser's cache: loading Streamlit's scripts again takes
-    longer than most tests. Storage and cookies are cleared after each.
+    longer than most tests. Those at a desk share the one with a profile. Storage and cookies are cleared after each.
     """
-    name = repr(sorted(settings.items()))
-    shared = CONTEXTS.setdefault(browser, {})
-    if name not in shared:
-        shared[name] = browser.new_context(**settings)
-    page = shared[name].new_page()
+    page = new_page(browser, **settings)
+    context = page.context
     try:
         yield page
     finally:
         with suppress(Error):  # the page loaded nothing, or is closed
             page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
         page.close()
-        shared[name].clear_cookies()
+        context.clear_cookies()
+
+
+def new_page(browser: Browser, person: str = "", **settings: Any) -> Page:
+    """A page in the context that visitors with these settings share, and no other `person`."""
+    if not person and settings.keys() <= AT_DESK:
+        page = browser.contexts[0].new_page()
+        page.set_viewport_size(settings.pop("viewport", {"width": 1280, "height": 720}))
+        page.emulate_media(**settings)
+        return page
+    name = repr((person, sorted(settings.items())))
+    shared = CONTEXTS.setdefault(browser, {})
+    if name not in shared:
+        shared[name] = browser.new_context(**settings)
+    return shared[name].new_page()
 
 
 def settles(read: Callable[[], str | None], wanted: float, within: float, seconds: float = 60) -> None:

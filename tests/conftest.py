@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from app_server import LiveApp, app_server
-from browser import PATIENCE, SharedBrowser
+from browser import PATIENCE, SharedBrowser, visiting
 from playwright.sync_api import Browser, expect
 from streamlit.components.v2 import manifest_scanner
 from typecheck import check_shapes
@@ -109,12 +109,11 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
     """The worker's server of the app as it is bundled, with what its very first visitor saw."""
     log = tmp_path_factory.mktemp("server") / "log"
     with app_server(log) as address:
-        page = BROWSER.open().new_page()
-        page.goto(f"{address}/psa", timeout=PATIENCE)
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
-        expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
-        seen = page.get_by_role("heading", level=1).inner_text(), page.get_by_test_id("stSidebar").inner_text()
-        page.close()
+        with visiting(BROWSER.open()) as page:
+            page.goto(f"{address}/psa", timeout=PATIENCE)
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+            seen = page.get_by_role("heading", level=1).inner_text(), page.get_by_test_id("stSidebar").inner_text()
         yield LiveApp(address, log, *seen)
 
 
@@ -122,6 +121,14 @@ def live_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApp]:
 def seeded() -> None:
     """Start every test from the same random numbers."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def small_pictures() -> Iterator[None]:
+    """Models see pictures at 96 x 128 pixels instead of 360 x 480, for what does not depend on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("segviz.image.WORKING_PIXELS", 96 * 128)
+        yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -145,7 +145,7 @@ def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[s
         assert all(contrast(colour, ground) >= TEXT for colour in colours), (ground, colours)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious_in_what_opens(site: Site, scheme: str) -> None:
     """On a phone: the settings, a pin, the help, and the sidebar with the choice of an own picture."""
     with site.visit(color_scheme=scheme, viewport=PHONE) as page:
@@ -214,7 +214,9 @@ WATCH = """() => {
 }"""
 
 
-@pytest.mark.parametrize("key", ["home", "inspect", "compare"])
+@pytest.mark.parametrize(
+    "key", ["inspect", pytest.param("home", marks=pytest.mark.slow), pytest.param("compare", marks=pytest.mark.slow)]
+)
 def test_nothing_jumps_while_the_pointer_moves_and_models_run(site: Site, key: str) -> None:
     with closing(site.browser.new_context(reduced_motion="reduce", viewport=DESK)) as cold:  # it has no scripts yet
         page = cold.new_page()

@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -68,6 +69,12 @@ class Visit:
         if (self.page.viewport_size or {"width": 0})["width"] > PHONE:
             unfold_toolbar(self.page)
         return self
+
+    def told(self, before: int, link: str) -> Visit:
+        """Returns when the server was told a setting, after `before` frames, and has answered with this link."""
+        expect(self.page).to_have_url(re.compile(re.escape(link)))
+        assert len(self.sent) > before
+        return self.rest()
 
     def stage(self, title: str) -> Locator:
         return self.page.locator(f".stage[data-panel='{title}']")
@@ -143,11 +150,11 @@ def positions(stage: Locator) -> np.ndarray:
     """Where each drawn cell lies on the colour bar, in [0, 1]: its colour back through the table."""
     pixels = canvas_pixels(stage.locator("canvas.map")).astype(int)
     height, width, _ = pixels.shape
-    colours = pixels.reshape(-1, 4)
+    colours, cells = np.unique(pixels.reshape(-1, 4), axis=0, return_inverse=True)
     assert (colours[:, 3] == 255).all()
     distance = np.abs(colours[:, None, :3] - table()).max(2)
     assert distance.min(1).max() <= 2, "a colour that is not viridis"
-    return (distance.argmin(1) / 1023).reshape(height, width)
+    return (distance.argmin(1) / 1023)[cells].reshape(height, width)
 
 
 def check_drawn(stage: Locator, expected: Any, cell: tuple[int, int], top: float | None = None) -> None:
@@ -177,12 +184,18 @@ RULES: dict[str, Callable[[Any, int, int], Any]] = {
     ("page", "model", "panels"),
     [
         ("psa", "psa", {"Collect": ("collect", "attends_to"), "Distribute": ("distribute", "attended_by")}),
-        ("snl", "snl", {"Who samples it": ("samples", "attended_by")}),
-        ("sam", "sam", {"Column map": ("strip", "strip"), "Attends to": ("strip", "attends_to")}),
-        ("inspect", "spatial_nl", {"Attends to (spatial)": ("spatial", "attends_to")}),
-        ("inspect", "cs_nl", {"Attended by (spatial)": ("spatial", "attended_by")}),
         ("inspect", "rcca", {"Attends to (all passes)": ("cross", "attends_to")}),
-        ("inspect", "ema", {"Attends to (bases)": ("bases", "attends_to")}),
+        # The quick test of one point in every block draws these too, except the bases.
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in (
+                ("snl", "snl", {"Who samples it": ("samples", "attended_by")}),
+                ("sam", "sam", {"Column map": ("strip", "strip"), "Attends to": ("strip", "attends_to")}),
+                ("inspect", "spatial_nl", {"Attends to (spatial)": ("spatial", "attends_to")}),
+                ("inspect", "cs_nl", {"Attended by (spatial)": ("spatial", "attended_by")}),
+                ("inspect", "ema", {"Attends to (bases)": ("bases", "attends_to")}),
+            )
+        ),
     ],
 )
 def test_hovering_draws_pythons_map(visit: Visit, page: str, model: str, panels: dict[str, tuple[str, str]]) -> None:
@@ -241,8 +254,7 @@ def test_hovering_sends_nothing_and_no_map_travels_twice(visit: Visit) -> None:
         visit.page.get_by_label(label, exact=True).check()
     visit.page.get_by_label("Colours").select_option("magma")
     visit.page.get_by_label("Opacity").fill("30")
-    visit.page.wait_for_timeout(1500)  # the settings have been told, and the page has run
-    assert len(visit.sent) > before
+    visit.told(before, "opacity=30")
     visit.hover("Distribute", *PLACES[0])
     visit.pin("Collect", *PLACES[1])
     expect(visit.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
@@ -254,13 +266,13 @@ def test_settings_are_kept_when_the_page_changes_and_reach_the_session(visit: Vi
     before = len(visit.sent)
     visit.page.get_by_label("percentile", exact=True).check()
     visit.page.get_by_label("Colours").select_option("cividis")
-    visit.page.wait_for_timeout(1500)
-    assert len(visit.sent) > before
+    visit.told(before, "colours=cividis")
     visit.go("snl")
     expect(visit.page.get_by_label("percentile", exact=True)).to_be_checked()
     expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
+    before = len(visit.sent)
     visit.page.get_by_label("log", exact=True).check()
-    visit.page.wait_for_timeout(1500)
+    visit.told(before, "scale=log")
     visit.go("psa")
     expect(visit.page.get_by_label("log", exact=True)).to_be_checked()
     visit.rest()
@@ -363,6 +375,7 @@ def test_the_keyboard_moves_pins_and_unpins(visit: Visit) -> None:
     expect(visit.page.locator(".marker")).to_have_count(0)
 
 
+@pytest.mark.slow  # a time limit; what is pinned is tested above
 def test_a_mask_is_pinned_within_half_a_minute_of_opening_the_app(
     visit: Visit, record_property: Callable[[str, object], None]
 ) -> None:
@@ -385,6 +398,7 @@ def box_of(stage: Locator) -> FloatRect:
     raise AssertionError("the stage is not visible")
 
 
+@pytest.mark.slow  # attributions take seconds each; that a pin moves nothing is tested above
 def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
     visit.open("attribution")
     page = visit.page
@@ -411,12 +425,14 @@ def test_nothing_moves_while_clicks_are_explained(visit: Visit) -> None:
 # ---- links ----------------------------------------------------------------------------------------------
 
 
-def follow(visit: Visit, address: str) -> Visit:
+@contextmanager
+def follow(visit: Visit, address: str) -> Iterator[Visit]:
     """A visitor with another browser, at an address that somebody sent."""
-    context = visit.page.context.browser.new_context(viewport={"width": 1400, "height": 1000})  # type: ignore[union-attr]
-    other = Visit(context.new_page(), visit.address, errors=visit.errors)
-    other.page.goto(address)
-    return other
+    browser = visit.page.context.browser
+    assert browser is not None
+    with visiting(browser, person="another", viewport={"width": 1400, "height": 1000}) as page:
+        page.goto(address)
+        yield Visit(page, visit.address, errors=visit.errors)
 
 
 def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
@@ -434,21 +450,21 @@ def test_a_copied_link_shows_another_visitor_the_same(visit: Visit) -> None:
     copied = visit.page.evaluate("navigator.clipboard.readText()")
     assert copied == visit.page.url
 
-    other = follow(visit, copied).rest()
-    expect(other.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
-    expect(other.page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED + 1))
-    for number, (y, x) in enumerate((first, second), start=1):
-        expect(other.page.get_by_label(f"Show pin {number}, y {y}, x {x}")).to_be_visible()
-    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
-    expect(other.page.get_by_label("Opacity")).to_have_value("30")
-    cells = [stage.get_attribute("data-cell") for stage in visit.page.locator(".stage").all()]
-    assert [stage.get_attribute("data-cell") for stage in other.page.locator(".stage").all()] == cells
-    assert other.page.url == copied
-    expect(other.page.get_by_test_id("stAlert")).to_have_count(0)
-    other.go("snl")  # the session goes on from what the link said
-    expect(other.page).to_have_url(re.compile(rf"/snl\?seed={FIRST_SEED + 1}&{pins[0]}"))
-    expect(other.page.get_by_label("log", exact=True)).to_be_checked()
-    other.page.context.close()
+    with follow(visit, copied) as other:
+        other.rest()
+        expect(other.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
+        expect(other.page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED + 1))
+        for number, (y, x) in enumerate((first, second), start=1):
+            expect(other.page.get_by_label(f"Show pin {number}, y {y}, x {x}")).to_be_visible()
+        expect(other.page.get_by_label("log", exact=True)).to_be_checked()
+        expect(other.page.get_by_label("Opacity")).to_have_value("30")
+        cells = [stage.get_attribute("data-cell") for stage in visit.page.locator(".stage").all()]
+        assert [stage.get_attribute("data-cell") for stage in other.page.locator(".stage").all()] == cells
+        assert other.page.url == copied
+        expect(other.page.get_by_test_id("stAlert")).to_have_count(0)
+        other.go("snl")  # the session goes on from what the link said
+        expect(other.page).to_have_url(re.compile(rf"/snl\?seed={FIRST_SEED + 1}&{pins[0]}"))
+        expect(other.page.get_by_label("log", exact=True)).to_be_checked()
 
 
 def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
@@ -459,6 +475,7 @@ def test_pins_do_not_fill_the_way_back(visit: Visit) -> None:
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
 
 
+@pytest.mark.slow
 def test_the_way_back_after_next_leads_to_the_street_before(visit: Visit) -> None:
     visit.open("psa").go("snl")
     street = visit.page.get_by_label("Street", exact=True)
@@ -485,16 +502,17 @@ def transform(visit: Visit) -> list[float]:
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", style)]
 
 
+@pytest.mark.slow  # every control's way into a link and back is tested without a browser
 def test_a_link_restores_the_zoom(visit: Visit) -> None:
     visit.open("psa")
     before = transform(visit)
     visit.page.get_by_role("button", name="Zoom in").click()
     expect(visit.page).to_have_url(re.compile(r"zoom=1\.5-0\.\d+-0\.\d+"))
     seen = transform(visit)
-    other = follow(visit, visit.page.url).rest()
-    assert transform(other) == pytest.approx(seen, abs=0.01)  # a link has four decimals
-    assert seen != before and other.page.url == visit.page.url
-    other.page.context.close()
+    with follow(visit, visit.page.url) as other:
+        other.rest()
+        assert transform(other) == pytest.approx(seen, abs=0.01)  # a link has four decimals
+        assert seen != before and other.page.url == visit.page.url
     visit.page.get_by_role("button", name="Fit").click()
     expect(visit.page).not_to_have_url(re.compile("zoom="))
 
@@ -532,15 +550,14 @@ def test_a_link_to_an_own_picture_asks_for_the_file(visit: Visit) -> None:
     expect(visit.page.get_by_text("It does not contain your picture")).to_be_visible()
     place = visit.page.locator(".pins").get_by_label("Show pin 1").get_attribute("aria-label") or "none"
 
-    other = follow(visit, visit.page.evaluate("navigator.clipboard.readText()"))
-    expect(other.page.get_by_text("which a link cannot carry")).to_be_visible()
-    expect(other.page.locator(".stage")).to_have_count(0)
-    with other.page.expect_file_chooser() as chooser:
-        other.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
-    chooser.value.set_files([{"name": "mine.png", "mimeType": "image/png", "buffer": picture()}])
-    check_uploaded(other)
-    expect(other.page.get_by_label(place, exact=True)).to_be_visible()
-    other.page.context.close()
+    with follow(visit, visit.page.evaluate("navigator.clipboard.readText()")) as other:
+        expect(other.page.get_by_text("which a link cannot carry")).to_be_visible()
+        expect(other.page.locator(".stage")).to_have_count(0)
+        with other.page.expect_file_chooser() as chooser:
+            other.page.get_by_test_id("stFileUploader").get_by_role("button").last.click()
+        chooser.value.set_files([{"name": "mine.png", "mimeType": "image/png", "buffer": picture()}])
+        check_uploaded(other)
+        expect(other.page.get_by_label(place, exact=True)).to_be_visible()
 
 
 def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> None:
@@ -821,6 +838,7 @@ def test_only_this_class_is_for_all_panels_by_mouse_and_by_keyboard(visit: Visit
     expect(visit.stage("Disagreement").locator("canvas.borders")).to_be_visible()
 
 
+@pytest.mark.slow  # the viewer's tests draw shares on this scale, those of pages hand them over
 def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
     visit.open("compare")
     open_settings(visit, "Panels")
@@ -891,6 +909,7 @@ def phone(app: LiveApp, browser: Browser) -> Iterator[Visit]:
     assert visit.errors == []
 
 
+@pytest.mark.slow  # as by mouse and by keyboard
 def test_only_this_class_is_for_all_panels_on_a_phone(phone: Visit) -> None:
     phone.open("compare")
     only = shared_legend(phone).get_by_role("button", name="Only Road")
@@ -917,23 +936,7 @@ def test_a_first_tap_looks_and_a_second_one_pins(phone: Visit) -> None:
     expect(phone.stage("Collect of point 1")).to_have_attribute("data-ready", "1")
 
 
-def test_a_choice_closes_a_phone_s_sidebar(phone: Visit) -> None:
-    phone.open("home")
-    page, sidebar = phone.page, phone.page.get_by_test_id("stSidebar")
-    choices = (
-        page.get_by_role("button", name="Next"),
-        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Inspect"),
-        page.get_by_text("My picture"),
-        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Results"),
-    )
-    for choice in choices:
-        page.get_by_role("button", name="Expand sidebar").tap()
-        expect(sidebar).to_have_attribute("data-collapsed", "false")
-        choice.tap()
-        expect(sidebar).to_have_attribute("data-collapsed", "true")
-
-
-def test_a_street_s_slider_leaves_a_phone_s_sidebar_open(phone: Visit) -> None:
+def test_a_choice_closes_a_phone_s_sidebar_and_a_street_s_slider_leaves_it_open(phone: Visit) -> None:
     phone.open("home")
     page, sidebar = phone.page, phone.page.get_by_test_id("stSidebar")
     page.get_by_role("button", name="Expand sidebar").tap()
@@ -946,6 +949,16 @@ def test_a_street_s_slider_leaves_a_phone_s_sidebar_open(phone: Visit) -> None:
     expect(sidebar).to_have_attribute("data-collapsed", "false")
     page.get_by_role("button", name="Next").tap()
     expect(sidebar).to_have_attribute("data-collapsed", "true")
+    choices = (
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Inspect"),
+        page.get_by_text("My picture"),
+        page.get_by_test_id("stSidebarNav").get_by_role("link", name="Results"),
+    )
+    for choice in choices:
+        page.get_by_role("button", name="Expand sidebar").tap()
+        expect(sidebar).to_have_attribute("data-collapsed", "false")
+        choice.tap()
+        expect(sidebar).to_have_attribute("data-collapsed", "true")
 
 
 def test_attribution_begins_with_its_maps(visit: Visit, phone: Visit) -> None:

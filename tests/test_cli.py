@@ -56,6 +56,7 @@ from segviz.text import format_percent
 from segviz.training.options import TrainOptions
 from segviz.training.view_range import Scales
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
 COMMANDS = (
     "app", "predict", "attend", "watch", "figure", "evaluate", "train", "train-cues", "recipes",
     "datasets", "bench", "table", "models",

@@ -237,6 +237,7 @@ print(is_compiling is torch._dynamo.is_compiling, torch._dynamo.disable is not d
 """
 
 
+@pytest.mark.slow  # imports torch's compiler
 def test_a_library_that_needs_more_of_the_compiler_gets_it() -> None:
     ran = subprocess.run([sys.executable, "-c", ASKED_FOR_MORE], capture_output=True, text=True, timeout=200)
     assert ran.stdout.split() == ["True", "True", "2"], ran.stderr

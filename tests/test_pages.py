@@ -67,7 +67,7 @@ def pages_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def ran() -> Iterator[list[str]]:
+def ran(small_pictures: None) -> Iterator[list[str]]:
     """The models in the order of their forwards, by an engine of these tests alone."""
     models: list[str] = []
     forward = Predictor.__call__
@@ -814,8 +814,9 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         assert own["Entropy (bits)"] == pytest.approx(
             -(shares[shares > 0] * np.log2(shares[shares > 0])).sum(), rel=1e-4
         )
-        down, along = np.meshgrid(np.arange(45) - row, np.arange(60) - column, indexing="ij")
-        assert own["Distance (px)"] == pytest.approx((shares * np.hypot(down, along)).sum() * 8, rel=1e-4)
+        rows, columns = map_.grid
+        down, along = np.meshgrid(np.arange(rows) - row, np.arange(columns) - column, indexing="ij")
+        assert own["Distance (px)"] == pytest.approx((shares * np.hypot(down, along)).sum() * 360 / rows, rel=1e-4)
         blocks = prediction.labels.reshape(45, 8, 60, 8).swapaxes(1, 2).reshape(45, 60, 64)
         majority = (blocks[..., None] == np.arange(len(CAMVID.names))).sum(2).argmax(2)
         majority[row, column] = prediction.labels[place]

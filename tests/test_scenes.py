@@ -58,7 +58,10 @@ def test_drawing_is_the_same_after_other_scenes_were_drawn() -> None:
     assert (draw_scene(3, width=160, height=120).image == before).all()
 
 
-@pytest.mark.parametrize("seed", range(20))
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+
+
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 20))])
 def test_every_class_shows(seed: int) -> None:
     counts = np.bincount(scene(seed).labels.ravel(), minlength=11)
     assert len(counts) == 11  # no void
@@ -80,7 +83,7 @@ def test_the_default_size_is_camvids() -> None:
     assert draw_scene(0).labels.shape == (360, 480)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     ("label", "less", "more"),
     [
@@ -95,7 +98,7 @@ def test_a_knob_moves_its_own_class(seed: int, label: int, less: dict[str, float
     assert pixels(seed, label, replace(DEFAULT, **less)) < pixels(seed, label, replace(DEFAULT, **more))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
     "change", [{"pole_width": 0.2}, {"vehicle_size": 0.8}, {"vehicle_distance": 25.0}, {"fence_length": 4.0}]
 )
@@ -152,14 +155,13 @@ def test_random_options_vary_and_repeat() -> None:
 def test_a_scene_is_drawn_in_reasonable_time() -> None:
     draw_scene(0)
     start = time.process_time()
-    for seed in range(3):
-        draw_scene(seed)
-    assert (time.process_time() - start) / 3 < 1.0
+    draw_scene(1)
+    assert time.process_time() - start < 1.0
 
 
 def test_the_sky_is_brighter_and_bluer_than_the_road() -> None:
     bright, blue = [], []
-    for seed in range(10):
+    for seed in range(5):
         drawn = scene(seed)
         sky, road = (drawn.image[drawn.labels == label].mean(0) for label in (SKY, ROAD))
         bright.append(sky.mean() - road.mean())

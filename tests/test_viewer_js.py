@@ -168,7 +168,7 @@ def test_samples_equal_pythons(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", ["dot", "collect", "line", "corner"])
-@pytest.mark.parametrize("size", [(37, 53), (30, 41), (150, 210), (7, 9)])
+@pytest.mark.parametrize("size", [(37, 53), (30, 41), (60, 84), (7, 9)])
 def test_pixels_fall_into_pythons_cells(page: Page, name: str, size: tuple[int, int]) -> None:
     height, width = size
     page.evaluate(LOAD, name)
