@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from segviz.batch.attention_files import AttentionOptions, describe_place, export_attention
+from segviz.batch.attention_files import AttentionOptions, MeasureAt, describe_place, export_attention
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
 from segviz.data.label_png import encode_png
@@ -38,7 +38,12 @@ class CropPredictor(Protocol):
 
 
 def export_crop_attention(
-    predictor: CropPredictor, options: AttentionOptions, source: Source, picture: Rgb, one_page: bool = False
+    predictor: CropPredictor,
+    options: AttentionOptions,
+    source: Source,
+    picture: Rgb,
+    measure: MeasureAt | None = None,
+    one_page: bool = False,
 ) -> PictureOutput:
     """As `export_attention`; where crops are slid, each place's maps are drawn over the crop around it.
 
@@ -50,14 +55,21 @@ def export_crop_attention(
         options: which maps, and how.
         source: where the picture comes from.
         picture: the picture.
+        measure: gives the influence on the answer at a place of a whole picture; None to leave it out.
         one_page: whether there is room for one page alone.
 
     Raises:
-        ValueError: a place lies outside the picture, or several crops do not fit on the one page.
+        ValueError: a place lies outside the picture, several crops do not fit on the one page, or an influence is
+            wanted of a picture in crops.
         KeyError: the model has no map of that name.
     """
     if not predictor.slides_crops(picture):
-        return export_attention(predictor, options, source, picture)
+        return export_attention(predictor, options, source, picture, measure)
+    if measure is not None:
+        raise ValueError(
+            "influence is measured on whole pictures, and this one is seen in crops; remove --influence, or show a "
+            "picture that is no larger than a crop"
+        )
     check_places(options.places, picture, source.text)
     places = options.places
     if not places:

@@ -25,11 +25,11 @@ def describe_protocol(
     parts += [f"long side {long_side}"] if long_side is not None else []
     if crop is not None:
         known = step is None or step == USUAL_STEP
-        parts.append(f"crops of {crop[0]} x {crop[1]}" + ("" if known else f" by {format_share(step or 0)}"))
+        parts.append(f"crops of {crop[0]} x {crop[1]}" + ("" if known else f" by {name_share(step or 0)}"))
     return ", ".join(parts)
 
 
-def format_share(share: float) -> str:
+def name_share(share: float) -> str:
     """A share as a fraction where it is a simple one, such as "2/3"."""
     fraction = Fraction(share).limit_denominator(12)
     return str(fraction) if abs(float(fraction) - share) < 1e-9 else f"{share:g}"

@@ -30,7 +30,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
 from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
-from segviz.evaluation.scored_network import ScoredBlockNetwork, ScoredNetwork
+from segviz.evaluation.scored_network import ScoredBlockNetwork, NetworkToScore
 from segviz.models.ablation import has_context
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput
@@ -58,7 +58,7 @@ class Subject:
     name: str
     classes: tuple[str, ...]
     path: Path | None = None
-    network: ScoredNetwork | None = None
+    network: NetworkToScore | None = None
     picture: PictureInput | None = None
 
 
@@ -141,7 +141,7 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
     if predictor.class_set is None:
         raise DataError(f"the classes of '{options.model}' are not known; name them with --classes")
     if isinstance(predictor, PublishedPredictor):
-        network: ScoredNetwork = ScoredBlockNetwork(predictor.network, predictor.picture)
+        network: NetworkToScore = ScoredBlockNetwork(predictor.network, predictor.picture)
         return [Subject(predictor.name, predictor.class_set.names, network=network, picture=predictor.picture)]
     return [Subject(predictor.name, predictor.class_set.names, network=NetworkScores(predictor))]
 

@@ -17,7 +17,7 @@ from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
 from segviz.evaluation.map_numbers import MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
-from segviz.evaluation.scored_network import ScoredBlockNetwork, ScoredNetwork
+from segviz.evaluation.scored_network import ScoredBlockNetwork, NetworkToScore
 from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
 from segviz.image import Rgb
 from segviz.models.blocks import ContextBlock
@@ -37,7 +37,7 @@ class Scored:
 
 
 def evaluate_ways(
-    model: BlockNetwork | ScoredNetwork,
+    model: BlockNetwork | NetworkToScore,
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     data: str,
@@ -83,7 +83,7 @@ def evaluate_ways(
 
 
 def evaluate_samples(
-    model: BlockNetwork | ScoredNetwork,
+    model: BlockNetwork | NetworkToScore,
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     data: str,
@@ -147,13 +147,13 @@ def scenes_title(count: int) -> str:
     return f"{count} drawn scenes"
 
 
-def class_scores(model: BlockNetwork | ScoredNetwork, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:
+def class_scores(model: BlockNetwork | NetworkToScore, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:
     """Softmax scores in [0, 1] of each class at the picture's own size, by a protocol."""
     network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
     return Scorer(network, {"": way})(image)[0][""]
 
 
-def check_arguments(network: ScoredNetwork, samples: Sequence[Sample], classes: tuple[str, ...], data: str) -> None:
+def check_arguments(network: NetworkToScore, samples: Sequence[Sample], classes: tuple[str, ...], data: str) -> None:
     """Find whatever would give a wrong score, or none, before the first picture.
 
     Raises:

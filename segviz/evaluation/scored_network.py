@@ -16,7 +16,7 @@ from segviz.models.blocks import ContextBlock
 from segviz.models.picture_input import PictureInput
 from segviz.models.segmenter import BlockNetwork, Segmentation
 
-Shares = Float[Tensor, "views classes height width"]
+ViewShares = Float[Tensor, "views classes height width"]
 TwoMaps = tuple[tuple[AttentionMap, ...], tuple[AttentionMap, ...]]
 
 
@@ -26,18 +26,18 @@ class RunNetwork(Protocol):
 
     def __call__(
         self, views: Tensor, contexts: Sequence[bool], other: ContextBlock | None, /
-    ) -> tuple[Mapping[bool, Shares], TwoMaps | None]:
+    ) -> tuple[Mapping[bool, ViewShares], TwoMaps | None]:
         """Softmax scores in [0, 1] at the views' size, with and without context, and maps of the first view.
 
         Args:
-            views: (n, 3, height, width), as `ScoredNetwork.see` makes them, or crops of these.
+            views: (n, 3, height, width), as `NetworkToScore.see` makes them, or crops of these.
             contexts: True, False or both: whether the context is on.
             other: a block whose maps are wanted beside the network's own.
         """
 
 
 @runtime_checkable
-class ScoredNetwork(Protocol):
+class NetworkToScore(Protocol):
     """A network that can be scored: a `BlockNetwork` as `ScoredBlockNetwork`, any other as the caller wraps it."""
 
     @property
@@ -84,7 +84,7 @@ class ScoredBlockNetwork:
 
         def run(
             views: Tensor, wanted: Sequence[bool], other: ContextBlock | None, /
-        ) -> tuple[Mapping[bool, Shares], TwoMaps | None]:
+        ) -> tuple[Mapping[bool, ViewShares], TwoMaps | None]:
             seen = views.contiguous(memory_format=torch.channels_last)
             results, others = run_blocks(self.network, blocks, seen, wanted, other)
             shares = {context: results[context].logits.softmax(1) for context in wanted}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segviz.attention.maps import AttentionMap, Grid
 from segviz.catalogue.protocol_words import USUAL_STEP, describe_protocol
-from segviz.evaluation.scored_network import RunNetwork, ScoredNetwork
+from segviz.evaluation.scored_network import RunNetwork, NetworkToScore
 from segviz.image import SHORTEST_SIDE, Rgb, resize
 from segviz.models.blocks import ContextBlock
 from segviz.prediction.crops import CropMean, Scores, place_crops
@@ -104,7 +104,7 @@ class Scorer:
     """
 
     def __init__(
-        self, network: ScoredNetwork, ways: Mapping[str, Way], other_block: ContextBlock | None = None
+        self, network: NetworkToScore, ways: Mapping[str, Way], other_block: ContextBlock | None = None
     ) -> None:
         whole = [one for one in ways.values() if (one.crop, one.size, one.long_side) == (None, None, None)]
         if other_block and not any(OWN_SIZE in way.scales for way in whole):

@@ -13,8 +13,10 @@ from segviz.results.seeds import SEEDS_FOLDER, Runs
 from segviz.text import NONE
 
 TRAIN = "python -m segviz train --model $model --data camvid --init weights/mobilenetv2_100.imagenet.safetensors"
-MEASURE = "python -m segviz evaluate --data camvid --multi-scale --scales 0.75,1,1.25 --without-context"  # the table's
-EVALUATE = f"{MEASURE} --scenes 50 --record --model"
+SCORE_COMMAND = (
+    "python -m segviz evaluate --data camvid --multi-scale --scales 0.75,1,1.25 --without-context"  # the table's
+)
+EVALUATE = f"{SCORE_COMMAND} --scenes 50 --record --model"
 FULL_RUN = f"""for model in {" ".join(SPECS)}; do
   {TRAIN} --seed 0
   for seed in 1 2; do

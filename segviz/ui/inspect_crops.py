@@ -25,15 +25,17 @@ from segviz.viewer.panel import LabelMap, Panel, Pin
 from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_map
 
 CROPS_PAGE = "inspect"
-PROTOCOL_KEY, IN_CROPS, AT_ONCE = f"{CROPS_PAGE} protocol", "in crops", "whole"
+PROTOCOL_KEY, IN_CROPS, SEEN_WHOLE = f"{CROPS_PAGE} protocol", "in crops", "whole"
 CROP_COLOURS = np.array([(213, 94, 0), (128, 128, 128)], np.uint8)  # the crop, and the rest of the picture
 
 
 def pick_whole(controls: DeltaGenerator) -> bool:
     """Whether the reader wants a network that slides crops to see the picture whole."""
-    kept = keep_widget(PROTOCOL_KEY, IN_CROPS, (IN_CROPS, AT_ONCE), linked=(IN_CROPS, AT_ONCE))
+    kept = keep_widget(PROTOCOL_KEY, IN_CROPS, (IN_CROPS, SEEN_WHOLE), linked=(IN_CROPS, SEEN_WHOLE))
     help_ = "In crops, as its authors show pictures; or whole, so that maps are over all of the picture."
-    return bool(controls.segmented_control("Sees the picture", (IN_CROPS, AT_ONCE), help=help_, **kept) == AT_ONCE)
+    return bool(
+        controls.segmented_control("Sees the picture", (IN_CROPS, SEEN_WHOLE), help=help_, **kept) == SEEN_WHOLE
+    )
 
 
 @st.fragment

@@ -21,7 +21,7 @@ from segviz.ui.widgets import keep_widget
 
 SOURCE, SEED = "source", "seed"  # keys of widgets
 DRAWN, OWN_PICTURE = "Drawn scene", "My picture"
-SEEN_SIZE, TRAINED_SIZE, OWN_SIZE = "seen size", "trained", "own"  # a widget's key, and its values
+SEEN_SIZE, TRAINED_SIZE, OWN_SEEN_SIZE = "seen size", "trained", "own"  # a widget's key, and its values
 FIRST_SEED = 3
 FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
@@ -54,7 +54,7 @@ def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
         return picture
     titles = {
         TRAINED_SIZE: f"{trained[1]} x {trained[0]}, the size of training",
-        OWN_SIZE: f"{own[1]} x {own[0]}, its own size",
+        OWN_SEEN_SIZE: f"{own[1]} x {own[0]}, its own size",
     }
     help_ = (
         "The bundled models were trained at about 480 x 360. At its own size, at most 2048 x 1024, a picture has more "
@@ -63,7 +63,7 @@ def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
     )
     kept = keep_widget(SEEN_SIZE, TRAINED_SIZE, titles)
     chosen = st.selectbox("Models see it at", titles, format_func=titles.__getitem__, help=help_, **kept)
-    return replace(picture, own_size=True) if chosen == OWN_SIZE else picture
+    return replace(picture, own_size=True) if chosen == OWN_SEEN_SIZE else picture
 
 
 def current_picture() -> Picture:
