@@ -126,6 +126,25 @@ def channel_spatial(block: blocks.ChannelSpatialNonLocal, x: Array) -> Expected:
     return Expected(space.features, space.context, {**space.matrices, **channels.matrices})
 
 
+def spatial_channel(block: blocks.SpatialChannelNonLocal, x: Array) -> Expected:
+    """CAM(PAM(x)), the order of FLANet's footnote 1."""
+    space = spatial(block.spatial, x)
+    channels = channel(block.channel, space.features)
+    return Expected(channels.features, channels.context, {**channels.matrices, **space.matrices})
+
+
+def projected(block: blocks.ProjectedNonLocal, x: Array) -> Expected:
+    """SSANet, eq. 1-3: `gamma(Y) + X` with a 1x1 convolution gamma."""
+    query, key, value = (convolved(x, layer) for layer in (block.query, block.key, block.value))
+    cells = x.shape[1] * x.shape[2]
+    matrix = np.zeros((cells, cells))
+    for p, row, column in places(*x.shape[1:]):
+        logits = [query[:, row, column] @ key[:, r, c] for _, r, c in places(*x.shape[1:])]
+        matrix[p] = softmax(np.array(logits))
+    context = mixed(matrix, value)
+    return Expected(convolved(context, block.gamma) + x, context, {"spatial": matrix})
+
+
 def criss_cross(block: blocks.RecurrentCrissCross, x: Array) -> Expected:
     """A5: one softmax over the H + W - 1 cells of a cross, R times; "cross 0", ... are the passes' own."""
     cells = x.shape[1] * x.shape[2]
@@ -287,6 +306,8 @@ REFERENCES: dict[type[nn.Module], Callable[..., Expected]] = {
     blocks.ExpectationMaximization: expectation_maximization,
     blocks.FullyAttentional: fully_attentional,
     blocks.StripAttentionModule: strip,
+    blocks.SpatialChannelNonLocal: spatial_channel,
+    blocks.ProjectedNonLocal: projected,
     blocks.SparseNonLocal: sparse,
     blocks.SparseNonLocalWithPooling: sparse_with_pooling,
     blocks.PointWiseSpatialAttention: point_wise,

@@ -1,0 +1,268 @@
+"""The papers' networks: every row, its options, its maps, its parameters, and a checkpoint of any variant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import segviz
+from segviz.benchmarks.measure import count_parameters
+from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, rewrite_record, write_checkpoint
+from segviz.catalogue.record import Record
+from segviz.models.backbone import Backbone
+from segviz.models.block_kinds import BLOCK_KINDS
+from segviz.models.networks.resnet_body import ResNetBody
+from segviz.models.networks.rows import NETWORKS
+from segviz.models.options import OptionError, OptionValue
+from segviz.models.registry import (
+    NETWORK_NAMES,
+    SPECS,
+    build,
+    build_block,
+    maps_of,
+    options_of,
+    read_options,
+    resolve_network,
+)
+from segviz.models.segmenter import BlockNetwork
+
+CLASSES = ("road", "sky", "car")
+SMALL = (64, 96)
+SMALL_BODIES = {"resnet101": "resnet18", "resnet50": "resnet18", "hrnet_w48": "hrnet_w18_small"}
+# Parameters in millions, as `python -m segviz models --networks` counts them for 19 classes.
+PARAMETERS = {
+    "flanet_r101": 54.83, "flanet_r50": 35.84, "flanet_r18": 16.43, "flanet_shufflenet": 8.87, "flanet_hrnet48": 71.54,
+    "attanet_r18": 12.64, "attanet_r50": 44.88, "attanet_r101": 63.88, "attanet_shufflenet": 3.34,
+    "attanet_df1": 9.34, "attanet_df2": 18.94, "attanet_light": 0.89,
+    "ssanet_r101": 56.15, "ssanet_mbv2": 4.74, "psanet_r50": 50.68, "psanet_r101": 69.68,
+}  # fmt: skip
+# Options that every paper's ablation switches, with values that differ from the defaults.
+QUICK: tuple[tuple[str, dict[str, OptionValue]], ...] = (
+    ("attanet_light", {"block": "none"}),
+    ("ssanet_mbv2", {"points": 9, "pooling": False, "decoder": False}),
+    ("ssanet_mbv2", {"block": "nl", "project": True}),
+    ("attanet_r18", {"fusion": "concatenation"}),
+)  # fmt: skip
+SLOW: tuple[tuple[str, dict[str, OptionValue]], ...] = (
+    ("flanet_r18", {"head": "code"}),
+    ("flanet_r18", {"stem": "deep", "block": "none"}),
+    *(("flanet_r18", {"block": block}) for block in BLOCK_KINDS if block not in ("fla", "none")),
+    ("flanet_r18", {"block": "channel_nl", "energy": "-E"}),
+    ("flanet_r18", {"block": "rcca", "passes": 1}),
+    ("attanet_r18", {"block": "none", "fusion": "addition"}),
+    ("attanet_r18", {"strips": "horizontal", "projections": "plain"}),
+    ("attanet_r18", {"block": "nl"}),
+    ("ssanet_mbv2", {"points": 99, "padding": "mask"}),
+    ("ssanet_mbv2", {"block": "aspp", "decoder": False}),
+    ("psanet_r50", {"directions": "collect", "mask": (15, 23)}),
+    ("psanet_r50", {"directions": "distribute", "mask": (15, 23), "softmax": False}),
+    ("psanet_r50", {"compact": True, "mask": (4, 6)}),
+    ("psanet_r50", {"shrink": 1, "mask": (15, 23)}),
+    ("psanet_r50", {"block": "ppm"}),
+    ("psanet_r50", {"block": "gp"}),
+    ("psanet_r50", {"block": "rcca"}),
+)  # fmt: skip
+VARIANTS = (*QUICK, *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW))
+
+
+def variant_id(variant: object) -> str:
+    """A network with its options as a test's name."""
+    return str(variant).replace(" ", "") if not isinstance(variant, dict) else ",".join(map(str, variant.values()))
+
+
+def build_small(name: str, options: Mapping[str, OptionValue] | None = None) -> BlockNetwork:
+    """A row with a small body of the same kind, and masks that fit small pictures."""
+    body = SMALL_BODIES.get(NETWORKS[name].backbone, NETWORKS[name].backbone)
+    settings = dict(options or {})
+    if settings.get("block", NETWORKS[name].skeleton.block) == "psa":
+        settings.setdefault("mask", (7, 11))
+    torch.manual_seed(0)
+    return build(name, len(CLASSES), body, options=settings).eval()
+
+
+def record_of(network: BlockNetwork, name: str) -> Record:
+    """A record that describes a network."""
+    return Record(name, CLASSES, network.backbone_name, network.output_stride, options=dict(network.options))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_row_gives_logits_and_its_own_maps(name: str) -> None:
+    network = build_small(name)
+    with torch.no_grad():
+        result = network(network.picture.normalise(torch.rand(1, 3, *SMALL)))
+    assert result.logits.shape == (1, len(CLASSES), *SMALL) and result.logits.isfinite().all()
+    assert tuple(one.name for one in result.attended.maps[0]) == maps_of(name, network.options)
+    assert network.class_count == len(CLASSES)
+    assert result.middle.shape[1] == network.middle_channels
+    assert network.extractor in list(network.children())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_row_has_the_parameters_that_its_page_says(name: str) -> None:
+    with torch.device("meta"):
+        network = build(name, 19)
+    millions = count_parameters(network) / 1e6
+    assert round(millions, 2) == PARAMETERS[name]
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text()
+    shown = re.findall(rf"^\| `{name}` \|.*?([\d.]+) M \|", page, re.MULTILINE)
+    assert set(map(float, shown)) == {PARAMETERS[name]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attanet_r50", "attanet_r101", "attanet_shufflenet", "attanet_df1", "attanet_df2"])
+def test_a_row_has_the_operations_that_its_page_says(name: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text()
+    ((parameters, told, gflops, table, *_),) = re.findall(
+        rf"^\| `{name}` \| ([\d.]+) M \| ([\d.]+) M \| .*? \| ([\d.]+) \| ([\d.]+) \| .*$", page, re.MULTILINE
+    )
+    with torch.device("meta"):
+        network, picture = build(name, 19).eval(), torch.empty(1, 3, 1024, 1024)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(picture)
+    assert f"{counter.get_total_flops() / 2e9:.2f}" == gflops
+    (row,) = re.findall(rf"^\| `{name}` \| {parameters} M \| {told} M \| .*$", page, re.MULTILINE)
+    for own, other in ((parameters, told), (gflops, table)):
+        assert f"{100 * (float(own) / float(other) - 1):+.1f} %" in row
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=variant_id)
+def test_a_variant_runs_and_names_its_maps(name: str, options: dict[str, OptionValue]) -> None:
+    network = build_small(name, options)
+    with torch.no_grad():
+        result = network(torch.rand(1, 3, *SMALL))
+    assert result.logits.shape[2:] == SMALL
+    assert tuple(one.name for one in result.attended.maps[0]) == maps_of(name, network.options)
+    assert {key: network.options[key] for key in options} == options
+
+
+@pytest.mark.parametrize(("name", "options"), VARIANTS, ids=variant_id)
+def test_a_checkpoint_of_a_variant_loads_with_its_options(
+    name: str, options: dict[str, OptionValue], tmp_path: Path
+) -> None:
+    network = build_small(name, options)
+    path = tmp_path / "variant.safetensors"
+    write_checkpoint(path, network, record_of(network, name))
+    read = read_checkpoint(path)
+    assert read.record.options == network.options
+    assert (read.model.options, read.model.picture) == (network.options, network.picture)
+    with torch.no_grad():
+        picture = torch.rand(1, 3, *SMALL)
+        torch.testing.assert_close(read.model(picture).logits, network(picture).logits, atol=0.02, rtol=0.02)
+
+
+def test_a_variant_is_loaded_and_shown_like_a_bundled_model(tmp_path: Path) -> None:
+    network = build_small("ssanet_mbv2", {"points": 9, "pooling": False})
+    path = tmp_path / "variant.safetensors"
+    write_checkpoint(path, network, record_of(network, "ssanet_mbv2"))
+    prediction = segviz.load(path)(np.full((*SMALL, 3), 128, np.uint8))
+    assert prediction.model == "ssanet_mbv2" and list(prediction.maps) == ["samples"]
+    assert prediction.maps["samples"].positions.shape[1] == 9
+    assert "not measured" not in repr(prediction) or prediction.worth
+
+
+def test_a_record_of_other_options_does_not_replace_one(tmp_path: Path) -> None:
+    network = build_small("ssanet_mbv2", {"points": 9})
+    path, record = tmp_path / "variant.safetensors", record_of(network, "ssanet_mbv2")
+    write_checkpoint(path, network, record)
+    other = Record(record.model, CLASSES, record.backbone, record.output_stride, options={"points": 49})
+    with pytest.raises(CheckpointError, match="other options"):
+        rewrite_record(path, other)
+
+
+def test_a_checkpoint_whose_options_are_unknown_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    network = build_small("ssanet_mbv2")
+    path = tmp_path / "variant.safetensors"
+    record = Record("ssanet_mbv2", CLASSES, network.backbone_name, 16, options={"ponts": 9})
+    write_checkpoint(path, network, record)
+    with pytest.raises(CheckpointError, match="'ssanet_mbv2' has no option 'ponts'; its options are block, decoder"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("snl", {"point": 9}, "'snl' has no option 'point'; its options are points, pooling, padding, sampling"),
+        ("snl", {"points": 10}, "option 'points' is '10'; use 9, 49, 81, 99, 121"),
+        ("rcca", {"passes": True}, "option 'passes' is 'true'; use 1, 2, 3, 4"),
+        ("flanet_r50", {"points": 9}, "option 'points' has no effect with block=fla; remove it, or choose block=snl"),
+        ("flanet_r50", {"block": "gla"}, "option 'block' is 'gla'; use none, ppm, aspp"),
+        ("psanet_r50", {"mask": (3, 0)}, "option 'mask' has a side of 0; give both rows and columns"),
+        ("psanet_r50", {"mask": (3,)}, "option 'mask' is '3'; use 2 whole numbers from 0 to 4096"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_sentence_with_the_allowed_ones(
+    name: str, options: dict[str, OptionValue], message: str
+) -> None:
+    with pytest.raises(OptionError, match=re.escape(message)) as found:
+        resolve_network(name, options)
+    assert "\n" not in str(found.value)
+
+
+def test_options_are_read_from_the_command_line_s_words() -> None:
+    texts = ["directions=collect", "compact=no", "mask=15,23", "softmax=false", "shrink=1"]
+    assert read_options("psanet_r50", texts) == {
+        "directions": "collect", "compact": False, "mask": (15, 23), "softmax": False, "shrink": 1,
+    }  # fmt: skip
+    for text, message in (("mask", "write NAME=VALUE"), ("mask=a,b", "use 2 whole numbers"), ("shrink=x", "use 1, 2")):
+        with pytest.raises(OptionError, match=message):
+            read_options("psanet_r50", [text])
+
+
+@pytest.mark.parametrize("name", NETWORK_NAMES)
+def test_every_option_says_what_it_does_and_its_default_is_allowed(name: str) -> None:
+    names = [option.name for option in options_of(name)]
+    assert len(set(names)) == len(names)
+    for option in options_of(name):
+        assert option.check(option.default) == option.default
+        assert option.help and option.values and not option.help.endswith(".")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_eleven_are_as_they_were_without_options(name: str) -> None:
+    with torch.device("meta"):
+        network = build(name, 3)
+    assert maps_of(name) == SPECS[name].maps
+    assert network.picture.mean == network.picture.std == (0.5, 0.5, 0.5)
+    assert type(build_block(name)) is type(network.block)
+
+
+def test_the_masks_of_psanet_cover_the_crop() -> None:
+    for options, mask, crop in (
+        ({}, (59, 59), (465, 465)),
+        ({"compact": True}, (30, 30), (465, 465)),
+        ({"shrink": 1}, (117, 117), (465, 465)),
+        ({"mask": (89, 89)}, (89, 89), (705, 705)),
+    ):
+        with torch.device("meta"):
+            network = build("psanet_r50", 19, options=options)  # type: ignore[arg-type]
+        assert network.options["mask"] == mask and network.picture.crop == crop
+
+
+def test_hrnet_gives_its_branches_not_its_classification_heads() -> None:
+    with torch.device("meta"):
+        body = Backbone("hrnet_w48", 8)
+    channels = body.finest_channels, body.fine_channels, body.eighth_channels, body.middle_channels
+    assert (*channels, body.deep_channels) == (64, 48, 96, 192, 48 + 96 + 192 + 384)
+
+
+def test_psanet_s_body_is_dilated_by_2_and_4() -> None:
+    with torch.device("meta"):
+        body = build("psanet_r50", 3).extractor
+    assert isinstance(body, ResNetBody)
+    for stage, rate in ((body.layer2, 1), (body.layer3, 2), (body.layer4, 4)):
+        rates = [one.dilation[0] for one in stage.modules() if isinstance(one, nn.Conv2d) and one.kernel_size == (3, 3)]
+        assert set(rates) == {rate}
+
+
+def test_a_body_keeps_its_own_output_stride() -> None:
+    with pytest.raises(ValueError, match="'df1' has an output stride of 32 only, not of 8"):
+        build("attanet_df1", 3, output_stride=8)
+    with pytest.raises(OptionError, match="option 'stem' has no effect on the backbone 'shufflenet_v2_x1_0'"):
+        build("flanet_r18", 3, "shufflenet_v2_x1_0", options={"stem": "deep"})
