@@ -30,7 +30,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
 from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
-from segviz.evaluation.scored_network import ScoredBlockNetwork, NetworkToScore
+from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
 from segviz.models.ablation import has_context
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput

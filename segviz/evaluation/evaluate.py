@@ -17,7 +17,7 @@ from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
 from segviz.evaluation.map_numbers import MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
-from segviz.evaluation.scored_network import ScoredBlockNetwork, NetworkToScore
+from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
 from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
 from segviz.image import Rgb
 from segviz.models.blocks import ContextBlock
