@@ -20,10 +20,10 @@ from segviz.catalogue.record import Record
 from segviz.cli.table_parser import TABLE_NAMES
 from segviz.models.registry import build, resolve_network
 from segviz.paper_tables.commands import COMMAND_START, run_commands, runs_of
-from segviz.paper_tables.description import PaperTable, ScoreProtocol
+from segviz.paper_tables.description import COUNTED_KINDS, PaperTable, ScoreProtocol
 from segviz.paper_tables.filled import FilledTable, fill_table
 from segviz.paper_tables.scores import find_evaluation, find_run, read_folder
-from segviz.paper_tables.show import format_filled, table_as_dict, table_csv
+from segviz.paper_tables.show import digits_of, format_filled, table_as_dict, table_csv
 from segviz.paper_tables.tables import PAPER_TABLES, find_table
 
 # ---- checkpoints -------------------------------------------------------------------------------------------
@@ -158,6 +158,29 @@ def test_the_page_s_example_is_what_is_printed(blocks: FilledTable) -> None:
     page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()
     table, _, _ = format_filled(blocks).partition("\n\nNot in ")
     assert f"$ python -m segviz table flanet-3\n{table}" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flanet-3", "attanet-2", "attanet-3", "attanet-4", "attanet-5"])
+def test_the_page_s_counts_are_those_of_the_networks(name: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()
+    table = PAPER_TABLES[name]
+    _, _, section = page.partition(f"**{table.source}**, ")
+    lines = section.partition("\n\n|")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = [[cell.strip() for cell in line.strip("|").split("|")][2::3] for line in lines]
+    columns = [(at, column) for at, column in enumerate(table.columns) if column.kind in COUNTED_KINDS]
+    counted = [
+        [f"{one.cells[at].value:.{digits_of(column)}f}" for at, column in columns]
+        for one in fill_table(table, NOTHING).rows
+        if one.cells[columns[0][0]].value is not None
+    ]
+    assert shown == counted
+
+
+def test_groups_have_a_heading_in_the_text() -> None:
+    lines = format_filled(fill_table(replace(PAPER_TABLES["psanet-6"]), NOTHING)).splitlines()
+    assert lines[3] == "[fine labels]"
+    assert lines[lines.index("[fine and coarse labels]") + 1].startswith("LRR-4x")
 
 
 # ---- the command -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from segviz.paper_tables.description import (
 PSA_SCALES = "The paper names no scales for MS, and does not say whether mirrored pictures are added; ours are."
 PSA_BACKBONE_UNSAID = "The paper does not name the backbone of this PSANet; ours is ResNet-101."
 COARSE_TOO = "train+coarse_train_extra"
-FINE_LABELS, COARSE_LABELS = "fine", "fine and coarse"
+FINE_LABELS, COARSE_LABELS = "fine labels", "fine and coarse labels"
 # On Cityscapes PSANet was trained on crops of 705 x 705, whose shrunk grid of 45 x 45 needs masks of 89 x 89.
 CITYSCAPES_MASK = (89, 89)
 PSANET_ON_CITYSCAPES = NetworkChoice("psanet_r101", {"mask": CITYSCAPES_MASK})
@@ -36,18 +36,15 @@ def four_scores(data: str) -> tuple[PaperColumn, ...]:
     )
 
 
-def psa_row(label: str, printed: FourScores, body: str, group: str = "", **options: OptionValue) -> PaperRow:
+def psa_row(label: str, printed: FourScores, body: str, **options: OptionValue) -> PaperRow:
     """A row of PSANet's body with options."""
-    return PaperRow(label, printed, NetworkChoice(f"psanet_{body}", options), group=group)
+    return PaperRow(label, printed, NetworkChoice(f"psanet_{body}", options))
 
 
 def psa_rows(body: str, masks: Mapping[str, OptionValue], *scores: tuple[str, FourScores]) -> list[PaperRow]:
     """Rows of Tables 4 and 5: the baseline, one branch and both, with an option for the size of the masks."""
     choices: tuple[dict[str, OptionValue], ...] = ({"block": "none"}, {"directions": "collect", **masks}, {**masks})
-    return [
-        psa_row(label, printed, body, body, **options)
-        for (label, printed), options in zip(scores, choices, strict=True)
-    ]
+    return [psa_row(label, printed, body, **options) for (label, printed), options in zip(scores, choices, strict=True)]
 
 
 PSANET_TABLES = (

@@ -10,7 +10,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError, read_record
 from segviz.catalogue.record import Evaluation, Record
 from segviz.data.class_sets import CLASS_SETS, give_colours
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.options import OptionError
+from segviz.models.options import NetworkOptionError
 from segviz.paper_tables.commands import TableRun
 from segviz.paper_tables.description import ScoreProtocol
 
@@ -73,7 +73,7 @@ def is_network(run: TableRun, record: Record) -> bool:
         return False
     try:
         return row.resolve(record.options) == row.resolve(run.network.options)
-    except OptionError:  # of a later version
+    except NetworkOptionError:  # of a later version
         return False
 
 

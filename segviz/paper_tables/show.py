@@ -25,10 +25,15 @@ def format_filled(filled: FilledTable) -> str:
     heads = ["row"]
     for column in table.columns:
         heads += [column.title] if column.kind == "text" else [column.title, "here"]
-    rows = [row_texts(table, one) for one in filled.rows]
-    lines = [f"{table.source}: {table.title}", "", format_table(heads, rows), ""]
-    lines += notes_of(filled)
-    commands = list(missing_commands(filled))
+    texts = format_table(heads, [row_texts(table, one) for one in filled.rows]).splitlines()
+    lines = [f"{table.source}: {table.title}", "", texts[0]]
+    group = ""
+    for one, text in zip(filled.rows, texts[1:], strict=True):
+        lines += [f"[{one.row.group}]"] if one.row.group not in (group, one.row.label) else []
+        group = one.row.group
+        lines.append(text)
+    lines += ["", *notes_of(filled)]
+    commands = missing_commands(filled)
     return "\n".join(lines + (["", f"Not in {filled.folder.path}; to train:", *commands] if commands else []))
 
 
