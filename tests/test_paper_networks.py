@@ -20,7 +20,7 @@ from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.resnet_body import ResNetBody
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.options import OptionError, OptionValue
+from segviz.models.options import NetworkOptionError, OptionValue
 from segviz.models.registry import (
     NETWORK_NAMES,
     SPECS,
@@ -200,7 +200,7 @@ def test_a_checkpoint_whose_options_are_unknown_is_refused_in_a_sentence(tmp_pat
 def test_a_wrong_option_is_told_in_one_sentence_with_the_allowed_ones(
     name: str, options: dict[str, OptionValue], message: str
 ) -> None:
-    with pytest.raises(OptionError, match=re.escape(message)) as found:
+    with pytest.raises(NetworkOptionError, match=re.escape(message)) as found:
         resolve_network(name, options)
     assert "\n" not in str(found.value)
 
@@ -211,7 +211,7 @@ def test_options_are_read_from_the_command_line_s_words() -> None:
         "directions": "collect", "compact": False, "mask": (15, 23), "softmax": False, "shrink": 1,
     }  # fmt: skip
     for text, message in (("mask", "write NAME=VALUE"), ("mask=a,b", "use 2 whole numbers"), ("shrink=x", "use 1, 2")):
-        with pytest.raises(OptionError, match=message):
+        with pytest.raises(NetworkOptionError, match=message):
             read_options("psanet_r50", [text])
 
 
@@ -264,5 +264,5 @@ def test_psanet_s_body_is_dilated_by_2_and_4() -> None:
 def test_a_body_keeps_its_own_output_stride() -> None:
     with pytest.raises(ValueError, match="'df1' has an output stride of 32 only, not of 8"):
         build("attanet_df1", 3, output_stride=8)
-    with pytest.raises(OptionError, match="option 'stem' has no effect on the backbone 'shufflenet_v2_x1_0'"):
+    with pytest.raises(NetworkOptionError, match="option 'stem' has no effect on the backbone 'shufflenet_v2_x1_0'"):
         build("flanet_r18", 3, "shufflenet_v2_x1_0", options={"stem": "deep"})

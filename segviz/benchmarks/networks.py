@@ -93,7 +93,7 @@ def bench_networks(
 
     Raises:
         ValueError: a network is unknown, or this machine has no such device.
-        OptionError: a network has no such option or value.
+        NetworkOptionError: a network has no such option or value.
     """
     names = select_names(tuple(SPECS) if only is None else only, NETWORK_NAMES)
     settings = {name: read_options(name, options) for name in names}

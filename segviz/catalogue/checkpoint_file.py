@@ -29,7 +29,7 @@ from segviz.catalogue.stored_record import RECORD_KEY as RECORD_KEY
 from segviz.catalogue.stored_record import read_record as read_record
 from segviz.catalogue.stored_record import record_in
 from segviz.catalogue.unfilled import Unfilled
-from segviz.models.options import OptionError
+from segviz.models.options import NetworkOptionError
 from segviz.models.registry import NETWORK_NAMES, SPECS, build
 from segviz.models.segmenter import BlockNetwork
 from segviz.text import plain_text
@@ -161,7 +161,7 @@ def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, BlockN
     try:
         with torch.device("meta"), Unfilled():
             skeleton = build_recorded(record)
-    except OptionError as error:
+    except NetworkOptionError as error:
         raise CheckpointError(
             f"{path} holds a network that cannot be built: {error}; update segviz, or train it again"
         ) from None

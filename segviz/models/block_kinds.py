@@ -12,7 +12,7 @@ from segviz.models import blocks
 from segviz.models.blocks import ContextBlock
 from segviz.models.options import NetworkOption, OptionValue
 
-Settings = Mapping[str, Any]  # values of options by name, of the types that `NetworkOption.check` made sure of
+BlockSettings = Mapping[str, Any]  # values of options by name, of the types that `NetworkOption.check` made sure of
 MapNames = tuple[str, ...]
 
 SNL_WINDOWS = {
@@ -25,7 +25,7 @@ SNL_WINDOWS = {
 PSA_DIRECTIONS: Mapping[str, tuple[MaskDirection, ...]] = MappingProxyType(
     {"both": ("collect", "distribute"), "collect": ("collect",), "distribute": ("distribute",)}
 )
-OWN_KEYS = 0  # the block's own number of key channels
+KEYS_OF_BLOCK = 0  # the block's own number of key channels
 FITTING = (0, 0)  # masks that just cover the grid of a crop
 
 
@@ -43,45 +43,45 @@ class BlockKind:
 
     name: str
     title: str
-    make: Callable[[int, Settings], ContextBlock]
-    maps: Callable[[Settings], MapNames]
-    doubles: Callable[[Settings], bool] = lambda _: False
+    make: Callable[[int, BlockSettings], ContextBlock]
+    maps: Callable[[BlockSettings], MapNames]
+    doubles: Callable[[BlockSettings], bool] = lambda _: False
 
 
-def always(*names: str) -> Callable[[Settings], MapNames]:
+def always(*names: str) -> Callable[[BlockSettings], MapNames]:
     """Maps that no setting changes."""
     return lambda _: names
 
 
-def keys_of(settings: Settings) -> int | None:
+def keys_of(settings: BlockSettings) -> int | None:
     """Channels of queries and keys; None: the block's own number."""
     return settings["keys"] or None
 
 
-def negates(settings: Settings) -> bool:
+def negates(settings: BlockSettings) -> bool:
     """Whether the affinity of channels is softmax(-E)."""
     return bool(settings["energy"] == "-E")
 
 
-def make_non_local(channels: int, settings: Settings) -> ContextBlock:
+def make_non_local(channels: int, settings: BlockSettings) -> ContextBlock:
     """Wang et al.'s block as SSANet has it (eq. 1-3), or with a scalar gamma in place of the last convolution."""
     reduced = settings["keys"] or channels // 2
     return (blocks.ProjectedNonLocal if settings["project"] else blocks.SpatialNonLocal)(channels, reduced)
 
 
-def make_strips(channels: int, settings: Settings) -> ContextBlock:
+def make_strips(channels: int, settings: BlockSettings) -> ContextBlock:
     """AttaNet's strip attention."""
     activated = settings["projections"] == "activated"
     return blocks.StripAttentionModule(channels, settings["keys"] or 64, settings["strips"], activated)
 
 
-def make_sparse(channels: int, settings: Settings) -> ContextBlock:
+def make_sparse(channels: int, settings: BlockSettings) -> ContextBlock:
     """SSANet's sparse non-local block, with its pooling branch or without."""
     made = blocks.SparseNonLocalWithPooling if settings["pooling"] else blocks.SparseNonLocal
     return made(channels, SNL_WINDOWS[settings["points"]], settings["padding"], sampling=settings["sampling"])
 
 
-def make_point_wise(channels: int, settings: Settings) -> ContextBlock:
+def make_point_wise(channels: int, settings: BlockSettings) -> ContextBlock:
     """PSANet's block."""
     return blocks.PointWiseSpatialAttention(
         channels,
@@ -95,7 +95,7 @@ def make_point_wise(channels: int, settings: Settings) -> ContextBlock:
     )
 
 
-def fit_mask(crop: Sequence[int], stride: int, settings: Settings) -> tuple[int, int]:
+def fit_mask(crop: Sequence[int], stride: int, settings: BlockSettings) -> tuple[int, int]:
     """Rows and columns of a mask that just covers the grid of a crop: 2H-1 x 2W-1, or H x W where it is compact."""
     rows, columns = (((-(-side // stride)) - 1) // settings["shrink"] + 1 for side in crop)
     return (rows, columns) if settings["compact"] else (2 * rows - 1, 2 * columns - 1)
@@ -180,7 +180,7 @@ CHANNEL_BLOCKS = ("channel_nl", "dual_nl", "cs_nl", "sc_nl")
 BLOCK_OPTIONS = (
     NetworkOption("rates", (12, 24, 36), "dilations of ASPP's 3x3 convolutions", blocks=("aspp",)),
     NetworkOption(
-        "keys", OWN_KEYS, "channels of queries and keys; 0: the block's own, C/2 for nl, 64 for sam, else C/8", least=0,
+        "keys", KEYS_OF_BLOCK, "channels of queries and keys; 0: the block's own, C/2 for nl, 64 for sam, else C/8", least=0,
         blocks=("nl", "spatial_nl", "dual_nl", "cs_nl", "sc_nl", "rcca", "sam"),
     ),
     NetworkOption(
@@ -231,6 +231,6 @@ def options_of_block(block: str) -> tuple[NetworkOption, ...]:
 def complete_settings(
     block: str, settings: Mapping[str, OptionValue], crop: Sequence[int], stride: int
 ) -> dict[str, OptionValue]:
-    """Settings in which PSA's mask has its numbers, for a crop of (height, width) at a stride."""
+    """BlockSettings in which PSA's mask has its numbers, for a crop of (height, width) at a stride."""
     fits = block == "psa" and settings["mask"] == FITTING
     return {**settings, "mask": fit_mask(crop, stride, settings)} if fits else dict(settings)

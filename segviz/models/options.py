@@ -12,7 +12,7 @@ SWITCH_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": Fal
 MOST_NUMBER = 4096  # of channels, cells or steps in an option
 
 
-class OptionError(ValueError):
+class NetworkOptionError(ValueError):
     """A network has no such option, or the option has no such value."""
 
 
@@ -47,17 +47,17 @@ class NetworkOption:
     def values(self) -> str:
         """Its values in words, as an error and the list of options name them."""
         if self.allowed:
-            return ", ".join(format_value(one) for one in self.allowed)
+            return ", ".join(write_value(one) for one in self.allowed)
         if isinstance(self.default, bool):
             return "true, false"
-        example = f", such as {format_value(self.default)}"
+        example = f", such as {write_value(self.default)}"
         return f"{self.kind} from {self.least} to {MOST_NUMBER}{example}"
 
     def read(self, text: str) -> OptionValue:
         """The value of a text, as the command line has it; a tuple's numbers stand with commas between them.
 
         Raises:
-            OptionError: the option has no such value.
+            NetworkOptionError: the option has no such value.
         """
         value: object = text
         try:
@@ -75,7 +75,7 @@ class NetworkOption:
         """The value, a list as a tuple.
 
         Raises:
-            OptionError: the option has no such value.
+            NetworkOptionError: the option has no such value.
         """
         if isinstance(value, list):
             value = tuple(value)
@@ -91,12 +91,12 @@ class NetworkOption:
             return same_length and all(type(one) is int and self.least <= one <= MOST_NUMBER for one in value)
         return isinstance(value, bool | str) or (isinstance(value, int | float) and self.least <= value <= MOST_NUMBER)
 
-    def _refuse(self, value: object) -> OptionError:
-        shown = plain_text(value if isinstance(value, str) else format_value(value), 40)
-        return OptionError(f"option '{self.name}' is '{shown}'; use {self.values}")
+    def _refuse(self, value: object) -> NetworkOptionError:
+        shown = plain_text(value if isinstance(value, str) else write_value(value), 40)
+        return NetworkOptionError(f"option '{self.name}' is '{shown}'; use {self.values}")
 
 
-def format_value(value: object) -> str:
+def write_value(value: object) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -105,31 +105,31 @@ def format_value(value: object) -> str:
 
 def format_options(values: Mapping[str, OptionValue]) -> str:
     """Values by name as they are written on the command line, such as "points=49 pooling=false"."""
-    return " ".join(f"{name}={format_value(value)}" for name, value in values.items())
+    return " ".join(f"{name}={write_value(value)}" for name, value in values.items())
 
 
 def read_pairs(title: str, options: Sequence[NetworkOption], texts: Iterable[str]) -> dict[str, OptionValue]:
     """The values of texts `NAME=VALUE`; a later one replaces an earlier one of the same name.
 
     Raises:
-        OptionError: a text has another form, or the network has no such option or value.
+        NetworkOptionError: a text has another form, or the network has no such option or value.
     """
     known = {option.name: option for option in options}
     values: dict[str, OptionValue] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise OptionError(f"option '{plain_text(text, 40)}' has no value; write NAME=VALUE")
+            raise NetworkOptionError(f"option '{plain_text(text, 40)}' has no value; write NAME=VALUE")
         if name not in known:
             raise unknown_option(title, known, name)
         values[name] = known[name].read(value)
     return values
 
 
-def unknown_option(title: str, known: Iterable[str], name: str) -> OptionError:
+def unknown_option(title: str, known: Iterable[str], name: str) -> NetworkOptionError:
     """The error about an option that a network does not have."""
     names = ", ".join(known) or "none"
-    return OptionError(f"'{title}' has no option '{plain_text(name, 40)}'; its options are {names}")
+    return NetworkOptionError(f"'{title}' has no option '{plain_text(name, 40)}'; its options are {names}")
 
 
 def resolve_options(
@@ -149,7 +149,7 @@ def resolve_options(
         block_defaults: defaults of this network that differ from an option's own, by block and option.
 
     Raises:
-        OptionError: there is no such option or value, or it belongs to another block than the chosen one.
+        NetworkOptionError: there is no such option or value, or it belongs to another block than the chosen one.
     """
     known = {option.name: option for option in options}
     for name in given:
@@ -161,7 +161,7 @@ def resolve_options(
     for name, option in known.items():
         if block is not None and option.blocks and block not in option.blocks:
             if name in given:
-                raise OptionError(
+                raise NetworkOptionError(
                     f"option '{name}' has no effect with block={block}; remove it, or choose block="
                     f"{' or '.join(option.blocks)}"
                 )

@@ -68,7 +68,7 @@ class ModelSpec:
         """The values of all options.
 
         Raises:
-            OptionError: there is no such option or value.
+            NetworkOptionError: there is no such option or value.
         """
         kind = self.kind or self.name
         given = {**self.defaults, **(options or {})}
@@ -206,7 +206,7 @@ def build(
 
     Raises:
         KeyError: there is no such network.
-        OptionError: there is no such option or value.
+        NetworkOptionError: there is no such option or value.
         ValueError: see `Backbone`.
     """
     if name in NETWORKS:
@@ -239,7 +239,7 @@ def read_options(name: str, texts: Iterable[str]) -> dict[str, OptionValue]:
 
     Raises:
         KeyError: there is no such network.
-        OptionError: a text has another form, or there is no such option or value.
+        NetworkOptionError: a text has another form, or there is no such option or value.
     """
     given = read_pairs(name, options_of(name), texts)
     resolve_network(name, given)
@@ -251,7 +251,7 @@ def resolve_network(name: str, options: Mapping[str, OptionValue] | None = None)
 
     Raises:
         KeyError: there is no such network.
-        OptionError: there is no such option or value.
+        NetworkOptionError: there is no such option or value.
     """
     return NETWORKS[name].resolve(options) if name in NETWORKS else spec_of(name).resolve(options)
 
@@ -261,7 +261,7 @@ def build_block(name: str, options: Mapping[str, OptionValue] | None = None) -> 
 
     Raises:
         KeyError: there is no such network.
-        OptionError: there is no such option or value.
+        NetworkOptionError: there is no such option or value.
     """
     return NETWORKS[name].block(options) if name in NETWORKS else spec_of(name).block(spec_of(name).channels, options)
 
@@ -271,7 +271,7 @@ def maps_of(name: str, options: Mapping[str, OptionValue] | None = None) -> tupl
 
     Raises:
         KeyError: there is no such network.
-        OptionError: there is no such option or value.
+        NetworkOptionError: there is no such option or value.
     """
     if name in NETWORKS:
         return NETWORKS[name].maps(options)

@@ -17,7 +17,7 @@ from segviz.models.segmenter import BlockNetwork
 from segviz.text import plain_text
 
 IMAGENET = "imagenet"  # what `--init` takes in place of a file
-VERSION = "IMAGENET1K_V1"  # torchvision's first weights, the files that the authors of AttaNet name
+IMAGENET_VERSION = "IMAGENET1K_V1"  # torchvision's first weights, the files that the authors of AttaNet name
 UNTRAINED_BODIES = (LIGHT, *DF_STAGES)
 OFFLINE_CURE = (
     "fetch the file on a machine with internet and give it with --init FILE, or train from random weights, without it"
@@ -43,10 +43,10 @@ def fetch_imagenet(network: BlockNetwork) -> tuple[str, Mapping[str, Tensor]]:
             "channels; give the file of PSANet's or FLANet's authors with --init FILE, or use --option stem=plain"
         )
     of_torchvision = name.startswith("shufflenet_v2") or (name in RESNETS and isinstance(network.extractor, ResNetBody))
-    title = f"torchvision's {name} {VERSION}" if of_torchvision else f"timm's {describe_timm(name)}"
+    title = f"torchvision's {name} {IMAGENET_VERSION}" if of_torchvision else f"timm's {describe_timm(name)}"
     try:
         body: Any = (
-            torchvision.models.get_model(name, weights=VERSION)
+            torchvision.models.get_model(name, weights=IMAGENET_VERSION)
             if of_torchvision
             else timm.create_model(name, pretrained=True)
         )

@@ -8,7 +8,7 @@ from segviz.models.backbone import Backbone
 from segviz.models.networks.attanet import LightBody
 from segviz.models.networks.df_body import DF_STAGES, DfBody
 from segviz.models.networks.resnet_body import DEPTHS, Dilations, ResNetBody, ResNetDesign
-from segviz.models.options import NetworkOption, OptionError
+from segviz.models.options import NetworkOption, NetworkOptionError
 
 STEMS = {"plain": (64,), "deep": (64, 64, 128)}
 STEM_OPTION = NetworkOption(
@@ -34,7 +34,7 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
         stem: a key of STEMS; for ResNets alone.
 
     Raises:
-        OptionError: a deep stem is asked of another body than a ResNet.
+        NetworkOptionError: a deep stem is asked of another body than a ResNet.
         ValueError: the name or the output stride is unknown.
     """
     if name in RESNETS:
@@ -48,7 +48,7 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
             )
         )
     if stem != "plain":
-        raise OptionError(f"option 'stem' has no effect on the backbone '{name}'; remove it, or use a ResNet")
+        raise NetworkOptionError(f"option 'stem' has no effect on the backbone '{name}'; remove it, or use a ResNet")
     if name in UNSTRIDED:
         if output_stride != UNSTRIDED[name]:
             raise ValueError(f"'{name}' has an output stride of {UNSTRIDED[name]} only, not of {output_stride}")

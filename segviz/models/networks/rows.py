@@ -21,7 +21,7 @@ from segviz.models.networks.skeletons import (
     SNL_SKELETON,
     Skeleton,
 )
-from segviz.models.options import NetworkOption, OptionError, OptionValue, resolve_options
+from segviz.models.options import NetworkOption, NetworkOptionError, OptionValue, resolve_options
 
 BlockDefaults = Mapping[str, Mapping[str, OptionValue]]
 NO_DEFAULTS: BlockDefaults = MappingProxyType({})
@@ -69,13 +69,13 @@ class NetworkRow:
         """The values of all options, PSA's mask for the row's crop.
 
         Raises:
-            OptionError: there is no such option or value, or it has no effect on the chosen block.
+            NetworkOptionError: there is no such option or value, or it has no effect on the chosen block.
         """
         settings = resolve_options(self.name, self.options, options or {}, self.block_defaults)
         stride = (output_stride or self.output_stride) // self.skeleton.finer
         settings = complete_settings(str(settings["block"]), settings, self.crop, stride)
         if 0 in sides_of(settings.get("mask")):
-            raise OptionError(
+            raise NetworkOptionError(
                 "option 'mask' has a side of 0; give both rows and columns, or 0,0 for what the crop needs"
             )
         return settings

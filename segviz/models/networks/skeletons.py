@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.models.backbone import Pyramid
-from segviz.models.block_kinds import BLOCK_KINDS, BLOCK_OPTIONS, Settings
+from segviz.models.block_kinds import BLOCK_KINDS, BLOCK_OPTIONS, BlockSettings
 from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.input_statistics import HALF, OF_BACKBONE
 from segviz.models.networks.attanet import EighthClassifier, LightFusion
@@ -52,8 +52,8 @@ class Skeleton:
     paper: str
     block: str
     around: tuple[NetworkOption, ...]
-    make: Callable[[Any, int, Settings, int], tuple[nn.Module, nn.Module]]
-    block_width: Callable[[int, int, Settings], int] = lambda deep, width, settings: width
+    make: Callable[[Any, int, BlockSettings, int], tuple[nn.Module, nn.Module]]
+    block_width: Callable[[int, int, BlockSettings], int] = lambda deep, width, settings: width
     stemmed: bool = False
     finer: int = 1
     gated: bool = False
@@ -66,12 +66,12 @@ class Skeleton:
         return (block, *self.around, *BLOCK_OPTIONS, *stem, INPUT_OF_BACKBONE)
 
 
-def output_width(channels: int, settings: Settings) -> int:
+def output_width(channels: int, settings: BlockSettings) -> int:
     """The channels of a block's output."""
     return channels * (2 if BLOCK_KINDS[settings["block"]].doubles(settings) else 1)
 
 
-def surround_fla(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+def surround_fla(body: Any, channels: int, settings: BlockSettings, classes: int) -> tuple[nn.Module, nn.Module]:
     """FLANet: two 3x3 convolutions before the block; after it a prediction layer, or the head of the authors' code."""
     reduction, width = ConvReduction(body.deep_channels, channels, channels), output_width(channels, settings)
     if settings["head"] == "code":
@@ -79,33 +79,35 @@ def surround_fla(body: Any, channels: int, settings: Settings, classes: int) -> 
     return reduction, StackedClassifier(width, classes)
 
 
-def surround_strips(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+def surround_strips(body: Any, channels: int, settings: BlockSettings, classes: int) -> tuple[nn.Module, nn.Module]:
     """AttaNet: both deepest levels fused before the block, and stride 8 after it."""
     reduction = FusionReduction(body, channels, settings["fusion"])
     return reduction, EighthClassifier(output_width(channels, settings), min(channels, MOST_MIXED), classes, channels)
 
 
-def surround_light_strips(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+def surround_light_strips(
+    body: Any, channels: int, settings: BlockSettings, classes: int
+) -> tuple[nn.Module, nn.Module]:
     """AttaNet's light network, fused at stride 8."""
     reduction = LightFusion(body.middle_channels, body.deep_channels, channels)
     return reduction, EighthClassifier(output_width(channels, settings), min(channels, MOST_MIXED), classes, channels)
 
 
-def surround_samples(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+def surround_samples(body: Any, channels: int, settings: BlockSettings, classes: int) -> tuple[nn.Module, nn.Module]:
     """SSANet: a 3x3 convolution before the block, a simple decoder after it."""
     width = output_width(channels, settings)
     decoder = LowLevelClassifier(width, body.fine_channels, classes) if settings["decoder"] else None
     return ConvReduction(body.deep_channels, channels), decoder or StackedClassifier(width, classes)
 
 
-def surround_masks(body: Any, channels: int, settings: Settings, classes: int) -> tuple[nn.Module, nn.Module]:
+def surround_masks(body: Any, channels: int, settings: BlockSettings, classes: int) -> tuple[nn.Module, nn.Module]:
     """PSANet: the block on stage 5, then a 3x3 convolution."""
     narrow = () if channels == body.deep_channels else (channels,)
     reduction = ConvReduction(body.deep_channels, *narrow)
     return reduction, StackedClassifier(output_width(channels, settings), classes, PSA_WIDTH)
 
 
-def whole_or_narrow(deep: int, width: int, settings: Settings) -> int:
+def whole_or_narrow(deep: int, width: int, settings: BlockSettings) -> int:
     """The input channels of a block in PSANet's body."""
     return deep if settings["block"] in WHOLE_BLOCKS else width
 
