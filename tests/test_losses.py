@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from segviz.data.dataset import Sample
-from segviz.training.losses import Loss, class_weights, soft_jaccard
+from segviz.training.losses import Loss, class_weights, mean_hardest, soft_jaccard
+from segviz.training.processes import ALONE
 
 ONES = torch.ones(3)
 
@@ -50,7 +51,9 @@ def test_soft_jaccard_of_the_truth_is_zero(batch: tuple[torch.Tensor, torch.Tens
     assert float(soft_jaccard(logits, labels)) == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", [Loss(ONES), Loss(ONES, hard_share=0.5), Loss(ONES, jaccard=1.0)])
+@pytest.mark.parametrize(
+    "loss", [Loss(ONES), Loss(ONES, hard_share=0.5), Loss(ONES, jaccard=1.0), Loss(ONES, ohem=0.7)]
+)
 def test_a_batch_of_void_costs_nothing_and_breaks_nothing(loss: Loss) -> None:
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     cost = loss(logits, torch.full((1, 4, 4), 255))
@@ -69,3 +72,52 @@ def test_rare_classes_weigh_more_and_the_mean_over_pixels_is_one() -> None:
 def test_hard_pixels_and_smoothing_go_together(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     loss = float(Loss(ONES, smoothing=0.1, hard_share=0.5, jaccard=0.5)(*batch))
     assert math.isfinite(loss) and loss > 0
+
+
+def improbable_mean(logits: torch.Tensor, labels: torch.Tensor, probability: float) -> float:
+    """Pixel by pixel: the mean cross-entropy of those less probable, or of the least probable sixteenth."""
+    costs = []
+    for image, truth in zip(logits.double(), labels, strict=True):
+        for y in range(truth.shape[0]):
+            for x in range(truth.shape[1]):
+                if truth[y, x] != 255:
+                    powers = [math.exp(float(one)) for one in image[:, y, x]]
+                    costs.append(-math.log(powers[int(truth[y, x])] / sum(powers)))
+    hard = [cost for cost in costs if cost > -math.log(probability)]
+    least = max(1, len(costs) // 16)
+    if len(hard) < least:
+        hard = sorted(costs, reverse=True)[:least]
+    return sum(hard) / len(hard)
+
+
+@pytest.mark.parametrize("sureness", [0.1, 1.0, 5.0, 50.0])
+@pytest.mark.parametrize("probability", [0.7, 0.3, 0.01])
+def test_ohem_counts_improbable_pixels_or_a_sixteenth(
+    batch: tuple[torch.Tensor, torch.Tensor], sureness: float, probability: float
+) -> None:
+    logits, labels = batch
+    right = F.one_hot(labels.where(labels != 255, 0), 3).permute(0, 3, 1, 2)
+    logits = logits + sureness * right
+    found = float(Loss(ONES, ohem=probability)(logits, labels))
+    assert found == pytest.approx(improbable_mean(logits, labels, probability), rel=1e-5, abs=1e-7)
+
+
+def test_pixels_that_cost_the_same_share_what_counts() -> None:
+    """The mean over the hardest three of 1, 2, 2, 2 is 2; over the hardest three of 3, 2, 2, 2 it is 7 / 3."""
+    for costs, expected in (([1.0, 2.0, 2.0, 2.0], 2.0), ([3.0, 2.0, 2.0, 2.0], 7 / 3)):
+        each = torch.tensor(costs, requires_grad=True)
+        mean = mean_hardest(each, each.detach(), torch.tensor(3), 4, ALONE)
+        assert float(mean.detach()) == pytest.approx(expected)
+        mean.backward()  # type: ignore[no-untyped-call]
+        assert each.grad is not None and float(each.grad.sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_the_hardest_are_the_same_however_they_are_found(
+    batch: tuple[torch.Tensor, torch.Tensor], share: float
+) -> None:
+    logits, labels = batch
+    each = F.cross_entropy(logits, labels, reduction="none", ignore_index=255)
+    count = (share * (labels != 255).sum()).long()
+    found = mean_hardest(each, each, count, int(share * each.numel()), ALONE)
+    torch.testing.assert_close(found, Loss(ONES, hard_share=share)(logits, labels))
