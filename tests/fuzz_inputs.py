@@ -22,6 +22,7 @@ from picture_bytes import jpeg_of_scans, png, tiff
 from PIL import Image, ImageCms
 
 from segviz.catalogue.location import checkpoints_folder
+from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import Scene, draw_scene
 
@@ -342,6 +343,38 @@ def spoil(files: dict[str, bytes], meta: dict[str, Any], chance: random.Random) 
     else:
         part, make = chance.choice((("images", picture), ("labels", mask)))
         files[f"train/{part}/{chance.choice(('one', 'two'))}.png"] = make(chance)
+
+
+CLASS_MAP: dict[str, Any] = {
+    "classes": [{"name": f"c{at}", "ids": [at], "colours": [f"#0000{at:02x}"], "colour": "#80408a"} for at in range(9)],
+    "void_ids": [255], "void_colours": ["#ffffff"], "others": "void", "picture_ending": "", "label_ending": "",
+    "splits": {"train": {"pictures": "train/images", "labels": "train/labels", "list": "train.txt"}},
+}  # fmt: skip
+PHASES: dict[str, Any] = {
+    "images": [{"file_name": f"{name}.jpg", "phase": "train"} for name in ("one", "two")], "annos": ["x"],
+}  # fmt: skip
+CONTEXT_FILES = ("trainval_merged.json", "59_labels.txt", "ImageSets/SegmentationContext/train.txt")
+
+
+def class_map_folder(root: Path, chance: random.Random | None) -> None:
+    """Write a data set with a class map, and PASCAL Context beside it, of whose text files one is spoilt."""
+    data_set(root, None)
+    text = json.dumps(CLASS_MAP if chance is None else mutated_json(CLASS_MAP, chance)).encode()
+    (root / "map.json").write_bytes(text if chance is None or chance.random() < 0.8 else mutated(text, chance))
+    order = "".join(f"{at}: {name}\n" for at, name in enumerate(CLASS_SETS["context59"].names, 1)).encode()
+    files = dict(zip(CONTEXT_FILES, (json.dumps(PHASES).encode(), order, b"one\ntwo\n"), strict=True))
+    if chance is not None:
+        name = chance.choice(CONTEXT_FILES)
+        files[name] = mutated(files[name], chance)
+        if name == CONTEXT_FILES[0]:
+            files.pop(CONTEXT_FILES[2])  # else the lists are read, and not the phases
+            files[name] = chance.choice((files[name], json.dumps(mutated_json(PHASES, chance)).encode()))
+    for name in ("one", "two"):
+        files[f"JPEGImages/{name}.jpg"] = encoded(Image.new("RGB", (8, 6)), "JPEG")
+        files[f"SegmentationClassContext/{name}.png"] = encoded(Image.new("L", (8, 6), 59), "PNG")
+    for name, content in files.items():
+        (root / "context" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "context" / name).write_bytes(content)
 
 
 def displace(path: Path, chance: random.Random) -> None:

@@ -42,6 +42,7 @@ from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.record import Record
 from segviz.cli import main as cli
+from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import CAMVID, VOID
 from segviz.data.dataset import DataError, load_split
 from segviz.data.label_png import decode_truth
@@ -158,6 +159,19 @@ def use_data_set(root: Path, place: Place) -> None:
         with contextlib.suppress(ImageError):
             source.open()
     for sample in load_split(root, "train").samples:
+        assert sample.image.shape[:2] == sample.labels.shape
+
+
+def lay_class_map(chance: random.Random | None, place: Place) -> Path:
+    bad.class_map_folder(place.given / "data", chance)
+    return place.given / "data"
+
+
+def use_class_map(root: Path, place: Place) -> None:
+    """Read a split of PASCAL Context, and one by a class map; the class map counts where both are refused."""
+    with contextlib.suppress(DataError):
+        assert load_split(root / "context", "train").classes.names == CLASS_SETS["context59"].names
+    for sample in load_split(root, "train", class_map=root / "map.json").samples:
         assert sample.image.shape[:2] == sample.labels.shape
 
 
@@ -287,7 +301,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "addresses": Kind(odd.queries, lambda: [{}], use_query, share=0.12),
     "pages by address": Kind(odd.pages, lambda: [("pages/psa.py", {})], use_page, share=0.02),
-    "data sets": Kind(bad.spoiler, lambda: [None], use_data_set, (DataError, SourceError), lay_data_set, 0.11),
+    "data sets": Kind(bad.spoiler, lambda: [None], use_data_set, (DataError, SourceError), lay_data_set, 0.08),
+    "class maps": Kind(bad.spoiler, lambda: [None], use_class_map, (DataError,), lay_class_map, 0.03),
     "ZIPs": Kind(bad.archive, lambda: [bad.sound_archive()], use_archive, (ZipError, ImageError), share=0.11),
     "requests": Kind(odd.requests, lambda: [odd.REQUEST], use_request, share=0.11),
     "command lines": Kind(

@@ -53,7 +53,7 @@ requests = st.tuples(
 )
 
 REQUEST = ("GET", "/segviz/blob/BLOB", [], True)
-COMMANDS = ("predict", "attend", "watch", "figure", "evaluate", "train", "bench", "models", "app")
+COMMANDS = ("predict", "attend", "watch", "figure", "evaluate", "train", "datasets", "bench", "models", "app")
 OPTIONS = (
     "--model", "--out", "--zip", "--json", "--device", "--at", "--map", "--look", "--scale", "--shared-scale",
     "--colours", "--format", "--size", "--page", "--columns", "--models", "--feature", "--labels", "--width",
@@ -61,7 +61,7 @@ OPTIONS = (
     "--record", "--init", "--steps", "--batch", "--crop", "--rate", "--budget", "--seed", "--output-stride",
     "--resume", "--rounds", "--only", "--url", "--markdown", "--scores", "--record-of", "--port", "--help", "--",
     "--weights", "--classes", "--mean", "--std", "--input-size", "--fit", "--layers", "--head",
-    "--nonsense",
+    "--step", "--flip", "--whole", "--long-side", "--nonsense",
 )  # fmt: skip
 VALUES = (
     "PICTURE", "BADPICTURE", "MODEL", "BADMODEL", "DATA", "BADDATA", "OUT", "OUT/a.png", "OUT/a.svg", "OUT/a.npz",
@@ -71,6 +71,7 @@ VALUES = (
     "attended_by", "attends_to",
     "gray", "png", "svg", "csv", "npz", "strip", "gate", "both", "cpu", "cuda:99", "toaster", "", " ", "-",
     "x" * 300, "a\0b", "\udcff.png", "٣", "1" * 5000, "a\nb", "single", "output",
+    "2/3", "1/0", "own", "64,96",
 )  # fmt: skip
 values = st.one_of(st.sampled_from(VALUES), st.text(max_size=6))
 bare = st.lists(st.one_of(st.sampled_from(OPTIONS), values), max_size=8)
@@ -81,6 +82,7 @@ SOUND: dict[str, Sequence[str]] = {
     "figure": ("atta-9", "PICTURE", "--out", "OUT/a.png", "--models", "MODEL"),
     "evaluate": ("--model", "MODEL", "--data", "DATA", "--split", "train"),
     "train": ("--model", "sam", "--data", "DATA", "--out", "OUT/a.safetensors", "--steps", "1"),
+    "datasets": ("DATA", "--split", "train"),
     "bench": ("blocks", "--rounds", "1"),
     "models": ("--record-of", "MODEL"),
     "app": ("--port", "8501"),

@@ -35,6 +35,7 @@ SHORT = {
     "addresses": 60,
     "pages by address": 2,
     "data sets": 60,
+    "class maps": 40,
     "ZIPs": 60,
     "requests": 60,
     "command lines": 12,

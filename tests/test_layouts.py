@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -160,6 +161,19 @@ def test_an_unknown_folder_names_the_layouts(tmp_path: Path) -> None:
     assert all(reader.title in str(fault.value) for reader in READERS.values())
     with pytest.raises(DataError, match="is no folder"):
         open_dataset(tmp_path / "none")
+
+
+def test_the_folder_above_or_inside_is_proposed(tmp_path: Path) -> None:
+    make_voc(tmp_path / "VOCdevkit" / "VOC2012")
+    make_cityscapes(tmp_path / "city")
+    for wrong, right, title in (
+        ("VOCdevkit", "VOCdevkit/VOC2012", "PASCAL VOC"),
+        ("city/leftImg8bit", "city", "Cityscapes"),
+        ("VOCdevkit/VOC2012/JPEGImages", "VOCdevkit/VOC2012", "PASCAL VOC"),
+    ):
+        words = f"but {tmp_path / right} has that of {title}; name that folder"
+        with pytest.raises(DataError, match=re.escape(words)):
+            open_dataset(tmp_path / wrong)
 
 
 def spoil_id(root: Path) -> None:

@@ -12,6 +12,7 @@ from segviz.data.readers.own_layout import read_classes, read_labels
 from segviz.data.readers.pascal_context import open_pascal_context
 from segviz.data.readers.table import READERS, find_layout
 from segviz.data.sample import DataError, LazySamples, Sample, Split, count_pixels, list_first
+from segviz.data.sample_files import find_folders
 from segviz.data.split_scan import RESIDENT_BYTES, WrapNames, scan_split
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "open_dataset", "read_classes", "read_labels",
 ]  # fmt: skip
 
+FOLDERS_TRIED = 50  # inside a folder without a layout
 WITH_BACKGROUND = "context"  # in the place of a class map: PASCAL Context with its background as the 60th class
 
 
@@ -41,12 +43,23 @@ def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
     if class_map is not None:
         return open_with_class_map(root, class_map, None if layout is None else READERS[layout].open(root))
     if layout is None:
+        if (nearby := find_nearby(root)) is not None:
+            title = READERS[find_layout(nearby) or ""].title
+            raise DataError(f"{root} has no layout that is known, but {nearby} has that of {title}; name that folder")
         known = "; ".join(f"{reader.title}: {reader.folders}" for reader in READERS.values())
         raise DataError(
             f"{root} {'has no layout that is known' if root.is_dir() else 'is no folder'}: {root / 'meta.json'} is "
             f"missing, and so are the folders of others; name the folder that holds {known}; or give --class-map FILE"
         )
     return READERS[layout].open(root)
+
+
+def find_nearby(root: Path) -> Path | None:
+    """The folder above, or one inside, that has a known layout, such as VOC2012 in VOCdevkit; None if there is none."""
+    if not root.is_dir():
+        return None
+    inside = [root / name for name in find_folders(root)[:FOLDERS_TRIED]]
+    return next((one for one in (*inside, root.absolute().parent) if find_layout(one) is not None), None)
 
 
 def load_split(

@@ -11,8 +11,10 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from segviz.data.classes import ClassSet
+from segviz.data.read_ahead import map_ahead, worker_count
 
 FAULTS_LISTED = 5  # faults in one message
+READERS_OF_A_LOOP = 4  # threads that read ahead in a loop over samples; two pictures wait for each
 HeightAndWidth = tuple[int, int]
 
 
@@ -75,8 +77,12 @@ class LazySamples(Sequence[Sample]):
         return self.read(self.files[at])
 
     def __iter__(self) -> Iterator[Sample]:
-        """Read the samples one after the other."""
-        return map(self.read, self.files)
+        """Read the samples one after the other, a few ahead in background threads.
+
+        Raises:
+            DataError: the files of one cannot be read any more.
+        """
+        return map_ahead(self.read, self.files, min(worker_count(), READERS_OF_A_LOOP))
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,12 @@ from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.coded_labels import read_coded_labels
 from segviz.data.sample import DataError, list_first
-from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, read_names, read_text
+from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, is_name, read_names, read_text
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
 
 FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
+MOST_ENDING = 100  # characters of an ending, a class or a split
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 
 
@@ -121,8 +122,31 @@ def find_faults(found: ClassMap) -> list[str]:
     by_id = {bool(one.ids) for one in found.classes}
     if len(by_id) > 1 and not all(one.colours for one in found.classes):
         faults.append("some classes have ids and others only colours; give all of them ids, or all of them colours")
+    faults += find_path_faults(found)
     if found.others not in ("fault", "void"):
         faults.append(f"'others' is '{found.others}'; use fault or void")
+    return faults
+
+
+def find_path_faults(found: ClassMap) -> list[str]:
+    """What is wrong with the names of folders, lists and endings: they must be short, and stay inside the folder."""
+    paths = [path for one in found.splits.values() for path in (one.pictures, one.labels, *filter(None, (one.list,)))]
+    faults = [
+        f"{plain_text(path, 40)!a} is no folder or list inside the data set's folder; write a path from there"
+        for path in paths
+        if not is_name(path)
+    ]
+    faults += [
+        f"the ending {plain_text(text, 40)!a} cannot be part of a file's name; write what stands before the suffix"
+        for text in (found.picture_ending, found.label_ending)
+        if text and (not is_name(text) or "/" in text or len(text) > MOST_ENDING)
+    ]
+    names = [*found.splits, *(one.name for one in found.classes)]
+    faults += [
+        f"{plain_text(name, 40)!a} is no name of a split or class; use at most {MOST_ENDING} printable characters"
+        for name in names
+        if len(name) > MOST_ENDING or not name.isprintable()
+    ]
     return faults
 
 
