@@ -75,7 +75,7 @@ def test_the_readme_s_commands_are_understood() -> None:
     commands = re.findall(r"^python -m segviz (\w+.*?)(?: *#.*)?$", pages, re.MULTILINE)
     assert len(commands) >= 8
     for typed in commands:
-        concrete = typed.replace("Y,X", "10,20").replace("IMAGE...", "a.png b.png")
+        concrete = typed.partition(" > ")[0].replace("Y,X", "10,20").replace("IMAGE...", "a.png b.png")
         for choice in re.findall(r"[\w-]+(?:\|[\w-]+)+", concrete):
             concrete = concrete.replace(choice, choice.split("|")[0])
         build_parser().parse_args(re.sub(r"FILE\.\(.*?\)", "out.png", concrete).split())
