@@ -76,7 +76,7 @@ class Findings:
             check_difference(difference, call.tolerance)
             layout = read_layout(self.recipes, call) or guess_layout(call, self.seen, self.grid)
             if self.layers and not self.is_chosen(call.path):
-                self._list(call.path, call.spelling, describe_layout(layout, call))
+                self._list(call.path, call.spelling, describe_call(layout, call))
                 return
             self._keep(
                 build_map(call, layout, self.seen, self.covers),
@@ -231,7 +231,7 @@ def describe_network_map(map_: NetworkMap) -> str:
     return f"{heads}, {describe_grids(map_.grid, map_.key_grid)}{describe_prefix(getattr(map_, 'key_prefix', 0))}"
 
 
-def describe_layout(layout: TokenLayout, call: AttentionCall) -> str:
+def describe_call(layout: TokenLayout, call: AttentionCall) -> str:
     """The same of a layout whose map was not built."""
     if isinstance(layout, ObjectQueries):
         return f"{call.tokens} object queries"
