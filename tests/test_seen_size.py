@@ -85,6 +85,15 @@ def test_the_command_line_asks_for_it(file: Path, tmp_path: Path, capsys: pytest
     assert "use sides from 32 to 8192, or own" in capsys.readouterr().err
 
 
+def test_the_papers_networks_see_any_picture_at_its_own_size() -> None:
+    torch.manual_seed(0)
+    record = Record("attanet_shufflenet", CAMVID.names, "shufflenet_v2_x1_0", 32)
+    predictor = Predictor(build("attanet_shufflenet", len(CAMVID.names)), record, "cpu")
+    assert predictor.size == "own" and predictor.seen_size((64, 160)) == (64, 160)
+    assert predictor(PICTURE).image.shape == PICTURE.shape  # type: ignore[union-attr]
+    assert predictor_of("sam").size is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rcca", "snl", "psa"])
 def test_maps_of_a_cityscapes_picture_have_128_x_256_cells(name: str) -> None:

@@ -55,7 +55,7 @@ class Predict:
             sees = predictor if not self.own_size else predictor.at_size("own")
             return sees(image) if shrink == 1 else sees(image, shrink=shrink)
 
-        return run_shrinking(predict, size, fitting_shrink(size, budget, wanted=seen_size(self)), budget)
+        return run_shrinking(predict, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ class MeasureInfluence:
             sees = predictor if not self.own_size else predictor.at_size("own")
             return measure_pixel_influence(sees, image, self.pixel, shrink, check=lambda: report(0, 1))
 
-        return run_shrinking(measure, size, fitting_shrink(size, budget, influence_need, seen_size(self)), budget)
+        return run_shrinking(
+            measure, size, fitting_shrink(size, budget, influence_need, seen_size(self, predictor)), budget
+        )
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,12 @@ class CompareFeatures:
             sees = predictor if not self.own_size else predictor.at_size("own")
             return compare_features(sees, image, self.stage, shrink)
 
-        return run_shrinking(compare, size, fitting_shrink(size, budget, wanted=seen_size(self)), budget)
+        return run_shrinking(compare, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
 
 
-def seen_size(op: Predict | MeasureInfluence | CompareFeatures) -> SeenSize:
-    """The size at which a model sees the picture, see `working_size`."""
-    return "own" if op.own_size else None
+def seen_size(op: Predict | MeasureInfluence | CompareFeatures, predictor: Predictor | None = None) -> SeenSize:
+    """The size at which a model sees the picture, see `working_size`; some see any picture at its own size."""
+    return "own" if op.own_size else getattr(predictor, "size", None)
 
 
 def run_shrinking(compute: Callable[[int], object], size: tuple[int, int], first: int, budget: int) -> OpResult:

@@ -20,6 +20,7 @@ from segviz.catalogue.record import Record
 from segviz.data.classes import ClassSet, class_set
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, resize, working_size
 from segviz.models.folding import fold
+from segviz.models.registry import SPECS
 from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
@@ -38,7 +39,7 @@ class Predictor:
         device: a name of torch's; "auto" takes a GPU if there is one.
         digest: the SHA-256 of the checkpoint that the network was loaded from; empty if it came from elsewhere.
         size: the (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048; None
-            for the area of training.
+            for the area of training of the models of `SPECS`, and "own" for other networks.
 
     Attributes:
         kind: it answers with a `Prediction`, and has a `Segmenter` or another network around a block.
@@ -55,7 +56,7 @@ class Predictor:
         size: SeenSize = None,
     ) -> None:
         self.device = choose_device(device)
-        self.size = size
+        self.size: SeenSize = size or (None if record.model in SPECS else "own")
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.record, self.digest = record, digest
 
@@ -83,7 +84,7 @@ class Predictor:
 
     def at_size(self, size: SeenSize) -> Predictor:
         """The same predictor, which sees pictures at another size; the network is shared."""
-        if size == self.size:
+        if size == self.size or size is None:
             return self
         other = copy(self)
         other.size = size

@@ -99,7 +99,7 @@ def load(
         mean: mean of the input, in [0, 1], or in 0..255 where a value is above 1.
         std: standard deviation, in the same units.
         size: (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048. By
-            default their own; for a segviz checkpoint, the area at which it was trained.
+            default their own; for the bundled models' networks, the area at which these were trained.
         fit: "stretch" resizes both sides to `size`; "pad" keeps the picture's ratio.
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
         assume: of published weights, what their tensors do not tell, such as {"passes": 1}; docs/published-weights.md
