@@ -77,6 +77,8 @@ def test_the_record_says_how_the_checkpoint_was_made(finished: tuple[Path, Recor
     assert record.val_miou is not None and 0 <= record.val_miou <= 1
     assert set(record.evaluations[VAL].iou) == set(CAMVID.names) and record.scenes_miou is None
     assert {"torch", "timm", "numpy", "python"} <= set(record.versions)
+    told = {name: record.settings[name] for name in ("recipe", "batch", "crop", "optimizer", "auxiliary", "scales")}
+    assert list(told.values()) == ["segviz", "2", "64 64", "adamw", "middle=0.4 context=0.4", "0.6-1.8"]
 
 
 def test_the_score_is_that_of_the_file(finished: tuple[Path, Record], data: Path) -> None:

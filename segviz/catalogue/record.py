@@ -102,7 +102,8 @@ class Record:
 
     `lineage` holds the commands that trained the checkpoints it started from, the oldest first; `gammas` holds the
     trained factors on its block's context, by parameter name; `maps` says where its block looks, by evaluation;
-    `options` are those of its network (`registry.options_of`), by name.
+    `options` are those of its network (`registry.options_of`), by name; `settings` are those of its training, as they
+    are typed, by name: what `command` gave, and what its recipe and the defaults added.
     """
 
     model: str
@@ -124,6 +125,7 @@ class Record:
     cost: Cost | None = None
     maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def miou(self, evaluation: str) -> float | None:
         """Mean IoU of an evaluation, in [0, 1]; None if there is no such evaluation or no class occurred."""

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -35,12 +35,16 @@ from segviz.training.checks import check_labels_of, check_loss, check_options, d
 from segviz.training.initialise import Start
 from segviz.training.options import TrainOptions, poly_rate
 from segviz.training.processes import Processes, join_processes, process_count
+from segviz.training.recipes import format_setting
 from segviz.training.resume import remove_state
 from segviz.training.run import TrainingRun
 
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
 TOLD_RECORD = "record"
+RECORDED_ELSEWHERE = (
+    "model", "backbone", "options", "output_stride", "data", "out", "init", "seed", "resume", "device", "command",
+)  # fmt: skip
 
 
 @hold_freed_memory()
@@ -220,7 +224,14 @@ def make_record(
         gammas=block_gammas(model),
         evaluations=evaluations,
         options=dict(model.options),
+        settings=describe_settings(options),
     )
+
+
+def describe_settings(options: TrainOptions) -> dict[str, str]:
+    """The options of a training that a record has nowhere else, as they are typed."""
+    values = {one.name: getattr(options, one.name) for one in fields(options) if one.name not in RECORDED_ELSEWHERE}
+    return {name: format_setting(value) for name, value in values.items() if value is not None}
 
 
 def round_to_half(value: Tensor) -> Tensor:
