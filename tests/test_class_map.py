@@ -12,7 +12,7 @@ from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_lab
 from PIL import Image
 
 from segviz.data.dataset import DataError, load_split, open_dataset
-from segviz.data.readers.class_map import read_class_map
+from segviz.data.readers.class_map_file import read_class_map
 
 ROAD_CAR: dict[str, Any] = {
     "classes": [{"name": "road", "ids": [7], "colour": "#804080"}, {"name": "car", "ids": [26, 27]}],

@@ -101,6 +101,12 @@ def test_voc_has_a_split_of_augmented_labels(tmp_path: Path) -> None:
     assert names == ["2007_000001", "2007_000002", "2008_000009"]  # all that have labels, but those of val
     write_names(tmp_path / "ImageSets" / "Segmentation" / "trainaug.txt", ["2008_000009"])
     assert [sample.name for sample in load_split(tmp_path, "train_aug").samples] == ["2008_000009"]
+    lines = ["/JPEGImages/2007_000001.jpg /SegmentationClassAug/2007_000001.png"]
+    write_names(tmp_path / "ImageSets" / "Segmentation" / "trainaug.txt", lines)
+    assert [sample.name for sample in load_split(tmp_path, "train_aug").samples] == ["2007_000001"]
+    write_names(tmp_path / "ImageSets" / "Segmentation" / "trainaug.txt", [])
+    with pytest.raises(DataError, match=r"trainaug\.txt must hold one sample name per line"):
+        load_split(tmp_path, "train_aug")
 
 
 def test_context_png_ids_are_alphabetical_unless_a_file_says_otherwise(tmp_path: Path) -> None:

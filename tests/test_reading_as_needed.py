@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,17 @@ import pytest
 import torch
 from layout_cases import make_own
 
+from segviz.catalogue.checkpoint_file import load_checkpoint
 from segviz.data import data_set, split_scan
 from segviz.data.data_set import DataSet
 from segviz.data.dataset import DataError, LazySamples, Split, count_pixels, load_split
 from segviz.data.read_ahead import map_ahead
 from segviz.data.sample import SampleFiles
+from segviz.data.split_scan import RESIDENT_BYTES
+from segviz.training import loop
+from segviz.training.loop import train_model
 from segviz.training.losses import class_weights
+from segviz.training.options import TrainOptions
 from segviz.training.sampling import STEPS_AHEAD, LazyPool, Sampler, make_pool
 
 CPU = torch.device("cpu")
@@ -130,6 +136,10 @@ def test_a_large_split_is_read_once_and_again_when_a_file_changes(
         return examine(data, files)
 
     monkeypatch.setattr(split_scan, "examine_sample", note)
+    load_split(tmp_path / "data", "train", limit=0)
+    assert not (cache / "segviz").exists()  # so small a split is quickly read again
+    read.clear()
+    monkeypatch.setattr(split_scan, "KEPT_FROM", 0)
     before = sorted(path.name for path in (tmp_path / "data").rglob("*"))
     first = load_split(tmp_path / "data", "train", limit=0)
     assert sorted(read) == NAMES
@@ -170,3 +180,19 @@ def test_an_error_ahead_comes_out_where_it_belongs() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(DataError, match="three"):
         next(results)
+
+
+@pytest.mark.slow
+def test_a_training_has_the_same_weights_wherever_its_pictures_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split in ("train", "val"):
+        make_own(tmp_path / "data", NAMES, split, size=(64, 64))
+    weights = []
+    for limit in (RESIDENT_BYTES, 0):
+        monkeypatch.setattr(loop, "load_split", partial(load_split, limit=limit))
+        out = tmp_path / f"{limit}.safetensors"
+        small = TrainOptions("fcn", tmp_path / "data", out, steps=3, batch=2, crop=(32, 32), scenes=0, device="cpu")
+        train_model(small)
+        weights.append(load_checkpoint(out)[0].state_dict())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())

@@ -62,7 +62,7 @@ def run_datasets(options: argparse.Namespace) -> int:
     data = open_dataset(options.folder, options.class_map)
     reports = [report_split(data, name) for name in options.split or data.splits]
     if not reports:
-        raise DataError(f"{data.root} has no split; {describe_layout(data)} needs {READERS['segviz'].folders}")
+        raise DataError(f"{data.root} has no split; {title_of_layout(data)} needs {READERS['segviz'].folders}")
     if options.json:
         print(json.dumps(describe_data(data, reports), indent=2))
     else:
@@ -98,14 +98,14 @@ def report_split(data: DataSet, name: str) -> SplitReport:
     return SplitReport(name, count, len(scan.samples), True, sizes, pixels, faults)
 
 
-def describe_layout(data: DataSet) -> str:
+def title_of_layout(data: DataSet) -> str:
     """The layout's title."""
     return READERS[data.layout].title if data.layout in READERS else f"a folder with a {data.layout}"
 
 
 def format_report(data: DataSet, reports: Sequence[SplitReport]) -> str:
     """What was found, as text: the set, its splits, and its classes."""
-    lines = [f"{data.root}: {describe_layout(data)}, {len(data.classes.names)} classes", f"Labels: {data.label_form}."]
+    lines = [f"{data.root}: {title_of_layout(data)}, {len(data.classes.names)} classes", f"Labels: {data.label_form}."]
     if data.server:
         lines.append(f"Test server: predict --server-format {data.server}")
     lines += [f"Note: {note}." for note in data.notes]
@@ -141,7 +141,7 @@ def describe_data(data: DataSet, reports: Sequence[SplitReport]) -> dict[str, An
     return {
         "folder": str(data.root),
         "layout": data.layout,
-        "title": describe_layout(data),
+        "title": title_of_layout(data),
         "labels": data.label_form,
         "server_format": data.server,
         "notes": list(data.notes),

@@ -29,8 +29,8 @@ def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
 
     Args:
         root: the data set's folder.
-        class_map: a JSON file that says which class each id or colour of the label files is, see `readers.class_map`;
-            or `context`, for PASCAL Context's 60 classes with background.
+        class_map: a JSON file that says which class each id or colour of the label files is
+            (`readers.class_map_file`); or `context`, for PASCAL Context's 60 classes with background.
 
     Raises:
         DataError: the folder has no layout that is known, or its lists or the class map cannot be used.

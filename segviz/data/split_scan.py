@@ -25,6 +25,7 @@ from segviz.data.read_ahead import map_ahead
 from segviz.data.sample import DataError, HeightAndWidth, LazySamples, Sample, SampleFiles, count_labels
 
 RESIDENT_BYTES = 2 * 1024**3  # decoded pictures and labels that stay in memory
+KEPT_FROM = RESIDENT_BYTES  # findings in smaller splits are not kept: they are quickly made again
 PIXEL_BYTES = 4  # three of the picture and one of the labels
 WrapNames = Callable[..., Iterable[str]]
 
@@ -92,7 +93,7 @@ def scan_split(
         kept = kept or []
         return SplitScan(tuple(kept), tuple(faults), total)
     counts, sizes = np.stack([one.counts for one in findings]), tuple(one.size for one in findings)
-    if not faults:
+    if not faults and total > KEPT_FROM:
         write_entry(entry, counts, sizes, total)
     return SplitScan(LazySamples(tuple(sound), data.read_sample, counts, sizes), tuple(faults), total)
 

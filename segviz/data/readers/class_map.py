@@ -1,19 +1,8 @@
-"""A class map: a JSON file that says which class each id or colour of label files is, and where the files are.
-
-```
-{"classes": [{"name": "road", "colours": ["#804080"]}, {"name": "car", "ids": [26, 27], "colour": "#0000FF"}],
- "void_ids": [0], "void_colours": ["#000000"], "others": "fault",
- "splits": {"train": {"pictures": "train/img", "labels": "train/lab", "list": "train.txt"}},
- "picture_ending": "", "label_ending": "_L"}
-```
-"""
+"""Any folder of pictures and labels, read by a class map; see `class_map_file`."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,133 +10,10 @@ from segviz.data.class_sets import give_colours
 from segviz.data.classes import VOID, ClassSet, RgbColour
 from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
+from segviz.data.readers.class_map_file import ClassMap, read_class_map
 from segviz.data.readers.coded_labels import read_coded_labels
-from segviz.data.sample import DataError, list_first
-from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, is_name, read_names, read_text
-from segviz.text import plain_text
-from segviz.typed_json import parse_json
-
-FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
-MOST_ENDING = 100  # characters of an ending, a class or a split
-COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
-
-
-@dataclass(frozen=True)
-class ClassEntry:
-    """A class: the ids or the colours that label files have for it, and the colour to draw it in."""
-
-    name: str
-    ids: tuple[int, ...] = ()
-    colours: tuple[str, ...] = ()
-    colour: str | None = None
-
-
-@dataclass(frozen=True)
-class SplitFolders:
-    """Where a split's files are, from the data set's folder; without a list, all pictures belong to it."""
-
-    pictures: str
-    labels: str
-    list: str | None = None
-
-
-@dataclass(frozen=True)
-class ClassMap:
-    """The fields of a class map.
-
-    Attributes:
-        classes: in index order.
-        void_ids, void_colours: pixels without a class.
-        others: what any other id or colour is: "fault" or "void".
-        splits: the folders; where there are none, those of the layout that the folder has.
-        picture_ending, label_ending: what follows a sample's name in the names of its files, before the suffix.
-    """
-
-    classes: tuple[ClassEntry, ...]
-    void_ids: tuple[int, ...] = ()
-    void_colours: tuple[str, ...] = ()
-    others: str = "fault"
-    splits: Mapping[str, SplitFolders] = field(default_factory=dict)
-    picture_ending: str = ""
-    label_ending: str = ""
-
-
-def read_class_map(path: Path) -> ClassMap:
-    """Read and check a class map.
-
-    Raises:
-        DataError: it is missing or damaged, or has gaps or doubles; all of that in one message.
-    """
-    text = read_text(path, f"a class map is JSON of the form {FORM}")
-    try:
-        found = parse_json(ClassMap, text)
-    except ValueError as error:
-        raise DataError(f"{path} must be JSON of the form {FORM} ({error})") from None
-    if faults := find_faults(found):
-        raise DataError(f"{path}: {'; '.join(list_first([plain_text(fault, 200) for fault in faults]))}")
-    return found
-
-
-def find_faults(found: ClassMap) -> list[str]:
-    """All that is wrong with a class map, in sentences."""
-    faults: list[str] = []
-    if not 1 <= len(found.classes) <= VOID:
-        faults.append(f"it has {len(found.classes)} classes; use 1 to {VOID}")
-    names = Counter(one.name for one in found.classes)
-    faults += [f"the class '{name}' is there {times} times; give each its own name" for name, times in names.items()
-               if times > 1]  # fmt: skip
-    faults += [f"class {at} has no name; give it one" for at, one in enumerate(found.classes) if not one.name.strip()]
-    faults += [
-        f"the class '{one.name}' has neither ids nor colours, which leaves a gap; give it some, or remove it"
-        for one in found.classes
-        if not one.ids and not one.colours
-    ]
-    ids = [number for one in found.classes for number in one.ids] + list(found.void_ids)
-    faults += [f"the id {one} is not in 0 to {VOID}; label files have 8 bits" for one in ids if not 0 <= one <= VOID]
-    colours = [text for one in found.classes for text in (*one.colours, *filter(None, (one.colour,)))]
-    faults += [
-        f"'{text}' is not a colour; write it as #804080"
-        for text in (*colours, *found.void_colours)
-        if not COLOUR.fullmatch(text)
-    ]
-    painted = [text.lower().lstrip("#") for one in found.classes for text in one.colours]
-    painted += [text.lower().lstrip("#") for text in found.void_colours]
-    faults += [f"the id {one} belongs to {times} classes; give it to one" for one, times in Counter(ids).items()
-               if times > 1]  # fmt: skip
-    faults += [
-        f"the colour #{one} belongs to {times} classes; give it to one"
-        for one, times in Counter(painted).items()
-        if times > 1
-    ]
-    by_id = {bool(one.ids) for one in found.classes}
-    if len(by_id) > 1 and not all(one.colours for one in found.classes):
-        faults.append("some classes have ids and others only colours; give all of them ids, or all of them colours")
-    faults += find_path_faults(found)
-    if found.others not in ("fault", "void"):
-        faults.append(f"'others' is '{found.others}'; use fault or void")
-    return faults
-
-
-def find_path_faults(found: ClassMap) -> list[str]:
-    """What is wrong with the names of folders, lists and endings: they must be short, and stay inside the folder."""
-    paths = [path for one in found.splits.values() for path in (one.pictures, one.labels, *filter(None, (one.list,)))]
-    faults = [
-        f"{plain_text(path, 40)!a} is no folder or list inside the data set's folder; write a path from there"
-        for path in paths
-        if not is_name(path)
-    ]
-    faults += [
-        f"the ending {plain_text(text, 40)!a} cannot be part of a file's name; write what stands before the suffix"
-        for text in (found.picture_ending, found.label_ending)
-        if text and (not is_name(text) or "/" in text or len(text) > MOST_ENDING)
-    ]
-    names = [*found.splits, *(one.name for one in found.classes)]
-    faults += [
-        f"{plain_text(name, 40)!a} is no name of a split or class; use at most {MOST_ENDING} printable characters"
-        for name in names
-        if len(name) > MOST_ENDING or not name.isprintable()
-    ]
-    return faults
+from segviz.data.sample import DataError
+from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, read_names
 
 
 def read_colour(text: str) -> RgbColour:

@@ -15,8 +15,8 @@ from segviz.data.classes import VOID
 from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.coded_labels import read_coded_labels
-from segviz.data.sample import SampleFiles
-from segviz.data.sample_files import LABEL_SUFFIXES, FileFinder, find_picture_names, read_names
+from segviz.data.sample import DataError, SampleFiles
+from segviz.data.sample_files import LABEL_SUFFIXES, FileFinder, find_picture_names, is_name, read_names, read_text
 
 LISTS = Path("ImageSets", "Segmentation")
 CLASS_FOLDER, AUGMENTED = "SegmentationClass", "SegmentationClassAug"
@@ -90,7 +90,20 @@ def name_augmented(root: Path) -> list[str]:
     """
     for name in AUG_LISTS:
         if (root / LISTS / f"{name}.txt").exists():
-            return [Path(line.split()[0]).stem for line in read_names(root / LISTS / f"{name}.txt")]
+            return read_stems(root / LISTS / f"{name}.txt")
     held_out = root / LISTS / "val.txt"
     scored = set(read_names(held_out)) if held_out.exists() else set()
     return [name for name in find_picture_names(root / AUGMENTED) if name not in scored]
+
+
+def read_stems(listing: Path) -> list[str]:
+    """Names from a list whose lines may also be "/JPEGImages/NAME.jpg /SegmentationClassAug/NAME.png".
+
+    Raises:
+        DataError: the list is missing or empty, or a line cannot name a file.
+    """
+    lines = read_text(listing, "it holds one sample name per line").splitlines()
+    names = [Path(line.split()[0]).stem for line in lines if line.strip()]
+    if not names or not all(map(is_name, names)):
+        raise DataError(f"{listing} must hold one sample name per line, such as 2007_000032; download it again")
+    return names
