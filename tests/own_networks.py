@@ -72,6 +72,28 @@ def build_nothing():
     raise ImportError("No module named 'somewhere'")
 '''
 
+PATCHES = '''
+from torch import nn
+
+
+class Net(nn.Module):
+    """Patches of 8, a layer of nn.MultiheadAttention for each name, and classes."""
+
+    def __init__(self, classes={classes}):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 8, 8)
+        for name in {layers!r}:
+            setattr(self, name, nn.MultiheadAttention(8, 2, batch_first=True))
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        tokens = y.flatten(2).mT
+        for name in {layers!r}:
+            tokens = tokens + getattr(self, name)(tokens, tokens, tokens)[0]
+        return self.head(tokens.mT.unflatten(2, y.shape[2:]))
+'''
+
 MODELS = """
 [[model]]
 name = "net"
@@ -106,6 +128,11 @@ source = "ccnet.pth"
 classes = ["road", "sky", "car"]
 assume = { passes = 2 }
 """
+
+
+def patch_network(layers: tuple[str, ...], classes: int, more: str = "") -> str:
+    """A file's code: the class `Net` on patches of 8, with these layers of attention, and what else the file has."""
+    return PATCHES.format(layers=layers, classes=classes) + more
 
 
 def write_networks(folder: Path) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import safetensors.torch
 import timm
 import torch
 import torchvision
+from own_networks import patch_network
 from torch import nn
 from watch_cases import IMAGE
 
@@ -26,38 +26,24 @@ from segviz.data.class_sets import CLASS_SETS, find_class_set, give_colours
 from segviz.prediction.predictor import Predictor
 from segviz.watch.network_predictor import NetworkPredictor
 
-NET = """
-    import torch
-    from torch import nn
-    import {helper}
+BUILDERS = """
+import torch
+import helper_of_net
 
-    class Net(nn.Module):
-        def __init__(self, classes=3):
-            super().__init__()
-            self.stem = nn.Conv2d(3, 8, 8, 8)
-            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
-            self.head = nn.Conv2d(8, classes, 1)
+def build():
+    torch.manual_seed(helper_of_net.SEED)
+    return Net()
 
-        def forward(self, x):
-            y = self.stem(x)
-            tokens = y.flatten(2).mT
-            tokens = tokens + self.attention(tokens, tokens, tokens)[0]
-            return self.head(tokens.mT.unflatten(2, y.shape[2:]))
+def tell():
+    return "no network"
 
-    def build():
-        torch.manual_seed({helper}.SEED)
-        return Net()
+def fail():
+    raise RuntimeError("out of luck")
 
-    def tell():
-        return "no network"
+def needy(width):
+    return Net()
 
-    def fail():
-        raise RuntimeError("out of luck")
-
-    def needy(width):
-        return Net()
-
-    ready = Net()
+ready = Net()
 """
 
 
@@ -66,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a user's own file, which imports another one beside it."""
     place = tmp_path_factory.mktemp("own")
     (place / "helper_of_net.py").write_text("SEED = 3\n")
-    (place / "net.py").write_text(textwrap.dedent(NET.format(helper="helper_of_net")))
+    (place / "net.py").write_text(patch_network(("attention",), 3, BUILDERS))
     shutil.copy(place / "net.py", place / "net_to_import.py")
     (place / "broken.py").write_text("import no_such_library\n")
     return place

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from own_networks import patch_network
 from PIL import Image
 from test_cli import complaint, segviz
 from watch_cases import IMAGE
@@ -15,23 +16,7 @@ from watch_cases import IMAGE
 from segviz.catalogue.sources.python_source import import_file
 from segviz.data.class_sets import CLASS_SETS
 
-NET = """
-from torch import nn
-
-class Net(nn.Module):
-    def __init__(self, classes=19):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 8, 8)
-        self.first = nn.MultiheadAttention(8, 2, batch_first=True)
-        self.last = nn.MultiheadAttention(8, 2, batch_first=True)
-        self.head = nn.Conv2d(8, classes, 1)
-
-    def forward(self, x):
-        y = self.stem(x)
-        tokens = y.flatten(2).mT
-        for attention in (self.first, self.last):
-            tokens = tokens + attention(tokens, tokens, tokens)[0]
-        return self.head(tokens.mT.unflatten(2, y.shape[2:]))
+BARE = """
 
 def bare():
     return nn.Sequential(Net().stem, nn.AdaptiveAvgPool2d(1))
@@ -41,7 +26,7 @@ def bare():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("own")
-    (place / "net.py").write_text(NET)
+    (place / "net.py").write_text(patch_network(("first", "last"), 19, BARE))
     Image.fromarray(IMAGE).save(place / "street.png")
     return place
 
@@ -110,7 +95,6 @@ def test_failures_are_one_sentence(
         (("attend", "IMAGE", "--model", "NET:Net", "--out", "OUT"), "use `watch --model"),
         (("watch", "IMAGE", "--model", "fcn"), "use `attend --model fcn`"),
         (("predict", "IMAGE", "--model", "fcn", "--classes", "voc", "--out", "OUT"), "classes would have no effect"),
-        (("evaluate", "--model", "NET:Net", "--scenes", "1"), "is not a segviz model, which this command needs"),
         (("figure", "compare", "IMAGE", "--models", "timm:vit_tiny_patch16_224", "--out", "OUT/a.png"),
          "is not a segviz model"),
         (("predict", "IMAGE", "--model", "resnet", "--out", "OUT"), "a checkpoint's path, net.py:build"),
