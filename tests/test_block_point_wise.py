@@ -194,5 +194,5 @@ def test_an_even_mask_is_refused() -> None:
 
 
 def test_a_compact_mask_refuses_another_grid() -> None:
-    with pytest.raises(ValueError, match="resize the image"):
+    with pytest.raises(ValueError, match="show the picture at the size of training"):
         branch("collect", image(3, 24, 4, 5), (4, 6), compact=True)(image(3, 2, 4, 5), (4, 5))

@@ -8,7 +8,7 @@ from segviz.benchmarks.measure import count_parameters
 from segviz.cli.errors import UsageError
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.options import write_value
+from segviz.models.options import write_setting
 from segviz.models.registry import NETWORK_NAMES, options_of, resolve_network
 from segviz.text import format_table, plain_text
 
@@ -46,7 +46,7 @@ def list_options(name: str) -> str:
     lines = [
         [
             option.name,
-            write_value(settings.get(option.name, option.default)),
+            write_setting(settings.get(option.name, option.default)),
             ", ".join(option.blocks) if "block" in settings else "",
             option.values,
             option.help,

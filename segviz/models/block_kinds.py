@@ -180,8 +180,8 @@ CHANNEL_BLOCKS = ("channel_nl", "dual_nl", "cs_nl", "sc_nl")
 BLOCK_OPTIONS = (
     NetworkOption("rates", (12, 24, 36), "dilations of ASPP's 3x3 convolutions", blocks=("aspp",)),
     NetworkOption(
-        "keys", KEYS_OF_BLOCK, "channels of queries and keys; 0: the block's own, C/2 for nl, 64 for sam, else C/8", least=0,
-        blocks=("nl", "spatial_nl", "dual_nl", "cs_nl", "sc_nl", "rcca", "sam"),
+        "keys", KEYS_OF_BLOCK, "channels of queries and keys; 0: the block's own, C/2 for nl, 64 for sam, else C/8",
+        least=0, blocks=("nl", "spatial_nl", "dual_nl", "cs_nl", "sc_nl", "rcca", "sam"),
     ),
     NetworkOption(
         "project", True, "a 1x1 convolution after the attention (SSANet, eq. 3); false: a scalar gamma", blocks=("nl",)

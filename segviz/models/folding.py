@@ -11,8 +11,6 @@ from torch.nn.utils import fuse_conv_bn_eval
 
 from segviz.models.segmenter import BlockNetwork
 
-PROBE = 64  # side of a picture that every backbone accepts, in pixels
-
 
 def fold(model: BlockNetwork) -> BlockNetwork:
     """A copy of a trained network that computes the same, up to rounding, with fewer passes over memory.
@@ -52,7 +50,7 @@ def find_norm_pairs(model: BlockNetwork) -> list[tuple[nn.Conv2d, nn.BatchNorm2d
     handles += [layer.register_forward_pre_hook(before) for layer in layers]
     try:
         with torch.no_grad():
-            model(next(model.parameters()).new_zeros(1, 3, PROBE, PROBE))
+            model(model.make_probe())
     finally:
         for handle in handles:
             handle.remove()

@@ -47,10 +47,10 @@ class NetworkOption:
     def values(self) -> str:
         """Its values in words, as an error and the list of options name them."""
         if self.allowed:
-            return ", ".join(write_value(one) for one in self.allowed)
+            return ", ".join(write_setting(one) for one in self.allowed)
         if isinstance(self.default, bool):
             return "true, false"
-        example = f", such as {write_value(self.default)}"
+        example = f", such as {write_setting(self.default)}"
         return f"{self.kind} from {self.least} to {MOST_NUMBER}{example}"
 
     def read(self, text: str) -> OptionValue:
@@ -92,11 +92,11 @@ class NetworkOption:
         return isinstance(value, bool | str) or (isinstance(value, int | float) and self.least <= value <= MOST_NUMBER)
 
     def _refuse(self, value: object) -> NetworkOptionError:
-        shown = plain_text(value if isinstance(value, str) else write_value(value), 40)
+        shown = plain_text(value if isinstance(value, str) else write_setting(value), 40)
         return NetworkOptionError(f"option '{self.name}' is '{shown}'; use {self.values}")
 
 
-def write_value(value: object) -> str:
+def write_setting(value: object) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -105,7 +105,7 @@ def write_value(value: object) -> str:
 
 def format_options(values: Mapping[str, OptionValue]) -> str:
     """Values by name as they are written on the command line, such as "points=49 pooling=false"."""
-    return " ".join(f"{name}={write_value(value)}" for name, value in values.items())
+    return " ".join(f"{name}={write_setting(value)}" for name, value in values.items())
 
 
 def read_pairs(title: str, options: Sequence[NetworkOption], texts: Iterable[str]) -> dict[str, OptionValue]:

@@ -28,6 +28,7 @@ from segviz.models.picture_input import SIGNED_INPUT, PictureInput
 FINEST_WIDTH, FINE_WIDTH = 16, 32
 DECODER_WIDTH, CLASSIFIER_WIDTH = 64, 24  # a wider decoder would cost more than the backbone
 DETAIL_WIDTH = 48
+PROBE = 64  # side of a picture that every backbone accepts, in pixels
 FUSIONS = {"afm": AttentionFusion, "addition": AddedFusion, "concatenation": JoinedFusion}
 FUSION_OPTION = NetworkOption(
     "fusion",
@@ -170,6 +171,14 @@ class BlockNetwork(nn.Module, ABC):
         super().__init__()
         self.reduction = reduction
         self.block: ContextBlock = block
+
+    def make_probe(self) -> Float[Tensor, "1 3 height width"]:
+        """A picture of zeros on the network's device, as small as the network takes it.
+
+        PSA's compact masks are of absolute places, so such a network takes pictures of its crop's size alone.
+        """
+        crop = self.picture.crop if self.options.get("compact") else None
+        return next(self.parameters()).new_zeros(1, 3, *(crop or (PROBE, PROBE)))
 
     @property
     @abstractmethod

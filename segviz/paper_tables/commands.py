@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.options import write_value
+from segviz.models.options import write_setting
 from segviz.paper_tables.description import SCORED_KINDS, NetworkChoice, PaperRow, PaperTable, ScoreProtocol
 from segviz.training.imagenet import IMAGENET, UNTRAINED_BODIES
 from segviz.training.recipes import recipe_values
@@ -43,7 +43,7 @@ class TableRun:
     @property
     def file(self) -> str:
         """The checkpoint's file name; equal runs of several tables share one."""
-        options = [f"{name}-{write_value(value).replace(',', 'x')}" for name, value in self.network.options.items()]
+        options = [f"{name}-{write_setting(value).replace(',', 'x')}" for name, value in self.network.options.items()]
         split = [self.split.replace("_", "-")] if self.split != usual_split(self.data) else []
         return "_".join((self.recipe, self.data, self.network.model, *options, *split)) + ".safetensors"
 
@@ -79,7 +79,7 @@ def train_words(run: TableRun, folder: Path, data: str) -> list[str]:
 
 def option_words(network: NetworkChoice) -> list[str]:
     """A network's options as words of a command."""
-    return [word for name, value in network.options.items() for word in ("--option", f"{name}={write_value(value)}")]
+    return [word for name, value in network.options.items() for word in ("--option", f"{name}={write_setting(value)}")]
 
 
 def evaluate_words(run: TableRun, file: Path, data: str, protocols: tuple[ScoreProtocol, ...]) -> list[str]:

@@ -92,7 +92,10 @@ class PointWiseBranch(nn.Module):
         own = mask.flatten(2).mT
         if self.compact:
             if grid != self.mask_size:
-                raise ValueError(f"a compact mask of {self.mask_size} cannot serve a {grid} grid; resize the image")
+                raise ValueError(
+                    f"a compact mask of {self.mask_size} cannot serve a {grid} grid; "
+                    "show the picture at the size of training (--input-size), or slide crops of that size"
+                )
             return own
         index, reached = window_index(grid, self.mask_size)
         index, reached = index.to(mask.device), reached.to(mask.device)
