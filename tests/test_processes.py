@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from timm.layers import BatchNormAct2d
 from torch import nn
 
 from segviz.catalogue.checkpoint_file import load_checkpoint, read_record
+from segviz.cli import main
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError
 from segviz.data.scenes import draw_scene
@@ -187,11 +189,27 @@ def test_an_error_in_one_process_ends_all_with_one_sentence(data: Path, tmp_path
 
 
 @pytest.mark.slow
-def test_an_error_in_all_processes_is_told_once(tmp_path: Path) -> None:
-    ran = launch(*train_words(tmp_path, tmp_path / "sam.safetensors"))
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [((), "meta.json is missing"), (("--batch", "3"), "a batch of 3 cannot be shared equally by 2 processes")],
+)
+def test_an_error_in_all_processes_is_told_once(more: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    ran = launch(*train_words(tmp_path, tmp_path / "sam.safetensors", *more))
     assert ran.returncode != 0
     (told,) = complaints(ran)
-    assert "meta.json is missing" in told
+    assert words in told
+
+
+def test_wrong_usage_is_told_by_the_first_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for rank, lines in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        for words in (["train"], ["train", "--model", "sam", "--data", "x", "--steps", "1", "--epochs", "1"]):
+            with suppress(SystemExit):
+                assert main.main(words) == 2
+            assert capsys.readouterr().err.count("segviz: ") == lines
 
 
 # ---- what torchrun tells -----------------------------------------------------------------------------------

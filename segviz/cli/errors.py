@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
+WRONG_USAGE = 2  # exit code
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
@@ -15,8 +17,15 @@ class UsageError(ValueError):
     """Options that do not go together; exit code 2."""
 
 
+def is_told_once() -> bool:
+    """Whether another of `torchrun`'s processes, which all have the same command line, says what is wrong with it."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
+
+
 def print_error(message: str, code: int = 1) -> int:
     """Print an error on stderr and return the exit code."""
+    if code == WRONG_USAGE and is_told_once():
+        return code
     print(f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}", file=sys.stderr)
     return code
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_pixel
-from segviz.cli.errors import MAX_ERROR_LENGTH
+from segviz.cli.errors import MAX_ERROR_LENGTH, WRONG_USAGE, is_told_once
 from segviz.text import plain_text
 
 
@@ -16,7 +16,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence on stderr and exit with code 2."""
-        self.exit(2, f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}; see `{self.prog} --help`\n")
+        told = f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}; see `{self.prog} --help`\n"
+        self.exit(WRONG_USAGE, None if is_told_once() else told)
 
 
 Commands: TypeAlias = "argparse._SubParsersAction[Parser]"

@@ -34,7 +34,7 @@ from segviz.runtime.progress import progress_bar
 from segviz.training.checks import check_labels_of, check_loss, check_options, describe_absent
 from segviz.training.initialise import Start
 from segviz.training.options import TrainOptions, poly_rate
-from segviz.training.processes import Processes, join_processes, process_count
+from segviz.training.processes import Processes, join_processes
 from segviz.training.recipes import format_setting
 from segviz.training.resume import remove_state
 from segviz.training.run import TrainingRun
@@ -60,11 +60,11 @@ def train_model(options: TrainOptions) -> Record:
         OSError: the checkpoint cannot be written; raised before the first step.
         DivergedError: the loss or a weight has become infinite; the last state from before is kept.
     """
-    check_options(options, process_count())
     state = options.out.with_suffix(".resume.pt")
-    for path in (options.out, options.out.with_suffix(".csv"), state):
-        check_destination(path)
     with join_processes(choose_device(options.device)) as (processes, device):
+        check_options(options, processes.count)
+        for path in (options.out, options.out.with_suffix(".csv"), state):
+            check_destination(path)
         torch.manual_seed(options.seed)
         training, validation = load_splits(options, processes)
         options = resolve_epochs(options, len(training.samples))
