@@ -10,6 +10,7 @@ from torch import nn
 
 from segviz.models.ablation import has_context, without_context
 from segviz.models.folding import fold
+from segviz.models.options import OptionValue
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import Segmenter
 from tests.block_cases import randomise_norms
@@ -81,3 +82,19 @@ def test_a_folded_model_has_gradients() -> None:
     picture = torch.rand(1, 3, 64, 64, dtype=torch.float64, requires_grad=True)
     quick(picture).logits.sum().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("psa", {"compact": True}), ("psanet_r50", {"compact": True, "mask": (4, 6)})]
+)
+@torch.inference_mode()
+def test_a_network_with_compact_masks_is_folded_on_pictures_that_it_takes(
+    name: str, options: dict[str, OptionValue]
+) -> None:
+    torch.manual_seed(0)
+    model = build(name, 3, options=options).eval()
+    randomise_norms(model, 0.1)
+    quick = fold(model)
+    assert norms(quick) < norms(model)
+    picture = model.make_probe() + 0.1
+    torch.testing.assert_close(quick(picture).logits, model(picture).logits, atol=1e-4, rtol=1e-3)

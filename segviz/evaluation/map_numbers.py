@@ -32,7 +32,6 @@ from segviz.models.segmenter import BlockNetwork
 
 CELLS_AT_ONCE = 512  # bounds memory: 512 x cells weights at a time
 PAIRS_SEED, BLOCK_SEED = 0, 0
-PROBE_SIDE = 64  # pixels
 DECIMALS = 4
 EVEN_MEANS: dict[tuple[Grid, Grid, Grid], Means] = {}  # by grid, feature grid and size of the picture
 
@@ -125,8 +124,7 @@ def random_block(model: BlockNetwork, name: str, options: Mapping[str, OptionVal
 def map_names(model: BlockNetwork) -> tuple[str, ...]:
     """The names of a model's maps over places, found by running a small picture."""
     with torch.inference_mode():
-        picture = torch.zeros(1, 3, PROBE_SIDE, PROBE_SIDE, device=next(model.parameters()).device)
-        return tuple(one.name for one in maps_over_places(model(picture).attended.maps[0]))
+        return tuple(one.name for one in maps_over_places(model(model.make_probe()).attended.maps[0]))
 
 
 def add_map(means: MapMeans, trained: SpatialMap, random: SpatialMap, labels: Labels) -> None:

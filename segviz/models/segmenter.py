@@ -175,10 +175,13 @@ class BlockNetwork(nn.Module, ABC):
     def make_probe(self) -> Float[Tensor, "1 3 height width"]:
         """A picture of zeros on the network's device, as small as the network takes it.
 
-        PSA's compact masks are of absolute places, so such a network takes pictures of its crop's size alone.
+        PSA's compact masks are of absolute places, so such a network takes pictures of one grid alone.
         """
-        crop = self.picture.crop if self.options.get("compact") else None
-        return next(self.parameters()).new_zeros(1, 3, *(crop or (PROBE, PROBE)))
+        size, mask, shrink = (PROBE, PROBE), self.options.get("mask"), self.options.get("shrink")
+        if self.options.get("compact") and isinstance(mask, tuple) and isinstance(shrink, int):
+            rows, columns = ((side - 1) * shrink * self.output_stride + 1 for side in mask)
+            size = self.picture.crop or (rows, columns)
+        return next(self.parameters()).new_zeros(1, 3, *size)
 
     @property
     @abstractmethod

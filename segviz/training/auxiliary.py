@@ -13,8 +13,6 @@ from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.training.places import AUXILIARY_PLACES
 
-PROBED_SIDE = 64  # pixels of the picture that tells how many channels each place has
-
 
 def find_features(pyramid: Pyramid, reduced: Attended, attended: Attended) -> dict[str, Tensor]:
     """The features at each of `AUXILIARY_PLACES`."""
@@ -52,6 +50,6 @@ def make_auxiliary_heads(
 def count_channels(network: BlockNetwork) -> dict[str, int]:
     """The number of channels at each place, found by one small forward pass that changes nothing."""
     training = network.training
-    _, features = run_with_features(network.eval(), torch.zeros(1, 3, PROBED_SIDE, PROBED_SIDE))
+    _, features = run_with_features(network.eval(), network.make_probe())
     network.train(training)
     return {place: one.shape[1] for place, one in features.items()}
