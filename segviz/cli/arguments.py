@@ -50,6 +50,16 @@ def read_model_name(text: str) -> str:
     return text
 
 
+def read_network_name(text: str) -> str:
+    """Read the name of a model in the registry, or of a network of the papers."""
+    with pause_collector(), defer_compiler():
+        from segviz.models.registry import NETWORK_NAMES
+
+    if text not in NETWORK_NAMES:
+        raise argparse.ArgumentTypeError(f"network '{text}' is unknown; use {', '.join(NETWORK_NAMES)}")
+    return text
+
+
 def read_head_choice(text: str) -> int | str:
     """Read a head: its number, "mean" or "largest"."""
     if text in ("mean", "largest"):

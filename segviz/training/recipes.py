@@ -30,7 +30,6 @@ class TrainingRecipe:
     Attributes:
         name: the name on the command line.
         title: the paper.
-        networks: the names with which its networks begin.
         settings: fields of `TrainOptions`; those that are missing keep their defaults.
         by_data: fields that depend on the data set: its layout, or `OTHER`.
         notes: what the paper does not give, or says otherwise than its code, in sentences.
@@ -38,7 +37,6 @@ class TrainingRecipe:
 
     name: str
     title: str
-    networks: str
     settings: Mapping[str, Sourced]
     by_data: Mapping[str, Mapping[str, Sourced]]
     notes: tuple[str, ...] = ()
@@ -78,7 +76,7 @@ PSA_CODE = "not in the paper; the authors' PyTorch code"
 FROM_PSA = "not in the paper; as in PSANet's section 4.1"
 
 FLANET_RECIPE = TrainingRecipe(
-    "flanet", "FLANet, AAAI 2022", "flanet",
+    "flanet", "FLANet, AAAI 2022",
     MappingProxyType({
         **NOT_OF_PAPERS,
         "optimizer": Sourced("sgd", f"{FLA_TEXT}: momentum; it does not name the optimizer"),
@@ -98,7 +96,7 @@ FLANET_RECIPE = TrainingRecipe(
 )  # fmt: skip
 
 ATTANET_RECIPE = TrainingRecipe(
-    "attanet", "AttaNet, AAAI 2021", "attanet",
+    "attanet", "AttaNet, AAAI 2021",
     MappingProxyType({
         **NOT_OF_PAPERS,
         "optimizer": Sourced("sgd", f"{ATTA_TEXT}: standard SGD"),
@@ -130,7 +128,7 @@ ATTANET_RECIPE = TrainingRecipe(
 )  # fmt: skip
 
 SSANET_RECIPE = TrainingRecipe(
-    "ssanet", "SSANet, arXiv 2109.01915", "ssanet",
+    "ssanet", "SSANet, arXiv 2109.01915",
     MappingProxyType({
         **NOT_OF_PAPERS,
         "optimizer": Sourced("sgd", SSA_TEXT),
@@ -166,7 +164,7 @@ TURNED = MappingProxyType({
     "blur": Sourced(0.5, f"{PSA_TEXT}: random Gaussian blur, without a share; half as in the code"),
 })  # fmt: skip
 PSANET_RECIPE = TrainingRecipe(
-    "psanet", "PSANet, ECCV 2018", "psanet",
+    "psanet", "PSANet, ECCV 2018",
     MappingProxyType({
         **NOT_OF_PAPERS,
         "optimizer": Sourced("sgd", f"{PSA_TEXT}: momentum; it does not name the optimizer"),
@@ -197,7 +195,7 @@ PSANET_RECIPE = TrainingRecipe(
 )  # fmt: skip
 
 OWN_RECIPE = TrainingRecipe(
-    "segviz", "the bundled models' recipe (docs/training.md)", "", MappingProxyType({}), MappingProxyType({})
+    "segviz", "the bundled models' recipe (docs/training.md)", MappingProxyType({}), MappingProxyType({})
 )
 RECIPES: Mapping[str, TrainingRecipe] = MappingProxyType({
     row.name: row for row in (OWN_RECIPE, FLANET_RECIPE, ATTANET_RECIPE, SSANET_RECIPE, PSANET_RECIPE)
