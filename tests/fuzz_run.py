@@ -269,17 +269,17 @@ def strict_output() -> io.TextIOWrapper:
 @contextlib.contextmanager
 def short_work() -> Iterator[None]:
     """Let `app` start nothing, `bench` measure nothing, and `train` only read its data."""
-    from segviz.cli import checkpoints
+    from segviz.cli import bench, train_command
 
     def read_data(options: TrainOptions) -> Record:
-        load_split(options.data, "train")
+        load_split(options.data, options.split, class_map=options.class_map, skip_damaged=options.skip_damaged)
         return Record(options.model, CAMVID.names, "none", 8)
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patch.object(checkpoints, "train_model", read_data))
+        stack.enter_context(patch.object(train_command, "train_model", read_data))
         stack.enter_context(patch.object(cli, "serve", lambda *_: 0))
-        for what in ("blocks", "models", "viewer"):
-            stack.enter_context(patch.object(checkpoints, f"bench_{what}", lambda *_: Report("nothing", {}, (), {})))
+        for what in ("blocks", "sparse", "models", "networks", "viewer"):
+            stack.enter_context(patch.object(bench, f"bench_{what}", lambda *_: Report("nothing", {}, (), {})))
         yield
 
 
