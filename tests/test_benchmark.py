@@ -130,7 +130,7 @@ def test_a_model_without_a_checkpoint_is_measured_and_said_to_be_random(
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     report = bench_models(2, ["sam"], "cpu")
     (row,) = report.rows
-    assert row["weights"] == "random"
+    assert row["weights"] == "random" and row["definition"] == "picture to labels: 480 x 360, maps kept"
     assert any("random weights" in note for note in report.notes)
     assert report.totals["cpu_total_ms"] == pytest.approx(row["median_ms"])
     assert 0.2 < row["keeping_ratio"] < 5

@@ -7,6 +7,7 @@ import math
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from PIL import Image
 import segviz
 from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.record import VAL, Evaluation, Record
-from segviz.cli import arguments
+from segviz.cli import arguments, main
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.figures.class_legend import class_legends, legend_lines
 from segviz.figures.colour import Scale, weight_scale
@@ -178,20 +179,16 @@ def test_psa_3_shows_all_that_a_place_predicts_and_the_window_that_is_valid() ->
 
 
 def test_the_valid_window_holds_the_logits_of_the_map() -> None:
-    predictor = Predictor(build("psa", 3), Record("psa", ("a", "b", "c"), "mobilenetv2_100", 8), "cpu")
-    picture = np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    for place in ((2, 3), (50, 118)):
-        found = read_over_complete(predictor, picture, place)
-        for name, one in found.items():
-            (top, left), (height, width) = one.window, one.grid
-            window = one.values[top : top + height, left : left + width]
-            kept = predictor(picture).maps[name]
-            assert kept.cell(*place, 90, 120) == one.cell and kept.grid == one.grid
-            np.testing.assert_allclose(window, kept.logits(*one.cell).numpy(), rtol=1e-4, atol=1e-5)
+    predictor, fcn = toy("psa"), toy("fcn")
+    picture = np.random.default_rng(3).integers(0, 256, (45, 60, 3), dtype=np.uint8)
+    place, maps = (2, 58), predictor(picture).maps
+    for name, one in read_over_complete(predictor, picture, place).items():
+        (top, left), (height, width) = one.window, one.grid
+        window = one.values[top : top + height, left : left + width]
+        assert maps[name].cell(*place, 45, 60) == one.cell and maps[name].grid == one.grid
+        np.testing.assert_allclose(window, maps[name].logits(*one.cell).numpy(), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="'fcn' has no over-complete map; use --models psa"):
-        read_over_complete(
-            Predictor(build("fcn", 3), Record("fcn", ("a", "b", "c"), "mobilenetv2_100", 8)), picture, (1, 1)
-        )
+        read_over_complete(fcn, picture, (1, 1))
 
 
 def test_models_of_different_classes_do_not_name_the_truth_by_the_first_ones() -> None:
@@ -208,9 +205,10 @@ def test_fla_5_has_the_five_models_of_the_paper() -> None:
 # ---- a model beside itself ---------------------------------------------------------------------------------
 
 
+@cache
 def toy(name: str) -> Predictor:
     torch.manual_seed(0)
-    return Predictor(build(name, 3).eval(), Record(name, ("a", "b", "c"), "mobilenetv2_100", 8), "cpu")
+    return Predictor(build(name, 3).eval(), Record(name, ("a", "b", "c"), "mobilenetv2_100", 8), "cpu", size=(64, 96))
 
 
 def test_the_variants_of_a_model_have_one_part_switched_off() -> None:
@@ -269,6 +267,12 @@ def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path
     assert draw(spec).get_size_inches()[0] == SINGLE
     (words,) = [one for one in export(spec, "csv").decode().splitlines() if one.endswith(",42.0")]
     assert "frames per second of mine (measured here)" in words
+
+
+def test_the_command_line_draws_atta_1_from_files(scored: Path, tmp_path: Path) -> None:
+    bench, out = write_bench(tmp_path / "bench.json", fps=42.0), tmp_path / "speed.svg"
+    assert main.main(["figure", "atta-1", str(bench), "--models", str(scored), "--out", str(out), "--caption"]) == 0
+    assert {"mine", "AttaNet (DF2)", "measured here", "frames per second"} <= set(words(out.read_text()))
 
 
 def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Path) -> None:

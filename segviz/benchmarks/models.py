@@ -38,6 +38,7 @@ from segviz.prediction.predictor import Predictor, classify
 
 SCENE_SEED = 7
 BENCH_PICTURE = (360, 480)  # height, width
+DEFINITION = f"picture to labels: {BENCH_PICTURE[1]} x {BENCH_PICTURE[0]}, maps kept"
 
 
 def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str = "auto") -> Report:
@@ -93,6 +94,7 @@ def measure_model(
         "device": device.type,
         "model": name,
         "weights": weights,
+        "definition": DEFINITION,
         "median_ms": median(with_maps),
         "min_ms": min(with_maps),
         "without_ms": median(without_maps),
