@@ -126,7 +126,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
         "step": Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them"),
     },
     "table": {
-        "measure": Rule("--measure", lambda one: not one.commands, "measures nothing with --commands; remove one of them"),
+        "measure": Rule("--measure", lambda one: not one.commands, "does nothing with --commands; remove one of them"),
         "size": Rule("--size", lambda one: not one.commands, "has no effect with --commands; remove one of them"),
         "device": Rule(
             "--device", lambda one: (one.measure or one.data) and not one.commands,
