@@ -64,7 +64,7 @@ def features_at(model: BlockNetwork, image: Tensor, stage: str) -> Float[Tensor,
         return pyramid.middle
     if stage == "deep":
         return pyramid.deep
-    reduced = model.reduction(pyramid).features
+    reduced: Tensor = model.reduction(pyramid).features
     if stage == "block_input":
         return reduced
     attended: Tensor = model.block(reduced).features
