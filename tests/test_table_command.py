@@ -84,6 +84,11 @@ def test_a_score_is_of_the_columns_scales() -> None:
     single, multi = (find_evaluation(ScoreProtocol("cityscapes", multi_scale=many), scores) for many in (False, True))
     assert (single, multi) == (scores["val"], scores["val, multi-scale and flip"])
     assert find_evaluation(ScoreProtocol("cityscapes", "test"), scores) is None
+    cropped = {"val, crops of 705 x 705": replace(scores["val"], crop=(705, 705))}
+    assert find_evaluation(ScoreProtocol("cityscapes"), cropped) is None
+    assert (
+        find_evaluation(ScoreProtocol("cityscapes"), scores | cropped, (705, 705)) == cropped["val, crops of 705 x 705"]
+    )
     off = {"val, without context": replace(scores["val"], context=False)}
     assert find_evaluation(ScoreProtocol("cityscapes"), off) is None
 

@@ -92,12 +92,13 @@ def evaluate_samples(
     flip: bool = False,
     context: bool = True,
 ) -> Evaluation:
-    """Score a model in one way; see `evaluate_ways` and `Way`.
+    """Score a model in one way; see `evaluate_ways` and `Way`. A network that takes one size alone sees crops of it.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
     """
-    return evaluate_ways(model, samples, classes, data, {"": Way(scales, flip, context)}).evaluations[""]
+    crop = model.only_size if isinstance(model, BlockNetwork) else None
+    return evaluate_ways(model, samples, classes, data, {"": Way(scales, flip, context, crop)}).evaluations[""]
 
 
 def make_evaluation(

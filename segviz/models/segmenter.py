@@ -172,16 +172,21 @@ class BlockNetwork(nn.Module, ABC):
         self.reduction = reduction
         self.block: ContextBlock = block
 
-    def make_probe(self) -> Float[Tensor, "1 3 height width"]:
-        """A picture of zeros on the network's device, as small as the network takes it.
+    @property
+    def only_size(self) -> tuple[int, int] | None:
+        """The (height, width) of the only pictures that it takes; None if it takes others too.
 
-        PSA's compact masks are of absolute places, so such a network takes pictures of one grid alone.
+        PSA's compact masks are of absolute places, so they serve one grid.
         """
-        size, mask, shrink = (PROBE, PROBE), self.options.get("mask"), self.options.get("shrink")
-        if self.options.get("compact") and isinstance(mask, tuple) and isinstance(shrink, int):
-            rows, columns = ((side - 1) * shrink * self.output_stride + 1 for side in mask)
-            size = self.picture.crop or (rows, columns)
-        return next(self.parameters()).new_zeros(1, 3, *size)
+        mask, shrink = self.options.get("mask"), self.options.get("shrink")
+        if not self.options.get("compact") or not isinstance(mask, tuple) or not isinstance(shrink, int):
+            return None
+        rows, columns = ((side - 1) * shrink * self.output_stride + 1 for side in mask)
+        return self.picture.crop or (rows, columns)
+
+    def make_probe(self) -> Float[Tensor, "1 3 height width"]:
+        """A picture of zeros on the network's device, as small as the network takes it."""
+        return next(self.parameters()).new_zeros(1, 3, *(self.only_size or (PROBE, PROBE)))
 
     @property
     @abstractmethod

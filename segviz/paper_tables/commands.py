@@ -88,18 +88,21 @@ def evaluate_words(run: TableRun, file: Path, data: str, protocols: tuple[ScoreP
         return []
     words = [*COMMAND_START, "evaluate", "--model", str(file), "--data", data, "--record"]
     words += ["--multi-scale"] if any(protocol.multi_scale for protocol in protocols) else []
-    return words + crop_words(run)
+    crop = crop_of(run)
+    return [*words, "--crop", *map(str, crop)] if crop else words
 
 
-def crop_words(run: TableRun) -> list[str]:
-    """The words that slide crops of the training's size, as PSANet's authors do: its masks are as large as a crop.
+def crop_of(run: TableRun) -> tuple[int, int] | None:
+    """The (height, width) of the crops that are slid over pictures when a run is scored; None shows pictures whole.
 
-    The papers do not say how pictures are shown; without these words they are shown whole.
+    The papers do not say how pictures are shown. PSANet's authors slide crops of the training's size, which its masks
+    cover; so it is here for all of its recipe's networks.
     """
     if run.recipe != "psanet":
-        return []
+        return None
     crop = recipe_values(run.recipe, LAYOUTS_OF_DATA.get(run.data, run.data))["crop"]
-    return ["--crop", *map(str, crop)] if isinstance(crop, tuple) else []
+    assert isinstance(crop, tuple)
+    return crop[0], crop[1]
 
 
 def protocols_of(table: PaperTable, data: str) -> tuple[ScoreProtocol, ...]:

@@ -89,11 +89,16 @@ def has_classes(data: str, classes: tuple[str, ...]) -> bool:
     return len(classes) == len(known.names) and give_colours(classes).palette == known.palette
 
 
-def find_evaluation(protocol: ScoreProtocol, evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
-    """The recorded evaluation that a column asks for: its split, at one scale or several, with the context on."""
+def find_evaluation(
+    protocol: ScoreProtocol, evaluations: Mapping[str, Evaluation], crop: tuple[int, int] | None = None
+) -> Evaluation | None:
+    """The recorded evaluation that a column asks for: its split, one scale or several, whole pictures or these crops.
+
+    Its context is on, and the pictures have their own size.
+    """
     for name, one in evaluations.items():
-        split = name.partition(",")[0]
-        if split == protocol.split and one.context and (len(one.scales) > 1) == protocol.multi_scale:
+        alike = name.partition(",")[0] == protocol.split and (len(one.scales) > 1) == protocol.multi_scale
+        if alike and one.context and (one.crop, one.size, one.long_side) == (crop, None, None):
             return one
     return None
 
