@@ -235,3 +235,17 @@ def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> 
         return canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3]; }""",
         [y, x],
     )
+
+
+FOLLOWED = """() => { const heads = 8, points = 4, levels = [[64, 128], [32, 64], [16, 32], [8, 16]];
+    const queries = 64 * 128, count = heads * queries * levels.length * points;
+    const positions = Float32Array.from({length: 2 * count}, Math.random);
+    const weights = new Float32Array(count).fill(1 / 16), shapes = {weights: [heads, queries, levels.length, points]};
+    const f = {kind: "deformable", grid: [64, 128], key_grid: [64, 128], levels, heads, positions, weights, shapes};
+    const median = (move) => { const spent = Array.from({length: 41}, (_, n) => { const start = performance.now();
+        move(n % 64, (7 * n) % 128); return performance.now() - start; }); return spent.sort((a, b) => a - b)[20]; };
+    return [median((r, c) => maps.attendsTo(f, r, c)), median((r, c) => maps.attendedBy(f, r, c))]; }"""
+
+
+def test_deformable_maps_of_8192_cells_follow_the_pointer(page: Page) -> None:
+    assert max(page.evaluate(FOLLOWED)) < 33, "milliseconds; the median, as the machine may be busy"

@@ -11,6 +11,8 @@ from watch_cases import IMAGE
 import segviz
 from segviz.attention.deformable import DeformableAttention, DeformableQueries
 from segviz.attention.grid_map import cell_of_pixel
+from segviz.attribution.probe import pass_through
+from segviz.watch.layer_features import compare_layer
 
 HEADS, LEVELS, POINTS, DIM = 2, 2, 3, 8
 SHAPES = ((8, 12), (4, 6))
@@ -107,3 +109,33 @@ def test_points_that_do_not_give_what_the_call_returned_are_not_shown() -> None:
     (row,) = view.layers
     assert not view.maps and (row.state, row.spelling) == ("passed over", "deformable attention")
     assert "its factors differ from what the call returned by" in row.reason
+
+
+@pytest.mark.parametrize(("layer", "grid", "first"), [("attention", (8, 12), 0), ("attention:4x6", (4, 6), 96)])
+def test_the_features_of_a_level_are_its_own_tokens(layer: str, grid: tuple[int, int], first: int) -> None:
+    net, outputs = make(), list[Tensor]()
+    one = segviz.watch(net, IMAGE, layers="attention").maps[layer]
+    assert isinstance(one, DeformableAttention) and (one.grid, one.first_token) == (grid, first)
+    predictor = segviz.load(net, "cpu")
+    handle = net.attention.register_forward_hook(lambda module, args, output: outputs.append(output[0]))
+    predictor(IMAGE)
+    handle.remove()
+    unit = F.normalize(outputs[0][first : first + grid[0] * grid[1]], dim=1)
+    found = compare_layer(predictor, IMAGE, layer, grid, first)
+    torch.testing.assert_close(found.unit_features, unit, rtol=1e-4, atol=1e-5)
+
+
+def test_grad_cam_reads_the_tokens_of_a_level() -> None:
+    features, seen = torch.randn(2, 120, 5), list[Tensor]()
+
+    class Keep(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return 2 * x
+
+    changed = pass_through(Keep(), features, (4, 6), first=96)
+    assert torch.equal(seen[0].flatten(2).mT, features[:, 96:])
+    assert torch.equal(changed, torch.cat([features[:, :96], 2 * features[:, 96:]], 1))
+    changed = pass_through(Keep(), features, (8, 12), first=0)
+    assert torch.equal(changed, torch.cat([2 * features[:, :96], features[:, 96:]], 1))
+    assert pass_through(Keep(), features, (8, 12), first=48) is features

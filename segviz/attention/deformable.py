@@ -47,6 +47,11 @@ class DeformableAttention(HeadMap):
         """Heads, and the points of each."""
         return ", ".join(part for part in (super().remark, point_words(self.weights)) if part)
 
+    @property
+    def first_token(self) -> int:
+        """How many tokens of other levels stand before this level's where the levels follow each other."""
+        return sum(rows * columns for rows, columns in self.levels[: self.levels.index(self.grid)])
+
     def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
         """What a cell draws from each cell of the finest level."""
         return drawn_from_cells(self.positions[:, cell], self.weights[:, cell], self.levels)

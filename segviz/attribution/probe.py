@@ -54,21 +54,23 @@ class LayerProbe(nn.Module):
     Args:
         layer: the module; its first argument and its output, or the output's first part, are features.
         grid: rows and columns of its cells; features that do not lie on them pass unseen.
+        first: how many other tokens stand before the cells'; None: all others do.
     """
 
-    def __init__(self, layer: nn.Module, grid: Grid) -> None:
+    def __init__(self, layer: nn.Module, grid: Grid, first: int | None = None) -> None:
         super().__init__()
+        self.first = first
         self.before, self.layer, self.after = nn.Identity(), layer, nn.Identity()
         self.grid = grid
 
     def forward(self, *args: Any, **options: Any) -> Any:
         """What the layer returns."""
         if args:
-            args = (pass_through(self.before, args[0], self.grid), *args[1:])
+            args = (pass_through(self.before, args[0], self.grid, self.first), *args[1:])
         output = self.layer(*args, **options)
         if isinstance(output, tuple):
-            return (pass_through(self.after, output[0], self.grid), *output[1:])
-        return pass_through(self.after, output, self.grid)
+            return (pass_through(self.after, output[0], self.grid, self.first), *output[1:])
+        return pass_through(self.after, output, self.grid, self.first)
 
     def __getattr__(self, name: str) -> Any:
         """A layer's own attributes, which the code around it may read."""
@@ -78,10 +80,10 @@ class LayerProbe(nn.Module):
             return getattr(super().__getattr__("layer"), name)
 
 
-def pass_through(module: nn.Module, features: Any, grid: Grid) -> Any:
+def pass_through(module: nn.Module, features: Any, grid: Grid, first: int | None = None) -> Any:
     """Features after a module that sees them as (batch, channels, rows, columns).
 
-    Forms: (B, C, H, W); (B, H, W, C); (B, N, C) with tokens that are not in the picture first. Others pass unseen.
+    Forms: (B, C, H, W); (B, H, W, C); (B, N, C) with the other tokens first, or `first` of them. Others pass unseen.
     """
     if not isinstance(features, Tensor):
         return features
@@ -91,8 +93,11 @@ def pass_through(module: nn.Module, features: Any, grid: Grid) -> Any:
     if features.dim() == 4 and tuple(features.shape[1:3]) == grid:
         return module(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     if features.dim() == 3 and 0 < cells <= features.shape[1]:
-        prefix, tokens = features.split([features.shape[1] - cells, cells], 1)
-        return torch.cat([prefix, module(tokens.mT.unflatten(2, grid)).flatten(2).mT], 1)
+        before = features.shape[1] - cells if first is None else first
+        if before + cells > features.shape[1]:
+            return features
+        prefix, tokens, rest = features.split([before, cells, features.shape[1] - before - cells], 1)
+        return torch.cat([prefix, module(tokens.mT.unflatten(2, grid)).flatten(2).mT, rest], 1)
     return features
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from segviz.attention.grid_map import Grid
+from segviz.attention.deformable import DeformableAttention
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
 from segviz.models.picture_input import SIGNED_INPUT
@@ -98,16 +98,12 @@ def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: s
     if view.prediction is None:
         raise AttributionError("the network has no classes for pixels, so there is no score to explain")
     network = share_weights(predictor.network)
-    path, grid = layer.partition(":")[0], layer_grid(view, layer)
-    block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), grid)
+    path, one = layer.partition(":")[0], view.maps.get(layer)
+    first = one.first_token if isinstance(one, DeformableAttention) else None
+    block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), one.grid if one else (0, 0), first)
     if path:
         parent, _, name = path.rpartition(".")
         setattr(network.get_submodule(parent), name, block)
     model = ScoredNetwork(network, predictor.rules.complete(predictor.network), view.placement, block)
     record = SimpleNamespace(model=predictor.name, classes=view.prediction.class_set.names)
     return DifferentiablePredictor(model, predictor.device, record)
-
-
-def layer_grid(view: NetworkView, layer: str) -> Grid:
-    """The (rows, columns) of a layer's map; (0, 0) without one."""
-    return view.maps[layer].grid if layer in view.maps else (0, 0)

@@ -78,10 +78,12 @@ class CompareLayer:
     Attributes:
         path: the module's path, of an attention layer: its block's output is compared.
         grid: the (rows, columns) of the tokens, as its map has them.
+        first: how many other tokens stand before them; None: all others do.
     """
 
     path: str
     grid: tuple[int, int]
+    first: int | None = None
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = FETCH_S
 
@@ -96,7 +98,9 @@ class CompareLayer:
         report(0, 1)
         if predictor.kind != "network":
             raise NetworkError("its layers have no paths; compare the features of one of its stages")
-        return run_network(predictor, image, budget, lambda one: compare_layer(one, image, self.path, self.grid))
+        return run_network(
+            predictor, image, budget, lambda one: compare_layer(one, image, self.path, self.grid, self.first)
+        )
 
 
 @dataclass(frozen=True)

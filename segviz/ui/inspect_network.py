@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import NetworkMap, ObjectQueryMap
+from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap
 from segviz.engine import CompareLayer, CompareStage
 from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Place
@@ -119,7 +119,8 @@ def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
 def compare_at(name: str, picture: Picture, one: Any, layer: str, wanted: str) -> list[Panel]:
     """The panel of the similarity of a layer's or a stage's features; none if it cannot be computed."""
     stage = next((stage for stage in STAGES if stage == wanted), None)
-    op = CompareLayer(layer, one.grid) if stage is None else CompareStage(stage)
+    first = one.first_token if isinstance(one, DeformableAttention) else None
+    op = CompareLayer(layer, one.grid, first) if stage is None else CompareStage(stage)
     value = ask_network(name, picture, op, f"{short_title(name)}: similarity")
     return [] if value is None else list(panels_of_map(value, name))
 

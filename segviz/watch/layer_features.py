@@ -29,7 +29,9 @@ class LayerError(ValueError):
     """A layer's features cannot be compared."""
 
 
-def compare_layer(predictor: NetworkPredictor, image: ImageLike, path: str, grid: Grid) -> FeatureSimilarity:
+def compare_layer(
+    predictor: NetworkPredictor, image: ImageLike, path: str, grid: Grid, first: int | None = None
+) -> FeatureSimilarity:
     """The cosine of each place's feature with every place's, at the output of the block that holds a layer.
 
     Args:
@@ -38,6 +40,7 @@ def compare_layer(predictor: NetworkPredictor, image: ImageLike, path: str, grid
         path: of an attention layer or any other module; the module that directly holds it is taken where that has
             features on the same grid.
         grid: rows and columns of the layer's tokens.
+        first: how many other tokens stand before them; None: all others do.
 
     Raises:
         LayerError: there is no such module, or its output has no features on that grid.
@@ -51,7 +54,7 @@ def compare_layer(predictor: NetworkPredictor, image: ImageLike, path: str, grid
     wanted = [one for one in (path.rpartition(".")[0], path) if one]
     outputs = module_outputs(predictor, image, wanted)
     for one in wanted:
-        features = find_grid(outputs.get(one), grid)
+        features = find_grid(outputs.get(one), grid, first)
         if features is not None:
             unit = F.normalize(features.float(), dim=1)
             (similarity,) = detach([FeatureSimilarity(one, grid, unit)])
@@ -106,10 +109,10 @@ def share_weights(network: nn.Module) -> nn.Module:
         ) from None
 
 
-def find_grid(output: Tensor | None, grid: Grid) -> Float[Tensor, "cells channels"] | None:
+def find_grid(output: Tensor | None, grid: Grid, first: int | None = None) -> Float[Tensor, "cells channels"] | None:
     """The features of a grid's cells in a module's output of one picture; None where they do not lie on the grid.
 
-    Forms: (1, C, H, W); (1, H, W, C); (1, N, C) with class and register tokens first.
+    Forms: (1, C, H, W); (1, H, W, C); (1, N, C) with class and register tokens first, or after `first` others.
     """
     if output is None or len(output) != 1:
         return None
@@ -118,6 +121,8 @@ def find_grid(output: Tensor | None, grid: Grid) -> Float[Tensor, "cells channel
         return output[0].flatten(1).mT
     if output.dim() == 4 and tuple(output.shape[1:3]) == grid:
         return output[0].flatten(0, 1)
+    if first is not None:
+        return output[0, first : first + cells] if output.dim() == 3 and output.shape[1] >= first + cells else None
     if output.dim() == 3 and output.shape[1] >= cells and output.shape[1] - cells <= MOST_PREFIX:
         return output[0, -cells:]
     return None
