@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from test_cli import segviz as run_segviz
 from torch import Tensor
 
+from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Evaluation, Record, from_json, to_json
 from segviz.data.dataset import Sample
 from segviz.evaluation.evaluate import class_scores, evaluate_samples, evaluate_ways
@@ -217,3 +222,29 @@ def test_protocols_that_cannot_be_followed_are_refused(network: Segmenter, way: 
 def test_the_grid_says_how_many_crops_are_run_together() -> None:
     grid = CropGrid((705, 2000), (705, 705), (0,), (0, 470, 940, 1295))
     assert [len(one) for one in grid.batches()] == [2, 2] and [len(one) for one in grid.batches(2)] == [1] * 4
+
+
+def test_the_command_line_records_a_protocol_with_its_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], street: np.ndarray
+) -> None:
+    root, file = tmp_path / "data", tmp_path / "fcn.safetensors"
+    for part in ("images", "labels"):
+        (root / "val" / part).mkdir(parents=True)
+    (root / "val.txt").write_text("one\n")
+    (root / "meta.json").write_text(json.dumps({"classes": CLASSES, "void": 255}))
+    labels = np.random.default_rng(1).integers(0, 3, street.shape[:2], dtype=np.uint8)
+    for part, pixels in (("images", street), ("labels", labels)):
+        Image.fromarray(pixels).save(root / "val" / part / "one.png")
+    write_checkpoint(file, build("fcn", len(CLASSES)), Record("fcn", CLASSES, "mobilenetv2_100", 8))
+    words = ["evaluate", "--model", file, "--data", root, "--record"]
+    more = ["--crop", "48", "64", "--step", "1/2", "--scales", "0.75,1", "--flip", "--long-side", "80"]
+    assert run_segviz(*words, *more) == 0
+    name = "val, scales 0.75, 1, flip, long side 80, crops of 48 x 64 by 1/2"
+    assert name in capsys.readouterr().out
+    one = read_record(file).evaluations[name]
+    assert (one.crop, one.step, one.scales, one.flip, one.long_side) == ((48, 64), 0.5, (0.75, 1.0), True, 80)
+    assert run_segviz(*words, "--multi-scale", "--scales", "0.5,1", "--crop", "48", "64") == 0
+    assert set(read_record(file).evaluations) == {
+        name, "val, crops of 48 x 64", "val, multi-scale and flip, crops of 48 x 64",
+    }  # fmt: skip
+    assert read_record(file).evaluations["val, multi-scale and flip, crops of 48 x 64"].scales == (0.5, 1.0)
