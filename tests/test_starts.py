@@ -90,9 +90,9 @@ def fake_downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
 @pytest.mark.parametrize(
     ("name", "wanted", "title"),
     [
-        ("attanet_r18", ("resnet18", "IMAGENET1K_V1"), "torchvision's resnet18 IMAGENET1K_V1"),
-        ("ssanet_mbv2", ("mobilenetv2_100", True), "timm's mobilenetv2_100.ra_in1k"),
-        ("fcn", ("mobilenetv2_100", True), "timm's mobilenetv2_100.ra_in1k"),
+        ("attanet_r18", ("resnet18", "IMAGENET1K_V1"), "torchvision's ImageNet weights resnet18 IMAGENET1K_V1 ("),
+        ("ssanet_mbv2", ("mobilenetv2_100", True), "timm's ImageNet weights mobilenetv2_100.ra_in1k ("),
+        ("fcn", ("mobilenetv2_100", True), "timm's ImageNet weights mobilenetv2_100.ra_in1k ("),
     ],
 )
 def test_imagenet_weights_bring_their_input_statistics(

@@ -43,7 +43,8 @@ def fetch_imagenet(network: BlockNetwork) -> tuple[str, Mapping[str, Tensor]]:
             "channels; give the file of PSANet's or FLANet's authors with --init FILE, or use --option stem=plain"
         )
     of_torchvision = name.startswith("shufflenet_v2") or (name in RESNETS and isinstance(network.extractor, ResNetBody))
-    title = f"torchvision's {name} {IMAGENET_VERSION}" if of_torchvision else f"timm's {describe_timm(name)}"
+    library = "torchvision" if of_torchvision else "timm"
+    title = f"{library}'s ImageNet weights {f'{name} {IMAGENET_VERSION}' if of_torchvision else describe_timm(name)}"
     try:
         body: Any = (
             torchvision.models.get_model(name, weights=IMAGENET_VERSION)
@@ -52,7 +53,7 @@ def fetch_imagenet(network: BlockNetwork) -> tuple[str, Mapping[str, Tensor]]:
         )
     except Exception as error:  # both raise whatever their downloads raise
         cause = plain_text(" ".join(str(error).split()), 120) or type(error).__name__
-        raise CheckpointError(f"the ImageNet weights {title} cannot be fetched ({cause}); {OFFLINE_CURE}") from error
+        raise CheckpointError(f"{title} cannot be fetched ({cause}); {OFFLINE_CURE}") from error
     return title, body.state_dict()
 
 

@@ -94,7 +94,7 @@ def read_start(model: BlockNetwork, path: Path) -> tuple[str, Mapping[str, Tenso
     """
     if str(path) == IMAGENET:
         title, tensors = fetch_imagenet(model)
-        return f"ImageNet weights, {title}", tensors, ()
+        return title, tensors, ()
     if path.is_file():
         with open_checkpoint(path) as file:
             if is_pytorch(file.read(8)):
