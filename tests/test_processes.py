@@ -96,6 +96,7 @@ def test_the_shared_norm_refuses_a_single_value_as_batch_norm_does() -> None:
         norm(torch.zeros(1, 2, 1, 1))
 
 
+# In float64: in float32, one process differs from float64 as much as from two processes (docs/recipes.md).
 CASES = {
     "own recipe": ("sam", "float64", {"jaccard": 0.5, "smoothing": 0.1, "rate": 1e-3}),
     "bases": ("ema", "float64", {"hard_share": 1.0, "rate": 1e-3}),

@@ -133,7 +133,7 @@ def sampling_grid(
 ) -> Float[Tensor, "batch crop_height crop_width 2"]:
     """The position (x, y) of each view pixel's centre in its picture, from -1 at one border to 1 at the other."""
     if any(view.angle for view in views):
-        return torch.stack([rotated_grid(view, crop) for view in views]).to(device, non_blocking=True)
+        return torch.stack([rotated_grid(view, crop, device) for view in views])
     corners, lengths = (np.array([getattr(view, name) for view in views]) for name in ("corner", "size"))
     ys, xs = (
         ((corners[:, axis, None] + np.arange(crop[axis]) + 0.5) * 2 / lengths[:, axis, None] - 1).astype(np.float32)
@@ -145,16 +145,16 @@ def sampling_grid(
     return torch.stack((columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)), 3)
 
 
-def rotated_grid(view: View, crop: tuple[int, int]) -> Float[Tensor, "crop_height crop_width 2"]:
+def rotated_grid(view: View, crop: tuple[int, int], device: torch.device) -> Float[Tensor, "crop_height crop_width 2"]:
     """The same for one view, which is turned."""
     ys, xs = (view.corner[axis] + np.arange(crop[axis]) + 0.5 for axis in (0, 1))
     xs = xs[::-1] if view.flip else xs
-    y, x = view.pivot or [view.corner[axis] + crop[axis] / 2 for axis in (0, 1)]
-    down, right, angle = (ys - y)[:, None], (xs - x)[None], np.deg2rad(view.angle)
-    rows = y + np.cos(angle) * down + np.sin(angle) * right
-    columns = x - np.sin(angle) * down + np.cos(angle) * right
-    grid = np.stack((columns * 2 / view.size[1] - 1, rows * 2 / view.size[0] - 1), 2)
-    return torch.from_numpy(grid.astype(np.float32))
+    pivot = view.pivot or [view.corner[axis] + crop[axis] / 2 for axis in (0, 1)]
+    down, right = (torch.from_numpy(axis - at).to(device) for axis, at in ((ys, pivot[0]), (xs, pivot[1])))
+    cosine, sine = float(np.cos(np.deg2rad(view.angle))), float(np.sin(np.deg2rad(view.angle)))
+    rows = pivot[0] + cosine * down[:, None] + sine * right
+    columns = pivot[1] - sine * down[:, None] + cosine * right
+    return torch.stack((columns * 2 / view.size[1] - 1, rows * 2 / view.size[0] - 1), 2).float()
 
 
 def sample_grid(
