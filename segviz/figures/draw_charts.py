@@ -57,7 +57,8 @@ def draw_scatter(axes: Axes, scatter: Scatter) -> None:
     wide, high = np.ptp(scatter.values, 0)
     for dot in scatter.dots:
         near = [other for other in scatter.dots if abs(other.y - dot.y) < IN_THE_WAY[1] * high and other.x > dot.x]
-        right = dot.x <= x.min() + wide / 2 and all(other.x - dot.x > IN_THE_WAY[0] * wide for other in near)
+        free = all(other.x - dot.x > IN_THE_WAY[0] * wide for other in near)
+        right = dot.x <= x.min() + wide * (0.5 if free else IN_THE_WAY[0])
         look: Any = {"xytext": (2.5 if right else -2.5, 0), "textcoords": "offset points", "va": "center_baseline"}
         words: Any = {"fontsize": LEAST, "color": INK, "parse_math": False}
         axes.annotate(dot.name, (dot.x, dot.y), ha="left" if right else "right", **look, **words)
@@ -69,7 +70,10 @@ def draw_scatter(axes: Axes, scatter: Scatter) -> None:
     axes.grid(linewidth=0.3, alpha=0.5)
     for spine in axes.spines.values():
         spine.set_linewidth(0.5)
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower right", handletextpad=0.1)
+    above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.1, "ncols": len(scatter.colours)}
+    axes.legend(
+        fontsize=SMALL, frameon=False, handlelength=1, handletextpad=0.1, columnspacing=0.8, borderpad=0, **above
+    )
 
 
 def name_axes(axes: Axes, across: str, up: str, last: int) -> None:

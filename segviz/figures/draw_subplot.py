@@ -23,7 +23,7 @@ from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
-AXIS_NAMES = 0.32  # inches for the numbers and names of a scatter's axes
+AXIS_NAMES, GROUPS = 0.32, 0.14  # inches for the numbers and names of a scatter's axes, and for its legend
 PALE = 0.45
 LINE_COLOUR = "#FFFFFF"
 
@@ -33,8 +33,10 @@ def aspect_ratio(subplot: Subplot) -> float:
     match subplot.content:
         case Matrix():
             return 1.0
-        case Bars() | Strips() | Scatter():
+        case Bars() | Strips():
             return 0.62
+        case Scatter():
+            return 0.75
         case _:
             return float(min(max(subplot.image.shape[0] / subplot.image.shape[1], FLATTEST), TALLEST))
 
@@ -52,7 +54,8 @@ def draw_subplot(
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
             draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
         case Scatter() as scatter:
-            axes = page.axes(left + AXIS_NAMES, top - tall + AXIS_NAMES, across - AXIS_NAMES, tall - AXIS_NAMES - ABOVE)
+            across, tall = across - AXIS_NAMES, tall - AXIS_NAMES
+            axes = page.axes(left + AXIS_NAMES, top - tall, across, tall - GROUPS)
             draw_scatter(axes, scatter)
         case _:
             real = subplot.image.shape[0] / subplot.image.shape[1]

@@ -22,7 +22,7 @@ from segviz.models.registry import read_options, resolve_network
 from segviz.text import plain_text
 
 SPEED_FIGURE = "atta-1"
-OURS, ATTANET_GROUP, OTHERS = "measured here", "AttaNet (its paper)", "others (AttaNet's paper)"
+OURS, ATTANET_GROUP, OTHERS = "measured here", "AttaNet (paper)", "others (paper)"
 COLOURS: Mapping[str, str] = MappingProxyType({OURS: "#0072B2", ATTANET_GROUP: "#D62728", OTHERS: "#8C8C8C"})
 # AttaNet, Table 1: mIoU on Cityscapes' test set in percent, frames per second; * is the paper's dagger, TensorRT.
 PAPER_POINTS = (
