@@ -46,7 +46,7 @@ check_shapes()
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
 # These files share one server of the app and one browser, so one worker runs them all. They begin first.
-ONE_SERVER = ("test_accessibility", "test_app_in_browser", "test_attribution_page")
+ONE_SERVER = ("test_accessibility", "test_app_in_browser", "test_attribution_page", "test_results_page")
 # Any other file has a worker to itself. The longest begin early, or one worker would end long after the other.
 LONG = (
     *ONE_SERVER,
@@ -57,7 +57,6 @@ LONG = (
     "test_server",
     "test_cli",
     "test_engine",
-    "test_results_page",
     "test_attribution",
     "test_viewer_in_browser",
     "test_training",

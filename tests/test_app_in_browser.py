@@ -20,10 +20,10 @@ from app_server import LiveApp
 from browser import PATIENCE, settles, visiting
 from PIL import Image
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from streets import street
 from viewer_host import PHONE, unfold_toolbar
 
 from segviz.data.classes import CAMVID
-from segviz.data.scenes import draw_scene
 from segviz.engine import engine
 from segviz.models.registry import SPECS
 from segviz.ui.page_table import PAGES, ROWS
@@ -170,7 +170,7 @@ def check_drawn(stage: Locator, expected: Any, cell: tuple[int, int], top: float
 
 def map_of(model: str, name: str) -> Any:
     """The map that Python computes for the first scene."""
-    return engine().predict(model, draw_scene(FIRST_SEED).image).maps[name]
+    return engine().predict(model, street(FIRST_SEED).image).maps[name]
 
 
 RULES: dict[str, Callable[[Any, int, int], Any]] = {
@@ -777,7 +777,7 @@ def open_settings(visit: Visit, name: str) -> None:
 
 def labels_by(model: str) -> np.ndarray:
     """What a model makes of the first scene."""
-    return engine().predict(model, draw_scene(FIRST_SEED).image).labels
+    return engine().predict(model, street(FIRST_SEED).image).labels
 
 
 def check_only_road(visit: Visit) -> None:
@@ -787,7 +787,7 @@ def check_only_road(visit: Visit) -> None:
     for title in (*titles, "Truth", "Swipe"):
         expect(legend(visit, title)).to_be_hidden()
     np.testing.assert_array_equal(visible(visit.stage(titles[3])), labels_by("fla") == ROAD)
-    np.testing.assert_array_equal(visible(visit.stage("Truth")), draw_scene(FIRST_SEED).labels == ROAD)
+    np.testing.assert_array_equal(visible(visit.stage("Truth")), street(FIRST_SEED).labels == ROAD)
     right = visit.stage("Swipe").locator(".name.second").inner_text()
     shown = [name for name in SPECS if SPECS[name].title == right]
     np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by(shown[0]) == ROAD)
@@ -810,7 +810,7 @@ def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> N
     visit.page.keyboard.press("End")
     expect(stage.locator(".side").nth(1)).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
     expect(visit.page.locator(".marker")).to_have_count(0)
-    colours = CAMVID.colours[draw_scene(FIRST_SEED).labels]
+    colours = CAMVID.colours[street(FIRST_SEED).labels]
     np.testing.assert_array_equal(drawn(stage, 1)[:, :, :3], colours)
 
 
@@ -850,7 +850,7 @@ def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
     scale = visit.page.locator(".panel", has=stage).locator(".scale")
     expect(scale.locator(".low")).to_have_text("0")
     expect(scale.locator(".high")).to_have_text("1")
-    confidence = engine().predict("fla", draw_scene(FIRST_SEED).image).confidence
+    confidence = engine().predict("fla", street(FIRST_SEED).image).confidence
     y, x = visit.hover(title, *PLACES[0])
     value = visit.page.locator(".panel", has=stage).locator(".value")
     expect(value).to_have_text(re.compile(r"^[01]\.\d+$"))
@@ -873,7 +873,7 @@ def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
     assert saved.value.suggested_filename == f"segviz-street-{FIRST_SEED}-labels.png"
     example = Path(saved.value.path()).read_bytes()
     labels = np.asarray(Image.open(io.BytesIO(example)))
-    np.testing.assert_array_equal(labels, draw_scene(FIRST_SEED).labels)
+    np.testing.assert_array_equal(labels, street(FIRST_SEED).labels)
     give_labels(visit, "mine.png", example)
     note = visit.page.locator(".panel", has=visit.stage("Truth")).locator(".note")
     expect(note).to_have_text("mine.png, read as colours; 0.0% void")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from streets import street
 
 from segviz.attribution import METHODS, Attribution, Options, Target, agreement, attribute
-from segviz.data.scenes import draw_scene
 from segviz.engine import (
     Answer,
     Attribute,
@@ -38,7 +39,7 @@ from segviz.engine import (
 from segviz.figures.attribution_table import HELP, completeness_warning, explained_score
 from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Prediction
-from segviz.prediction.predictor import load_predictor
+from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
 from segviz.ui.attribution_answers import FIRST_GUESS, MEASURED, seconds_each
@@ -66,8 +67,8 @@ def own() -> Iterator[Engine]:
 
 @pytest.fixture
 def app(own: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    """A session on the page, with what it computes by itself, of models that see pictures at 144 x 192 pixels."""
-    monkeypatch.setattr("segviz.image.WORKING_PIXELS", 144 * 192)  # not in the browser's tests: their server sees all
+    """A session on the page, with what it computes by itself, of models that see pictures at 96 x 128 pixels."""
+    monkeypatch.setattr("segviz.image.WORKING_PIXELS", 96 * 128)  # not in the browser's tests: their server sees all
     monkeypatch.setattr("segviz.engine.client._engine", own)
     start = PagesManager.__init__
 
@@ -108,7 +109,12 @@ def drawn(panel: dict[str, Any]) -> np.ndarray:
 
 
 def scene() -> np.ndarray:
-    return draw_scene(FIRST_SEED).image
+    return street(FIRST_SEED).image
+
+
+@cache
+def loaded() -> Predictor:
+    return load_predictor(MODEL)
 
 
 def predicted(model: str = MODEL) -> Prediction:
@@ -121,7 +127,7 @@ def first_point() -> tuple[int, int]:
 
 
 def expected(method: str, target: Target, options: Options = QUICK) -> Attribution:
-    return attribute(load_predictor(MODEL), scene(), method, target, options=options)
+    return attribute(loaded(), scene(), method, target, options=options)
 
 
 def at(place: tuple[int, int]) -> Target:

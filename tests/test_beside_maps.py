@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
+from streets import street
 from test_kinds import prediction
 from test_pages import INSPECT, SAME_PIXEL, opened, viewer
 from test_pages import app as app
@@ -17,7 +18,6 @@ from test_pages import ran as ran
 
 from segviz.attention.maps import DotProductAttention
 from segviz.data.classes import CAMVID
-from segviz.data.scenes import draw_scene
 from segviz.engine import CompareFeatures, MeasureInfluence, engine
 from segviz.prediction.influence import Influence
 from segviz.prediction.influence_panel import influence_panel, rank_words
@@ -38,7 +38,7 @@ def panels(app: AppTest) -> dict[str, Any]:
 
 
 def is_known(model: str, op: Any) -> bool:
-    return engine().is_cached(model, draw_scene(FIRST_SEED).image, op)
+    return engine().is_cached(model, street(FIRST_SEED).image, op)
 
 
 def test_a_block_without_a_map_of_places_shows_its_influence_at_a_kept_point(pinned: AppTest) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from backend_contract import PATIENCE, Models, Scaled, picture, until
+from streets import street
 
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
@@ -142,7 +143,7 @@ def test_the_engine_answers_as_the_model_alone_and_all_is_finite(
 ) -> None:
     if name != "psa":  # its masks end inside the picture at full size alone
         monkeypatch.setattr("segviz.image.WORKING_PIXELS", 96 * 128)
-    image = draw_scene(7).image
+    image = street(7).image
     answer = real.ask(name, image)
     result = answer.result(PATIENCE * 5)
     alone = dict(arrays_of(load_predictor(name)(image)))
@@ -157,7 +158,7 @@ def test_the_engine_answers_as_the_model_alone_and_all_is_finite(
 
 @pytest.mark.slow
 def test_sessions_on_one_model_never_get_each_others_maps(real: Engine) -> None:
-    images = [draw_scene(seed).image for seed in range(4)]
+    images = [street(seed).image for seed in range(4)]
     alone = [dict(arrays_of(load_predictor("cs_nl")(image))) for image in images]
     assert len({digest(np.asarray(one["attended.output"])) for one in alone}) == 4
     engine = Engine(ThreadBackend(Runner(), replace(CAPACITY, cache_mb=1)))  # too small: each answer is a forward
@@ -184,18 +185,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_an_attribution_beside_predictions_is_the_one_made_alone(real: Engine, small: None, method: str) -> None:
-    image = draw_scene(8).image
+    image = street(8).image
     target = Target(3, pixel=(200, 200))
     alone = attribute(load_predictor("fla"), image, method, target, options=QUICK)
     answer = real.ask("fla", image, Attribute(method, target, QUICK), session="a")
-    others = [real.ask("fla", draw_scene(seed).image, session=f"b {seed}") for seed in range(20, 23)]
+    others = [real.ask("fla", street(seed).image, session=f"b {seed}") for seed in range(20, 23)]
     np.testing.assert_array_equal(answer.result(PATIENCE * 5).value.values, alone.values)
     assert all(isinstance(other.result(PATIENCE * 5).value, Prediction) for other in others)
     assert real.is_cached("fla", image, Attribute(method, target, QUICK))
 
 
 def test_what_an_attribution_cannot_do_reaches_who_asked(real: Engine) -> None:
-    image = draw_scene(7).image
+    image = street(7).image
     with pytest.raises(AttributionError, match="class 99"):
         real.ask("fla", image, Attribute("saliency", Target(99), QUICK)).result()
     with pytest.raises(AttributionError, match="MiB"):
@@ -260,7 +261,7 @@ def test_a_corrupt_checkpoint_is_named_the_others_go_on_and_a_restored_one_is_re
         (tmp_path / f"{name}.safetensors").write_bytes(module.open_model.bundled_path(name).read_bytes())
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     backend = ThreadBackend(Runner(), CAPACITY)
-    engine, image = Engine(backend), draw_scene(7).image
+    engine, image = Engine(backend), street(7).image
     first = engine.predict("fla", image)
     whole = (tmp_path / "fla.safetensors").read_bytes()
     (tmp_path / "fla.safetensors").write_bytes(whole[: len(whole) // 2])

@@ -34,6 +34,11 @@ def offered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SEGVIZ_MODELS", str(folder / "models.toml"))
 
 
+@pytest.fixture(scope="module")
+def small_pictures() -> None:
+    """These tests are about the size that a model sees."""
+
+
 def viewers(app: AppTest) -> list[dict[str, Any]]:
     """What the page gave to its viewers."""
     found = [json.loads(one.proto.json)[0] for one in app.get("bidi_component")]

@@ -19,6 +19,7 @@ from app_tables import only_table, tables
 from PIL import Image
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
+from streets import street
 
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AxisChannelAttention
@@ -27,7 +28,6 @@ from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
-from segviz.data.scenes import draw_scene
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
 from segviz.figures.disagreement_panel import MEASURES, disagreement_panel
 from segviz.figures.interesting_places import telling_place
@@ -172,7 +172,7 @@ def test_all_bundled_models_are_offered(app: AppTest) -> None:
 def test_every_model_can_be_inspected(app: AppTest, model: str) -> None:
     opened(app, INSPECT)
     healthy(app.selectbox(key="inspect model").set_value(model).run())
-    prediction = engine().predict(model, draw_scene(FIRST_SEED).image)
+    prediction = engine().predict(model, street(FIRST_SEED).image)
     first, *others = viewer(app)["panels"]
     assert first["title"] == "Prediction"
     assert blob(first["map"]).endswith(prediction.labels.tobytes())
@@ -249,7 +249,7 @@ def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
 
 
 def test_the_start_page_rests_on_a_pin_that_stays_there_until_the_visitor_sets_one(app: AppTest) -> None:
-    prediction = engine().predict(FIRST_MODEL, draw_scene(FIRST_SEED).image)
+    prediction = engine().predict(FIRST_MODEL, street(FIRST_SEED).image)
     place = telling_place(prediction.labels, prediction.spatial_maps[0])
     assert viewer(opened(app, HOME))["pins"] == [[*place, 0]]
     assert viewer(opened(app, SNL))["pins"] == []
@@ -514,7 +514,7 @@ def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app:
     assert [one["title"] for one in viewer(app)["panels"] if one.get("wide")] == ["Swipe", "Disagreement"]
     own_legend = [one["title"] for one in viewer(app)["panels"] if one.get("legend", True)]
     assert own_legend == ["Disagreement"]  # its levels are no classes
-    scene = draw_scene(FIRST_SEED)
+    scene = street(FIRST_SEED)
     np.testing.assert_array_equal(labels_of(app, "Truth"), scene.labels)
     votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
@@ -528,7 +528,7 @@ def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
     app.segmented_control(key="compare measure").set_value("Share against the majority").run()
     chosen = ["channel_nl", "fla", "Truth"]
     healthy(app.multiselect(key="compare between").set_value(chosen).run())
-    scene = draw_scene(FIRST_SEED)
+    scene = street(FIRST_SEED)
     maps = np.stack([*(engine().predict(name, scene.image).labels for name in chosen[:2]), scene.labels])
     most = np.array([(maps == label).sum(0) for label in range(len(CAMVID.names))]).max(0)
     np.testing.assert_array_equal(labels_of(app, "Disagreement"), 3 - most)
@@ -575,7 +575,7 @@ def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
     shown = app.multiselect(key="compare models").value
     assert titles(app) == [f"Confidence: {SPECS[name].title}" for name in shown]
     for name, one in zip(shown, viewer(app)["panels"], strict=True):
-        confidence = engine().predict(name, draw_scene(FIRST_SEED).image).confidence
+        confidence = engine().predict(name, street(FIRST_SEED).image).confidence
         steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
         np.testing.assert_allclose(steps / wire.SHARE_STEPS, confidence, atol=1e-5)
         assert one["look"] == "shares"
@@ -594,7 +594,7 @@ def shares_of(truth: np.ndarray, labels: np.ndarray) -> list[float | None]:
 
 def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
     """Table, note, bars and confusions of a model are those of the truth."""
-    labels = engine().predict(model, draw_scene(FIRST_SEED).image).labels
+    labels = engine().predict(model, street(FIRST_SEED).image).labels
     expected = shares_of(truth, labels)
     mean = float(np.mean([share for share in expected if share is not None]))
     table = only_table(app)
@@ -615,7 +615,7 @@ def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
 
 
 def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:
-    check_scores(opened(app, COMPARE), "fla", draw_scene(FIRST_SEED).labels)
+    check_scores(opened(app, COMPARE), "fla", street(FIRST_SEED).labels)
 
 
 def give_truth(app: AppTest, content: bytes) -> AppTest:
@@ -625,7 +625,7 @@ def give_truth(app: AppTest, content: bytes) -> AppTest:
 
 
 def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
-    scene, bicyclist = draw_scene(FIRST_SEED), CAMVID.names.index("Bicyclist")
+    scene, bicyclist = street(FIRST_SEED), CAMVID.names.index("Bicyclist")
     truth = scene.labels.copy()
     truth[(truth == bicyclist) | (engine().predict("fla", scene.image).labels == bicyclist)] = 255
     truth[250:] = 255
@@ -646,11 +646,11 @@ def test_labels_are_of_one_picture_alone(app: AppTest) -> None:
     truth = np.full((360, 480), 3, np.uint8)
     healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     healthy(app.number_input(key="seed").set_value(FIRST_SEED + 1).run())
-    np.testing.assert_array_equal(labels_of(app, "Truth"), draw_scene(FIRST_SEED + 1).labels)
+    np.testing.assert_array_equal(labels_of(app, "Truth"), street(FIRST_SEED + 1).labels)
 
 
 def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: AppTest) -> None:
-    truth = draw_scene(FIRST_SEED).labels.copy()
+    truth = street(FIRST_SEED).labels.copy()
     truth[4, 7:9] = 77
     give_truth(opened(app, COMPARE), encoded(Image.fromarray(truth), "PNG"))
     assert len(app.exception) == 0
@@ -660,7 +660,7 @@ def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: A
         "classes are 0 to 10, void is 255."
     )
     assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
-    healthy(give_truth(app, indexed_png(draw_scene(FIRST_SEED).labels, CAMVID.colours, {})))
+    healthy(give_truth(app, indexed_png(street(FIRST_SEED).labels, CAMVID.colours, {})))
     assert "anything.dat" in panel(app, "Truth")["note"]
 
 
@@ -723,7 +723,7 @@ def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
 
 def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> None:
     opened(app, FLA)
-    scene = draw_scene(FIRST_SEED)
+    scene = street(FIRST_SEED)
     prediction = engine().predict("fla", scene.image)
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     height, width = rows.grid
@@ -746,7 +746,7 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
     assert titles(app) == ["Column map", "Attends to", "Column map of point 2", "Column map of point 3"]
     bars = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
     assert [bar["name"] for bar in bars] == ["point 2 (y 100, x 240)", "point 3 (y 100, x 420)"]
-    strip = engine().predict("sam", draw_scene(FIRST_SEED).image).maps["strip"]
+    strip = engine().predict("sam", street(FIRST_SEED).image).maps["strip"]
     weights = strip.strip_weights(*strip.cell(100, 420, 360, 480))  # type: ignore[union-attr]
     np.testing.assert_allclose(numbers(bars[1]["y"]), weights, rtol=1e-5)
 
@@ -757,7 +757,7 @@ def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
 def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None:
     panels = {panel["title"]: panel for panel in viewer(opened(app, SAME_PIXEL))["panels"]}
     assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
-    scene = draw_scene(FIRST_SEED)
+    scene = street(FIRST_SEED)
     predictions = {name: engine().predict(name, scene.image) for name in SPECS}
     spatial = {
         (name, one.name)
@@ -795,7 +795,7 @@ def variation(map_: AxisChannelAttention) -> float:
 def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: AppTest) -> None:
     opened(app, SAME_PIXEL)
     assert set(only_table(app)["Point"]) == {"mean", "val"}
-    scene, place = draw_scene(FIRST_SEED), (200, 243)
+    scene, place = street(FIRST_SEED), (200, 243)
     maps = sum(len(engine().predict(name, scene.image).spatial_maps) for name in SPECS)
     for direction in ("attends_to", "attended_by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
@@ -817,7 +817,8 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         rows, columns = map_.grid
         down, along = np.meshgrid(np.arange(rows) - row, np.arange(columns) - column, indexing="ij")
         assert own["Distance (px)"] == pytest.approx((shares * np.hypot(down, along)).sum() * 360 / rows, rel=1e-4)
-        blocks = prediction.labels.reshape(45, 8, 60, 8).swapaxes(1, 2).reshape(45, 60, 64)
+        side = 360 // rows
+        blocks = prediction.labels.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows, columns, side**2)
         majority = (blocks[..., None] == np.arange(len(CAMVID.names))).sum(2).argmax(2)
         majority[row, column] = prediction.labels[place]
         same = majority == prediction.labels[place]

@@ -10,12 +10,13 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from app_server import app_server
+from app_server import LiveApp, app_server
 from app_tables import only_table, tables
 from browser import WIDER, visiting
 from playwright.sync_api import Browser, Page, expect
@@ -37,6 +38,7 @@ RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
 STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
 CLASSES_CHART = 2  # its number among the charts: those of context and cost come first
 PATIENCE = 60  # seconds for what takes a few on a quiet machine
+DEVICES = (("desk", 1440), ("phone", 390))
 CAMERA = ".js-plotly-plot .modebar-btn[data-title^='Download plot']"  # plotly.js names the format for PNG alone
 
 
@@ -283,20 +285,42 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
-@pytest.fixture(params=[1440, 390], ids=["desk", "phone"])
-def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
-    """A visitor who asks for the page by its address, at a desk or with a phone; all charts are drawn."""
+@contextmanager
+def seen(address: str, browser: Browser, width: int) -> Iterator[Page]:
+    """A visitor who asks for the page by its address; it is at rest."""
     errors: list[str] = []
-    with visiting(browser, viewport={"width": request.param, "height": 900}) as page:
+    with visiting(browser, viewport={"width": width, "height": 900}) as page:
         page.set_default_timeout(PATIENCE * 1000)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{server}/results")
+        page.goto(f"{address}/results")
         expect(page.get_by_role("heading", level=1)).to_have_text("Results")
         expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
         expect(page.get_by_test_id("stException")).to_have_count(0)
-        expect(page.locator(CAMERA)).to_have_count(6)
         yield page
     assert errors == []
+
+
+def test_the_bundled_results_fit_can_be_sorted_and_taken_along(live_app: LiveApp, browser: Browser) -> None:
+    with seen(live_app.address, browser, 1440) as page:
+        assert page.evaluate(WIDER) == []
+        table = page.locator("table", has=page.get_by_role("columnheader", name="GFLOPs"))
+        names, button = table.locator("tbody th"), table.get_by_role("button", name="Model")
+        for expected in (sorted(SPECS), sorted(SPECS, reverse=True), list(SPECS)):
+            button.press("Enter")
+            expect(names).to_have_text(expected)
+            expect(button).to_be_focused()  # the keyboard stays where it was
+        with page.expect_download() as saved:
+            page.locator(CAMERA).first.click()
+        assert re.fullmatch(r"segviz-.*\.svg", saved.value.suggested_filename)
+        assert Path(saved.value.path()).read_bytes().startswith(b"<svg")
+
+
+@pytest.fixture(params=[pytest.param(width, marks=pytest.mark.slow, id=name) for name, width in DEVICES])
+def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
+    """A visitor at a desk or with a phone; all charts are drawn."""
+    with seen(server, browser, request.param) as page:
+        expect(page.locator(CAMERA)).to_have_count(6)
+        yield page
 
 
 def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, tmp_path: Path) -> None:

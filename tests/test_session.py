@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
+from streets import street
 from test_pages import PSA, SAME_PIXEL, SNL, component, healthy, opened, pin, shown, viewer
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
-from segviz.data.scenes import draw_scene
 from segviz.engine import digest
 from segviz.server.launch import app_script
 from segviz.ui import picture as pictures
@@ -125,7 +125,7 @@ def test_a_picture_is_hashed_once_when_it_is_made(app: AppTest, monkeypatch: pyt
     pin(app, SAME_PIXEL, (100, 200))
     opened(app, PSA)
     assert hashed == []  # all of it is known by the picture's digest
-    assert pictures.Picture("mine", draw_scene(3).image).digest == digest(draw_scene(3).image)
+    assert pictures.Picture("mine", street(3).image).digest == digest(street(3).image)
     assert hashed == [(360, 480, 3)]
 
 
@@ -150,7 +150,7 @@ def test_a_former_address_leads_to_the_page_with_all_that_the_link_says(app: App
     app._page_hash = calc_hash("blocks")  # as a browser asks for it; AppTest knows files alone
     healthy(app.run())
     assert app.title[0].value == "Same pixel, every block"
-    assert abs(shown(app).astype(int) - draw_scene(7).image).mean() < 3  # JPEG
+    assert abs(shown(app).astype(int) - street(7).image).mean() < 3  # JPEG
     assert viewer(app)["pins"] == [[100, 200, 4], [20, 30, 1]]
     assert viewer(app)["settings"]["direction"] == "attended_by"
     assert len(app.warning) == 0

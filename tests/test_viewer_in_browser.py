@@ -1112,6 +1112,7 @@ def served(browser: Browser) -> Iterator[tuple[Page, list[int]]]:
         page.close()
 
 
+@pytest.mark.slow  # as the app's tests, which hover and set on a server that runs anyway
 @pytest.mark.timeout(900)
 def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> None:
     page, frames = served
@@ -1129,6 +1130,7 @@ def test_hovering_and_zooming_send_nothing(served: tuple[Page, list[int]]) -> No
     assert frames == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_settings_and_pins_reach_the_script(served: tuple[Page, list[int]]) -> None:
     page, frames = served
