@@ -62,6 +62,12 @@ def sampling_objects() -> DeformableQueries:
     return DeformableQueries("sampling", GRID, one.positions, one.weights, LEVELS, covers=(1.1, 1.0))
 
 
+def few_points() -> DeformableQueries:
+    """Two object queries, of which each samples one place of the upper left."""
+    positions = torch.tensor([0.4, 0.3, 0.1, 0.1]).reshape(1, 2, 1, 1, 2)
+    return DeformableQueries("few", GRID, positions, torch.ones(1, 2, 1, 1), (GRID,))
+
+
 NETWORK_MAPS: dict[str, NetworkMap] = {
     "heads": heads(),
     "tokens": heads(2, bias=random(1, CELLS + 2, CELLS + 2)),
@@ -78,4 +84,9 @@ NETWORK_MAPS: dict[str, NetworkMap] = {
     "coarse queries": deformable((3, 4), covers=(1.0, 1.2)),
     "steep": MultiHeadAttention("steep", GRID, GRID, 40 * random(2, CELLS, 5), random(2, CELLS, 5)),
 }
-OBJECT_MAPS = {"objects": objects(), "masked objects": objects(2, masked=True), "sampling objects": sampling_objects()}
+OBJECT_MAPS = {
+    "objects": objects(),
+    "masked objects": objects(2, masked=True),
+    "sampling objects": sampling_objects(),
+    "few points": few_points(),
+}

@@ -217,7 +217,10 @@ def test_the_points_of_a_query_equal_pythons(page: Page, name: str) -> None:
 def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> None:
     one, other = NETWORK_MAPS["deformable"], OBJECT_MAPS["sampling objects"]
     assert isinstance(one, DeformableAttention)
-    mount(page, data(config("own", "points", "deformable", head=1), config("theirs", "points", "sampling-objects")))
+    mount(
+        page,
+        data(config("own", "points", "deformable", head=1), config("theirs", "points", "sampling-objects", head=0)),
+    )
     hover(page, "own", 3, 2)
     positions, weights = one.points(3, 2, 1)
     assert drawn_largest(page, "own") == pytest.approx(float(weights.max()), rel=CLOSE)
@@ -225,9 +228,9 @@ def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> 
     expect(page.locator(".panel .value").first).to_have_text(
         f"6 samples, {share:#.3g} % of the weight outside the picture"
     )
-    first = int(other.attended_by(3, 2).argmax())
+    first = int(other.attended_by(3, 2, 0).argmax())
     expect(page.locator(".aside").nth(1)).to_contain_text(f"query {first}: ")
-    assert drawn_largest(page, "theirs") == pytest.approx(float(other.points(first)[1].max()), rel=CLOSE)
+    assert drawn_largest(page, "theirs") == pytest.approx(float(other.points(first, 0)[1].max()), rel=CLOSE)
     y, x = (float(at) for at in positions[int(weights.argmax())])
     assert page.evaluate(
         """([y, x]) => { const root = document.body.firstChild.shadowRoot;
@@ -235,6 +238,14 @@ def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> 
         return canvas.getContext("2d").getImageData(x * canvas.width, y * canvas.height, 1, 1).data[3]; }""",
         [y, x],
     )
+
+
+def test_where_no_object_query_looks_the_panel_says_so(page: Page) -> None:
+    mount(page, data(config("few", "query", "few-points")))
+    hover(page, "few", 0, 0)
+    expect(page.locator(".aside")).to_contain_text("query 1: ")
+    hover(page, "few", 4, 6)
+    expect(page.locator(".aside")).to_have_text("no query looks here; 0 is shown · 0 % on points outside the picture")
 
 
 FOLLOWED = """() => { const heads = 8, points = 4, levels = [[64, 128], [32, 64], [16, 32], [8, 16]];
