@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import segviz
 from segviz.benchmarks.measure import count_parameters
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, rewrite_record, write_checkpoint
-from segviz.catalogue.record import Record
+from segviz.catalogue.record import Record, from_json, to_json
+from segviz.cli.main import main
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.resnet_body import ResNetBody
@@ -48,7 +49,7 @@ QUICK: tuple[tuple[str, dict[str, OptionValue]], ...] = (
     ("attanet_light", {"block": "none"}),
     ("ssanet_mbv2", {"points": 9, "pooling": False, "decoder": False}),
     ("ssanet_mbv2", {"block": "nl", "project": True}),
-    ("attanet_r18", {"fusion": "concatenation"}),
+    ("attanet_shufflenet", {"fusion": "concatenation"}),
 )  # fmt: skip
 SLOW: tuple[tuple[str, dict[str, OptionValue]], ...] = (
     ("flanet_r18", {"head": "code"}),
@@ -266,3 +267,37 @@ def test_a_body_keeps_its_own_output_stride() -> None:
         build("attanet_df1", 3, output_stride=8)
     with pytest.raises(NetworkOptionError, match="option 'stem' has no effect on the backbone 'shufflenet_v2_x1_0'"):
         build("flanet_r18", 3, "shufflenet_v2_x1_0", options={"stem": "deep"})
+
+
+def test_a_network_without_trained_weights_says_how_to_get_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="train it with `python -m segviz train --model psanet_r50`"):
+        segviz.load("psanet_r50")
+    with pytest.raises(SystemExit):
+        main(["predict", "scene:3", "--model", "attanet_df1", "--out", "unused"])
+    assert "'attanet_df1' is a network of the papers, of which segviz has no trained weights" in capsys.readouterr().err
+
+
+def test_options_survive_the_record_s_json() -> None:
+    options: dict[str, OptionValue] = {"mask": (15, 23), "compact": False, "shrink": 2, "block": "psa"}
+    record = Record("psanet_r50", CLASSES, "resnet18", 8, options=options)
+    assert from_json(to_json(record)) == record
+    assert from_json(to_json(Record("fcn", CLASSES, "resnet18", 8))).options == {}
+    for wrong, message in (("{}", "'options.mask' is {}, not a list"), ('[1, "a"]', 'is "a", not a whole number')):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            from_json(to_json(record).replace("[15, 23]", wrong))
+    with pytest.raises(ValueError, match="option 'mask' is nan, not finite"):
+        from_json(to_json(record).replace("[15, 23]", "NaN"))
+
+
+@pytest.mark.slow
+def test_the_command_line_lists_networks_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--networks"]) == 0
+    shown = capsys.readouterr().out
+    for name, millions in PARAMETERS.items():
+        assert re.search(rf"^{name} .* {millions:.2f} M  block", shown, re.MULTILINE)
+    assert main(["models", "--options", "psanet_r50"]) == 0
+    shown = capsys.readouterr().out
+    assert all(re.search(rf"^{option.name} ", shown, re.MULTILINE) for option in options_of("psanet_r50"))
+    assert re.search(r"^mask +59,59 +psa ", shown, re.MULTILINE)
+    assert main(["models", "--options", "psa_net"]) == 2
+    assert "network 'psa_net' is unknown; use fcn, " in capsys.readouterr().err

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
+from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import SPECS
 from segviz.settings import read_setting
 from segviz.text import plain_text
@@ -34,8 +35,18 @@ def checkpoint_path(model: str | Path) -> Path:
     with suppress(OSError):  # for example, the name is too long
         if path.suffix == ".safetensors" or path.exists():
             return path
+    if str(model) in NETWORKS:
+        raise CheckpointError(describe_untrained(str(model)))
     raise CheckpointError(
         f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"
+    )
+
+
+def describe_untrained(name: str) -> str:
+    """Why a network of the papers cannot be opened by its name, and what to do."""
+    return (
+        f"'{name}' is a network of the papers, of which segviz has no trained weights; train it with `python -m segviz "
+        f"train --model {name}`, and give the path of its checkpoint"
     )
 
 

@@ -37,7 +37,18 @@ def read_model(text: str) -> str:
     with suppress(OSError):  # for example a name that is too long
         if text.endswith(".safetensors") or Path(text).is_file():
             return text
+    refuse_untrained(text)
     return read_model_name(text)
+
+
+def refuse_untrained(text: str) -> None:
+    """Refuse the name of a network of the papers, where a trained one is needed."""
+    with pause_collector(), defer_compiler():
+        from segviz.catalogue.location import describe_untrained
+        from segviz.models.networks.rows import NETWORKS
+
+    if text in NETWORKS:
+        raise argparse.ArgumentTypeError(describe_untrained(text))
 
 
 def read_model_name(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segviz.catalogue.source_names import SOURCE_FORMS, names_network
-from segviz.cli.arguments import read_model
+from segviz.cli.arguments import read_model, refuse_untrained
 from segviz.cli.own_models import ASSUME_HELP, describe_network, read_assumption, read_size
 from segviz.cli.shared_options import Parser, add_device
 
@@ -23,6 +23,7 @@ def read_source(text: str) -> str:
     with suppress(OSError, ValueError):
         if Path(text).suffix in (".pth", ".pt", ".bin", ".ckpt"):
             return text
+    refuse_untrained(text)
     try:
         return read_model(text)
     except argparse.ArgumentTypeError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from segviz.catalogue.checkpoint_checks import name_first
-from segviz.catalogue.location import is_file
+from segviz.catalogue.location import describe_untrained, is_file
 from segviz.catalogue.read_weights import StoredWeights, read_weights
 from segviz.catalogue.source_names import PYTHON_SOURCE, SOURCE_FORMS, is_saved_folder
 from segviz.catalogue.sources.hugging_face import open_transformers
@@ -16,6 +16,7 @@ from segviz.catalogue.sources.opened_network import OpenedNetwork, OpenError
 from segviz.catalogue.sources.python_source import open_python
 from segviz.catalogue.sources.smp import open_smp
 from segviz.catalogue.sources.vision_libraries import open_timm, open_torchvision
+from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import SPECS
 from segviz.text import plain_text
 
@@ -57,6 +58,8 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
         raise refuse_weights(Path(text), read_weights(Path(text)))
     if Path(text).suffix in WEIGHTS_SUFFIXES:
         raise OpenError(f"there is no file {plain_text(text)}; correct the path of the weights")
+    if text in NETWORKS:
+        raise OpenError(describe_untrained(text))
     raise OpenError(
         f"'{plain_text(text, 80)}' is neither a model, a checkpoint file nor a network; networks are {SOURCE_FORMS}; "
         f"the models are {', '.join(SPECS)}"
