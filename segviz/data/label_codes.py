@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -58,11 +59,10 @@ class LabelCodes:
         Raises:
             ImageError: an id has no class.
         """
-        unknown = np.flatnonzero(np.bincount(values.ravel(), minlength=256) * ~self._known)
+        unknown = np.flatnonzero(np.array(Image.fromarray(values).histogram()) * ~self._known)
         if len(unknown) and not self.others_void:
             raise ImageError(self._describe_ids(values, [int(one) for one in unknown]))
-        classes: UInt8[np.ndarray, "height width"] = self._table[values]
-        return classes
+        return np.asarray(cv2.LUT(values, self._table))
 
     @cached_property
     def _table(self) -> Values:

@@ -9,6 +9,7 @@ from typing import overload
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+from PIL import Image
 
 from segviz.data.classes import ClassSet
 from segviz.data.read_ahead import map_ahead, worker_count
@@ -116,8 +117,8 @@ def count_pixels(samples: Sequence[Sample], classes: int) -> Int64[np.ndarray, "
 
 
 def count_labels(labels: UInt8[np.ndarray, "height width"], classes: int) -> Int64[np.ndarray, " classes"]:
-    """The pixels of each class."""
-    return np.bincount(labels.ravel(), minlength=256)[:classes].astype(np.int64)
+    """The pixels of each class, counted by Pillow, which is quicker at it than NumPy."""
+    return np.array(Image.fromarray(labels).histogram()[:classes], np.int64)
 
 
 def list_first(faults: Sequence[str]) -> list[str]:
