@@ -128,7 +128,10 @@ ATTANET_TABLES = (
             *atta_pair("DF2", "df2", (72.5, 18.96, 48.74), (80.0, 20.08, 49.23)),
         ),
         recipe="attanet", size=(1024, 1024),
-        notes=(ATTA_OPERATIONS, "Table 4 names no size for GFLOPs; ours are of Table 3's 1024 x 1024."),
+        notes=(
+            "Table 4 names neither size nor operations for GFLOPs; ours are of Table 3's 1024 x 1024, with one for a "
+            "multiply-add. Why they differ is in docs/tables.md.",
+        ),
     ),
     PaperTable(
         "attanet-5", "AttaNet, Table 5", "comparison on the ADE20K val set",
