@@ -57,6 +57,7 @@ def image() -> np.ndarray:
     return draw_scene(1).image
 
 
+@pytest.mark.usefixtures("small_pictures")
 @pytest.mark.parametrize("model", SPECS)
 def test_a_prediction_holds_only_what_it_shows(model: str, image: np.ndarray) -> None:
     prediction = load_predictor(model, "cpu")(image)

@@ -58,6 +58,8 @@ from segviz.prediction.over_complete import read_over_complete
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 
 def titles(spec: FigureSpec) -> list[list[str]]:
     return [[subplot.title if subplot else "-" for subplot in row] for row in spec.rows]

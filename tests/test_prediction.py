@@ -18,6 +18,8 @@ from segviz.models.registry import SPECS, build
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, choose_device
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 

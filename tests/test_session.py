@@ -138,7 +138,10 @@ def test_every_script_has_its_row_and_every_row_its_script() -> None:
     assert all(row.task and row.summary for row in PAGES if row.group is Group.TASK)
 
 
-def test_a_former_address_leads_to_the_page_with_all_that_the_link_says(app: AppTest, ran: list[str]) -> None:
+def test_a_former_address_leads_to_the_page_with_all_that_the_link_says(
+    app: AppTest, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fcn", "psa"))
     link: dict[str, Any] = {
         "seed": "7",
         "pin": ["100-200-4", "20-30-1"],

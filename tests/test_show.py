@@ -21,6 +21,8 @@ from segviz.figures.plotly_backend import draw_interactive
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.image import ImageError
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 CASE = one_of_each()
 
 

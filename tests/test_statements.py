@@ -11,6 +11,8 @@ import torch
 from segviz.models.blocks import ChannelNonLocal
 from segviz.models.registry import SPECS, build
 
+pytestmark = pytest.mark.usefixtures("small_pictures")
+
 ROOT = Path(__file__).resolve().parents[1]
 LAST_EQUATION = {"FLANet": 2, "AttaNet": 0, "SSANet": 7, "PSANet": 9}  # AttaNet numbers none
 CITED = re.compile(r"(FLANet|AttaNet|SSANet|PSANet)[^.;|\n]{0,40}? eq\. (\d+)(?:-(\d+))?")
