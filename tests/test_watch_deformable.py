@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from test_cli import segviz as run_segviz
 from torch import Tensor, nn
 from watch_cases import IMAGE
 
@@ -139,3 +144,18 @@ def test_grad_cam_reads_the_tokens_of_a_level() -> None:
     changed = pass_through(Keep(), features, (8, 12), first=0)
     assert torch.equal(changed, torch.cat([2 * features[:, :96], features[:, 96:]], 1))
     assert pass_through(Keep(), features, (8, 12), first=48) is features
+
+
+def test_the_command_line_draws_the_points(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("from test_watch_deformable import make as build\n")
+    Image.fromarray(IMAGE).save(tmp_path / "street.png")
+    words = ["watch", tmp_path / "street.png", "--model", f"{tmp_path}/net.py:build", "--at", "20,30", "--head", "1"]
+    assert run_segviz(*words, "--out", tmp_path / "maps", "--format", "png", "npz") == 0
+    looks = ("attends_to", "attended_by", "points")
+    names = {f"street_attention_20_30_{look}_head1.png" for look in looks}
+    assert {one.name for one in (tmp_path / "maps").iterdir()} == names | {"street_watch.npz"}
+    one = segviz.watch(make(), IMAGE).maps["attention"]
+    assert isinstance(one, DeformableAttention)
+    numbers = np.load(tmp_path / "maps" / "street_watch.npz")
+    (weights,) = (numbers[name] for name in numbers.files if name.endswith("points_head1_weights"))
+    np.testing.assert_allclose(weights, one.points(*one.cell(20, 30, 64, 96), head=1)[1].numpy(), atol=1e-6)
