@@ -36,7 +36,7 @@ class SplitScan:
 
     Attributes:
         samples: the sound ones, in memory or read as needed.
-        faults: what is wrong, a sentence for each of the others.
+        faults: what is wrong, a sentence for each of the others; files are named from the data set's folder.
         bytes: the size of all sound samples decoded.
     """
 
@@ -80,7 +80,7 @@ def scan_split(
     results = map_ahead(partial(examine_sample, data), files)
     for _, one, found in zip(wrapped, files, results, strict=True):
         if found.fault is not None:
-            faults.append(found.fault)
+            faults.append(found.fault.replace(f"{data.root}{os.sep}", ""))
             continue
         total += PIXEL_BYTES * found.size[0] * found.size[1]
         sound.append(one)
