@@ -16,6 +16,7 @@ from segviz.settings import MIB
 SHRINKS = (1, 2, 4)  # divisors of the working sides, tried in this order
 FORWARD_BYTES = 1024  # per pixel of the model's input: up to 360 in tensors, up to 900 in the process (SNL)
 PICTURE_BYTES = 8  # per pixel of the picture: its colour, label and confidence
+MASK_BYTES, MASK_STRIDE = 32, 16  # for each pair of PSA's cells beyond the size of training: 2 GB at 1024 x 2048
 KEPT_BYTES = 1536  # per pixel of the model's input, for an influence: 380 to 915 kept (SNL), and the slopes
 BAND_BYTES = 150  # per pixel of the rows to which logits are resized at a time
 OUT_OF_MEMORY_WORDS = ("DefaultCPUAllocator", "out of memory", "not enough memory", "Insufficient memory")
@@ -25,7 +26,10 @@ def forward_need(size: tuple[int, int], shrink: int, wanted: SeenSize = None) ->
     """Upper estimate of the bytes that a forward on a picture of (height, width) needs, see `working_size`."""
     height, width = size
     seen = math.prod(working_size(height, width, shrink, wanted))
-    return FORWARD_BYTES * seen + PICTURE_BYTES * height * width + BAND_BYTES * min(height, ROWS_AT_ONCE) * width
+    masks = 0 if wanted is None else MASK_BYTES * (seen // MASK_STRIDE**2) ** 2
+    return (
+        FORWARD_BYTES * seen + masks + PICTURE_BYTES * height * width + BAND_BYTES * min(height, ROWS_AT_ONCE) * width
+    )
 
 
 def influence_need(size: tuple[int, int], shrink: int, wanted: SeenSize = None) -> int:
