@@ -87,7 +87,7 @@ def load_splits(options: TrainOptions, processes: Processes) -> tuple[Split, Spl
     )
     check_labels_of(training)
     check_labels_of(validation)
-    for note in (*training.notes, *validation.notes):
+    for note in dict.fromkeys((*training.notes, *validation.notes)):
         tell(processes, f"segviz: {note}")
     if absent := describe_absent(training):
         tell(processes, f"segviz: {absent}")
