@@ -24,6 +24,7 @@ from segviz.attention.maps import (
     MapLook,
     MapOverPlaces,
     NetworkMap,
+    ObjectQueryMap,
     SpatialMap,
     detach,
 )
@@ -92,8 +93,8 @@ def test_every_kind_is_in_a_union() -> None:
     assert over_places == set(get_args(SpatialMap))
     own = {one for _, one in inspect.getmembers(channels, inspect.isclass) if one.__module__ == channels.__name__}
     assert own == set(get_args(ChannelMap))
-    assert set(HeadMap.__subclasses__()) < set(get_args(NetworkMap))
-    others = {MapOverPlaces, HeadMap, AttendedFeatures, *get_args(AttentionMap), *get_args(NetworkMap)}
+    assert {*HeadMap.__subclasses__(), *ObjectQueryMap.__subclasses__()} == set(get_args(NetworkMap))
+    others = {MapOverPlaces, HeadMap, ObjectQueryMap, AttendedFeatures, *get_args(AttentionMap), *get_args(NetworkMap)}
     assert set(GridMap.__subclasses__()) <= others
 
 
