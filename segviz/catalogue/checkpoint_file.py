@@ -157,7 +157,10 @@ def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, BlockN
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
     if record.model not in NETWORK_NAMES:
-        raise CheckpointError(f"{path} holds a {quote_name(record.model)} model; known are {', '.join(NETWORK_NAMES)}")
+        raise CheckpointError(
+            f"{path} holds a {quote_name(record.model)} model; known are {', '.join(SPECS)}, and those that "
+            "`python -m segviz models --networks` lists"
+        )
     try:
         with torch.device("meta"), Unfilled():
             skeleton = build_recorded(record)
