@@ -46,11 +46,14 @@ def test_so_many_have_a_turn_at_once_and_in_the_order_of_asking() -> None:
             with lock:
                 at_once -= 1
 
-    threads = []
-    for number in range(8):
-        threads.append(threading.Thread(target=work, args=(number,)))
-        threads[-1].start()
-        time.sleep(0.002)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    with turns.turn(nobody), turns.turn(nobody):
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            end = time.monotonic() + 10
+            while len(turns._line) < number:  # it has asked
+                assert time.monotonic() < end
+                time.sleep(0.001)
     for thread in threads:
         thread.join(10)
     assert most == 2

@@ -271,10 +271,10 @@ def test_a_small_file_of_a_huge_picture_is_refused_at_once() -> None:
     rows = zlib.compress(bytes(9001 * 5000), 9)
     header = struct.pack(">IIBBBBB", 9000, 5000, 8, 0, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ImageError, match="9000 x 5000 pixels, but the picture is 30 x 20"):
         decode_truth(bomb, CAMVID, SIZE)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize("name", ["gray", "the example", "colours", "gray of four bits", "turned by its tag"])

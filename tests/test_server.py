@@ -196,15 +196,15 @@ def test_uploads_beyond_the_bound_are_refused_and_an_abandoned_one_is_freed(
     other.goto(planted)
     other.locator("input[type=file]").set_input_files([{"name": "b", "mimeType": "x/y", "buffer": bytes(2 * 2**20)}])
     expect(other.get_by_text("413")).to_be_visible()
-    end = time.monotonic() + 40
+    end = time.monotonic() + 90
     while held(planted) < 2 * 2**20:
         assert time.monotonic() < end, "the upload was never counted"
-        time.sleep(0.5)
+        time.sleep(0.1)
     page.close()
-    end = time.monotonic() + 31  # its time to live is 1 s here
+    end = time.monotonic() + 55  # its time to live is 1 s here and 60 s elsewhere; a lost connection is found in 30 s
     while held(planted):
         assert time.monotonic() < end, "the upload outlived its session"
-        time.sleep(0.5)
+        time.sleep(0.1)
     other.reload()
     other.locator("input[type=file]").set_input_files([{"name": "b", "mimeType": "x/y", "buffer": bytes(2 * 2**20)}])
     expect(other.get_by_text("2097152 bytes came")).to_be_visible()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,18 @@ def test_what_is_kept_is_bounded_in_bytes_and_number_and_the_least_used_leaves()
     assert store.values(OTHER) == ["x"]
 
 
-def test_what_nobody_uses_expires() -> None:
-    store = VisitStore(1000, seconds=0.05)
+def test_what_nobody_uses_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("segviz.server.visits.time", SimpleNamespace(monotonic=lambda: now))
+    store = VisitStore(1000, seconds=60)
     store.put(VISIT, "a", 1, 10, "s")
+    now = 59.0
     assert store.get(VISIT, "a") == 1
-    time.sleep(0.1)
+    store.expire()
+    now = 118.0  # it was used a minute ago, not two
+    store.expire()
+    assert store.values(VISIT) == [1]
+    now = 120.0
     store.expire()
     assert store.bytes_by_session() == {} and store.values(VISIT) == []
 
