@@ -234,8 +234,8 @@ def test_eomt_s_queries_are_tokens_off_the_picture(monkeypatch: pytest.MonkeyPat
     assert prefixes == [5, 5, 14]
 
 
-@pytest.mark.parametrize("kind", ["DeformableDetr", "RTDetr", "RTDetrV2", "DFine", "LwDetr", "RfDetr"])
-def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
+def small_config(kind: str, **more: Any) -> Any:
+    """A configuration of a network with deformable attention."""
     options: dict[str, Any] = {**HEADS, "backbone_config": resnet()}
     if kind in ("RTDetr", "RTDetrV2", "DFine"):
         backbone = transformers.RTDetrResNetConfig(
@@ -244,6 +244,8 @@ def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
         )  # fmt: skip
         options |= {"backbone_config": backbone, "encoder_hidden_dim": 32, "encoder_in_channels": [8] * 3}
         options |= {"feat_strides": [8, 16, 32], "decoder_in_channels": [32] * 3}
+        if kind == "DFine":
+            options |= {"decoder_n_points": [2, 3, 1]}
     elif kind in ("LwDetr", "RfDetr"):
         backbone = {
             "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64, "patch_size": 16,
@@ -260,21 +262,35 @@ def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
         else:
             windows = {"out_indices": [1, 2], "num_windows": 1}
             options["backbone_config"] = transformers.RfDetrDinov2Config(**backbone, **windows)
-    config = getattr(transformers, f"{kind}Config")(**options, num_queries=6, num_labels=3)  # as many as 2 x 3 cells
-    view, heard = watch_and_hear(build(f"{kind}Model", config))
+    return getattr(transformers, f"{kind}Config")(**options, num_queries=6, num_labels=3, **more)  # 2 x 3 cells
+
+
+@pytest.mark.parametrize("kind", ["DeformableDetr", "RTDetr", "RTDetrV2", "DFine", "LwDetr", "RfDetr"])
+def test_deformable_attention_samples_from_all_levels(kind: str) -> None:
+    view, heard = watch_and_hear(build(f"{kind}Model", small_config(kind)))
     why = reasons(view)
     assert why["decoder.layers.0.self_attn"] == "it relates object queries to each other, not to places"
     path = f"decoder.layers.0.{'cross' if kind in CROSSED else 'encoder'}_attn"
-    if kind == "DFine":  # calls nothing after it has sampled
-        assert why[path].startswith("it samples a few points for each query (deformable")
-        return
     map_ = view.maps[path]
     assert isinstance(map_, DeformableQueries) and map_.query_count == 6
-    torch.testing.assert_close(map_.weights, heard[path].reshape(6, 2, *map_.weights.shape[2:]).transpose(0, 1))
+    own = heard[path].reshape(6, 2, -1).transpose(0, 1)
+    if kind == "DFine":  # 2, 3 and 1 points on its levels
+        assert map_.weights.shape == (2, 6, 3, 3)
+        filled = [one.flatten(2) for one in map_.weights.split([1, 1, 1], 2)]
+        torch.testing.assert_close(torch.cat([filled[0][..., :2], filled[1], filled[2][..., :1]], 2), own)
+        assert not filled[0][..., 2].any() and not filled[2][..., 1:].any()
+        assert len(map_.points(4, head=1)[1]) == 6
+    else:
+        torch.testing.assert_close(map_.weights.flatten(2), own)
     if kind == "DeformableDetr":
         encoder = view.maps["encoder.layers.0.self_attn"]
         assert isinstance(encoder, DeformableAttention) and encoder.grid == encoder.key_grid == (8, 12)
         assert set(view.maps) >= {f"encoder.layers.0.self_attn:{size}" for size in ("4x6", "2x3", "1x2")}
+
+
+def test_deformable_attention_that_rounds_its_positions_is_not_shown() -> None:
+    view, _ = watch_and_hear(build("RTDetrV2Model", small_config("RTDetrV2", decoder_method="discrete")))
+    assert "its factors differ from what the call returned by" in reasons(view)["decoder.layers.0.encoder_attn"]
 
 
 @pytest.mark.parametrize("kind", ["TableTransformer", "ConditionalDetr", "DabDetr"])

@@ -135,14 +135,18 @@ def points_of_heads(
 ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
     """The points of one head; those of all heads, each with its share of the mean, or with "largest" its own weight.
 
+    Points of weight 0 are left out: levels with fewer points than others are filled up with such.
+
     Raises:
         IndexError: there is no such head.
     """
     if isinstance(head, int):
         select_head(torch.zeros(len(weights)), head, name)
-        return positions[head].flatten(0, 1), weights[head].flatten()
-    shared = weights / len(weights) if head == "mean" else weights
-    return positions.flatten(0, 2), shared.flatten()
+        positions, shares = positions[head].flatten(0, 1), weights[head].flatten()
+    else:
+        shares = (weights / len(weights) if head == "mean" else weights).flatten()
+        positions = positions.flatten(0, 2)
+    return positions[shares > 0], shares[shares > 0]
 
 
 def point_words(weights: Float[Tensor, "heads queries levels points"]) -> str:

@@ -33,7 +33,7 @@ from segviz.watch.products import (
     form_product,
     function_name,
 )
-from segviz.watch.recipes.recipe import DeclarationRecipe, Recipe
+from segviz.watch.recipes.recipe import RESULT, DeclarationRecipe, Recipe
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SampledCall
 
@@ -130,17 +130,18 @@ class Recorder(TorchFunctionMode):
             self._see_multi_head(args, kwargs, result)
         for recipe in self.readers:
             if name in recipe.functions:
-                self._read_recipe(recipe)
+                self._read_recipe(recipe, result)
 
-    def _read_recipe(self, recipe: DeclarationRecipe) -> None:
+    def _read_recipe(self, recipe: DeclarationRecipe, result: object) -> None:
         """Let a recipe read its module, if that is running."""
         found = local_values(recipe.module_types)
         if found is not None:
-            read = recipe.read(*found, running_modules(self.names))
+            module, values = found
+            read = recipe.read(module, {**values, RESULT: result}, running_modules(self.names))
             if isinstance(read, SampledCall):
-                self.collector.take_samples(self.names.get(id(found[0]), ""), read)
+                self.collector.take_samples(self.names.get(id(module), ""), read)
             elif read is not None:
-                self.declare(found[0], read)
+                self.declare(module, read)
 
     def finish(self) -> None:
         """Name the softmaxes of products that were no attention."""

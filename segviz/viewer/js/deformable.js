@@ -57,6 +57,7 @@ export function deformablePoints(f, query, view) {
   for (let h = 0; h < f.heads; h++) {
     if (Number.isInteger(view) && view !== h) continue;
     eachPoint(f, query, h, (weight, y, x, level, [down, along], at) => {
+      if (weight === 0) return; // fills up a level with fewer points than others
       const [fineY, fineX] = [f.positions[2 * at] * rows - 0.5, f.positions[2 * at + 1] * columns - 0.5];
       samples.push({
         y: fineY, x: fineX, weight: view === "mean" ? weight / f.heads : weight,

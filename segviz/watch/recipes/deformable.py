@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segviz.attention.level_samples import Levels
 from segviz.watch.frames import RunningModule
-from segviz.watch.recipes.recipe import DeclarationRecipe
+from segviz.watch.recipes.recipe import RESULT, DeclarationRecipe
 from segviz.watch.sampled_call import SampledCall
 
 LEVEL_NAMES = ("spatial_shapes_list", "input_spatial_shapes", "spatial_shapes")  # of rows and columns of each level
@@ -17,20 +19,45 @@ LEVEL_NAMES = ("spatial_shapes_list", "input_spatial_shapes", "spatial_shapes") 
 
 def read_sampling(module: nn.Module, values: Mapping[str, Any], running: Sequence[RunningModule]) -> SampledCall | None:
     """The points, once the last projection has run on what they gave."""
-    names = ("value", "sampling_locations", "attention_weights", "output")
+    return sampled_call(module, values, values.get("output"))
+
+
+def read_sampling_alone(
+    module: nn.Module, values: Mapping[str, Any], running: Sequence[RunningModule]
+) -> SampledCall | None:
+    """D-FINE's, which has no last projection: its sum over points ends with `contiguous`."""
+    output, locations = values[RESULT], values.get("sampling_locations")
+    if not isinstance(output, Tensor) or not isinstance(locations, Tensor) or output.dim() != 3:
+        return None
+    return sampled_call(module, values, output) if output.shape[1] == locations.shape[1] else None
+
+
+def sampled_call(module: nn.Module, values: Mapping[str, Any], output: object) -> SampledCall | None:
+    """The call of the local variables, by the names that all authors use; None where it is not complete yet."""
+    names = ("value", "sampling_locations", "attention_weights")
     tensors = [one for name in names if isinstance(one := values.get(name), Tensor)]
     levels = sides_of_levels(values)
-    if levels is None or len(tensors) < len(names):
+    if levels is None or len(tensors) < len(names) or not isinstance(output, Tensor):
         return None
-    sampled, places, weights, output = tensors
-    count = len(levels)
-    if places.dim() == 5:  # RT-DETR v2: levels and points on one axis
-        places = places.unflatten(3, (count, -1))
+    sampled, places, weights = tensors
+    if places.dim() == 5:  # RT-DETR v2 and D-FINE: levels and points on one axis
+        places, weights = split_levels(places, weights, len(levels), getattr(module, "num_points_list", None))
     weights = weights.reshape(places.shape[:-1])
     sampled = sampled.reshape(*sampled.shape[:2], weights.shape[2], -1)
     references = values.get("reference_points")
     kept = references if isinstance(references, Tensor) and references.dim() == 4 else None
     return SampledCall(sampled, places, weights, output, levels, kept)
+
+
+def split_levels(places: Tensor, weights: Tensor, count: int, points: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+    """Points by level; where levels have fewer than others, their first is repeated with the weight 0."""
+    each = list(points or [places.shape[3] // count] * count)
+    most, found = max(each), []
+    for own, shares in zip(places.split(each, 3), weights.split(each, 3), strict=True):
+        more = most - own.shape[3]
+        first = own[:, :, :, :1].expand(-1, -1, -1, more, -1)
+        found.append((torch.cat([own, first], 3), F.pad(shares, (0, more))))
+    return torch.stack([own for own, _ in found], 3), torch.stack([shares for _, shares in found], 3)
 
 
 def sides_of_levels(values: Mapping[str, Any]) -> Levels | None:
@@ -56,5 +83,10 @@ DEFORMABLE_RECIPES = (
         ),
         ("linear",),
         read_sampling,
+    ),
+    DeclarationRecipe(
+        ("transformers.models.d_fine.modeling_d_fine.DFineMultiscaleDeformableAttention",),
+        ("contiguous",),
+        read_sampling_alone,
     ),
 )

@@ -14,6 +14,8 @@ from segviz.watch.layout import TokenLayout
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SampledCall
 
+RESULT = "<result>"  # among the local variables that a recipe reads: what the function has just returned
+
 
 @dataclass(frozen=True)
 class LayoutRecipe:
@@ -36,8 +38,8 @@ class DeclarationRecipe:
     Attributes:
         module_types: full names of classes.
         functions: names of torch's functions after which to look.
-        read: gives the attention from the module, the local variables of its running function, and all running
-            functions of the network; None where it is not complete yet.
+        read: gives the attention from the module, the local variables of its running function (and `RESULT`), and all
+            running functions of the network; None where it is not complete yet.
     """
 
     module_types: tuple[str, ...]
