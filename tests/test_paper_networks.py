@@ -301,3 +301,15 @@ def test_the_command_line_lists_networks_and_options(capsys: pytest.CaptureFixtu
     assert re.search(r"^mask +59,59 +psa ", shown, re.MULTILINE)
     assert main(["models", "--options", "psa_net"]) == 2
     assert "network 'psa_net' is unknown; use fcn, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "backbone", "stride"),
+    [("attanet_light", "df1", 32), ("flanet_r18", "df1", 32), ("psanet_r50", "mobilenetv2_100", None)],
+)
+def test_a_row_takes_another_body(name: str, backbone: str, stride: int | None) -> None:
+    network = build(name, 3, backbone, stride).eval()
+    with torch.no_grad():
+        result = network(torch.rand(1, 3, *SMALL))
+    assert result.logits.shape == (1, 3, *SMALL) and network.backbone_name == backbone
+    assert network.output_stride == (stride or NETWORKS[name].output_stride)

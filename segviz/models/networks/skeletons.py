@@ -89,7 +89,7 @@ def surround_light_strips(
     body: Any, channels: int, settings: BlockSettings, classes: int
 ) -> tuple[nn.Module, nn.Module]:
     """AttaNet's light network, fused at stride 8."""
-    reduction = LightFusion(body.middle_channels, body.deep_channels, channels)
+    reduction = LightFusion(body.eighth_channels, body.deep_channels, channels)
     return reduction, EighthClassifier(output_width(channels, settings), min(channels, MOST_MIXED), classes, channels)
 
 
