@@ -195,6 +195,7 @@ def test_a_checkpoint_whose_options_are_unknown_is_refused_in_a_sentence(tmp_pat
         ("flanet_r50", {"points": 9}, "option 'points' has no effect with block=fla; remove it, or choose block=snl"),
         ("flanet_r50", {"block": "gla"}, "option 'block' is 'gla'; use none, ppm, aspp"),
         ("psanet_r50", {"mask": (3, 0)}, "option 'mask' has a side of 0; give both rows and columns"),
+        ("psa", {"mask": (0, 3)}, "option 'mask' has a side of 0; give both rows and columns"),
         ("psanet_r50", {"mask": (3,)}, "option 'mask' is '3'; use 2 whole numbers from 0 to 4096"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 from segviz.attention.maps import MaskDirection
 from segviz.models import blocks
 from segviz.models.blocks import ContextBlock
-from segviz.models.options import NetworkOption, OptionValue
+from segviz.models.options import NetworkOption, NetworkOptionError, OptionValue
 
 BlockSettings = Mapping[str, Any]  # values of options by name, of the types that `NetworkOption.check` made sure of
 MapNames = tuple[str, ...]

@@ -21,7 +21,7 @@ from segviz.models.networks.skeletons import (
     SNL_SKELETON,
     Skeleton,
 )
-from segviz.models.options import NetworkOption, NetworkOptionError, OptionValue, resolve_options
+from segviz.models.options import NetworkOption, OptionValue, resolve_options
 
 BlockDefaults = Mapping[str, Mapping[str, OptionValue]]
 NO_DEFAULTS: BlockDefaults = MappingProxyType({})
@@ -73,12 +73,7 @@ class NetworkRow:
         """
         settings = resolve_options(self.name, self.options, options or {}, self.block_defaults)
         stride = (output_stride or self.output_stride) // self.skeleton.finer
-        settings = complete_settings(str(settings["block"]), settings, self.crop, stride)
-        if 0 in sides_of(settings.get("mask")):
-            raise NetworkOptionError(
-                "option 'mask' has a side of 0; give both rows and columns, or 0,0 for what the crop needs"
-            )
-        return settings
+        return complete_settings(str(settings["block"]), settings, self.crop, stride)
 
     def block(self, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
         """Its block alone, for its own body."""
