@@ -231,6 +231,18 @@ def options_of_block(block: str) -> tuple[NetworkOption, ...]:
 def complete_settings(
     block: str, settings: Mapping[str, OptionValue], crop: Sequence[int], stride: int
 ) -> dict[str, OptionValue]:
-    """BlockSettings in which PSA's mask has its numbers, for a crop of (height, width) at a stride."""
-    fits = block == "psa" and settings["mask"] == FITTING
-    return {**settings, "mask": fit_mask(crop, stride, settings)} if fits else dict(settings)
+    """The settings, in which PSA's mask has its numbers, for a crop of (height, width) at a stride.
+
+    Raises:
+        NetworkOptionError: the mask has a side of 0.
+    """
+    if block != "psa":
+        return dict(settings)
+    mask = settings["mask"]
+    if mask == FITTING:
+        return {**settings, "mask": fit_mask(crop, stride, settings)}
+    if isinstance(mask, tuple) and 0 in mask:
+        raise NetworkOptionError(
+            "option 'mask' has a side of 0; give both rows and columns, or 0,0 for what the crop needs"
+        )
+    return dict(settings)
