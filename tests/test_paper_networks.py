@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import network_cases as cases
 import numpy as np
 import pytest
 import torch
@@ -19,8 +20,10 @@ from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
+from segviz.models.networks.recognise import recognise_network
 from segviz.models.networks.resnet_body import ResNetBody
 from segviz.models.networks.rows import NETWORKS
+from segviz.models.networks.stored_tensors import foreign_name
 from segviz.models.options import NetworkOptionError, OptionValue
 from segviz.models.registry import (
     NETWORK_NAMES,
@@ -314,3 +317,27 @@ def test_a_row_takes_another_body(name: str, backbone: str, stride: int | None) 
         result = network(torch.rand(1, 3, *SMALL))
     assert result.logits.shape == (1, 3, *SMALL) and network.backbone_name == backbone
     assert network.output_stride == (stride or NETWORKS[name].output_stride)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "stored"),
+    [
+        ("flanet_r101", {"head": "code", "stem": "deep"}, cases.flanet),
+        ("psanet_r50", {"stem": "deep"}, cases.psanet_of_semseg),
+        ("attanet_r18", {}, cases.attanet),
+        ("attanet_light", {}, cases.light_attanet),
+    ],
+)
+def test_a_row_has_the_tensors_of_its_authors_network(
+    name: str, options: dict[str, OptionValue], stored: Callable[[], dict[str, torch.Tensor]]
+) -> None:
+    small = recognise_network(stored())
+    assert small is not None
+    with torch.device("meta"):
+        network = build(name, 19, options=options)
+        own = {key: value for key, value in network.state_dict().items() if not key.endswith("num_batches_tracked")}
+        authors = recognise_network({foreign_name(key, small.plan.pairs): value for key, value in own.items()})
+        assert authors is not None
+        theirs = authors.plan.make().state_dict()
+    assert {key: value.shape for key, value in own.items()} == {key: theirs[key].shape for key in own}
+    assert authors.classes == 19 and authors.align_corners == network.align_corners
