@@ -38,6 +38,7 @@ from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb, resize, to_tensor
 from segviz.prediction.similarity import STAGES
 from segviz.ui import serve_network
+from segviz.ui.network_answer import list_notes
 from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
 
@@ -470,3 +471,8 @@ def test_what_an_app_cannot_use_is_refused_before_it_starts(options: dict[str, A
     with pytest.raises(TypeError, match=r"needs an nn\.Module"):
         segviz.app("net")  # type: ignore[arg-type]
     assert not _live
+
+
+def test_several_notes_on_a_network_stand_in_one_list() -> None:
+    assert list_notes("net", ["its weights are random"]) == "net: its weights are random."
+    assert list_notes("net", ["one is assumed", "two."]) == "net:\n\n- one is assumed.\n- two."

@@ -97,9 +97,17 @@ def watch_network(
     if value is None:
         return None
     answer = describe_answer(name, value)
-    for note in () if layers else answer.notes:  # once on a page
-        st.warning(escape_markdown(f"{short_title(name)}: {note.rstrip('.')}."), icon=":material/warning:")
+    if answer.notes and not layers:  # once on a page
+        st.warning(list_notes(short_title(name), answer.notes), icon=":material/warning:")
     return answer
+
+
+def list_notes(title: str, notes: Sequence[str]) -> str:
+    """What a reader should know of a network, as Markdown: one sentence, or a list of them."""
+    sentences = [escape_markdown(f"{note.rstrip('.')}.") for note in notes]
+    if len(sentences) == 1:
+        return f"{escape_markdown(title)}: {sentences[0]}"
+    return "\n".join([f"{escape_markdown(title)}:", "", *(f"- {sentence}" for sentence in sentences)])
 
 
 def ask_network(name: str, picture: Picture, op: Op, title: str, quiet: bool = False) -> Any:
