@@ -341,3 +341,21 @@ def test_a_row_has_the_tensors_of_its_authors_network(
         theirs = authors.plan.make().state_dict()
     assert {key: value.shape for key, value in own.items()} == {key: theirs[key].shape for key in own}
     assert authors.classes == 19 and authors.align_corners == network.align_corners
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("sam", {"fusion": "addition", "strips": "horizontal"}),
+        ("snl", {"points": 49, "pooling": False}),
+        ("psa", {"directions": "distribute", "shrink": 1}),
+        ("rcca", {"passes": 3, "keys": 16}),
+        ("channel_nl", {"energy": "+E"}),
+    ],
+)
+def test_the_eleven_take_options_too(name: str, options: dict[str, OptionValue]) -> None:
+    network = build(name, 3, options=options).eval()
+    with torch.no_grad():
+        result = network(torch.rand(1, 3, *SMALL))
+    assert tuple(one.name for one in result.attended.maps[0]) == maps_of(name, options)
+    assert {key: network.options[key] for key in options} == options
