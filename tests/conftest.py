@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from app_server import LiveApp, app_server
 from browser import PATIENCE, SharedBrowser, visiting
 from playwright.sync_api import Browser, expect
 from streamlit.components.v2 import manifest_scanner
@@ -42,6 +41,8 @@ with pause_collector(), defer_compiler():
         importlib.import_module(library)
 freeze_objects()
 check_shapes()
+from app_server import LiveApp, app_server  # noqa: E402  # it imports modules of segviz, which are checked from here on
+
 # In every AppTest, Streamlit lists all installed packages, which takes a quarter of a second.
 manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 

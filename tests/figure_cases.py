@@ -33,7 +33,7 @@ LABELS = np.repeat(np.arange(3, dtype=np.uint8), 10)[:, None] * np.ones((1, 40),
 def prediction(*maps: object, model: str = "model", labels: np.ndarray = LABELS) -> Prediction:
     attended = AttendedFeatures("attended", GRID, torch.rand(GRID), torch.rand(GRID))
     named = {one.name: one for one in maps}  # type: ignore[attr-defined]
-    return Prediction(model, labels, np.full(SIZE, 0.5, np.float32), CAMVID, named, attended, IMAGE)
+    return Prediction(model, labels, np.full(labels.shape, 0.5, np.float32), CAMVID, named, attended, IMAGE)
 
 
 def strips() -> StripAttention:

@@ -221,8 +221,10 @@ def test_eight_heads_on_45_x_60_cells_go_by_mail() -> None:
 
 
 def test_what_is_too_large_is_refused_or_left_out_and_said(tmp_path: Path) -> None:
-    many = [replace(dots(), name=f"map {number}", queries=torch.randn(12, 3000)) for number in range(3)]
-    many = [replace(one, keys=torch.randn(12, 3000)) for one in many]
+    many = [
+        replace(dots(), name=f"map {number}", queries=torch.randn(12, 3000), keys=torch.randn(12, 3000))
+        for number in range(3)
+    ]
     made = prediction(*many)
     with pytest.raises(ValueError, match=r'MB, more than 0\.8; choose fewer maps with maps="\.\.\."'):
         made.save(tmp_path / "page.html", most_megabytes=0.8)

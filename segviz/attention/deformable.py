@@ -132,7 +132,7 @@ def points_of_heads(
     weights: Float[Tensor, "heads levels points"],
     head: HeadChoice,
     name: str,
-) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
+) -> tuple[Float[Tensor, "shown 2"], Float[Tensor, " shown"]]:
     """The points of one head; those of all heads, each with its share of the mean, or with "largest" its own weight.
 
     Points of weight 0 are left out: levels with fewer points than others are filled up with such.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import timm
 import torch
@@ -26,6 +26,7 @@ class Pyramid:
     deep: Float[Tensor, "batch deep height width"]
 
 
+@runtime_checkable  # as the tests check types as they run
 class DeepFeatures(Protocol):
     """What a reduction asks of a body: the channels of its two deepest features."""
 
