@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from inspect import unwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 import segviz
 from segviz.catalogue.record import Record
 from segviz.data.classes import CAMVID
 from segviz.figures.papers import width_in_inches
-from segviz.image import ImageError
+from segviz.image import ImageError, as_rgb
 from segviz.models.registry import SPECS, build
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, choose_device
