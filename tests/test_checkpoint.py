@@ -234,6 +234,8 @@ WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"backbone": " "}, "'backbone' is empty"),
     ({"model": ""}, "'model' is empty"),
     ({"classes": ["a", "b", " "]}, "one or more different names"),
+    ({"palette": [[0, 0, 0]]}, "'palette' does not have one colour for each of 3 classes"),
+    ({"palette": [[0, 0, 256]] * 3}, "'palette' has a value outside 0 to 255"),
     ({"output_stride": 0}, "'output_stride' is 0, not above 0"),
     ({"output_stride": -8}, "'output_stride' is -8, not above 0"),
     ({"seed": -1}, "'seed' is -1, not 0 or more"),

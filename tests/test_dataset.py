@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.data.classes import CAMVID, ClassSet, class_set
+from segviz.catalogue.record import Record, from_json, to_json
+from segviz.data.class_sets import CLASS_SETS, give_colours
+from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.dataset import DataError, load_split
 
 
@@ -231,5 +233,17 @@ def test_class_names_and_colours_must_pair_up() -> None:
 
 
 def test_other_class_names_get_distinct_colours() -> None:
-    colours = class_set(tuple("abcdefghijklmnopqrst")).palette
+    colours = give_colours(tuple("abcdefghijklmnopqrst")).palette
     assert len(set(colours)) == 20
+
+
+@pytest.mark.parametrize("name", CLASS_SETS)
+def test_classes_of_a_known_data_set_get_its_colours(name: str) -> None:
+    known = CLASS_SETS[name]
+    assert give_colours(known.names) == known
+    assert Record("psa", known.names, "resnet50", 8).class_set == known
+
+
+def test_a_record_keeps_the_colours_of_its_data() -> None:
+    record = Record("psa", ("a", "b"), "resnet50", 8, palette=((1, 2, 3), (4, 5, 6)))
+    assert from_json(to_json(record)).class_set == ClassSet(("a", "b"), ((1, 2, 3), (4, 5, 6)))

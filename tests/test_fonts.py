@@ -15,7 +15,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 from PIL import Image
 
-from segviz.data.classes import class_set
+from segviz.data.class_sets import give_colours
 from segviz.figures import fonts
 from segviz.figures.content import Classes
 from segviz.figures.export import PICTURES, export
@@ -29,7 +29,7 @@ from segviz.viewer.panel import LabelMap, Panel
 FAMILY = "Segviz Test Sans"
 LETTERS = "\U00020bb7\U00020b9f"  # rare enough that no usual font has them
 SPEC = FigureSpec(
-    LETTERS[0], ((Subplot("map", IMAGE, Classes(LABELS, class_set((LETTERS, "Straße", "дорога"))), "labels"),),)
+    LETTERS[0], ((Subplot("map", IMAGE, Classes(LABELS, give_colours((LETTERS, "Straße", "дорога"))), "labels"),),)
 )
 
 
@@ -101,7 +101,7 @@ def test_the_app_names_them_beside_the_file(no_memory: None, monkeypatch: pytest
     warnings: list[str] = []
     monkeypatch.setattr("streamlit.warning", warnings.append)
     for name in ("Straße.jpg", f"{LETTERS}.jpg"):
-        panel = Panel("Prediction", LabelMap(LABELS, ("a", "b", "c"), class_set(("a", "b", "c")).colours), "labels")
+        panel = Panel("Prediction", LabelMap(LABELS, ("a", "b", "c"), give_colours(("a", "b", "c")).colours), "labels")
         assert make_file("inspect", name, Viewer(IMAGE, (), Display(), 1), [panel], (), "png", PictureOptions())
     (warning,) = warnings
     assert LETTERS[0] in warning and LETTERS[1] in warning and warning.startswith("No installed font has ")

@@ -9,6 +9,8 @@ from math import isfinite, isnan
 
 from segviz.catalogue.map_record import MapMeasurement, check_map_measurement
 from segviz.catalogue.protocol_words import describe_protocol
+from segviz.data.class_sets import give_colours
+from segviz.data.classes import ClassSet, RgbColour
 from segviz.models.options import OptionValue
 from segviz.text import plain_text
 from segviz.typed_json import parse_json
@@ -103,7 +105,8 @@ class Record:
     `lineage` holds the commands that trained the checkpoints it started from, the oldest first; `gammas` holds the
     trained factors on its block's context, by parameter name; `maps` says where its block looks, by evaluation;
     `options` are those of its network (`registry.options_of`), by name; `settings` are those of its training, as they
-    are typed, by name: what `command` gave, and what its recipe and the defaults added.
+    are typed, by name: what `command` gave, and what its recipe and the defaults added; `palette` has the colours of
+    the data's classes, and is empty in records that do not say.
     """
 
     model: str
@@ -126,6 +129,12 @@ class Record:
     maps: Mapping[str, MapMeasurement] = field(default_factory=dict)
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    palette: tuple[RgbColour, ...] = ()
+
+    @property
+    def class_set(self) -> ClassSet:
+        """The classes in the record's colours or, without them, as the data set with these classes is drawn."""
+        return ClassSet(self.classes, self.palette) if self.palette else give_colours(self.classes)
 
     def miou(self, evaluation: str) -> float | None:
         """Mean IoU of an evaluation, in [0, 1]; None if there is no such evaluation or no class occurred."""
@@ -161,6 +170,7 @@ def from_json(text: str) -> Record:
     for field_name in ("model", "backbone"):
         if not getattr(record, field_name).strip():
             raise ValueError(f"'{field_name}' is empty")
+    check_palette(record.palette, len(record.classes))
     check_number("'output_stride'", record.output_stride, above_zero=True)
     for field_name in ("seed", "steps", "minutes"):
         check_number(f"'{field_name}'", getattr(record, field_name))
@@ -177,6 +187,18 @@ def from_json(text: str) -> Record:
     for name, measurement in record.maps.items():
         check_map_measurement(measurement, name)
     return record
+
+
+def check_palette(palette: tuple[RgbColour, ...], count: int) -> None:
+    """Check the colours of a record's classes.
+
+    Raises:
+        ValueError: there is not one for each of `count` classes, or a value is outside 0 to 255.
+    """
+    if palette and len(palette) != count:
+        raise ValueError(f"'palette' does not have one colour for each of {count} classes")
+    if not all(0 <= value <= 255 for colour in palette for value in colour):
+        raise ValueError("'palette' has a value outside 0 to 255")
 
 
 def check_number(name: str, value: float, *, above_zero: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from segviz.data.classes import CAMVID, ClassSet, RgbColour, class_set
+from segviz.data.classes import CAMVID, VOID, ClassSet, RgbColour, even_hues
 
 CITYSCAPES_NAMES = """
     road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, terrain, sky, person, rider,
@@ -109,7 +109,7 @@ def choose_class_set(classes: str | Sequence[str]) -> ClassSet:
     return find_class_set(classes) if isinstance(classes, str) else give_colours(classes)
 
 
-def give_colours(names: Sequence[str]) -> ClassSet:
+def give_colours(names: Sequence[str], void: int = VOID) -> ClassSet:
     """A class set of these names: in the colours of the data set that has them, and else in even hues.
 
     A data set has them if there are as many, and most agree but for case, blanks and synonyms after a comma.
@@ -117,8 +117,9 @@ def give_colours(names: Sequence[str]) -> ClassSet:
     for known in CLASS_SETS.values():
         pairs = zip(map(shorten_name, names), map(shorten_name, known.names), strict=False)
         if len(names) == len(known.names) and sum(own == other for own, other in pairs) >= ALIKE * len(names):
-            return ClassSet(tuple(names), known.palette)
-    return class_set(tuple(names))
+            own = ClassSet(tuple(names), known.palette, void)
+            return known if own == known else own
+    return even_hues(tuple(names), void)
 
 
 def shorten_name(name: str) -> str:

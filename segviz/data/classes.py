@@ -61,10 +61,8 @@ CAMVID = ClassSet(
 )
 
 
-def class_set(names: tuple[str, ...], void: int = VOID) -> ClassSet:
-    """A class set with CamVid's colours for CamVid's classes, and evenly spaced hues for any others."""
-    if names == CAMVID.names:
-        return CAMVID
+def even_hues(names: tuple[str, ...], void: int = VOID) -> ClassSet:
+    """A class set in evenly spaced hues, for classes that no known data set has; see `class_sets.give_colours`."""
     hues = [
         colorsys.hsv_to_rgb(i / len(names), 0.6 if i % 2 else 0.85, 0.9 if i % 3 else 0.65) for i in range(len(names))
     ]

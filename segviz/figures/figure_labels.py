@@ -10,7 +10,7 @@ import numpy as np
 from segviz.attention.cells import Labels
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.location import checkpoint_path
-from segviz.data.classes import VOID, ClassSet, class_set
+from segviz.data.classes import VOID, ClassSet
 from segviz.data.label_png import GroundTruth
 from segviz.image import Rgb
 from segviz.prediction.predictor import Predictor
@@ -63,13 +63,13 @@ def common_classes(models: Sequence[str | Path | Predictor]) -> ClassSet:
         CheckpointError: there is no such model or checkpoint, or it is damaged.
     """
     first, *others = [
-        model.record.classes if isinstance(model, Predictor) else read_record(checkpoint_path(model)).classes
+        model.record.class_set if isinstance(model, Predictor) else read_record(checkpoint_path(model)).class_set
         for model in models
     ]
     for other in others:
-        if other != first:
+        if other.names != first.names:
             raise ValueError(
-                f"the models have different classes ({', '.join(first[:3])} … and {', '.join(other[:3])} …), so labels "
-                "cannot be read; name models of the same classes"
+                f"the models have different classes ({', '.join(first.names[:3])} … and "
+                f"{', '.join(other.names[:3])} …), so labels cannot be read; name models of the same classes"
             )
-    return class_set(first)
+    return first

@@ -17,7 +17,7 @@ from segviz.catalogue.checkpoint_file import read_checkpoint
 from segviz.catalogue.context_worth import caption_worths, context_worth
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
-from segviz.data.classes import ClassSet, class_set
+from segviz.data.classes import ClassSet
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, resize, working_size
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS
@@ -76,7 +76,7 @@ class Predictor:
             seen = resize(picture, self.seen_size(size, shrink))
             result = self.model(self.model.picture.prepare(seen, self.device))
             worth = caption_worths([context_worth(self.record)])
-            return make_prediction(self.record.model, result, class_set(self.record.classes), size, seen, worth)
+            return make_prediction(self.record.model, result, self.record.class_set, size, seen, worth)
 
     def seen_size(self, picture: tuple[int, int], shrink: int = 1) -> tuple[int, int]:
         """The (height, width) at which the network sees a picture of (height, width)."""

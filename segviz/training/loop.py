@@ -33,17 +33,19 @@ from segviz.runtime.malloc import hold_freed_memory
 from segviz.runtime.progress import progress_bar
 from segviz.training.checks import check_labels_of, check_loss, check_options, describe_absent
 from segviz.training.initialise import Start
+from segviz.training.masks import describe_masks, fit_masks
 from segviz.training.options import TrainOptions, poly_rate
 from segviz.training.processes import Processes, join_processes
 from segviz.training.recipes import format_setting
-from segviz.training.resume import remove_state
+from segviz.training.resume import check_output, remove_state
 from segviz.training.run import TrainingRun
 
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
 TOLD_RECORD = "record"
 RECORDED_ELSEWHERE = (
-    "model", "backbone", "options", "output_stride", "data", "out", "init", "seed", "resume", "device", "command",
+    "model", "backbone", "options", "output_stride", "data", "out", "init", "seed", "resume", "overwrite", "device",
+    "command",
 )  # fmt: skip
 
 
@@ -55,7 +57,8 @@ def train_model(options: TrainOptions) -> Record:
     all return the record.
 
     Raises:
-        DataError: the data cannot be used, or the options do not go together; raised before the first step.
+        DataError: the data cannot be used, the options do not go together, or the checkpoint is there already; raised
+            before the first step.
         CheckpointError: the initial weights do not fit.
         OSError: the checkpoint cannot be written; raised before the first step.
         DivergedError: the loss or a weight has become infinite; the last state from before is kept.
@@ -65,11 +68,14 @@ def train_model(options: TrainOptions) -> Record:
         check_options(options, processes.count)
         for path in (options.out, options.out.with_suffix(".csv"), state):
             check_destination(path)
+        check_output(options.out, state, options.resume, options.overwrite)
+        options = fit_masks(options)
+        if told := describe_masks(options):
+            tell(processes, f"segviz: {told}")
         torch.manual_seed(options.seed)
         training, validation = load_splits(options, processes)
         options = resolve_epochs(options, len(training.samples))
         run = TrainingRun(options, training, device, processes)
-        tell(processes, f"segviz: starting from {run.start.describe()}")
         torch.backends.cudnn.benchmark = device.type == "cuda"  # all views have the same size
         return run_training(run, validation, state)
 
@@ -115,6 +121,8 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
     log: list[LogRow] = []
     losses: list[Tensor] = []  # since the last row of the log
     step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
+    resumed = f"resuming at step {step} of {options.steps}"
+    tell(processes, f"segviz: {resumed if options.resume else f'starting from {run.start.describe()}'}")
     kept = step  # the step of the saved state
     saved = time.monotonic()
     started = saved - before
@@ -163,6 +171,8 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
                     save()
         check_loss(run, losses, step, options.rate, state)
         bar.close()
+        if step < options.steps:
+            tell(processes, f"segviz: --budget ended the training at step {step} of {options.steps}")
         minutes = (time.monotonic() - started) / 60
         if not first:
             return from_json(processes.hear(TOLD_RECORD))
@@ -225,6 +235,7 @@ def make_record(
         evaluations=evaluations,
         options=dict(model.options),
         settings=describe_settings(options),
+        palette=validation.classes.palette,
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from segviz.data.classes import VOID, ClassSet, class_set
+from segviz.data.class_sets import give_colours
+from segviz.data.classes import VOID, ClassSet
 from segviz.data.data_set import DataSet, Listing, pair_files
 from segviz.data.label_png import GroundTruth, decode_labels
 from segviz.data.sample import DataError
@@ -85,7 +86,7 @@ def read_classes(root: Path) -> ClassSet:
             f"{path} has {len(meta.classes)} classes of which {count} differ, and void {void}; "
             f"use 1 to {VOID} different names, and for void a number beyond their indices, up to {VOID}"
         )
-    return class_set(meta.classes, meta.void)
+    return give_colours(meta.classes, meta.void)
 
 
 def read_labels(path: Path, classes: ClassSet, size: tuple[int, int]) -> GroundTruth:
