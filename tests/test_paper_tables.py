@@ -104,7 +104,7 @@ def test_a_network_on_two_data_sets_is_trained_on_each() -> None:
     trained, scored = run_commands(table, runs[1], Path("out"))
     assert trained[trained.index("--data") + 1] == "PASCAL_CONTEXT"
     assert "points=49" in trained
-    assert scored[-1] == "--multi-scale"
+    assert scored[-4:] == ["--record", "--flip", "--scales", "0.5,0.75,1,1.25,1.5,1.75"]
 
 
 def test_runs_are_trained_on_the_papers_splits() -> None:
@@ -127,12 +127,62 @@ def test_networks_start_from_imagenet_where_their_paper_does() -> None:
     assert len(lines) == 10
 
 
-def test_psanets_are_scored_on_crops_of_the_trainings_size() -> None:
+def evaluations_of(name: str) -> dict[str, list[str]]:
+    """How a table's checkpoints are scored: what follows --record, by data set."""
+    found: dict[str, list[str]] = {}
+    for line in table_commands(PAPER_TABLES[name], Path("out")):
+        if " evaluate " in line:
+            data = line.partition(" --data ")[2].split()[0]
+            found.setdefault(data, []).append(line.partition(" --record")[2].strip())
+    return {data: list(dict.fromkeys(ways)) for data, ways in found.items()}
+
+
+SIX_SCALES = "--flip --scales 0.5,0.75,1,1.25,1.5,1.75"
+
+
+@pytest.mark.parametrize(
+    ("name", "ways"),
+    [
+        ("flanet-2", {"CITYSCAPES": ["--multi-scale"]}),
+        ("attanet-2", {"CITYSCAPES": ["--input-size 512,1024"]}),
+        (
+            "attanet-5",
+            {"ADE20K": ["--crop 465 465 --long-side 512 --flip", ""]},  # its PSPNet and PSANet are scored as PSANet's
+        ),
+        ("ssanet-1", {"CITYSCAPES": ["--crop 769 769"]}),
+        ("ssanet-4", {"ADE20K": [SIX_SCALES], "PASCAL_CONTEXT": [SIX_SCALES]}),
+        (
+            "psanet-1",
+            {"ADE20K": [f"--crop 465 465 --long-side 512 {flip}" for flip in ("--flip", SIX_SCALES)]},
+        ),
+        (
+            "psanet-5",
+            {"CITYSCAPES": [f"--crop 705 705 --long-side 2048 {flip}" for flip in ("--flip", SIX_SCALES)]},
+        ),
+    ],
+)
+def test_networks_are_scored_by_their_papers_protocols(name: str, ways: dict[str, list[str]]) -> None:
+    assert evaluations_of(name) == ways
+
+
+def test_the_page_on_protocols_scores_as_the_tables_do() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "protocols.md").read_text()
+    for name in ("flanet-2", "attanet-2", "ssanet-1", "psanet-1", "psanet-5"):
+        ((_, ways),) = evaluations_of(name).items()
+        for words in ways:
+            assert f"`evaluate --model M --data DIR {words}`" in page
+
+
+def test_psanets_of_cityscapes_have_masks_for_their_crops() -> None:
     lines = list(table_commands(PAPER_TABLES["psanet-5"], Path("out")))
-    scored = [line for line in lines if " evaluate " in line]
-    assert all(line.endswith("--record --multi-scale --crop 705 705") for line in scored)
-    assert len(scored) == len(lines) / 2 == 6
-    assert sum("--option mask=89,89" in line for line in lines) == 4
+    assert sum(" evaluate " in line for line in lines) == 12
+    assert sum(" train --model " in line and "--option mask=89,89" in line for line in lines) == 4
+
+
+def test_files_for_the_test_server_are_of_the_papers_size() -> None:
+    lines = [line for line in table_commands(PAPER_TABLES["attanet-1"], Path("out")) if " predict " in line]
+    assert lines
+    assert all(" --input-size 512,1024 --server-format cityscapes" in line for line in lines)
 
 
 # ---- counting ----------------------------------------------------------------------------------------------

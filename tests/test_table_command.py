@@ -33,7 +33,8 @@ from segviz.paper_tables.tables import PAPER_TABLES, find_table
 def folder(tmp_path: Path) -> Path:
     """Two checkpoints of SSANet's Table 1, one of another network, and a file that is none."""
     evaluations = {
-        "val": evaluation(0.7451),
+        "val": evaluation(0.71),
+        "val, crops of 769 x 769": evaluation(0.7451, crop=(769, 769), step=2 / 3),
         "val, multi-scale and flip": evaluation(0.7599, scales=(0.75, 1.0, 1.25), flip=True),
     }
     options = {"points": 81, "pooling": False, "decoder": False}
@@ -71,26 +72,33 @@ def test_scores_come_from_the_record_with_their_protocol(folder: Path) -> None:
     scores = [one.cells[1].value for one in filled.rows]
     assert scores == [None, None, None, pytest.approx(74.51), None, None, None, None]
     text = format_filled(filled)
-    assert (
-        "Scored: alone.safetensors, 0 steps of training: cityscapes val (500 pictures), whole pictures at one scale."
-        in text
-    )
+    assert "Scored: alone.safetensors, 0 steps of training: cityscapes val (500 pictures), crops of 769 x 769." in text
     assert "A checkpoint without the scores of this table: Baseline + SNL + GP + Decoder;" in text
     assert "broken.safetensors" in text
 
 
-def test_a_score_is_of_the_columns_scales() -> None:
-    scores = {"val": evaluation(0.7), "val, multi-scale and flip": evaluation(0.8, scales=(0.5, 1.0), flip=True)}
-    single, multi = (find_evaluation(ScoreProtocol("cityscapes", multi_scale=many), scores) for many in (False, True))
-    assert (single, multi) == (scores["val"], scores["val, multi-scale and flip"])
-    assert find_evaluation(ScoreProtocol("cityscapes", "test"), scores) is None
-    cropped = {"val, crops of 705 x 705": replace(scores["val"], crop=(705, 705))}
-    assert find_evaluation(ScoreProtocol("cityscapes"), cropped) is None
-    assert (
-        find_evaluation(ScoreProtocol("cityscapes"), scores | cropped, (705, 705)) == cropped["val, crops of 705 x 705"]
-    )
+def test_a_score_is_of_the_columns_protocol() -> None:
+    scores = {
+        "val": evaluation(0.7),
+        "val, multi-scale and flip": evaluation(0.8, scales=(0.5, 1.0), flip=True),
+        "val, flip": evaluation(0.71, flip=True),
+        "val, at 512 x 1024": evaluation(0.72, size=(512, 1024)),
+        "val, crops of 769 x 769": evaluation(0.73, crop=(769, 769), step=2 / 3),
+        "val, crops of 769 x 769 by 1/2": evaluation(0.74, crop=(769, 769), step=1 / 2),
+        "val, flip, long side 2048, crops of 705 x 705": evaluation(
+            0.75, flip=True, long_side=2048, crop=(705, 705), step=2 / 3
+        ),
+    }
+    val = ScoreProtocol("cityscapes")
+    found = {recipe: find_evaluation(recipe, val, scores) for recipe in ("flanet", "attanet", "ssanet", "psanet")}
+    assert [one and one.miou for one in found.values()] == [0.7, 0.72, 0.73, 0.75]
+    assert find_evaluation("flanet", replace(val, multi_scale=True), scores) == scores["val, multi-scale and flip"]
+    assert find_evaluation("flanet", replace(val, split="test"), scores) is None
     off = {"val, without context": replace(scores["val"], context=False)}
-    assert find_evaluation(ScoreProtocol("cityscapes"), off) is None
+    assert find_evaluation("flanet", val, off) is None
+    for recipe, words in {"attanet": "at 512 x 1024", "ssanet": "crops of 769 x 769"}.items():
+        others = {name: one for name, one in scores.items() if name != f"val, {words}"}
+        assert find_evaluation(recipe, val, others) is None
 
 
 def test_the_file_name_of_the_commands_decides_between_two_checkpoints(folder: Path) -> None:
@@ -244,7 +252,7 @@ def test_data_scores_what_lacks_a_score(tmp_path: Path, capsys: pytest.CaptureFi
     words = ("table", "ssanet-2", "--checkpoints", checkpoints, "--data", root, "--device", "cpu", "--json")
     assert run_segviz(*words) == 0
     row = json.loads(capsys.readouterr().out)["rows"][0]
-    scored = read_record(path).evaluations["val"]
+    scored = read_record(path).evaluations["val, crops of 769 x 769"]
     assert row["values"][1]["here"] == pytest.approx(100 * scored.miou)
     assert row["values"][1]["evaluation"].startswith("cities val (1 pictures)")
     assert row["train"] == []
@@ -272,7 +280,11 @@ def test_a_command_of_a_table_trains_a_checkpoint_that_fills_its_row(
     typed = words[len(COMMAND_START) : start] + words[start + 2 :]  # without what would be fetched
     assert run_segviz(*typed, "--steps", 2, "--batch", 2, "--crop", 64, 64, "--device", "cpu") == 0
     capsys.readouterr()
-    assert run_segviz("table", "ssanet-2", "--checkpoints", checkpoints, "--json") == 0
+    asked = ("table", "ssanet-2", "--checkpoints", checkpoints, "--json")
+    assert run_segviz(*asked) == 0
+    score = json.loads(capsys.readouterr().out)["rows"][-1]["values"][1]
+    assert score["here"] is None  # training scores whole pictures, and SSANet's protocol has crops
+    assert run_segviz(*asked, "--data", root, "--device", "cpu") == 0
     row = json.loads(capsys.readouterr().out)["rows"][-1]
     score = row["values"][1]
     assert score["here"] is not None

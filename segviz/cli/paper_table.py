@@ -12,7 +12,7 @@ from segviz.cli.errors import UsageError
 from segviz.cli.parser import build_parser
 from segviz.cli.scores import evaluate_checkpoint
 from segviz.data.dataset import load_split, open_dataset
-from segviz.paper_tables.commands import COMMAND_START, crop_of, evaluate_words, protocols_of, runs_of, table_commands
+from segviz.paper_tables.commands import COMMAND_START, evaluate_commands, protocols_of, runs_of, table_commands
 from segviz.paper_tables.description import COUNTED_KINDS, MEASURED_KINDS, PaperTable
 from segviz.paper_tables.filled import fill_table
 from segviz.paper_tables.scores import CheckpointFolder, StoredRun, find_evaluation, find_run, has_classes, read_folder
@@ -124,8 +124,8 @@ def list_unscored(table: PaperTable, folder: CheckpointFolder) -> Iterator[tuple
             if stored is None or stored.path in seen:
                 continue
             protocols = [one for one in protocols_of(table, run.data) if one.split == "val"]
-            known, crop = stored.record.evaluations, crop_of(run)
-            lacking = tuple(one for one in protocols if find_evaluation(one, known, crop) is None)
-            if lacking:
-                seen.add(stored.path)
-                yield stored, run.data, evaluate_words(run, stored.path, run.data, lacking)[len(COMMAND_START) :]
+            known = stored.record.evaluations
+            lacking = [one for one in protocols if find_evaluation(run.recipe, one, known) is None]
+            seen |= {stored.path} if lacking else set()
+            for words in evaluate_commands(run, stored.path, run.data, lacking):
+                yield stored, run.data, words[len(COMMAND_START) :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -11,14 +11,13 @@ from types import MappingProxyType
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import write_setting
 from segviz.paper_tables.description import SCORED_KINDS, NetworkChoice, PaperRow, PaperTable, ScoreProtocol
+from segviz.paper_tables.showing import follow_protocol, way_words
 from segviz.training.imagenet import IMAGENET, UNTRAINED_BODIES
-from segviz.training.recipes import recipe_values
 
 # What stands for the folder of a data set in commands, by its class set.
 DATA_WORDS: Mapping[str, str] = MappingProxyType(
     {"cityscapes": "CITYSCAPES", "ade20k": "ADE20K", "voc": "VOC2012", "context59": "PASCAL_CONTEXT"}
 )
-LAYOUTS_OF_DATA: Mapping[str, str] = MappingProxyType({"context59": "context"})  # where recipes name them otherwise
 # As `predict --server-format` calls them; VOC's comp6 is for training on more than its own labels.
 SERVER_NAMES: Mapping[str, str] = MappingProxyType({"cityscapes": "cityscapes", "voc": "voc-comp6"})
 COMMAND_START = ("python", "-m", "segviz")
@@ -82,27 +81,16 @@ def option_words(network: NetworkChoice) -> list[str]:
     return [word for name, value in network.options.items() for word in ("--option", f"{name}={write_setting(value)}")]
 
 
-def evaluate_words(run: TableRun, file: Path, data: str, protocols: tuple[ScoreProtocol, ...]) -> list[str]:
-    """The words of the command that scores a checkpoint on val, and records the scores; none if nothing is on val."""
-    if not any(protocol.split == "val" for protocol in protocols):
-        return []
-    words = [*COMMAND_START, "evaluate", "--model", str(file), "--data", data, "--record"]
-    words += ["--multi-scale"] if any(protocol.multi_scale for protocol in protocols) else []
-    crop = crop_of(run)
-    return [*words, "--crop", *map(str, crop)] if crop else words
+def evaluate_commands(run: TableRun, file: Path, data: str, protocols: Sequence[ScoreProtocol]) -> list[list[str]]:
+    """The words of the commands that score a checkpoint on val, and record the scores; none if nothing is on val.
 
-
-def crop_of(run: TableRun) -> tuple[int, int] | None:
-    """The (height, width) of the crops that are slid over pictures when a run is scored; None shows pictures whole.
-
-    The papers do not say how pictures are shown. PSANet's authors slide crops of the training's size, which its masks
-    cover; so it is here for all of its recipe's networks.
+    One command scores a single scale and several where only the latter have mirror images.
     """
-    if run.recipe != "psanet":
-        return None
-    crop = recipe_values(run.recipe, LAYOUTS_OF_DATA.get(run.data, run.data))["crop"]
-    assert isinstance(crop, tuple)
-    return crop[0], crop[1]
+    asked = {one.multi_scale: follow_protocol(run.recipe, one) for one in protocols if one.split == "val"}
+    start = [*COMMAND_START, "evaluate", "--model", str(file), "--data", data, "--record"]
+    if True in asked and not asked.get(False, asked[True]).flip:
+        return [[*start, *way_words(asked[True], also_single=True)]]
+    return [[*start, *way_words(asked[many])] for many in sorted(asked)]
 
 
 def protocols_of(table: PaperTable, data: str) -> tuple[ScoreProtocol, ...]:
@@ -126,16 +114,25 @@ def table_commands(table: PaperTable, folder: Path, data: str | None = None) -> 
                     yield line
 
 
-def server_words(run: TableRun, file: Path, data: str, protocols: tuple[ScoreProtocol, ...]) -> list[str]:
-    """The words that write a checkpoint's files for the test server of its data; none if nothing is on test."""
-    if not any(protocol.split == "test" for protocol in protocols):
+def server_words(run: TableRun, file: Path, data: str, protocols: Sequence[ScoreProtocol]) -> list[str]:
+    """The words that write a checkpoint's files for the test server of its data; none if nothing is on test.
+
+    `predict` shows pictures whole, at one scale; the size at which the network sees them is the protocol's.
+    """
+    way = next((follow_protocol(run.recipe, one) for one in protocols if one.split == "test"), None)
+    if way is None:
         return []
     words = [*COMMAND_START, "predict", data, "--split", "test", "--model", str(file)]
+    words += ["--input-size", ",".join(map(str, way.size))] if way.size else []
     return [*words, "--server-format", SERVER_NAMES[run.data], "--out", file.stem]
 
 
 def run_commands(table: PaperTable, run: TableRun, folder: Path, data: str | None = None) -> tuple[list[str], ...]:
     """The words of the commands that train a run, score it on val and write its files for a test server, as needed."""
     place, file, protocols = data or DATA_WORDS[run.data], folder / run.file, protocols_of(table, run.data)
-    asked = evaluate_words(run, file, place, protocols), server_words(run, file, place, protocols)
-    return train_words(run, folder, place), *filter(None, asked)
+    served = server_words(run, file, place, protocols)
+    return (
+        train_words(run, folder, place),
+        *evaluate_commands(run, file, place, protocols),
+        *filter(None, [served]),
+    )

@@ -11,7 +11,7 @@ import torch
 from segviz.benchmarks.measure import describe_machine
 from segviz.catalogue.record import Evaluation
 from segviz.data.class_sets import CLASS_SETS
-from segviz.paper_tables.commands import TableRun, crop_of, runs_of
+from segviz.paper_tables.commands import TableRun, runs_of
 from segviz.paper_tables.count import CountedCost, count_block, count_choice
 from segviz.paper_tables.description import COUNTED_KINDS, MEASURED_KINDS, PaperColumn, PaperRow, PaperTable
 from segviz.paper_tables.measure import MeasuredCost, measure_block, measure_choice
@@ -106,7 +106,7 @@ def score_cell(row: PaperRow, column: PaperColumn, table: PaperTable, folder: Ch
     found = find_run(run, folder.stored) if run else None
     if protocol is None or run is None or found is None:
         return EMPTY_CELL
-    evaluation = find_evaluation(protocol, found.record.evaluations, crop_of(run))
+    evaluation = find_evaluation(run.recipe, protocol, found.record.evaluations)
     if evaluation is None:
         return EMPTY_CELL
     share = evaluation.accuracy if column.kind == "accuracy" else evaluation.miou

@@ -13,6 +13,7 @@ from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import NetworkOptionError
 from segviz.paper_tables.commands import TableRun
 from segviz.paper_tables.description import ScoreProtocol
+from segviz.paper_tables.showing import follow_protocol
 
 
 @dataclass(frozen=True)
@@ -89,16 +90,19 @@ def has_classes(data: str, classes: tuple[str, ...]) -> bool:
     return len(classes) == len(known.names) and give_colours(classes).palette == known.palette
 
 
-def find_evaluation(
-    protocol: ScoreProtocol, evaluations: Mapping[str, Evaluation], crop: tuple[int, int] | None = None
-) -> Evaluation | None:
-    """The recorded evaluation that a column asks for: its split, one scale or several, whole pictures or these crops.
+def find_evaluation(recipe: str, protocol: ScoreProtocol, evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
+    """The recorded evaluation that a column asks for, of a network of a recipe.
 
-    Its context is on, and the pictures have their own size.
+    Its split, mirror images, crops and size are those of `follow_protocol`, and the context is on. Where the column is
+    of several scales, they may be any, since no paper names them.
     """
+    way = follow_protocol(recipe, protocol)
     for name, one in evaluations.items():
-        alike = name.partition(",")[0] == protocol.split and (len(one.scales) > 1) == protocol.multi_scale
-        if alike and one.context and (one.crop, one.size, one.long_side) == (crop, None, None):
+        seen = (one.flip, one.crop, one.step or way.step, one.size, one.long_side, one.context)
+        if seen != (way.flip, way.crop, way.step, way.size, way.long_side, way.context):
+            continue
+        scales_fit = len(one.scales) > 1 if protocol.multi_scale else one.scales == way.scales
+        if scales_fit and name.partition(",")[0] == protocol.split:
             return one
     return None
 
