@@ -225,9 +225,7 @@ def test_sampled_points_are_drawn_for_the_pointed_place_and_head(page: Page) -> 
     positions, weights = one.points(3, 2, 1)
     assert drawn_largest(page, "own") == pytest.approx(float(weights.max()), rel=CLOSE)
     share = 100 * one.prefix_share(3, 2, 1)
-    expect(page.locator(".panel .value").first).to_have_text(
-        f"6 samples, {share:#.3g} % of the weight outside the picture"
-    )
+    expect(page.locator(".panel .value").first).to_have_text(f"6 samples, {share:#.3g} % of the weight outside")
     first = int(other.attended_by(3, 2, 0).argmax())
     expect(page.locator(".aside").nth(1)).to_contain_text(f"query {first}: ")
     assert drawn_largest(page, "theirs") == pytest.approx(float(other.points(first, 0)[1].max()), rel=CLOSE)

@@ -420,6 +420,18 @@ def test_a_cell_with_a_small_share_hides_nothing(page: Page) -> None:
     expect(second.get_by_role("button", name="show the rest")).to_be_visible()
 
 
+@pytest.mark.parametrize("look", ["attends_to", "attended_by"])
+def test_the_largest_weight_is_in_the_bar_s_measure_whatever_the_sum(page: Page, look: str) -> None:
+    names = [name for name, one in MAPS.items() if look in one.looks and one.unit == "weight" and not one.signed]
+    mount(page, data(*(config(name, look, name) for name in names), settings=DEFAULTS | {"scale": "linear"}))
+    for name, panel in zip(names, page.locator(".panel").all(), strict=True):
+        one = MAPS[name]
+        values = getattr(one, look)(*one.cell(HEIGHT // 2, WIDTH // 2, HEIGHT, WIDTH))
+        end = panel.locator(".high").inner_text()
+        assert float(end.removesuffix(" %")) == pytest.approx(100 * float(values.max()), rel=0.006), name
+        expect(panel.locator(".most")).to_contain_text(end)
+
+
 def test_a_scale_that_no_map_can_have_is_disabled_and_says_why(page: Page) -> None:
     features = (
         config("output", "output", "features"),

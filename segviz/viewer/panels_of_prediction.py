@@ -78,7 +78,7 @@ def panels_of_map(
             note = "how much each place receives from the point" + reach_note(attention)
             panels = [Panel("Distribute", attention, "attended_by", note=note)]
         case SampledAttention():
-            note = "the K points read, sized by weight; the faint window undisplaced"
+            note = f"the {len(attention.window)} points read, sized by weight; faint: where they lie undisplaced"
             who = "how much every place draws from the point"
             panels = [
                 Panel("Samples", attention, "points", note=note),

@@ -151,15 +151,14 @@ export class Layer {
     return this.applies(kind) ? kind : "linear";
   }
 
-  /** The largest weight and whether it hides the others: `share` of the map's weight, and the index of its cell. */
+  /** The index of the largest weight's cell, and whether it hides the others: holds a large share of the map's weight. */
   largestWeight() {
     const { samples, values, top, evenShare } = this, isPeaked = top > PEAKED * evenShare;
-    if (samples || this.look === "strip") return { share: top, cell: null, isPeaked: isPeaked && top >= HIDING };
+    if (samples || this.look === "strip") return { cell: null, isPeaked: isPeaked && top >= HIDING };
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += values[i];
     if (this.look !== "attended_by" && (this.factors.off || this.head === "largest")) sum = 1; // it is a weight, no share of these
-    const share = top / sum;
-    return { share, cell: values.indexOf(top), isPeaked: isPeaked && share >= HIDING && !(this.low < 0) };
+    return { cell: values.indexOf(top), isPeaked: isPeaked && top / sum >= HIDING && !(this.low < 0) };
   }
 
   /** The limits of a scale of this mode for this map alone. */

@@ -34,7 +34,7 @@ export class Readout {
   showLargest() {
     const { layer } = this;
     if (this.parts.most.hidden || !layer.isWeights) return;
-    const { share, cell, isPeaked } = layer.largestWeight(), weight = formatWeight(share);
+    const { cell, isPeaked } = layer.largestWeight(), weight = formatWeight(layer.top); // as on the bar
     const times = `${formatNumber(layer.top / layer.evenShare)} × the even share`;
     this.crest = isPeaked ? { cell, text: weight } : null;
     this.rest.hidden = !isPeaked || !layer.applies("percentile") || layer.kind === "percentile";
@@ -126,5 +126,5 @@ function valueText(amount, unit) {
 function samplesText(samples) {
   const outside = samples.reduce((sum, sample) => sum + sample.weight * (1 - sample.inside), 0);
   const all = samples.reduce((sum, { weight }) => sum + weight, 0); // 1, but with the largest of several heads
-  return `${samples.length} samples, ${formatWeight(outside / all)} of the weight outside the picture`;
+  return `${samples.length} samples, ${formatWeight(outside / all)} of the weight outside`;
 }
