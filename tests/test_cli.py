@@ -879,6 +879,7 @@ def test_train_hands_everything_on(
     arguments += ["--own-scale", "0.1", "--colours", "none", "--rotation", "5", "--blur", "0.3", "--no-mirror"]
     arguments += ["--no-class-weights", "--auxiliary", "middle=1", "--auxiliary-width", "8", "--auxiliary-stride", "2"]
     arguments += ["--gamma", "0.5", "--freeze-backbone", "--output-stride", "16", "--resume", "--device", "cpu"]
+    arguments += ["--overwrite"]
     assert segviz(*arguments) == 0
     wanted = TrainOptions(
         model="fla",
@@ -928,6 +929,7 @@ def test_train_hands_everything_on(
         freeze_backbone=True,
         output_stride=16,
         resume=True,
+        overwrite=True,
         device="cpu",
         command="python -m segviz " + shlex.join(arguments),
     )

@@ -14,15 +14,19 @@ import torch
 from PIL import Image
 
 from segviz.catalogue.checkpoint_file import read_record
+from segviz.catalogue.record import Record
 from segviz.cli import main
 from segviz.cli.parser import build_parser, typed_options
-from segviz.cli.train_command import resolve_training
+from segviz.cli.train_command import describe_length, recipe_rows, resolve_training
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import Sample, Split
+from segviz.models.networks.rows import NETWORKS
+from segviz.models.options import OptionValue
 from segviz.models.registry import build
 from segviz.training.auxiliary import count_channels, make_auxiliary_heads, run_with_features
 from segviz.training.checks import check_options
 from segviz.training.loop import resolve_epochs
+from segviz.training.masks import describe_masks, fit_masks
 from segviz.training.options import TrainOptions, poly_rate
 from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.recipes import RECIPES, recipe_values
@@ -156,6 +160,65 @@ def test_a_batch_that_processes_cannot_share_is_refused() -> None:
         check_options(options, 4)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting_that_recipes_print_can_be_typed(name: str) -> None:
+    for option, value, _, _ in recipe_rows(RECIPES[name], None):
+        options = typed(option, *value.split())
+        assert len(options.given - {"model", "data", "subcommand"}) == 1
+
+
+def test_the_length_of_a_training_is_told_in_whole_words() -> None:
+    record = Record("fcn", ("a", "b"), "mobilenetv2_100", 8, steps=1, minutes=0.0)
+    assert describe_length(record) == "1 step in a few seconds"
+    assert describe_length(dataclasses.replace(record, steps=400, minutes=1.0)) == "400 steps in 1 minute"
+    assert describe_length(dataclasses.replace(record, steps=400, minutes=9.5)) == "400 steps in 9.5 minutes"
+
+
+def test_an_unknown_option_of_a_command_names_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        typed("--mirror", "yes")
+    assert "unrecognized arguments: yes; see `python -m segviz train --help`" in capsys.readouterr().err
+
+
+# ---- PSA's masks and the crops of a training ---------------------------------------------------------------
+
+
+def psanet(layout: str, model: str = "psanet_r50", **options: OptionValue) -> TrainOptions:
+    values = recipe_values("psanet", layout)
+    return TrainOptions(model, Path("a"), Path("b"), options=options, **values)  # type: ignore[arg-type]
+
+
+def test_masks_cover_the_crops_of_the_recipe_as_it_says() -> None:
+    (note,) = (note for note in RECIPES["psanet"].notes if "masks" in note)
+    for layout, side, crop in (("cityscapes", 89, 705), ("ade20k", 59, 465), ("voc", 59, 465)):
+        fitted = fit_masks(psanet(layout))
+        assert fitted.options == {"mask": (side, side)} and fitted.crop == (crop, crop) and not describe_masks(fitted)
+        assert f"{side} x {side} cells at {crop}" in note or f"{side} x {side} at {crop}" in note
+    assert fit_masks(psanet("cityscapes", mask=(0, 0))).options["mask"] == (89, 89)
+    assert fit_masks(psanet("cityscapes", compact=True)).options["mask"] == (45, 45)
+    assert fit_masks(psanet("cityscapes", shrink=1)).options["mask"] == (177, 177)
+    assert fit_masks(dataclasses.replace(psanet("cityscapes"), output_stride=16)).options["mask"] == (45, 45)
+    assert fit_masks(dataclasses.replace(psanet("ade20k"), crop=(64, 96))).options["mask"] == (7, 11)
+    with torch.device("meta"):
+        assert NETWORKS["psanet_r50"].build(19, options={"mask": (89, 89)}).picture.crop == (705, 705)
+
+
+def test_what_is_given_stays_and_masks_that_are_too_small_are_told() -> None:
+    for options in (psanet("cityscapes", block="none"), psanet("cityscapes", "fcn"), psanet("cityscapes", "psa")):
+        assert fit_masks(options) is options
+    given = fit_masks(psanet("cityscapes", mask=(59, 59)))
+    assert given.options == {"mask": (59, 59)}
+    assert describe_masks(given) == (
+        "masks of 59 x 59 cells do not cover crops of 705 x 705, which need 89 x 89: cells beyond them have the logit "
+        "0; --option mask=89,89 covers them"
+    )
+    assert "cells beyond them have no weight" in describe_masks(psanet("cityscapes", "psa"))
+    assert not describe_masks(psanet("cityscapes", mask=(101, 89))) and not describe_masks(psanet("voc", "fcn"))
+    assert not describe_masks(TrainOptions("psa", Path("a"), Path("b")))
+    with pytest.raises(ValueError, match=r"compact masks of 30 x 30 .* crops of 705 x 705 need 45 x 45; give --option"):
+        describe_masks(psanet("cityscapes", compact=True, mask=(30, 30)))
+
+
 def test_recipes_are_shown_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["recipes"]) == 0
     shown = capsys.readouterr().out
@@ -258,12 +321,12 @@ def cityscapes(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_psanet_trains_a_step_by_its_recipe_on_cityscapes(cityscapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "psanet.safetensors"
-    small = "--backbone resnet18 --option inner=16 --option mask=15,15 --steps 1 --batch 2 --crop 64 64"
+    small = "--backbone resnet18 --option inner=16 --steps 1 --batch 2 --crop 64 64"
     line = f"train --model psanet_r50 --recipe psanet {small} --device cpu --data {cityscapes} --out {out}"
     assert main.main(line.split()) == 0
     record = read_record(out)
     assert (record.model, record.backbone, record.steps, len(record.classes)) == ("psanet_r50", "resnet18", 1, 19)
-    assert record.options["inner"] == 16 and record.options["mask"] == (15, 15)
+    assert record.options["inner"] == 16 and record.options["mask"] == (7, 7)
     assert record.command == f"python -m segviz {line}"
 
 

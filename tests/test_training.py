@@ -33,6 +33,7 @@ from segviz.training.checks import DivergedError, describe_absent
 from segviz.training.initialise import initialise
 from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
+from segviz.training.resume import check_output, read_state, save_state
 from segviz.training.run import TrainingRun
 
 
@@ -89,7 +90,11 @@ def test_the_score_is_that_of_the_file(finished: tuple[Path, Record], data: Path
 
 
 def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
-    finished: tuple[Path, Record], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, Record],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "sam.safetensors"
     calls = 0
@@ -107,7 +112,10 @@ def test_stopping_and_resuming_gives_the_weights_of_not_stopping(
         with pytest.raises(KeyboardInterrupt):
             train_model(options(data, out))
     assert not out.exists() and out.with_suffix(".resume.pt").exists()
+    assert "segviz: starting from random weights" in capsys.readouterr().err
     record = train_model(options(data, out, resume=True))
+    said = capsys.readouterr().err
+    assert "segviz: resuming at step " in said and "starting from" not in said
     assert record.steps == 6 and not out.with_suffix(".resume.pt").exists()
     assert same_weights(finished[0], out)
 
@@ -121,14 +129,47 @@ def test_a_damaged_state_is_named(data: Path, tmp_path: Path, content: bytes) ->
         train_model(options(data, tmp_path / "sam.safetensors", resume=True))
 
 
+def test_a_state_of_other_options_is_told_with_them(tmp_path: Path) -> None:
+    own = options(tmp_path, tmp_path / "sam.safetensors", steps=400)
+    save_state(tmp_path / "sam.resume.pt", {"identity": own.identity})
+    assert read_state(tmp_path / "sam.resume.pt", options(tmp_path, tmp_path / "b", steps=400, rate=0.5).identity)
+    changed = options(tmp_path, tmp_path / "b", steps=30, mirror=False).identity
+    with pytest.raises(
+        DataError, match=r"other options \(steps: 400, now 30; mirror: yes, now no\); repeat its command"
+    ):
+        read_state(tmp_path / "sam.resume.pt", changed)
+
+
+def test_a_finished_run_is_neither_resumed_nor_replaced_unasked(
+    finished: tuple[Path, Record], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "load_split", lambda *_: pytest.fail("data were read"))
+    out, before = finished[0], finished[0].read_bytes()
+    with pytest.raises(
+        DataError, match=r"the run is finished: .*sam\.safetensors has it, after 6 steps; to train again"
+    ):
+        train_model(options(data, out, resume=True))
+    with pytest.raises(DataError, match=r"sam\.safetensors is there already; give another --out, or --overwrite to"):
+        train_model(options(data, out))
+    assert out.read_bytes() == before
+    check_output(out, out.with_suffix(".resume.pt"), resume=False, overwrite=True)
+
+
+def test_a_resumed_run_may_replace_the_checkpoint_that_it_began_beside(tmp_path: Path) -> None:
+    (tmp_path / "sam.resume.pt").touch()
+    (tmp_path / "sam.safetensors").touch()
+    check_output(tmp_path / "sam.safetensors", tmp_path / "sam.resume.pt", resume=True, overwrite=False)
+
+
 def test_resuming_nothing_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="to resume from"):
         train_model(options(data, tmp_path / "sam.safetensors", resume=True))
 
 
-def test_the_budget_ends_a_long_training(data: Path, tmp_path: Path) -> None:
+def test_the_budget_ends_a_long_training(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = train_model(options(data, tmp_path / "sam.safetensors", steps=100_000, budget=0.01))
     assert 0 < record.steps < 1000 and record.minutes < 1
+    assert f"--budget ended the training at step {record.steps} of 100000" in capsys.readouterr().err
 
 
 def test_bad_data_stops_training_before_its_first_step(data: Path, tmp_path: Path) -> None:
@@ -375,7 +416,8 @@ def test_a_class_that_training_lacks_is_named(data: Path) -> None:
     one = np.where(training.samples[0].labels == 3, 3, 0).astype(np.uint8)
     split = dataclasses.replace(training, samples=(void, dataclasses.replace(training.samples[0], labels=one)))
     absent = describe_absent(split)
-    assert absent.startswith("train split: Building, Pole, Pavement, Tree, SignSymbol, and 4 more without a pixel")
+    assert absent.startswith("train split: Building, Pole, Pavement, Tree, SignSymbol, and 4 more have no pixel")
+    assert absent.endswith("cannot learn them")
     assert "train split" not in describe_absent(dataclasses.replace(split, samples=(every_class(void),)))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_pixel
 from segviz.cli.errors import MAX_ERROR_LENGTH, WRONG_USAGE, is_told_once
@@ -13,6 +14,13 @@ from segviz.text import plain_text
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """Parse; a command refuses unknown words itself, so that the error names its own `--help`."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown and self._subparsers is None:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence on stderr and exit with code 2."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+from segviz.catalogue.record import Record
 from segviz.cli.errors import UsageError
 from segviz.cli.unused_options import TRAIN_RULES, refuse_unused
 from segviz.data.readers.table import find_layout
@@ -31,10 +32,14 @@ def run_train(options: argparse.Namespace) -> int:
     if process_index():
         return 0
     scenes = f", scenes mIoU {format_percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
-    print(
-        f"{out}: {record.steps} steps in {record.minutes:g} minutes, val mIoU {format_percent(record.val_miou)}{scenes}"
-    )
+    print(f"{out}: {describe_length(record)}, val mIoU {format_percent(record.val_miou)}{scenes}")
     return 0
+
+
+def describe_length(record: Record) -> str:
+    """How long a training was, such as "400 steps in 9.5 minutes"."""
+    minutes = f"{record.minutes:g} minute{'' if record.minutes == 1 else 's'}" if record.minutes else "a few seconds"
+    return f"{record.steps} step{'' if record.steps == 1 else 's'} in {minutes}"
 
 
 def resolve_training(options: argparse.Namespace, out: Path) -> TrainOptions:
@@ -95,7 +100,7 @@ def recipe_rows(recipe: TrainingRecipe, data_set: str | None) -> Iterator[tuple[
         title = DATA_TITLES[recipe.choose(data_set)]
         for name, setting in recipe.resolve(data_set).items():
             which = title if name in recipe.by_data.get(recipe.choose(data_set), {}) else EVERY_SET
-            yield name_option(name), format_setting(setting.value), which, setting.source
+            yield *type_option(name, setting.value), which, setting.source
         return
     dependent = {name for settings in recipe.by_data.values() for name in settings}
     for name, setting in recipe.settings.items():
@@ -103,8 +108,8 @@ def recipe_rows(recipe: TrainingRecipe, data_set: str | None) -> Iterator[tuple[
         for layout, settings in recipe.by_data.items():
             if name in settings:
                 own = settings[name]
-                yield name_option(name), format_setting(own.value), DATA_TITLES[layout], own.source
-        yield name_option(name), format_setting(setting.value), which, setting.source
+                yield *type_option(name, own.value), DATA_TITLES[layout], own.source
+        yield *type_option(name, setting.value), which, setting.source
 
 
 def describe_recipe(recipe: TrainingRecipe, data_set: str | None) -> dict[str, object]:
@@ -114,6 +119,9 @@ def describe_recipe(recipe: TrainingRecipe, data_set: str | None) -> dict[str, o
     return {"name": recipe.name, "title": recipe.title, "settings": rows, "notes": list(recipe.notes)}
 
 
-def name_option(field: str) -> str:
-    """A field of `TrainOptions` as the command line calls it."""
-    return "--" + field.replace("_", "-")
+def type_option(field: str, value: object) -> tuple[str, str]:
+    """A field of `TrainOptions` and its value as they are typed; a switch has no value, nor has an empty list."""
+    option = field.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}", ""
+    return f"--{option}", format_setting(value) if value != {} else ""

@@ -80,7 +80,8 @@ def describe_absent(split: Split) -> str:
     absent = [name for name, count in zip(split.classes.names, count_classes(split), strict=True) if not count]
     if not absent:
         return ""
-    return f"{split.name} split: {', '.join(list_first(absent))} without a pixel, so the model cannot learn it"
+    has, them = ("has", "it") if len(absent) == 1 else ("have", "them")
+    return f"{split.name} split: {', '.join(list_first(absent))} {has} no pixel, so the model cannot learn {them}"
 
 
 def check_loss(run: TrainingRun, losses: Sequence[Tensor], step: int, rate: float, state: Path) -> float:

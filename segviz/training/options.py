@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 
-from segviz.models.options import OptionValue
+from segviz.models.options import OptionValue, format_options
+from segviz.training.recipes import format_setting
 from segviz.training.view_range import STREET_VIEWS, Scales, ViewRange
 
 OPTIMIZERS = ("adamw", "sgd")
+FREE_TO_CHANGE = (  # where a run is resumed
+    "data", "out", "init", "rate", "budget", "validate", "resume", "overwrite", "device", "command", "parts", "recipe",
+)  # fmt: skip
 OWN_AUXILIARY: Mapping[str, float] = MappingProxyType({"middle": 0.4, "context": 0.4})
 
 
@@ -50,6 +54,7 @@ class TrainOptions:
         freeze_backbone: leave the backbone as in `init`, which halves the time of a step.
         output_stride: the backbone's stride in training, by default the model's; the weights fit any stride.
         resume: continue from the state of an interrupted run.
+        overwrite: replace a checkpoint that is there already.
         command: the command for the record.
     """
 
@@ -101,15 +106,16 @@ class TrainOptions:
     freeze_backbone: bool = False
     output_stride: int | None = None
     resume: bool = False
+    overwrite: bool = False
     device: str = "auto"
     command: str = ""
 
     @property
-    def identity(self) -> str:
-        """The options that a resumed run must share with the interrupted one."""
-        free = ("data", "out", "init", "rate", "budget", "validate", "resume", "device", "command", "parts", "recipe")
-        same = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in free}
-        return f"{self.data.name} {same}"
+    def identity(self) -> dict[str, str]:
+        """The options that a resumed run must share with the interrupted one, by name, as they are typed."""
+        same = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in FREE_TO_CHANGE}
+        network = {"option": format_options(same.pop("options")) or "none"}
+        return {"data": self.data.name, **network, **{name: format_setting(value) for name, value in same.items()}}
 
     @property
     def views(self) -> ViewRange:

@@ -190,6 +190,7 @@ PSANET_RECIPE = TrainingRecipe(
     (
         "BatchNorm is synchronised in the paper; so it is here, in several processes.",
         "The authors' PyTorch code turns and blurs Cityscapes, too; the text does not.",
+        "PSA's masks cover the crop where --option mask gives no others: 89 x 89 cells at 705, 59 x 59 at 465.",
         "For the test server of PASCAL VOC 2012 the paper trains on MS-COCO first (section 4.3): --init FILE.",
     ),
 )  # fmt: skip
@@ -215,10 +216,12 @@ def recipe_values(name: str, layout: str | None) -> dict[str, object]:
 
 def format_setting(value: object) -> str:
     """A value as it is typed after its option."""
+    if value is None:
+        return "none"
     if isinstance(value, Mapping):
-        return " ".join(f"{place}={weight:g}" for place, weight in value.items()) or "none"
+        return " ".join(f"{name}={format_setting(one)}" for name, one in value.items()) or "none"
     if isinstance(value, tuple) and not isinstance(value, Scales):
         return " ".join(map(str, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else str(value)

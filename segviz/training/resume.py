@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from segviz.atomic_write import open_atomically
+from segviz.catalogue.checkpoint_file import read_record
 from segviz.data.dataset import DataError
 
 
@@ -24,8 +26,37 @@ def remove_state(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def read_state(path: Path, identity: str) -> dict[str, Any]:
+def check_output(out: Path, state: Path, resume: bool, overwrite: bool) -> None:
+    """Check that a training neither replaces a checkpoint unasked nor resumes one that has ended.
+
+    Args:
+        out: the checkpoint that it writes.
+        state: the state of an interrupted run.
+        resume: whether the run shall go on.
+        overwrite: whether the checkpoint may be replaced.
+
+    Raises:
+        DataError: it does; the message names the cure.
+        CheckpointError: the checkpoint of a run to resume is damaged.
+    """
+    if not out.is_file() or (resume and state.is_file()):
+        return
+    if resume:
+        steps = read_record(out).steps
+        raise DataError(
+            f"the run is finished: {out} has it, after {steps} step{'' if steps == 1 else 's'}; to train again, remove "
+            "--resume and give another --out, or --overwrite"
+        )
+    if not overwrite:
+        raise DataError(f"{out} is there already; give another --out, or --overwrite to replace it")
+
+
+def read_state(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     """Read the state of an interrupted run.
+
+    Args:
+        path: the state.
+        identity: the options that the run must share with it (`TrainOptions.identity`).
 
     Raises:
         DataError: there is no state, it is damaged, or it belongs to another run.
@@ -38,5 +69,15 @@ def read_state(path: Path, identity: str) -> dict[str, Any]:
     except Exception:  # torch raises whatever damaged bytes lead to
         raise DataError(f"{path} is damaged; delete it and start without --resume") from None
     if saved != identity:
-        raise DataError(f"{path} belongs to a run with other options; repeat its command, or start without --resume")
+        changed = describe_changes(saved, identity) if isinstance(saved, dict) else ""
+        raise DataError(
+            f"{path} belongs to a run with other options{changed}; repeat its command, or start without --resume"
+        )
     return state
+
+
+def describe_changes(saved: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """The options in which two runs differ, in brackets: what the interrupted one had, and what is given now."""
+    names = [name for name in now if saved.get(name) != now[name]]
+    told = [f"{name.replace('_', '-')}: {saved.get(name, 'none')}, now {now[name]}" for name in names]
+    return f" ({'; '.join(told)})" if told else ""
