@@ -48,6 +48,7 @@ FROM_UPRIGHT: dict[object, Callable[[Any], Any]] = {
     7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a, -1),
 }  # fmt: skip
 SIDEWAYS = (5, 6, 7, 8)
+GET_AGAIN = "unpack, download or save it again"
 
 
 def decode(data: bytes) -> Rgb:
@@ -72,6 +73,8 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
     """
     if len(data) > MAX_BYTES:
         raise ImageError(f"the file is too large: at most {MAX_BYTES // 1024**2} MB are read, so save it smaller")
+    if not data:
+        raise ImageError(f"the file is empty; {GET_AGAIN}")
     if is_heic(data):
         raise ImageError(HEIC_ADVICE)
     check_cost(data)
@@ -92,7 +95,7 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
         raise ImageError(f"the picture has more than {MAX_PIXELS // 10**6} megapixels; scale it down first") from None
     except Exception as error:  # Pillow raises whatever damaged bytes lead to
         cause = plain_text(str(error)) or type(error).__name__
-        raise ImageError(f"the picture is damaged or incomplete ({cause}); save it again and retry") from None
+        raise ImageError(f"the picture is damaged or incomplete ({cause}); {GET_AGAIN}") from None
 
 
 def from_pil(picture: Image.Image) -> Rgb:

@@ -121,6 +121,22 @@ def test_names_without_an_ending_count_by_content_and_heic_is_not_passed_over(tm
         found[0].open()
 
 
+def test_a_folder_of_folders_names_one_of_them_and_the_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set/leftImg8bit/val/ulm").mkdir(parents=True)
+    Path("plain/inside").mkdir(parents=True)
+    for folder, words in (
+        ("plain", "name one of them, such as plain/inside$"),
+        (
+            "set/leftImg8bit/val",
+            "name one of them, such as set/leftImg8bit/val/ulm, or a .* data set: `predict set --split val`$",
+        ),
+        ("set", "name one of them, such as set/leftImg8bit, or a split of the data set: `predict set --split val`$"),
+    ):
+        with pytest.raises(SourceError, match=f"{folder} holds no picture; folders inside it are not read, so {words}"):
+            find_sources([folder])
+
+
 def test_what_cannot_be_a_source_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"holds no picture; use a folder with \.png"):
         find_sources([str(tmp_path)])

@@ -15,6 +15,7 @@ from PIL import Image
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Record
 from segviz.cli import data_options, main
+from segviz.cli.datasets import list_absent
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.server_format import SERVER_FORMATS
 from segviz.models.registry import build
@@ -85,6 +86,7 @@ def test_every_fault_is_a_line_and_skipping_is_offered(tmp_path: Path, capsys: p
     assert segviz("datasets", tmp_path) == 1
     text, complaints = capsys.readouterr()
     lines = complaints.splitlines()
+    assert lines.pop() == "segviz: with --skip-damaged, `train` and `evaluate` use 6 of 9 in train"
     assert len(lines) == 3 and all(line.startswith("segviz: train: ") for line in lines)
     for line, words in zip(
         lines, ("train/labels/1.png", "3.png: no class has the index 9", "5.png cannot"), strict=True
@@ -99,7 +101,8 @@ def test_every_fault_is_a_line_and_skipping_is_offered(tmp_path: Path, capsys: p
     ("arguments", "words"),
     [
         (["none"], "none is no folder"),
-        (["data", "--split", "eval"], "segviz: eval: .*has no split 'eval'; it has train, val"),
+        (["data", "--split", "eval"], "segviz: data has no split 'eval'; it has train, val"),
+        (["data", "--split", "train", "--split", "train+eval"], "segviz: data has no split 'eval'"),
         (["data", "--class-map", "none.json"], r"none\.json is missing; a class map is JSON"),
     ],
 )  # fmt: skip
@@ -113,7 +116,8 @@ def test_what_cannot_be_opened_is_one_sentence(
     make_ade20k(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     assert segviz("datasets", *arguments) == 1
-    assert len(said := capsys.readouterr().err.splitlines()) == 1
+    text, complaints = capsys.readouterr()
+    assert text == "" and len(said := complaints.splitlines()) == 1
     assert re.search(words, said[0])
 
 
@@ -131,6 +135,29 @@ def test_evaluate_reads_published_layouts_and_skips_what_is_damaged(
     assert segviz(*command, "--split", "train", "--skip-damaged") == 0
     text, said = capsys.readouterr()
     assert json.loads(text)["train"]["images"] == 1 and "1 of 2 samples of train are left out" in said
+
+
+def test_train_lists_the_faults_of_a_split_one_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_own(tmp_path, [str(number) for number in range(4)])
+    (tmp_path / "train/labels/1.png").unlink()
+    (tmp_path / "train/images/2.png").write_bytes(b"")
+    assert segviz("train", "--model", "fcn", "--data", tmp_path, "--out", tmp_path / "a.safetensors") == 1
+    head, *lines = capsys.readouterr().err.splitlines()[-4:]
+    assert head == f"segviz: train split of {tmp_path}: 2 of 4 pictures cannot be used:"
+    words = (
+        "train/labels/1.png",
+        "2.png cannot be read as a picture: the file is empty",
+        "--skip-damaged leaves out 2",
+    )
+    for line, part in zip(lines, words, strict=True):
+        assert line.startswith("  ") and part in line
+
+
+@pytest.mark.parametrize(
+    ("absent", "words"), [(3, "0, 1, 2"), (12, "12 of 150 classes, such as 0, 1, 2, 3, 4, 5, 6, 7")]
+)
+def test_many_absent_classes_are_counted(absent: int, words: str) -> None:
+    assert list_absent([str(number) for number in range(absent)], 150) == words
 
 
 def test_evaluate_says_how_the_classes_differ(tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,7 +121,7 @@ def png_of_size(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "cause"),
     [
-        (b"", "not a picture of a known format"),
+        (b"", "the file is empty; unpack, download or save it again"),
         (b"hello, I am no picture", "not a picture of a known format"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture of a known format"),
         (encoded(Image.fromarray(RGB), "GIF"), "not a picture of a known format"),

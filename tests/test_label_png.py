@@ -200,7 +200,7 @@ def holed() -> np.ndarray:
 
 NOISE = np.random.default_rng(1).integers(0, 256, (80, 90, 3)).astype(np.uint8)
 BAD: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "this is not a PNG; .* save the labels as PNG"),
+    "nothing": (b"", "the file is empty; unpack, download or save it again"),
     "words": (b"labels", "this is not a PNG"),
     "a jpeg called png": (encoded(COLOURED, "JPEG"), "this is not a PNG"),
     "a gif": (encoded(LABELS, "GIF"), "this is not a PNG"),

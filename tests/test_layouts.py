@@ -165,7 +165,7 @@ def test_an_unknown_folder_names_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no layout that is known: .*meta\.json is missing") as fault:
         open_dataset(tmp_path)
     assert all(reader.title in str(fault.value) for reader in READERS.values())
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match=r"none is no folder; check the path and its spelling$"):
         open_dataset(tmp_path / "none")
 
 
@@ -182,6 +182,14 @@ def test_the_folder_above_or_inside_is_proposed(tmp_path: Path) -> None:
             open_dataset(tmp_path / wrong)
 
 
+def test_all_data_sets_in_a_folder_are_named(tmp_path: Path) -> None:
+    make_voc(tmp_path / "b")
+    make_cityscapes(tmp_path / "a")
+    words = f"2 folders in it have one: {tmp_path / 'a'} (Cityscapes), {tmp_path / 'b'} (PASCAL VOC); name one of them"
+    with pytest.raises(DataError, match=re.escape(words)):
+        open_dataset(tmp_path)
+
+
 def spoil_id(root: Path) -> None:
     save_labels(root / f"gtFine/train/ulm/{CITY.format(1)}_gtFine_labelIds.png", np.full(SIZE, 77))
 
@@ -193,6 +201,14 @@ def spoil_size(root: Path) -> None:
 def cut_off(root: Path) -> None:
     path = root / f"leftImg8bit/train/ulm/{CITY.format(1)}_leftImg8bit.png"
     path.write_bytes(path.read_bytes()[:-700])
+
+
+def empty_file(root: Path) -> None:
+    (root / f"leftImg8bit/train/ulm/{CITY.format(1)}_leftImg8bit.png").write_bytes(b"")
+
+
+def empty_labels(root: Path) -> None:
+    (root / f"gtFine/train/ulm/{CITY.format(1)}_gtFine_labelIds.png").write_bytes(b"")
 
 
 def remove_one(root: Path) -> None:
@@ -215,11 +231,13 @@ def as_colours(root: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (spoil_id, r"labelIds\.png: no class has the id 77 \(768 pixels, first at x 0, y 0\); .* the ids 0 to 33, 255"),
+        (spoil_id, r"labelIds\.png: no class has the id 77 \(768 pixels, .*\); .* ids 0 to 33, 255, so unpack"),
         (spoil_size, r"the labels are 30 x 24 pixels, but the picture is 32 x 24"),
-        (cut_off, r"1_000019_leftImg8bit\.png cannot be read as a picture: the picture is damaged or incomplete"),
-        (remove_one, r"missing labels .*: gtFine/train/ulm/ulm_000001_000019; unpack gtFine beside leftImg8bit"),
-        (remove_labels, r"missing labels .*: gtFine/train/ulm/ulm_000000_000019, gtFine/train/ulm/ulm_000001_000019"),
+        (cut_off, r"1_000019_leftImg8bit\.png cannot be read as a picture: the picture is damaged .*; unpack,"),
+        (empty_file, r"_leftImg8bit\.png cannot be read as a picture: the file is empty; unpack,"),
+        (empty_labels, r"_gtFine_labelIds\.png: the file is empty; unpack, download or save it again"),
+        (remove_one, r"missing labels: gtFine/train/ulm/ulm_000001_000019 \(ending in .*\); unpack all of gtFine"),
+        (remove_labels, r"missing labels: gtFine/train/ulm/ulm_000000_000019, gtFine/train/ulm/ulm_000001_000019"),
         (empty_pictures, r"leftImg8bit/train holds no CITY/\*_leftImg8bit\.png; unpack leftImg8bit into it"),
         (as_colours, r"the file holds colours, but only ids are given to the classes"),
     ],
@@ -241,15 +259,19 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "train/images/5.png").write_bytes((tmp_path / "train/images/5.png").read_bytes()[:300])
     with pytest.raises(DataError) as fault:
         load_split(tmp_path, "train")
-    for words in ("train/images/2", "train/labels/1.png", "3.png: no class", "4.png: the labels are 8 x 8", "5.png"):
-        assert words in str(fault.value)
+    head, *lines, skip = str(fault.value).splitlines()
+    assert head == f"train split of {tmp_path}: 5 of 8 pictures cannot be used:"
+    assert skip == "  --skip-damaged leaves out 5 of 8 pictures" and fault.value.faults[-1] == skip.strip()
+    named = ("train/images/2", "train/labels/1.png", "3.png: no class", "4.png: the labels are 8 x 8", "5.png")
+    for words, line in zip(named, lines, strict=True):
+        assert line.startswith("  ") and words in line
 
 
 def test_one_truncated_file_among_many_is_named_and_can_be_skipped(tmp_path: Path) -> None:
     make_own(tmp_path, [str(number) for number in range(40)])
     path = tmp_path / "train/images/17.png"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match=r"17\.png cannot be read.*; --skip-damaged leaves them out$"):
+    with pytest.raises(DataError, match=r"17\.png cannot be read.*; --skip-damaged leaves out 1 of 40 pictures$"):
         load_split(tmp_path, "train")
     split = load_split(tmp_path, "train", skip_damaged=True)
     assert len(split.samples) == 39 and "17" not in {sample.name for sample in split.samples}

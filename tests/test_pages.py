@@ -432,7 +432,7 @@ BAD = {
     "text.png": (b"no picture at all\n" * 50, "not a picture of a known format"),
     "half.jpg": (encoded(drawing(), "JPEG")[:-300], "damaged or incomplete"),
     "huge.png": (huge_png(), "megapixels"),
-    "nothing.png": (b"", "not a picture of a known format"),
+    "nothing.png": (b"", "the file is empty"),
     "animation.png": (encoded(drawing(), "GIF"), "not a picture of a known format"),
 }
 

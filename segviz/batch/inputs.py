@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from segviz.data.dataset import open_dataset
+from segviz.data.readers.table import find_layout
+from segviz.data.sample import DataError
+from segviz.data.sample_files import find_folders
 from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
 from segviz.filenames import make_unique, safe_name
 from segviz.image import Rgb, as_rgb
 from segviz.picture_files.formats import HEAD_BYTES, PICTURE_SUFFIXES, may_be_picture
+
+FOLDERS_ABOVE = 3  # in which a data set is looked for
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,25 @@ def list_pictures(folder: Path) -> list[str]:
     files = (path for path in folder.iterdir() if path.is_file())
     found = sorted(path for path in files if may_be_picture(path.name, partial(read_head, path)))
     if not found:
-        raise SourceError(f"{folder} holds no picture; use a folder with {', '.join(PICTURE_SUFFIXES)} files")
+        raise SourceError(f"{folder} holds no picture; {find_cure(folder)}")
     return [str(path) for path in found]
+
+
+def find_cure(folder: Path) -> str:
+    """What to do about a folder without pictures: folders inside it are not read, and a data set has splits."""
+    inside = find_folders(folder)
+    cure = f"use a folder with {', '.join(PICTURE_SUFFIXES)} files"
+    if inside:
+        cure = f"folders inside it are not read, so name one of them, such as {folder / inside[0]}"
+    root = next((one for one in (folder, *folder.parents[:FOLDERS_ABOVE]) if find_layout(one) is not None), None)
+    if root is None:
+        return cure
+    try:
+        splits = open_dataset(root).splits
+    except DataError:
+        return cure
+    split = next((one for one in (folder.name, "val", *splits) if one in splits), None)
+    return f"{cure}, or a split of the data set: `predict {root} --split {split}`" if split else cure
 
 
 def read_head(path: Path) -> bytes:

@@ -21,6 +21,7 @@ from segviz.runtime.progress import progress_bar
 from segviz.text import format_percent, format_table, plain_text, size_text
 
 SIZES_LISTED = 3
+CLASSES_LISTED = 8
 LINE_LENGTH = 1000  # characters of a fault
 
 
@@ -60,6 +61,9 @@ class SplitReport:
 def run_datasets(options: argparse.Namespace) -> int:
     """Read every file of a data set once, and say what is there and what is wrong; returns 1 if anything is."""
     data = open_dataset(options.folder, options.class_map)
+    for name in options.split or ():
+        if not set(name.split("+")) <= set(data.splits):
+            data.list_files(name)  # refuses a split that is not there, before any file is read
     reports = [report_split(data, name) for name in options.split or data.splits]
     if not reports:
         raise DataError(f"{data.root} has no split; {title_of_layout(data)} needs {READERS['segviz'].folders}")
@@ -72,11 +76,11 @@ def run_datasets(options: argparse.Namespace) -> int:
         for fault in shown:
             print(f"segviz: {one.name}: {plain_text(fault, LINE_LENGTH)}", file=sys.stderr)
     wrong = [one for one in reports if one.faults]
-    if wrong and options.skip_damaged and all(one.sound for one in wrong):
+    can_skip = all(0 < one.sound < one.pictures for one in wrong)
+    if wrong and can_skip and (options.skip_damaged or not options.json):
         left = ", ".join(f"{one.sound:,} of {one.pictures:,} in {one.name}" for one in wrong)
         print(f"segviz: with --skip-damaged, `train` and `evaluate` use {left}", file=sys.stderr)
-        return 0
-    return 1 if wrong else 0
+    return 1 if wrong and not (can_skip and options.skip_damaged) else 0
 
 
 def report_split(data: DataSet, name: str) -> SplitReport:
@@ -124,8 +128,15 @@ def format_report(data: DataSet, reports: Sequence[SplitReport]) -> str:
     lines.append(format_table(heads, table))
     for one in scored:
         if absent := [name for name, count in zip(data.classes.names, one.pixels, strict=True) if not count]:
-            lines.append(f"Without a pixel in {one.name}: {', '.join(absent)}.")
+            lines.append(f"Without a pixel in {one.name}: {list_absent(absent, len(one.pixels))}.")
     return "\n".join(lines)
+
+
+def list_absent(absent: Sequence[str], classes: int) -> str:
+    """The classes without a pixel; their number too, and the first few, if there are many."""
+    if len(absent) <= CLASSES_LISTED:
+        return ", ".join(absent)
+    return f"{len(absent)} of {classes} classes, such as {', '.join(absent[:CLASSES_LISTED])}"
 
 
 def list_sizes(sizes: Counter[tuple[int, int]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 
 from segviz.text import plain_text
 
@@ -22,12 +23,19 @@ def is_told_once() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
-def print_error(message: str, code: int = 1) -> int:
-    """Print an error on stderr and return the exit code."""
+def print_error(message: str, code: int = 1, faults: Sequence[str] = ()) -> int:
+    """Print an error on stderr, and each of its faults in a line below it; return the exit code."""
     if code == WRONG_USAGE and is_told_once():
         return code
     print(f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}", file=sys.stderr)
+    for fault in faults:
+        print(f"  {plain_text(fault, MAX_ERROR_LENGTH)}", file=sys.stderr)
     return code
+
+
+def list_faults(error: Exception) -> tuple[str, ...]:
+    """The faults of a data set, which its error lists one a line; none for other errors."""
+    return tuple(getattr(error, "faults", ()))  # not by type: the commands import data sets later
 
 
 def describe_error(error: Exception) -> str:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from segviz.catalogue.own_models import own_models
-from segviz.cli.errors import UsageError, describe_error, print_error
+from segviz.cli.errors import UsageError, describe_error, list_faults, print_error
 from segviz.cli.own_models import list_models
 from segviz.cli.parser import build_parser, typed_options
 from segviz.cli.unused_options import refuse_unused
@@ -66,7 +66,7 @@ def run_command(options: argparse.Namespace) -> int:
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError, ImportError) as error:
         if environment.traceback:
             raise
-        return print_error(describe_error(error))
+        return print_error(describe_error(error), faults=list_faults(error))
 
 
 def run_app(options: argparse.Namespace) -> int:

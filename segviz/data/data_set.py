@@ -121,8 +121,9 @@ def pair_files(
                 lost[kind].append(text + (suffixes[0] if len(suffixes) == 1 else ""))
         if paths[0] is not None and paths[1] is not None:
             found.append(SampleFiles(name, paths[0], paths[1]))
-    titles = {kind: f"{kind} ({', '.join(some)})" if len(some) > 1 else kind for kind, some in endings.items()}
     faults = [
-        fault for kind, paths in lost.items() for fault in describe_missing_files(titles.get(kind, kind), paths, cure)
+        fault
+        for kind, paths in lost.items()
+        for fault in describe_missing_files(kind, paths, endings.get(kind, ()), cure)
     ]
     return Listing(tuple(found), tuple(faults), len(names) - len(found))

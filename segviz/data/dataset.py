@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segviz.data.classes import ClassSet
@@ -35,6 +35,8 @@ def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
     Raises:
         DataError: the folder has no layout that is known, or its lists or the class map cannot be used.
     """
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder; check the path and its spelling")
     layout = find_layout(root)
     if class_map is not None and str(class_map) == WITH_BACKGROUND and not class_map.exists():
         if layout != "context":
@@ -43,23 +45,32 @@ def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
     if class_map is not None:
         return open_with_class_map(root, class_map, None if layout is None else READERS[layout].open(root))
     if layout is None:
-        if (nearby := find_nearby(root)) is not None:
-            title = READERS[find_layout(nearby) or ""].title
-            raise DataError(f"{root} has no layout that is known, but {nearby} has that of {title}; name that folder")
+        if nearby := find_nearby(root):
+            raise DataError(f"{root} has no layout that is known, but {describe_nearby(nearby)}")
         known = "; ".join(f"{reader.title}: {reader.folders}" for reader in READERS.values())
         raise DataError(
-            f"{root} {'has no layout that is known' if root.is_dir() else 'is no folder'}: {root / 'meta.json'} is "
-            f"missing, and so are the folders of others; name the folder that holds {known}; or give --class-map FILE"
+            f"{root} has no layout that is known: {root / 'meta.json'} is missing, and so are the folders of others; "
+            f"name the folder that holds {known}; or give --class-map FILE"
         )
     return READERS[layout].open(root)
 
 
-def find_nearby(root: Path) -> Path | None:
-    """The folder above, or one inside, that has a known layout, such as VOC2012 in VOCdevkit; None if there is none."""
-    if not root.is_dir():
-        return None
+def find_nearby(root: Path) -> dict[Path, str]:
+    """The folders inside that have a known layout, such as VOC2012 in VOCdevkit, or else the one above; by title."""
     inside = [root / name for name in find_folders(root)[:FOLDERS_TRIED]]
-    return next((one for one in (*inside, root.absolute().parent) if find_layout(one) is not None), None)
+    for folders in (inside, [root.absolute().parent]):
+        if found := {one: READERS[layout].title for one in folders if (layout := find_layout(one)) is not None}:
+            return found
+    return {}
+
+
+def describe_nearby(nearby: Mapping[Path, str]) -> str:
+    """Which folders have a known layout, and to name one of them."""
+    if len(nearby) == 1:
+        ((folder, title),) = nearby.items()
+        return f"{folder} has that of {title}; name that folder"
+    listed = ", ".join(list_first([f"{folder} ({title})" for folder, title in nearby.items()]))
+    return f"{len(nearby)} folders in it have one: {listed}; name one of them"
 
 
 def load_split(
@@ -97,9 +108,7 @@ def load_split(
     left_out = listing.missing + len(scan.faults)
     faults = [*listing.faults, *list_first(scan.faults)]
     if faults and not (skip_damaged and len(scan.samples)):
-        few = left_out * 10 < len(scan.samples)
-        faults += ["--skip-damaged leaves them out"] if few and not skip_damaged else []
-        raise DataError(f"{split} split of {root}: " + "; ".join(faults))
+        raise refuse_faults(f"{split} split of {root}", faults, left_out, len(scan.samples))
     if not len(scan.samples):
         raise refuse_split(root, split, data.splits)
     notes = [*data.notes, *describe_reading(split, scan.samples, scan.bytes)]
@@ -107,6 +116,22 @@ def load_split(
         whole = left_out + len(scan.samples)
         notes.append(f"{left_out} of {whole} samples of {split} are left out: {'; '.join(faults)}")
     return Split(split, scan.samples, data.classes, tuple(notes))
+
+
+def refuse_faults(title: str, faults: Sequence[str], damaged: int, sound: int) -> DataError:
+    """The error for a split with faults: one sentence for one of them, and a line for each of several.
+
+    Args:
+        title: which split it is.
+        faults: what is wrong, in sentences.
+        damaged: the samples concerned.
+        sound: the others.
+    """
+    count = f"{damaged:,} of {damaged + sound:,} pictures"
+    skip = [f"--skip-damaged leaves out {count}"] if damaged and sound else []
+    if len(faults) == 1:
+        return DataError("; ".join([f"{title}: {faults[0]}", *skip]))
+    return DataError(f"{title}: {count if damaged else 'its pictures'} cannot be used:", [*faults, *skip])
 
 
 def describe_reading(split: str, samples: Sequence[Sample], size: int) -> list[str]:

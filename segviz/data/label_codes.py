@@ -18,6 +18,8 @@ from segviz.image import ImageError
 from segviz.text import plain_text
 
 Values = UInt8[np.ndarray, " 256"]
+LET_OTHERS_BE_VOID = 'or write "others": "void" into the class map'
+OTHER_LABELS = "unpack the set's own labels again, or say in a class map what the ids are (--class-map FILE)"
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,13 @@ class LabelCodes:
         ids: the class of each id, from 0 to 255; read from gray and palette PNGs, whatever the palette.
         colours: the class of each colour; read from RGB PNGs, and from palette PNGs where there are no ids.
         others_void: whether everything else is void, and not a fault.
+        mapped: whether they are those of a class map, which a user can change.
     """
 
     ids: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[RgbColour, int] = field(default_factory=dict)
     others_void: bool = False
+    mapped: bool = False
 
     def decode(self, data: bytes, size: tuple[int, int]) -> UInt8[np.ndarray, "height width"]:
         """Decode the bytes of a PNG.
@@ -95,7 +99,8 @@ class LabelCodes:
                 for colour in unknown[:LEVELS_NAMED]
             ]
             raise ImageError(
-                f"no class has the colour {join_unknown(named, len(unknown))}; add it to a class or to void"
+                f"no class has the colour {join_unknown(named, len(unknown))}; "
+                f'add each to "colours" of a class or to "void_colours", {LET_OTHERS_BE_VOID}'
             )
         labels = np.full(packed.shape, VOID, np.uint8)
         for red, green, blue in counts.keys() & self.colours.keys():
@@ -108,7 +113,11 @@ class LabelCodes:
             f"{one} ({int((values == one).sum()):,} pixels, first at {find_first(Image.fromarray(values), one)})"
             for one in unknown[:LEVELS_NAMED]
         ]
-        return f"no class has the id {join_unknown(named, len(unknown))}; this set has the ids {list_ranges(self.ids)}"
+        cure = f'add each to "ids" of a class or to "void_ids", {LET_OTHERS_BE_VOID}' if self.mapped else OTHER_LABELS
+        return (
+            f"no class has the id {join_unknown(named, len(unknown))}; "
+            f"this set has the ids {list_ranges(self.ids)}, so {cure}"
+        )
 
 
 def join_unknown(named: list[str], count: int) -> str:

@@ -88,7 +88,7 @@ def decode_levels(data: bytes, size: HeightWidth) -> Image.Image:
     Raises:
         ImageError: the file is not a sound PNG of this size.
     """
-    if not data.startswith(PNG_SIGNATURE):
+    if data and not data.startswith(PNG_SIGNATURE):  # an empty file is refused below
         raise ImageError("this is not a PNG; other formats change or mix colours, so save the labels as PNG")
     levels, orientation = read_levels(data, size)
     if orientation in TO_UPRIGHT:

@@ -13,14 +13,25 @@ from PIL import Image
 
 from segviz.data.classes import ClassSet
 from segviz.data.read_ahead import map_ahead, worker_count
+from segviz.text import plain_text
 
 FAULTS_LISTED = 5  # faults in one message
+FAULT_LENGTH = 1000  # characters of one of several
 READERS_OF_A_LOOP = 4  # threads that read ahead in a loop over samples; two pictures wait for each
 HeightAndWidth = tuple[int, int]
 
 
 class DataError(ValueError):
-    """A data set that cannot be used; the message names the files and the cure."""
+    """A data set that cannot be used; the message names the files and the cure.
+
+    Args:
+        message: cause and cure, or what the faults have in common.
+        faults: one for each line below it.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        self.faults = tuple(plain_text(fault, FAULT_LENGTH) for fault in faults)
+        super().__init__("\n  ".join([message, *self.faults]))
 
 
 @dataclass(frozen=True)

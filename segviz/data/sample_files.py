@@ -94,9 +94,19 @@ def find_folders(folder: Path) -> list[str]:
         return []
 
 
-def describe_missing_files(kind: str, paths: Sequence[str], cure: str) -> list[str]:
-    """A fault that lists the missing files of one kind; none if there are none."""
-    return [f"missing {kind}: {', '.join(list_first(paths))}; {cure}"] if paths else []
+def describe_missing_files(kind: str, paths: Sequence[str], endings: Sequence[str], cure: str) -> list[str]:
+    """A fault that lists the missing files of one kind; none if there are none.
+
+    Args:
+        kind: "pictures" or "labels".
+        paths: the files; without the ending if there are several.
+        endings: those that a file may have.
+        cure: what to do.
+    """
+    if not paths:
+        return []
+    ending = f" (ending in {', '.join(endings[:-1])} or {endings[-1]})" if len(endings) > 1 else ""
+    return [f"missing {kind}: {', '.join(list_first(paths))}{ending}; {cure}"]
 
 
 def read_picture(files: SampleFiles) -> Rgb:

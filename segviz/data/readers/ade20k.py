@@ -85,5 +85,5 @@ def list_ade20k_split(root: Path, splits: tuple[str, ...], split: str) -> Listin
         {name: (pictures / name, SAMPLE_SUFFIXES) for name in names},
         {name: (labels / name, LABEL_SUFFIXES) for name in names},
         root,
-        "unpack annotations beside images, whole",
+        "unpack all of annotations beside images",
     )

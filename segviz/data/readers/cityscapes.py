@@ -73,7 +73,7 @@ def list_cityscapes_split(root: Path, splits: tuple[str, ...], split: str) -> Li
         files = [SampleFiles(stem, pictures / f"{stem}{PICTURE_END}.png", None) for stem in stems]
         return Listing(tuple(files))
     places = {stem: (pictures / stem, [f"{PICTURE_END}.png"]) for stem in stems}
-    return pair_files(stems, places, labels, root, f"unpack {kind} beside leftImg8bit, whole")
+    return pair_files(stems, places, labels, root, f"unpack all of {kind} beside leftImg8bit")
 
 
 def read_cityscapes_labels(path: Path, size: HeightAndWidth) -> UInt8[np.ndarray, "height width"]:

@@ -39,7 +39,8 @@ def codes_of(found: ClassMap) -> LabelCodes:
         colours |= dict.fromkeys(map(read_colour, one.colours), at)
     with_ids = any(one.ids for one in found.classes)
     with_colours = any(one.colours for one in found.classes)
-    return LabelCodes(ids if with_ids else {}, colours if with_colours else {}, found.others == "void")
+    others_void = found.others == "void"
+    return LabelCodes(ids if with_ids else {}, colours if with_colours else {}, others_void, mapped=True)
 
 
 def open_with_class_map(root: Path, path: Path, layout: DataSet | None) -> DataSet:

@@ -112,7 +112,7 @@ def list_context_split(root: Path, splits: dict[str, list[str]], png: bool, spli
         {name: (root / "JPEGImages" / name, PHOTOS) for name in names},
         {name: (labels / name, LABEL_SUFFIXES if png else (".mat",)) for name in names},
         root,
-        f"unpack {labels.name} and JPEGImages whole",
+        f"unpack all of {labels.name} and JPEGImages",
     )
 
 

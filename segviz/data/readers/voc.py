@@ -68,7 +68,7 @@ def list_voc_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
         {name: (root / "JPEGImages" / name, PHOTOS) for name in names},
         {name: (labels / name, LABEL_SUFFIXES) for name in names},
         root,
-        f"unpack {labels.name} and JPEGImages whole, or remove the names from the list",
+        f"unpack all of {labels.name} and JPEGImages, or remove the names from the list",
     )
 
 
