@@ -18,6 +18,7 @@ from segviz.benchmarks.measure import count_parameters
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, rewrite_record, write_checkpoint
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
+from segviz.cli.network_table import list_options
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.recognise import recognise_network
@@ -185,7 +186,9 @@ def test_a_checkpoint_whose_options_are_unknown_is_refused_in_a_sentence(tmp_pat
     path = tmp_path / "variant.safetensors"
     record = Record("ssanet_mbv2", CLASSES, network.backbone_name, 16, options={"ponts": 9})
     write_checkpoint(path, network, record)
-    with pytest.raises(CheckpointError, match="'ssanet_mbv2' has no option 'ponts'; its options are block, decoder"):
+    with pytest.raises(
+        CheckpointError, match="'ssanet_mbv2' has no option 'ponts'; its options with block=snl are block"
+    ):
         read_checkpoint(path)
 
 
@@ -302,9 +305,39 @@ def test_the_command_line_lists_networks_and_options(capsys: pytest.CaptureFixtu
     assert main(["models", "--options", "psanet_r50"]) == 0
     shown = capsys.readouterr().out
     assert all(re.search(rf"^{option.name} ", shown, re.MULTILINE) for option in options_of("psanet_r50"))
-    assert re.search(r"^mask +59,59 +psa ", shown, re.MULTILINE)
+    assert re.search(r"^mask +59,59 +rows and columns of PSA's masks", shown, re.MULTILINE)
     assert main(["models", "--options", "psa_net"]) == 2
     assert "network 'psa_net' is unknown; use fcn, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_options_are_listed_in_lines_that_a_terminal_shows(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for name in ("psanet_r50", "ssanet_mbv2", "snl"):
+        lines = list_options(name).splitlines()
+        assert max(map(len, lines)) <= min(int(columns), 120)
+        starts = [line.split(maxsplit=1)[0] for line in lines if line[:1].strip() and not line.startswith("of ")]
+        assert sorted(starts) == sorted(["option", *(option.name for option in options_of(name))])
+    lines = list_options("ssanet_mbv2").splitlines()
+    own, others = lines.index("of its block snl:"), lines.index("of other blocks, with --option block=NAME:")
+    assert [line.split()[0] for line in lines[own + 1 : others] if line[:1].strip()] == [
+        option.name for option in options_of("ssanet_mbv2") if "snl" in option.blocks
+    ]
+
+
+def test_an_unknown_option_is_refused_with_those_of_the_chosen_block() -> None:
+    with pytest.raises(NetworkOptionError) as caught:
+        read_options("ssanet_mbv2", ["point=49"])
+    assert str(caught.value) == (
+        "'ssanet_mbv2' has no option 'point'; its options with block=snl are "
+        f"{', '.join(resolve_network('ssanet_mbv2'))}; did you mean points?"
+    )
+    with pytest.raises(
+        NetworkOptionError, match=r"with block=ema are block, .*bases, em_steps.*; did you mean bases\?$"
+    ):
+        read_options("ssanet_mbv2", ["base=64", "block=ema"])
+    with pytest.raises(NetworkOptionError, match=r"'snl' has no option 'colour'; its options are points, .*input$"):
+        read_options("snl", ["colour=red"])
 
 
 @pytest.mark.parametrize(

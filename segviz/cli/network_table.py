@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
+
 import torch
 
 from segviz.benchmarks.measure import count_parameters
 from segviz.cli.errors import UsageError
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.options import write_setting
+from segviz.models.options import NetworkOption, write_setting
 from segviz.models.registry import NETWORK_NAMES, options_of, resolve_network
 from segviz.text import format_table, plain_text
 
@@ -35,22 +38,38 @@ def list_networks() -> str:
 
 
 def list_options(name: str) -> str:
-    """The options of a network: values, defaults, blocks that they belong to, and what they do.
+    """The options of a network with their defaults, what they do and their values, in lines of at most 120 characters.
+
+    Those of its own block stand before those of other blocks.
 
     Raises:
         UsageError: there is no such network.
     """
     if name not in NETWORK_NAMES:
         raise UsageError(f"network '{plain_text(name, 80)}' is unknown; use {', '.join(NETWORK_NAMES)}")
-    settings = resolve_network(name)
-    lines = [
-        [
-            option.name,
-            write_setting(settings.get(option.name, option.default)),
-            ", ".join(option.blocks) if "block" in settings else "",
-            option.values,
-            option.help,
-        ]
-        for option in options_of(name)
-    ]
-    return format_table(["option", "default", "of block", "values", "what it does"], lines)
+    settings, groups = resolve_network(name), dict[str, list[NetworkOption]]()
+    block = settings.get("block")
+    for option in options_of(name):
+        if block is None or not option.blocks:
+            heading = ""
+        else:
+            heading = f"of its block {block}" if block in option.blocks else "of other blocks, with --option block=NAME"
+        groups.setdefault(heading, []).append(option)
+    values = {option.name: write_setting(settings.get(option.name, option.default)) for option in options_of(name)}
+    widths = (max(map(len, ("option", *values))), max(map(len, ("default", *values.values()))))
+    lines = [wrap_row("option", "default", "what it does [values]", widths)]
+    for heading in sorted(groups):  # the network's own, those of its block, the others
+        lines += [f"\n{heading}:"] if heading else []
+        for option in groups[heading]:
+            others = f"{', '.join(option.blocks)}: " if heading.startswith("of other") else ""
+            lines.append(wrap_row(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths))
+    return "\n".join(lines)
+
+
+def wrap_row(name: str, default: str, text: str, widths: tuple[int, int]) -> str:
+    """A row of a table whose last column is wrapped to the terminal, between 80 and 120 characters."""
+    start = f"{name.ljust(widths[0])}  {default.ljust(widths[1])}  "
+    columns = min(max(shutil.get_terminal_size().columns, 80), 120)
+    return textwrap.fill(
+        text, columns, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from segviz.text import plain_text
 
@@ -115,21 +116,36 @@ def read_pairs(title: str, options: Sequence[NetworkOption], texts: Iterable[str
         NetworkOptionError: a text has another form, or the network has no such option or value.
     """
     known = {option.name: option for option in options}
-    values: dict[str, OptionValue] = {}
+    pairs = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise NetworkOptionError(f"option '{plain_text(text, 40)}' has no value; write NAME=VALUE")
+        pairs[name] = value
+    for name in pairs:
         if name not in known:
-            raise unknown_option(title, known, name)
-        values[name] = known[name].read(value)
-    return values
+            raise unknown_option(title, options, name, pairs.get("block"))
+    return {name: known[name].read(value) for name, value in pairs.items()}
 
 
-def unknown_option(title: str, known: Iterable[str], name: str) -> NetworkOptionError:
-    """The error about an option that a network does not have."""
-    names = ", ".join(known) or "none"
-    return NetworkOptionError(f"'{title}' has no option '{plain_text(name, 40)}'; its options are {names}")
+def unknown_option(title: str, options: Sequence[NetworkOption], name: str, block: object = None) -> NetworkOptionError:
+    """The error about an option that a network does not have: those with its block, and the one that was meant.
+
+    Args:
+        title: the network's name.
+        options: its options, of any block.
+        name: the option that it lacks.
+        block: the block that was asked for; anything that is no block stands for the network's own.
+    """
+    known = {option.name: option for option in options}
+    chosen = known.get("block")
+    if chosen is not None:
+        block = block if block in chosen.allowed else chosen.default
+    names = [option.name for option in options if chosen is None or not option.blocks or block in option.blocks]
+    near = get_close_matches(name[:40], known, 1)
+    listed = f"its options{f' with block={block}' if chosen is not None else ''} are {', '.join(names) or 'none'}"
+    meant = f"; did you mean {near[0]}?" if near else ""
+    return NetworkOptionError(f"'{title}' has no option '{plain_text(name, 40)}'; {listed}{meant}")
 
 
 def resolve_options(
@@ -154,7 +170,7 @@ def resolve_options(
     known = {option.name: option for option in options}
     for name in given:
         if name not in known:
-            raise unknown_option(title, known, name)
+            raise unknown_option(title, options, name, given.get("block"))
     block = known["block"].check(given.get("block", known["block"].default)) if "block" in known else None
     defaults = (block_defaults or {}).get(str(block), {})
     values: dict[str, OptionValue] = {}

@@ -18,8 +18,8 @@ def follow_protocol(recipe: str, protocol: ScoreProtocol) -> Way:
 
     FLANet, and all that no paper speaks of: whole pictures at their own size. AttaNet on Cityscapes: whole, at
     512 x 1024. SSANet on Cityscapes: crops of 769 x 769, since its footnote 1 has features of 49 x 49 "when evaluating
-    on cityscapes dataset", at stride 16. PSANet says nothing; its authors' code slides crops of the training's size, which its
-    masks cover, fixes the longer side, and always adds mirror images.
+    on cityscapes dataset", at stride 16. PSANet says nothing; its authors' code slides crops of the training's size,
+    which its masks cover, fixes the longer side, and always adds mirror images.
     """
     cityscapes = protocol.data == "cityscapes"
     scales = MULTI_SCALES if protocol.multi_scale else SINGLE_SCALE
