@@ -160,6 +160,24 @@ def test_the_protocols_are_those_of_the_papers() -> None:
     assert (ssanet.size, ssanet.batch, ssanet.inner) == ((1024, 2048), 2, None)
 
 
+def test_a_protocol_at_another_size_says_so() -> None:
+    attanet, ssanet = (PROTOCOLS[name].at((128, 256)) for name in ("attanet", "ssanet"))
+    assert (attanet.size, attanet.batch, attanet.inner) == ((128, 256), 1, (64, 128))
+    assert attanet.definition == (
+        "AttaNet, but of another size: 1 x 3 x 128 x 256, resized to 64 x 128, run, logits resized back"
+    )
+    assert (ssanet.batch, ssanet.inner) == (2, None)
+    assert ssanet.definition == "SSANet, but of another size: 2 x 3 x 128 x 256, run"
+    assert PROTOCOLS["attanet"].at((1024, 2048)) is PROTOCOLS["attanet"]
+
+
+def test_a_protocol_can_be_tried_at_a_small_size(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "models", "--only", "fcn", "--protocol", "attanet", "--size", "64", "128", "--count", "--json"]
+    assert main.main(words) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["definition"].startswith("AttaNet, but of another size: 1 x 3 x 64 x 128, resized to 32 x 64")
+
+
 def test_attanets_protocol_resizes_to_the_network_and_back() -> None:
     sizes = []
 
@@ -196,7 +214,7 @@ def test_snl_can_be_counted_at_the_papers_cost() -> None:
     (["models", "--size", "9", "9", "9"], "takes --size HEIGHT WIDTH, and 3 numbers were given"),
     (["blocks", "--size", "9", "9"], "takes --size HEIGHT WIDTH CHANNELS, and 2 numbers were given"),
     (["sparse", "--size", "9"], "`bench sparse` takes --size HEIGHT WIDTH CHANNELS"),
-    (["models", "--protocol", "ssanet", "--batch", "2"], "has its own size and batch"),
+    (["models", "--protocol", "ssanet", "--batch", "2"], "has its own batch; remove --batch"),
     (["models", "--count", "--record"], "use it with `bench models` and no other size"),
     (["blocks", "--batch", "2"], "--batch belongs to `bench models`"),
     (["models", "--plain"], "--plain belongs to `bench blocks`"),

@@ -288,6 +288,13 @@ def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Pa
     (tmp_path / "no.json").write_text('{"subject": "blocks"}')
     with pytest.raises(BenchError, match=r"no\.json is not a benchmark; write one with `bench models --json > FILE`"):
         speed_spec([tmp_path / "no.json"], [scored])
+    for text, words in {
+        "\n": "is empty, so",
+        "segviz: no such network\n": "holds the error 'no such network' in",
+    }.items():
+        (tmp_path / "failed.json").write_text(text)
+        with pytest.raises(BenchError, match=rf"failed\.json {words} .*; run `bench models --json > FILE` again"):
+            speed_spec([tmp_path / "failed.json"], [scored])
 
 
 def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:

@@ -45,6 +45,22 @@ class Protocol:
     batch: int = 1
     inner: tuple[int, int] | None = None
 
+    def at(self, size: tuple[int, int]) -> Protocol:
+        """The same at another (height, width), as for a try on a small machine; its definition says so.
+
+        The network sees pictures as much smaller as at the protocol's own size.
+        """
+        if size == self.size:
+            return self
+        inner = None
+        if self.inner is not None:
+            inner = (max(1, size[0] * self.inner[0] // self.size[0]), max(1, size[1] * self.inner[1] // self.size[1]))
+        steps = f"resized to {inner[0]} x {inner[1]}, run, logits resized back" if inner else "run"
+        paper = self.definition.partition(":")[0]
+        return Protocol(
+            f"{paper}, but of another size: {self.batch} x 3 x {size[0]} x {size[1]}, {steps}", size, self.batch, inner
+        )
+
     def run(self, network: nn.Module, pictures: Tensor) -> Tensor:
         """The logits at the input's size; all that is timed."""
         if self.inner is None:

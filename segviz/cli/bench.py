@@ -62,14 +62,18 @@ def measure_networks(options: argparse.Namespace) -> Report:
     """Measure forward passes.
 
     Raises:
-        UsageError: the size is no height and width, or belongs to a protocol.
+        UsageError: the size is no height and width, or the batch belongs to a protocol.
     """
-    if options.protocol and (options.size or "batch" in options.given):
-        raise UsageError(f"--protocol {options.protocol} has its own size and batch; remove --size and --batch")
+    if options.protocol and "batch" in options.given:
+        raise UsageError(f"--protocol {options.protocol} has its own batch; remove --batch")
     if options.size and len(options.size) != 2:
         raise UsageError(f"`bench models` takes --size HEIGHT WIDTH, and {len(options.size)} numbers were given")
-    size = tuple(options.size or DEFAULT_SIZE)
-    protocol = PROTOCOLS[options.protocol] if options.protocol else forward_protocol((size[0], size[1]), options.batch)
+    if options.protocol:
+        published = PROTOCOLS[options.protocol]
+        protocol = published.at((options.size[0], options.size[1])) if options.size else published
+    else:
+        height, width = options.size or DEFAULT_SIZE
+        protocol = forward_protocol((height, width), options.batch)
     rounds = 0 if options.count else options.rounds
     return bench_networks(protocol, options.only, options.option, rounds, options.device)
 

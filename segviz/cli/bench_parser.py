@@ -22,7 +22,7 @@ def add_bench(commands: Commands) -> None:
     bench.add_argument(
         "--size", type=integer_reader(1, 4096), nargs="+", metavar="N",
         help="blocks, sparse: height, width and channels of the input (default: 96 96 512); "
-        "models: height and width of the pictures (default: 360 480)",
+        "models: height and width of the pictures (default: 360 480, or the protocol's)",
     )  # fmt: skip
     bench.add_argument(
         "--rounds", type=integer_reader(1, 1000), default=5, help="timed rounds after a warm-up (default: %(default)s)"

@@ -122,11 +122,17 @@ def read_bench(path: Path) -> dict[str, Any]:
     """A benchmark from its file.
 
     Raises:
-        BenchError: the file is not the JSON of `bench models`.
+        BenchError: the file is not the JSON of `bench models`; it may be empty or hold its error.
         OSError: it cannot be read.
     """
+    data, again = path.read_bytes(), "run `bench models --json > FILE` again and look at what it says"
+    if not data.strip():
+        raise BenchError(f"{plain_text(str(path))} is empty, so the benchmark did not end; {again}")
+    if data.lstrip().startswith(b"segviz: "):
+        said = plain_text(data.strip().splitlines()[0].decode(errors="replace").removeprefix("segviz: "), 120)
+        raise BenchError(f"{plain_text(str(path))} holds the error '{said}' in place of a benchmark; {again}")
     try:
-        bench = json.loads(path.read_bytes())
+        bench = json.loads(data)
         rows = bench["rows"] if bench["subject"] == "models" and isinstance(bench["machine"], dict) else None
     except (ValueError, KeyError, TypeError):
         rows = None
