@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,8 @@ def offered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("variants")
     torch.manual_seed(0)
     network = build("ssanet_mbv2", len(CAMVID.names), options=OPTIONS).eval()
-    record = Record("ssanet_mbv2", CAMVID.names, network.backbone_name, 16, options=dict(network.options))
+    record = Record("ssanet_mbv2", CAMVID.names, network.backbone_name, 16, data="cityscapes train", steps=1200)
+    record = replace(record, options=dict(network.options))
     write_checkpoint(folder / "variant.safetensors", network, record)
     (folder / "models.toml").write_text(MODELS)
     with pytest.MonkeyPatch.context() as patch:
@@ -51,6 +53,7 @@ def test_the_engine_predicts_with_a_variant() -> None:
 def test_inspect_shows_a_variant(app: AppTest) -> None:
     healthy(follow(app, INSPECT, model="variant", inspect__features="decoder"))
     assert titles(app)[:2] == ["Prediction", "Samples"] and titles(app)[-1] == "Similarity"
+    assert any("trained on cityscapes train" in one.value for one in app.caption)
 
 
 def test_the_attribution_page_explains_a_variant(app: AppTest) -> None:

@@ -20,6 +20,7 @@ from segviz.ui.inspect_crops import PROTOCOL_KEY, inspect_crops, pick_whole
 from segviz.ui.map_help import WEIGHTS_HELP
 from segviz.ui.models import short_title
 from segviz.ui.network_answer import NetworkAnswer, ask_network, choose_head, watch_network
+from segviz.ui.own_record import describe_record, own_record
 from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
@@ -207,7 +208,10 @@ def no_map_sentence(answer: NetworkAnswer) -> str:
 
 
 def show_found(answer: NetworkAnswer) -> None:
-    """How the network saw the picture, and the table of what was found, with reasons."""
+    """What a checkpoint's record says, how the network saw the picture, and what was found, with reasons."""
+    record = own_record(answer.name)
+    if record is not None:
+        st.caption(escape_markdown(describe_record(record)))
     if answer.seen:
         st.caption(escape_markdown(f"{short_title(answer.name)} saw the picture at {answer.seen}."))
     if not answer.found:

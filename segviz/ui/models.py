@@ -13,6 +13,7 @@ from segviz.engine import BusyError, EngineError, Result, engine
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
+from segviz.ui.own_record import network_title, own_record
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.ui.widgets import keep_widget
@@ -29,8 +30,11 @@ def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
 
 
 def model_title(name: str) -> str:
-    """A model as lists of choice name it."""
-    return name if short_title(name) == name else f"{short_title(name)} ({name})"
+    """A model as lists of choice name it; a segviz checkpoint without a title by its network."""
+    title = short_title(name)
+    if title == name and (record := own_record(name)) is not None:
+        title = network_title(record.model)
+    return name if title == name else f"{title} ({name})"
 
 
 def short_title(name: str) -> str:

@@ -1,0 +1,44 @@
+"""What the record of a segviz checkpoint says, where it is offered as a model of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segviz.catalogue.checkpoint_file import CheckpointError, read_record
+from segviz.catalogue.context_worth import OWN_SCORE, context_worth
+from segviz.catalogue.own_models import own_models
+from segviz.catalogue.record import VAL, Record
+from segviz.models.networks.rows import NETWORKS
+from segviz.models.registry import SPECS
+
+
+def own_record(name: str) -> Record | None:
+    """The record of a model of one's own; None where it is no segviz checkpoint, or one that cannot be read."""
+    entry = own_models().get(name)
+    if entry is None or entry.weights or Path(entry.source).suffix != ".safetensors":
+        return None
+    try:
+        return read_record(Path(entry.source))
+    except CheckpointError:  # also any other network's file; the engine says what is wrong with it
+        return None
+
+
+def network_title(model: str) -> str:
+    """A network of a record for people: its row's title, or else its name."""
+    if model in NETWORKS:
+        return NETWORKS[model].title
+    return SPECS[model].title if model in SPECS else model
+
+
+def describe_record(record: Record) -> str:
+    """The network, its training, its val score and what its context is worth, each as far as the record says it."""
+    parts = [f"{network_title(record.model)} ({record.model})"]
+    if record.data or record.steps:
+        parts[0] += f", trained on {record.data or 'unnamed data'} for {record.steps:,} steps"
+    if record.val_miou is not None:
+        scored = record.evaluations[VAL]
+        parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures ({OWN_SCORE})")
+    worth = context_worth(record)
+    if worth is not None and worth.changes:
+        parts.append(worth.sentence())
+    return ". ".join(parts) + "."
