@@ -39,6 +39,7 @@ from segviz.catalogue.record import (
 )
 from segviz.cli import arguments, commands, main, scores
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
+from segviz.cli.score_tables import describe_shown
 from segviz.data.classes import CAMVID
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
@@ -538,10 +539,28 @@ def test_evaluate_shows_absent_classes_as_a_dash(
     known = [iou for iou in told["iou"].values() if iou is not None]
     assert told["miou"] == pytest.approx(np.mean(known), abs=1e-4)
     assert segviz("evaluate", "--model", model, "--data", data) == 0
-    lines = capsys.readouterr().out.splitlines()
+    table, _, below = capsys.readouterr().out.partition("\n\n")
+    lines = table.splitlines()
     absent = [name for name, iou in told["iou"].items() if iou is None]
     assert absent
     assert all(line.split()[-2:] == ["-", "-"] for line in lines if line.split()[0] in absent)
+    assert below.splitlines() == [
+        f"val: {data.name} val (1 picture), whole, at their own size.",
+        "Numbers are in percent. mIoU is the mean IoU of the classes.",
+        "borders: only pixels at most 3 pixels from a border between two classes.",
+        "-: pixel accuracy is not measured near borders; a class that is neither in the labels nor predicted has no "
+        "IoU, and mIoU leaves it out.",
+    ]
+
+
+def test_the_protocol_of_a_score_stands_below_its_table() -> None:
+    whole = Evaluation("cities val", 500, 0.7, 0.9, {"a": 0.7}, {"a": 0.7}, ((1,),))
+    assert describe_shown(whole) == "cities val (500 pictures), whole, at their own size"
+    assert describe_shown(replace(whole, size=(512, 1024))) == "cities val (500 pictures), whole, at 512 x 1024"
+    cropped = replace(whole, crop=(705, 705), step=2 / 3, long_side=2048, flip=True, context=False)
+    assert describe_shown(cropped) == (
+        "cities val (500 pictures), flip, long side 2048, crops of 705 x 705, the block's context off"
+    )
 
 
 def test_evaluate_scores_at_many_scales_and_without_context(
@@ -568,7 +587,8 @@ def test_evaluate_shows_iou_near_borders_beside_iou(
     assert segviz("evaluate", "--model", model, "--data", data, "--json") == 0
     told = json.loads(capsys.readouterr().out)[VAL]
     assert segviz("evaluate", "--model", model, "--data", data) == 0
-    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    table = capsys.readouterr().out.partition("\n\n")[0]
+    lines = {line.split()[0]: line.split()[1:] for line in table.splitlines()}
     assert lines["channel_nl"] == [VAL, "borders"]
     assert lines["Sky"] == [format_percent(told["iou"]["Sky"]), format_percent(told["boundary_iou"]["Sky"])]
     near = [iou for iou in told["boundary_iou"].values() if iou is not None]
@@ -607,7 +627,7 @@ def test_evaluate_measures_where_a_block_looks_and_records_it(
     assert (numbers.even.entropy, numbers.even.dependence, numbers.even.own_class) == (1, 0, 1)
     assert numbers.trained.entropy is not None and numbers.trained != numbers.random
     assert segviz("evaluate", "--model", model, "--data", data, "--maps") == 0
-    table = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    table = capsys.readouterr().out.split("\n\n")[-1].splitlines()
     assert [line.split()[:4] for line in table[1:]] == [["sam", "strip", VAL, one] for one in KINDS_OF_WEIGHTS]
     assert read_record(model) == after
 
@@ -649,7 +669,10 @@ def test_evaluate_scores_all_bundled_models_in_one_table(
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("evaluate", "--model", "all", "--data", data, "--without-context") == 0
     printed = capsys.readouterr()
-    head, *rows = printed.out.splitlines()
+    table, _, below = printed.out.partition("\n\n")
+    head, *rows = table.splitlines()
+    assert f"{VAL_WITHOUT_CONTEXT}: {data.name} val (1 picture), whole, at their own size, the block's" in below
+    assert below.endswith("-: not scored.\n")
     assert head.split("  ")[0] == "model" and f"{VAL_WITHOUT_CONTEXT}: mIoU" in head
     assert [(row.split()[0], len(row.split())) for row in rows] == [("fcn", 7), ("sam", 7)]
     assert rows[0].split()[-3:] == ["-"] * 3

@@ -254,7 +254,7 @@ def test_data_scores_what_lacks_a_score(tmp_path: Path, capsys: pytest.CaptureFi
     row = json.loads(capsys.readouterr().out)["rows"][0]
     scored = read_record(path).evaluations["val, crops of 769 x 769"]
     assert row["values"][1]["here"] == pytest.approx(100 * scored.miou)
-    assert row["values"][1]["evaluation"].startswith("cities val (1 pictures)")
+    assert row["values"][1]["evaluation"].startswith("cities val (1 picture)")
     assert row["train"] == []
 
 

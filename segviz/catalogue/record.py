@@ -68,7 +68,8 @@ class Evaluation:
     @property
     def pictures(self) -> str:
         """The set of pictures, with their number."""
-        return self.data if str(self.images) in self.data.split() else f"{self.data} ({self.images} pictures)"
+        number = f"{self.images} picture{'' if self.images == 1 else 's'}"
+        return self.data if str(self.images) in self.data.split() else f"{self.data} ({number})"
 
     @property
     def boundary_miou(self) -> float | None:
