@@ -187,7 +187,7 @@ class Harness:
             tally.taken += 1
         elif isinstance(error, (*kind.errors, RefusedError)):
             tally.refused += 1
-            if fault := describe_fault(str(error)):
+            if fault := next(filter(None, map(describe_fault, list_lines(error))), ""):
                 tally.unhandled.append(f"{prefix}{type(error).__name__} {fault}: {shorten(str(error))}")
         elif not isinstance(error, TimeoutError):
             lines = "".join(traceback.format_exception(error)).splitlines()
@@ -237,6 +237,12 @@ def draw_values(strategy: SearchStrategy[Any], count: int, seed: int, use: Calla
         use(value)
 
     each()
+
+
+def list_lines(error: BaseException) -> list[str]:
+    """The sentences of a refusal: one, or for a data set with several faults a heading and each fault."""
+    faults = getattr(error, "faults", ())
+    return [str(error).removesuffix("".join(f"\n  {fault}" for fault in faults)), *faults]
 
 
 def describe_fault(message: str) -> str:

@@ -16,7 +16,7 @@ from segviz.data.read_ahead import map_ahead, worker_count
 from segviz.text import plain_text
 
 FAULTS_LISTED = 5  # faults in one message
-FAULT_LENGTH = 1000  # characters of one of several
+FAULT_LENGTH = 600  # characters of one of several
 READERS_OF_A_LOOP = 4  # threads that read ahead in a loop over samples; two pictures wait for each
 HeightAndWidth = tuple[int, int]
 
