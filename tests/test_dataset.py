@@ -214,7 +214,7 @@ def test_many_missing_labels_are_named_first_and_counted_after(folder: Path) -> 
         load_split(folder, "train")
     listed = ", ".join(f"train/labels/street {number}.png" for number in range(5))
     cure = "add them or remove them from train.txt"
-    skip = "--skip-damaged leaves out 12 of 13 pictures"
+    skip = "--skip-damaged of `train` and `evaluate` leaves out 12 of 13 pictures"
     assert str(fault.value) == f"train split of {folder}: missing labels: {listed}, and 7 more; {cure}; {skip}"
 
 

@@ -147,7 +147,7 @@ def test_train_lists_the_faults_of_a_split_one_a_line(tmp_path: Path, capsys: py
     words = (
         "train/labels/1.png",
         "2.png cannot be read as a picture: the file is empty",
-        "--skip-damaged leaves out 2",
+        "--skip-damaged of `train` and `evaluate` leaves out 2",
     )
     for line, part in zip(lines, words, strict=True):
         assert line.startswith("  ") and part in line

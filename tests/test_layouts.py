@@ -261,7 +261,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         load_split(tmp_path, "train")
     head, *lines, skip = str(fault.value).splitlines()
     assert head == f"train split of {tmp_path}: 5 of 8 pictures cannot be used:"
-    assert skip == "  --skip-damaged leaves out 5 of 8 pictures" and fault.value.faults[-1] == skip.strip()
+    assert skip == "  --skip-damaged of `train` and `evaluate` leaves out 5 of 8 pictures"
+    assert fault.value.faults == tuple(line.strip() for line in (*lines, skip))
     named = ("train/images/2", "train/labels/1.png", "3.png: no class", "4.png: the labels are 8 x 8", "5.png")
     for words, line in zip(named, lines, strict=True):
         assert line.startswith("  ") and words in line
@@ -271,7 +272,7 @@ def test_one_truncated_file_among_many_is_named_and_can_be_skipped(tmp_path: Pat
     make_own(tmp_path, [str(number) for number in range(40)])
     path = tmp_path / "train/images/17.png"
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DataError, match=r"17\.png cannot be read.*; --skip-damaged leaves out 1 of 40 pictures$"):
+    with pytest.raises(DataError, match=r"17\.png cannot be read.*; --skip-damaged of .* leaves out 1 of 40 pictures$"):
         load_split(tmp_path, "train")
     split = load_split(tmp_path, "train", skip_damaged=True)
     assert len(split.samples) == 39 and "17" not in {sample.name for sample in split.samples}

@@ -128,7 +128,7 @@ def refuse_faults(title: str, faults: Sequence[str], damaged: int, sound: int) -
         sound: the others.
     """
     count = f"{damaged:,} of {damaged + sound:,} pictures"
-    skip = [f"--skip-damaged leaves out {count}"] if damaged and sound else []
+    skip = [f"--skip-damaged of `train` and `evaluate` leaves out {count}"] if damaged and sound else []
     if len(faults) == 1:
         return DataError("; ".join([f"{title}: {faults[0]}", *skip]))
     return DataError(f"{title}: {count if damaged else 'its pictures'} cannot be used:", [*faults, *skip])
