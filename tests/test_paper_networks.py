@@ -131,10 +131,23 @@ def test_a_row_has_the_operations_that_its_page_says(name: str) -> None:
         network, picture = build(name, 19).eval(), torch.empty(1, 3, 1024, 1024)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(picture)
-    assert f"{counter.get_total_flops() / 2e9:.2f}" == gflops
+    operations = counter.get_total_flops() / 2e9
+    assert f"{operations:.2f}" == gflops
     (row,) = re.findall(rf"^\| `{name}` \| {parameters} M \| {told} M \| .*$", page, re.MULTILINE)
-    for own, other in ((parameters, told), (gflops, table)):
-        assert f"{100 * (float(own) / float(other) - 1):+.1f} %" in row
+    differences = [
+        f"{100 * (own / float(other) - 1):+.1f} %"
+        for own, other in ((count_parameters(network) / 1e6, told), (operations, table))
+    ]
+    assert row.split(" | ")[3::3] == [differences[0], f"{differences[1]} |"]
+    beside = (Path(__file__).parents[1] / "docs" / "tables.md").read_text()  # the same numbers on the page of tables
+    assert f"| {told} | {parameters} | {differences[0]} | {table} | {gflops} | {differences[1]} |" in beside
+
+
+def test_the_page_lists_every_option() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "networks.md").read_text().partition("| option | of | values |")[2]
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    known = {option.name for name in NETWORK_NAMES for option in options_of(name)}
+    assert sorted([*listed, "block"]) == sorted(known)
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=variant_id)

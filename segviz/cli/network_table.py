@@ -57,16 +57,16 @@ def list_options(name: str) -> str:
         groups.setdefault(heading, []).append(option)
     values = {option.name: write_setting(settings.get(option.name, option.default)) for option in options_of(name)}
     widths = (max(map(len, ("option", *values))), max(map(len, ("default", *values.values()))))
-    lines = [wrap_row("option", "default", "what it does [values]", widths)]
+    lines = [wrap_option("option", "default", "what it does [values]", widths)]
     for heading in sorted(groups):  # the network's own, those of its block, the others
         lines += [f"\n{heading}:"] if heading else []
         for option in groups[heading]:
             others = f"{', '.join(option.blocks)}: " if heading.startswith("of other") else ""
-            lines.append(wrap_row(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths))
+            lines.append(wrap_option(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths))
     return "\n".join(lines)
 
 
-def wrap_row(name: str, default: str, text: str, widths: tuple[int, int]) -> str:
+def wrap_option(name: str, default: str, text: str, widths: tuple[int, int]) -> str:
     """A row of a table whose last column is wrapped to the terminal, between 80 and 120 characters."""
     start = f"{name.ljust(widths[0])}  {default.ljust(widths[1])}  "
     columns = min(max(shutil.get_terminal_size().columns, 80), 120)
