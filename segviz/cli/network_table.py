@@ -62,7 +62,9 @@ def list_options(name: str) -> str:
         lines += [f"\n{heading}:"] if heading else []
         for option in groups[heading]:
             others = f"{', '.join(option.blocks)}: " if heading.startswith("of other") else ""
-            lines.append(wrap_option(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths))
+            lines.append(
+                wrap_option(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths)
+            )
     return "\n".join(lines)
 
 
