@@ -31,7 +31,7 @@ from segviz.figures.draw_subplot import borders
 from segviz.figures.export import export
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.interesting_places import default_places
+from segviz.figures.interesting_places import default_places, find_read_strips
 from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
 from segviz.figures.model_variants import (
@@ -90,7 +90,11 @@ def test_fla_5_boxes_the_place_where_the_models_disagree_most() -> None:
     other[3:8, 28:36] = 9  # the larger part
     other[25, 2] = 9
     spec = lay_out_classes([FigureInput(IMAGE, {"a": prediction(), "b": prediction(labels=other)})])
-    (box,) = {subplot.boxes for subplot in spec.subplots}.pop()
+    assert [len(row) for row in spec.rows] == [3, 3]
+    (box,) = {subplot.boxes for subplot in spec.rows[0] if subplot}.pop()
+    enlarged = spec.rows[1][0]
+    assert enlarged and enlarged.image.shape[:2] == (round(box.bottom - box.top), round(box.right - box.left))
+    assert enlarged.boxes == () and enlarged.title == ""
     assert (box.top < 3 or box.bottom > 8) and box.left <= 28 and box.right >= 36
     assert box.top >= 0 and box.bottom <= SIZE[0] and box.right <= SIZE[1]
     agreed = lay_out_classes([FigureInput(IMAGE, {"a": prediction(), "b": prediction()})])
@@ -134,6 +138,19 @@ def test_atta_9_maps_of_a_picture_share_one_scale_and_one_bar() -> None:
     assert [(bar.first, bar.last) for bar in row_bars(spec)[0]] == [(1, 2)]
     assert len(spec.subplots[0].boxes) == 2
     assert [(box.left, box.right) for box in spec.subplots[0].boxes] == [(0, 10), (30, 40)]
+
+
+def test_atta_9_takes_the_strip_that_is_read_most_and_the_one_that_adds_most_to_it() -> None:
+    one = strips()
+    weights = torch.stack([one.strip_map(number).flatten() for number in range(len(one.keys))])
+    first = int(weights.mean(1).argmax())
+    others = [number for number in range(len(weights)) if number != first]
+    second = max(others, key=lambda number: float(weights[[first, number]].amax(0).mean()))
+    assert [one.cell(*place, *SIZE)[1] for place in find_read_strips(one, SIZE)] == sorted((first, second))
+    unread = replace(one, queries=torch.ones(CELLS, 1), keys=torch.tensor([[0.0], [-50.0], [1.0], [-50.0]]))
+    assert [place[1] // 10 for place in find_read_strips(unread, SIZE)] == [0, 2]
+    across = replace(one, axis="horizontal", keys=one.keys[: one.grid[0]])
+    assert {x for _, x in find_read_strips(across, SIZE)} == {SIZE[1] // 2}
 
 
 def test_atta_9_ends_with_the_prediction_and_the_truth() -> None:
@@ -260,21 +277,30 @@ def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path
     spec = speed_spec([bench], [scored])
     chart = spec.subplots[0].content
     assert isinstance(chart, Scatter)
-    measured = [dot for dot in chart.dots if dot.group == OURS]
+    measured = [dot for dot in chart.dots if dot.group == f"{OURS}: city val, an accelerator, AttaNet: resized"]
     assert [(dot.name, dot.x, dot.y) for dot in measured] == [("mine", 42.0, 60.0)]
     papers = {(dot.name, dot.y, dot.x) for dot in chart.dots if dot.group == ATTANET_GROUP}
-    assert papers == {("AttaNet", 70.1, 180), ("AttaNet (ResNet18)", 78.5, 130), ("AttaNet (DF2)", 79.9, 71)}
+    assert papers == {
+        ("AttaNet (eight layers)", 70.1, 180),
+        ("AttaNet (ResNet18)", 78.5, 130),
+        ("AttaNet (DF2)", 79.9, 71),
+    }
     assert len(chart.dots) == 1 + 21
     assert "measured: city val, an accelerator, AttaNet: resized; the paper's: Cityscapes test" in spec.caption()
     assert draw(spec).get_size_inches()[0] == SINGLE
     (words,) = [one for one in export(spec, "csv").decode().splitlines() if one.endswith(",42.0")]
-    assert "frames per second of mine (measured here)" in words
+    assert "frames per second of mine (measured here: city val, an accelerator, AttaNet: resized)" in words
 
 
 def test_the_command_line_draws_atta_1_from_files(scored: Path, tmp_path: Path) -> None:
     bench, out = write_bench(tmp_path / "bench.json", fps=42.0), tmp_path / "speed.svg"
     assert main.main(["figure", "atta-1", str(bench), "--models", str(scored), "--out", str(out), "--caption"]) == 0
-    assert {"mine", "AttaNet (DF2)", "measured here", "frames per second"} <= set(words(out.read_text()))
+    assert {
+        "mine",
+        "AttaNet (DF2)",
+        "measured here: city val, an accelerator, picture to labels",
+        "frames per second",
+    } <= set(words(out.read_text()))
 
 
 def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Path) -> None:
@@ -317,9 +343,9 @@ def test_psa_6_shows_row_p_of_collect_and_column_p_of_distribute() -> None:
 
 def test_snl_tells_of_points_outside_the_picture() -> None:
     spec = lay_out_samples([shown(samples(), places=((0, 0),))])
-    assert titles(spec) == [["9 samples of (0, 0), 5 outside"]]
+    assert titles(spec) == [["9 samples of (y 0, x 0), 5 outside"]]
     points = spec.subplots[0].content
-    assert isinstance(points, Points)
+    assert isinstance(points, Points) and points.even == 1 / 9
     assert points.undisplaced[4] == pytest.approx([4.5, 4.5])  # the centre of cell (0, 0)
 
 

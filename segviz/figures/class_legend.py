@@ -96,10 +96,24 @@ def title_width(title: str) -> float:
     return text_width(f"{title}:", SMALL) + AFTER_NAME if title else 0.0
 
 
-def draw_legend(page: Page, lines: Sequence[LegendLine], top: float) -> None:
-    """Draws the lines of a legend below `top`: colour patches and names."""
+def line_width(line: LegendLine) -> float:
+    """The width of a line of a legend, in inches."""
+    return title_width(line.title) + sum(item_width(name) for name, _ in line.items)
+
+
+def draw_legend(page: Page, lines: Sequence[LegendLine], top: float, start: float = MARGIN) -> None:
+    """Draws the lines of a legend below `top`: colour patches and names.
+
+    Args:
+        page: the page.
+        lines: the lines.
+        top: where they begin, in inches.
+        start: where the first column of subplots begins; lines that would not fit from there begin before it.
+    """
+    room = page.width - MARGIN - max(map(line_width, lines), default=0.0)
+    start = max(MARGIN, min(start, room))
     for number, line in enumerate(lines, 1):
-        left, bottom = MARGIN, top - LINE_HEIGHT * number
+        left, bottom = start, top - LINE_HEIGHT * number
         if line.title:
             page.text(f"{line.title}:", left, bottom + 0.025, SMALL, MUTED)
             left += title_width(line.title)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from segviz.figures.colour import colour_table
-from segviz.figures.content import Heat, Scaled, in_percent, values_of
+from segviz.figures.content import Matrix, Scaled, in_percent, values_of
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
 from segviz.figures.scale_text import format_ends
@@ -88,7 +88,7 @@ def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, t
     table = colour_table(content.colours)
     axes.imshow(table[None] if scale.high > scale.low else table[None, :1], aspect="auto", extent=(0, 1, 0, 1))
     axes.add_patch(Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=INK, linewidth=0.4, clip_on=False))
-    even = content.even if isinstance(content, Heat) else None
+    even = None if isinstance(content, Matrix) else content.even
     if even is not None and scale.low <= even <= scale.high and scale.high > scale.low:
         share = float(scale.share(np.array([even]))[0])
         axes.plot([share, share], [-0.35, 1.35], color=INK, linewidth=0.8, clip_on=False)

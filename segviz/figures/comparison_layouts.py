@@ -32,8 +32,12 @@ def lay_out_branches(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE
 
 
 def lay_out_whole(inputs: Sequence[FigureInput], title: str) -> FigureSpec:
-    """Whole pictures, a box on each."""
-    rows = [add_marks(classes_row(item, inputs), boxes=boxes_of(item)) for item in inputs]
+    """Whole pictures, a box on each, and below them what the box contains, enlarged."""
+    rows: list[SubplotRow] = []
+    for item in inputs:
+        row, boxes = classes_row(item, inputs), boxes_of(item)
+        rows.append(tuple(add_marks(row, boxes=boxes)))
+        rows += [tuple(one and replace(cut(one, box, 1.0), boxes=()) for one in row) for box in boxes]
     return FigureSpec(title, drop_repeated_titles(rows), opacity=LABEL_OPACITY)
 
 
@@ -80,11 +84,11 @@ def truth_cell(item: FigureInput, inputs: Sequence[FigureInput]) -> list[Subplot
     return [Subplot("ground truth", item.image, content, "ground_truth")]
 
 
-def cut(subplot: Subplot, box: Box) -> Subplot:
-    """The part of a subplot of classes around a box, with the box."""
+def cut(subplot: Subplot, box: Box, sides: float = PATCH_SIDES) -> Subplot:
+    """The part of a subplot of classes around a box, with the box; its sides are so many times those of the box."""
     height, width = subplot.image.shape[:2]
-    top, bottom = cut_side(box.top, box.bottom, height)
-    left, right = cut_side(box.left, box.right, width)
+    top, bottom = cut_side(box.top, box.bottom, height, sides)
+    left, right = cut_side(box.left, box.right, width, sides)
     moved = replace(box, top=box.top - top, bottom=box.bottom - top, left=box.left - left, right=box.right - left)
     content = subplot.content
     if isinstance(content, Classes):
@@ -92,8 +96,8 @@ def cut(subplot: Subplot, box: Box) -> Subplot:
     return replace(subplot, image=subplot.image[top:bottom, left:right], content=content, boxes=(moved,))
 
 
-def cut_side(first: float, last: float, most: int) -> tuple[int, int]:
-    """Where a patch begins and ends along one side, PATCH_SIDES times as long as its box and within the picture."""
-    length = min(most, round((last - first) * PATCH_SIDES))
+def cut_side(first: float, last: float, most: int, sides: float) -> tuple[int, int]:
+    """Where a patch begins and ends along one side, `sides` times as long as its box and within the picture."""
+    length = max(1, min(most, round((last - first) * sides)))
     start = min(max(0, round((first + last - length) / 2)), most - length)
     return start, start + length

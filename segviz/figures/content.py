@@ -98,6 +98,7 @@ class Points:
         unit: the unit of the weights, in words.
         colours: name of a colour map in COLOUR_MAPS.
         percent: whether pictures show the weights in per cent.
+        even: the even share, 1 / samples, marked on the colour bar; None if the weights do not sum to 1.
     """
 
     at: Float[np.ndarray, "points 2"]
@@ -107,6 +108,7 @@ class Points:
     unit: str = "weight"
     colours: str = "viridis"
     percent: bool = False
+    even: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from segviz.figures.content import Bars, Matrix, Scatter, Strips
 from segviz.figures.layout import INK, LEAST, MUTED, SMALL
 
 BAR_COLOUR = "#0072B2"
+GROUP_LETTERS = 64
 IN_THE_WAY = (0.12, 0.02)  # shares of the axes within which a dot on the right is in the way of a name
 
 
@@ -47,13 +49,20 @@ def draw_strips(axes: Axes, strips: Strips) -> None:
     axes.legend(fontsize=SMALL, frameon=False, handlelength=0.8, loc="upper right")
 
 
+def group_text(group: str) -> str:
+    """A group's name in a legend, broken into lines that fit a single column."""
+    return textwrap.fill(group, GROUP_LETTERS)
+
+
 def draw_scatter(axes: Axes, scatter: Scatter) -> None:
     """Draws the dots with their names beside them, on the side that has more room, and the groups as a legend."""
     x = scatter.values[:, 0]
     for group, colour in scatter.colours.items():
         own = [dot for dot in scatter.dots if dot.group == group]
         if own:
-            axes.scatter([dot.x for dot in own], [dot.y for dot in own], s=9, color=colour, label=group, linewidths=0)
+            axes.scatter(
+                [dot.x for dot in own], [dot.y for dot in own], s=9, color=colour, label=group_text(group), linewidths=0
+            )
     wide, high = np.ptp(scatter.values, 0)
     for dot in scatter.dots:
         near = [other for other in scatter.dots if abs(other.y - dot.y) < IN_THE_WAY[1] * high and other.x > dot.x]
@@ -70,10 +79,8 @@ def draw_scatter(axes: Axes, scatter: Scatter) -> None:
     axes.grid(linewidth=0.3, alpha=0.5)
     for spine in axes.spines.values():
         spine.set_linewidth(0.5)
-    above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.1, "ncols": len(scatter.colours)}
-    axes.legend(
-        fontsize=SMALL, frameon=False, handlelength=1, handletextpad=0.1, columnspacing=0.8, borderpad=0, **above
-    )
+    above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.1, "labelspacing": 0.2}
+    axes.legend(fontsize=SMALL, frameon=False, handlelength=1, handletextpad=0.1, borderpad=0, **above)
 
 
 def name_axes(axes: Axes, across: str, up: str, last: int) -> None:

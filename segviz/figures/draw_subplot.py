@@ -14,16 +14,16 @@ from matplotlib.path import Path
 from segviz.attention.head_map import covered_size
 from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scatter, Strips
-from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_scatter, draw_strips
+from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_scatter, draw_strips, group_text
 from segviz.figures.draw_marks import draw_marks
-from segviz.figures.layout import MUTED, Page
+from segviz.figures.layout import INK, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb, fit_within
 
 FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
-AXIS_NAMES, GROUPS = 0.32, 0.14  # inches for the numbers and names of a scatter's axes, and for its legend
+AXIS_NAMES, GROUPS = 0.32, 0.14  # inches for the numbers and names of a scatter's axes, and for a line of its legend
 PALE = 0.45
 LINE_COLOUR = "#FFFFFF"
 
@@ -55,7 +55,8 @@ def draw_subplot(
             draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
         case Scatter() as scatter:
             across, tall = across - AXIS_NAMES, tall - AXIS_NAMES
-            axes = page.axes(left + AXIS_NAMES, top - tall, across, tall - GROUPS)
+            lines = sum(len(group_text(group).splitlines()) for group in scatter.colours)
+            axes = page.axes(left + AXIS_NAMES, top - tall, across, tall - GROUPS * lines)
             draw_scatter(axes, scatter)
         case _:
             real = subplot.image.shape[0] / subplot.image.shape[1]
@@ -130,7 +131,7 @@ def borders(labels: np.ndarray) -> np.ndarray:
 
 
 def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
-    """Draws sampled positions, sized by weight; crosses on the edge stand for samples outside the picture."""
+    """Draws sampled positions, sized by weight, and their undisplaced window; crosses on the edge are outside."""
     bound = np.array(size) - 0.5
     outside = ((points.at < -0.5) | (points.at > bound)).any(1)
     shown = points.at.clip(-0.5, bound)
@@ -138,9 +139,10 @@ def draw_points(axes: Axes, points: Points, size: tuple[int, int]) -> None:
     colours = colour_table(points.colours)[np.round(share * (COLOUR_STEPS - 1)).astype(int)] / 255
     area = 3 + 14 * points.weights / max(float(points.weights.max(initial=0)), 1e-12)
     plain_at = points.undisplaced
-    axes.scatter(plain_at[:, 1], plain_at[:, 0], s=4, facecolors="none", edgecolors=MUTED, linewidths=0.3, alpha=0.6)
     inside: Any = {"edgecolors": "white", "linewidths": 0.25}
     axes.scatter(shown[~outside, 1], shown[~outside, 0], c=colours[~outside], s=area[~outside], **inside)
     axes.scatter(
         shown[outside, 1], shown[outside, 0], c=colours[outside], s=9, marker="x", linewidths=0.7, clip_on=False
     )
+    for colour, line in (("white", 0.8), (INK, 0.3)):  # above the dots, which may lie on it
+        axes.scatter(plain_at[:, 1], plain_at[:, 0], s=4, c=colour, marker="+", linewidths=line)

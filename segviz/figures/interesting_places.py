@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from segviz.attention.cells import CellClasses, Labels, cell_classes
-from segviz.attention.maps import Grid, SpatialMap
+from segviz.attention.maps import Grid, SpatialMap, StripAttention
 from segviz.attention.statistics import class_share, normalised_entropy
 from segviz.figures.overlay import disagreement, pixel_of_cell
 from segviz.figures.subplot import Box
@@ -38,6 +38,29 @@ def default_places(labels: Labels, count: int) -> tuple[Place, ...]:
         y, x = np.unravel_index(int(np.argmax(depth)), labels.shape)
         places.append((int(y), int(x)))
     return tuple(places)
+
+
+def find_read_strips(strips: StripAttention, size: tuple[int, int]) -> tuple[Place, ...]:
+    """A pixel (y, x) in the middle of each of two strips that are read, from left to right or from the top down.
+
+    The first is the strip with the largest mean weight over all places. The second is the one that adds most to it:
+    the mean over all places of the larger of their weights on the two is largest. So each is read by many places, and
+    not both by the same ones. One strip if the map has no other.
+
+    Args:
+        strips: the map.
+        size: the picture's (height, width).
+    """
+    weights = (strips.queries @ strips.keys.T).softmax(1)
+    first = int(weights.mean(0).argmax())
+    gain = weights.maximum(weights[:, first : first + 1]).mean(0)
+    gain[first] = -1.0
+    height, width = size
+    chosen = sorted({first, int(gain.argmax())})
+    middles = [(one + 0.5) / len(strips.keys) for one in chosen]
+    if strips.axis == "vertical":
+        return tuple((height // 2, int(middle * width)) for middle in middles)
+    return tuple((int(middle * height), width // 2) for middle in middles)
 
 
 def telling_place(labels: Labels, one: SpatialMap | None) -> Place:

@@ -139,7 +139,8 @@ def sampled_points(image: Rgb, one: SampledAttention, cell: tuple[int, int], kin
     positions, weights = (part.numpy() for part in one.samples(*cell))
     plain = one.window_around(*cell).numpy()
     at, undisplaced = (pixel_of_cell(part, size, one.grid).astype(np.float32) for part in (positions, plain))
-    return Points(at, weights, undisplaced, weight_scale(weights, kind=kind), colours=colours)
+    scale = weight_scale(weights, kind=kind)
+    return Points(at, weights, undisplaced, scale, colours=colours, even=1 / len(weights))
 
 
 def strip_at(strips: StripAttention, place: Place, image: Rgb) -> int:

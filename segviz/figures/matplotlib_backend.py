@@ -99,7 +99,7 @@ def draw(
         page = Page(figure, width, grid.height + below)
         draw_rows(page, spec, bars, grid, letters, dots)
         top = below - MARGIN
-        draw_legend(page, legend, top)
+        draw_legend(page, legend, top, grid.left)
         top -= LINE_HEIGHT * len(legend)
         for text in words:
             top -= LINE_HEIGHT

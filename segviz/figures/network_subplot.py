@@ -76,7 +76,9 @@ def network_points(
     """The samples of a pixel's cell, or of an object query, in pixels of the picture."""
     positions, weights = (part.numpy() for part in sampled_weights(one, place, size, head, query))
     at = (positions * np.array(covered_size(size, one.covers)) - 0.5).astype(np.float32)
-    return Points(at, weights, np.zeros((0, 2), np.float32), weight_scale(weights, kind=kind), colours=colours)
+    even = (one.heads if head == "largest" else 1) / len(weights)  # "largest" has the weights of every head
+    scale = weight_scale(weights, kind=kind)
+    return Points(at, weights, np.zeros((0, 2), np.float32), scale, colours=colours, even=even)
 
 
 def view_text(one: NetworkMap, head: HeadChoice) -> str:

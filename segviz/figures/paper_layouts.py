@@ -105,7 +105,7 @@ def lay_out_point_masks(inputs: Sequence[FigureInput], style: Style = DEFAULT_ST
 
 
 def lay_out_samples(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:
-    """SSANet's samples: the K sampled positions of each point, coloured by weight; the undisplaced window is faint.
+    """SSANet's samples: the K positions of each point, coloured by weight; small crosses mark the undisplaced window.
 
     Raises:
         ValueError: no model has samples.
@@ -130,7 +130,7 @@ def samples_title(subplot: Subplot, sampled: SampledAttention) -> str:
     at = next(values for name, values in subplot.arrays().items() if name.endswith("positions"))
     outside = ((at < -0.5) | (at > np.array(subplot.image.shape[:2]) - 0.5)).any(1).sum()
     assert subplot.place is not None
-    return f"{len(sampled.window)} samples of ({subplot.place[0]}, {subplot.place[1]}), {outside} outside"
+    return f"{len(sampled.window)} samples of ({pixel_text(*subplot.place)}), {outside} outside"
 
 
 def lay_out_comparison(inputs: Sequence[FigureInput], style: Style = DEFAULT_STYLE) -> FigureSpec:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from segviz.attention.cells import Labels
+from segviz.attention.maps import StripAttention
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import ContextWorth, caption_worths, context_worth
 from segviz.catalogue.location import bundled_path, checkpoint_path
@@ -25,7 +26,7 @@ from segviz.figures.comparison_layouts import (
 from segviz.figures.figure_input import DEFAULT_STYLE, FigureInput, Style
 from segviz.figures.figure_labels import find_truth
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.interesting_places import default_places
+from segviz.figures.interesting_places import default_places, find_read_strips
 from segviz.figures.matplotlib_backend import DOUBLE, SINGLE, Drawing, draw
 from segviz.figures.model_variants import (
     SWITCHED_NOTE,
@@ -264,10 +265,11 @@ def open_predictors(
 
 
 def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:
-    """The default places of a figure: at thirds of the width for strips, else inside the largest classes."""
-    height, width = picture.shape[:2]
+    """The default places of a figure: in the strips of `find_read_strips`, else inside the largest classes."""
     if name == "atta-9":
-        return (height // 2, width // 3), (height // 2, 2 * width // 3)
+        maps = [one for prediction in predictions.values() for one in prediction.maps.values()]
+        strips = next((one for one in maps if isinstance(one, StripAttention)), None)
+        return () if strips is None else find_read_strips(strips, picture.shape[:2])
     return default_places(next(iter(predictions.values())).labels, LAYOUTS[name].places)
 
 
