@@ -220,7 +220,7 @@ BAD: dict[str, tuple[type[ThreadBackend], tuple[Any, str, Any] | None]] = {
         ThreadBackend, (ops, "is_out_of_memory", lambda error: isinstance(error, MemoryError)),
     ),
     "what_exceeds_the_budget_is_shown_smaller_or_refused_before_it_runs": (
-        ThreadBackend, (ops, "fitting_shrink", lambda size, budget: 1),
+        ThreadBackend, (ops, "fitting_shrink", lambda size, budget, **wanted: 1),
     ),
     "no_more_runs_at_once_than_the_memory_holds": (Greedy, None),
     "values_that_are_not_finite_are_counted": (ThreadBackend, (runner, "count_not_finite", lambda array: 0)),
