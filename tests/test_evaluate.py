@@ -15,7 +15,7 @@ from segviz.attention.maps import Attended
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample
-from segviz.evaluation.evaluate import MULTI_SCALES, class_scores, evaluate_samples, evaluate_scenes
+from segviz.evaluation.evaluate import MULTI_SCALES, class_scores, evaluate_samples, evaluate_scenes, scenes_title
 from segviz.evaluation.ways import Way
 from segviz.image import to_tensor
 from segviz.models.ablation import without_context
@@ -200,6 +200,7 @@ def test_unseen_scenes_are_drawn_and_counted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("segviz.evaluation.evaluate.scene_pool", pool)
     found = evaluate_scenes(build("fcn", 11).eval(), CAMVID.names, 2)
     assert (found.data, found.images, asked) == ("2 drawn scenes", 2, [(2, 1_000_000)])
+    assert scenes_title(1) == "1 drawn scene"
 
 
 def test_scenes_need_their_own_classes(reader: Reader) -> None:

@@ -155,6 +155,20 @@ def test_a_finished_run_is_neither_resumed_nor_replaced_unasked(
     check_output(out, out.with_suffix(".resume.pt"), resume=False, overwrite=True)
 
 
+def test_the_state_of_an_interrupted_run_is_not_replaced_unasked(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "load_split", lambda *_: pytest.fail("data were read"))
+    out, state = tmp_path / "sam.safetensors", tmp_path / "sam.resume.pt"
+    state.write_bytes(b"steps of another run")
+    with pytest.raises(
+        DataError, match=r"sam\.resume\.pt is the state of an interrupted run; .*another --out, or --over"
+    ):
+        train_model(options(data, out))
+    assert state.read_bytes() == b"steps of another run"
+    check_output(out, state, resume=False, overwrite=True)
+
+
 def test_a_resumed_run_may_replace_the_checkpoint_that_it_began_beside(tmp_path: Path) -> None:
     (tmp_path / "sam.resume.pt").touch()
     (tmp_path / "sam.safetensors").touch()

@@ -41,7 +41,9 @@ def add_train(commands: Commands) -> None:
         help="weights to start from: a checkpoint, a backbone's weights, or the word imagenet to fetch them",
     )
     train.add_argument("--resume", action="store_true", help="continue an interrupted run")
-    train.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there already")
+    train.add_argument(
+        "--overwrite", action="store_true", help="replace a checkpoint, or the state of an interrupted run"
+    )
     add_recipe(train)
     add_schedule(train)
     add_views(train)

@@ -145,7 +145,7 @@ def unseen_scenes(classes: tuple[str, ...], count: int) -> list[Sample]:
 
 def scenes_title(count: int) -> str:
     """Drawn scenes, in a record's words."""
-    return f"{count} drawn scenes"
+    return f"{count} drawn scene{'' if count == 1 else 's'}"
 
 
 def class_scores(model: BlockNetwork | NetworkToScore, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:

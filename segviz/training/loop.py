@@ -22,7 +22,7 @@ from segviz.catalogue.curve import LogRow, write_log
 from segviz.catalogue.record import SCENES, VAL, Record, from_json, to_json
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Split, load_split
-from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes
+from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes, scenes_title
 from segviz.models.ablation import block_gammas
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import spec_of
@@ -219,7 +219,7 @@ def make_record(
         output_stride=model.output_stride,
         command=options.command,
         data=f"{options.data.name} {options.split}"
-        + (f" and {options.scenes} drawn scenes ({options.scene_share:.0%} of each batch)" if options.scenes else ""),
+        + (f" and {scenes_title(options.scenes)} ({options.scene_share:.0%} of each batch)" if options.scenes else ""),
         initial=start.title,
         lineage=start.lineage,
         seed=options.seed,

@@ -27,19 +27,27 @@ def remove_state(path: Path) -> None:
 
 
 def check_output(out: Path, state: Path, resume: bool, overwrite: bool) -> None:
-    """Check that a training neither replaces a checkpoint unasked nor resumes one that has ended.
+    """Check that a training replaces neither a checkpoint nor a state unasked, and resumes none that has ended.
 
     Args:
         out: the checkpoint that it writes.
         state: the state of an interrupted run.
         resume: whether the run shall go on.
-        overwrite: whether the checkpoint may be replaced.
+        overwrite: whether the checkpoint and the state may be replaced.
 
     Raises:
         DataError: it does; the message names the cure.
         CheckpointError: the checkpoint of a run to resume is damaged.
     """
-    if not out.is_file() or (resume and state.is_file()):
+    if state.is_file():
+        if not resume and not overwrite:
+            raise DataError(
+                f"{state} is the state of an interrupted run; go on with --resume, give another --out, or --overwrite "
+                "to replace it"
+            )
+        if resume:
+            return
+    if not out.is_file():
         return
     if resume:
         steps = read_record(out).steps
@@ -71,7 +79,8 @@ def read_state(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     if saved != identity:
         changed = describe_changes(saved, identity) if isinstance(saved, dict) else ""
         raise DataError(
-            f"{path} belongs to a run with other options{changed}; repeat its command, or start without --resume"
+            f"{path} belongs to a run with other options{changed}; repeat its command, or start anew with --overwrite "
+            "in place of --resume"
         )
     return state
 
