@@ -179,12 +179,6 @@ def test_psanets_of_cityscapes_have_masks_for_their_crops() -> None:
     assert sum(" train --model " in line and "--option mask=89,89" in line for line in lines) == 4
 
 
-def test_files_for_the_test_server_are_of_the_papers_size() -> None:
-    lines = [line for line in table_commands(PAPER_TABLES["attanet-1"], Path("out")) if " predict " in line]
-    assert lines
-    assert all(" --input-size 512,1024 --server-format cityscapes" in line for line in lines)
-
-
 # ---- counting ----------------------------------------------------------------------------------------------
 
 

@@ -20,13 +20,12 @@ from segviz.cli.arguments import (
     read_figure_path,
     read_head_choice,
     read_model,
-    read_scales,
-    read_share,
 )
 from segviz.cli.bench_parser import add_bench
 from segviz.cli.data_options import add_class_map, add_damaged, add_datasets, add_split_pictures
 from segviz.cli.network_options import add_any_model
 from segviz.cli.own_models import add_own_models
+from segviz.cli.protocol_options import add_protocol
 from segviz.cli.recipe_options import add_recipes
 from segviz.cli.shared_options import (
     Commands,
@@ -97,6 +96,11 @@ def add_predict(commands: Commands) -> None:
     add_images(predict)
     add_any_model(predict)
     add_split_pictures(predict)
+    add_protocol(
+        predict,
+        "with one of these, labels are of softmax scores averaged over all views, as `evaluate` scores them, and "
+        "--input-size is the size at scale 1 (default: the pictures' own)",
+    )
     add_target(predict, "output folder; created if missing")
     add_json(predict)
 
@@ -221,7 +225,7 @@ def add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("--split", default="val", help="split of the data set (default: %(default)s)")
     add_class_map(evaluate)
     add_damaged(evaluate)
-    add_protocol(evaluate)
+    add_protocol(evaluate, "softmax scores are averaged over all views", multi_scale=True)
     evaluate.add_argument(
         "--without-context", action="store_true", help="also score with the block's context switched off"
     )
@@ -233,29 +237,6 @@ def add_evaluate(commands: Commands) -> None:
     )
     evaluate.add_argument("--record", action="store_true", help="store the scores in the checkpoint's record")
     add_json(evaluate)
-
-
-def add_protocol(evaluate: Parser) -> None:
-    """Add the options that say how pictures are shown."""
-    group = evaluate.add_argument_group("protocol", "docs/protocols.md; softmax scores are averaged over all views")
-    group.add_argument(
-        "--scales", type=read_scales, metavar="S,S", help="factors on the picture's size, such as 0.75,1,1.25"
-    )
-    group.add_argument("--flip", action="store_true", help="average mirror images in")
-    group.add_argument(
-        "--multi-scale", action="store_true",
-        help="also score the mean over --scales (default: 0.5 to 1.75 in steps of 0.25) and their mirror images",
-    )  # fmt: skip
-    group.add_argument(
-        "--crop", type=integer_reader(32, 4096), nargs=2, metavar=("H", "W"), help="slide crops over the picture"
-    )
-    group.add_argument(
-        "--step", type=read_share, metavar="SHARE", help="how far crops are apart, of their sides (default: 2/3)"
-    )
-    group.add_argument("--whole", action="store_true", help="show pictures whole where a network's authors slide crops")
-    group.add_argument(
-        "--long-side", type=integer_reader(32, 8192), metavar="N", help="resize the longer side to N at scale 1"
-    )
 
 
 def add_models(commands: Commands) -> None:

@@ -15,14 +15,18 @@ from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_attention
 from segviz.batch.crop_attention import export_crop_attention
 from segviz.batch.inputs import Source, find_sources
-from segviz.batch.run import Folder, PictureOutput
+from segviz.batch.run import Folder, LabelPicture, PictureOutput
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import classify_pixels, open_from_options
+from segviz.cli.open_to_score import open_to_score
 from segviz.cli.predict_sets import choose_folder, export_as_wanted, split_sources
 from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
+from segviz.cli.protocol_options import names_protocol
+from segviz.cli.score_ways import check_view_options, choose_way
 from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import SourceError
+from segviz.evaluation.protocol_labels import ProtocolLabels
 from segviz.figures.export import FORMS, export
 from segviz.figures.figure_input import Style
 from segviz.figures.figure_labels import common_classes
@@ -38,18 +42,35 @@ from segviz.prediction.predictor import Predictor
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.published_predictor import PublishedPredictor
 
+AnyPredictor = Predictor | NetworkPredictor | PublishedPredictor
 ExportPicture = Callable[[Source, Rgb], PictureOutput]
 
 
 def run_predict(options: argparse.Namespace) -> int:
     """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
     sources = read_sources(options) if options.split is None else split_sources(options)
+    check_view_options(options)
     if options.server_format is not None:
         choose_folder(options)
     with open_target(options) as put:
-        predictor = open_from_options(options)
-        work = export_as_wanted(predictor, partial(classify_pixels, predictor), options)
+        predictor, predict = open_to_predict(options)
+        work = export_as_wanted(predictor, predict, options)
         return process_pictures(sources, work, put, options)
+
+
+def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPicture]:
+    """The predictor of `--model`, and what labels a picture: by a protocol if the options name one.
+
+    Raises:
+        UsageError: an option would have no effect.
+        DataError: a protocol is named, and the network's classes are not known.
+    """
+    if not names_protocol(options):
+        predictor = open_from_options(options)
+        return predictor, partial(classify_pixels, predictor)
+    opened = open_to_score(options)
+    way = choose_way(options, opened.picture)
+    return opened.predictor, ProtocolLabels(opened.network, way, opened.name, opened.classes)
 
 
 def run_attend(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The protocols that `evaluate` scores by, from its options, and their names in a record."""
+"""The protocols that `evaluate` scores by and `predict` labels by, from their options, and their names in a record."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ def check_score_options(options: argparse.Namespace) -> None:
         raise UsageError("--multi-scale needs a data set; give --data DIR")
     if options.multi_scale and options.flip:
         raise UsageError("--multi-scale averages mirror images already; remove --flip")
-    if wanted_size(options) is not None and options.long_side is not None:
-        raise UsageError("--input-size and --long-side are two ways to say one thing; give one of them")
-    if options.crop and options.whole:
-        raise UsageError("--crop and --whole are opposites; give one of them")
+    check_view_options(options)
     if options.maps and not shows_whole(options):
         raise UsageError(
             "--maps measures the maps of whole pictures at their own size; remove --crop, --input-size, --long-side "
@@ -37,6 +34,18 @@ def check_score_options(options: argparse.Namespace) -> None:
         raise UsageError(
             f"--record stores scores on split '{VAL}', not on '{options.split}'; remove --record or --split"
         )
+
+
+def check_view_options(options: argparse.Namespace) -> None:
+    """Check that the options of one protocol go together.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if options.input_size is not None and options.long_side is not None:
+        raise UsageError("--input-size and --long-side are two ways to say one thing; give one of them")
+    if options.crop and options.whole:
+        raise UsageError("--crop and --whole are opposites; give one of them")
 
 
 def shows_whole(options: argparse.Namespace) -> bool:
@@ -52,8 +61,33 @@ def choose_ways(name: str, options: argparse.Namespace, off: bool, picture: Pict
         name: the set's name; drawn scenes are not scored at many scales.
         options: the command line.
         off: whether to score without the context too.
+        picture: as in `choose_way`.
+
+    Raises:
+        UsageError: an option has no effect.
+    """
+    first = choose_way(options, picture)
+    frame = replace(first, scales=SINGLE_SCALE, flip=False)
+    ways = {name_way(name, first): first}
+    if options.multi_scale and name != SCENES:
+        many = replace(frame, scales=options.scales or MULTI_SCALES, flip=True)
+        ways[join_words(VAL_MULTI_SCALE.replace(VAL, name, 1), frame.words)] = many
+    if off:
+        silent = replace(first, context=False)
+        ways[name_way(VAL_WITHOUT_CONTEXT.replace(VAL, name, 1), silent)] = silent
+    return ways
+
+
+def choose_way(options: argparse.Namespace, picture: PictureInput | None) -> Way:
+    """The protocol of the options; beside `--multi-scale` it has a single scale.
+
+    Args:
+        options: the command line.
         picture: what the network expects; its crops are slid where the options name none, unless they ask for whole
             pictures.
+
+    Raises:
+        UsageError: an option has no effect.
     """
     crop, step = (tuple(options.crop) if options.crop else None), options.step
     own = None if picture is None else picture.crop
@@ -63,22 +97,15 @@ def choose_ways(name: str, options: argparse.Namespace, off: bool, picture: Pict
         raise UsageError(f"'{options.model}' is shown whole anyway; remove --whole")
     if crop is None and options.step is not None:
         raise UsageError("--step needs crops; give --crop H W, or remove it")
-    frame = Way(
+    scales = None if getattr(options, "multi_scale", False) else options.scales
+    return Way(
+        scales or SINGLE_SCALE,
+        options.flip,
         crop=crop,
         step=step or Way().step,
         size=wanted_size(options),
         long_side=options.long_side,
     )
-    scales = None if options.multi_scale else options.scales
-    first = replace(frame, scales=scales or SINGLE_SCALE, flip=options.flip)
-    ways = {name_way(name, first): first}
-    if options.multi_scale and name != SCENES:
-        many = replace(frame, scales=options.scales or MULTI_SCALES, flip=True)
-        ways[join_words(VAL_MULTI_SCALE.replace(VAL, name, 1), frame.words)] = many
-    if off:
-        silent = replace(first, context=False)
-        ways[name_way(VAL_WITHOUT_CONTEXT.replace(VAL, name, 1), silent)] = silent
-    return ways
 
 
 def wanted_size(options: argparse.Namespace) -> tuple[int, int] | None:

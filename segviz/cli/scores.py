@@ -22,7 +22,7 @@ from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.errors import UsageError
 from segviz.cli.map_table import format_map_numbers
 from segviz.cli.network_options import NETWORK_OPTIONS
-from segviz.cli.open_networks import open_from_options
+from segviz.cli.open_to_score import open_to_score
 from segviz.cli.score_tables import format_scores_by_class, format_scores_by_model
 from segviz.cli.score_ways import check_score_options, choose_ways
 from segviz.data.class_sets import find_other_class
@@ -30,17 +30,15 @@ from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
 from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
-from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
+from segviz.evaluation.scored_network import NetworkToScore
 from segviz.models.ablation import has_context
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import BlockNetwork
-from segviz.prediction.predictor import Predictor, load_predictor
+from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
 from segviz.watch.load import is_own_checkpoint
-from segviz.watch.network_scores import NetworkScores
-from segviz.watch.published_predictor import PublishedPredictor
 
 
 @dataclass(frozen=True)
@@ -136,14 +134,8 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
     for flag in ("record", "maps", "without_context"):
         if getattr(options, flag):
             raise UsageError(f"--{flag.replace('_', '-')} needs a segviz checkpoint, and '{options.model}' is none")
-    predictor = open_from_options(argparse.Namespace(**{**vars(options), "input_size": None}))
-    assert not isinstance(predictor, Predictor)
-    if predictor.class_set is None:
-        raise DataError(f"the classes of '{options.model}' are not known; name them with --classes")
-    if isinstance(predictor, PublishedPredictor):
-        network: NetworkToScore = ScoredBlockNetwork(predictor.network, predictor.picture)
-        return [Subject(predictor.name, predictor.class_set.names, network=network, picture=predictor.picture)]
-    return [Subject(predictor.name, predictor.class_set.names, network=NetworkScores(predictor))]
+    one = open_to_score(options)
+    return [Subject(one.name, one.classes.names, network=one.network, picture=one.picture)]
 
 
 def check_split_classes(split: Split, subjects: Sequence[Subject], folder: Path) -> None:

@@ -67,6 +67,7 @@ MEASURED_SUBJECTS = ("blocks", "sparse", "models")
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
+STEP_RULE = Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them")
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     "bench": {
         "size": Rule("--size", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer`; remove it"),
@@ -118,12 +119,13 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     },
     "predict": {
         "class_map": Rule("--class-map", lambda one: one.split is not None, "needs a data set; give --split NAME"),
+        "step": STEP_RULE,
     },
     "evaluate": {
         "class_map": Rule("--class-map", lambda one: one.data is not None, "needs a data set; give --data DIR"),
         "skip_damaged": Rule("--skip-damaged", lambda one: one.data is not None, "needs a data set; give --data DIR"),
         "split": Rule("--split", lambda one: one.data is not None, "needs a data set; give --data DIR, or remove it"),
-        "step": Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them"),
+        "step": STEP_RULE,
     },
     "table": {
         "measure": Rule("--measure", lambda one: not one.commands, "does nothing with --commands; remove one of them"),

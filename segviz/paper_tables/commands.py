@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from segviz.evaluation.ways import SINGLE_SCALE
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import write_setting
 from segviz.paper_tables.description import SCORED_KINDS, NetworkChoice, PaperRow, PaperTable, ScoreProtocol
@@ -117,13 +118,13 @@ def table_commands(table: PaperTable, folder: Path, data: str | None = None) -> 
 def server_words(run: TableRun, file: Path, data: str, protocols: Sequence[ScoreProtocol]) -> list[str]:
     """The words that write a checkpoint's files for the test server of its data; none if nothing is on test.
 
-    `predict` shows pictures whole, at one scale; the size at which the network sees them is the protocol's.
+    The pictures are shown by the protocol; `--scales 1` asks for it where it is a single scale.
     """
     way = next((follow_protocol(run.recipe, one) for one in protocols if one.split == "test"), None)
     if way is None:
         return []
     words = [*COMMAND_START, "predict", data, "--split", "test", "--model", str(file)]
-    words += ["--input-size", ",".join(map(str, way.size))] if way.size else []
+    words += [*way_words(way), *(["--scales", "1"] if way.scales == SINGLE_SCALE else [])]
     return [*words, "--server-format", SERVER_NAMES[run.data], "--out", file.stem]
 
 

@@ -15,7 +15,7 @@ from segviz.text import format_table
 KIND_DIGITS = {"miou": 2, "accuracy": 2, "gain": 2, "parameters": 2, "gflops": 2, "memory": 1, "time": 1, "fps": 1}
 TEST_SPLIT_NOTE = (
     "The labels of test splits are not public, so there are no scores here: the data's test server gives them, for the "
-    "files that `predict --server-format` writes, of whole pictures at one scale."
+    "files that `predict --server-format` writes; --commands prints these commands, with the table's protocol."
 )
 
 

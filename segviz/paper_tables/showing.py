@@ -39,7 +39,7 @@ def training_crop(recipe: str, data: str) -> tuple[int, int]:
 
 
 def way_words(way: Way, *, also_single: bool = False) -> list[str]:
-    """The words of `evaluate` that ask for a way.
+    """The words of `evaluate` and `predict` that ask for a way.
 
     Args:
         way: with a step of 2/3 and, where it has several scales, with mirror images.
