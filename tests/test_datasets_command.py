@@ -177,11 +177,14 @@ def test_train_takes_a_published_layout(tmp_path: Path) -> None:
     assert record.classes == CITY_CLASSES and record.data == "cityscapes train+val"
 
 
-def test_predictions_of_a_split_go_to_the_test_server(tmp_path: Path, models: Path) -> None:
+@pytest.mark.parametrize(
+    "protocol", [[], ["--crop", "48", "64", "--flip", "--scales", "0.75,1"]], ids=["none", "crops"]
+)
+def test_predictions_of_a_split_go_to_the_test_server(tmp_path: Path, models: Path, protocol: list[str]) -> None:
     make_cityscapes(tmp_path / "data")
     out = tmp_path / "out"
     command = ["predict", tmp_path / "data", "--split", "test", "--model", models / "cityscapes.safetensors"]
-    assert segviz(*command, "--server-format", "cityscapes", "--out", out) == 0
+    assert segviz(*command, *protocol, "--server-format", "cityscapes", "--out", out) == 0
     (path,) = out.iterdir()
     assert path.name == "ulm_000003_000019_gtFine_labelIds.png"
     with Image.open(path) as picture:

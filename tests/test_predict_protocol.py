@@ -95,6 +95,21 @@ def test_confidence_is_the_highest_mean_score(folder: Path, tmp_path: Path) -> N
         assert np.array_equal(found["confidence"], scores.max(0))
 
 
+def test_without_a_protocol_the_answer_is_the_predictor_s(folder: Path, tmp_path: Path) -> None:
+    file, picture = folder / "fcn.safetensors", folder / "data/val/images/one.png"
+    assert segviz("predict", picture, "--model", file, "--device", "cpu", "--out", tmp_path) == 0
+    answer = load_predictor(file, "cpu")(picture)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "one_labels.png")), answer.labels)
+    with np.load(tmp_path / "one_confidence.npz") as found:
+        assert np.array_equal(found["confidence"], answer.confidence)
+
+
+def test_a_protocol_needs_names_of_classes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--model", f"{folder / 'net.py'}:build", "--flip", "--out", tmp_path]
+    assert segviz("predict", folder / "data/val/images", *words) == 1
+    assert "are not known; name them with --classes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("network", "words", "cure"),
     [
