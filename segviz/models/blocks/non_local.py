@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 
 import torch
@@ -111,52 +112,52 @@ class DualNonLocal(ContextBlock):
         self.channel.switch_off()
 
 
-class ChannelSpatialNonLocal(ContextBlock):
-    """Channels first, then space; the other order does not converge (FLANet, footnote 1)."""
+class TwoStepNonLocal(ContextBlock):
+    """The two non-local blocks, one upon the other; a subclass says in which order."""
 
     def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
         super().__init__()
         self.channel, self.spatial = ChannelNonLocal(negate), SpatialNonLocal(channels, reduced)
 
-    def forward(
-        self,
-        x: Float[Tensor, "batch channels height width"],
-        residual: Float[Tensor, "batch channels height width"] | None = None,
-    ) -> Attended:
-        """The spatial block's features and context upon the channel block's; maps "spatial" and "channel"."""
-        channel = self.channel(x)
-        beside = None if residual is None else self.channel(x, residual).features
-        spatial = self.spatial(channel.features, beside)
-        return Attended(spatial.features, spatial.context, join_maps(spatial, channel))
-
-    def switch_off(self) -> None:
-        """Afterwards the block returns its input."""
-        self.spatial.switch_off()
-        self.channel.switch_off()
-
-
-class SpatialChannelNonLocal(ContextBlock):
-    """Space first, then channels, the order of which FLANet's footnote 1 says that its training does not converge."""
-
-    def __init__(self, channels: int, reduced: int | None = None, negate: bool = True) -> None:
-        super().__init__()
-        self.spatial, self.channel = SpatialNonLocal(channels, reduced), ChannelNonLocal(negate)
+    @property
+    @abstractmethod
+    def steps(self) -> tuple[ContextBlock, ContextBlock]:
+        """The block that comes first, and the one upon it."""
 
     def forward(
         self,
         x: Float[Tensor, "batch channels height width"],
         residual: Float[Tensor, "batch channels height width"] | None = None,
     ) -> Attended:
-        """The channel block's features and context upon the spatial block's; maps "channel" and "spatial"."""
-        spatial = self.spatial(x)
-        beside = None if residual is None else self.spatial(x, residual).features
-        channel = self.channel(spatial.features, beside)
-        return Attended(channel.features, channel.context, join_maps(channel, spatial))
+        """The second block's features and context upon the first one's; its map, then the first one's."""
+        first, second = self.steps
+        before = first(x)
+        beside = None if residual is None else first(x, residual).features
+        after = second(before.features, beside)
+        return Attended(after.features, after.context, join_maps(after, before))
 
     def switch_off(self) -> None:
         """Afterwards the block returns its input."""
-        self.spatial.switch_off()
-        self.channel.switch_off()
+        for step in self.steps:
+            step.switch_off()
+
+
+class ChannelSpatialNonLocal(TwoStepNonLocal):
+    """Channels first, then space; the other order does not converge (FLANet, footnote 1). Maps "spatial", "channel"."""
+
+    @property
+    def steps(self) -> tuple[ContextBlock, ContextBlock]:
+        """Channels, then space."""
+        return self.channel, self.spatial
+
+
+class SpatialChannelNonLocal(TwoStepNonLocal):
+    """Space first, then channels, whose training does not converge (FLANet, footnote 1). Maps "channel", "spatial"."""
+
+    @property
+    def steps(self) -> tuple[ContextBlock, ContextBlock]:
+        """Space, then channels."""
+        return self.spatial, self.channel
 
 
 def join_maps(first: Attended, second: Attended) -> tuple[tuple[AttentionMap, ...], ...]:
