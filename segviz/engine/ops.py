@@ -52,7 +52,7 @@ class Predict:
 
         def predict(shrink: int) -> object:
             report(0, 1)
-            sees = predictor if not self.own_size else predictor.at_size("own")
+            sees = at_seen_size(self, predictor)
             return sees(image) if shrink == 1 else sees(image, shrink=shrink)
 
         return run_shrinking(predict, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
@@ -88,7 +88,7 @@ class MeasureInfluence:
         size = (image.shape[0], image.shape[1])
 
         def measure(shrink: int) -> object:
-            sees = predictor if not self.own_size else predictor.at_size("own")
+            sees = at_seen_size(self, predictor)
             return measure_pixel_influence(sees, image, self.pixel, shrink, check=lambda: report(0, 1))
 
         return run_shrinking(
@@ -123,10 +123,14 @@ class CompareFeatures:
 
         def compare(shrink: int) -> object:
             report(0, 1)
-            sees = predictor if not self.own_size else predictor.at_size("own")
-            return compare_features(sees, image, self.stage, shrink)
+            return compare_features(at_seen_size(self, predictor), image, self.stage, shrink)
 
         return run_shrinking(compare, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
+
+
+def at_seen_size(op: Predict | MeasureInfluence | CompareFeatures, predictor: Predictor) -> Predictor:
+    """The predictor, which sees the picture at its own size where the op asks it."""
+    return predictor.at_size("own") if op.own_size else predictor
 
 
 def seen_size(op: Predict | MeasureInfluence | CompareFeatures, predictor: Predictor | None = None) -> SeenSize:
