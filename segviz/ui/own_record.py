@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from segviz.catalogue.checkpoint_file import CheckpointError, read_record
 from segviz.catalogue.context_worth import OWN_SCORE, context_worth
+from segviz.catalogue.file_digest import State, describe_state
 from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import VAL, Record
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import SPECS
+
+MOST_RECORDS = 64
 
 
 def own_record(name: str) -> Record | None:
@@ -17,8 +21,18 @@ def own_record(name: str) -> Record | None:
     entry = own_models().get(name)
     if entry is None or entry.weights or Path(entry.source).suffix != ".safetensors":
         return None
+    path = Path(entry.source)
     try:
-        return read_record(Path(entry.source))
+        return read_record_once(path, describe_state(path.stat()))
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=MOST_RECORDS)
+def read_record_once(path: Path, state: State) -> Record | None:
+    """A file's record, read again when the file's state is another: every run of a page asks for it."""
+    try:
+        return read_record(path)
     except CheckpointError:  # also any other network's file; the engine says what is wrong with it
         return None
 
