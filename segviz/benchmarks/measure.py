@@ -9,7 +9,6 @@ allocator.
 from __future__ import annotations
 
 import gc
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from segviz.prediction.predictor import choose_device
+from segviz.runtime.cores import available_cores
 from segviz.text import format_table
 
 MEGA = 2**20
@@ -99,11 +99,6 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def available_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def select_devices(device: str) -> list[torch.device]:

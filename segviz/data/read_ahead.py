@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from segviz.runtime.cores import available_cores
 
 WorkItem = TypeVar("WorkItem")
 Done = TypeVar("Done")
@@ -15,8 +16,7 @@ MOST_WORKERS = 16
 
 def worker_count() -> int:
     """As many threads as the process may use cores, up to 16."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(available_cores(), MOST_WORKERS)
 
 
 def map_ahead(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from segviz.runtime.cores import available_cores
 from segviz.settings import MIB, Settings
 
 CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of a container
@@ -55,7 +55,7 @@ def capacity_for(device: torch.device, limits: Settings) -> Capacity:
 
 def cores() -> int:
     """The cores that this process may use, within its container's quota."""
-    own = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = available_cores()
     quota, _, period = cgroup("cpu.max").partition(" ")
     return max(1, min(own, int(quota) // int(period))) if quota.isdecimal() else own
 
