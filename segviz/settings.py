@@ -21,6 +21,7 @@ PREFIX = "SEGVIZ_"
 LIKENESS = 0.8  # likeness from which an unknown name counts as a misspelt setting
 KIB, MIB = 1024, 1024**2  # bytes; the units of the settings that end in _kb and _mb
 Network = IPv4Network | IPv6Network
+BACKENDS = ("threads", "ray")
 LEVELS = ("debug", "info", "warning", "error")
 NAME_PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 HOST_PATTERN = re.compile(rf"{NAME_PATTERN.pattern}|[0-9a-f:]*:[0-9a-f:.]+")
@@ -88,6 +89,29 @@ def read_networks(text: str) -> tuple[Network, ...]:
         raise ValueError(f"{error}; use addresses or networks such as 10.0.0.0/8") from None
 
 
+def read_backend(text: str) -> str:
+    """Read where models run."""
+    if text.lower() not in BACKENDS:
+        raise ValueError(f"use {' or '.join(BACKENDS)}")
+    return text.lower()
+
+
+def read_range(text: str) -> tuple[int, int]:
+    """Read a whole number, or the least and the most, such as 1-4."""
+    parts = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text)
+    least, most = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
+    if not 1 <= least <= most:
+        raise ValueError("use a whole number from 1, or the least and the most, such as 1-4")
+    return least, most
+
+
+def read_amount(text: str) -> float:
+    """Read a number from 0 on, such as 0.5."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise ValueError("use a number from 0 on, such as 0.5 or 1")
+    return float(text)
+
+
 def split_list(text: str) -> list[str]:
     """The parts of a comma-separated list."""
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -150,6 +174,23 @@ class Settings:
     memory_mb: int | None = machine_setting(1, 100_000_000, "half of what is free", "MiB that all computations may use")
     cache_mb: int = setting("128", whole_number(1, 1_000_000), "MiB of results in the cache")
     queue: int = setting("64", whole_number(1, 100_000), "Computations that may wait; a quarter for one visitor")
+    models_mb: int = setting(
+        "4096", whole_number(1, 100_000_000), "MiB of models' weights kept loaded; beyond it the least recently used go"
+    )
+    backend: str = setting(
+        "threads",
+        read_backend,
+        "Where models run: on `threads` of the app's process, or as replicas in a `ray` cluster, see "
+        "[Many machines](#many-machines)",
+    )
+    ray_address: str = setting(
+        "local", str, "The Ray cluster's address, such as `10.0.0.5:6379`; `local` starts one on this machine"
+    )
+    replicas: tuple[int, int] = setting(
+        "1", read_range, "Replicas in the cluster: a number, or the least and the most, such as `1-4`, as the load asks"
+    )
+    replica_cpus: float = setting("1", read_amount, "CPU cores that Ray reserves for each replica")
+    replica_gpus: float = setting("0", read_amount, "GPUs that Ray reserves for each replica; `0.5` shares one by two")
     viewer_mb: int = setting("256", whole_number(1, 1_000_000), "MiB of pictures and maps kept for browsers to fetch")
     metrics_from: tuple[Network, ...] = setting(
         "127.0.0.0/8,::1/128", read_networks, "Addresses or networks, separated by commas, that may read /metrics"

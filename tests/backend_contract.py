@@ -80,7 +80,11 @@ class Models:
         return self.shas.get(name, name)
 
     def predict(self, name: str, image: np.ndarray, shrink: int) -> Prediction:
-        value = int(image[0, 0, 0])
+        self.perform(name, int(image[0, 0, 0]), shrink)
+        return prediction(name, image)
+
+    def perform(self, name: str, value: int, shrink: int) -> None:
+        """What happens during a computation; models in other processes ask for it here."""
         with self._lock:
             self.ran.append((name, value, shrink))
             self.running += 1
@@ -93,7 +97,10 @@ class Models:
         finally:
             with self._lock:
                 self.running -= 1
-        return prediction(name, image)
+
+    def semaphore(self) -> Any:
+        """A semaphore that computations can wait for, wherever they run."""
+        return threading.Semaphore(0)
 
     def values(self) -> list[int]:
         """First values of the pictures in the order of their computations."""
@@ -139,7 +146,7 @@ class Stepped:
     """A long op of many steps; each waits until it is let on."""
 
     steps: int
-    step: threading.Semaphore
+    step: Any  # a semaphore
     long = True
     deadline_s = DEADLINE_S
 
@@ -383,7 +390,7 @@ def check_the_position_in_the_queue_is_reported(make: Make) -> None:
 def check_long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits(make: Make) -> None:
     models = Models()
     backend = make(models, TWO)
-    step = threading.Semaphore(0)
+    step = models.semaphore()
     long = [backend.submit(replace(ask(value, f"long {value}"), op=Stepped(3, step))) for value in range(3)]
     assert label(backend.submit(ask(9, "quick"))) == 9
     step.release(1)

@@ -20,8 +20,8 @@ from segviz.engine import (
     Status,
     ThreadBackend,
     ops,
+    queue_backend,
     runner,
-    thread_backend,
 )
 from segviz.engine.fair_queue import FairQueue
 from segviz.engine.result_cache import ResultCache
@@ -214,8 +214,8 @@ BAD: dict[str, tuple[type[ThreadBackend], tuple[Any, str, Any] | None]] = {
     "long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits": (Clogged, None),
     "a_cache_key_tells_everything_apart": (Sampling, None),
     "the_cache_is_bounded_in_bytes": (Hoarding, None),
-    "a_crash_is_tried_again_once": (ThreadBackend, (thread_backend, "ATTEMPTS", 3)),
-    "a_broken_checkpoint_is_named_and_the_others_go_on": (ThreadBackend, (thread_backend, "ValueError", KeyError)),
+    "a_crash_is_tried_again_once": (ThreadBackend, (queue_backend, "ATTEMPTS", 3)),
+    "a_broken_checkpoint_is_named_and_the_others_go_on": (ThreadBackend, (queue_backend, "ValueError", KeyError)),
     "too_little_memory_shows_less_then_refuses_and_the_next_is_right": (
         ThreadBackend, (ops, "is_out_of_memory", lambda error: isinstance(error, MemoryError)),
     ),

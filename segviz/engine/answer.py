@@ -37,12 +37,14 @@ class Status:
         done: steps finished.
         total: steps in all.
         seconds: how long it has been running.
+        attempt: 2 where it failed once and runs again.
     """
 
     position: int = 0
     done: int = 0
     total: int = 1
     seconds: float = 0.0
+    attempt: int = 1
 
 
 class Answer(Future[Result]):

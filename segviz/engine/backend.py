@@ -29,6 +29,7 @@ class Health:
         counts: requests by outcome since the start: `computed`, `reused` (answered without a computation of their
             own), `unusable` (a bad checkpoint or request), `busy`, `late`, `left` (the lease ran out), `superseded`,
             `too_large`, `crashed`.
+        replicas: replicas that run, where models run outside this process; else None.
     """
 
     ok: bool
@@ -41,6 +42,7 @@ class Health:
     cache_limit: int
     models: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    replicas: int | None = None
 
 
 @runtime_checkable

@@ -16,13 +16,14 @@ from segviz.engine.backend import Backend, ComputationObserver, Health
 from segviz.engine.capacity import capacity_for, cores
 from segviz.engine.errors import BusyError
 from segviz.engine.ops import Predict
+from segviz.engine.queue_backend import QueueBackend
 from segviz.engine.request import HashedPicture, Op, Request
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
 from segviz.image import Rgb
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import choose_device, device_title
-from segviz.settings import settings
+from segviz.settings import MIB, SettingError, Settings, settings
 
 
 class Engine:
@@ -34,9 +35,7 @@ class Engine:
 
     def __init__(self, backend: Backend | None = None) -> None:
         self._observers: list[ComputationObserver] = []
-        self.backend = backend or ThreadBackend(
-            Runner(), capacity_for(choose_device("auto"), settings()), self._notify_observers
-        )
+        self.backend = backend or make_backend(settings(), self._notify_observers)
         self._tickets = itertools.count(1)
 
     def ask(self, model: str, image: Rgb | HashedPicture, op: Op | None = None, session: str | None = None) -> Answer:
@@ -128,8 +127,29 @@ class Engine:
     @property
     def device(self) -> str:
         """The device that models run on, in words."""
+        replicas = self.backend.health().replicas
+        if replicas is not None:
+            return f"{replicas} {'replica' if replicas == 1 else 'replicas'} in a Ray cluster"
         device, count = choose_device("auto"), cores()
         return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
+
+
+def make_backend(limits: Settings, observer: ComputationObserver) -> QueueBackend:
+    """The backend that the operator has chosen.
+
+    Raises:
+        SettingError: it needs Ray, which is not installed.
+    """
+    if limits.backend == "threads":
+        runner = Runner(model_bytes=limits.models_mb * MIB)
+        return ThreadBackend(runner, capacity_for(choose_device("auto"), limits), observer)
+    try:
+        from segviz.engine.ray_cluster.ray_backend import make_ray_backend
+    except ImportError as error:
+        raise SettingError(
+            f"SEGVIZ_BACKEND=ray needs Ray ({error}); pip install 'segviz[ray]', or unset it to use threads"
+        ) from None
+    return make_ray_backend(limits, observer)
 
 
 _engine: Engine | None = None
@@ -142,6 +162,6 @@ def engine() -> Engine:
     with _engine_lock:
         if _engine is None:
             _engine = Engine()
-            if isinstance(_engine.backend, ThreadBackend):
+            if isinstance(_engine.backend, QueueBackend):
                 atexit.register(_engine.backend.close)
         return _engine

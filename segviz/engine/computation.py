@@ -49,6 +49,7 @@ class Computation:
         done: steps finished.
         total: steps in all.
         began: when it started, by the monotonic clock.
+        attempt: 2 where it failed once and runs again.
     """
 
     key: str
@@ -59,3 +60,4 @@ class Computation:
     done: int = 0
     total: int = 1
     began: float = 0.0
+    attempt: int = 1

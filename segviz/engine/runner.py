@@ -6,18 +6,30 @@ model to that), so workers need no copies. Captum registers hooks on modules: an
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from segviz.engine.answer import Result
 from segviz.engine.open_model import model_identity, open_model
 from segviz.engine.request import ReportProgress, Request, digest
 from segviz.engine.result_cache import arrays_of
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready: the digest of its files, its predictor, and the bytes of its weights."""
+
+    sha: str
+    predictor: Any
+    bytes: int
 
 
 class Runner:
@@ -26,17 +38,30 @@ class Runner:
     Args:
         load: returns the predictor of a model by name; by default that of the bundled models and the catalogue.
         identify: returns a digest of a model's files by name; by default of the same.
+        model_bytes: weights that may be loaded; beyond it the least recently used models are dropped, but never the
+            one that is asked for.
     """
 
-    def __init__(self, load: Callable[[str], Any] | None = None, identify: Callable[[str], str] | None = None) -> None:
-        self._load, self._identify = load, identify
-        self._loaded: dict[str, tuple[str, Any]] = {}
+    def __init__(
+        self,
+        load: Callable[[str], Any] | None = None,
+        identify: Callable[[str], str] | None = None,
+        model_bytes: float = math.inf,
+    ) -> None:
+        self._load, self._identify, self._model_bytes = load, identify, model_bytes
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._lock, self._loading = threading.Lock(), dict[str, threading.Lock]()
 
     @property
     def model_count(self) -> int:
         """How many models are loaded."""
         return len(self._loaded)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The names of the models that are loaded, the least recently used first."""
+        with self._lock:
+            return tuple(self._loaded)
 
     def identity(self, model: str) -> str:
         """SHA-256 of the model's file.
@@ -77,12 +102,29 @@ class Runner:
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
-            sha = self.identity(name)
-            if name not in self._loaded or self._loaded[name][0] != sha:
+            sha, found = self.identity(name), self._loaded.get(name)
+            if found is None or found.sha != sha:
                 predictor = (self._load or open_model)(name)
                 # The file may have changed since; the predictor knows the digest of the bytes that it came from.
-                self._loaded[name] = (getattr(predictor, "digest", "") or sha, predictor)
-            return self._loaded[name]
+                found = LoadedModel(getattr(predictor, "digest", "") or sha, predictor, weight_bytes(predictor))
+            self._keep(name, found)
+            return found.sha, found.predictor
+
+    def _keep(self, name: str, model: LoadedModel) -> None:
+        """Keep a model as the one that was used last, and drop others where there are too many bytes."""
+        with self._lock:
+            self._loaded[name] = model
+            self._loaded.move_to_end(name)
+            while len(self._loaded) > 1 and sum(one.bytes for one in self._loaded.values()) > self._model_bytes:
+                self._loaded.popitem(last=False)
+
+
+def weight_bytes(predictor: Any) -> int:
+    """Bytes of a predictor's weights; 0 where its network is not known."""
+    network = getattr(predictor, "model", None) or getattr(predictor, "network", None)
+    if not isinstance(network, nn.Module):
+        return 0
+    return sum(one.numel() * one.element_size() for one in (*network.parameters(), *network.buffers()))
 
 
 def not_finite_notes(value: object) -> tuple[str, ...]:

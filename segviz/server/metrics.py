@@ -52,6 +52,8 @@ class EngineNumbers(Collector):
         yield GaugeMetricFamily("segviz_computations_running", "Computations running", health.running)
         yield GaugeMetricFamily("segviz_results_kept", "Results in the cache", health.cached)
         yield GaugeMetricFamily("segviz_results_bytes", "Bytes of the results in the cache", health.cache_bytes)
+        if health.replicas is not None:
+            yield GaugeMetricFamily("segviz_replicas", "Replicas that run and are well", health.replicas)
         outcomes = CounterMetricFamily(
             "segviz_engine_requests", "Requests to the engine by outcome", labels=["outcome"]
         )
@@ -67,7 +69,14 @@ REGISTRY.register(_engine)
 def report_engine(health: Callable[[], Health]) -> None:
     """Show the engine's numbers from now on; the server counts as unwell while the engine does."""
     _engine.health = health
-    add_check("engine", lambda: None if health().ok else "computations failed within the last minute; the log says why")
+    add_check("engine", lambda: describe_health(health()))
+
+
+def describe_health(health: Health) -> str | None:
+    """What is wrong with the engine, or None."""
+    if health.replicas == 0:
+        return "no replica runs; look at the Ray cluster, see docs/deploy.md"
+    return None if health.ok else "computations failed within the last minute; the log says why"
 
 
 def record_computation(model: str, op: str, seconds: float) -> None:

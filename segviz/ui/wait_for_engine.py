@@ -57,6 +57,8 @@ def describe_status(status: Status) -> str:
     """A question's place or progress, in words; empty where there is nothing to say."""
     if status.position:
         return f"number {status.position} in the queue"
+    if status.attempt > 1:
+        return "it failed once, and runs again"
     if status.done == 0 or status.total == 1:
         return ""
     left = status.seconds / status.done * (status.total - status.done)

@@ -1,0 +1,69 @@
+"""The backend whose models run in a Ray cluster: the queue stays here, the computations go to replicas."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from segviz.engine.backend import ComputationObserver, Health
+from segviz.engine.capacity import Capacity
+from segviz.engine.queue_backend import QueueBackend
+from segviz.engine.ray_cluster.cluster import ReplicaPlan
+from segviz.engine.ray_cluster.remote_runner import RemoteRunner
+from segviz.engine.request import Request
+from segviz.settings import Settings
+
+SLOTS_ON_GPU = 2  # one prepares a picture or copies labels back while the other computes
+
+
+class RayBackend(QueueBackend):
+    """Runs requests on replicas of the runner.
+
+    Queue, cache, deadlines, leases and turns are those of every backend. A worker here waits for a computation there.
+
+    Args:
+        runner: sends computations to the replicas.
+        capacity: how much at once, over all replicas.
+        observer: called after each computation, from a thread of this process.
+    """
+
+    def __init__(
+        self, runner: RemoteRunner, capacity: Capacity, observer: ComputationObserver = lambda *_: None
+    ) -> None:
+        super().__init__(runner, capacity, observer)
+        self._remote = runner
+
+    def health(self) -> Health:
+        """See `Backend.health`; with the number of replicas."""
+        return replace(super().health(), replicas=self._remote.count_replicas())
+
+    def _abandon(self, request: Request) -> None:
+        self._remote.stop(request)
+
+    def close(self) -> None:
+        """Refuse what waits, and leave the cluster."""
+        super().close()
+        self._remote.close()
+
+
+def make_ray_backend(limits: Settings, observer: ComputationObserver) -> RayBackend:
+    """The backend of the operator's settings. It connects with the first request, or with `RemoteRunner.start`."""
+    least, most = limits.replicas
+    plan = ReplicaPlan(
+        least=least,
+        most=most,
+        slots=limits.workers or (SLOTS_ON_GPU if limits.replica_gpus else max(1, int(limits.replica_cpus))),
+        threads=limits.threads or 1,
+        cpus=limits.replica_cpus,
+        gpus=limits.replica_gpus,
+        memory_mb=limits.memory_mb or ReplicaPlan.memory_mb,
+        models_mb=limits.models_mb,
+    )
+    capacity = Capacity(
+        workers=plan.most * plan.slots,
+        threads=plan.threads,
+        memory_mb=plan.most * plan.memory_mb,
+        cache_mb=limits.cache_mb,
+        queue=limits.queue,
+        replicas=plan.most,
+    )
+    return RayBackend(RemoteRunner(limits.ray_address, plan), capacity, observer)

@@ -1,0 +1,146 @@
+"""The contract's models, asked from the replicas' processes: they stay here, and a socket on loopback leads to them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from backend_contract import Models, prediction
+
+from segviz.prediction.prediction import Prediction
+
+HERE = Path(__file__).parent
+KEY = b"segviz tests"
+SHELF: list[Models] = []
+SEMAPHORES: list[threading.Semaphore] = []
+
+
+@dataclass(frozen=True)
+class Perform:
+    """Have a model of this process do what it is told to."""
+
+    models: int
+    name: str
+    value: int
+    shrink: int
+
+    def run(self) -> None:
+        SHELF[self.models].perform(self.name, self.value, self.shrink)
+
+
+@dataclass(frozen=True)
+class Acquire:
+    """Wait for a semaphore of this process."""
+
+    semaphore: int
+    timeout: float | None
+
+    def run(self) -> bool:
+        return SEMAPHORES[self.semaphore].acquire(timeout=self.timeout)
+
+
+def ask_home(port: int, question: Perform | Acquire) -> Any:
+    """The answer of the tests' process, or its error."""
+    with Client(("127.0.0.1", port), authkey=KEY) as connection:
+        connection.send(question)
+        raised, answer = connection.recv()
+    if raised:
+        raise answer
+    return answer
+
+
+@contextmanager
+def serve_models() -> Iterator[int]:
+    """A server of the models of this process; gives its port."""
+    listener = Listener(("127.0.0.1", 0), backlog=64, authkey=KEY)
+
+    def accept() -> None:
+        with suppress(OSError):  # closed
+            while True:
+                threading.Thread(target=answer_once, args=(listener.accept(),), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield listener.address[1]
+    listener.close()
+
+
+def answer_once(connection: Connection) -> None:
+    with connection:
+        question = connection.recv()
+        try:
+            answer = False, question.run()
+        except BaseException as error:
+            answer = True, error
+        connection.send(answer)
+
+
+@contextmanager
+def python_path() -> Iterator[None]:
+    """Let the processes of a cluster import the tests' modules."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE)])
+    yield
+    os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+
+
+@dataclass(frozen=True)
+class ProxyModel:
+    """A model of the contract, on its way to a replica."""
+
+    name: str
+    sha: str
+    port: int
+    models: int
+
+    def open(self) -> Callable[..., Any]:
+        def predict(image: np.ndarray, shrink: int = 1) -> Prediction:
+            ask_home(self.port, Perform(self.models, self.name, int(image[0, 0, 0]), shrink))
+            return prediction(self.name, image)
+
+        return predict
+
+
+@dataclass(frozen=True)
+class RemoteSemaphore:
+    """A semaphore of the tests' process; pickled, it is its address."""
+
+    port: int
+    number: int
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        return bool(ask_home(self.port, Acquire(self.number, timeout)))
+
+    def release(self, count: int = 1) -> None:
+        SEMAPHORES[self.number].release(count)
+
+
+class RemotelyUsed(Models):
+    """Models whose computations run in other processes."""
+
+    port = 0
+
+    def semaphore(self) -> RemoteSemaphore:
+        SEMAPHORES.append(threading.Semaphore(0))
+        return RemoteSemaphore(self.port, len(SEMAPHORES) - 1)
+
+
+class ProxySource:
+    """The contract's models as the app's process sees them."""
+
+    def __init__(self, models: Models, port: int) -> None:
+        self.models, self.port, self.number = models, port, len(SHELF)
+        SHELF.append(models)
+
+    def identity(self, name: str) -> str:
+        return f"{self.models.identify(name)} of {self.number}"  # replicas keep models from one test to the next
+
+    def portable(self, name: str, sha: str) -> ProxyModel:
+        self.models.load(name)  # raises where the model is broken
+        return ProxyModel(name, sha, self.port, self.number)
