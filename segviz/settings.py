@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
 from segviz.paths import BUNDLED
+from segviz.runtime.ray_token import check_token
 
 PREFIX = "SEGVIZ_"
 LIKENESS = 0.8  # likeness from which an unknown name counts as a misspelt setting
@@ -242,7 +244,8 @@ def settings() -> Settings:
     """The settings of this process, read once.
 
     Raises:
-        SettingError: a value is invalid, the folder of checkpoints is missing, or a variable's name is misspelt.
+        SettingError: a value is invalid, the folder of checkpoints is missing, a variable's name is misspelt, or the
+            Ray cluster cannot be used.
     """
     check_names(os.environ)
     found = read_settings(os.environ)
@@ -251,7 +254,26 @@ def settings() -> Settings:
             f"{variable_name('checkpoints')}={found.checkpoints}: there is no such folder; create it, correct the "
             "path, or unset the variable"
         )
+    if found.backend == "ray":
+        check_cluster(found.ray_address, os.environ)
     return found
+
+
+def check_cluster(address: str, environment: Mapping[str, str]) -> None:
+    """Check that Ray is installed and has a token for a cluster, before anything needs it.
+
+    Raises:
+        SettingError: it is not, or has none.
+    """
+    if find_spec("ray") is None:
+        raise SettingError(
+            f"{variable_name('backend')}=ray needs Ray, which is not installed; pip install 'segviz[ray]', or unset "
+            "the variable to use threads"
+        )
+    try:
+        check_token(address, environment)
+    except ValueError as error:
+        raise SettingError(f"{variable_name('ray_address')}={address}: {error}") from None
 
 
 def check_names(environment: Mapping[str, str]) -> None:

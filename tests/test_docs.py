@@ -93,7 +93,7 @@ def test_every_required_library_has_a_tested_version() -> None:
     }
     for file in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / file).read_text().splitlines():
-            assert re.split(r"[>=]", line)[0].lower().replace("-", "_") in {name.replace("-", "_") for name in pinned}
+            assert re.split(r"[>=\[]", line)[0].lower().replace("-", "_") in {name.replace("-", "_") for name in pinned}
 
 
 def test_pictures_of_the_readme_are_there() -> None:

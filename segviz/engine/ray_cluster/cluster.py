@@ -11,12 +11,13 @@ import ray
 from ray import serve
 from ray.serve.schema import ApplicationStatus
 
+from segviz.engine.ray_cluster.access import authenticate, forget_token, on_loopback
 from segviz.engine.ray_cluster.board import RemoteBoard
 from segviz.engine.ray_cluster.replica import Replica
+from segviz.runtime.ray_token import LOCAL
 from segviz.settings import MIB
 
 APPLICATION = "segviz"
-LOCAL = "local"  # the address of a cluster that this process starts, and ends
 STORE_BYTES = 256 * MIB  # a local cluster's object store: pictures on their way, and checkpoints
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 5.0, 15.0
 REPLICA_SETTINGS = ("SEGVIZ_MODELS", "SEGVIZ_CHECKPOINTS")  # the settings that replicas need
@@ -59,10 +60,11 @@ def connect(address: str, plan: ReplicaPlan) -> None:
     """Join the cluster of an address, or start one of this process's own; nothing where this process is in one.
 
     Raises:
-        ConnectionError: there is no cluster at the address.
+        ConnectionError: there is no cluster at the address, or no token for it.
     """
     if ray.is_initialized():
         return
+    authenticate(address)
     variables = {name: os.environ[name] for name in REPLICA_SETTINGS if name in os.environ}
     options: dict[str, Any] = {
         "namespace": APPLICATION,
@@ -72,13 +74,14 @@ def connect(address: str, plan: ReplicaPlan) -> None:
     }
     if address in ("", LOCAL):
         cores = max(1, round(plan.cpus * plan.most + 0.5))
-        ray.init(
-            address=LOCAL,
-            num_cpus=cores,
-            include_dashboard=False,
-            object_store_memory=STORE_BYTES,
-            **options,
-        )
+        with on_loopback():
+            ray.init(
+                address=LOCAL,
+                num_cpus=cores,
+                include_dashboard=False,
+                object_store_memory=STORE_BYTES,
+                **options,
+            )
     else:
         ray.init(address=address, **options)
 
@@ -90,6 +93,7 @@ def deploy(plan: ReplicaPlan, name: str = APPLICATION) -> Deployment:
         plan: how many, and what each may use.
         name: the application's name in the cluster.
     """
+    serve.start(proxy_location="Disabled")  # replicas are called by handles; no HTTP server is needed
     board = RemoteBoard.remote()
     replicas = serve.deployment(Replica).options(
         name="Replica",
@@ -129,3 +133,4 @@ def disconnect(address: str, name: str = APPLICATION) -> None:
     if address in ("", LOCAL):
         serve.shutdown()
     ray.shutdown()
+    forget_token()

@@ -19,6 +19,7 @@ import torch
 from segviz.engine.answer import Result
 from segviz.engine.computation import AbandonedError
 from segviz.engine.errors import EngineError
+from segviz.engine.ray_cluster.access import bind_serve_to_node
 from segviz.engine.ray_cluster.portable_model import PortableModel
 from segviz.engine.request import Request
 from segviz.engine.runner import Runner
@@ -60,6 +61,7 @@ class Replica:
     """
 
     def __init__(self, slots: int, threads: int, model_bytes: int, board: Any, grace_s: float = 30.0) -> None:
+        bind_serve_to_node()
         self._board, self._grace_s = board, grace_s
         self._portable: dict[str, PortableModel] = {}
         self._runner = Runner(self._open, self._identify, model_bytes)

@@ -1,0 +1,93 @@
+"""Who can reach a cluster's ports: nobody without its token, and those of a local cluster from this machine only.
+
+Whoever reaches Ray's ports with the token can run code on all machines of the cluster. Ray has no public settings for
+two of the things that are needed here; `tests/test_ray_deploy.py` looks at the sockets of every process.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, get_authentication_mode
+
+from segviz.runtime.ray_token import LOCAL, MODE, TOKEN, TOKEN_FILE, check_token
+
+LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a node's address is 127.0.0.1, as on these systems
+ANY_ADDRESS = "[::]"
+_own: list[str] = []  # the token that this process has made for its local cluster
+
+
+def authenticate(address: str) -> None:
+    """Have every call carry the cluster's token; a local cluster gets one of its own, which no file holds.
+
+    Raises:
+        ConnectionError: there is no token; the message says where Ray looks for it.
+    """
+    try:
+        check_token(address, os.environ)
+    except ValueError as error:
+        raise ConnectionError(str(error)) from None
+    if address in ("", LOCAL) and not (os.environ.get(TOKEN) or os.environ.get(TOKEN_FILE)):
+        os.environ[TOKEN] = secrets.token_hex(32)  # Ray's processes inherit it; only their user can read it there
+        _own.append(os.environ[TOKEN])
+    os.environ[MODE] = "token"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent to Ray's makers
+    AuthenticationTokenLoader.instance().reset_cache()
+    if get_authentication_mode() != AuthenticationMode.TOKEN:
+        Config.initialize("")  # Ray has read its mode when it was imported
+
+
+def forget_token() -> None:
+    """Forget the token of a local cluster that has ended."""
+    if _own and os.environ.get(TOKEN) == _own.pop():
+        del os.environ[TOKEN]
+        AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """A cluster that is started inside listens on 127.0.0.1 only.
+
+    Ray replaces 127.0.0.1 by the machine's address wherever it is given, unless clusters of several machines are
+    switched off.
+
+    Raises:
+        RuntimeError: this version of Ray listens elsewhere all the same; the cluster has been ended.
+    """
+    before, switch = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(LOOPBACK_SWITCH)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[LOOPBACK_SWITCH] = False, "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+        if switch is None:
+            del os.environ[LOOPBACK_SWITCH]
+        else:
+            os.environ[LOOPBACK_SWITCH] = switch
+    address = ray.util.get_node_ip_address()
+    if not ip_address(address).is_loopback:
+        ray.shutdown()
+        raise RuntimeError(f"Ray {ray.__version__} listens on {address} and not on this machine only; install ray 2.60")
+
+
+def bind_serve_to_node() -> None:
+    """Have Serve's own port of this replica, which segviz does not use, listen on the node's address only."""
+    from ray.serve._private import replica as serve_replica
+
+    original: Callable[[object, str], int] | None = getattr(serve_replica, "add_port_to_grpc_server", None)
+    if original is None or getattr(original, "on_node", False):
+        return
+    own = ray.util.get_node_ip_address()
+    host = f"[{own}]" if ":" in own else own
+
+    def bind(server: object, address: str) -> int:
+        return original(server, address.replace(ANY_ADDRESS, host))
+
+    bind.on_node = True  # type: ignore[attr-defined]
+    serve_replica.add_port_to_grpc_server = bind

@@ -1,0 +1,43 @@
+"""Where Ray finds its token, asked without Ray: segviz joins no cluster without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # Ray's variables, in the order in which it looks
+MODE = "RAY_AUTH_MODE"
+LOCAL = "local"  # the address of a cluster that this process starts, and ends
+
+
+def check_token(address: str, environment: Mapping[str, str]) -> None:
+    """Check that a cluster can be used with a token; a local one gets its own.
+
+    Args:
+        address: of the cluster.
+        environment: the process's variables.
+
+    Raises:
+        ValueError: the address is not that of a node, token authentication is switched off, or there is no token.
+    """
+    if (mode := environment.get(MODE, "token").lower()) != "token":
+        raise ValueError(
+            f"{MODE}={mode} lets anyone who reaches Ray's ports run code on its machines; set {MODE}=token here and on "
+            "every machine of the cluster"
+        )
+    if address in ("", LOCAL):
+        return
+    if "://" in address or ":" not in address:
+        raise ValueError("use the address of the cluster's head and its port, such as 10.0.0.5:6379, or local")
+    if environment.get(TOKEN):
+        return
+    path = Path(environment.get(TOKEN_FILE) or Path.home() / ".ray" / "auth_token")
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except OSError:
+        found = ""
+    if not found:
+        raise ValueError(
+            f"{path} holds no token of the cluster; copy the output of `ray get-auth-token` on its head into a file "
+            f"that only you can read, and name it in {TOKEN_FILE}"
+        )
