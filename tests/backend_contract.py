@@ -45,6 +45,7 @@ from segviz.prediction.prediction import Prediction
 
 PATIENCE = 20.0  # seconds for what takes milliseconds
 SOON = 1.0  # seconds within which a refusal has to come
+MEANWHILE = 0.1  # seconds within which one too many would have started
 SIZE = (8, 8)
 MIB = 1024**2
 
@@ -181,7 +182,8 @@ def ask(value: int, session: str = "a", ticket: int = 0, **more: Any) -> Request
 
 def label(answer: Answer) -> int:
     """The picture's first value, by the answer."""
-    assert error_of(answer) is None, error_of(answer)
+    error = error_of(answer)
+    assert error is None, error
     return int(answer.result().value.labels[0, 0])
 
 
@@ -224,11 +226,19 @@ def check_everyone_gets_their_own_answer(make: Make) -> None:
 
 def check_no_more_run_at_once_than_there_are_workers(make: Make) -> None:
     models = Models()
-    models.pause = 0.02
     backend = make(models, TWO)
-    answers = [backend.submit(ask(value, f"session {value}")) for value in range(12)]
+    with models.held():
+        answers = [backend.submit(ask(value, f"session {value}")) for value in range(12)]
+        until_more_than_two_run(models)
     assert [label(one) for one in answers] == list(range(12))
     assert models.most == 2
+
+
+def until_more_than_two_run(models: Models) -> None:
+    """Wait for two, and then for a third, which must not come."""
+    until(lambda: models.running >= 2)
+    end = time.monotonic() + MEANWHILE
+    until(lambda: models.most > 2 or time.monotonic() > end)
 
 
 def check_those_who_wait_for_the_same_share_one_computation(make: Make) -> None:
@@ -544,10 +554,11 @@ def check_what_exceeds_the_budget_is_shown_smaller_or_refused_before_it_runs(mak
 
 def check_no_more_runs_at_once_than_the_memory_holds(make: Make) -> None:
     models = Models()
-    models.pause = 0.02
     need = forward_need(SIZE, 1)
     backend = make(models, Capacity(workers=4, memory_mb=2 * need // MIB + 1))
-    answers = [backend.submit(ask(value, f"session {value}")) for value in range(8)]
+    with models.held():
+        answers = [backend.submit(ask(value, f"session {value}")) for value in range(8)]
+        until_more_than_two_run(models)
     assert [label(one) for one in answers] == list(range(8))
     assert models.most == 2
 
