@@ -8,7 +8,7 @@ from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
-from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, make_work, start_run
+from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, start_run
 from segviz.ui.models import pick_model
 from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.page_address import copy_page_link
@@ -85,7 +85,7 @@ ready = bool(files) and bool(written) and (options is None or bool(options.forms
 parts = [part for title, part in WRITES.items() if title in written]
 if st.button("Start", type="primary", disabled=not ready or is_running(), icon=":material/play_arrow:"):
     with st.spinner("Reading the list of pictures …"):
-        start_run(files, model, make_work(model, parts, options))
+        start_run(files, model, parts, options)
     st.rerun()  # with the button as it is while a run goes on
 follow_run()
 st.caption(f"Models run on: {engine().device}")

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from segviz.batch import background_run as jobs
-from segviz.batch.background_run import BackgroundRun
+from segviz.batch.background_run import BackgroundRun, RunPlan
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
 from segviz.image import ImageError
@@ -67,7 +67,7 @@ def held(gate: threading.Event) -> Any:
 
 
 def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
-    job = BackgroundRun(sources("one", "bad", "two"), work)
+    job = BackgroundRun(RunPlan(sources("one", "bad", "two"), work))
     with finished(job) as made:
         assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
         summary = json.loads(made.read("summary.json"))
@@ -82,7 +82,7 @@ def test_a_run_ends_in_a_zip_with_a_summary_and_names_what_failed() -> None:
 
 
 def test_a_cancel_ends_after_the_picture_at_hand_and_keeps_what_is_done(gate: threading.Event) -> None:
-    job = BackgroundRun(sources("one", "two", "three"), held(gate))
+    job = BackgroundRun(RunPlan(sources("one", "two", "three"), held(gate)))
     until(lambda: job.state.name == "one")
     job.cancel()
     assert job.running
@@ -94,7 +94,7 @@ def test_a_cancel_ends_after_the_picture_at_hand_and_keeps_what_is_done(gate: th
 
 
 def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading.Event) -> None:
-    job = BackgroundRun(sources("one", "two"), held(gate))
+    job = BackgroundRun(RunPlan(sources("one", "two"), held(gate)))
     until(lambda: job.state.name == "one")
     file, state = job.zip, job.state
     del job
@@ -104,7 +104,7 @@ def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading
     until(lambda: file.closed)
     assert state.done == 1
 
-    job = BackgroundRun(sources("one"), work)
+    job = BackgroundRun(RunPlan(sources("one"), work))
     job.wait(PATIENCE)
     file = job.zip
     assert not file.closed
@@ -114,9 +114,9 @@ def test_a_job_that_nobody_has_any_more_stops_and_leaves_nothing(gate: threading
 
 
 def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
-    first = BackgroundRun(sources("one"), held(gate))
+    first = BackgroundRun(RunPlan(sources("one"), held(gate)))
     until(lambda: first.state.name == "one")
-    second = BackgroundRun(sources("two"), work)
+    second = BackgroundRun(RunPlan(sources("two"), work))
     second.wait(0.2)
     assert second.running and second.state.name == ""
     gate.set()
@@ -127,13 +127,13 @@ def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
 
 def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "MAX_RUN_PIXELS", 15)
-    job = BackgroundRun(sources("one"), work)
+    job = BackgroundRun(RunPlan(sources("one"), work))
     finished(job).close()
     assert job.state.problems == [("one", "the picture has 4 x 4 pixels; the limit here is 0 megapixels")]
     job.close()
     monkeypatch.undo()
     monkeypatch.setattr(jobs, "MAX_ZIP_BYTES", 10)
-    job = BackgroundRun(sources("one", "two"), work)
+    job = BackgroundRun(RunPlan(sources("one", "two"), work))
     with finished(job) as made:
         assert made.namelist() == ["one.txt", "summary.json"]
     assert "the ZIP has reached 0 GB; send the other pictures in another run" in job.state.failure
@@ -150,16 +150,16 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
     def out_of_memory(*_: object) -> PictureOutput:
         raise RuntimeError("CUDA out of memory")
 
-    job = BackgroundRun(sources("one", "two"), surprised)
+    job = BackgroundRun(RunPlan(sources("one", "two"), surprised))
     job.wait(PATIENCE)
     assert job.state.failure == "an unexpected error occurred; see the server's log"
     job.close()
-    job = BackgroundRun(sources("one", "two"), out_of_memory)
+    job = BackgroundRun(RunPlan(sources("one", "two"), out_of_memory))
     finished(job).close()
     assert [cause for _, cause in job.state.problems] == ["CUDA out of memory"] * 2
     job.close()
     monkeypatch.setattr(jobs.Archive, "put", full)
-    job = BackgroundRun(sources("one", "two"), work)
+    job = BackgroundRun(RunPlan(sources("one", "two"), work))
     job.wait(PATIENCE)
     assert job.state.failure == "the files of one could not be written (No space left on device)"
     job.close()
@@ -171,7 +171,7 @@ def test_a_full_disk_and_a_surprise_end_the_run_with_a_sentence(monkeypatch: pyt
 def test_a_file_leaves_under_its_token_alone_and_is_gone_once_closed() -> None:
     downloads = Downloads()
     with TestClient(Starlette(routes=download_routes(downloads))) as client:
-        job = BackgroundRun(sources("one"), work)
+        job = BackgroundRun(RunPlan(sources("one"), work))
         finished(job).close()
         token = downloads.offer(job.zip, 'a "b"\r\n.zip')
         for path in (f"/segviz/file/{token}", f"/base/segviz/file/{token}"):

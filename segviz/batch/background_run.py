@@ -8,20 +8,25 @@ import logging
 import tempfile
 import threading
 import weakref
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from segviz.batch.archive import Archive
 from segviz.batch.inputs import Source
-from segviz.batch.run import PictureOutput, PutError, Step, run_pictures
+from segviz.batch.ordered_map import map_in_order
+from segviz.batch.picture_places import PicturePlaces
+from segviz.batch.run import PROBLEMS, PictureOutcome, PictureOutput, PutError, Step, make_outcome, write_outcomes
+from segviz.batch.thread_workers import ThreadWorkers
 from segviz.image import ImageError, Rgb
 
 MAX_ZIP_BYTES = 2 * 1024**3  # the run ends there and keeps what is done
 MAX_RUN_PIXELS = 16_000_000
+SUMMARY = "summary.json"
 Worker = Callable[[Source, Rgb], PictureOutput]
 
-_one_picture = threading.Lock()
+_places = PicturePlaces()
 _log = logging.getLogger(__name__)
 
 
@@ -32,12 +37,13 @@ class RunState:
     Attributes:
         total: number of pictures in the run.
         done: number of pictures finished, failed ones included.
-        name: the current picture.
+        name: the picture that was begun last.
         problems: (name, cause) of each picture that failed.
+        summary: the entries of summary.json so far.
         ended: whether the thread is done.
         failure: why the run ended early; "" if it did not, or was cancelled.
-        stop: set to end the run after the current picture.
-        abandoned: the owner is gone; the ZIP is closed after the current picture.
+        stop: set to end the run.
+        abandoned: the owner is gone; the ZIP is closed when the thread is done.
         lock: guards `ended` and `abandoned`, one of which closes the ZIP.
     """
 
@@ -45,6 +51,7 @@ class RunState:
     done: int = 0
     name: str = ""
     problems: list[tuple[str, str]] = field(default_factory=list)
+    summary: list[object] = field(default_factory=list)
     ended: bool = False
     failure: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -52,19 +59,43 @@ class RunState:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run does.
+
+    Attributes:
+        sources: the pictures.
+        work: makes the files of one picture.
+        at_once: pictures under way at once. Of several, a cancel waits for none.
+        give_up: has `work` wait for nothing any more, where several are under way.
+    """
+
+    sources: Sequence[Source]
+    work: Worker
+    at_once: int = 1
+    give_up: Callable[[], None] = lambda: None
+
+
 class BackgroundRun:
     """A run over pictures that starts at once. Its ZIP is an unnamed temporary file, deleted with this object.
 
     Args:
-        sources: the pictures.
-        work: makes the files of one picture.
+        plan: what it does.
+        earlier: a run of the same plan that was cancelled: this one goes on with the rest. Its ZIP is taken over.
     """
 
-    def __init__(self, sources: Sequence[Source], work: Worker) -> None:
+    def __init__(self, plan: RunPlan, earlier: BackgroundRun | None = None) -> None:
         self.zip: io.BufferedIOBase = tempfile.TemporaryFile()  # noqa: SIM115  # `close` closes it
-        self.state = RunState(len(sources))
+        self.state = RunState(len(plan.sources))
+        if earlier is not None:
+            before = earlier.state
+            self.state.done, self.state.problems = before.done, list(before.problems)
+            self.state.summary = list(before.summary)
         self.close = weakref.finalize(self, abandon, self.state, self.zip)
-        self._thread = threading.Thread(target=run_in_thread, args=(self.state, sources, work, self.zip), daemon=True)
+        self._plan = plan
+        # In a list, from which the thread takes it: its ZIP lives as long as it does, and no longer than needed.
+        arguments = (self.state, plan, self.zip, [] if earlier is None else [earlier])
+        self._thread = threading.Thread(target=run_in_thread, args=arguments, daemon=True)
         self._thread.start()
 
     @property
@@ -72,9 +103,20 @@ class BackgroundRun:
         """Whether the run has not ended yet."""
         return not self.state.ended
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was cancelled before its last picture."""
+        return self.state.ended and not self.state.failure and self.state.done < self.state.total
+
+    def go_on(self) -> BackgroundRun:
+        """A run over the pictures that are left; the ZIP of its end has all."""
+        return BackgroundRun(self._plan, self)
+
     def cancel(self) -> None:
-        """End after the current picture and keep what is done."""
+        """End, after the current picture where there is one at a time, and keep what is done."""
         self.state.stop.set()
+        if self._plan.at_once > 1:
+            self._plan.give_up()
 
     def wait(self, seconds: float) -> None:
         """Wait until the run has ended, for at most so many seconds."""
@@ -82,7 +124,7 @@ class BackgroundRun:
 
 
 def abandon(state: RunState, target: io.BufferedIOBase) -> None:
-    """End a run and delete its ZIP, now or after the current picture."""
+    """End a run and delete its ZIP, now or when its thread is done."""
     state.stop.set()
     with state.lock:
         state.abandoned = True
@@ -90,23 +132,20 @@ def abandon(state: RunState, target: io.BufferedIOBase) -> None:
             target.close()
 
 
-def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, target: io.BufferedIOBase) -> None:
+def run_in_thread(state: RunState, plan: RunPlan, target: io.BufferedIOBase, earlier: list[BackgroundRun]) -> None:
     """Process all pictures into the ZIP; the body of the run's thread."""
-    summary: list[object] = []
     try:
         with Archive(target) as archive:
-            steps = run_pictures(
-                [announce(state, one) for one in sources],
-                refuse_large(work),
-                archive.put,
-                partial(is_over, state, target),
-            )
+            while earlier:
+                take_over(earlier.pop(), archive)
+            rest = plan.sources[state.done :]
+            first = state.done
             try:
-                while step := next_step(steps):
-                    summary.append(record_step(state, step))
+                for step in write_outcomes(rest, outcomes_of(state, plan, rest, target), archive.put):
+                    state.summary.append(record_step(state, replace(step, number=first + step.number)))
             except PutError as error:
                 state.failure = f"the files of {error.source.text} could not be written ({error.strerror})"
-            archive.put("summary.json", json.dumps(summary, indent=2).encode())
+            archive.put(SUMMARY, json.dumps(state.summary, indent=2).encode())
     except OSError as error:
         state.failure = state.failure or f"the ZIP could not be written ({error.strerror or error})"
     except Exception:
@@ -118,14 +157,43 @@ def run_in_thread(state: RunState, sources: Sequence[Source], work: Worker, targ
             target.close()
 
 
-def next_step(steps: Iterator[Step]) -> Step | None:
-    """Process the next picture; all runs share one lock, because a picture's arrays are large."""
-    with _one_picture:
-        return next(steps, None)
+def take_over(earlier: BackgroundRun, archive: Archive) -> None:
+    """Copy what an earlier run has finished, and delete its ZIP."""
+    with zipfile.ZipFile(earlier.zip) as finished:
+        for name in finished.namelist():
+            if name != SUMMARY:
+                archive.put(name, finished.read(name))
+    earlier.close()
+
+
+def outcomes_of(
+    state: RunState, plan: RunPlan, sources: Sequence[Source], target: io.BufferedIOBase
+) -> Iterator[PictureOutcome]:
+    """The outcomes of pictures in their order, until the run is over."""
+    work, over = refuse_large(plan.work), partial(is_over, state, target)
+
+    def one(source: Source) -> PictureOutcome | None:
+        with _places.take(plan.at_once):
+            return None if state.stop.is_set() else make_outcome(work, announce(state, source))
+
+    if plan.at_once == 1:
+        for source in sources:
+            if over() or (outcome := one(source)) is None:
+                return
+            yield outcome
+        return
+    workers = ThreadWorkers(one, plan.at_once)
+    try:
+        for outcome in map_in_order(workers, sources, lambda source: source, over):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, PROBLEMS):
+                raise outcome
+            yield outcome
+    finally:
+        workers.close()
 
 
 def is_over(state: RunState, target: io.BufferedIOBase) -> bool:
-    """Whether a run is over: it was cancelled, or its ZIP reached the limit."""
+    """Whether a run is over: it was cancelled, or its ZIP has reached the limit."""
     if target.tell() > MAX_ZIP_BYTES:
         state.failure = f"the ZIP has reached {MAX_ZIP_BYTES / 1024**3:.0f} GB; send the other pictures in another run"
     return state.stop.is_set() or bool(state.failure)

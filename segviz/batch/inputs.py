@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from segviz.data.dataset import open_dataset
@@ -13,8 +14,9 @@ from segviz.data.sample import DataError
 from segviz.data.sample_files import find_folders
 from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
 from segviz.filenames import make_unique, safe_name
-from segviz.image import Rgb, as_rgb
+from segviz.image import ImageError, Rgb, as_rgb, decode, read_picture_bytes
 from segviz.picture_files.formats import HEAD_BYTES, PICTURE_SUFFIXES, may_be_picture
+from segviz.text import plain_text
 
 FOLDERS_ABOVE = 3  # in which a data set is looked for
 
@@ -32,6 +34,49 @@ class Source:
     text: str
     stem: str
     open: Callable[[], Rgb]
+
+
+@dataclass(frozen=True)
+class PackedPicture:
+    """A picture of the command line on its way to another process, which need not see the same files.
+
+    Attributes:
+        text: as in `Source`.
+        stem: as in `Source`.
+        data: the file's bytes; empty for a drawn scene, which its name tells.
+    """
+
+    text: str
+    stem: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that its results depend on: its names and its bytes."""
+        head = f"{self.text!r}{self.stem!r}".encode()
+        return sha256(head + sha256(self.data).digest()).hexdigest()
+
+    def unpack(self) -> Source:
+        """The same picture, opened as `find_sources` would open it."""
+        return Source(self.text, self.stem, self._open)
+
+    def _open(self) -> Rgb:
+        if is_scene(self.text):
+            return draw_named_scene(self.text).image
+        try:
+            return decode(self.data)
+        except ImageError as error:
+            raise ImageError(f"{plain_text(self.text)}: {error}") from None
+
+
+def pack_picture(source: Source) -> PackedPicture:
+    """A picture of `find_sources` with its file's bytes.
+
+    Raises:
+        ImageError: the file is missing or cannot be read.
+    """
+    data = b"" if is_scene(source.text) else read_picture_bytes(Path(source.text))
+    return PackedPicture(source.text, source.stem, data)
 
 
 def find_sources(texts: Sequence[str]) -> list[Source]:

@@ -28,6 +28,7 @@ PredictPicture = Callable[[Rgb], Prediction]
 LabelPicture = Callable[[Rgb], Labelled]
 Files = Iterable[tuple[str, bytes]]
 PutFile = Callable[[str, bytes], str]  # writes a file and returns its name or path
+PROBLEMS = (ValueError, MemoryError, RuntimeError)  # a picture's own; RuntimeError is torch's
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Step:
         files: names or paths of its files.
         summary: its entry in `--json` or summary.json; None if it failed.
         problem: why it failed, else None.
+        resumed: whether an earlier run had finished it.
     """
 
     number: int
@@ -75,6 +77,7 @@ class Step:
     files: tuple[str, ...] = ()
     summary: Mapping[str, Any] | None = None
     problem: Exception | None = None
+    resumed: bool = False
 
 
 class PutError(OSError):
@@ -85,9 +88,14 @@ class PutError(OSError):
         self.source = source
 
 
+WorkOnPicture = Callable[[Source, Rgb], PictureOutput]
+PictureOutcome = PictureOutput | Exception
+MapPictures = Callable[[Sequence[Source], Callable[[], bool]], Iterator[PictureOutcome]]  # sources, cancelled
+
+
 def run_pictures(
     sources: Sequence[Source],
-    work: Callable[[Source, Rgb], PictureOutput],
+    work: WorkOnPicture,
     put: PutFile,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Step]:
@@ -105,17 +113,47 @@ def run_pictures(
     Raises:
         PutError: a file cannot be written, for example because the disk is full.
     """
-    for number, source in enumerate(sources, 1):
-        if cancelled():
-            return
-        try:
-            done = work(source, source.open())
-            files = list(done.files)
-        except (ValueError, MemoryError, RuntimeError) as problem:
-            yield Step(number, len(sources), source, problem=problem)
+    return write_outcomes(sources, map_in_turn(work)(sources, cancelled), put)
+
+
+def map_in_turn(work: WorkOnPicture) -> MapPictures:
+    """The way to work on pictures one after the other, in this process."""
+
+    def outcomes(sources: Sequence[Source], cancelled: Callable[[], bool]) -> Iterator[PictureOutcome]:
+        for source in sources:
+            if cancelled():
+                return
+            yield make_outcome(work, source)
+
+    return outcomes
+
+
+def make_outcome(work: WorkOnPicture, source: Source) -> PictureOutcome:
+    """One picture's files, all of them made, or its problem."""
+    try:
+        done = work(source, source.open())
+        return PictureOutput(list(done.files), done.summary)
+    except PROBLEMS as problem:
+        return problem.with_traceback(None)  # its frames would keep the picture's arrays alive
+
+
+def write_outcomes(sources: Sequence[Source], outcomes: Iterator[PictureOutcome], put: PutFile) -> Iterator[Step]:
+    """Write each picture's files as its outcome comes; see `run_pictures`.
+
+    Args:
+        sources: the pictures.
+        outcomes: in the pictures' order; fewer where the run was cancelled.
+        put: writes a file.
+
+    Raises:
+        PutError: a file cannot be written.
+    """
+    for number, (source, done) in enumerate(zip(sources, outcomes, strict=False), 1):
+        if isinstance(done, Exception):
+            yield Step(number, len(sources), source, problem=done)
             continue
         try:
-            kept = tuple(put(name, data) for name, data in files)
+            kept = tuple(put(name, data) for name, data in done.files)
         except OSError as cause:
             raise PutError(source, cause) from cause
         yield Step(number, len(sources), source, kept, {**done.summary, "files": list(kept)})

@@ -39,6 +39,7 @@ from segviz.cli.shared_options import (
     add_size,
     add_target,
 )
+from segviz.cli.spread_options import add_resume, add_resume_file, add_spread
 from segviz.cli.table_parser import add_table
 from segviz.cli.train_parser import add_train, add_train_cues
 
@@ -103,6 +104,8 @@ def add_predict(commands: Commands) -> None:
     )
     add_target(predict, "output folder; created if missing")
     add_json(predict)
+    add_resume(predict)
+    add_spread(predict, "the pictures")
 
 
 def add_attend(commands: Commands) -> None:
@@ -134,6 +137,8 @@ def add_attend(commands: Commands) -> None:
     attend.add_argument("--page", action="store_true", help="put all maps on one page instead of a file each")
     add_target(attend, "output folder; or FILE.png, .svg, .pdf, .npz or .csv for one page")
     add_json(attend)
+    add_resume(attend)
+    add_spread(attend, "the pictures")
 
 
 def add_watch(commands: Commands) -> None:
@@ -237,6 +242,8 @@ def add_evaluate(commands: Commands) -> None:
     )
     evaluate.add_argument("--record", action="store_true", help="store the scores in the checkpoint's record")
     add_json(evaluate)
+    add_resume_file(evaluate)
+    add_spread(evaluate, "the pictures")
 
 
 def add_models(commands: Commands) -> None:

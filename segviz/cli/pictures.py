@@ -15,14 +15,15 @@ from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_attention
 from segviz.batch.crop_attention import export_crop_attention
 from segviz.batch.inputs import Source, find_sources
-from segviz.batch.run import Folder, LabelPicture, PictureOutput
+from segviz.batch.run import Folder, LabelPicture, PictureOutput, PutFile
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import classify_pixels, open_from_options
 from segviz.cli.open_to_score import open_to_score
 from segviz.cli.predict_sets import choose_folder, export_as_wanted, split_sources
-from segviz.cli.progress import open_target, process_pictures, refuse_input, resolve_inputs
+from segviz.cli.progress import keep_finished, open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.cli.protocol_options import names_protocol
 from segviz.cli.score_ways import check_view_options, choose_way
+from segviz.cli.spread import spread_pictures
 from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import SourceError
@@ -44,6 +45,7 @@ from segviz.watch.published_predictor import PublishedPredictor
 
 AnyPredictor = Predictor | NetworkPredictor | PublishedPredictor
 ExportPicture = Callable[[Source, Rgb], PictureOutput]
+OpenWork = Callable[[argparse.Namespace], ExportPicture]
 
 
 def run_predict(options: argparse.Namespace) -> int:
@@ -53,9 +55,27 @@ def run_predict(options: argparse.Namespace) -> int:
     if options.server_format is not None:
         choose_folder(options)
     with open_target(options) as put:
-        predictor, predict = open_to_predict(options)
-        work = export_as_wanted(predictor, predict, options)
-        return process_pictures(sources, work, put, options)
+        return process_into(sources, open_predict_work, put, options)
+
+
+def process_into(sources: Sequence[Source], open_work: OpenWork, put: PutFile, options: argparse.Namespace) -> int:
+    """Process the pictures here or in a cluster, and keep a list of those that are finished."""
+    with (
+        keep_finished(options, sources, put) as finished,
+        spread_pictures(options, sources if finished is None else finished.rest, open_work) as (work, where),
+    ):
+        return process_pictures(sources, work, put, options, finished, where)
+
+
+def open_predict_work(options: argparse.Namespace) -> ExportPicture:
+    """Open the network of `predict`, and return what labels pictures and makes their files.
+
+    Raises:
+        UsageError: an option would have no effect.
+        ValueError: the network cannot be used.
+    """
+    predictor, predict = open_to_predict(options)
+    return export_as_wanted(predictor, predict, options)
 
 
 def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPicture]:
@@ -75,21 +95,33 @@ def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPic
 
 def run_attend(options: argparse.Namespace) -> int:
     """Write a picture for each map and place and the numbers behind them; print statistics of each map."""
-    sources, wanted = read_sources(options), read_attention_options(options)
-    if len(sources) == 1 and wanted.places:
-        check_places_of_picture(sources[0], wanted.places)
-    if options.zip is None and is_single_file(options.out):
+    sources = read_sources(options)
+    options.one_file = options.zip is None and is_single_file(options.out)
+    if len(sources) == 1 and options.at:
+        check_places_of_picture(sources[0], options.at)
+    if options.one_file:
         if len(sources) > 1:
             raise UsageError(f"--out {options.out} is one file, but there are {len(sources)} pictures; name a folder")
+        if options.resume:
+            raise UsageError(f"--resume needs a folder of finished pictures, and --out {options.out} is one file")
         check_output_file(options.out, options)
-        predictor = open_with_maps(options)
-        whole = choose_export(predictor, wanted, choose_measure(predictor, options), page=True)
-        one_file = partial(export_into_one_file, whole, options.out)
-        return process_pictures(sources, one_file, Folder(options.out.parent).put, options)
+        with spread_pictures(options, sources, open_attend_work) as (work, _):
+            return process_pictures(sources, work, Folder(options.out.parent).put, options)
     with open_target(options) as put:
-        predictor = open_with_maps(options)
-        work = choose_export(predictor, wanted, choose_measure(predictor, options))
-        return process_pictures(sources, work, put, options)
+        return process_into(sources, open_attend_work, put, options)
+
+
+def open_attend_work(options: argparse.Namespace) -> ExportPicture:
+    """Open the network of `attend`, and return what exports a picture's maps.
+
+    Raises:
+        UsageError: an option would have no effect.
+        ValueError: the network cannot be used.
+    """
+    wanted = read_attention_options(options)
+    predictor = open_with_maps(options)
+    work = choose_export(predictor, wanted, choose_measure(predictor, options), options.one_file)
+    return partial(export_into_one_file, work, options.out) if options.one_file else work
 
 
 def choose_export(
@@ -142,7 +174,7 @@ def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
         size=options.size,
         whole=options.page,
     )
-    return replace(wanted, forms=(file_format(options.out),), whole=True) if is_single_file(options.out) else wanted
+    return replace(wanted, forms=(file_format(options.out),), whole=True) if options.one_file else wanted
 
 
 def export_into_one_file(export: ExportPicture, out: Path, source: Source, picture: Rgb) -> PictureOutput:

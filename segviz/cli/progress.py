@@ -13,27 +13,51 @@ from tqdm import tqdm
 
 from segviz.atomic_write import check_destination
 from segviz.batch.archive import Archive
+from segviz.batch.finished_list import ResumeError
+from segviz.batch.finished_pictures import FinishedPictures
 from segviz.batch.inputs import Source
-from segviz.batch.run import Folder, PictureOutput, PutError, PutFile, Step, run_pictures
+from segviz.batch.run import Folder, MapPictures, PutError, PutFile, Step, write_outcomes
 from segviz.cli.errors import MAX_ERROR_LENGTH, UsageError, describe_error
-from segviz.image import Rgb
+from segviz.cli.run_words import describe_run
 from segviz.runtime.interrupts import note_interrupt
 from segviz.runtime.progress import progress_bar
 from segviz.text import plain_text
 
 
 def process_pictures(
-    sources: Sequence[Source], work: Callable[[Source, Rgb], PictureOutput], put: PutFile, options: argparse.Namespace
+    sources: Sequence[Source],
+    work: MapPictures,
+    put: PutFile,
+    options: argparse.Namespace,
+    finished: FinishedPictures | None = None,
+    where: Callable[[], str] = lambda: "",
 ) -> int:
-    """Process each picture and print its result; returns 1 if one failed or Ctrl-C stopped the run, else 0."""
+    """Process each picture and print its result; returns 1 if one failed or Ctrl-C stopped the run, else 0.
+
+    Args:
+        sources: the pictures.
+        work: maps the work over them.
+        put: writes a file.
+        options: of the command.
+        finished: what an earlier run has finished, where a list is kept; it writes the files then.
+        where: says who works on the pictures, in words; "" for this process.
+    """
     done: list[Step] = []
     with note_interrupt() as interrupted:
-        steps = run_pictures(sources, work, put, interrupted)
-        bar = progress_bar(steps, total=len(sources), unit="picture", leave=False, disable=len(sources) == 1)
+        if finished is None:
+            steps = write_outcomes(sources, work(sources, interrupted), put)
+        else:
+            keep = finished.put
+            steps = finished.run(lambda rest: write_outcomes(rest, work(rest, interrupted), keep))
+        bar = progress_bar(
+            steps, total=len(sources), desc=where() or None, unit="picture", leave=False, disable=len(sources) == 1
+        )
         try:
             for step in bar:
                 done.append(step)
-                print_step(step, options.json)
+                bar.set_description(where(), refresh=False)
+                if not step.resumed:
+                    print_step(step, options.json)
         except PutError as error:
             bar.close()
             print_problem(error.source, error)
@@ -43,6 +67,32 @@ def process_pictures(
         print(f"segviz: stopped after {len(done)} of {len(sources)} pictures; their files are kept", file=sys.stderr)
         return 1
     return 1 if any(step.problem for step in done) else 0
+
+
+@contextmanager
+def keep_finished(
+    options: argparse.Namespace, sources: Sequence[Source], put: PutFile
+) -> Iterator[FinishedPictures | None]:
+    """The list of finished pictures in the folder of `--out`; None for a ZIP, and for a single picture.
+
+    Raises:
+        UsageError: `--resume` cannot go on from what is there.
+    """
+    if options.zip is not None or (len(sources) == 1 and not options.resume):
+        if options.resume:
+            raise UsageError("--resume needs the files of the run before, and --zip begins anew; use --out DIR")
+        yield None
+        return
+    try:
+        finished = FinishedPictures(options.out, put, describe_run(options), sources, options.resume)
+    except ResumeError as error:
+        raise UsageError(str(error)) from None
+    if count := len(sources) - len(finished.rest):
+        print(f"segviz: {count} of {len(sources)} pictures are finished already", file=sys.stderr)
+    try:
+        yield finished
+    finally:
+        finished.close()
 
 
 def print_step(step: Step, as_json: bool) -> None:

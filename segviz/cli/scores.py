@@ -19,6 +19,7 @@ from segviz.catalogue.location import bundled_path, checkpoint_path
 from segviz.catalogue.map_record import MapMeasurement, MapMeasurements
 from segviz.catalogue.record import SCENES, VAL, Evaluation
 from segviz.cli.arguments import ALL_MODELS
+from segviz.cli.counting import Counting, open_counting
 from segviz.cli.errors import UsageError
 from segviz.cli.map_table import format_map_numbers
 from segviz.cli.network_options import NETWORK_OPTIONS
@@ -28,10 +29,12 @@ from segviz.cli.score_ways import check_score_options, choose_ways
 from segviz.data.class_sets import find_other_class
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
-from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
+from segviz.evaluation.evaluate import SampleScorer, evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
 from segviz.evaluation.scored_network import NetworkToScore
+from segviz.evaluation.ways import Way
 from segviz.models.ablation import has_context
+from segviz.models.blocks import ContextBlock
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput
 from segviz.models.registry import SPECS
@@ -92,8 +95,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     if options.scenes is not None:
         for one in subjects:
             check_scene_classes(one.classes)
+    pictures = (0 if split is None else len(split.samples)) + (options.scenes or 0)
     bar = progress_bar(subjects, desc="models", unit="model", leave=False, disable=len(subjects) == 1)
-    results = [(one, evaluate_subject(one, split, options)) for one in bar]
+    with open_counting(options, pictures) as counting:
+        results = [(one, evaluate_subject(one, split, options, counting)) for one in bar]
     if options.json:
         entries = [
             {"model": one.name, "checkpoint": str(one.path or options.model), **scored.as_dict()}
@@ -134,8 +139,13 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
     for flag in ("record", "maps", "without_context"):
         if getattr(options, flag):
             raise UsageError(f"--{flag.replace('_', '-')} needs a segviz checkpoint, and '{options.model}' is none")
-    one = open_to_score(options)
+    one = open_to_score(look_at_only(options))
     return [Subject(one.name, one.classes.names, network=one.network, picture=one.picture)]
+
+
+def look_at_only(options: argparse.Namespace) -> argparse.Namespace:
+    """The options by which this process opens a network: on the CPU, where workers in a cluster do the work."""
+    return options if options.ray is None else argparse.Namespace(**{**vars(options), "device": "cpu"})
 
 
 def check_split_classes(split: Split, subjects: Sequence[Subject], folder: Path) -> None:
@@ -164,37 +174,62 @@ def check_scene_classes(classes: Sequence[str]) -> None:
         raise UsageError("drawn scenes have CamVid's classes, and this model has others; score it with --data")
 
 
-def evaluate_subject(subject: Subject, split: Split | None, options: argparse.Namespace) -> NetworkScored:
+def evaluate_subject(
+    subject: Subject, split: Split | None, options: argparse.Namespace, counting: Counting | None
+) -> NetworkScored:
     """Score one network as the options ask, in one pass over each set of pictures."""
-    if subject.path is None:
-        assert subject.network is not None
-        scores: dict[str, Evaluation] = {}
-        for name, data, samples in sample_sets(subject.classes, split, options):
-            ways = choose_ways(name, options, False, subject.picture)
-            scores |= evaluate_ways(subject.network, samples, subject.classes, data, ways).evaluations
-        return NetworkScored(scores, {})
-    return evaluate_checkpoint(subject.path, split, options)
+    if subject.path is not None:
+        return evaluate_checkpoint(subject.path, split, options, counting)
+    assert subject.network is not None
+    ways = {name: choose_ways(name, options, False, subject.picture) for name in set_names(split, options)}
+    scores, _ = score_sets(subject.network, None, subject.classes, split, options, ways, None, counting)
+    return NetworkScored(scores, {})
 
 
-def evaluate_checkpoint(path: Path, split: Split | None, options: argparse.Namespace) -> NetworkScored:
+def evaluate_checkpoint(
+    path: Path, split: Split | None, options: argparse.Namespace, counting: Counting | None = None
+) -> NetworkScored:
     """Score one checkpoint as the options ask, and store the scores if they ask it."""
-    predictor = load_predictor(path, options.device)
+    predictor = load_predictor(path, options.device if counting is None else look_at_only(options).device)
     model, record = predictor.model, predictor.record
     off = options.without_context and has_context(model)
     if options.without_context and not off:
         print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
     measures = options.maps and check_maps(path, model, options)
     other = random_block(model, record.model, record.options) if measures else None
-    scores: dict[str, Evaluation] = {}
-    maps: dict[str, MapMeasurement] = {}
-    for name, data, samples in sample_sets(record.classes, split, options):
-        ways = choose_ways(name, options, off, None)
-        scored = evaluate_ways(model, samples, record.classes, data, ways, other)
-        scores |= scored.evaluations
-        maps |= {name: scored.maps} if scored.maps else {}
+    ways = {name: choose_ways(name, options, off, None) for name in set_names(split, options)}
+    scores, maps = score_sets(model, path, record.classes, split, options, ways, other, counting)
     if options.record:
         record_evaluations(path, model, scores, maps)
     return NetworkScored(scores, maps)
+
+
+def score_sets(
+    model: BlockNetwork | NetworkToScore,
+    path: Path | None,
+    classes: tuple[str, ...],
+    split: Split | None,
+    options: argparse.Namespace,
+    ways: Mapping[str, Mapping[str, Way]],
+    other: ContextBlock | None,
+    counting: Counting | None,
+) -> tuple[dict[str, Evaluation], dict[str, MapMeasurement]]:
+    """The scores of one network on each set of pictures, and the numbers of its maps where `other` is given."""
+    count_set = counting.open(path, len(classes), ways, other is not None) if counting is not None else None
+    scores: dict[str, Evaluation] = {}
+    maps: dict[str, MapMeasurement] = {}
+    for name, data, samples in sample_sets(classes, split, options):
+        scorer = SampleScorer(model, ways[name], len(classes), other)
+        count = count_set(name, scorer) if count_set is not None else None
+        scored = evaluate_ways(model, samples, classes, data, ways[name], other, count)
+        scores |= scored.evaluations
+        maps |= {name: scored.maps} if scored.maps else {}
+    return scores, maps
+
+
+def set_names(split: Split | None, options: argparse.Namespace) -> list[str]:
+    """The names of the sets of pictures that the options ask for."""
+    return [*([] if split is None else [split.name]), *([] if options.scenes is None else [SCENES])]
 
 
 def sample_sets(

@@ -58,31 +58,54 @@ def is_subject(*subjects: str) -> Callable[[argparse.Namespace], bool]:
     return lambda options: options.subject in subjects
 
 
+def measures_engine(options: argparse.Namespace) -> bool:
+    """Whether `bench engine` measures anew."""
+    return options.subject == "engine" and options.measured is None
+
+
 def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
     """A function that says whether `figure` draws one of the figures."""
     return lambda options: options.name in names
 
 
 MEASURED_SUBJECTS = ("blocks", "sparse", "models")
+ENGINE_ONLY = "belongs to `bench engine`, and does nothing beside --measured; remove it"
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
+WORKERS_RULE = Rule("--workers", lambda one: one.ray is not None, "are those of a cluster; give --ray, or remove it")
 STEP_RULE = Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them")
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
     "bench": {
-        "size": Rule("--size", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer`; remove it"),
+        "size": Rule(
+            "--size", lambda one: one.subject != "viewer" and one.measured is None,
+            "does nothing in `bench viewer`, or beside --measured; remove it",
+        ),
         "only": Rule("--only", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
-        "device": Rule("--device", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer`; remove it"),
+        "device": Rule(
+            "--device", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer` and `engine`; remove it"
+        ),
         "plain": Rule("--plain", is_subject("blocks"), "belongs to `bench blocks`; remove it"),
         "samples": Rule("--samples", is_subject("sparse"), "belongs to `bench sparse`; remove it"),
         "batch": Rule("--batch", is_subject("models"), "belongs to `bench models`; remove it"),
         "option": Rule("--option", is_subject("models"), "belongs to `bench models`; remove it"),
         "protocol": Rule("--protocol", is_subject("models"), "belongs to `bench models`; remove it"),
         "count": Rule("--count", is_subject("models"), "belongs to `bench models`; remove it"),
-        "rounds": Rule("--rounds", lambda one: not one.count, "times, and --count runs nothing; remove one of them"),
+        "rounds": Rule(
+            "--rounds", lambda one: not one.count and one.measured is None,
+            "times, and --count runs nothing, nor does --measured; remove one of them",
+        ),
         "url": Rule("--url", is_subject("viewer"), "belongs to `bench viewer`; remove it"),
+        "backends": Rule("--backends", measures_engine, ENGINE_ONLY),
+        "model": Rule("--model", measures_engine, ENGINE_ONLY),
+        "seconds": Rule("--seconds", measures_engine, ENGINE_ONLY),
+        "visitors": Rule("--visitors", measures_engine, ENGINE_ONLY),
+        "measured": Rule("--measured", is_subject("engine"), "belongs to `bench engine`; remove it"),
+        "plan": Rule("--plan", is_subject("engine"), "belongs to `bench engine`; remove it"),
+        "forward_ms": Rule("--forward-ms", lambda one: bool(one.plan), "belongs to --plan; give --plan GPUS"),
     },
     "attend": {
+        "workers": WORKERS_RULE,
         "format": Rule(
             "--format", lambda one: set(one.format) == set(formats_of(one)),
             "differs from the suffix of --out, which names one file; name a folder, or remove --format",
@@ -118,10 +141,12 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
         "size": Rule("--size", lambda one: "png" in formats_of(one), PNG_ONLY),
     },
     "predict": {
+        "workers": WORKERS_RULE,
         "class_map": Rule("--class-map", lambda one: one.split is not None, "needs a data set; give --split NAME"),
         "step": STEP_RULE,
     },
     "evaluate": {
+        "workers": WORKERS_RULE,
         "class_map": Rule("--class-map", lambda one: one.data is not None, "needs a data set; give --data DIR"),
         "skip_damaged": Rule("--skip-damaged", lambda one: one.data is not None, "needs a data set; give --data DIR"),
         "split": Rule("--split", lambda one: one.data is not None, "needs a data set; give --data DIR, or remove it"),

@@ -17,7 +17,7 @@ from segviz.attention.maps import NetworkMap
 from segviz.attention.network_look import NetworkLook, network_weights
 from segviz.batch.attention_files import round_significant
 from segviz.batch.inputs import Source
-from segviz.batch.run import Files, PictureOutput
+from segviz.batch.run import Files, PictureOutput, map_in_turn
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import open_from_options
 from segviz.cli.pictures import check_places_of_picture, read_sources
@@ -50,9 +50,9 @@ def run_watch(options: argparse.Namespace) -> int:
         )
     work = partial(watch_picture, predictor, places, options)
     if not writes:
-        return process_pictures(sources, work, lambda name, data: name, options)
+        return process_pictures(sources, map_in_turn(work), lambda name, data: name, options)
     with open_target(options) as put:
-        return process_pictures(sources, work, put, options)
+        return process_pictures(sources, map_in_turn(work), put, options)
 
 
 def watch_picture(

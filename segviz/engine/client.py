@@ -38,7 +38,14 @@ class Engine:
         self.backend = backend or make_backend(settings(), self._notify_observers)
         self._tickets = itertools.count(1)
 
-    def ask(self, model: str, image: Rgb | HashedPicture, op: Op | None = None, session: str | None = None) -> Answer:
+    def ask(
+        self,
+        model: str,
+        image: Rgb | HashedPicture,
+        op: Op | None = None,
+        session: str | None = None,
+        ticket: int | None = None,
+    ) -> Answer:
         """The answer to a session's newest request; older ones that it still has in the queue are dropped.
 
         Args:
@@ -46,11 +53,17 @@ class Engine:
             image: the picture; where it carries its digest, it is not hashed again.
             op: what to do; a prediction by default.
             session: who asks; by default each thread is a session of its own.
+            ticket: of `take_ticket`; requests with one ticket drop none of each other.
 
         Raises:
             BusyError: too many requests are waiting.
         """
-        return self.backend.submit(self._request(model, image, op or Predict(), session, next(self._tickets)))
+        ticket = next(self._tickets) if ticket is None else ticket
+        return self.backend.submit(self._request(model, image, op or Predict(), session, ticket))
+
+    def take_ticket(self) -> int:
+        """A ticket for requests of one session that belong together."""
+        return next(self._tickets)
 
     def ask_all(
         self,

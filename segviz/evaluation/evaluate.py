@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
-from segviz.evaluation.map_numbers import MeanMaps
+from segviz.evaluation.map_numbers import MapMeans, MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
 from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
 from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
@@ -36,6 +36,63 @@ class Scored:
     maps: MapMeasurement | None = None
 
 
+@dataclass(frozen=True)
+class SampleCounts:
+    """What is counted on one sample: integers, which can be added in any order, and sums over its maps.
+
+    Attributes:
+        everywhere: counts of all pixels, by the name of their way.
+        near_borders: counts of the pixels near class borders.
+        maps: the means of its maps by name; empty unless they are measured.
+    """
+
+    everywhere: Mapping[str, Confusion]
+    near_borders: Mapping[str, Confusion]
+    maps: Mapping[str, MapMeans]
+
+
+class SampleScorer:
+    """Counts what a model does on one sample after the other.
+
+    Args:
+        model: a network in eval mode, or what gives class scores of pictures.
+        ways: the ways to score, by name.
+        classes: the number of classes.
+        other_block: as in `evaluate_ways`.
+
+    Raises:
+        ValueError: a way cannot be followed.
+    """
+
+    def __init__(
+        self,
+        model: BlockNetwork | NetworkToScore,
+        ways: Mapping[str, Way],
+        classes: int,
+        other_block: ContextBlock | None = None,
+    ) -> None:
+        for way in ways.values():
+            way.check()
+        network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
+        self._score, self._classes = Scorer(network, ways, other_block), classes
+
+    def __call__(self, sample: Sample) -> SampleCounts:
+        """The counts of a sample."""
+        everywhere, near_borders, maps = dict[str, Confusion](), dict[str, Confusion](), MeanMaps()
+        with torch.inference_mode():
+            scores, picture_maps = self._score(sample.image)
+            for name, one in scores.items():
+                predicted = one.argmax(0).to(torch.uint8).cpu().numpy()
+                everywhere[name] = confusion(sample.labels, predicted, self._classes)
+                near_borders[name] = boundary_confusion(sample.labels, predicted, self._classes)
+            if picture_maps:
+                maps.add(picture_maps.own, picture_maps.other, sample.labels)
+        return SampleCounts(everywhere, near_borders, maps.means)
+
+
+CountSamples = Callable[[Sequence[Sample]], Iterator[SampleCounts]]
+
+
 def evaluate_ways(
     model: BlockNetwork | NetworkToScore,
     samples: Sequence[Sample],
@@ -43,6 +100,7 @@ def evaluate_ways(
     data: str,
     ways: Mapping[str, Way],
     other_block: ContextBlock | None = None,
+    count: CountSamples | None = None,
 ) -> Scored:
     """Score a model on every sample at the sample's own size, on the model's device, in several ways at once.
 
@@ -53,28 +111,24 @@ def evaluate_ways(
         data: the set of pictures, in words.
         ways: the ways to score, by name.
         other_block: the same block with random weights, to measure the maps of both at the pictures' own size too.
+        count: counts the samples in their order, where others than this process do it.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
     """
-    for way in ways.values():
-        way.check()
+    scorer = SampleScorer(model, ways, len(classes), other_block)
     network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
     check_arguments(network, samples, classes, data)
-    score = Scorer(network, ways, other_block)
     empty = Confusion(np.zeros((len(classes), len(classes)), np.int64))
     everywhere, near_borders = dict.fromkeys(ways, empty), dict.fromkeys(ways, empty)
     maps = MeanMaps()
     title = f"evaluating {data}" + (f", {len(ways)} ways" if len(ways) > 1 else "")
-    with torch.inference_mode():
-        for sample in progress_bar(samples, desc=title, unit="image", leave=False):
-            scores, picture_maps = score(sample.image)
-            for name, one in scores.items():
-                predicted = one.argmax(0).to(torch.uint8).cpu().numpy()
-                everywhere[name] += confusion(sample.labels, predicted, len(classes))
-                near_borders[name] += boundary_confusion(sample.labels, predicted, len(classes))
-            if picture_maps:
-                maps.add(picture_maps.own, picture_maps.other, sample.labels)
+    counted = map(scorer, samples) if count is None else count(samples)
+    for one in progress_bar(counted, total=len(samples), desc=title, unit="image", leave=False):
+        for name in ways:
+            everywhere[name] += one.everywhere[name]
+            near_borders[name] += one.near_borders[name]
+        maps.merge(one.maps)
     evaluations = {
         name: make_evaluation(data, len(samples), classes, everywhere[name], near_borders[name], way)
         for name, way in ways.items()

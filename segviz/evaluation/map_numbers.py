@@ -70,6 +70,11 @@ class MapMeans:
     even: Means = field(default_factory=Means)
     random: Means = field(default_factory=Means)
 
+    def merge(self, other: MapMeans) -> None:
+        """Add another's sums and counts."""
+        for mine, more in ((self.trained, other.trained), (self.even, other.even), (self.random, other.random)):
+            mine.merge(more)
+
     def to_record(self) -> MeasuredMap:
         """The means as numbers; even weights have the entropy and the own class of even weights."""
         even = replace(self.even.numbers(), entropy=1.0, own_class=1.0)
@@ -96,6 +101,11 @@ class MeanMaps:
         others = {one.name: one for one in maps_over_places(detach(random))}
         for one in maps_over_places(detach(trained)):
             add_map(self.means.setdefault(one.name, MapMeans(one.grid)), one, others[one.name], labels)
+
+    def merge(self, pictures: Mapping[str, MapMeans]) -> None:
+        """Add the means of other pictures, by the names of maps."""
+        for name, one in pictures.items():
+            self.means.setdefault(name, MapMeans(one.grid)).merge(one)
 
     def measurement(self, data: str, images: int) -> MapMeasurement:
         """The means so far, of a number of pictures of a set."""

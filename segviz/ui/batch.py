@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import streamlit as st
 
 from segviz.batch.attention_files import AttentionOptions, export_attention
-from segviz.batch.background_run import MAX_RUN_PIXELS, BackgroundRun
+from segviz.batch.background_run import MAX_RUN_PIXELS, BackgroundRun, RunPlan, Worker
 from segviz.batch.inputs import Source, make_stems
 from segviz.batch.run import Part, PictureOutput, export_prediction
 from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.catalogue.own_models import own_models
-from segviz.engine import Watch, engine
+from segviz.engine import Answer, Op, Watch, engine
+from segviz.engine.queue_backend import SESSION_SHARE
 from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
+from segviz.settings import settings
 from segviz.table import escape_formula
 from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
@@ -67,16 +71,51 @@ def open_upload(file: UploadedFile) -> Rgb:
     return decode(file.getvalue())
 
 
+class RunQuestions:
+    """The questions of one run to the engine: one visitor's, who waits for several answers at once."""
+
+    def __init__(self) -> None:
+        self._session, self._ticket = f"run {uuid4().hex}", engine().take_ticket()
+        self._waiting: set[Answer] = set()
+        self._lock = threading.Lock()
+
+    def ask(self, model: str, picture: Rgb, op: Op | None = None) -> Any:
+        """The value of an answer; waits for it.
+
+        Raises:
+            CancelledError: `give_up` was called meanwhile.
+            EngineError: the engine could not answer.
+        """
+        answer = engine().ask(model, picture, op, self._session, self._ticket)
+        with self._lock:
+            self._waiting.add(answer)
+        try:
+            return answer.result().value
+        finally:
+            with self._lock:
+                self._waiting.discard(answer)
+
+    def give_up(self) -> None:
+        """Wait for no answer any more."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for answer in waiting:
+            answer.cancel()
+
+
 def make_work(
-    model: str, parts: Sequence[Part], maps: AttentionOptions | None
-) -> Callable[[Source, Rgb], PictureOutput]:
+    model: str, parts: Sequence[Part], maps: AttentionOptions | None, questions: RunQuestions | None = None
+) -> Worker:
     """The work on each picture: parts of the prediction, and maps of a bundled model unless `maps` is None."""
+    asked = questions or RunQuestions()
 
     def predict(picture: Rgb) -> Prediction:
-        return engine().predict(model, picture)
+        value = asked.ask(model, picture)
+        assert isinstance(value, Prediction)
+        return value
 
     def label(picture: Rgb) -> PixelLabels:
-        classes = describe_answer(model, engine().ask(model, picture, Watch()).result().value).classes
+        classes = describe_answer(model, asked.ask(model, picture, Watch())).classes
         if classes is None:
             raise ValueError("the network has no classes, so there is nothing to write")
         return classes
@@ -93,14 +132,29 @@ def make_work(
     return work
 
 
-def start_run(files: Sequence[UploadedFile], model: str, work: Callable[[Source, Rgb], PictureOutput]) -> None:
+def start_run(files: Sequence[UploadedFile], model: str, parts: Sequence[Part], maps: AttentionOptions | None) -> None:
     """Start a run; this deletes the one before and its ZIP."""
     sources, problems = collect_sources(files)
-    state = session()
+    state, questions = session(), RunQuestions()
     if state.batch.job is not None:
         state.batch.job.close()
-    job = BackgroundRun(sources, work) if sources else None
+    plan = RunPlan(sources, make_work(model, parts, maps, questions), count_at_once(), questions.give_up)
+    job = BackgroundRun(plan) if sources else None
     state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip")
+
+
+def count_at_once() -> int:
+    """How many pictures a run has under way: as many as there are workers in a cluster, and one on threads."""
+    if settings().backend == "threads":
+        return 1
+    health = engine().health()
+    return max(1, min(health.workers, health.queue_limit // SESSION_SHARE))
+
+
+def go_on_with_run(job: BackgroundRun) -> None:
+    """Work on the pictures that a cancelled run has left."""
+    state = session()
+    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.archive)
 
 
 def is_running() -> bool:
@@ -138,7 +192,7 @@ def show_working(job: BackgroundRun) -> None:
     state = job.state
     st.progress(state.done / state.total)
     stopping = state.stop.is_set()
-    st.text(f"{'Stopping after' if stopping else 'Working on'} {state.name or 'the first picture'} …")
+    st.text(f"{'Stopping at' if stopping else 'Working on'} {state.name or 'the first picture'} …")
     st.text(f"{state.done} of {state.total} done, {len(state.problems)} failed")
     st.button("Cancel", on_click=job.cancel, disabled=stopping, help="Ends after this picture; what is done is kept")
 
@@ -150,6 +204,9 @@ def show_finished(batch: BatchRun, job: BackgroundRun) -> None:
         st.error(f"The run ended early: {state.failure}.")
     elif state.done < state.total:
         st.info(f"Cancelled after {state.done} of {state.total} pictures; what is done is in the ZIP.")
+        if job.can_go_on and st.button("Go on", help="Works on the rest; the next ZIP has all pictures"):
+            go_on_with_run(job)
+            st.rerun()  # the whole page, which follows the run again
     else:
         st.success(f"{good} of {state.total} pictures are in the ZIP.")
     if batch.token is None:

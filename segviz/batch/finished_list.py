@@ -1,0 +1,124 @@
+"""The list of what a run has finished, one JSON line each, from which a later run goes on.
+
+The first line says what the run is. A line is written and synced once its files are; a line that a kill has cut in half
+counts as none.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from segviz.atomic_write import write_atomically
+from segviz.text import plain_text
+
+SHOWN = 60  # characters of a value in a message
+RunWords = Mapping[str, str]
+
+
+class ResumeError(ValueError):
+    """A list cannot be gone on from; the message names the cause and the cure."""
+
+
+class FinishedList:
+    """A list on disk, which appears with its first entry.
+
+    Args:
+        path: the file.
+        run: what the results depend on, by name; another run's list is refused.
+        resume: whether to go on from the file; otherwise it is replaced.
+
+    Raises:
+        ResumeError: the file is another run's list, or no list at all.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, run: RunWords, resume: bool) -> None:
+        self.path, self._run = path, run
+        self.entries: dict[str, Any] = read_list(path, run) if resume else {}
+        self._file: BinaryIO | io.BufferedWriter | None = None
+
+    def add(self, key: str, entry: Any) -> None:
+        """Add an entry and sync the file."""
+        if self._file is None:
+            self._file = self._begin()
+        self.entries[key] = entry
+        self._file.write(line_of({"key": key, "entry": entry}))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _begin(self) -> BinaryIO:
+        """The file with its first line and the entries that were read, whole lines alone."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [{"run": dict(self._run)}, *({"key": key, "entry": one} for key, one in self.entries.items())]
+        write_atomically(self.path, b"".join(map(line_of, lines)))
+        return self.path.open("ab")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def remove(self) -> None:
+        """Close and delete the file, for nothing is left to go on with."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def line_of(value: Mapping[str, Any]) -> bytes:
+    """A JSON line."""
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def read_list(path: Path, run: RunWords) -> dict[str, Any]:
+    """The entries of a list by their keys; none where there is no file.
+
+    Raises:
+        ResumeError: the file is another run's list, or no list at all.
+        OSError: it cannot be read.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return {}
+    with file:
+        check_run(path, parse_line(file.readline()).get("run"), run)
+        found: dict[str, Any] = {}
+        for line in file:
+            one = parse_line(line)
+            if isinstance(one.get("key"), str) and "entry" in one:
+                found[one["key"]] = one["entry"]
+    return found
+
+
+def parse_line(line: bytes) -> dict[str, Any]:
+    """The object of a line; an empty one where the line was cut, or holds something else."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(line)
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def check_run(path: Path, found: object, run: RunWords) -> None:
+    """Check that a list is of this run.
+
+    Raises:
+        ResumeError: it is not; the message names the first difference.
+    """
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise ResumeError(f"{path} is no list of finished pictures, so --resume cannot go on from it; remove it")
+    for name in dict.fromkeys((*run, *found)):
+        mine, other = run.get(name, "nothing"), found.get(name, "nothing")
+        if mine != other:
+            raise ResumeError(
+                f"{path} is the list of another run: {plain_text(name, SHOWN)} was {plain_text(other, SHOWN)} and is "
+                f"now {plain_text(mine, SHOWN)}; go on with the same options, name another place, or remove "
+                "the list to start anew"
+            )
