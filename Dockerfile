@@ -1,7 +1,9 @@
-# The app in a container: for the CPU, or with --build-arg DEVICE=cuda for NVIDIA GPUs. docs/deploy.md shows how to run it.
+# The app in a container: for the CPU, or with --build-arg DEVICE=cuda for NVIDIA GPUs; --build-arg EXTRAS=ray adds Ray.
+# docs/deploy.md shows how to run it.
 FROM python:3.11-slim
 
 ARG DEVICE=cpu
+ARG EXTRAS=none
 WORKDIR /app
 COPY requirements.txt constraints.txt ./
 # PyPI's torch for Linux includes CUDA; PyTorch's own index has the smaller CPU build.
@@ -9,6 +11,7 @@ RUN if [ "$DEVICE" = cpu ]; then \
         pip install --no-cache-dir -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision; \
     fi \
     && pip install --no-cache-dir -c constraints.txt -r requirements.txt \
+    && if [ "$EXTRAS" = ray ]; then pip install --no-cache-dir -c constraints.txt "ray[serve]"; fi \
     && useradd --uid 10001 --create-home segviz
 
 COPY .streamlit ./.streamlit
