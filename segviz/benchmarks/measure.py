@@ -52,14 +52,30 @@ class Report:
         """Everything as JSON values."""
         return {field.name: to_json_value(getattr(self, field.name)) for field in fields(self)}
 
-    def as_text(self) -> str:
-        """Machine, table, totals and notes as text."""
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """The rows as people read them: titles, and the cells of each line."""
         heads = list(self.rows[0]) if self.rows else []
         body = [[format_measurement(row[head]) for head in heads] for row in self.rows]
-        machine = ", ".join(f"{name} {value}" for name, value in self.machine.items())
-        totals = [f"{name}: {format_measurement(value)}" for name, value in self.totals.items()]
-        titles = [head.replace("_", " ") for head in heads]
-        return "\n".join([machine, "", format_table(titles, body), "", *totals, *self.notes]).rstrip()
+        return [head.replace("_", " ") for head in heads], body
+
+    def remarks(self) -> list[str]:
+        """Totals and notes, a line each."""
+        return [*(f"{name}: {format_measurement(value)}" for name, value in self.totals.items()), *self.notes]
+
+    def describe_machine(self) -> str:
+        """The machine in a line."""
+        return ", ".join(f"{name} {value}" for name, value in self.machine.items())
+
+    def as_text(self) -> str:
+        """Machine, table, totals and notes as text."""
+        return "\n".join([self.describe_machine(), "", format_table(*self.table()), "", *self.remarks()]).rstrip()
+
+    def as_markdown(self) -> str:
+        """The same in Markdown, with the machine below the table."""
+        titles, body = self.table()
+        lines = [titles, ["---"] * len(titles), *body]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        return "\n\n".join([table, f"Machine: {self.describe_machine()}.", *self.remarks()])
 
 
 def to_json_value(value: Any) -> Any:

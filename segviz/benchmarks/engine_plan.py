@@ -1,0 +1,197 @@
+"""What a cluster would answer: computed from what one machine measured, by the simplest queueing model.
+
+Nothing here is measured on a cluster. An answer takes S = forward + passage, and holds a slot of a replica so long; the
+passage is everything beside the forward. A GPU computes one forward at a time, so with k slots it answers
+
+    min(1 / forward, k / S)
+
+a second, and g GPUs answer g times as many. All answers go through the app's process and its bridge to the cluster.
+Each spends c of CPU on an answer, most of it under Python's lock, so it passes at most 1 / c, however large the cluster
+is. Waits are those of M/M/g (Erlang C) at the GPUs, and of M/M/1 at the app and at the bridge: questions come at
+random, and a forward varies as an exponential time does. Real forwards vary less, so real waits are shorter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segviz.benchmarks.engine_report import EngineReport
+from segviz.benchmarks.measure import MEGA, Report
+
+SLOTS = 2  # of a replica with a GPU, as the engine has them: one prepares or copies back while the other computes
+USED = 0.7  # the part of the most that is planned for
+PASSAGES_IN_STORE = 2  # a request or an answer lies in the object store on both machines, until Python has read it
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What was measured of an answer's way, beside the forward.
+
+    Attributes:
+        passage_ms: everything but the forward, of a question alone.
+        app_cpu_ms, bridge_cpu_ms: CPU of the app's process, and of its bridge to the cluster.
+        request_bytes, answer_bytes: what moves.
+    """
+
+    passage_ms: float
+    app_cpu_ms: float
+    bridge_cpu_ms: float
+    request_bytes: int
+    answer_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """What moves, both ways."""
+        return self.request_bytes + self.answer_bytes
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """What so many GPUs would answer.
+
+    Attributes:
+        gpus: how many; each has a replica.
+        slots: computations of a replica at once.
+        gpus_rate: answers a second of all GPUs at most.
+        app_rate, bridge_rate: answers a second that the app's process and its bridge can pass on.
+        rate: what is planned for, USED of the smallest of these.
+        p50_ms, p95_ms: answer times at that rate; the sum of the waits' own quantiles, so at most that.
+        bytes_per_s: what moves between app and replicas at that rate.
+        store_bytes: what lies in the object store of the app's machine while all slots are in use.
+    """
+
+    gpus: int
+    slots: int
+    gpus_rate: float
+    app_rate: float
+    bridge_rate: float
+    rate: float
+    p50_ms: float
+    p95_ms: float
+    bytes_per_s: float
+    store_bytes: int
+
+    @property
+    def bound_by(self) -> str:
+        """What is full first."""
+        rates = {"the GPUs": self.gpus_rate, "the app": self.app_rate, "the bridge": self.bridge_rate}
+        return min(rates, key=lambda name: rates[name])
+
+
+def plan_cluster(passage: Passage, gpus: int, forward_ms: float, slots: int = SLOTS, used: float = USED) -> ClusterPlan:
+    """Compute what a cluster would answer.
+
+    Args:
+        passage: as measured.
+        gpus: how many, at least 1.
+        forward_ms: of one prediction on such a GPU, as `bench models` measures it there.
+        slots: computations of a replica at once.
+        used: the part of the most that is planned for, above 0 and below 1.
+    """
+    each = min(1000 / forward_ms, slots * 1000 / (forward_ms + passage.passage_ms))
+    gpus_rate, doors = gpus * each, (1000 / passage.app_cpu_ms, 1000 / passage.bridge_cpu_ms)
+    rate = used * min(gpus_rate, *doors)
+
+    def answer_ms(share_over: float) -> float:
+        waits = wait_s(gpus, each, rate, share_over) + sum(wait_s(1, door, rate, share_over) for door in doors)
+        return forward_ms + passage.passage_ms + 1000 * waits
+
+    return ClusterPlan(
+        gpus, slots, gpus_rate, *doors, rate, answer_ms(0.5), answer_ms(0.05), rate * passage.bytes,
+        PASSAGES_IN_STORE * gpus * slots * max(passage.request_bytes, passage.answer_bytes),
+    )  # fmt: skip
+
+
+def wait_s(servers: int, each: float, rate: float, share_over: float) -> float:
+    """Seconds of waiting that this share of questions exceeds, in M/M/c: P(W > t) = C exp(-(c m - l) t).
+
+    Args:
+        servers: c.
+        each: m, answers a second of one of them.
+        rate: l, questions a second; below c m.
+        share_over: 0.05 for the 95th percentile.
+    """
+    waiting = erlang_c(servers, rate / each)
+    return max(0.0, math.log(waiting / share_over)) / (servers * each - rate) if waiting > 0 else 0.0
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """The probability that a question waits (Erlang's C formula).
+
+    Args:
+        servers: how many.
+        load: questions that come while one is answered; below `servers`.
+    """
+    blocked = 1.0  # Erlang's B, by its recursion, which neither overflows nor cancels
+    for count in range(1, servers + 1):
+        blocked = load * blocked / (count + load * blocked)
+    return blocked / (1 - load / servers * (1 - blocked))
+
+
+def pays_from(passage_ms: float, forward_ms: float, cores: int) -> int:
+    """The least number of cores in replicas on other machines that answer more than `cores` cores with threads.
+
+    Each core of a replica answers 1 / (forward + passage), each of the threads' cores 1 / forward.
+    """
+    return math.floor(cores * (forward_ms + passage_ms) / forward_ms) + 1
+
+
+def read_passage(report: EngineReport) -> Passage:
+    """The passage that a report has measured, on its first row with replicas.
+
+    Raises:
+        ValueError: it measured threads alone.
+    """
+    row: Mapping[str, Any] | None = next((row for row in report.rows if row["answer_bytes"] is not None), None)
+    if row is None:
+        raise ValueError("the plan needs a measured Ray backend; add ray:1 to --backends")
+    return Passage(
+        row["answer_ms"],
+        row["app_passing_ms"],
+        row["bridge_passing_ms"],
+        int(row["request_bytes"]),
+        int(row["answer_bytes"]),
+    )
+
+
+def plan_report(report: EngineReport, gpus: Sequence[int], forward_ms: float) -> Report:
+    """A row for each number of GPUs.
+
+    Raises:
+        ValueError: the report measured threads alone.
+    """
+    passage = read_passage(report)
+    plans = [plan_cluster(passage, count, forward_ms) for count in gpus]
+    rows = tuple(
+        {
+            "GPUs": plan.gpus,
+            "slots": plan.gpus * plan.slots,
+            "GPUs_answer_at_most_per_s": plan.gpus_rate,
+            "app_passes_at_most_per_s": plan.app_rate,
+            "bridge_passes_at_most_per_s": plan.bridge_rate,
+            "bound_by": plan.bound_by,
+            "planned_per_s": plan.rate,
+            "p50_ms": plan.p50_ms,
+            "p95_ms": plan.p95_ms,
+            "MB_per_s": plan.bytes_per_s / 1e6,
+            "store_MiB": plan.store_bytes / MEGA,
+            "settings": " ".join(f"`{each}`" for each in plan_settings(plan)),
+        }
+        for plan in plans
+    )
+    notes = (
+        f"Computed, not measured: a forward of {forward_ms:g} ms is an assumption; {USED:.0%} of the most is planned "
+        "for; waits are those of M/M/c.",
+        f"Measured, on the machine above: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
+        f"{passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, {passage.request_bytes:,} bytes "
+        f"there and {passage.answer_bytes:,} back.",
+    )
+    return Report("engine plan", report.machine, rows, {}, notes)
+
+
+def plan_settings(plan: ClusterPlan) -> tuple[str, ...]:
+    """The settings of a plan, beside SEGVIZ_BACKEND and SEGVIZ_RAY_ADDRESS."""
+    return f"SEGVIZ_REPLICAS={plan.gpus}", "SEGVIZ_REPLICA_GPUS=1", f"SEGVIZ_WORKERS={plan.slots}"
