@@ -45,6 +45,7 @@ from segviz.prediction.prediction import Prediction
 
 PATIENCE = 20.0  # seconds for what takes milliseconds
 SOON = 1.0  # seconds within which a refusal has to come
+TURNS = 12  # questions of each of 16 sessions at once
 MEANWHILE = 0.1  # seconds within which one too many would have started
 SIZE = (8, 8)
 MIB = 1024**2
@@ -211,15 +212,15 @@ def check_everyone_gets_their_own_answer(make: Make) -> None:
 
     def session(number: int) -> list[tuple[int, str, int, str]]:
         found = []
-        for turn in range(12):
-            value, model = (number * 12 + turn) % 250, ("fla", "psa")[turn % 2]
+        for turn in range(TURNS):
+            value, model = number * TURNS + turn, ("fla", "psa")[turn % 2]
             answer = backend.submit(ask(value, f"session {number}", turn, model=model))
             found.append((label(answer), answer.result().value.model, value, model))
         return found
 
     with ThreadPoolExecutor(16) as pool:
         found = [one for rows in pool.map(session, range(16)) for one in rows]
-    assert len({value for _, _, value, _ in found}) > 100
+    assert len({value for _, _, value, _ in found}) == 16 * TURNS
     wrong = [one for one in found if one[:2] != one[2:]]
     assert wrong == []
 

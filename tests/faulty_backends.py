@@ -6,6 +6,7 @@ import pkgutil
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -204,6 +205,19 @@ def count_none(array: object) -> int:
 
 
 def protect_nothing(value: object) -> None:
+    pass
+
+
+def report_only(is_stopped: Callable[[int, int], bool]) -> Callable[[int, int], None]:
+    """Ends nothing that nobody waits for."""
+
+    def report(done: int, total: int) -> None:
+        is_stopped(done, total)
+
+    return report
+
+
+def stop_nothing(*arguments: object) -> None:
     pass
 
 
