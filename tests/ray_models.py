@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from backend_contract import Models, prediction
+from faulty_backends import PLANTED, Patch
 
+from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.prediction.prediction import Prediction
 
 HERE = Path(__file__).parent
@@ -81,6 +83,12 @@ def answer_once(connection: Connection) -> None:
         connection.send(answer)
 
 
+def let_go() -> None:
+    """Let on all who wait for a semaphore, also those whose test has failed."""
+    for semaphore in SEMAPHORES:
+        semaphore.release(100)
+
+
 @contextmanager
 def python_path() -> Iterator[None]:
     """Let the processes of a cluster import the tests' modules."""
@@ -92,14 +100,30 @@ def python_path() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProxyModel:
-    """A model of the contract, on its way to a replica."""
+    """A model of the contract, on its way to a replica.
+
+    Attributes:
+        name, sha: as of `PortableModel`.
+        port: of the tests' process.
+        models: which ones, in the order of `SHELF`.
+        faults: what is planted in the replica's process from when the model is opened until the next one is.
+        broken: why it cannot be opened; None if it can.
+    """
 
     name: str
     sha: str
     port: int
     models: int
+    faults: tuple[Patch, ...] = ()
+    broken: CheckpointError | None = None
 
-    def open(self) -> Callable[..., Any]:
+    content = None
+
+    def open(self, fetch: object) -> Callable[..., Any]:
+        PLANTED.set(self.faults)
+        if self.broken is not None:
+            raise self.broken
+
         def predict(image: np.ndarray, shrink: int = 1) -> Prediction:
             ask_home(self.port, Perform(self.models, self.name, int(image[0, 0, 0]), shrink))
             return prediction(self.name, image)
@@ -132,15 +156,19 @@ class RemotelyUsed(Models):
 
 
 class ProxySource:
-    """The contract's models as the app's process sees them."""
+    """The contract's models as the app's process sees them; `faults` are planted where they run."""
 
-    def __init__(self, models: Models, port: int) -> None:
-        self.models, self.port, self.number = models, port, len(SHELF)
+    def __init__(self, models: Models, port: int, faults: tuple[Patch, ...] = ()) -> None:
+        self.models, self.port, self.faults, self.number = models, port, faults, len(SHELF)
         SHELF.append(models)
 
     def identity(self, name: str) -> str:
         return f"{self.models.identify(name)} of {self.number}"  # replicas keep models from one test to the next
 
     def portable(self, name: str, sha: str) -> ProxyModel:
-        self.models.load(name)  # raises where the model is broken
-        return ProxyModel(name, sha, self.port, self.number)
+        broken = None
+        try:
+            self.models.load(name)
+        except CheckpointError as error:  # a replica reads the file, so it is there that one is found to be damaged
+            broken = error.with_traceback(None)
+        return ProxyModel(name, sha, self.port, self.number, self.faults, broken)

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from ray_models import ProxySource, RemotelyUsed, python_path, serve_models
 
-    from segviz.engine.ray_cluster.cluster import ReplicaPlan, disconnect
+    from segviz.cluster.replica_plan import ReplicaPlan, disconnect
     from segviz.engine.ray_cluster.ray_backend import RayBackend
     from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 

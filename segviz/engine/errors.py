@@ -29,3 +29,7 @@ class TooLargeError(EngineError):
 
 class CrashError(EngineError):
     """The computation failed twice for an unknown reason; the log has the traceback."""
+
+
+class ClusterError(EngineError):
+    """The models run in a cluster, and it cannot be reached."""

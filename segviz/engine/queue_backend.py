@@ -207,22 +207,24 @@ class QueueBackend:
                 return False
             if all(other.session != waiter.session for other in computation.waiters.values()):
                 self._queue.remove(waiter.session, computation)
-            if not computation.waiters:
-                if computation.running:
-                    self._abandon(computation.request)
-                else:
-                    self._computations.pop(computation.key, None)
-            return True
+            if not computation.waiters and not computation.running:
+                self._computations.pop(computation.key, None)
+            abandoned = not computation.waiters and computation.running
+        if abandoned:
+            self._abandon(computation.request)
+        return True
 
     def _drop(self, chosen: Callable[[Computation, Waiter], bool], reason: EngineError) -> None:
         """Refuse the chosen waiters."""
         with self._changed:
-            leaving = [
-                answer
-                for computation in list(self._computations.values())
-                for answer, waiter in list(computation.waiters.items())
-                if chosen(computation, waiter) and self._leave(computation, answer)
+            found = [
+                (computation, answer)
+                for computation in self._computations.values()
+                for answer, waiter in computation.waiters.items()
+                if chosen(computation, waiter)
             ]
+        leaving = [answer for computation, answer in found if self._leave(computation, answer)]
+        with self._changed:
             self._counts["late"] += len(leaving) * isinstance(reason, DeadlineError)
             self._counts["left"] += len(leaving) * isinstance(reason, LeaseError)
             self._counts["superseded"] += len(leaving) * isinstance(reason, SupersededError)
@@ -307,6 +309,8 @@ class QueueBackend:
     def _outcome(self, computation: Computation) -> Result | BaseException:
         for attempt in range(1, ATTEMPTS + 1):
             computation.attempt = attempt
+            if attempt > 1 and not self._is_wanted(computation):
+                return AbandonedError()
             try:
                 return self._runner.run(
                     computation.request, self._budget, lambda done, total: self._report(computation, done, total)
@@ -324,14 +328,18 @@ class QueueBackend:
             f"under request {computation.key[:8]}"
         )
 
+    def _is_wanted(self, computation: Computation) -> bool:
+        """Whether somebody waits for a computation. If not, the next equal request starts anew."""
+        with self._changed:
+            if not computation.waiters and self._computations.get(computation.key) is computation:
+                del self._computations[computation.key]
+            return bool(computation.waiters)
+
     def _report(self, computation: Computation, done: int, total: int) -> None:
         """Note a computation's progress, and end it if nobody waits."""
-        with self._changed:
-            computation.done, computation.total = done, total
-            if not computation.waiters:
-                if self._computations.get(computation.key) is computation:
-                    del self._computations[computation.key]  # the next equal request starts anew
-                raise AbandonedError
+        computation.done, computation.total = done, total
+        if not self._is_wanted(computation):
+            raise AbandonedError
 
     def _finish(self, computation: Computation, outcome: Result | BaseException) -> None:
         with self._changed:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 TOKEN, TOKEN_FILE = "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"  # Ray's variables, in the order in which it looks
 MODE = "RAY_AUTH_MODE"
+SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a cluster of one machine, which listens on loopback only
 LOCAL = "local"  # the address of a cluster that this process starts, and ends
 
 
@@ -41,3 +43,24 @@ def check_token(address: str, environment: Mapping[str, str]) -> None:
             f"{path} holds no token of the cluster; copy the output of `ray get-auth-token` on its head into a file "
             f"that only you can read, and name it in {TOKEN_FILE}"
         )
+
+
+def ray_environment(address: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables that a process needs before it imports Ray, so that nobody without the token reaches the cluster.
+
+    A local cluster gets a token of its own, which no file holds, and listens on this machine's loopback only.
+
+    Args:
+        address: of the cluster.
+        environment: the process's variables.
+
+    Raises:
+        ValueError: see `check_token`.
+    """
+    check_token(address, environment)
+    variables = {MODE: "token", "RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
+    if address in ("", LOCAL):
+        variables[SEVERAL_MACHINES] = "0"
+        if not (environment.get(TOKEN) or environment.get(TOKEN_FILE)):
+            variables[TOKEN] = secrets.token_hex(32)
+    return variables

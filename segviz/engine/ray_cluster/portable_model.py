@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-import ray
-
-from segviz.atomic_write import write_atomically
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.own_models import live_network, own_models
+from segviz.cluster.messages import FileContent
 from segviz.engine.errors import EngineError
 from segviz.engine.open_model import model_identity, open_model
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import load_predictor
-
-CONTENTS_KEPT = 32  # checkpoints whose content stays in the cluster's object store
 
 
 class PortableModel(Protocol):
@@ -33,8 +28,16 @@ class PortableModel(Protocol):
     def sha(self) -> str:
         """The digest that the app's process read of the model's files."""
 
-    def open(self) -> Any:
-        """The predictor, in the replica's process."""
+    @property
+    def content(self) -> FileContent | None:
+        """The file whose content travels along."""
+
+    def open(self, fetch: Callable[[], bytes]) -> Any:
+        """The predictor, in the replica's process.
+
+        Args:
+            fetch: gives the content of the file.
+        """
 
 
 class ModelSource(Protocol):
@@ -48,26 +51,30 @@ class ModelSource(Protocol):
 
 
 @dataclass(frozen=True)
-class CheckpointContent:
-    """A checkpoint's bytes in the cluster's object store.
+class CheckpointFile:
+    """A checkpoint on the app's machine.
 
     Attributes:
         name: the model's name.
-        sha: SHA-256 of the bytes.
-        content: where they are.
+        sha: SHA-256 of the file.
+        path: where it lies.
     """
 
     name: str
     sha: str
-    content: ray.ObjectRef
+    path: Path
 
-    def open(self) -> Any:
-        """The predictor of the bytes; a replica's machine keeps them in a file that is named after their digest."""
-        path = Path(gettempdir()) / "segviz-checkpoints" / self.sha / f"{self.name}.safetensors"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, ray.get(self.content))
-        return load_predictor(path)
+    @property
+    def content(self) -> FileContent:
+        """The file itself."""
+        return FileContent(self.path, self.sha)
+
+    def open(self, fetch: Callable[[], bytes]) -> Any:
+        """The predictor of the bytes, which are a file on the replica's machine only while they are read."""
+        with TemporaryDirectory(prefix="segviz-") as folder:
+            path = Path(folder) / f"{self.name}.safetensors"
+            path.write_bytes(fetch())
+            return load_predictor(path)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,12 @@ class CatalogueModel:
     name: str
     sha: str
 
-    def open(self) -> Any:
+    @property
+    def content(self) -> None:
+        """No file goes along."""
+        return None
+
+    def open(self, fetch: Callable[[], bytes]) -> Any:
         """The predictor.
 
         Raises:
@@ -91,10 +103,6 @@ class CatalogueModel:
 class FileModels:
     """The bundled models and the networks of the catalogue. Any thread may call it."""
 
-    def __init__(self) -> None:
-        self._contents: OrderedDict[str, CheckpointContent] = OrderedDict()
-        self._lock = threading.Lock()
-
     def identity(self, name: str) -> str:
         """See `model_identity`."""
         return model_identity(name)
@@ -105,21 +113,11 @@ class FileModels:
         Raises:
             EngineError: the network lives in the app's process only.
         """
-        if name not in SPECS or name in own_models():
-            if live_network(name) is not None:
-                raise EngineError(
-                    f"'{name}' is an object of the app's own process, so no replica can open it; give a file and a "
-                    "function ('net.py:build'), or use SEGVIZ_BACKEND=threads"
-                )
-            return CatalogueModel(name, sha)
-        with self._lock:
-            if sha not in self._contents:
-                self._contents[sha] = CheckpointContent(name, sha, ray.put(bundled_path(name).read_bytes()))
-                while len(self._contents) > CONTENTS_KEPT:
-                    self._contents.popitem(last=False)
-            return self._contents[sha]
-
-    def forget(self) -> None:
-        """Forget where contents are, because the cluster is another one now."""
-        with self._lock:
-            self._contents.clear()
+        if name in SPECS and name not in own_models():
+            return CheckpointFile(name, sha, bundled_path(name))
+        if live_network(name) is not None:
+            raise EngineError(
+                f"'{name}' is an object of the app's own process, so no replica can open it; give a file and a "
+                "function ('net.py:build'), or use SEGVIZ_BACKEND=threads"
+            )
+        return CatalogueModel(name, sha)

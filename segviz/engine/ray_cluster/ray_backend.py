@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.backend import ComputationObserver, Health
 from segviz.engine.capacity import Capacity
 from segviz.engine.queue_backend import QueueBackend
-from segviz.engine.ray_cluster.cluster import ReplicaPlan
-from segviz.engine.ray_cluster.remote_runner import RemoteRunner
+from segviz.engine.ray_cluster.remote_runner import NAME, RemoteRunner
 from segviz.engine.request import Request
 from segviz.settings import Settings
 
@@ -45,8 +45,14 @@ class RayBackend(QueueBackend):
         self._remote.close()
 
 
-def make_ray_backend(limits: Settings, observer: ComputationObserver) -> RayBackend:
-    """The backend of the operator's settings. It connects with the first request, or with `RemoteRunner.start`."""
+def make_ray_backend(limits: Settings, observer: ComputationObserver, name: str = NAME) -> RayBackend:
+    """The backend of the operator's settings. The replicas begin to start at once.
+
+    Args:
+        limits: the settings.
+        observer: called after each computation.
+        name: what the replicas' names in the cluster begin with.
+    """
     least, most = limits.replicas
     plan = ReplicaPlan(
         least=least,
@@ -66,4 +72,6 @@ def make_ray_backend(limits: Settings, observer: ComputationObserver) -> RayBack
         queue=limits.queue,
         replicas=plan.most,
     )
-    return RayBackend(RemoteRunner(limits.ray_address, plan), capacity, observer)
+    runner = RemoteRunner(limits.ray_address, plan, name=name)
+    runner.connect()
+    return RayBackend(runner, capacity, observer)

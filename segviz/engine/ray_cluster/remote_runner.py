@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import pickle
 import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
-import ray
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
-
+from segviz.cluster.link import BridgeLink, RemoteCall
+from segviz.cluster.messages import Answered, FileChanged, ReplicaState, RunTask, StartReplicas
+from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.answer import Result
 from segviz.engine.computation import AbandonedError
-from segviz.engine.ray_cluster.cluster import (
-    APPLICATION,
-    Deployment,
-    ReplicaPlan,
-    connect,
-    count_replicas,
-    deploy,
-    disconnect,
-)
+from segviz.engine.errors import ClusterError, EngineError
 from segviz.engine.ray_cluster.portable_model import FileModels, ModelSource
-from segviz.engine.ray_cluster.replica import Crash
+from segviz.engine.ray_cluster.remote_request import Crash, RemoteRequest
 from segviz.engine.request import ReportProgress, Request
 from segviz.engine.runner import protect
+from segviz.runtime.ray_token import ray_environment
 
-POLL_S = 0.1  # between two looks at a computation's progress
+NAME = "segviz"  # what the replicas' names in the cluster begin with
+WAKE_EVERY_S = 0.1  # between two looks at a computation's progress, and at whether anybody still waits
 STOP_WITHIN_S = 60.0  # how long a stopped computation may take to reach its next step
-TELL_WITHIN_S = 1.0  # how long a stop sign may take to reach the board
-COUNT_EVERY_S = 2.0  # between two counts of the replicas
-
-_log = logging.getLogger("segviz.engine")
+READY_WITHIN_S = 180.0
+PAUSE_S = 3.0  # between two attempts to reach a cluster
 
 
 class ReplicaError(RuntimeError):
@@ -50,143 +40,139 @@ class RemoteRunner:
         address: of the cluster; "local" starts one.
         plan: the replicas.
         source: the models.
-        name: the replicas' name in the cluster.
+        name: what the replicas' names in the cluster begin with.
     """
 
-    def __init__(
-        self, address: str, plan: ReplicaPlan, source: ModelSource | None = None, name: str = APPLICATION
-    ) -> None:
+    def __init__(self, address: str, plan: ReplicaPlan, source: ModelSource | None = None, name: str = NAME) -> None:
         self.address, self.plan, self.name = address, plan, name
         self.source: ModelSource = source or FileModels()
-        self._deployment: Deployment | None = None
+        self._link: BridgeLink | None = None
         self._lock = threading.Lock()
-        self._used: set[str] = set()
-        self._tickets: dict[int, str] = {}  # of running long computations, by their request
-        self._counted, self._replicas = 0.0, 0
-
-    @property
-    def model_count(self) -> int:
-        """How many models were asked for; each replica keeps those that fit."""
-        return len(self._used)
+        self._tried, self._was_there, self._closed = -PAUSE_S, False, False
+        self._calls: dict[int, tuple[BridgeLink, RemoteCall]] = {}  # under way, by their request
 
     def identity(self, model: str) -> str:
         """See `ModelSource.identity`."""
         return self.source.identity(model)
 
-    def start(self) -> Deployment:
-        """Connect and deploy, unless that is done.
+    def connect(self) -> None:
+        """Begin to start the replicas, so that the first request finds them; errors come with that request."""
+        with suppress(ClusterError):
+            self._find_link()
+
+    def start(self) -> None:
+        """Start the replicas, unless that is done, and wait until they run.
 
         Raises:
-            ReplicaError: the cluster cannot be reached.
+            ClusterError: they cannot be started.
         """
-        with self._lock:
-            if self._deployment is None:
-                try:
-                    connect(self.address, self.plan)
-                    self._deployment = deploy(self.plan, self.name)
-                except (RayError, RayServeException, ConnectionError, RuntimeError) as error:
-                    raise ReplicaError(f"no replica could be started at '{self.address}': {error}") from error
-            return self._deployment
+        self._wait_for_replicas(READY_WITHIN_S, lambda done, total: None)
 
     def run(self, request: Request, budget: int, report: ReportProgress) -> Result:
         """See `Runner.run`.
 
         Raises:
             AbandonedError: nobody waits for it any more.
+            ClusterError: no cluster can be reached.
             ReplicaError: the replica was lost, or failed for a reason that its log has.
         """
-        deployment = self.start()
+        link = self._wait_for_replicas(request.deadline_s, report)
         model = self.source.portable(request.model, self.identity(request.model))
-        self._used.add(request.model)
-        ticket = self._tickets[id(request)] = uuid4().hex
         sent = replace(request, known_sha=request.image_sha)  # the replica finds out a picture that has changed
+        task = pickle.dumps(RemoteRequest(model, sent, budget), protocol=5)
+        call = link.call(RunTask(uuid4().hex, task, model.content, request.deadline_s, request.op.long))
+        self._calls[id(request)] = link, call
         try:
-            response = deployment.handle.run.remote(ticket, model, sent, budget)
-            outcome = pickle.loads(self._wait(deployment, response, ticket, request, report))
-        except (RayError, RayServeException, ConnectionError) as error:
-            self._lose(error)
-            raise ReplicaError(f"a replica was lost ({type(error).__name__})") from error
+            return self._outcome(link, call, report)
         finally:
-            self._tickets.pop(id(request), None)
-            deployment.board.remove.remote(ticket)
+            self._calls.pop(id(request), None)
+
+    def _outcome(self, link: BridgeLink, call: RemoteCall, report: ReportProgress) -> Result:
+        """Wait for a call. A long one reports its progress meanwhile, and is stopped if nobody waits for it."""
+        while not call.wait(WAKE_EVERY_S if call.run.long else None):
+            try:
+                report(*call.progress)
+            except AbandonedError:
+                link.stop(call)
+                call.wait(STOP_WITHIN_S)  # its slot is free again
+                raise
+        if isinstance(call.outcome, FileChanged):
+            raise EngineError(call.outcome.cause)
+        if not isinstance(call.outcome, Answered):
+            raise ReplicaError(call.outcome.cause if call.outcome else "no outcome")
+        outcome = pickle.loads(call.outcome.outcome)
         if isinstance(outcome, Crash):
             raise ReplicaError(outcome.traceback)
         if isinstance(outcome, BaseException):
             raise outcome
-        protect(outcome.value)
         assert isinstance(outcome, Result)
+        protect(outcome.value)
         return outcome
 
-    def _wait(
-        self, deployment: Deployment, response: Any, ticket: str, request: Request, report: ReportProgress
-    ) -> bytes:
-        """The pickled outcome. Long computations report their progress meanwhile, and are stopped if nobody waits."""
-        end = time.monotonic() + request.deadline_s + 2 * self.plan.grace_s
-        while True:
-            try:
-                return response.result(timeout_s=POLL_S)  # type: ignore[no-any-return]
-            except TimeoutError:
-                if time.monotonic() > end:
-                    response.cancel()
-                    raise ReplicaError("a replica did not answer in time") from None
-            if request.op.long:
-                try:
-                    report(*ray.get(deployment.board.progress.remote(ticket), timeout=STOP_WITHIN_S))
-                except AbandonedError:
-                    deployment.board.stop.remote(ticket)
-                    wait_until_stopped(response)
-                    raise
-
     def stop(self, request: Request) -> None:
-        """Have a running request stop at its next step, because nobody waits for it."""
-        ticket, deployment = self._tickets.get(id(request)), self._deployment
-        if ticket is None or deployment is None:
-            return
-        with suppress(RayError, RayServeException, ConnectionError, TimeoutError):
-            ray.get(deployment.board.stop.remote(ticket), timeout=TELL_WITHIN_S)
+        """Have a running request end at its next step, because nobody waits for it."""
+        if (found := self._calls.get(id(request))) is not None:
+            link, call = found
+            link.stop(call)
 
-    def _lose(self, error: Exception) -> None:
-        """Note whether the cluster itself is gone, so that the next computation looks for it anew."""
-        if not is_cluster_there():
-            _log.warning("the Ray cluster was lost (%s); it is looked for again", type(error).__name__)
-            self.close()
+    # ---- the cluster ------------------------------------------------------------------------------------
+
+    def _wait_for_replicas(self, seconds: float, report: ReportProgress) -> BridgeLink:
+        """The link to replicas that run.
+
+        A cluster that was there may come back, so it is waited for; one that was never there is refused at once.
+        """
+        end = time.monotonic() + seconds
+        while True:
+            link = self._find_link()
+            while not link.wait_until_started(WAKE_EVERY_S):
+                report(0, 1)
+            if link.alive:
+                self._was_there = True
+                return link
+            if (link.refusal and not self._was_there) or time.monotonic() > end:
+                raise ClusterError(
+                    f"no machine can run it: the cluster at '{self.address}' cannot be used "
+                    f"({link.refusal or 'it was lost'}); whoever runs this server has to look at it"
+                )
+            report(0, 1)
+            time.sleep(WAKE_EVERY_S)
+
+    def _find_link(self) -> BridgeLink:
+        """The link to the cluster; a new one where there is none, or it was lost, but not too often."""
+        with self._lock:
+            now = time.monotonic()
+            if self._link is None or (not self._link.alive and now > self._tried + PAUSE_S):
+                if self._closed:
+                    raise ClusterError("the engine is closed; restart the app")
+                try:
+                    environment = ray_environment(self.address, os.environ)
+                except ValueError as error:
+                    raise ClusterError(str(error)) from None
+                self._tried = now
+                self._link = BridgeLink(StartReplicas(self.address, self.plan, self.name), environment)
+            return self._link
+
+    @property
+    def model_count(self) -> int:
+        """How many models the replicas hold, each replica's counted."""
+        return sum(len(state.models) for state in self.describe_replicas())
+
+    def describe_replicas(self) -> tuple[ReplicaState, ...]:
+        """What each replica holds, as it was a second ago."""
+        return self._link.states if self._link is not None else ()
 
     def count_replicas(self) -> int | None:
-        """Replicas that run; at most two seconds old. None before the first computation."""
-        if self._deployment is None:
+        """Replicas that run and are well, as it was a second ago; None until the first ones have started."""
+        link = self._link
+        if link is None or not (link.started or self._was_there):
             return None
-        if time.monotonic() > self._counted + COUNT_EVERY_S:
-            self._counted = time.monotonic()
-            try:
-                self._replicas = count_replicas(self.name)
-            except (RayError, RayServeException, ConnectionError, RuntimeError):
-                self._replicas = 0
-        return self._replicas
+        return link.replicas
 
     def close(self) -> None:
-        """Leave the cluster; the next computation connects again."""
+        """Leave the cluster."""
         with self._lock:
-            self._deployment = None
-            if isinstance(self.source, FileModels):
-                self.source.forget()
-            try:
-                disconnect(self.address, self.name)
-            except (RayError, RayServeException, ConnectionError, RuntimeError) as error:
-                _log.warning("the Ray cluster was not left in order: %s", error)
-                ray.shutdown()
-
-
-def wait_until_stopped(response: Any) -> None:
-    """Wait until a stopped computation has ended, so that its slot is free again."""
-    try:
-        response.result(timeout_s=STOP_WITHIN_S)
-    except (TimeoutError, RayError, RayServeException):
-        response.cancel()
-
-
-def is_cluster_there() -> bool:
-    """Whether the cluster's head answers."""
-    try:
-        return bool(ray.nodes())
-    except Exception:  # Ray raises various types here, also its own internal ones
-        return False
+            self._closed = True
+            link = self._link
+        if link is not None:
+            link.close()

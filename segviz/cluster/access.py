@@ -19,7 +19,7 @@ from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, g
 from segviz.runtime.ray_token import LOCAL, MODE, TOKEN, TOKEN_FILE, check_token
 
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a node's address is 127.0.0.1, as on these systems
-ANY_ADDRESS = "[::]"
+EVERY_ADDRESS = "[::]"
 _own: list[str] = []  # the token that this process has made for its local cluster
 
 
@@ -87,7 +87,7 @@ def bind_serve_to_node() -> None:
     host = f"[{own}]" if ":" in own else own
 
     def bind(server: object, address: str) -> int:
-        return original(server, address.replace(ANY_ADDRESS, host))
+        return original(server, address.replace(EVERY_ADDRESS, host))
 
     bind.on_node = True  # type: ignore[attr-defined]
     serve_replica.add_port_to_grpc_server = bind

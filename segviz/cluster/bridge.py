@@ -1,0 +1,170 @@
+"""The child process of the app that is in the cluster: it hands requests to replicas, and what they answer back.
+
+Run as `python -m segviz.cluster.bridge FD`, with the number of an open socket.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
+from segviz.cluster.contents import ContentStore, FileChangedError
+from segviz.cluster.messages import (
+    Answered,
+    Channel,
+    Close,
+    FileChanged,
+    Lost,
+    Refused,
+    Replicas,
+    RunTask,
+    Started,
+    StartReplicas,
+    StepsDone,
+    Stop,
+    Stopping,
+)
+from segviz.cluster.serve_replicas import connect, count_replicas, deploy, disconnect
+
+PROGRESS_EVERY_S = 0.1  # between two looks at a long computation's progress
+COUNT_EVERY_S = 1.0  # between two looks at the replicas
+RUN_WITHIN_S = 120.0  # within which the replicas have to run
+SILENT_S = 20.0  # a cluster that tells nothing of its replicas for so long is lost
+WORKER = "segviz.engine.ray_cluster.replica_worker:RunnerWorker"  # by name, for this process imports none of it
+THREADS = 1024  # computations under way at once; threads start as they are needed
+FAILURES = (RayError, RayServeException, ConnectionError, TimeoutError)
+
+
+class Bridge:
+    """The replicas of one app, and the computations under way.
+
+    Args:
+        channel: to the app.
+        start: what to start.
+
+    Raises:
+        RayError, RayServeException, ConnectionError, RuntimeError: the cluster, or the replicas, cannot be had.
+    """
+
+    def __init__(self, channel: Channel, start: StartReplicas) -> None:
+        self._channel, self._address, self._plan = channel, start.address, start.plan
+        self._contents = ContentStore()
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._closing = threading.Event()
+        self._started, self._looked = False, time.monotonic()
+        threading.Thread(target=self._watch_cluster, daemon=True).start()
+        connect(start.address, start.plan)
+        self._deployment = deploy(start.plan, start.name, WORKER)
+        self._started, self._looked, self._told = True, time.monotonic(), Replicas(0, ())
+
+    def serve(self) -> None:
+        """Do what the app says, until it says Close or is gone."""
+        watching = threading.Thread(target=self._watch_replicas, daemon=True)
+        watching.start()
+        self._tell_of_replicas()
+        self._channel.send(Started())
+        with suppress(EOFError, OSError):
+            while not isinstance(message := self._channel.receive(), Close):
+                match message:
+                    case RunTask():
+                        self._pool.submit(self._run, message)
+                    case Stop(ticket):
+                        self._pool.submit(self._stop, ticket)
+        self._closing.set()
+        watching.join()  # a call of Ray's after the end would look for another cluster
+        disconnect(self._address, self._deployment.name)
+
+    def _run(self, run: RunTask) -> None:
+        try:
+            content = () if run.content is None else (self._contents.put(run.content),)
+            response = self._deployment.handle.run.remote(run.ticket, run.task, content, run.deadline_s)
+            answer: Answered | Lost | FileChanged = Answered(run.ticket, self._wait(response, run))
+        except FileChangedError as error:
+            answer = FileChanged(run.ticket, str(error))
+        except FAILURES as error:
+            answer = Lost(run.ticket, f"a replica was lost, or did not answer ({type(error).__name__})")
+        self._deployment.board.remove.remote(run.ticket)
+        with suppress(OSError):  # the app is gone
+            self._channel.send(answer)
+
+    def _stop(self, ticket: str) -> None:
+        with suppress(*FAILURES, OSError):
+            ray.get(self._deployment.board.stop.remote(ticket), timeout=SILENT_S)
+            self._channel.send(Stopping(ticket))
+
+    def _wait(self, response: Any, run: RunTask) -> bytes:
+        """The pickled outcome; long computations tell their progress meanwhile.
+
+        Raises:
+            TimeoutError: it takes so long that the replica counts as hung.
+        """
+        end = time.monotonic() + run.deadline_s + 2 * self._plan.grace_s
+        step = (0, 1)
+        while True:
+            left = end - time.monotonic()
+            try:
+                return response.result(timeout_s=min(left, PROGRESS_EVERY_S) if run.long else left)  # type: ignore[no-any-return]
+            except TimeoutError:
+                if time.monotonic() > end:
+                    response.cancel()
+                    raise
+            now = ray.get(self._deployment.board.progress.remote(run.ticket), timeout=SILENT_S)
+            if now != step:
+                self._channel.send(StepsDone(run.ticket, *now))
+                step = now
+
+    # ---- the cluster's state ----------------------------------------------------------------------------
+
+    def _watch_replicas(self) -> None:
+        while not self._closing.wait(COUNT_EVERY_S):
+            with suppress(*FAILURES, RuntimeError):
+                self._tell_of_replicas()
+
+    def _tell_of_replicas(self) -> None:
+        count = count_replicas(self._deployment.name)
+        states = ray.get(self._deployment.board.states.remote(), timeout=SILENT_S)
+        self._looked = time.monotonic()
+        if (now := Replicas(count, states)) != self._told:
+            self._channel.send(now)
+            self._told = now
+
+    def _watch_cluster(self) -> None:
+        """End this process where the cluster is gone, for Ray's calls then wait for ever; the app starts another."""
+        while time.monotonic() < self._looked + (SILENT_S if self._started else RUN_WITHIN_S):
+            time.sleep(COUNT_EVERY_S)
+        plan = self._plan
+        cause = (
+            "the cluster does not answer any more"
+            if self._started
+            else f"the replicas did not start within {RUN_WITHIN_S:.0f} s; each asks for {plan.cpus:g} CPU cores and "
+            f"{plan.gpus:g} GPUs, which may be more than is free"
+        )
+        self._channel.send(Refused(cause))
+        os._exit(1)
+
+
+def serve_app(descriptor: int) -> int:
+    """Serve the app at the other end of a socket; returns the process's status."""
+    channel = Channel(Connection(descriptor))
+    start = channel.receive()
+    try:
+        bridge = Bridge(channel, start)
+    except (*FAILURES, RuntimeError, ValueError) as error:
+        channel.send(Refused(f"{type(error).__name__}: {error}"))
+        return 1
+    bridge.serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(serve_app(int(sys.argv[1])))

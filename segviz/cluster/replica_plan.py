@@ -1,0 +1,33 @@
+"""How many replicas there are, and what each may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ReplicaPlan:
+    """How many replicas there are, and what each may use.
+
+    Attributes:
+        least, most: replicas; between them Ray follows the load.
+        slots: computations of a replica at once.
+        threads: torch's threads of each computation.
+        cpus, gpus: what Ray reserves for a replica; a fraction of a GPU shares it.
+        memory_mb: MiB that the computations of one replica may use.
+        models_mb: MiB of weights that a replica keeps loaded.
+        grace_s: see `Replica`.
+        health_s: seconds between two looks at a replica's health; it counts as lost after three times as many
+            without an answer.
+    """
+
+    least: int = 1
+    most: int = 1
+    slots: int = 1
+    threads: int = 1
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_mb: int = 2048
+    models_mb: int = 2048
+    grace_s: float = 30.0
+    health_s: float = 5.0

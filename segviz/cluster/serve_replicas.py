@@ -1,0 +1,121 @@
+"""Ray as segviz uses it: a cluster of this machine's own, or one that runs already, and the replicas in it.
+
+The process that calls this is in the cluster, and ends with it. Its variables are those of `ray_environment`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import ray
+from ray import serve
+from ray.serve.schema import ApplicationStatus
+
+from segviz.cluster.board import RemoteBoard
+from segviz.cluster.replica import Replica
+from segviz.cluster.replica_plan import ReplicaPlan
+from segviz.runtime.ray_token import LOCAL
+from segviz.settings import MIB
+
+NAMESPACE = "segviz"
+STORE_BYTES = 256 * MIB  # a local cluster's object store: pictures on their way, and checkpoints
+REPLICA_SETTINGS = ("SEGVIZ_MODELS", "SEGVIZ_CHECKPOINTS")  # the settings that replicas need
+HUNG_AFTER = 3  # looks at a replica's health without an answer
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The replicas, to call, the board beside them, and the name of both in the cluster."""
+
+    handle: Any
+    board: Any
+    name: str
+
+
+def connect(address: str, plan: ReplicaPlan) -> None:
+    """Join the cluster of an address, or start one of this process's own.
+
+    Raises:
+        ConnectionError: there is no cluster at the address.
+    """
+    variables = {name: os.environ[name] for name in REPLICA_SETTINGS if name in os.environ}
+    options: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "configure_logging": False,
+        "runtime_env": {"env_vars": {**variables, "OMP_NUM_THREADS": str(plan.threads)}},
+    }
+    if address not in ("", LOCAL):
+        ray.init(address=address, **options)
+        return
+    cores = max(1, round(plan.cpus * plan.most + 0.5))
+    ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options)
+
+
+def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
+    """Start replicas of this process's own. They end with it, also where it is killed.
+
+    Args:
+        plan: how many, and what each may use.
+        name: what their name in the cluster begins with.
+        worker: see `Replica`.
+    """
+    serve.start(proxy_location="Disabled")  # replicas are called by handles; no HTTP server is needed
+    for orphan in find_orphans():
+        serve.delete(orphan)
+    full_name = f"{name}-{uuid4().hex[:8]}"
+    board = RemoteBoard.options(name=full_name).remote()
+    ray.get(board.states.remote())  # it is there, so other apps do not take the replicas for orphans
+    replicas = serve.deployment(Replica).options(
+        name="Replica",
+        max_ongoing_requests=plan.slots,
+        ray_actor_options={"num_cpus": plan.cpus, "num_gpus": plan.gpus},
+        autoscaling_config={
+            "min_replicas": plan.least,
+            "max_replicas": plan.most,
+            "initial_replicas": plan.least,
+            "target_ongoing_requests": plan.slots,
+            "upscale_delay_s": 2.0,
+            "downscale_delay_s": 120.0,
+        },
+        health_check_period_s=plan.health_s,
+        health_check_timeout_s=plan.health_s * HUNG_AFTER,
+        graceful_shutdown_timeout_s=2.0,
+    )
+    application = replicas.bind(plan, board, worker)
+    return Deployment(serve.run(application, name=full_name, route_prefix=None), board, full_name)
+
+
+def find_orphans() -> Iterator[str]:
+    """Names of applications whose app is gone, and that had no time to end them."""
+    for name in list(serve.status().applications):
+        try:
+            ray.get_actor(name, namespace=NAMESPACE)
+        except ValueError:
+            yield name
+
+
+def count_replicas(name: str) -> int:
+    """Replicas that run and are well.
+
+    Args:
+        name: of the deployment.
+    """
+    found = serve.status().applications.get(name)
+    if found is None or found.status == ApplicationStatus.NOT_STARTED:
+        return 0
+    states: Mapping[Any, int] = next(iter(found.deployments.values())).replica_states if found.deployments else {}
+    return sum(count for state, count in states.items() if str(getattr(state, "value", state)) == "RUNNING")
+
+
+def disconnect(address: str, name: str) -> None:
+    """End this process's part: its own cluster whole, or its replicas in another's."""
+    if address in ("", LOCAL):
+        serve.shutdown()
+    else:
+        serve.delete(name)
+    ray.shutdown()
