@@ -149,7 +149,7 @@ def read_passage(report: EngineReport) -> Passage:
     if row is None:
         raise ValueError("the plan needs a measured Ray backend; add ray:1 to --backends")
     return Passage(
-        row["answer_ms"],
+        row["way_ms"],
         row["app_passing_ms"],
         row["bridge_passing_ms"],
         int(row["request_bytes"]),
@@ -182,14 +182,21 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forward_ms: float) ->
         }
         for plan in plans
     )
-    notes = (
+    notes = [
         f"Computed, not measured: a forward of {forward_ms:g} ms is an assumption; {USED:.0%} of the most is planned "
         "for; waits are those of M/M/c.",
         f"Measured, on the machine above: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
         f"{passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, {passage.request_bytes:,} bytes "
         f"there and {passage.answer_bytes:,} back.",
-    )
-    return Report("engine plan", report.machine, rows, {}, notes)
+    ]
+    if (threads := next((row for row in report.rows if row["backend"] == "threads"), None)) is not None:
+        cores = int(report.machine["cores"])
+        notes.append(
+            f"On CPUs as here, a forward takes {threads['forward_ms']:.3g} ms, so {cores} cores with threads answer at "
+            f"most {cores * 1000 / threads['forward_ms']:.3g} a second; replicas of one core on other machines answer "
+            f"more from {pays_from(passage.passage_ms, threads['forward_ms'], cores)} on."
+        )
+    return Report("engine plan", report.machine, rows, {}, tuple(notes))
 
 
 def plan_settings(plan: ClusterPlan) -> tuple[str, ...]:

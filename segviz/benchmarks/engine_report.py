@@ -16,7 +16,7 @@ DEFINITIONS = (
     "Medians over the rounds; ratios are of turns of one round, with their lowest and highest. Counts are sums, memory "
     "the most of any turn.",
     "Visitors ask again once they have their answer; one question in ten is Saliency, the others are predictions. "
-    "A question without a model returns as many bytes as a prediction.",
+    "A question without a model takes a picture there and as many bytes as a prediction back.",
     "Memory is PSS; that of the app's process is without pages (Streamlit), and with what the libraries take.",
 )
 
@@ -56,17 +56,19 @@ FIGURES = (
     Line("long_p50_ms", "their long question, p50, ms", lambda one: quantile(one.turn.long_ms, 50), compared=True),
     Line("alone_ms", "a prediction for one visitor, ms", lambda one: quantile(one.turn.alone_ms, 50), compared=True),
     Line("first_warm_ms", "the first once the model is loaded, ms", lambda one: next(iter(one.turn.alone_ms), None)),
-    Line("forward_ms", "of one alone, the model's part, ms", lambda one: quantile(one.turn.forward_ms, 50)),
-    Line("empty_ms", "without a model: a tiny picture, ms", lambda one: one.turn.empty_ms),
-    Line("picture_ms", "without a model: the picture there, ms", lambda one: one.turn.picture_ms),
-    Line("answer_ms", "without a model: there and back, ms", lambda one: one.turn.answer_ms),
+    Line("forward_ms", "of one alone: the model, ms", lambda one: quantile(one.turn.forward_ms, 50)),
+    Line("call_ms", "of one alone: a call without data, ms", lambda one: one.turn.empty_ms),
+    Line("there_ms", "of one alone: the picture there, ms", lambda one: one.turn.picture_ms - one.turn.empty_ms),
+    Line("back_ms", "of one alone: the answer back, ms", lambda one: one.turn.answer_ms - one.turn.picture_ms),
+    Line("rest_ms", "of one alone: the rest, ms", lambda one: rest_ms(one.turn)),
+    Line("way_ms", "a question without a model, ms", lambda one: one.turn.answer_ms),
     Line("passing_rate", "answers a second without a model", lambda one: one.turn.passing_rate, compared=True),
-    Line("app_cpu_ms", "CPU for an answer: the app's process, ms", lambda one: one.turn.app_cpu_ms),
-    Line("bridge_cpu_ms", "CPU for an answer: its bridge, ms", lambda one: one.turn.bridge_cpu_ms),
+    Line("app_cpu_ms", "CPU for an answer: the app, ms", lambda one: one.turn.app_cpu_ms),
+    Line("bridge_cpu_ms", "CPU for an answer: the bridge, ms", lambda one: one.turn.bridge_cpu_ms),
     Line("ray_cpu_ms", "CPU for an answer: Ray and replicas, ms", lambda one: one.turn.ray_cpu_ms),
-    Line("app_passing_ms", "the same without a model: the app's, ms", lambda one: one.turn.app_passing_ms),
-    Line("bridge_passing_ms", "the same without a model: bridge, ms", lambda one: one.turn.bridge_passing_ms),
-    Line("ray_passing_ms", "the same without a model: Ray, ms", lambda one: one.turn.ray_passing_ms),
+    Line("app_passing_ms", "without a model: the app, ms", lambda one: one.turn.app_passing_ms),
+    Line("bridge_passing_ms", "without a model: the bridge, ms", lambda one: one.turn.bridge_passing_ms),
+    Line("ray_passing_ms", "without a model: Ray and replicas, ms", lambda one: one.turn.ray_passing_ms),
     Line("request_bytes", "bytes of a request", lambda one: one.turn.bytes.get("request")),
     Line("answer_bytes", "bytes of an answer", lambda one: one.turn.bytes.get("answer")),
     Line("start_s", "start to the first answer, s", lambda one: one.turn.start_s),
@@ -145,6 +147,12 @@ def format_ratio(row: Mapping[str, Any], name: str) -> str:
 def quantile(values: Sequence[float], percent: float) -> float | None:
     """A percentile of values; None where there are none."""
     return float(np.percentile(values, percent)) if values else None
+
+
+def rest_ms(turn: Turn) -> float | None:
+    """What one visitor waits beside the model and the way: pickling many small parts, and what is noisy."""
+    alone, forward = quantile(turn.alone_ms, 50), quantile(turn.forward_ms, 50)
+    return None if alone is None or forward is None else alone - forward - turn.answer_ms
 
 
 def read_report(found: Mapping[str, Any]) -> EngineReport:
