@@ -270,6 +270,7 @@ def test_a_plan_is_bound_by_what_is_full_first() -> None:
     assert few.gpus_rate == pytest.approx(40.0) and few.rate == pytest.approx(28.0)
     assert many.gpus_rate == pytest.approx(320.0) and many.bridge_rate == pytest.approx(100.0)
     assert many.rate == pytest.approx(70.0) and many.app_rate == pytest.approx(200.0)
+    assert many.pages_rate == pytest.approx(1000 / 42) and (few.apps, many.apps) == (2, 14)
     assert few.bytes_per_s == pytest.approx(28.0 * 5_500_000)
     assert few.store_bytes == 2 * 4 * 2 * 5_000_000
     assert 120 <= few.p50_ms <= few.p95_ms
@@ -287,15 +288,16 @@ def test_ray_pays_from_the_first_core_that_makes_up_for_the_way() -> None:
 
 
 def test_a_plan_needs_a_measured_cluster(report: EngineReport) -> None:
-    found = plan_report(report, [4, 32], 100.0)
-    assert [row["bound_by"] for row in found.rows] == ["the GPUs", "the bridge"]
+    found = plan_report(report, [4, 32], [100.0])
+    assert [row["full first, without pages"] for row in found.rows] == ["the GPUs", "the bridge"]
+    assert found.as_markdown().startswith("|  | 4 GPUs, 100 ms | 32 GPUs, 100 ms |")
     assert "`SEGVIZ_REPLICAS=32` `SEGVIZ_REPLICA_GPUS=1`" in found.as_markdown()
     assert found.notes[-1].endswith(
         "2 cores with threads answer at most 20 a second; replicas of one core on other machines answer more from 3 on."
     )
     alone = EngineReport("engine", {}, report.rows[:1], {})
     with pytest.raises(ValueError, match="add ray:1 to --backends"):
-        plan_report(alone, [4], 100.0)
+        plan_report(alone, [4], [100.0])
 
 
 # ---- the command ----------------------------------------------------------------------------------------
@@ -311,7 +313,7 @@ def test_the_command_prints_what_was_measured_and_plans_from_it(
     planned = ["--measured", str(stored), "--plan", "4", "32", "--forward-ms", "100"]
     assert main(["bench", "engine", *planned, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["planned_per_s"] for row in rows] == pytest.approx([28.0, 70.0])
+    assert [row["planned without pages, answers a second"] for row in rows] == pytest.approx([28.0, 70.0])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from segviz.benchmarks.measure import MEGA, Report
 
 SLOTS = 2  # of a replica with a GPU, as the engine has them: one prepares or copies back while the other computes
 USED = 0.7  # the part of the most that is planned for
+PAGE_CPU_MS = 37.0  # of a rerun of a whole page in the app's process, as docs/reliability.md has it
 PASSAGES_IN_STORE = 2  # a request or an answer lies in the object store on both machines, until Python has read it
 
 
@@ -57,7 +58,8 @@ class ClusterPlan:
         slots: computations of a replica at once.
         gpus_rate: answers a second of all GPUs at most.
         app_rate, bridge_rate: answers a second that the app's process and its bridge can pass on.
-        rate: what is planned for, USED of the smallest of these.
+        pages_rate: answers a second that the app can show, where each is a view of a page.
+        rate: what is planned for, USED of the smallest of these but the pages'.
         p50_ms, p95_ms: answer times at that rate; the sum of the waits' own quantiles, so at most that.
         bytes_per_s: what moves between app and replicas at that rate.
         store_bytes: what lies in the object store of the app's machine while all slots are in use.
@@ -68,11 +70,17 @@ class ClusterPlan:
     gpus_rate: float
     app_rate: float
     bridge_rate: float
+    pages_rate: float
     rate: float
     p50_ms: float
     p95_ms: float
     bytes_per_s: float
     store_bytes: int
+
+    @property
+    def apps(self) -> int:
+        """How many apps these GPUs can serve, where each answer is a view of a page."""
+        return math.ceil(self.gpus_rate / min(self.pages_rate, self.bridge_rate))
 
     @property
     def bound_by(self) -> str:
@@ -100,9 +108,17 @@ def plan_cluster(passage: Passage, gpus: int, forward_ms: float, slots: int = SL
         return forward_ms + passage.passage_ms + 1000 * waits
 
     return ClusterPlan(
-        gpus, slots, gpus_rate, *doors, rate, answer_ms(0.5), answer_ms(0.05), rate * passage.bytes,
-        PASSAGES_IN_STORE * gpus * slots * max(passage.request_bytes, passage.answer_bytes),
-    )  # fmt: skip
+        gpus,
+        slots,
+        gpus_rate,
+        *doors,
+        pages_rate=1000 / (PAGE_CPU_MS + passage.app_cpu_ms),
+        rate=rate,
+        p50_ms=answer_ms(0.5),
+        p95_ms=answer_ms(0.05),
+        bytes_per_s=rate * passage.bytes,
+        store_bytes=PASSAGES_IN_STORE * gpus * slots * max(passage.request_bytes, passage.answer_bytes),
+    )
 
 
 def wait_s(servers: int, each: float, rate: float, share_over: float) -> float:
@@ -157,38 +173,39 @@ def read_passage(report: EngineReport) -> Passage:
     )
 
 
-def plan_report(report: EngineReport, gpus: Sequence[int], forward_ms: float) -> Report:
-    """A row for each number of GPUs.
+@dataclass(frozen=True)
+class PlanReport(Report):
+    """Plans: a row for each, of which people read the columns."""
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """A line for each figure, and a column for each plan."""
+        titles, columns = super().table()
+        return ["", *(column[0] for column in columns)], [
+            [title, *(column[number] for column in columns)] for number, title in enumerate(titles) if number
+        ]
+
+
+def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence[float]) -> PlanReport:
+    """A plan for each forward time and each number of GPUs.
 
     Raises:
         ValueError: the report measured threads alone.
     """
     passage = read_passage(report)
-    plans = [plan_cluster(passage, count, forward_ms) for count in gpus]
     rows = tuple(
-        {
-            "GPUs": plan.gpus,
-            "slots": plan.gpus * plan.slots,
-            "GPUs_answer_at_most_per_s": plan.gpus_rate,
-            "app_passes_at_most_per_s": plan.app_rate,
-            "bridge_passes_at_most_per_s": plan.bridge_rate,
-            "bound_by": plan.bound_by,
-            "planned_per_s": plan.rate,
-            "p50_ms": plan.p50_ms,
-            "p95_ms": plan.p95_ms,
-            "MB_per_s": plan.bytes_per_s / 1e6,
-            "store_MiB": plan.store_bytes / MEGA,
-            "settings": " ".join(f"`{each}`" for each in plan_settings(plan)),
-        }
-        for plan in plans
+        describe_plan(plan_cluster(passage, count, forward), forward) for forward in forwards_ms for count in gpus
     )
     notes = [
-        f"Computed, not measured: a forward of {forward_ms:g} ms is an assumption; {USED:.0%} of the most is planned "
-        "for; waits are those of M/M/c.",
-        f"Measured, on the machine above: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
+        f"Computed, not measured: the forward times are assumptions; {USED:.0%} of the most is planned for; waits are "
+        "those of M/M/c.",
+        f"Measured, on this machine: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
         f"{passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, {passage.request_bytes:,} bytes "
         f"there and {passage.answer_bytes:,} back.",
     ]
+    notes.append(
+        f"A view of a page takes {PAGE_CPU_MS:g} ms of CPU in the app's process besides (docs/reliability.md, another "
+        "machine); `predict`, `attend` and `evaluate` have no pages."
+    )
     if (threads := next((row for row in report.rows if row["backend"] == "threads"), None)) is not None:
         cores = int(report.machine["cores"])
         notes.append(
@@ -196,7 +213,27 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forward_ms: float) ->
             f"most {cores * 1000 / threads['forward_ms']:.3g} a second; replicas of one core on other machines answer "
             f"more from {pays_from(passage.passage_ms, threads['forward_ms'], cores)} on."
         )
-    return Report("engine plan", report.machine, rows, {}, tuple(notes))
+    return PlanReport("engine plan", report.machine, rows, {}, tuple(notes))
+
+
+def describe_plan(plan: ClusterPlan, forward_ms: float) -> dict[str, Any]:
+    """A plan's row."""
+    return {
+        "plan": f"{plan.gpus} {'GPU' if plan.gpus == 1 else 'GPUs'}, {forward_ms:g} ms",
+        "computations at once": plan.gpus * plan.slots,
+        "the GPUs answer at most, a second": plan.gpus_rate,
+        "the app passes at most, a second": plan.app_rate,
+        "the bridge passes at most, a second": plan.bridge_rate,
+        "one app shows pages at most, a second": plan.pages_rate,
+        "apps with pages that use the GPUs up": plan.apps,
+        "full first, without pages": plan.bound_by,
+        "planned without pages, answers a second": plan.rate,
+        "p50 then, ms": plan.p50_ms,
+        "p95 then, ms": plan.p95_ms,
+        "network then, MB a second": plan.bytes_per_s / 1e6,
+        "object store of the app's machine, MiB": plan.store_bytes / MEGA,
+        "settings": " ".join(f"`{each}`" for each in plan_settings(plan)),
+    }
 
 
 def plan_settings(plan: ClusterPlan) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def add_engine_measurement(bench: Parser) -> None:
         help="compute from the measured figures what a cluster of so many GPUs would answer",
     )  # fmt: skip
     group.add_argument(
-        "--forward-ms", type=number_reader(0.01, 1e6), metavar="MS",
+        "--forward-ms", type=number_reader(0.01, 1e6), nargs="+", metavar="MS",
         help="--plan: milliseconds of a forward on such a GPU, as `bench models` measures it there",
     )  # fmt: skip
 
