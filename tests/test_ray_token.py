@@ -1,14 +1,31 @@
-"""A cluster without a token is refused before anything needs it, in one sentence; a machine without Ray needs none."""
+"""What is asked of a Ray cluster before it is used, and what is sent to it; none of it needs Ray."""
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from segviz.attribution import Options, Target
+from segviz.engine import (
+    Attribute,
+    CompareFeatures,
+    CompareLayer,
+    CompareStage,
+    MeasureInfluence,
+    Op,
+    Predict,
+    Request,
+    Watch,
+)
+from segviz.engine.ray_cluster.portable_model import FileModels
+from segviz.engine.ray_cluster.remote_request import RemoteRequest
 from segviz.runtime.ray_token import check_token
 from segviz.settings import SettingError, check_cluster
 
@@ -86,3 +103,36 @@ def test_no_command_and_no_page_imports_ray_unless_asked() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip().splitlines()[-1:] == ["False"], ran.stderr
+
+
+OPS = (
+    Predict(),
+    MeasureInfluence((3, 4)),
+    CompareFeatures("deep"),
+    Attribute("occlusion", Target(1, mask=np.zeros((8, 8), bool)), Options()),
+    Watch(("blocks.0",), place=(3, 4)),
+    CompareLayer("blocks.0", (4, 5)),
+    CompareStage("deep"),
+)
+
+
+@pytest.mark.parametrize("op", OPS, ids=lambda op: type(op).__name__)
+def test_what_goes_to_a_replica_is_our_own_classes_and_decoded_pixels(op: Op) -> None:
+    class Naming(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> object:
+            named.add((module.partition(".")[0], name))
+            return super().find_class(module, name)
+
+    named: set[tuple[str, str]] = set()
+    picture = np.zeros((8, 8, 3), np.uint8)
+    sent = RemoteRequest(FileModels().portable("fla", "a digest"), Request("fla", picture, op), 1)
+    Naming(io.BytesIO(pickle.dumps(sent, protocol=5))).load()
+    others = {name for package, name in named if package != "segviz"}
+    assert others <= {"_frombuffer", "_reconstruct", "ndarray", "dtype", "PosixPath", "WindowsPath"}, others
+
+
+def test_every_op_is_looked_at() -> None:
+    import segviz.engine as engine
+
+    ops = {name for name in engine.__all__ if hasattr(getattr(engine, name), "need") and name != "Op"}
+    assert ops == {type(op).__name__ for op in OPS}

@@ -16,9 +16,8 @@ import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, get_authentication_mode
 
-from segviz.runtime.ray_token import LOCAL, MODE, TOKEN, TOKEN_FILE, check_token
+from segviz.runtime.ray_token import LOCAL, MODE, SEVERAL_MACHINES, TOKEN, TOKEN_FILE, check_token
 
-LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a node's address is 127.0.0.1, as on these systems
 EVERY_ADDRESS = "[::]"
 _own: list[str] = []  # the token that this process has made for its local cluster
 
@@ -60,16 +59,25 @@ def on_loopback() -> Iterator[None]:
     Raises:
         RuntimeError: this version of Ray listens elsewhere all the same; the cluster has been ended.
     """
-    before, switch = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(LOOPBACK_SWITCH)
-    ray_constants.ENABLE_RAY_CLUSTER, os.environ[LOOPBACK_SWITCH] = False, "0"
+    before, switch = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(SEVERAL_MACHINES)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[SEVERAL_MACHINES] = False, "0"
     try:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
         if switch is None:
-            del os.environ[LOOPBACK_SWITCH]
+            del os.environ[SEVERAL_MACHINES]
         else:
-            os.environ[LOOPBACK_SWITCH] = switch
+            os.environ[SEVERAL_MACHINES] = switch
+    check_loopback()
+
+
+def check_loopback() -> None:
+    """Check that the local cluster of this process listens on this machine's loopback only.
+
+    Raises:
+        RuntimeError: this version of Ray listens elsewhere all the same; the cluster has been ended.
+    """
     address = ray.util.get_node_ip_address()
     if not ip_address(address).is_loopback:
         ray.shutdown()

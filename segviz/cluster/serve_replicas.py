@@ -15,9 +15,11 @@ import ray
 from ray import serve
 from ray.serve.schema import ApplicationStatus
 
+from segviz.cluster.access import check_loopback
 from segviz.cluster.board import RemoteBoard
 from segviz.cluster.replica import Replica
 from segviz.cluster.replica_plan import ReplicaPlan
+from segviz.runtime.malloc import MALLOC_ENVIRONMENT
 from segviz.runtime.ray_token import LOCAL
 from segviz.settings import MIB
 
@@ -41,19 +43,21 @@ def connect(address: str, plan: ReplicaPlan) -> None:
 
     Raises:
         ConnectionError: there is no cluster at the address.
+        RuntimeError: see `check_loopback`.
     """
     variables = {name: os.environ[name] for name in REPLICA_SETTINGS if name in os.environ}
     options: dict[str, Any] = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
         "configure_logging": False,
-        "runtime_env": {"env_vars": {**variables, "OMP_NUM_THREADS": str(plan.threads)}},
+        "runtime_env": {"env_vars": {**variables, **MALLOC_ENVIRONMENT, "OMP_NUM_THREADS": str(plan.threads)}},
     }
     if address not in ("", LOCAL):
         ray.init(address=address, **options)
         return
     cores = max(1, round(plan.cpus * plan.most + 0.5))
     ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options)
+    check_loopback()
 
 
 def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
