@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from streamlit.runtime.caching.cache_type import CacheType
-from streamlit.runtime.caching.hashing import update_hash
 
 from segviz.attention.maps import AttendedFeatures
 from segviz.catalogue.checkpoint_file import CheckpointError
@@ -456,6 +454,9 @@ def streamlit_twins() -> tuple[np.ndarray, np.ndarray]:
 def sampled_key(image: np.ndarray) -> str:
     """What `st.cache_data` would take for the picture."""
     import hashlib
+
+    from streamlit.runtime.caching.cache_type import CacheType  # here, because replicas import this module too
+    from streamlit.runtime.caching.hashing import update_hash
 
     hasher = hashlib.new("md5", usedforsecurity=False)
     update_hash(image, hasher, CacheType.DATA)

@@ -83,7 +83,7 @@ def maker(runner: RemoteRunner, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
     def of(kind: type[QueueBackend], there: tuple[Patch, ...] = ()) -> Make:
         if there:  # from a first request on
             runner.source = ProxySource(RemotelyUsed(), RemotelyUsed.port, there)
-            runner.run(contract.ask(0), contract.MIB, lambda done, total: None)
+            runner.run(contract.ask(0), 64 * contract.MIB, lambda done, total: None)
 
         def make(models: Models, capacity: Capacity) -> QueueBackend:
             runner.source = ProxySource(models, RemotelyUsed.port, there)
@@ -165,7 +165,7 @@ def test_a_checkpoint_that_was_replaced_answers_with_its_new_weights_and_a_damag
 # ---- what must be found out -----------------------------------------------------------------------------
 
 RUNNER, WORKER = "segviz.engine.runner", "segviz.engine.ray_cluster.replica_worker"
-HERE, LINK = "segviz.engine.ray_cluster.remote_runner", "segviz.cluster.link:Link"
+HERE, LINK = "segviz.engine.ray_cluster.remote_runner", "segviz.cluster.link:BridgeLink"
 STOPS = "long_work_tells_its_steps_leaves_a_worker_and_stops_when_nobody_waits"
 BAD_HERE = BAD | {
     "an_answer_cannot_be_written_to": Fault(  # protected in the replica, and again here
