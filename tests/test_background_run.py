@@ -17,14 +17,16 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from segviz.batch import background_run as jobs
-from segviz.batch.background_run import BackgroundRun, RunPlan
+from segviz.batch.background_run import BackgroundRun, RunPlan, Worker
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
+from segviz.engine import Answer, Result
 from segviz.image import ImageError
 from segviz.server.downloads import Downloads, download_routes
 
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 PATIENCE = 60
+RESULT = Result(None, (), True, "", 0.0)
 
 
 def sources(*names: str) -> list[Source]:
@@ -58,10 +60,10 @@ def gate() -> Iterator[threading.Event]:
     event.set()
 
 
-def held(gate: threading.Event) -> Any:
+def held(gate: threading.Event, then: Worker = work) -> Any:
     def slowly(source: Source, picture: np.ndarray) -> PictureOutput:
         assert gate.wait(PATIENCE)
-        return work(source, picture)
+        return then(source, picture)
 
     return slowly
 
@@ -123,6 +125,85 @@ def test_all_jobs_work_on_one_picture_at_a_time(gate: threading.Event) -> None:
     for job in (first, second):
         finished(job).close()
         job.close()
+
+
+def test_a_cancelled_run_goes_on_and_its_zip_is_that_of_one_run(gate: threading.Event) -> None:
+    names = ("one", "bad", "two", "three", "four")
+    whole = BackgroundRun(RunPlan(sources(*names), work))
+    finished(whole).close()
+    begun: list[str] = []
+
+    def stop_at_two(source: Source, picture: np.ndarray) -> PictureOutput:
+        begun.append(source.stem)
+        if begun.count("two") == 1 and source.stem == "two":
+            jobs_seen[0].cancel()
+        return work(source, picture)
+
+    jobs_seen: list[BackgroundRun] = []
+    jobs_seen.append(BackgroundRun(RunPlan(sources(*names), held(gate, stop_at_two))))
+    gate.set()
+    first = jobs_seen[0]
+    with finished(first) as made:
+        assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
+    assert first.can_go_on and first.state.done == 3
+    second = first.go_on()
+    assert (second.state.done, second.state.problems) == (3, [("bad", "it is bad")])
+    del first
+    jobs_seen.clear()
+    gc.collect()
+    finished(second).close()
+    assert begun == ["one", "bad", "two", "three", "four"]
+    assert not second.can_go_on
+    for job in (whole, second):
+        job.zip.seek(0)
+    assert second.zip.read() == whole.zip.read()
+    assert second.state.problems == whole.state.problems
+    for job in (whole, second):
+        job.close()
+
+
+def test_where_many_are_under_way_a_cancel_waits_for_none_and_the_rest_is_done_later() -> None:
+    answers: list[Answer] = []
+    together, lock = threading.Semaphore(0), threading.Lock()
+
+    def wait(source: Source, picture: np.ndarray) -> PictureOutput:
+        if source.stem in ("one", "bad"):
+            return work(source, picture)
+        with lock:
+            answers.append(Answer())
+            own = answers[-1]
+        together.release()
+        own.result(PATIENCE)
+        return work(source, picture)
+
+    def give_up() -> None:
+        with lock:
+            for answer in answers:
+                answer.cancel()
+
+    names = ("one", "bad", *(f"picture{number}" for number in range(9)))
+    job = BackgroundRun(RunPlan(sources(*names), wait, 3, give_up))
+    for _ in range(3):
+        assert together.acquire(timeout=PATIENCE), "three are under way at once"
+    assert len(answers) == 3
+    until(lambda: job.state.done == 2)
+    job.cancel()
+    with finished(job) as made:
+        assert made.namelist() == ["one.txt", "summary.json"]
+    assert len(answers) == 3, "a cancelled run begins nothing"
+    again = job.go_on()
+
+    def answer_all() -> bool:
+        with lock:
+            for answer in answers:
+                answer.settle(RESULT)
+        return not again.running
+
+    until(answer_all)
+    with finished(again) as made:
+        assert made.namelist() == [f"{name}.txt" for name in names if name != "bad"] + ["summary.json"]
+    assert again.state.done == 11
+    again.close()
 
 
 def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import math
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
 
-from segviz.engine.capacity import cores
 from segviz.cluster.access import authenticate, forget_token, on_loopback
+from segviz.engine.capacity import cores
 from segviz.runtime.interrupts import handle_signals, raise_interrupt
 from segviz.runtime.ray_token import LOCAL
 from segviz.settings import MIB
 
 CONNECT_S = 5.0
+JOIN_WITHIN_S = 40.0  # else Ray tries for minutes
 STORE_BYTES_LOCAL = 256 * MIB  # of a cluster on this machine: pictures on their way, and their results
 
 
@@ -63,7 +66,8 @@ def join_cluster(address: str) -> Iterator[None]:
             start_or_join(address)
         yield
     finally:
-        ray.shutdown()
+        if ray.is_initialized():
+            ray.shutdown()
         forget_token()
 
 
@@ -87,13 +91,39 @@ def start_or_join(address: str) -> None:
                     **options,
                 )
         else:
-            ray.init(address=address, **options)
+            call_within(JOIN_WITHIN_S, lambda: ray.init(address=address, **options))
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, AssertionError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise NoWorkersError(
             f"Ray could not be {'started' if is_local else f'joined at {address}'} ({lines[0]}); a command runs on a "
             "machine of the cluster, with the cluster's token and the same versions of Ray and Python"
         ) from error
+
+
+def call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Call a function that may not return, in a thread that is left alone after so many seconds.
+
+    Raises:
+        TimeoutError: it did not return in time.
+        Exception: what it raised.
+    """
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    end = time.monotonic() + seconds
+    while thread.is_alive():
+        if time.monotonic() > end:
+            raise TimeoutError(f"no answer within {seconds:.0f} s")
+        thread.join(0.1)  # so that Ctrl-C is heard
+    if raised:
+        raise raised[0]
 
 
 def check_reachable(address: str) -> None:

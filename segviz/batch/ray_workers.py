@@ -265,9 +265,10 @@ class RayWorkers:
             NoWorkersError: none did.
         """
         if not self.count and time.monotonic() > self._since + FIRST_WORKER_S:
+            reason = f" ({cause})" if cause else ""
             raise NoWorkersError(
-                f"no worker of {self._share.words} started within {FIRST_WORKER_S:.0f} s{f' ({cause})' if cause else ''}; see "
-                "`ray status` on the cluster, or ask for less with SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS"
+                f"no worker of {self._share.words} started within {FIRST_WORKER_S:.0f} s{reason}; see `ray status` on "
+                "the cluster, or ask for less with SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS"
             )
 
     def close(self) -> None:

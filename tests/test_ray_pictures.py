@@ -1,0 +1,259 @@
+"""Many pictures over a real local Ray cluster: the bytes of one machine, and workers that die, stop or are too many."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from long_runs import files_of, make_album, make_data
+
+from segviz import paths
+from segviz.batch.finished_pictures import LIST_NAME
+from segviz.cli import scores
+from segviz.cli.main import main
+
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
+    import ray
+    from ray_jobs import OddJob
+    from ray_models import python_path
+
+    from segviz.batch.ordered_map import WorkerLostError, map_in_order
+    from segviz.batch.ray_cluster import NoWorkersError, WorkerShare, join_cluster
+    from segviz.batch.ray_workers import RayWorkers
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+]
+WORKER = "PictureWorker"  # in the title of a worker's process
+SMALL = ["--input-size", "64,96"]
+SERVE_CLUSTER = """
+import sys
+import ray
+found = ray.init(
+    address="local", num_cpus=2, include_dashboard=False, object_store_memory=150 * 2**20, _node_ip_address="127.0.41.1"
+)
+print(found.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+ray.shutdown()
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a cluster of two cores in another process, for which this one has the token."""
+    with pytest.MonkeyPatch.context() as patch, python_path():
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_AUTH_MODE", "token")
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", SERVE_CLUSTER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, "the cluster did not start"
+        yield address
+        process.stdin.close()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_album(tmp_path_factory.mktemp("album") / "in", 5)
+
+
+def segviz(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def worker_count() -> int:
+    """Processes of workers on this machine, of any cluster."""
+    return sum(WORKER in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
+
+
+# ---- equal to one machine --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "--model", "fcn"],
+        ["predict", "--model", "ema", "--crop", "48", "48", "--flip"],
+        ["attend", "--model", "psa", "--at", "30,40", "--map", "collect", "--format", "svg", "npz"],
+    ],
+    ids=["predict", "predict by a protocol", "attend"],
+)
+def test_two_workers_write_the_bytes_of_one_process(
+    words: list[str], cluster: str, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = []
+    for name, more in (("one", []), ("two", ["--ray", cluster, "--workers", "2"])):
+        size = [] if "--crop" in words else SMALL
+        assert segviz(words[0], album, "scene:5", *words[1:], *size, "--json", "--out", tmp_path / name, *more) == 1
+        said = capsys.readouterr()
+        problems = [line for line in said.err.splitlines() if line.startswith("segviz:")]
+        told.append((json.loads(said.out.replace(f"/{name}/", "/x/")), problems))
+    assert told[0] == told[1]
+    assert len(told[0][0]) == 5 and re.search(r"03\.jpg: ", told[0][1][0])
+    assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
+    assert worker_count() == 0
+
+
+def test_scores_are_those_of_one_process(
+    cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "SPECS", {"fcn": None, "psa": None})
+    data = make_data(tmp_path / "streets", 5)
+    more = ["--multi-scale", "--scales", "1,1.5", "--without-context", "--scenes", "1", "--maps"]
+    words = ["evaluate", "--model", "all", "--data", data, *more, "--json"]
+    assert segviz(*words) == 0
+    one = capsys.readouterr().out
+    assert segviz(*words, "--ray", cluster, "--resume", tmp_path / "counts.jsonl") == 0
+    assert capsys.readouterr().out == one
+    assert segviz(*words, "--resume", tmp_path / "counts.jsonl") == 0
+    assert capsys.readouterr().out == one
+
+
+def test_a_zip_and_a_network_of_ones_own_travel_too(
+    cluster: str, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.py").write_text(
+        "from torch import nn\n"
+        "def build():\n"
+        "    import torch\n"
+        "    torch.manual_seed(0)\n"
+        "    return nn.Conv2d(3, 3, 3, padding=1)\n"
+    )
+    words = ["predict", album, "--model", "net.py:build", "--classes", "a,b,c"]
+    assert segviz(*words, "--zip", "one.zip") == 1
+    assert segviz(*words, "--zip", "two.zip", "--ray", cluster) == 1
+    assert Path("one.zip").read_bytes() == Path("two.zip").read_bytes()
+
+
+# ---- what goes wrong -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def workers(cluster: str) -> Iterator[RayWorkers]:
+    with join_cluster(cluster):
+        made = RayWorkers(WorkerShare(cpus=0.5), 2)
+        yield made
+        made.close()
+
+
+def run_tasks(workers: RayWorkers, tasks: Sequence[str]) -> list[Any]:
+    return list(map_in_order(workers, tasks, lambda task: task))
+
+
+def test_a_worker_that_dies_costs_one_more_attempt_and_the_second_is_the_pictures_problem(
+    workers: RayWorkers, tmp_path: Path
+) -> None:
+    workers.open(OddJob(str(tmp_path), "a note\n"))
+    tasks = ["sleep 0.1", "die-once", "die", "raise it", *(f"sleep 0.{number}1" for number in range(4))]
+    found = run_tasks(workers, tasks)
+    assert isinstance(found[2], WorkerLostError)
+    assert isinstance(found[3], RuntimeError) and str(found[3]) == "StrangeError: it"
+    good = [f"{task}, 1" for task in tasks]
+    assert [found[at] for at in (0, 1, 4, 5, 6, 7)] == [good[at] for at in (0, 1, 4, 5, 6, 7)]
+
+
+def test_a_cancel_kills_workers_in_the_middle_of_a_picture(workers: RayWorkers, tmp_path: Path) -> None:
+    workers.open(OddJob(str(tmp_path)))
+    before = worker_count()
+    start = time.monotonic()
+    over = lambda: (tmp_path / "sleep 60").exists()  # noqa: E731
+    assert list(map_in_order(workers, ["sleep 0", "sleep 60", "sleep 61"], str, over)) in ([], ["sleep 0, 1"])
+    workers.close()
+    until(lambda: worker_count() <= before - 2)
+    assert time.monotonic() - start < 30
+
+
+def test_what_cannot_start_is_said_and_not_waited_for(
+    cluster: str, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["predict", album, "--model", "fcn", "--out", tmp_path / "out"]
+    assert segviz(*words, "--ray", cluster, "--workers", "9") == 1
+    assert "9 workers of 1 CPU cores each were asked, and the cluster has 2 CPU cores" in capsys.readouterr().err
+    assert segviz(*words, "--ray", "127.0.0.1:1") == 1
+    assert "no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert segviz(*words, "--ray", cluster, "--flip", "--whole") == 2
+    assert "is shown whole anyway; remove --whole" in capsys.readouterr().err
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    assert segviz(*words, "--ray", cluster) == 1
+    assert "holds no token" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+    assert not ray.is_initialized()
+
+
+def test_a_job_that_cannot_be_opened_raises_its_own_error(workers: RayWorkers, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the network has no classes"):
+        workers.open(OddJob(str(tmp_path), broken="the network has no classes"))
+
+
+def test_a_share_of_nothing_is_refused(cluster: str) -> None:
+    from segviz.batch.ray_cluster import count_fitting
+
+    with pytest.raises(NoWorkersError, match="above 0"):
+        count_fitting(WorkerShare(0.0, 0.0), 2, 0)
+
+
+# ---- Ctrl-C in a terminal, and going on ------------------------------------------------------------------
+
+
+def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
+    cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album, out = make_album(tmp_path / "album", 30), tmp_path / "out"
+    words = ["predict", str(album), "--model", "fcn", "--input-size", "360,480", "--out"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "segviz", *words, str(out), "--ray"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=paths.PACKAGE.parent,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    own = [*psutil.Process(process.pid).children(recursive=True)]
+    assert any("raylet" in " ".join(one.cmdline()) for one in own)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"^segviz: stopped after \d+ of 30 pictures; their files are kept$", said, re.MULTILINE), said
+    assert "Traceback" not in said
+    assert not psutil.wait_procs(own, timeout=30)[1], "the command's cluster has ended with it"
+    assert (out / LIST_NAME).is_file()
+    assert segviz(*words, out, "--resume", "--ray", cluster) == 1  # for the damaged picture
+    assert "are finished already" in capsys.readouterr().err
+    assert segviz(*words, tmp_path / "whole") == 1
+    assert files_of(out) == files_of(tmp_path / "whole")
