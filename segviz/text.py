@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 
+NUMBER_CELL = re.compile(r"-?\d|-?$")  # a number, or none
 NONE = "–"  # replaces a number that is unknown; terminals get "-"
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
@@ -57,7 +58,7 @@ def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table for a terminal; columns of numbers are aligned to the right."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    right = [all(row[column][:1].isdigit() or row[column] == "-" for row in rows) for column in range(len(heads))]
+    right = [all(NUMBER_CELL.match(row[column]) for row in rows) for column in range(len(heads))]
     padded = (
         [
             cell.rjust(wide) if number else cell.ljust(wide)

@@ -291,7 +291,7 @@ def test_a_plan_needs_a_measured_cluster(report: EngineReport) -> None:
     found = plan_report(report, [4, 32], [100.0])
     assert [row["full first, without pages"] for row in found.rows] == ["the GPUs", "the bridge"]
     assert found.as_markdown().startswith("|  | 4 GPUs, 100 ms | 32 GPUs, 100 ms |")
-    assert "`SEGVIZ_REPLICAS=32` `SEGVIZ_REPLICA_GPUS=1`" in found.as_markdown()
+    assert "SEGVIZ_REPLICAS=4 or 32 and SEGVIZ_REPLICA_GPUS=1; a replica then has 2 slots" in found.notes[0]
     assert found.notes[-1].endswith(
         "2 cores with threads answer at most 20 a second; replicas of one core on other machines answer more from 3 on."
     )

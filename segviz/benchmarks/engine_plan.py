@@ -196,6 +196,8 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence
         describe_plan(plan_cluster(passage, count, forward), forward) for forward in forwards_ms for count in gpus
     )
     notes = [
+        f"Settings: SEGVIZ_BACKEND=ray, SEGVIZ_RAY_ADDRESS, SEGVIZ_REPLICAS={' or '.join(map(str, gpus))} and "
+        f"SEGVIZ_REPLICA_GPUS=1; a replica then has {SLOTS} slots.",
         f"Computed, not measured: the forward times are assumptions; {USED:.0%} of the most is planned for; waits are "
         "those of M/M/c.",
         f"Measured, on this machine: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
@@ -232,10 +234,4 @@ def describe_plan(plan: ClusterPlan, forward_ms: float) -> dict[str, Any]:
         "p95 then, ms": plan.p95_ms,
         "network then, MB a second": plan.bytes_per_s / 1e6,
         "object store of the app's machine, MiB": plan.store_bytes / MEGA,
-        "settings": " ".join(f"`{each}`" for each in plan_settings(plan)),
     }
-
-
-def plan_settings(plan: ClusterPlan) -> tuple[str, ...]:
-    """The settings of a plan, beside SEGVIZ_BACKEND and SEGVIZ_RAY_ADDRESS."""
-    return f"SEGVIZ_REPLICAS={plan.gpus}", "SEGVIZ_REPLICA_GPUS=1", f"SEGVIZ_WORKERS={plan.slots}"
