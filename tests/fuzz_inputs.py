@@ -21,6 +21,7 @@ import torch
 from picture_bytes import jpeg_of_scans, png, tiff
 from PIL import Image, ImageCms
 
+from segviz.batch.inputs import PackedPicture
 from segviz.catalogue.location import checkpoints_folder
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import CAMVID
@@ -37,6 +38,9 @@ ODD: tuple[Any, ...] = (
 
 
 # ---- bytes ----------------------------------------------------------------------------------------------
+
+
+LIST_RUN = {"command": "predict", "segviz": "0"}
 
 
 def flip(data: bytearray, chance: random.Random) -> None:
@@ -297,6 +301,30 @@ def archive(chance: random.Random) -> bytes:
             struct.pack_into(form, data, at, chance.choice(EXTREMES) % 256 ** struct.calcsize(form))
         return bytes(data)
     return mutated(bytes(data), chance)
+
+
+@cache
+def sound_list() -> bytes:
+    """A list of finished pictures and counts, whose first picture is `scene:1`."""
+    means = {"sums": {"entropy": 0.5}, "counts": {"entropy": 2}}
+    counts = {
+        "everywhere": {"val": [[0, 5], [12, 7]]},
+        "near_borders": {"val": []},
+        "maps": {"spatial": {"grid": [3, 4], "trained": means, "even": means, "random": means}},
+    }
+    picture_entry = {"files": {"scene-1_labels.png": "a" * 64}, "summary": {"image": "scene:1", "confidence": 0.5}}
+    key = PackedPicture("scene:1", "scene-1", b"").digest
+    lines = [{"run": LIST_RUN}, {"key": key, "entry": picture_entry}, {"key": "counts", "entry": counts}]
+    return b"".join(json.dumps(one).encode() + b"\n" for one in lines)
+
+
+def finished_list(chance: random.Random) -> bytes:
+    if chance.random() < 0.5:
+        return mutated(sound_list(), chance)
+    values = [json.loads(line) for line in sound_list().splitlines()]
+    at = chance.randrange(len(values))
+    values[at] = mutated_json(values[at], chance)
+    return b"".join(json.dumps(one).encode() + b"\n" for one in values)
 
 
 # ---- folders of data ------------------------------------------------------------------------------------

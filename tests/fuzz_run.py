@@ -33,6 +33,8 @@ from streamlit.logger import set_log_level
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
+from segviz.batch.finished_list import FinishedList, ResumeError
+from segviz.batch.finished_pictures import LIST_NAME, FinishedPictures
 from segviz.batch.inputs import find_sources, make_stems
 from segviz.batch.run import Folder
 from segviz.batch.zip_input import ZipError, list_zip_pictures
@@ -47,6 +49,7 @@ from segviz.data.classes import CAMVID, VOID
 from segviz.data.dataset import DataError, load_split
 from segviz.data.label_png import decode_truth
 from segviz.data.scenes.by_name import SourceError
+from segviz.evaluation.stored_counts import counts_from_json
 from segviz.image import ImageError, decode, resize, to_tensor, working_size
 from segviz.server import blobs, downloads, health
 from segviz.server.guard import Guard
@@ -175,6 +178,18 @@ def use_class_map(root: Path, place: Place) -> None:
         assert sample.image.shape[:2] == sample.labels.shape
 
 
+def use_list(data: bytes, place: Place) -> None:
+    """Go on from a list of finished pictures, and read those entries that are counts."""
+    (place.chosen / LIST_NAME).write_bytes(data)
+    sources = find_sources(["scene:1"])
+    finished = FinishedPictures(place.chosen, Folder(place.chosen).put, bad.LIST_RUN, sources, resume=True)
+    assert finished.rest == sources, "its files are not there"
+    finished.close()
+    for entry in FinishedList(place.chosen / LIST_NAME, bad.LIST_RUN, resume=True).entries.values():
+        with contextlib.suppress(ValueError):
+            assert counts_from_json(entry, 11).everywhere is not None
+
+
 def use_archive(data: bytes, place: Place) -> None:
     """Read a ZIP of pictures and write each one under its own name."""
     found = list_zip_pictures(data)
@@ -286,7 +301,7 @@ def short_work() -> Iterator[None]:
 # ---- all kinds ------------------------------------------------------------------------------------------
 
 KINDS: Mapping[str, Kind] = {
-    "pictures": Kind(bad.picture, lambda: bad.pictures()[:1], use_picture, (ImageError,), share=0.18),
+    "pictures": Kind(bad.picture, lambda: bad.pictures()[:1], use_picture, (ImageError,), share=0.15),
     "ground truth": Kind(bad.mask, lambda: bad.masks()[:1], use_mask, (ImageError,), share=0.14),
     "checkpoints": Kind(
         bad.checkpoint, lambda: [bad.real_checkpoint()], use_checkpoint, (CheckpointError,), lay_checkpoint, 0.1
@@ -303,6 +318,7 @@ KINDS: Mapping[str, Kind] = {
     "pages by address": Kind(odd.pages, lambda: [("pages/psa.py", {})], use_page, share=0.02),
     "data sets": Kind(bad.spoiler, lambda: [None], use_data_set, (DataError, SourceError), lay_data_set, 0.08),
     "class maps": Kind(bad.spoiler, lambda: [None], use_class_map, (DataError,), lay_class_map, 0.03),
+    "finished lists": Kind(bad.finished_list, lambda: [bad.sound_list()], use_list, (ResumeError,), share=0.03),
     "ZIPs": Kind(bad.archive, lambda: [bad.sound_archive()], use_archive, (ZipError, ImageError), share=0.11),
     "requests": Kind(odd.requests, lambda: [odd.REQUEST], use_request, share=0.11),
     "command lines": Kind(

@@ -36,6 +36,7 @@ SHORT = {
     "pages by address": 2,
     "data sets": 60,
     "class maps": 40,
+    "finished lists": 60,
     "ZIPs": 60,
     "requests": 60,
     "command lines": 12,

@@ -17,7 +17,7 @@ from segviz.batch.finished_list import FinishedList, ResumeError
 from segviz.batch.ordered_map import WorkerLostError, map_in_order
 from segviz.cli.errors import UsageError
 from segviz.cli.run_words import describe_run
-from segviz.cli.spread import hire_workers, open_job
+from segviz.cli.spread import hire_workers, name_workers, open_job
 from segviz.cli.worker_jobs import PortableFiles, ScoreJob, pack_model
 from segviz.data.sample import Sample
 from segviz.engine.request import digest
@@ -39,11 +39,13 @@ class Counting:
         options: of the command.
         workers: those of the cluster; None for this process.
         finished: the list of samples that are counted; None where none is kept.
+        told: whether the number of workers was said.
     """
 
     options: argparse.Namespace
     workers: RayWorkers | None
     finished: FinishedList | None
+    told: bool = False
 
     def open(
         self, path: Path | None, classes: int, ways: Mapping[str, Mapping[str, Way]], maps: bool
@@ -59,6 +61,9 @@ class Counting:
         model = pack_model(self.options, path)
         if self.workers is not None:
             open_job(self.workers, ScoreJob(self.options, model, classes, ways, maps))
+            if not self.told:
+                print(f"segviz: {name_workers(self.workers)} in the cluster", file=sys.stderr)
+                self.told = True
 
         def count_set(name: str, scorer: SampleScorer) -> CountSamples:
             words = f"{name} {sorted(ways[name].items())} {maps}"

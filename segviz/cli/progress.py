@@ -55,7 +55,7 @@ def process_pictures(
         try:
             for step in bar:
                 done.append(step)
-                bar.set_description(where(), refresh=False)
+                bar.set_description_str(where(), refresh=False)
                 if not step.resumed:
                     print_step(step, options.json)
         except PutError as error:
