@@ -24,7 +24,15 @@ from segviz.benchmarks import engine as bench
 from segviz.benchmarks import engine_crowd
 from segviz.benchmarks.engine import TurnError, bench_engine, take_turns
 from segviz.benchmarks.engine_crowd import TurnPlan
-from segviz.benchmarks.engine_plan import Passage, erlang_c, pays_from, plan_cluster, plan_report, wait_s
+from segviz.benchmarks.engine_plan import (
+    Passage,
+    describe_plan,
+    erlang_c,
+    pays_from,
+    plan_cluster,
+    plan_report,
+    wait_s,
+)
 from segviz.benchmarks.engine_questions import ReturnBytes, number_pictures
 from segviz.benchmarks.engine_report import FIGURES, EngineReport, Measured, quantile, read_report, summarise_rounds
 from segviz.benchmarks.engine_turn import ALONE_QUESTIONS, Turn, measure_turn, read_turn
@@ -34,6 +42,7 @@ from segviz.engine.request import digest
 
 ROOT = Path(__file__).parents[1]
 SIZE = (16, 24)
+ASKED = {"model": "fla", "height": 16, "width": 24, "seconds": 2.0, "visitors": 3}
 PASSAGE = Passage(passage_ms=20, app_cpu_ms=5, bridge_cpu_ms=10, request_bytes=500_000, answer_bytes=5_000_000)
 
 
@@ -105,7 +114,7 @@ def report() -> EngineReport:
         "threads": [measured("threads", 4.0), measured("threads", 2.0), measured("threads", 4.0)],
         "ray:1": [measured("ray:1", rate, **moved) for rate in (2.0, 1.2, 1.6)],
     }
-    return summarise_rounds(turns, {"CPU": "x", "cores": "2"}, {"model": "fla"})
+    return summarise_rounds(turns, {"CPU": "x", "cores": "2"}, ASKED)
 
 
 # ---- one turn -------------------------------------------------------------------------------------------
@@ -227,7 +236,8 @@ def test_ratios_are_of_turns_of_one_round_and_have_a_spread(report: EngineReport
     parts = [ray[f"{name}_ms"] for name in ("forward", "call", "there", "back", "rest")]
     assert parts == [100.0, 5.0, 3.0, 12.0, 35.0] and sum(parts) == ray["alone_ms"]
     assert threads["answer_bytes"] is None and ray["answer_bytes"] == 5_000_000
-    assert report.totals["bytes_map_collect"] == 2_000_000
+    assert report.remarks()[0] == "Model fla, pictures of 24 x 16; 3 visitors ask for 2 s in each round."
+    assert report.remarks()[1] == "Pickled bytes: request 500,000, answer 5,000,000, map collect 2,000,000."
 
 
 def test_every_figure_is_a_line_of_the_table(report: EngineReport) -> None:
@@ -298,6 +308,40 @@ def test_a_plan_needs_a_measured_cluster(report: EngineReport) -> None:
     alone = EngineReport("engine", {}, report.rows[:1], {})
     with pytest.raises(ValueError, match="add ray:1 to --backends"):
         plan_report(alone, [4], [100.0])
+
+
+def read_block(name: str) -> dict[str, dict[str, str]]:
+    """A table of docs/ray.md that a command has written: its columns, each a cell by its line's title."""
+    text = (ROOT / "docs" / "ray.md").read_text()
+    block = text.partition(f"<!-- {name} -->\n")[2].partition(f"<!-- end of {name} -->")[0]
+    head, _, *lines = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in block.partition("\n\n")[0].splitlines()
+    )
+    return {column: {line[0]: line[at] for line in lines} for at, column in enumerate(head) if at}
+
+
+def test_the_plan_of_the_page_follows_from_its_table() -> None:
+    measured, planned = read_block("bench engine"), read_block("plan")
+    assert {"threads", "ray:1", "ray:2"} <= set(measured)
+    assert list(measured["ray:1"]) == [figure.title for figure in FIGURES]
+    assert len(planned) == 4
+
+    def number(title: str) -> float:
+        return float(measured["ray:1"][title].replace(",", ""))
+
+    way, app, bridge = (number(f"{name}, ms") for name in (
+        "a question without a model", "without a model: the app", "without a model: the bridge"
+    ))  # fmt: skip
+    passage = Passage(way, app, bridge, int(number("bytes of a request")), int(number("bytes of an answer")))
+    for title, column in planned.items():
+        gpus, forward = re.findall(r"[\d.]+", title)
+        expected = describe_plan(plan_cluster(passage, int(gpus), float(forward)), float(forward))
+        assert expected.pop("plan") == title and list(expected) == list(column)
+        for line, value in expected.items():
+            if isinstance(value, str):
+                assert column[line] == value, line
+            else:
+                assert float(column[line].replace(",", "")) == pytest.approx(value, rel=0.02), line
 
 
 # ---- the command ----------------------------------------------------------------------------------------

@@ -92,6 +92,17 @@ class EngineReport(Report):
 
     stopped: bool = False
 
+    def remarks(self) -> list[str]:
+        """What was asked, the bytes of its parts, and the notes."""
+        asked = self.totals
+        told = [
+            f"Model {asked['model']}, pictures of {asked['width']} x {asked['height']}; {asked['visitors']} visitors "
+            f"ask for {asked['seconds']:g} s in each round."
+        ]
+        parts = {name.removeprefix("bytes_"): count for name, count in asked.items() if name.startswith("bytes_")}
+        listed = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in parts.items())
+        return [*told, *([f"Pickled bytes: {listed}."] if parts else []), *self.notes]
+
     def table(self) -> tuple[list[str], list[list[str]]]:
         """A line for each figure, a column for each backend, and its ratio to the first where it is compared."""
         first, *others = self.rows

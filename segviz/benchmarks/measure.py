@@ -75,7 +75,8 @@ class Report:
         titles, body = self.table()
         lines = [titles, ["---"] * len(titles), *body]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return "\n\n".join([table, f"Machine: {self.describe_machine()}.", *self.remarks()])
+        remarks = "\n".join(f"- {one}" for one in (f"Machine: {self.describe_machine()}.", *self.remarks()))
+        return f"{table}\n\n{remarks}"
 
 
 def to_json_value(value: Any) -> Any:

@@ -44,7 +44,7 @@ def run_bench(options: argparse.Namespace) -> int:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         print(report.as_markdown() if options.markdown else report.as_text())
-    return 1 if isinstance(report, EngineReport) and report.stopped else 0
+    return 1 if isinstance(report, EngineReport) and report.stopped and options.measured is None else 0
 
 
 def measure(options: argparse.Namespace) -> Report:
