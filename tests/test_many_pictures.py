@@ -1,0 +1,90 @@
+"""The page Many pictures: a run, its Cancel, and Go on with what is left."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from segviz.batch.background_run import BackgroundRun, RunPlan
+from segviz.batch.inputs import Source
+from segviz.batch.run import PictureOutput
+from segviz.engine import Predict, engine
+from segviz.ui import batch
+from segviz.ui.state import STATE_KEY, BatchRun, SessionState
+
+PICTURE = np.zeros((40, 60, 3), np.uint8)
+PATIENCE = 60
+
+
+def show() -> None:
+    from segviz.ui.batch import follow_run
+
+    follow_run()
+
+
+def sources(count: int) -> list[Source]:
+    return [Source(f"{number}.png", f"{number}", lambda: PICTURE) for number in range(count)]
+
+
+def test_go_on_works_on_what_a_cancel_has_left() -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def work(source: Source, picture: np.ndarray) -> PictureOutput:
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return PictureOutput([(f"{source.stem}.txt", b"")], {"image": source.text})
+
+    job = BackgroundRun(RunPlan(sources(3), work))
+    assert begun.wait(PATIENCE)
+    job.cancel()
+    gate.set()
+    job.wait(PATIENCE)
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), job, "a.zip"))
+    app.run()
+    assert not app.exception
+    assert app.info[0].value == "Cancelled after 1 of 3 pictures; what is done is in the ZIP."
+    (button,) = (one for one in app.button if one.label == "Go on")
+    button.click().run()
+    assert not app.exception
+    again = app.session_state[STATE_KEY].batch.job
+    assert again is not job
+    again.wait(PATIENCE)
+    app.run()
+    assert [one.value for one in app.success] == ["3 of 3 pictures are in the ZIP."]
+    assert not app.button
+    with zipfile.ZipFile(again.zip) as made:
+        assert made.namelist() == ["0.txt", "1.txt", "2.txt", "summary.json"]
+    again.close()
+
+
+def test_in_a_cluster_as_many_are_under_way_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batch.count_at_once() == 1, "on threads, a picture at a time"
+
+    class Settings:
+        backend = "ray"
+
+    monkeypatch.setattr(batch, "settings", Settings)
+    health = engine().health()
+    assert batch.count_at_once() == min(health.workers, health.queue_limit // 4)
+
+
+def test_the_questions_of_a_run_do_not_replace_each_other_and_can_be_given_up() -> None:
+    questions = batch.RunQuestions()
+    values: list[object] = []
+
+    def ask(shade: int) -> None:
+        picture = np.full((40, 60, 3), shade, np.uint8)
+        values.append(questions.ask("fcn", picture, Predict()).labels.shape)
+
+    threads = [threading.Thread(target=ask, args=(shade,)) for shade in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert values == [(40, 60)] * 4
+    questions.give_up()
