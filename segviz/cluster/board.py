@@ -5,55 +5,88 @@ Ray stops no synchronous work, so a computation asks at each step whether it is 
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 import ray
 
 from segviz.cluster.messages import ReplicaState
 
 FORGET_AFTER_S = 60.0  # a replica that has not told of itself for so long
+NEWS_WITHIN_S = 2.0  # where there are none, the same is said again
+
+
+@dataclass(frozen=True)
+class News:
+    """All that the board knows.
+
+    Attributes:
+        version: changes with everything else.
+        steps: (steps done, steps in all) of each task that a replica has begun with.
+        states: what each replica holds.
+    """
+
+    version: int
+    steps: Mapping[str, tuple[int, int]]
+    states: tuple[ReplicaState, ...]
 
 
 class Board:
-    """An actor of the bridge, with quick methods. It ends with the bridge, as replicas notice."""
+    """An actor of the bridge, whose methods run in turn in one thread. It ends with the bridge, as replicas notice."""
 
     def __init__(self) -> None:
         self._steps: dict[str, tuple[int, int]] = {}
         self._stopped: set[str] = set()
         self._states: dict[int, tuple[float, ReplicaState]] = {}
+        self._version = time.time_ns()  # of a board that was started again, too, another
+        self._changed = asyncio.Event()
 
-    def report(self, ticket: str, done: int, total: int) -> bool:
-        """Note how far a computation is; whether it is to stop."""
+    async def begin(self, ticket: str) -> None:
+        """Note that a replica begins with a task."""
+        self._steps[ticket] = 0, 1
+        self._tell()
+
+    async def report(self, ticket: str, done: int, total: int) -> bool:
+        """Note how far a task is; whether it is to stop."""
         self._steps[ticket] = done, total
+        self._tell()
         return ticket in self._stopped
 
-    def progress(self, ticket: str) -> tuple[int, int]:
-        """Steps that are done, and steps in all."""
-        return self._steps.get(ticket, (0, 1))
-
-    def stop(self, ticket: str) -> None:
-        """Have a computation stop at its next step."""
+    async def stop(self, ticket: str) -> None:
+        """Have a task stop at its next step."""
         self._stopped.add(ticket)
 
-    def remove(self, ticket: str) -> None:
-        """Forget a computation that has ended."""
+    async def remove(self, ticket: str) -> None:
+        """Forget a task that has ended."""
         self._steps.pop(ticket, None)
         self._stopped.discard(ticket)
 
-    def note_state(self, state: ReplicaState) -> None:
+    async def note_state(self, state: ReplicaState) -> None:
         """Note what a replica holds."""
         self._states[state.process] = time.monotonic(), state
+        self._tell()
 
-    def note_well(self, process: int) -> None:
+    async def note_well(self, process: int) -> None:
         """Note that a replica is well."""
         if process in self._states:
             self._states[process] = time.monotonic(), self._states[process][1]
 
-    def states(self) -> tuple[ReplicaState, ...]:
-        """What each replica holds, as far as it has told within a minute."""
+    async def wait_for_news(self, version: int) -> News:
+        """All that is known, once it is no longer what it was in this version."""
+        if version == self._version:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), NEWS_WITHIN_S)
         now = time.monotonic()
         self._states = {key: kept for key, kept in self._states.items() if now - kept[0] < FORGET_AFTER_S}
-        return tuple(state for _, state in self._states.values())
+        return News(self._version, dict(self._steps), tuple(state for _, state in self._states.values()))
+
+    def _tell(self) -> None:
+        self._version += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 RemoteBoard = ray.remote(num_cpus=0, max_restarts=-1)(Board)

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from segviz.cluster.board import News
 from segviz.cluster.contents import ContentStore, FileChangedError
 from segviz.cluster.messages import (
     Answered,
@@ -36,7 +37,6 @@ from segviz.cluster.messages import (
 )
 from segviz.cluster.serve_replicas import connect, count_replicas, deploy, disconnect
 
-PROGRESS_EVERY_S = 0.1  # between two looks at a long computation's progress
 COUNT_EVERY_S = 1.0  # between two looks at the replicas
 RUN_WITHIN_S = 120.0  # within which the replicas have to run
 SILENT_S = 20.0  # a cluster that tells nothing of its replicas for so long is lost
@@ -61,16 +61,21 @@ class Bridge:
         self._contents = ContentStore()
         self._pool = ThreadPoolExecutor(THREADS)
         self._closing = threading.Event()
+        self._pending = set[str]()  # tickets of what is under way
         self._started, self._looked = False, time.monotonic()
         threading.Thread(target=self._watch_cluster, daemon=True).start()
         connect(start.address, start.plan)
         self._deployment = deploy(start.plan, start.name, WORKER)
-        self._started, self._looked, self._told = True, time.monotonic(), Replicas(0, ())
+        self._told, self._news = Replicas(0, ()), News(0, {}, ())
+        self._started, self._looked = True, time.monotonic()
 
     def serve(self) -> None:
         """Do what the app says, until it says Close or is gone."""
-        watching = threading.Thread(target=self._watch_replicas, daemon=True)
-        watching.start()
+        watching = [
+            threading.Thread(target=target, daemon=True) for target in (self._watch_replicas, self._follow_board)
+        ]
+        for thread in watching:
+            thread.start()
         self._tell_of_replicas()
         self._channel.send(Started())
         with suppress(EOFError, OSError):
@@ -81,10 +86,12 @@ class Bridge:
                     case Stop(ticket):
                         self._pool.submit(self._stop, ticket)
         self._closing.set()
-        watching.join()  # a call of Ray's after the end would look for another cluster
+        for thread in watching:
+            thread.join()  # a call of Ray's after the end would look for another cluster
         disconnect(self._address, self._deployment.name)
 
     def _run(self, run: RunTask) -> None:
+        self._pending.add(run.ticket)
         try:
             content = () if run.content is None else (self._contents.put(run.content),)
             response = self._deployment.handle.run.remote(run.ticket, run.task, content, run.deadline_s)
@@ -92,7 +99,9 @@ class Bridge:
         except FileChangedError as error:
             answer = FileChanged(run.ticket, str(error))
         except FAILURES as error:
-            answer = Lost(run.ticket, f"a replica was lost, or did not answer ({type(error).__name__})")
+            cause = f"a replica was lost, or did not answer ({type(error).__name__})"
+            answer = Lost(run.ticket, cause, run.ticket in self._news.steps)
+        self._pending.discard(run.ticket)
         self._deployment.board.remove.remote(run.ticket)
         with suppress(OSError):  # the app is gone
             self._channel.send(answer)
@@ -103,25 +112,16 @@ class Bridge:
             self._channel.send(Stopping(ticket))
 
     def _wait(self, response: Any, run: RunTask) -> bytes:
-        """The pickled outcome; long computations tell their progress meanwhile.
+        """The pickled outcome.
 
         Raises:
             TimeoutError: it takes so long that the replica counts as hung.
         """
-        end = time.monotonic() + run.deadline_s + 2 * self._plan.grace_s
-        step = (0, 1)
-        while True:
-            left = end - time.monotonic()
-            try:
-                return response.result(timeout_s=min(left, PROGRESS_EVERY_S) if run.long else left)  # type: ignore[no-any-return]
-            except TimeoutError:
-                if time.monotonic() > end:
-                    response.cancel()
-                    raise
-            now = ray.get(self._deployment.board.progress.remote(run.ticket), timeout=SILENT_S)
-            if now != step:
-                self._channel.send(StepsDone(run.ticket, *now))
-                step = now
+        try:
+            return response.result(timeout_s=run.deadline_s + 2 * self._plan.grace_s)  # type: ignore[no-any-return]
+        except TimeoutError:
+            response.cancel()
+            raise
 
     # ---- the cluster's state ----------------------------------------------------------------------------
 
@@ -132,11 +132,23 @@ class Bridge:
 
     def _tell_of_replicas(self) -> None:
         count = count_replicas(self._deployment.name)
-        states = ray.get(self._deployment.board.states.remote(), timeout=SILENT_S)
         self._looked = time.monotonic()
-        if (now := Replicas(count, states)) != self._told:
+        if (now := Replicas(count, self._news.states)) != self._told:
             self._channel.send(now)
             self._told = now
+
+    def _follow_board(self) -> None:
+        """Tell the app of each step."""
+        while not self._closing.is_set():
+            try:
+                news = ray.get(self._deployment.board.wait_for_news.remote(self._news.version), timeout=SILENT_S)
+            except FAILURES:
+                self._closing.wait(COUNT_EVERY_S)
+                continue
+            for ticket, step in news.steps.items():
+                if step != self._news.steps.get(ticket, (0, 1)):
+                    self._channel.send(StepsDone(ticket, *step))
+            self._news = news
 
     def _watch_cluster(self) -> None:
         """End this process where the cluster is gone, for Ray's calls then wait for ever; the app starts another."""
@@ -149,6 +161,8 @@ class Bridge:
             else f"the replicas did not start within {RUN_WITHIN_S:.0f} s; each asks for {plan.cpus:g} CPU cores and "
             f"{plan.gpus:g} GPUs, which may be more than is free"
         )
+        for ticket in list(self._pending):
+            self._channel.send(Lost(ticket, cause, ticket in self._news.steps))
         self._channel.send(Refused(cause))
         os._exit(1)
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
+
 from segviz.cluster.messages import (
     Answered,
     Channel,
@@ -158,6 +160,7 @@ class BridgeLink:
         except (EOFError, OSError):
             pass
         code = self._process.wait()
+        end_processes_of_session(self._process.pid)
         with self._changed:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}
@@ -194,3 +197,11 @@ class BridgeLink:
             for line in self._process.stderr:
                 self._lines.append(line.rstrip())
                 _log.debug("bridge: %s", line.rstrip())
+
+
+def end_processes_of_session(session: int) -> None:
+    """End all processes of a session; parts of a local cluster outlive a bridge that was killed by a minute."""
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session:
+                process.kill()

@@ -134,10 +134,17 @@ class Answered:
 
 @dataclass(frozen=True)
 class Lost:
-    """A replica was lost, or did not answer."""
+    """A replica was lost, or did not answer.
+
+    Attributes:
+        ticket: the task's.
+        cause: in words.
+        begun: whether a replica had begun with it. If not, it may be run as if it had never been sent.
+    """
 
     ticket: str
     cause: str
+    begun: bool = True
 
 
 @dataclass(frozen=True)

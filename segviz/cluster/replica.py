@@ -60,6 +60,7 @@ class Replica:
         return await loop.run_in_executor(self._pool, self._run, ticket, task, content, deadline_s)
 
     def _run(self, ticket: str, task: bytes, content: tuple[Any, ...], deadline_s: float) -> bytes:
+        self._board.begin.remote(ticket)
         with self._lock:
             self._ends[ticket] = time.monotonic() + deadline_s + self._grace_s
         try:

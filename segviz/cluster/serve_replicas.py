@@ -14,6 +14,7 @@ from uuid import uuid4
 import ray
 from ray import serve
 from ray.serve.schema import ApplicationStatus
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from segviz.cluster.access import check_loopback
 from segviz.cluster.board import RemoteBoard
@@ -72,8 +73,9 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
     for orphan in find_orphans():
         serve.delete(orphan)
     full_name = f"{name}-{uuid4().hex[:8]}"
-    board = RemoteBoard.options(name=full_name).remote()
-    ray.get(board.states.remote())  # it is there, so other apps do not take the replicas for orphans
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    board = RemoteBoard.options(name=full_name, scheduling_strategy=here).remote()
+    ray.get(board.wait_for_news.remote(0))  # it is there, so other apps do not take the replicas for orphans
     replicas = serve.deployment(Replica).options(
         name="Replica",
         max_ongoing_requests=plan.slots,

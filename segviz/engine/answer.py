@@ -38,6 +38,7 @@ class Status:
         total: steps in all.
         seconds: how long it has been running.
         attempt: 2 where it failed once and runs again.
+        replicas: replicas that run, where models run in other processes; else None.
     """
 
     position: int = 0
@@ -45,6 +46,7 @@ class Status:
     total: int = 1
     seconds: float = 0.0
     attempt: int = 1
+    replicas: int | None = None
 
 
 class Answer(Future[Result]):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 
 from segviz.engine.backend import ComputationObserver
 from segviz.engine.capacity import Capacity
 from segviz.engine.queue_backend import ComputationRunner, QueueBackend
-from segviz.runtime.malloc import trim
-
-TRIM_EVERY_S = 2.0
+from segviz.runtime.malloc import Trimmer
 
 
 class ThreadBackend(QueueBackend):
@@ -30,15 +26,11 @@ class ThreadBackend(QueueBackend):
         self, runner: ComputationRunner, capacity: Capacity, observer: ComputationObserver = lambda *_: None
     ) -> None:
         super().__init__(runner, capacity, observer)
-        self._trimmed = 0.0
+        self._trimmer = Trimmer()
 
     def _prepare_worker(self) -> None:
         torch.set_num_threads(self.capacity.threads)  # per thread; a new thread would use all cores
 
     def _clean_up(self) -> None:
         """Now and then, return the memory that forwards have freed to the system."""
-        with self._changed:
-            if time.monotonic() < self._trimmed + TRIM_EVERY_S:
-                return
-            self._trimmed = time.monotonic()
-        trim()
+        self._trimmer.trim_if_due()

@@ -12,6 +12,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6
 
 from segviz.paths import PACKAGE
+from segviz.runtime.malloc import MALLOC_ENVIRONMENT
 
 STREAMLIT_PORT = "8501"  # where Streamlit listens by default
 
@@ -34,10 +35,8 @@ def app_script() -> Path:
 SERVER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",  # the engine's workers set their own; a thread team per page would spin while it waits
     "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_ARENA_MAX": "1",  # glibc: one heap for all threads
-    "MALLOC_MMAP_THRESHOLD_": str(3 * 1024**2),  # what a forward frees returns to the system,
-    "THP_MEM_ALLOC_ENABLE": "1",  # and torch asks for huge pages, without which that is slow
-}  # the last three save 250 MiB with many visitors
+    **MALLOC_ENVIRONMENT,
+}
 
 
 def app_command(script: Path, port: int | None, *options: str) -> list[str]:

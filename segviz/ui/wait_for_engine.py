@@ -57,6 +57,8 @@ def describe_status(status: Status) -> str:
     """A question's place or progress, in words; empty where there is nothing to say."""
     if status.position:
         return f"number {status.position} in the queue"
+    if status.replicas == 0:
+        return "it failed once, and waits for a replica" if status.attempt > 1 else "it waits for a replica to start"
     if status.attempt > 1:
         return "it failed once, and runs again"
     if status.done == 0 or status.total == 1:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segviz.cluster.replica_plan import ReplicaPlan
+from segviz.engine.answer import Status
 from segviz.engine.backend import ComputationObserver, Health
 from segviz.engine.capacity import Capacity
+from segviz.engine.computation import Computation, Waiter
 from segviz.engine.queue_backend import QueueBackend
 from segviz.engine.ray_cluster.remote_runner import NAME, RemoteRunner
 from segviz.engine.request import Request
@@ -35,6 +37,9 @@ class RayBackend(QueueBackend):
     def health(self) -> Health:
         """See `Backend.health`; with the number of replicas."""
         return replace(super().health(), replicas=self._remote.count_replicas())
+
+    def _status(self, computation: Computation, waiter: Waiter) -> Status:
+        return replace(super()._status(computation, waiter), replicas=self._remote.count_replicas() or 0)
 
     def _abandon(self, request: Request) -> None:
         self._remote.stop(request)

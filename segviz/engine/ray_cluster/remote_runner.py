@@ -11,7 +11,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from segviz.cluster.link import BridgeLink, RemoteCall
-from segviz.cluster.messages import Answered, FileChanged, ReplicaState, RunTask, StartReplicas
+from segviz.cluster.messages import Answered, FileChanged, Lost, ReplicaState, RunTask, StartReplicas
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.answer import Result
 from segviz.engine.computation import AbandonedError
@@ -31,6 +31,10 @@ PAUSE_S = 3.0  # between two attempts to reach a cluster
 
 class ReplicaError(RuntimeError):
     """A replica, or the cluster, was lost or did not answer; the computation may be tried once more."""
+
+
+class NotBegunError(RuntimeError):
+    """What was sent was lost before a replica had begun with it."""
 
 
 class RemoteRunner:
@@ -76,7 +80,15 @@ class RemoteRunner:
             ClusterError: no cluster can be reached.
             ReplicaError: the replica was lost, or failed for a reason that its log has.
         """
-        link = self._wait_for_replicas(request.deadline_s, report)
+        while True:
+            link = self._wait_for_replicas(request.deadline_s, report)
+            try:
+                return self._send(link, request, budget, report)
+            except NotBegunError:
+                report(0, 1)  # ends here if nobody waits any more
+                time.sleep(WAKE_EVERY_S)
+
+    def _send(self, link: BridgeLink, request: Request, budget: int, report: ReportProgress) -> Result:
         model = self.source.portable(request.model, self.identity(request.model))
         sent = replace(request, known_sha=request.image_sha)  # the replica finds out a picture that has changed
         task = pickle.dumps(RemoteRequest(model, sent, budget), protocol=5)
@@ -98,6 +110,8 @@ class RemoteRunner:
                 raise
         if isinstance(call.outcome, FileChanged):
             raise EngineError(call.outcome.cause)
+        if isinstance(call.outcome, Lost) and not call.outcome.begun:
+            raise NotBegunError
         if not isinstance(call.outcome, Answered):
             raise ReplicaError(call.outcome.cause if call.outcome else "no outcome")
         outcome = pickle.loads(call.outcome.outcome)

@@ -17,6 +17,7 @@ from segviz.engine.ray_cluster.portable_model import PortableModel
 from segviz.engine.ray_cluster.remote_request import Crash, Outcome, RemoteRequest
 from segviz.engine.request import ReportProgress
 from segviz.engine.runner import Runner
+from segviz.runtime.malloc import Trimmer
 from segviz.settings import MIB
 
 
@@ -28,7 +29,7 @@ class RunnerWorker:
     """
 
     def __init__(self, plan: ReplicaPlan) -> None:
-        self._threads = plan.threads
+        self._threads, self._trimmer = plan.threads, Trimmer()
         self._openers: dict[str, tuple[PortableModel, Callable[[], bytes]]] = {}
         self._runner = Runner(self._open, self._identify, plan.models_mb * MIB)
 
@@ -38,7 +39,10 @@ class RunnerWorker:
 
     def run(self, task: bytes, fetch: Callable[[], bytes], is_stopped: AskWhetherStopped) -> bytes:
         """See `ReplicaWorker.run`; the outcome is a pickled `Outcome`."""
-        return pickle.dumps(self._outcome(task, fetch, is_stopped), protocol=5)
+        try:
+            return pickle.dumps(self._outcome(task, fetch, is_stopped), protocol=5)
+        finally:
+            self._trimmer.trim_if_due()
 
     def _outcome(self, task: bytes, fetch: Callable[[], bytes], is_stopped: AskWhetherStopped) -> Outcome:
         try:
