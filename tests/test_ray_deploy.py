@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -28,7 +29,9 @@ with warnings.catch_warnings():
     from segviz.batch.ray_cluster import join_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+ROOT = Path(__file__).parents[1]
 BUDGET = 2**31
+PRIORITY = {"RAY_worker_niceness": "0"}  # Ray's 15 on a busy machine takes minutes
 PARTS = {"gcs_server", "raylet", "DashboardAgent", "RuntimeEnvAgent", "ServeController", "Board", "ServeReplica"}
 
 
@@ -49,6 +52,7 @@ class Local:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Local]:
     before = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("RAY_")}
+    os.environ.update(PRIORITY)
     runner = RemoteRunner("local", ReplicaPlan())
     try:
         runner.start()
@@ -59,6 +63,8 @@ def cluster() -> Iterator[Local]:
         yield Local(found, max(tokens))
     finally:
         runner.close()
+        for name in PRIORITY:
+            del os.environ[name]
         os.environ.update(before)
 
 
@@ -116,6 +122,23 @@ def test_a_replica_unpickles_nothing_of_whoever_lacks_the_token(
     with pytest.raises(grpc.RpcError):  # with the token it is run: that is what the token gives
         ask_replica(cluster, harmful, cluster.token)
     assert trace.exists()
+
+
+def test_every_option_of_ray_that_the_page_and_the_file_name_exists() -> None:
+    from ray.scripts.scripts import cli
+
+    known = {
+        name for command in ("start", "status", "health-check", "get-auth-token") for name in options_of(cli, command)
+    }
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    section = page[page.index("### A head and workers") : page.index("### Long runs")]
+    lines = [line for line in section.splitlines() if "ray start" in line or line.startswith("| ")]
+    named = set(re.findall(r"--[a-z][a-z-]+", " ".join([*lines, (ROOT / "compose.yaml").read_text()])))
+    assert len(named) > 12 and named <= known, named - known
+
+
+def options_of(cli: Any, command: str) -> set[str]:
+    return {name for option in cli.commands[command].params for name in option.opts}
 
 
 def ask_head(cluster: Local, token: str | None) -> int:

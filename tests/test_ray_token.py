@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,14 @@ def test_no_command_and_no_page_imports_ray_unless_asked() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.stdout.strip().splitlines()[-1:] == ["False"], ran.stderr
+
+
+def test_the_extra_asks_for_the_version_that_security_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (wanted,) = project["optional-dependencies"]["ray"]
+    assert wanted in (ROOT / "requirements-dev.txt").read_text().splitlines()
+    assert f"Ray {wanted.partition('>=')[2]} is the oldest that is allowed" in (ROOT / "SECURITY.md").read_text()
+    assert 'pip install --no-cache-dir -c constraints.txt "ray[serve]"' in (ROOT / "Dockerfile").read_text()
 
 
 OPS = (
