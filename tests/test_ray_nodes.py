@@ -129,7 +129,7 @@ def test_a_machine_goes_and_another_answers(machines: Machines, runner: RemoteRu
         until(lambda: models.running == 1)
         machines.worker.kill()
         until(lambda: answer.status().replicas == 0)
-        assert describe_health(backend.health()) == "no replica runs; look at the Ray cluster, see docs/deploy.md"
+        assert "no replica runs" in str(describe_health(backend.health()))
         machines.worker = machines.start()
     assert answer.result(ENOUGH_S).value.labels[0, 0] == 1
     assert models.values() == [1, 1]

@@ -38,7 +38,7 @@ from segviz.cluster.messages import (
 from segviz.cluster.serve_replicas import connect, count_replicas, deploy, disconnect
 
 COUNT_EVERY_S = 1.0  # between two looks at the replicas
-RUN_WITHIN_S = 120.0  # within which the replicas have to run
+RUN_WITHIN_S = 300.0  # within which the replicas have to run
 SILENT_S = 20.0  # a cluster that tells nothing of its replicas for so long is lost
 WORKER = "segviz.engine.ray_cluster.replica_worker:RunnerWorker"  # by name, for this process imports none of it
 THREADS = 1024  # computations under way at once; threads start as they are needed
@@ -174,7 +174,7 @@ def serve_app(descriptor: int) -> int:
     try:
         bridge = Bridge(channel, start)
     except (*FAILURES, RuntimeError, ValueError) as error:
-        channel.send(Refused(f"{type(error).__name__}: {error}"))
+        channel.send(Refused(str(error) or type(error).__name__))
         return 1
     bridge.serve()
     return 0

@@ -16,16 +16,14 @@ from ray import serve
 from ray.serve.schema import ApplicationStatus
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from segviz.cluster.access import check_loopback
 from segviz.cluster.board import RemoteBoard
+from segviz.cluster.join import join_or_start
 from segviz.cluster.replica import Replica
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.runtime.malloc import MALLOC_ENVIRONMENT
 from segviz.runtime.ray_token import LOCAL
-from segviz.settings import MIB
 
 NAMESPACE = "segviz"
-STORE_BYTES = 256 * MIB  # a local cluster's object store: pictures on their way, and checkpoints
 REPLICA_SETTINGS = ("SEGVIZ_MODELS", "SEGVIZ_CHECKPOINTS")  # the settings that replicas need
 HUNG_AFTER = 3  # looks at a replica's health without an answer
 
@@ -43,22 +41,14 @@ def connect(address: str, plan: ReplicaPlan) -> None:
     """Join the cluster of an address, or start one of this process's own.
 
     Raises:
-        ConnectionError: there is no cluster at the address.
-        RuntimeError: see `check_loopback`.
+        ConnectionError, RuntimeError: see `join_or_start`.
     """
     variables = {name: os.environ[name] for name in REPLICA_SETTINGS if name in os.environ}
-    options: dict[str, Any] = {
+    options = {
         "namespace": NAMESPACE,
-        "log_to_driver": False,
-        "configure_logging": False,
         "runtime_env": {"env_vars": {**variables, **MALLOC_ENVIRONMENT, "OMP_NUM_THREADS": str(plan.threads)}},
     }
-    if address not in ("", LOCAL):
-        ray.init(address=address, **options)
-        return
-    cores = max(1, round(plan.cpus * plan.most + 0.5))
-    ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options)
-    check_loopback()
+    join_or_start(address, max(1, round(plan.cpus * plan.most + 0.5)), options)
 
 
 def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:

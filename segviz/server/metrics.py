@@ -75,7 +75,7 @@ def report_engine(health: Callable[[], Health]) -> None:
 def describe_health(health: Health) -> str | None:
     """What is wrong with the engine, or None."""
     if health.replicas == 0:
-        return "no replica runs; look at the Ray cluster, see docs/deploy.md"
+        return "no replica runs: the Ray cluster cannot be used; the log says why, and docs/deploy.md what to look at"
     return None if health.ok else "computations failed within the last minute; the log says why"
 
 

@@ -53,6 +53,7 @@ class RemoteRunner:
         self._link: BridgeLink | None = None
         self._lock = threading.Lock()
         self._tried, self._was_there, self._closed = -PAUSE_S, False, False
+        self._problem = ""  # of the attempt before
         self._calls: dict[int, tuple[BridgeLink, RemoteCall]] = {}  # under way, by their request
 
     def identity(self, model: str) -> str:
@@ -60,9 +61,14 @@ class RemoteRunner:
         return self.source.identity(model)
 
     def connect(self) -> None:
-        """Begin to start the replicas, so that the first request finds them; errors come with that request."""
-        with suppress(ClusterError):
-            self._find_link()
+        """Begin to start the replicas, so that the first request finds them, and keep on trying where they are lost."""
+        threading.Thread(target=self._keep_link, name="segviz cluster", daemon=True).start()
+
+    def _keep_link(self) -> None:
+        while not self._closed:
+            with suppress(ClusterError):
+                self._find_link()
+            time.sleep(PAUSE_S)
 
     def start(self) -> None:
         """Start the replicas, unless that is done, and wait until they run.
@@ -70,7 +76,10 @@ class RemoteRunner:
         Raises:
             ClusterError: they cannot be started.
         """
-        self._wait_for_replicas(READY_WITHIN_S, lambda done, total: None)
+        try:
+            self._wait_for_replicas(READY_WITHIN_S, lambda done, total: None)
+        except ClusterError:
+            raise ClusterError(self.problem) from None
 
     def run(self, request: Request, budget: int, report: ReportProgress) -> Result:
         """See `Runner.run`.
@@ -146,8 +155,8 @@ class RemoteRunner:
                 return link
             if (link.refusal and not self._was_there) or time.monotonic() > end:
                 raise ClusterError(
-                    f"no machine can run it: the cluster at '{self.address}' cannot be used "
-                    f"({link.refusal or 'it was lost'}); whoever runs this server has to look at it"
+                    "no machine can run it at the moment; try again in a minute, or tell whoever runs this server, whose "
+                    "log has the cause"
                 )
             report(0, 1)
             time.sleep(WAKE_EVERY_S)
@@ -163,7 +172,7 @@ class RemoteRunner:
                     environment = ray_environment(self.address, os.environ)
                 except ValueError as error:
                     raise ClusterError(str(error)) from None
-                self._tried = now
+                self._problem, self._tried = self.problem, now
                 self._link = BridgeLink(StartReplicas(self.address, self.plan, self.name), environment)
             return self._link
 
@@ -177,11 +186,19 @@ class RemoteRunner:
         return self._link.states if self._link is not None else ()
 
     def count_replicas(self) -> int | None:
-        """Replicas that run and are well, as it was a second ago; None until the first ones have started."""
+        """Replicas that run and are well, as it was a second ago; None while the first ones start."""
         link = self._link
-        if link is None or not (link.started or self._was_there):
+        if link is None or (link.alive and not (link.started or self._was_there or self.problem)):
             return None
         return link.replicas
+
+    @property
+    def problem(self) -> str:
+        """Why no replica can be had, as the last attempt has shown; "" otherwise."""
+        link = self._link
+        if link is None or link.alive:
+            return "" if link is not None and link.started else self._problem
+        return f"the cluster at '{self.address}' cannot be used ({link.refusal or 'it was lost'})"
 
     def close(self) -> None:
         """Leave the cluster."""
