@@ -241,7 +241,7 @@ def test_a_share_of_nothing_is_refused(cluster: str) -> None:
 def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    album, out = make_album(tmp_path / "album", 30), tmp_path / "out"
+    album, out = make_album(tmp_path / "album", 14), tmp_path / "out"
     words = ["predict", str(album), "--model", "fcn", "--input-size", "360,480", "--out"]
     process = subprocess.Popen(
         [sys.executable, "-m", "segviz", *words, str(out), "--ray"],
@@ -259,7 +259,7 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.search(r"^segviz: stopped after \d+ of 30 pictures; their files are kept$", said, re.MULTILINE), said
+    assert re.search(r"^segviz: stopped after \d+ of 14 pictures; their files are kept$", said, re.MULTILINE), said
     assert "Traceback" not in said
     assert not psutil.wait_procs(own, timeout=30)[1], "the command's cluster has ended with it"
     assert (out / LIST_NAME).is_file()

@@ -19,7 +19,7 @@ from segviz.version import VERSION
 
 WAITING = 2  # tasks of a worker: one that it works on, and one that is there when it has ended
 AHEAD = 4  # outcomes for each worker that may be under way or wait for an earlier one
-FIRST_WORKER_S = 120.0  # how long the first worker may take to start
+FIRST_WORKER_S = 300.0  # how long the first worker may take to start
 MOST_LOST_STARTING = 3  # workers that die as they start; the next one is not replaced while others work
 JOIN_S = 20.0  # how long the others are waited for; later ones join in
 
