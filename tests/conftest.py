@@ -51,6 +51,7 @@ ONE_SERVER = ("test_accessibility", "test_app_in_browser", "test_attribution_pag
 # Any other file has a worker to itself. The longest begin early, or one worker would end long after the other.
 LONG = (
     *ONE_SERVER,
+    "test_ray_backend",
     "test_load",
     "test_bundled",
     "test_recovery",
@@ -65,6 +66,7 @@ LONG = (
     "test_fuzz",
     "test_attribution_engine",
     "test_examples",
+    "test_ray_app",
 )
 BROWSER = SharedBrowser()
 BROWSER_FILES: set[Path] = set()
