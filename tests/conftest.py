@@ -63,6 +63,8 @@ LONG = (
     "test_viewer_in_browser",
     "test_training",
     "test_load_faults",
+    "test_compose",
+    "test_ray_deploy",
     "test_fuzz",
     "test_attribution_engine",
     "test_examples",
