@@ -21,7 +21,7 @@ from segviz import paths
 from segviz.batch.finished_list import FinishedList, ResumeError
 from segviz.batch.finished_pictures import LIST_NAME, FinishedPictures
 from segviz.batch.inputs import Source, find_sources, pack_picture
-from segviz.batch.run import Folder, PictureOutput, run_pictures
+from segviz.batch.run import Folder, PictureOutput, PutError, run_pictures
 from segviz.cli.main import main
 from segviz.evaluation.evaluate import SampleCounts, SampleScorer
 from segviz.evaluation.map_numbers import MapMeans
@@ -123,11 +123,13 @@ def run_into(folder: Path, texts: Sequence[str], resume: bool, most: int = 99) -
 
     finished = FinishedPictures(folder, Folder(folder).put, RUN, sources, resume)
     steps = []
-    for step in finished.run(lambda rest: run_pictures(rest, count, finished.put)):
-        steps.append(step)
-        if len(steps) == most:
-            break
-    finished.close()
+    try:
+        for step in finished.run(lambda rest: run_pictures(rest, count, finished.put)):
+            steps.append(step)
+            if len(steps) == most:
+                break
+    finally:
+        finished.close()
     return steps, worked
 
 
@@ -174,6 +176,24 @@ def test_a_picture_that_failed_or_has_changed_is_tried_again(album: list[str], t
         Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(later)
         steps, worked = run_into(tmp_path / "out", [*album, str(later)], resume=True)
         assert worked == 1 and steps[-1].problem is None
+
+
+def test_a_full_disk_at_the_list_names_it_and_the_picture(
+    album: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, calls = os.fsync, 0
+
+    def full(file: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 7:  # after two files, the list and its first line, two more files
+            raise OSError(28, "No space left on device")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PutError) as raised:
+        run_into(tmp_path, album, resume=False)
+    assert (raised.value.filename, raised.value.source.stem) == (str(tmp_path / LIST_NAME), "01")
 
 
 # ---- counts ----------------------------------------------------------------------------------------------

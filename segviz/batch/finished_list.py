@@ -44,13 +44,21 @@ class FinishedList:
         self._file: BinaryIO | io.BufferedWriter | None = None
 
     def add(self, key: str, entry: Any) -> None:
-        """Add an entry and sync the file."""
+        """Add an entry and sync the file.
+
+        Raises:
+            OSError: it cannot be written, for example because the disk is full.
+        """
         if self._file is None:
             self._file = self._begin()
         self.entries[key] = entry
-        self._file.write(line_of({"key": key, "entry": entry}))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        try:
+            self._file.write(line_of({"key": key, "entry": entry}))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            error.filename = str(self.path)  # a full disk names no file
+            raise
 
     def _begin(self) -> BinaryIO:
         """The file with its first line and the entries that were read, whole lines alone."""
@@ -62,7 +70,8 @@ class FinishedList:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # of a full disk, which `add` has reported
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:

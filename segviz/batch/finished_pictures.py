@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from segviz.batch.finished_list import FinishedList, RunWords
 from segviz.batch.inputs import Source, pack_picture
-from segviz.batch.run import PROBLEMS, PutFile, Step
+from segviz.batch.run import PROBLEMS, PutError, PutFile, Step
 
 LIST_NAME = "segviz-finished.jsonl"
 RunRest = Callable[[Sequence[Source]], Iterator[Step]]
@@ -67,6 +66,9 @@ class FinishedPictures:
 
         Args:
             run_rest: works on pictures, and writes their files with `put`.
+
+        Raises:
+            PutError: a file, or the list, cannot be written.
         """
         rest = run_rest(self.rest)
         for number, (source, known) in enumerate(zip(self._sources, self._known, strict=True), 1):
@@ -87,8 +89,14 @@ class FinishedPictures:
     def _add(self, step: Step) -> None:
         assert step.summary is not None
         summary = {name: value for name, value in step.summary.items() if name != "files"}
-        with suppress(*PROBLEMS):  # a picture that is gone by now cannot be recognised
-            self._list.add(pack_picture(step.source).digest, {"files": self._written, "summary": summary})
+        try:
+            key = pack_picture(step.source).digest
+        except PROBLEMS:  # a picture that is gone by now cannot be recognised
+            return
+        try:
+            self._list.add(key, {"files": self._written, "summary": summary})
+        except OSError as cause:
+            raise PutError(step.source, cause) from cause
 
     def _find(self, source: Source) -> FinishedPicture | None:
         """What is known of a picture whose files are all there as they were written."""
