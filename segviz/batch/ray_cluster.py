@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
 
 from segviz.cluster.access import authenticate, forget_token, on_loopback
+from segviz.cluster.join import join_or_start
 from segviz.engine.capacity import cores
 from segviz.runtime.interrupts import handle_signals, raise_interrupt
 from segviz.runtime.ray_token import LOCAL
-from segviz.settings import MIB
-
-CONNECT_S = 5.0
-JOIN_WITHIN_S = 40.0  # else Ray tries for minutes
-STORE_BYTES_LOCAL = 256 * MIB  # of a cluster on this machine: pictures on their way, and their results
 
 
 class NoWorkersError(RuntimeError):
@@ -60,8 +53,6 @@ def join_cluster(address: str) -> Iterator[None]:
     except ConnectionError as error:
         raise NoWorkersError(f"--ray {address}: {error}") from None
     try:
-        if address not in ("", LOCAL):
-            check_reachable(address)
         with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
             start_or_join(address)
         yield
@@ -78,68 +69,19 @@ def start_or_join(address: str) -> None:
         NoWorkersError: Ray refuses.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
-    options = {"log_to_driver": False, "configure_logging": False}
-    is_local = address in ("", LOCAL)
     try:
-        if is_local:
+        if address in ("", LOCAL):
             with on_loopback():
-                ray.init(
-                    address=LOCAL,
-                    num_cpus=cores(),
-                    include_dashboard=False,
-                    object_store_memory=STORE_BYTES_LOCAL,
-                    **options,
-                )
+                join_or_start(address, cores(), {})
         else:
-            call_within(JOIN_WITHIN_S, lambda: ray.init(address=address, **options))
+            join_or_start(address, cores(), {})
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, AssertionError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        done = f"joined at {address}" if address not in ("", LOCAL) else "started"
         raise NoWorkersError(
-            f"Ray could not be {'started' if is_local else f'joined at {address}'} ({lines[0]}); a command runs on a "
-            "machine of the cluster, with the cluster's token and the same versions of Ray and Python"
+            f"Ray could not be {done} ({lines[0]}); a command runs on a machine of the cluster, with the cluster's "
+            "token and the same versions of Ray and Python; without an address, --ray starts a cluster on this machine"
         ) from error
-
-
-def call_within(seconds: float, call: Callable[[], object]) -> None:
-    """Call a function that may not return, in a thread that is left alone after so many seconds.
-
-    Raises:
-        TimeoutError: it did not return in time.
-        Exception: what it raised.
-    """
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    end = time.monotonic() + seconds
-    while thread.is_alive():
-        if time.monotonic() > end:
-            raise TimeoutError(f"no answer within {seconds:.0f} s")
-        thread.join(0.1)  # so that Ctrl-C is heard
-    if raised:
-        raise raised[0]
-
-
-def check_reachable(address: str) -> None:
-    """Check that something listens at an address, for Ray itself tries for a minute.
-
-    Raises:
-        NoWorkersError: nothing does.
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise NoWorkersError(
-            f"no Ray cluster answers at {address} ({getattr(error, 'strerror', None) or error}); check the address and "
-            "the port of its head, or leave the address out to start a cluster on this machine"
-        ) from None
 
 
 def count_workers(share: WorkerShare, wanted: int | None, pictures: int) -> int:

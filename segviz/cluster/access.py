@@ -7,16 +7,13 @@ two of the things that are needed here; `tests/test_ray_deploy.py` looks at the 
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
 import ray
-from ray._private import ray_constants
-from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, get_authentication_mode
 
-from segviz.runtime.ray_token import LOCAL, MODE, SEVERAL_MACHINES, TOKEN, TOKEN_FILE, check_token
+from segviz.runtime.ray_token import SEVERAL_MACHINES, TOKEN, ray_environment
 
 EVERY_ADDRESS = "[::]"
 _own: list[str] = []  # the token that this process has made for its local cluster
@@ -29,24 +26,30 @@ def authenticate(address: str) -> None:
         ConnectionError: there is no token; the message says where Ray looks for it.
     """
     try:
-        check_token(address, os.environ)
+        variables = ray_environment(address, os.environ)
     except ValueError as error:
         raise ConnectionError(str(error)) from None
-    if address in ("", LOCAL) and not (os.environ.get(TOKEN) or os.environ.get(TOKEN_FILE)):
-        os.environ[TOKEN] = secrets.token_hex(32)  # Ray's processes inherit it; only their user can read it there
-        _own.append(os.environ[TOKEN])
-    os.environ[MODE] = "token"
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is sent to Ray's makers
+    variables.pop(SEVERAL_MACHINES, None)  # for the processes of this cluster only; see `on_loopback`
+    if TOKEN in variables:
+        _own.append(variables[TOKEN])
+    os.environ.update(variables)
+    read_token_anew()
+
+
+def read_token_anew() -> None:
+    """Have Ray read its token and mode from the environment, which it does once, when it is imported."""
+    from ray._raylet import AuthenticationMode, AuthenticationTokenLoader, Config, get_authentication_mode
+
     AuthenticationTokenLoader.instance().reset_cache()
     if get_authentication_mode() != AuthenticationMode.TOKEN:
-        Config.initialize("")  # Ray has read its mode when it was imported
+        Config.initialize("")
 
 
 def forget_token() -> None:
     """Forget the token of a local cluster that has ended."""
     if _own and os.environ.get(TOKEN) == _own.pop():
         del os.environ[TOKEN]
-        AuthenticationTokenLoader.instance().reset_cache()
+        read_token_anew()
 
 
 @contextmanager
@@ -59,6 +62,8 @@ def on_loopback() -> Iterator[None]:
     Raises:
         RuntimeError: this version of Ray listens elsewhere all the same; the cluster has been ended.
     """
+    from ray._private import ray_constants
+
     before, switch = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(SEVERAL_MACHINES)
     ray_constants.ENABLE_RAY_CLUSTER, os.environ[SEVERAL_MACHINES] = False, "0"
     try:
@@ -69,7 +74,6 @@ def on_loopback() -> Iterator[None]:
             del os.environ[SEVERAL_MACHINES]
         else:
             os.environ[SEVERAL_MACHINES] = switch
-    check_loopback()
 
 
 def check_loopback() -> None:

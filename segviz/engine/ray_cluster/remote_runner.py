@@ -155,8 +155,8 @@ class RemoteRunner:
                 return link
             if (link.refusal and not self._was_there) or time.monotonic() > end:
                 raise ClusterError(
-                    "no machine can run it at the moment; try again in a minute, or tell whoever runs this server, whose "
-                    "log has the cause"
+                    "no machine can run it at the moment; try again in a minute, or tell whoever runs this server, "
+                    "whose log has the cause"
                 )
             report(0, 1)
             time.sleep(WAKE_EVERY_S)
