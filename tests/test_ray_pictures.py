@@ -132,7 +132,7 @@ def test_two_workers_write_the_bytes_of_one_process(
     assert told[0] == told[1]
     assert len(told[0][0]) == 5 and re.search(r"03\.jpg: ", told[0][1][0])
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
-    assert worker_count() == 0
+    until(lambda: worker_count() == 0)
 
 
 def test_scores_are_those_of_one_process(
