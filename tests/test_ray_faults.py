@@ -22,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     from ray_models import ProxySource, RemotelyUsed, let_go, python_path, serve_models
 
+    from segviz.cluster.replica import Replica
     from segviz.cluster.replica_plan import ReplicaPlan
     from segviz.engine.ray_cluster.ray_backend import RayBackend
     from segviz.engine.ray_cluster.remote_runner import RemoteRunner
@@ -142,6 +143,11 @@ def test_a_bridge_that_is_killed_is_started_again(
         assert backend.health().replicas == 0
     assert answer.result(ENOUGH_S).value.labels[0, 0] == 4
     until(lambda: not any(one.is_running() for one in before))
+
+
+def test_a_replica_with_another_version_of_segviz_does_not_start() -> None:
+    with pytest.raises(RuntimeError, match=r"has segviz .*, and the app's has 0\.0\.0; install the same on all"):
+        Replica(PLAN, None, "", "0.0.0")
 
 
 def test_no_answer_is_wrong_or_lost_while_replicas_are_killed(models: RemotelyUsed, backend: RayBackend) -> None:

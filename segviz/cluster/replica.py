@@ -19,6 +19,7 @@ from segviz.cluster.messages import ReplicaState
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.cluster.worker import AskWhetherStopped, ReplicaWorker
 from segviz.runtime.lazy_dynamo import defer_compiler
+from segviz.version import VERSION
 
 BETWEEN_REPORTS_S = 0.1  # of the same step
 
@@ -30,9 +31,17 @@ class Replica:
         plan: the replicas' plan.
         board: the board's actor.
         worker: "module:class" of the worker, which is made with the plan.
+        version: the app's version of segviz.
+
+    Raises:
+        RuntimeError: this machine has another version of segviz.
     """
 
-    def __init__(self, plan: ReplicaPlan, board: Any, worker: str) -> None:
+    def __init__(self, plan: ReplicaPlan, board: Any, worker: str, version: str) -> None:
+        if version != VERSION:
+            raise RuntimeError(
+                f"a machine of the cluster has segviz {VERSION}, and the app's has {version}; install the same on all"
+            )
         bind_serve_to_node()
         module, _, name = worker.partition(":")
         with defer_compiler():

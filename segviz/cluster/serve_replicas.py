@@ -22,6 +22,7 @@ from segviz.cluster.replica import Replica
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.runtime.malloc import MALLOC_ENVIRONMENT
 from segviz.runtime.ray_token import LOCAL
+from segviz.version import VERSION
 
 NAMESPACE = "segviz"
 REPLICA_SETTINGS = ("SEGVIZ_MODELS", "SEGVIZ_CHECKPOINTS")  # the settings that replicas need
@@ -82,7 +83,7 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
         health_check_timeout_s=plan.health_s * HUNG_AFTER,
         graceful_shutdown_timeout_s=2.0,
     )
-    application = replicas.bind(plan, board, worker)
+    application = replicas.bind(plan, board, worker, VERSION)
     return Deployment(serve.run(application, name=full_name, route_prefix=None), board, full_name)
 
 

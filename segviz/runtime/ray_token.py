@@ -60,7 +60,7 @@ def ray_environment(address: str, environment: Mapping[str, str]) -> dict[str, s
     check_token(address, environment)
     variables = {MODE: "token", "RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
     if address in ("", LOCAL):
-        variables[SEVERAL_MACHINES] = "0"
+        variables |= {SEVERAL_MACHINES: "0", "RAY_worker_niceness": "0"}  # by default replicas run at a low priority
         if not (environment.get(TOKEN) or environment.get(TOKEN_FILE)):
             variables[TOKEN] = secrets.token_hex(32)
     return variables
