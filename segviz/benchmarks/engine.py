@@ -95,7 +95,7 @@ def bench_engine(
         raise RuntimeError(" ".join(notes) or "stopped before the first turn ended, so nothing is measured")
     if found.stopped:
         notes.append(f"Stopped after {sum(map(len, found.turns.values()))} of {rounds * len(there)} turns.")
-    machine = describe_machine()
+    machine = {name: value for name, value in describe_machine().items() if name != "threads"}  # of this process
     if any(name != "threads" for name in found.turns):
         machine |= {"Ray": read_ray_version(), "cluster": settings().ray_address}
     subject = {"model": model, "height": size[0], "width": size[1], "seconds": seconds, "visitors": visitors}
