@@ -31,6 +31,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import Capacity, Engine, Result, Runner, ThreadBackend
 from segviz.engine.queue_backend import QueueBackend
 from segviz.engine.result_cache import arrays_of
+from segviz.runtime.malloc import MALLOC_ENVIRONMENT
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
 with warnings.catch_warnings():
@@ -63,6 +64,8 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteRunner]:
     (folder / "models.toml").write_text(f'[[model]]\nname = "{OWN}"\nsource = "net.py:build"\n')
     with serve_models() as port, python_path(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEGVIZ_MODELS", str(folder / "models.toml"))
+        for name, value in MALLOC_ENVIRONMENT.items():  # as the app's process has, and so its bridge
+            patch.setenv(name, value)
         RemotelyUsed.port = port
         made = RemoteRunner("local", PLAN, ProxySource(RemotelyUsed(), port))
         try:
@@ -214,7 +217,8 @@ def processes() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def test_the_cluster_takes_no_more_memory_than_a_small_machine_has(runner: RemoteRunner) -> None:
+def test_the_cluster_takes_at_most_1500_mb(runner: RemoteRunner) -> None:
+    """Shared pages count in part; the libraries' are shared with this process and others that import torch."""
     shares = {f"{one.pid} {one.name()}": one.memory_full_info().pss / 1e6 for one in processes()}
     assert sum(shares.values()) < MOST_MB, shares
 

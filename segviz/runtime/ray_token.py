@@ -61,6 +61,7 @@ def ray_environment(address: str, environment: Mapping[str, str]) -> dict[str, s
     variables = {MODE: "token", "RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
     if address in ("", LOCAL):
         variables |= {SEVERAL_MACHINES: "0", "RAY_worker_niceness": "0"}  # by default replicas run at a low priority
+        variables["RAY_prestart_worker_first_driver"] = "0"  # processes of 45 MB for tasks, where replicas are actors
         if not (environment.get(TOKEN) or environment.get(TOKEN_FILE)):
             variables[TOKEN] = secrets.token_hex(32)
     return variables
