@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import ray
 
@@ -53,17 +54,24 @@ def join_cluster(address: str) -> Iterator[None]:
     except ConnectionError as error:
         raise NoWorkersError(f"--ray {address}: {error}") from None
     try:
-        with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
-            start_or_join(address)
-        yield
+        with TemporaryDirectory(prefix="segviz-", ignore_cleanup_errors=True) as folder:
+            try:
+                with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
+                    start_or_join(address, folder)
+                yield
+            finally:
+                if ray.is_initialized():
+                    ray.shutdown()
     finally:
-        if ray.is_initialized():
-            ray.shutdown()
         forget_token()
 
 
-def start_or_join(address: str) -> None:
+def start_or_join(address: str, folder: str) -> None:
     """Connect this process.
+
+    Args:
+        address: of the cluster.
+        folder: for the files of a local one.
 
     Raises:
         NoWorkersError: Ray refuses.
@@ -72,9 +80,9 @@ def start_or_join(address: str) -> None:
     try:
         if address in ("", LOCAL):
             with on_loopback():
-                join_or_start(address, cores(), {})
+                join_or_start(address, cores(), folder, {})
         else:
-            join_or_start(address, cores(), {})
+            join_or_start(address, cores(), folder, {})
     except (ConnectionError, RuntimeError, ValueError, TimeoutError, AssertionError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         done = f"joined at {address}" if address not in ("", LOCAL) else "started"

@@ -64,7 +64,7 @@ class Bridge:
         self._pending = set[str]()  # tickets of what is under way
         self._started, self._looked = False, time.monotonic()
         threading.Thread(target=self._watch_cluster, daemon=True).start()
-        connect(start.address, start.plan)
+        connect(start.address, start.plan, start.folder)
         self._deployment = deploy(start.plan, start.name, WORKER)
         self._told, self._news = Replicas(0, ()), News(0, {}, ())
         self._started, self._looked = True, time.monotonic()

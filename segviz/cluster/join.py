@@ -19,12 +19,13 @@ JOIN_WITHIN_S = 60.0  # else Ray tries for minutes
 STORE_BYTES = 256 * MIB  # a local cluster's object store: pictures on their way, and checkpoints
 
 
-def join_or_start(address: str, cores: int, options: dict[str, Any]) -> None:
+def join_or_start(address: str, cores: int, folder: str, options: dict[str, Any]) -> None:
     """Join the cluster of an address, or start one on this machine that ends with this process.
 
     Args:
         address: of the cluster's head, or "local".
         cores: of a local cluster.
+        folder: where a local cluster keeps its logs and sockets; its path has to be short.
         options: of `ray.init`, in addition.
 
     Raises:
@@ -36,7 +37,14 @@ def join_or_start(address: str, cores: int, options: dict[str, Any]) -> None:
         check_reachable(address)
         call_within(JOIN_WITHIN_S, lambda: ray.init(address=address, **options))
         return
-    ray.init(address=LOCAL, num_cpus=cores, include_dashboard=False, object_store_memory=STORE_BYTES, **options)
+    ray.init(
+        address=LOCAL,
+        num_cpus=cores,
+        include_dashboard=False,
+        object_store_memory=STORE_BYTES,
+        _temp_dir=folder,
+        **options,
+    )
     check_loopback()
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -32,6 +33,7 @@ from segviz.cluster.messages import (
     Stop,
     Stopping,
 )
+from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.paths import PACKAGE
 
 LINES_KEPT = 20  # of what the bridge wrote to its stderr, for the log
@@ -77,7 +79,9 @@ class BridgeLink:
     The app's process is not in the cluster itself: Ray ends a process whose part of the cluster is lost.
 
     Args:
-        start: the first message.
+        address: of the cluster.
+        plan: the replicas.
+        name: what their name in the cluster begins with.
         environment: variables of the bridge, in addition to those of this process.
 
     Attributes:
@@ -88,12 +92,13 @@ class BridgeLink:
         states: what each replica holds.
     """
 
-    def __init__(self, start: StartReplicas, environment: Mapping[str, str]) -> None:
+    def __init__(self, address: str, plan: ReplicaPlan, name: str, environment: Mapping[str, str]) -> None:
         self.started, self.alive, self.refusal = False, True, ""
         self.replicas, self.states = 0, tuple[ReplicaState, ...]()
         self._changed = threading.Condition()
         self._calls: dict[str, RemoteCall] = {}
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._folder = TemporaryDirectory(prefix="segviz-", ignore_cleanup_errors=True)
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
@@ -109,10 +114,15 @@ class BridgeLink:
         )
         theirs.close()
         self._channel = Channel(Connection(ours.detach()))
-        for target in (self._receive_all, self._read_lines):
-            threading.Thread(target=target, name="segviz bridge", daemon=True).start()
+        threads = [
+            threading.Thread(target=target, name="segviz bridge", daemon=True)
+            for target in (self._receive_all, self._read_lines)
+        ]
+        for thread in threads:
+            thread.start()
+        self._receiving = threads[0]
         with suppress(OSError):  # it ended at once; the thread that receives finds out why
-            self._channel.send(start)
+            self._channel.send(StartReplicas(address, plan, name, self._folder.name))
 
     def wait_until_started(self, seconds: float) -> bool:
         """Wait until the replicas run, or never will; whether that is known."""
@@ -145,7 +155,7 @@ class BridgeLink:
         except subprocess.TimeoutExpired:
             _log.warning("the cluster was not left in %.0f s; its bridge is ended", LEAVE_WITHIN_S)
             self._process.kill()
-            self._process.wait()
+        self._receiving.join(LEAVE_WITHIN_S)  # it ends what is left, and removes the folder
 
     def _send(self, message: Any) -> None:
         with suppress(OSError):  # the bridge is gone, and the thread that receives ends all calls
@@ -161,6 +171,7 @@ class BridgeLink:
             pass
         code = self._process.wait()
         end_processes_of_session(self._process.pid)
+        self._folder.cleanup()
         with self._changed:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}

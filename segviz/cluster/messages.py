@@ -49,11 +49,13 @@ class StartReplicas:
         address: of the cluster.
         plan: the replicas.
         name: what their name in the cluster begins with.
+        folder: for the files of a local cluster.
     """
 
     address: str
     plan: ReplicaPlan
     name: str
+    folder: str
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Deployment:
     name: str
 
 
-def connect(address: str, plan: ReplicaPlan) -> None:
+def connect(address: str, plan: ReplicaPlan, folder: str) -> None:
     """Join the cluster of an address, or start one of this process's own.
 
     Raises:
@@ -49,7 +49,7 @@ def connect(address: str, plan: ReplicaPlan) -> None:
         "namespace": NAMESPACE,
         "runtime_env": {"env_vars": {**variables, **MALLOC_ENVIRONMENT, "OMP_NUM_THREADS": str(plan.threads)}},
     }
-    join_or_start(address, max(1, round(plan.cpus * plan.most + 0.5)), options)
+    join_or_start(address, max(1, round(plan.cpus * plan.most + 0.5)), folder, options)
 
 
 def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from segviz.cluster.link import BridgeLink, RemoteCall
-from segviz.cluster.messages import Answered, FileChanged, Lost, ReplicaState, RunTask, StartReplicas
+from segviz.cluster.messages import Answered, FileChanged, Lost, ReplicaState, RunTask
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.answer import Result
 from segviz.engine.computation import AbandonedError
@@ -173,7 +173,7 @@ class RemoteRunner:
                 except ValueError as error:
                     raise ClusterError(str(error)) from None
                 self._problem, self._tried = self.problem, now
-                self._link = BridgeLink(StartReplicas(self.address, self.plan, self.name), environment)
+                self._link = BridgeLink(self.address, self.plan, self.name, environment)
             return self._link
 
     @property
