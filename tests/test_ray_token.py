@@ -98,7 +98,7 @@ def test_no_command_and_no_page_imports_ray_unless_asked() -> None:
         "import sys, importlib, pkgutil, segviz\n"
         "for module in pkgutil.walk_packages(segviz.__path__, 'segviz.'):\n"
         "    own = '.ray_' in module.name.replace('ray_token', '') or module.name.startswith('segviz.cluster.')\n"
-            "    if not own and not module.name.endswith('__main__'):\n"
+        "    if not own and not module.name.endswith('__main__'):\n"
         "        importlib.import_module(module.name)\n"
         "from segviz.cli.parser import build_parser; build_parser()\n"
         "print('ray' in sys.modules)"
