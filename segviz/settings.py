@@ -265,6 +265,8 @@ def check_cluster(address: str, environment: Mapping[str, str]) -> None:
     Raises:
         SettingError: it is not, or has none.
     """
+    if os.name == "nt":
+        raise SettingError(f"{variable_name('backend')}=ray runs on Linux and macOS alone; unset it to use threads")
     if find_spec("ray") is None:
         raise SettingError(
             f"{variable_name('backend')}=ray needs Ray, which is not installed; pip install 'segviz[ray]', or unset "

@@ -49,6 +49,10 @@ class Board:
         self._steps[ticket] = 0, 1
         self._tell()
 
+    async def has_begun(self, ticket: str) -> bool:
+        """Whether a replica has begun with a task."""
+        return ticket in self._steps
+
     async def report(self, ticket: str, done: int, total: int) -> bool:
         """Note how far a task is; whether it is to stop."""
         self._steps[ticket] = done, total

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -39,6 +40,7 @@ from segviz.cluster.serve_replicas import connect, count_replicas, deploy, disco
 
 COUNT_EVERY_S = 1.0  # between two looks at the replicas
 RUN_WITHIN_S = 300.0  # within which the replicas have to run
+ASK_WITHIN_S = 2.0  # the board, where a replica was lost
 SILENT_S = 20.0  # a cluster that tells nothing of its replicas for so long is lost
 WORKER = "segviz.engine.ray_cluster.replica_worker:RunnerWorker"  # by name, for this process imports none of it
 THREADS = 1024  # computations under way at once; threads start as they are needed
@@ -98,13 +100,22 @@ class Bridge:
             answer: Answered | Lost | FileChanged = Answered(run.ticket, self._wait(response, run))
         except FileChangedError as error:
             answer = FileChanged(run.ticket, str(error))
-        except FAILURES as error:
+        except Exception as error:  # an app must never wait for an answer in vain
             cause = f"a replica was lost, or did not answer ({type(error).__name__})"
-            answer = Lost(run.ticket, cause, run.ticket in self._news.steps)
+            answer = Lost(run.ticket, cause, self._has_begun(run.ticket))
+            if not isinstance(error, FAILURES):
+                traceback.print_exc()
         self._pending.discard(run.ticket)
         self._deployment.board.remove.remote(run.ticket)
         with suppress(OSError):  # the app is gone
             self._channel.send(answer)
+
+    def _has_begun(self, ticket: str) -> bool:
+        """Whether a replica has begun with a task; by the last news where the board does not answer."""
+        try:
+            return bool(ray.get(self._deployment.board.has_begun.remote(ticket), timeout=ASK_WITHIN_S))
+        except FAILURES:
+            return ticket in self._news.steps
 
     def _stop(self, ticket: str) -> None:
         with suppress(*FAILURES, OSError):
@@ -162,7 +173,7 @@ class Bridge:
             f"{plan.gpus:g} GPUs, which may be more than is free"
         )
         for ticket in list(self._pending):
-            self._channel.send(Lost(ticket, cause, ticket in self._news.steps))
+            self._channel.send(Lost(ticket, cause, self._has_begun(ticket)))
         self._channel.send(Refused(cause))
         os._exit(1)
 
@@ -181,4 +192,4 @@ def serve_app(descriptor: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(serve_app(int(sys.argv[1])))
+    os._exit(serve_app(int(sys.argv[1])))  # at once: threads may still wait for replicas that are gone

@@ -69,7 +69,7 @@ class Replica:
         return await loop.run_in_executor(self._pool, self._run, ticket, task, content, deadline_s)
 
     def _run(self, ticket: str, task: bytes, content: tuple[Any, ...], deadline_s: float) -> bytes:
-        self._board.begin.remote(ticket)
+        ray.get(self._board.begin.remote(ticket))  # before the work, which may end this process
         with self._lock:
             self._ends[ticket] = time.monotonic() + deadline_s + self._grace_s
         try:
