@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -123,3 +125,34 @@ def test_a_worker_that_ends_the_run_raises_where_outcomes_are_taken() -> None:
 
     with pytest.raises(RuntimeError, match="no worker is left"):
         list(map_in_order(Broken(), range(3), str))
+
+
+def test_a_process_that_ends_waits_for_no_picture_under_way() -> None:
+    script = """
+import atexit, threading
+from segviz.batch.thread_workers import ThreadWorkers
+begun = threading.Semaphore(0)
+def work(task):
+    begun.release()
+    threading.Event().wait(600)
+workers = ThreadWorkers(work, 2)
+for number in range(2):
+    workers.send(number, number)
+    begun.acquire()
+atexit.register(print, "closed", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "closed\n"
+
+
+def test_threads_start_as_they_are_needed_and_end_when_they_are_closed() -> None:
+    before = threading.active_count()
+    workers = ThreadWorkers(str, 8)
+    assert threading.active_count() == before
+    assert list(map_in_order(workers, range(40), lambda item: item)) == [str(number) for number in range(40)]
+    assert threading.active_count() <= before + 8
+    workers.close()
+    end = time.monotonic() + 60
+    while threading.active_count() > before:
+        assert time.monotonic() < end
+        time.sleep(0.005)
