@@ -206,6 +206,66 @@ def test_where_many_are_under_way_a_cancel_waits_for_none_and_the_rest_is_done_l
     again.close()
 
 
+def test_whoever_leaves_while_many_are_under_way_leaves_no_question_and_no_thread_behind() -> None:
+    answers: list[Answer] = []
+    begun, given_up = threading.Semaphore(0), threading.Event()
+
+    def wait(source: Source, picture: np.ndarray) -> PictureOutput:
+        answers.append(Answer())
+        begun.release()
+        answers[-1].result(PATIENCE)
+        return work(source, picture)
+
+    def give_up() -> None:
+        for answer in answers:
+            answer.cancel()
+        given_up.set()
+
+    before = threading.active_count()
+    job = BackgroundRun(RunPlan(sources(*(f"picture{number}" for number in range(9))), wait, 3, give_up))
+    for _ in range(3):
+        assert begun.acquire(timeout=PATIENCE)
+    file = job.zip
+    del job
+    gc.collect()
+    assert given_up.wait(PATIENCE)
+    until(lambda: file.closed and threading.active_count() == before)
+    assert len(answers) == 3 and all(answer.cancelled() for answer in answers)
+
+
+def test_a_disk_that_is_full_as_a_run_goes_on_costs_nothing_that_was_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[BackgroundRun] = []
+    ready = threading.Event()
+
+    def stop_at_one(source: Source, picture: np.ndarray) -> PictureOutput:
+        assert ready.wait(PATIENCE)
+        seen[0].cancel()
+        return work(source, picture)
+
+    seen.append(BackgroundRun(RunPlan(sources("one", "two"), stop_at_one)))
+    ready.set()
+    finished(seen[0]).close()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.Archive, "put", full)
+        second = seen[0].go_on()
+        second.wait(PATIENCE)
+    assert second.state.failure == "the ZIP could not be written (No space left on device)"
+    earlier = second.not_taken_over
+    assert earlier is seen[0] and earlier.can_go_on
+    with finished(earlier) as made:
+        assert made.namelist() == ["one.txt", "summary.json"]
+    third = earlier.go_on()
+    with finished(third) as made:
+        assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
+    assert third.not_taken_over is None and earlier.zip.closed
+    for job in (second, third):
+        job.close()
+
+
 def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "MAX_RUN_PIXELS", 15)
     job = BackgroundRun(RunPlan(sources("one"), work))

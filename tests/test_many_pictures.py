@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import zipfile
+from concurrent.futures import CancelledError
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from segviz.batch.archive import Archive
 from segviz.batch.background_run import BackgroundRun, RunPlan
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
@@ -88,3 +90,78 @@ def test_the_questions_of_a_run_do_not_replace_each_other_and_can_be_given_up() 
         thread.join(PATIENCE)
     assert values == [(40, 60)] * 4
     questions.give_up()
+    picture = np.full((40, 60, 3), 9, np.uint8)
+    with pytest.raises(CancelledError):
+        questions.ask("fcn", picture, Predict())
+    questions.begin()
+    assert questions.ask("fcn", picture, Predict()).labels.shape == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "shown", "stopping", "help_text"),
+    [
+        (1, "Working on 0.png …", "Stopping after 0.png …", "Ends after this picture; what is done is kept"),
+        (
+            2,
+            ", up to 2 at once …",
+            "Stopping …",
+            "Ends at once, and drops the pictures under way; what is done is kept",
+        ),
+    ],
+)
+def test_what_a_cancel_does_is_said_as_it_is(at_once: int, shown: str, stopping: str, help_text: str) -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def work(source: Source, picture: np.ndarray) -> PictureOutput:
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return PictureOutput([], {})
+
+    class Following:  # the run at hand as the page sees it, which must not end while the page is drawn
+        def __init__(self, job: BackgroundRun) -> None:
+            self.state, self.at_once, self.running, self.cancel = job.state, job.at_once, True, job.cancel
+
+    job = BackgroundRun(RunPlan(sources(3), work, at_once))
+    assert begun.wait(PATIENCE)
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), Following(job), "a.zip"))  # type: ignore[arg-type]
+    app.run()
+    assert not app.exception
+    assert shown in app.text[0].value
+    (button,) = app.button
+    assert (button.label, button.help) == ("Cancel", help_text)
+    button.click().run()
+    assert stopping in app.text[0].value
+    gate.set()
+    job.wait(PATIENCE)
+    job.close()
+
+
+def test_where_a_run_cannot_go_on_its_earlier_zip_is_still_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = threading.Event()
+    kept: list[BackgroundRun] = []
+
+    def work(source: Source, picture: np.ndarray) -> PictureOutput:
+        assert ready.wait(PATIENCE)
+        kept[0].cancel()
+        return PictureOutput([(f"{source.stem}.txt", b"")], {})
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    kept.append(BackgroundRun(RunPlan(sources(3), work)))
+    ready.set()
+    kept[0].wait(PATIENCE)
+    with monkeypatch.context() as patch:
+        patch.setattr(Archive, "put", full)
+        job = kept[0].go_on()
+        job.wait(PATIENCE)
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), job, "a.zip"))
+    app.run()
+    assert not app.exception
+    assert app.error[0].value == "The run could not go on: the ZIP could not be written (No space left on device)."
+    assert app.info[0].value == "Cancelled after 1 of 3 pictures; what is done is in the ZIP."
+    assert [one.label for one in app.button] == ["Go on"]
+    for one in (job, kept[0]):
+        one.close()

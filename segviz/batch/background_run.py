@@ -9,7 +9,8 @@ import tempfile
 import threading
 import weakref
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -66,14 +67,17 @@ class RunPlan:
     Attributes:
         sources: the pictures.
         work: makes the files of one picture.
-        at_once: pictures under way at once. Of several, a cancel waits for none.
-        give_up: has `work` wait for nothing any more, where several are under way.
+        at_once: pictures under way at once. Of several, a run that ends early waits for none.
+        give_up: has `work` wait for nothing any more; called in the run's thread once it is over, where several are
+            under way.
+        begin: called before the first picture; after `give_up`, where a run goes on.
     """
 
     sources: Sequence[Source]
     work: Worker
     at_once: int = 1
     give_up: Callable[[], None] = lambda: None
+    begin: Callable[[], None] = lambda: None
 
 
 class BackgroundRun:
@@ -81,7 +85,7 @@ class BackgroundRun:
 
     Args:
         plan: what it does.
-        earlier: a run of the same plan that was cancelled: this one goes on with the rest. Its ZIP is taken over.
+        earlier: a run of the same plan that was cancelled: this one goes on with the rest, copies its ZIP, then closes it.
     """
 
     def __init__(self, plan: RunPlan, earlier: BackgroundRun | None = None) -> None:
@@ -93,8 +97,8 @@ class BackgroundRun:
             self.state.summary = list(before.summary)
         self.close = weakref.finalize(self, abandon, self.state, self.zip)
         self._plan = plan
-        # In a list, from which the thread takes it: its ZIP lives as long as it does, and no longer than needed.
-        arguments = (self.state, plan, self.zip, [] if earlier is None else [earlier])
+        self._earlier = [] if earlier is None else [earlier]  # the thread empties it once it has the files
+        arguments = (self.state, plan, self.zip, self._earlier)
         self._thread = threading.Thread(target=run_in_thread, args=arguments, daemon=True)
         self._thread.start()
 
@@ -108,6 +112,16 @@ class BackgroundRun:
         """Whether it was cancelled before its last picture."""
         return self.state.ended and not self.state.failure and self.state.done < self.state.total
 
+    @property
+    def at_once(self) -> int:
+        """See `RunPlan.at_once`."""
+        return self._plan.at_once
+
+    @property
+    def not_taken_over(self) -> BackgroundRun | None:
+        """The earlier run, where this one has ended and could not copy what that one had finished."""
+        return self._earlier[0] if self.state.ended and self._earlier else None
+
     def go_on(self) -> BackgroundRun:
         """A run over the pictures that are left; the ZIP of its end has all."""
         return BackgroundRun(self._plan, self)
@@ -115,8 +129,6 @@ class BackgroundRun:
     def cancel(self) -> None:
         """End, after the current picture where there is one at a time, and keep what is done."""
         self.state.stop.set()
-        if self._plan.at_once > 1:
-            self._plan.give_up()
 
     def wait(self, seconds: float) -> None:
         """Wait until the run has ended, for at most so many seconds."""
@@ -124,7 +136,7 @@ class BackgroundRun:
 
 
 def abandon(state: RunState, target: io.BufferedIOBase) -> None:
-    """End a run and delete its ZIP, now or when its thread is done."""
+    """End a run and delete its ZIP, now or when its thread is done, which also gives up what is under way."""
     state.stop.set()
     with state.lock:
         state.abandoned = True
@@ -136,13 +148,15 @@ def run_in_thread(state: RunState, plan: RunPlan, target: io.BufferedIOBase, ear
     """Process all pictures into the ZIP; the body of the run's thread."""
     try:
         with Archive(target) as archive:
-            while earlier:
-                take_over(earlier.pop(), archive)
+            for one in earlier:
+                take_over(one, archive)
+            earlier.clear()
             rest = plan.sources[state.done :]
             first = state.done
             try:
-                for step in write_outcomes(rest, outcomes_of(state, plan, rest, target), archive.put):
-                    state.summary.append(record_step(state, replace(step, number=first + step.number)))
+                with closing(outcomes_of(state, plan, rest, target)) as outcomes:
+                    for step in write_outcomes(rest, outcomes, archive.put):
+                        state.summary.append(record_step(state, replace(step, number=first + step.number)))
             except PutError as error:
                 state.failure = f"the files of {error.source.text} could not be written ({error.strerror})"
             archive.put(SUMMARY, json.dumps(state.summary, indent=2).encode())
@@ -168,8 +182,9 @@ def take_over(earlier: BackgroundRun, archive: Archive) -> None:
 
 def outcomes_of(
     state: RunState, plan: RunPlan, sources: Sequence[Source], target: io.BufferedIOBase
-) -> Iterator[PictureOutcome]:
+) -> Generator[PictureOutcome, None, None]:
     """The outcomes of pictures in their order, until the run is over."""
+    plan.begin()
     work, over = refuse_large(plan.work), partial(is_over, state, target)
 
     def one(source: Source) -> PictureOutcome | None:
@@ -190,6 +205,7 @@ def outcomes_of(
             yield outcome
     finally:
         workers.close()
+        plan.give_up()
 
 
 def is_over(state: RunState, target: io.BufferedIOBase) -> bool:

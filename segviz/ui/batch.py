@@ -77,27 +77,37 @@ class RunQuestions:
     def __init__(self) -> None:
         self._session, self._ticket = f"run {uuid4().hex}", engine().take_ticket()
         self._waiting: set[Answer] = set()
+        self._given_up = False
         self._lock = threading.Lock()
 
     def ask(self, model: str, picture: Rgb, op: Op | None = None) -> Any:
         """The value of an answer; waits for it.
 
         Raises:
-            CancelledError: `give_up` was called meanwhile.
+            CancelledError: `give_up` was called, before or meanwhile.
             EngineError: the engine could not answer.
         """
         answer = engine().ask(model, picture, op, self._session, self._ticket)
         with self._lock:
             self._waiting.add(answer)
+            given_up = self._given_up
+        if given_up:
+            answer.cancel()
         try:
             return answer.result().value
         finally:
             with self._lock:
                 self._waiting.discard(answer)
 
+    def begin(self) -> None:
+        """Answers are waited for, also after `give_up`."""
+        with self._lock:
+            self._given_up = False
+
     def give_up(self) -> None:
         """Wait for no answer any more."""
         with self._lock:
+            self._given_up = True
             waiting = list(self._waiting)
         for answer in waiting:
             answer.cancel()
@@ -138,7 +148,9 @@ def start_run(files: Sequence[UploadedFile], model: str, parts: Sequence[Part], 
     state, questions = session(), RunQuestions()
     if state.batch.job is not None:
         state.batch.job.close()
-    plan = RunPlan(sources, make_work(model, parts, maps, questions), count_at_once(), questions.give_up)
+    plan = RunPlan(
+        sources, make_work(model, parts, maps, questions), count_at_once(), questions.give_up, questions.begin
+    )
     job = BackgroundRun(plan) if sources else None
     state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip")
 
@@ -192,13 +204,21 @@ def show_working(job: BackgroundRun) -> None:
     state = job.state
     st.progress(state.done / state.total)
     stopping = state.stop.is_set()
-    st.text(f"{'Stopping at' if stopping else 'Working on'} {state.name or 'the first picture'} …")
+    name, alone = state.name or "the first picture", job.at_once == 1
+    others = "" if alone else f", up to {job.at_once} at once"
+    st.text(
+        "Stopping …" if stopping and not alone else f"{'Stopping after' if stopping else 'Working on'} {name}{others} …"
+    )
     st.text(f"{state.done} of {state.total} done, {len(state.problems)} failed")
-    st.button("Cancel", on_click=job.cancel, disabled=stopping, help="Ends after this picture; what is done is kept")
+    end = "Ends after this picture" if alone else "Ends at once, and drops the pictures under way"
+    st.button("Cancel", on_click=job.cancel, disabled=stopping, help=f"{end}; what is done is kept")
 
 
 def show_finished(batch: BatchRun, job: BackgroundRun) -> None:
     """How a run ended, and its ZIP."""
+    if (earlier := job.not_taken_over) is not None:
+        st.error(f"The run could not go on: {job.state.failure}.")
+        job = earlier
     state, good = job.state, job.state.done - len(job.state.problems)
     if state.failure:
         st.error(f"The run ended early: {state.failure}.")
