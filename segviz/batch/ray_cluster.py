@@ -7,15 +7,15 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 
 import ray
 
 from segviz.cluster.access import authenticate, forget_token, on_loopback
 from segviz.cluster.join import join_or_start
+from segviz.cluster.short_folder import make_short_folder
 from segviz.engine.capacity import cores
 from segviz.runtime.interrupts import handle_signals, raise_interrupt
-from segviz.runtime.ray_token import LOCAL
+from segviz.runtime.ray_token import is_local
 
 
 class NoWorkersError(RuntimeError):
@@ -54,7 +54,7 @@ def join_cluster(address: str) -> Iterator[None]:
     except ConnectionError as error:
         raise NoWorkersError(f"--ray {address}: {error}") from None
     try:
-        with TemporaryDirectory(prefix="segviz-", ignore_cleanup_errors=True) as folder:
+        with make_short_folder() as folder:
             try:
                 with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
                     start_or_join(address, folder)
@@ -78,14 +78,14 @@ def start_or_join(address: str, folder: str) -> None:
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        if address in ("", LOCAL):
+        if is_local(address):
             with on_loopback():
                 join_or_start(address, cores(), folder, {})
         else:
             join_or_start(address, cores(), folder, {})
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, AssertionError) as error:
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        done = f"joined at {address}" if address not in ("", LOCAL) else "started"
+        done = f"joined at {address}" if not is_local(address) else "started"
         raise NoWorkersError(
             f"Ray could not be {done} ({lines[0]}); a command runs on a machine of the cluster, with the cluster's "
             "token and the same versions of Ray and Python; without an address, --ray starts a cluster on this machine"

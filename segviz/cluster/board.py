@@ -40,7 +40,7 @@ class Board:
     def __init__(self) -> None:
         self._steps: dict[str, tuple[int, int]] = {}
         self._stopped: set[str] = set()
-        self._states: dict[int, tuple[float, ReplicaState]] = {}
+        self._states: dict[tuple[str, int], tuple[float, ReplicaState]] = {}  # by node and process
         self._version = time.time_ns()  # of a board that was started again, too, another
         self._changed = asyncio.Event()
 
@@ -69,14 +69,12 @@ class Board:
         self._stopped.discard(ticket)
 
     async def note_state(self, state: ReplicaState) -> None:
-        """Note what a replica holds."""
-        self._states[state.process] = time.monotonic(), state
-        self._tell()
-
-    async def note_well(self, process: int) -> None:
-        """Note that a replica is well."""
-        if process in self._states:
-            self._states[process] = time.monotonic(), self._states[process][1]
+        """Note what a replica holds, and that it is well."""
+        key = state.node, state.process
+        known = self._states.get(key)
+        self._states[key] = time.monotonic(), state
+        if known is None or known[1] != state:
+            self._tell()
 
     async def wait_for_news(self, version: int) -> News:
         """All that is known, once it is no longer what it was in this version."""

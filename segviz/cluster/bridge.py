@@ -64,11 +64,11 @@ class Bridge:
         self._pool = ThreadPoolExecutor(THREADS)
         self._closing = threading.Event()
         self._pending = set[str]()  # tickets of what is under way
+        self._told, self._news = Replicas(0, ()), News(0, {}, ())
         self._started, self._looked = False, time.monotonic()
         threading.Thread(target=self._watch_cluster, daemon=True).start()
         connect(start.address, start.plan, start.folder)
         self._deployment = deploy(start.plan, start.name, WORKER)
-        self._told, self._news = Replicas(0, ()), News(0, {}, ())
         self._started, self._looked = True, time.monotonic()
 
     def serve(self) -> None:
@@ -83,9 +83,10 @@ class Bridge:
         with suppress(EOFError, OSError):
             while not isinstance(message := self._channel.receive(), Close):
                 match message:
-                    case RunTask():
+                    case RunTask(ticket):
+                        self._pending.add(ticket)
                         self._pool.submit(self._run, message)
-                    case Stop(ticket):
+                    case Stop(ticket) if ticket in self._pending:
                         self._pool.submit(self._stop, ticket)
         self._closing.set()
         for thread in watching:
@@ -93,7 +94,6 @@ class Bridge:
         disconnect(self._address, self._deployment.name)
 
     def _run(self, run: RunTask) -> None:
-        self._pending.add(run.ticket)
         try:
             content = () if run.content is None else (self._contents.put(run.content),)
             response = self._deployment.handle.run.remote(run.ticket, run.task, content, run.deadline_s)
@@ -114,7 +114,7 @@ class Bridge:
         """Whether a replica has begun with a task; by the last news where the board does not answer."""
         try:
             return bool(ray.get(self._deployment.board.has_begun.remote(ticket), timeout=ASK_WITHIN_S))
-        except FAILURES:
+        except Exception:
             return ticket in self._news.steps
 
     def _stop(self, ticket: str) -> None:
@@ -172,10 +172,12 @@ class Bridge:
             else f"the replicas did not start within {RUN_WITHIN_S:.0f} s; each asks for {plan.cpus:g} CPU cores and "
             f"{plan.gpus:g} GPUs, which may be more than is free"
         )
-        for ticket in list(self._pending):
-            self._channel.send(Lost(ticket, cause, self._has_begun(ticket)))
-        self._channel.send(Refused(cause))
-        os._exit(1)
+        try:
+            for ticket in list(self._pending):
+                self._channel.send(Lost(ticket, cause, ticket in self._news.steps))
+            self._channel.send(Refused(cause))
+        finally:
+            os._exit(1)
 
 
 def serve_app(descriptor: int) -> int:
@@ -184,7 +186,7 @@ def serve_app(descriptor: int) -> int:
     start = channel.receive()
     try:
         bridge = Bridge(channel, start)
-    except (*FAILURES, RuntimeError, ValueError) as error:
+    except (*FAILURES, RuntimeError, ValueError, OSError) as error:
         channel.send(Refused(str(error) or type(error).__name__))
         return 1
     bridge.serve()

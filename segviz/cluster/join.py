@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from segviz.cluster.access import check_loopback
-from segviz.runtime.ray_token import LOCAL
+from segviz.runtime.ray_token import LOCAL, is_local
 from segviz.settings import MIB
 
 REACH_WITHIN_S = 5.0
@@ -33,7 +33,7 @@ def join_or_start(address: str, cores: int, folder: str, options: dict[str, Any]
         RuntimeError: Ray cannot be started, or would listen on other addresses than loopback.
     """
     options = {"log_to_driver": False, "configure_logging": False, **options}
-    if address not in ("", LOCAL):
+    if not is_local(address):
         check_reachable(address)
         call_within(JOIN_WITHIN_S, lambda: ray.init(address=address, **options))
         return

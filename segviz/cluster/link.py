@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -34,6 +33,7 @@ from segviz.cluster.messages import (
     Stopping,
 )
 from segviz.cluster.replica_plan import ReplicaPlan
+from segviz.cluster.short_folder import make_short_folder
 from segviz.paths import PACKAGE
 
 LINES_KEPT = 20  # of what the bridge wrote to its stderr, for the log
@@ -98,21 +98,16 @@ class BridgeLink:
         self._changed = threading.Condition()
         self._calls: dict[str, RemoteCall] = {}
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
-        self._folder = TemporaryDirectory(prefix="segviz-", ignore_cleanup_errors=True)
+        self._folder = make_short_folder()
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "segviz.cluster.bridge", str(theirs.fileno())],
-            env={**os.environ, "PYTHONPATH": path, **environment},
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # Ctrl-C at a terminal reaches the app alone, which closes the bridge
-        )
-        theirs.close()
+        try:
+            self._process = start_bridge(theirs.fileno(), environment)
+        except OSError:
+            ours.close()
+            self._folder.cleanup()
+            raise
+        finally:
+            theirs.close()
         self._channel = Channel(Connection(ours.detach()))
         threads = [
             threading.Thread(target=target, name="segviz bridge", daemon=True)
@@ -134,7 +129,7 @@ class BridgeLink:
         call = RemoteCall(run)
         with self._changed:
             if not self.alive:
-                call.end(Lost(run.ticket, "the connection to the cluster was lost"))
+                call.end(Lost(run.ticket, "the connection to the cluster was lost", begun=False))
                 return call
             self._calls[run.ticket] = call
         self._send(run)
@@ -208,6 +203,26 @@ class BridgeLink:
             for line in self._process.stderr:
                 self._lines.append(line.rstrip())
                 _log.debug("bridge: %s", line.rstrip())
+
+
+def start_bridge(descriptor: int, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start a bridge process at the other end of a socket.
+
+    Raises:
+        OSError: there is no memory for it, or it cannot be run.
+    """
+    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-m", "segviz.cluster.bridge", str(descriptor)],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        pass_fds=[descriptor],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # Ctrl-C at a terminal reaches the app alone, which closes the bridge
+    )
 
 
 def end_processes_of_session(session: int) -> None:

@@ -22,6 +22,7 @@ from segviz.runtime.lazy_dynamo import defer_compiler
 from segviz.version import VERSION
 
 BETWEEN_REPORTS_S = 0.1  # of the same step
+BEGIN_WITHIN_S = 10.0  # the board has to note a task; else it is lost
 
 
 class Replica:
@@ -69,10 +70,10 @@ class Replica:
         return await loop.run_in_executor(self._pool, self._run, ticket, task, content, deadline_s)
 
     def _run(self, ticket: str, task: bytes, content: tuple[Any, ...], deadline_s: float) -> bytes:
-        ray.get(self._board.begin.remote(ticket))  # before the work, which may end this process
         with self._lock:
             self._ends[ticket] = time.monotonic() + deadline_s + self._grace_s
         try:
+            ray.get(self._board.begin.remote(ticket), timeout=BEGIN_WITHIN_S)  # before the work may end this process
             return self._worker.run(task, lambda: ray.get(content[0]), self._make_question(ticket))
         finally:
             with self._lock:
@@ -98,10 +99,12 @@ class Replica:
 
     def _tell_state(self) -> None:
         """Tell the board what this replica holds, if that has changed."""
-        state = ReplicaState(self._worker.model_names, os.getpid(), ray.get_runtime_context().get_node_id())
-        if state != self._told:
+        if (state := self._state()) != self._told:
             self._board.note_state.remote(state)
             self._told = state
+
+    def _state(self) -> ReplicaState:
+        return ReplicaState(self._worker.model_names, os.getpid(), ray.get_runtime_context().get_node_id())
 
     def check_health(self) -> None:
         """Ray calls this every few seconds, and replaces the replica where it raises.
@@ -126,4 +129,4 @@ class Replica:
         except RayError:
             pass  # the board moves to another machine
         if answers or self._told_well is None:
-            self._told_well = self._board.note_well.remote(os.getpid())
+            self._told_well = self._board.note_state.remote(self._state())

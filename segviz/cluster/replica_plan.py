@@ -16,7 +16,8 @@ class ReplicaPlan:
         cpus, gpus: what Ray reserves for a replica; a fraction of a GPU shares it.
         memory_mb: MiB that the computations of one replica may use.
         models_mb: MiB of weights that a replica keeps loaded.
-        grace_s: see `Replica`.
+        grace_s: seconds that a computation may go on after its deadline, or after it was stopped; then its replica
+            counts as hung.
         health_s: seconds between two looks at a replica's health; it counts as lost after three times as many
             without an answer.
     """

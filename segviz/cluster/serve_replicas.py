@@ -6,6 +6,7 @@ The process that calls this is in the cluster, and ends with it. Its variables a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from segviz.cluster.join import join_or_start
 from segviz.cluster.replica import Replica
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.runtime.malloc import MALLOC_ENVIRONMENT
-from segviz.runtime.ray_token import LOCAL
+from segviz.runtime.ray_token import is_local
 from segviz.version import VERSION
 
 NAMESPACE = "segviz"
@@ -61,7 +62,7 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
         worker: see `Replica`.
     """
     serve.start(proxy_location="Disabled")  # replicas are called by handles; no HTTP server is needed
-    for orphan in find_orphans():
+    for orphan in find_orphans(name):
         serve.delete(orphan)
     full_name = f"{name}-{uuid4().hex[:8]}"
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -87,13 +88,18 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
     return Deployment(serve.run(application, name=full_name, route_prefix=None), board, full_name)
 
 
-def find_orphans() -> Iterator[str]:
-    """Names of applications whose app is gone, and that had no time to end them."""
-    for name in list(serve.status().applications):
-        try:
-            ray.get_actor(name, namespace=NAMESPACE)
-        except ValueError:
-            yield name
+def find_orphans(name: str) -> Iterator[str]:
+    """The names of replicas that `deploy` has started for apps that are gone, and had no time to end them.
+
+    Args:
+        name: what the names begin with; other applications in the cluster are left alone.
+    """
+    for found in list(serve.status().applications):
+        if re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{8}}", found):
+            try:
+                ray.get_actor(found, namespace=NAMESPACE)
+            except ValueError:
+                yield found
 
 
 def count_replicas(name: str) -> int:
@@ -111,7 +117,7 @@ def count_replicas(name: str) -> int:
 
 def disconnect(address: str, name: str) -> None:
     """End this process's part: its own cluster whole, or its replicas in another's."""
-    if address in ("", LOCAL):
+    if is_local(address):
         serve.shutdown()
     else:
         serve.delete(name)

@@ -28,7 +28,7 @@ class Health:
         models: models loaded.
         counts: requests by outcome since the start: `computed`, `reused` (answered without a computation of their
             own), `unusable` (a bad checkpoint or request), `busy`, `late`, `left` (the lease ran out), `superseded`,
-            `too_large`, `crashed`.
+            `too_large`; and attempts that were `lost` with what ran them, or `crashed`.
         replicas: replicas that run, where models run outside this process; else None.
     """
 

@@ -26,7 +26,7 @@ class Capacity:
         memory_mb: memory that all running computations may need, in MiB.
         cache_mb: size of the result cache, in MiB.
         queue: computations that may wait; one session may have a quarter of them.
-        replicas: how many machines or processes share the memory evenly; each computation runs in one of them.
+        shares: how many equal parts the memory has, where one computation may use one part alone.
     """
 
     workers: int = 2
@@ -34,12 +34,12 @@ class Capacity:
     memory_mb: int = UNKNOWN_MIB
     cache_mb: int = 128
     queue: int = 64
-    replicas: int = 1
+    shares: int = 1
 
     @property
     def budget(self) -> int:
         """Bytes that one computation may need."""
-        return self.memory_mb * MIB // self.replicas
+        return self.memory_mb * MIB // self.shares
 
 
 def capacity_for(device: torch.device, limits: Settings) -> Capacity:

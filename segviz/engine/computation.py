@@ -1,4 +1,4 @@
-"""A computation of the thread backend, and the answers that wait for it."""
+"""A computation, and the answers that wait for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from segviz.engine.request import Request
 
 class AbandonedError(Exception):
     """Nobody waits for the computation any more."""
+
+
+class LostError(Exception):
+    """What ran the computation was lost, through no fault of the computation's that is known."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine.answer import Answer, Result, Status
 from segviz.engine.backend import ComputationObserver, Health
 from segviz.engine.capacity import Capacity
-from segviz.engine.computation import AbandonedError, Computation, Waiter
+from segviz.engine.computation import AbandonedError, Computation, LostError, Waiter
 from segviz.engine.errors import (
     BusyError,
     CrashError,
@@ -33,7 +33,7 @@ CRASHES, WITHIN_S = 3, 60.0  # this many crashes within this many seconds make t
 CLOSE_WITHIN_S = 10.0  # how long close waits for running computations
 SESSION_SHARE = 4  # a session may hold 1/SESSION_SHARE of the queue
 LEFT = "dropped because the page stopped waiting; run it again"
-OUTCOMES = ("computed", "reused", "unusable", "busy", "late", "left", "superseded", "too_large", "crashed")
+OUTCOMES = ("computed", "reused", "unusable", "busy", "late", "left", "superseded", "too_large", "lost", "crashed")
 
 logger = logging.getLogger("segviz.engine")
 
@@ -209,22 +209,17 @@ class QueueBackend:
                 self._queue.remove(waiter.session, computation)
             if not computation.waiters and not computation.running:
                 self._computations.pop(computation.key, None)
-            abandoned = not computation.waiters and computation.running
-        if abandoned:
-            self._abandon(computation.request)
-        return True
+            return True
 
     def _drop(self, chosen: Callable[[Computation, Waiter], bool], reason: EngineError) -> None:
         """Refuse the chosen waiters."""
         with self._changed:
-            found = [
-                (computation, answer)
-                for computation in self._computations.values()
-                for answer, waiter in computation.waiters.items()
-                if chosen(computation, waiter)
+            leaving = [
+                answer
+                for computation in list(self._computations.values())
+                for answer, waiter in list(computation.waiters.items())
+                if chosen(computation, waiter) and self._leave(computation, answer)
             ]
-        leaving = [answer for computation, answer in found if self._leave(computation, answer)]
-        with self._changed:
             self._counts["late"] += len(leaving) * isinstance(reason, DeadlineError)
             self._counts["left"] += len(leaving) * isinstance(reason, LeaseError)
             self._counts["superseded"] += len(leaving) * isinstance(reason, SupersededError)
@@ -276,16 +271,13 @@ class QueueBackend:
     def _prepare_worker(self) -> None:
         """What a worker's thread does first."""
 
-    def _abandon(self, request: Request) -> None:
-        """What happens at once when nobody waits for a running request any more."""
-
     def _clean_up(self) -> None:
         """What a worker's thread does after each computation."""
 
     def _next(self) -> Computation | None:
         with self._changed:
             while not self._closed:
-                computation = self._queue.first(self._lacks_worker)
+                computation = self._queue.first(self._lacks_worker) if self._has_room() else None
                 if computation is not None and self._fits(computation):
                     self._queue.take(computation)
                     computation.running, computation.began = True, time.monotonic()
@@ -293,6 +285,10 @@ class QueueBackend:
                     return computation
                 self._changed.wait()
         return None
+
+    def _has_room(self) -> bool:
+        """Whether what runs models could run one more; there are as many threads as it may ever run at once."""
+        return True
 
     def _lacks_worker(self, computation: Computation) -> bool:
         """Whether a long computation has to wait, so that one worker stays free for predictions."""
@@ -317,6 +313,11 @@ class QueueBackend:
                 )
             except (ValueError, EngineError, AbandonedError) as error:
                 return error.with_traceback(None)  # its frames would keep tensors alive as long as the answer
+            except LostError as error:
+                name = computation.request.model
+                logger.warning("%s was lost, attempt %d: %s; request %s", name, attempt, error, computation.key[:8])
+                with self._changed:
+                    self._counts["lost"] += 1
             except BaseException:  # a worker survives whatever a computation does
                 name = computation.request.model
                 logger.exception("%s failed, attempt %d; request %s", name, attempt, computation.key[:8])

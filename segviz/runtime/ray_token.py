@@ -12,6 +12,11 @@ SEVERAL_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: a cluster of one ma
 LOCAL = "local"  # the address of a cluster that this process starts, and ends
 
 
+def is_local(address: str) -> bool:
+    """Whether an address is that of a cluster that this process starts, and ends."""
+    return address in ("", LOCAL)
+
+
 def check_token(address: str, environment: Mapping[str, str]) -> None:
     """Check that a cluster can be used with a token; a local one gets its own.
 
@@ -27,7 +32,7 @@ def check_token(address: str, environment: Mapping[str, str]) -> None:
             f"{MODE}={mode} lets anyone who reaches Ray's ports run code on its machines; set {MODE}=token here and on "
             "every machine of the cluster"
         )
-    if address in ("", LOCAL):
+    if is_local(address):
         return
     if "://" in address or ":" not in address:
         raise ValueError("use the address of the cluster's head and its port, such as 10.0.0.5:6379, or local")
@@ -59,7 +64,7 @@ def ray_environment(address: str, environment: Mapping[str, str]) -> dict[str, s
     """
     check_token(address, environment)
     variables = {MODE: "token", "RAY_USAGE_STATS_ENABLED": "0"}  # nothing is sent to Ray's makers
-    if address in ("", LOCAL):
+    if is_local(address):
         variables |= {SEVERAL_MACHINES: "0", "RAY_worker_niceness": "0"}  # by default replicas run at a low priority
         variables["RAY_prestart_worker_first_driver"] = "0"  # processes of 45 MB for tasks, where replicas are actors
         if not (environment.get(TOKEN) or environment.get(TOKEN_FILE)):

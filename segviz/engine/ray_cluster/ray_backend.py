@@ -11,7 +11,6 @@ from segviz.engine.capacity import Capacity
 from segviz.engine.computation import Computation, Waiter
 from segviz.engine.queue_backend import QueueBackend
 from segviz.engine.ray_cluster.remote_runner import NAME, RemoteRunner
-from segviz.engine.request import Request
 from segviz.settings import Settings
 
 SLOTS_ON_GPU = 2  # one prepares a picture or copies labels back while the other computes
@@ -41,8 +40,10 @@ class RayBackend(QueueBackend):
     def _status(self, computation: Computation, waiter: Waiter) -> Status:
         return replace(super()._status(computation, waiter), replicas=self._remote.count_replicas() or 0)
 
-    def _abandon(self, request: Request) -> None:
-        self._remote.stop(request)
+    def _has_room(self) -> bool:
+        """One more than the replicas' slots may be under way: so none is idle, and Ray sees that more are wanted."""
+        running = max(1, self._remote.count_replicas() or 0)
+        return len(self._running) <= running * self._remote.plan.slots
 
     def close(self) -> None:
         """Refuse what waits, and leave the cluster."""
@@ -75,7 +76,7 @@ def make_ray_backend(limits: Settings, observer: ComputationObserver, name: str 
         memory_mb=plan.most * plan.memory_mb,
         cache_mb=limits.cache_mb,
         queue=limits.queue,
-        replicas=plan.most,
+        shares=plan.most * plan.slots,
     )
     runner = RemoteRunner(limits.ray_address, plan, name=name)
     runner.connect()

@@ -14,11 +14,11 @@ from segviz.cluster.link import BridgeLink, RemoteCall
 from segviz.cluster.messages import Answered, FileChanged, Lost, ReplicaState, RunTask
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.answer import Result
-from segviz.engine.computation import AbandonedError
+from segviz.engine.computation import AbandonedError, LostError
 from segviz.engine.errors import ClusterError, EngineError
 from segviz.engine.ray_cluster.portable_model import FileModels, ModelSource
 from segviz.engine.ray_cluster.remote_request import Crash, RemoteRequest
-from segviz.engine.request import ReportProgress, Request
+from segviz.engine.request import DEADLINE_S, ReportProgress, Request
 from segviz.engine.runner import protect
 from segviz.runtime.ray_token import ray_environment
 
@@ -30,7 +30,7 @@ PAUSE_S = 3.0  # between two attempts to reach a cluster
 
 
 class ReplicaError(RuntimeError):
-    """A replica, or the cluster, was lost or did not answer; the computation may be tried once more."""
+    """A computation failed in a replica for an unknown reason; the message is the traceback there."""
 
 
 class NotBegunError(RuntimeError):
@@ -54,7 +54,6 @@ class RemoteRunner:
         self._lock = threading.Lock()
         self._tried, self._was_there, self._closed = -PAUSE_S, False, False
         self._problem = ""  # of the attempt before
-        self._calls: dict[int, tuple[BridgeLink, RemoteCall]] = {}  # under way, by their request
 
     def identity(self, model: str) -> str:
         """See `ModelSource.identity`."""
@@ -66,7 +65,7 @@ class RemoteRunner:
 
     def _keep_link(self) -> None:
         while not self._closed:
-            with suppress(ClusterError):
+            with suppress(ClusterError, OSError):
                 self._find_link()
             time.sleep(PAUSE_S)
 
@@ -79,7 +78,7 @@ class RemoteRunner:
         try:
             self._wait_for_replicas(READY_WITHIN_S, lambda done, total: None)
         except ClusterError:
-            raise ClusterError(self.problem) from None
+            raise ClusterError(self.problem or "the replicas did not start in time") from None
 
     def run(self, request: Request, budget: int, report: ReportProgress) -> Result:
         """See `Runner.run`.
@@ -87,10 +86,11 @@ class RemoteRunner:
         Raises:
             AbandonedError: nobody waits for it any more.
             ClusterError: no cluster can be reached.
-            ReplicaError: the replica was lost, or failed for a reason that its log has.
+            LostError: the replica, or the cluster, was lost or did not answer.
+            ReplicaError: it failed for an unknown reason.
         """
         while True:
-            link = self._wait_for_replicas(request.deadline_s, report)
+            link = self._wait_for_replicas(min(request.deadline_s, DEADLINE_S), report)
             try:
                 return self._send(link, request, budget, report)
             except NotBegunError:
@@ -102,11 +102,7 @@ class RemoteRunner:
         sent = replace(request, known_sha=request.image_sha)  # the replica finds out a picture that has changed
         task = pickle.dumps(RemoteRequest(model, sent, budget), protocol=5)
         call = link.call(RunTask(uuid4().hex, task, model.content, request.deadline_s, request.op.long))
-        self._calls[id(request)] = link, call
-        try:
-            return self._outcome(link, call, report)
-        finally:
-            self._calls.pop(id(request), None)
+        return self._outcome(link, call, report)
 
     def _outcome(self, link: BridgeLink, call: RemoteCall, report: ReportProgress) -> Result:
         """Wait for a call. A long one reports its progress meanwhile, and is stopped if nobody waits for it."""
@@ -122,7 +118,7 @@ class RemoteRunner:
         if isinstance(call.outcome, Lost) and not call.outcome.begun:
             raise NotBegunError
         if not isinstance(call.outcome, Answered):
-            raise ReplicaError(call.outcome.cause if call.outcome else "no outcome")
+            raise LostError(call.outcome.cause if call.outcome else "no outcome")
         outcome = pickle.loads(call.outcome.outcome)
         if isinstance(outcome, Crash):
             raise ReplicaError(outcome.traceback)
@@ -131,12 +127,6 @@ class RemoteRunner:
         assert isinstance(outcome, Result)
         protect(outcome.value)
         return outcome
-
-    def stop(self, request: Request) -> None:
-        """Have a running request end at its next step, because nobody waits for it."""
-        if (found := self._calls.get(id(request))) is not None:
-            link, call = found
-            link.stop(call)
 
     # ---- the cluster ------------------------------------------------------------------------------------
 
@@ -148,9 +138,9 @@ class RemoteRunner:
         end = time.monotonic() + seconds
         while True:
             link = self._find_link()
-            while not link.wait_until_started(WAKE_EVERY_S):
+            while not link.wait_until_started(WAKE_EVERY_S) and time.monotonic() < end:
                 report(0, 1)
-            if link.alive:
+            if link.alive and link.started:
                 self._was_there = True
                 return link
             if (link.refusal and not self._was_there) or time.monotonic() > end:

@@ -1,0 +1,65 @@
+"""Parts of the way to a cluster, without one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import warnings
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
+    from segviz.cluster import serve_replicas, short_folder
+    from segviz.cluster.board import Board
+    from segviz.cluster.messages import ReplicaState
+
+pytestmark = pytest.mark.slow
+
+
+def test_only_replicas_of_apps_that_are_gone_are_orphans(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ["lab-llm", "segviz", "segviz-aaaaaaaa", "segviz-bbbbbbbb", "segviz-eval-cccccccc"]
+
+    def get_actor(name: str, namespace: str) -> object:
+        if name == "segviz-bbbbbbbb":
+            return object()
+        raise ValueError(name)
+
+    monkeypatch.setattr(serve_replicas.serve, "status", lambda: SimpleNamespace(applications=dict.fromkeys(there)))
+    monkeypatch.setattr(serve_replicas.ray, "get_actor", get_actor)
+    assert list(serve_replicas.find_orphans("segviz")) == ["segviz-aaaaaaaa"]
+
+
+def test_replicas_of_two_machines_with_one_process_number_are_two() -> None:
+    async def tell() -> int:
+        board = Board()
+        for node in ("one", "two", "two"):
+            await board.note_state(ReplicaState(("fcn",), 17, node))
+        return len((await board.wait_for_news(0)).states)
+
+    assert asyncio.run(tell()) == 2
+
+
+def test_a_stop_sign_and_steps_are_forgotten_with_their_task() -> None:
+    async def tell() -> tuple[bool, bool, bool, bool]:
+        board = Board()
+        await board.begin("a")
+        begun = await board.has_begun("a")
+        before = await board.report("a", 1, 3)
+        await board.stop("a")
+        after = await board.report("a", 2, 3)
+        await board.remove("a")
+        return begun, before, after, await board.has_begun("a") or await board.report("a", 0, 1)
+
+    assert asyncio.run(tell()) == (True, False, True, False)
+
+
+def test_the_folder_of_a_local_cluster_has_a_short_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short_folder, "gettempdir", lambda: "/scratch/slurm/job.1234567/tmp")
+    with short_folder.make_short_folder() as folder:
+        assert folder.startswith("/tmp/segviz-") and len(folder) < 28
+    monkeypatch.undo()
+    with short_folder.make_short_folder() as folder:
+        assert folder.startswith(tempfile.gettempdir())
