@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,19 @@ from long_runs import files_of, make_album, make_data
 from PIL import Image
 
 from segviz import paths
+from segviz.batch.file_lock import CAN_LOCK, lock_file
 from segviz.batch.finished_list import FinishedList, ResumeError
 from segviz.batch.finished_pictures import LIST_NAME, FinishedPictures
 from segviz.batch.inputs import Source, find_sources, pack_picture
-from segviz.batch.run import Folder, PictureOutput, PutError, run_pictures
+from segviz.batch.run import (
+    Folder,
+    PictureOutcome,
+    PictureOutput,
+    PutError,
+    make_outcome,
+    run_pictures,
+    write_outcomes,
+)
 from segviz.cli.main import main
 from segviz.evaluation.evaluate import SampleCounts, SampleScorer
 from segviz.evaluation.map_numbers import MapMeans
@@ -56,9 +67,12 @@ def test_a_list_holds_what_was_added_and_a_line_that_was_cut_in_half_counts_as_n
         assert set(found.entries) <= {"one", "two"}
         found.add("three", 3)
         found.close()
-        again = FinishedList(path, RUN, resume=True).entries
-        assert again == {**found.entries, "three": 3}
-    assert FinishedList(path, RUN, resume=False).entries == {}
+        again = FinishedList(path, RUN, resume=True)
+        again.close()
+        assert again.entries == {**found.entries, "three": 3}
+    anew = FinishedList(path, RUN, resume=False)
+    anew.close()
+    assert anew.entries == {}
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"[]\n", b'{"run": 3}\n', b'{"run": {"a": 1}}\n', b"[" * 5000])
@@ -94,7 +108,8 @@ def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
         {},
         {"files": 3, "summary": {}},
         {"files": {"../x": "a"}, "summary": {}},
-        {"files": {"x": 3}},
+        {"files": {"x": 3}, "summary": {}},
+        *({"files": {name: "a"}, "summary": {}} for name in ("a\0b", "\ud800", "a" * 5000, "", "..")),
     ):
         made = FinishedList(tmp_path / LIST_NAME, RUN, resume=False)
         made.add(key, entry)
@@ -102,6 +117,89 @@ def test_damaged_entries_are_made_anew(tmp_path: Path) -> None:
         found = FinishedPictures(tmp_path, Folder(tmp_path).put, RUN, sources, resume=True)
         assert found.rest == sources
         found.close()
+
+
+needs_locks = pytest.mark.skipif(not CAN_LOCK, reason="this system has no locks of files")
+
+
+@needs_locks
+@pytest.mark.parametrize("resume", [True, False])
+def test_of_two_runs_with_one_list_the_second_is_refused_and_the_first_goes_on(resume: bool, tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    first, late = (FinishedList(path, RUN, resume) for _ in range(2))
+    first.add("one", 1)
+    words = r"another run \(predict\) writes to .*list\.jsonl and has not ended; wait until it has"
+    for run in (RUN, {"command": "attend"}):
+        with pytest.raises(ResumeError, match=words):
+            FinishedList(path, run, resume)
+    with pytest.raises(ResumeError, match=words):  # both had begun before there was a list
+        late.add("two", 2)
+    late.remove()
+    first.add("three", 3)
+    first.close()
+    again = FinishedList(path, RUN, resume=True)
+    assert again.entries == {"one": 1, "three": 3}
+    with pytest.raises(ResumeError, match="another run"):
+        FinishedList(path, RUN, resume=True)
+    again.add("four", 4)
+    again.remove()
+    assert not list(tmp_path.iterdir())
+
+
+@needs_locks
+def test_a_list_that_was_replaced_meanwhile_is_not_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    first = FinishedList(path, RUN, resume=False)
+    first.add("one", 1)
+    path.unlink()
+    second = FinishedList(path, RUN, resume=False)
+    second.add("two", 2)
+    first.remove()
+    assert path.is_file()
+    second.remove()
+    assert not path.exists()
+
+
+@needs_locks
+def test_of_many_processes_that_begin_a_list_at_once_one_has_it(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from segviz.batch.finished_list import FinishedList, ResumeError
+made = FinishedList(Path({str(tmp_path / "list.jsonl")!r}), {RUN!r}, resume=False)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    made.add(sys.argv[1], 1)
+    print("has it", flush=True)
+except ResumeError:
+    print("refused", flush=True)
+sys.stdin.readline()
+made.close()
+"""
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for number in range(4)
+    ]
+    pipes = [(run.stdin, run.stdout) for run in runs]
+    told = []
+    for _, out in pipes:
+        assert out is not None and out.readline() == "ready\n"
+    for into, _ in pipes:
+        assert into is not None
+        into.write("go\n")
+        into.flush()
+    for _, out in pipes:
+        assert out is not None
+        told.append(out.readline().strip())
+    for run in runs:
+        run.communicate("end\n", timeout=60)
+    assert sorted(told) == ["has it", "refused", "refused", "refused"]
+    kept = FinishedList(tmp_path / "list.jsonl", RUN, resume=True)
+    kept.close()
+    assert kept.entries == {str(told.index("has it")): 1}
 
 
 # ---- pictures --------------------------------------------------------------------------------------------
@@ -178,6 +276,48 @@ def test_a_picture_that_failed_or_has_changed_is_tried_again(album: list[str], t
         assert worked == 1 and steps[-1].problem is None
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_picture_that_is_replaced_while_it_is_worked_on_is_made_again(moment: str, tmp_path: Path) -> None:
+    picture, out = tmp_path / "a.png", tmp_path / "out"
+    Image.fromarray(np.full((8, 8, 3), 1, np.uint8)).save(picture)
+    (source,) = find_sources([str(picture)])
+
+    def replace_around() -> np.ndarray:
+        for now in ("before", "after"):
+            if now == moment:
+                Image.fromarray(np.full((8, 8, 3), 2, np.uint8)).save(picture)
+            elif now == "after":
+                return read
+            read = source.open()
+        return read
+
+    finished = FinishedPictures(out, Folder(out).put, RUN, [replace(source, open=replace_around)], resume=True)
+    steps = list(finished.run(lambda rest: run_pictures(rest, work, finished.put)))
+    finished.close()
+    assert [step.problem for step in steps] == [None]
+    (again,), worked = run_into(out, [str(picture)], resume=True)
+    assert worked == 1 and not again.resumed
+    assert (out / "a_a.txt").read_bytes() == b"a 384"
+    assert run_into(out, [str(picture)], resume=True)[1] == 0
+
+
+def test_the_digest_of_a_packed_picture_is_that_of_before(tmp_path: Path) -> None:
+    picture, out = tmp_path / "a.png", tmp_path / "out"
+    Image.fromarray(np.full((8, 8, 3), 1, np.uint8)).save(picture)
+    (source,) = find_sources([str(picture)])
+
+    def pack_then_replace(rest: Sequence[Source]) -> Iterator[PictureOutcome]:  # as for workers in a cluster
+        for packed in [pack_picture(one) for one in rest]:
+            Image.fromarray(np.full((8, 8, 3), 2, np.uint8)).save(picture)
+            yield make_outcome(work, packed.unpack())
+
+    finished = FinishedPictures(out, Folder(out).put, RUN, [source], resume=True)
+    list(finished.run(lambda rest: write_outcomes(rest, pack_then_replace(rest), finished.put)))
+    finished.close()
+    assert (out / "a_a.txt").read_bytes() == b"a 192"
+    assert run_into(out, [str(picture)], resume=True)[1] == 1
+
+
 def test_a_full_disk_at_the_list_names_it_and_the_picture(
     album: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +383,13 @@ def test_predict_goes_on_and_refuses_what_is_of_another_run(
     ):
         assert segviz(*words, "--out", tmp_path / "parts", "--resume", *more) == 2
         assert reason in capsys.readouterr().err
+    if CAN_LOCK:
+        held = (tmp_path / "parts" / LIST_NAME).open("rb")
+        assert lock_file(held)
+        for more in ([], ["--resume"]):
+            assert segviz(*words, "--out", tmp_path / "parts", *more) == 2
+            assert re.search(r"another run \(predict fcn\) writes to \S+ and has not ended", capsys.readouterr().err)
+        held.close()
     assert segviz(*words, "--zip", tmp_path / "a.zip", "--resume") == 2
     assert "--resume needs the files of the run before" in capsys.readouterr().err
     assert segviz("attend", album[0], "--model", "ema", "--out", tmp_path / "a.png", "--resume") == 2

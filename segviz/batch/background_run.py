@@ -85,7 +85,7 @@ class BackgroundRun:
 
     Args:
         plan: what it does.
-        earlier: a run of the same plan that was cancelled: this one goes on with the rest, copies its ZIP, then closes it.
+        earlier: a run of the same plan that was cancelled: this one goes on with the rest, and takes its files over.
     """
 
     def __init__(self, plan: RunPlan, earlier: BackgroundRun | None = None) -> None:

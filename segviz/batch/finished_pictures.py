@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -29,6 +30,24 @@ class FinishedPicture:
     summary: Mapping[str, Any]
 
 
+class NotedSources(list[Source]):
+    """Sources of which each is noted as it is taken, before its picture is read.
+
+    Args:
+        sources: the pictures.
+        note: called with each, maybe more than once.
+    """
+
+    def __init__(self, sources: Sequence[Source], note: Callable[[Source], None]) -> None:
+        super().__init__(sources)
+        self._note = note
+
+    def __iter__(self) -> Iterator[Source]:
+        for source in super().__iter__():
+            self._note(source)
+            yield source
+
+
 class FinishedPictures:
     """The pictures of a folder that are finished.
 
@@ -47,6 +66,7 @@ class FinishedPictures:
         self._folder, self._put, self._resume, self._sources = folder, put, resume, sources
         self._list = FinishedList(folder / LIST_NAME, run, resume)
         self._written: dict[str, str] = {}  # of the picture at hand
+        self._begun: dict[str, str] = {}  # digests by stem, from before the picture was read
         self._known = [self._find(source) if self._list.entries else None for source in sources]
         self._left = len(self.rest)
 
@@ -70,7 +90,7 @@ class FinishedPictures:
         Raises:
             PutError: a file, or the list, cannot be written.
         """
-        rest = run_rest(self.rest)
+        rest = run_rest(NotedSources(self.rest, self._note))
         for number, (source, known) in enumerate(zip(self._sources, self._known, strict=True), 1):
             if known is not None:
                 paths = tuple(str(self._folder / name) for name in known.files)
@@ -86,11 +106,18 @@ class FinishedPictures:
                 self._left -= 1
             yield replace(step, number=number, total=len(self._sources))
 
+    def _note(self, source: Source) -> None:
+        if source.stem not in self._begun:
+            with suppress(*PROBLEMS):  # whoever reads the picture says it
+                self._begun[source.stem] = pack_picture(source).digest
+
     def _add(self, step: Step) -> None:
         assert step.summary is not None
         summary = {name: value for name, value in step.summary.items() if name != "files"}
+        key = self._begun.get(step.source.stem)
         try:
-            key = pack_picture(step.source).digest
+            if key is None or pack_picture(step.source).digest != key:  # replaced meanwhile: which was read is unknown
+                return
         except PROBLEMS:  # a picture that is gone by now cannot be recognised
             return
         try:
@@ -123,9 +150,9 @@ class FinishedPictures:
 def is_file_of_folder(folder: Path, name: str, digest: object) -> bool:
     """Whether a folder holds a file of this name with these bytes."""
     path = folder / name
-    if Path(name).name != name or path.is_symlink():
-        return False
     try:
+        if Path(name).name != name or path.is_symlink() or not path.is_file():
+            return False
         return sha256(path.read_bytes()).hexdigest() == digest
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no file has such a name
         return False
