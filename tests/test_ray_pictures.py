@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     import ray
+    from ray.exceptions import RayError
     from ray_jobs import OddJob
     from ray_models import python_path
 
     from segviz.batch.ordered_map import WorkerLostError, map_in_order
     from segviz.batch.ray_cluster import NoWorkersError, WorkerShare, join_cluster
-    from segviz.batch.ray_workers import RayWorkers
+    from segviz.batch.ray_workers import JOIN_S, HiredWorker, RayWorkers, WorkerReport
+    from segviz.version import VERSION
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,8 +59,8 @@ ray.shutdown()
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """The address of a cluster of two cores in another process, for which this one has the token."""
+def started() -> Iterator[tuple[str, psutil.Process]]:
+    """A cluster of two cores in another process, for which this one has the token: its address and that process."""
     with pytest.MonkeyPatch.context() as patch, python_path():
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_AUTH_MODE", "token")
@@ -72,9 +75,28 @@ def cluster() -> Iterator[str]:
         assert process.stdin is not None and process.stdout is not None
         address = process.stdout.readline().strip()
         assert address, "the cluster did not start"
-        yield address
+        yield address, psutil.Process(process.pid)
         process.stdin.close()
         process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def cluster(started: tuple[str, psutil.Process]) -> str:
+    return started[0]
+
+
+@pytest.fixture
+def worker_count(started: tuple[str, psutil.Process]) -> Callable[[], int]:
+    """What counts the processes of workers of this cluster."""
+
+    def count() -> int:
+        found = 0
+        for one in started[1].children(recursive=True):
+            with suppress(psutil.Error):  # it has ended since
+                found += WORKER in " ".join(one.cmdline())
+        return found
+
+    return count
 
 
 @pytest.fixture(scope="module")
@@ -102,11 +124,6 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def worker_count() -> int:
-    """Processes of workers on this machine, of any cluster."""
-    return sum(WORKER in " ".join(one.info["cmdline"] or ()) for one in psutil.process_iter(["cmdline"]))
-
-
 # ---- equal to one machine --------------------------------------------------------------------------------
 
 
@@ -120,7 +137,12 @@ def worker_count() -> int:
     ids=["predict", "predict by a protocol", "attend"],
 )
 def test_two_workers_write_the_bytes_of_one_process(
-    words: list[str], cluster: str, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    cluster: str,
+    worker_count: Callable[[], int],
+    album: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = []
     for name, more in (("one", []), ("two", ["--ray", cluster, "--workers", "2"])):
@@ -194,14 +216,16 @@ def test_a_worker_that_dies_costs_one_more_attempt_and_the_second_is_the_picture
     assert [found[at] for at in (0, 1, 4, 5, 6, 7)] == [good[at] for at in (0, 1, 4, 5, 6, 7)]
 
 
-def test_a_cancel_kills_workers_in_the_middle_of_a_picture(workers: RayWorkers, tmp_path: Path) -> None:
+def test_a_cancel_kills_workers_in_the_middle_of_a_picture(
+    workers: RayWorkers, worker_count: Callable[[], int], tmp_path: Path
+) -> None:
     workers.open(OddJob(str(tmp_path)))
-    before = worker_count()
+    assert worker_count() == 2
     start = time.monotonic()
     over = lambda: (tmp_path / "sleep 60").exists()  # noqa: E731
     assert list(map_in_order(workers, ["sleep 0", "sleep 60", "sleep 61"], str, over)) in ([], ["sleep 0, 1"])
     workers.close()
-    until(lambda: worker_count() <= before - 2)
+    until(lambda: worker_count() == 0)
     assert time.monotonic() - start < 30
 
 
@@ -226,6 +250,30 @@ def test_what_cannot_start_is_said_and_not_waited_for(
 def test_a_job_that_cannot_be_opened_raises_its_own_error(workers: RayWorkers, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the network has no classes"):
         workers.open(OddJob(str(tmp_path), broken="the network has no classes"))
+
+
+def test_where_the_rest_dies_as_it_starts_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = WorkerReport("", VERSION, torch.__version__)
+    references = iter(range(99))
+    looks: list[int] = []
+
+    def get(reference: int) -> WorkerReport:
+        if reference:  # all but the first worker
+            raise RayError("it died")
+        return report
+
+    def wait(open_ones: list[int], **_: Any) -> tuple[list[int], list[int]]:
+        looks.append(len(open_ones))
+        return open_ones, []
+
+    for name, fake in (("put", lambda job: job), ("get", get), ("wait", wait), ("kill", lambda actor: None)):
+        monkeypatch.setattr(ray, name, fake)
+    made = RayWorkers(WorkerShare(), 3)
+    monkeypatch.setattr(made, "_hire", lambda: HiredWorker(None, next(references)))
+    start = time.monotonic()
+    assert made.open(OddJob("")) is report
+    assert made.count == 1 and time.monotonic() - start < JOIN_S / 2
+    assert looks == [3, 2, 1]
 
 
 def test_a_share_of_nothing_is_refused(cluster: str) -> None:

@@ -157,7 +157,9 @@ class RayWorkers:
         for one in self._workers:
             one.opening, one.tasks = one.actor.open.remote(self._job), deque()
         self._workers += [self._hire() for _ in range(self._wanted - len(self._workers))]
-        while self.count < self._wanted and not (self.count and time.monotonic() > self._since + JOIN_S):
+        while any(one.opening is not None for one in self._workers):
+            if self.count and time.monotonic() > self._since + JOIN_S:
+                break
             self._note_ready(0.1)
             self._check_hope()
         return self._reports[0]
