@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,10 @@ from segviz.batch.run import (
     run_pictures,
     write_outcomes,
 )
+from segviz.catalogue.entry import CatalogueError
 from segviz.cli.main import main
+from segviz.cli.worker_jobs import pack_model
+from segviz.evaluation import evaluate
 from segviz.evaluation.evaluate import SampleCounts, SampleScorer
 from segviz.evaluation.map_numbers import MapMeans
 from segviz.evaluation.metrics import Confusion
@@ -412,10 +416,12 @@ def test_evaluate_goes_on_from_the_counts_of_a_file(
             raise KeyboardInterrupt
         return call(self, sample)
 
+    made = []
     monkeypatch.setattr(SampleScorer, "__call__", stop_after_two)
+    monkeypatch.setattr(evaluate, "SampleScorer", lambda *given: made.append(1) or SampleScorer(*given))
     assert segviz(*words, "--resume", tmp_path / "counts.jsonl") == 1
     assert segviz(*words, "--resume", tmp_path / "counts.jsonl") == 0
-    assert counted == 5
+    assert counted == 5 and len(made) == 2, "a scorer for each run"
     assert json.loads(capsys.readouterr().out) == whole
     assert segviz(*words[:-2], "--resume", tmp_path / "counts.jsonl") == 2
     assert "--maps was True and is now nothing" in capsys.readouterr().err
@@ -438,6 +444,28 @@ def test_without_ray_the_option_names_the_extra(
     assert "--ray needs Ray" in (said := capsys.readouterr().err) and "pip install 'segviz[ray]'" in said
     assert segviz("predict", album[0], "--model", "fcn", "--out", tmp_path, "--workers", "2") == 2
     assert "--workers are those of a cluster; give --ray" in capsys.readouterr().err
+
+
+def test_a_network_s_folder_on_a_worker_is_known_by_its_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name / "weights").mkdir(parents=True)
+        (tmp_path / name / "net.py").write_text("def build(): ...\n")
+        (tmp_path / name / "weights" / "part1.safetensors").write_bytes(b"the same")
+    copied = tmp_path / "there" / "weights" / "part1.safetensors"
+    os.utime(copied, ns=(1, 1))
+    options = Namespace(model="net.py:build", weights="weights")
+    monkeypatch.chdir(tmp_path / "here")
+    packed = pack_model(options)
+    assert packed.content is None
+    there = replace(packed, folder=str(tmp_path / "there"))
+    with there.lay_out(options) as same:
+        assert same is options
+    copied.write_bytes(b"the SAME")
+    os.utime(copied, ns=(1, 1))
+    with pytest.raises(CatalogueError, match="are others on the machine of a worker"), there.lay_out(options):
+        pass
 
 
 @pytest.mark.slow

@@ -111,8 +111,13 @@ def module_file(name: str) -> Path | None:
     return None
 
 
-def describe_files(name: str, path: Path) -> str:
+def describe_files(name: str, path: Path, contents: bool = False) -> str:
     """A file's digest; of a folder, its files' names, sizes and times.
+
+    Args:
+        name: the network's, for messages.
+        path: the file or folder.
+        contents: whether to read a folder's files too, and leave out their times, which differ between copies.
 
     Raises:
         CatalogueError: it is missing or cannot be read.
@@ -121,6 +126,8 @@ def describe_files(name: str, path: Path) -> str:
         if not path.is_dir():
             return file_digest(path)
         files = sorted((one, one.stat()) for one in path.iterdir() if one.is_file())
+        if contents:
+            return repr([(one.name, file_digest(one)) for one, _ in files])
         return repr([(one.name, state.st_size, state.st_mtime_ns) for one, state in files])
     except OSError as error:
         cause = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"

@@ -49,7 +49,7 @@ class Counting:
 
     def open(
         self, path: Path | None, classes: int, ways: Mapping[str, Mapping[str, Way]], maps: bool
-    ) -> Callable[[str, SampleScorer], CountSamples]:
+    ) -> Callable[[str], CountSamples]:
         """Have a network counted, and return what counts a set of pictures by its name.
 
         Args:
@@ -65,9 +65,9 @@ class Counting:
                 print(f"segviz: {name_workers(self.workers)} in the cluster", file=sys.stderr)
                 self.told = True
 
-        def count_set(name: str, scorer: SampleScorer) -> CountSamples:
-            words = f"{name} {sorted(ways[name].items())} {maps}"
-            return lambda samples: self._count(samples, self._mapper(name, scorer), key_of_set(model, words), classes)
+        def count_set(name: str) -> CountSamples:
+            key = key_of_set(model, f"{name} {sorted(ways[name].items())} {maps}")
+            return lambda scorer, samples: self._count(samples, self._mapper(name, scorer), key, classes)
 
         return count_set
 

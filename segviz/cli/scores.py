@@ -29,7 +29,7 @@ from segviz.cli.score_ways import check_score_options, choose_ways
 from segviz.data.class_sets import find_other_class
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample, Split, load_split
-from segviz.evaluation.evaluate import SampleScorer, evaluate_ways, scenes_title, unseen_scenes
+from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
 from segviz.evaluation.scored_network import NetworkToScore
 from segviz.evaluation.ways import Way
@@ -219,8 +219,7 @@ def score_sets(
     scores: dict[str, Evaluation] = {}
     maps: dict[str, MapMeasurement] = {}
     for name, data, samples in sample_sets(classes, split, options):
-        scorer = SampleScorer(model, ways[name], len(classes), other)
-        count = count_set(name, scorer) if count_set is not None else None
+        count = count_set(name) if count_set is not None else map
         scored = evaluate_ways(model, samples, classes, data, ways[name], other, count)
         scores |= scored.evaluations
         maps |= {name: scored.maps} if scored.maps else {}

@@ -94,7 +94,7 @@ def digest_network(options: argparse.Namespace) -> str:
         CatalogueError: a file is missing or cannot be read.
     """
     entry = CatalogueEntry("network", "", options.model, options.weights or "")
-    parts = [options.model, *(describe_files(options.model, path) for path in own_files(entry))]
+    parts = [options.model, *(describe_files(options.model, path, contents=True) for path in own_files(entry))]
     return sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()
 
 

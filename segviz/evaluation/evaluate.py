@@ -90,7 +90,7 @@ class SampleScorer:
         return SampleCounts(everywhere, near_borders, maps.means)
 
 
-CountSamples = Callable[[Sequence[Sample]], Iterator[SampleCounts]]
+CountSamples = Callable[[SampleScorer, Sequence[Sample]], Iterator[SampleCounts]]  # in the samples' order
 
 
 def evaluate_ways(
@@ -100,7 +100,7 @@ def evaluate_ways(
     data: str,
     ways: Mapping[str, Way],
     other_block: ContextBlock | None = None,
-    count: CountSamples | None = None,
+    count: CountSamples = map,
 ) -> Scored:
     """Score a model on every sample at the sample's own size, on the model's device, in several ways at once.
 
@@ -111,7 +111,7 @@ def evaluate_ways(
         data: the set of pictures, in words.
         ways: the ways to score, by name.
         other_block: the same block with random weights, to measure the maps of both at the pictures' own size too.
-        count: counts the samples in their order, where others than this process do it.
+        count: has samples counted, by the scorer that it is given or by others that do the same.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
@@ -123,8 +123,7 @@ def evaluate_ways(
     everywhere, near_borders = dict.fromkeys(ways, empty), dict.fromkeys(ways, empty)
     maps = MeanMaps()
     title = f"evaluating {data}" + (f", {len(ways)} ways" if len(ways) > 1 else "")
-    counted = map(scorer, samples) if count is None else count(samples)
-    for one in progress_bar(counted, total=len(samples), desc=title, unit="image", leave=False):
+    for one in progress_bar(count(scorer, samples), total=len(samples), desc=title, unit="image", leave=False):
         for name in ways:
             everywhere[name] += one.everywhere[name]
             near_borders[name] += one.near_borders[name]
