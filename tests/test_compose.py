@@ -37,12 +37,12 @@ ENGINE = """
 import json, sys
 from segviz.data.scenes import draw_scene
 from segviz.engine import Predict, digest, engine
-for line in sys.stdin:
-    for attempt in range(4):
+for number, line in enumerate(sys.stdin):
+    for attempt in range(1 if number else 4):
         try:
             labels = engine().ask("fla", draw_scene(seed=int(line)).image, Predict()).result().value.labels
             break
-        except Exception as error:  # a cold cluster on a busy machine
+        except Exception as error:  # only the first question meets a cold cluster on a busy machine
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             labels = None
     print(json.dumps(labels is not None and digest(labels)), flush=True)
