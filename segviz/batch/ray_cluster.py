@@ -39,7 +39,8 @@ class WorkerShare:
     @property
     def words(self) -> str:
         """The reserved resources in words."""
-        return f"{self.cpus:g} CPU cores" + (f" and {self.gpus:g} GPUs" if self.gpus else "")
+        cpus = f"{self.cpus:g} CPU core{'' if self.cpus == 1 else 's'}"
+        return f"{cpus} and {self.gpus:g} GPU{'' if self.gpus == 1 else 's'}" if self.gpus else cpus
 
 
 @contextmanager
@@ -107,10 +108,12 @@ def count_workers(share: WorkerShare, wanted: int | None, pictures: int) -> int:
     there = {name: free.get(name, 0.0) for name in ("CPU", "GPU")}
     fitting = count_fitting(share, there["CPU"], there["GPU"])
     if fitting < (wanted or 1):
-        asked = f"{wanted} workers of {share.words} each were" if wanted and wanted > 1 else f"{share.words} were"
+        several = wanted is not None and wanted > 1
+        asked = f"{wanted} workers of {share.words} each were" if several else f"a worker of {share.words} was"
         raise NoWorkersError(
             f"{asked} asked, and the cluster has {there['CPU']:g} CPU cores and {there['GPU']:g} GPUs free; ask for "
-            "less with --workers, SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS, or wait until other work has ended"
+            f"less with {'--workers, ' if several else ''}SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS, or wait until "
+            "other work has ended"
         )
     return max(1, min(wanted or fitting, pictures))
 

@@ -23,10 +23,10 @@ WITHOUT_EFFECT = frozenset({
 def describe_run(options: argparse.Namespace) -> dict[str, str]:
     """Names and values of all that a run's results depend on beside the pictures."""
     words = {"command": options.subcommand, "segviz": VERSION, "PyTorch": torch.__version__}
-    if options.model != ALL_MODELS:
-        with suppress(CheckpointError, CatalogueError, OSError):  # opening the network says what is wrong with it
-            words["the model's files"] = pack_model(options).digest
     for name, value in sorted(vars(options).items()):
         if name not in WITHOUT_EFFECT and value not in (None, False):
             words[f"--{name.replace('_', '-')}"] = str(value)
+    if options.model != ALL_MODELS:
+        with suppress(CheckpointError, CatalogueError, OSError):  # opening the network says what is wrong with it
+            words["the digest of the model's files"] = pack_model(options).digest
     return words

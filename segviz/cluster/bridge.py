@@ -6,6 +6,7 @@ Run as `python -m segviz.cluster.bridge FD`, with the number of an open socket.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -190,6 +191,7 @@ def serve_app(descriptor: int) -> int:
         channel.send(Refused(str(error) or type(error).__name__))
         return 1
     bridge.serve()
+    shutil.rmtree(start.folder, ignore_errors=True)  # an app that was ended does so no more
     return 0
 
 

@@ -119,6 +119,11 @@ class BridgeLink:
         with suppress(OSError):  # it ended at once; the thread that receives finds out why
             self._channel.send(StartReplicas(address, plan, name, self._folder.name))
 
+    @property
+    def last_words(self) -> str:
+        """The end of what the bridge wrote to its stderr, for the log."""
+        return "\n".join(self._lines)
+
     def wait_until_started(self, seconds: float) -> bool:
         """Wait until the replicas run, or never will; whether that is known."""
         with self._changed:
@@ -164,15 +169,13 @@ class BridgeLink:
                 self._take(self._channel.receive())
         except (EOFError, OSError):
             pass
-        code = self._process.wait()
+        self._process.wait()
         end_processes_of_session(self._process.pid)
         self._folder.cleanup()
         with self._changed:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}
             self._changed.notify_all()
-        if code:
-            _log.warning("the bridge to the cluster ended (%d): %s", code, self.refusal or "\n".join(self._lines))
         for call in calls:
             call.end(Lost(call.run.ticket, "the connection to the cluster was lost"))
         self._channel.close()

@@ -29,7 +29,8 @@ class Health:
         counts: requests by outcome since the start: `computed`, `reused` (answered without a computation of their
             own), `unusable` (a bad checkpoint or request), `busy`, `late`, `left` (the lease ran out), `superseded`,
             `too_large`; and attempts that were `lost` with what ran them, or `crashed`.
-        replicas: replicas that run, where models run outside this process; else None.
+        replicas: replicas that run, where models run outside this process; None elsewhere, and while the first start.
+        remote: whether models run outside this process.
     """
 
     ok: bool
@@ -43,6 +44,7 @@ class Health:
     models: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     replicas: int | None = None
+    remote: bool = False
 
 
 @runtime_checkable

@@ -140,9 +140,11 @@ class Engine:
     @property
     def device(self) -> str:
         """The device that models run on, in words."""
-        replicas = self.backend.health().replicas
-        if replicas is not None:
-            return f"{replicas} {'replica' if replicas == 1 else 'replicas'} in a Ray cluster"
+        health = self.backend.health()
+        if health.remote and not health.replicas:
+            return "a Ray cluster, where no replica runs yet"
+        if health.remote:
+            return f"{health.replicas} {'replica' if health.replicas == 1 else 'replicas'} in a Ray cluster"
         device, count = choose_device("auto"), cores()
         return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
 

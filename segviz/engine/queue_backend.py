@@ -257,10 +257,14 @@ class QueueBackend:
                 if min(ends, default=now + 1) > now:
                     self._changed.wait(min(ends) - now if ends else None)
                     continue
-            late = DeadlineError("the answer did not come in time; try again when fewer people are using the server")
+            late = DeadlineError(self._lateness())
             self._drop(lambda computation, waiter: waiter.deadline <= time.monotonic(), late)
             left = LeaseError(LEFT)
             self._drop(lambda computation, waiter: waiter.lease_end <= time.monotonic(), left)
+
+    def _lateness(self) -> str:
+        """Why an answer did not come in time, for its visitor."""
+        return "the answer did not come in time; try again when fewer people are using the server"
 
     def _work(self) -> None:
         self._prepare_worker()

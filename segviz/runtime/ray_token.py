@@ -34,7 +34,8 @@ def check_token(address: str, environment: Mapping[str, str]) -> None:
         )
     if is_local(address):
         return
-    if "://" in address or ":" not in address:
+    host, _, port = address.rpartition(":")
+    if not host or "/" in address or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError("use the address of the cluster's head and its port, such as 10.0.0.5:6379, or local")
     if environment.get(TOKEN):
         return

@@ -10,7 +10,7 @@ from segviz.engine.backend import ComputationObserver, Health
 from segviz.engine.capacity import Capacity
 from segviz.engine.computation import Computation, Waiter
 from segviz.engine.queue_backend import QueueBackend
-from segviz.engine.ray_cluster.remote_runner import NAME, RemoteRunner
+from segviz.engine.ray_cluster.remote_runner import NAME, NO_MACHINE, RemoteRunner
 from segviz.settings import Settings
 
 SLOTS_ON_GPU = 2  # one prepares a picture or copies labels back while the other computes
@@ -35,10 +35,13 @@ class RayBackend(QueueBackend):
 
     def health(self) -> Health:
         """See `Backend.health`; with the number of replicas."""
-        return replace(super().health(), replicas=self._remote.count_replicas())
+        return replace(super().health(), replicas=self._remote.count_replicas(), remote=True)
 
     def _status(self, computation: Computation, waiter: Waiter) -> Status:
         return replace(super()._status(computation, waiter), replicas=self._remote.count_replicas() or 0)
+
+    def _lateness(self) -> str:
+        return super()._lateness() if self._remote.count_replicas() else NO_MACHINE
 
     def _has_room(self) -> bool:
         """One more than the replicas' slots may be under way: so none is idle, and Ray sees that more are wanted."""

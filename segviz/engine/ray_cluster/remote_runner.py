@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import threading
@@ -26,7 +27,14 @@ NAME = "segviz"  # what the replicas' names in the cluster begin with
 WAKE_EVERY_S = 0.1  # between two looks at a computation's progress, and at whether anybody still waits
 STOP_WITHIN_S = 60.0  # how long a stopped computation may take to reach its next step
 READY_WITHIN_S = 180.0
+NO_MACHINE = (
+    "no machine can run it at the moment; try again in a minute, or tell whoever runs this server, "
+    "whose log has the cause"
+)
 PAUSE_S = 3.0  # between two attempts to reach a cluster
+
+
+_log = logging.getLogger("segviz.engine")
 
 
 class ReplicaError(RuntimeError):
@@ -144,10 +152,7 @@ class RemoteRunner:
                 self._was_there = True
                 return link
             if (link.refusal and not self._was_there) or time.monotonic() > end:
-                raise ClusterError(
-                    "no machine can run it at the moment; try again in a minute, or tell whoever runs this server, "
-                    "whose log has the cause"
-                )
+                raise ClusterError(NO_MACHINE)
             report(0, 1)
             time.sleep(WAKE_EVERY_S)
 
@@ -162,6 +167,8 @@ class RemoteRunner:
                     environment = ray_environment(self.address, os.environ)
                 except ValueError as error:
                     raise ClusterError(str(error)) from None
+                if self.problem not in ("", self._problem):  # told once, however often it is tried
+                    _log.warning("%s; it is tried again every %.0f s", self.problem, PAUSE_S)
                 self._problem, self._tried = self.problem, now
                 self._link = BridgeLink(self.address, self.plan, self.name, environment)
             return self._link
@@ -188,7 +195,7 @@ class RemoteRunner:
         link = self._link
         if link is None or link.alive:
             return "" if link is not None and link.started else self._problem
-        return f"the cluster at '{self.address}' cannot be used ({link.refusal or 'it was lost'})"
+        return f"the cluster at '{self.address}' cannot be used ({link.refusal or link.last_words or 'it was lost'})"
 
     def close(self) -> None:
         """Leave the cluster."""
