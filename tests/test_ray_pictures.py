@@ -307,7 +307,11 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert re.search(r"^segviz: stopped after \d+ of 14 pictures; their files are kept$", said, re.MULTILINE), said
+    assert re.search(
+        r"^segviz: stopped after \d+ of 14 pictures; their files are kept; --resume makes the others$",
+        said,
+        re.MULTILINE,
+    ), said
     assert "Traceback" not in said
     assert not psutil.wait_procs(own, timeout=30)[1], "the command's cluster has ended with it"
     assert (out / LIST_NAME).is_file()

@@ -64,7 +64,10 @@ def process_pictures(
     if options.json:
         print(json.dumps([step.summary for step in done if step.summary is not None], indent=2))
     if len(done) < len(sources):
-        print(f"segviz: stopped after {len(done)} of {len(sources)} pictures; their files are kept", file=sys.stderr)
+        rest = "" if finished is None else "; --resume makes the others"
+        print(
+            f"segviz: stopped after {len(done)} of {len(sources)} pictures; their files are kept{rest}", file=sys.stderr
+        )
         return 1
     return 1 if any(step.problem for step in done) else 0
 
