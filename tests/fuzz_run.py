@@ -185,7 +185,9 @@ def use_list(data: bytes, place: Place) -> None:
     finished = FinishedPictures(place.chosen, Folder(place.chosen).put, bad.LIST_RUN, sources, resume=True)
     assert finished.rest == sources, "its files are not there"
     finished.close()
-    for entry in FinishedList(place.chosen / LIST_NAME, bad.LIST_RUN, resume=True).entries.values():
+    counted = FinishedList(place.chosen / LIST_NAME, bad.LIST_RUN, resume=True)
+    counted.close()
+    for entry in counted.entries.values():
         with contextlib.suppress(ValueError):
             assert counts_from_json(entry, 11).everywhere is not None
 
