@@ -21,6 +21,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("strip", [False, True], ids=["mean", "strip"])
 @pytest.mark.parametrize("grid", LIMITS, ids=str)
