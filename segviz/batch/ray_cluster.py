@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import ray
@@ -79,14 +79,11 @@ def start_or_join(address: str, folder: str) -> None:
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
-        if is_local(address):
-            with on_loopback():
-                join_or_start(address, cores(), folder, {})
-        else:
+        with on_loopback() if is_local(address) else nullcontext():
             join_or_start(address, cores(), folder, {})
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        done = f"joined at {address}" if not is_local(address) else "started"
+        done = "started" if is_local(address) else f"joined at {address}"
         raise NoWorkersError(
             f"Ray could not be {done} ({lines[0]}); a command runs on a machine of the cluster, with the cluster's "
             "token and the same versions of Ray and Python; without an address, --ray starts a cluster on this machine"

@@ -54,13 +54,10 @@ def forget_token() -> None:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """A cluster that is started inside listens on 127.0.0.1 only.
+    """A cluster that is started inside listens on 127.0.0.1 only; `check_loopback` makes sure of it.
 
     Ray replaces 127.0.0.1 by the machine's address wherever it is given, unless clusters of several machines are
     switched off.
-
-    Raises:
-        RuntimeError: this version of Ray listens elsewhere all the same; the cluster has been ended.
     """
     from ray._private import ray_constants
 

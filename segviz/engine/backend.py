@@ -29,7 +29,7 @@ class Health:
         counts: requests by outcome since the start: `computed`, `reused` (answered without a computation of their
             own), `unusable` (a bad checkpoint or request), `busy`, `late`, `left` (the lease ran out), `superseded`,
             `too_large`; and attempts that were `lost` with what ran them, or `crashed`.
-        replicas: replicas that run, where models run outside this process; None elsewhere, and while the first start.
+        replicas: replicas that run, where models run outside this process; None elsewhere, and until one has started.
         remote: whether models run outside this process.
     """
 

@@ -17,13 +17,14 @@ from segviz.engine.capacity import capacity_for, cores
 from segviz.engine.errors import BusyError
 from segviz.engine.ops import Predict
 from segviz.engine.queue_backend import QueueBackend
+from segviz.engine.ray_cluster.ray_backend import make_ray_backend
 from segviz.engine.request import HashedPicture, Op, Request
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
 from segviz.image import Rgb
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import choose_device, device_title
-from segviz.settings import MIB, SettingError, Settings, settings
+from segviz.settings import MIB, Settings, settings
 
 
 class Engine:
@@ -150,20 +151,10 @@ class Engine:
 
 
 def make_backend(limits: Settings, observer: ComputationObserver) -> QueueBackend:
-    """The backend that the operator has chosen.
-
-    Raises:
-        SettingError: it needs Ray, which is not installed.
-    """
+    """The backend that the operator has chosen; `settings` has checked that it can be used."""
     if limits.backend == "threads":
         runner = Runner(model_bytes=limits.models_mb * MIB)
         return ThreadBackend(runner, capacity_for(choose_device("auto"), limits), observer)
-    try:
-        from segviz.engine.ray_cluster.ray_backend import make_ray_backend
-    except ImportError as error:
-        raise SettingError(
-            f"SEGVIZ_BACKEND=ray needs Ray ({error}); pip install 'segviz[ray]', or unset it to use threads"
-        ) from None
     return make_ray_backend(limits, observer)
 
 
