@@ -169,6 +169,41 @@ def test_the_state_of_an_interrupted_run_is_not_replaced_unasked(
     check_output(out, state, resume=False, overwrite=True)
 
 
+@pytest.mark.parametrize("left", ["state", "checkpoint"])
+def test_a_run_that_overwrites_is_the_one_that_is_resumed(
+    left: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in its first half minute comes before the state is saved again."""
+    out, state = tmp_path / "sam.safetensors", tmp_path / "sam.resume.pt"
+    own = options(data, out)
+    if left == "checkpoint":
+        out.write_bytes(b"another run's")
+    else:
+        save_state(state, {"identity": own.identity, "step": 5})
+
+    class Killed(BaseException):
+        """What no handler of the training sees."""
+
+    def kill(self: TrainingRun, batch: object, number: int) -> torch.Tensor:
+        raise Killed
+
+    monkeypatch.setattr(TrainingRun, "step", kill)
+    with pytest.raises(Killed):
+        train_model(dataclasses.replace(own, overwrite=True))
+    check_output(out, state, resume=True, overwrite=False)
+    assert read_state(state, own.identity)["step"] == 0
+
+
+def test_what_a_run_would_overwrite_stays_until_its_first_step(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "sam.resume.pt"
+    state.write_bytes(b"steps of another run")
+    with pytest.raises(DataError, match="gamma has no effect"):
+        train_model(options(data, tmp_path / "sam.safetensors", overwrite=True, gamma=0.5))
+    assert state.read_bytes() == b"steps of another run"
+
+
 def test_a_resumed_run_may_replace_the_checkpoint_that_it_began_beside(tmp_path: Path) -> None:
     (tmp_path / "sam.resume.pt").touch()
     (tmp_path / "sam.safetensors").touch()

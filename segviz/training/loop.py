@@ -135,6 +135,8 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
         run.save(state, step, time.monotonic() - started, log, losses)
         kept, saved = step, time.monotonic()
 
+    if first and not options.resume and (state.is_file() or options.out.is_file()):  # --overwrite
+        save()  # from here on, --resume goes on with this run, not with the one before
     try:
         with processes.hold_signals() as interrupted:
             while step < options.steps:
