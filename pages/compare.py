@@ -200,7 +200,7 @@ with settings.popover("Models"):
         "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
     )
 if not names:
-    st.info("Choose one model or more.")
+    st.info("Choose at least one model.")
     st.stop()
 answers = {name: predict_one(name, picture, f"{at} of {len(names)}") for at, name in enumerate(names, start=1)}
 predictions = {name: one for name, one in answers.items() if one is not None}
@@ -221,6 +221,6 @@ if truth and scores:
     show_scores(scores, truth.classes.names)
     show_confusions(scores, truth.classes.names)
 elif truth:
-    st.caption("The labels are of other classes than these models', so there are no scores.")
+    st.caption("The labels use different classes from these models, so there are no scores.")
 else:
     st.caption("Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth.")

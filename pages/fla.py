@@ -38,7 +38,7 @@ def viewer() -> None:
     matrices = affinities(current_display(PAGE).colours)
     show_viewer(picture, panels, page=PAGE, more=matrices)
     st.header("Channel affinity of a row and a column")
-    which = "Of the last point" if current_pins(PAGE) else "Of the middle; choose a point for another place"
+    which = "At the last pin" if current_pins(PAGE) else "At the centre; pin a point to look elsewhere"
     st.caption(f"{which}, {pixel_text(*point())}. Channel j (down) draws from channel i (across).")
     for number, (column, subplot) in enumerate(zip(st.columns(3), matrices, strict=True)):
         assert isinstance(subplot.content, Matrix)

@@ -16,7 +16,8 @@ PAGE = "home"
 
 st.title("See where a pixel looks")
 st.markdown(
-    "Attention lets a network judge a pixel by looking at others. **Point at the street, or tap it,** to see at which."
+    "Attention lets a network judge a pixel by looking at others. **Point at the street, or tap it,** to see "
+    "which ones."
 )
 street, links = st.columns([7, 3], gap="large")
 with links:

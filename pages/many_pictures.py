@@ -45,7 +45,7 @@ written = right.pills(
     **keep_widget("many_pictures parts", ["Labels", "Overlay"], offered, linked=(*WRITES, MAPS)),
 )
 if MAPS not in offered:
-    st.caption("A network's own maps are written by `segviz.load(...)(picture).save(...)` in Python, not here.")
+    st.caption("To save the maps of your own network, use `segviz.load(...)(picture).save(...)` in Python.")
 
 
 def pick_maps() -> AttentionOptions:

@@ -20,8 +20,8 @@ PAGE = "same_pixel"
 
 st.title("Same pixel, every block")
 st.caption(
-    "Point at any picture, or tap it: each shows where its model looks from that place or, by the switch above them, "
-    "who looks at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of "
+    "Point at any picture, or tap it: each shows where its model looks from that place or, with the switch above them, "
+    "which pixels look at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of "
     "a coarse grid are larger, so each holds more. Click, or tap again, to keep points; their numbers are below."
 )
 picture = current_picture()
@@ -37,7 +37,7 @@ explain_worth(folded_models(names, predictions))
 
 every = st.toggle(
     "Influence of every block",
-    help="At the point kept last, beside the weights, with the rank correlation of the two. Blocks without a map of "
+    help="At the last pin, next to the weights, with the rank correlation of the two. Blocks without a map of "
     f"places show it anyway. {INFLUENCE_HELP}",
     **keep_widget("same_pixel influence", False, linked=(False, True)),
 )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from segviz.attention import maps as attention
-from segviz.attention.maps import Attended, OffsetMaskAttention, SpatialMap, StripAttention, detach
+from segviz.attention.maps import Attended, CrissCrossAttention, OffsetMaskAttention, SpatialMap, StripAttention, detach
+from segviz.viewer.panels_of_prediction import panels_of_map
 from tests.block_cases import CASES, SHAPES, C, image, made
 from tests.reference import Expected, expected
 
@@ -215,6 +216,14 @@ def test_a_strip_line_or_base_that_does_not_exist_is_named(case: str, question: 
 def test_a_pass_that_does_not_exist_is_named(number: int) -> None:
     with pytest.raises(IndexError, match="has passes 0 to 1"):
         ran("criss-cross twice")[0].maps[0][0].pass_attends_to(number, 0, 0)
+
+
+def test_one_pass_is_singular_and_has_no_earlier_ones() -> None:
+    twice = ran("criss-cross twice")[0].maps[0][0]
+    assert isinstance(twice, CrissCrossAttention)
+    assert twice.remark == "2 passes"
+    assert twice.last_pass.remark == "1 pass"
+    assert [panel.title for panel in panels_of_map(twice.last_pass)] == ["Attends to", "Attended by"]
 
 
 @pytest.mark.parametrize("case", ["SAM", "PSA", "FLA"])

@@ -338,7 +338,7 @@ def test_ctrl_c_keeps_what_is_finished(into: str, checkpoints: Path, picture: Pa
     rest, said = process.communicate(timeout=60)
     assert process.returncode == 1
     (count,) = re.findall(
-        r"^segviz: stopped after (\d+) of 500 pictures; their files are kept(?:; --resume makes the others)?$",
+        r"^segviz: stopped after (\d+) of 500 pictures; their files are kept(?:; add --resume to process the rest)?$",
         said,
         re.MULTILINE,
     )
@@ -445,7 +445,7 @@ def test_a_full_disk_names_the_file_and_the_picture_and_keeps_what_is_done(
     assert segviz("predict", *pictures, *model, "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith(f"segviz: {tmp_path}/b.png: {tmp_path}/out/b_overlay.png: no space left on device; ")
-    assert said[1] == "segviz: stopped after 1 of 3 pictures; their files are kept; --resume makes the others"
+    assert said[1] == "segviz: stopped after 1 of 3 pictures; their files are kept; add --resume to process the rest"
     assert {path.name[0] for path in (tmp_path / "out").iterdir()} == {"a", "b", "s"}  # s: the list of what is done
 
 

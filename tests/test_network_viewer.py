@@ -243,7 +243,9 @@ def test_where_no_object_query_looks_the_panel_says_so(page: Page) -> None:
     hover(page, "few", 0, 0)
     expect(page.locator(".aside")).to_contain_text("query 1: ")
     hover(page, "few", 4, 6)
-    expect(page.locator(".aside")).to_have_text("no query looks here; 0 is shown · 0 % on points outside the picture")
+    expect(page.locator(".aside")).to_have_text(
+        "no query looks here; query 0 is shown · 0 % on points outside the picture"
+    )
 
 
 FOLLOWED = """() => { const heads = 8, points = 4, levels = [[64, 128], [32, 64], [16, 32], [8, 16]];

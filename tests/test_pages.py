@@ -500,7 +500,7 @@ def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     opened(app, COMPARE)
     healthy(app.multiselect(key="compare models").set_value([]).run())
     (message,) = (one.value for one in app.info)
-    assert message == "Choose one model or more."
+    assert message == "Choose at least one model."
     assert not has_viewer(app)
     healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
     assert titles(app) == ["Swipe", SPECS["fcn"].title, "Truth"]

@@ -24,7 +24,7 @@ from long_runs import files_of, make_album, make_data
 from segviz import paths
 from segviz.batch.finished_pictures import LIST_NAME
 from segviz.cli import scores
-from segviz.cli.main import main
+from segviz.cli.main import read_options, run_command
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
 with warnings.catch_warnings():
@@ -114,7 +114,10 @@ def one_thread() -> Iterator[None]:
 
 
 def segviz(*words: object) -> int:
-    return main([str(word) for word in words])
+    """Run a command in this process, which is in the cluster then, and not in a child of its own."""
+    options = read_options([str(word) for word in words])
+    options.cluster_folder = ""  # of no use to a cluster that runs already
+    return run_command(options)
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -194,7 +197,7 @@ def test_a_zip_and_a_network_of_ones_own_travel_too(
 
 @pytest.fixture
 def workers(cluster: str) -> Iterator[RayWorkers]:
-    with join_cluster(cluster):
+    with join_cluster(cluster, ""):
         made = RayWorkers(WorkerShare(cpus=0.5), 2)
         yield made
         made.close()
@@ -286,13 +289,10 @@ def test_a_share_of_nothing_is_refused(cluster: str) -> None:
 # ---- Ctrl-C in a terminal, and going on ------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
-    cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    album, out = make_album(tmp_path / "album", 14), tmp_path / "out"
-    words = ["predict", str(album), "--model", "fcn", "--input-size", "360,480", "--out"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "segviz", *words, str(out), "--ray"],
+def start_command(*words: object) -> subprocess.Popen[str]:
+    """A command as a person starts it, in a terminal of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "segviz", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -300,15 +300,40 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
+
+
+def started_by(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def test_a_command_that_is_killed_leaves_nothing_of_its_cluster(tmp_path: Path) -> None:
+    process = start_command("predict", "scene:0", "scene:1", "--model", "fcn", "--out", tmp_path / "out", "--ray")
+    until(lambda: any("RuntimeEnvAgent" in " ".join(one.cmdline()) for one in started_by(process)))
+    own = started_by(process)
+    assert any("raylet" in " ".join(one.cmdline()) for one in own)
+    folder = Path(next(one.cmdline() for one in own if "segviz.cli.cluster_child" in one.cmdline())[4])
+    assert folder.is_dir()
+    process.kill()
+    process.communicate(timeout=60)
+    assert not psutil.wait_procs(own, timeout=30)[1]
+    until(lambda: not folder.exists())
+
+
+def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
+    cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album, out = make_album(tmp_path / "album", 14), tmp_path / "out"
+    words = ["predict", str(album), "--model", "fcn", "--input-size", "360,480", "--out"]
+    process = start_command(*words, out, "--ray")
     assert process.stdout is not None
     process.stdout.readline()
-    own = [*psutil.Process(process.pid).children(recursive=True)]
+    own = started_by(process)
     assert any("raylet" in " ".join(one.cmdline()) for one in own)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert re.search(
-        r"^segviz: stopped after \d+ of 14 pictures; their files are kept; --resume makes the others$",
+        r"^segviz: stopped after \d+ of 14 pictures; their files are kept; add --resume to process the rest$",
         said,
         re.MULTILINE,
     ), said
@@ -319,3 +344,28 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     assert "are finished already" in capsys.readouterr().err
     assert segviz(*words, tmp_path / "whole") == 1
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_a_cluster_that_is_lost_ends_the_command_with_a_sentence_and_what_is_finished_is_kept(
+    started: tuple[str, psutil.Process], tmp_path: Path
+) -> None:
+    """The last test of this file: the cluster is gone then."""
+    address, head = started
+    out = tmp_path / "out"
+    scenes = [f"scene:{seed}" for seed in range(2000)]
+    process = start_command("predict", *scenes, "--model", "fcn", *SMALL, "--out", out, "--ray", address)
+    assert process.stdout is not None
+    process.stdout.readline()
+    own = started_by(process)
+    for one in head.children(recursive=True):
+        if one.name() == "raylet":
+            one.kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == (
+        f"segviz: the Ray cluster at {address} was lost, and the command with it; the files of finished pictures are "
+        f"kept in {out}, and the same command with --resume makes the others"
+    )
+    assert "Traceback" not in said
+    assert (out / LIST_NAME).is_file() and (out / "scene-0_labels.png").is_file()
+    assert not psutil.wait_procs(own, timeout=30)[1]

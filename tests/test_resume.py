@@ -431,7 +431,7 @@ def test_evaluate_goes_on_from_the_counts_of_a_file(
 def test_what_stands_behind_ray_must_be_an_address(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         segviz("predict", "--ray", address, "--model", "fcn", "--out", "out")
-    assert f"'{address}' is no address; use one such as 10.0.0.5:6379, or local" in capsys.readouterr().err
+    assert f"'{address}' is not an address; use one such as 10.0.0.5:6379, or local" in capsys.readouterr().err
 
 
 def test_without_ray_the_option_names_the_extra(

@@ -129,9 +129,9 @@ def test_statuses_in_words() -> None:
 def test_statuses_of_replicas_in_words() -> None:
     told = {
         Status(3, replicas=0): "number 3 in the queue",
-        Status(replicas=0): "it waits for a replica to start",
-        Status(replicas=0, attempt=2): "it failed once, and waits for a replica",
-        Status(replicas=1, attempt=2): "it failed once, and runs again",
+        Status(replicas=0): "waiting for a replica to start",
+        Status(replicas=0, attempt=2): "failed once; waiting for a replica",
+        Status(replicas=1, attempt=2): "failed once; running again",
         Status(0, 4, 36, 2, replicas=2): "step 4 of 36, about 16 s left",
     }
     assert {status: wait_for_engine.describe_status(status) for status in told} == told

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.attention.grid_map import MapOverPlaces
+from segviz.text import count_words
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +33,7 @@ class CrissCrossAttention(MapOverPlaces):
     @property
     def remark(self) -> str:
         """How many passes there are."""
-        return f"{len(self.queries)} passes"
+        return count_words(len(self.queries), "pass", "passes")
 
     @cached_property
     def last_pass(self) -> CrissCrossAttention:

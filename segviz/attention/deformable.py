@@ -13,6 +13,7 @@ from segviz.attention.grid_map import MapLook
 from segviz.attention.head_map import HeadChoice, HeadMap, select_head
 from segviz.attention.level_samples import Levels, drawn_from_cells, drawn_of_cell, spread_on_level
 from segviz.attention.object_queries import ObjectQueryMap
+from segviz.text import count_words
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,4 +153,5 @@ def points_of_heads(
 def point_words(weights: Float[Tensor, "heads queries levels points"]) -> str:
     """How many points a query has in a head, in words."""
     levels, points = weights.shape[2:]
-    return f"{points} points on each of {levels} levels" if levels > 1 else f"{points} points"
+    each = count_words(points, "point")
+    return f"{each} on each of {levels} levels" if levels > 1 else each

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
 from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
+from segviz.text import count_words
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,12 +49,13 @@ class ObjectQueryMap(GridMap, ABC):
     def __repr__(self) -> str:
         """One line."""
         (height, width), kind = self.grid, type(self).__name__
-        return f"{kind}({self.name!r}, {self.heads} heads, {self.query_count} queries x {height} x {width} cells)"
+        heads = count_words(self.heads, "head")
+        return f"{kind}({self.name!r}, {heads}, {self.query_count} queries x {height} x {width} cells)"
 
     @property
     def remark(self) -> str:
         """Heads and queries."""
-        return f"{self.heads} heads, {self.query_count} object queries"
+        return f"{count_words(self.heads, 'head')}, {count_words(self.query_count, 'object query', 'object queries')}"
 
     def attended_by(self, row: int, column: int, head: HeadChoice = "mean") -> Float[Tensor, " queries"]:
         """How much each object query draws from one place.

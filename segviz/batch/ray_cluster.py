@@ -106,9 +106,9 @@ def count_workers(share: WorkerShare, wanted: int | None, pictures: int) -> int:
     fitting = count_fitting(share, there["CPU"], there["GPU"])
     if fitting < (wanted or 1):
         several = wanted is not None and wanted > 1
-        asked = f"{wanted} workers of {share.words} each were" if several else f"a worker of {share.words} was"
+        asked = f"{wanted} workers with {share.words} each were" if several else f"a worker with {share.words} was"
         raise NoWorkersError(
-            f"{asked} asked, and the cluster has {there['CPU']:g} CPU cores and {there['GPU']:g} GPUs free; ask for "
+            f"{asked} asked for, but the cluster has only {there['CPU']:g} CPU cores and {there['GPU']:g} GPUs free; ask for "
             f"less with {'--workers, ' if several else ''}SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS, or wait until "
             "other work has ended"
         )

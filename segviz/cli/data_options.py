@@ -20,7 +20,7 @@ def add_class_map(command: Parser) -> None:
 def add_damaged(command: Parser) -> None:
     """Add `--skip-damaged`."""
     command.add_argument(
-        "--skip-damaged", action="store_true", help="leave out pictures whose files are missing or unsound"
+        "--skip-damaged", action="store_true", help="leave out pictures whose files are missing or damaged"
     )
 
 

@@ -31,8 +31,8 @@ def read_source(text: str) -> str:
 
 
 SEEN_SIZE_HELP = (
-    "the size at which the network sees pictures, or `own` for their own, at most 1024 x 2048 (default: own; of the "
-    "models of `models`, the area at which they were trained)"
+    "the size at which the network sees pictures, or `own` for their own, at most 1024 x 2048 (default: own; for "
+    "the models that `models` lists, the area of their training pictures)"
 )
 
 

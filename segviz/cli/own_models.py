@@ -14,7 +14,7 @@ from segviz.cli.errors import UsageError
 from segviz.cli.shared_options import Parser
 
 OWN_TABLES = "own_models"
-ASSUME_HELP = "of published weights, what tensors do not tell, such as passes=1; may be repeated"
+ASSUME_HELP = "for published weights: what tensors do not reveal, such as passes=1; may be repeated"
 
 
 class BeginModel(argparse.Action):

@@ -99,7 +99,7 @@ def add_predict(commands: Commands) -> None:
     add_split_pictures(predict)
     add_protocol(
         predict,
-        "with one of these, labels are of softmax scores averaged over all views, as `evaluate` scores them, and "
+        "with one of these, labels come from softmax scores averaged over all views, as `evaluate` scores them, and "
         "--input-size is the size at scale 1 (default: the pictures' own)",
     )
     add_target(predict, "output folder; created if missing")
@@ -256,7 +256,7 @@ def add_models(commands: Commands) -> None:
     output.add_argument("--markdown", action="store_true", help="print checkpoints/MODELS.md")
     output.add_argument("--scores", action="store_true", help="print the README's table of scores")
     output.add_argument(
-        "--record-of", type=Path, metavar="FILE", help="print a checkpoint's record, to keep as a further seed"
+        "--record-of", type=Path, metavar="FILE", help="print a checkpoint's record, for keeping an additional seed"
     )
     output.add_argument("--networks", action="store_true", help="list the papers' networks")
     output.add_argument("--options", metavar="NAME", help="list the options of a model or network")

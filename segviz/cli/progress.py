@@ -64,7 +64,7 @@ def process_pictures(
     if options.json:
         print(json.dumps([step.summary for step in done if step.summary is not None], indent=2))
     if len(done) < len(sources):
-        rest = "" if finished is None else "; --resume makes the others"
+        rest = "" if finished is None else "; add --resume to process the rest"
         print(
             f"segviz: stopped after {len(done)} of {len(sources)} pictures; their files are kept{rest}", file=sys.stderr
         )

@@ -32,7 +32,10 @@ def add_protocol(command: Parser, meaning: str, multi_scale: bool = False) -> No
         "--crop", type=integer_reader(32, 4096), nargs=2, metavar=("H", "W"), help="slide crops over the picture"
     )
     group.add_argument(
-        "--step", type=read_share, metavar="SHARE", help="how far crops are apart, of their sides (default: 2/3)"
+        "--step",
+        type=read_share,
+        metavar="SHARE",
+        help="distance between crops, as a share of their sides (default: 2/3)",
     )
     group.add_argument("--whole", action="store_true", help="show pictures whole where a network's authors slide crops")
     group.add_argument(

@@ -37,7 +37,7 @@ def add_optimizer(train: Parser) -> None:
     group.add_argument("--weight-decay", type=number_reader(0, 1), help="decay of weights (default: %(default)s)")
     group.add_argument("--rate", type=number_reader(0, 1), help="highest learning rate (default: %(default)s)")
     group.add_argument(
-        "--power", type=number_reader(0, 10), help="of the poly rule, by which the rate falls (default: %(default)s)"
+        "--power", type=number_reader(0, 10), help="power of the poly rule for the learning rate (default: %(default)s)"
     )
     group.add_argument(
         "--warm-up", type=number_reader(0, 1), metavar="SHARE",
@@ -81,7 +81,9 @@ def add_views(train: Parser) -> None:
     group.add_argument(
         "--mirror", action=argparse.BooleanOptionalAction, help="mirror half of the views (default: yes)"
     )
-    group.add_argument("--balance", type=share, help="share of views chosen by class (default: %(default)s)")
+    group.add_argument(
+        "--balance", type=share, metavar="SHARE", help="share of views chosen by class (default: %(default)s)"
+    )
 
 
 def add_auxiliary(group: argparse._ArgumentGroup) -> None:

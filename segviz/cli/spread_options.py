@@ -34,7 +34,7 @@ def add_spread(command: Parser, what: str) -> None:
 def add_resume(command: Parser) -> None:
     """Add `--resume` of commands that write files."""
     command.add_argument(
-        "--resume", action="store_true", help="skip the pictures that an interrupted run into the same --out finished"
+        "--resume", action="store_true", help="skip pictures that an earlier run into the same --out has finished"
     )
 
 
@@ -56,6 +56,6 @@ def read_address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not host or "/" in text or not port.isdecimal():
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no address; use one such as 10.0.0.5:6379, or local, and put --ray behind the pictures"
+            f"'{text}' is not an address; use one such as 10.0.0.5:6379, or local, and put --ray after the pictures"
         )
     return text

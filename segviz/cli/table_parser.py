@@ -42,7 +42,7 @@ def add_table(commands: Commands) -> None:
     )  # fmt: skip
     table.add_argument(
         "--size", type=integer_reader(32, 4096), nargs=2, metavar=("H", "W"),
-        help="size of the pictures that costs are of (default: the paper's)",
+        help="picture size for which costs are counted (default: the paper's)",
     )  # fmt: skip
     table.add_argument("--measure", action="store_true", help="measure time, FPS and memory on this machine")
     output = table.add_mutually_exclusive_group()

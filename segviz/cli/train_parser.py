@@ -19,7 +19,7 @@ def add_train(commands: Commands) -> None:
     train = add_command(
         commands, "train", "train a network and write its checkpoint",
         "Ctrl-C keeps the state for --resume. Defaults are those of --recipe segviz. On several GPUs: torchrun "
-        "--nproc_per_node N -m segviz train ...; --batch is then that of all together.",
+        "--nproc_per_node N -m segviz train ...; --batch is then the total over all processes.",
     )  # fmt: skip
     train.add_argument(
         "--model", type=read_network_name, required=True, metavar="NAME",
@@ -57,8 +57,8 @@ def add_train_cues(commands: Commands) -> None:
     """Add `train-cues`."""
     train = add_command(
         commands, "train-cues", "train the tiny networks of the Cues page",
-        "One network for each block and kind of cue. Files that are there with the same settings stay as they are, so "
-        "the same command goes on where a run was stopped.",
+        "One network for each block and kind of cue. Files that are there with the same settings stay as they are: "
+        "run the command again to continue a stopped run.",
     )  # fmt: skip
     train.add_argument(
         "--blocks", type=read_model_name, nargs="+", metavar="NAME", help="names from `models` (default: all)"
@@ -81,12 +81,12 @@ def add_schedule(train: Parser) -> None:
     group = train.add_argument_group("schedule")
     group.add_argument("--steps", type=integer_reader(1), help="number of steps (default: %(default)s)")
     group.add_argument(
-        "--epochs", type=number_reader(0.001, 1e5), help="number of times that each picture comes, in place of --steps"
+        "--epochs", type=number_reader(0.001, 1e5), help="passes over the training set, in place of --steps"
     )
     group.add_argument("--batch", type=integer_reader(1, 1024), help="pictures per step (default: %(default)s)")
     group.add_argument(
         "--parts", type=integer_reader(1, 1024),
-        help="process each batch in so many parts, which takes less memory (default: %(default)s)",
+        help="process each batch in this many parts, which takes less memory (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--budget", type=read_minutes, metavar="TIME", help="end after this time, such as 90s, 9m or 1.5h"
@@ -96,7 +96,9 @@ def add_schedule(train: Parser) -> None:
         "--scenes", type=integer_reader(0), metavar="N", help="drawn scenes to mix in (default: %(default)s)"
     )
     share = number_reader(0, 1)
-    group.add_argument("--scene-share", type=share, help="share of drawn scenes in a batch (default: %(default)s)")
+    group.add_argument(
+        "--scene-share", type=share, metavar="SHARE", help="share of drawn scenes in a batch (default: %(default)s)"
+    )
     group.add_argument(
         "--validate", type=integer_reader(0), metavar="STEPS",
         help="steps between scores on val; 0: only at the end (default: %(default)s)",
@@ -110,24 +112,30 @@ def add_loss(train: Parser) -> None:
         "--class-weights", action=argparse.BooleanOptionalAction, help="rare classes weigh more (default: yes)"
     )
     group.add_argument(
-        "--hard-share", type=number_reader(0, 1), help="share of pixels, the hardest, that count (default: %(default)s)"
+        "--hard-share",
+        type=number_reader(0, 1),
+        metavar="SHARE",
+        help="share of pixels that count: the hardest (default: %(default)s)",
     )
     group.add_argument(
         "--ohem", type=number_reader(0, 1), metavar="PROBABILITY",
-        help="only pixels count whose class is less probable, such as 0.7, and at least a sixteenth; 0: all (default: "
-        "%(default)s)",
+        help="count only pixels whose true class gets less than this probability, such as 0.7, and at least a "
+        "sixteenth of all; 0: all (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--jaccard", type=number_reader(0, 10), help="weight of the soft Jaccard loss (default: %(default)s)"
+        "--jaccard",
+        type=number_reader(0, 10),
+        metavar="WEIGHT",
+        help="weight of the soft Jaccard loss (default: %(default)s)",
     )
     group.add_argument("--smoothing", type=number_reader(0, 0.9), help="label smoothing (default: %(default)s)")
     add_auxiliary(group)
     group.add_argument(
-        "--average", type=number_reader(0, 0.99999),
+        "--average", type=number_reader(0, 0.99999), metavar="DECAY",
         help="decay of the averaged weights; 0: no average (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--gamma", type=number_reader(-10, 10),
+        "--gamma", type=number_reader(-10, 10), metavar="NUMBER",
         help="initial value of gammas that --init does not have (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(

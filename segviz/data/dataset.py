@@ -89,7 +89,7 @@ def load_split(
         split: for example "train", or several joined by "+", such as "train+val".
         progress: wraps the names while their files are read, for example `progress_bar`.
         class_map: see `open_dataset`.
-        skip_damaged: leave out samples whose files are missing or unsound, and say so in `Split.notes`.
+        skip_damaged: leave out samples whose files are missing or damaged, and say so in `Split.notes`.
         limit: bytes of decoded pictures and labels up to which all stay in memory, 2 GiB by default; a larger split is
             read as its samples are needed, by threads in the background.
 

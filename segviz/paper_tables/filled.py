@@ -47,7 +47,7 @@ class FilledTable:
     Attributes:
         table: what the paper printed.
         rows: in the paper's order.
-        size: (height, width) of the pictures that costs are of; None where there are no costs of networks.
+        size: (height, width) of the pictures for which costs are counted; None where there are no costs of networks.
         folder: the checkpoints that were looked through.
         machine: of the measured columns; empty where nothing was measured.
     """
@@ -70,7 +70,7 @@ def fill_table(
     Args:
         table: what the paper printed.
         folder: the checkpoints to look through.
-        size: (height, width) of the pictures that costs are of; None: the paper's.
+        size: (height, width) of the pictures for which costs are counted; None: the paper's.
         device: where to measure; None: measured columns stay empty.
     """
     seen = size or table.size

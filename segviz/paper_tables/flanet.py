@@ -103,8 +103,8 @@ FLANET_TABLES = (
         recipe="flanet", block_size=FLA_FEATURES,
         notes=(
             "Costs are those of the block alone, on features of 96 x 96 x 512: a 768 x 768 picture at stride 8.",
-            "The paper does not say how it measured memory. Its costs are of training or of inference, unsaid; here: "
-            "inference, beyond input and weights.",
+            "The paper does not say how it measured memory, nor whether its costs are for training or inference; here "
+            "they are for inference, beyond input and weights.",
             FLA_SCALES,
         ),
     ),

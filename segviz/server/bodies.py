@@ -50,7 +50,7 @@ def bound_body(scope: Scope, receive: Receive, rate: int) -> Receive:
             async with asyncio.timeout_at(start + GRACE + received / rate if rate else None):
                 message = await receive()
         except TimeoutError:
-            sentence = f"the upload comes at less than {rate // KIB} KiB a second; use a faster connection"
+            sentence = f"the upload arrives at less than {rate // KIB} KiB a second; use a faster connection"
             raise BodyError(RefusedError("slow", 408, sentence)) from None
         body = message.get("body", b"")
         if is_form and len(head) < PART_HEAD:

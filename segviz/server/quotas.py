@@ -115,12 +115,12 @@ class UploadQuota:
         self._owner = {session: owner for session, owner in self._owner.items() if session in current}
         size = int(length)
         if size + sum(uploaded.values()) + self._arriving.total() > self._total:
-            raise RefusedError("uploads", 413, "this server holds as many uploads as it may; try again in a minute")
+            raise RefusedError("uploads", 413, "this server has reached its limit of uploads; try again in a minute")
         own = sum(count for owned, count in uploaded.items() if self._owner.get(owned) == address)
         own += sum(count for (_, owner), count in self._arriving.items() if owner == address)
         if size + own > self._each:
             raise RefusedError(
-                "uploads", 413, "this address has uploaded as much as it may; close some pages and try again"
+                "uploads", 413, "this address has reached its limit of uploads; close some pages and try again"
             )
         self._owner[session] = address
         self._arriving[session, address] += size

@@ -40,8 +40,8 @@ ZIP_START = b"PK\x03\x04"
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
-    "them. They stay in this server's memory until you leave or reload the page; the ZIP of results, until "
-    "you start another run, too."
+    "them. They stay in this server's memory until you leave or reload the page. The ZIP of results is "
+    "also deleted when you start another run."
 )
 Problems = list[tuple[str, str]]  # names of files, and what is wrong with them
 

@@ -66,7 +66,7 @@ def influence_panels(
 def last_pin_influences(
     picture: Picture, predictions: Mapping[str, Prediction], pins: Sequence[Pin], every: bool
 ) -> list[Panel]:
-    """For the pin kept last, a panel of the influence on each model's answer there.
+    """For the last pin, a panel of the influence on each model's answer there.
 
     Args:
         picture: the picture.

@@ -131,7 +131,7 @@ def describe_point(answers: CueAnswers, number: int, pin: Pin) -> str:
     """A sentence on a pinned thing: the answer, the right one, and weight and influence on the right cue."""
     thing, scene = answers.thing_at(pin), answers.scene
     if thing is None:
-        return f"**Point {number}** is on no thing; point at a white mark."
+        return f"**Point {number}** is not on a thing; point at one of the white marks."
     said = CUE_COLOURS[answers.prediction.labels[pin.y, pin.x]]
     right, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
     verdict = f"**{said}**, which is right" if said == right else f"**{said}**, but **{right}** is right"

@@ -202,8 +202,8 @@ def no_map_sentence(answer: NetworkAnswer) -> str:
             f"{' and more' if len(passed) > 4 else ''}, and passed over for the reasons below."
         )
     return (
-        f"{title} has no map: no attention was found in it. It has none, or none that can be seen, which "
-        "segviz.record declares with one line in the network's code."
+        f"{title} has no map: no attention was found in it. It has none, or none that segviz can see; one "
+        "line with segviz.record in the network's code declares it."
     )
 
 

@@ -32,7 +32,7 @@ LINKED_UPLOAD = (
     "and settings are then applied to it."
 )
 LOST_UPLOAD = (
-    "The server no longer has your picture: it was restarted, needed the memory, or nobody used the picture for "
+    "The server no longer has your picture: it was restarted, it needed the memory, or the picture was not used for "
     f"{KEPT_S // 3600} hours. Upload it again; its points and settings are then applied to it."
 )
 SAMPLES = {

@@ -58,9 +58,9 @@ def describe_status(status: Status) -> str:
     if status.position:
         return f"number {status.position} in the queue"
     if status.replicas == 0:
-        return "it failed once, and waits for a replica" if status.attempt > 1 else "it waits for a replica to start"
+        return "failed once; waiting for a replica" if status.attempt > 1 else "waiting for a replica to start"
     if status.attempt > 1:
-        return "it failed once, and runs again"
+        return "failed once; running again"
     if status.done == 0 or status.total == 1:
         return ""
     left = status.seconds / status.done * (status.total - status.done)

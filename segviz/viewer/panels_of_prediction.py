@@ -89,6 +89,11 @@ def panels_of_map(
                 Panel("Column map", attention, "strip", note="how much every place reads the pointed strip"),
                 Panel("Attends to", attention, "attends_to", note="the point's weights, spread over each strip"),
             ]
+        case CrissCrossAttention() if len(attention.queries) == 1:
+            panels = [
+                Panel("Attends to", attention, "attends_to", note="the cross that the one pass reads"),
+                Panel("Attended by", attention, "attended_by", note="who reads the point"),
+            ]
         case CrissCrossAttention():
             note = f"{len(attention.queries)} passes, one after the other; the residuals left out"
             last = attention.last_pass

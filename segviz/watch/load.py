@@ -102,8 +102,8 @@ def load(
             default their own; for the bundled models' networks, the area at which these were trained.
         fit: "stretch" resizes both sides to `size`; "pad" keeps the picture's ratio.
         layers: patterns of the layers whose maps to keep, such as "blocks.*.attn"; by default the last one's.
-        assume: of published weights, what their tensors do not tell, such as {"passes": 1}; docs/published-weights.md
-            lists it.
+        assume: for published weights: what their tensors do not reveal, such as {"passes": 1};
+            docs/published-weights.md lists it.
 
     Raises:
         CheckpointError: a file of weights is missing, damaged, or does not fit its network.

@@ -81,7 +81,9 @@ class NetworkView(Viewable):
         head = "\n".join([head, *self.notes])
         rows = [(one.path, one.state, one.shape, one.spelling, one.reason) for one in self.layers]
         if not rows:
-            return f"{head}\nno attention was found: it has none, or none that can be seen; segviz.record declares it"
+            return (
+                f"{head}\nno attention was found: it has none, or none that segviz can see; segviz.record declares it"
+            )
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         table = [
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])) for row in rows

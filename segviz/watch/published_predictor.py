@@ -43,7 +43,7 @@ class PublishedPredictor:
         class_set: its classes, as the user or the file names them, or numbers.
         rules: how it takes pictures.
         picture: what it expects of a picture, with its authors' crops.
-        notes: what tensors do not tell and was assumed, and what was left out.
+        notes: what tensors do not reveal and was assumed, and what was left out.
     """
 
     kind: ClassVar[PredictorKind] = "published"

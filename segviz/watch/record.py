@@ -71,7 +71,7 @@ def record(
     window: Sides | None = None,
     shift: Sides = (0, 0),
 ) -> None:
-    """Declare a block's attention, from within its forward. It does nothing where nobody watches.
+    """Declare a block's attention, from within its forward. It has no effect outside `segviz.watch`.
 
     Give queries and keys, or the weights. What is declared replaces what `segviz.watch` finds in the block itself.
 

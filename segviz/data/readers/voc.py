@@ -78,7 +78,7 @@ def list_photos(folder: Path, names: list[str]) -> Listing:
     found = {name: finder.find(folder / name, PHOTOS) for name in names}
     files = tuple(SampleFiles(name, path, None) for name, path in found.items() if path is not None)
     lost = [name for name, path in found.items() if path is None]
-    faults = (f"{len(lost)} of the {len(names)} pictures of test are missing, such as {lost[0]}.jpg",) if lost else ()
+    faults = (f"{len(lost)} of {len(names)} test pictures are missing, such as {lost[0]}.jpg",) if lost else ()
     return Listing(files, tuple(f"{fault}; unpack the test pictures into JPEGImages" for fault in faults), len(lost))
 
 

@@ -15,7 +15,7 @@ Setting = TypeVar("Setting", bool, int, float, str, tuple[int, ...], tuple[float
 
 @dataclass(frozen=True)
 class Assumption:
-    """Something that tensors do not tell.
+    """Something that tensors do not reveal.
 
     Attributes:
         option: its name among the options of `recognise_network`.
@@ -30,7 +30,7 @@ class Assumption:
 
 @dataclass
 class Choices:
-    """Settings that tensors do not tell: as the user gave them, or else as published, which is noted."""
+    """Settings that tensors do not reveal: as the user gave them, or else as published, which is noted."""
 
     given: Mapping[str, object]
     assumptions: list[Assumption] = field(default_factory=list)

@@ -50,7 +50,7 @@ class RecognisedNetwork:
         picture: what the network expects of a picture.
         align_corners: how logits are resized to the picture.
         left_out: a sentence for each part of the file that is known and not used.
-        assumptions: what tensors do not tell, and what was taken.
+        assumptions: what tensors do not reveal, and what was taken.
     """
 
     name: str
@@ -84,7 +84,7 @@ def recognise_network(
 
     Args:
         state: tensors by name, as in the network's state dict.
-        options: what tensors do not tell, by the names in `RecognisedNetwork.assumptions`; the rest is as published.
+        options: what tensors do not reveal, by the names in `RecognisedNetwork.assumptions`; the rest is as published.
 
     Returns:
         The network, or None where the tensors are of no layout that is known.

@@ -23,6 +23,6 @@ export function queriesLooking(f, row, column, head) {
 }
 
 function lookingText(looking) {
-  if (looking[0].weight === 0) return `no query looks here; ${looking[0].query} is shown`;
+  if (looking[0].weight === 0) return `no query looks here; query ${looking[0].query} is shown`;
   return `query ${looking.map(({ query, weight }) => `${query}: ${formatWeight(weight)}`).join(", ")}`;
 }

@@ -3,7 +3,7 @@
 import { CHOICES } from "./settings.js";
 
 const INAPPLICABLE = {
-  log: "Not here: these values can be negative, and a logarithm is of positive numbers",
+  log: "Not here: these values can be negative, and only positive numbers have a logarithm",
   percentile: "Not here: samples are drawn one by one, so none is cut off",
 };
 let isOpen = false; // whether folded settings are shown: module state, so that it survives a change of page
