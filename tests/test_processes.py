@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -23,6 +23,7 @@ from segviz.cli import main
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError
 from segviz.data.scenes import draw_scene
+from segviz.training.process_group import release_when
 from segviz.training.processes import ALONE, Processes, join_processes
 from segviz.training.synchronised import SHARED, SharedNorm, share_over
 
@@ -49,11 +50,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def launch(*words: str, count: int = 2, **how: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def launch(*words: str, count: int = 2, **planted: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **planted}
     command = [*TORCHRUN, str(count), *words] if count > 1 else [sys.executable, *words]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment, cwd=ROOT, **how
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment, cwd=ROOT
     )
 
 
@@ -124,6 +125,39 @@ def test_two_processes_give_the_weights_of_one(case: str, data: Path, tmp_path: 
     assert one["weights"].keys() == two["weights"].keys()
     for name, value in one["weights"].items():
         torch.testing.assert_close(value, two["weights"][name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+@pytest.mark.slow
+def test_where_one_process_is_out_of_memory_all_halve_their_parts(data: Path, tmp_path: Path) -> None:
+    """First process 1 in the middle of the network, then process 0 on the way back; nothing of what was tried stays."""
+    results, said = [], []
+    for name, planted, more in (
+        ("short", {"NO_ROOM": json.dumps([[1, "forward"], [0, "backward"]])}, {}),
+        ("told", {}, {"parts": 4}),
+    ):
+        words = (str(ROOT / "tests" / "two_processes.py"), str(data), str(tmp_path / name), "ema", "float32")
+        ran = launch(*words, json.dumps({"batch": 8, "rate": 1e-3, **more}), STEPS="1", **planted)
+        assert ran.returncode == 0, ran.stderr
+        said.append([line for line in ran.stderr.splitlines() if line.startswith("segviz: ")])
+        results.append(torch.load(tmp_path / name, weights_only=True))
+    short, told = results
+    assert short["losses"] == told["losses"]
+    assert all(torch.equal(value, told["weights"][name]) for name, value in short["weights"].items())
+    rest = "at a time in each process, and BatchNorm normalises over these instead of the whole batch"
+    assert said == [
+        [
+            f"segviz: process {process} has not enough memory: from now on each batch is processed {some} {rest}"
+            for process, some in ((1, "2 pictures"), (0, "1 picture"))
+        ],
+        [],
+    ]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_waits_is_released_where_another_has_no_room(told: bool) -> None:
+    released = threading.Event()
+    with release_when(lambda: told, released.set):
+        assert released.wait(PATIENCE if told else 0.5) is told
 
 
 # ---- files, errors, signals --------------------------------------------------------------------------------

@@ -331,7 +331,10 @@ def test_out_of_memory_halves_the_batch_and_training_goes_on(
     monkeypatch.setattr(TrainingRun, "_backward", room_for_two)
     record = train_model(options(data, tmp_path / "sam.safetensors", batch=8, steps=3))
     assert record.steps == 3 and sizes == [8, 4, 2, 2, 2]
-    assert "2 pictures at a time" in capsys.readouterr().out
+    assert (
+        capsys.readouterr().err.count("out of memory: from now on each batch is processed 2 pictures at a time, and")
+        == 1
+    )
 
 
 def test_a_single_picture_too_large_is_an_error(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -551,12 +554,41 @@ def test_ctrl_c_while_the_finished_training_is_scored_keeps_its_state(
     assert same_weights(finished[0], out)
 
 
-def test_batch_norm_with_a_single_value_is_explained(data: Path, tmp_path: Path) -> None:
-    small = {"batch": 1, "crop": (32, 32)}
-    with pytest.raises(DataError, match=r"a batch of 1 with a crop of 32 x 32 at output stride 32 .* larger --batch"):
-        train_model(options(data, tmp_path / "sam.safetensors", **small))
-    with pytest.raises(DataError, match=r"a batch of 1 with a crop of 32 x 32 at output stride 32 .* larger --batch"):
-        train_model(options(data, tmp_path / "fcn.safetensors", model="fcn", output_stride=32, **small))
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, r"a batch of 1, a crop of 32 x 32 and output stride 32, .* use a larger --batch$"),
+        (
+            {"model": "fcn", "output_stride": 32},
+            r"a crop of 32 x 32 and output stride 32, .* a larger --batch or a larger --crop or a smaller --output-s",
+        ),
+        ({"batch": 3, "parts": 2}, r"a batch of 3 in 2 parts, .* use a larger --batch or fewer --parts$"),
+    ],
+)
+def test_batch_norm_with_a_single_value_is_refused_before_the_first_step(
+    changes: dict[str, object], words: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AFM's gate has one value for each channel in a picture of any size."""
+    monkeypatch.setattr(TrainingRun, "step", lambda *_: pytest.fail("a step ran"))
+    with pytest.raises(DataError, match=words):
+        train_model(options(data, tmp_path / "sam.safetensors", **{"batch": 1, "crop": (32, 32), **changes}))
+
+
+def test_a_batch_that_was_halved_to_single_pictures_may_be_too_small_for_batch_norm(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = TrainingRun._backward
+
+    def room_for_one(self: TrainingRun, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        if self.parts == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return backward(self, batch)
+
+    monkeypatch.setattr(TrainingRun, "_backward", room_for_one)
+    with pytest.raises(
+        DataError, match=r"BatchNorm cannot normalise over one picture at a time, .*; use a smaller --crop"
+    ):
+        train_model(options(data, tmp_path / "sam.safetensors"))
 
 
 def test_a_gamma_for_a_block_without_one_is_refused(data: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -14,7 +13,6 @@ from platform import machine, processor, python_version
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import write_checkpoint
@@ -71,7 +69,7 @@ def train_model(options: TrainOptions) -> Record:
         check_output(options.out, state, options.resume, options.overwrite)
         options = fit_masks(options)
         if told := describe_masks(options):
-            tell(processes, f"segviz: {told}")
+            processes.say(told)
         torch.manual_seed(options.seed)
         training, validation = load_splits(options, processes)
         options = resolve_epochs(options, len(training.samples))
@@ -94,9 +92,9 @@ def load_splits(options: TrainOptions, processes: Processes) -> tuple[Split, Spl
     check_labels_of(training)
     check_labels_of(validation)
     for note in dict.fromkeys((*training.notes, *validation.notes)):
-        tell(processes, f"segviz: {note}")
+        processes.say(note)
     if absent := describe_absent(training):
-        tell(processes, f"segviz: {absent}")
+        processes.say(absent)
     if options.scenes and training.classes.names != CAMVID.names:
         raise DataError(f"drawn scenes have CamVid's classes, but {options.data} has others; use --scenes 0")
     return training, validation
@@ -109,12 +107,6 @@ def resolve_epochs(options: TrainOptions, pictures: int) -> TrainOptions:
     return replace(options, steps=max(1, math.ceil(options.epochs * pictures / options.batch)))
 
 
-def tell(processes: Processes, text: str) -> None:
-    """Write a line on stderr, once for all processes."""
-    if processes.is_first:
-        tqdm.write(text, file=sys.stderr)
-
-
 def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
     """The loop: from the first step, or the one where an interrupted run stopped, to the written checkpoint."""
     options, processes, device, classes = run.options, run.processes, run.device, validation.classes.names
@@ -122,7 +114,7 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
     losses: list[Tensor] = []  # since the last row of the log
     step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
     resumed = f"resuming at step {step} of {options.steps}"
-    tell(processes, f"segviz: {resumed if options.resume else f'starting from {run.start.describe()}'}")
+    processes.say(resumed if options.resume else f"starting from {run.start.describe()}")
     kept = step  # the step of the saved state
     saved = time.monotonic()
     started = saved - before
@@ -174,7 +166,7 @@ def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
         check_loss(run, losses, step, options.rate, state)
         bar.close()
         if step < options.steps:
-            tell(processes, f"segviz: --budget ended the training at step {step} of {options.steps}")
+            processes.say(f"--budget ended the training at step {step} of {options.steps}")
         minutes = (time.monotonic() - started) / 60
         if not first:
             return from_json(processes.hear(TOLD_RECORD))

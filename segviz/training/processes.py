@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -15,12 +15,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
+from tqdm import tqdm
 
 from segviz.data.dataset import DataError
 from segviz.runtime.interrupts import hold_interrupt
-
-LONGEST_WAIT = timedelta(hours=12)  # others wait while the first scores val; torchrun ends those of a dead one
-SECONDS_BETWEEN_LOOKS = 0.2
+from segviz.training.process_group import LONGEST_WAIT, SECONDS_BETWEEN_LOOKS, ProcessGroup
 
 
 class Total(torch.autograd.Function):
@@ -54,11 +53,13 @@ class Processes:
         index: which of them this is, from 0; the first writes files and shows progress.
         count: how many there are.
         store: what they share beside tensors; None in a training in one process.
+        group: their connections; None in a training in one process.
     """
 
     index: int = 0
     count: int = 1
     store: Store | None = None
+    group: ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -76,6 +77,14 @@ class Processes:
         parts = [torch.empty_like(value) for _ in range(self.count)]
         dist.all_gather(parts, value.contiguous())
         return torch.cat(parts)
+
+    def do_together(self, work: Callable[[], Tensor]) -> Tensor:
+        """Do work with sums over all processes, either in all of them or in none.
+
+        Raises:
+            OutOfMemoryError: one of them ran out of memory; it is raised in all, and all can try again.
+        """
+        return work() if self.group is None else self.group.do_together(work)
 
     def own_part(self, whole: Tensor) -> Tensor:
         """This process's part of a batch; the parts of all, one after the other, are the batch."""
@@ -127,6 +136,11 @@ class Processes:
             return
         with hold_interrupt() as interrupted:
             yield interrupted
+
+    def say(self, text: str) -> None:
+        """Write a line on stderr, once for all processes."""
+        if self.is_first:
+            tqdm.write(f"segviz: {text}", file=sys.stderr)
 
     def tell(self, key: str, text: str) -> None:
         """Tell the others a text."""
@@ -192,23 +206,21 @@ def join_processes(device: torch.device) -> Iterator[tuple[Processes, torch.devi
     if missing:
         raise DataError(f"WORLD_SIZE is set, but {' and '.join(missing)} not; start with torchrun, or unset WORLD_SIZE")
     store, index, count = next(rendezvous("env://", timeout=LONGEST_WAIT))
+    group: ProcessGroup | None = None
     try:
         own = device
         if device.type == "cuda":
             own = torch.device("cuda", choose_gpu())
             torch.cuda.set_device(own)
-        backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
-        dist.init_process_group(
-            backend, store=PrefixStore("tensors", store), rank=index, world_size=count, timeout=LONGEST_WAIT
-        )
-        yield Processes(index, count, PrefixStore("words", store)), own
+        group = ProcessGroup(store, index, count, own)
+        yield Processes(index, count, PrefixStore("words", store), group), own
     except BaseException:
         if not is_first_error(store):
             raise SystemExit(1) from None
         raise
     finally:
-        with suppress(Exception):  # another process may have gone
-            dist.destroy_process_group()
+        if group is not None:
+            group.leave()
 
 
 def choose_gpu() -> int:

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from segviz.catalogue.curve import LogRow
 from segviz.data.dataset import DataError, Split
@@ -23,6 +22,7 @@ from segviz.models.registry import build
 from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.training.augmentation import random_view
 from segviz.training.auxiliary import make_auxiliary_heads, run_with_features
+from segviz.training.batch_parts import check_norms, describe_halving, describe_single_value, is_single_value
 from segviz.training.initialise import Start, initialise, parameter_groups
 from segviz.training.losses import Loss, class_weights
 from segviz.training.options import TrainOptions
@@ -54,6 +54,9 @@ class TrainingRun:
         self.start = initialise(self.model, options.init, options.gamma) if options.init else Start("random weights")
         self.heads = make_auxiliary_heads(self.model, options.auxiliary, options.auxiliary_width, classes)
         self.networks = nn.ModuleDict({"model": self.model, "heads": self.heads})
+        self.model.extractor.requires_grad_(not options.freeze_backbone)
+        self.set_mode()
+        check_norms(self.networks, options, processes)
         self.networks.to(device).to(memory_format=torch.channels_last)
         processes.copy_from_first(self.networks)
         self.average = deepcopy(self.model).requires_grad_(False)
@@ -75,8 +78,6 @@ class TrainingRun:
             partial(random_view, views=options.views),
             (processes.index, processes.count),
         )
-        self.model.extractor.requires_grad_(not options.freeze_backbone)
-        self.set_mode()
 
     def set_mode(self) -> None:
         """Set everything but a frozen backbone to training mode."""
@@ -116,30 +117,32 @@ class TrainingRun:
             return bool(torch.stack(largest).max() <= torch.finfo(torch.float16).max)  # False for NaN
 
     def step(self, batch: Batch, number: int) -> Tensor:
-        """Take one optimizer step and return the loss; out of memory, halve the batch and accumulate gradients."""
+        """Take one optimizer step and return the loss; where memory is short, all processes halve their parts.
+
+        Raises:
+            DataError: a part became so small that BatchNorm cannot work.
+            OutOfMemoryError: there is no room for one picture.
+        """
+        parameters, buffers = list(self.networks.parameters()), list(self.networks.buffers())
+        before = [one.clone() for one in buffers]
         while True:
             torch.manual_seed(self.options.seed * 1_000_003 + number)  # dropout resumes where it stopped, too
             try:
-                loss = self._backward(batch)
+                loss = self.processes.do_together(
+                    lambda: self.processes.sum_gradients(parameters, self._backward(batch))
+                )
                 break
             except ValueError as error:
-                if "more than 1 value per channel" not in str(error):
+                if not is_single_value(error):
                     raise
-                raise DataError(self._describe_single_value(len(batch[0]))) from None
-            except torch.OutOfMemoryError:
-                if self.processes.count > 1:  # the others wait for this one in the middle of the network
-                    raise DataError(self._describe_no_room(len(batch[0]))) from None
+                raise DataError(describe_single_value(self.options, self.parts)) from None
+            except torch.OutOfMemoryError as error:
                 if self.parts * 2 > len(batch[0]):
                     raise
-                self.parts *= 2
-            torch.cuda.empty_cache()
-            size = -(-len(batch[0]) // self.parts)
-            tqdm.write(
-                f"out of memory: from now on each batch is processed {size} pictures at a time, and BatchNorm "
-                "normalises over these instead of the whole batch"
-            )
-        parameters = list(self.networks.parameters())
-        loss = self.processes.sum_gradients(parameters, loss)
+                reason = str(error) if self.processes.count > 1 else "out of memory"
+            self._halve(reason, len(batch[0]))
+            for one, kept in zip(buffers, before, strict=True):
+                one.copy_(kept)  # as if nothing had been tried
         if self.options.clip:
             nn.utils.clip_grad_norm_(parameters, self.options.clip)
         self.optimizer.step()
@@ -147,21 +150,12 @@ class TrainingRun:
             self._average(number)
         return loss
 
-    def _describe_single_value(self, pictures: int) -> str:
-        """Why BatchNorm has nothing to normalise over, and what to do about it."""
-        at_once, (height, width) = -(-pictures // self.parts), self.options.crop
-        stride = self.model.output_stride
-        return (
-            f"BatchNorm needs several values, but a batch of {at_once} with a crop of {height} x {width} at output "
-            f"stride {stride} has only one in some layer; use a larger --batch or --crop, or a smaller --output-stride"
-        )
-
-    def _describe_no_room(self, pictures: int) -> str:
-        """What to do about too little memory in one of several processes."""
-        return (
-            f"process {self.processes.index} has not enough memory for {-(-pictures // self.parts)} pictures at a "
-            f"time; use --parts {2 * self.parts}, more processes, or a smaller --crop"
-        )
+    def _halve(self, reason: str, pictures: int) -> None:
+        """Process half as many of a batch's pictures at a time, and say so."""
+        self.parts *= 2
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        self.processes.say(describe_halving(reason, -(-pictures // self.parts), self.processes))
 
     def _backward(self, batch: Batch) -> Tensor:
         """Compute the gradients of the batch's mean loss, part by part, and return the loss."""

@@ -36,12 +36,8 @@ class AttentionFusion(nn.Module):
         """The fused features; the map "gate" keeps alpha.
 
         Raises:
-            ValueError: one image alone in training mode: BatchNorm cannot norm a single value a channel.
+            ValueError: one image alone in training mode, where BatchNorm has one value for each channel of the gate.
         """
-        if self.training and len(fine) == 1:
-            raise ValueError(
-                "AttentionFusion cannot train on a batch of one image; use a batch of 2 or more, or eval()"
-            )
         size = fine.shape[2:]
         near = self.fine(fine)
         joined = self.joined(torch.cat((near, F.interpolate(coarse, size)), 1))
