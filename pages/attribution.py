@@ -3,6 +3,7 @@
 import streamlit as st
 
 from segviz.attention.maps import SpatialMap
+from segviz.attention.region import Region
 from segviz.attribution import METHODS, Attribution
 from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
@@ -21,7 +22,7 @@ from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
 from segviz.ui.attribution_controls import pick_methods, pick_target, why_no_target
 from segviz.ui.attribution_numbers import RANK, show_attribution_numbers, show_last_numbers
-from segviz.ui.explained_model import explain_bundled, explain_network
+from segviz.ui.explained_model import SeenPart, explain_bundled, explain_network, see_part
 from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import pick_model, short_title
@@ -38,8 +39,7 @@ picture = current_picture()
 with heading:
     model = pick_model("Model", (*available_models(), *own_models()), FIRST_MODEL, ROWS[PAGE].models_key)
 explained = explain_network(model, picture, heading) if model in own_models() else explain_bundled(model, picture)
-prediction, layer, maps, rest = explained.prediction, explained.layer, explained.maps, explained.rest
-ranked = [one for one in maps if isinstance(one, SpatialMap)]
+prediction, layer, rest = explained.prediction, explained.layer, explained.rest
 
 
 @st.fragment
@@ -53,16 +53,20 @@ def workbench() -> None:
     with controls:
         target = pick_target(prediction, place)
         methods, options = pick_methods(explained.has_layer)
+        part = see_part(explained, picture, place if target is None else target.pixel)
+    ranked = [one for one in part.maps if isinstance(one, SpatialMap)]
     answers: dict[str, Attribution] = {}
     if target is None:
         messages.info(why_no_target(prediction, place))
     else:
-        ops = {name: Attribute(name, target, options, layer) for name in methods}
-        answers = collect_answers(Questions(model, picture, ops), controls, messages)
-    ranks = {name: rank_correlations(answer, ranked, place, picture.size) for name, answer in answers.items()}
-    panels = [prediction_panel(prediction), *attention_panels(place, pin)]
+        in_crop = part.region is not None
+        ops = {name: Attribute(name, target, options, layer, in_crop) for name in methods}
+        answers = collect_answers(Questions(model, picture, ops, part.size), controls, messages)
+    region = part.region or Region(0, 0, *picture.size)
+    ranks = {name: rank_correlations(one, ranked, region.inside(place), region.size) for name, one in answers.items()}
+    panels = [prediction_panel(prediction), *attention_panels(part, place, pin)]
     panels += [
-        attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name)
+        attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name, part)
         for name in methods
     ]
     show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin, rest=rest)
@@ -75,20 +79,23 @@ def workbench() -> None:
         show_last_numbers((model, picture.digest))
     if ranked:
         show_worth(model)  # below: the maps come first
-    show_help()
+    show_help(part)
 
 
-def attention_panels(place: tuple[int, int], pin: int | None) -> list[Panel]:
+def attention_panels(part: SeenPart, place: Place, pin: int | None) -> list[Panel]:
     """Where the block looks from the point."""
     note = "what the point draws from each place"
     return [
-        Panel(f"Attention ({one.name})", one, "attends_to", at=place, pin=pin, note=note, model=model) for one in maps
+        Panel(
+            f"Attention ({one.name})", one, "attends_to", at=place, pin=pin, note=note, model=model, region=part.region
+        )
+        for one in part.maps
     ]
 
 
-def blank_panel(name: str) -> Panel:
+def blank_panel(name: str, part: SeenPart) -> Panel:
     """The bare picture, in place of a map that is not computed yet."""
-    return Panel(method_title(name), None, "plain", note="not computed yet", pending=True)
+    return Panel(method_title(name), None, "plain", note="not computed yet", pending=True, region=part.region)
 
 
 def method_title(name: str) -> str:
@@ -101,7 +108,9 @@ def attribution_panel(answer: Attribution, note: str, pin: int | None) -> Panel:
     """A method's map, framed in the pin's colour where the score is taken at that point."""
     values = ScalarMap(answer.values, METHODS[answer.method].counts, answer.signed)
     own = pin if answer.target.pixel is not None else None
-    return Panel(answer.title, values, "values", at=answer.target.pixel, pin=own, note=note, model=model)
+    return Panel(
+        answer.title, values, "values", at=answer.target.pixel, pin=own, note=note, model=model, region=answer.region
+    )
 
 
 def score_sentence(answer: Attribution, place: Place) -> str:
@@ -109,27 +118,45 @@ def score_sentence(answer: Attribution, place: Place) -> str:
     target = answer.target
     name = escape_markdown(prediction.classes[target.class_index])
     over = f"at {pixel_text(*place)}"
+    if answer.region is not None:
+        over += ", in the crop around it"
     if target.pixel is None:
         over = "on average over the picture" if target.mask is None else f"on average over all pixels of {name}"
     return f"the logit of **{name}** {over}, which is **{answer.score:.2f}**"
 
 
-def show_help() -> None:
+def show_help(part: SeenPart) -> None:
     """What is shown, and what the numbers mean."""
     st.caption(
         "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score "
         "through the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a "
         "point to explain it."
     )
-    if maps and not ranked:
-        st.caption("Rank correlations are computed for the bundled models only.")
-    if not maps:
+    if explained.crops is not None:
+        st.caption(escape_markdown(crop_words(part)))
+    if part.maps and not any(isinstance(one, SpatialMap) for one in part.maps):
+        st.caption("Rank correlations are computed for the bundled models and for published networks only.")
+    if not part.maps:
         title = escape_markdown(short_title(model))
         st.info(f"{title} has no map from place to place, so there is no attention to compare with.")
     with st.expander("What the methods compute"):
         st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the chosen places.")
         st.markdown("\n".join(f"- **{row.title}** ({row.paper}). {HELP[name]}" for name, row in METHODS.items()))
         st.markdown(f"**Rank correlation** {RANK}")
+
+
+def crop_words(part: SeenPart) -> str:
+    """What a network that sees crops sees of the picture here, and why."""
+    title = short_title(model)
+    if part.region is not None:
+        return (
+            f"{title} sees the picture in crops, as its authors show it. Score, attributions and attention at a point "
+            f"are those of the crop around it: {part.region}."
+        )
+    return (
+        f"{title} sees the picture whole here, unlike its authors: over several crops, its answer is an average of "
+        "probabilities, which has no logit that could be explained. Take the score at a point to see a crop."
+    )
 
 
 workbench()

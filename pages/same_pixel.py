@@ -4,7 +4,9 @@ import streamlit as st
 
 from segviz.catalogue.bundled import available_models
 from segviz.figures.same_pixel_table import no_map_sentences
+from segviz.text import escape_markdown
 from segviz.ui.beside_maps import INFLUENCE_HELP, last_pin_influences
+from segviz.ui.crops import asked_place, crops_sentence
 from segviz.ui.display_settings import stored_display
 from segviz.ui.first_sight import first_place
 from segviz.ui.map_help import explain_worth
@@ -21,15 +23,15 @@ PAGE = "same_pixel"
 st.title("Same pixel, every block")
 st.caption(
     "Point at any picture, or tap it: each shows where its model looks from that place or, with the switch above them, "
-    "which pixels look at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The cells of "
-    "a coarse grid are larger, so each holds more. Click, or tap again, to keep points; their numbers are below."
+    "which pixels look at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The "
+    "cells of a coarse grid are larger, so each holds more. Click, or tap again, to keep points; their numbers are below."
 )
 picture = current_picture()
 names = available_models()
 if not names:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
-own = pick_networks(picture)
+picked = pick_networks(picture)
 predictions = ready_predictions(names, picture, PAGE)
 rest = first_place(predictions[names[0]], picture) if names[0] in predictions else None
 explain_worth(folded_models(names, predictions))
@@ -48,14 +50,17 @@ def viewer() -> None:
     """A pin or a setting runs this part alone."""
     pins = current_pins(PAGE)
     influences = last_pin_influences(picture, predictions, pins, every)
+    own = [panel for one in picked for panel in one.panels(picture, asked_place(pins, rest, picture))]
     panels = model_panels(names, predictions) + own + influences
     show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
     show_numbers(picture, predictions, pins, stored_display(PAGE).direction)
 
 
 viewer()
-if own:
+if picked:
     st.caption("The numbers are those of the bundled models; a network's own maps are measured in Python.")
+if sentence := crops_sentence([one.answer for one in picked]):
+    st.caption(escape_markdown(sentence))
 st.caption(
     "**Depends** asks whether a map depends on its point at all. Non-local maps are known to become "
     "query-independent, the same everywhere (Cao et al., GCNet, ICCVW 2019, section 3; "

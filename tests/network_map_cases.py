@@ -81,6 +81,8 @@ NETWORK_MAPS: dict[str, NetworkMap] = {
     "linear": LinearAttention("linear", GRID, KEY_GRID, random(3, CELLS, 5).relu(), random(3, KEYS, 5).relu(), 1e-5),
     "declared": MatrixAttention("declared", GRID, KEY_GRID, random(HEADS, CELLS + 1, KEYS + 2).softmax(2), 1, 2),
     "deformable": deformable(),
+    "finest level": deformable().by_level[0],
+    "coarse level": deformable((3, 4), covers=(1.0, 1.2)).by_level[1],
     "coarse queries": deformable((3, 4), covers=(1.0, 1.2)),
     "steep": MultiHeadAttention("steep", GRID, GRID, 40 * random(2, CELLS, 5), random(2, CELLS, 5)),
 }
@@ -88,5 +90,6 @@ OBJECT_MAPS = {
     "objects": objects(),
     "masked objects": objects(2, masked=True),
     "sampling objects": sampling_objects(),
+    "sampled level": sampling_objects().by_level[1],
     "few points": few_points(),
 }

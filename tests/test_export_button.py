@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from figure_cases import IMAGE, LABELS, SIZE, one_of_each
 
-from segviz.attention.maps import SampledAttention
+from segviz.attention.maps import SampledAttention, SpatialMap
+from segviz.attention.region import Region
 from segviz.figures.class_legend import class_legends
 from segviz.figures.colour import Scale, joint_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
@@ -19,7 +20,7 @@ from segviz.figures.disagreement_panel import ANSWERS, disagreement_panel
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.subplot import Mark
+from segviz.figures.subplot import Mark, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.prediction.panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
@@ -276,3 +277,28 @@ def test_a_page_is_exported_as_the_command_line_does_it(made: Prediction) -> Non
     assert b'width="496.8pt"' in plain[1] and b'width="237.6pt"' in wide[1]
     assert [b">a</text>" in data for data in (plain[1], wide[1])] == [False, True]
     assert [data.count(b">a.jpg: psa;") for data in (plain[1], wide[1])] == [2, 1], "metadata always have the caption"
+
+
+def test_a_map_of_a_crop_lies_over_the_crop_with_its_points_boxes_and_numbers(made: Prediction) -> None:
+    region = Region(2, 5, 20, 30)
+    panels = [replace(one, region=region) for one in panels_of_maps(made)]
+    spec = viewer_figure_spec("a page", viewer(made, pins=(Pin(10, 20, 0),), strongest=True), panels)
+    for panel, shown in zip(panels, spec.subplots, strict=True):
+        assert isinstance(panel.map, SpatialMap)
+        cell = panel.map.cell(8, 15, 20, 30)  # the pixel within the crop
+        frame = shown.boxes[0]
+        assert (frame.top, frame.left, frame.bottom, frame.right, frame.dashed) == (2, 5, 22, 35, True)
+        assert all(one.top + 0.5 >= 2 and one.bottom <= 22.5 for one in shown.boxes), panel.title
+        assert "y 10, x 20" in shown.title and "_10_20" in shown.name and shown.place == (10, 20)
+        assert [(one.y, one.x, one.number) for one in shown.marks] == [(10, 20, 1)]
+        if isinstance(shown.content, Heat) and panel.look == "attends_to":
+            assert shown.content.region == region
+            np.testing.assert_array_equal(shown.content.values, panel.map.attends_to(*cell).numpy())
+    away = viewer_figure_spec("a page", viewer(made, pins=(Pin(30, 2, 0),)), panels[:1]).subplots[0]
+    assert away.content is None and "outside the crop" in away.title
+    heat = next(one for one in spec.subplots if isinstance(one.content, Heat))
+    plain = compose_picture(replace(heat, content=None), 1.0, 200)
+    drawn = compose_picture(heat, 1.0, 200)
+    assert (drawn[22:] < plain[22:]).any() and not (drawn[22:] > plain[22:]).any()  # darker outside
+    assert (drawn[2:22, 5:35] != plain[2:22, 5:35]).any(2).all()
+    assert subplot_details(heat)["crop"] == (2, 5, 20, 30)

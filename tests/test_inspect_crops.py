@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from test_pages import INSPECT, encoded, healthy, pin, upload
+from test_pages import ATTRIBUTION, INSPECT, SAME_PIXEL, encoded, healthy, pin, upload
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
@@ -49,20 +49,57 @@ def test_a_kept_point_chooses_the_crop_whose_maps_are_shown(app: AppTest) -> Non
     app.query_params["model"] = "psanet"
     app.switch_page(INSPECT)
     healthy(app.run())
-    whole, crop = viewers(app)
-    assert [one["title"] for one in whole["panels"]] == ["Prediction", "Crop"]
-    assert (whole["height"], whole["width"], crop["height"], crop["width"]) == (360, 480, 321, 321)
-    assert crop["panels"][0]["title"] == "The crop" and len(crop["panels"]) == 3
+    (viewer,) = viewers(app)
+    assert [one["title"] for one in viewer["panels"]] == ["Prediction", "Collect", "Distribute"]
+    assert (viewer["height"], viewer["width"]) == (360, 480) and "region" not in viewer["panels"][0]
+    middle = viewer["panels"][1]["region"]
     assert any("saw the picture in 4 crops" in one.value for one in app.caption)
-    healthy(pin(app, INSPECT, (350, 470)))
-    whole, crop = viewers(app)
-    assert "4 of 4: rows 39 to 359, columns 159 to 479" in whole["panels"][1]["note"]
-    assert crop["pins"] == [[311, 311, 0]] and "Point 1" in [one["title"] for one in crop["panels"]]
-    assert len([one for one in app.warning if "slide crops" in one.value]) <= 1
+    assert [one.label for one in app.expander if "notes" in one.label] == ["What to know of psanet: 7 notes"]
+    healthy(pin(app, INSPECT, (5, 470), (350, 5)))
+    (viewer,) = viewers(app)
+    assert viewer["pins"] == [[5, 470, 0], [350, 5, 1]]  # of the picture, so that a link restores them
+    regions = {one["title"]: one.get("region") for one in viewer["panels"]}
+    assert regions["Collect"] == regions["Collect of point 2"] == [39, 0, 321, 321]
+    assert regions["Collect of point 1"] == [0, 159, 321, 321] != middle and regions["Point 1"] is None
+    assert any("last pin: rows 39 to 359, columns 0 to 320" in one.value for one in app.caption)
+    healthy(app.selectbox(key="inspect features").set_value("block_input").run())
+    (viewer,) = viewers(app)
+    regions = {one["title"]: one.get("region") for one in viewer["panels"]}
+    assert regions["Similarity"] == [39, 0, 321, 321] and regions["Similarity of point 1"] == [0, 159, 321, 321]
     (control,) = (one for one in app.segmented_control if one.label == "Sees the picture")
     healthy(control.set_value("whole").run())
     (whole,) = viewers(app)
     assert whole["panels"][0]["title"] == "Prediction" and "Distribute" in [one["title"] for one in whole["panels"]]
+    assert not any("region" in one for one in whole["panels"])
+
+
+def test_same_pixel_shows_the_crop_around_the_point_kept_last(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("spatial_nl",))
+    app.query_params["same_pixel-networks"] = "psanet"
+    app.switch_page(SAME_PIXEL)
+    healthy(app.run())
+    healthy(pin(app, SAME_PIXEL, (5, 470)))
+    (viewer,) = viewers(app)
+    regions = {one["title"]: one.get("region") for one in viewer["panels"]}
+    assert regions["psanet: distribute"] == [0, 159, 321, 321] and regions["Spatial non-local"] is None
+    assert any("psanet saw the picture in crops, as its authors show it" in one.value for one in app.caption)
+
+
+def test_attribution_explains_the_crop_at_a_point_and_the_whole_picture_else(app: AppTest) -> None:
+    app.query_params["model"] = "psanet"
+    app.switch_page(ATTRIBUTION)
+    healthy(app.run())
+    healthy(pin(app, ATTRIBUTION, (5, 470)))
+    (viewer,) = viewers(app)
+    regions = {one["title"]: one.get("region") for one in viewer["panels"]}
+    seen = ("Attention (collect)", "Attention (distribute)", "Saliency")
+    assert {str(regions[one]) for one in seen} == {"[0, 159, 321, 321]"} and regions["Prediction"] is None
+    assert any("are those of the crop around it: rows 0 to 320" in one.value for one in app.caption)
+    (where,) = (one for one in app.segmented_control if one.label == "Score taken at")
+    healthy(where.set_value("Whole picture").run())
+    (viewer,) = viewers(app)
+    assert not any("region" in one for one in viewer["panels"])
+    assert any("sees the picture whole here, unlike its authors" in one.value for one in app.caption)
 
 
 def test_a_model_sees_an_upload_at_the_size_that_the_visitor_chooses(app: AppTest) -> None:

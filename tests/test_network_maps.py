@@ -157,6 +157,11 @@ def test_deformable_attention_is_that_of_the_matrix(grid: tuple[int, int]) -> No
         expected = sampled_matrix(one, level)[:, 3].reshape(-1, *own)
         torch.testing.assert_close(one.level_map(0, 3, level, 1), expected[1])
         torch.testing.assert_close(one.level_map(0, 3, level), expected.mean(0))
+        alone = one.by_level[level]
+        assert alone.key_grid == own and alone is one.by_level[level]  # a page asks again, and the browser keeps it
+        torch.testing.assert_close(alone.attends_to(0, 3, "largest"), expected.amax(0))
+        columns = torch.stack([alone.head_columns(cell) for cell in range(own[0] * own[1])], 2)
+        torch.testing.assert_close(columns, sampled_matrix(one, level))
     with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has 0 to 2"):
         one.level_map(0, 0, 3)
 
@@ -168,6 +173,8 @@ def test_sampling_object_queries_are_those_of_the_matrix() -> None:
         torch.testing.assert_close(one.query_map(query, 1).flatten(), matrix[1, query])
         assert one.prefix_share(query, 2) == pytest.approx(1 - float(matrix[2, query].sum()), abs=1e-6)
     torch.testing.assert_close(one.attended_by(4, 6), matrix[:, :, 34].mean(0))
+    for level, alone in enumerate(one.by_level):
+        torch.testing.assert_close(alone.query_map(2, 1).flatten(), sampled_matrix(one, level)[1, 2])
 
 
 def test_the_points_of_a_view_of_the_heads_have_its_weights() -> None:

@@ -13,8 +13,9 @@ from PIL import Image
 from test_cli import segviz as run_segviz
 from test_protocols import slow_starts
 
+from segviz.attention.region import Region
+from segviz.engine import CompareStage
 from segviz.engine.bounded_memory import BoundedMemory
-from segviz.prediction.crops import Region
 from segviz.watch.load import open_predictor
 from segviz.watch.published_predictor import PublishedPredictor
 
@@ -106,6 +107,46 @@ def test_a_large_picture_is_shrunk_and_its_crops_are_found_in_its_own_pixels(pre
     prediction = predictor(large, shrink=2, place=(180, 41))
     assert prediction.region == Region(70, 0, 2 * CROP, 2 * CROP) and prediction.labels.shape == (200, 300)
     assert prediction.crop is not None and prediction.crop.pixel((180, 41)) == (55, 20)
+
+
+def report(done: int, total: int) -> None:
+    """Nobody waits."""
+
+
+def input_of_crop(predictor: PublishedPredictor) -> torch.Tensor:
+    """The crop around pixel (90, 20), as the network sees it."""
+    picture = torch.from_numpy(PICTURE[35:, :CROP].copy()).permute(2, 0, 1)[None] / 255
+    return predictor.picture.normalise(picture)
+
+
+def test_similarity_is_that_of_the_crop_around_the_place(predictor: PublishedPredictor) -> None:
+    from segviz.prediction.similarity import features_at
+
+    found = CompareStage("block_input", (90, 20)).run(predictor, PICTURE, 2**40, report).value
+    with torch.inference_mode():
+        features = features_at(predictor.network, input_of_crop(predictor), "block_input")[0]
+    unit = torch.nn.functional.normalize(features, dim=0)
+    expected = torch.einsum("chw,c->hw", unit, unit[:, 1, 2])
+    torch.testing.assert_close(found.attends_to(1, 2), expected, atol=1e-2, rtol=0)  # the wire's steps
+    whole = CompareStage("block_input").run(predictor, PICTURE, 2**40, report).value
+    assert whole.grid != found.grid == (9, 9)
+
+
+def test_attribution_is_the_gradient_of_the_crop_around_the_point(predictor: PublishedPredictor) -> None:
+    from segviz.attribution import Options, Target
+    from segviz.engine import Attribute
+
+    op = Attribute("saliency", Target(1, pixel=(90, 20)), Options(), in_crop=True)
+    found = op.run(predictor, PICTURE, 2**40, report).value
+    assert found.region == Region(35, 0, CROP, CROP) and found.target.pixel == (90, 20)
+    seen = input_of_crop(predictor).requires_grad_()
+    score = predictor.network(seen).logits[0, 1, 55, 20]
+    score.backward()
+    assert seen.grad is not None and found.score == pytest.approx(float(score.detach()), rel=1e-3)
+    expected = seen.grad[0].abs().amax(0).numpy()
+    assert np.corrcoef(found.values.ravel(), expected.ravel())[0, 1] > 0.999
+    region = Attribute("saliency", Target(1), Options(), in_crop=True).run(predictor, PICTURE, 2**40, report).value
+    assert region.region is None  # over several crops there is no one logit
 
 
 def test_what_cannot_be_slid_is_refused(predictor: PublishedPredictor, tmp_path: Path) -> None:

@@ -340,6 +340,37 @@ def test_a_tap_after_the_page_has_scrolled_only_points(phone: Page) -> None:
     phone.evaluate("document.body.style.paddingTop = ''")
 
 
+# ---- crops ----------------------------------------------------------------------------------------------
+
+
+def test_a_crop_s_map_lies_over_the_crop_and_has_no_answer_elsewhere(page: Page) -> None:
+    region = [30, 60, 100, 140]  # rows 30 to 129 and columns 60 to 199, in cells of 20 x 20 pixels
+    panels = [config("crop", "attends_to", "dot", region=region, stats=True), config("all", "attends_to", "dot")]
+    mount(page, data(*panels))
+    crop, canvas = stage(page, "crop"), stage(page, "crop").locator("canvas.map")
+    hover(page, "crop", 2, 3)  # pixel (75, 105), which is (45, 45) in the crop
+    expect(crop).to_have_attribute("data-cell", "2,2")
+    assert float(crop.get_attribute("data-max") or 0) == pytest.approx(float(MAPS["dot"].attends_to(2, 2).max()))
+    whole, part, frame = (box(one) for one in (crop, canvas, crop.locator(".crop")))
+    for one in (part, frame):
+        assert one["y"] - whole["y"] == pytest.approx(30 / HEIGHT * whole["height"], abs=2)
+        assert one["x"] - whole["x"] == pytest.approx(60 / WIDTH * whole["width"], abs=2)
+        assert one["width"] == pytest.approx(140 / WIDTH * whole["width"], abs=2)
+    value = page.locator(".panel .value").first
+    expect(value).to_contain_text("even share")
+    hover(page, "all", 0, 1)
+    expect(value).to_have_text("outside the crop that the network saw")
+    expect(canvas).to_be_hidden()
+    expect(crop.locator(".cell")).to_be_hidden()
+    hover(page, "crop", 2, 3)
+    expect(canvas).to_be_visible()
+    crop.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")  # from row 2 of the crop to above it
+    expect(page.locator(".where")).to_have_text("y\u00a020  x\u00a0110")
+    expect(canvas).to_be_hidden()
+
+
 # ---- scales ---------------------------------------------------------------------------------------------
 
 

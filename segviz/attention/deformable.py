@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -21,7 +22,7 @@ class DeformableAttention(HeadMap):
     """What the cells of one level sample from all levels; a query's weights sum to 1 over levels and points.
 
     `grid` is the queries' level. Maps lie on `key_grid`, the finest level, with all levels added up (`level_samples`);
-    `level_map` is one level on its own grid.
+    `by_level` has each level alone, on its own grid.
 
     Attributes:
         looks: the points themselves, too.
@@ -52,6 +53,24 @@ class DeformableAttention(HeadMap):
     def first_token(self) -> int:
         """How many tokens of other levels stand before this level's where the levels follow each other."""
         return sum(rows * columns for rows, columns in self.levels[: self.levels.index(self.grid)])
+
+    @cached_property
+    def by_level(self) -> tuple[DeformableAttention, ...]:
+        """Each level as a map of its own, with the level's grid as `key_grid`; its rows are `level_map`.
+
+        A row sums to the level's share of the weight, less what falls outside.
+        """
+        return tuple(
+            replace(
+                self, name=f"{self.name} level {at}", key_grid=grid, levels=(grid,),
+                positions=self.positions[:, :, at : at + 1], weights=self.weights[:, :, at : at + 1],
+            )
+            for at, grid in enumerate(self.levels)
+        )  # fmt: skip
+
+    def head_prefix_shares(self, cell: int) -> Float[Tensor, " heads"]:
+        """The weight of a cell's points outside the picture, in each head."""
+        return self.weights[:, cell].flatten(1).sum(1) - self.head_rows(cell).sum(1)
 
     def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
         """What a cell draws from each cell of the finest level."""
@@ -107,6 +126,27 @@ class DeformableQueries(ObjectQueryMap):
     def query_count(self) -> int:
         """How many object queries there are."""
         return self.weights.shape[1]
+
+    @cached_property
+    def by_level(self) -> tuple[DeformableQueries, ...]:
+        """Each level as a map of its own, on the level's grid; see `DeformableAttention.by_level`."""
+        return tuple(
+            replace(
+                self, name=f"{self.name} level {at}", grid=grid, levels=(grid,),
+                positions=self.positions[:, :, at : at + 1], weights=self.weights[:, :, at : at + 1],
+            )
+            for at, grid in enumerate(self.levels)
+        )  # fmt: skip
+
+    def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
+        """The share of one object query's weight on points outside the picture.
+
+        Raises:
+            IndexError: there is no such query or head.
+        """
+        self.check_query(query)
+        outside = self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
+        return min(1.0, max(0.0, float(select_head(outside, head, self.name))))
 
     def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
         """What one object query draws from each cell of the finest level."""

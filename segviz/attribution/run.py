@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from segviz.attention.grid_map import Grid
 from segviz.attribution.methods import NO_BLOCK_TITLE, Method, Task, method_of
 from segviz.attribution.probe import Check, Probe, Progress
 from segviz.attribution.target import (
@@ -34,6 +35,7 @@ def attribute(
     options: Options = DEFAULTS,
     progress: Progress | None = None,
     check: Check | None = None,
+    working: Grid | None = None,
 ) -> Attribution:
     """How much each pixel matters to the mean logit of a class.
 
@@ -48,6 +50,7 @@ def attribute(
         options: steps, windows, baseline, memory.
         progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
         check: called many times within an evaluation, forward and backward; may raise to cancel sooner.
+        working: (height, width) at which the model sees the picture; None for the size of training.
 
     Raises:
         AttributionError: the method or class is unknown, the mask does not fit, or the memory does not suffice.
@@ -58,7 +61,7 @@ def attribute(
     check_class(target.class_index, predictor.record.classes)
     picture = as_rgb(image)
     size = (picture.shape[0], picture.shape[1])
-    working = working_size(*size)
+    working = working or working_size(*size)
     kind = None if row.baseline is None else options.baseline or row.baseline
     with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)

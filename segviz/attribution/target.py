@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float32
 
 from segviz.attention.maps import Grid, cell_of_pixel
+from segviz.attention.region import Region
 from segviz.image import Rgb
 
 Baseline = Literal["black", "grey", "blurred"]
@@ -129,6 +130,7 @@ class Attribution:
         delta: Integrated Gradients' completeness error, `values.sum() - (score - baseline's score)`; None elsewhere.
         baseline: the baseline used; None for methods without one.
         paper: where the method comes from.
+        region: the crop of the picture that the model saw, where it saw one: the values lie over it.
     """
 
     method: str
@@ -142,6 +144,7 @@ class Attribution:
     delta: float | None
     baseline: Baseline | None
     paper: str
+    region: Region | None = None
 
 
 def baseline_picture(picture: Rgb, kind: Baseline) -> Rgb:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from segviz.attention.region import Region
 from segviz.batch.attention_files import AttentionOptions, MeasureAt, describe_place, export_attention
 from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
@@ -18,7 +19,6 @@ from segviz.figures.export import NUMBERS
 from segviz.figures.interesting_places import default_places
 from segviz.figures.papers import check_places
 from segviz.image import Rgb
-from segviz.prediction.crops import Region
 from segviz.prediction.prediction import CropView, Place, Prediction
 
 CHOSEN_OUTLINE, OUTLINE = (213, 94, 0), (255, 255, 255)  # Okabe and Ito's vermilion stands out from any picture

@@ -107,13 +107,15 @@ class CompareLayer:
 class CompareStage:
     """As `CompareFeatures`, of a published network, or of a segviz checkpoint that is one's own.
 
-    A published network sees the whole picture, also where its authors slide crops.
+    A published network sees the whole picture, or a crop where its authors slide crops.
 
     Attributes:
         stage: a name of STAGES (`segviz.prediction.similarity`).
+        place: (y, x): the network sees the crop around this pixel of the picture; None for the whole picture.
     """
 
     stage: Stage
+    place: tuple[int, int] | None = None
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = FETCH_S
 
@@ -122,13 +124,20 @@ class CompareStage:
         return budget
 
     def run(self, predictor: Any, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
-        """A FeatureSimilarity."""
+        """A FeatureSimilarity, over the picture or over the crop."""
         from segviz.prediction.similarity import compare_features
         from segviz.watch.published_block import look_into
 
         report(0, 1)
         if predictor.kind == "network":
             raise NetworkError("it has no stages; compare the features of one of its layers")
+        if predictor.kind == "published" and self.place is not None:
+            crop = look_into(predictor, of_crop=True)
+            place = self.place
+            return run_bounded(
+                lambda shrink: lambda: compare_features(crop, predictor.cut_crop(image, place, shrink)[1], self.stage),
+                budget,
+            )
         block: BlockPredictor = predictor if predictor.kind == "checkpoint" else look_into(predictor)
         return run_bounded(lambda shrink: partial(compare_features, block, image, self.stage, shrink), budget)
 

@@ -29,42 +29,64 @@ if TYPE_CHECKING:
     from segviz.prediction.similarity import Stage
 
 
-@dataclass(frozen=True)
-class Predict:
-    """Labels, confidence and maps; at half or a quarter of the scale if memory does not suffice.
+class ForwardOp:
+    """An op of one forward; at half or a quarter of the scale if memory does not suffice.
 
     Attributes:
         own_size: whether the model sees the picture at its own size, at most 1024 x 2048, and not at that of training.
     """
 
-    own_size: bool = False
+    own_size: bool
     long: ClassVar[bool] = False
     deadline_s: ClassVar[float] = DEADLINE_S
 
+    @staticmethod
+    def estimate(size: tuple[int, int], shrink: int, wanted: SeenSize) -> int:
+        """Bytes at a part of the scale, see `forward_need`."""
+        return forward_need(size, shrink, wanted)
+
     def need(self, size: tuple[int, int], budget: int) -> int:
-        """Bytes of the forward at the largest scale that fits."""
-        wanted = seen_size(self)
-        return forward_need(size, fitting_shrink(size, budget, wanted=wanted), wanted)
+        """Bytes at the largest scale that fits."""
+        wanted = self._seen_size()
+        return self.estimate(size, fitting_shrink(size, budget, need=self.estimate, wanted=wanted), wanted)
 
-    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
-        """A Prediction."""
+    def _shrink(
+        self, predictor: Predictor, image: np.ndarray, budget: int, compute: Callable[[Predictor, int], object]
+    ) -> OpResult:
+        """What is computed with the predictor, as it sees pictures here, at the largest scale that fits."""
         size = (image.shape[0], image.shape[1])
+        first = fitting_shrink(size, budget, need=self.estimate, wanted=self._seen_size(predictor))
+        sees = predictor.at_size("own") if self.own_size else predictor
+        return run_shrinking(lambda shrink: compute(sees, shrink), size, first, budget)
 
-        def predict(shrink: int) -> object:
-            report(0, 1)
-            sees = at_seen_size(self, predictor)
-            return sees(image) if shrink == 1 else sees(image, shrink=shrink)
-
-        return run_shrinking(predict, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
+    def _seen_size(self, predictor: Predictor | None = None) -> SeenSize:
+        """The size at which a model sees the picture, see `working_size`; some see any picture at its own size."""
+        return "own" if self.own_size else getattr(predictor, "size", None)
 
 
 @dataclass(frozen=True)
-class MeasureInfluence:
-    """The influence on the answer at a pixel (y, x) through the block's context; at a smaller scale as `Predict`.
+class Predict(ForwardOp):
+    """Labels, confidence and maps; see `ForwardOp`."""
+
+    own_size: bool = False
+
+    def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
+        """A Prediction."""
+
+        def predict(sees: Predictor, shrink: int) -> object:
+            report(0, 1)
+            return sees(image) if shrink == 1 else sees(image, shrink=shrink)
+
+        return self._shrink(predictor, image, budget, predict)
+
+
+@dataclass(frozen=True)
+class MeasureInfluence(ForwardOp):
+    """The influence on the answer at a pixel (y, x) through the block's context; see `ForwardOp`.
 
     Attributes:
         pixel: (y, x) in the picture's own pixels.
-        own_size: as of `Predict`.
+        own_size: see `ForwardOp`.
 
     Raises:
         NoContextError: the model has no context.
@@ -73,69 +95,43 @@ class MeasureInfluence:
 
     pixel: tuple[int, int]
     own_size: bool = False
-    long: ClassVar[bool] = False
-    deadline_s: ClassVar[float] = DEADLINE_S
 
-    def need(self, size: tuple[int, int], budget: int) -> int:
-        """Bytes of the forward, and of what it keeps for its backward, at the largest scale that fits."""
-        wanted = seen_size(self)
-        return influence_need(size, fitting_shrink(size, budget, influence_need, wanted), wanted)
+    @staticmethod
+    def estimate(size: tuple[int, int], shrink: int, wanted: SeenSize) -> int:
+        """Bytes of the forward, and of what it keeps for its backward."""
+        return influence_need(size, shrink, wanted)
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """An Influence."""
         from segviz.prediction.influence import measure_pixel_influence
 
-        size = (image.shape[0], image.shape[1])
-
-        def measure(shrink: int) -> object:
-            sees = at_seen_size(self, predictor)
+        def measure(sees: Predictor, shrink: int) -> object:
             return measure_pixel_influence(sees, image, self.pixel, shrink, check=lambda: report(0, 1))
 
-        return run_shrinking(
-            measure, size, fitting_shrink(size, budget, influence_need, seen_size(self, predictor)), budget
-        )
+        return self._shrink(predictor, image, budget, measure)
 
 
 @dataclass(frozen=True)
-class CompareFeatures:
-    """Which places have features like the point's, at a stage of the model; at a smaller scale as `Predict`.
+class CompareFeatures(ForwardOp):
+    """Which places have features like the point's, at a stage of the model; see `ForwardOp`.
 
     Attributes:
         stage: a name of STAGES (`segviz.prediction.similarity`).
-        own_size: as of `Predict`.
+        own_size: see `ForwardOp`.
     """
 
     stage: Stage
     own_size: bool = False
-    long: ClassVar[bool] = False
-    deadline_s: ClassVar[float] = DEADLINE_S
-
-    def need(self, size: tuple[int, int], budget: int) -> int:
-        """Bytes of the forward at the largest scale that fits."""
-        wanted = seen_size(self)
-        return forward_need(size, fitting_shrink(size, budget, wanted=wanted), wanted)
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
         """A FeatureSimilarity."""
         from segviz.prediction.similarity import compare_features
 
-        size = (image.shape[0], image.shape[1])
-
-        def compare(shrink: int) -> object:
+        def compare(sees: Predictor, shrink: int) -> object:
             report(0, 1)
-            return compare_features(at_seen_size(self, predictor), image, self.stage, shrink)
+            return compare_features(sees, image, self.stage, shrink)
 
-        return run_shrinking(compare, size, fitting_shrink(size, budget, wanted=seen_size(self, predictor)), budget)
-
-
-def at_seen_size(op: Predict | MeasureInfluence | CompareFeatures, predictor: Predictor) -> Predictor:
-    """The predictor, which sees the picture at its own size where the op asks it."""
-    return predictor.at_size("own") if op.own_size else predictor
-
-
-def seen_size(op: Predict | MeasureInfluence | CompareFeatures, predictor: Predictor | None = None) -> SeenSize:
-    """The size at which a model sees the picture, see `working_size`; some see any picture at its own size."""
-    return "own" if op.own_size else getattr(predictor, "size", None)
+        return self._shrink(predictor, image, budget, compare)
 
 
 def run_shrinking(compute: Callable[[int], object], size: tuple[int, int], first: int, budget: int) -> OpResult:
@@ -166,6 +162,8 @@ class Attribute:
         target: what is explained.
         options: of the method.
         layer: of a network of one's own, the layer that Grad-CAM reads; bundled and published models have their block.
+        in_crop: of a published network whose authors slide crops: it sees the crop around the target's pixel, and the
+            score is its answer there. Without, it sees the whole picture.
 
     Raises:
         AttributionError: the method is unknown.
@@ -175,6 +173,7 @@ class Attribute:
     target: Target
     options: Options
     layer: str = ""
+    in_crop: bool = False
     long: ClassVar[bool] = True
     deadline_s: ClassVar[float] = LONG_DEADLINE_S
 
@@ -205,15 +204,10 @@ class Attribute:
 
         bounded = self._bound_options((image.shape[0], image.shape[1]), budget)
         try:
-            answer = attribute(
-                self._differentiable(predictor, image),
-                image,
-                self.method,
-                self.target,
-                options=bounded,
-                progress=progress,
-                check=lambda: report(*step),
-            )
+            how: dict[str, Any] = {"options": bounded, "progress": progress, "check": lambda: report(*step)}
+            if self.in_crop and predictor.kind == "published" and self.target.pixel is not None:
+                return OpResult(self._explain_crop(predictor, image, self.target.pixel, how))
+            answer = attribute(self._differentiable(predictor, image), image, self.method, self.target, **how)
             return OpResult(self._name_layer(answer))
         except Exception as error:
             if not is_out_of_memory(error):
@@ -223,6 +217,22 @@ class Attribute:
             "this attribution needs more memory than is available; use Occlusion, which keeps no gradients, or try "
             "again when fewer people are using the server"
         )
+
+    def _explain_crop(
+        self, predictor: Any, image: np.ndarray, pixel: tuple[int, int], how: dict[str, Any]
+    ) -> Attribution:
+        """The answer for the crop around a pixel, seen as the network sees crops."""
+        from segviz.attention.grid_map import cell_of_pixel
+        from segviz.attribution import attribute
+        from segviz.watch.published_block import look_into
+
+        region, crop = predictor.cut_crop(image, pixel)
+        size = crop.shape[0], crop.shape[1]
+        y, x = region.inside(pixel)
+        inside = replace(self.target, pixel=cell_of_pixel(y, x, region.size, size))
+        block: Any = look_into(predictor, of_crop=True)
+        answer = attribute(block, crop, self.method, inside, working=size, **how)
+        return replace(answer, target=self.target, region=region)
 
     def _differentiable(self, predictor: Any, image: np.ndarray) -> Any:
         """The predictor; a network of one's own as the methods want it."""

@@ -9,6 +9,7 @@ from typing import TypeGuard
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from segviz.attention.region import Region
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale
 
@@ -28,6 +29,7 @@ class Heat:
         percent: whether pictures show the values in per cent, as the app does; files of numbers hold them as they are.
         covers: the height and width that the grid covers, in those of the picture; above 1 where a network saw the
             picture padded below and at the right.
+        region: the crop of the picture that the grid divides; None: all of it.
     """
 
     values: Float[np.ndarray, "rows columns"]
@@ -39,6 +41,7 @@ class Heat:
     smooth: bool = True
     percent: bool = False
     covers: tuple[float, float] = (1.0, 1.0)
+    region: Region | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 
 from segviz.attention.head_map import covered_size
+from segviz.attention.region import Region
 from segviz.figures.colour import text_colour
 from segviz.figures.content import Heat
 from segviz.figures.layout import LEAST, SMALL
@@ -61,13 +62,17 @@ def find_spot(subplot: Subplot, mark: Mark, points: float) -> Spot:
     """Where a mark belongs on a picture that is `points` wide: around its cell if it would hide it."""
     if not isinstance(subplot.content, Heat):
         return Spot(mark.y, mark.x)
-    size = covered_size((subplot.image.shape[0], subplot.image.shape[1]), subplot.content.covers)
+    region = subplot.content.region or Region(0, 0, subplot.image.shape[0], subplot.image.shape[1])
+    if (mark.y, mark.x) not in region:
+        return Spot(mark.y, mark.x)
+    size = covered_size(region.size, subplot.content.covers)
     grid = subplot.content.values.shape
     features = subplot.content.features or grid
-    sides = zip((mark.y, mark.x), size, grid, features, strict=True)
+    sides = zip(region.inside((mark.y, mark.x)), size, grid, features, strict=True)
     cell = [cells_along_side(*side)[at] for at, *side in sides]
     corners = np.add(cell, [[-0.5, -0.5], [0.0, 0.0], [0.5, 0.5]])
-    first, middle, last = pixel_of_cell(corners, (size[0], size[1]), (grid[0], grid[1]), (features[0], features[1]))
+    ends = pixel_of_cell(corners, (size[0], size[1]), (grid[0], grid[1]), (features[0], features[1]))
+    first, middle, last = ends + np.array([region.top, region.left])
     tall, wide = (last - first).tolist()
     scale = points / subplot.image.shape[1]
     if min(tall, wide) * scale >= SMALL_CELL:

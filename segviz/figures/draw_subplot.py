@@ -12,6 +12,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from segviz.attention.head_map import covered_size
+from segviz.attention.region import Region
 from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scatter, Strips
 from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_scatter, draw_strips, group_text
@@ -25,6 +26,7 @@ FLATTEST, TALLEST = 0.2, 3.0  # height over width
 AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
 AXIS_NAMES, GROUPS = 0.32, 0.14  # inches for the numbers and names of a scatter's axes, and for a line of its legend
 PALE = 0.45
+REST_DARKER = 0.45  # how much darker the picture is outside the crop that a network saw; viewer.css has the same
 LINE_COLOUR = "#FFFFFF"
 
 
@@ -86,6 +88,8 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
     size = (image.shape[0], image.shape[1])
     match subplot.content:
         case Heat() as heat:
+            if heat.region is not None:
+                return compose_crop(image, heat, heat.region, subplot.image.shape[0], opacity)
             stretched = stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth)
             stretched = stretched[: size[0], : size[1]]
             return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
@@ -97,6 +101,24 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
             return blend(image, np.full_like(image, 255), PALE)
         case _:
             return image
+
+
+def compose_crop(image: Rgb, heat: Heat, region: Region, height: int, opacity: float) -> Rgb:
+    """A picture that was `height` pixels high, blended with a map over a crop of it; the rest is darker."""
+    ratio = image.shape[0] / height
+    top, left, bottom, right = (
+        round(at * ratio) for at in (region.top, region.left, region.top + region.height, region.left + region.width)
+    )
+    size = max(1, bottom - top), max(1, right - left)
+    colours = colour_values(
+        stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth), heat.scale, heat.colours
+    )
+    composed = np.round(image * (1 - REST_DARKER)).astype(np.uint8)
+    inside = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
+    seen = image[inside]
+    over = colours[max(0, -top) :, max(0, -left) :][: seen.shape[0], : seen.shape[1]]
+    composed[inside] = blend(seen, over, opacity)
+    return composed
 
 
 def small_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

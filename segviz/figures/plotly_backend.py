@@ -13,6 +13,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from segviz.attention.head_map import covered_size
+from segviz.attention.region import Region
 from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, strip_bars
 from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, unit_text
@@ -101,10 +102,11 @@ def picture_trace(subplot: Subplot, opacity: float) -> go.Image:
 
 def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -> go.Heatmap:
     """Values at cell centres, interpolated between them; the pointer shows the exact value."""
-    size = covered_size((subplot.image.shape[0], subplot.image.shape[1]), heat.covers)
+    region = heat.region or Region(0, 0, subplot.image.shape[0], subplot.image.shape[1])
+    size = covered_size(region.size, heat.covers)
     grid = (heat.values.shape[0], heat.values.shape[1])
     first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.features)
-    (y0, x0), (dy, dx) = first.tolist(), (second - first).tolist()
+    (y0, x0), (dy, dx) = (first + np.array([region.top, region.left])).tolist(), (second - first).tolist()
     values = np.asarray(heat.values, np.float32)
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,8 @@ def subplot_details(subplot: Subplot) -> dict[str, Any]:
         scale = content.scale
         details["scale"] = {"kind": scale.kind, "low": scale.low, "high": scale.high, "unit": content.unit}
         details["colours"] = content.colours
+    if isinstance(content, Heat) and content.region is not None:
+        details["crop"] = astuple(content.region)
     if isinstance(content, Scatter):
         details |= {"dots": [[dot.name, dot.group] for dot in content.dots], "axes": [content.across, content.up]}
     if isinstance(content, Classes):

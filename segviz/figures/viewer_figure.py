@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from segviz.attention.maps import AttendedFeatures, MapLook, NetworkMap, SpatialMap
 from segviz.attention.network_look import look_at_network, network_weights, strongest_query
 from segviz.attention.object_queries import ObjectQueryMap
+from segviz.attention.region import Region
 from segviz.data.classes import ClassSet
 from segviz.figures.colour import Scale, joint_scale, signed_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
+from segviz.figures.crop_subplot import bare_crop, frame_of_crop, move_to_picture
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import LETTERS, cell_box, strongest_cells
 from segviz.figures.map_subplots import map_subplot
@@ -77,6 +79,26 @@ def viewer_figure_spec(
 
 def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
     """One picture with one map over it, on the map's own scale."""
+    return subplot_of_whole(viewer, panel) if panel.region is None else subplot_of_crop(viewer, panel, panel.region)
+
+
+def subplot_of_crop(viewer: Viewer, panel: Panel, region: Region) -> Subplot:
+    """The picture with a map over the crop of it that the network saw; none for a place outside the crop."""
+    place, fixed = place_of(viewer, panel), isinstance(panel.map, ScalarMap)
+    if place not in region and not fixed:
+        empty = subplot_of_whole(viewer, replace(panel, map=None, look="plain", head="mean", query=None, region=None))
+        return replace(empty, title=f"{panel.title} (the point is outside the crop)", boxes=(frame_of_crop(region),))
+    alone = replace(viewer, image=bare_crop(region), pins=(), first=region.inside(place))
+    at = None if panel.at is None else region.inside(panel.at)
+    subplot = subplot_of_whole(alone, replace(panel, region=None, at=at, pin=None))
+    marks = tuple(Mark(pin.y, pin.x, number, PIN_COLOURS[pin.colour]) for number, pin in enumerate(viewer.pins, 1))
+    if not fixed:
+        marks = select_marks(marks, place) or (Mark(*place),)
+    return move_to_picture(subplot, viewer.image, region, None if fixed else place, marks)
+
+
+def subplot_of_whole(viewer: Viewer, panel: Panel) -> Subplot:
+    """A panel whose map lies over all of the picture."""
     image, display, model = viewer.image, viewer.display, panel.model
     marks = tuple(Mark(pin.y, pin.x, at, PIN_COLOURS[pin.colour]) for at, pin in enumerate(viewer.pins, 1))
     if isinstance(panel.map, LabelMap):

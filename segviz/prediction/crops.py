@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,40 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.maps import Grid
+from segviz.attention.region import Region, nearest_region
 from segviz.catalogue.protocol_words import USUAL_STEP
 
 PIXELS_AT_ONCE = 2**20  # of the crops that a network sees together: it bounds memory
 Scores = Float[Tensor, "classes height width"]
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of a picture, in pixels; the first row and column, and its size."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    def __contains__(self, place: tuple[int, int]) -> bool:
-        """Whether a pixel (y, x) lies in it."""
-        return 0 <= place[0] - self.top < self.height and 0 <= place[1] - self.left < self.width
-
-    def distance(self, place: tuple[int, int]) -> float:
-        """From its centre to a pixel (y, x), in pixels."""
-        down, along = self.top + (self.height - 1) / 2 - place[0], self.left + (self.width - 1) / 2 - place[1]
-        return math.hypot(down, along)
-
-    def within(self, size: Grid) -> Region:
-        """The part of it that lies in a picture of (height, width)."""
-        top, left = max(0, self.top), max(0, self.left)
-        bottom, right = min(size[0], self.top + self.height), min(size[1], self.left + self.width)
-        return Region(top, left, bottom - top, right - left)
-
-    def __str__(self) -> str:
-        """Its rows and columns, in words."""
-        rows, columns = f"{self.top} to {self.top + self.height - 1}", f"{self.left} to {self.left + self.width - 1}"
-        return f"rows {rows}, columns {columns}"
 
 
 @dataclass(frozen=True)
@@ -116,12 +87,6 @@ class CropGrid:
         count, at_once = len(self.corners), max(1, PIXELS_AT_ONCE // (views * self.crop[0] * self.crop[1]))
         for first in range(0, count, at_once):
             yield range(first, min(first + at_once, count))
-
-
-def nearest_region(regions: Sequence[Region], place: tuple[int, int]) -> int:
-    """The number of the region whose centre is nearest to a pixel (y, x), among those that contain it."""
-    having = [number for number, one in enumerate(regions) if place in one] or range(len(regions))
-    return min(having, key=lambda number: regions[number].distance(place))
 
 
 class CropMean:

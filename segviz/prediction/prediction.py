@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from segviz.attention.maps import AttendedFeatures, AttentionMap, ChannelMap, SpatialMap, cell_of_pixel
+from segviz.attention.region import Region
 from segviz.data.classes import ClassSet
-from segviz.prediction.crops import Region
 from segviz.viewer.viewable import Viewable, choose_maps
 
 if TYPE_CHECKING:

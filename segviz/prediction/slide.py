@@ -10,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.maps import AttendedFeatures, AttentionMap, Grid, detach
+from segviz.attention.region import Region
 from segviz.data.classes import ClassSet
 from segviz.image import Rgb
 from segviz.models.picture_input import PictureInput
 from segviz.models.segmenter import BlockNetwork
-from segviz.prediction.crops import CropGrid, CropMean, Region, place_crops
+from segviz.prediction.crops import CropGrid, CropMean, place_crops
 from segviz.prediction.prediction import CropView, Place, Prediction
 from segviz.prediction.predictor import channel_means, classify
 from segviz.runtime.mmap_copy import copy_array
@@ -72,18 +73,50 @@ def view_crop(
     grid: CropGrid, number: int, averaged: Float[Tensor, "classes _ _"], seen: Rgb, takes: PictureInput, own: Grid
 ) -> CropView:
     """A crop as the network saw it, with its pixels' averaged answers."""
-    (top, left), (height, width), (above, before) = grid.corners[number], grid.crop, grid.before
+    (top, left), (height, width) = grid.corners[number], grid.crop
     labels, confidence = classify(averaged[:, top : top + height, left : left + width], grid.crop, shares=True)
+    regions = regions_of(grid, own)
+    image = cut_seen(grid, number, seen, takes)
+    return CropView(regions[number], copy_array(image), copy_array(labels), copy_array(confidence), regions)
+
+
+def cut_crop(takes: PictureInput, picture: Rgb, seen: Rgb, place: Place) -> tuple[Region, Rgb]:
+    """The crop nearest to a place: where it lies in the picture, and its pixels as the network sees them.
+
+    Args:
+        takes: what the network expects of a picture, with its crops.
+        picture: the picture at its own size.
+        seen: the picture at the size at which crops are slid over it.
+        place: a pixel (y, x) of the picture.
+
+    Raises:
+        ValueError: the network has no crops, or the place lies outside the picture.
+    """
+    if takes.crop is None:
+        raise ValueError("the network has no size for crops; show the picture whole")
+    own, size = (picture.shape[0], picture.shape[1]), (seen.shape[0], seen.shape[1])
+    grid = place_crops(size, takes.crop, takes.step)
+    number = grid.nearest(scale_place(place, own, size))
+    return regions_of(grid, own)[number], cut_seen(grid, number, seen, takes)
+
+
+def cut_seen(grid: CropGrid, number: int, seen: Rgb, takes: PictureInput) -> Rgb:
+    """A crop's pixels; where the picture was padded, the network's mean colour, rounded to whole steps."""
+    (top, left), (height, width), (above, before) = grid.corners[number], grid.crop, grid.before
     padded = np.empty((*grid.padded, 3), np.uint8)
     padded[:] = np.round(255 * np.array(takes.mean)).clip(0, 255)
     padded[above : above + seen.shape[0], before : before + seen.shape[1]] = seen
-    down, along = own[0] / seen.shape[0], own[1] / seen.shape[1]
-    regions = tuple(
+    return padded[top : top + height, left : left + width]
+
+
+def regions_of(grid: CropGrid, own: Grid) -> tuple[Region, ...]:
+    """Where the crops lie in a picture whose own size is (height, width), row by row."""
+    down, along = own[0] / grid.picture[0], own[1] / grid.picture[1]
+    height, width = grid.crop
+    return tuple(
         Region(round(one.top * down), round(one.left * along), round(height * down), round(width * along))
         for one in grid.regions
     )
-    image = padded[top : top + height, left : left + width]
-    return CropView(regions[number], copy_array(image), copy_array(labels), copy_array(confidence), regions)
 
 
 def scale_place(place: Place, own: Grid, size: Grid) -> Place:

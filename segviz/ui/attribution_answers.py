@@ -11,10 +11,10 @@ from statistics import median
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from segviz.attention.grid_map import Grid
 from segviz.attribution import METHODS, Attribution
 from segviz.engine import Answer, Attribute, LeaseError, SupersededError, engine
 from segviz.engine.request import parameter_key
-from segviz.image import working_size
 from segviz.text import escape_markdown
 from segviz.ui.picture import Picture
 from segviz.ui.state import session
@@ -36,11 +36,13 @@ class Questions:
         model: its name.
         picture: what the model sees.
         ops: the computations, by method.
+        seen: the (height, width) at which the model sees what is explained.
     """
 
     model: str
     picture: Picture
     ops: Mapping[str, Attribute]
+    seen: Grid
 
     @cached_property
     def keys(self) -> Mapping[str, Hashable]:
@@ -49,7 +51,7 @@ class Questions:
 
     def evaluations(self, name: str) -> int:
         """How many pictures the model has to see."""
-        return METHODS[name].evaluations(self.ops[name].options, working_size(*self.picture.size))
+        return METHODS[name].evaluations(self.ops[name].options, self.seen)
 
     def seconds(self, name: str) -> float:
         """How long it takes at this machine's pace."""

@@ -9,14 +9,18 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from segviz.attention.grid_map import Grid
 from segviz.attention.maps import PlacedMap, SpatialMap
+from segviz.attention.region import Region
+from segviz.image import working_size
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
+from segviz.ui.crops import answer_around, asked_place
 from segviz.ui.first_sight import first_place
 from segviz.ui.inspect_network import first_of
 from segviz.ui.models import predict_or_stop, short_title
-from segviz.ui.network_answer import watch_network
+from segviz.ui.network_answer import NetworkAnswer, watch_network
 from segviz.ui.picture import Picture
 from segviz.ui.widgets import forget_linked, keep_widget
 
@@ -33,6 +37,7 @@ class ExplainedModel:
         has_layer: whether there is a layer or a block for methods that read one.
         maps: its maps from place to place.
         rest: the pixel (y, x) at which the page begins.
+        crops: the network's answer, with any of its crops, where it sees crops at a point; None: `maps` are all.
     """
 
     prediction: Labelled
@@ -40,6 +45,48 @@ class ExplainedModel:
     has_layer: bool
     maps: Sequence[Any]
     rest: Place
+    crops: NetworkAnswer | None = None
+
+
+@dataclass(frozen=True)
+class SeenPart:
+    """What the network sees where a score is taken.
+
+    Attributes:
+        maps: its maps from place to place.
+        region: the crop that it sees; None for the whole picture.
+        size: the (height, width) that methods work on, in pixels as the network sees them.
+    """
+
+    maps: Sequence[Any]
+    region: Region | None
+    size: Grid
+
+
+def see_part(explained: ExplainedModel, picture: Picture, pixel: Place | None) -> SeenPart:
+    """What is seen where the score is taken: of a network that sees crops, the one around a pixel, else all.
+
+    Args:
+        explained: the model.
+        picture: the picture.
+        pixel: (y, x), where the score is taken at one pixel; None for a region or the whole picture.
+    """
+    working = working_size(*picture.size)
+    if explained.crops is None:
+        return SeenPart(explained.maps, None, working)
+    name = explained.crops.name
+    if pixel is None:
+        whole = watch_network(name, picture, whole=True, quiet=True)
+        return SeenPart(() if whole is None else maps_of_places(whole), None, working)
+    answer = answer_around(explained.crops, picture, pixel)
+    assert answer.crop is not None
+    rows, columns = answer.crop.labels.shape
+    return SeenPart(maps_of_places(answer), answer.crop.region, (rows, columns))
+
+
+def maps_of_places(answer: NetworkAnswer) -> list[Any]:
+    """The maps from place to place of a network around a block."""
+    return [one for one in answer.maps.values() if isinstance(one, SpatialMap)]
 
 
 def explain_bundled(model: str, picture: Picture) -> ExplainedModel:
@@ -57,7 +104,7 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         picture: what it sees.
         heading: takes the choice of its layer.
     """
-    answer = watch_network(model, picture, whole=True)  # the score is that of the whole picture
+    answer = watch_network(model, picture)
     if answer is None:
         st.stop()
     classes = answer.classes
@@ -68,7 +115,7 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
     layer, maps = "", list[Any]()
     if answer.has_block:
         forget_linked(LAYER)
-        maps = [one for one in answer.maps.values() if isinstance(one, SpatialMap)]
+        maps = maps_of_places(answer)
     elif answer.layers:
         kept = keep_widget(LAYER, answer.layers[-1], answer.layers, linked=answer.layers)
         layer = str(heading.selectbox("Layer", answer.layers, width=260, **kept))
@@ -77,7 +124,6 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         maps = [one for one in answer.maps.values() if isinstance(one, PlacedMap)]
     else:
         forget_linked(LAYER)
-    height, width = picture.size
-    return ExplainedModel(
-        classes, layer, answer.has_block or bool(layer), maps, first_of(answer, picture) or (height // 2, width // 2)
-    )
+    rest = asked_place((), first_of(answer, picture), picture)
+    crops = None if answer.crop is None else answer
+    return ExplainedModel(classes, layer, answer.has_block or bool(layer), maps, rest, crops)

@@ -19,7 +19,16 @@ from segviz.ui.beside_maps import SIMILARITY_HELP
 from segviz.ui.inspect_crops import PROTOCOL_KEY, inspect_crops, pick_whole
 from segviz.ui.map_help import WEIGHTS_HELP
 from segviz.ui.models import short_title
-from segviz.ui.network_answer import NetworkAnswer, ask_network, choose_head, watch_network
+from segviz.ui.network_answer import (
+    ALL_LEVELS,
+    NetworkAnswer,
+    ask_network,
+    choose_head,
+    choose_level,
+    describe_pin,
+    level_titles,
+    watch_network,
+)
 from segviz.ui.own_record import describe_record, own_record
 from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins
@@ -33,7 +42,8 @@ from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_
 INSPECT_PAGE = "inspect"
 MEAN_HEAD, LARGEST_HEAD, EACH_HEAD = "mean", "largest", "each"
 NO_FEATURES, WITH_SIMILARITY = "nothing", "similarity"
-NETWORK_CONTROLS = ("inspect layer", "inspect head", "inspect features")
+NETWORK_CONTROLS = ("inspect layer", "inspect head", "inspect features", "inspect level")
+LEVEL_HELP = "Deformable attention samples points on levels of features; all of them are added up on the finest grid."
 STRIP = 6  # small maps side by side
 FOUND_HELP = (
     Head("Layer", "the module's path in the network; its further calls have a number"),
@@ -55,10 +65,14 @@ def inspect_network(name: str, picture: Picture) -> None:
     elif answer.crop is None:
         forget_linked(PROTOCOL_KEY)
     if answer.crop is not None:
-        forget_linked(*NETWORK_CONTROLS)
-        inspect_crops(picture, answer)
+        forget_linked(*(key for key in NETWORK_CONTROLS if key != NETWORK_CONTROLS[2]))
+        with controls:
+            beside = pick_beside_network(answer, None)
+            how_to_read_maps()
+        inspect_crops(picture, answer, beside)
         return
     one: Any = None
+    shown: Any = None
     head, features = MEAN_HEAD, list[Panel]()
     if answer.layers:
         layer = pick_layer(answer, controls)
@@ -66,19 +80,26 @@ def inspect_network(name: str, picture: Picture) -> None:
             answer = watch_network(name, picture, (layer,)) or answer
         one = answer.maps.get(layer)
         with controls:
-            head, wanted = pick_head(one), pick_beside_network(answer, one)
+            head, shown = pick_head(one), pick_level(one)
+            wanted = pick_beside_network(answer, one)
         features = compare_at(name, picture, one, layer, wanted) if wanted != NO_FEATURES else []
     else:
         forget_linked(*NETWORK_CONTROLS)
-    with controls, st.popover("How to read a map", icon=":material/help:"):
-        st.markdown(WEIGHTS_HELP)
+    with controls:
+        how_to_read_maps()
     st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
-    lead, maps, columns = follow_panels(answer, one, head)
+    lead, maps, columns = follow_panels(answer, shown, head)
     more = 0 if lead[0].wide else len(features)
     show_network_viewer(picture, answer, lead, [*maps, *features], columns + more)
     if not answer.layers:
         st.info(escape_markdown(no_map_sentence(answer)))
     show_found(answer)
+
+
+def how_to_read_maps() -> None:
+    """A button that says what a weight is."""
+    with st.popover("How to read a map", icon=":material/help:"):
+        st.markdown(WEIGHTS_HELP)
 
 
 def pick_layer(answer: NetworkAnswer, controls: DeltaGenerator) -> str:
@@ -101,6 +122,17 @@ def pick_head(one: object) -> str:
     }
     kept = keep_widget(NETWORK_CONTROLS[1], MEAN_HEAD, titles, linked=titles)
     return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=180, **kept))
+
+
+def pick_level(one: Any) -> Any:
+    """The map, with all levels of features added up, or one of its levels, as the reader chooses."""
+    titles = level_titles(one)
+    if not titles:
+        forget_linked(NETWORK_CONTROLS[3])
+        return one
+    kept = keep_widget(NETWORK_CONTROLS[3], ALL_LEVELS, titles, linked=titles)
+    level = st.selectbox("Level", titles, format_func=titles.__getitem__, help=LEVEL_HELP, width=180, **kept)
+    return choose_level(one, str(level))
 
 
 def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
@@ -171,15 +203,6 @@ def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin
             rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=describe_pin(answer, pin)))
         rows += [fix_to_pin(one, number) for one in maps]
     return rows
-
-
-def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:
-    """The class at a pin, and how sure the network is; "" without classes."""
-    classes = answer.classes
-    if classes is None:
-        return ""
-    name = classes.class_set.names[classes.labels[pin.y, pin.x]]
-    return f"{name}, confidence {classes.confidence[pin.y, pin.x]:.0%}"
 
 
 def first_of(answer: NetworkAnswer, picture: Picture) -> Place | None:

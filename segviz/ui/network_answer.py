@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import streamlit as st
 
 from segviz.attention.head_map import HeadChoice
-from segviz.attention.maps import ChannelMap
+from segviz.attention.maps import ChannelMap, DeformableAttention, DeformableQueries
 from segviz.catalogue.own_models import own_models
-from segviz.engine import BusyError, EngineError, Op, Watch, engine
+from segviz.engine import BusyError, EngineError, Op, Result, Watch, engine
+from segviz.engine.memory_budget import SHRINKS, scale_note
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import CropView, Place, Prediction
-from segviz.text import escape_markdown
+from segviz.text import escape_markdown, pixel_text
 from segviz.ui.models import short_title, show_notes
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
+from segviz.viewer.panel import Pin
 from segviz.watch.findings import FoundLayer
 from segviz.watch.network_view import NetworkView
+
+ALL_LEVELS = "all"
+MOST_NOTES = 2  # that stand open on a page
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,32 @@ def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer
     return NetworkAnswer(name, value.maps, chosen or kept, value.layers, answer, seen, notes)
 
 
+def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:
+    """The class at a pin, and how sure the network is; "" without classes."""
+    classes = answer.classes
+    if classes is None:
+        return ""
+    name = classes.class_set.names[classes.labels[pin.y, pin.x]]
+    return f"{name}, confidence {classes.confidence[pin.y, pin.x]:.0%}"
+
+
 def choose_head(text: str) -> HeadChoice:
     """A head's number, "largest" or else "mean", from a control's value."""
     return int(text) if text.isdecimal() else "largest" if text == "largest" else "mean"
+
+
+def level_titles(one: Any) -> dict[str, str]:
+    """What can be chosen of a map's levels of features, with titles; empty where it has no several levels."""
+    levels = one.levels if isinstance(one, DeformableAttention | DeformableQueries) else ()
+    if len(levels) < 2:
+        return {}
+    each = {str(at): f"level {at}: {rows} x {columns}" for at, (rows, columns) in enumerate(levels)}
+    return {ALL_LEVELS: f"all {len(levels)} levels", **each}
+
+
+def choose_level(one: Any, text: str) -> Any:
+    """One level of a map, on its own grid, from a control's value; else the map, with all levels added up."""
+    return one.by_level[int(text)] if text in level_titles(one) and text != ALL_LEVELS else one
 
 
 def watch_network(
@@ -93,7 +121,10 @@ def watch_network(
         quiet: whether to leave out notes, which an earlier question has shown.
     """
     op = Watch(tuple(layers), place=place, whole=whole)
-    value = ask_network(name, picture, op, f"{short_title(name)}{f': {layers[0]}' if layers else ''}", quiet)
+    what = (
+        layers[0] if layers else "whole picture" if whole else "" if place is None else f"crop at {pixel_text(*place)}"
+    )
+    value = ask_network(name, picture, op, f"{short_title(name)}{f': {what}' if what else ''}", quiet)
     if value is None:
         return None
     answer = describe_answer(name, value)
@@ -132,5 +163,17 @@ def ask_network(name: str, picture: Picture, op: Op, title: str, quiet: bool = F
             st.button("Try again", key=f"again {title}")
         return None
     if not quiet:
-        show_notes(name, result)
+        show_network_notes(name, result)
     return result.value
+
+
+def show_network_notes(name: str, result: Result) -> None:
+    """The engine's notes on a network; many, as on what was assumed of a published one, are folded."""
+    scales = [scale_note(shrink) for shrink in SHRINKS]
+    folded = [note for note in result.notes if note not in scales and "not finite" not in note]
+    if len(folded) <= MOST_NOTES:
+        folded = []
+    show_notes(name, replace(result, notes=tuple(note for note in result.notes if note not in folded)))
+    if folded:
+        with st.expander(f"What to know of {escape_markdown(short_title(name))}: {len(folded)} notes"):
+            st.markdown(list_notes(short_title(name), folded))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from segviz.attention.maps import NetworkMap, ObjectQueryMap
+from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap
 from segviz.catalogue.own_models import own_models
+from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
+from segviz.ui.crops import answer_around, lay_over_crop
 from segviz.ui.models import model_title, short_title
-from segviz.ui.network_answer import NetworkAnswer, choose_head, watch_network
+from segviz.ui.network_answer import ALL_LEVELS, NetworkAnswer, choose_head, choose_level, level_titles, watch_network
 from segviz.ui.picture import Picture
 from segviz.ui.state import session
 from segviz.ui.widgets import forget_linked, keep_widget
@@ -23,8 +26,33 @@ SAME_PIXEL_PAGE = "same_pixel"
 NETWORKS_KEY = f"{SAME_PIXEL_PAGE} networks"
 
 
-def pick_networks(picture: Picture) -> list[Panel]:
-    """The panels of the layers and heads that the reader chooses; none where the app offers no network of one's own."""
+@dataclass(frozen=True)
+class PickedMaps:
+    """The maps of a network that the reader chose.
+
+    Attributes:
+        answer: the network's; of one that sees crops, with any of them.
+        heads: the chosen heads of each chosen layer, as `pick_heads` names them.
+        levels: the chosen level of each of these layers, as `level_titles` names it.
+    """
+
+    answer: NetworkAnswer
+    heads: Mapping[str, Sequence[str]]
+    levels: Mapping[str, str]
+
+    def panels(self, picture: Picture, place: Place) -> list[Panel]:
+        """Each chosen layer with each of its chosen heads; of a network that sees crops, in the crop around a pixel."""
+        answer = answer_around(self.answer, picture, place)
+        panels = [
+            map_panel(answer, layer, choose_level(answer.maps[layer], self.levels[layer]), head, several=len(heads) > 1)
+            for layer, heads in self.heads.items()
+            for head in heads
+        ]
+        return lay_over_crop(panels, answer)
+
+
+def pick_networks(picture: Picture) -> list[PickedMaps]:
+    """The networks, layers and heads that the reader chooses; none where the app offers no network of one's own."""
     own = own_models()
     if not own:
         forget_linked(NETWORKS_KEY)
@@ -32,9 +60,9 @@ def pick_networks(picture: Picture) -> list[Panel]:
     with st.container(horizontal=True), st.popover("Networks of your own"):
         kept = keep_widget(NETWORKS_KEY, [], own, linked=tuple(own))
         names = st.multiselect("Networks", list(own), format_func=model_title, **kept)
-        panels = [panel for name in names for panel in pick_maps_of(name, picture)]
+        picked = [one for name in names if (one := pick_maps_of(name, picture)) is not None]
     forget_linked(*(key for key in session().linked if is_control_of_other(key, names)))
-    return panels
+    return picked
 
 
 def layers_key(name: str) -> str:
@@ -47,32 +75,48 @@ def heads_key(name: str, layer: str) -> str:
     return f"{SAME_PIXEL_PAGE} heads {name} {layer}"
 
 
+def level_key(name: str, layer: str) -> str:
+    """The key of the choice of a level of a network's layer."""
+    return f"{SAME_PIXEL_PAGE} level {name} {layer}"
+
+
 def is_control_of_other(key: str, names: Sequence[str]) -> bool:
     """Whether a key belongs to the controls of a network that is not among the chosen ones."""
     page, _, rest = key.partition(" ")
     kind, _, owner = rest.partition(" ")
-    return page == SAME_PIXEL_PAGE and kind in ("layers", "heads") and owner.partition(" ")[0] not in names
+    return page == SAME_PIXEL_PAGE and kind in ("layers", "heads", "level") and owner.partition(" ")[0] not in names
 
 
-def pick_maps_of(name: str, picture: Picture) -> list[Panel]:
-    """The panels of one network: each chosen layer, with each of its chosen heads."""
-    answer = watch_network(name, picture, whole=True)  # the page compares maps over all of the picture
+def pick_maps_of(name: str, picture: Picture) -> PickedMaps | None:
+    """The layers and heads of one network; None, with a sentence, if it has no answer or no map."""
+    answer = watch_network(name, picture)
     if answer is None:
-        return []
+        return None
     if not answer.layers:
         st.info(escape_markdown(f"{short_title(name)} has no map; Inspect says why."))
-        return []
+        return None
     kept = keep_widget(layers_key(name), [answer.layers[-1]], answer.layers, linked=answer.layers)
     layers = st.multiselect(escape_markdown(f"Layers of {short_title(name)}"), answer.layers, **kept)
     if any(layer not in answer.maps for layer in layers):
-        answer = watch_network(name, picture, layers, whole=True) or answer
+        answer = watch_network(name, picture, layers) or answer
     maps = {layer: answer.maps[layer] for layer in layers if layer in answer.maps}
-    forget_linked(*(heads_key(name, layer) for layer in answer.layers if layer not in maps))
-    panels = []
+    others = [layer for layer in answer.layers if layer not in maps]
+    forget_linked(*(key(name, layer) for layer in others for key in (heads_key, level_key)))
+    heads, levels = dict[str, Sequence[str]](), dict[str, str]()
     for layer, one in maps.items():
-        heads = pick_heads(name, layer, one)
-        panels += [map_panel(answer, layer, one, head, several=len(heads) > 1) for head in heads]
-    return panels
+        heads[layer], levels[layer] = pick_heads(name, layer, one), pick_level_of(name, layer, one)
+    return PickedMaps(answer, heads, levels)
+
+
+def pick_level_of(name: str, layer: str, one: Any) -> str:
+    """The level of features of a layer that is shown, or all of them; of a map without several levels, all."""
+    titles = level_titles(one)
+    if not titles:
+        forget_linked(level_key(name, layer))
+        return ALL_LEVELS
+    kept = keep_widget(level_key(name, layer), ALL_LEVELS, titles, linked=titles)
+    label = escape_markdown(f"Level of {short_title(name)}: {layer}")
+    return str(st.selectbox(label, titles, format_func=titles.__getitem__, **kept))
 
 
 def pick_heads(name: str, layer: str, one: Any) -> list[str]:
@@ -101,7 +145,8 @@ def map_panel(answer: NetworkAnswer, layer: str, one: Any, head: str, *, several
         head: which head is shown.
         several: whether other heads of the map have panels too, so that the title has to tell them apart.
     """
-    title = f"{short_title(answer.name)}: {layer}{f', {head_words(head)}' if several else ''}"
+    level = one.name.removeprefix(layer) if isinstance(one, DeformableAttention) else ""  # " level 1"
+    title = f"{short_title(answer.name)}: {layer}{level}{f', {head_words(head)}' if several else ''}"
     if not isinstance(one, NetworkMap):
         return Panel(title, one, "either", model=answer.name)
     if isinstance(one, ObjectQueryMap):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from segviz.attention.maps import NetworkMap, SpatialMap
@@ -69,6 +70,8 @@ def describe_panel(panel: Panel, pins: Sequence[Pin], address: Address) -> dict[
         config["legend"] = False
     if panel.start != "linear":
         config["start"] = panel.start
+    if panel.region is not None:
+        config["region"] = astuple(panel.region)
     if panel.worth:
         config["worth"] = panel.worth
     if panel.sides is not None:

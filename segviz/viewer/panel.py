@@ -17,6 +17,7 @@ from segviz.attention.maps import (
     ObjectQueryMap,
     SpatialMap,
 )
+from segviz.attention.region import Region
 from segviz.scales import ScaleKind
 from segviz.viewer import wire
 
@@ -116,6 +117,7 @@ class Panel:
         head: a network's map: which head is drawn, by its number, or the "mean" or the "largest" of all.
         query: for the look "query", the number of the object query, or of the token off the picture; None draws the
             object query that draws most from the point.
+        region: the crop of the picture over which the map lies, where the network saw a crop; None: all of it.
     """
 
     title: str
@@ -134,6 +136,7 @@ class Panel:
     worth: str = ""
     head: HeadChoice = "mean"
     query: int | None = None
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         """Check that the look suits the map.

@@ -146,7 +146,10 @@ def pin_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
 def fix_to_pin(panel: Panel, number: int) -> Panel:
     """A panel that shows the pin of this number instead of following the pointer."""
     title = f"{panel.title} of point {number + 1}"
-    return Panel(title, panel.map, panel.look, pin=number, model=panel.model, head=panel.head, query=panel.query)
+    return Panel(
+        title, panel.map, panel.look, pin=number, model=panel.model, head=panel.head, query=panel.query,
+        region=panel.region,
+    )  # fmt: skip
 
 
 def select_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:

@@ -42,10 +42,13 @@ def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], dis
 
     Args:
         panel: the panel.
-        place: the pixel (y, x) that it shows first.
+        place: the pixel (y, x) that it shows first; outside the panel's crop, the crop's middle counts.
         size: the picture's (height, width).
         display: whose direction applies to the look "either".
     """
+    if panel.region is not None:
+        size = panel.region.size
+        place = panel.region.inside(place) if place in panel.region else (size[0] // 2, size[1] // 2)
     if isinstance(panel.map, ScalarMap):
         values = panel.map.values
         return "percentile" if panel.map.signed else start_scale(values, float(np.nanmean(values)))

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 import torch
 
 from segviz.attention.grid_map import Grid
+from segviz.attention.region import Region
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.catalogue.read_weights import StoredWeights, read_weights
 from segviz.catalogue.sources.open_source import refuse_weights
@@ -21,7 +22,7 @@ from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recog
 from segviz.models.picture_input import PictureInput
 from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import PredictorKind, choose_device, make_prediction
-from segviz.prediction.slide import slide_crops
+from segviz.prediction.slide import cut_crop, slide_crops
 from segviz.watch.network_predictor import choose_classes, choose_rules
 from segviz.watch.placement import USUAL_MULTIPLE, FitMode, InputRules, make_input, place_picture
 
@@ -139,6 +140,20 @@ class PublishedPredictor:
         seen = resize(picture, self._seen_size(picture, shrink))
         with torch.inference_mode():
             return slide_crops(self.network, self.picture, self.name, self.class_set, picture, seen, places)
+
+    def cut_crop(self, image: ImageLike, place: Place, shrink: int = 1) -> tuple[Region, Rgb]:
+        """The crop whose centre is nearest to a pixel (y, x) of the picture, among those that contain it.
+
+        Returns:
+            Where it lies in the picture, and its pixels as the network sees them; see `__call__`.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            ValueError: the network has no crops to slide, or the place lies outside the picture.
+        """
+        picture = as_rgb(image)
+        self.slides_crops(picture, shrink, "crops")
+        return cut_crop(self.picture, picture, resize(picture, self._seen_size(picture, shrink)), place)
 
     def _seen_size(self, picture: Rgb, shrink: int) -> Grid:
         """The (height, width) at which the network sees a picture in crops."""

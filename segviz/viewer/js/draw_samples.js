@@ -1,5 +1,5 @@
 // Draws the samples of a cell over the picture.
-import { extent } from "./cells.js";
+import { extent, frameOf } from "./cells.js";
 
 /** Draws dots whose area and brightness follow the weight; samples outside the picture become wedges on its border. */
 export function drawSamples(context, layer, { width, height }, view) {
@@ -10,8 +10,9 @@ export function drawSamples(context, layer, { width, height }, view) {
   const { top, left, pitchY, pitchX } = extent(layer.grids.values);
   const toX = (x) => (left + (x + 0.5) * pitchX - view.left) * view.zoom * width;
   const toY = (y) => (top + (y + 0.5) * pitchY - view.top) * view.zoom * height;
-  const edge = { left: -view.left * view.zoom * width, top: -view.top * view.zoom * height };
-  Object.assign(edge, { right: edge.left + view.zoom * width, bottom: edge.top + view.zoom * height });
+  const frame = frameOf(layer.part); // of what the network saw
+  const edge = { left: (frame.left - view.left) * view.zoom * width, top: (frame.top - view.top) * view.zoom * height };
+  Object.assign(edge, { right: edge.left + frame.width * view.zoom * width, bottom: edge.top + frame.height * view.zoom * height });
   context.fillStyle = "rgba(255, 255, 255, 0.4)";
   for (const { restY, restX } of layer.samples.filter((sample) => "restY" in sample)) context.fillRect(toX(restX) - 0.75, toY(restY) - 0.75, 1.5, 1.5);
   context.strokeStyle = "rgba(255, 255, 255, 0.8)"; // separates the dark end of a table from the picture

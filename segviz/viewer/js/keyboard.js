@@ -50,7 +50,8 @@ export class Keyboard {
     const grid = [Math.ceil(height / LABEL_STEP), Math.ceil(width / LABEL_STEP)];
     const cells = source.cellLayer?.grids.point ?? { grid };
     const [row, column] = cellOf(cells, ...viewer.point, height, width), [rows, columns] = cells.grid;
-    const along = (at, by, count) => Math.max(0, Math.min(count - 1, at + by * steps));
+    // Beyond a crop the cells are continued, so that keys reach the other crops; pixelOf stays inside the picture.
+    const along = (at, by, count) => (cells.part ? at + by * steps : Math.max(0, Math.min(count - 1, at + by * steps)));
     viewer.setPoint(pixelOf(cells, along(row, down, rows), along(column, right, columns), height, width));
     const [y, x] = viewer.point;
     viewer.gestures.setView(revealPlace(viewer.state.view, (y + 0.5) / height, (x + 0.5) / width));

@@ -1,7 +1,7 @@
 // One map over the picture: its factors, its values for the point, and the canvases that show it.
 import { range } from "./arithmetic.js";
 import { queriesLooking } from "./aside.js";
-import { cellOf, extent, gridsOf } from "./cells.js";
+import { cellOf, extent, gridsOf, isOutside } from "./cells.js";
 import { colourTable, paintValues, rgbaWord, scaleLimits } from "./colour.js";
 import { deformablePoints } from "./deformable.js";
 import { drawSamples } from "./draw_samples.js";
@@ -29,6 +29,8 @@ export class Layer {
     this.isPending = config.look === "plain" && Boolean(config.pending || config.stats); // a map follows: its space is reserved
     this.unit = config.unit ?? (this.isWeights ? "share" : "feature");
     this.version = 0; // counts computed maps
+    this.part = config.region ? { region: config.region, shape: [height, width] } : null; // the crop that the network saw
+    this.isAway = false; // whether the point lies outside that crop, where the map has no answer
     this.map.classList.toggle("labels", this.isLabels || this.isShares); // pixels, not cells
   }
 
@@ -46,9 +48,9 @@ export class Layer {
 
   /** Makes the canvas for the grid on which a look's values lie. */
   layOut(look) {
-    this.grids = gridsOf(this.factors, look);
+    this.grids = gridsOf(this.factors, look, this.part);
     const [rows, columns] = this.grid;
-    if (this.isPointed) this.values = new Float32Array(rows * columns);
+    if (this.isPointed) Object.assign(this, { values: new Float32Array(rows * columns), low: 0, top: 0 });
     if (!this.isMap && !this.isLabels) return;
     Object.assign(this.map, { height: rows, width: columns });
     this.context = this.map.getContext("2d");
@@ -87,7 +89,10 @@ export class Layer {
     const { look: choice, head = "mean" } = this.config, look = choice === "either" ? direction : choice;
     const changed = look !== this.look || head !== this.head;
     if (look !== this.look && this.factors?.key_grid) this.layOut(look);
-    const [row, column] = this.cellAt(this.config.at ?? point, "point");
+    const at = this.config.at ?? point, isAway = this.isPointed && isOutside(this.part, at);
+    if (isAway !== this.isAway) this.showAway(isAway);
+    if (isAway) return;
+    const [row, column] = this.cellAt(at, "point");
     const moved = row !== this.row || column !== this.column;
     Object.assign(this, { row, column });
     if (!this.isMap || (this.version && !changed && !(moved && this.isPointed))) return;
@@ -95,6 +100,12 @@ export class Layer {
     this.fillValues(row, column);
     this.limits = null;
     this.version += 1;
+  }
+
+  /** Hides the map while the point lies outside its crop. */
+  showAway(isAway) {
+    this.isAway = isAway;
+    this.map.hidden = this.points.hidden = isAway;
   }
 
   fillValues(row, column) {

@@ -1,18 +1,26 @@
 // The marks over one picture: the point's cell and strip, the strongest cells, the cross hair and the pins' markers.
-import { extent } from "./cells.js";
+import { extent, frameOf } from "./cells.js";
 import { createElement, placeElement, setText } from "./dom.js";
 import { LETTERS } from "./statistics.js";
 
 export class Overlay {
   /** `parts` are the panel's elements; height and width are the picture's, in pixels. */
-  constructor({ cell, strip, crest, peaks, lines, marks }, [height, width]) {
-    Object.assign(this, { cell, strip, crest, peaks, lines, marks, height, width });
+  constructor({ cell, strip, crest, peaks, lines, marks, crop }, [height, width]) {
+    Object.assign(this, { crop, cell, strip, crest, peaks, lines, marks, height, width });
     this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
     for (const [rank, letter] of [...LETTERS].entries()) {
       const box = createElement("i", "peak", createElement("b", "", letter));
       box.style.zIndex = LETTERS.length - rank; // the strongest on top
       peaks.append(box);
     }
+  }
+
+  /** Frames the part of the picture that a layer's network saw, and darkens the rest; hides both where it saw all. */
+  showCrop({ part }, view) {
+    this.crop.hidden = !part;
+    if (!part) return;
+    const { top, left, height, width } = frameOf(part);
+    this.place(this.crop, view, top, left, height, width);
   }
 
   /** Outlines the point's cell on a layer of weights, and the strip that contains it; hides both without a layer. */
@@ -24,8 +32,9 @@ export class Overlay {
     const { top, left, pitchY, pitchX } = extent(layer.grids.point), { row, column } = layer;
     this.place(cell, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
     if (strip.hidden) return;
-    if (layer.factors.axis === "vertical") this.place(strip, view, 0, left + column * pitchX, 1, pitchX);
-    else this.place(strip, view, top + row * pitchY, 0, pitchY, 1);
+    const frame = frameOf(layer.part);
+    if (layer.factors.axis === "vertical") this.place(strip, view, frame.top, left + column * pitchX, frame.height, pitchX);
+    else this.place(strip, view, top + row * pitchY, frame.left, pitchY, frame.width);
   }
 
   /** Boxes the cell that has nearly all the weight of a layer; `found` is null where no cell has. */

@@ -9,7 +9,7 @@ import { Readout } from "./readout.js";
 const CRISP = 2; // CSS pixels per image pixel from which the image pixels are shown as squares
 const KEYS = "Arrow keys move the point, Enter pins it, Delete removes the nearest pin, plus and minus zoom.";
 const DIRECTIONS = { attends_to: "attends to", attended_by: "attended by" };
-const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "error", "below", "legend", "title",
+const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "crop", "error", "below", "legend", "title",
   "direction", "note", "worth", "badge"]; // class names
 
 export class Panel {
@@ -122,7 +122,7 @@ export class Panel {
     const { stage } = this.parts, { settings, hidden, view } = state;
     const [first] = this.layers, key = `${first.row},${first.column}`;
     if (stage.dataset.cell !== key) stage.dataset.cell = key;
-    const maps = this.layers.map(({ version, scale }) => [version, scale?.low, scale?.high]);
+    const maps = this.layers.map(({ version, isAway, scale }) => [version, isAway, scale?.low, scale?.high]);
     const look = `${maps} ${state.version} ${this.size.width}`; // the point alone changes no labels or features
     if (look === this.drawn) return;
     this.drawn = look;
@@ -134,6 +134,7 @@ export class Panel {
         this.readouts[index].showLargest();
         this.readouts[index].showStatistics();
         this.readouts[index].showAside();
+        this.readouts[index].showAway();
       }
       layer.drawOnScreen({ settings, hidden, view, size: this.size });
     });
@@ -142,8 +143,9 @@ export class Panel {
     this.legend?.show(hidden);
     this.showDirection(settings);
     this.setView(view);
-    this.overlay.showCell(this.layers.find((layer) => layer.isPointed), view);
-    this.overlay.showCrest(first, this.readouts[0].crest, view);
+    this.overlay.showCrop(first, view);
+    this.overlay.showCell(this.layers.find((layer) => layer.isPointed && !layer.isAway), view);
+    this.overlay.showCrest(first, first.isAway ? null : this.readouts[0].crest, view);
     this.showStrongest(settings, view);
     stage.dataset.ready = "1";
   }
@@ -170,9 +172,9 @@ export class Panel {
 
   /** Boxes and lists the strongest cells, away from the point. */
   showStrongest({ strongest }, view) {
-    this.parts.peaks.hidden = !strongest || !this.has("isPointed");
+    this.parts.peaks.hidden = !strongest || !this.has("isPointed") || this.has("isAway");
     this.readouts.forEach((readout, index) => {
-      const layer = this.layers[index], cells = strongest && layer.isPointed ? layer.strongestCells() : null;
+      const layer = this.layers[index], cells = strongest && layer.isPointed && !layer.isAway ? layer.strongestCells() : null;
       readout.showStrongest(cells);
       if (cells && index === 0) this.overlay.placeBoxes(layer, cells, view); // not of both sides
     });

@@ -1,5 +1,6 @@
 // The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
 import { asideText } from "./aside.js";
+import { isOutside } from "./cells.js";
 import { createButton, createElement, setText, slideMark } from "./dom.js";
 import { formatEnds, formatNumber, formatWeight } from "./numbers.js";
 import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
@@ -72,6 +73,11 @@ export class Readout {
       `Entropy ${bits.toFixed(2)} of ${most.toFixed(2)} bits · mean distance ${(100 * distance).toFixed(1)} %`);
   }
 
+  /** Hides the numbers of a map while the point lies outside its crop. */
+  showAway() {
+    this.root.classList.toggle("away", this.layer.isAway);
+  }
+
   /** Says how much weight is off the picture, and which object queries look at the point. */
   showAside() {
     const { layer } = this, { aside } = this.parts;
@@ -100,6 +106,11 @@ export class Readout {
   showValue(pixel) {
     const { layer } = this, { value, needle } = this.parts;
     if (layer.look === "plain") return;
+    if (isOutside(layer.part, pixel)) {
+      needle.hidden = true;
+      setText(value, "outside the crop that the network saw");
+      return;
+    }
     const index = layer.indexAt(pixel), prefix = this.side && `${this.side}: `;
     if (layer.isLabels) {
       setText(value, prefix + (layer.config.classes[layer.factors.labels[index]] ?? "no class"));
