@@ -84,6 +84,44 @@ def fused_mask(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=net.bias <= 1, scale=0.5)
 
 
+def by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.matmul(input=q, other=torch.transpose(input=k, dim0=1, dim1=2))
+    logits = torch.add(input=torch.mul(input=logits, other=0.5), other=net.bias)
+    return torch.matmul(input=torch.softmax(input=logits, dim=-1), other=v)
+
+
+def by_name_in_other_order(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.div(other=2, input=torch.bmm(mat2=q.mT, input=k))
+    logits = torch.masked_fill(value=-1e9, mask=net.bias.mT > 1, input=torch.permute(dims=(0, 2, 1), input=logits).mT)
+    logits = torch.swapaxes(axis1=2, axis0=1, input=logits)
+    return torch.bmm(mat2=v, input=F.dropout(p=0.0, input=F.softmax(dim=2, input=logits)))
+
+
+def baddbmm_by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.baddbmm(batch1=q, batch2=k.mT, input=net.bias[None], alpha=0.5)
+    return torch.baddbmm(v, batch1=logits.softmax(axis=-1), batch2=v, beta=0)  # type: ignore[call-overload]
+
+
+def addmm_by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.addmm(net.bias, q[0], mat2=k[0].T, alpha=0.5)
+    return torch.linalg.matmul(torch.special.softmax(logits, dim=1), v[0])[None]
+
+
+def where_by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.multiply(other=0.5, input=q @ k.mT)
+    logits = torch.where(net.bias <= 1, other=torch.tensor(-1e9), input=logits)
+    return torch.matmul(v.mT, other=logits.softmax(2).mT).mT
+
+
+def over_rows_by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    logits = torch.matmul(x1=k, x2=q.mT * 0.5)  # type: ignore[call-overload]  # NumPy's names, which torch takes too
+    return torch.matmul(v.mT, other=torch.softmax(logits, axis=1)).mT  # type: ignore[call-overload]
+
+
+def fused_by_name(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(value=v, scale=0.5, attn_mask=net.bias, key=k, query=q)
+
+
 SPELLINGS: dict[Attend, Callable[[Tensor], Tensor]] = {  # and what each adds to the logits
     divide_in_place: torch.zeros_like,
     mask_in_place: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -1e9),
@@ -95,6 +133,13 @@ SPELLINGS: dict[Attend, Callable[[Tensor], Tensor]] = {  # and what each adds to
     scaled_queries: lambda bias: bias,
     fused: lambda bias: bias,
     fused_mask: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -torch.inf),
+    by_name: lambda bias: bias,
+    by_name_in_other_order: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -1e9),
+    baddbmm_by_name: lambda bias: bias,
+    addmm_by_name: lambda bias: bias,
+    where_by_name: lambda bias: torch.zeros_like(bias).masked_fill(bias > 1, -1e9),
+    over_rows_by_name: torch.zeros_like,
+    fused_by_name: lambda bias: bias,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "bmm", "mm", "baddbmm", "einsum"}
+PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "linalg_matmul", "bmm", "mm", "baddbmm", "addmm", "einsum"}
 FACTORS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_"}
 DIVISORS = {
     "div",
@@ -25,14 +25,19 @@ DIVISORS = {
     "divide",
 }
 CHANGES = {
-    "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__isub__",
-    "masked_fill", "masked_fill_", "where", "clamp", "clamp_", "nan_to_num", "__setitem__",
+    "add", "add_", "__add__", "__radd__", "__iadd__", "sub", "sub_", "__sub__", "__isub__", "subtract", "subtract_",
+    "masked_fill", "masked_fill_", "where", "clamp", "clamp_", "clip", "clip_", "nan_to_num", "__setitem__",
 }  # fmt: skip
 RESHAPES = {
     "view", "reshape", "unsqueeze", "squeeze", "contiguous", "clone", "float", "half", "bfloat16", "to", "type",
     "type_as", "flatten", "unflatten", "expand", "view_as", "reshape_as", "dropout", "dropout_", "detach", "alias",
 }  # fmt: skip
 SWAPS = {"transpose", "transpose_", "swapaxes", "swapdims", "permute", "t", "mT", "T"}
+# Names of arguments that count here, in the order of torch's signatures; x, a, x1, x2 and axis are NumPy's names.
+ARGUMENTS = (
+    "condition", "input", "x", "a", "x1", "self", "mask", "mat1", "batch1", "batch2", "mat2", "other", "x2", "value",
+    "dim", "axis", "dim0", "dim1", "axis0", "axis1", "dims", "rounding_mode",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,14 +117,28 @@ class Tracks:
             del self._known[key]
 
 
+def order_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The arguments of a function of torch in the order of its signature, also those that were given by name.
+
+    Those of `ARGUMENTS` that are None, and all others, are left out.
+    """
+    return *args, *(kwargs[name] for name in ARGUMENTS if kwargs.get(name) is not None)
+
+
 def form_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path: str) -> Product | None:
-    """The product that a function forms, if it is one of two tensors of at least two axes."""
+    """The product that a function forms, if it is one of two tensors of at least two axes.
+
+    Args:
+        name: the function's.
+        args: all arguments, see `order_arguments`.
+        kwargs: those that were given by name: the factors of `baddbmm` and `addmm`.
+        path: the module that calls it.
+    """
     if name == "einsum":
         operands = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
         return einsum_product(args[0], operands, path) if isinstance(args[0], str) and len(operands) == 2 else None
-    values = [*args, *(kwargs[key] for key in ("other", "mat2", "batch1", "batch2") if key in kwargs)]
-    tensors = [value for value in values if isinstance(value, Tensor)]
-    if name == "baddbmm" and len(tensors) == 3:
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    if name in ("baddbmm", "addmm") and len(tensors) == 3:
         scale = float(kwargs.get("alpha", 1))
         return Product(tensors[1], tensors[2].mT, path, scale, changed=kwargs.get("beta", 1) != 0)
     if len(tensors) != 2 or min(one.dim() for one in tensors) < 2:
@@ -150,7 +169,14 @@ def einsum_product(equation: str, operands: Sequence[Tensor], path: str) -> Prod
 
 
 def follow(name: str, product: Product, args: Sequence[Any], result: object) -> Product | None:
-    """What a function makes of a tensor that came from a product; None where it can no longer be followed."""
+    """What a function makes of a tensor that came from a product; None where it can no longer be followed.
+
+    Args:
+        name: the function's.
+        product: what is known of one of its arguments.
+        args: all of them, see `order_arguments`.
+        result: what it returned.
+    """
     if not isinstance(result, Tensor) or result.dim() < 2 - product.flat:
         return None
     if name in RESHAPES:

@@ -32,13 +32,14 @@ from segviz.watch.products import (
     follow,
     form_product,
     function_name,
+    order_arguments,
 )
 from segviz.watch.recipes.recipe import RESULT, DeclarationRecipe, Recipe
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SampledCall
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
-SOFTMAX = {"softmax", "softmax_"}
+SOFTMAX = {"softmax", "softmax_", "special_softmax"}
 SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
 CHANGED = "its weights are changed between the softmax and the product"
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
@@ -118,12 +119,12 @@ class Recorder(TorchFunctionMode):
     def _look(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any) -> None:
         """Look at a call that has run."""
         if name in PRODUCTS:
-            self._see_product(name, args, kwargs, result)
+            self._see_product(name, order_arguments(args, kwargs), kwargs, result)
         elif name in SOFTMAX:
-            self._see_softmax(args, kwargs, result)
+            self._see_softmax(order_arguments(args, kwargs), result)
         elif name in FOLLOWED:
             if self.tracks:
-                self._see_change(name, args, kwargs, result)
+                self._see_change(name, order_arguments(args, kwargs), result)
         elif name == "scaled_dot_product_attention":
             self._see_scaled(args, kwargs, result)
         elif name == "multi_head_attention_forward":
@@ -171,26 +172,28 @@ class Recorder(TorchFunctionMode):
                 return
         self.tracks.put(result, form_product(name, args, kwargs, self._path()))
 
-    def _see_change(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
+    def _see_change(self, name: str, args: Sequence[Any], result: object) -> None:
         """Whatever is done to a product, or to the weights that a softmax made of one."""
         if name == "__setitem__":
             result = args[0]  # it changes in place, and the function returns nothing
         for value in args:
             known = self.tracks.get(value)
             if isinstance(known, Product):
-                self.tracks.put(result, follow(name, known, (*args, *kwargs.values()), result))
+                self.tracks.put(result, follow(name, known, args, result))
                 return
             if isinstance(known, PendingCall) and isinstance(result, Tensor):
                 same = name in RESHAPES | SWAPS
                 self.tracks.put(result, known if same else replace(known, changed=True))
                 return
 
-    def _see_softmax(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: object) -> None:
+    def _see_softmax(self, args: Sequence[Any], result: object) -> None:
         """The softmax of a product makes its two factors queries and keys; what was added to it is the bias."""
-        product, logits = self.tracks.get(args[0] if args else kwargs.get("input")), args[0]
-        dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
-        if not isinstance(logits, Tensor) or not isinstance(result, Tensor) or not isinstance(dim, int):
+        logits, dim = args[0], args[1] if len(args) > 1 else None
+        product = self.tracks.get(logits)
+        if not isinstance(logits, Tensor) or not isinstance(result, Tensor):
             return
+        if not isinstance(dim, int):  # F.softmax without an axis: this is the one that torch takes, with a warning
+            dim = 0 if logits.dim() in (0, 1, 3) else 1
         axis = dim % logits.dim()
         if isinstance(product, Product) and product.flat:
             self.collector.pass_over(common_path(product.path, self._path()), "softmax of a product", ALL_PAIRS)
