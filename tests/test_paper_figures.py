@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -15,9 +16,12 @@ import numpy as np
 import pytest
 import torch
 from figure_cases import CELLS, IMAGE, LABELS, SIZE, dots, masks, over_complete, prediction, samples, strips
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.text import Annotation, Text
 from PIL import Image
 
 import segviz
+from segviz.catalogue.bundled import available_models
 from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.record import VAL, Evaluation, Record
 from segviz.cli import arguments, main
@@ -26,7 +30,7 @@ from segviz.figures.class_legend import class_legends, legend_lines
 from segviz.figures.colour import Scale, weight_scale
 from segviz.figures.colour_bars import row_bars
 from segviz.figures.comparison_layouts import PATCH_SIDES, lay_out_classes, lay_out_without_and_with_sam
-from segviz.figures.content import Classes, Heat, Points, Scatter
+from segviz.figures.content import Classes, Dot, Heat, Points, Scatter
 from segviz.figures.draw_subplot import borders
 from segviz.figures.export import export
 from segviz.figures.figure_input import FigureInput, Style
@@ -50,7 +54,7 @@ from segviz.figures.paper_layouts import (
 )
 from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
 from segviz.figures.scale_text import format_ends, format_number
-from segviz.figures.speed import ATTANET_GROUP, OURS, SPEED_FIGURE, BenchError, speed_spec
+from segviz.figures.speed import ATTANET_GROUP, OTHERS, OURS, SPEED_FIGURE, BenchError, speed_spec
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import resize
 from segviz.models.registry import build
@@ -290,6 +294,64 @@ def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path
     assert draw(spec).get_size_inches()[0] == SINGLE
     (words,) = [one for one in export(spec, "csv").decode().splitlines() if one.endswith(",42.0")]
     assert "frames per second of mine (measured here: city val, an accelerator, AttaNet: resized)" in words
+
+
+def bundled_bench(path: Path) -> Path:
+    """A benchmark of the bundled models, whose times lie as near to each other as on a CPU."""
+    rows = [
+        {"model": name, "device": "cpu", "median_ms": 90 + 7 * number} for number, name in enumerate(available_models())
+    ]
+    path.write_text(json.dumps({"subject": "models", "machine": {"CPU": "a processor"}, "rows": rows}))
+    return path
+
+
+def crowd_dots(spec: FigureSpec) -> FigureSpec:
+    """The figure with 12 more dots, all within a hundredth of the chart."""
+    subplot = spec.subplots[0]
+    chart = subplot.content
+    assert isinstance(chart, Scatter)
+    more = [Dot(f"network {number}", 90 + number / 20, 76 + number % 5 / 50, OTHERS) for number in range(12)]
+    return replace(spec, rows=((replace(subplot, content=replace(chart, dots=(*chart.dots, *more))),),))
+
+
+@pytest.mark.parametrize("width", [SINGLE, DOUBLE])
+@pytest.mark.parametrize("crowded", [False, True], ids=["bundled", "crowded"])
+def test_names_in_atta_1_cover_no_other_and_no_dot(crowded: bool, width: float, tmp_path: Path) -> None:
+    spec = speed_spec([bundled_bench(tmp_path / "bench.json")])
+    figure = draw(crowd_dots(spec) if crowded else spec, width, caption=False)
+    (axes,) = figure.axes
+    renderer = RendererAgg(*(figure.get_size_inches() * figure.dpi), figure.dpi)
+    names = [one for one in axes.texts if isinstance(one, Annotation)]
+    for one in names:
+        one.update_positions(renderer)
+    boxes = np.array([Text.get_window_extent(one, renderer).extents for one in names])  # without the lines to them
+    assert len(boxes) == 21 + 11 + 12 * crowded
+    for (one, box), (other, beside) in itertools.combinations(zip(names, boxes, strict=True), 2):
+        covered = np.minimum(box[2:], beside[2:]) - np.maximum(box[:2], beside[:2])
+        assert (covered <= 0).any(), f"{one.get_text()} and {other.get_text()}"
+    low, high = axes.bbox.extents[:2], axes.bbox.extents[2:]
+    assert (boxes[:, :2] >= low).all() and (boxes[:, 2:] <= high).all()
+    places = axes.transData.transform([one.xy for one in names])
+    inside = (places[:, None] > boxes[None, :, :2]) & (places[:, None] < boxes[None, :, 2:])
+    assert not inside.all(2).any()
+
+
+def test_atta_1_draws_checkpoints_of_the_same_file_name_in_different_folders(scored: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "mine.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(scored.read_bytes())
+    bench = write_bench(tmp_path / "bench.json", fps=42.0)
+    chart = speed_spec([bench], [scored, other]).subplots[0].content
+    assert [dot.name for dot in chart.dots if dot.group.startswith(OURS)] == ["mine", "mine_2"]  # type: ignore[union-attr]
+
+
+def test_atta_1_gives_no_speed_to_a_network_on_another_body(tmp_path: Path) -> None:
+    score = Evaluation("city val", 1, 0.6, 0.5, {}, {}, ((1, 0), (0, 1)))
+    for number, body in enumerate((("resnet18", 8), ("mobilenetv2_100", 16))):
+        path = tmp_path / f"{number}.safetensors"
+        write_checkpoint(path, build("fcn", 2, *body), Record("fcn", ("a", "b"), *body, evaluations={VAL: score}))
+        with pytest.raises(BenchError, match="no network of the benchmark has a record with a val score"):
+            speed_spec([write_bench(tmp_path / "bench.json", fps=42.0)], [path])
 
 
 def test_the_command_line_draws_atta_1_from_files(scored: Path, tmp_path: Path) -> None:

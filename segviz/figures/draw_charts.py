@@ -10,11 +10,17 @@ from matplotlib.axes import Axes
 
 from segviz.figures.colour import colour_values
 from segviz.figures.content import Bars, Matrix, Scatter, Strips
-from segviz.figures.layout import INK, LEAST, MUTED, SMALL
+from segviz.figures.fonts import choose_families
+from segviz.figures.layout import INK, LEAST, MUTED, SMALL, text_width
+from segviz.figures.place_labels import place_labels
+from segviz.text import plain_text
 
 BAR_COLOUR = "#0072B2"
 GROUP_LETTERS = 64
-IN_THE_WAY = (0.12, 0.02)  # shares of the axes within which a dot on the right is in the way of a name
+DOT = 1.5  # points: the radius of a dot
+POINTS = 72  # per inch
+LED = DOT + 3.0  # points between a dot's centre and its name from which on a line leads to it
+LINE_SHARE = 1.2  # the height of letters with their ascenders and descenders, of the font's size
 
 
 def draw_matrix(axes: Axes, matrix: Matrix) -> None:
@@ -55,32 +61,48 @@ def group_text(group: str) -> str:
 
 
 def draw_scatter(axes: Axes, scatter: Scatter) -> None:
-    """Draws the dots with their names beside them, on the side that has more room, and the groups as a legend."""
-    x = scatter.values[:, 0]
+    """Draws the dots with their names beside them, and the groups as a legend."""
     for group, colour in scatter.colours.items():
         own = [dot for dot in scatter.dots if dot.group == group]
         if own:
             axes.scatter(
-                [dot.x for dot in own], [dot.y for dot in own], s=9, color=colour, label=group_text(group), linewidths=0
+                [dot.x for dot in own],
+                [dot.y for dot in own],
+                s=(2 * DOT) ** 2,
+                color=colour,
+                label=group_text(group),
+                linewidths=0,
             )
-    wide, high = np.ptp(scatter.values, 0)
-    for dot in scatter.dots:
-        near = [other for other in scatter.dots if abs(other.y - dot.y) < IN_THE_WAY[1] * high and other.x > dot.x]
-        free = all(other.x - dot.x > IN_THE_WAY[0] * wide for other in near)
-        right = dot.x <= x.min() + wide * (0.5 if free else IN_THE_WAY[0])
-        look: Any = {"xytext": (2.5 if right else -2.5, 0), "textcoords": "offset points", "va": "center_baseline"}
-        words: Any = {"fontsize": LEAST, "color": INK, "parse_math": False}
-        axes.annotate(dot.name, (dot.x, dot.y), ha="left" if right else "right", **look, **words)
+    axes.margins(0.05)
+    name_dots(axes, scatter)
     axes.set_axis_on()
     axes.set_xlabel(scatter.across, size=SMALL, labelpad=1)
     axes.set_ylabel(scatter.up, size=SMALL, labelpad=1)
-    axes.margins(0.05)
     axes.tick_params(labelsize=SMALL, length=2, pad=1, width=0.5)
     axes.grid(linewidth=0.3, alpha=0.5)
     for spine in axes.spines.values():
         spine.set_linewidth(0.5)
     above: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.1, "labelspacing": 0.2}
     axes.legend(fontsize=SMALL, frameon=False, handlelength=1, handletextpad=0.1, borderpad=0, **above)
+
+
+def name_dots(axes: Axes, scatter: Scatter) -> None:
+    """Writes each dot's name where it covers nothing; a thin line leads to one that stands further away."""
+    axes.autoscale_view()
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what was measured stays
+    scale = POINTS / axes.figure.dpi
+    corner, room = axes.bbox.min * scale, (float(axes.bbox.width * scale), float(axes.bbox.height * scale))
+    dots = axes.transData.transform(scatter.values) * scale - corner
+    names = [plain_text(dot.name) for dot in scatter.dots]
+    sizes = np.array([(text_width(name, LEAST) * POINTS, LEAST * LINE_SHARE) for name in names])
+    line: Any = {"arrowstyle": "-", "linewidth": 0.3, "color": MUTED, "shrinkA": 0, "shrinkB": DOT}
+    words: Any = {"fontsize": LEAST, "color": INK, "parse_math": False, "ha": "center", "va": "center"}
+    for name, at, size, dot, centre in zip(
+        names, scatter.values, sizes, dots, place_labels(dots, sizes, room, DOT), strict=True
+    ):
+        apart = np.hypot(*np.maximum(np.abs(centre - dot) - size / 2, 0))
+        look: Any = {"xytext": centre - dot, "textcoords": "offset points", "family": choose_families(name)}
+        axes.annotate(name, at, arrowprops=line if apart > LED else None, **look, **words)
 
 
 def name_axes(axes: Axes, across: str, up: str, last: int) -> None:

@@ -58,7 +58,7 @@ def has_single_values(networks: nn.ModuleDict, crop: tuple[int, int]) -> bool:
     try:
         with torch.no_grad():
             _, features = run_with_features(shapes["model"], torch.empty(1, 3, *crop, device="meta"))  # type: ignore[arg-type]
-            for place, head in shapes["heads"].items():  # type: ignore[operator, union-attr]
+            for place, head in shapes["heads"].items():  # type: ignore[operator]
                 head(features[place])
     except ValueError as error:
         if is_single_value(error):
