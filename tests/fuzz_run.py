@@ -47,7 +47,7 @@ from segviz.cli import main as cli
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import CAMVID, VOID
 from segviz.data.dataset import DataError, load_split
-from segviz.data.label_png import decode_truth
+from segviz.data.readers.single_labels import decode_truth
 from segviz.data.scenes.by_name import SourceError
 from segviz.evaluation.stored_counts import counts_from_json
 from segviz.image import ImageError, decode, resize, to_tensor, working_size
@@ -295,7 +295,7 @@ def short_work() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(patch.object(train_command, "train_model", read_data))
         stack.enter_context(patch.object(cli, "serve", lambda *_: 0))
-        for what in ("blocks", "sparse", "models", "networks", "viewer"):
+        for what in ("blocks", "sparse", "models", "networks", "questions", "viewer"):
             stack.enter_context(patch.object(bench, f"bench_{what}", lambda *_: Report("nothing", {}, (), {})))
         yield
 

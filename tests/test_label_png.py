@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from segviz.data.classes import CAMVID, VOID, ClassSet
-from segviz.data.label_png import decode_truth, indexed_png
+from segviz.data.label_png import indexed_png
+from segviz.data.readers.single_labels import decode_truth
 from segviz.image import ImageError
 
 HEIGHT, WIDTH = 20, 30

@@ -112,14 +112,26 @@ def choose_class_set(classes: str | Sequence[str]) -> ClassSet:
 def give_colours(names: Sequence[str], void: int = VOID) -> ClassSet:
     """A class set of these names: in the colours of the data set that has them, and else in even hues.
 
-    A data set has them if there are as many, and most agree but for case, blanks and synonyms after a comma.
+    See `name_class_set`.
     """
-    for known in CLASS_SETS.values():
+    found = name_class_set(names)
+    if found is None:
+        return even_hues(tuple(names), void)
+    known = CLASS_SETS[found]
+    own = ClassSet(tuple(names), known.palette, void)
+    return known if own == known else own
+
+
+def name_class_set(names: Sequence[str]) -> str | None:
+    """The name of the class set that has these classes in this order; None if none has.
+
+    It has them if there are as many, and most agree but for case, blanks and synonyms after a comma.
+    """
+    for name, known in CLASS_SETS.items():
         pairs = zip(map(shorten_name, names), map(shorten_name, known.names), strict=False)
         if len(names) == len(known.names) and sum(own == other for own, other in pairs) >= ALIKE * len(names):
-            own = ClassSet(tuple(names), known.palette, void)
-            return known if own == known else own
-    return even_hues(tuple(names), void)
+            return name
+    return None
 
 
 def shorten_name(name: str) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from segviz.data.classes import ClassSet
 from segviz.data.data_set import DataSet, refuse_split
 from segviz.data.readers.class_map import open_with_class_map
-from segviz.data.readers.own_layout import read_classes, read_labels
+from segviz.data.readers.own_layout import read_classes
 from segviz.data.readers.pascal_context import open_pascal_context
+from segviz.data.readers.single_labels import read_labels
 from segviz.data.readers.table import READERS, find_layout
 from segviz.data.sample import DataError, LazySamples, Sample, Split, count_pixels, list_first
 from segviz.data.sample_files import find_folders

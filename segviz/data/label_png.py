@@ -45,20 +45,8 @@ class GroundTruth:
         return float((self.labels == VOID).mean())
 
 
-def decode_truth(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:
-    """Decode the labels in the bytes of a PNG, some of which must have a class; see `decode_labels`.
-
-    Raises:
-        ImageError: the labels cannot be used, or all are void.
-    """
-    truth = decode_labels(data, classes, size, shown)
-    if truth.void == 1:
-        raise ImageError("all of its pixels are void, so there is nothing to score; give some of them a class")
-    return truth
-
-
 def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:
-    """Decode the labels in the bytes of a PNG; all of segviz reads them here.
+    """Decode the labels in the bytes of a PNG of class indices or class colours.
 
     A gray PNG holds class indices; an RGB PNG holds the classes' colours, and black for void. A palette PNG may hold
     either, see `choose_code`.

@@ -17,7 +17,13 @@ LEVELS_NAMED = 3  # unknown values or colours in a message
 MOST_COLOURS = 4096  # a file with more is a photograph
 SEARCH_ROWS = 512  # rows searched at a time for an unknown value
 Level = int | RgbColour  # a pixel of the file: a value or a colour
-Reading = Literal["class indices", "colours"]
+Reading = Literal[
+    "class indices", "colours",
+    "ADE20K's numbers (0 is void, 1 to 150 are the classes)",
+    "Cityscapes label ids (34 ids, 19 of them classes)",
+    "Cityscapes train ids (0 to 18 are the classes)",
+    "PASCAL Context's numbers (0 is background, 1 to 59 are the classes by alphabet)",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

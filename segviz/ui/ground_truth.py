@@ -10,7 +10,8 @@ from jaxtyping import UInt8
 from streamlit.delta_generator import DeltaGenerator
 
 from segviz.data.classes import CAMVID, ClassSet
-from segviz.data.label_png import GroundTruth, decode_truth, indexed_png
+from segviz.data.label_png import GroundTruth, indexed_png
+from segviz.data.readers.single_labels import decode_truth
 from segviz.image import MAX_BYTES, ImageError
 from segviz.text import escape_markdown, size_text
 from segviz.ui.fair_semaphore import DECODING
@@ -46,7 +47,7 @@ def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) 
     if file is not None:
         result = file.result
         if isinstance(result, bytes):
-            result = decode_file(result, picture, classes)
+            result = decode_file(result, picture, classes, file.name)
             confirmed = isinstance(result, GroundTruth) and result.reading == "colours"
             file = replace(file, result=result, classes=classes, confirmed=confirmed)
             store_truth(file)
@@ -63,11 +64,16 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
     """Ask whether a file's numbers are the models' classes; until then it is not used."""
     classes = file.classes
     present = np.bincount(truth.labels.ravel(), minlength=256)[: len(classes.names)] / truth.labels.size
-    means = ", ".join(f"{index} {classes.names[index]} ({share:.1%})" for index, share in enumerate(present) if share)
+    own = truth.reading == "class indices"  # other numberings are not the models' indices
+    means = ", ".join(
+        f"{index} {classes.names[index]} ({share:.1%})" if own else f"{classes.names[index]} ({share:.1%})"
+        for index, share in enumerate(present)
+        if share
+    )
     st.warning(
         escape_markdown(
-            f"{file.name} holds numbers, and numbers do not say which classes they mean. The models would read them as "
-            f"{means}. Is that right? Labels of other classes cannot be compared with these models."
+            f"{file.name} holds numbers, and numbers do not say which classes they mean. Read as {truth.reading}, they "
+            f"are {means}. Is that right? Labels of other classes cannot be compared with these models."
         ),
         icon=":material/help:",
     )
@@ -113,8 +119,9 @@ def show_controls(picture: Picture, classes: ClassSet) -> None:
     size = picture.file_size or picture.size
     st.markdown(
         f"A PNG of the picture's own size, {size_text(size)} pixels: class indices as 8-bit gray or palette, or the "
-        f"colours below as RGB. Index 255 and the colour black are void, and left out of all scores. At most "
-        f"{MAX_BYTES // 1024**2} MB."
+        f"colours below as RGB. Index 255 and the colour black are void, and left out of all scores. Label files of "
+        f"ADE20K, Cityscapes and PASCAL Context are read by those data sets' own numbers, if the models have their "
+        f"classes. At most {MAX_BYTES // 1024**2} MB."
     )
     colours = (f"#{bytes(colour).hex().upper()}" for colour in classes.palette)
     pairs = enumerate(zip(classes.names, colours, strict=True))
@@ -149,11 +156,11 @@ def take_file(picture: Picture, key: str) -> None:
     session().truth = TruthFile(picture.digest, file.name, file.getvalue())
 
 
-def decode_file(data: bytes, picture: Picture, classes: ClassSet) -> GroundTruth | str:
+def decode_file(data: bytes, picture: Picture, classes: ClassSet, name: str = "") -> GroundTruth | str:
     """The labels in a file's bytes, or a sentence on why they cannot be used."""
     try:
         with DECODING.turn(give_way):
-            return decode_truth(data, classes, picture.file_size or picture.size, picture.size)
+            return decode_truth(data, classes, picture.file_size or picture.size, picture.size, name)
     except ImageError as error:
         return str(error)
 

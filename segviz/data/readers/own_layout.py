@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from segviz.data.class_sets import give_colours
 from segviz.data.classes import VOID, ClassSet
 from segviz.data.data_set import DataSet, Listing, pair_files
-from segviz.data.label_png import GroundTruth, decode_labels
+from segviz.data.label_png import decode_labels
 from segviz.data.sample import DataError
 from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, read_label_bytes, read_names, read_text
 from segviz.image import ImageError
@@ -89,27 +89,18 @@ def read_classes(root: Path) -> ClassSet:
     return give_colours(meta.classes, meta.void)
 
 
-def read_labels(path: Path, classes: ClassSet, size: tuple[int, int]) -> GroundTruth:
-    """Read a label file, see `decode_labels`.
+def read_own_labels(classes: ClassSet, path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "height width"]:
+    """Read the class indices of a label file, see `decode_labels`.
 
     Args:
-        path: the file.
         classes: the classes that its indices or colours belong to.
+        path: the file.
         size: the picture's (height, width).
 
     Raises:
         DataError: the file cannot be used; the message names it and the fault.
     """
     try:
-        return decode_labels(read_label_bytes(path), classes, size)
+        return decode_labels(read_label_bytes(path), classes, size).labels
     except ImageError as error:
         raise DataError(f"{path}: {error}") from None
-
-
-def read_own_labels(classes: ClassSet, path: Path, size: tuple[int, int]) -> UInt8[np.ndarray, "height width"]:
-    """Read the class indices of a label file.
-
-    Raises:
-        DataError: see `read_labels`.
-    """
-    return read_labels(path, classes, size).labels
