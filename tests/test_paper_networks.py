@@ -19,6 +19,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, r
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
 from segviz.cli.network_table import list_options
+from segviz.evaluation.map_numbers import random_block
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.recognise import recognise_network
@@ -33,6 +34,7 @@ from segviz.models.registry import (
     build_block,
     maps_of,
     options_of,
+    own_body,
     read_options,
     resolve_network,
 )
@@ -254,6 +256,30 @@ def test_the_eleven_are_as_they_were_without_options(name: str) -> None:
     assert type(build_block(name)) is type(network.block)
 
 
+def test_a_block_alone_is_that_of_the_network_on_any_body_and_stride() -> None:
+    own = [(name, *own_body(name)) for name in NETWORKS]
+    others = [
+        ("psanet_r50", "resnet18", 16),
+        ("flanet_r101", "resnet18", 32),
+        ("attanet_r18", "df1", 32),
+        ("psa", "resnet18", 16),
+    ]
+    for name, backbone, stride in (*own, *others):
+        with torch.device("meta"):
+            network = build(name, 3, backbone, stride)
+            blocks = [build_block(name, options, backbone, stride) for options in (None, network.options)]
+        for block in blocks:
+            shapes = ({key: one.shape for key, one in module.state_dict().items()} for module in (block, network.block))
+            assert next(shapes) == next(shapes), name
+
+
+def test_the_random_block_takes_the_features_of_the_network_s_own_body() -> None:
+    with torch.device("meta"):
+        network = build("psanet_r50", 3, "resnet18")
+        block = random_block(network, "psanet_r50", network.options)
+        assert block(network.reduction(network.pyramid(torch.zeros(1, 3, *SMALL))).features).features.shape[1] == 1024
+
+
 def test_the_masks_of_psanet_cover_the_crop() -> None:
     for options, mask, crop in (
         ({}, (59, 59), (465, 465)),
@@ -271,6 +297,16 @@ def test_hrnet_gives_its_branches_not_its_classification_heads() -> None:
         body = Backbone("hrnet_w48", 8)
     channels = body.finest_channels, body.fine_channels, body.eighth_channels, body.middle_channels
     assert (*channels, body.deep_channels) == (64, 48, 96, 192, 48 + 96 + 192 + 384)
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_hrnet_s_branches_are_joined_at_the_finest_stride_or_at_the_one_that_is_asked_for(stride: int) -> None:
+    with torch.device("meta"):
+        network = build("flanet_hrnet48", 3, output_stride=None if stride == 4 else stride).eval()
+        assert network.output_stride == stride
+        assert network.pyramid(torch.empty(1, 3, 96, 64)).deep.shape == (1, 720, 96 // stride, 64 // stride)
+    with pytest.raises(ValueError, match=r"output stride 4 is not one of \(8, 16, 32\)"):
+        build("fcn", 3, output_stride=4)
 
 
 def test_psanet_s_body_is_dilated_by_2_and_4() -> None:

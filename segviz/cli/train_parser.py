@@ -142,5 +142,8 @@ def add_loss(train: Parser) -> None:
         "--freeze-backbone", action="store_true", help="train everything but the backbone, which is quicker"
     )
     group.add_argument(
-        "--output-stride", type=int, choices=(8, 16, 32), help="output stride of the backbone (default: the model's)"
+        "--output-stride",
+        type=int,
+        choices=(4, 8, 16, 32),
+        help="output stride of the backbone (default: the model's); 4 for HRNet alone",
     )

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 OUTPUT_STRIDES = (8, 16, 32)
+JOIN_STRIDES = (4, *OUTPUT_STRIDES)  # of HRNet's branches, of which the finest has stride 4
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Backbone(nn.Module):
 
     Args:
         name: a timm name (`mobilenetv2_100`, `resnet18`, `hrnet_w48`, ...) or `shufflenet_v2_x1_0` and its kin.
-        output_stride: the deepest features' stride: 8, 16 or 32; below 32 the last stages are dilated.
+        output_stride: the deepest features' stride: 8, 16 or 32; below 32 the last stages are dilated. HRNet never
+            dilates: it is where its branches are joined, which may be 4, too.
         as_bundled: give MobileNetV2 TensorFlow's padding, as the bundled models were trained with; its ImageNet weights
             expect the same padding on both sides.
 
@@ -49,9 +51,10 @@ class Backbone(nn.Module):
 
     def __init__(self, name: str, output_stride: int = 8, as_bundled: bool = True) -> None:
         super().__init__()
-        if output_stride not in OUTPUT_STRIDES:
-            raise ValueError(f"output stride {output_stride} is not one of {OUTPUT_STRIDES}")
         self.high_resolution = name.startswith("hrnet")
+        possible = JOIN_STRIDES if self.high_resolution else OUTPUT_STRIDES
+        if output_stride not in possible:
+            raise ValueError(f"output stride {output_stride} is not one of {possible}")
         self.output_stride = output_stride
         if name.startswith("shufflenet_v2"):
             body: Any = ShuffleNet(name, output_stride)

@@ -26,7 +26,7 @@ from segviz.models.options import NetworkOption, OptionValue, resolve_options
 BlockDefaults = Mapping[str, Mapping[str, OptionValue]]
 NO_DEFAULTS: BlockDefaults = MappingProxyType({})
 ATTANET_TABLE_3: BlockDefaults = {"nl": {"keys": 64, "project": False}, "rcca": {"keys": 64}}
-STRIDE_16: BlockDefaults = {"aspp": {"rates": (6, 12, 18)}}  # DeepLabV3's dilations, halved with the stride's inverse
+STRIDE_16: BlockDefaults = {"aspp": {"rates": (6, 12, 18)}}  # DeepLabV3's dilations at stride 16; its others are of 8
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,21 @@ class NetworkRow:
         Raises:
             NetworkOptionError: there is no such option or value, or it has no effect on the chosen block.
         """
-        settings = resolve_options(self.name, self.options, options or {}, self.block_defaults)
-        stride = (output_stride or self.output_stride) // self.skeleton.finer
+        stride = (output_stride or self.output_stride) // self.skeleton.finer  # of the block
+        defaults = {**self.block_defaults, **(STRIDE_16 if stride >= 16 else {})}
+        settings = resolve_options(self.name, self.options, options or {}, defaults)
         return complete_settings(str(settings["block"]), settings, self.crop, stride)
 
-    def block(self, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
-        """Its block alone, for its own body."""
-        settings = self.resolve(options)
+    def block(
+        self,
+        options: Mapping[str, OptionValue] | None = None,
+        backbone: str | None = None,
+        output_stride: int | None = None,
+    ) -> ContextBlock:
+        """Its block alone with random weights; see `registry.build_block`."""
+        settings = self.resolve(options, output_stride)
         with torch.device("meta"):  # only to ask for the channels
-            deep: int = make_body(self.backbone, self.output_stride).deep_channels
+            deep: int = make_body(backbone or self.backbone, output_stride or self.output_stride).deep_channels
         return BLOCK_KINDS[str(settings["block"])].make(self.skeleton.block_width(deep, self.width, settings), settings)
 
     def maps(self, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
@@ -127,7 +133,7 @@ NETWORK_ROWS = (
     NetworkRow("flanet_r50", "FLANet, ResNet-50", FLA_SKELETON, "resnet50", crop=(768, 768)),
     NetworkRow("flanet_r18", "FLANet, ResNet-18", FLA_SKELETON, "resnet18", crop=(768, 768)),
     NetworkRow("flanet_shufflenet", "FLANet, ShuffleNetV2", FLA_SKELETON, "shufflenet_v2_x1_0", crop=(768, 768)),
-    NetworkRow("flanet_hrnet48", "FLANet, HRNetV2-W48", FLA_SKELETON, "hrnet_w48", crop=(768, 768)),
+    NetworkRow("flanet_hrnet48", "FLANet, HRNetV2-W48", FLA_SKELETON, "hrnet_w48", output_stride=4, crop=(768, 768)),
     NetworkRow("attanet_r18", "AttaNet, ResNet-18", SAM_SKELETON, "resnet18", 128, 32, (1024, 1024), ATTANET_TABLE_3),
     NetworkRow("attanet_r50", "AttaNet, ResNet-50", SAM_SKELETON, "resnet50", 512, 32, (1024, 1024), ATTANET_TABLE_3),
     NetworkRow(
@@ -140,8 +146,8 @@ NETWORK_ROWS = (
     NetworkRow("attanet_df1", "AttaNet, DF1", SAM_SKELETON, "df1", 128, 32, (1024, 1024), ATTANET_TABLE_3),
     NetworkRow("attanet_df2", "AttaNet, DF2", SAM_SKELETON, "df2", 128, 32, (1024, 1024), ATTANET_TABLE_3),
     NetworkRow("attanet_light", "AttaNet, light", LIGHT_SKELETON, LIGHT, 64, 16, (1024, 1024), ATTANET_TABLE_3),
-    NetworkRow("ssanet_r101", "SSANet, ResNet-101", SNL_SKELETON, "resnet101", 512, 16, (769, 769), STRIDE_16),
-    NetworkRow("ssanet_mbv2", "SSANet, MobileNetV2", SNL_SKELETON, "mobilenetv2_100", 256, 16, (769, 769), STRIDE_16),
+    NetworkRow("ssanet_r101", "SSANet, ResNet-101", SNL_SKELETON, "resnet101", 512, 16, (769, 769)),
+    NetworkRow("ssanet_mbv2", "SSANet, MobileNetV2", SNL_SKELETON, "mobilenetv2_100", 256, 16, (769, 769)),
     NetworkRow("psanet_r50", "PSANet, ResNet-50", PSA_SKELETON, "resnet50", crop=(465, 465)),
     NetworkRow("psanet_r101", "PSANet, ResNet-101", PSA_SKELETON, "resnet101", crop=(465, 465)),
 )  # fmt: skip
