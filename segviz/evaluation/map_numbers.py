@@ -121,13 +121,13 @@ def random_block(model: BlockNetwork, name: str, options: Mapping[str, OptionVal
     """The block of a model as before training: random weights by a fixed seed, in eval mode, on the model's device.
 
     Args:
-        model: the network.
+        model: the network, which says what body the block stands on, and its stride.
         name: its row in the registry.
         options: its options, as its record has them.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(BLOCK_SEED)
-        block = build_block(name, options)
+        block = build_block(name, options, model.backbone_name or None, model.output_stride)
     return block.eval().to(next(model.parameters()).device)
 
 

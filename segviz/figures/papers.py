@@ -44,6 +44,7 @@ from segviz.figures.paper_layouts import (
     lay_out_strips,
 )
 from segviz.figures.prediction_subplots import as_places
+from segviz.figures.subplot_rows import free_name
 from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.models.registry import SPECS
 from segviz.prediction.over_complete import OverCompleteMap, read_over_complete
@@ -258,10 +259,8 @@ def open_predictors(
         predictor = model if isinstance(model, Predictor) else load_predictor(model, device)
         own = predictor.record.model if isinstance(model, Predictor) else Path(str(model)).stem
         for name, variant in variants(own, predictor) if variants else [(own, predictor)]:
-            while name in names:
-                name += "'"
-            names.add(name)
-            yield name, variant
+            names.add(free := free_name(name, names))
+            yield free, variant
 
 
 def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]) -> tuple[Place, ...]:

@@ -19,7 +19,8 @@ from segviz.figures.content import Dot, Scatter
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import Drawing, draw
 from segviz.figures.subplot import Subplot
-from segviz.models.registry import read_options, resolve_network
+from segviz.figures.subplot_rows import free_name
+from segviz.models.registry import own_body, read_options, resolve_network
 from segviz.text import plain_text
 
 SPEED_FIGURE = "atta-1"
@@ -68,8 +69,9 @@ def speed_figure(
 
 def speed_spec(benches: Sequence[str | Path], models: Sequence[str | Path] | None = None) -> FigureSpec:
     """The spec of AttaNet Fig. 1; see `speed_figure`."""
-    names = list(available_models()) if models is None else models
-    records = {Path(str(name)).stem: read_record(checkpoint_path(name)) for name in names}
+    records = dict[str, Record]()
+    for model in available_models() if models is None else models:
+        records[free_name(Path(str(model)).stem, records)] = read_record(checkpoint_path(model))
     notes: dict[str, None] = {}
     dots = [dot for path in benches for dot in measured_dots(Path(path), records, notes)]
     if not dots:
@@ -106,8 +108,11 @@ def measured_dots(path: Path, records: Mapping[str, Record], notes: dict[str, No
 
 
 def row_fits(row: Mapping[str, Any], record: Record) -> bool:
-    """Whether a benchmark's row measured the network of a record, with the same options."""
-    if row["model"] != record.model:
+    """Whether a benchmark's row measured the network of a record: with the same options, and on the network's own body.
+
+    `bench models` measures each network on that.
+    """
+    if row["model"] != record.model or (record.backbone, record.output_stride) != own_body(record.model):
         return False
     given = read_options(record.model, str(row.get("options") or "").split())
     return resolve_network(record.model, given) == resolve_network(record.model, record.options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from segviz.figures.subplot import Box, Mark, Subplot
@@ -47,7 +47,7 @@ def name_panels(rows: Sequence[Sequence[Subplot | None]]) -> list[str]:
     return list(names)
 
 
-def free_name(name: str, taken: Mapping[str, object]) -> str:
+def free_name(name: str, taken: Container[str]) -> str:
     """The name, with the first free number from 2 if it is taken."""
     return next(one for one in numbered_names(name) if one not in taken)
 

@@ -225,6 +225,16 @@ def build(
     return network
 
 
+def own_body(name: str) -> tuple[str, int]:
+    """The body that a network has unless another is asked for, and its output stride.
+
+    Raises:
+        KeyError: there is no such network.
+    """
+    row = NETWORKS[name] if name in NETWORKS else spec_of(name)
+    return row.backbone, row.output_stride
+
+
 def options_of(name: str) -> tuple[NetworkOption, ...]:
     """The options of a network.
 
@@ -256,14 +266,22 @@ def resolve_network(name: str, options: Mapping[str, OptionValue] | None = None)
     return NETWORKS[name].resolve(options) if name in NETWORKS else spec_of(name).resolve(options)
 
 
-def build_block(name: str, options: Mapping[str, OptionValue] | None = None) -> ContextBlock:
-    """A network's block alone, with random weights.
+def build_block(
+    name: str,
+    options: Mapping[str, OptionValue] | None = None,
+    backbone: str | None = None,
+    output_stride: int | None = None,
+) -> ContextBlock:
+    """A network's block alone, with random weights; the arguments are those of `build`.
 
     Raises:
         KeyError: there is no such network.
         NetworkOptionError: there is no such option or value.
+        ValueError: see `Backbone`.
     """
-    return NETWORKS[name].block(options) if name in NETWORKS else spec_of(name).block(spec_of(name).channels, options)
+    if name in NETWORKS:
+        return NETWORKS[name].block(options, backbone, output_stride)
+    return spec_of(name).block(spec_of(name).channels, options)  # its width and masks do not depend on the body
 
 
 def maps_of(name: str, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
