@@ -20,7 +20,6 @@ from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
 from segviz.cli.network_table import list_options
 from segviz.evaluation.map_numbers import random_block
-from segviz.evaluation.map_numbers import random_block
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.recognise import recognise_network
@@ -35,7 +34,6 @@ from segviz.models.registry import (
     build_block,
     maps_of,
     options_of,
-    own_body,
     own_body,
     read_options,
     resolve_network,
@@ -280,49 +278,6 @@ def test_the_random_block_takes_the_features_of_the_network_s_own_body() -> None
         network = build("psanet_r50", 3, "resnet18")
         block = random_block(network, "psanet_r50", network.options)
         assert block(network.reduction(network.pyramid(torch.zeros(1, 3, *SMALL))).features).features.shape[1] == 1024
-
-
-def test_a_block_alone_is_that_of_the_network_on_any_body_and_stride() -> None:
-    own = [(name, *own_body(name)) for name in NETWORKS]
-    others = [
-        ("psanet_r50", "resnet18", 16),
-        ("flanet_r101", "resnet18", 32),
-        ("attanet_r18", "df1", 32),
-        ("psa", "resnet18", 16),
-    ]
-    for name, backbone, stride in (*own, *others):
-        with torch.device("meta"):
-            network = build(name, 3, backbone, stride)
-            blocks = [build_block(name, options, backbone, stride) for options in (None, network.options)]
-        for block in blocks:
-            shapes = ({key: one.shape for key, one in module.state_dict().items()} for module in (block, network.block))
-            assert next(shapes) == next(shapes), name
-
-
-def test_the_random_block_takes_the_features_of_the_network_s_own_body() -> None:
-    with torch.device("meta"):
-        network = build("psanet_r50", 3, "resnet18")
-        block = random_block(network, "psanet_r50", network.options)
-        assert block(network.reduction(network.pyramid(torch.zeros(1, 3, *SMALL))).features).features.shape[1] == 1024
-
-
-def test_the_masks_of_psanet_cover_the_crop() -> None:
-    for options, mask, crop in (
-        ({}, (59, 59), (465, 465)),
-        ({"compact": True}, (30, 30), (465, 465)),
-        ({"shrink": 1}, (117, 117), (465, 465)),
-        ({"mask": (89, 89)}, (89, 89), (705, 705)),
-    ):
-        with torch.device("meta"):
-            network = build("psanet_r50", 19, options=options)  # type: ignore[arg-type]
-        assert network.options["mask"] == mask and network.picture.crop == crop
-
-
-def test_hrnet_gives_its_branches_not_its_classification_heads() -> None:
-    with torch.device("meta"):
-        body = Backbone("hrnet_w48", 8)
-    channels = body.finest_channels, body.fine_channels, body.eighth_channels, body.middle_channels
-    assert (*channels, body.deep_channels) == (64, 48, 96, 192, 48 + 96 + 192 + 384)
 
 
 def test_the_masks_of_psanet_cover_the_crop() -> None:
