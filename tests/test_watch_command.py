@@ -13,6 +13,7 @@ from PIL import Image
 from test_cli import complaint, segviz
 from watch_cases import IMAGE
 
+from segviz import watch
 from segviz.catalogue.sources.python_source import import_file
 from segviz.data.class_sets import CLASS_SETS
 
@@ -58,6 +59,39 @@ def test_watch_writes_maps_and_their_numbers(folder: Path, tmp_path: Path) -> No
         assert float(numbers["last_20_30_attends_to_mean"].sum()) == pytest.approx(1, abs=1e-4)
 
 
+def test_attend_writes_the_maps_of_any_network(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = import_file(folder / "net.py").Net().eval()
+    torch.save(net.state_dict(), tmp_path / "w.pth")
+    words = ["attend", folder / "street.png", "--model", f"{folder}/net.py:Net", "--weights", tmp_path / "w.pth"]
+    words += ["--at", "20,30", "--json"]
+    more = ["--layers", "*", "--head", "1", "--look", "attends_to", "--shared-scale"]
+    assert segviz(*words, *more, "--out", tmp_path / "maps") == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert [one["map"] for one in entry["maps"]] == ["first", "last"]
+    stem = "street_net.py_Net"
+    pictures = {f"{stem}_{layer}_20_30_attends_to_head1.png" for layer in ("first", "last")}
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {*pictures, f"{stem}.npz"}
+    own = watch(net, IMAGE, layers="*").maps
+    with np.load(tmp_path / "maps" / f"{stem}.npz") as numbers:
+        for layer in ("first", "last"):
+            expected = own[layer].attends_to(*own[layer].cell(20, 30, *IMAGE.shape[:2]), head=1)
+            np.testing.assert_allclose(numbers[f"{layer}_20_30_attends_to_head1"], expected, atol=1e-6)
+    assert segviz(*words, "--map", "first", "--out", tmp_path / "page.svg") == 0  # one page
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert [one["map"] for one in entry["maps"]] == ["first"] and (tmp_path / "page.svg").stat().st_size > 1000
+
+
+def test_attend_goes_on_with_the_maps_of_any_network(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["attend", folder / "street.png", "--model", f"{folder}/net.py:Net", "--out", tmp_path, "--resume"]
+    assert segviz(*words) == 0 and segviz(*words) == 0
+    assert "street_net.py_Net.npz" in {path.name for path in tmp_path.iterdir()}
+    capsys.readouterr()
+
+
 def test_predict_takes_any_network_with_classes(folder: Path, tmp_path: Path) -> None:
     options = ("--model", f"{folder}/net.py:Net", "--classes", "cityscapes", "--out", tmp_path)
     assert segviz("predict", folder / "street.png", *options) == 0
@@ -80,6 +114,10 @@ def test_weights_come_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.C
         (("predict", "IMAGE", "--model", "NET:gone", "--out", "OUT"), "there is no 'gone'"),
         (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "layers=gone chooses nothing"),
         (("watch", "IMAGE", "--model", "NET:Net", "--head", "7"), "head"),
+        (("attend", "IMAGE", "--model", "NET:Net", "--head", "7", "--out", "OUT"), "head 7 does not exist"),
+        (("attend", "IMAGE", "--model", "NET:Net", "--map", "gone", "--out", "OUT"), "gone"),
+        (("attend", "IMAGE", "--model", "NET:Net", "--look", "strip", "--out", "OUT"), "has the look 'strip'; use"),
+        (("attend", "IMAGE", "--model", "NET:bare", "--out", "OUT"), "no attention that can be shown was found"),
     ],
 )
 def test_failures_are_one_sentence(
@@ -92,7 +130,10 @@ def test_failures_are_one_sentence(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("attend", "IMAGE", "--model", "NET:Net", "--out", "OUT"), "use `watch --model"),
+        (("attend", "IMAGE", "--model", "NET:Net", "--influence", "--out", "OUT"), "--influence needs a segviz"),
+        (("attend", "IMAGE", "--model", "NET:Net", "--map", "last", "--layers", "*", "--out", "OUT"), "both choose"),
+        (("attend", "IMAGE", "--model", "fcn", "--head", "mean", "--out", "OUT"), "have no heads; remove it"),
+        (("attend", "IMAGE", "--model", "fcn", "--layers", "*", "--out", "OUT"), "layers would have no effect"),
         (("watch", "IMAGE", "--model", "fcn"), "use `attend --model fcn`"),
         (("predict", "IMAGE", "--model", "fcn", "--classes", "voc", "--out", "OUT"), "classes would have no effect"),
         (("figure", "compare", "IMAGE", "--models", "timm:vit_tiny_patch16_224", "--out", "OUT/a.png"),

@@ -9,7 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 from test_cli import segviz as run_segviz
+from test_pages import INSPECT, SAME_PIXEL, component, healthy
+from test_pages import app as app
+from test_pages import pages_of_the_app as pages_of_the_app
+from test_pages import ran as ran
 from torch import Tensor, nn
 from watch_cases import IMAGE
 
@@ -159,3 +164,25 @@ def test_the_command_line_draws_the_points(tmp_path: Path) -> None:
     numbers = np.load(tmp_path / "maps" / "street_watch.npz")
     (weights,) = (numbers[name] for name in numbers.files if name.endswith("points_head1_weights"))
     np.testing.assert_allclose(weights, one.points(*one.cell(20, 30, 64, 96), head=1)[1].numpy(), atol=1e-6)
+
+
+def test_inspect_and_same_pixel_show_one_level_on_its_own_grid(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text("from test_watch_deformable import make as build\n")
+    (tmp_path / "models.toml").write_text('[[model]]\nname = "net"\nsource = "net.py:build"\nsize = [64, 96]\n')
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "models.toml"))
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("spatial_nl",))
+    app.query_params["model"] = "net"
+    app.switch_page(INSPECT)
+    healthy(app.run())
+    control = app.selectbox(key="inspect level")
+    assert control.options == ["all 2 levels", "level 0: 8 x 12", "level 1: 4 x 6"]
+    healthy(control.set_value("1").run())
+    titles = ["Attends to (attention level 1)", "Attended by (attention level 1)", "Samples (attention level 1)"]
+    assert [one["title"] for one in component(app, "panels")["panels"]][1:] == titles
+    assert ["inspect-level", "1"] in component(app, "parameters")["parameters"]
+    app.query_params["same_pixel-networks"], app.query_params["same_pixel-level-net-attention"] = "net", "1"
+    app.switch_page(SAME_PIXEL)
+    healthy(app.run())
+    assert [one["title"] for one in component(app, "panels")["panels"]][-1] == "net: attention level 1"

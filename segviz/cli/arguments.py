@@ -32,7 +32,7 @@ def read_model(text: str) -> str:
     """Read a model's name or the path of a segviz checkpoint."""
     if names_network(text):
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a segviz model, which this command needs; use `predict` or `watch` with it"
+            f"'{text}' is not a segviz model, which this command needs; use `predict`, `evaluate` or `attend` with it"
         )
     with suppress(OSError):  # for example a name that is too long
         if text.endswith(".safetensors") or Path(text).is_file():

@@ -114,12 +114,14 @@ def add_attend(commands: Commands) -> None:
         commands,
         "attend",
         "write attention maps",
-        "One picture per map and pixel, and the numbers behind them; --json prints statistics of each map.",
+        "One picture per map and pixel, and the numbers behind them; --json prints statistics of each map. A network "
+        "whose maps are found as it runs has one map per layer; `watch` lists its layers.",
     )
     add_images(attend)
     add_any_model(attend)
     add_places(attend)
     attend.add_argument("--map", action="append", metavar="NAME", help="only this map; may be repeated")
+    add_layers(attend, "of a network whose maps are found as it runs: ")
     attend.add_argument(
         "--look", choices=LOOK_NAMES, nargs="+", metavar="LOOK",
         help=f"{', '.join(LOOK_NAMES)} (default: all that a map has)",
@@ -141,28 +143,32 @@ def add_attend(commands: Commands) -> None:
     add_spread(attend, "the pictures")
 
 
+def add_layers(command: Parser, whose: str = "") -> None:
+    """Add `--layers` and `--head`; `whose` begins their help."""
+    command.add_argument(
+        "--layers", nargs="+", metavar="PATTERN",
+        help=f"{whose}layers whose maps are kept, such as 'blocks.*' (default: the last)",
+    )  # fmt: skip
+    command.add_argument(
+        "--head", type=read_head_choice, default="mean", metavar="HEAD",
+        help=f"{whose}a head's number, mean or largest (default: %(default)s)",
+    )  # fmt: skip
+
+
 def add_watch(commands: Commands) -> None:
     """Add `watch`."""
     watch = add_command(
         commands,
         "watch",
         "show the attention of any network",
-        "One forward pass of each picture finds it; prints a table of what was found. With --out or --zip, one picture "
-        "per kept map and pixel, and the numbers behind them.",
+        "One forward pass of each picture finds it; prints a table of what was found, what can be chosen, and what was "
+        "passed over. With --out or --zip, one picture per kept map and pixel, and the numbers behind them; `attend` "
+        "writes these too, on one page if wanted, in a cluster, and on from where a run stopped.",
     )
     add_images(watch)
     add_any_model(watch)
-    watch.add_argument(
-        "--layers",
-        nargs="+",
-        metavar="PATTERN",
-        help="layers whose maps are kept, such as 'blocks.*' (default: the last)",
-    )
+    add_layers(watch)
     add_places(watch)
-    watch.add_argument(
-        "--head", type=read_head_choice, default="mean", metavar="HEAD",
-        help="a head's number, mean or largest (default: %(default)s)",
-    )  # fmt: skip
     watch.add_argument(
         "--scale", choices=SCALE_NAMES, default="linear", help="colour scale of weights (default: %(default)s)"
     )

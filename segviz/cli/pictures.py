@@ -15,6 +15,7 @@ from segviz.attention.maps import MapLook
 from segviz.batch.attention_files import AttentionOptions, MeasureAt, export_attention
 from segviz.batch.crop_attention import export_crop_attention
 from segviz.batch.inputs import Source, find_sources
+from segviz.batch.network_attention import export_network_attention
 from segviz.batch.run import Folder, LabelPicture, PictureOutput, PutFile
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import classify_pixels, open_from_options
@@ -119,8 +120,17 @@ def open_attend_work(options: argparse.Namespace) -> ExportPicture:
         ValueError: the network cannot be used.
     """
     wanted = read_attention_options(options)
-    predictor = open_with_maps(options)
-    work = choose_export(predictor, wanted, choose_measure(predictor, options), options.one_file)
+    predictor = open_from_options(options, options.layers or ())
+    measure = choose_measure(predictor, options)
+    work: ExportPicture
+    if isinstance(predictor, NetworkPredictor):
+        if options.map and options.layers:
+            raise UsageError("--map and --layers both choose maps of this network; remove one of them")
+        work = partial(export_network_attention, predictor, wanted, options.head)
+    elif "head" in options.given:
+        raise UsageError(f"--head chooses nothing here: the maps of '{options.model}' have no heads; remove it")
+    else:
+        work = choose_export(predictor, wanted, measure, options.one_file)
     return partial(export_into_one_file, work, options.out) if options.one_file else work
 
 
@@ -133,19 +143,7 @@ def choose_export(
     return partial(export_attention, predictor, wanted, measure=measure)
 
 
-def open_with_maps(options: argparse.Namespace) -> Predictor | PublishedPredictor:
-    """The predictor of `--model`, of a network that returns its maps by name.
-
-    Raises:
-        UsageError: the network is another, whose maps `watch` finds.
-    """
-    predictor = open_from_options(options)
-    if isinstance(predictor, NetworkPredictor):
-        raise UsageError(f"the maps of '{options.model}' are found as it runs; use `watch --model {options.model}`")
-    return predictor
-
-
-def choose_measure(predictor: Predictor | PublishedPredictor, options: argparse.Namespace) -> MeasureAt | None:
+def choose_measure(predictor: AnyPredictor, options: argparse.Namespace) -> MeasureAt | None:
     """What measures the influence on an answer; None without `--influence`.
 
     Raises:

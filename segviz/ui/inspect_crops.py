@@ -11,7 +11,7 @@ from segviz.attention.region import nearest_region
 from segviz.engine import CompareStage
 from segviz.prediction.similarity import STAGES
 from segviz.text import escape_markdown
-from segviz.ui.crops import answer_around, asked_place, middle_of_crop, lay_over_crop
+from segviz.ui.crops import answer_around, asked_place, lay_over_crop, middle_of_crop
 from segviz.ui.models import short_title
 from segviz.ui.network_answer import NetworkAnswer, ask_network, describe_pin
 from segviz.ui.picture import Picture
