@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import segviz
-from segviz.benchmarks.measure import count_parameters
+from segviz.benchmarks.measure import count_gflops, count_parameters
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, rewrite_record, write_checkpoint
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
@@ -22,6 +22,7 @@ from segviz.cli.network_table import list_options
 from segviz.evaluation.map_numbers import random_block
 from segviz.models.backbone import Backbone
 from segviz.models.block_kinds import BLOCK_KINDS
+from segviz.models.networks.bodies import make_body
 from segviz.models.networks.recognise import recognise_network
 from segviz.models.networks.resnet_body import ResNetBody
 from segviz.models.networks.rows import NETWORKS
@@ -309,6 +310,15 @@ def test_hrnet_s_branches_are_joined_at_the_finest_stride_or_at_the_one_that_is_
         build("fcn", 3, output_stride=4)
 
 
+@pytest.mark.parametrize(("name", "table"), [("resnet50", 171.36), ("resnet101", 324.36)])
+def test_attanet_s_table_4_has_the_gflops_of_resnets_without_a_head(name: str, table: float) -> None:
+    with torch.device("meta"):
+        body = make_body(name, 32).eval()
+        picture = torch.empty(1, 3, 1024, 1024)
+    with torch.inference_mode():
+        assert count_gflops(lambda: body(picture)) == pytest.approx(table, rel=0.006)
+
+
 def test_psanet_s_body_is_dilated_by_2_and_4() -> None:
     with torch.device("meta"):
         body = build("psanet_r50", 3).extractor
@@ -372,6 +382,33 @@ def test_options_are_listed_in_lines_that_a_terminal_shows(columns: str, monkeyp
     assert [line.split()[0] for line in lines[own + 1 : others] if line[:1].strip()] == [
         option.name for option in options_of("ssanet_mbv2") if "snl" in option.blocks
     ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_listed_defaults_are_those_that_each_block_is_built_with(name: str) -> None:
+    rows = [row.split(maxsplit=2) for row in list_options(name).partition("of other blocks")[2].splitlines()]
+    listed = {
+        (option, block): default
+        for option, default, text in [row for row in rows if len(row) == 3 and ":" in row[2]]
+        for block in text.partition(":")[0].split(", ")
+    }
+    own = str(resolve_network(name)["block"])
+    for block in (*BLOCK_KINDS.keys() - {own},):
+        settings = resolve_network(name, {"block": block})
+        for option in (one for one in options_of(name) if block in one.blocks):
+            default = write_setting(settings[option.name])
+            same_as_own = own in option.blocks and write_setting(resolve_network(name)[option.name]) == default
+            assert same_as_own or listed[option.name, block] == default
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_aspp_has_half_the_dilations_at_stride_16(name: str) -> None:
+    """DeepLabV3 has 6, 12, 18 at stride 16 and 12, 24, 36 at stride 8."""
+    row = NETWORKS[name]
+    stride = row.output_stride // row.skeleton.finer
+    assert row.resolve({"block": "aspp"})["rates"] == ((6, 12, 18) if stride == 16 else (12, 24, 36))
+    if row.output_stride == 16:
+        assert row.resolve({"block": "aspp"}, 8)["rates"] == (12, 24, 36)
 
 
 def test_an_unknown_option_is_refused_with_those_of_the_chosen_block() -> None:

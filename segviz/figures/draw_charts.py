@@ -91,7 +91,7 @@ def name_dots(axes: Axes, scatter: Scatter) -> None:
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what was measured stays
     scale = POINTS / axes.figure.dpi
-    corner, room = axes.bbox.min * scale, (float(axes.bbox.width * scale), float(axes.bbox.height * scale))
+    corner, room = np.array(axes.bbox.min) * scale, (float(axes.bbox.width * scale), float(axes.bbox.height * scale))
     dots = axes.transData.transform(scatter.values) * scale - corner
     names = [plain_text(dot.name) for dot in scatter.dots]
     sizes = np.array([(text_width(name, LEAST) * POINTS, LEAST * LINE_SHARE) for name in names])

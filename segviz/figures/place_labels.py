@@ -41,7 +41,8 @@ def place_labels(
     shuffled = [np.random.default_rng(seed).permutation(len(dots)) for seed in range(SHUFFLED)]
     found = [place_in_order(order, dots, tried, room, radius) for order in (lonely, lonely[::-1], *shuffled)]
     boxes, _ = min(found, key=lambda one: one[1])
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    centres: np.ndarray = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return centres
 
 
 def place_in_order(
@@ -87,11 +88,13 @@ def count_cost(
     inside = (line[:, :, None] > others[:, :2]) & (line[:, :, None] < others[:, 2:])
     crossed = inside.all(3).sum((0, 2))
     far = np.hypot(*(nearest - dot).T)
-    return COVERED * covered + OUTSIDE * outside + CROSSED * crossed + FAR * far
+    cost: np.ndarray = COVERED * covered + OUTSIDE * outside + CROSSED * crossed + FAR * far
+    return cost
 
 
 def overlap_areas(some: Boxes, others: Boxes) -> Float[np.ndarray, "_ _"]:
     """The area that each box shares with each of the others, which are taken a little larger."""
     low = np.maximum(some[:, None, :2], others[None, :, :2] - BETWEEN)
     high = np.minimum(some[:, None, 2:], others[None, :, 2:] + BETWEEN)
-    return np.maximum(high - low, 0).prod(2)
+    areas: np.ndarray = np.maximum(high - low, 0).prod(2)
+    return areas
