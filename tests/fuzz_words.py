@@ -59,14 +59,14 @@ OPTIONS = (
     "--colours", "--format", "--size", "--page", "--columns", "--models", "--feature", "--labels", "--width",
     "--no-letters", "--caption", "--data", "--split", "--multi-scale", "--scales", "--without-context", "--scenes",
     "--record", "--init", "--steps", "--batch", "--crop", "--rate", "--budget", "--seed", "--output-stride",
-    "--resume", "--rounds", "--only", "--url", "--markdown", "--scores", "--record-of", "--port", "--help", "--",
-    "--weights", "--classes", "--mean", "--std", "--input-size", "--fit", "--layers", "--head",
+    "--resume", "--rounds", "--only", "--ask", "--url", "--markdown", "--scores", "--record-of", "--port", "--help",
+    "--", "--weights", "--classes", "--mean", "--std", "--input-size", "--fit", "--layers", "--head",
     "--step", "--flip", "--whole", "--long-side", "--nonsense",
 )  # fmt: skip
 VALUES = (
     "PICTURE", "BADPICTURE", "MODEL", "BADMODEL", "DATA", "BADDATA", "OUT", "OUT/a.png", "OUT/a.svg", "OUT/a.npz",
     "OUT/a.csv", "OUT/deep/er", "OUT/" + "x" * 300, "PICTURE/under", "scene:1", "scene:x", "scene:" + "9" * 30,
-    "psa-6", "fla-5", "compare", "snl", "blocks", "models", "val", "train", "sam", "fcn", "all", "10,20",
+    "psa-6", "fla-5", "compare", "snl", "blocks", "models", "questions", "val", "train", "sam", "fcn", "all", "10,20",
     "9999,9999", "1,2,3", "0", "1", "-1", "2", "4", "nan", "1e999", "inf", "9m", "0s", "points", "log",
     "attended_by", "attends_to",
     "gray", "png", "svg", "csv", "npz", "strip", "gate", "both", "cpu", "cuda:99", "toaster", "", " ", "-",

@@ -367,13 +367,13 @@ def test_the_command_prints_what_was_measured_and_plans_from_it(
         (["--forward-ms", "4"], 2, "--forward-ms belongs to --plan; give --plan GPUS"),
         (["--plan", "4", "--forward-ms", "9", "--backends", "threads"], 2, "add ray:1 to --backends"),
         (["--backends", "ray:0"], 2, "'ray:0' is not a backend; use threads, or ray:N"),
-        (["--measured", "FILE", "--seconds", "3"], 2, "--seconds belongs to `bench engine`, and does nothing beside"),
-        (["--measured", "FILE", "--rounds", "3"], 2, "--rounds times, and --count runs nothing, nor does --measured"),
-        (["--measured", "FILE", "--size", "3", "3"], 2, "--size does nothing"),
+        (["--measured", "FILE", "--seconds", "3"], 2, "--seconds measures, and --measured reads what was measured"),
+        (["--measured", "FILE", "--rounds", "3"], 2, "--rounds measures, and --measured reads what was"),
+        (["--measured", "FILE", "--size", "3", "3"], 2, "--size measures"),
         (["--measured", "FILE"], 1, "give what `bench engine --json` has printed"),
         (["--json", "--markdown"], 2, "--json and --markdown both choose"),
-        (["--size", "3"], 2, "`bench engine` takes --size HEIGHT WIDTH, and 1 numbers"),
-        (["--device", "cpu"], 2, "--device does nothing in `bench viewer` and `engine`"),
+        (["--size", "3"], 2, "argument --size: expected 2 arguments"),
+        (["--device", "cpu"], 2, "and does nothing in `bench engine`; remove it"),
     ],
 )
 def test_a_wrong_command_is_one_sentence(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from segviz.benchmarks import models
+from segviz.benchmarks import blocks, measure, models
 from segviz.benchmarks.blocks import BLOCKS, bench_blocks
 from segviz.benchmarks.measure import (
     Report,
@@ -31,7 +33,8 @@ from segviz.benchmarks.sparse import attend_densely, bench_sparse
 from segviz.benchmarks.viewer import SYNTHETIC
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
-from segviz.cli import bench_parser, main
+from segviz.cli import bench_all, bench_parser, main
+from segviz.cli.bench import MEASURES
 from segviz.data.classes import CAMVID
 from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
@@ -92,6 +95,32 @@ def test_a_plain_formulation_is_measured_beside_ours() -> None:
     (row,) = bench_blocks((12, 16, 32), 2, ["spatial_nl"], "cpu", plain=True).rows
     assert row["plain_ms"] > 0 and row["plain_over_ours"] > 0
     assert row["plain_peak_mib"] > 2 * (12 * 16) ** 2 * 4 / MEGA  # the N x N matrix before and after its softmax
+    assert 0 <= row["plain_differs"] < 1e-5
+
+
+def test_a_plain_formulation_that_gives_other_results_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "run_plainly", lambda block, x: x)  # what a block with a gamma of 0 would give
+    report = bench_blocks((6, 8, 16), 1, ["spatial_nl", "sam"], "cpu", plain=True)
+    assert min(row["plain_differs"] for row in report.rows) > 0.01
+    assert "The plain formulations of spatial_nl, sam give other results on cpu" in report.as_text()
+
+
+def test_the_arithmetic_of_a_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "GPU arithmetic" not in measure.describe_machine()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "an accelerator")
+    found = measure.describe_machine()
+    assert found["GPU arithmetic"] == "convolutions in TF32 and matrix products in float32"  # torch's defaults
+
+    class Mixed:
+        fp32_precision = "tf32"
+
+        @property
+        def allow_tf32(self) -> bool:
+            raise RuntimeError("mix of the legacy and new APIs")
+
+    assert measure.allows_tf32(Mixed()) and not measure.allows_tf32(SimpleNamespace(allow_tf32=False))
 
 
 def test_gathering_costs_the_same_for_each_cell_on_any_grid_and_dense_attention_more() -> None:
@@ -104,6 +133,8 @@ def test_gathering_costs_the_same_for_each_cell_on_any_grid_and_dense_attention_
     for way in ("dense", "dense, whole", "snl products"):
         grown = np.diff(cost[way]) * 1e6
         assert grown == pytest.approx([2 * 60 * (16 + 32), 2 * 240 * (16 + 32)])
+    assert [row["differs"] is None for row in report.rows[:4]] == [True, False, True, False]
+    assert all(row["differs"] is None or row["differs"] < 1e-5 for row in report.rows)
     peak = {row["way"]: row["peak_mib"] for row in report.rows[-4:]}
     assert peak["dense, whole"] > 2 * 320**2 * 4 / MEGA
     with pytest.raises(ValueError, match="K = 10 is unknown; use 9, 49, 81, 99, 121"):
@@ -210,22 +241,78 @@ def test_snl_can_be_counted_at_the_papers_cost() -> None:
     assert costs[0] - costs[1] == pytest.approx(2 * (gathered - cells**2 * (channels // 2 + channels)) / 1e9)
 
 
+def run_command(*words: str) -> int:
+    """Run `bench` and give its exit code."""
+    try:
+        return main.main(["bench", *words])
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
 @pytest.mark.parametrize(("words", "message"), [
-    (["models", "--size", "9", "9", "9"], "takes --size HEIGHT WIDTH, and 3 numbers were given"),
-    (["blocks", "--size", "9", "9"], "takes --size HEIGHT WIDTH CHANNELS, and 2 numbers were given"),
-    (["sparse", "--size", "9"], "`bench sparse` takes --size HEIGHT WIDTH CHANNELS"),
+    (["models", "--size", "9", "9", "9"], "'9' is one value too many"),
+    (["blocks", "--size", "9", "9"], "argument --size: expected 3 arguments"),
     (["models", "--protocol", "ssanet", "--batch", "2"], "has its own batch; remove --batch"),
     (["models", "--count", "--record"], "use it with `bench models` and no other size"),
+    (["blocks", "--record"], "--record belongs to `bench models`, and does nothing in `bench blocks`; remove it"),
     (["blocks", "--batch", "2"], "--batch belongs to `bench models`"),
     (["models", "--plain"], "--plain belongs to `bench blocks`"),
-    (["models", "--samples", "9"], "--samples belongs to `bench sparse`"),
+    (["--samples", "9", "models"], "--samples belongs to `bench sparse`"),
     (["models", "--count", "--rounds", "3"], "--count runs nothing"),
+    (["questions", "--json", "--markdown"], "both choose how the figures are printed"),
 ])  # fmt: skip
 def test_options_of_another_benchmark_are_refused(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(["bench", *words]) == 2
+    assert run_command(*words) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("subject", bench_parser.SUBJECTS)
+def test_a_subject_explains_its_own_options(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("--help") == 0
+    assert re.search(rf"^    {subject}\b", capsys.readouterr().out, re.MULTILINE)
+    assert run_command(subject, "--help") == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"usage: python -m segviz bench {subject} [-h]")
+    assert ("--plain" in told, "--url" in told) == (subject == "blocks", subject == "viewer")
+
+
+@pytest.mark.parametrize("words", [
+    ["--json", "--only", "fla", "--plain", "blocks"], ["--device", "cpu", "--rounds", "2", "models"], ["--help"],
+    ["models", "--only", "all"], [],
+])  # fmt: skip
+def test_options_may_stand_before_the_subject(words: list[str]) -> None:
+    found = bench_parser.bring_subject_forward(["bench", *words])
+    forward = words and words[-1] in bench_parser.SUBJECTS and words[0].startswith("--")
+    assert found == (["bench", words[-1], *words[:-1]] if forward else ["bench", *words])
+
+
+def test_every_subject_can_be_measured() -> None:
+    assert {*MEASURES, "all"} == set(bench_parser.SUBJECTS)
+    assert set(bench_all.WHOLE_RUN) < set(MEASURES)
+
+
+def test_all_subjects_are_written_and_a_failure_does_not_end_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def measure(options: argparse.Namespace) -> Report:
+        asked.append((options.subject, options.device, options.rounds, getattr(options, "plain", None)))
+        if options.subject == "sparse":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB")
+        return Report(options.subject, {"CPU": "a"}, ({"ms": 1.5},), {})
+
+    monkeypatch.setattr("segviz.cli.bench.MEASURES", dict.fromkeys(MEASURES, measure))
+    assert run_command("all", "--out", str(tmp_path / "new"), "--device", "cuda") == 1
+    assert asked == [("blocks", "cuda", 5, True), ("sparse", "cuda", 5, None), ("models", "cuda", 5, None),
+                     ("questions", "cuda", bench_parser.QUESTION_ROUNDS, None)]  # fmt: skip
+    assert "bench sparse failed: not enough memory" in capsys.readouterr().err
+    written = sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert written == [f"{name}.{end}" for name in ("blocks", "models", "questions") for end in ("json", "md")]
+    assert json.loads((tmp_path / "new" / "models.json").read_text())["rows"] == [{"ms": 1.5}]
+    assert (tmp_path / "new" / "models.md").read_text().startswith("| ms |")
 
 
 def test_the_parser_offers_what_the_benchmarks_have() -> None:
@@ -319,8 +406,3 @@ def test_the_command_records_only_when_asked(
     notes = json.loads(capsys.readouterr().out)["notes"]
     assert notes == ["A note.", *([f"Recorded in {bundle / 'sam.safetensors'}."] if record else [])]
     assert (checkpoint_file.read_record(bundle / "sam.safetensors").cost is not None) == record
-
-
-def test_only_models_have_records(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["bench", "blocks", "--record"]) == 2
-    assert "use it with `bench models`" in capsys.readouterr().err

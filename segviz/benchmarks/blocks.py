@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from statistics import median
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from segviz.benchmarks.measure import (
+    EQUAL_WITHIN,
     MEGA,
     Report,
     count_gflops,
     count_parameters,
     describe_machine,
     measure_peak_memory,
+    relative_difference,
     select_devices,
     select_names,
     time_calls,
@@ -28,8 +32,10 @@ PUBLISHED_SIZE: BlockSize = (96, 96, 512)
 BLOCKS = tuple(row.name for row in SPECS.values() if row.maps)
 PLAIN_NOTE = (
     "plain: the same numbers in the plainest torch, every affinity written out, no map kept; plain over ours is the "
-    "median over pairs of rounds."
+    "median over pairs of rounds. plain differs: the largest difference of the results with random weights, gamma too, "
+    f"as a share of the largest value; up to {EQUAL_WITHIN:g} they count as equal."
 )
+UNEQUAL_NOTE = "The plain formulations of {} give other results on {}, so their times compare different things."
 
 
 def bench_blocks(
@@ -57,7 +63,12 @@ def bench_blocks(
     notes = [f"Features of {shape}; 2 operations a multiply-add, elementwise ones not counted."]
     if size == PUBLISHED_SIZE:
         notes.append("Published: FLANet, Table 3; how its memory was measured is not said.")
-    return Report("blocks", describe_machine(), rows, {}, (*notes, *((PLAIN_NOTE,) if plain else ())))
+    notes += [PLAIN_NOTE] if plain else []
+    for place in dict.fromkeys(row["device"] for row in rows):
+        own = [row for row in rows if row["device"] == place]
+        if unequal := [row["block"] for row in own if not row.get("plain_differs", 0.0) <= EQUAL_WITHIN]:
+            notes.append(UNEQUAL_NOTE.format(", ".join(unequal), place))
+    return Report("blocks", describe_machine(), rows, {}, tuple(notes))
 
 
 def make_block(name: str, size: BlockSize) -> ContextBlock:
@@ -101,5 +112,24 @@ def time_block(name: str, size: BlockSize, rounds: int, device: torch.device, pl
             "plain_ms": median(beside),
             "plain_over_ours": median(other / own for other, own in zip(beside, taken, strict=True)),
             "plain_peak_mib": measure_peak_memory(call_plainly, device) / MEGA,
+            "plain_differs": compare_plainly(block, features),
         }
     return row
+
+
+def compare_plainly(block: ContextBlock, features: Tensor) -> float:
+    """How far the block and its plain formulation differ, see `relative_difference`, where its context counts."""
+    awake = wake(deepcopy(block))
+    with torch.inference_mode():
+        return relative_difference(run_plainly(awake, features), awake(features).features)
+
+
+@torch.no_grad()
+def wake(block: ContextBlock) -> ContextBlock:
+    """The block with random numbers in place of zeros, in place: as built, a gamma of 0 hides the whole context."""
+    torch.manual_seed(0)
+    for parameter in block.parameters():
+        if not parameter.any():
+            fan = parameter[0].numel()
+            nn.init.constant_(parameter, 1.0) if parameter.numel() == 1 else nn.init.normal_(parameter, std=fan**-0.5)
+    return block

@@ -84,13 +84,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class EngineReport(Report):
-    """The report of `bench engine`: a row for each backend, of which people read the columns.
-
-    Attributes:
-        stopped: whether the user ended it before its time.
-    """
-
-    stopped: bool = False
+    """The report of `bench engine`: a row for each backend, of which people read the columns."""
 
     def remarks(self) -> list[str]:
         """What was asked, the bytes of its parts, and the notes."""

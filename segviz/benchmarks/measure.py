@@ -1,9 +1,9 @@
 """The benchmarks' instruments: clock, memory and machine, and the report of the results.
 
 Calls are timed in turns, so other load on the machine affects all of them alike; times are given as median and
-minimum. Peak memory is the most that a call allocates beyond what was allocated before, so without input and
-parameters: on a CPU from torch's profiler, which does not see what libraries allocate themselves; on a GPU from CUDA's
-allocator.
+minimum, and on a GPU end when it has finished. Peak memory is the most that a call allocates beyond what was allocated
+before, so without input and parameters: on a CPU from torch's profiler, which does not see what libraries allocate
+themselves; on a GPU from CUDA's allocator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,6 +27,8 @@ from segviz.text import format_table
 
 MEGA = 2**20
 GIGA = 1e9
+EQUAL_WITHIN = 1e-3  # of the largest value: two ways to compute one thing differ by rounding, TF32's too
+CUDA_WARM_UPS = 2  # runs that are not timed: counting operations runs other kernels than a plain call
 Call = Callable[[], object]
 
 
@@ -40,6 +42,8 @@ class Report:
         rows: one mapping per line, all with the same keys; None where there is no value.
         totals: values over all rows.
         notes: sentences for the reader.
+        stopped: whether the user ended it before its time.
+        failures: how many of its measurements failed; the notes say which.
     """
 
     subject: str
@@ -47,6 +51,8 @@ class Report:
     rows: tuple[Mapping[str, Any], ...]
     totals: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    stopped: bool = False
+    failures: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
@@ -96,7 +102,7 @@ def format_measurement(value: Any) -> str:
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe this machine: processor, cores, threads, torch, and the GPU if there is one."""
+    """Describe this machine: processor, cores, threads, torch, and the GPU with its arithmetic if there is one."""
     found = {
         "CPU": cpu_name(),
         "cores": str(available_cores()),
@@ -104,8 +110,23 @@ def describe_machine() -> dict[str, str]:
         "torch": torch.__version__,
     }
     if torch.cuda.is_available():
-        found["GPU"] = torch.cuda.get_device_name()
+        found |= {"GPU": torch.cuda.get_device_name(), "CUDA": str(torch.version.cuda)}
+        found["GPU arithmetic"] = describe_arithmetic()
     return found
+
+
+def describe_arithmetic() -> str:
+    """The precision of float32 on the GPU: torch rounds what enters convolutions to TF32 unless it is told not to."""
+    kinds = (("convolutions", torch.backends.cudnn), ("matrix products", torch.backends.cuda.matmul))
+    return " and ".join(f"{name} in {'TF32' if allows_tf32(kind) else 'float32'}" for name, kind in kinds)
+
+
+def allows_tf32(kind: Any) -> bool:
+    """Whether torch rounds what enters these operations of a GPU to TF32."""
+    try:
+        return bool(kind.allow_tf32)
+    except RuntimeError:  # set by torch's newer names, beside which it does not read the older one
+        return "tf32" in (getattr(getattr(kind, "conv", kind), "fp32_precision", ""), kind.fp32_precision)
 
 
 def cpu_name() -> str:
@@ -142,7 +163,7 @@ def select_names(only: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 
 def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list[list[float]]:
-    """Time calls in turns, in alternating order; the caller warms up.
+    """Time calls in turns, in alternating order; the caller warms up, and on a GPU each runs again before.
 
     Args:
         calls: the functions to time.
@@ -152,6 +173,8 @@ def time_calls(calls: Sequence[Call], rounds: int, device: torch.device) -> list
     Returns:
         For each call its time in each round, in milliseconds.
     """
+    for call in (*calls,) * CUDA_WARM_UPS if device.type == "cuda" else ():
+        call()
     taken: list[list[float]] = [[] for _ in calls]
     for number in range(rounds):
         order = range(len(calls)) if number % 2 == 0 else range(len(calls) - 1, -1, -1)
@@ -194,6 +217,13 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def relative_difference(one: Tensor, other: Tensor) -> float:
+    """The largest difference of two results, as a share of the largest value."""
+    return float((one - other).abs().max() / other.abs().max())
 
 
 def measure_peak_memory(call: Call, device: torch.device) -> int:

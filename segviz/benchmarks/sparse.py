@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from torch import Tensor
 
 from segviz.benchmarks.blocks import PUBLISHED_SIZE, BlockSize
 from segviz.benchmarks.measure import (
+    EQUAL_WITHIN,
     MEGA,
     Report,
     count_gflops,
     describe_machine,
     measure_peak_memory,
+    relative_difference,
     select_devices,
     time_calls,
 )
@@ -31,15 +34,25 @@ SPARSE_NOTES = (
     "numbers. dense: SSANet's eq. 1-3 with the same layers, a block of queries at a time; dense, whole: the N x N "
     "matrix is written out.",
     "Operations and time per cell stay as they are where the cost is O(N K C), and grow with N where it is O(N^2 C).",
+    "differs: the largest difference between the results of two ways that give the same numbers, as a share of the "
+    f"largest value; up to {EQUAL_WITHIN:g} they count as equal.",
 )
 
 
 class TimedWay(NamedTuple):
-    """One way to compute a block: its name, K (None if dense), and the call."""
+    """One way to compute a block.
+
+    Attributes:
+        name: its name.
+        samples: K; None if dense.
+        call: from features to the block's features.
+        like: the way before it that gives the same numbers; None if there is none.
+    """
 
     name: str
     samples: int | None
-    call: Callable[[Tensor], object]
+    call: Callable[[Tensor], Tensor]
+    like: Callable[[Tensor], Tensor] | None = None
 
 
 def bench_sparse(
@@ -89,6 +102,7 @@ def grid_rows(
     calls = [bind(way) for way in ways]
     operations = [count_gflops(call) for call in calls]  # which warms up, too
     taken = time_calls(calls, rounds, device)
+    differences = [compare_ways(way, features) for way in ways]
     cells = grid[0] * grid[1]
     return [
         {
@@ -102,23 +116,36 @@ def grid_rows(
             "peak_mib": measure_peak_memory(call, device) / MEGA,
             "median_ms": median(times),
             "us_per_cell": 1000 * median(times) / cells,
+            "differs": differs,
         }
-        for way, call, gflops, times in zip(ways, calls, operations, taken, strict=True)
+        for way, call, gflops, times, differs in zip(ways, calls, operations, taken, differences, strict=True)
     ]
+
+
+@torch.inference_mode()
+def compare_ways(way: TimedWay, features: Tensor) -> float | None:
+    """How far a way differs from the one that gives the same numbers, see `relative_difference`."""
+    return None if way.like is None else relative_difference(way.call(features), way.like(features))
 
 
 def make_ways(grid: tuple[int, int], channels: int, samples: Sequence[int], device: torch.device) -> Sequence[TimedWay]:
     """SNL's two ways at each K, and dense attention; with the matrix written out where it is not too large."""
-    ways = []
+    ways: list[TimedWay] = []
+
+    def attend(block: SparseNonLocal) -> Callable[[Tensor], Tensor]:
+        return lambda x: block(x).features
+
     for count in samples:
-        for sampling in ("gather", "products"):
-            block = SparseNonLocal(channels, SNL_WINDOWS[count], zero_start=False, sampling=sampling).eval().to(device)
-            ways.append(TimedWay(f"snl {sampling}", count, block))
+        gathering = SparseNonLocal(channels, SNL_WINDOWS[count], zero_start=False, sampling="gather").eval().to(device)
+        multiplying = copy(gathering)  # with the same weights
+        multiplying.sampling = "products"
+        ways.append(TimedWay("snl gather", count, attend(gathering)))
+        ways.append(TimedWay("snl products", count, attend(multiplying), attend(gathering)))
     dense = SparseNonLocal(channels, (1, 1), zero_start=False).eval().to(device)
     ways.append(TimedWay("dense", None, lambda x: attend_densely(dense, x, QUERIES_PER_STEP)))
     cells = grid[0] * grid[1]
     if cells**2 <= MOST_WRITTEN_OUT:
-        ways.append(TimedWay("dense, whole", None, lambda x: attend_densely(dense, x, cells)))
+        ways.append(TimedWay("dense, whole", None, lambda x: attend_densely(dense, x, cells), ways[-1].call))
     return ways
 
 

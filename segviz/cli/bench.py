@@ -1,11 +1,13 @@
-"""`bench`: measure blocks, networks, the viewer or the engine, and print a table or JSON."""
+"""`bench`: measure blocks, networks, the app's questions, the viewer or the engine, and print a table or JSON."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from segviz.atomic_write import check_destination
 from segviz.benchmarks.blocks import PUBLISHED_SIZE, BlockSize, bench_blocks
@@ -15,9 +17,11 @@ from segviz.benchmarks.engine_report import EngineReport, read_report
 from segviz.benchmarks.measure import Report
 from segviz.benchmarks.models import BENCH_PICTURE, bench_models, record_costs
 from segviz.benchmarks.networks import DEFAULT_SIZE, PROTOCOLS, bench_networks, forward_protocol
+from segviz.benchmarks.questions import bench_questions
 from segviz.benchmarks.sparse import bench_sparse
 from segviz.benchmarks.viewer import bench_viewer
 from segviz.catalogue.location import bundled_path
+from segviz.cli.bench_all import run_all
 from segviz.cli.errors import UsageError
 from segviz.models.registry import SPECS
 from segviz.runtime.interrupts import note_interrupt
@@ -26,49 +30,71 @@ FORWARD_OPTIONS = ("size", "batch", "option", "protocol", "count")  # each of th
 
 
 def run_bench(options: argparse.Namespace) -> int:
-    """Run a benchmark and print a table or JSON."""
-    if options.record and (options.subject != "models" or measures_networks(options)):
-        raise UsageError(
-            "--record stores the bundled models' costs on one picture; use it with `bench models` and no other size"
-        )
+    """Run a benchmark and print a table or JSON; returns 1 if it was stopped or in part failed."""
+    if options.subject == "all":
+        return run_all(options, MEASURES)
     if options.json and options.markdown:
         raise UsageError("--json and --markdown both choose how the figures are printed; give one of them")
-    for name in SPECS if options.record else ():
-        check_destination(bundled_path(name))
-    report = measure(options)
-    if options.record:
-        paths = ", ".join(map(str, record_costs(report)))
-        note = f"Recorded in {paths}." if paths else "Nothing is recorded: none of these models has a checkpoint."
-        report = dataclasses.replace(report, notes=(*report.notes, note))
+    report = MEASURES[options.subject](options)
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
         print(report.as_markdown() if options.markdown else report.as_text())
-    return 1 if isinstance(report, EngineReport) and report.stopped and options.measured is None else 0
+    anew = getattr(options, "measured", None) is None
+    return 1 if anew and (report.stopped or report.failures) else 0
 
 
-def measure(options: argparse.Namespace) -> Report:
-    """Measure what the options name."""
-    match options.subject:
-        case "blocks":
-            return bench_blocks(read_block_size(options), options.rounds, options.only, options.device, options.plain)
-        case "sparse":
-            return bench_sparse(read_block_size(options), options.samples, options.rounds, options.device)
-        case "models" if measures_networks(options):
-            return measure_networks(options)
-        case "models":
-            return bench_models(options.rounds, options.only, options.device)
-        case "engine":
-            return measure_engine(options)
-        case _:
-            return bench_viewer(options.url, options.rounds)
+def measure_blocks(options: argparse.Namespace) -> Report:
+    """Measure blocks."""
+    return bench_blocks(read_block_size(options), options.rounds, options.only, options.device, options.plain)
+
+
+def measure_sparse(options: argparse.Namespace) -> Report:
+    """Measure SNL beside dense attention."""
+    return bench_sparse(read_block_size(options), options.samples, options.rounds, options.device)
+
+
+def measure_models(options: argparse.Namespace) -> Report:
+    """Measure the bundled models, and record their costs if that is asked; or forward passes of any network.
+
+    Raises:
+        UsageError: forward passes have no costs to record.
+    """
+    if measures_networks(options):
+        if options.record:
+            raise UsageError(
+                "--record stores the bundled models' costs on one picture; use it with `bench models` and no other size"
+            )
+        return measure_networks(options)
+    for name in SPECS if options.record else ():
+        check_destination(bundled_path(name))
+    report = bench_models(options.rounds, options.only, options.device)
+    if not options.record:
+        return report
+    paths = ", ".join(map(str, record_costs(report)))
+    note = f"Recorded in {paths}." if paths else "Nothing is recorded: none of these models has a checkpoint."
+    return dataclasses.replace(report, notes=(*report.notes, note))
+
+
+def measure_questions(options: argparse.Namespace) -> Report:
+    """Measure the app's questions; Ctrl-C ends with what is measured."""
+    with note_interrupt() as interrupted:
+        return bench_questions(
+            read_picture_size(options, BENCH_PICTURE), options.rounds, options.only, options.ask, options.device,
+            interrupted,
+        )  # fmt: skip
+
+
+def measure_viewer(options: argparse.Namespace) -> Report:
+    """Measure the viewer in a browser."""
+    return bench_viewer(options.url, options.rounds)
 
 
 def measure_engine(options: argparse.Namespace) -> Report:
     """Measure the engine's backends, or read what was measured; and plan a cluster.
 
     Raises:
-        UsageError: a plan has no forward time, or the size is no height and width.
+        UsageError: a plan has no forward time, or no Ray backend.
         ValueError: the file has no results of `bench engine`.
     """
     if options.plan and options.forward_ms is None:
@@ -87,6 +113,16 @@ def measure_engine(options: argparse.Namespace) -> Report:
                 options.visitors, options.rounds, interrupted,
             )  # fmt: skip
     return plan_report(report, options.plan, options.forward_ms) if options.plan else report
+
+
+MEASURES: Mapping[str, Callable[[argparse.Namespace], Report]] = MappingProxyType({
+    "blocks": measure_blocks,
+    "sparse": measure_sparse,
+    "models": measure_models,
+    "questions": measure_questions,
+    "viewer": measure_viewer,
+    "engine": measure_engine,
+})  # fmt: skip
 
 
 def read_measured(path: Path) -> EngineReport:
@@ -111,7 +147,7 @@ def measure_networks(options: argparse.Namespace) -> Report:
     """Measure forward passes.
 
     Raises:
-        UsageError: the size is no height and width, or the batch belongs to a protocol.
+        UsageError: the batch belongs to a protocol.
     """
     if options.protocol and "batch" in options.given:
         raise UsageError(f"--protocol {options.protocol} has its own batch; remove --batch")
@@ -126,26 +162,12 @@ def measure_networks(options: argparse.Namespace) -> Report:
 
 
 def read_picture_size(options: argparse.Namespace, default: tuple[int, int]) -> tuple[int, int]:
-    """The height and width of the pictures.
-
-    Raises:
-        UsageError: the size has other than two numbers.
-    """
-    size = tuple(options.size or default)
-    if len(size) != 2:
-        raise UsageError(f"`bench {options.subject}` takes --size HEIGHT WIDTH, and {len(size)} numbers were given")
-    return size[0], size[1]
+    """The height and width of the pictures."""
+    height, width = options.size or default
+    return height, width
 
 
 def read_block_size(options: argparse.Namespace) -> BlockSize:
-    """The height, width and channels of a block's input.
-
-    Raises:
-        UsageError: the size has other than three numbers.
-    """
-    size = tuple(options.size or PUBLISHED_SIZE)
-    if len(size) != 3:
-        raise UsageError(
-            f"`bench {options.subject}` takes --size HEIGHT WIDTH CHANNELS, and {len(size)} numbers were given"
-        )
-    return size[0], size[1], size[2]
+    """The height, width and channels of a block's input."""
+    height, width, channels = options.size or PUBLISHED_SIZE
+    return height, width, channels

@@ -38,6 +38,7 @@ from segviz.cli.shared_options import (
     add_scale,
     add_size,
     add_target,
+    all_parsers,
 )
 from segviz.cli.spread_options import add_resume, add_resume_file, add_spread
 from segviz.cli.table_parser import add_table
@@ -70,8 +71,7 @@ def build_parser() -> Parser:
 def typed_options(words: Sequence[str]) -> frozenset[str]:
     """The names of the options that a valid command line sets itself; the others have their defaults."""
     root = build_parser()
-    commands = next(action for action in root._actions if isinstance(action, argparse._SubParsersAction))
-    for parser in (root, *commands.choices.values()):
+    for parser in all_parsers(root):
         parser._defaults.clear()
         for action in parser._actions:
             action.default = argparse.SUPPRESS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -19,8 +19,12 @@ class Parser(argparse.ArgumentParser):
         """Parse; a command refuses unknown words itself, so that the error names its own `--help`."""
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            self.error(self.describe_unknown(unknown))
         return parsed, unknown
+
+    def describe_unknown(self, words: Sequence[str]) -> str:
+        """Why words are refused that no option takes."""
+        return f"unrecognized arguments: {' '.join(words)}"
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence on stderr and exit with code 2."""
@@ -91,3 +95,12 @@ def add_target(command: Parser, meaning: str, required: bool = True) -> None:
 def add_json(command: Parser) -> None:
     """Add `--json`."""
     command.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def all_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser, those of its commands, and those of their subjects."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from all_parsers(one)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
+from segviz.cli.arguments import file_suffix
 from segviz.cli.errors import UsageError
 
 DRAWN_FORMATS = ("png", "svg", "pdf")
@@ -38,11 +38,6 @@ def formats_of(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(getattr(options, "format", ()))
 
 
-def file_suffix(path: Path | None) -> str:
-    """A file's suffix in lower case, without its dot; empty if there is none."""
-    return path.suffix.lower().lstrip(".") if path is not None else ""
-
-
 def draws(options: argparse.Namespace) -> bool:
     """Whether a picture is among the files to write."""
     return any(form in DRAWN_FORMATS for form in formats_of(options))
@@ -53,56 +48,29 @@ def writes_files(options: argparse.Namespace) -> bool:
     return options.out is not None or options.zip is not None
 
 
-def is_subject(*subjects: str) -> Callable[[argparse.Namespace], bool]:
-    """A function that says whether `bench` measures one of the subjects."""
-    return lambda options: options.subject in subjects
-
-
-def measures_engine(options: argparse.Namespace) -> bool:
-    """Whether `bench engine` measures anew."""
-    return options.subject == "engine" and options.measured is None
-
-
 def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
     """A function that says whether `figure` draws one of the figures."""
     return lambda options: options.name in names
 
 
-MEASURED_SUBJECTS = ("blocks", "sparse", "models")
-ENGINE_ONLY = "belongs to `bench engine`, and does nothing beside --measured; remove it"
+MEASURED_ALREADY = "measures, and --measured reads what was measured; remove one of them"
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
 WORKERS_RULE = Rule("--workers", lambda one: one.ray is not None, "are those of a cluster; give --ray, or remove it")
 STEP_RULE = Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them")
 RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
-    "bench": {
-        "size": Rule(
-            "--size", lambda one: one.subject != "viewer" and one.measured is None,
-            "does nothing in `bench viewer`, or beside --measured; remove it",
-        ),
-        "only": Rule("--only", is_subject("blocks", "models"), "belongs to `bench blocks` and `models`; remove it"),
-        "device": Rule(
-            "--device", is_subject(*MEASURED_SUBJECTS), "does nothing in `bench viewer` and `engine`; remove it"
-        ),
-        "plain": Rule("--plain", is_subject("blocks"), "belongs to `bench blocks`; remove it"),
-        "samples": Rule("--samples", is_subject("sparse"), "belongs to `bench sparse`; remove it"),
-        "batch": Rule("--batch", is_subject("models"), "belongs to `bench models`; remove it"),
-        "option": Rule("--option", is_subject("models"), "belongs to `bench models`; remove it"),
-        "protocol": Rule("--protocol", is_subject("models"), "belongs to `bench models`; remove it"),
-        "count": Rule("--count", is_subject("models"), "belongs to `bench models`; remove it"),
+    "bench models": {
         "rounds": Rule(
-            "--rounds", lambda one: not one.count and one.measured is None,
-            "times, and --count runs nothing, nor does --measured; remove one of them",
+            "--rounds", lambda one: not one.count, "times, and --count runs nothing; remove one of them"
         ),
-        "url": Rule("--url", is_subject("viewer"), "belongs to `bench viewer`; remove it"),
-        "backends": Rule("--backends", measures_engine, ENGINE_ONLY),
-        "model": Rule("--model", measures_engine, ENGINE_ONLY),
-        "seconds": Rule("--seconds", measures_engine, ENGINE_ONLY),
-        "visitors": Rule("--visitors", measures_engine, ENGINE_ONLY),
-        "measured": Rule("--measured", is_subject("engine"), "belongs to `bench engine`; remove it"),
-        "plan": Rule("--plan", is_subject("engine"), "belongs to `bench engine`; remove it"),
+    },
+    "bench engine": {
         "forward_ms": Rule("--forward-ms", lambda one: bool(one.plan), "belongs to --plan; give --plan GPUS"),
+        **{
+            option.removeprefix("--"): Rule(option, lambda one: one.measured is None, MEASURED_ALREADY)
+            for option in ("--size", "--rounds", "--backends", "--model", "--seconds", "--visitors")
+        },
     },
     "attend": {
         "workers": WORKERS_RULE,
@@ -193,11 +161,12 @@ def refuse_unused(options: argparse.Namespace, rules: Mapping[str, Rule] | None 
 
     Args:
         options: the command line.
-        rules: by option; by default the command's in `RULES`.
+        rules: by option; by default the command's in `RULES`, or its subject's.
 
     Raises:
         UsageError: the message names the option and the cure.
     """
-    for name, rule in (RULES.get(options.subcommand, {}) if rules is None else rules).items():
+    command = " ".join(filter(None, (options.subcommand, getattr(options, "subject", ""))))
+    for name, rule in (RULES.get(command, {}) if rules is None else rules).items():
         if name in options.given and not rule.has_effect(options):
             raise UsageError(f"{rule.option} {rule.reason}")
