@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from segviz.catalogue.own_models import own_models
+from segviz.cli.bench_parser import bring_subject_forward
 from segviz.cli.errors import UsageError, describe_error, list_faults, print_error
 from segviz.cli.own_models import list_models
 from segviz.cli.parser import build_parser, typed_options
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every failure is one sentence on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     escape_unencodable()
-    own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (words, [])
+    own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (bring_subject_forward(words), [])
     with handle_signals(exit_at_once):
         options = build_parser().parse_args(own)
         options.given = typed_options(own)
