@@ -26,11 +26,13 @@ from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import PictureOptions, make_file
 from segviz.version import VERSION
 from segviz.viewer.display import Display
+from segviz.viewer.page_content import shrink_pixels
+from segviz.viewer.page_document import policy_of
 from segviz.viewer.page_of_panels import page_of_panels
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_prediction import panels_of_map
 from segviz.viewer.viewable import choose_maps
-from segviz.viewer.web_page import PAGE_BYTES, page_html, page_that_fits, policy_of, shrink_pixels
+from segviz.viewer.web_page import PAGE_BYTES, page_html, page_that_fits
 
 HOSTILE = "</script><img src=x onerror=\"window.hacked=1\"><!-- 'a' & <b>"
 PIXELS = """(canvas) => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"""

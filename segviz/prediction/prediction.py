@@ -15,7 +15,7 @@ from segviz.data.classes import ClassSet
 from segviz.viewer.viewable import Viewable, choose_maps
 
 if TYPE_CHECKING:
-    from segviz.viewer.web_page import WebPage
+    from segviz.viewer.page_content import WebPage
 
 Kind = TypeVar("Kind")
 Place = tuple[int, int]  # an image pixel (y, x)

@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 
 from segviz.text import size_text
 from segviz.viewer.display import Display
+from segviz.viewer.page_content import WebPage
 from segviz.viewer.panel import Panel
 from segviz.viewer.start_scale import set_starts
-from segviz.viewer.web_page import WebPage
 
 FOLLOW = ("attends_to", "attended_by", "either", "strip", "points", "query")  # looks that depend on the pointed place
 

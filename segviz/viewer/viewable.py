@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from segviz.atomic_write import write_atomically
 
 if TYPE_CHECKING:
-    from segviz.viewer.web_page import WebPage
+    from segviz.viewer.page_content import WebPage
 
 MOST_MEGABYTES = 8.0
 

@@ -16,7 +16,7 @@ from segviz.watch.outputs import NetworkPrediction
 from segviz.watch.placement import Placement
 
 if TYPE_CHECKING:
-    from segviz.viewer.web_page import WebPage
+    from segviz.viewer.page_content import WebPage
 
 FOUND = "The maps were found while the network ran; the details say how each was checked."
 
