@@ -143,7 +143,6 @@ class SessionState:
         pins: the kept points; None for a visitor who has not kept any yet.
         pins_source: the source of pictures that `pins` belong to.
         pins_aside: the pins of the other sources.
-        crop_pins: the points kept in a crop, by its viewer: those taken over from the picture, and all.
         chosen_pin: the pixel of the pin that is explained; None for the newest.
         choice: the id of the browser's choice of a pin that was taken in last.
         pins_before: the pins when `chosen_pin` was last determined.
@@ -171,7 +170,6 @@ class SessionState:
     pins: tuple[Pin, ...] | None = None
     pins_source: str | None = None
     pins_aside: dict[str, tuple[Pin, ...] | None] = field(default_factory=dict)
-    crop_pins: dict[str, tuple[tuple[Pin, ...], tuple[Pin, ...]]] = field(default_factory=dict)
     chosen_pin: Place | None = None
     choice: str = ""
     pins_before: tuple[Pin, ...] | None = None
