@@ -64,7 +64,7 @@ def show_answers() -> None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(
                 "What switching the block's context off changes. A dot is the mean of several seeds, its bar their "
-                f"standard deviation; a grey dot is one seed, the {OWN_SCORE}, of unknown spread. "
+                f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. "
                 f"Inside the grey band (within {NO_LOSS:g} points) the context could be dropped."
             )
         st.markdown(context_finding(results.runs, training_title))
@@ -117,7 +117,7 @@ def show_maps() -> None:
 def show_classes() -> None:
     """IoU by class."""
     st.header("IoU by class")
-    st.caption(f"Of each checkpoint: {OWN_SCORE}.")
+    st.caption(f"Of each model: {OWN_SCORE}.")
     names = pick_models("Models", records, PAPER_FOUR, "results bars")
     kept = keep_widget("results measure", "Val", linked=MEASURES)
     measure = st.segmented_control("Measured on", MEASURES, required=True, **kept)

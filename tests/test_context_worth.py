@@ -16,7 +16,7 @@ from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WIT
 from segviz.cli.parser import build_parser
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Subplot
-from segviz.models.registry import SPECS
+from segviz.models.registry import SPECS, maps_of, resolve_network
 from segviz.results.seeds import score_origins
 
 OFF = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
@@ -58,8 +58,8 @@ def test_what_hardly_matters_is_said_and_nothing_else() -> None:
         one = with_scores("ema", val=val, val_off=val_off, scenes=scenes, scenes_off=scenes_off)
         worth = context_worth(one)  # type: ignore[arg-type]
         assert worth is not None
-        assert worth.sentence() == f"Without this map's context (file's own): {expected}"
-        assert worth.note() == f"without it: {expected}"
+        assert worth.sentence() == f"mIoU without the context: {expected}"
+        assert worth.note() == f"mIoU without it: {expected}"
 
 
 def test_an_own_checkpoint_names_the_command_that_measures_it() -> None:
@@ -70,9 +70,25 @@ def test_an_own_checkpoint_names_the_command_that_measures_it() -> None:
     assert (options.model, options.without_context, options.record) == ("psa", True, True)
 
 
+@pytest.mark.parametrize(
+    ("model", "options", "has_worth"),
+    [
+        ("psanet_r50", {}, True),
+        ("psanet_r50", {"block": "ppm"}, False),
+        ("attanet_r18", {}, True),
+        ("attanet_r18", {"block": "none"}, False),  # its gate has a map, and is no context
+        ("ssanet_mbv2", {"block": "none"}, False),
+    ],
+)
+def test_the_line_stands_where_a_block_has_a_map(model: str, options: dict[str, str], has_worth: bool) -> None:
+    own = record(model, options=resolve_network(model, options))
+    assert maps_of(model, own.options) or not has_worth
+    assert (context_worth(own) is not None) == has_worth
+
+
 def test_a_caption_ends_with_the_worths() -> None:
     note = caption_worths([context_worth(with_scores("ema", val=0.7, val_off=0.68)), None])  # type: ignore[arg-type]
-    assert note == "mIoU without the context (file's own): ema: val −2.00 points, drawn scenes not measured"
+    assert note == "mIoU without the context: ema: val −2.00 points, drawn scenes not measured"
     spec = FigureSpec("title", ((Subplot("map", IMAGE, model="ema"),),), note=note)
     assert spec.caption() == f"title; model ema; {note}" and spec.details()["note"] == note
     assert caption_worths([None]) == "" and FigureSpec("title", ()).caption() == "title"
@@ -81,5 +97,5 @@ def test_a_caption_ends_with_the_worths() -> None:
 def test_every_table_says_whose_its_scores_are() -> None:
     one, two = (with_scores("ema", val=0.7, val_off=0.68), with_scores("ema", val=0.71))
     columns = {"Val": VAL, "Off": OFF[VAL]}
-    assert score_origins((one,), columns) == "file's own"  # type: ignore[arg-type]
-    assert score_origins((one, two), columns) == "mean of 2 seeds; Off: file's own"  # type: ignore[arg-type]
+    assert score_origins((one,), columns) == "one seed"  # type: ignore[arg-type]
+    assert score_origins((one, two), columns) == "mean of 2 seeds; Off: one seed"  # type: ignore[arg-type]

@@ -132,6 +132,15 @@ def test_a_page_begins_where_the_map_tells_most_of_its_class() -> None:
     assert telling_place(labels, even) == telling_place(labels, None) == largest
 
 
+@pytest.mark.parametrize("size", [(7, 10), (32, 32), (60, 10)])
+def test_a_picture_with_fewer_pixels_than_cells_begins_inside_its_largest_class(size: tuple[int, int]) -> None:
+    labels = np.zeros(size, np.uint8)
+    labels[:2] = 1
+    even = torch.zeros(52 * 52, 1)
+    place = telling_place(labels, DotProductAttention("dot", (52, 52), even, even))
+    assert labels[place] == 0 and place == telling_place(labels, None)
+
+
 def test_a_page_that_compares_begins_inside_the_largest_disagreement() -> None:
     labels, other = labels_of_bands(), labels_of_bands()
     other[40:43, 5:8], other[50:57, 30:37] = 7, 7

@@ -83,7 +83,7 @@ def test_the_readme_s_row_holds_every_score(tmp_path: Path) -> None:
     assert head == (
         "| Model | Block | Paper | Val mIoU | Multi-scale, flip | Drawn scenes | Without context | Scores are |"
     )  # fmt: skip
-    assert row == "| `fla` | Fully attentional block | FLANet, AAAI 2022 | 70.0 | 71.0 | 75.0 | 68.0 | file's own |"
+    assert row == "| `fla` | Fully attentional block | FLANet, AAAI 2022 | 70.0 | 71.0 | 75.0 | 68.0 | one seed |"
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
 def test_the_page_holds_scores_costs_and_classes(tmp_path: Path) -> None:
     put(tmp_path, record("fla"))
     page = models_page(tmp_path)
-    assert row_of(page, "Scores", "fla")[1:] == ["70.0", "71.0", "75.0", "35.0", "90.0", "file's own"]
+    assert row_of(page, "Scores", "fla")[1:] == ["70.0", "71.0", "75.0", "35.0", "90.0", "one seed"]
     assert row_of(page, "Do the blocks do anything?", "fla") == ["-0.25", "70.00", "68.00", "-2.00", "–"]
     assert row_of(page, "Cost", "fla") == ["9.12", "2,700,000", "74", "120", "480 x 360", "a \\| processor"]
     assert row_of(page, "IoU, CamVid val", "fla") == ["70.0"] * 11

@@ -41,5 +41,5 @@ def test_a_record_is_told_as_far_as_it_goes() -> None:
     told = describe_record(Record(**{**vars(RECORD), "evaluations": {VAL: SCORED}}))
     assert told == (
         "SSANet, MobileNetV2 (ssanet_mbv2), trained on cityscapes train for 1,200 steps. "
-        "mIoU 71.2% on cityscapes val, 500 pictures (file's own)."
+        "mIoU 71.2% on cityscapes val, 500 pictures."
     )

@@ -166,7 +166,7 @@ def test_the_table_holds_the_record_s_numbers() -> None:
         "Stride": 8,
         "Steps": 400,
         "Seeds": "4",
-        "Scores are": "file's own",
+        "Scores are": "one seed",
         "Block": "Fully attentional block",
         "Paper": "FLANet, AAAI 2022",
     }

@@ -25,13 +25,21 @@ def cell_centres(map_: SpatialMap, size: Grid) -> tuple[Float[np.ndarray, " rows
     return down, along
 
 
+def has_pixel_in_each_cell(map_: SpatialMap, size: tuple[int, ...]) -> bool:
+    """Whether a picture of (height, width) has no fewer pixels than the grid has cells, along both sides.
+
+    A smaller one is enlarged for a model, so its cells may be finer than its pixels: they have no classes then.
+    """
+    return all(pixels >= cells for pixels, cells in zip(size, map_.grid, strict=True))
+
+
 def cells_of_pixels(map_: SpatialMap, size: Grid) -> tuple[Int[np.ndarray, " height"], Int[np.ndarray, " width"]]:
     """The grid row of every row of pixels and the grid column of every column: `map_.cell` of all pixels.
 
     Raises:
         ValueError: the picture has fewer pixels than the grid has cells along a side.
     """
-    if size[0] < map_.grid[0] or size[1] < map_.grid[1]:
+    if not has_pixel_in_each_cell(map_, size):
         raise ValueError(f"a picture of {size} has fewer pixels than the {map_.grid} grid has cells; use a larger one")
     rows = np.array([map_.cell(y, 0, *size)[0] for y in range(size[0])])
     return rows, np.array([map_.cell(0, x, *size)[1] for x in range(size[1])])

@@ -11,8 +11,9 @@ from segviz.models.registry import NETWORK_NAMES, maps_of
 NO_LOSS = 0.1  # points of mIoU below which a change counts as none
 WITHOUT = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
 SETS = {VAL: "val", SCENES: "drawn scenes"}
+GATE = "gate"  # the map of AttaNet's fusion, before the block
 HARDLY = "this map hardly matters"
-OWN_SCORE = "file's own"  # a score of one checkpoint; `score_origin` names that of several seeds
+OWN_SCORE = "one seed"  # a score of one checkpoint; `score_origin` names that of several seeds
 MEASURE = "python -m segviz evaluate --model {} --data camvid --scenes 50 --without-context --record"
 
 
@@ -45,16 +46,19 @@ class ContextWorth:
         if not self.changes:
             return f"What this map's context is worth was not measured; this does it: `{MEASURE.format(self.model)}`"
         verdict = f": {HARDLY}" if self.hardly_matters else ""
-        return f"Without this map's context ({OWN_SCORE}): {self.numbers()}{verdict}"
+        return f"mIoU without the context: {self.numbers()}{verdict}"
 
     def note(self) -> str:
         """The line at one of many maps, whose page says what it means."""
-        return f"without it: {self.numbers()}{f': {HARDLY}' if self.hardly_matters else ''}"
+        return f"mIoU without it: {self.numbers()}{f': {HARDLY}' if self.hardly_matters else ''}"
 
 
 def context_worth(record: Record) -> ContextWorth | None:
-    """What a checkpoint's context is worth, by its record; None for a model without one."""
-    if record.model in NETWORK_NAMES and not maps_of(record.model, record.options):
+    """What a checkpoint's context is worth, by its record.
+
+    None where its block has no map: it has no context, or one that pools whole regions. AttaNet's gate is no context.
+    """
+    if record.model in NETWORK_NAMES and not {*maps_of(record.model, record.options)} - {GATE}:
         return None
     pairs = {name: (record.miou(name), record.miou(WITHOUT[name])) for name in SETS}
     changes = {name: 100 * (off - on) for name, (on, off) in pairs.items() if on is not None and off is not None}
@@ -67,7 +71,7 @@ def caption_worths(worths: Iterable[ContextWorth | None]) -> str:
     if not known:
         return ""
     each = "; ".join(f"{one.model}: {one.numbers()}" for one in known)
-    return f"mIoU without the context ({OWN_SCORE}): {each}"
+    return f"mIoU without the context: {each}"
 
 
 def format_points(points: float) -> str:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from segviz.attention.cells import CellClasses, Labels, cell_classes
+from segviz.attention.cells import CellClasses, Labels, cell_classes, has_pixel_in_each_cell
 from segviz.attention.maps import Grid, SpatialMap, StripAttention
 from segviz.attention.statistics import class_share, normalised_entropy
 from segviz.figures.overlay import disagreement, pixel_of_cell
@@ -69,7 +69,8 @@ def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
     Candidates are the innermost pixels of the classes that cover `LARGE` of the picture. Each counts by w log2(w / e)
     times the map's normalised entropy, where w is the map's weight on the pixel's class and e that of an even map: so
     the map singles out a class, and shows more than one cell. Maps without a weight above `PEAKED` times the even share
-    come first. Without a map, or if none counts, it is the innermost pixel of the largest class.
+    come first. Without a map, if its cells are finer than the pixels, or if none counts, it is the innermost pixel of
+    the largest class.
 
     Args:
         labels: the predicted classes.
@@ -78,7 +79,7 @@ def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
     step = -(-max(labels.shape) // SEARCHED_SIDE)
     places = [(y * step, x * step) for y, x in default_places(labels[::step, ::step], 256)]
     large = [place for place in places if np.mean(labels == labels[place]) >= LARGE]
-    if one is None or not large:
+    if one is None or not large or not has_pixel_in_each_cell(one, labels.shape):
         return places[0]
     classes = cell_classes(one, labels)
     return max(large, key=lambda place: rank_place(one, place, labels.shape, classes))

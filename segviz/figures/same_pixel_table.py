@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from segviz.attention.cells import Labels, cell_classes, spread_places
+from segviz.attention.cells import Labels, cell_classes, has_pixel_in_each_cell, spread_places
 from segviz.attention.direction import Direction
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
@@ -191,8 +191,7 @@ def point_numbers(
 
 def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
     """The predicted classes; None if the picture has fewer pixels than the grid has cells along a side."""
-    fine = all(size >= cells for size, cells in zip(prediction.labels.shape, map_.grid, strict=True))
-    return prediction.labels if fine else None
+    return prediction.labels if has_pixel_in_each_cell(map_, prediction.labels.shape) else None
 
 
 def recorded_numbers(map_: SpatialMap, measured: MeasuredMap) -> MapStatistics:

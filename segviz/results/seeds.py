@@ -148,12 +148,12 @@ def format_gammas(record: Record, form: str) -> str:
 
 
 def score_origin(count: int) -> str:
-    """Whose a score is: the file's own, or a mean over so many seeds."""
+    """Whose a score is: that of one seed, or a mean over so many."""
     return OWN_SCORE if count == 1 else f"mean of {count} seeds"
 
 
 def score_origins(seeds: Seeds, columns: Mapping[str, str]) -> str:
-    """Whose the scores of a table's row are, such as "mean of 3 seeds; MS+F: file's own".
+    """Whose the scores of a table's row are, such as "mean of 3 seeds; MS+F: one seed".
 
     Args:
         seeds: the records of the row.

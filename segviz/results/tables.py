@@ -87,7 +87,7 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
                lambda seeds: seeds[0].steps, "%d"),
     ColumnSpec("Seeds", "Seeds of the training runs, the checkpoint's first. Scores are means over them.",
                lambda seeds: ", ".join(str(one.seed) for one in seeds), None),
-    ColumnSpec("Scores are", "Whether a score is the file's own, as on Inspect, or a mean of several seeds.",
+    ColumnSpec("Scores are", "Whether a score is of one seed, as on Inspect, or a mean of several.",
                lambda seeds: score_origins(seeds, SCORE_COLUMNS), None),
     ColumnSpec("Block", "The context block of the network.", lambda seeds: training_title(seeds[0].model), None),
     ColumnSpec("Paper", "The paper that proposed the block.", lambda seeds: SPECS[seeds[0].model].paper, None),

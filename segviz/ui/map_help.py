@@ -9,14 +9,18 @@ from statistics import fmean
 import streamlit as st
 
 from segviz.catalogue.bundled import bundled_worth
-from segviz.catalogue.context_worth import OWN_SCORE, format_points
+from segviz.catalogue.context_worth import format_points
 from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
 from segviz.results.seeds import read_runs, score_origin
 
-WEIGHTS_HELP = """
+WORTH_HELP = (
+    "**mIoU without the context**: by how many percentage points this checkpoint's mIoU changes when what the block "
+    "gathers is left out; negative where the context helps. Val is CamVid's val split."
+)
+WEIGHTS_HELP = f"""
 - **Weight**: a place's share of what the point receives, or, in maps called "attended by", "who" or "distribute",
   the share that the place receives from the point. The weights that a point receives sum to 1.
 - **Even share**: the weight of each place if all had the same; the tick below the colour bar. "36 × the even share"
@@ -25,6 +29,7 @@ WEIGHTS_HELP = """
   at the first point; signed values begin on *percentile*. Your own choice holds everywhere.
 - **Colour bar**: a linear one begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of
   several maps comparable.
+- {WORTH_HELP}
 - A map shows where a block looks, not what the decision rests on: the block's context is only a part of it.
 """
 
@@ -39,22 +44,24 @@ def how_to_read(model: str) -> None:
 
 
 def show_worth(*models: str) -> None:
-    """A line for each model on what its maps' context is worth; it leads to the Results page."""
-    with st.container(key="worth", gap=None):
+    """A line for each model on what its maps' context is worth, with a help text; it leads to the Results page."""
+    with st.container(key="worth", gap="xsmall"):
         for name in models:
             if (worth := bundled_worth(name)) is not None:
                 title = f"{SPECS[name].title}: " if len(models) > 1 else ""
-                gain = gain_words(checkpoints_folder()).get(name, "")
-                st.page_link("pages/results.py", label=f"{title}{worth.sentence()}{gain} → Results", width="stretch")
+                label = f"{title}{worth.sentence()} →\N{NO-BREAK SPACE}Results"
+                told = " ".join(filter(None, (WORTH_HELP, gain_words(checkpoints_folder()).get(name))))
+                st.page_link("pages/results.py", label=label, help=told, width="stretch")
 
 
 @st.cache_resource(max_entries=4, ttl=60, show_spinner=False)
 def gain_words(folder: Path) -> Mapping[str, str]:
-    """What each model of a folder gains over fcn trained alike, in words, by its name; without those not comparable."""
+    """A sentence on what each model of a folder gains over FCN trained alike, by its name, where they compare."""
     runs, _ = read_runs(folder)
     gains = {name: list(gains_over_fcn(runs, name).values()) for name in runs}
     return {
-        name: f"; over fcn trained alike: val {format_points(fmean(own))} points ({score_origin(len(own))})"
+        name: f"The whole network against FCN, which has no context and was trained alike: val mIoU "
+        f"{format_points(fmean(own))} points ({score_origin(len(own))})."
         for name, own in gains.items()
         if own
     }
@@ -66,9 +73,9 @@ def explain_worth(folded: str) -> None:
     Args:
         folded: a sentence on the models that have no map.
     """
-    with st.container(key="worth", gap=None):
-        label = f"*Without it*: how mIoU changes with the map's context switched off ({OWN_SCORE}) → Results"
-        st.page_link("pages/results.py", label=label, width="stretch")
+    with st.container(key="worth", gap="xsmall"):
+        label = "*mIoU without it*: how mIoU changes when the map's context is left out →\N{NO-BREAK SPACE}Results"
+        st.page_link("pages/results.py", label=label, help=WORTH_HELP, width="stretch")
         st.caption(folded)
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from segviz.catalogue.checkpoint_file import CheckpointError, read_record
-from segviz.catalogue.context_worth import OWN_SCORE, context_worth
+from segviz.catalogue.context_worth import context_worth
 from segviz.catalogue.file_digest import State, describe_state
 from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import VAL, Record
@@ -51,7 +51,7 @@ def describe_record(record: Record) -> str:
         parts[0] += f", trained on {record.data or 'unnamed data'} for {record.steps:,} steps"
     if record.val_miou is not None:
         scored = record.evaluations[VAL]
-        parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures ({OWN_SCORE})")
+        parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures")
     worth = context_worth(record)
     if worth is not None and worth.changes:
         parts.append(worth.sentence())
