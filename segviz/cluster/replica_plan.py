@@ -32,3 +32,12 @@ class ReplicaPlan:
     models_mb: int = 2048
     grace_s: float = 30.0
     health_s: float = 5.0
+
+    @property
+    def busy(self) -> float:
+        """Computations at once, of a replica on average, above which Ray starts another one.
+
+        One slot of all replicas stays free of long computations. They may take fewer than all slots then, and more
+        than this, so that a cluster grows also where nothing else is asked for.
+        """
+        return 0.9 * (self.slots - 1 if self.slots > 1 else 0.5)

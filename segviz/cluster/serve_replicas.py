@@ -76,7 +76,7 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
             "min_replicas": plan.least,
             "max_replicas": plan.most,
             "initial_replicas": plan.least,
-            "target_ongoing_requests": plan.slots,
+            "target_ongoing_requests": plan.busy,
             "upscale_delay_s": 2.0,
             "downscale_delay_s": 120.0,
         },

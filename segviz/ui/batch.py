@@ -18,7 +18,7 @@ from segviz.batch.run import Part, PictureOutput, export_prediction
 from segviz.batch.zip_input import ZipError, list_zip_pictures
 from segviz.catalogue.own_models import own_models
 from segviz.engine import Answer, Op, Watch, engine
-from segviz.engine.queue_backend import SESSION_SHARE
+from segviz.engine.waiting import SESSION_SHARE
 from segviz.image import MAX_BYTES, Rgb, decode
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import Prediction

@@ -27,6 +27,8 @@ class RayBackend(QueueBackend):
         observer: called after each computation, from a thread of this process.
     """
 
+    look_again_s = 1.0  # replicas start and end unsaid
+
     def __init__(
         self, runner: RemoteRunner, capacity: Capacity, observer: ComputationObserver = lambda *_: None
     ) -> None:
@@ -43,10 +45,14 @@ class RayBackend(QueueBackend):
     def _lateness(self) -> str:
         return super()._lateness() if self._remote.count_replicas() else NO_MACHINE
 
+    def _workers_now(self) -> int:
+        """The slots of the replicas that run."""
+        running = max(1, self._remote.count_replicas() or 0)
+        return min(self.capacity.workers, running * self._remote.plan.slots)
+
     def _has_room(self) -> bool:
         """One more than the replicas' slots may be under way: so none is idle, and Ray sees that more are wanted."""
-        running = max(1, self._remote.count_replicas() or 0)
-        return len(self._running) <= running * self._remote.plan.slots
+        return len(self._running) <= self._workers_now()
 
     def close(self) -> None:
         """Refuse what waits, and leave the cluster."""
