@@ -26,10 +26,10 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(autouse=True)
 def offered(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A PSANet of semseg's layout whose crops are 321 x 321 pixels."""
+    """A PSANet of semseg's layout whose crops are 225 x 225 pixels."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("networks")
-    torch.save(cases.psanet_of_semseg((41, 41)), folder / "psanet.pth")
+    torch.save(cases.psanet_of_semseg((29, 29)), folder / "psanet.pth")
     (folder / "models.toml").write_text('[[model]]\nname = "psanet"\nsource = "psanet.pth"\n')
     monkeypatch.setenv("SEGVIZ_MODELS", str(folder / "models.toml"))
 
@@ -53,19 +53,19 @@ def test_a_kept_point_chooses_the_crop_whose_maps_are_shown(app: AppTest) -> Non
     assert [one["title"] for one in viewer["panels"]] == ["Prediction", "Collect", "Distribute"]
     assert (viewer["height"], viewer["width"]) == (360, 480) and "region" not in viewer["panels"][0]
     middle = viewer["panels"][1]["region"]
-    assert any("saw the picture in 4 crops" in one.value for one in app.caption)
+    assert any("saw the picture in 6 crops" in one.value for one in app.caption)
     assert [one.label for one in app.expander if "notes" in one.label] == ["What to know of psanet: 7 notes"]
     healthy(pin(app, INSPECT, (5, 470), (350, 5)))
     (viewer,) = viewers(app)
     assert viewer["pins"] == [[5, 470, 0], [350, 5, 1]]  # of the picture, so that a link restores them
     regions = {one["title"]: one.get("region") for one in viewer["panels"]}
-    assert regions["Collect"] == regions["Collect of point 2"] == [39, 0, 321, 321]
-    assert regions["Collect of point 1"] == [0, 159, 321, 321] != middle and regions["Point 1"] is None
-    assert any("last pin: rows 39 to 359, columns 0 to 320" in one.value for one in app.caption)
+    assert regions["Collect"] == regions["Collect of point 2"] == [135, 0, 225, 225]
+    assert regions["Collect of point 1"] == [0, 255, 225, 225] != middle and regions["Point 1"] is None
+    assert any("last pin: rows 135 to 359, columns 0 to 224" in one.value for one in app.caption)
     healthy(app.selectbox(key="inspect features").set_value("block_input").run())
     (viewer,) = viewers(app)
     regions = {one["title"]: one.get("region") for one in viewer["panels"]}
-    assert regions["Similarity"] == [39, 0, 321, 321] and regions["Similarity of point 1"] == [0, 159, 321, 321]
+    assert regions["Similarity"] == [135, 0, 225, 225] and regions["Similarity of point 1"] == [0, 255, 225, 225]
     (control,) = (one for one in app.segmented_control if one.label == "Sees the picture")
     healthy(control.set_value("whole").run())
     (whole,) = viewers(app)
@@ -81,7 +81,7 @@ def test_same_pixel_shows_the_crop_around_the_point_kept_last(app: AppTest, monk
     healthy(pin(app, SAME_PIXEL, (5, 470)))
     (viewer,) = viewers(app)
     regions = {one["title"]: one.get("region") for one in viewer["panels"]}
-    assert regions["psanet: distribute"] == [0, 159, 321, 321] and regions["Spatial non-local"] is None
+    assert regions["psanet: distribute"] == [0, 255, 225, 225] and regions["Spatial non-local"] is None
     assert any("psanet saw the picture in crops, as its authors show it" in one.value for one in app.caption)
 
 
@@ -93,8 +93,8 @@ def test_attribution_explains_the_crop_at_a_point_and_the_whole_picture_else(app
     (viewer,) = viewers(app)
     regions = {one["title"]: one.get("region") for one in viewer["panels"]}
     seen = ("Attention (collect)", "Attention (distribute)", "Saliency")
-    assert {str(regions[one]) for one in seen} == {"[0, 159, 321, 321]"} and regions["Prediction"] is None
-    assert any("are those of the crop around it: rows 0 to 320" in one.value for one in app.caption)
+    assert {str(regions[one]) for one in seen} == {"[0, 255, 225, 225]"} and regions["Prediction"] is None
+    assert any("are those of the crop around it: rows 0 to 224" in one.value for one in app.caption)
     (where,) = (one for one in app.segmented_control if one.label == "Score taken at")
     healthy(where.set_value("Whole picture").run())
     (viewer,) = viewers(app)
@@ -104,6 +104,8 @@ def test_attribution_explains_the_crop_at_a_point_and_the_whole_picture_else(app
 
 def test_a_model_sees_an_upload_at_the_size_that_the_visitor_chooses(app: AppTest) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (400, 900, 3), dtype=np.uint8)
+    app.query_params["model"] = "fcn"  # the quickest
+    app.switch_page(INSPECT)
     app.run()
     upload(app, "street.png", encoded(Image.fromarray(pixels), "PNG"))
     (choice,) = (one for one in app.selectbox if one.label == "Models see it at")
