@@ -521,6 +521,7 @@ def check_too_little_memory_shows_less_then_refuses_and_the_next_is_right(make: 
     backend = make(models, ONE)
     cpu = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
     gpu = torch.OutOfMemoryError("CUDA out of memory")
+    library = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
     def short(error: Exception, least: int) -> Callable[[int], None]:
         def misdeed(shrink: int) -> None:
@@ -530,9 +531,10 @@ def check_too_little_memory_shows_less_then_refuses_and_the_next_is_right(make: 
         return misdeed
 
     models.misdeeds = {1: short(cpu, 2), 2: short(gpu, 4), 3: short(cpu, 99), 4: short(MemoryError(), 2)}
-    notes = {value: backend.submit(ask(value)).result(PATIENCE).notes for value in (1, 2, 4, 5)}
+    models.misdeeds[6] = short(library, 2)
+    notes = {value: backend.submit(ask(value)).result(PATIENCE).notes for value in (1, 2, 4, 5, 6)}
     assert "shown at 1/2 scale" in str(notes[1]) and "shown at 1/4 scale" in str(notes[2])
-    assert "shown at 1/2 scale" in str(notes[4]) and notes[5] == ()
+    assert "shown at 1/2 scale" in str(notes[4]) and notes[5] == () and "shown at 1/2 scale" in str(notes[6])
     assert isinstance(error_of(backend.submit(ask(3))), TooLargeError)
     models.misdeeds = {}  # memory is back
     for value in (1, 2, 3):

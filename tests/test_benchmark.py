@@ -24,6 +24,7 @@ from segviz.benchmarks.measure import (
     count_gflops,
     count_parameters,
     measure_peak_memory,
+    select_devices,
     select_names,
     time_calls,
 )
@@ -34,7 +35,7 @@ from segviz.benchmarks.viewer import SYNTHETIC
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record
 from segviz.cli import bench_all, bench_parser, main
-from segviz.cli.bench import MEASURES
+from segviz.cli.bench import SUBJECT_MEASURES
 from segviz.data.classes import CAMVID
 from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
@@ -289,8 +290,8 @@ def test_options_may_stand_before_the_subject(words: list[str]) -> None:
 
 
 def test_every_subject_can_be_measured() -> None:
-    assert {*MEASURES, "all"} == set(bench_parser.SUBJECTS)
-    assert set(bench_all.WHOLE_RUN) < set(MEASURES)
+    assert {*SUBJECT_MEASURES, "all"} == set(bench_parser.SUBJECTS)
+    assert set(bench_all.WHOLE_RUN) < set(SUBJECT_MEASURES)
 
 
 def test_all_subjects_are_written_and_a_failure_does_not_end_the_rest(
@@ -304,7 +305,7 @@ def test_all_subjects_are_written_and_a_failure_does_not_end_the_rest(
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB")
         return Report(options.subject, {"CPU": "a"}, ({"ms": 1.5},), {})
 
-    monkeypatch.setattr("segviz.cli.bench.MEASURES", dict.fromkeys(MEASURES, measure))
+    monkeypatch.setattr("segviz.cli.bench.SUBJECT_MEASURES", dict.fromkeys(SUBJECT_MEASURES, measure))
     assert run_command("all", "--out", str(tmp_path / "new"), "--device", "cuda") == 1
     assert asked == [("blocks", "cuda", 5, True), ("sparse", "cuda", 5, None), ("models", "cuda", 5, None),
                      ("questions", "cuda", bench_parser.QUESTION_ROUNDS, None)]  # fmt: skip
@@ -319,6 +320,24 @@ def test_the_parser_offers_what_the_benchmarks_have() -> None:
     assert tuple(SNL_WINDOWS) == bench_parser.SAMPLE_COUNTS
     assert tuple(PROTOCOLS) == bench_parser.PROTOCOL_NAMES
     assert all(math.prod(window) == count for count, window in SNL_WINDOWS.items())
+
+
+def test_of_several_gpus_the_one_that_is_measured_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    current = [0]
+    monkeypatch.setattr(measure, "choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda place: current.append(place.index))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: f"accelerator {current[-1]}")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert select_devices("cuda:1") == [torch.device("cuda:1")]
+    assert measure.describe_machine()["GPU"] == "accelerator 1"
+    assert select_devices("cpu") == [CPU] and current == [0, 1]
+
+
+def test_on_a_gpu_calls_run_before_they_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "synchronise", lambda device: order.append("wait"))
+    order: list[str] = []
+    time_calls([lambda: order.append("a"), lambda: order.append("b")], 1, torch.device("cuda"))
+    assert order == ["a", "b", "a", "b", "wait", "a", "wait", "wait", "b", "wait"]
 
 
 def test_unknown_names_are_refused() -> None:

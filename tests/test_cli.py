@@ -842,6 +842,7 @@ def test_failures_are_one_sentence(
         (MemoryError(), "not enough memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "not enough memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "not enough memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "not enough memory"),
         (KeyError("model 'x' is unknown; use y"), "segviz: model 'x' is unknown; use y"),
         (OSError(28, "No space left on device", "/out/a.png"), "/out/a.png: no space left on device"),
     ],

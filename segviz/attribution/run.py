@@ -22,6 +22,7 @@ from segviz.attribution.target import (
 from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
 from segviz.models.blocks import NoContext
 from segviz.prediction.predictor import Predictor
+from segviz.runtime.out_of_memory import is_out_of_memory
 
 DEFAULTS = Options()
 
@@ -106,7 +107,7 @@ def explain_out_of_memory(device: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         cure = "use Grad-CAM or Occlusion, which need less, lower memory_mib, or free memory and try again"
         raise AttributionError(f"the {device}'s memory does not suffice; {cure}") from error

@@ -17,8 +17,8 @@ from segviz.benchmarks.measure import (
     count_gflops,
     count_parameters,
     describe_machine,
+    difference_share,
     measure_peak_memory,
-    relative_difference,
     select_devices,
     select_names,
     time_calls,
@@ -118,10 +118,10 @@ def time_block(name: str, size: BlockSize, rounds: int, device: torch.device, pl
 
 
 def compare_plainly(block: ContextBlock, features: Tensor) -> float:
-    """How far the block and its plain formulation differ, see `relative_difference`, where its context counts."""
+    """How far the block and its plain formulation differ, see `difference_share`, where its context counts."""
     awake = wake(deepcopy(block))
     with torch.inference_mode():
-        return relative_difference(run_plainly(awake, features), awake(features).features)
+        return difference_share(run_plainly(awake, features), awake(features).features)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ import psutil
 from segviz.benchmarks.engine_crowd import TurnPlan
 from segviz.benchmarks.engine_report import EngineReport, Measured, summarise_rounds
 from segviz.benchmarks.engine_turn import read_turn
-from segviz.benchmarks.measure import MEGA, describe_machine
+from segviz.benchmarks.measure import MEGA, Interrupted, describe_machine
 from segviz.runtime.progress import progress_bar
 from segviz.server.launch import app_environment
 from segviz.settings import settings
@@ -30,7 +30,6 @@ SAMPLE_S = 2.0  # between two looks at memory, each of which takes 20 ms of CPU 
 PATIENCE_S = 600.0  # for a turn beside the seconds that its visitors ask
 END_WITHIN_S = 20.0  # a turn that is stopped may take so long
 NO_RAY = "{} not measured: Ray is not installed; pip install 'segviz[ray]'."
-Interrupted = Callable[[], bool]
 
 
 class TurnError(RuntimeError):

@@ -30,6 +30,7 @@ GIGA = 1e9
 EQUAL_WITHIN = 1e-3  # of the largest value: two ways to compute one thing differ by rounding, TF32's too
 CUDA_WARM_UPS = 2  # runs that are not timed: counting operations runs other kernels than a plain call
 Call = Callable[[], object]
+Interrupted = Callable[[], bool]  # whether the user has stopped the benchmark
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,10 @@ def select_devices(device: str) -> list[torch.device]:
         ValueError: this machine has no such device.
     """
     if device != "auto":
-        return [choose_device(device)]
+        place = choose_device(device)
+        if place.type == "cuda" and place.index is not None:
+            torch.cuda.set_device(place)  # so that the machine's description names this GPU
+        return [place]
     return [torch.device("cpu")] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
 
 
@@ -221,7 +225,7 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def relative_difference(one: Tensor, other: Tensor) -> float:
+def difference_share(one: Tensor, other: Tensor) -> float:
     """The largest difference of two results, as a share of the largest value."""
     return float((one - other).abs().max() / other.abs().max())
 

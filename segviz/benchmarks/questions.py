@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor
 from segviz.benchmarks.engine_questions import pickled_bytes
 from segviz.benchmarks.measure import (
     MEGA,
+    Interrupted,
     Report,
     describe_machine,
     measure_peak_memory,
@@ -42,7 +43,7 @@ from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
 from segviz.settings import settings
 
-LOOK_S = 0.2  # between two looks at whether the user has stopped the benchmark
+WAIT_LOOK_S = 0.2  # between two looks at whether the user has stopped the benchmark
 ENOUGH_S = 20.0  # a question that has taken so long is not asked again for another round
 QUESTION_WORDS = (
     "first: the first time, with loading the model; libraries are loaded before. median: from asking to the answer, "
@@ -50,7 +51,6 @@ QUESTION_WORDS = (
     f"A question that has taken {ENOUGH_S:g} s is not timed again; rounds says how often it was.",
     "peak: the most memory alive at once beyond the loaded weights, where the model runs. answer: its bytes, pickled.",
 )
-Interrupted = Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def wait_for_answer(answer: Answer, interrupted: Interrupted) -> Result:
     try:
         while not interrupted():
             with suppress(TimeoutError):
-                return answer.result(LOOK_S)
+                return answer.result(WAIT_LOOK_S)
         raise InterruptedError
     finally:
         answer.cancel()

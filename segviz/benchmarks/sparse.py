@@ -17,8 +17,8 @@ from segviz.benchmarks.measure import (
     Report,
     count_gflops,
     describe_machine,
+    difference_share,
     measure_peak_memory,
-    relative_difference,
     select_devices,
     time_calls,
 )
@@ -124,8 +124,8 @@ def grid_rows(
 
 @torch.inference_mode()
 def compare_ways(way: TimedWay, features: Tensor) -> float | None:
-    """How far a way differs from the one that gives the same numbers, see `relative_difference`."""
-    return None if way.like is None else relative_difference(way.call(features), way.like(features))
+    """How far a way differs from the one that gives the same numbers, see `difference_share`."""
+    return None if way.like is None else difference_share(way.call(features), way.like(features))
 
 
 def make_ways(grid: tuple[int, int], channels: int, samples: Sequence[int], device: torch.device) -> Sequence[TimedWay]:

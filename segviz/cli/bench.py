@@ -32,10 +32,10 @@ FORWARD_OPTIONS = ("size", "batch", "option", "protocol", "count")  # each of th
 def run_bench(options: argparse.Namespace) -> int:
     """Run a benchmark and print a table or JSON; returns 1 if it was stopped or in part failed."""
     if options.subject == "all":
-        return run_all(options, MEASURES)
+        return run_all(options, SUBJECT_MEASURES)
     if options.json and options.markdown:
         raise UsageError("--json and --markdown both choose how the figures are printed; give one of them")
-    report = MEASURES[options.subject](options)
+    report = SUBJECT_MEASURES[options.subject](options)
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     else:
@@ -115,7 +115,7 @@ def measure_engine(options: argparse.Namespace) -> Report:
     return plan_report(report, options.plan, options.forward_ms) if options.plan else report
 
 
-MEASURES: Mapping[str, Callable[[argparse.Namespace], Report]] = MappingProxyType({
+SUBJECT_MEASURES: Mapping[str, Callable[[argparse.Namespace], Report]] = MappingProxyType({
     "blocks": measure_blocks,
     "sparse": measure_sparse,
     "models": measure_models,

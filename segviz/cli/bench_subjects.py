@@ -21,7 +21,7 @@ class SubjectParser(Parser):
         option = words[0].partition("=")[0]
         owners = [f"`bench {name}`" for name, one in self.subjects.items() if option in one._option_string_actions]
         if owners:
-            return f"{option} belongs to {join_names(owners)}, and does nothing in `{self.name}`; remove it"
+            return f"{option} belongs to {join_subjects(owners)}, and does nothing in `{self.name}`; remove it"
         if not option.startswith("-"):
             return f"'{option}' is one value too many; the option before it takes fewer"
         return super().describe_unknown(words)
@@ -32,7 +32,7 @@ class SubjectParser(Parser):
         return " ".join(self.prog.split()[-2:])
 
 
-def join_names(names: Sequence[str]) -> str:
+def join_subjects(names: Sequence[str]) -> str:
     """Names as a sentence has them: "a", "a and b", "a, b and c"."""
     *before, last = names
     return f"{', '.join(before)} and {last}" if before else last

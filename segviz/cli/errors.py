@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
 WRONG_USAGE = 2  # exit code
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 class UsageError(ValueError):
@@ -40,7 +39,7 @@ def list_faults(error: Exception) -> tuple[str, ...]:
 
 def describe_error(error: Exception) -> str:
     """Describe an error's cause and cure in one sentence, without a traceback."""
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
+    if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
         return "not enough memory; use a smaller picture, batch or crop, or --device cpu"
     if isinstance(error, KeyError) and error.args:  # str() of a KeyError puts its text in quotes
         return str(error.args[0])

@@ -1,4 +1,4 @@
-"""How much memory a forward needs, and how to recognise that it ran out."""
+"""How much memory a forward needs, and how it is freed where it did not suffice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ PICTURE_BYTES = 8  # per pixel of the picture: its colour, label and confidence
 MASK_BYTES, MASK_STRIDE = 32, 16  # for each pair of PSA's cells beyond the size of training: 2 GB at 1024 x 2048
 KEPT_BYTES = 1536  # per pixel of the model's input, for an influence: 380 to 915 kept (SNL), and the slopes
 BAND_BYTES = 150  # per pixel of the rows to which logits are resized at a time
-OUT_OF_MEMORY_WORDS = ("DefaultCPUAllocator", "out of memory", "not enough memory", "Insufficient memory")
 
 
 def forward_need(size: tuple[int, int], shrink: int, wanted: SeenSize = None) -> int:
@@ -66,13 +65,6 @@ def too_large_error(size: tuple[int, int], budget: int) -> TooLargeError:
 def scale_note(shrink: int) -> str:
     """The note about a smaller scale."""
     return f"shown at 1/{shrink} scale because the server has too little memory for more"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on a CPU (for which torch has no error type) or a GPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, Exception) and any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
 
 
 def release_memory() -> None:

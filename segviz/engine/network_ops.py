@@ -12,9 +12,10 @@ import numpy as np
 
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.engine.errors import EngineError, TooLargeError
-from segviz.engine.memory_budget import SHRINKS, is_out_of_memory, release_memory, scale_note
+from segviz.engine.memory_budget import SHRINKS, release_memory, scale_note
 from segviz.engine.ops import Predict
 from segviz.engine.request import OpResult, ReportProgress
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.text import plain_text
 
 if TYPE_CHECKING:

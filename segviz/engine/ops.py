@@ -14,13 +14,13 @@ from segviz.engine.memory_budget import (
     fitting_shrink,
     forward_need,
     influence_need,
-    is_out_of_memory,
     release_memory,
     scale_note,
     too_large_error,
 )
 from segviz.engine.request import DEADLINE_S, LONG_DEADLINE_S, OpResult, ReportProgress
 from segviz.image import SeenSize
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.settings import MIB
 
 if TYPE_CHECKING:

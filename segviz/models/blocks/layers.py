@@ -22,7 +22,9 @@ def attention_softmax(logits: Tensor) -> Tensor:
     """The softmax over the last dimension, in which weights below 1.2e-38 are 0 where no gradient needs them.
 
     Such numbers are denormal in float32. Where attention is sharp, many are, and an Intel Xeon then takes several times
-    as long for the product with the values.
+    as long for the product with the values. A GPU multiplies them as any other number, and would only lose the time of
+    one more pass over the weights.
     """
     weights = logits.softmax(-1)
-    return weights if weights.requires_grad else torch.threshold_(weights, SMALLEST_NORMAL, 0.0)
+    kept = weights.requires_grad or weights.is_cuda
+    return weights if kept else torch.threshold_(weights, SMALLEST_NORMAL, 0.0)

@@ -97,8 +97,7 @@ class PointWiseBranch(nn.Module):
                     "show the picture at the size of training (--input-size), or slide crops of that size"
                 )
             return own
-        index, reached = window_index(grid, self.mask_size)
-        index, reached = index.to(mask.device), reached.to(mask.device)
+        index, reached = window_index(grid, self.mask_size, mask.device)
         windows = own.gather(2, index.expand(len(own), -1, -1))
         return windows.masked_fill(~reached, -torch.inf if self.outside == "unseen" else 0)
 
@@ -173,12 +172,14 @@ class PointWiseSpatialAttention(ContextBlock):
         silence(self.project)
 
 
-def window_index(grid: tuple[int, int], mask_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def window_index(
+    grid: tuple[int, int], mask_size: tuple[int, int], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """For every pair of cells (p, j) the mask channel of offset j - p, and whether the mask reaches it.
 
     The centre channel is offset 0, so a mask larger than 2H-1 x 2W-1 gives its centre crop (eq. 9).
     """
-    rows, columns = torch.meshgrid(*(torch.arange(size) for size in grid), indexing="ij")
+    rows, columns = torch.meshgrid(*(torch.arange(size, device=device) for size in grid), indexing="ij")
     row, column = rows.flatten(), columns.flatten()
     down = row[None, :] - row[:, None] + (mask_size[0] - 1) // 2
     along = column[None, :] - column[:, None] + (mask_size[1] - 1) // 2
