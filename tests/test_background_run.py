@@ -146,8 +146,10 @@ def test_a_cancelled_run_goes_on_and_its_zip_is_that_of_one_run(gate: threading.
     with finished(first) as made:
         assert made.namelist() == ["one.txt", "two.txt", "summary.json"]
     assert first.can_go_on and first.state.done == 3
+    gate.clear()
     second = first.go_on()
     assert (second.state.done, second.state.problems) == (3, [("bad", "it is bad")])
+    gate.set()
     del first
     jobs_seen.clear()
     gc.collect()

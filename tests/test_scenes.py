@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
 from functools import lru_cache
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from segviz.data.scenes import pool
 from segviz.data.scenes.pool import scene_pool
 from segviz.data.scenes.scene import Scene, SceneOptions, draw_scene, random_options
 
@@ -183,6 +185,35 @@ def test_no_class_is_a_flat_fill() -> None:
     drawn = scene(4)
     for label in (BUILDING, ROAD, PAVEMENT, TREE, CAR):
         assert drawn.image[drawn.labels == label].std() > 6
+
+
+def test_a_damaged_cache_is_drawn_again_and_replaced(tmp_path: Path) -> None:
+    (first,) = scene_pool(1, 5, width=48, height=36, cache=tmp_path)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    other = io.BytesIO()
+    np.savez(other, images=np.zeros((2, 36, 48, 3), np.uint8), labels=np.zeros((2, 36, 48), np.uint8))
+    for damaged in (b"", b"PK\x03\x04garbage", whole[: len(whole) // 2], whole[:-9] + bytes(9), other.getvalue()):
+        file.write_bytes(damaged)
+        (again,) = scene_pool(1, 5, width=48, height=36, cache=tmp_path)
+        assert np.array_equal(again.image, first.image) and np.array_equal(again.labels, first.labels)
+        assert list(tmp_path.iterdir()) == [file]
+        with np.load(file) as stored:
+            assert np.array_equal(stored["images"][0], first.image)
+
+
+def test_scenes_are_drawn_by_as_many_processes_as_there_are_cores_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(workers: int, *more: object) -> None:
+        asked.append(workers)
+        raise RuntimeError("no process is needed")
+
+    monkeypatch.setattr(pool, "available_cores", lambda: 3)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", refuse)
+    with pytest.raises(RuntimeError, match="no process"):
+        pool.draw_scenes(range(1000), 48, 36)
+    assert asked == [3]
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:

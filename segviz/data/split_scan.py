@@ -129,7 +129,7 @@ def read_entry(
 ) -> tuple[Int64[np.ndarray, "samples classes"], tuple[HeightAndWidth, ...], int] | None:
     """Counts, sizes and bytes of a split that was scanned before; None if it was not, or the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             counts, sizes, total = found["counts"].astype(np.int64), found["sizes"], int(found["bytes"])
     except Exception:  # a damaged entry is made again; NumPy raises whatever its bytes lead to
         return None

@@ -46,6 +46,29 @@ class Shadows:
     contacts: list[Array]  # objects so close to the ground that they block the sky, too
 
 
+@dataclass(frozen=True)
+class GroundPatch:
+    """The ground under each pixel, before its colour is known; arrays are (rows, columns).
+
+    Attributes:
+        s: metres to the right of the road's middle.
+        z: metres ahead of the camera.
+        wide: metres that a pixel covers across the street.
+        deep: metres that it covers along the street.
+        street: its street.
+        patchy: noise in patches of some decimetres.
+        grain: noise of single stones, which fades with the distance.
+    """
+
+    s: Array
+    z: Array
+    wide: Array
+    deep: Array
+    street: Street
+    patchy: Array
+    grain: Array
+
+
 def draw_ground(
     canvas: Canvas,
     light: Light,
@@ -66,8 +89,9 @@ def draw_ground(
     grain = sample_noise("grain", s * 48 + rng.uniform(0, 500), z * 48 + rng.uniform(0, 500))
     grain *= np.clip(0.035 / deep, 0.08, 1)
     broad = sample_noise("cloud", s * 0.9 + 50, z * 0.5 + rng.uniform(0, 500))
-    road = _asphalt(s, z, wide, deep, street, patchy, grain, broad, rng)
-    walk = _pavement(s, z, wide, deep, street, patchy, grain, rng)
+    patch = GroundPatch(s, z, wide, deep, street, patchy, grain)
+    road = _asphalt(patch, broad, rng)
+    walk = _pavement(patch, rng)
     lane = np.clip((street.half - np.abs(s)) / wide + 0.5, 0, 1)[..., None]
     colour = road * lane + walk * (1 - lane)
     kind = _kinds(s, z, street, side_roads)
@@ -108,20 +132,11 @@ def _kinds(s: Array, z: Array, street: Street, side_roads: list[tuple[int, float
     return kind
 
 
-def _asphalt(
-    s: Array,
-    z: Array,
-    wide: Array,
-    deep: Array,
-    street: Street,
-    patchy: Array,
-    grain: Array,
-    broad: Array,
-    rng: np.random.Generator,
-) -> Array:
-    """Albedo of the carriageway with its wear and markings."""
+def _asphalt(ground: GroundPatch, broad: Array, rng: np.random.Generator) -> Array:
+    """Albedo of the carriageway with its wear and markings; `broad` is noise in patches of metres."""
+    s, z, street = ground.s, ground.z, ground.street
     tint = floats(srgb(*(np.array([1.0, 1.0, 1.02]) * rng.uniform(78, 120) + rng.normal(0, 1.2, 3))))
-    worn = 1 + 0.1 * patchy + 0.16 * broad + 0.2 * grain
+    worn = 1 + 0.1 * ground.patchy + 0.16 * broad + 0.2 * ground.grain
     for track in (-0.72, -0.28, 0.28, 0.72):
         worn += rng.uniform(-0.02, 0.12) * np.exp(-(((s - track * street.half) / 0.35) ** 2))
     worn -= 0.25 * np.exp(-(((np.abs(s) - street.half) / 0.3) ** 2))
@@ -132,7 +147,7 @@ def _asphalt(
             rng.uniform(0.5, 2),
             rng.uniform(1, 12),
         )
-        inside = _strip(s - s0, w, wide) * _strip(z - z0, d, deep)
+        inside = _strip(s - s0, w, ground.wide) * _strip(z - z0, d, ground.deep)
         worn += inside * rng.uniform(-0.25, 0.12)
     for _ in range(int(rng.integers(0, 3))):  # manholes
         s0, z0 = rng.uniform(-0.8, 0.8) * street.half, rng.uniform(5, 25)
@@ -140,7 +155,7 @@ def _asphalt(
     crack = np.abs(sample_noise("cloud", s * 5 + 80, z * 2.2 + 11)) < 0.016
     worn *= 1 - 0.2 * crack * (z < 18)
     colour = tint * np.clip(worn, 0.3, 2)[..., None]
-    return _markings(colour, s, z, wide, deep, street, patchy, rng)
+    return _markings(colour, ground, rng)
 
 
 def _strip(distance: Array, width: float, pixel: Array) -> Array:
@@ -148,19 +163,11 @@ def _strip(distance: Array, width: float, pixel: Array) -> Array:
     return floats(np.clip((width / 2 - np.abs(distance)) / pixel + 0.5, 0, 1) * np.minimum(1, width / pixel))
 
 
-def _markings(
-    colour: Array,
-    s: Array,
-    z: Array,
-    wide: Array,
-    deep: Array,
-    street: Street,
-    patchy: Array,
-    rng: np.random.Generator,
-) -> Array:
+def _markings(colour: Array, ground: GroundPatch, rng: np.random.Generator) -> Array:
     """Add worn paint to the road: centre line, edge lines, and sometimes a zebra crossing or a stop line."""
+    s, z, wide, deep, street = ground.s, ground.z, ground.wide, ground.deep, ground.street
     white, yellow = floats(srgb(205, 203, 196)), floats(srgb(190, 158, 70))
-    wear = np.clip(rng.uniform(0.6, 0.95) + 0.22 * patchy, 0, 1)
+    wear = np.clip(rng.uniform(0.6, 0.95) + 0.22 * ground.patchy, 0, 1)
     dash, gap, phase = rng.choice([2.0, 4.0]), rng.choice([2.0, 4.0, 5.0]), rng.uniform(0, 9)
     along = np.abs((z + phase) % (dash + gap) - (dash + gap) / 2)
     dashes = np.clip((dash / 2 - along) / deep + 0.5, 0, 1)
@@ -187,17 +194,9 @@ def _markings(
     return floats(colour * (1 - cover) + white * cover)
 
 
-def _pavement(
-    s: Array,
-    z: Array,
-    wide: Array,
-    deep: Array,
-    street: Street,
-    patchy: Array,
-    grain: Array,
-    rng: np.random.Generator,
-) -> Array:
+def _pavement(ground: GroundPatch, rng: np.random.Generator) -> Array:
     """Albedo of the pavements: slabs with joints, and the kerb stones."""
+    s, z, wide, deep, grain, patchy = ground.s, ground.z, ground.wide, ground.deep, ground.grain, ground.patchy
     tint = floats(srgb(*(rng.uniform(84, 134) + rng.normal([2, 0, -4], 2, 3))))
     slab = rng.choice([0.45, 0.6, 0.9])
     joint = _strip((s % slab) - slab / 2, 0.015, wide) + _strip((z % slab) - slab / 2, 0.015, deep)
@@ -205,7 +204,7 @@ def _pavement(
     each = sample_noise("leaf", *cells) * np.clip(0.5 / deep, 0, 1)
     worn = 1 + 0.12 * patchy + 0.16 * grain + 0.06 * each - 0.35 * np.clip(joint, 0, 1)
     colour = tint * np.clip(worn, 0.3, 2)[..., None]
-    into = np.abs(s) - street.half
+    into = np.abs(s) - ground.street.half
     stone = floats(srgb(138, 135, 129)) * np.clip(1 + 0.12 * patchy + 0.1 * grain, 0.4, 2)[..., None]
     for inset, paint in ((0.2, stone), (0.07, stone * 0.42)):  # the stone's top, then its face
         share = np.clip((inset - into) / wide + 0.5, 0, 1)[..., None]

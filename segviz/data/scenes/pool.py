@@ -12,9 +12,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from segviz.data.dataset import Sample
 from segviz.data.scenes.scene import Scene, draw_scene, random_options
+from segviz.runtime.cores import available_cores
 from segviz.runtime.progress import progress_bar
 
 UNSEEN = 1_000_000  # no training uses scenes from this seed on
@@ -35,9 +37,8 @@ def scene_pool(
         cache: folder of cached pools; the user's cache folder by default.
     """
     path = (cache or cache_folder()) / f"scenes-{drawing_version()}-{first_seed}-{count}-{width}x{height}.npz"
-    if path.is_file():
-        with np.load(path) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
+    if (known := read_pool(path, (count, height, width))) is not None:
+        images, labels = known
     else:
         scenes = draw_scenes(range(first_seed, first_seed + count), width, height)
         images = np.array([scene.image for scene in scenes]).reshape(-1, height, width, 3)
@@ -54,7 +55,7 @@ def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
     A script that calls this needs Python's usual `if __name__ == "__main__":`.
     """
     draw = partial(random_scene, width=width, height=height)
-    workers = min(os.cpu_count() or 1, len(seeds) // SCENES_PER_WORKER)
+    workers = min(available_cores(), len(seeds) // SCENES_PER_WORKER)
     bar = partial(progress_bar, total=len(seeds), desc="drawing scenes", unit="scene")
     if workers < 2:
         return list(bar(map(draw, seeds)))
@@ -74,6 +75,19 @@ def ignore_interrupt() -> None:
 def random_scene(seed: int, width: int, height: int) -> Scene:
     """Draw the scene of a seed with random options."""
     return draw_scene(seed, random_options(seed), width=width, height=height)
+
+
+def read_pool(
+    path: Path, shape: tuple[int, int, int]
+) -> tuple[UInt8[np.ndarray, "scenes height width 3"], UInt8[np.ndarray, "scenes height width"]] | None:
+    """Pictures and labels of a pool of (scenes, height, width); None if it is not there, or damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            images, labels = arrays["images"], arrays["labels"]
+    except Exception:  # a damaged pool is drawn again; NumPy raises whatever its bytes lead to
+        return None
+    sound = images.shape == (*shape, 3) and labels.shape == shape and images.dtype == labels.dtype == np.uint8
+    return (images, labels) if sound else None
 
 
 def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
