@@ -27,7 +27,15 @@ from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID, VOID
 from segviz.evaluation import map_numbers
-from segviz.evaluation.map_numbers import MapMeans, MeanMaps, add_map, blocks_of_cells, map_names, random_block
+from segviz.evaluation.map_numbers import (
+    EvenMeans,
+    MapMeans,
+    MeanMaps,
+    add_map,
+    blocks_of_cells,
+    map_names,
+    random_block,
+)
 from segviz.models.registry import build
 from tests.block_cases import block_maps
 
@@ -118,7 +126,7 @@ def slow_numbers(map_: SpatialMap, labels: np.ndarray, even: bool) -> dict[str, 
 @every_map
 def test_the_means_are_those_of_a_slow_loop_over_the_whole_matrix(map_: SpatialMap) -> None:
     means = MapMeans(map_.grid)
-    add_map(means, map_, map_, LABELS)
+    add_map(means, map_, map_, LABELS, EvenMeans())
     measured = means.to_record()
     assert measured.random == measured.trained and measured.grid == map_.grid
     for numbers, even in ((measured.trained, False), (measured.even, True)):
@@ -127,12 +135,27 @@ def test_the_means_are_those_of_a_slow_loop_over_the_whole_matrix(map_: SpatialM
 
 def test_blocks_of_cells_and_several_pictures_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, parts = MapMeans(GRID), MapMeans(GRID)
-    add_map(whole, MAPS[0], MAPS[0], LABELS)
+    add_map(whole, MAPS[0], MAPS[0], LABELS, EvenMeans())
     monkeypatch.setattr(map_numbers, "CELLS_AT_ONCE", 7)
     for _ in range(2):
-        add_map(parts, MAPS[0], MAPS[0], LABELS)
+        add_map(parts, MAPS[0], MAPS[0], LABELS, EvenMeans())
     known = {name: value for name, value in asdict(whole.to_record().trained).items() if name != "dependence"}
     assert {name: asdict(parts.to_record().trained)[name] for name in known} == pytest.approx(known, abs=1e-4)
+
+
+def test_even_weights_are_reckoned_once_for_pictures_of_a_size() -> None:
+    even, reckoned = EvenMeans(), []
+
+    class Counted(DotProductAttention):
+        def even_rows(self, cells: torch.Tensor) -> torch.Tensor:
+            reckoned.append(len(cells))
+            return super().even_rows(cells)
+
+    map_ = Counted("spatial", GRID, torch.randn(24, 2), torch.randn(24, 2))
+    for size in (SIZE, SIZE, (80, 120)):
+        assert even.of(map_, size) is even.of(map_, size)
+    assert reckoned == [24, 24]
+    assert EvenMeans().of(map_, SIZE).numbers() == even.of(map_, SIZE).numbers()
 
 
 def test_random_pairs_give_the_dependence_over_all_pairs() -> None:
@@ -141,7 +164,7 @@ def test_random_pairs_give_the_dependence_over_all_pairs() -> None:
     grid = (18, 24)
     map_ = DotProductAttention("spatial", grid, 2 * torch.randn(432, 4), torch.randn(432, 4))
     means = MapMeans(grid)
-    add_map(means, map_, map_, np.zeros((36, 48), np.uint8))
+    add_map(means, map_, map_, np.zeros((36, 48), np.uint8), EvenMeans())
     every = [divmod(cell, grid[1]) for cell in range(0, 432, 3)]
     assert means.to_record().trained.dependence == pytest.approx(query_dependence(map_, every), abs=0.03)
 
@@ -169,7 +192,7 @@ def test_negative_and_missing_weights_are_refused() -> None:
 def test_one_cell_of_all_weight_is_at_itself_and_has_no_entropy() -> None:
     own = DotProductAttention("spatial", GRID, 1e4 * torch.eye(24), torch.eye(24))
     means = MapMeans(GRID)
-    add_map(means, own, own, LABELS)
+    add_map(means, own, own, LABELS, EvenMeans())
     numbers = means.to_record().trained
     assert (numbers.entropy, numbers.at_itself, numbers.distance, numbers.dependence, numbers.largest) == (
         0,
@@ -183,7 +206,7 @@ def test_one_cell_of_all_weight_is_at_itself_and_has_no_entropy() -> None:
 
 def test_a_picture_without_labels_has_no_class_numbers() -> None:
     means = MapMeans(GRID)
-    add_map(means, MAPS[0], MAPS[0], np.full(SIZE, 255, np.uint8))
+    add_map(means, MAPS[0], MAPS[0], np.full(SIZE, 255, np.uint8), EvenMeans())
     numbers = means.to_record().trained
     assert numbers.own_class is numbers.own_class_weight is numbers.own_class_even is None
     assert numbers.entropy is not None

@@ -15,7 +15,7 @@ from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
-from segviz.evaluation.map_numbers import MapMeans, MeanMaps
+from segviz.evaluation.map_numbers import EvenMeans, MapMeans, MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
 from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
 from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
@@ -75,10 +75,11 @@ class SampleScorer:
             way.check()
         network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
         self._score, self._classes = Scorer(network, ways, other_block), classes
+        self._even = EvenMeans()
 
     def __call__(self, sample: Sample) -> SampleCounts:
         """The counts of a sample."""
-        everywhere, near_borders, maps = dict[str, Confusion](), dict[str, Confusion](), MeanMaps()
+        everywhere, near_borders, maps = dict[str, Confusion](), dict[str, Confusion](), MeanMaps(self._even)
         with torch.inference_mode():
             scores, picture_maps = self._score(sample.image)
             for name, one in scores.items():

@@ -33,7 +33,6 @@ from segviz.models.segmenter import BlockNetwork
 CELLS_AT_ONCE = 512  # bounds memory: 512 x cells weights at a time
 PAIRS_SEED, BLOCK_SEED = 0, 0
 DECIMALS = 4
-EVEN_MEANS: dict[tuple[Grid, Grid, Grid], Means] = {}  # by grid, feature grid and size of the picture
 
 
 @dataclass
@@ -81,11 +80,32 @@ class MapMeans:
         return MeasuredMap(self.grid, self.trained.numbers(), even, self.random.numbers())
 
 
-class MeanMaps:
-    """The means of all maps over places of a block, picture by picture."""
+class EvenMeans:
+    """The numbers of even weights over a whole grid: each is computed once, as pictures of a size share it."""
 
     def __init__(self) -> None:
+        self._known: dict[tuple[Grid, Grid, Grid], Means] = {}  # by grid, feature grid and size of the picture
+
+    def of(self, map_: SpatialMap, size: Grid) -> Means:
+        """The numbers for a map of a picture of (height, width)."""
+        key = map_.grid, map_.feature_grid, size
+        if key not in self._known:
+            self._known[key] = Means()
+            for cells in blocks_of_cells(map_.grid):
+                add_cells(self._known[key], normalise_rows(map_.even_rows(cells)), cells, map_, size)
+        return self._known[key]
+
+
+class MeanMaps:
+    """The means of all maps over places of a block, picture by picture.
+
+    Args:
+        even: those of even weights that are known from other pictures.
+    """
+
+    def __init__(self, even: EvenMeans | None = None) -> None:
         self.means: dict[str, MapMeans] = {}
+        self._even = even or EvenMeans()
 
     def add(self, trained: Sequence[AttentionMap], random: Sequence[AttentionMap], labels: Labels) -> None:
         """Add all cells of a picture's maps.
@@ -100,7 +120,8 @@ class MeanMaps:
         """
         others = {one.name: one for one in maps_over_places(detach(random))}
         for one in maps_over_places(detach(trained)):
-            add_map(self.means.setdefault(one.name, MapMeans(one.grid)), one, others[one.name], labels)
+            means = self.means.setdefault(one.name, MapMeans(one.grid))
+            add_map(means, one, others[one.name], labels, self._even)
 
     def merge(self, pictures: Mapping[str, MapMeans]) -> None:
         """Add the means of other pictures, by the names of maps."""
@@ -137,14 +158,14 @@ def map_names(model: BlockNetwork) -> tuple[str, ...]:
         return tuple(one.name for one in maps_over_places(model(model.make_probe()).attended.maps[0]))
 
 
-def add_map(means: MapMeans, trained: SpatialMap, random: SpatialMap, labels: Labels) -> None:
+def add_map(means: MapMeans, trained: SpatialMap, random: SpatialMap, labels: Labels, even: EvenMeans) -> None:
     """Add all cells of one map of a picture to its means."""
     size = labels.shape[0], labels.shape[1]
     classes = cell_classes(trained, labels)
     add_rows(means.trained, trained, classes, size, means.even)
     add_rows(means.random, random, classes, size)
     if trained.reaches_all:
-        means.even.merge(even_means(trained, size))
+        means.even.merge(even.of(trained, size))
 
 
 def add_rows(means: Means, map_: SpatialMap, classes: CellClasses, size: Grid, even: Means | None = None) -> None:
@@ -180,16 +201,6 @@ def add_cells(means: Means, shares: Tensor, cells: Queries, map_: SpatialMap, si
     means.add("distance", row_distances(shares, cells, map_, size) / math.hypot(*size))
     means.add("largest", shares.amax(1))
     means.add("dependence", row_variations(shares[1:], shares[:-1]))
-
-
-def even_means(map_: SpatialMap, size: Grid) -> Means:
-    """The numbers of even weights over the whole grid, which are the same for every picture of a size."""
-    key = map_.grid, map_.feature_grid, size
-    if key not in EVEN_MEANS:
-        EVEN_MEANS[key] = Means()
-        for cells in blocks_of_cells(map_.grid):
-            add_cells(EVEN_MEANS[key], normalise_rows(map_.even_rows(cells)), cells, map_, size)
-    return EVEN_MEANS[key]
 
 
 def blocks_of_cells(grid: Grid) -> tuple[Queries, ...]:
