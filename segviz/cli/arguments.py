@@ -105,10 +105,15 @@ def read_share(text: str) -> float:
     return value
 
 
+def file_suffix(path: Path | None) -> str:
+    """A file's suffix in lower case, without its dot; empty if there is none."""
+    return path.suffix.lower().lstrip(".") if path is not None else ""
+
+
 def read_figure_path(text: str) -> Path:
     """Read a file name whose suffix is one of EXPORT_FORMATS."""
     path = Path(text)
-    if path.suffix.lower().lstrip(".") not in EXPORT_FORMATS:
+    if file_suffix(path) not in EXPORT_FORMATS:
         raise argparse.ArgumentTypeError(f"'{text}' has no known suffix; use .{', .'.join(EXPORT_FORMATS)}")
     return path
 

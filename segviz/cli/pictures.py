@@ -17,6 +17,7 @@ from segviz.batch.crop_attention import export_crop_attention
 from segviz.batch.inputs import Source, find_sources
 from segviz.batch.network_attention import export_network_attention
 from segviz.batch.run import Folder, LabelPicture, PictureOutput, PutFile
+from segviz.cli.arguments import file_suffix
 from segviz.cli.errors import UsageError
 from segviz.cli.open_networks import classify_pixels, open_from_options
 from segviz.cli.open_to_score import open_to_score
@@ -172,7 +173,7 @@ def read_attention_options(options: argparse.Namespace) -> AttentionOptions:
         size=options.size,
         whole=options.page,
     )
-    return replace(wanted, forms=(file_format(options.out),), whole=True) if options.one_file else wanted
+    return replace(wanted, forms=(file_suffix(options.out),), whole=True) if options.one_file else wanted
 
 
 def export_into_one_file(export: ExportPicture, out: Path, source: Source, picture: Rgb) -> PictureOutput:
@@ -222,7 +223,7 @@ def write_figure(spec: FigureSpec, options: argparse.Namespace) -> int:
     """Write a figure into the file that `--out` names."""
     data = export(
         spec,
-        file_format(options.out),
+        file_suffix(options.out),
         size=options.size,
         width=WIDTHS[options.width],
         letters=options.letters,
@@ -284,9 +285,4 @@ def read_sources(options: argparse.Namespace) -> list[Source]:
 
 def is_single_file(out: Path | None) -> bool:
     """Whether `--out` names a file, by its suffix, and not a folder."""
-    return out is not None and file_format(out) in FORMS and not out.is_dir()
-
-
-def file_format(path: Path) -> str:
-    """The format that a file's suffix names."""
-    return path.suffix.lower().lstrip(".")
+    return out is not None and file_suffix(out) in FORMS and not out.is_dir()
