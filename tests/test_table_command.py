@@ -24,7 +24,7 @@ from segviz.paper_tables.description import COUNTED_KINDS, PaperTable, ScoreProt
 from segviz.paper_tables.filled import FilledTable, fill_table
 from segviz.paper_tables.scores import find_evaluation, find_run, read_folder
 from segviz.paper_tables.show import digits_of, format_filled, table_as_dict, table_csv
-from segviz.paper_tables.tables import PAPER_TABLES, find_table
+from segviz.paper_tables.tables import PAPER_TABLES
 
 # ---- checkpoints -------------------------------------------------------------------------------------------
 
@@ -235,11 +235,6 @@ def test_commands_name_the_given_data(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(lines) == 16
     assert all("--data /cities" in line for line in lines)
     assert sum(line.startswith("python -m segviz evaluate") for line in lines) == 8
-
-
-def test_an_unknown_table_is_refused_from_python_too() -> None:
-    with pytest.raises(ValueError, match="table 'psanet-7' is unknown"):
-        find_table("psanet-7")
 
 
 def test_data_scores_what_lacks_a_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,14 +14,3 @@ from segviz.paper_tables.ssanet import SSANET_TABLES
 PAPER_TABLES: Mapping[str, PaperTable] = MappingProxyType(
     {table.name: table for table in (*FLANET_TABLES, *ATTANET_TABLES, *SSANET_TABLES, *PSANET_TABLES)}
 )
-
-
-def find_table(name: str) -> PaperTable:
-    """The table of a name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if name not in PAPER_TABLES:
-        raise ValueError(f"table '{name}' is unknown; use {', '.join(PAPER_TABLES)}")
-    return PAPER_TABLES[name]

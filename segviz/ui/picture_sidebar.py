@@ -23,7 +23,6 @@ SOURCE, SEED = "source", "seed"  # keys of widgets
 DRAWN, OWN_PICTURE = "Drawn scene", "My picture"
 SEEN_SIZE, TRAINED_SIZE, OWN_SEEN_SIZE = "seen size", "trained", "own"  # a widget's key, and its values
 FIRST_SEED = 3
-FIRST_STREET = f"street {FIRST_SEED}"
 KNOBS = (
     ("pole_width", "Pole width (m)", 0.04, 0.6, 0.02),
     ("vehicle_size", "Vehicle size", 0.5, 2.0, 0.1),
