@@ -27,7 +27,7 @@ from segviz.models.networks.recognise import recognise_network
 from segviz.models.networks.resnet_body import ResNetBody
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.networks.stored_tensors import foreign_name
-from segviz.models.options import NetworkOptionError, OptionValue
+from segviz.models.options import NetworkOptionError, OptionValue, write_setting
 from segviz.models.registry import (
     NETWORK_NAMES,
     SPECS,
@@ -385,7 +385,8 @@ def test_options_are_listed_in_lines_that_a_terminal_shows(columns: str, monkeyp
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_listed_defaults_are_those_that_each_block_is_built_with(name: str) -> None:
+def test_listed_defaults_are_those_that_each_block_is_built_with(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # no list of blocks is wrapped
     rows = [row.split(maxsplit=2) for row in list_options(name).partition("of other blocks")[2].splitlines()]
     listed = {
         (option, block): default
@@ -393,7 +394,7 @@ def test_listed_defaults_are_those_that_each_block_is_built_with(name: str) -> N
         for block in text.partition(":")[0].split(", ")
     }
     own = str(resolve_network(name)["block"])
-    for block in (*BLOCK_KINDS.keys() - {own},):
+    for block in BLOCK_KINDS.keys() - {own}:
         settings = resolve_network(name, {"block": block})
         for option in (one for one in options_of(name) if block in one.blocks):
             default = write_setting(settings[option.name])

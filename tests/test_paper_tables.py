@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from layout_cases import make_ade20k, make_context
 from table_cases import NOTHING, OURS, printed
 
+from segviz.cli.main import main
 from segviz.cli.parser import build_parser
 from segviz.cli.table_parser import TABLE_NAMES
 from segviz.models.registry import NETWORK_NAMES, resolve_network
@@ -117,6 +119,46 @@ def test_runs_are_trained_on_the_papers_splits() -> None:
     voc = [line for line in table_commands(PAPER_TABLES["flanet-5"], Path("out")) if " train --model " in line]
     assert len(voc) == 2
     assert all("--split train_aug " in line for line in voc)
+
+
+def test_psanet_of_fine_train_and_val_and_pspnet_are_one_run_in_all_tables() -> None:
+    files = {
+        name: {run.file for row in PAPER_TABLES[name].rows for run in runs_of(PAPER_TABLES[name], row)}
+        for name in ("psanet-6", "flanet-1", "ssanet-3")
+    }
+    shared = files["psanet-6"] & files["flanet-1"] & files["ssanet-3"]
+    assert shared == {
+        "psanet_cityscapes_psanet_r101_mask-89x89_train+val.safetensors",
+        "psanet_cityscapes_psanet_r101_block-ppm.safetensors",
+    }
+
+
+def test_a_network_of_ours_is_ours_in_every_table() -> None:
+    """No table cites on a ResNet what another table has as a network of this package."""
+    for table in PAPER_TABLES.values():
+        for row in table.rows:
+            if row.label.startswith(("PSPNet", "PSANet", "AttaNet", "SSANet", "FLANet")):
+                assert row.network is not None, (table.name, row.label)
+
+
+def test_the_papers_labels_are_the_tables() -> None:
+    assert "G-CRF" in [row.label for row in PAPER_TABLES["psanet-3"].rows]
+
+
+def test_data_of_another_table_is_refused_and_each_folder_stands_for_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ade, context = tmp_path / "ade", tmp_path / "context"
+    make_ade20k(ade)
+    make_context(context)
+    for more in ((), ("--commands",)):
+        assert main(["table", "psanet-5", "--data", str(ade), *more]) == 2
+        error = capsys.readouterr().err
+        assert f"{ade} does not have the classes of cityscapes, which psanet-5 is scored on; name the folder" in error
+    assert main(["table", "ssanet-4", "--commands", "--data", str(context), str(ade)]) == 0
+    trained = [line for line in capsys.readouterr().out.splitlines() if " train --model " in line]
+    assert [f"--data {ade}" in line or f"--data {context}" in line for line in trained] == [True, True]
+    assert len({line.partition(" --data ")[2].split()[0] for line in trained}) == 2
 
 
 def test_networks_start_from_imagenet_where_their_paper_does() -> None:

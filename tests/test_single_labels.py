@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layout_cases import SIZE, make_ade20k, make_cityscapes, make_context, make_voc
 from PIL import Image
 
 from segviz.data.class_sets import CLASS_SETS
@@ -16,7 +17,6 @@ from segviz.data.label_png import indexed_png
 from segviz.data.readers.pascal_context import MATLAB_IDS
 from segviz.data.readers.single_labels import decode_truth
 from segviz.image import ImageError
-from tests.layout_cases import SIZE, make_ade20k, make_cityscapes, make_context, make_voc
 
 MAKERS = {
     "ade20k": make_ade20k,

@@ -47,25 +47,38 @@ def list_options(name: str) -> str:
     """
     if name not in NETWORK_NAMES:
         raise UsageError(f"network '{plain_text(name, 80)}' is unknown; use {', '.join(NETWORK_NAMES)}")
-    settings, groups = resolve_network(name), dict[str, list[NetworkOption]]()
-    block = settings.get("block")
+    settings = resolve_network(name)
+    block, own, others = settings.get("block"), "of its block", "of other blocks, with --option block=NAME"
+    groups: dict[str, list[tuple[str, str, str]]] = {}
     for option in options_of(name):
-        if block is None or not option.blocks:
-            heading = ""
-        else:
-            heading = f"of its block {block}" if block in option.blocks else "of other blocks, with --option block=NAME"
-        groups.setdefault(heading, []).append(option)
-    values = {option.name: write_setting(settings.get(option.name, option.default)) for option in options_of(name)}
-    widths = (max(map(len, ("option", *values))), max(map(len, ("default", *values.values()))))
+        mine = block is None or not option.blocks or block in option.blocks
+        if mine:
+            heading = "" if block is None or not option.blocks else f"{own} {block}"
+            row = (option.name, write_setting(settings[option.name]), option.help)
+            groups.setdefault(heading, []).append((*row[:2], f"{row[2]} [{option.values}]"))
+        for value, blocks in defaults_in_others(name, option).items():
+            if not mine or value != write_setting(settings[option.name]):
+                text = f"{', '.join(blocks)}: {option.help} [{option.values}]"
+                groups.setdefault(others, []).append((option.name, value, text))
+    rows = [row for group in groups.values() for row in group]
+    names, defaults = ("option", *(row[0] for row in rows)), ("default", *(row[1] for row in rows))
+    widths = max(map(len, names)), max(map(len, defaults))
     lines = [wrap_option("option", "default", "what it does [values]", widths)]
     for heading in sorted(groups):  # the network's own, those of its block, the others
         lines += [f"\n{heading}:"] if heading else []
-        for option in groups[heading]:
-            others = f"{', '.join(option.blocks)}: " if heading.startswith("of other") else ""
-            lines.append(
-                wrap_option(option.name, values[option.name], f"{others}{option.help} [{option.values}]", widths)
-            )
+        lines += [wrap_option(*row, widths) for row in groups[heading]]
     return "\n".join(lines)
+
+
+def defaults_in_others(name: str, option: NetworkOption) -> dict[str, list[str]]:
+    """The blocks other than a network's own that have an option, by the default that they have in this network."""
+    found: dict[str, list[str]] = {}
+    settings = resolve_network(name)
+    for block in option.blocks if "block" in settings else ():
+        if block != settings["block"]:
+            value = write_setting(resolve_network(name, {"block": block})[option.name])
+            found.setdefault(value, []).append(block)
+    return found
 
 
 def wrap_option(name: str, default: str, text: str, widths: tuple[int, int]) -> str:

@@ -29,8 +29,8 @@ def run_table(options: argparse.Namespace) -> int:
     table = PAPER_TABLES[options.name]
     check_table_options(table, options)
     if options.commands:
-        data = [str(folder) for folder in options.data or ()]
-        print("\n".join(table_commands(table, options.checkpoints, data[0] if len(data) == 1 else None)))
+        places = {data: str(root) for data, root in place_data(table, options.data or ()).items()}
+        print("\n".join(table_commands(table, options.checkpoints, places)))
         return 0
     folder = find_folder(options)
     if options.data:
@@ -95,6 +95,28 @@ def find_folder(options: argparse.Namespace) -> CheckpointFolder:
     return read_folder(options.checkpoints)
 
 
+def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
+    """The folders of a table's data sets by their class sets.
+
+    A folder that does not exist, as commands for another machine may name it, is the table's one data set.
+
+    Raises:
+        UsageError: a folder has none of the table's data sets.
+        DataError: a data set cannot be read.
+    """
+    places: dict[str, Path] = {}
+    for root in folders:
+        names = open_dataset(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
+        found = [data for data in table.data_sets if names is None or has_classes(data, names)]
+        if not found:
+            raise UsageError(
+                f"{root} does not have the classes of {join_with_commas(table.data_sets)}, which {table.name} is "
+                "scored on; name the folder of that data set"
+            )
+        places |= dict.fromkeys(found, root)
+    return places
+
+
 def score_missing(table: PaperTable, folder: CheckpointFolder, options: argparse.Namespace) -> None:
     """Score the checkpoints that lack scores of a table, as `evaluate --record` does.
 
@@ -102,9 +124,9 @@ def score_missing(table: PaperTable, folder: CheckpointFolder, options: argparse
         UsageError: no folder of data has the classes of a checkpoint that has to be scored.
         DataError: a data set cannot be read.
     """
-    places = {root: open_dataset(root).classes.names for root in options.data}
+    places = place_data(table, options.data)
     for stored, data, words in list_unscored(table, folder):
-        root = next((root for root, names in places.items() if has_classes(data, names)), None)
+        root = places.get(data)
         if root is None:
             raise UsageError(
                 f"{join_with_commas(options.data)} does not have the classes of {data}, which {stored.path.name} "

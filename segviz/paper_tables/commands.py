@@ -103,12 +103,18 @@ def protocols_of(table: PaperTable, data: str) -> tuple[ScoreProtocol, ...]:
     )
 
 
-def table_commands(table: PaperTable, folder: Path, data: str | None = None) -> Iterator[str]:
-    """All commands that train and score a table's networks, each once, in the order of its rows."""
+def table_commands(table: PaperTable, folder: Path, places: Mapping[str, str] | None = None) -> Iterator[str]:
+    """All commands that train and score a table's networks, each once, in the order of its rows.
+
+    Args:
+        table: the table.
+        folder: of the checkpoints.
+        places: the folders of its data sets, by their class sets; what stands for the others is in `DATA_WORDS`.
+    """
     seen: set[str] = set()
     for row in table.rows:
         for run in runs_of(table, row):
-            for words in run_commands(table, run, folder, data):
+            for words in run_commands(table, run, folder, (places or {}).get(run.data)):
                 line = shlex.join(words)
                 if line not in seen:
                     seen.add(line)

@@ -11,7 +11,7 @@ from segviz.paper_tables.description import (
     ScoreProtocol,
     cite,
 )
-from segviz.paper_tables.psanet import PSANET_ON_CITYSCAPES
+from segviz.paper_tables.psanet import FINE_TRAIN_AND_VAL, PSA_ON_TRAIN_AND_VAL, PSANET_ON_CITYSCAPES, PSPNET_101
 
 FLA_ON_CITYSCAPES_TEST = (
     PaperColumn("Backbone", "text"),
@@ -52,10 +52,13 @@ FLANET_TABLES = (
         "flanet-1", "FLANet, Table 1", "comparison on the Cityscapes test set, trained with fine labels only",
         FLA_ON_CITYSCAPES_TEST,
         (
-            cite("PSPNet", "Res101", 78.4, group=SIMPLE_BACKBONE),
+            PaperRow("PSPNet", ("Res101", 78.4), PSPNET_101, group=SIMPLE_BACKBONE, recipe="psanet"),
             cite("AAF", "Res101", 79.1, group=SIMPLE_BACKBONE),
             cite("CFNet", "Res101", 79.6, group=SIMPLE_BACKBONE),
-            PaperRow("PSANet", ("Res101", 80.1), PSANET_ON_CITYSCAPES, group=SIMPLE_BACKBONE, recipe="psanet"),
+            PaperRow(
+                "PSANet", ("Res101", 80.1), PSANET_ON_CITYSCAPES, group=SIMPLE_BACKBONE, recipe="psanet",
+                split=FINE_TRAIN_AND_VAL,
+            ),
             PaperRow("AttaNet", ("Res101", 80.5), ATTANET_101, group=SIMPLE_BACKBONE, recipe="attanet"),
             cite("ANNet", "Res101", 81.3, group=SIMPLE_BACKBONE),
             cite("CCNet", "Res101", 81.4, group=SIMPLE_BACKBONE),
@@ -74,7 +77,7 @@ FLANET_TABLES = (
             cite("OCNet", "HRNetW48", 82.5, group=ADVANCED_BACKBONE),
             PaperRow("FLANet (Ours)", ("HRNetW48", 83.6), NetworkChoice("flanet_hrnet48"), group=ADVANCED_BACKBONE),
         ),
-        recipe="flanet", notes=(FLA_SCALES_UNSAID,),
+        recipe="flanet", notes=(FLA_SCALES_UNSAID, PSA_ON_TRAIN_AND_VAL),
     ),
     PaperTable(
         "flanet-2", "FLANet, Table 2", "baseline and FLANet on several backbones, on the Cityscapes val set",

@@ -16,11 +16,15 @@ from segviz.paper_tables.description import (
 
 PSA_SCALES = "The paper names no scales for MS, and does not say whether mirrored pictures are added; ours are."
 PSA_BACKBONE_UNSAID = "The paper does not name the backbone of this PSANet; ours is ResNet-101."
+PSA_SCALES_UNSAID = "The paper does not say whether these scores are of one scale or of several; ours are of one."
 COARSE_TOO = "train+coarse_train_extra"
 FINE_LABELS, COARSE_LABELS = "fine labels", "fine and coarse labels"
 # On Cityscapes PSANet was trained on crops of 705 x 705, whose shrunk grid of 45 x 45 needs masks of 89 x 89.
 CITYSCAPES_MASK = (89, 89)
 PSANET_ON_CITYSCAPES = NetworkChoice("psanet_r101", {"mask": CITYSCAPES_MASK})
+PSPNET_101 = NetworkChoice("psanet_r101", {"block": "ppm"})
+FINE_TRAIN_AND_VAL = "train+val"  # on Cityscapes: what PSANet's 80.1 was trained on, says its Table 6
+PSA_ON_TRAIN_AND_VAL = "PSANet's Table 6 says that its network was trained on fine train and val; so is ours."
 FourScores = tuple[float | None, ...]
 NO_CRF = "DenseCRF is a step after the network, which this package does not have"
 
@@ -69,7 +73,11 @@ PSANET_TABLES = (
             psa_row("ResNet101+DISTRIBUTE", (42.11, 80.01, 43.38, 81.12), "r101", directions="distribute"),
             psa_row("ResNet101+COLLECT+DISTRIBUTE", (42.75, 80.71, 43.77, 81.51), "r101"),
         ),
-        recipe="psanet", notes=(PSA_SCALES,),
+        recipe="psanet",
+        notes=(
+            PSA_SCALES,
+            "The paper's ASPP is DeepLab's (TPAMI); ours is DeepLabV3's, behind a 3x3 convolution to 512 channels.",
+        ),
     ),
     PaperTable(
         "psanet-2", "PSANet, Table 2", "comparison on the ADE20K val set",
@@ -96,7 +104,7 @@ PSANET_TABLES = (
         (
             cite("LRR", 79.3),
             cite("DeepLabv2", 79.7),
-            cite("G-NO_CRF", 80.4),
+            cite("G-CRF", 80.4),
             cite("SegModel", 81.8),
             cite("LC", 82.7),
             cite("DUC_HDC", 83.1),
@@ -110,6 +118,7 @@ PSANET_TABLES = (
         recipe="psanet",
         notes=(
             PSA_BACKBONE_UNSAID,
+            PSA_SCALES_UNSAID,
             "The paper's network is trained on MS-COCO first, then on VOC; the command here trains on VOC alone.",
         ),
     ),
@@ -152,7 +161,7 @@ PSANET_TABLES = (
         recipe="psanet",
         notes=(
             PSA_SCALES,
-            "The single-scale scores of Res101-Baseline are missing in the text that these numbers were read from.",
+            "Our copy of the paper does not show the single-scale scores of Res101-Baseline.",
         ),
     ),
     PaperTable(
@@ -167,26 +176,30 @@ PSANET_TABLES = (
             cite("PEARL", 75.4, group=FINE_LABELS),
             cite("DUC_HDC", 77.6, group=FINE_LABELS),
             cite("SAC", 78.1, group=FINE_LABELS),
-            PaperRow("PSPNet (fine_train)", (78.4,), NetworkChoice("psanet_r101", {"block": "ppm"}), group=FINE_LABELS),
+            PaperRow("PSPNet (fine_train)", (78.4,), PSPNET_101, group=FINE_LABELS),
             cite("ResNet-38", 78.5, group=FINE_LABELS),
             cite("SegModel", 78.5, group=FINE_LABELS),
             cite("Multitask Learning", 78.5, group=FINE_LABELS),
             PaperRow("PSANet (fine_train)", (78.6,), PSANET_ON_CITYSCAPES, group=FINE_LABELS),
             PaperRow(
-                "PSANet (fine_train + fine_val)", (80.1,), PSANET_ON_CITYSCAPES, group=FINE_LABELS, split="train+val"
+                "PSANet (fine_train + fine_val)", (80.1,), PSANET_ON_CITYSCAPES, group=FINE_LABELS,
+                split=FINE_TRAIN_AND_VAL,
             ),
             cite("LRR-4x", 71.8, group=COARSE_LABELS),
             cite("SegModel", 79.2, group=COARSE_LABELS),
             cite("DUC_HDC", 80.1, group=COARSE_LABELS),
             cite("Netwarp", 80.5, group=COARSE_LABELS),
             cite("ResNet-38", 80.6, group=COARSE_LABELS),
-            PaperRow(
-                "PSPNet", (81.2,), NetworkChoice("psanet_r101", {"block": "ppm"}), group=COARSE_LABELS,
-                split=COARSE_TOO,
-            ),
+            PaperRow("PSPNet", (81.2,), PSPNET_101, group=COARSE_LABELS, split=COARSE_TOO),
             cite("DeepLabv3", 81.3, group=COARSE_LABELS),
             PaperRow("PSANet", (81.4,), PSANET_ON_CITYSCAPES, group=COARSE_LABELS, split=COARSE_TOO),
         ),
-        recipe="psanet", notes=(PSA_BACKBONE_UNSAID,),
+        recipe="psanet",
+        notes=(
+            PSA_BACKBONE_UNSAID,
+            PSA_SCALES_UNSAID,
+            "The paper marks networks trained on fine and coarse labels, without naming the splits; ours are trained "
+            "on the fine train split and the coarse labels of train_extra.",
+        ),
     ),
 )  # fmt: skip

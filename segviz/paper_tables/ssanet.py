@@ -10,7 +10,7 @@ from segviz.paper_tables.description import (
     ScoreProtocol,
     cite,
 )
-from segviz.paper_tables.psanet import PSANET_ON_CITYSCAPES
+from segviz.paper_tables.psanet import FINE_TRAIN_AND_VAL, PSA_ON_TRAIN_AND_VAL, PSANET_ON_CITYSCAPES, PSPNET_101
 
 SSA_MEAN_IOU = PaperColumn("Mean IoU (%)", "miou", ScoreProtocol("cityscapes"))
 SNL_ALONE = {"pooling": False, "decoder": False}
@@ -64,16 +64,18 @@ SSANET_TABLES = (
             PaperColumn("Mean IoU (%)", "miou", ScoreProtocol("cityscapes", "test", True)),
         ),
         (
-            cite("PSPNet", "ResNet-101", 78.4),
+            PaperRow("PSPNet", ("ResNet-101", 78.4), PSPNET_101, recipe="psanet"),
             cite("AAF", "ResNet-101", 79.1),
-            PaperRow("PSANet", ("ResNet-101", 80.1), PSANET_ON_CITYSCAPES, recipe="psanet"),
+            PaperRow(
+                "PSANet", ("ResNet-101", 80.1), PSANET_ON_CITYSCAPES, recipe="psanet", split=FINE_TRAIN_AND_VAL
+            ),
             cite("DenseASPP", "DenseNet-161", 80.6),
             cite("ANNet", "ResNet-101", 81.3),
             cite("CCNet", "ResNet-101", 81.4),
             cite("DANet", "ResNet-101", 81.5),
             PaperRow("SSANet", ("ResNet-101", 81.8), NetworkChoice("ssanet_r101")),
         ),
-        recipe="ssanet", notes=(SSA_SCALES,),
+        recipe="ssanet", notes=(SSA_SCALES, PSA_ON_TRAIN_AND_VAL),
     ),
     PaperTable(
         "ssanet-4", "SSANet, Table 4", "mean IoU (%) on the val sets of ADE20K and PASCAL Context",
