@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.record import Record
 from segviz.cli import main
 from segviz.cli.parser import build_parser, typed_options
-from segviz.cli.train_command import describe_length, recipe_rows, resolve_training
+from segviz.cli.train_command import describe_length, describe_protocol_of_paper, recipe_rows, resolve_training
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import Sample, Split
 from segviz.models.networks.rows import NETWORKS
@@ -165,6 +166,69 @@ def test_every_setting_that_recipes_print_can_be_typed(name: str) -> None:
     for option, value, _, _ in recipe_rows(RECIPES[name], None):
         options = typed(option, *value.split())
         assert len(options.given - {"model", "data", "subcommand"}) == 1
+
+
+def test_a_recipe_s_start_is_shown_and_random_weights_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, recipe in RECIPES.items():
+        rows = [row for row in recipe_rows(recipe, "cityscapes") if row[0] == "--init"]
+        assert [row[1] for row in rows] == ([] if name == "segviz" else ["imagenet"])
+    warning = "starts from ImageNet weights"
+    for words, warned in (
+        ("--recipe flanet", True), ("--recipe flanet --init imagenet", False),
+        ("--recipe attanet --model attanet_df1", False),
+        ("--recipe attanet --model attanet_r18", True), ("--recipe segviz", False),
+    ):  # fmt: skip
+        resolved(*words.split())
+        assert (warning in capsys.readouterr().err) == warned, words
+
+
+def test_ssanet_samples_as_many_places_as_the_paper_has_for_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    city, ade = tmp_path / "city", tmp_path / "ade"
+    (city / "leftImg8bit").mkdir(parents=True)
+    (ade / "images" / "training").mkdir(parents=True)
+    words = ("--recipe", "ssanet", "--model", "ssanet_mbv2", "--data")
+    assert resolved(*words, str(city)).options == {}  # 81
+    assert "points" not in capsys.readouterr().err
+    assert resolved(*words, str(ade)).options == {"points": 49}
+    assert "--option points=49 as for ADE20K: section 4: for the smaller crops" in capsys.readouterr().err
+    assert resolved(*words, "nowhere").options == {"points": 49}
+    assert resolved(*words, str(ade), "--option", "points=81").options == {"points": 81}
+    assert resolved(*words, str(ade), "--option", "block=nl").options == {"block": "nl"}
+
+
+def test_drawn_scenes_are_left_out_where_the_data_have_other_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "leftImg8bit" / "train").mkdir(parents=True)
+    assert resolved("--data", str(tmp_path)).scenes == 0
+    assert "drawn scenes have CamVid's classes, which the data has not" in capsys.readouterr().err
+    assert resolved("--data", str(tmp_path), "--scenes", "9").scenes == 9  # is refused by the training
+    assert resolved().scenes == 4000
+
+
+def test_the_score_at_the_end_names_the_paper_s_protocol(tmp_path: Path) -> None:
+    (tmp_path / "leftImg8bit").mkdir()
+    data = str(tmp_path)
+    wanted = {
+        "flanet": "",
+        "attanet": "--input-size 512,1024",
+        "ssanet": "--crop 769 769",
+        "psanet": "--crop 705 705 --long-side 2048 --flip",
+    }
+    for name, words in wanted.items():
+        told = describe_protocol_of_paper(resolved("--recipe", name, "--data", data))
+        assert told.endswith(f"evaluate --model sam.safetensors --data {data} --record {words}" if words else "")
+        assert bool(told) == bool(words)
+    cropped = resolved("--recipe", "psanet", "--data", data, "--crop", "465", "465")
+    assert "--crop 465 465" in describe_protocol_of_paper(cropped)  # which its masks cover
+    build_parser().parse_args(shlex.split(describe_protocol_of_paper(cropped).partition("segviz ")[2]))
+
+
+def test_flanet_trained_on_ade20k_and_voc_too() -> None:
+    layouts = ("cityscapes", "ade20k", "voc")
+    assert tuple(RECIPES["flanet"].choose(layout) for layout in layouts) == layouts
 
 
 def test_the_length_of_a_training_is_told_in_whole_words() -> None:

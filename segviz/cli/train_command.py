@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from segviz.catalogue.record import Record
 from segviz.cli.errors import UsageError
 from segviz.cli.unused_options import TRAIN_RULES, refuse_unused
+from segviz.data.classes import CAMVID
+from segviz.data.dataset import DataError, open_dataset
 from segviz.data.readers.table import find_layout
-from segviz.models.registry import read_options
+from segviz.evaluation.ways import Way
+from segviz.models.options import OptionValue, format_options
+from segviz.models.registry import own_body, read_options, resolve_network
+from segviz.paper_tables.commands import COMMAND_START
+from segviz.paper_tables.description import ScoreProtocol
+from segviz.paper_tables.showing import follow_protocol, way_words
 from segviz.text import format_percent, format_table
+from segviz.training.imagenet import UNTRAINED_BODIES
 from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
 from segviz.training.processes import process_count, process_index
-from segviz.training.recipes import DATA_TITLES, RECIPES, TrainingRecipe, format_setting
+from segviz.training.recipes import DATA_TITLES, OTHER, RECIPES, TrainingRecipe, format_setting
 
 EVERY_SET = "all"
 
@@ -28,12 +37,34 @@ def run_train(options: argparse.Namespace) -> int:
     out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
     if out.is_dir() or out.suffix != ".safetensors":
         raise UsageError(f"--out {out} is not a checkpoint file; use a name that ends in .safetensors")
-    record = train_model(resolve_training(options, out))
+    training = resolve_training(options, out)
+    record = train_model(training)
     if process_index():
         return 0
     scenes = f", scenes mIoU {format_percent(record.scenes_miou)}" if record.scenes_miou is not None else ""
-    print(f"{out}: {describe_length(record)}, val mIoU {format_percent(record.val_miou)}{scenes}")
+    of_paper = bool(RECIPES[training.recipe].settings)
+    shown = " (whole pictures at their own size, at one scale)" if of_paper else ""
+    print(f"{out}: {describe_length(record)}, val mIoU {format_percent(record.val_miou)}{shown}{scenes}")
+    if told := describe_protocol_of_paper(training) if of_paper else "":
+        print(told)
     return 0
+
+
+def describe_protocol_of_paper(training: TrainOptions) -> str:
+    """The command that scores a training by its paper's protocol; empty if that shows whole pictures at their own size.
+
+    A training of whole days is scored at its end in the cheapest way, so that a fault there is seen at once.
+    """
+    layout = find_layout(training.data) or OTHER
+    way = follow_protocol(training.recipe, ScoreProtocol({"context": "context59"}.get(layout, layout)))
+    if way.crop:
+        way = replace(way, crop=training.crop)
+    if way == Way():
+        return ""
+    words = [*COMMAND_START, "evaluate", "--model", str(training.out), "--data", str(training.data)]
+    words += ["--class-map", str(training.class_map)] if training.class_map else []
+    title = RECIPES[training.recipe].title
+    return f"to score it by the protocol of {title}: {shlex.join([*words, '--record', *way_words(way)])}"
 
 
 def describe_length(record: Record) -> str:
@@ -55,17 +86,59 @@ def resolve_training(options: argparse.Namespace, out: Path) -> TrainOptions:
         typed_instead = "steps" if name == "epochs" else "epochs" if name == "steps" else name
         if name not in options.given and typed_instead not in options.given:
             setattr(options, name, setting.value)
+    if "scenes" not in options.given and options.scenes and not has_classes_of_scenes(options):
+        options.scenes = 0
+        tell("drawn scenes have CamVid's classes, which the data has not, so none are mixed in")
     refuse_unused(options, TRAIN_RULES)
-    if recipe.settings and process_index() == 0:
-        title = DATA_TITLES[recipe.choose(layout)]
-        print(f"segviz: recipe {recipe.name} ({recipe.title}) as for {title}", file=sys.stderr)
+    if recipe.settings:
+        tell(f"recipe {recipe.name} ({recipe.title}) as for {DATA_TITLES[recipe.choose(layout)]}")
+    network = add_network_options(recipe, layout, options.model, read_options(options.model, options.option))
+    body = options.backbone or own_body(options.model)[0]
+    if recipe.start and options.init is None and not options.resume and body not in UNTRAINED_BODIES:
+        tell(
+            f"{recipe.title} starts from ImageNet weights ({recipe.start.source}), this training from random ones; "
+            "add --init imagenet"
+        )
     values = {one.name: getattr(options, one.name) for one in fields(TrainOptions) if hasattr(options, one.name)}
     if values["auxiliary"] is None:
         del values["auxiliary"]
     else:
         values["auxiliary"] = dict(values["auxiliary"])
     values |= {"out": out, "crop": (options.crop[0], options.crop[1]), "command": full_command(options.typed)}
-    return TrainOptions(**{**values, "options": read_options(options.model, options.option)})
+    return TrainOptions(**{**values, "options": network})
+
+
+def tell(text: str) -> None:
+    """Say something once, whatever the number of processes."""
+    if process_index() == 0:
+        print(f"segviz: {text}", file=sys.stderr)
+
+
+def has_classes_of_scenes(options: argparse.Namespace) -> bool:
+    """Whether data have CamVid's classes; also where they cannot be read, which the training says."""
+    try:
+        return open_dataset(options.data, options.class_map).classes.names == CAMVID.names
+    except DataError:
+        return True
+
+
+def add_network_options(
+    recipe: TrainingRecipe, layout: str | None, model: str, given: dict[str, OptionValue]
+) -> dict[str, OptionValue]:
+    """The options of a network that were given, and those that a recipe has for a data set; says which it added.
+
+    Raises:
+        NetworkOptionError: there is no such option or value, or it has no effect on the chosen block.
+    """
+    known = resolve_network(model, given)
+    found = {name: one for name, one in recipe.resolve_network_options(layout).items() if name in known}
+    added: dict[str, OptionValue] = {
+        name: one.value for name, one in found.items() if name not in given and known[name] != one.value
+    }  # type: ignore[misc]
+    for name, value in added.items():
+        title = DATA_TITLES[recipe.choose(layout)]
+        tell(f"--option {format_options({name: value})} as for {title}: {found[name].source}")
+    return {**given, **added}
 
 
 def full_command(typed: str) -> str:
@@ -98,10 +171,12 @@ def recipe_rows(recipe: TrainingRecipe, data_set: str | None) -> Iterator[tuple[
     """Option, value, data set and source of each setting; of all data sets, if none is chosen."""
     if data_set is not None:
         title = DATA_TITLES[recipe.choose(data_set)]
+        yield from network_rows(recipe, data_set)
         for name, setting in recipe.resolve(data_set).items():
             which = title if name in recipe.by_data.get(recipe.choose(data_set), {}) else EVERY_SET
             yield *type_option(name, setting.value), which, setting.source
         return
+    yield from network_rows(recipe, None)
     dependent = {name for settings in recipe.by_data.values() for name in settings}
     for name, setting in recipe.settings.items():
         which = "others" if name in dependent else EVERY_SET
@@ -110,6 +185,17 @@ def recipe_rows(recipe: TrainingRecipe, data_set: str | None) -> Iterator[tuple[
                 own = settings[name]
                 yield *type_option(name, own.value), DATA_TITLES[layout], own.source
         yield *type_option(name, setting.value), which, setting.source
+
+
+def network_rows(recipe: TrainingRecipe, data_set: str | None) -> Iterator[tuple[str, str, str, str]]:
+    """Those of the initial weights and of the network's options."""
+    if recipe.start:
+        yield "--init", str(recipe.start.value), EVERY_SET, f"{recipe.start.source}; to be typed"
+    for layout, settings in recipe.network.items():
+        if data_set is None or layout == recipe.choose(data_set):
+            for name, one in settings.items():
+                title = "others" if data_set is None and layout == OTHER else DATA_TITLES[layout]
+                yield "--option", f"{name}={format_setting(one.value)}", title, one.source
 
 
 def describe_recipe(recipe: TrainingRecipe, data_set: str | None) -> dict[str, object]:

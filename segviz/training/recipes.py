@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ class TrainingRecipe:
         settings: fields of `TrainOptions`; those that are missing keep their defaults.
         by_data: fields that depend on the data set: its layout, or `OTHER`.
         notes: what the paper does not give, or says otherwise than its code, in sentences.
+        start: the initial weights, which are not taken by themselves: `--init` has to be typed.
+        network: options of the network that depend on the data set, for networks that have them.
     """
 
     name: str
@@ -40,10 +42,16 @@ class TrainingRecipe:
     settings: Mapping[str, Sourced]
     by_data: Mapping[str, Mapping[str, Sourced]]
     notes: tuple[str, ...] = ()
+    start: Sourced | None = None
+    network: Mapping[str, Mapping[str, Sourced]] = field(default_factory=lambda: MappingProxyType({}))
 
     def resolve(self, layout: str | None) -> dict[str, Sourced]:
         """All fields for a data set, by its layout."""
         return {**self.settings, **self.by_data.get(self.choose(layout), {})}
+
+    def resolve_network_options(self, layout: str | None) -> Mapping[str, Sourced]:
+        """Options of the network for a data set, by its layout."""
+        return self.network.get(self.choose(layout), {})
 
     def choose(self, layout: str | None) -> str:
         """Which row of `by_data` holds for a layout."""
@@ -73,6 +81,7 @@ NOT_OF_PAPERS: Mapping[str, Sourced] = MappingProxyType({
 FLA_TEXT, ATTA_TEXT = "Implementation Details", "Training Settings"
 PSA_TEXT, SSA_TEXT = "section 4.1", "section 4"
 PSA_CODE = "not in the paper; the authors' PyTorch code"
+FLA_OTHERS = f"{FLA_TEXT}: data sets other than Cityscapes"
 FROM_PSA = "not in the paper; as in PSANet's section 4.1"
 
 FLANET_RECIPE = TrainingRecipe(
@@ -82,17 +91,22 @@ FLANET_RECIPE = TrainingRecipe(
         "optimizer": Sourced("sgd", f"{FLA_TEXT}: momentum; it does not name the optimizer"),
         "rate": Sourced(1e-2, FLA_TEXT), "momentum": Sourced(0.9, FLA_TEXT), "power": Sourced(0.9, FLA_TEXT),
         "weight_decay": Sourced(5e-4, FLA_TEXT), "batch": Sourced(8, FLA_TEXT), "epochs": Sourced(240, FLA_TEXT),
-        "crop": Sourced((520, 520), f"{FLA_TEXT}: data sets other than Cityscapes"),
+        "crop": Sourced((520, 520), FLA_OTHERS),
         "scales": Sourced(RANGE, FLA_TEXT),
         "colours": Sourced("common", f"{FLA_TEXT}: common color jittering; no amounts, half here"),
         "auxiliary": Sourced({}, "the text names none; the code has two heads"),
     }),
-    MappingProxyType({"cityscapes": {"crop": Sourced((768, 768), FLA_TEXT)}}),
+    MappingProxyType({
+        "cityscapes": {"crop": Sourced((768, 768), FLA_TEXT)},
+        "ade20k": {"crop": Sourced((520, 520), FLA_OTHERS)},
+        "voc": {"crop": Sourced((520, 520), FLA_OTHERS)},
+    }),
     (
         "BatchNorm is synchronised over GPUs in the paper; so it is here, in several processes.",
         "The authors' code has two auxiliary heads that the text does not mention, on ResNet's stages 3 and 4, and no "
         "weights for them: --auxiliary eighth=W middle=W.",
     ),
+    Sourced("imagenet", FLA_TEXT),
 )  # fmt: skip
 
 ATTANET_RECIPE = TrainingRecipe(
@@ -121,10 +135,11 @@ ATTANET_RECIPE = TrainingRecipe(
     }),
     (
         "All losses are cross-entropy, says the text; the code takes OHEM at 0.7 for all three: --ohem 0.7.",
-        "The code supervises AFM's coarse level, weighed by its gate, at 1/16; the text, and segviz, AFM's output.",
+        "The code supervises AFM's coarse level, weighted by its gate, at 1/16; the text, and segviz, AFM's output.",
         "The code adds the scale 1.25, a rotation and 1000 steps of warm-up, which the text does not have.",
         "The text does not speak of synchronised BatchNorm; in several processes segviz always synchronises it.",
     ),
+    Sourced("imagenet", "Robustness on different backbones: ResNet and ShuffleNetV2 alone"),
 )  # fmt: skip
 
 SSANET_RECIPE = TrainingRecipe(
@@ -155,8 +170,15 @@ SSANET_RECIPE = TrainingRecipe(
     }),
     (
         "The paper gives no batch, no length and no range of scales.",
-        "K is 81 on Cityscapes, and 49 on ADE20K and PASCAL Context: an option of the network.",
+        "K is 81 on Cityscapes, and 49 where crops are smaller; train sets it unless --option points gives another.",
     ),
+    Sourced("imagenet", SSA_TEXT),
+    MappingProxyType({
+        "cityscapes": {"points": Sourced(81, "footnote 1")},
+        "ade20k": {"points": Sourced(49, f"{SSA_TEXT}: for the smaller crops")},
+        "context": {"points": Sourced(49, f"{SSA_TEXT}: for the smaller crops")},
+        OTHER: {"points": Sourced(49, "as for PASCAL Context, whose crops these are")},
+    }),
 )  # fmt: skip
 
 TURNED = MappingProxyType({
@@ -189,10 +211,11 @@ PSANET_RECIPE = TrainingRecipe(
     }),
     (
         "BatchNorm is synchronised in the paper; so it is here, in several processes.",
-        "The authors' PyTorch code turns and blurs Cityscapes, too; the text does not.",
+        "The authors' PyTorch code rotates and blurs Cityscapes, too; the text does not.",
         "PSA's masks cover the crop where --option mask gives no others: 89 x 89 cells at 705, 59 x 59 at 465.",
         "For the test server of PASCAL VOC 2012 the paper trains on MS-COCO first (section 4.3): --init FILE.",
     ),
+    Sourced("imagenet", PSA_CODE),
 )  # fmt: skip
 
 OWN_RECIPE = TrainingRecipe(
