@@ -43,7 +43,5 @@ class BasesAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such base.
         """
-        count = self.responsibilities.shape[1]
-        if not 0 <= base < count:
-            raise IndexError(f"base {base} does not exist: map '{self.name}' has bases 0 to {count - 1}")
+        self.check_part(base, self.responsibilities.shape[1], "base", "bases")
         return self.responsibilities[:, base].reshape(self.grid)

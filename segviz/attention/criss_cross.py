@@ -46,9 +46,7 @@ class CrissCrossAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such pass.
         """
-        if not 0 <= number < len(self.queries):
-            last = len(self.queries) - 1
-            raise IndexError(f"pass {number} does not exist: map '{self.name}' has passes 0 to {last}")
+        self.check_part(number, len(self.queries), "pass", "passes")
         start = torch.zeros(self.grid, dtype=self.queries.dtype)
         start[divmod(self.index(row, column), self.grid[1])] = 1
         return self._pull(number, start)

@@ -107,6 +107,15 @@ class GridMap:
             raise IndexError(f"cell ({row}, {column}) is outside the {height} x {width} grid of map '{self.name}'")
         return row * width + column
 
+    def check_part(self, number: int, count: int, part: str, parts: str) -> None:
+        """Refuse the number of a part that the map does not have, such as a base of several.
+
+        Raises:
+            IndexError: it is not below `count`, or is negative.
+        """
+        if not 0 <= number < count:
+            raise IndexError(f"{part} {number} does not exist: map '{self.name}' has {parts} 0 to {count - 1}")
+
 
 @dataclass(frozen=True, repr=False)
 class MapOverPlaces(GridMap, ABC):

@@ -72,7 +72,5 @@ class PooledAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such token.
         """
-        count = self.pools.shape[1]
-        if not 0 <= token < count:
-            raise IndexError(f"token {token} does not exist: map '{self.name}' has {self.words} 0 to {count - 1}")
+        self.check_part(token, self.pools.shape[1], "token", self.words)
         return self.pools[:, token].reshape(self.grid)

@@ -34,8 +34,7 @@ class StripAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such strip.
         """
-        if not 0 <= strip < len(self.keys):
-            raise IndexError(f"strip {strip} does not exist: map '{self.name}' has strips 0 to {len(self.keys) - 1}")
+        self.check_part(strip, len(self.keys), "strip", "strips")
         return (self.queries @ self.keys.T).softmax(1)[:, strip].reshape(self.grid)
 
     def attends_to(self, row: int, column: int) -> Float[Tensor, "height width"]:

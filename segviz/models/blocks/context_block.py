@@ -42,6 +42,30 @@ class ContextBlock(nn.Module, ABC):
         """
 
 
+class QueryKeyValueBlock(ContextBlock):
+    """A block with a convolution each for queries, keys and values, and a factor gamma on its context, 0 at first.
+
+    Args:
+        channels: input and output channels.
+        reduced: channels of queries and keys; `channels // 8` by default.
+    """
+
+    def __init__(self, channels: int, reduced: int | None = None) -> None:
+        super().__init__()
+        reduced = reduced or max(channels // 8, 1)
+        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def attention_layers(self) -> Mapping[nn.Module, float]:
+        """Queries and keys."""
+        return {self.query: SLOW, self.key: SLOW}
+
+    def switch_off(self) -> None:
+        """Afterwards the block returns its input."""
+        zero((self.gamma,))
+
+
 def silence(layer: nn.Module) -> None:
     """Make a layer return zeros: its BatchNorm's weight and bias, or its convolution's where it has no BatchNorm."""
     last = [one for one in layer.modules() if isinstance(one, nn.Conv2d | nn.BatchNorm2d)][-1]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from segviz.attention.maps import Attended, CrissCrossAttention
-from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
+from segviz.models.blocks.context_block import QueryKeyValueBlock
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.memory_layout import to_channels_last
 
 
-class RecurrentCrissCross(ContextBlock):
+class RecurrentCrissCross(QueryKeyValueBlock):
     """Each cell gathers from its row and column, twice with the same weights, so from everywhere (section 3.2).
 
     One softmax runs over the H + W - 1 distinct cells of a cross.
@@ -26,12 +24,8 @@ class RecurrentCrissCross(ContextBlock):
     """
 
     def __init__(self, channels: int, reduced: int | None = None, passes: int = 2) -> None:
-        super().__init__()
-        reduced = reduced or max(channels // 8, 1)
+        super().__init__(channels, reduced)
         self.passes = passes
-        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
-        self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(
         self,
@@ -54,14 +48,6 @@ class RecurrentCrissCross(ContextBlock):
             for query, key in zip(torch.stack(queries, 1), torch.stack(keys, 1), strict=True)
         )
         return Attended(features if residual is None else residual, context, maps)
-
-    def attention_layers(self) -> Mapping[nn.Module, float]:
-        """Queries and keys."""
-        return {self.query: SLOW, self.key: SLOW}
-
-    def switch_off(self) -> None:
-        """Afterwards the block returns its input."""
-        zero((self.gamma,))
 
 
 def gather_cross(

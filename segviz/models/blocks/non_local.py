@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from segviz.attention.maps import Attended, AttentionMap, ChannelAttention, DotProductAttention
-from segviz.models.blocks.context_block import SLOW, ContextBlock, zero
+from segviz.models.blocks.context_block import ContextBlock, QueryKeyValueBlock, zero
 from segviz.models.blocks.layers import attention_softmax
 from segviz.models.blocks.precision import full_precision
 
@@ -48,20 +47,13 @@ class ChannelNonLocal(ContextBlock):
         zero((self.gamma,))
 
 
-class SpatialNonLocal(ContextBlock):
+class SpatialNonLocal(QueryKeyValueBlock):
     """Every cell gathers from every other: DANet's position attention module (PAM), unscaled dot products.
 
     Args:
         channels: input and output channels.
         reduced: channels of queries and keys; DANet's `channels // 8` by default.
     """
-
-    def __init__(self, channels: int, reduced: int | None = None) -> None:
-        super().__init__()
-        reduced = reduced or max(channels // 8, 1)
-        self.query, self.key = nn.Conv2d(channels, reduced, 1), nn.Conv2d(channels, reduced, 1)
-        self.value = nn.Conv2d(channels, channels, 1)
-        self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(
         self,
@@ -78,14 +70,6 @@ class SpatialNonLocal(ContextBlock):
         grid = (x.shape[2], x.shape[3])
         maps = tuple((DotProductAttention("spatial", grid, q, k),) for q, k in zip(query, key, strict=True))
         return Attended(self.gamma * context + (x if residual is None else residual), context, maps)
-
-    def attention_layers(self) -> Mapping[nn.Module, float]:
-        """Queries and keys."""
-        return {self.query: SLOW, self.key: SLOW}
-
-    def switch_off(self) -> None:
-        """Afterwards the block returns its input."""
-        zero((self.gamma,))
 
 
 class DualNonLocal(ContextBlock):
