@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,18 +110,22 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
-def test_two_processes_give_the_weights_of_one(case: str, data: Path, tmp_path: Path) -> None:
-    model, precision, changes = CASES[case]
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The results of all cases, of one process and of two."""
     results = []
     for count in (1, 2):
-        out = tmp_path / f"{count}.pt"
-        words = (str(ROOT / "tests" / "two_processes.py"), str(data), str(out), model, precision, json.dumps(changes))
-        ran = launch(*words, count=count)
+        out = tmp_path_factory.mktemp("trained") / "out.pt"
+        ran = launch(str(ROOT / "tests" / "two_processes.py"), str(data), str(out), json.dumps(CASES), count=count)
         assert ran.returncode == 0, ran.stderr
         results.append(torch.load(out, weights_only=True))
-    one, two = results
+    return results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_give_the_weights_of_one(case: str, trained: list[dict[str, Any]]) -> None:
+    one, two = (results[case] for results in trained)
     assert two["losses"] == pytest.approx(one["losses"], abs=1e-5)
     assert one["weights"].keys() == two["weights"].keys()
     for name, value in one["weights"].items():
@@ -130,11 +135,11 @@ def test_two_processes_give_the_weights_of_one(case: str, data: Path, tmp_path: 
 @pytest.mark.slow
 def test_where_one_process_is_out_of_memory_all_halve_their_parts(data: Path, tmp_path: Path) -> None:
     """First process 1 in the middle of the network, then process 0 on the way back; nothing of what was tried stays."""
-    words = (str(ROOT / "tests" / "two_processes.py"), str(data), str(tmp_path / "out.pt"), "ema", "float32")
-    changes = json.dumps({"batch": 8, "rate": 1e-3})
-    ran = launch(*words, changes, NO_ROOM=json.dumps([[1, "forward"], [0, "backward"]]))
+    words = (str(ROOT / "tests" / "two_processes.py"), str(data), str(tmp_path / "out.pt"))
+    cases = json.dumps({"short": ["ema", "float32", {"batch": 8, "rate": 1e-3}]})
+    ran = launch(*words, cases, NO_ROOM=json.dumps([[1, "forward"], [0, "backward"]]))
     assert ran.returncode == 0, ran.stderr
-    told, short = torch.load(tmp_path / "out.pt", weights_only=True)
+    told, short = torch.load(tmp_path / "out.pt", weights_only=True)["short"]
     assert short["losses"] == told["losses"]
     assert all(torch.equal(value, told["weights"][name]) for name, value in short["weights"].items())
     rest = "at a time in each process, and BatchNorm normalises over these instead of the whole batch"

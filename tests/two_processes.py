@@ -1,7 +1,8 @@
-"""A few steps of training, in one process or several: `torchrun --nproc_per_node N two_processes.py DATA OUT ...`.
+"""A few steps of training, in one process or several: `torchrun --nproc_per_node N two_processes.py DATA OUT CASES`.
 
-`NO_ROOM` in the environment plants errors in one step: [[process, "forward" or "backward"], ...]; the step is taken in
-four parts before, without an error, and both results are written.
+CASES are [model, precision, options] by name. `NO_ROOM` in the environment plants errors in one step of each:
+[[process, "forward" or "backward"], ...]. The step is taken in four parts before, without an error, and both results
+are written.
 """
 
 from __future__ import annotations
@@ -35,21 +36,27 @@ def plant_error(run: TrainingRun, where: str) -> None:
     handle = layer.register_forward_hook(fail) if where == "forward" else layer.register_full_backward_hook(fail)
 
 
-def main(data: str, out: str, model: str, precision: str, changes: str) -> None:
-    """Train, and let the first process write weights and losses."""
+def main(data: str, out: str, cases: str) -> None:
+    """Train each case, and let the first process write weights and losses."""
     torch.set_num_threads(1)
-    torch.set_default_dtype(getattr(torch, precision))
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(changes).items()}
-    options = TrainOptions(model, Path(data), Path(out), **{"batch": 4, **given}, crop=(64, 64), scenes=0, device="cpu")
-    no_room = json.loads(os.environ.get("NO_ROOM", "[]"))
+    results = {}
     with join_processes(torch.device("cpu")) as (processes, device):
-        if no_room:
-            whole = train(replace(options, parts=4), processes, device, 1)
-            results: Any = [whole, train(options, processes, device, 1, no_room)]
-        else:
-            results = train(options, processes, device, STEPS)
+        for name, (model, precision, changes) in json.loads(cases).items():
+            torch.set_default_dtype(getattr(torch, precision))
+            given = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
+            given = {"batch": 4, "crop": (64, 64), "scenes": 0, "device": "cpu", **given}
+            results[name] = train_case(TrainOptions(model, Path(data), Path(out), **given), processes, device)
         if processes.is_first:
             torch.save(results, out)
+
+
+def train_case(options: TrainOptions, processes: Processes, device: torch.device) -> Any:
+    """The result of one case, or both results of `NO_ROOM`."""
+    no_room = json.loads(os.environ.get("NO_ROOM", "[]"))
+    if not no_room:
+        return train(options, processes, device, STEPS)
+    whole = train(replace(options, parts=4), processes, device, 1)
+    return [whole, train(options, processes, device, 1, no_room)]
 
 
 def train(
