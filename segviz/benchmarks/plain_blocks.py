@@ -124,7 +124,9 @@ def samples_plainly(block: SparseNonLocal, x: Tensor) -> Tensor:
     rows, columns = torch.meshgrid(*(torch.arange(side, device=x.device) for side in (height, width)), indexing="ij")
     cells = torch.stack((rows, columns), -1).flatten(0, 1)[:, None]
     at = block.offset(x).flatten(2).mT.unflatten(2, (-1, 2)) + cells + block.window  # (batch, cells, points, 2)
-    shares = (2 * at + 1) / torch.tensor((height, width), device=x.device) - 1
+    shares = torch.stack(
+        [(2 * along + 1) / side - 1 for along, side in zip(at.unbind(-1), x.shape[2:], strict=True)], -1
+    )
 
     def sample(features: Tensor) -> Tensor:
         return F.grid_sample(features, shares.flip(-1), align_corners=False)  # (batch, channels, cells, points)

@@ -82,8 +82,11 @@ class SparseNonLocal(ContextBlock):
         positions: Tensor = offset.flatten(2).mT.unflatten(2, (-1, 2)) + cells + self.window
         if self.padding != "border":
             return positions
-        limits = torch.tensor(grid, dtype=positions.dtype, device=positions.device) - 1
-        return torch.where(positions < limits, positions.clamp_min(0), limits)  # no slope at the edge, nor beyond
+        sides = [
+            torch.where(along < size - 1, along.clamp_min(0), float(size - 1))  # no slope at the edge, nor beyond
+            for along, size in zip(positions.unbind(-1), grid, strict=True)
+        ]
+        return torch.stack(sides, -1)
 
     def attention_layers(self) -> Mapping[nn.Module, float]:
         """Queries, keys and offsets."""
