@@ -5,7 +5,6 @@ import streamlit as st
 from segviz.attention.maps import SpatialMap
 from segviz.attention.region import Region
 from segviz.attribution import METHODS, Attribution
-from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.engine import Attribute
 from segviz.figures.attribution_table import (
@@ -25,7 +24,7 @@ from segviz.ui.attribution_numbers import RANK, show_attribution_numbers, show_l
 from segviz.ui.explained_model import SeenPart, explain_bundled, explain_network, see_part
 from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.map_help import show_worth
-from segviz.ui.models import pick_model, short_title
+from segviz.ui.models import offered_models, pick_model, short_title
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import choose_pin, current_pins
@@ -37,7 +36,7 @@ heading = st.container(key="heading", horizontal=True, vertical_alignment="botto
 heading.title("Which pixels drive this class?")
 picture = current_picture()
 with heading:
-    model = pick_model("Model", (*available_models(), *own_models()), FIRST_MODEL, ROWS[PAGE].models_key)
+    model = pick_model("Model", offered_models(), FIRST_MODEL, ROWS[PAGE].models_key)
 explained = explain_network(model, picture, heading) if model in own_models() else explain_bundled(model, picture)
 prediction, layer, rest = explained.prediction, explained.layer, explained.rest
 

@@ -7,7 +7,6 @@ from itertools import combinations
 import numpy as np
 import streamlit as st
 
-from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
@@ -17,11 +16,11 @@ from segviz.prediction.panels import confidence_panel, prediction_panel
 from segviz.prediction.prediction import Place
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
-from segviz.text import escape_markdown
+from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_sight import first_disputed
 from segviz.ui.ground_truth import Truth, pick_ground_truth
-from segviz.ui.models import model_title, predict_or_stop, short_title
+from segviz.ui.models import model_title, offered_models, predict_or_stop, short_title
 from segviz.ui.network_answer import watch_network
 from segviz.ui.page_address import keep_page_address
 from segviz.ui.page_table import ROWS
@@ -189,7 +188,7 @@ def show_confusions(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -
 
 st.title("Compare predictions")
 picture = current_picture()
-available = (*available_models(), *own_models())
+available = offered_models()
 if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
@@ -213,6 +212,10 @@ if scores:
     keep_confusion(scores)  # as a link says, before the part of the page that has its button
 with settings.popover("Panels"):
     panels = pick_panels(predictions, class_panels(predictions, truth, scores))
+if len(predictions) > 1 and len({one.class_set.names for one in predictions.values()}) > 1:
+    known = [short_title(name) for name, one in predictions.items() if one.class_set.names == classes.names]
+    told = f"only these can disagree: {join_with_commas(known)}" if len(known) > 1 else "their disagreement has no panel"
+    st.caption(escape_markdown(f"These models have different classes, so {told}."))
 if panels:
     show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
 else:

@@ -90,7 +90,7 @@ def viewer() -> None:
 
 
 st.caption(
-    f"Each thing means {CUE_KINDS[kind].rule}. Click a white thing to keep a point: the cue that it means is framed in "
+    f"Each thing means {CUE_KINDS[kind].rule}. Click a white thing to pin a point: the cue that it means is framed in "
     "the point's colour."
 )
 viewer()

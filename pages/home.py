@@ -3,7 +3,9 @@
 import streamlit as st
 
 from segviz.attention.maps import BasesAttention
+from segviz.catalogue.own_models import own_models
 from segviz.models.registry import SPECS
+from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.map_help import how_to_read, show_worth
 from segviz.ui.models import predict_or_stop
@@ -13,12 +15,18 @@ from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Panel, Pin
 
 PAGE = "home"
+NAMED = 3  # networks of one's own that are named; of more, their number
 
 st.title("See where a pixel looks")
 st.markdown(
     "Attention lets a network judge a pixel by looking at others. **Point at the street, or tap it,** to see "
     "which ones."
 )
+if own := list(own_models().values()):
+    titles = join_with_commas(escape_markdown(entry.title) for entry in own[:NAMED])
+    more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
+    label = f"Your network{'s' if len(own) > 1 else ''}: **{titles}**{more} → Inspect"
+    st.page_link("pages/inspect.py", label=label, icon=":material/deployed_code:")
 street, links = st.columns([7, 3], gap="large")
 with links:
     with st.container(key="tasks", gap="xsmall"):

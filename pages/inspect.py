@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from segviz.catalogue.bundled import available_models, val_miou
+from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.own_models import own_models
 from segviz.models.registry import SPECS
@@ -14,7 +14,7 @@ from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.inspect_crops import PROTOCOL_KEY
 from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
-from segviz.ui.models import pick_model, predict_or_stop
+from segviz.ui.models import offered_models, pick_model, predict_or_stop
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
@@ -33,7 +33,7 @@ def inspect_bundled(model: str, picture: Picture) -> None:
         how_to_read(model)
     prediction = predict_or_stop(model, picture)
     following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
-    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to keep a point.")
+    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
     show_worth(model)
     show_maps(picture, prediction, following, beside)
     spec = SPECS[model]
@@ -64,7 +64,7 @@ heading = st.container(key="heading", horizontal=True, vertical_alignment="botto
 heading.title("Where does each place look?")
 picture = current_picture()
 with heading:
-    model = pick_model("Model", (*available_models(), *own_models()), FIRST_MODEL, ROWS[PAGE].models_key)
+    model = pick_model("Model", offered_models(), next(iter(own_models()), FIRST_MODEL), ROWS[PAGE].models_key)
 if model in own_models():
     forget_linked(f"{PAGE} beside")
     inspect_network(model, picture)

@@ -4,12 +4,11 @@ import streamlit as st
 
 from segviz.batch.attention_files import AttentionOptions
 from segviz.batch.run import Part
-from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
 from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, start_run
-from segviz.ui.models import pick_model
+from segviz.ui.models import offered_models, pick_model
 from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.page_address import copy_page_link
 from segviz.ui.page_table import ROWS
@@ -36,7 +35,7 @@ files = st.file_uploader(
 )
 left, right = st.columns([1, 2], vertical_alignment="bottom")
 with left:
-    model = pick_model("Model", (*available_models(), *own_models()), "fla", ROWS[PAGE].models_key)
+    model = pick_model("Model", offered_models(), "fla", ROWS[PAGE].models_key)
 offered = (*WRITES, MAPS) if model not in own_models() else tuple(WRITES)
 written = right.pills(
     "Write",

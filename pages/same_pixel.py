@@ -24,7 +24,8 @@ st.title("Same pixel, every block")
 st.caption(
     "Point at any picture, or tap it: each shows where its model looks from that place or, with the switch above them, "
     "which pixels look at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The "
-    "cells of a coarse grid are larger, so each holds more. Click, or tap again, to keep points; their numbers are below."
+    "cells of a coarse grid are larger, so each holds more. Click, or tap again, to pin points; the table has their "
+    "numbers."
 )
 picture = current_picture()
 names = available_models()

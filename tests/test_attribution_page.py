@@ -122,7 +122,7 @@ def predicted(model: str = MODEL) -> Prediction:
 
 
 def first_point() -> tuple[int, int]:
-    """The pixel that the page explains before a point is kept."""
+    """The pixel that the page explains before a point is pinned."""
     return telling_place(predicted().labels, predicted().spatial_maps[0])
 
 

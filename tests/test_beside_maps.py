@@ -28,7 +28,7 @@ PLACE = (250, 240)
 
 @pytest.fixture
 def pinned(app: AppTest) -> Iterator[AppTest]:
-    """A session with a kept point on Inspect."""
+    """A session with a pinned point on Inspect."""
     app.session_state["inspect"] = {"edit": {"mount": "browser", "seq": 1, "pins": [[*PLACE, 0]]}}
     yield app
 
@@ -58,7 +58,7 @@ def test_a_block_without_a_map_of_places_shows_its_influence_at_a_kept_point(pin
 def test_a_model_without_a_block_has_no_influence_to_offer(app: AppTest) -> None:
     app.session_state["inspect model"] = "fcn"
     opened(app, INSPECT)
-    assert "influence at kept points" not in app.selectbox(key="inspect beside").options
+    assert "influence at pinned points" not in app.selectbox(key="inspect beside").options
 
 
 def test_same_pixel_shows_influence_where_there_is_no_map(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The app shows a published network's crops: classes of all, maps of the one around the last kept point."""
+"""The app shows a published network's crops: classes of all, maps of the one around the last pinned point."""
 
 from __future__ import annotations
 

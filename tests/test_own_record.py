@@ -10,7 +10,8 @@ from torch import zeros
 
 from segviz.catalogue.record import VAL, Evaluation, Record, to_json
 from segviz.catalogue.stored_record import RECORD_KEY
-from segviz.ui.models import model_title
+from segviz.cli import main as cli
+from segviz.ui.models import model_title, offered_models
 from segviz.ui.own_record import describe_record, own_record
 
 SCORED = Evaluation("cityscapes val", 500, 0.712, 0.9, {"a": 0.712}, {"a": 0.5}, ((1,),))
@@ -43,3 +44,19 @@ def test_a_record_is_told_as_far_as_it_goes() -> None:
         "SSANet, MobileNetV2 (ssanet_mbv2), trained on cityscapes train for 1,200 steps. "
         "mIoU 71.2% on cityscapes val, 500 pictures."
     )
+
+
+@pytest.mark.usefixtures("offered")
+def test_pages_offer_networks_of_ones_own_first() -> None:
+    assert offered_models()[:4] == ("ss", "other", "net-make", "named") and "ema" in offered_models()[4:]
+
+
+@pytest.mark.usefixtures("offered")
+def test_the_terminal_says_which_networks_the_app_offers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "serve", lambda *_: 0)
+    monkeypatch.setattr(cli, "check_port", lambda *_: None)
+    assert cli.main(["app"]) == 0
+    names = "ss (ss), other (other), net-make (net-make), Mine (named)"
+    assert capsys.readouterr().out == f"segviz: the app offers {names}; the page Inspect opens with ss\n"

@@ -771,7 +771,7 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
         assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
         assert panels[title]["worth"] == bundled_worth(name).note()  # type: ignore[union-attr]
     (folded,) = (one.value for one in app.caption if one.value.startswith("Without a map of places"))
-    for name, why in {"fcn": "no block", "channel_nl": "attention missing", "fla": "not places"}.items():
+    for name, why in {"fcn": "no block", "channel_nl": "not places", "fla": "not places"}.items():
         assert f"{SPECS[name].title} (" in folded and why in folded
     (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
     lines = reasons.splitlines()

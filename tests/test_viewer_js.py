@@ -59,6 +59,7 @@ def page(browser: Browser) -> Iterator[Page]:
             "wire",
             "colour",
             "settings",
+            "legend",
         )
         opened.evaluate(
             """async (names) => { window.maps = {};
@@ -653,3 +654,16 @@ def test_the_browsers_settings_come_before_the_stored_ones(monkeypatch: pytest.M
     assert latest_display("told", Display(colours="gray")) == Display(scale="log")
     assert latest_display("odd", Display(colours="gray")) == Display(colours="gray")
     assert latest_display("none") == Display()
+
+
+def test_a_legend_gives_a_class_no_share_of_a_map_that_cannot_have_it(page: Page) -> None:
+    entries = page.evaluate(
+        """() => {
+            const factors = { labels: Array(10) }, palette = Array(3).fill([0, 0, 0]);
+            const layer = (title, classes, counts) => ({ config: { title, classes, palette }, counts, factors });
+            const layers = [layer("a", ["road", "sky"], [4, 6]), layer("b", ["road", "sky"], [10, 0]),
+                layer("own", ["class 0", "sky"], [7, 3])];
+            return maps.listClasses(layers).map((one) => [one.name, maps.formatAreas(one.areas), one.owner]);
+        }"""
+    )
+    assert entries == [["road", "40.0 · 100.0", ""], ["class 0", "70.0", "own"], ["sky", "0.0–60.0", ""]]

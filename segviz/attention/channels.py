@@ -19,7 +19,7 @@ class ChannelAttention:
         "it relates channels, not places, by one matrix for the whole picture: FLANet calls that the attention missing "
         "of channels"
     )
-    short_reason: ClassVar[str] = "attention missing: no map"
+    short_reason: ClassVar[str] = "relates channels, not places"
 
     name: str
     matrix: Float[Tensor, "channels channels"]

@@ -62,8 +62,12 @@ CAMVID = ClassSet(
 
 
 def even_hues(names: tuple[str, ...], void: int = VOID) -> ClassSet:
-    """A class set in evenly spaced hues, for classes that no known data set has; see `class_sets.give_colours`."""
+    """A class set in evenly spaced hues, for classes that no known data set has; see `class_sets.give_colours`.
+
+    They are brighter than the colours of `CAMVID`, beside which Compare may show them.
+    """
     hues = [
-        colorsys.hsv_to_rgb(i / len(names), 0.6 if i % 2 else 0.85, 0.9 if i % 3 else 0.65) for i in range(len(names))
+        colorsys.hsv_to_rgb((i + 0.5) / len(names) % 1, 0.5 if i % 2 else 0.85, 1.0 if i % 3 else 0.82)
+        for i in range(len(names))
     ]
     return ClassSet(names, tuple((int(r * 255), int(g * 255), int(b * 255)) for r, g, b in hues), void)

@@ -35,7 +35,7 @@ class Viewer:
 
     Attributes:
         image: the picture.
-        pins: the kept points.
+        pins: the pinned points.
         display: the settings.
         columns: how many panels stand side by side.
         first: the pixel (y, x) at which the page begins; None for the middle.

@@ -1,4 +1,4 @@
-"""The panels of an influence: where the answer at a kept point comes from."""
+"""The panels of an influence: where the answer at a pinned point comes from."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def rank_words(influence: Influence, prediction: Prediction) -> str:
 
 
 def influence_place_holder() -> Panel:
-    """What stands in the first row, where panels follow the pointer: an influence needs a kept point."""
-    return Panel("Influence", None, "plain", note="of each place on the answer at a point you keep, in its row below")
+    """What stands in the first row, where panels follow the pointer: an influence needs a pinned point."""
+    return Panel("Influence", None, "plain", note="of each place on the answer at a point you pin, in its row below")

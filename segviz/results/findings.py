@@ -52,12 +52,12 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
     sentences = []
     if idle:
         sentences.append(
-            f"The context of {join_names(idle, named)} can be removed without loss: val mIoU changes by less than "
-            f"{NO_LOSS:g} points ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
+            f"The context of {join_names(idle, named)} can be removed without loss: val mIoU falls by less than "
+            f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
             "its maps show."
         )
     elif known:
-        sentences.append(f"No block's context can be removed without changing val mIoU by {NO_LOSS:g} points or more.")
+        sentences.append(f"No block's context can be removed without a loss of {NO_LOSS:g} points of val mIoU or more.")
     for words, sign in (("Removing it costs", -1), ("Removing it gains", 1)):
         moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
         if moved:

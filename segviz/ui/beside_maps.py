@@ -1,4 +1,4 @@
-"""What a page shows beside a model's maps: influence at kept points, or similarity of features."""
+"""What a page shows beside a model's maps: influence at pinned points, or similarity of features."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from segviz.viewer.panels_of_prediction import panels_of_map
 
 MAPS_ALONE, INFLUENCE = "nothing", "influence"
 BESIDE: Mapping[str, str] = MappingProxyType(
-    {MAPS_ALONE: "nothing", INFLUENCE: "influence at kept points"}
+    {MAPS_ALONE: "nothing", INFLUENCE: "influence at pinned points"}
     | {stage: f"similarity: {title}" for stage, title in STAGES.items()}
 )
 INFLUENCE_HELP = (
-    "Influence: the gradient of the winning class's score at a kept point with respect to the block's input, through "
+    "Influence: the gradient of the winning class's score at a pinned point with respect to the block's input, through "
     "the block's context alone. Every block has one."
 )
 SIMILARITY_HELP = "Similarity: the cosine of the point's feature with every place's."
@@ -71,7 +71,7 @@ def last_pin_influences(
     Args:
         picture: the picture.
         predictions: the predictions of the models that have run.
-        pins: the kept points.
+        pins: the pinned points.
         every: every block's, beside its maps; else only those of blocks that have no map of places.
     """
     panels, number = [], len(pins) - 1

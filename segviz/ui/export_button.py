@@ -42,7 +42,7 @@ CONTENT = {
     "svg": "Vectors for a paper or an editor, with title, model, points and scales.",
     "pdf": "Vectors for a paper, with title, model, points and scales.",
     "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
-    "html": "The live viewer as one file that works in any browser without a network: point, keep points, zoom.",
+    "html": "The live viewer as one file that works in any browser without a network: point, pin points, zoom.",
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
 AUTOMATIC = "Automatic"
@@ -205,7 +205,7 @@ def describe_rest(viewer: Viewer) -> str:
     if viewer.pins:
         return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, {here}."
     where = "the middle" if viewer.first is None else "the page's first point"
-    return f"No point is kept, so maps that follow the pointer are taken at {where}, {here}."
+    return f"No point is pinned, so maps that follow the pointer are taken at {where}, {here}."
 
 
 def number_repeats(titles: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Inspect for a published network that sees crops: classes of all crops, and maps of the crop around a kept point."""
+"""Inspect for a published network that sees crops: classes of all crops, and maps of the crop around a pinned point."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def pick_whole(controls: DeltaGenerator) -> bool:
 
 @st.fragment
 def inspect_crops(picture: Picture, answer: NetworkAnswer, beside: str) -> None:
-    """The picture with the maps of the crop around the last kept point, then each point with the maps of its own crop.
+    """The picture with the maps of the crop around the last pinned point, then each point with those of its own crop.
 
     Args:
         picture: the picture.

@@ -19,6 +19,11 @@ from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.ui.widgets import keep_widget
 
 
+def offered_models() -> tuple[str, ...]:
+    """The names of the models that pages offer: networks of one's own first, then the bundled ones."""
+    return (*own_models(), *available_models())
+
+
 def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
     """The name of the model that the reader picks; stops the page if no checkpoint is there."""
     offered = [name for name in names if name in available_models() or name in own_models()]

@@ -70,7 +70,7 @@ PAGES = (
         "center_focus_strong",
         Group.TASK,
         "Inspect a model",
-        "Every map of one model, under the pointer and at the points you keep.",
+        "Every map of one model, under the pointer and at the points you pin.",
         models_key="inspect model",
         own_models=True,
     ),

@@ -34,7 +34,7 @@ class Link:
         seed: the street's number.
         knobs: the street's options that were changed, by the names of SceneOptions.
         models: the names of the models that the page shows, where it has a choice.
-        pins: the kept points, in the order of their numbers.
+        pins: the pinned points, in the order of their numbers.
         chosen: the number of the pin that the page computes something for, from 1; None for the last one.
         view: the viewer's zoom.
         display: the viewer's settings.

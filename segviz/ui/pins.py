@@ -1,4 +1,4 @@
-"""The points that a visitor keeps, on all pages."""
+"""The points that a visitor pins, on all pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def current_pins(page: str, start: Sequence[Pin] = ()) -> tuple[Pin, ...]:
 
     Args:
         page: the page's key.
-        start: the pins of a visitor who has not kept any yet.
+        start: the pins of a visitor who has not pinned any yet.
     """
     state = session()
     pins = latest_pins(page, start if state.pins is None else state.pins)

@@ -140,7 +140,7 @@ class SessionState:
         upload: the visitor's own file.
         uploader: the key of the widget that takes it.
         truth: the visitor's own labels.
-        pins: the kept points; None for a visitor who has not kept any yet.
+        pins: the pinned points; None for a visitor who has not pinned any yet.
         pins_source: the source of pictures that `pins` belong to.
         pins_aside: the pins of the other sources.
         chosen_pin: the pixel of the pin that is explained; None for the newest.

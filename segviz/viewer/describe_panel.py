@@ -33,7 +33,7 @@ def describe_viewer(
         picture: the picture's address.
         size: its (height, width), in which pixels are counted.
         panels: what to show over it.
-        pins: the kept points.
+        pins: the pinned points.
         address: gives a map's address.
         columns: how many panels stand side by side where there is room.
         max_pins: how many points can be kept.

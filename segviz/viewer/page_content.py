@@ -36,7 +36,7 @@ class WebPage:
         view: the zoom to begin with; None for the whole picture.
         columns: how many panels stand side by side where there is room.
         rest: the pixel (y, x) whose maps are shown first, where there are no pins; None for the middle.
-        pin_rows: whether each kept point gets the maps once more, in a row of its own.
+        pin_rows: whether each pinned point gets the maps once more, in a row of its own.
         advice: how to make the page smaller, as the end of an error.
         details: lines of text that stand folded at the end, such as a table of what was found.
     """

@@ -135,7 +135,8 @@ def panels_of_map(
 
 def reach_note(masks: OffsetMaskAttention) -> str:
     """A warning where the grid is larger than the mask: what is 0 there was never learned."""
-    return "; 0 % far off is beyond the mask's reach, not learned" if bool(masks.masks.isinf().any()) else ""
+    limited = bool(masks.masks.isinf().any())
+    return "; cells outside the mask's reach get 0\N{NO-BREAK SPACE}%, which is not learned" if limited else ""
 
 
 def pin_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:

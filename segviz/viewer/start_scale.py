@@ -88,7 +88,7 @@ def set_starts(
     Args:
         panels: the panels.
         place: the pixel (y, x) at which panels that follow the pointer begin.
-        pins: the kept points, which fixed panels show.
+        pins: the pinned points, which fixed panels show.
         size: the picture's (height, width).
         display: the viewer's settings.
     """

@@ -19,12 +19,12 @@ export class Legend {
     this.setTabStop(this.buttons[0]);
   }
 
-  createEntry({ name, colour, areas }) {
-    const swatch = createElement("i", ""), area = formatAreas(areas);
+  createEntry({ name, colour, areas, owner }) {
+    const swatch = createElement("i", "");
     swatch.style.background = `rgb(${colour.join()})`;
     const toggle = createButton("toggle", ""), only = createButton("only", "only", `Only ${name}`);
     toggle.title = "Hide or show this class in all panels";
-    toggle.append(swatch, createElement("span", "", name), createElement("small", "", `${area} %`));
+    toggle.append(swatch, createElement("span", "", name), createElement("small", "", `${formatAreas(areas)} %${owner ? ` ${owner}` : ""}`));
     toggle.addEventListener("click", (event) => {
       if (event.altKey) this.store.showOnly(name, this.names);
       else this.store.toggleClass(name);
@@ -61,9 +61,13 @@ export class Legend {
 }
 
 /** The share in one map or on both sides of a divider; the range over more maps. */
-function formatAreas(areas) {
+export function formatAreas(areas) {
   if (areas.length <= 2) return areas.map(formatArea).join(" · ");
   return [...new Set([Math.min(...areas), Math.max(...areas)].map(formatArea))].join("–");
+}
+
+function areaIn({ config, counts, factors }, name) {
+  return config.classes.reduce((sum, one, label) => sum + (one === name ? counts[label] ?? 0 : 0), 0) / factors.labels.length;
 }
 
 function formatArea(share) {
@@ -75,16 +79,20 @@ export function isOnlyVisible(name, names, hidden) {
   return !hidden.has(name) && names.every((other) => other === name || hidden.has(other));
 }
 
-/** The classes present in any of the maps, with their share of each: largest first, but levels in their own order. */
-function listClasses(layers) {
+/**
+ * The classes present in any of the maps: largest first, but levels in their own order. `areas` has a class's share of each
+ * map that could have it: models may have different classes. `owner` is the title of the only one of several that knows it.
+ */
+export function listClasses(layers) {
   const entries = new Map();
-  layers.forEach(({ config, counts, factors }, index) => {
+  for (const { config, counts } of layers) {
     config.classes.forEach((name, label) => {
-      if (!counts[label]) return;
-      if (!entries.has(name)) entries.set(name, { name, colour: config.palette[label], areas: layers.map(() => 0) });
-      entries.get(name).areas[index] += counts[label] / factors.labels.length;
+      if (!counts[label] || entries.has(name)) return;
+      const able = layers.filter((layer) => layer.config.classes.includes(name));
+      const owner = able.length === 1 && layers.length > 1 ? able[0].config.title : "";
+      entries.set(name, { name, colour: config.palette[label], areas: able.map((layer) => areaIn(layer, name)), owner });
     });
-  });
+  }
   if (layers.every(({ config }) => config.levels)) return [...entries.values()];
   return [...entries.values()].sort((a, b) => Math.max(...b.areas) - Math.max(...a.areas));
 }
