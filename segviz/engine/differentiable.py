@@ -14,13 +14,17 @@ from torch import Tensor, nn
 from segviz.attention.deformable import DeformableAttention
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
-from segviz.models.picture_input import SIGNED_INPUT
+from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD, SIGNED_INPUT
 from segviz.watch.layer_features import share_weights
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
 from segviz.watch.outputs import crop_padding, find_logits
-from segviz.watch.placement import IMAGENET_MEAN, IMAGENET_STD, InputRules, Placement
-from segviz.watch.watch_network import name_input
+from segviz.watch.placement import InputRules, Placement
+from segviz.watch.run_network import name_input
+
+NO_SCORE = (
+    "the network has no classes for pixels, so there is no score to explain; choose a network that scores each pixel"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class ScoredNetwork(nn.Module):
         args, options = name_input(self.network, self.as_input(image))
         found = find_logits(self.network(*args, **options))
         if found is None:
-            raise AttributionError("the network has no classes for pixels, so there is no score to explain")
+            raise AttributionError(NO_SCORE)
         return crop_padding(found[0], self.placement)[None]
 
     def as_input(self, image: Tensor) -> Tensor:
@@ -96,7 +100,7 @@ def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: s
         LayerError: its modules cannot be copied.
     """
     if view.prediction is None:
-        raise AttributionError("the network has no classes for pixels, so there is no score to explain")
+        raise AttributionError(NO_SCORE)
     network = share_weights(predictor.network)
     path, one = layer.partition(":")[0], view.maps.get(layer)
     first = one.first_token if isinstance(one, DeformableAttention) else None

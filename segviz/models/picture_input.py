@@ -13,6 +13,8 @@ from torch import Tensor
 from segviz.image import to_tensor
 
 ChannelNumbers = tuple[float, float, float]
+IMAGENET_MEAN: ChannelNumbers = (0.485, 0.456, 0.406)
+IMAGENET_STD: ChannelNumbers = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class PictureInput:
         step: how far crops are apart at most, as a share of their size.
     """
 
-    mean: ChannelNumbers = (0.485, 0.456, 0.406)  # ImageNet's
-    std: ChannelNumbers = (0.229, 0.224, 0.225)
+    mean: ChannelNumbers = IMAGENET_MEAN
+    std: ChannelNumbers = IMAGENET_STD
     order: Literal["RGB", "BGR"] = "RGB"
     crop: tuple[int, int] | None = None
     step: float = 2 / 3

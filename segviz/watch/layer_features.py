@@ -15,8 +15,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.maps import FeatureSimilarity, detach
 from segviz.image import ImageLike, as_rgb
 from segviz.text import plain_text
-from segviz.watch.placement import make_input
-from segviz.watch.watch_network import candidate_placements, name_input, refusal
+from segviz.watch.run_network import run_network, run_on_fitting_size
 
 if TYPE_CHECKING:
     from segviz.watch.network_predictor import NetworkPredictor
@@ -70,7 +69,6 @@ def module_outputs(predictor: NetworkPredictor, image: ImageLike, paths: list[st
     """
     network, picture = share_weights(predictor.network), as_rgb(image)
     rules = predictor.rules.complete(network)
-    like = next((one for one in network.parameters() if one.is_floating_point()), None)
     found: dict[str, Tensor] = {}
     modules = dict(network.named_modules())
 
@@ -81,16 +79,13 @@ def module_outputs(predictor: NetworkPredictor, image: ImageLike, paths: list[st
 
     for path in paths:
         modules[path].register_forward_hook(lambda _, __, output, path=path: keep(path, output))
-    placements = candidate_placements(network, picture, rules)
-    for attempt, placement in enumerate(placements):
-        args, options = name_input(network, make_input(picture, placement, rules, like))
-        try:
-            with torch.no_grad():
-                network(*args, **options)
-            break
-        except Exception as error:
-            if attempt + 1 == len(placements):
-                raise refusal(network, placement, error) from error
+
+    def run(_: object, batch: Tensor) -> None:
+        found.clear()  # of a size that the network refused half-way
+        with torch.no_grad():
+            run_network(network, batch)
+
+    run_on_fitting_size(network, picture, rules, run)
     return found
 
 

@@ -13,8 +13,7 @@ from torch import Tensor
 from segviz.image import Rgb
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.outputs import crop_padding, find_logits
-from segviz.watch.placement import make_input
-from segviz.watch.watch_network import candidate_placements, name_input, refusal
+from segviz.watch.run_network import run_network, run_on_fitting_size
 
 
 class NetworkScores:
@@ -64,19 +63,14 @@ class NetworkScores:
 
     def _score(self, picture: Rgb) -> Float[Tensor, "classes height width"]:
         model = self.predictor.network
-        like = next((one for one in model.parameters() if one.is_floating_point()), None)
-        placements = candidate_placements(model, picture, self.rules)
-        for attempt, placement in enumerate(placements):
-            args, options = name_input(model, make_input(picture, placement, self.rules, like))
-            try:
-                output = model(*args, **options)
-                break
-            except Exception as error:
-                if attempt + 1 == len(placements):
-                    raise refusal(model, placement, error) from error
+        placement, output = run_on_fitting_size(
+            model, picture, self.rules, lambda placement, batch: run_network(model, batch)
+        )
         found = find_logits(output)
         if found is None:
-            raise ValueError(f"the output of '{self.predictor.name}' has no classes of pixels, so it cannot be scored")
+            raise ValueError(
+                f"the output of '{self.predictor.name}' has no scores of classes for pixels; score a network that has"
+            )
         if len(found[0]) != self.class_count:
             raise ValueError(
                 f"the output of '{self.predictor.name}' has {len(found[0])} classes, but {self.class_count} are named; "

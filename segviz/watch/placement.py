@@ -15,10 +15,10 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.image import LARGEST_PICTURE as LARGEST_PICTURE
 from segviz.image import Rgb, largest_scale, resize
+from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD
 
 FitMode = Literal["stretch", "pad"]
 USUAL_MULTIPLE = 32
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,6 @@ class Placement:
     def covers(self) -> Cover:
         """Height and width of the input in those of the picture; above 1 where it was padded."""
         return self.seen[0] / self.shown[0], self.seen[1] / self.shown[1]
-
-    def input_pixel(self, y: float, x: float) -> tuple[float, float]:
-        """The position in the input of a position in the picture; both count from the first pixel's centre."""
-        scales = (shown / own for shown, own in zip(self.shown, self.picture, strict=True))
-        down, along = ((at + 0.5) * scale - 0.5 for at, scale in zip((y, x), scales, strict=True))
-        return down, along
 
     def __str__(self) -> str:
         """How the network saw the picture, in words."""

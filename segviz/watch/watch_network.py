@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from inspect import signature
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,22 +11,14 @@ from torch import Tensor, nn
 from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, as_rgb
-from segviz.text import plain_text
 from segviz.watch.findings import Findings
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
-from segviz.watch.placement import (
-    FitMode,
-    InputRules,
-    Placement,
-    make_input,
-    own_size,
-    patch_multiple,
-    place_picture,
-)
+from segviz.watch.placement import FitMode, InputRules, Placement
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
+from segviz.watch.run_network import run_network, run_on_fitting_size
 
 
 def watch(
@@ -93,19 +83,14 @@ def view_network(
     """
     check_network(model)
     rules = rules.complete(model)
-    like = next((one for one in model.parameters() if one.is_floating_point()), None)
     patterns = (layers,) if isinstance(layers, str) else tuple(layers or ())
-    placements = candidate_placements(model, picture, rules)
-    for attempt, placement in enumerate(placements):
+
+    def run(placement: Placement, batch: Tensor) -> tuple[Findings, object]:
         findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
-        args, options = name_input(model, make_input(picture, placement, rules, like))
-        try:
-            with torch.no_grad(), record_calls(model, findings):
-                output = model(*args, **options)
-            break
-        except Exception as error:
-            if attempt + 1 == len(placements):
-                raise refusal(model, placement, error) from error
+        with torch.no_grad(), record_calls(model, findings):
+            return findings, run_network(model, batch)
+
+    placement, (findings, output) = run_on_fitting_size(model, picture, rules, run)
     with torch.no_grad():
         prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())
@@ -140,35 +125,3 @@ def record_calls(model: nn.Module, findings: Findings) -> Iterator[None]:
     with listen(recorder), recorder:
         yield
     recorder.finish()
-
-
-def candidate_placements(model: nn.Module, picture: Rgb, rules: InputRules) -> list[Placement]:
-    """How to show the picture, in the order to try: as asked for; else at its own size, then at the network's."""
-    shape, own = (picture.shape[0], picture.shape[1]), own_size(model) or rules.trained_size
-    sizes = [rules.size] if rules.size is not None or own is None else [None, own]
-    return [place_picture(shape, one, rules.multiple or patch_multiple(model), rules.fit) for one in sizes]
-
-
-def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
-    """The arguments of the call: transformers' networks take the picture by name, and interpolate if they are told."""
-    names = signature(model.forward).parameters
-    if "pixel_values" not in names:
-        return (batch,), {}
-    options: dict[str, Any] = {"pixel_values": batch}
-    if "interpolate_pos_encoding" in names and own_size(model) not in (None, tuple(batch.shape[2:])):
-        options["interpolate_pos_encoding"] = True
-    return (), options
-
-
-def refusal(model: nn.Module, placement: Placement, error: Exception) -> ValueError:
-    """The error of a network that cannot run on the picture."""
-    cause = plain_text(str(error), 300) or type(error).__name__
-    if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
-        return ValueError(
-            f"{type(model).__name__} needs more than a picture ({cause}); watch the part that takes the picture, or a "
-            "module that gives the rest"
-        )
-    return ValueError(
-        f"{type(model).__name__} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({cause}); "
-        "give the size that it takes with size=(height, width)"
-    )

@@ -1,0 +1,84 @@
+"""Runs a network on a picture: at the picture's own size, or at the network's where that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from inspect import signature
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from segviz.image import Rgb
+from segviz.text import plain_text
+from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
+
+Output = TypeVar("Output")
+
+
+def run_on_fitting_size(
+    model: nn.Module, picture: Rgb, rules: InputRules, run: Callable[[Placement, Tensor], Output]
+) -> tuple[Placement, Output]:
+    """Run a network on a picture, at the first of the `candidate_placements` that it takes.
+
+    Args:
+        model: the network.
+        picture: at its own size.
+        rules: with a mean and a std, see `InputRules.complete`.
+        run: runs it on the input (1, 3, height, width) of a placement, and is called anew for each.
+
+    Returns:
+        The placement that the network took, and what `run` returned.
+
+    Raises:
+        ValueError: the network fails at each size; the message says how it did at the last.
+    """
+    like = next((one for one in model.parameters() if one.is_floating_point()), None)
+    *earlier, last = candidate_placements(model, picture, rules)
+    for placement in earlier:
+        batch = make_input(picture, placement, rules, like)
+        with suppress(Exception):  # whatever the network's own code raises
+            return placement, run(placement, batch)
+    batch = make_input(picture, last, rules, like)
+    try:
+        return last, run(last, batch)
+    except Exception as error:
+        raise refusal(model, last, error) from error
+
+
+def run_network(model: nn.Module, batch: Tensor) -> Any:
+    """The output of a network that takes its picture by position or, as those of transformers do, by name."""
+    args, options = name_input(model, batch)
+    return model(*args, **options)
+
+
+def candidate_placements(model: nn.Module, picture: Rgb, rules: InputRules) -> list[Placement]:
+    """How to show the picture, in the order to try: as asked for; else at its own size, then at the network's."""
+    shape, own = (picture.shape[0], picture.shape[1]), own_size(model) or rules.trained_size
+    sizes = [rules.size] if rules.size is not None or own is None else [None, own]
+    return [place_picture(shape, one, rules.multiple or patch_multiple(model), rules.fit) for one in sizes]
+
+
+def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+    """The arguments of the call: transformers' networks take the picture by name, and interpolate if they are told."""
+    names = signature(model.forward).parameters
+    if "pixel_values" not in names:
+        return (batch,), {}
+    options: dict[str, Any] = {"pixel_values": batch}
+    if "interpolate_pos_encoding" in names and own_size(model) not in (None, tuple(batch.shape[2:])):
+        options["interpolate_pos_encoding"] = True
+    return (), options
+
+
+def refusal(model: nn.Module, placement: Placement, error: Exception) -> ValueError:
+    """The error of a network that cannot run on the picture."""
+    cause = plain_text(str(error), 300) or type(error).__name__
+    if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
+        return ValueError(
+            f"{type(model).__name__} needs more than a picture ({cause}); watch the part that takes the picture, or a "
+            "module that gives the rest"
+        )
+    return ValueError(
+        f"{type(model).__name__} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({cause}); "
+        "give the size that it takes with size=(height, width)"
+    )
