@@ -15,7 +15,7 @@ BETWEEN = 0.6  # points between two names, and between a name and a dot, at leas
 ALONG_LINE = 8  # places on the line to a name where it may cross others
 PASSES, SHUFFLED = 3, 3  # how often each name is placed; orders beside those from and to the most crowded dot
 CROWD = 0.15  # shares of the chart within which dots are near
-COVERED, OUTSIDE, CROSSED, APART = 1e3, 1e5, 12.0, 1.0  # what a square point, a point, a place and a point cost
+COVERED, OUTSIDE, CROSSED, PER_POINT = 1e3, 1e5, 12.0, 1.0  # what a square point, a point, a place and a point cost
 
 
 def place_labels(
@@ -88,7 +88,7 @@ def count_cost(
     inside = (line[:, :, None] > others[:, :2]) & (line[:, :, None] < others[:, 2:])
     crossed = inside.all(3).sum((0, 2))
     far = np.hypot(*(nearest - dot).T)
-    cost: np.ndarray = COVERED * covered + OUTSIDE * outside + CROSSED * crossed + APART * far
+    cost: np.ndarray = COVERED * covered + OUTSIDE * outside + CROSSED * crossed + PER_POINT * far
     return cost
 
 
