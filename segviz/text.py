@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 NUMBER_CELL = re.compile(r"-?\d|-?$")  # a number, or none
 NONE = "–"  # replaces a number that is unknown; terminals get "-"
@@ -14,6 +16,16 @@ MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscor
 # Markdown makes links of bare addresses, and Streamlit icons of `:name:`, even behind a backslash.
 AUTOLINK = re.compile(r"https?:(?=//)|www(?=\.)|(?<=[-.\w+])@(?=[-\w]+\.)|:(?=[\w/+-]+:)", re.IGNORECASE)
 WORD_JOINER = "\u2060"  # invisible and without width
+
+
+# A JSON list of numbers over several lines; no text in JSON holds a line break.
+NUMBERS_OVER_LINES = re.compile(r"\[\n\s*([-+.\w,\s]*?)\n\s*\]")
+
+
+def format_json(value: Any) -> str:
+    """A value as indented JSON, in which a list of numbers stands on one line, such as a row of a confusion matrix."""
+    text = json.dumps(value, indent=2)
+    return NUMBERS_OVER_LINES.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
 
 
 def escape_markdown(text: str) -> str:

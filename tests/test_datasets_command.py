@@ -205,7 +205,7 @@ def test_voc_s_files_lie_in_the_folder_that_its_server_wants(tmp_path: Path, mod
     ("arguments", "code", "words"),
     [
         (["DATA", "--split", "test", "--out", "OUT", "--model", "VOC", "--server-format", "cityscapes"], 1,
-         "is not a model of this test server's data: it has 21 classes, the data 19"),
+         "does not have the classes of this test server: it has 21 classes, the data 19"),
         (["DATA", "--split", "nope", "--out", "OUT", "--model", "VOC"], 1, "has no split 'nope'"),
         (["DATA", "DATA", "--split", "val", "--out", "OUT", "--model", "VOC"], 2, "--split needs one IMAGE"),
         (["DATA", "--class-map", "m.json", "--out", "OUT", "--model", "VOC"], 2, "--class-map needs a data set"),

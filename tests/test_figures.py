@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import get_args
 
@@ -35,7 +36,7 @@ from segviz.figures.overlay import (
     stretch,
 )
 from segviz.scales import ScaleKind
-from segviz.text import escape_markdown, format_percent, format_table, plain_text
+from segviz.text import escape_markdown, format_json, format_percent, format_table, plain_text
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -230,3 +231,11 @@ def test_addresses_and_shortcodes_stay_text(text: str) -> None:
 def test_plain_words_have_no_control_characters_and_an_end() -> None:
     assert plain_text("a\x00b\nc\ud800") == "a b c "
     assert plain_text("x" * 300) == "x" * 199 + "…"
+
+
+def test_numbers_of_a_json_list_stand_on_one_line() -> None:
+    value = {"confusion": [[1, -2.5e-07], [None, 4]], "names": ["[\n1\n]", "b"], "empty": [], "mixed": [1, "a"]}
+    text = format_json(value)
+    assert json.loads(text) == value
+    assert "[1, -2.5e-07]" in text and "[null, 4]" in text
+    assert len(format_json({"rows": [list(range(150))] * 150}).splitlines()) == 154

@@ -12,6 +12,8 @@ import time
 import pytest
 
 from segviz import paths
+from segviz.cli import commands
+from segviz.cli.main import main
 from segviz.runtime.interrupts import delay_interrupt, handle_signals, raise_interrupt
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -42,6 +44,24 @@ def test_a_second_signal_does_not_wait() -> None:
 def test_an_error_of_the_block_is_the_one_that_is_raised() -> None:
     with pytest.raises(ValueError, match="its own"), delay_interrupt():
         raise ValueError("its own")
+
+
+def test_ctrl_c_while_a_class_is_made_is_a_stop(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 wraps what a `__set_name__` raises in a RuntimeError."""
+
+    class Field:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def make_class(_: object) -> int:
+        type("Owner", (), {"field": Field()})
+        return 0
+
+    monkeypatch.setitem(commands.COMMANDS, "recipes", make_class)
+    assert main(["recipes"]) == 1
+    assert capsys.readouterr().err == "segviz: stopped\n"
 
 
 def test_sigterm_can_end_blocks_as_ctrl_c_does() -> None:

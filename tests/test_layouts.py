@@ -94,6 +94,20 @@ def test_voc_reads_palettes_by_their_indices(tmp_path: Path) -> None:
         np.testing.assert_array_equal(sample.labels, draw_classes(number, (*range(21), 255)))
 
 
+def test_voc_without_its_lists_says_which_one_is_missing(tmp_path: Path) -> None:
+    make_voc(tmp_path, augmented=True)
+    shutil.rmtree(tmp_path / "ImageSets")
+    data = open_dataset(tmp_path)
+    assert set(data.splits) == {"train", "val", "train_aug"}
+    for split in data.splits:
+        listing = data.list_split(split)
+        needed = "val" if split == "train_aug" else split
+        assert not listing.files  # else val's pictures would be trained on
+        assert f"ImageSets/Segmentation/{needed}.txt is missing" in listing.faults[0]
+        with pytest.raises(DataError, match=r"txt is missing.*; unpack VOC's ImageSets beside JPEGImages"):
+            load_split(tmp_path, split)
+
+
 def test_voc_has_a_split_of_augmented_labels(tmp_path: Path) -> None:
     make_voc(tmp_path, augmented=True)
     assert open_dataset(tmp_path).splits == ("train", "train_aug", "val", "trainval")
@@ -318,7 +332,7 @@ def test_server_files_have_the_names_and_ids_of_their_data_sets() -> None:
 def test_a_server_format_refuses_a_model_of_other_classes() -> None:
     form = SERVER_FORMATS["cityscapes"]
     form.check_classes(tuple(name.title() for name in form.classes.names), "m")
-    with pytest.raises(ValueError, match="'m' is not a model of this test server's data: it has 11 classes"):
+    with pytest.raises(ValueError, match="'m' does not have the classes of this test server: it has 11 classes"):
         form.check_classes(CLASS_SETS["camvid"].names, "m")
     with pytest.raises(ValueError, match="its class 3 is 'barn', the data's is 'wall'"):
         form.check_classes((*form.classes.names[:3], "barn", *form.classes.names[4:]), "m")

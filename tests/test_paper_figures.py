@@ -187,7 +187,7 @@ def test_psa_3_shows_all_that_a_place_predicts_and_the_window_that_is_valid() ->
     place = (25, 5)  # in cell (2, 0) of 3 x 4
     item = replace(shown(*masks(), places=(place,)), over_complete=over_complete(place))
     spec = lay_out_over_complete([item])
-    names = ["collect: over-complete map", "collect: mask", "distribute: over-complete map", "distribute: mask"]
+    names = ["collect: over-complete", "collect: mask", "distribute: over-complete", "distribute: mask"]
     assert titles(spec) == [["image", *names]]
     whole = spec.subplots[1]
     assert isinstance(whole.content, Heat) and whole.content.values.shape == (5, 7)

@@ -42,8 +42,8 @@ def test_torchvision_s_weights_fill_the_whole_body(name: str, body: str, tmp_pat
     start = initialise(network, tmp_path / "body.pth")
     assert all(bool((value == 1).all()) for value in body_values(network).values())
     assert not [one for one in start.random if one.startswith("body.")]
-    assert {one.partition(".")[0] for one in start.random} == {"reduction", "block", "classifier"}
-    assert "random" not in start.title and "classifier.classifier.weight" in start.describe()
+    assert start.random == ("reduction", "block", "classifier")
+    assert "random" not in start.title and "random: reduction, block, classifier" in start.describe()
 
 
 def test_a_deep_stem_has_the_names_of_the_authors_files(tmp_path: Path) -> None:
@@ -61,13 +61,21 @@ def test_a_deep_stem_has_the_names_of_the_authors_files(tmp_path: Path) -> None:
 
 def test_every_tensor_of_the_body_that_stays_random_is_named(tmp_path: Path) -> None:
     state = ones_of(GET_MODEL("shufflenet_v2_x1_0", weights=None))
+    missing = ("conv1.", "stage2.0.branch1.0.weight", "stage2.0.branch1.1.running_mean")
     safetensors.torch.save_file(
-        {name: value for name, value in state.items() if not name.startswith("conv1.")}, tmp_path / "part.safetensors"
+        {name: value for name, value in state.items() if not name.startswith(missing)}, tmp_path / "part.safetensors"
     )
     start = initialise(build("attanet_shufflenet", 3), tmp_path / "part.safetensors")
-    stem = ["0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var"]
-    assert f"of the backbone {', '.join(f'conv1.{one}' for one in stem)} stayed random" in start.title
-    assert {f"body.body.conv1.{one}" for one in stem} < set(start.random)
+    # a module that is random throughout by its name, a tensor by its own; running means begin at 0
+    assert "; of the backbone conv1, stage2.0.branch1.0 stayed random)" in start.title
+    told = start.describe()
+    assert len(told) < 300 and told.count("conv1") == 1 and "running" not in told
+    assert {"block", "classifier"} <= set(start.random) and not [one for one in start.random if "body" in one]
+
+
+def test_a_start_that_is_not_there_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no file .*nope\.pth; check the path, or let --init imagenet fetch"):
+        initialise(build("fcn", 3), tmp_path / "nope.pth")
 
 
 def fake_downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:

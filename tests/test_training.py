@@ -439,7 +439,7 @@ def relabel(data: Path, root: Path, labels: dict[str, int], classes: list[str]) 
     ("labels", "words"),
     [
         ({"train": 255, "val": 0}, "train split: every pixel is void"),
-        ({"train": 0, "val": 255}, "train split: every labelled pixel is bg, and fg has no pixel"),
+        ({"train": 0, "val": 255}, "train split: every labelled pixel is bg, and none is of fg"),
     ],
 )
 def test_labels_that_cannot_be_right_stop_training_before_its_first_step(
@@ -468,7 +468,7 @@ def test_a_class_that_training_lacks_is_named(data: Path) -> None:
     one = np.where(training.samples[0].labels == 3, 3, 0).astype(np.uint8)
     split = dataclasses.replace(training, samples=(void, dataclasses.replace(training.samples[0], labels=one)))
     absent = describe_absent(split)
-    assert absent.startswith("train split: Building, Pole, Pavement, Tree, SignSymbol, and 4 more have no pixel")
+    assert absent.startswith("train split: no pixel is of Building, Pole, Pavement, Tree, SignSymbol, and 4 more")
     assert absent.endswith("cannot learn them")
     assert "train split" not in describe_absent(dataclasses.replace(split, samples=(every_class(void),)))
 

@@ -32,6 +32,11 @@ def print_error(message: str, code: int = 1, faults: Sequence[str] = ()) -> int:
     return code
 
 
+def is_stop(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: Python wraps what is raised while it makes a class in a RuntimeError."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or is_stop(error.__cause__))
+
+
 def list_faults(error: Exception) -> tuple[str, ...]:
     """The faults of a data set, which its error lists one a line; none for other errors."""
     return tuple(getattr(error, "faults", ()))  # not by type: the commands import data sets later

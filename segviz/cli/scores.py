@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -41,6 +40,7 @@ from segviz.models.registry import SPECS
 from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
+from segviz.text import format_json
 from segviz.watch.load import is_own_checkpoint
 
 
@@ -104,7 +104,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
             {"model": one.name, "checkpoint": str(one.path or options.model), **scored.as_dict()}
             for one, scored in results
         ]
-        print(json.dumps(entries if options.model == ALL_MODELS else entries[0], indent=2))
+        print(format_json(entries if options.model == ALL_MODELS else entries[0]))
     elif options.model == ALL_MODELS:
         print(format_scores_by_model({one.name: scored.evaluations for one, scored in results}))
     else:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import cast
 
 from segviz.catalogue.record import Record
 from segviz.cli.errors import UsageError
@@ -132,9 +133,11 @@ def add_network_options(
     """
     known = resolve_network(model, given)
     found = {name: one for name, one in recipe.resolve_network_options(layout).items() if name in known}
-    added: dict[str, OptionValue] = {
-        name: one.value for name, one in found.items() if name not in given and known[name] != one.value
-    }  # type: ignore[misc]
+    added = {
+        name: cast(OptionValue, one.value)
+        for name, one in found.items()
+        if name not in given and known[name] != one.value
+    }
     for name, value in added.items():
         title = DATA_TITLES[recipe.choose(layout)]
         tell(f"--option {format_options({name: value})} as for {title}: {found[name].source}")

@@ -99,7 +99,7 @@ class LabelCodes:
                 for colour in unknown[:LEVELS_NAMED]
             ]
             raise ImageError(
-                f"no class has the colour {join_unknown(named, len(unknown))}; "
+                f"no class has the colour{'s' if len(unknown) > 1 else ''} {join_unknown(named, len(unknown))}; "
                 f'add each to "colours" of a class or to "void_colours", {LET_OTHERS_BE_VOID}'
             )
         labels = np.full(packed.shape, VOID, np.uint8)
@@ -115,7 +115,7 @@ class LabelCodes:
         ]
         cure = f'add each to "ids" of a class or to "void_ids", {LET_OTHERS_BE_VOID}' if self.mapped else OTHER_LABELS
         return (
-            f"no class has the id {join_unknown(named, len(unknown))}; "
+            f"no class has the id{'s' if len(unknown) > 1 else ''} {join_unknown(named, len(unknown))}; "
             f"this set has the ids {list_ranges(self.ids)}, so {cure}"
         )
 

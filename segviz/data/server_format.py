@@ -41,7 +41,9 @@ class ServerFormat:
             ValueError: it has others.
         """
         if difference := find_other_class(names, self.classes.names, tolerant=True):
-            raise ValueError(f"'{model}' is not a model of this test server's data: {difference}; use another model")
+            raise ValueError(
+                f"'{model}' does not have the classes of this test server: {difference}; use a model of its classes"
+            )
 
     def encode(self, labels: UInt8[np.ndarray, "height width"]) -> bytes:
         """A prediction as the bytes of its file.

@@ -58,7 +58,7 @@ def over_complete_subplot(image: Rgb, found: OverCompleteMap, model: str, place:
     window = replace(box_of_cells(down, across, WINDOW_COLOUR), dashed=True)
     content = Heat(found.values, signed_scale(found.values), "logit", "signed", smooth=False)
     name = f"{found.direction}_{place[0]}_{place[1]}_over_complete"
-    return Subplot(f"{found.direction}: over-complete map", canvas, content, name, model, place, (), (window, own))
+    return Subplot(f"{found.direction}: over-complete", canvas, content, name, model, place, (), (window, own))
 
 
 def box_of_cells(down: slice, across: slice, colour: str) -> Box:

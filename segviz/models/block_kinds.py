@@ -108,7 +108,7 @@ KINDS = (
     ),
     BlockKind(
         "aspp",
-        "atrous pyramid (DeepLabV3)",
+        "ASPP (DeepLabV3)",
         lambda channels, have: blocks.AtrousPyramid(channels, have["rates"]),
         always(),
     ),

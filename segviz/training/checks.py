@@ -70,8 +70,8 @@ def check_labels_of(split: Split) -> None:
     if split.name == "train" and len(present) < min(2, len(names)):
         absent = [name for name in names if name not in present]
         raise DataError(
-            f"{split.name} split: every labelled pixel is {present[0]}, and {', '.join(list_first(absent))} "
-            f"{'has' if len(absent) == 1 else 'have'} no pixel; save class indices from 0 to {len(names) - 1}"
+            f"{split.name} split: every labelled pixel is {present[0]}, and none is of "
+            f"{', '.join(list_first(absent))}; save class indices from 0 to {len(names) - 1}"
         )
 
 
@@ -80,8 +80,8 @@ def describe_absent(split: Split) -> str:
     absent = [name for name, count in zip(split.classes.names, count_classes(split), strict=True) if not count]
     if not absent:
         return ""
-    has, them = ("has", "it") if len(absent) == 1 else ("have", "them")
-    return f"{split.name} split: {', '.join(list_first(absent))} {has} no pixel, so the model cannot learn {them}"
+    them = "it" if len(absent) == 1 else "them"
+    return f"{split.name} split: no pixel is of {', '.join(list_first(absent))}, so the model cannot learn {them}"
 
 
 def check_loss(run: TrainingRun, losses: Sequence[Tensor], step: int, rate: float, state: Path) -> float:

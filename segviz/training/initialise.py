@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from segviz.training.imagenet import IMAGENET, fetch_imagenet
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
 PREFIXES = ("module.", "model.", "encoder.", "backbone.", "body.")  # that frameworks put before a backbone's names
 GAMMA_RATE = 10.0  # at the common rate a short training leaves gammas where they start
-COUNTER = "num_batches_tracked"
+UNDRAWN = ("num_batches_tracked", "running_mean", "running_var")  # begin at 0 or 1, and are not random
 # A ResNet whose stem has three convolutions, as PSANet's, CCNet's and FLANet's authors name it in their ImageNet files.
 DEEP_STEM = {
     "conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4", "conv3": "conv1.6", "bn3": "bn1",
@@ -36,7 +36,8 @@ class Start:
     Attributes:
         title: the weights, in words.
         lineage: the commands that trained them.
-        random: names of the network's tensors that stayed random; empty also where all did.
+        random: names of the network's tensors outside its body that stayed random, the modules that are random
+            throughout by their name alone; empty also where all did.
     """
 
     title: str
@@ -44,8 +45,8 @@ class Start:
     random: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """The weights, and every tensor that stayed random."""
-        return f"{self.title}; random: {', '.join(self.random)}" if self.random else self.title
+        """The weights, what of the body stayed random, and then what else."""
+        return f"{self.title}; outside the backbone random: {', '.join(self.random)}" if self.random else self.title
 
 
 def initialise(model: BlockNetwork, path: Path, gamma: float = 0.0) -> Start:
@@ -80,10 +81,32 @@ def initialise(model: BlockNetwork, path: Path, gamma: float = 0.0) -> Start:
             value.fill_(gamma)
     if str(path) == IMAGENET:
         take_statistics(model)
-    random = tuple(name for name in own if name not in weights and not name.endswith(COUNTER))
-    inside = [name.removeprefix(root) for name in random if name.startswith(root)]
+    drawn = [name for name in own if not name.endswith(UNDRAWN)]
+    inside = name_random([name.removeprefix(root) for name in drawn if name.startswith(root)],
+                         {name.removeprefix(root) for name in weights})  # fmt: skip
     left = f"; of the backbone {', '.join(inside)} stayed random" if inside else ""
+    random = tuple(name_random([name for name in drawn if not name.startswith(root)], set(weights)))
     return Start(f"{source} ({len(weights)} of {len(own)} tensors{left})", lineage, random)
+
+
+def name_random(names: Sequence[str], known: Set[str]) -> list[str]:
+    """What of some tensors is not known: modules without a known one by their name, tensors of the others.
+
+    Args:
+        names: tensors in their order, with dots between a module's name and those inside.
+        known: the tensors that have a value.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition(".")[0], []).append(name.partition(".")[2])
+    found: list[str] = []
+    for module, inside in groups.items():
+        filled = {name.partition(".")[2] for name in known if name.partition(".")[0] == module}
+        if not filled:
+            found.append(module)
+        elif inside != [""]:
+            found += [f"{module}.{name}" for name in name_random(inside, filled)]
+    return found
 
 
 def read_start(model: BlockNetwork, path: Path) -> tuple[str, Mapping[str, Tensor], tuple[str, ...]]:
@@ -99,6 +122,10 @@ def read_start(model: BlockNetwork, path: Path) -> tuple[str, Mapping[str, Tenso
         with open_checkpoint(path) as file:
             if is_pytorch(file.read(8)):
                 return path.name, read_weights(path).tensors, ()
+    if not path.exists():
+        raise CheckpointError(
+            f"there is no file {path}; check the path, or let --init {IMAGENET} fetch the backbone's weights"
+        )
     header, tensors = read_tensors(path)
     before = record_in(path, header) if RECORD_KEY in header.metadata else None
     return path.name, tensors, (*before.lineage, before.command) if before else ()

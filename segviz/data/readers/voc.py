@@ -35,7 +35,7 @@ def open_voc(root: Path) -> DataSet:
     """Find the lists of the segmentation task, and the augmented labels."""
     listed = {path.stem for path in (root / LISTS).glob("*.txt")} - set(AUG_LISTS)
     first = [split for split in ("train", "val", "test", "trainval") if split in listed]
-    splits = [*first, *sorted(listed - set(first))]
+    splits = [*first, *sorted(listed - set(first))] or ["train", "val"]  # without lists: what is missing
     if (root / AUGMENTED).is_dir():
         splits.insert(min(1, len(splits)), TRAIN_AUG)
     return DataSet(
@@ -59,6 +59,8 @@ def list_voc_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
     """
     if split not in splits:
         raise refuse_split(root, split, splits)
+    if fault := find_missing_list(root, split):
+        return Listing((), (fault,))
     labels = root / (AUGMENTED if split == TRAIN_AUG else CLASS_FOLDER)
     names = name_augmented(root) if split == TRAIN_AUG else read_names(root / LISTS / f"{split}.txt")
     if split == "test":
@@ -70,6 +72,21 @@ def list_voc_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
         root,
         f"unpack all of {labels.name} and JPEGImages, or remove the names from the list",
     )
+
+
+def find_missing_list(root: Path, split: str) -> str:
+    """A sentence about the list that says what belongs to a split; empty if it is there.
+
+    Without a list of its own, `train_aug` is all augmented labels that are not in val, and so needs that list.
+    """
+    own = AUG_LISTS if split == TRAIN_AUG else (split,)
+    if any((root / LISTS / f"{name}.txt").exists() for name in own):
+        return ""
+    needed = "val" if split == TRAIN_AUG else split
+    if (root / LISTS / f"{needed}.txt").exists():
+        return ""
+    why = ", which train_aug has to leave out" if split == TRAIN_AUG else ""
+    return f"{(LISTS / needed).as_posix()}.txt is missing{why}; unpack VOC's ImageSets beside JPEGImages"
 
 
 def list_photos(folder: Path, names: list[str]) -> Listing:
@@ -91,8 +108,7 @@ def name_augmented(root: Path) -> list[str]:
     for name in AUG_LISTS:
         if (root / LISTS / f"{name}.txt").exists():
             return read_stems(root / LISTS / f"{name}.txt")
-    held_out = root / LISTS / "val.txt"
-    scored = set(read_names(held_out)) if held_out.exists() else set()
+    scored = set(read_names(root / LISTS / "val.txt"))
     return [name for name in find_picture_names(root / AUGMENTED) if name not in scored]
 
 
