@@ -123,7 +123,7 @@ def evaluate_ways(
     empty = Confusion(np.zeros((len(classes), len(classes)), np.int64))
     everywhere, near_borders = dict.fromkeys(ways, empty), dict.fromkeys(ways, empty)
     maps = MeanMaps()
-    title = f"evaluating {data}" + (f", {len(ways)} ways" if len(ways) > 1 else "")
+    title = f"evaluating {data}" + (f", {len(ways)} protocols" if len(ways) > 1 else "")
     for one in progress_bar(count(scorer, samples), total=len(samples), desc=title, unit="image", leave=False):
         for name in ways:
             everywhere[name] += one.everywhere[name]
