@@ -93,7 +93,7 @@ def mean_statistics(
 
     Raises:
         IndexError: a cell lies outside the grid.
-        ValueError: `places` is empty; see also `normalised` and `cell_classes`.
+        ValueError: `places` is empty; see also `normalise` and `cell_classes`.
     """
     if not places:
         raise ValueError("no place was given; name at least one cell (row, column)")
@@ -229,7 +229,7 @@ def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direct
 
     Raises:
         IndexError: a cell lies outside the grid.
-        ValueError: fewer than two places; see also `normalised`.
+        ValueError: fewer than two places; see also `normalise`.
     """
     if len(places) < 2:
         raise ValueError(f"{len(places)} places make no pair; name at least two cells")

@@ -1,4 +1,4 @@
-"""`train` and `models`: commands that make and list checkpoints."""
+"""`models`: the command that lists checkpoints and networks."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def format_map_numbers(models: Mapping[str, MapMeasurements]) -> str:
 
 
 def format_numbers(numbers: MapNumbers) -> list[str]:
-    """The numbers in the order of HEADS."""
+    """The numbers in the order of MAP_HEADS."""
     ratio = "-" if numbers.own_class is None else f"{numbers.own_class:.2f}"
     largest = "-" if numbers.largest is None else f"{100 * numbers.largest:.2f}"
     return [*(format_percent(getattr(numbers, name)) for name in PERCENTS), ratio, largest]

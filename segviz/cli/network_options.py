@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from segviz.catalogue.entry import LARGEST_SIDE
 from segviz.catalogue.source_names import SOURCE_FORMS, names_network
 from segviz.cli.arguments import read_model, refuse_untrained
 from segviz.cli.own_models import ASSUME_HELP, describe_network, read_assumption, read_size
@@ -70,6 +71,6 @@ def read_seen_size(text: str) -> list[int] | str:
     if text == "own":
         return text
     size = read_size(text)
-    if min(size) < 32 or max(size) > 8192:
-        raise argparse.ArgumentTypeError(f"'{text}' is out of range; use sides from 32 to 8192, or own")
+    if min(size) < 32 or max(size) > LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(f"'{text}' is out of range; use sides from 32 to {LARGEST_SIDE}, or own")
     return size

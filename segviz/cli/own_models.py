@@ -10,6 +10,7 @@ from typing import Any
 from segviz.catalogue.entry import FITS, CatalogueEntry, CatalogueError
 from segviz.catalogue.models_file import is_there, make_entry, write_models
 from segviz.catalogue.own_models import own_files, own_models
+from segviz.catalogue.source_names import SOURCE_FORMS
 from segviz.cli.errors import UsageError
 from segviz.cli.shared_options import Parser
 
@@ -150,5 +151,4 @@ def check_files(entry: CatalogueEntry) -> None:
     """
     for path in own_files(entry):
         if not is_there(path):
-            known = "a file, net.py:build, package.module:build, timm:NAME, torchvision:NAME or hf:NAME"
-            raise CatalogueError(f"{path} does not exist; give {known}")
+            raise CatalogueError(f"{path} does not exist; give a file, {SOURCE_FORMS}")
