@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from segviz.catalogue.own_models import own_models
+from segviz.catalogue.own_models import own_models, read_setting_models
 from segviz.cli.bench_parser import bring_subject_forward
 from segviz.cli.errors import UsageError, describe_error, is_stop, list_faults, print_error
 from segviz.cli.own_models import list_models
@@ -26,6 +26,7 @@ from segviz.runtime.interrupts import exit_at_once, handle_signals, raise_interr
 from segviz.runtime.lazy_dynamo import defer_compiler
 from segviz.server.launch import app_command, app_environment, app_script, check_port, passed_value, serve
 from segviz.settings import SettingError, settings
+from segviz.text import join_with_commas
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,6 +88,9 @@ def run_app(options: argparse.Namespace) -> int:
         environment["PYTHONPATH"] = os.pathsep.join(paths)
     own_models()  # says here, in one sentence, what is wrong with SEGVIZ_MODELS
     check_port(options.port, options.extra)
+    if own := list(read_setting_models(environment.get("SEGVIZ_MODELS", "").strip()).values()):
+        words = join_with_commas(f"{entry.title} ({entry.name})" for entry in own)
+        print(f"segviz: the app offers {words}; the page Inspect opens with {own[0].title}")
     return serve(app_command(script, options.port, *options.extra), script.parent, environment)
 
 
