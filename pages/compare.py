@@ -214,7 +214,8 @@ with settings.popover("Panels"):
     panels = pick_panels(predictions, class_panels(predictions, truth, scores))
 if len(predictions) > 1 and len({one.class_set.names for one in predictions.values()}) > 1:
     known = [short_title(name) for name, one in predictions.items() if one.class_set.names == classes.names]
-    told = f"only these can disagree: {join_with_commas(known)}" if len(known) > 1 else "their disagreement has no panel"
+    few = f"only these can disagree: {join_with_commas(known)}"
+    told = few if len(known) > 1 else "no panel shows where they differ"
     st.caption(escape_markdown(f"These models have different classes, so {told}."))
 if panels:
     show_compared(picture, panels, first_disputed(list(predictions.values()), picture))

@@ -20,7 +20,7 @@ from segviz.figures.disagreement_panel import ANSWERS, disagreement_panel
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.subplot import Mark, subplot_details
+from segviz.figures.subplot import Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.prediction.panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
@@ -302,3 +302,25 @@ def test_a_map_of_a_crop_lies_over_the_crop_with_its_points_boxes_and_numbers(ma
     assert (drawn[22:] < plain[22:]).any() and not (drawn[22:] > plain[22:]).any()  # darker outside
     assert (drawn[2:22, 5:35] != plain[2:22, 5:35]).any(2).all()
     assert subplot_details(heat)["crop"] == (2, 5, 20, 30)
+
+
+def test_a_caption_says_which_of_many_maps_has_which_kind_of_scale() -> None:
+    def subplot(title: str, high: float, kind: Any = "linear") -> Subplot:
+        values = np.array([[0.001, high]], np.float32)
+        heat = Heat(values, Scale(0.001 if kind == "log" else 0.0, high, kind), "weight", even=0.25)
+        return Subplot(title, IMAGE, heat, title)
+
+    maps = [subplot(f"map {number}", number / 10) for number in (1, 2, 3)]
+    assert "; each map on its own linear scale; tick" in FigureSpec("many", ((*maps, subplot("map 4", 0.5)),)).caption()
+    said = FigureSpec("many", ((*maps, subplot("peak", 0.9, "log")),)).caption()
+    assert said.startswith("many; each map on its own scale (peak: log; the others: linear); tick at a colour bar")
+    said = FigureSpec("many", ((*maps, subplot("map 1", 0.9, "log")),)).caption()  # which "map 1" would be meant?
+    assert "; each map on its own scale, linear or log; tick" in said
+
+
+def test_a_map_that_two_panels_show_is_in_a_file_once(made: Prediction) -> None:
+    panels = panels_of_map(made.maps["spatial"], made.model)
+    spec = viewer_figure_spec("a page", viewer(made), [*panels, *pin_panels(panels, PINS)])
+    assert len(spec.arrays()) == 2 * len(PINS)
+    details = {one["panel"]: one["arrays"] for one in spec.details()["panels"]}
+    assert len(details) == 2 + 2 * len(PINS) and all(len(names) == 1 for names in details.values())

@@ -95,13 +95,15 @@ class FigureSpec:
             yield {"panel": panel, **subplot_details(subplot), "arrays": own}
 
     def caption(self) -> str:
-        """Title, models, pixels, scales and the note, in one line."""
+        """Title, models, pixels, scales, what their tick is, and the note, in one line."""
         parts = [self.title]
         if self.models:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
             parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))
-        return "; ".join([*parts, *scales_text(self.subplots), *filter(None, [self.note])])
+        marked = any(getattr(subplot.content, "even", None) is not None for subplot in self.subplots)
+        tick = "tick at a colour bar: the even share" if marked else ""
+        return "; ".join([*parts, *scales_text(self.subplots), *filter(None, [tick, self.note])])
 
 
 def scales_text(subplots: Sequence[Subplot]) -> list[str]:
@@ -116,5 +118,20 @@ def scales_text(subplots: Sequence[Subplot]) -> list[str]:
         return list(titles)  # titles are missing or repeat, so they cannot name a scale
     if len(titles) <= FEW_SCALES:
         return [f"{', '.join(dict.fromkeys(names))}: {text}" for text, names in titles.items()]
-    kinds = dict.fromkeys(SCALE_WORDS[subplot.scale.kind] for subplot in subplots if subplot.scale)
-    return [f"each map on its own {kind} scale" for kind in kinds]
+    return [f"each map on its own {words_of_kinds(subplots)}"]
+
+
+def words_of_kinds(subplots: Sequence[Subplot]) -> str:
+    """The kinds of scale of many maps: the only one, or which maps have a rarer one if their titles tell that."""
+    kinds: dict[str, list[str]] = {}
+    for subplot in subplots:
+        if subplot.scale:
+            kinds.setdefault(SCALE_WORDS[subplot.scale.kind], []).append(subplot.title)
+    usual, *others = sorted(kinds, key=lambda kind: -len(kinds[kind]))
+    if not others:
+        return f"{usual} scale"
+    titles = [{*named} for named in kinds.values()]
+    if "" in set().union(*titles) or sum(map(len, titles)) > len(set().union(*titles)):
+        return f"scale, {' or '.join(kinds)}"
+    named = "; ".join(f"{', '.join(dict.fromkeys(kinds[kind]))}: {kind}" for kind in others)
+    return f"scale ({named}; the others: {usual})"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from segviz.attention.maps import AttendedFeatures, MapLook, NetworkMap, SpatialMap
 from segviz.attention.network_look import look_at_network, network_weights, strongest_query
@@ -68,13 +70,28 @@ def viewer_figure_spec(
         more: what else the page shows.
         note: the end of the caption.
     """
-    groups = [[subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels]
+    groups = share_values([subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels)
     scaled = apply_scales(groups, viewer.display)
     new = [one for panel in panels for one in mark_new(panel, panels, viewer.display)]
     subplots = [*(subplot for subplot, is_new in zip(scaled, new, strict=True) if is_new), *more]
     columns = choose_columns(len(subplots), viewer.columns)
     rows = tuple(tuple(subplots[first : first + columns]) for first in range(0, len(subplots), columns))
     return FigureSpec(title, rows, viewer.display.opacity / 100, note)
+
+
+def share_values(groups: Iterable[Sequence[Subplot]]) -> list[list[Subplot]]:
+    """The subplots; those with the same numbers of a map at the same pixel share one array, so a file has it once."""
+    known: dict[tuple[str, Place | None], np.ndarray] = {}
+    shared: list[list[Subplot]] = []
+    for group in groups:
+        shared.append([])
+        for subplot in group:
+            if isinstance(subplot.content, Heat):
+                values = known.setdefault((subplot.name, subplot.place), subplot.content.values)
+                if np.array_equal(values, subplot.content.values, equal_nan=True):
+                    subplot = replace(subplot, content=replace(subplot.content, values=values))
+            shared[-1].append(subplot)
+    return shared
 
 
 def subplot_of_panel(viewer: Viewer, panel: Panel) -> Subplot:
