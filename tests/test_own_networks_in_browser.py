@@ -147,7 +147,7 @@ def test_a_vit_of_timm_is_hovered_with_all_of_its_heads_at_once(visit: Visit, fo
 
 def test_published_weights_are_shown_on_every_page_and_linked(visit: Visit, browser: Browser, folder: Path) -> None:
     """A file that its tensors tell, opened with `segviz app --model ccnet.pth`."""
-    page, title = visit.page, "Attends to (last pass)"
+    page, title = visit.page, "Attends to"
     one = open_predictor(folder / "ccnet.pth", "cpu", assume={"passes": 1})(draw_scene(FIRST_SEED).image).maps["cross"]
     page.goto(f"{visit.address}/inspect?model=published")
     visit.rest().show_linear()
