@@ -15,6 +15,8 @@ import psutil
 HEAD, WORKER = "127.0.0.31", "127.0.0.32"  # of loopback; Ray takes 127.0.0.1 for the machine's own address
 STORE_BYTES = 100_000_000
 START_WITHIN_S = 120.0
+# Ray's workers have a low priority by default, which costs minutes beside other tests, and idle ones that nobody needs.
+QUICK = {"RAY_worker_niceness": "0", "RAY_prestart_worker_first_driver": "0"}
 
 
 def free_port() -> int:
@@ -36,13 +38,14 @@ class RayNode:
     def __init__(self, token_file: Path, port: int, cpus: int, head: bool = False) -> None:
         self.folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets need a short name
         place = (
-            ["--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self.folder}"]
+            ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor", f"--temp-dir={self.folder}"]
             if head
             else [f"--address={HEAD}:{port}"]
         )
         command = [
             str(Path(sys.executable).with_name("ray")), "start", *place, f"--num-cpus={cpus}", "--disable-usage-stats",
             f"--node-ip-address={HEAD if head else WORKER}", f"--object-store-memory={STORE_BYTES}",
+            "--include-log-monitor=false",
         ]  # fmt: skip
         with (Path(self.folder) / "log").open("w") as log:  # what it starts holds the file open, as it would a pipe
             starting = subprocess.Popen(
@@ -72,4 +75,4 @@ class RayNode:
 
 def node_environment(token_file: Path) -> dict[str, str]:
     """The variables of a machine, and of an app that joins."""
-    return {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file)}
+    return {**os.environ, **QUICK, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token_file)}

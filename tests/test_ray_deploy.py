@@ -27,6 +27,7 @@ with warnings.catch_warnings():
     from ray.serve.generated import serve_pb2, serve_pb2_grpc
 
     from segviz.batch.ray_cluster import join_cluster
+    from segviz.cluster.short_folder import make_short_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
 ROOT = Path(__file__).parents[1]
@@ -76,7 +77,7 @@ def test_all_of_a_local_cluster_listens_on_loopback_only(cluster: Local) -> None
 
 
 def test_a_command_s_own_cluster_listens_on_loopback_only() -> None:
-    with join_cluster("local"):
+    with make_short_folder() as folder, join_cluster("local", folder):
         processes = psutil.Process().children(recursive=True)
         assert any("raylet" in name_of(process) for process in processes)
         assert exposed([psutil.Process(), *processes]) == []

@@ -33,6 +33,7 @@ with warnings.catch_warnings():
     from ray.exceptions import RayError
     from ray_jobs import OddJob
     from ray_models import python_path
+    from ray_nodes import QUICK
 
     from segviz.batch.ordered_map import WorkerLostError, map_in_order
     from segviz.batch.ray_cluster import NoWorkersError, WorkerShare, join_cluster
@@ -49,9 +50,12 @@ SMALL = ["--input-size", "64,96"]
 SERVE_CLUSTER = """
 import sys
 import ray
-found = ray.init(
-    address="local", num_cpus=2, include_dashboard=False, object_store_memory=150 * 2**20, _node_ip_address="127.0.41.1"
-)
+from segviz.cluster.few_processes import leave_out_processes
+with leave_out_processes():
+    found = ray.init(
+        address="local", num_cpus=2, include_dashboard=False, object_store_memory=150 * 2**20,
+        _node_ip_address="127.0.41.1",
+    )
 print(found.address_info["gcs_address"], flush=True)
 sys.stdin.read()
 ray.shutdown()
@@ -64,6 +68,8 @@ def started() -> Iterator[tuple[str, psutil.Process]]:
     with pytest.MonkeyPatch.context() as patch, python_path():
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         patch.setenv("RAY_AUTH_MODE", "token")
+        for name, value in QUICK.items():
+            patch.setenv(name, value)
         process = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-c", SERVE_CLUSTER],
             stdin=subprocess.PIPE,
@@ -89,14 +95,7 @@ def cluster(started: tuple[str, psutil.Process]) -> str:
 def worker_count(started: tuple[str, psutil.Process]) -> Callable[[], int]:
     """What counts the processes of workers of this cluster."""
 
-    def count() -> int:
-        found = 0
-        for one in started[1].children(recursive=True):
-            with suppress(psutil.Error):  # it has ended since
-                found += WORKER in " ".join(one.cmdline())
-        return found
-
-    return count
+    return lambda: names_of(started[1].children(recursive=True)).count(WORKER)
 
 
 @pytest.fixture(scope="module")
@@ -306,11 +305,19 @@ def started_by(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def names_of(processes: Sequence[psutil.Process]) -> str:
+    found = []
+    for one in processes:
+        with suppress(psutil.Error):  # it has ended since
+            found += one.cmdline()
+    return " ".join(found)
+
+
 def test_a_command_that_is_killed_leaves_nothing_of_its_cluster(tmp_path: Path) -> None:
     process = start_command("predict", "scene:0", "scene:1", "--model", "fcn", "--out", tmp_path / "out", "--ray")
-    until(lambda: any("RuntimeEnvAgent" in " ".join(one.cmdline()) for one in started_by(process)))
+    until(lambda: "RuntimeEnvAgent" in names_of(started_by(process)), 200)
     own = started_by(process)
-    assert any("raylet" in " ".join(one.cmdline()) for one in own)
+    assert "raylet" in names_of(own)
     folder = Path(next(one.cmdline() for one in own if "segviz.cli.cluster_child" in one.cmdline())[4])
     assert folder.is_dir()
     process.kill()
@@ -328,7 +335,7 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     assert process.stdout is not None
     process.stdout.readline()
     own = started_by(process)
-    assert any("raylet" in " ".join(one.cmdline()) for one in own)
+    assert "raylet" in names_of(own)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -364,7 +371,7 @@ def test_a_cluster_that_is_lost_ends_the_command_with_a_sentence_and_what_is_fin
     assert process.returncode == 1
     assert said.splitlines()[-1] == (
         f"segviz: the Ray cluster at {address} was lost, and the command with it; the files of finished pictures are "
-        f"kept in {out}, and the same command with --resume makes the others"
+        f"kept in {out}; add --resume to process the rest"
     )
     assert "Traceback" not in said
     assert (out / LIST_NAME).is_file() and (out / "scene-0_labels.png").is_file()

@@ -12,7 +12,6 @@ import ray
 
 from segviz.cluster.access import authenticate, forget_token, on_loopback
 from segviz.cluster.join import join_or_start
-from segviz.cluster.short_folder import make_short_folder
 from segviz.engine.capacity import cores
 from segviz.runtime.interrupts import handle_signals, raise_interrupt
 from segviz.runtime.ray_token import is_local
@@ -44,8 +43,12 @@ class WorkerShare:
 
 
 @contextmanager
-def join_cluster(address: str) -> Iterator[None]:
+def join_cluster(address: str, folder: str) -> Iterator[None]:
     """Join the cluster of an address, or start one on this machine that ends with the block.
+
+    Args:
+        address: of the cluster's head, or "local".
+        folder: for the files of a local cluster; its path has to be short.
 
     Raises:
         NoWorkersError: there is no cluster at the address, or it does not let this process in.
@@ -55,15 +58,12 @@ def join_cluster(address: str) -> Iterator[None]:
     except ConnectionError as error:
         raise NoWorkersError(f"--ray {address}: {error}") from None
     try:
-        with make_short_folder() as folder:
-            try:
-                with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
-                    start_or_join(address, folder)
-                yield
-            finally:
-                if ray.is_initialized():
-                    ray.shutdown()
+        with handle_signals(raise_interrupt):  # Ray sets a handler of its own, which must not outlive this
+            start_or_join(address, folder)
+        yield
     finally:
+        if ray.is_initialized():
+            ray.shutdown()
         forget_token()
 
 
@@ -108,9 +108,9 @@ def count_workers(share: WorkerShare, wanted: int | None, pictures: int) -> int:
         several = wanted is not None and wanted > 1
         asked = f"{wanted} workers with {share.words} each were" if several else f"a worker with {share.words} was"
         raise NoWorkersError(
-            f"{asked} asked for, but the cluster has only {there['CPU']:g} CPU cores and {there['GPU']:g} GPUs free; ask for "
-            f"less with {'--workers, ' if several else ''}SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS, or wait until "
-            "other work has ended"
+            f"{asked} asked for, but the cluster has only {there['CPU']:g} CPU cores and {there['GPU']:g} GPUs free; "
+            f"ask for less with {'--workers, ' if several else ''}SEGVIZ_REPLICA_CPUS or SEGVIZ_REPLICA_GPUS, or "
+            "wait until other work has ended"
         )
     return max(1, min(wanted or fitting, pictures))
 

@@ -15,6 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from segviz.batch.ordered_map import LostTask
 from segviz.batch.ray_cluster import NoWorkersError, WorkerShare
+from segviz.cluster.losses import name_loss
 from segviz.version import VERSION
 
 WAITING = 2  # tasks of a worker: one that it works on, and one that is there when it has ended
@@ -200,7 +201,7 @@ class RayWorkers:
             except RayTaskError as error:  # not the work's own errors, which are outcomes
                 found.append((number, RuntimeError(str(error).strip().splitlines()[-1])))
             except RayError as error:
-                cause = type(error).__name__
+                cause = name_loss(error)
                 return found + [(lost, LostTask(lost == number, cause)) for lost, _ in self._replace(one)]
             one.tasks.popleft()
         return found
@@ -258,7 +259,7 @@ class RayWorkers:
         else:
             self._workers.remove(one)
         self._since = since
-        self._check_hope(type(error).__name__)
+        self._check_hope(name_loss(error))
 
     def _check_hope(self, cause: str = "") -> None:
         """Give up where no worker is ready, and none became so in time.

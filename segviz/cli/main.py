@@ -31,7 +31,11 @@ from segviz.text import join_with_commas
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every failure is one sentence on stderr."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command(read_options(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def read_options(words: list[str]) -> argparse.Namespace:
+    """Read a command line; what is wrong with it ends the process with exit code 2."""
     escape_unencodable()
     own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (bring_subject_forward(words), [])
     with handle_signals(exit_at_once):
@@ -40,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = "python -m segviz " + shlex.join(words)
     options.typed = typed.encode(errors="backslashreplace").decode()  # a file's name need not be valid text
     options.extra = passed_on
-    return run_command(options)
+    options.words = words
+    options.cluster_folder = None
+    return options
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -50,6 +56,10 @@ def run_command(options: argparse.Namespace) -> int:
         refuse_unused(options)
         if options.subcommand == "app":
             return run_app(options)
+        if getattr(options, "ray", None) is not None and options.cluster_folder is None:
+            from segviz.cli.cluster_command import run_in_child
+
+            return run_in_child(options.words, options)
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else torch's profiler writes to stderr during `bench`
         # Where HOME cannot be written, matplotlib says so in two lines of log, and works all the same.
         logging.getLogger("matplotlib").setLevel(logging.ERROR)

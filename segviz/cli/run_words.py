@@ -16,7 +16,7 @@ from segviz.version import VERSION
 # Where results go, how they are made, and which pictures there are: none of it changes a picture's result.
 WITHOUT_EFFECT = frozenset({
     "subcommand", "images", "data", "split", "scenes", "out", "zip", "json", "record", "resume", "ray", "workers",
-    "given", "typed", "extra", "skip_damaged", "one_file",
+    "given", "typed", "extra", "words", "cluster_folder", "skip_damaged", "one_file",
 })  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def hire_workers(options: argparse.Namespace, tasks: int) -> Iterator[RayWorkers
     limits = settings()
     share = choose_share(limits)
     address = limits.ray_address if options.ray == OWN_ADDRESS else options.ray
-    with join_cluster(address):
+    with join_cluster(address, options.cluster_folder):
         workers = RayWorkers(share, count_workers(share, options.workers, tasks))
         if has_idle_gpus(share):
             print(

@@ -22,6 +22,7 @@ from ray.serve.exceptions import RayServeException
 
 from segviz.cluster.board import News
 from segviz.cluster.contents import ContentStore, FileChangedError
+from segviz.cluster.losses import is_for_memory, name_loss
 from segviz.cluster.messages import (
     Answered,
     Channel,
@@ -89,6 +90,7 @@ class Bridge:
                         self._pool.submit(self._run, message)
                     case Stop(ticket) if ticket in self._pending:
                         self._pool.submit(self._stop, ticket)
+                del message  # while it waits it keeps no picture
         self._closing.set()
         for thread in watching:
             thread.join()  # a call of Ray's after the end would look for another cluster
@@ -102,8 +104,8 @@ class Bridge:
         except FileChangedError as error:
             answer = FileChanged(run.ticket, str(error))
         except Exception as error:  # an app must never wait for an answer in vain
-            cause = f"a replica was lost, or did not answer ({type(error).__name__})"
-            answer = Lost(run.ticket, cause, self._has_begun(run.ticket))
+            cause = f"a replica was lost, or did not answer ({name_loss(error)})"
+            answer = Lost(run.ticket, cause, self._has_begun(run.ticket), is_for_memory(error))
             if not isinstance(error, FAILURES):
                 traceback.print_exc()
         self._pending.discard(run.ticket)

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from segviz.cluster.access import check_loopback
+from segviz.cluster.few_processes import leave_out_processes
 from segviz.runtime.ray_token import LOCAL, is_local
 from segviz.settings import MIB
 
@@ -37,14 +38,15 @@ def join_or_start(address: str, cores: int, folder: str, options: dict[str, Any]
         check_reachable(address)
         call_within(JOIN_WITHIN_S, lambda: ray.init(address=address, **options))
         return
-    ray.init(
-        address=LOCAL,
-        num_cpus=cores,
-        include_dashboard=False,
-        object_store_memory=STORE_BYTES,
-        _temp_dir=folder,
-        **options,
-    )
+    with leave_out_processes():
+        ray.init(
+            address=LOCAL,
+            num_cpus=cores,
+            include_dashboard=False,
+            object_store_memory=STORE_BYTES,
+            _temp_dir=folder,
+            **options,
+        )
     check_loopback()
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -39,6 +40,7 @@ from segviz.paths import PACKAGE
 LINES_KEPT = 20  # of what the bridge wrote to its stderr, for the log
 TELL_WITHIN_S = 0.5
 LEAVE_WITHIN_S = 20.0
+END_WITHIN_S = 5.0  # processes that were killed
 
 CallOutcome = Answered | Lost | FileChanged
 
@@ -214,10 +216,9 @@ def start_bridge(descriptor: int, environment: Mapping[str, str]) -> subprocess.
     Raises:
         OSError: there is no memory for it, or it cannot be run.
     """
-    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", "segviz.cluster.bridge", str(descriptor)],
-        env={**os.environ, "PYTHONPATH": path, **environment},
+        env={**module_environment(), **environment},
         pass_fds=[descriptor],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -228,9 +229,28 @@ def start_bridge(descriptor: int, environment: Mapping[str, str]) -> subprocess.
     )
 
 
+def module_environment() -> dict[str, str]:
+    """This process's variables, by which a child process finds segviz's modules too."""
+    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 def end_processes_of_session(session: int) -> None:
-    """End all processes of a session; parts of a local cluster outlive a bridge that was killed by a minute."""
+    """End all processes of a session but this one; parts of a local cluster outlive one that was killed by a minute."""
+    ended: list[psutil.Process] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == session:
+            if process.pid != os.getpid() and os.getsid(process.pid) == session:
                 process.kill()
+                ended.append(process)
+    end = time.monotonic() + END_WITHIN_S
+    while any(still_runs(process) for process in ended) and time.monotonic() < end:
+        time.sleep(0.01)  # they may still write into a folder that is removed next
+
+
+def still_runs(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended, and nobody has looked at since, does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

@@ -142,11 +142,13 @@ class Lost:
         ticket: the task's.
         cause: in words.
         begun: whether a replica had begun with it. If not, it may be run as if it had never been sent.
+        for_memory: whether Ray ended the replica because its machine was short of memory.
     """
 
     ticket: str
     cause: str
     begun: bool = True
+    for_memory: bool = False
 
 
 @dataclass(frozen=True)

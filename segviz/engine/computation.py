@@ -13,7 +13,16 @@ class AbandonedError(Exception):
 
 
 class LostError(Exception):
-    """What ran the computation was lost, through no fault of the computation's that is known."""
+    """What ran the computation was lost, through no fault of the computation's that is known.
+
+    Args:
+        cause: in words.
+        for_memory: whether it was ended because its machine was short of memory.
+    """
+
+    def __init__(self, cause: str, for_memory: bool = False) -> None:
+        super().__init__(cause)
+        self.for_memory = for_memory
 
 
 @dataclass

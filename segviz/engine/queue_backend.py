@@ -157,6 +157,7 @@ class QueueBackend(WaitingRequests):
         )
 
     def _outcome(self, computation: Computation) -> Result | BaseException:
+        for_memory = 0
         for attempt in range(1, ATTEMPTS + 1):
             computation.attempt = attempt
             if attempt > 1 and not self._is_wanted(computation):
@@ -169,6 +170,7 @@ class QueueBackend(WaitingRequests):
                 return error.with_traceback(None)  # its frames would keep tensors alive as long as the answer
             except LostError as error:
                 name = computation.request.model
+                for_memory += error.for_memory
                 logger.warning("%s was lost, attempt %d: %s; request %s", name, attempt, error, computation.key[:8])
                 with self._changed:
                     self._counts["lost"] += 1
@@ -178,6 +180,11 @@ class QueueBackend(WaitingRequests):
                 with self._changed:
                     self._counts["crashed"] += 1
                     self._crashes.append(time.monotonic())
+        if for_memory == ATTEMPTS:
+            return CrashError(
+                f"'{computation.request.model}' was ended {ATTEMPTS} times on this picture, because a machine of the "
+                "cluster was short of memory; try a smaller picture, or again later"
+            )
         return CrashError(
             f"'{computation.request.model}' failed {ATTEMPTS} times on this picture; the server's log has the cause "
             f"under request {computation.key[:8]}"

@@ -126,7 +126,8 @@ class RemoteRunner:
         if isinstance(call.outcome, Lost) and not call.outcome.begun:
             raise NotBegunError
         if not isinstance(call.outcome, Answered):
-            raise LostError(call.outcome.cause if call.outcome else "no outcome")
+            lost = call.outcome
+            raise LostError(lost.cause if lost else "no outcome", lost is not None and lost.for_memory)
         outcome = pickle.loads(call.outcome.outcome)
         if isinstance(outcome, Crash):
             raise ReplicaError(outcome.traceback)

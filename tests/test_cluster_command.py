@@ -1,0 +1,100 @@
+"""A command that works in a cluster by a child process: what it says and leaves where the child ends, without Ray."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from segviz.cli import cluster_command
+from segviz.cli.cluster_command import describe_rest, run_in_child
+from segviz.cli.main import main, read_options
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="Ray's clusters are for Linux and macOS here")
+WORDS = ["predict", "scene:0", "scene:1", "--model", "fcn", "--out", "results", "--ray"]
+START = "import os, signal, subprocess, sys, time\n"
+TOLD = "os.write(int(sys.argv[1]), b'0')\n"
+LOST = (
+    "segviz: the Ray cluster was lost, and the command with it; the files of finished pictures are kept in results; "
+    "add --resume to process the rest\n"
+)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """What runs a command whose child is a few lines of Python: its exit code, and what it said."""
+
+    def run(code: str, words: list[str] = WORDS) -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(cluster_command, "CHILD", ("-c", START + code))
+        return run_in_child(words, read_options(words)), capfd.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_child_that_ends_by_itself_has_said_it_all(code: int, run) -> None:
+    assert run(f"{TOLD}sys.exit({code})") == (code, "")
+
+
+@pytest.mark.parametrize("end", ["os._exit(1)", "os.abort()"])
+def test_a_child_that_ray_ends_is_explained_and_nothing_of_it_stays(end: str, run, tmp_path: Path) -> None:
+    """Ray ends a process in both ways."""
+    code = (
+        "helper = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "open('found', 'w').write(f'{helper.pid} {sys.argv[2]}')\n" + end
+    )
+    assert run(code) == (1, LOST)
+    helper, folder = (tmp_path / "found").read_text().split()
+    assert not psutil.pid_exists(int(helper)) or psutil.Process(int(helper)).status() == psutil.STATUS_ZOMBIE
+    assert not Path(folder).exists()
+
+
+def test_a_child_that_was_killed_is_told_apart_from_a_cluster_that_was_lost(run) -> None:
+    code, said = run("os.kill(os.getpid(), signal.SIGKILL)")
+    assert code == 1
+    assert said.startswith("segviz: the command's process in the cluster was ended by SIGKILL, as where memory ends;")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_reach_the_child(number: int, run, tmp_path: Path) -> None:
+    code = (
+        f"signal.signal({int(number)}, lambda *_: ({TOLD.strip()}, os._exit(7)))\n"
+        "open('ready', 'w').close()\n"
+        "time.sleep(60)"
+    )
+
+    def interrupt() -> None:
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    assert run(code) == (7, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (WORDS, r"kept in results; add --resume to process the rest"),
+        ([*WORDS[:-3], "--zip", "results.zip", "--ray"], r"results\.zip is not complete; give --out DIR"),
+        (["evaluate", "--model", "fcn", "--scenes", "2", "--ray"], r"nothing is kept; give --resume FILE"),
+        (["evaluate", "--model", "fcn", "--scenes", "2", "--ray", "--resume", "counts"], r"kept in counts, and"),
+    ],
+)
+def test_what_is_kept_is_said(words: list[str], expected: str) -> None:
+    assert re.search(expected, describe_rest(read_options(words)))
+
+
+def test_what_is_wrong_with_the_options_is_said_without_a_child(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cluster_command, "start_child", None)
+    assert main([*WORDS[:-1], "--workers", "2"]) == 2
+    assert "--workers" in capsys.readouterr().err
