@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from segviz.catalogue.source_names import LIBRARY_PREFIXES
 from segviz.text import plain_text
 
 FITS = ("stretch", "pad")
 LARGEST_SIDE = 8192  # pixels of the size at which a network sees the picture
 ENTRY_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 NAME_RULE = "1 to 64 of a to z, 0 to 9, and inside . _ -"
-PREFIXED = ("timm:", "torchvision:", "hf:", "smp:")
-RANDOM = "random"  # in place of a file of weights: the network as it is before training
+PREFIXED = tuple(f"{one}:" for one in LIBRARY_PREFIXES)
+RANDOM_WEIGHTS = "random"  # in place of a file of weights: the network as it is before training
 # The names of the bundled models, which no other model can have; a test holds them to the registry, whose import is
 # slow and must not delay the start.
 BUNDLED_NAMES = (

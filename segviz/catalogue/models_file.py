@@ -13,7 +13,7 @@ from typing import Any
 from segviz.catalogue.entry import (
     BUNDLED_NAMES,
     PREFIXED,
-    RANDOM,
+    RANDOM_WEIGHTS,
     AssumedValue,
     CatalogueEntry,
     CatalogueError,
@@ -122,7 +122,7 @@ def make_entry(table: Mapping[str, Any], folder: Path, taken: Sequence[str]) -> 
     if raw.assume is not None:
         values["assume"] = tuple(raw.assume.items())
     values |= {"name": name, "title": raw.title or name, "source": resolve_source(raw.source, folder)}
-    if raw.weights and raw.weights != RANDOM:
+    if raw.weights and raw.weights != RANDOM_WEIGHTS:
         values["weights"] = str((folder / Path(raw.weights).expanduser()).absolute())
     return CatalogueEntry(**values, classes=read_class_names(table.get("classes")))
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from segviz.catalogue.entry import PREFIXED, RANDOM, CatalogueEntry, CatalogueError
+from segviz.catalogue.entry import PREFIXED, RANDOM_WEIGHTS, CatalogueEntry, CatalogueError
 from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.models_file import read_models, read_models_file
 from segviz.settings import read_setting
@@ -91,7 +91,7 @@ def entry_identity(entry: CatalogueEntry) -> str:
 
 def own_files(entry: CatalogueEntry) -> list[Path]:
     """The files or folders of an entry, as far as its values name them."""
-    paths = [Path(entry.weights)] if entry.weights not in ("", RANDOM) else []
+    paths = [Path(entry.weights)] if entry.weights not in ("", RANDOM_WEIGHTS) else []
     source = entry.source.removeprefix("hf:")
     if ".py:" in source:
         return [Path(source.rpartition(":")[0]), *paths]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 LIBRARY_PREFIXES = ("timm", "torchvision", "hf", "smp")
 PYTHON_SOURCE = re.compile(r".+\.py:[A-Za-z_][\w.]*|[A-Za-z_]\w*(\.\w+)*:[A-Za-z_][\w.]*")
-SOURCE_FORMS = "net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME"
+SOURCE_FORMS = (
+    "net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER, smp:NAME or smp:FOLDER"
+)
 
 
 def names_network(text: str) -> bool:

@@ -52,8 +52,8 @@ def add_any_model(command: Parser, all_word: str = "", size_help: str = SEEN_SIZ
     several = f"{all_word}, " if all_word else ""
     command.add_argument(
         "--model", type=read, required=True, metavar="SOURCE",
-        help=f"{several}a name from `models`, a checkpoint, published weights (.pth), net.py:build, "
-        "package.module:build, timm:NAME, torchvision:NAME, hf:NAME, hf:FOLDER or smp:NAME",
+        help=f"{several}a name from `models`, a checkpoint, published weights (.pth), "
+        f"{SOURCE_FORMS}",
     )  # fmt: skip
     group = command.add_argument_group("a network of your own", "docs/any-network.md")
 

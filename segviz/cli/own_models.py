@@ -49,7 +49,7 @@ def add_own_models(command: Parser) -> None:
     )
     group.add_argument(
         "--model", action=BeginModel, dest=OWN_TABLES, metavar="SOURCE",
-        help="a checkpoint, net.py:build, package.module:build, timm:NAME, torchvision:NAME, hf:NAME, or smp:NAME",
+        help=f"a checkpoint, published weights (.pth), {SOURCE_FORMS}",
     )  # fmt: skip
 
     def describe(option: str, metavar: str, help_: str, read: Callable[[str], Any] = str, **more: Any) -> None:

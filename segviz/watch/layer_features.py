@@ -15,7 +15,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.maps import FeatureSimilarity, detach
 from segviz.image import ImageLike, as_rgb
 from segviz.text import plain_text
-from segviz.watch.run_network import run_network, run_on_fitting_size
+from segviz.watch.run_network import call_network, run_on_fitting_size
 
 if TYPE_CHECKING:
     from segviz.watch.network_predictor import NetworkPredictor
@@ -83,7 +83,7 @@ def module_outputs(predictor: NetworkPredictor, image: ImageLike, paths: list[st
     def run(_: object, batch: Tensor) -> None:
         found.clear()  # of a size that the network refused half-way
         with torch.no_grad():
-            run_network(network, batch)
+            call_network(network, batch)
 
     run_on_fitting_size(network, picture, rules, run)
     return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from segviz.image import Rgb
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.outputs import crop_padding, find_logits
-from segviz.watch.run_network import run_network, run_on_fitting_size
+from segviz.watch.run_network import call_network, run_on_fitting_size
 
 
 class NetworkScores:
@@ -64,7 +64,7 @@ class NetworkScores:
     def _score(self, picture: Rgb) -> Float[Tensor, "classes height width"]:
         model = self.predictor.network
         placement, output = run_on_fitting_size(
-            model, picture, self.rules, lambda placement, batch: run_network(model, batch)
+            model, picture, self.rules, lambda placement, batch: call_network(model, batch)
         )
         found = find_logits(output)
         if found is None:

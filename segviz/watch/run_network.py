@@ -46,7 +46,7 @@ def run_on_fitting_size(
         raise refusal(model, last, error) from error
 
 
-def run_network(model: nn.Module, batch: Tensor) -> Any:
+def call_network(model: nn.Module, batch: Tensor) -> Any:
     """The output of a network that takes its picture by position or, as those of transformers do, by name."""
     args, options = name_input(model, batch)
     return model(*args, **options)

@@ -18,7 +18,7 @@ from segviz.watch.placement import FitMode, InputRules, Placement
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
-from segviz.watch.run_network import run_network, run_on_fitting_size
+from segviz.watch.run_network import call_network, run_on_fitting_size
 
 
 def watch(
@@ -88,7 +88,7 @@ def view_network(
     def run(placement: Placement, batch: Tensor) -> tuple[Findings, object]:
         findings = Findings(placement.seen, placement.covers, patterns, grid, find_recipes())
         with torch.no_grad(), record_calls(model, findings):
-            return findings, run_network(model, batch)
+            return findings, call_network(model, batch)
 
     placement, (findings, output) = run_on_fitting_size(model, picture, rules, run)
     with torch.no_grad():

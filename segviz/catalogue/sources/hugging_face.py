@@ -10,10 +10,10 @@ from typing import Any
 from torch import nn
 
 from segviz.catalogue.checkpoint_checks import name_first
+from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.sources.load_weights import load_weights
 from segviz.catalogue.sources.opened_network import (
-    RANDOM_WEIGHTS,
     UNTRAINED,
     OpenedNetwork,
     OpenError,

@@ -14,7 +14,6 @@ from segviz.data.classes import RgbColour
 from segviz.text import plain_text
 
 Made = TypeVar("Made")
-RANDOM_WEIGHTS = "random"  # in place of a file: the network as it is before training
 UNTRAINED = "its weights are random: labels mean nothing, and maps are those of an untrained network"
 
 

@@ -13,9 +13,10 @@ from types import ModuleType
 
 from torch import nn
 
+from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.sources.load_weights import load_weights
-from segviz.catalogue.sources.opened_network import RANDOM_WEIGHTS, UNTRAINED, OpenedNetwork, OpenError, call_library
+from segviz.catalogue.sources.opened_network import UNTRAINED, OpenedNetwork, OpenError, call_library
 from segviz.text import plain_text
 
 IMPORTING = Lock()  # sys.path belongs to the whole process

@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
+from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.sources.load_weights import load_weights, other_class_count
-from segviz.catalogue.sources.opened_network import RANDOM_WEIGHTS, UNTRAINED, OpenedNetwork, OpenError, call_library
+from segviz.catalogue.sources.opened_network import UNTRAINED, OpenedNetwork, OpenError, call_library
 from segviz.text import plain_text
 
 FETCH_CURE = "give a file with weights=FILE, or weights='random' for the untrained network"
