@@ -258,7 +258,7 @@ def test_data_of_other_classes_is_refused(folder: Path, tmp_path: Path, capsys: 
     root.mkdir()
     (root / "meta.json").write_text(json.dumps({"classes": ["road", "sky"], "void": 255}))
     assert run_segviz("table", "ssanet-1", "--checkpoints", folder, "--data", root, "--device", "cpu") == 2
-    assert "streets does not have the classes of cityscapes, which own.safetensors needs" in capsys.readouterr().err
+    assert "streets does not have the classes of cityscapes, which ssanet-1 is scored on" in capsys.readouterr().err
 
 
 @pytest.mark.slow
