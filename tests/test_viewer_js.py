@@ -667,3 +667,14 @@ def test_a_legend_gives_a_class_no_share_of_a_map_that_cannot_have_it(page: Page
         }"""
     )
     assert entries == [["road", "40.0 · 100.0", ""], ["class 0", "70.0", "own"], ["sky", "0.0–60.0", ""]]
+
+
+def test_a_panel_of_classes_marks_the_first_point_until_somebody_points(page: Page) -> None:
+    mount(page, data(classes("labels", classes=["sky", "car", "road"], palette=[[1, 2, 3]] * 3)))
+    mark, box = page.locator(".cell"), page.locator(".stage").bounding_box()
+    expect(mark).to_be_visible()
+    where = mark.bounding_box()
+    assert box is not None and where is not None
+    assert abs(where["x"] + where["width"] / 2 - box["x"] - box["width"] / 2) < 0.05 * box["width"]
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    expect(mark).to_be_hidden()

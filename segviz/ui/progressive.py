@@ -45,7 +45,7 @@ def show_progress(
     following = next((name for name in left if name not in progress.ran), None)
     running = following is not None and not progress.stopped
     with st.container(horizontal=True, vertical_alignment="center", key=f"working {page} filling"):
-        st.progress(share, f"{text}; {SPECS[following].title} is running …" if following and running else text)
+        st.progress(share, text)  # the box below says which one is running
         if running:
             st.button("Stop", on_click=progress.stop, key=f"{page} stop")
         else:

@@ -37,6 +37,12 @@ export class Overlay {
     else this.place(strip, view, top + row * pitchY, frame.left, pitchY, frame.width);
   }
 
+  /** Outlines an image pixel of a panel whose map has no cells; null hides it. */
+  showPixel(pixel, view) {
+    this.cell.hidden = !pixel;
+    if (pixel) this.place(this.cell, view, pixel[0] / this.height, pixel[1] / this.width, 1 / this.height, 1 / this.width);
+  }
+
   /** Boxes the cell that has nearly all the weight of a layer; `found` is null where no cell has. */
   showCrest(layer, found, view) {
     const { crest } = this, at = found?.cell ?? null;

@@ -183,7 +183,8 @@ export class Panel {
   /** Shows the cross hair and the value under it; `pointer` is an image pixel, or null if there is no pointer. */
   showPointer(pointer, view) {
     this.overlay.showCrossHair(pointer, view);
-    const pixel = pointer ?? this.config.at ?? this.point;
+    const pixel = pointer ?? this.config.at ?? this.point, hasValue = this.has("isLabels") || this.has("isMap");
+    if (hasValue && !this.has("isPointed")) this.overlay.showPixel(pointer ? null : pixel, view); // "here", as on the maps
     for (const readout of this.readouts) readout.showValue(pixel);
   }
 }
