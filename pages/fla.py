@@ -21,7 +21,7 @@ from segviz.ui.show_viewer import show_viewer
 
 PAGE = "fla"
 
-st.title("Fully attentional: attended features")
+st.title("Attended features: fully attentional")
 st.caption(
     "The channel means of each block's output (FLANet, AAAI 2022, Fig. 6), and of its context before gamma and "
     "residual. Channel non-local has one matrix for all places; FLA has one for every row and every column."

@@ -18,7 +18,7 @@ st.caption(
     "**Collect**: what the point gathers from every place (row p, sums to 1). "
     "**Distribute**: how much every place receives from it (column p). PSANet, ECCV 2018, eq. 8-9, Fig. 6. "
     "Equation 8 divides by N; these masks have a softmax over the places that are read, as in the released networks. "
-    "Keep two or more points to compare them."
+    "Pin two or more points to compare them."
 )
 picture = current_picture()
 prediction = predict_or_stop("psa", picture)

@@ -23,10 +23,10 @@ from segviz.viewer.panels_of_prediction import panels_of_map, pin_panels
 
 PAGE = "sam"
 
-st.title("Strip attention")
+st.title("Column attention: strips")
 st.caption(
     "Every place reads whole columns. The map of a column shows how much every place reads it; the maps of all columns "
-    "add up to 1 everywhere. Keep two points to compare their columns. AttaNet, AAAI 2021, Fig. 9."
+    "add up to 1 everywhere. Pin two points to compare their columns. AttaNet, AAAI 2021, Fig. 9."
 )
 picture = current_picture()
 prediction = predict_or_stop("sam", picture)

@@ -15,7 +15,7 @@ from segviz.viewer.panels_of_prediction import panels_of_map, pin_panels
 
 PAGE = "snl"
 
-st.title("Sparse non-local: sampled offsets")
+st.title("Sampled points: sparse non-local")
 st.caption(
     "Each place reads K = 81 points: a 9 x 9 window, every point moved by a learned offset and weighted by a softmax. "
     "The faint window shows the points before they are moved. SSANet, arXiv 2109.01915, eq. 4-7."
