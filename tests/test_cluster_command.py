@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from segviz.cli import cluster_command
-from segviz.cli.cluster_command import describe_rest, run_in_child
-from segviz.cli.main import main, read_options
+from segviz.cli.cluster_command import describe_kept, run_in_child
+from segviz.cli.main import main, read_command
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Ray's clusters are for Linux and macOS here")
 WORDS = ["predict", "scene:0", "scene:1", "--model", "fcn", "--out", "results", "--ray"]
@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFi
     def run(code: str, words: list[str] = WORDS) -> tuple[int, str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(cluster_command, "CHILD", ("-c", START + code))
-        return run_in_child(words, read_options(words)), capfd.readouterr().err
+        return run_in_child(words, read_command(words)), capfd.readouterr().err
 
     return run
 
@@ -89,7 +89,7 @@ def test_signals_reach_the_child(number: int, run, tmp_path: Path) -> None:
     ],
 )
 def test_what_is_kept_is_said(words: list[str], expected: str) -> None:
-    assert re.search(expected, describe_rest(read_options(words)))
+    assert re.search(expected, describe_kept(read_command(words)))
 
 
 def test_what_is_wrong_with_the_options_is_said_without_a_child(

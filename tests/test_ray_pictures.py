@@ -24,7 +24,7 @@ from long_runs import files_of, make_album, make_data
 from segviz import paths
 from segviz.batch.finished_pictures import LIST_NAME
 from segviz.cli import scores
-from segviz.cli.main import read_options, run_command
+from segviz.cli.main import read_command, run_command
 
 pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
 with warnings.catch_warnings():
@@ -37,7 +37,8 @@ with warnings.catch_warnings():
 
     from segviz.batch.ordered_map import WorkerLostError, map_in_order
     from segviz.batch.ray_cluster import NoWorkersError, WorkerShare, join_cluster
-    from segviz.batch.ray_workers import JOIN_S, HiredWorker, RayWorkers, WorkerReport
+    from segviz.batch.ray_workers import JOIN_S, HiredWorker, RayWorkers
+    from segviz.cluster.picture_worker import WorkerReport
     from segviz.version import VERSION
 
 pytestmark = [
@@ -114,7 +115,7 @@ def one_thread() -> Iterator[None]:
 
 def segviz(*words: object) -> int:
     """Run a command in this process, which is in the cluster then, and not in a child of its own."""
-    options = read_options([str(word) for word in words])
+    options = read_command([str(word) for word in words])
     options.cluster_folder = ""  # of no use to a cluster that runs already
     return run_command(options)
 

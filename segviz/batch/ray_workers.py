@@ -7,15 +7,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import ray
-import torch
 from ray.exceptions import RayError, RayTaskError
 
 from segviz.batch.ordered_map import LostTask
 from segviz.batch.ray_cluster import NoWorkersError, WorkerShare
 from segviz.cluster.losses import name_loss
+from segviz.cluster.picture_worker import NotReady, PictureWorker, WorkerJob, WorkerReport
 from segviz.version import VERSION
 
 WAITING = 2  # tasks of a worker: one that it works on, and one that is there when it has ended
@@ -23,81 +23,6 @@ AHEAD = 4  # outcomes for each worker that may be under way or wait for an earli
 FIRST_WORKER_S = 300.0  # how long the first worker may take to start
 MOST_LOST_STARTING = 3  # workers that die as they start; the next one is not replaced while others work
 JOIN_S = 20.0  # how long the others are waited for; later ones join in
-
-
-class WorkerJob(Protocol):
-    """What workers do. It is pickled on its way, so it holds no live model."""
-
-    def open(self) -> JobOnWorker:
-        """Make ready, in the worker's process."""
-
-
-class JobOnWorker(Protocol):
-    """A job that is ready."""
-
-    @property
-    def notes(self) -> str:
-        """What the command says about it, in whole lines."""
-
-    def run(self, task: Any) -> Any:
-        """Do one task."""
-
-
-@dataclass(frozen=True)
-class WorkerReport:
-    """What a worker says once it is ready: the job's notes, and the versions that it runs."""
-
-    notes: str
-    segviz: str
-    torch: str
-
-
-@dataclass(frozen=True)
-class NotReady:
-    """The worker could not open its job."""
-
-    error: BaseException
-
-
-class PictureWorker:
-    """The actor's class.
-
-    Args:
-        threads: torch's threads.
-    """
-
-    def __init__(self, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._job: JobOnWorker | NotReady | None = None
-
-    def open(self, job: WorkerJob) -> WorkerReport | NotReady:
-        """Open a job in place of the one before."""
-        self._job = None  # its model's memory is free before the next one's is taken
-        try:
-            self._job = job.open()
-        except Exception as error:
-            self._job = NotReady(portable_error(error))
-            return self._job
-        return WorkerReport(self._job.notes, VERSION, torch.__version__)
-
-    def run(self, task: Any) -> Any:
-        """The outcome of a task; an error is an outcome too."""
-        assert self._job is not None and not isinstance(self._job, NotReady)
-        try:
-            return self._job.run(task)
-        except Exception as error:
-            return portable_error(error)
-
-
-def portable_error(error: Exception) -> Exception:
-    """The error as another process can read it: without frames, and as a RuntimeError where its class cannot travel."""
-    error = error.with_traceback(None)
-    error.__cause__ = error.__context__ = None
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
 
 
 @dataclass(eq=False)
@@ -153,7 +78,7 @@ class RayWorkers:
             NoWorkersError: no worker started in time.
             Exception: what a worker raised as it opened the job.
         """
-        self._job, self._reports = ray.put(job), []
+        self._job, self._reports = ray.put(pickle.dumps(job)), []
         self._since = time.monotonic()
         for one in self._workers:
             one.opening, one.tasks = one.actor.open.remote(self._job), deque()

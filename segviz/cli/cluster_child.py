@@ -18,17 +18,17 @@ from shutil import rmtree
 from segviz.cluster.link import end_processes_of_session
 from segviz.runtime.interrupts import exit_at_once, handle_signals
 
-LEAVE_WITHIN_S = 60.0  # once the command's own process is gone
+LEFT_ALONE_S = 60.0  # how long it may still run once the command's own process is gone
 
 
 def serve_command(descriptor: int, folder: str, words: list[str]) -> int:
     """Run the command that the words say, and return its exit code."""
-    from segviz.cli.main import read_options, run_command
+    from segviz.cli.main import read_command, run_command
 
     command = socket.socket(fileno=descriptor)
     command.set_inheritable(False)
     threading.Thread(target=stop_with_command, args=(command, folder), daemon=True).start()
-    options = read_options(words)
+    options = read_command(words)
     options.cluster_folder = folder
     try:
         return run_command(options)
@@ -43,7 +43,7 @@ def stop_with_command(command: socket.socket, folder: str) -> None:
     """Stop as after Ctrl-C where the command's own process was killed."""
     command.recv(1)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(LEAVE_WITHIN_S)
+    time.sleep(LEFT_ALONE_S)
     clear_up(folder)
     os._exit(1)
 

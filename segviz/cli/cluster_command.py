@@ -55,7 +55,7 @@ def run_in_child(words: Sequence[str], options: argparse.Namespace) -> int:
         return print_error("stopped")
     if sys.stderr.isatty():
         print(file=sys.stderr)  # below the progress bar
-    return print_error(f"{describe_end(options.ray, code)}; {describe_rest(options)}")
+    return print_error(f"{describe_end(options.ray, code)}; {describe_kept(options)}")
 
 
 def start_child(words: Sequence[str], descriptor: int, folder: str) -> subprocess.Popen[bytes]:
@@ -89,7 +89,7 @@ def describe_end(address: str, code: int) -> str:
     return f"the Ray cluster {f'at {address} ' if address else ''}was lost, and the command with it"
 
 
-def describe_rest(options: argparse.Namespace) -> str:
+def describe_kept(options: argparse.Namespace) -> str:
     """What is kept of the work, and how to go on, in words."""
     if options.subcommand == "evaluate":
         if options.resume is None:

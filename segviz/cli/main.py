@@ -31,10 +31,10 @@ from segviz.text import join_with_commas
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; every failure is one sentence on stderr."""
-    return run_command(read_options(list(sys.argv[1:] if arguments is None else arguments)))
+    return run_command(read_command(list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def read_options(words: list[str]) -> argparse.Namespace:
+def read_command(words: list[str]) -> argparse.Namespace:
     """Read a command line; what is wrong with it ends the process with exit code 2."""
     escape_unencodable()
     own, passed_on = split_at_dashes(words) if words[:1] == ["app"] else (bring_subject_forward(words), [])

@@ -16,7 +16,8 @@ from segviz.cli.worker_jobs import PictureJob, pack_model
 from segviz.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from segviz.batch.ray_workers import RayWorkers, WorkerJob
+    from segviz.batch.ray_workers import RayWorkers
+    from segviz.cluster.picture_worker import WorkerJob
 
 
 @contextmanager

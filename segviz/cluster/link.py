@@ -40,7 +40,7 @@ from segviz.paths import PACKAGE
 LINES_KEPT = 20  # of what the bridge wrote to its stderr, for the log
 TELL_WITHIN_S = 0.5
 LEAVE_WITHIN_S = 20.0
-END_WITHIN_S = 5.0  # processes that were killed
+KILLED_WITHIN_S = 5.0  # processes that were killed
 
 CallOutcome = Answered | Lost | FileChanged
 
@@ -243,7 +243,7 @@ def end_processes_of_session(session: int) -> None:
             if process.pid != os.getpid() and os.getsid(process.pid) == session:
                 process.kill()
                 ended.append(process)
-    end = time.monotonic() + END_WITHIN_S
+    end = time.monotonic() + KILLED_WITHIN_S
     while any(still_runs(process) for process in ended) and time.monotonic() < end:
         time.sleep(0.01)  # they may still write into a folder that is removed next
 
