@@ -49,8 +49,8 @@ def test_the_caveat_s_number_is_the_record_s(name: str) -> None:
 
 def test_what_hardly_matters_is_said_and_nothing_else() -> None:
     words = {
-        (0.70, 0.6995, 0.75, 0.7502): "val −0.05 points, drawn scenes +0.02 points: this map hardly matters",
-        (0.70, 0.68, 0.75, 0.75): "val −2.00 points, drawn scenes +0.00 points",
+        (0.70, 0.6995, 0.75, 0.7502): "val −0.05, drawn scenes +0.02 points: this map hardly matters",
+        (0.70, 0.68, 0.75, 0.75): "val −2.00, drawn scenes +0.00 points",
         (0.70, 0.70, 0.75, None): "val +0.00 points, drawn scenes not measured: this map hardly matters",
         (0.70, None, 0.75, 0.73): "val not measured, drawn scenes −2.00 points",
     }

@@ -38,6 +38,8 @@ class ContextWorth:
         """The changes, such as "val −1.05 points, drawn scenes not measured"; "not measured" if there is none."""
         if not self.changes:
             return "not measured"
+        if len(self.changes) == len(SETS):  # the unit once, at the end
+            return ", ".join(f"{words} {format_points(self.changes[name])}" for name, words in SETS.items()) + " points"
         known = {name: f"{format_points(change)} points" for name, change in self.changes.items()}
         return ", ".join(f"{words} {known.get(name, 'not measured')}" for name, words in SETS.items())
 
