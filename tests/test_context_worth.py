@@ -41,7 +41,7 @@ def test_the_caveat_s_number_is_the_record_s(name: str) -> None:
         if {one, off} <= set(own.evaluations)
     }
     assert worth.changes == pytest.approx(changes)
-    shown = re.findall(r"(val|drawn scenes) (−|\+)([\d.]+) points", worth.sentence())
+    shown = re.findall(r"(val|drawn scenes) (−|\+)([\d.]+)", worth.sentence())
     numbers = [float(digits) * (1 if sign == "+" else -1) for _, sign, digits in shown]
     assert numbers == pytest.approx(list(changes.values()), abs=0.005)
     assert (HARDLY in worth.sentence()) == (bool(changes) and max(map(abs, changes.values())) < 0.1)
