@@ -29,12 +29,11 @@ class FakeWorkers:
         self.attempts: dict[Any, int] = {}
         self.most = self.held = 0
 
-    @property
-    def room(self) -> int:
-        return self._count - len(self.sent)
+    def has_room(self, alone: bool) -> bool:
+        return len(self.sent) < self._count
 
-    def send(self, number: int, task: Any) -> None:
-        assert self.room > 0
+    def send(self, number: int, task: Any, alone: bool) -> None:
+        assert self.has_room(alone)
         self.sent.append((number, task))
         self.most = max(self.most, len(self.sent))
 
@@ -99,6 +98,36 @@ def test_an_item_that_only_waited_behind_another_is_not_blamed() -> None:
     workers = FakeWorkers(lose=lambda task, attempt: False if task == "2" and attempt < 5 else None)
     assert list(map_in_order(workers, range(4), str)) == [f"{one} is done" for one in range(4)]
     assert workers.attempts["2"] == 5
+
+
+class OneWorker:
+    """One worker that holds two tasks; one that dies at the second takes the first one's outcome with it."""
+
+    ahead = 8
+
+    def __init__(self) -> None:
+        self.tasks: list[tuple[int, str]] = []
+        self.alone = False
+
+    def has_room(self, alone: bool) -> bool:
+        return not self.tasks if alone else not self.alone and len(self.tasks) < 2
+
+    def send(self, number: int, task: str, alone: bool) -> None:
+        assert self.has_room(alone)
+        self.tasks.append((number, task))
+        self.alone = alone
+
+    def receive(self, timeout_s: float) -> Sequence[tuple[int, Any]]:
+        taken, self.tasks, self.alone = self.tasks, [], False
+        if "die" in [task for _, task in taken]:
+            return [(number, LostTask(place == 0, "it was killed")) for place, (number, _) in enumerate(taken)]
+        return [(number, f"{task} is done") for number, task in taken]
+
+
+def test_an_item_is_not_blamed_twice_for_one_that_kills_the_worker_behind_it() -> None:
+    outcomes = list(map_in_order(OneWorker(), ["a", "die", "b", "die", "c"], str))
+    assert [outcome for outcome in outcomes if isinstance(outcome, str)] == ["a is done", "b is done", "c is done"]
+    assert [isinstance(outcome, WorkerLostError) for outcome in outcomes] == [False, True, False, True, False]
 
 
 def test_threads_work_on_as_many_at_once_as_there_are_and_give_what_was_raised() -> None:

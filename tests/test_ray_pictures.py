@@ -237,7 +237,9 @@ def test_what_cannot_start_is_said_and_not_waited_for(
 ) -> None:
     words = ["predict", album, "--model", "fcn", "--out", tmp_path / "out"]
     assert segviz(*words, "--ray", cluster, "--workers", "9") == 1
-    assert "9 workers of 1 CPU core each were asked, and the cluster has 2 CPU cores" in capsys.readouterr().err
+    assert (
+        "9 workers with 1 CPU core each were asked for, but the cluster has only 2 CPU cores" in capsys.readouterr().err
+    )
     assert segviz(*words, "--ray", "127.0.0.1:1") == 1
     assert "no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
     assert segviz(*words, "--ray", cluster, "--flip", "--whole") == 2

@@ -23,7 +23,8 @@ class LostTask:
     """What comes back of a task whose worker was lost.
 
     Attributes:
-        began: whether the worker was at this task; false where the task was waiting behind another.
+        began: whether the worker was at this task; false where the task was waiting behind another. A worker that dies
+            as it begins the next task may take the outcome of the one before with it, so this may blame an innocent.
         cause: in words.
     """
 
@@ -34,16 +35,15 @@ class LostTask:
 class PictureWorkers(Protocol):
     """Workers that take tasks and give their outcomes in any order."""
 
-    @property
-    def room(self) -> int:
-        """How many more tasks may be sent now."""
+    def has_room(self, alone: bool) -> bool:
+        """Whether a task may be sent now; `alone`: to a worker that has no other."""
 
     @property
     def ahead(self) -> int:
         """How many tasks may be sent beyond the first one whose outcome is missing; it bounds memory."""
 
-    def send(self, number: int, task: Any) -> None:
-        """Have a worker do a task; its outcome comes under the number."""
+    def send(self, number: int, task: Any, alone: bool) -> None:
+        """Have a worker do a task; its outcome comes under the number. `alone`: the worker gets no other meanwhile."""
 
     def receive(self, timeout_s: float) -> Sequence[tuple[int, Any]]:
         """Numbers and outcomes that have come; waits for the first at most so many seconds."""
@@ -56,6 +56,9 @@ def map_in_order(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
     """The outcomes of all items, in the items' order.
+
+    What was lost with a worker goes alone to another before anything else is sent, so that it has itself to blame for
+    a second loss.
 
     Args:
         workers: they do the tasks.
@@ -70,7 +73,9 @@ def map_in_order(
     losses = Counter[int]()
     first = 0  # the first item whose outcome was not given yet
     while not cancelled():
-        while workers.room > 0 and (again or (not ended and len(sent) + len(outcomes) < workers.ahead)):
+        while workers.has_room(alone := bool(again)) and (
+            again or (not ended and len(sent) + len(outcomes) < workers.ahead)
+        ):
             try:
                 number, task = again.popleft() if again else pack_next(source, pack)
             except StopIteration:
@@ -80,7 +85,7 @@ def map_in_order(
                 outcomes[number] = task
             else:
                 sent[number] = task
-                workers.send(number, task)
+                workers.send(number, task, alone)
         if first in outcomes:
             yield outcomes.pop(first)
             first += 1

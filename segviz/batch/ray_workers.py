@@ -33,11 +33,17 @@ class HiredWorker:
         actor: its handle.
         opening: the reference of what it says once it is ready; None from then on.
         tasks: numbers and references of its tasks, in the order in which it does them.
+        alone: whether its task is to have no other beside it.
     """
 
     actor: Any
     opening: Any
     tasks: deque[tuple[int, Any]] = field(default_factory=deque)
+    alone: bool = False
+
+    def has_room(self, alone: bool) -> bool:
+        """Whether it may be sent a task."""
+        return self.opening is None and (not self.tasks if alone else not self.alone and len(self.tasks) < WAITING)
 
 
 class RayWorkers:
@@ -61,10 +67,9 @@ class RayWorkers:
         """Workers that are ready."""
         return sum(one.opening is None for one in self._workers)
 
-    @property
-    def room(self) -> int:
-        """See `PictureWorkers.room`."""
-        return sum(WAITING - len(one.tasks) for one in self._workers if one.opening is None)
+    def has_room(self, alone: bool) -> bool:
+        """See `PictureWorkers.has_room`."""
+        return any(one.has_room(alone) for one in self._workers)
 
     @property
     def ahead(self) -> int:
@@ -90,10 +95,11 @@ class RayWorkers:
             self._check_hope()
         return self._reports[0]
 
-    def send(self, number: int, task: Any) -> None:
+    def send(self, number: int, task: Any, alone: bool) -> None:
         """See `PictureWorkers.send`; the worker with the fewest tasks takes it."""
-        one = min((one for one in self._workers if one.opening is None), key=lambda one: len(one.tasks))
+        one = min((one for one in self._workers if one.has_room(alone)), key=lambda one: len(one.tasks))
         one.tasks.append((number, one.actor.run.remote(task)))
+        one.alone = alone
 
     def receive(self, timeout_s: float) -> Sequence[tuple[int, Any]]:
         """See `PictureWorkers.receive`.
@@ -129,6 +135,7 @@ class RayWorkers:
                 cause = name_loss(error)
                 return found + [(lost, LostTask(lost == number, cause)) for lost, _ in self._replace(one)]
             one.tasks.popleft()
+            one.alone = False
         return found
 
     def _hire(self) -> HiredWorker:

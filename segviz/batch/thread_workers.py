@@ -26,18 +26,17 @@ class ThreadWorkers:
         self._threads = 0
         self._under_way = 0  # counted in the thread that sends and receives
 
-    @property
-    def room(self) -> int:
-        """Threads that are free."""
-        return self._count - self._under_way
+    def has_room(self, alone: bool) -> bool:
+        """Whether a thread is free."""
+        return self._under_way < self._count
 
     @property
     def ahead(self) -> int:
         """As many outcomes may wait for their turn as there are threads."""
         return 2 * self._count
 
-    def send(self, number: int, task: Any) -> None:
-        """Have a thread do a task."""
+    def send(self, number: int, task: Any, alone: bool = True) -> None:
+        """Have a thread do a task; a thread never has two."""
         self._under_way += 1
         self._tasks.put((number, task))
         if self._threads < min(self._under_way, self._count):
