@@ -6,7 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -308,6 +308,15 @@ def test_a_press_on_a_marker_or_chip_counts_where_python_answers_meanwhile(page:
         page.evaluate("(data) => show(data)", same)
         page.mouse.up()
         assert pins(page) == [[75, 150, 1]]
+
+
+@pytest.mark.parametrize("button", ["right", "middle"])
+def test_only_the_first_button_removes_a_pin(page: Page, button: Literal["right", "middle"]) -> None:
+    mount(page, data(config("dot", "attends_to", "dot"), pins=[(75, 50, 0)]))
+    page.locator(".marker").first.click(button=button)
+    assert page.evaluate("edits") == []
+    page.locator(".marker").first.click()
+    assert pins(page) == []
 
 
 def test_a_press_that_ends_in_another_panel_pins_nothing(page: Page) -> None:

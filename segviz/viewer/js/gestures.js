@@ -43,7 +43,7 @@ export class Gestures {
     if (!stage) return;
     const pin = pinOf(event);
     if (pin) {
-      this.press = { pin, id: event.pointerId };
+      if (event.button === 0) this.press = { pin, id: event.pointerId }; // others open a menu, or paste
       return;
     }
     if (event.pointerType === "touch" && event.isPrimary) this.fingers.clear(); // a lifted one may have gone unnoticed

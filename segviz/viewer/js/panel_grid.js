@@ -97,6 +97,7 @@ export class PanelGrid {
   destroy() {
     this.resize.disconnect();
     this.sight.disconnect();
+    clearTimeout(this.requesting);
   }
 }
 

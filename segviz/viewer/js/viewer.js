@@ -69,6 +69,7 @@ class Viewer {
     this.grid.destroy();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.later);
+    clearTimeout(this.resting);
     this.store.stop();
     this.views.stop();
   }
