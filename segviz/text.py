@@ -89,3 +89,9 @@ def count_words(count: int, singular: str, plural: str = "") -> str:
 def join_with_commas(values: Iterable[object]) -> str:
     """The values, separated by commas."""
     return ", ".join(map(str, values))
+
+
+def join_choices(values: Iterable[object]) -> str:
+    """The values to choose from, as "8, 16 or 32"."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-USUAL_STEP = 2 / 3  # of a crop's side, as in the code of PSANet's authors (hszhao/semseg); the paper names none
+from segviz.models.conventions import USUAL_STEP
 
 
 def describe_protocol(

@@ -17,6 +17,7 @@ from torch import Tensor
 from segviz.catalogue.checkpoint_header import CheckpointError, is_pytorch, open_checkpoint, read_header, read_whole
 from segviz.catalogue.torch_file import Stub, read_stubbed
 from segviz.data.classes import RgbColour
+from segviz.models.conventions import PARALLEL_PREFIX
 from segviz.text import plain_text
 
 STATE_KEYS = (
@@ -30,7 +31,7 @@ STATE_KEYS = (
     "params",
     "teacher",
 )
-WRAPPERS = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+WRAPPERS = (PARALLEL_PREFIX, "_orig_mod.")  # what DataParallel and torch.compile put before every name
 MOST_NAMED = 12  # keys in a message
 POINTER_START = b"version https://git-lfs"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from segviz.catalogue.entry import LARGEST_SIDE
 from segviz.cli.arguments import integer_reader, read_scales, read_share
 from segviz.cli.shared_options import Parser
 
@@ -39,7 +40,7 @@ def add_protocol(command: Parser, meaning: str, multi_scale: bool = False) -> No
     )
     group.add_argument("--whole", action="store_true", help="show pictures whole where a network's authors slide crops")
     group.add_argument(
-        "--long-side", type=integer_reader(32, 8192), metavar="N", help="resize the longer side to N at scale 1"
+        "--long-side", type=integer_reader(32, LARGEST_SIDE), metavar="N", help="resize the longer side to N at scale 1"
     )
 
 

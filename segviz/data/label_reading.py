@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from segviz.data.class_sets import voc_colour
 from segviz.data.classes import VOID, VOID_COLOUR, ClassSet, RgbColour
 from segviz.picture_files.errors import ImageError
 
@@ -119,16 +120,11 @@ def colour_of(levels: Image.Image, level: Level) -> RgbColour:
     return palette[level] if level < len(palette) else VOID_COLOUR
 
 
-def voc_colours() -> Sequence[RgbColour]:
-    """Pascal VOC's colour map: the bits of the index, three by three, are the upper bits of red, green and blue."""
-
-    def channel(index: int, first: int) -> int:
-        return sum((index >> (3 * bit + first) & 1) << (7 - bit) for bit in range(3))
-
-    return [(channel(index, 0), channel(index, 1), channel(index, 2)) for index in range(256)]
-
-
-USUAL_MAPS: tuple[Sequence[RgbColour], ...] = (voc_colours(), [(index, index, index) for index in range(256)])
+# Pascal VOC's colour map, and shades of gray.
+USUAL_MAPS: tuple[Sequence[RgbColour], ...] = (
+    [voc_colour(index) for index in range(256)],
+    [(index, index, index) for index in range(256)],
+)
 
 
 # ---- what is wrong ---------------------------------------------------------------------------------------

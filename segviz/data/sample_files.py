@@ -7,9 +7,10 @@ from pathlib import Path, PurePath
 
 from segviz.data.sample import DataError, SampleFiles, list_first
 from segviz.image import ImageError, Rgb, decode, read_picture_bytes
-from segviz.text import plain_text
+from segviz.picture_files.formats import PICTURE_SUFFIXES
+from segviz.text import join_choices, plain_text
 
-SAMPLE_SUFFIXES = (".webp", ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff")  # in any case
+SAMPLE_SUFFIXES = tuple(sorted(PICTURE_SUFFIXES, key=".webp".__ne__))  # in any case; of two files, the WebP is read
 LABEL_SUFFIXES = (".png",)
 MAX_NAME_BYTES = 200  # file systems take 255 with the ending
 
@@ -105,7 +106,7 @@ def describe_missing_files(kind: str, paths: Sequence[str], endings: Sequence[st
     """
     if not paths:
         return []
-    ending = f" (ending in {', '.join(endings[:-1])} or {endings[-1]})" if len(endings) > 1 else ""
+    ending = f" (ending in {join_choices(endings)})" if len(endings) > 1 else ""
     return [f"missing {kind}: {', '.join(list_first(paths))}{ending}; {cure}"]
 
 

@@ -23,6 +23,7 @@ from segviz.atomic_write import open_atomically
 from segviz.data.data_set import DataSet
 from segviz.data.read_ahead import map_ahead
 from segviz.data.sample import DataError, HeightAndWidth, LazySamples, Sample, SampleFiles, count_labels
+from segviz.paths import cache_folder
 
 RESIDENT_BYTES = 2 * 1024**3  # decoded pictures and labels that stay in memory
 KEPT_FROM = RESIDENT_BYTES  # findings in smaller splits are not kept: they are quickly made again
@@ -112,7 +113,7 @@ def examine_sample(data: DataSet, files: SampleFiles) -> Finding:
 
 
 def cache_file(data: DataSet, files: Sequence[SampleFiles]) -> Path:
-    """Where the findings of these files are kept: in `XDG_CACHE_HOME`, or else in `~/.cache`."""
+    """Where the findings of these files are kept, in the user's cache folder."""
     digest = hashlib.sha256(json.dumps([data.code, list(data.classes.names), data.classes.void]).encode())
     for one in files:
         for path in (one.picture, one.labels):
@@ -120,8 +121,7 @@ def cache_file(data: DataSet, files: Sequence[SampleFiles]) -> Path:
                 if path is not None:
                     state = path.stat()
                     digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="replace"))
-    folder = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(folder) / "segviz" / "splits" / f"{digest.hexdigest()[:40]}.npz"
+    return cache_folder() / "splits" / f"{digest.hexdigest()[:40]}.npz"
 
 
 def read_entry(

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.maps import AttentionMap, Grid
-from segviz.catalogue.protocol_words import USUAL_STEP, describe_protocol
+from segviz.catalogue.protocol_words import describe_protocol
 from segviz.evaluation.scored_network import NetworkToScore, RunNetwork
 from segviz.image import SHORTEST_SIDE, Rgb, resize
 from segviz.models.blocks import ContextBlock
+from segviz.models.conventions import USUAL_STEP
 from segviz.prediction.crops import CropMean, Scores, place_crops
 
 SINGLE_SCALE = (1.0,)

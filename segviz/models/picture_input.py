@@ -11,6 +11,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from segviz.image import to_tensor
+from segviz.models.conventions import USUAL_STEP
 
 ChannelNumbers = tuple[float, float, float]
 IMAGENET_MEAN: ChannelNumbers = (0.485, 0.456, 0.406)
@@ -32,7 +33,7 @@ class PictureInput:
     std: ChannelNumbers = IMAGENET_STD
     order: Literal["RGB", "BGR"] = "RGB"
     crop: tuple[int, int] | None = None
-    step: float = 2 / 3
+    step: float = USUAL_STEP
 
     def normalise(self, picture: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
         """The network's input, from RGB pictures in [0, 1]."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segviz.attention.maps import Grid
 from segviz.attention.region import Region, nearest_region
-from segviz.catalogue.protocol_words import USUAL_STEP
+from segviz.models.conventions import USUAL_STEP
 
 PIXELS_AT_ONCE = 2**20  # of the crops that a network sees together: it bounds memory
 Scores = Float[Tensor, "classes height width"]

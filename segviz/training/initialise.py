@@ -15,14 +15,15 @@ from segviz.catalogue.read_weights import read_weights
 from segviz.catalogue.stored_record import RECORD_KEY, record_in
 from segviz.models.backbone import Backbone
 from segviz.models.blocks import ContextBlock
+from segviz.models.conventions import COUNTER, PARALLEL_PREFIX
 from segviz.models.input_statistics import OF_BACKBONE, backbone_input
 from segviz.models.segmenter import BlockNetwork
 from segviz.training.imagenet import IMAGENET, fetch_imagenet
 
 BACKBONE_RATE, BLOCK_RATE = 0.4, 3.0  # the backbone was trained before, the block is new
-PREFIXES = ("module.", "model.", "encoder.", "backbone.", "body.")  # that frameworks put before a backbone's names
+PREFIXES = (PARALLEL_PREFIX, "model.", "encoder.", "backbone.", "body.")  # that stand before a backbone's names
 GAMMA_RATE = 10.0  # at the common rate a short training leaves gammas where they start
-UNDRAWN = ("num_batches_tracked", "running_mean", "running_var")  # begin at 0 or 1, and are not random
+UNDRAWN = (COUNTER, "running_mean", "running_var")  # begin at 0 or 1, and are not random
 # A ResNet whose stem has three convolutions, as PSANet's, CCNet's and FLANet's authors name it in their ImageNet files.
 DEEP_STEM = {
     "conv1": "conv1.0", "bn1": "conv1.1", "conv2": "conv1.3", "bn2": "conv1.4", "conv3": "conv1.6", "bn3": "bn1",

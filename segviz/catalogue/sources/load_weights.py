@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from segviz.catalogue.checkpoint_checks import CheckpointError, name_first
 from segviz.catalogue.read_weights import StoredWeights
-
-WITHOUT_USE = "num_batches_tracked"  # only training reads it, and files of PyTorch before 0.4.1 lack it
+from segviz.models.conventions import COUNTER
 
 
 def load_weights(network: nn.Module, stored: StoredWeights, path: Path) -> tuple[str, ...]:
@@ -24,7 +23,7 @@ def load_weights(network: nn.Module, stored: StoredWeights, path: Path) -> tuple
     """
     expected = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
     tensors = match_prefix(stored.tensors, expected)
-    missing = [name for name in expected if name not in tensors and not name.endswith(WITHOUT_USE)]
+    missing = [name for name in expected if name not in tensors and not name.endswith(COUNTER)]
     common = [name for name in expected if name in tensors]
     unlike = [name for name in common if tensors[name].shape != expected[name].shape]
     extra = [name for name in tensors if name not in expected]

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from segviz.data.dataset import Sample
 from segviz.data.scenes.scene import Scene, draw_scene, random_options
+from segviz.paths import cache_folder
 from segviz.runtime.cores import available_cores
 from segviz.runtime.progress import progress_bar
 
@@ -99,11 +100,6 @@ def save_pool(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def cache_folder() -> Path:
-    """The folder for data that segviz can compute again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segviz"
 
 
 def drawing_version() -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from segviz.models.conventions import COUNTER, PARALLEL_PREFIX
 from segviz.models.networks.attanet import ATTANET_OF_AUTHORS, LIGHT_ATTANET
 from segviz.models.networks.authors import AUTHORS
 from segviz.models.networks.context_network import ContextNetwork
@@ -18,7 +19,6 @@ from segviz.models.networks.mmseg_pooled import POOLED_OF_MMSEGMENTATION
 from segviz.models.networks.mmsegmentation import MMSEGMENTATION
 from segviz.models.networks.semseg import PSANET_OF_SEMSEG
 from segviz.models.networks.stored_tensors import (
-    COUNTERS,
     ForeignWeightsError,
     StoredTensors,
     fill_network,
@@ -35,7 +35,6 @@ WEIGHTS_LAYOUTS: tuple[WeightsLayout, ...] = (
     *POOLED_OF_MMSEGMENTATION,
     ISANET_OF_MMSEGMENTATION,
 )
-PARALLEL_PREFIX = "module."  # what DataParallel puts before every name
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,7 @@ def describe_unused(stored: StoredTensors, plan: NetworkPlan) -> list[str]:
     """A sentence for each module of the file that is left out."""
     sentences = []
     for module, what in plan.unused.items():
-        inside = [name for name in stored.tensors if is_inside(name, module) and not name.endswith(COUNTERS)]
+        inside = [name for name in stored.tensors if is_inside(name, module) and not name.endswith(COUNTER)]
         if inside:
             sentences.append(f"{what} '{module}' is not used: {len(inside)} tensors")
     return sentences

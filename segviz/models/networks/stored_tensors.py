@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from segviz.models.conventions import COUNTER
 from segviz.models.networks.resnet_body import Dilations, ResNetDesign
 from segviz.text import plain_text
 
 MOST_LISTED = 6  # names in one sentence
-COUNTERS = "num_batches_tracked"  # of BatchNorm; only training reads it, and files of before PyTorch 0.4.1 lack it
 NamePair = tuple[str, str]  # the name of a module or tensor in the file, and in our network
 Change = Callable[[Tensor], Tensor]
 
@@ -113,12 +113,12 @@ def fill_network(
     Raises:
         ForeignWeightsError: tensors are unknown, missing or of another shape; all are named.
     """
-    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTERS)}
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     names = {foreign_name(name, pairs): name for name in wanted}
     given = {
         name: tensor
         for name, tensor in stored.tensors.items()
-        if not name.endswith(COUNTERS) and not any(is_inside(name, module) for module in unused)
+        if not name.endswith(COUNTER) and not any(is_inside(name, module) for module in unused)
     }
     faults = []
     if unknown := [name for name in given if name not in names]:
@@ -135,7 +135,7 @@ def fill_network(
     if faults:
         raise ForeignWeightsError(f"the tensors look like {stored.title}, but {'; '.join(faults)}")
     exact = {name: tensor.detach().to(torch.float32, copy=True).contiguous() for name, tensor in filled.items()}
-    counters = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if name.endswith(COUNTERS)}
+    counters = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if name.endswith(COUNTER)}
     network.load_state_dict({**exact, **counters}, strict=True, assign=True)
 
 
