@@ -28,7 +28,7 @@ from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.state import session
-from segviz.ui.tables import Head, show_table
+from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import KeptWidget, keep_widget, take_linked
 from segviz.viewer.panel import Panel
 from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
@@ -155,7 +155,7 @@ def show_scores(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> No
     values = class_table(shares, classes)
     means = {training_title(name): round(100 * one.mean_iou, 2) for name, one in scores.items()}
     rows = {head: [*column, means.get(head, "Mean")] for head, column in values.items()}
-    heads = [Head(training_title(name), format="%.2f") for name in scores]
+    heads = [ColumnHead(training_title(name), format="%.2f") for name in scores]
     show_table(rows, heads, "IoU by class in percent, and the mean")
     csv_button(rows, "compare-iou")
     st.caption(

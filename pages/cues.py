@@ -26,7 +26,7 @@ from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins, swap_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.state import session
-from segviz.ui.tables import Head, show_table
+from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import keep_widget
 
 PAGE = "cues"
@@ -52,7 +52,7 @@ def show_cells() -> None:
     measures = list(CUE_MEASURES)
     kept = keep_widget("cues measure", measures[0], linked=measures)
     measure = str(st.segmented_control("In the table", measures, required=True, label_visibility="collapsed", **kept))
-    heads = [Head(kind.title, f"Its class is told by {kind.rule}.") for kind in CUE_KINDS.values()]
+    heads = [ColumnHead(kind.title, f"Its class is told by {kind.rule}.") for kind in CUE_KINDS.values()]
     table = cue_table(records, measure)
     show_table(table, heads, "Blocks by kinds of cue", pick=open_cell)
     words = "; ".join(f"*{word.value}*: {word.meaning}" for word in CanTell)

@@ -21,7 +21,7 @@ NARROW, TALLER = 1.0, 0.1  # under subplots narrower than NARROW inches, the end
 
 
 @dataclass(frozen=True)
-class Bar:
+class ColourBar:
     """A colour bar shared by the subplots in columns `first` to `last` of this row, and of the rows merged into it."""
 
     first: int
@@ -29,7 +29,7 @@ class Bar:
     contents: tuple[Scaled, ...]
 
 
-def row_bars(spec: FigureSpec) -> list[list[Bar]]:
+def row_bars(spec: FigureSpec) -> list[list[ColourBar]]:
     """The colour bars below each row: one for neighbours on the same scale, none if the next row repeats it."""
     rows = [bars_of(row) for row in spec.rows]
     for own, below in itertools.pairwise(rows):
@@ -43,17 +43,17 @@ def row_bars(spec: FigureSpec) -> list[list[Bar]]:
     return rows
 
 
-def bars_of(row: Sequence[Subplot | None]) -> list[Bar]:
+def bars_of(row: Sequence[Subplot | None]) -> list[ColourBar]:
     """The colour bars of one row."""
-    bars: list[Bar] = []
+    bars: list[ColourBar] = []
     for column, subplot in enumerate(row):
         if subplot is None or not isinstance(subplot.content, Scaled):
             continue
         before = bars[-1] if bars and bars[-1].last == column - 1 else None
         if before and bar_key(before.contents[0]) == bar_key(subplot.content):
-            bars[-1] = Bar(before.first, column, (*before.contents, subplot.content))
+            bars[-1] = ColourBar(before.first, column, (*before.contents, subplot.content))
         else:
-            bars.append(Bar(column, column, (subplot.content,)))
+            bars.append(ColourBar(column, column, (subplot.content,)))
     return bars
 
 

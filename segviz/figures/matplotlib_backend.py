@@ -21,7 +21,7 @@ from segviz.figures.colour_bars import (
     BAR_HEIGHT,
     NARROW,
     TALLER,
-    Bar,
+    ColourBar,
     draw_bar,
     row_bars,
 )
@@ -131,7 +131,7 @@ class PageGrid:
         return fixed_height(self.heads, self.feet) + self.across * sum(self.shapes)
 
 
-def measure_grid(spec: FigureSpec, bars: list[list[Bar]], width: float, columns: int, below: float) -> PageGrid:
+def measure_grid(spec: FigureSpec, bars: list[list[ColourBar]], width: float, columns: int, below: float) -> PageGrid:
     """The grid with the widest subplots that keep the figure within a page's height."""
     shapes = [max((aspect_ratio(subplot) for subplot in row if subplot), default=0.0) for row in spec.rows]
     across = (width - 2 * MARGIN - GAP * (columns - 1)) / columns
@@ -151,7 +151,9 @@ def fixed_height(heads: list[float], feet: list[float]) -> float:
     return sum(heads) + sum(feet) + GAP * (len(heads) - 1) + MARGIN
 
 
-def draw_rows(page: Page, spec: FigureSpec, bars: list[list[Bar]], grid: PageGrid, letters: bool, dots: int) -> None:
+def draw_rows(
+    page: Page, spec: FigureSpec, bars: list[list[ColourBar]], grid: PageGrid, letters: bool, dots: int
+) -> None:
     """Draws the subplots with their titles and colour bars, from the top down."""
     names = iter(letter_names() if letters else ())
     top = page.height - MARGIN

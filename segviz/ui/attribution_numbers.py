@@ -10,19 +10,19 @@ from segviz.figures.attribution_table import AttributionNumbers
 from segviz.ui.attribution_answers import is_computing
 from segviz.ui.charts import csv_button
 from segviz.ui.state import session
-from segviz.ui.tables import Head, show_table
+from segviz.ui.tables import ColumnHead, show_table
 
 NUMBER_FORMAT = "%.3g"
 METHOD_HEADS = (
-    Head("Smallest", "The map's smallest value.", NUMBER_FORMAT),
-    Head("Largest", "The map's largest value.", NUMBER_FORMAT),
-    Head("Explained", "The picture's score less the baseline's.", NUMBER_FORMAT),
-    Head(
+    ColumnHead("Smallest", "The map's smallest value.", NUMBER_FORMAT),
+    ColumnHead("Largest", "The map's largest value.", NUMBER_FORMAT),
+    ColumnHead("Explained", "The picture's score less the baseline's.", NUMBER_FORMAT),
+    ColumnHead(
         "Delta",
         "Convergence delta: the map's sum less what is explained; – for methods without one.",
         NUMBER_FORMAT,
     ),
-    Head("Baseline", "What the picture is compared with."),
+    ColumnHead("Baseline", "What the picture is compared with."),
 )
 RANK = (
     "Spearman's ρ between the attribution, averaged over the block's cells, and the attention from the point: 1 if "
@@ -55,6 +55,6 @@ def draw_numbers(numbers: AttributionNumbers, state: str) -> None:
             st.markdown(f"{lead}: {numbers.score}.")
         for sentence in numbers.warnings:
             st.warning(sentence, icon=":material/warning:")
-        rank_heads = (Head(title, RANK, "%.2f") for title in numbers.columns if title.startswith("ρ"))
+        rank_heads = (ColumnHead(title, RANK, "%.2f") for title in numbers.columns if title.startswith("ρ"))
         show_table(numbers.columns, (*METHOD_HEADS, *rank_heads), "Each attribution's numbers")
         csv_button(numbers.columns, "attribution", disabled=state == "outdated")

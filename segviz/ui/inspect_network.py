@@ -33,7 +33,7 @@ from segviz.ui.own_record import describe_record, own_record
 from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
-from segviz.ui.tables import Head, show_table
+from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import forget_linked, keep_widget
 from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
@@ -46,11 +46,11 @@ NETWORK_CONTROLS = ("inspect layer", "inspect head", "inspect features", "inspec
 LEVEL_HELP = "Deformable attention samples points on levels of features; all of them are added up on the finest grid."
 STRIP = 6  # small maps side by side
 FOUND_HELP = (
-    Head("Layer", "the module's path in the network; its further calls have a number"),
-    Head("Map", "whether it is shown here, can be chosen above, or was passed over"),
-    Head("Heads and grid", "heads, and rows and columns of its cells"),
-    Head("Found as", "the function that computed it, or who declared it"),
-    Head("Why", "how far its map is from what the call returned, or why it has none"),
+    ColumnHead("Layer", "the module's path in the network; its further calls have a number"),
+    ColumnHead("Map", "whether it is shown here, can be chosen above, or was passed over"),
+    ColumnHead("Heads and grid", "heads, and rows and columns of its cells"),
+    ColumnHead("Found as", "the function that computed it, or who declared it"),
+    ColumnHead("Why", "how far its map is from what the call returned, or why it has none"),
 )
 
 

@@ -17,7 +17,7 @@ from segviz.ui.component import load_component, mount
 
 
 class Described(Protocol):
-    """A described column: a `Head`, or a column that also knows its values."""
+    """A described column: a `ColumnHead`, or a column that also knows its values."""
 
     @property
     def title(self) -> str:
@@ -33,7 +33,7 @@ class Described(Protocol):
 
 
 @dataclass(frozen=True)
-class Head:
+class ColumnHead:
     """A column's head; see `Described`."""
 
     title: str
@@ -62,7 +62,7 @@ def show_table(
     known = {head.title: head for head in heads}
     columns = []
     for title, given in values.items():
-        head, column = known.get(title, Head(title)), [finite_or_none(value) for value in given]
+        head, column = known.get(title, ColumnHead(title)), [finite_or_none(value) for value in given]
         columns.append(
             {
                 "title": title,
