@@ -305,7 +305,7 @@ def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     [
         ({"backbone": "resnet-one-million"}, "backbone 'resnet-one-million' at output stride 32"),
         ({"backbone": "vit_base_patch16_224"}, "backbone 'vit_base_patch16_224' at output stride 32"),
-        ({"output_stride": 7}, r"backbone 'mobilenetv2_100' at output stride 7 \(output stride 7 is not one of"),
+        ({"output_stride": 7}, r"backbone 'mobilenetv2_100' at output stride 7 \(output stride 7 is not possible; use"),
     ],
 )
 def test_a_network_that_cannot_be_built_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

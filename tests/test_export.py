@@ -209,7 +209,7 @@ def test_a_csv_of_too_many_numbers_asks_for_npz() -> None:
     labels = Subplot("labels", image, Classes(image[:, :, 0], CAMVID), "labels")
     assert len(export(FigureSpec("labels", ((labels,),)), "csv")) < 2000  # shares, not pixels
     confidence = Subplot("confidence", image, Heat(np.ones((1100, 1000), np.float32), Scale(0, 1), ""), "confidence")
-    with pytest.raises(ValueError, match="1100000 values are too many for a CSV file, which holds 1000000; use NPZ"):
+    with pytest.raises(ValueError, match="1,100,000 values are too many for a CSV file, which holds 1,000,000;"):
         export(FigureSpec("confidence", ((confidence,),)), "csv")
 
 

@@ -91,7 +91,7 @@ def figure_csv(spec: FigureSpec) -> str:
     listed = [subplot for subplot in spec.subplots if not isinstance(subplot.content, Classes)]
     count = sum(values.size for subplot in listed for values in subplot.arrays().values())
     if count > MOST_CSV_ROWS:
-        raise ValueError(f"{count} values are too many for a CSV file, which holds {MOST_CSV_ROWS}; use NPZ")
+        raise ValueError(f"{count:,} values are too many for a CSV file, which holds {MOST_CSV_ROWS:,}; use NPZ")
     text = io.StringIO()
     for line in comment_lines(spec):
         text.write(f"# {escape_formula(line)}\n")

@@ -12,6 +12,8 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from segviz.text import join_choices
+
 OUTPUT_STRIDES = (8, 16, 32)
 JOIN_STRIDES = (4, *OUTPUT_STRIDES)  # of HRNet's branches, of which the finest has stride 4
 
@@ -54,7 +56,7 @@ class Backbone(nn.Module):
         self.high_resolution = name.startswith("hrnet")
         possible = JOIN_STRIDES if self.high_resolution else OUTPUT_STRIDES
         if output_stride not in possible:
-            raise ValueError(f"output stride {output_stride} is not one of {possible}")
+            raise ValueError(f"output stride {output_stride} is not possible; use {join_choices(possible)}")
         self.output_stride = output_stride
         if name.startswith("shufflenet_v2"):
             body: Any = ShuffleNet(name, output_stride)

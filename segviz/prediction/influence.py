@@ -67,7 +67,10 @@ def measure_pixel_influence(
     """
     model, picture = predictor.model, as_rgb(image)
     if not has_context(model):
-        raise NoContextError(f"'{predictor.record.model}' has no context, so no place has influence through it")
+        raise NoContextError(
+            f"'{predictor.record.model}' has no context, so no place has influence through it; choose a model with a "
+            "context, such as psa"
+        )
     size = (picture.shape[0], picture.shape[1])
     working = predictor.seen_size(size, shrink)
     row, column = cell_of_pixel(*pixel, size, working)

@@ -64,7 +64,10 @@ def read_over_complete(predictor: Predictor, image: ImageLike, place: Place) -> 
         for direction, branch in block.branches.items():
             assert isinstance(branch, PointWiseBranch)
             if branch.compact:
-                raise ValueError(f"the masks of '{predictor.record.model}' are compact: they have no over-complete map")
+                raise ValueError(
+                    f"the masks of '{predictor.record.model}' are compact: they have no over-complete map; train with "
+                    "`compact=false`"
+                )
             reduced = F.interpolate(branch.reduce(features), grid, mode="bilinear", align_corners=corners)
             cell = cell_of_pixel(*place, size, grid, full if corners else None)
             logits = branch.mask(reduced)[0, :, cell[0], cell[1]].unflatten(0, branch.mask_size)

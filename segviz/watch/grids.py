@@ -52,7 +52,9 @@ def fit_tokens(
     """
     if grid is not None:
         if tokens < grid[0] * grid[1]:
-            raise NotShownError(f"its {tokens} {what} are fewer than the {grid[0]} x {grid[1]} cells of grid=")
+            raise NotShownError(
+                f"its {tokens} {what} are fewer than the {grid[0]} x {grid[1]} cells of grid=; give a smaller grid"
+            )
         return Fit(tokens - grid[0] * grid[1], grid)
     known = prefix_tokens(running)
     allowed = prefixes if known is None else (0, known)

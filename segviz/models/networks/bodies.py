@@ -9,6 +9,7 @@ from segviz.models.networks.attanet import LightBody
 from segviz.models.networks.df_body import DF_STAGES, DfBody
 from segviz.models.networks.resnet_body import DEPTHS, Dilations, ResNetBody, ResNetDesign
 from segviz.models.options import NetworkOption, NetworkOptionError
+from segviz.text import join_choices
 
 STEMS = {"plain": (64,), "deep": (64, 64, 128)}
 STEM_OPTION = NetworkOption(
@@ -39,7 +40,7 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
     """
     if name in RESNETS:
         if output_stride not in DILATIONS:
-            raise ValueError(f"output stride {output_stride} is not one of {tuple(DILATIONS)}")
+            raise ValueError(f"output stride {output_stride} is not possible; use {join_choices(DILATIONS)}")
         blocks, bottleneck = RESNETS[name]
         third, fourth = DILATIONS[output_stride]
         return ResNetBody(
