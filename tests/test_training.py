@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from segviz.training import run as training_run
 from segviz.training.checks import DivergedError, describe_absent
 from segviz.training.initialise import initialise
 from segviz.training.loop import train_model
-from segviz.training.options import TrainOptions
+from segviz.training.options import TrainOptions, poly_rate
 from segviz.training.resume import check_output, read_state, save_state
 from segviz.training.run import TrainingRun
 
@@ -293,11 +294,18 @@ def test_weights_that_are_not_finite_are_refused_before_any_is_taken(tmp_path: P
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def rows_of(log: Path) -> list[dict[str, str]]:
+    with log.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_the_log_stands_beside_the_checkpoint(data: Path, tmp_path: Path) -> None:
-    record = train_model(options(data, tmp_path / "sam.safetensors", steps=12, validate=5))
-    with (tmp_path / "sam.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    own = options(data, tmp_path / "sam.safetensors", steps=12, validate=5)
+    record = train_model(own)
+    rows = rows_of(tmp_path / "sam.csv")
     assert [row["step"] for row in rows] == ["5", "10", "12"]
+    rates = [poly_rate(own, done / 12) for done in (4, 9, 11)]  # of the latest step, also in the last row
+    assert [float(row["rate"]) for row in rows] == pytest.approx(rates, rel=1e-5)
     assert all(float(row["loss"]) > 0 and float(row["minutes"]) >= 0 for row in rows)
     assert all(0 <= float(row["val_miou"]) <= 1 for row in rows)
     assert float(rows[-1]["val_miou"]) == pytest.approx(record.val_miou)
@@ -547,11 +555,49 @@ def test_ctrl_c_while_the_finished_training_is_scored_keeps_its_state(
 
     out = tmp_path / "sam.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(training, "evaluate_samples", interrupted)
+        patch.setattr(training, "make_record", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_model(options(data, out))
     train_model(options(data, out, resume=True))
     assert same_weights(finished[0], out)
+    one, other = (rows_of(path.with_suffix(".csv"))[-1] for path in (finished[0], out))
+    assert (one["step"], one["rate"], one["loss"]) == (other["step"], other["rate"], other["loss"])
+
+
+def test_an_overflow_that_shows_after_the_last_step_is_told_with_that_step_s_rate(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingRun, "step", lambda *_: torch.tensor(torch.nan))
+    own = options(data, tmp_path / "sam.safetensors", steps=2)
+    with pytest.raises(
+        DivergedError, match=rf"loss overflowed by step 2, at a learning rate of {poly_rate(own, 1 / 2):.2g};"
+    ):
+        train_model(own)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_budget_that_ends_before_the_first_step_is_refused(resume: bool, data: Path, tmp_path: Path) -> None:
+    own = options(data, tmp_path / "sam.safetensors", budget=1e-9)
+    if resume:
+        run = TrainingRun(own, load_split(data, "train"), torch.device("cpu"))
+        run.save(tmp_path / "sam.resume.pt", 0, 1.0, [], [])
+    with pytest.raises(DataError, match=r"--budget ended before the first step; give it more time"):
+        train_model(dataclasses.replace(own, resume=resume))
+    assert not own.out.exists()
+
+
+def test_what_is_saved_before_the_first_step_takes_no_time_of_the_budget(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--overwrite saves there."""
+    now, hours = time.monotonic, []
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 3600 * len(hours))
+    monkeypatch.setattr(TrainingRun, "save", lambda *_: hours.append(1))
+    monkeypatch.setattr(TrainingRun, "step", lambda *_: torch.tensor(1.0))
+    out = tmp_path / "sam.safetensors"
+    out.write_bytes(b"another run's")
+    assert train_model(options(data, out, steps=1, overwrite=True, budget=30.0)).steps == 1
+    assert hours
 
 
 @pytest.mark.parametrize(
@@ -598,5 +644,5 @@ def test_a_gamma_for_a_block_without_one_is_refused(data: Path, tmp_path: Path) 
 
 def test_val_is_scored_at_the_steps_that_were_asked_for(data: Path, tmp_path: Path) -> None:
     train_model(options(data, tmp_path / "sam.safetensors", validate=4))
-    with (tmp_path / "sam.csv").open(newline="") as file:
-        assert [(row["step"], bool(row["val_miou"])) for row in csv.DictReader(file)] == [("4", True), ("6", True)]
+    rows = rows_of(tmp_path / "sam.csv")
+    assert [(row["step"], bool(row["val_miou"])) for row in rows] == [("4", True), ("6", True)]

@@ -84,7 +84,7 @@ def describe_absent(split: Split) -> str:
     return f"{split.name} split: no pixel is of {', '.join(list_first(absent))}, so the model cannot learn {them}"
 
 
-def check_loss(run: TrainingRun, losses: Sequence[Tensor], step: int, rate: float, state: Path) -> float:
+def check_loss(run: TrainingRun, losses: Sequence[Tensor], step: int, state: Path) -> float:
     """The mean of the latest losses, after a check that they and the weights are finite.
 
     Raises:
@@ -96,5 +96,5 @@ def check_loss(run: TrainingRun, losses: Sequence[Tensor], step: int, rate: floa
     kept = f"{state} has the last good one, for --resume" if state.is_file() else "it had saved no state yet"
     raise DivergedError(
         f"the {'weights' if np.isfinite(loss) else 'loss'} overflowed by step {step}, at a learning rate of "
-        f"{rate:.2g}; train with a smaller --rate ({kept})"
+        f"{run.rate:.2g}; train with a smaller --rate ({kept})"
     )

@@ -30,7 +30,7 @@ from segviz.prediction.predictor import choose_device, device_title
 from segviz.runtime.progress import progress_bar
 from segviz.training.cue_options import CueOptions
 from segviz.training.initialise import attention_rates
-from segviz.training.loop import round_to_half
+from segviz.training.make_record import round_to_half
 from segviz.training.run import has_bfloat16_units
 
 RATE = 2e-3

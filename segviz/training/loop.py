@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 import math
-import time
-from contextlib import nullcontext
-from dataclasses import fields, replace
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from platform import machine, processor, python_version
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from segviz.atomic_write import check_destination
 from segviz.catalogue.checkpoint_file import write_checkpoint
-from segviz.catalogue.curve import LogRow, write_log
-from segviz.catalogue.record import SCENES, VAL, Record, from_json, to_json
+from segviz.catalogue.curve import write_log
+from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
 from segviz.data.dataset import DataError, Split, load_split
-from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes, scenes_title
-from segviz.models.ablation import block_gammas
-from segviz.models.networks.rows import NETWORKS
-from segviz.models.registry import spec_of
-from segviz.models.segmenter import BlockNetwork
-from segviz.prediction.predictor import choose_device, device_title
-from segviz.runtime.interrupts import delay_interrupt
+from segviz.evaluation.evaluate import evaluate_samples
+from segviz.prediction.predictor import choose_device
 from segviz.runtime.malloc import hold_freed_memory
 from segviz.runtime.progress import progress_bar
-from segviz.training.checks import check_labels_of, check_loss, check_options, describe_absent
-from segviz.training.initialise import Start
+from segviz.training.checks import check_labels_of, check_options, describe_absent
+from segviz.training.make_record import make_record
 from segviz.training.masks import describe_masks, fit_masks
-from segviz.training.options import TrainOptions, poly_rate
+from segviz.training.options import TrainOptions
 from segviz.training.processes import Processes, join_processes
-from segviz.training.recipes import format_setting
+from segviz.training.progress import TrainingProgress
 from segviz.training.resume import check_output, remove_state
 from segviz.training.run import TrainingRun
 
 STEPS_BETWEEN_ROWS = 25  # steps per row of the log
 SECONDS_BETWEEN_SAVES = 30.0
 TOLD_RECORD = "record"
-RECORDED_ELSEWHERE = (
-    "model", "backbone", "options", "output_stride", "data", "out", "init", "seed", "resume", "overwrite", "device",
-    "command",
-)  # fmt: skip
 
 
 @hold_freed_memory()
@@ -108,137 +95,109 @@ def resolve_epochs(options: TrainOptions, pictures: int) -> TrainOptions:
 
 
 def run_training(run: TrainingRun, validation: Split, state: Path) -> Record:
-    """The loop: from the first step, or the one where an interrupted run stopped, to the written checkpoint."""
-    options, processes, device, classes = run.options, run.processes, run.device, validation.classes.names
-    log: list[LogRow] = []
-    losses: list[Tensor] = []  # since the last row of the log
-    step, before = run.restore(state, log, losses) if options.resume else (0, 0.0)
-    resumed = f"resuming at step {step} of {options.steps}"
+    """Train from the first step, or the one where an interrupted run stopped, to the written checkpoint.
+
+    Raises:
+        DataError: there is nothing to resume from, or `--budget` ended before the first step.
+        DivergedError: the loss or a weight has become infinite.
+    """
+    options, processes = run.options, run.processes
+    reached = TrainingProgress(run, state)
+    resumed = f"resuming at step {reached.step} of {options.steps}"
     processes.say(resumed if options.resume else f"starting from {run.start.describe()}")
-    kept = step  # the step of the saved state
-    saved = time.monotonic()
-    started = saved - before
-    whole = True  # whether the networks are those after `step` steps
     first = processes.is_first
-    bar = progress_bar(total=options.steps, initial=step, desc=options.model, unit="step", disable=not first)
-
-    def save() -> None:
-        nonlocal kept, saved
-        run.save(state, step, time.monotonic() - started, log, losses)
-        kept, saved = step, time.monotonic()
-
     if first and not options.resume and (state.is_file() or options.out.is_file()):  # --overwrite
-        save()  # from here on, --resume goes on with this run, not with the one before
+        with reached.pause():
+            reached.save()  # from here on, --resume goes on with this run, not with the one before
+    bar = progress_bar(total=options.steps, initial=reached.step, desc=options.model, unit="step", disable=not first)
     try:
-        with processes.hold_signals() as interrupted:
-            while step < options.steps:
-                minutes, stop = processes.agree((time.monotonic() - started) / 60 if first else 0.0, interrupted())
-                if stop:
-                    if first and step:
-                        save()  # here, where a second signal waits, too
-                    raise KeyboardInterrupt
-                progress = max(step / options.steps, minutes / options.budget if options.budget else 0)
-                if progress >= 1:
-                    break
-                rate = run.set_rate(poly_rate(options, progress))
-                with delay_interrupt() if processes.count == 1 else nullcontext():
-                    whole = False
-                    losses.append(run.step(run.sampler(step), step))
-                    whole, step = True, step + 1
-                bar.update()
-                validated = bool(options.validate) and step % options.validate == 0 and step < options.steps
-                if step % STEPS_BETWEEN_ROWS == 0 or validated:
-                    loss = check_loss(run, losses, step, rate, state)
-                    score = None
-                    if validated and first:
-                        if processes.count > 1:  # signals wait for the scores, and torchrun does not wait for long
-                            save()
-                        pause = time.monotonic()
-                        score = evaluate_samples(run.checkpoint_model.eval(), validation.samples, classes, "val").miou
-                        run.set_mode()
-                        started += time.monotonic() - pause
-                    log.append(LogRow(step, (time.monotonic() - started) / 60, rate, loss, score))
-                    losses.clear()
-                    bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-                if first and time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-                    check_loss(run, losses, step, rate, state)
-                    save()
-        check_loss(run, losses, step, options.rate, state)
+        take_steps(reached, validation, bar)
         bar.close()
-        if step < options.steps:
-            processes.say(f"--budget ended the training at step {step} of {options.steps}")
-        minutes = (time.monotonic() - started) / 60
-        if not first:
-            return from_json(processes.hear(TOLD_RECORD))
-        record = make_record(run.checkpoint_model.eval(), run.start, options, validation, step, minutes, device)
+        record = score_training(reached, validation)
     except KeyboardInterrupt:
-        if first and whole and step != kept and run.is_finite():  # else a second Ctrl-C came in the middle of a step
-            run.set_mode()
-            save()
-        if first and state.is_file():
-            bar.write(f"stopped in step {step}; the same command with --resume goes on from the last saved step")
+        if first:
+            reached.save_if_sound()
+            if state.is_file():
+                going_on = "the same command with --resume goes on from the last saved step"
+                bar.write(f"stopped in step {reached.step}; {going_on}")
         raise
     finally:
         bar.close()
-
-    loss = float(torch.stack(losses).mean()) if losses else log.pop().loss
-    log.append(LogRow(step, minutes, 0.0, loss, record.val_miou))
-    write_checkpoint(options.out, run.checkpoint_model, record)
-    write_log(options.out.with_suffix(".csv"), log)
-    remove_state(state)
-    processes.tell(TOLD_RECORD, to_json(record))
+    if first:
+        write_results(reached, record)
     return record
 
 
-def make_record(
-    model: BlockNetwork,
-    start: Start,
-    options: TrainOptions,
-    validation: Split,
-    steps: int,
-    minutes: float,
-    device: torch.device,
-) -> Record:
-    """The record of a finished training, scored on val and, if it used scenes, on unseen scenes."""
-    model.load_state_dict({name: round_to_half(value) for name, value in model.state_dict().items()})
-    classes = validation.classes.names
-    evaluations = {VAL: evaluate_samples(model, validation.samples, classes, f"{options.data.name} val")}
-    if options.scenes:
-        evaluations[SCENES] = evaluate_scenes(model, classes)
-    row = NETWORKS[options.model] if options.model in NETWORKS else spec_of(options.model)
-    return Record(
-        model=options.model,
-        classes=classes,
-        backbone=options.backbone or row.backbone,
-        output_stride=model.output_stride,
-        command=options.command,
-        data=f"{options.data.name} {options.split}"
-        + (f" and {scenes_title(options.scenes)} ({options.scene_share:.0%} of each batch)" if options.scenes else ""),
-        initial=start.title,
-        lineage=start.lineage,
-        seed=options.seed,
-        steps=steps,
-        minutes=round(minutes, 1),
-        hardware=f"{device_title(device)}, {processor() or machine()}",
-        date=date.today().isoformat(),
-        versions={
-            "python": python_version(),
-            **{name: version(name) for name in ("torch", "timm", "torchvision", "numpy")},
-        },
-        gammas=block_gammas(model),
-        evaluations=evaluations,
-        options=dict(model.options),
-        settings=describe_settings(options),
-        palette=validation.classes.palette,
-    )
+def take_steps(reached: TrainingProgress, validation: Split, bar: Any) -> None:
+    """Take the steps that are left; add rows to the log and save the state on the way."""
+    run, options = reached.run, reached.run.options
+    with run.processes.hold_signals() as interrupted:
+        while (share := agree_on_share(reached, interrupted)) < 1:
+            reached.take_step(share)
+            bar.update()
+            validated = bool(options.validate) and reached.step % options.validate == 0 and reached.step < options.steps
+            if reached.step % STEPS_BETWEEN_ROWS == 0 or validated:
+                log_step(reached, validation if validated else None)
+                bar.set_postfix(loss=f"{reached.log[-1].loss:.3f}", refresh=False)
+            if run.processes.is_first and reached.seconds_since_save > SECONDS_BETWEEN_SAVES:
+                reached.check_loss()
+                reached.save()
+    reached.check_loss()
 
 
-def describe_settings(options: TrainOptions) -> dict[str, str]:
-    """The options of a training that a record has nowhere else, as they are typed."""
-    values = {one.name: getattr(options, one.name) for one in fields(options) if one.name not in RECORDED_ELSEWHERE}
-    return {name: format_setting(value) for name, value in values.items() if value is not None}
+def agree_on_share(reached: TrainingProgress, interrupted: Callable[[], bool]) -> float:
+    """How much of the training is done in all processes, by its steps or its budget; at 1 it ends.
+
+    Raises:
+        KeyboardInterrupt: a signal came to one of the processes.
+    """
+    options, processes = reached.run.options, reached.run.processes
+    if reached.step >= options.steps:
+        return 1.0
+    minutes, stop = processes.agree(reached.minutes if processes.is_first else 0.0, interrupted())
+    if stop:
+        if processes.is_first and reached.step:
+            reached.save()  # here, where a second signal waits, too
+        raise KeyboardInterrupt
+    return max(reached.step / options.steps, minutes / options.budget if options.budget else 0)
 
 
-def round_to_half(value: Tensor) -> Tensor:
-    """Round a weight to what the checkpoint will hold, so that the scores are those of the file."""
-    return value.half().to(value.dtype) if value.is_floating_point() else value
+def log_step(reached: TrainingProgress, validation: Split | None) -> None:
+    """Add a row to the log, with a score if there is a split to validate on."""
+    loss, score = reached.check_loss(), None
+    run = reached.run
+    if validation is not None and run.processes.is_first:
+        if run.processes.count > 1:  # signals wait for the scores, and torchrun does not wait for long
+            reached.save()
+        with reached.pause():
+            model, classes = run.checkpoint_model.eval(), validation.classes.names
+            score = evaluate_samples(model, validation.samples, classes, "val").miou
+            run.set_mode()
+    reached.add_row(loss, score)
+
+
+def score_training(reached: TrainingProgress, validation: Split) -> Record:
+    """The record of a training that took its steps: the first process makes it, and the others hear it.
+
+    Raises:
+        DataError: it took no step.
+    """
+    run, steps = reached.run, reached.run.options.steps
+    if not reached.step:
+        raise DataError("--budget ended before the first step; give it more time")
+    if reached.step < steps:
+        run.processes.say(f"--budget ended the training at step {reached.step} of {steps}")
+    if not run.processes.is_first:
+        return from_json(run.processes.hear(TOLD_RECORD))
+    with reached.pause():
+        return make_record(run, validation, reached.step, reached.minutes)
+
+
+def write_results(reached: TrainingProgress, record: Record) -> None:
+    """Write the checkpoint and the log, remove the state, and tell the other processes."""
+    run = reached.run
+    reached.end_log(record.val_miou)
+    write_checkpoint(run.options.out, run.checkpoint_model, record)
+    write_log(run.options.out.with_suffix(".csv"), reached.log)
+    remove_state(reached.state)
+    run.processes.tell(TOLD_RECORD, to_json(record))

@@ -99,11 +99,16 @@ class TrainingRun:
         )
         get_ema_multi_avg_fn(decay)(average, newest, torch.tensor(number))
 
-    def set_rate(self, rate: float) -> float:
-        """Set the learning rate of the next step, scaled by each group's factor, and return it."""
+    @property
+    def rate(self) -> float:
+        """The learning rate that was set last, also by the run that this one resumes, without the groups' factors."""
+        group = self.optimizer.param_groups[0]
+        return float(group["lr"] / group["scale"])
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step, scaled by each group's factor."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        return rate
 
     def is_finite(self) -> bool:
         """Whether every weight can be written to a checkpoint, in float16."""
