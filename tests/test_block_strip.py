@@ -135,10 +135,5 @@ def test_mirroring_both_levels_leaves_the_gate_alone() -> None:
     close(mirrored.features.flip(3), block(fine, coarse).features)
 
 
-def test_afm_refuses_to_train_on_one_image() -> None:
-    with pytest.raises(ValueError, match="batch of 2 or more"):
-        afm().train()(image(1, 3, 4, 6), image(1, 5, 2, 3))
-
-
 def test_afm_trains_on_two_images() -> None:
     assert afm().train()(image(2, 3, 4, 6), image(2, 5, 2, 3)).features.isfinite().all()

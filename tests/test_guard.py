@@ -241,7 +241,7 @@ def test_one_address_s_uploads_are_bounded_however_many_sessions_and_files_it_us
     with refusals("uploads") as count:
         given = [one.put(UPLOAD.format(f"session-{number}"), content=bytes(9 * MEBI)) for number in range(4)]
         assert [answer.status_code for answer in given] == [204, 204, 204, 413]
-        assert "as much as it may" in given[3].text
+        assert "this address has reached its limit of uploads" in given[3].text
         assert other.put(UPLOAD.format("other"), content=bytes(20 * MEBI)).status_code == 204
         full = server.client("203.0.113.7").put(UPLOAD.format("third"), content=bytes(9 * MEBI))
         assert (full.status_code, sum(server.held.values())) == (413, 47 * MEBI)
@@ -255,7 +255,7 @@ def test_uploads_under_way_count_and_a_failed_one_gives_its_room_back() -> None:
     uploads = UploadQuota(lambda: held, 100, 100)
     with (
         uploads.hold("a", "x", "60"),
-        pytest.raises(RefusedError, match="as many uploads"),
+        pytest.raises(RefusedError, match="this server has reached its limit of uploads"),
         uploads.hold("b", "y", "60"),
     ):
         pass

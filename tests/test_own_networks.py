@@ -21,6 +21,7 @@ from torch import nn
 
 import segviz
 from segviz.attention.maps import FeatureSimilarity
+from segviz.catalogue.bundled import available_models
 from segviz.catalogue.entry import CatalogueEntry
 from segviz.catalogue.own_models import _live, add_live_network
 from segviz.engine import (
@@ -240,7 +241,7 @@ def test_a_link_restores_layer_and_head(app: AppTest) -> None:
 
 def test_a_link_names_nothing_but_entries_of_the_catalogue(app: AppTest, models: Path) -> None:
     healthy(follow(app, INSPECT, model=f"{models.parent}/net.py:build", inspect__layer="../first"))
-    assert app.selectbox(key="inspect model").value in segviz.MODELS
+    assert app.selectbox(key="inspect model").value == "net"  # the first one
     (warning,) = (one.value for one in app.warning)
     assert "left out: model" in warning
 
@@ -275,11 +276,12 @@ def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None
     assert titles(app)[0] == "Prediction"
 
 
-def test_bundled_models_stay_first_and_carry_no_layer(app: AppTest) -> None:
+def test_own_networks_come_first_and_bundled_models_carry_no_layer(app: AppTest) -> None:
     opened(app, INSPECT)
     options = app.selectbox(key="inspect model").options
-    assert options[-7:-1] == ["My net (net)", "features", "plain", "broken", "missing", "lost"]
-    assert options[-1] == "CCNet of its authors (published)"
+    assert options[:6] == ["My net (net)", "features", "plain", "broken", "missing", "lost"]
+    assert options[6] == "CCNet of its authors (published)"
+    assert len(options) == 7 + len(available_models())
     healthy(app.selectbox(key="inspect model").set_value("net").run())
     healthy(app.selectbox(key="inspect head").set_value("each").run())
     healthy(app.selectbox(key="inspect model").set_value("ema").run())
