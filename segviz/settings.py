@@ -45,21 +45,33 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
 
 
 def read_switch(text: str) -> bool:
-    """Read 1 or 0."""
+    """Read 1 or 0.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if text not in ("0", "1"):
         raise ValueError("use 1 or 0")
     return text == "1"
 
 
 def read_level(text: str) -> str:
-    """Read a log level."""
+    """Read a log level.
+
+    Raises:
+        ValueError: there is no such level.
+    """
     if text.lower() not in LEVELS:
         raise ValueError(f"use {', '.join(LEVELS)}")
     return text.lower()
 
 
 def read_hosts(text: str) -> tuple[str, ...]:
-    """Read host names without scheme or port; *.NAME stands for every name below NAME."""
+    """Read host names without scheme or port; *.NAME stands for every name below NAME.
+
+    Raises:
+        ValueError: one is no host name.
+    """
     names = tuple(part.lower() for part in split_list(text))
     if wrong := [name for name in names if not HOST_PATTERN.fullmatch(name)]:
         raise ValueError(
@@ -69,7 +81,11 @@ def read_hosts(text: str) -> tuple[str, ...]:
 
 
 def read_ancestors(text: str) -> tuple[str, ...]:
-    """Read origins, and `self` for the app's own, as a content security policy writes them."""
+    """Read origins, and `self` for the app's own, as a content security policy writes them.
+
+    Raises:
+        ValueError: one is no origin.
+    """
     origins = split_list(text)
     if wrong := [each for each in origins if each != "self" and not is_origin(each)]:
         raise ValueError(f"{wrong[0]!r} is not an origin; use origins such as https://wiki.example.org, or self")
@@ -84,7 +100,11 @@ def is_origin(text: str) -> bool:
 
 
 def read_networks(text: str) -> tuple[Network, ...]:
-    """Read IP addresses or networks."""
+    """Read IP addresses or networks.
+
+    Raises:
+        ValueError: one is neither.
+    """
     try:
         return tuple(ip_network(part) for part in split_list(text))
     except ValueError as error:
@@ -92,14 +112,22 @@ def read_networks(text: str) -> tuple[Network, ...]:
 
 
 def read_backend(text: str) -> str:
-    """Read where models run."""
+    """Read where models run.
+
+    Raises:
+        ValueError: there is no such place.
+    """
     if text.lower() not in BACKENDS:
         raise ValueError(f"use {' or '.join(BACKENDS)}")
     return text.lower()
 
 
 def read_range(text: str) -> tuple[int, int]:
-    """Read a whole number, or the least and the most, such as 1-4."""
+    """Read a whole number, or the least and the most, such as 1-4.
+
+    Raises:
+        ValueError: it is neither, or the least is above the most.
+    """
     parts = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text)
     least, most = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
     if not 1 <= least <= most:
@@ -108,7 +136,11 @@ def read_range(text: str) -> tuple[int, int]:
 
 
 def read_amount(text: str) -> float:
-    """Read a number from 0 on, such as 0.5."""
+    """Read a number from 0 on, such as 0.5.
+
+    Raises:
+        ValueError: it is no such number.
+    """
     if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
         raise ValueError("use a number from 0 on, such as 0.5 or 1")
     return float(text)
@@ -172,7 +204,7 @@ class Settings:
         "Sites, as origins separated by commas, whose pages may show the app in a frame; `self` is the app's own",
     )
     workers: int | None = machine_setting(1, 1024, "the cores, up to 4; 2 on a GPU", "Computations at once")
-    threads: int | None = machine_setting(1, 1024, "cores / workers", "Threads of each computation")
+    threads: int | None = machine_setting(1, 1024, "cores / computations at once", "Threads of each computation")
     memory_mb: int | None = machine_setting(1, 100_000_000, "half of what is free", "MiB that all computations may use")
     cache_mb: int = setting("128", whole_number(1, 1_000_000), "MiB of results in the cache")
     queue: int = setting("64", whole_number(1, 100_000), "Computations that may wait; a quarter for one visitor")

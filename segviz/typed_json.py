@@ -70,7 +70,11 @@ def convert_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
 
 
 def convert_list(inner: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...]:
-    """Convert a JSON list to a tuple; `inner` holds the arguments of the tuple's type."""
+    """Convert a JSON list to a tuple; `inner` holds the arguments of the tuple's type.
+
+    Raises:
+        ValueError: it is no list, or has another length or an entry of another type.
+    """
     repeated = inner[1:] == (...,)
     if not isinstance(value, list) or not (repeated or len(value) == len(inner)):
         length = "" if repeated else f" of {len(inner)}"
@@ -82,7 +86,11 @@ def convert_list(inner: tuple[Any, ...], value: Any, place: str) -> tuple[Any, .
 
 
 def convert_fields(kind: Any, value: Any, place: str) -> Any:
-    """Convert a JSON object to a dataclass."""
+    """Convert a JSON object to a dataclass.
+
+    Raises:
+        ValueError: it is no object, a field is missing, or one has another type.
+    """
     entries = require_object(value, place)
     arguments = {}
     for field in fields(kind):
@@ -95,7 +103,11 @@ def convert_fields(kind: Any, value: Any, place: str) -> Any:
 
 
 def require_object(value: Any, place: str) -> dict[str, Any]:
-    """The entries of a JSON object; anything else is refused."""
+    """The entries of a JSON object; anything else is refused.
+
+    Raises:
+        ValueError: it is none.
+    """
     if not isinstance(value, dict) or not all(map(is_text, value)):
         raise ValueError(f"{name_field(place)} is {quote_value(value)}, not names with values")
     return value

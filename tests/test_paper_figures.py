@@ -57,6 +57,7 @@ from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.speed import ATTANET_GROUP, OTHERS, OURS, SPEED_FIGURE, BenchError, speed_spec
 from segviz.figures.subplot import Mark, Subplot
 from segviz.image import resize
+from segviz.models.blocks import PointWiseBranch
 from segviz.models.registry import build
 from segviz.prediction.over_complete import read_over_complete
 from segviz.prediction.prediction import Prediction
@@ -212,6 +213,11 @@ def test_the_valid_window_holds_the_logits_of_the_map() -> None:
         np.testing.assert_allclose(window, maps[name].logits(*one.cell).numpy(), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="'fcn' has no over-complete map; use --models psa"):
         read_over_complete(fcn, picture, (1, 1))
+    branch = next(iter(predictor.model.block.branches.values()))
+    assert isinstance(branch, PointWiseBranch)
+    branch.compact = True
+    with pytest.raises(ValueError, match="they have no over-complete map; train with `compact=false`"):
+        read_over_complete(predictor, picture, place)
 
 
 def test_models_of_different_classes_do_not_name_the_truth_by_the_first_ones() -> None:

@@ -484,6 +484,8 @@ def test_tokens_that_fit_nothing_ask_for_a_grid() -> None:
     with pytest.raises(NotShownError, match=r"its 6 keys may be 2 x 3 \+ 0 or 2 x 2 \+ 2; say which with grid="):
         fit_tokens(6, (14, 20), (), None, "keys")
     assert fit_tokens(101, SIZE, (), (10, 10), "queries").prefix == 1
+    with pytest.raises(NotShownError, match=r"its 99 queries are fewer than .* of grid=; give a smaller grid"):
+        fit_tokens(99, SIZE, (), (10, 10), "queries")
     with pytest.raises(NotShownError, match="fewer than the 20 x 10 cells"):
         fit_tokens(100, SIZE, (), (20, 10), "queries")
 

@@ -182,7 +182,11 @@ class KeptMemory:
         self.seen = {one.untyped_storage().data_ptr() for one in (*model.parameters(), *model.buffers())}
 
     def pack(self, tensor: Tensor) -> Tensor:
-        """Autograd's call for each tensor that it keeps."""
+        """Autograd's call for each tensor that it keeps.
+
+        Raises:
+            AttributionError: the forward keeps more than the bound.
+        """
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in self.seen:
             self.seen.add(storage.data_ptr())

@@ -183,7 +183,11 @@ def take_over(earlier: BackgroundRun, archive: Archive) -> None:
 def outcomes_of(
     state: RunState, plan: RunPlan, sources: Sequence[Source], target: io.BufferedIOBase
 ) -> Generator[PictureOutcome, None, None]:
-    """The outcomes of pictures in their order, until the run is over."""
+    """The outcomes of pictures in their order, until the run is over.
+
+    Raises:
+        BaseException: what a picture led to that is not the picture's own problem.
+    """
     plan.begin()
     work, over = refuse_large(plan.work), partial(is_over, state, target)
 

@@ -168,7 +168,12 @@ def follow_turn(
     interrupted: Interrupted,
     below: set[psutil.Process],
 ) -> Measured:
-    """Read a turn's lines until its figures are there, and look at its memory meanwhile."""
+    """Read a turn's lines until its figures are there, and look at its memory meanwhile.
+
+    Raises:
+        InterruptedError: the run was interrupted.
+        TurnError: the turn's process ended, said why it cannot go on, or took too long.
+    """
     now = time.monotonic()
     peak, end, sampled = Peak(), now + PATIENCE_S + 2 * plan.seconds, now
     with selectors.DefaultSelector() as selector:

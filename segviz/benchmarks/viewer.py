@@ -147,7 +147,11 @@ def measure_heads(browser: Any, address: str, grid: tuple[int, int], strip: bool
 
 
 def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int = 1) -> dict[str, Any]:
-    """Measure one page in a Playwright browser, once it shows that many panels."""
+    """Measure one page in a Playwright browser, once it shows that many panels.
+
+    Raises:
+        RuntimeError: the page shows no map, or no map follows the pointer.
+    """
     from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
     traffic = Traffic()
@@ -185,7 +189,11 @@ def measure_page(browser: Any, address: str, name: str, rounds: int, panels: int
 
 
 def hover(page: Any, stage: Any, rounds: int, traffic: Traffic) -> None:
-    """Move the pointer to random places of a stage; the first WARM_UP moves are not counted."""
+    """Move the pointer to random places of a stage; the first WARM_UP moves are not counted.
+
+    Raises:
+        RuntimeError: the viewer is not visible.
+    """
     box = stage.bounding_box()
     if box is None:
         raise RuntimeError("the viewer is not visible; open the page by hand to see why")

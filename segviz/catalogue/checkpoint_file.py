@@ -152,7 +152,11 @@ def examine_checkpoint(path: Path) -> tuple[Record, BlockNetwork]:
 
 
 def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, BlockNetwork]:
-    """As `examine_checkpoint`, for a header that was read before."""
+    """As `examine_checkpoint`, for a header that was read before.
+
+    Raises:
+        CheckpointError: as in `examine_checkpoint`.
+    """
     record = record_in(path, header)
     if path.stem in SPECS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)

@@ -100,7 +100,11 @@ class Rebuild:
 
 
 def rebuild_tensor(values: object, offset: int, size: Sequence[int], stride: Sequence[int], *_: object) -> Tensor:
-    """A view of a storage's values, which torch keeps inside them."""
+    """A view of a storage's values, which torch keeps inside them.
+
+    Raises:
+        UnpicklingError: the file gives something else in place of the values.
+    """
     if not isinstance(values, Tensor):
         raise pickle.UnpicklingError("a tensor has no values")
     return values.as_strided(tuple(size), tuple(stride), offset)
@@ -164,7 +168,12 @@ def read_stubbed(file: BinaryIO) -> object:
 
 
 def read_zip(file: BinaryIO) -> object:
-    """The content of a file of PyTorch 1.6 and later: a ZIP with a pickle and a member for each storage."""
+    """The content of a file of PyTorch 1.6 and later: a ZIP with a pickle and a member for each storage.
+
+    Raises:
+        UnpicklingError: its bytes are in another order, or a storage is compressed.
+        Exception: whatever a damaged file leads to.
+    """
     storages: dict[str, Tensor] = {}
     with zipfile.ZipFile(file) as archive:
         (pickled,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -185,7 +194,12 @@ def read_zip(file: BinaryIO) -> object:
 
 
 def read_legacy(file: BinaryIO) -> object:
-    """The content of a file from before PyTorch 1.6: five pickles, then each storage's length and values."""
+    """The content of a file from before PyTorch 1.6: five pickles, then each storage's length and values.
+
+    Raises:
+        UnpicklingError: it is cut off, or is not PyTorch's.
+        Exception: whatever a damaged file leads to.
+    """
     storages: dict[str, Tensor] = {}
     size = file.seek(0, 2)
     file.seek(0)

@@ -29,7 +29,11 @@ MINUTES_IN = {"s": 1 / 60, "m": 1.0, "h": 60.0}
 
 
 def read_model(text: str) -> str:
-    """Read a model's name or the path of a segviz checkpoint."""
+    """Read a model's name or the path of a segviz checkpoint.
+
+    Raises:
+        argparse.ArgumentTypeError: it is the name of another network, or of none.
+    """
     if names_network(text):
         raise argparse.ArgumentTypeError(
             f"'{text}' is not a segviz model, which this command needs; use `predict`, `evaluate` or `attend` with it"
@@ -42,7 +46,11 @@ def read_model(text: str) -> str:
 
 
 def refuse_untrained(text: str) -> None:
-    """Refuse the name of a network of the papers, where a trained one is needed."""
+    """Refuse the name of a network of the papers, where a trained one is needed.
+
+    Raises:
+        argparse.ArgumentTypeError: it is one.
+    """
     with pause_collector(), defer_compiler():
         from segviz.catalogue.location import describe_untrained
         from segviz.models.networks.rows import NETWORKS
@@ -52,7 +60,11 @@ def refuse_untrained(text: str) -> None:
 
 
 def read_model_name(text: str) -> str:
-    """Read the name of a model in the registry."""
+    """Read the name of a model in the registry.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such model.
+    """
     with pause_collector(), defer_compiler():
         from segviz.models.registry import SPECS
 
@@ -62,7 +74,11 @@ def read_model_name(text: str) -> str:
 
 
 def read_network_name(text: str) -> str:
-    """Read the name of a model in the registry, or of a network of the papers."""
+    """Read the name of a model in the registry, or of a network of the papers.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such network.
+    """
     with pause_collector(), defer_compiler():
         from segviz.models.registry import NETWORK_NAMES
 
@@ -72,7 +88,11 @@ def read_network_name(text: str) -> str:
 
 
 def read_head_choice(text: str) -> int | str:
-    """Read a head: its number, "mean" or "largest"."""
+    """Read a head: its number, "mean" or "largest".
+
+    Raises:
+        argparse.ArgumentTypeError: it is none of these.
+    """
     if text in ("mean", "largest"):
         return text
     if re.fullmatch(r"\d{1,4}", text):
@@ -81,7 +101,11 @@ def read_head_choice(text: str) -> int | str:
 
 
 def read_pixel(text: str) -> tuple[int, int]:
-    """Read an image pixel `Y,X`."""
+    """Read an image pixel `Y,X`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not two whole numbers.
+    """
     match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text.strip())
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not a pixel; write Y,X in whole pixels, such as 120,300")
@@ -89,12 +113,20 @@ def read_pixel(text: str) -> tuple[int, int]:
 
 
 def read_scales(text: str) -> tuple[float, ...]:
-    """Read factors on a picture's size, `S[,S...]`, each from 0.1 to 4."""
+    """Read factors on a picture's size, `S[,S...]`, each from 0.1 to 4.
+
+    Raises:
+        argparse.ArgumentTypeError: one is no number, or out of range.
+    """
     return tuple(number_reader(0.1, 4)(part.strip()) for part in text.split(","))
 
 
 def read_share(text: str) -> float:
-    """Read a share above 0 and at most 1: a number such as 0.5, or a fraction such as 2/3."""
+    """Read a share above 0 and at most 1: a number such as 0.5, or a fraction such as 2/3.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or out of range.
+    """
     match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text.strip())
     try:
         value = int(match[1]) / int(match[2]) if match else float(text)
@@ -111,7 +143,11 @@ def file_suffix(path: Path | None) -> str:
 
 
 def read_figure_path(text: str) -> Path:
-    """Read a file name whose suffix is one of EXPORT_FORMATS."""
+    """Read a file name whose suffix is one of EXPORT_FORMATS.
+
+    Raises:
+        argparse.ArgumentTypeError: it has another suffix, or none.
+    """
     path = Path(text)
     if file_suffix(path) not in EXPORT_FORMATS:
         raise argparse.ArgumentTypeError(f"'{text}' has no known suffix; use .{', .'.join(EXPORT_FORMATS)}")
@@ -119,7 +155,11 @@ def read_figure_path(text: str) -> Path:
 
 
 def read_minutes(text: str) -> float:
-    """Read a duration such as 90s, 9m or 1.5h, in minutes; a bare number is minutes."""
+    """Read a duration such as 90s, 9m or 1.5h, in minutes; a bare number is minutes.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no duration, or 0.
+    """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
     value = float(match[1]) * MINUTES_IN[match[2] or "m"] if match else 0.0
     if value <= 0:

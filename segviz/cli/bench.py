@@ -30,7 +30,11 @@ FORWARD_OPTIONS = ("size", "batch", "option", "protocol", "count")  # each of th
 
 
 def run_bench(options: argparse.Namespace) -> int:
-    """Run a benchmark and print a table or JSON; returns 1 if it was stopped or in part failed."""
+    """Run a benchmark and print a table or JSON; returns 1 if it was stopped or in part failed.
+
+    Raises:
+        UsageError: options exclude each other.
+    """
     if options.subject == "all":
         return run_all(options, SUBJECT_MEASURES)
     if options.json and options.markdown:

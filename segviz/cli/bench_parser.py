@@ -211,7 +211,11 @@ def add_form(subject: Parser) -> None:
 
 
 def read_measured_backend(text: str) -> str:
-    """Read "threads", or "ray:N" with N replicas."""
+    """Read "threads", or "ray:N" with N replicas.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
     if not re.fullmatch(r"threads|ray:[1-9]\d{0,3}", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a backend; use threads, or ray:N for N replicas")
     return text

@@ -12,7 +12,11 @@ from segviz.training.cues import train_cues
 
 
 def run_train_cues(options: argparse.Namespace) -> int:
-    """Train the networks, write their files, and print a table of their accuracies."""
+    """Train the networks, write their files, and print a table of their accuracies.
+
+    Raises:
+        UsageError: `--out` is a file.
+    """
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"--out {options.out} is a file; name a folder")
     blocks, kinds = tuple(options.blocks or SPECS), tuple(options.kinds)

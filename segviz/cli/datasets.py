@@ -59,7 +59,11 @@ class SplitReport:
 
 
 def run_datasets(options: argparse.Namespace) -> int:
-    """Read every file of a data set once, and say what is there and what is wrong; returns 1 if anything is."""
+    """Read every file of a data set once, and say what is there and what is wrong; returns 1 if anything is.
+
+    Raises:
+        DataError: the folder is no data set, or lacks a split.
+    """
     data = open_dataset(options.folder, options.class_map)
     for name in options.split or ():
         if not set(name.split("+")) <= set(data.splits):

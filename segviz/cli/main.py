@@ -84,7 +84,12 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def run_app(options: argparse.Namespace) -> int:
-    """Start Streamlit on the app, with the arguments after `--`."""
+    """Start Streamlit on the app, with the arguments after `--`.
+
+    Raises:
+        RuntimeError: Streamlit is not installed.
+        UsageError: two options name the port.
+    """
     if find_spec("streamlit") is None:
         raise RuntimeError("the app needs Streamlit, which is not installed; install it with `pip install streamlit`")
     script = app_script()

@@ -18,7 +18,11 @@ NETWORK_OPTIONS = ("weights", "classes", "mean", "std", "input_size", "fit", "as
 
 
 def read_source(text: str) -> str:
-    """Read whatever names a network: a bundled model, a checkpoint, a file of weights, or a network to build."""
+    """Read whatever names a network: a bundled model, a checkpoint, a file of weights, or a network to build.
+
+    Raises:
+        argparse.ArgumentTypeError: it names nothing.
+    """
     if names_network(text):
         return text
     with suppress(OSError, ValueError):
@@ -67,7 +71,11 @@ def add_any_model(command: Parser, all_word: str = "", size_help: str = SEEN_SIZ
 
 
 def read_seen_size(text: str) -> list[int] | str:
-    """A height and a width in pixels, or "own"."""
+    """A height and a width in pixels, or "own".
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or out of range.
+    """
     if text == "own":
         return text
     size = read_size(text)

@@ -85,7 +85,11 @@ def read_name_list(text: str) -> str | list[str]:
 
 
 def read_assumption(text: str) -> dict[str, Any]:
-    """One name with its value: true, false, a number, numbers with commas between them, or else a text."""
+    """One name with its value: true, false, a number, numbers with commas between them, or else a text.
+
+    Raises:
+        argparse.ArgumentTypeError: the name or the value is missing.
+    """
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE; write for example passes=1")
@@ -99,7 +103,11 @@ def read_assumption(text: str) -> dict[str, Any]:
 
 
 def split_names(text: str) -> list[str]:
-    """Names separated by commas."""
+    """Names separated by commas.
+
+    Raises:
+        argparse.ArgumentTypeError: one is empty.
+    """
     names = [part.strip() for part in text.split(",")]
     if not all(names):
         raise argparse.ArgumentTypeError(f"'{text}' has an empty name; write them separated by single commas")
@@ -107,7 +115,11 @@ def split_names(text: str) -> list[str]:
 
 
 def read_triple(text: str) -> list[float]:
-    """Three numbers."""
+    """Three numbers.
+
+    Raises:
+        argparse.ArgumentTypeError: there are not three, or one is no number.
+    """
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -118,7 +130,11 @@ def read_triple(text: str) -> list[float]:
 
 
 def read_size(text: str) -> list[int]:
-    """A height and a width in pixels."""
+    """A height and a width in pixels.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not two whole numbers.
+    """
     parts = text.split(",")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 7 for part in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is not a size; write height and width, such as 512,1024")

@@ -23,7 +23,11 @@ from segviz.text import join_with_commas
 
 
 def run_table(options: argparse.Namespace) -> int:
-    """Print a table, the commands behind it, or the list of tables."""
+    """Print a table, the commands behind it, or the list of tables.
+
+    Raises:
+        UsageError: an option has no effect on what is printed.
+    """
     if options.name is None:
         return print_list(options)
     table = PAPER_TABLES[options.name]

@@ -51,7 +51,11 @@ OpenWork = Callable[[argparse.Namespace], ExportPicture]
 
 
 def run_predict(options: argparse.Namespace) -> int:
-    """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others."""
+    """Write labels, overlay and confidence of each picture; a picture that fails does not stop the others.
+
+    Raises:
+        UsageError: options exclude each other, or have no effect.
+    """
     sources = read_sources(options) if options.split is None else split_sources(options)
     check_view_options(options)
     if options.server_format is not None:
@@ -96,7 +100,11 @@ def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPic
 
 
 def run_attend(options: argparse.Namespace) -> int:
-    """Write a picture for each map and place and the numbers behind them; print statistics of each map."""
+    """Write a picture for each map and place and the numbers behind them; print statistics of each map.
+
+    Raises:
+        UsageError: options exclude each other, or do not suit the number of pictures.
+    """
     sources = read_sources(options)
     options.one_file = options.zip is None and is_single_file(options.out)
     if len(sources) == 1 and options.at:
@@ -193,7 +201,11 @@ def check_places_of_picture(source: Source, places: Sequence[Place]) -> None:
 
 
 def run_figure(options: argparse.Namespace) -> int:
-    """Draw one of the papers' figures into a file."""
+    """Draw one of the papers' figures into a file.
+
+    Raises:
+        UsageError: an option belongs to another figure, or labels are missing.
+    """
     if options.columns and options.name != "atta-9":
         raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
     if options.labels and options.name not in LABELLED:

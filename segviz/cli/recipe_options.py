@@ -120,14 +120,22 @@ def add_recipes(commands: Commands) -> None:
 
 
 def read_recipe(text: str) -> str:
-    """Read the name of a recipe."""
+    """Read the name of a recipe.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such recipe.
+    """
     if text not in RECIPES:
         raise argparse.ArgumentTypeError(f"recipe '{text}' is unknown; use {', '.join(RECIPES)}")
     return text
 
 
 def read_weight(text: str) -> tuple[str, float]:
-    """Read a place and the weight of its auxiliary loss, such as `middle=0.4`."""
+    """Read a place and the weight of its auxiliary loss, such as `middle=0.4`.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such place, or the weight is out of range.
+    """
     place, _, weight = text.partition("=")
     if place not in AUXILIARY_PLACES:
         raise argparse.ArgumentTypeError(
@@ -137,7 +145,11 @@ def read_weight(text: str) -> tuple[str, float]:
 
 
 def read_scale_range(text: str) -> Scales:
-    """Read a range of scales, such as 0.5-2, or a list of them, such as 0.75,1,1.5."""
+    """Read a range of scales, such as 0.5-2, or a list of them, such as 0.75,1,1.5.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, a scale is out of range, or the larger one comes first.
+    """
     between = re.fullmatch(rf"({NUMBER})-({NUMBER})", text.strip())
     parts = list(between.groups()) if between else text.split(",")
     read = number_reader(SMALLEST_SCALE, LARGEST_SCALE)

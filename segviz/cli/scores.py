@@ -77,7 +77,11 @@ class NetworkScored:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Score one network or all bundled ones, on a split of a data set, on drawn scenes, or on both."""
+    """Score one network or all bundled ones, on a split of a data set, on drawn scenes, or on both.
+
+    Raises:
+        UsageError: options exclude each other, or have no effect.
+    """
     check_score_options(options)
     subjects = find_subjects(options)
     for one in subjects:

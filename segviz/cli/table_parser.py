@@ -18,7 +18,11 @@ TABLE_NAMES = (
 
 
 def read_table_name(text: str) -> str:
-    """Read the name of a table; argparse reads its own word for "no default" here too."""
+    """Read the name of a table; argparse reads its own word for "no default" here too.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such table.
+    """
     if text in TABLE_NAMES or text == argparse.SUPPRESS:
         return text
     raise argparse.ArgumentTypeError(f"table '{text}' is unknown; use {', '.join(TABLE_NAMES)}")

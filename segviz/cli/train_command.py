@@ -34,7 +34,11 @@ EVERY_SET = "all"
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Train a network, write its checkpoint and print its scores."""
+    """Train a network, write its checkpoint and print its scores.
+
+    Raises:
+        UsageError: `--out` is no name of a checkpoint, or options exclude each other.
+    """
     out = options.out or Path("checkpoints") / f"{options.model}.safetensors"
     if out.is_dir() or out.suffix != ".safetensors":
         raise UsageError(f"--out {out} is not a checkpoint file; use a name that ends in .safetensors")

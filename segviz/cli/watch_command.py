@@ -29,7 +29,11 @@ from segviz.watch.network_view import NetworkView
 
 
 def run_watch(options: argparse.Namespace) -> int:
-    """Print what attention a network computes for each picture, and write its maps at places if a target is named."""
+    """Print what attention a network computes for each picture, and write its maps at places if a target is named.
+
+    Raises:
+        UsageError: the model returns its maps itself, or a place lies outside the picture.
+    """
     sources = read_sources(options)
     places = tuple(options.at or ())
     writes = options.out is not None or options.zip is not None

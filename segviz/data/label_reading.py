@@ -155,7 +155,11 @@ def level_name(levels: Image.Image, code: LabelCode, level: Level) -> str:
 
 
 def find_first(levels: Image.Image, level: Level) -> str:
-    """The first pixel with a level, row by row."""
+    """The first pixel with a level, row by row.
+
+    Raises:
+        ValueError: no pixel has it.
+    """
     for top in range(0, levels.height, SEARCH_ROWS):
         band = np.asarray(levels.crop((0, top, levels.width, min(top + SEARCH_ROWS, levels.height))))
         hits = band == level if band.ndim == 2 else (band == level).all(2)

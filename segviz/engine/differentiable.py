@@ -68,7 +68,11 @@ class ScoredNetwork(nn.Module):
         return SimpleNamespace(logits=F.interpolate(scores, images.shape[2:], mode="bilinear"))
 
     def score(self, image: Float[Tensor, "1 3 height width"]) -> Float[Tensor, "1 classes rows columns"]:
-        """The scores of one picture, at the network's own size."""
+        """The scores of one picture, at the network's own size.
+
+        Raises:
+            AttributionError: the output has no classes.
+        """
         args, options = name_input(self.network, self.as_input(image))
         found = find_logits(self.network(*args, **options))
         if found is None:

@@ -93,7 +93,12 @@ class CompareLayer:
         return budget
 
     def run(self, predictor: Any, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
-        """A FeatureSimilarity."""
+        """A FeatureSimilarity.
+
+        Raises:
+            NetworkError: the network has stages, not layers with a path.
+            TooLargeError: the budget suffices at no scale.
+        """
         from segviz.watch.layer_features import compare_layer
 
         report(0, 1)
@@ -125,7 +130,12 @@ class CompareStage:
         return budget
 
     def run(self, predictor: Any, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
-        """A FeatureSimilarity, over the picture or over the crop."""
+        """A FeatureSimilarity, over the picture or over the crop.
+
+        Raises:
+            NetworkError: the network has layers with a path, not stages.
+            TooLargeError: the budget suffices at no scale.
+        """
         from segviz.prediction.similarity import compare_features
         from segviz.watch.published_block import look_into
 
@@ -146,7 +156,12 @@ class CompareStage:
 def run_network(
     predictor: NetworkPredictor, image: np.ndarray, budget: int, compute: Callable[[NetworkPredictor], object]
 ) -> OpResult:
-    """What is computed of a network, at the first scale for which the budget suffices; see `run_bounded`."""
+    """What is computed of a network, at the first scale for which the budget suffices; see `run_bounded`.
+
+    Raises:
+        TooLargeError: as in `run_bounded`.
+        ValueError: as in `run_bounded`.
+    """
     size = (image.shape[0], image.shape[1])
 
     def compute_at(shrink: int) -> Compute | None:

@@ -192,7 +192,12 @@ class Attribute:
         return self._bound_options(size, budget).memory_mib * MIB
 
     def run(self, predictor: Predictor, image: np.ndarray, budget: int, report: ReportProgress) -> OpResult:
-        """An Attribution."""
+        """An Attribution.
+
+        Raises:
+            TooLargeError: the gradients need more memory than is available.
+            AttributionError: the target or an option cannot be used.
+        """
         from segviz.attribution import attribute
 
         step = (0, 1)

@@ -46,7 +46,11 @@ class WaitingRequests:
     # ---- the protocol -----------------------------------------------------------------------------------
 
     def submit(self, request: Request) -> Answer:
-        """See `Backend.submit`."""
+        """See `Backend.submit`.
+
+        Raises:
+            EngineError: the engine is closed.
+        """
         try:
             key = self.key(request)
             need = request.op.need(request.size, self._budget)

@@ -170,7 +170,13 @@ def paper_figure_spec(
     style: Style = DEFAULT_STYLE,
     device: str = "auto",
 ) -> FigureSpec:
-    """The spec of a figure; see `figure`."""
+    """The spec of a figure; see `figure`.
+
+    Raises:
+        ValueError: as in `figure`.
+        CheckpointError: as in `figure`.
+        ImageError: as in `figure`.
+    """
     if name not in LAYOUTS:
         raise ValueError(f"figure '{name}' is unknown; use {', '.join(LAYOUTS)}")
     if not images:

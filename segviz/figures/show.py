@@ -73,7 +73,13 @@ def prediction_figure_spec(
     colours: str,
     image: Rgb | None,
 ) -> FigureSpec:
-    """The spec of the figure that `show` draws."""
+    """The spec of the figure that `show` draws.
+
+    Raises:
+        KeyError: as in `show`.
+        ValueError: as in `show`.
+        ImageError: as in `show`.
+    """
     picture = full_size_picture(prediction, image)
     if name == "labels":
         subplots = [labels_subplot(picture, prediction, outlined=False)]

@@ -68,7 +68,11 @@ def speed_figure(
 
 
 def speed_spec(benches: Sequence[str | Path], models: Sequence[str | Path] | None = None) -> FigureSpec:
-    """The spec of AttaNet Fig. 1; see `speed_figure`."""
+    """The spec of AttaNet Fig. 1; see `speed_figure`.
+
+    Raises:
+        BenchError: as in `speed_figure`.
+    """
     records = dict[str, Record]()
     for model in available_models() if models is None else models:
         records[free_name(Path(str(model)).stem, records)] = read_record(checkpoint_path(model))

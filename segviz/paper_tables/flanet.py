@@ -39,7 +39,11 @@ def backbone_pair(backbone: str, body: str, baseline: tuple[float, float], fla: 
 
 
 def block_row(label: str, scores: tuple[float, float], block: str) -> PaperRow:
-    """A row of Table 3; the published costs are the registry's."""
+    """A row of Table 3; the published costs are the registry's.
+
+    Raises:
+        ValueError: the registry has none of this block.
+    """
     cost = spec_of(block).published
     if cost is None:
         raise ValueError(f"block '{block}' has no published cost; give its row in the registry one")

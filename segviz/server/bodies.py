@@ -36,6 +36,9 @@ def bound_body(scope: Scope, receive: Receive, rate: int) -> Receive:
         scope: the request's.
         receive: the server's.
         rate: the lowest rate allowed, in bytes a second; 0 for any.
+
+    Raises:
+        BodyError: what it returns raises it.
     """
     if scope["method"] in SAFE_METHODS:
         return receive

@@ -30,7 +30,11 @@ class SharedNorm(nn.BatchNorm2d):
         return self.normalise(input) if self.training else super().forward(input)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Normalise by the statistics of all processes, and update the running ones."""
+        """Normalise by the statistics of all processes, and update the running ones.
+
+        Raises:
+            ValueError: a channel has a single value in all processes together.
+        """
         values = x if x.dtype == torch.float64 else x.float()
         count = self.processes.count * values.numel() // values.shape[1]
         if count == 1:

@@ -60,7 +60,11 @@ def build_map(call: AttentionCall, layout: TokenLayout, seen: Grid, covers: Cove
 
 
 def single_image(call: AttentionCall) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Queries and keys as (heads, tokens, dim), and the bias as (heads or 1, tokens or 1, key tokens)."""
+    """Queries and keys as (heads, tokens, dim), and the bias as (heads or 1, tokens or 1, key tokens).
+
+    Raises:
+        NotShownError: the leading axes hold more than heads, or the bias does not fit the heads.
+    """
     heads = call.leading[-1] if call.leading else 1
     if torch.Size(call.leading).numel() != heads:
         raise NotShownError(f"its leading axes are {call.leading}, of which only the last can be heads")
@@ -76,7 +80,11 @@ def single_image(call: AttentionCall) -> tuple[Tensor, Tensor, Tensor | None]:
 
 
 def dense_map(call: AttentionCall, layout: Tokens, covers: Cover) -> MultiHeadAttention:
-    """Dense attention, with its bias in the simplest form that holds it."""
+    """Dense attention, with its bias in the simplest form that holds it.
+
+    Raises:
+        NotShownError: as in `single_image`, or the bias is too large and has no simple form.
+    """
     queries, keys, bias = single_image(call)
     queries, keys, scale, table = copy_factor(queries), copy_factor(keys), call.scale, None
     bias = None if bias is None else simplify(bias.detach().float())
@@ -106,7 +114,11 @@ def dense_map(call: AttentionCall, layout: Tokens, covers: Cover) -> MultiHeadAt
 
 
 def windowed_map(call: AttentionCall, layout: Windows, covers: Cover) -> WindowedAttention:
-    """Attention within windows."""
+    """Attention within windows.
+
+    Raises:
+        NotShownError: the call has other windows or tokens than the recipe expects.
+    """
     count, tokens = layout.query_places.shape
     groups = torch.Size(call.leading).numel()
     if groups % count or tokens != call.tokens or layout.key_places.shape != (count, call.key_tokens):

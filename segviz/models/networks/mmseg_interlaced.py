@@ -12,7 +12,11 @@ from segviz.models.networks.stored_tensors import ForeignWeightsError, NamePair,
 
 
 def read_interlaced(stored: StoredTensors, choices: Choices, deep: int) -> HeadPlan:
-    """ISANet's head."""
+    """ISANet's head.
+
+    Raises:
+        ForeignWeightsError: a tensor is missing, or the option `block` is not two numbers.
+    """
     width = stored.width(f"{MMSEG_HEAD}.in_conv.conv.weight")
     reduced = stored.width(f"{MMSEG_HEAD}.global_relation.key_project.0.conv.weight")
     classes = stored.width(f"{MMSEG_HEAD}.conv_seg.weight")

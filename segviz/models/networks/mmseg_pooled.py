@@ -61,7 +61,11 @@ def pyramid_pairs(foreign: str, own: str) -> tuple[NamePair, ...]:
 
 
 def read_asymmetric(stored: StoredTensors, choices: Choices, deep: int) -> HeadPlan:
-    """ANN's head: the deepest features gather from a pyramid of the stage before, then from their own."""
+    """ANN's head: the deepest features gather from a pyramid of the stage before, then from their own.
+
+    Raises:
+        ForeignWeightsError: a tensor is missing, or the option `levels` has none, or no numbers.
+    """
     reduced, middle, _, _ = stored.shape(f"{MMSEG_HEAD}.fusion.stages.0.key_project.conv.weight")
     width = stored.width(f"{MMSEG_HEAD}.bottleneck.conv.weight")
     classes = stored.width(f"{MMSEG_HEAD}.conv_seg.weight")

@@ -12,7 +12,11 @@ CROSS = ("encoder_attn", "cross_attn", "multihead_attn")  # names of cross atten
 
 
 def read_decoder_layer(call: AttentionCall, running: RunningModule) -> ObjectQueries | None:
-    """A decoder layer whose queries are objects."""
+    """A decoder layer whose queries are objects.
+
+    Raises:
+        NotShownError: it relates the objects to each other.
+    """
     name = call.path.removeprefix(running.path).strip(".").partition(".")[0]
     if name == "self_attn":  # as many queries as some grid has cells, such as 300 for 480 x 640, would look like places
         raise NotShownError("it relates object queries to each other, not to places")

@@ -98,7 +98,11 @@ def position_cells(patches: Grid, sides: Grid) -> tuple[Grid, Tensor]:
 
 
 def read_hiera(call: AttentionCall, running: RunningModule) -> Windows | None:
-    """Hiera: tokens are ordered so that those which are pooled together lie apart by strides, see its `Unroll`."""
+    """Hiera: tokens are ordered so that those which are pooled together lie apart by strides, see its `Unroll`.
+
+    Raises:
+        NotShownError: the whole Hiera is not watched, or its tokens do not fit.
+    """
     if running.function != "forward":
         return None
     attention: Any = running.module
@@ -115,7 +119,11 @@ def read_hiera(call: AttentionCall, running: RunningModule) -> Windows | None:
 
 
 def coarsen(start: Tensor, grid: Grid, leading: tuple[int, ...], tokens: int) -> tuple[Tensor, Grid]:
-    """The cells of tokens that were pooled 2 x 2, perhaps again, and the grid of these cells."""
+    """The cells of tokens that were pooled 2 x 2, perhaps again, and the grid of these cells.
+
+    Raises:
+        NotShownError: the tokens are no pooling of the cells.
+    """
     total = tokens * (leading[2] if len(leading) > 2 else 1)
     rows, columns = start[:total] // grid[1], start[:total] % grid[1]
     left = grid[0] * grid[1]
