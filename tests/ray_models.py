@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,21 +21,24 @@ from segviz.prediction.prediction import Prediction
 
 HERE = Path(__file__).parent
 KEY = b"segviz tests"
+STEP_MIB, STEP_S = 128, 0.1
 SHELF: list[Models] = []
 SEMAPHORES: list[threading.Semaphore] = []
 
 
 @dataclass(frozen=True)
 class Perform:
-    """Have a model of this process do what it is told to."""
+    """Have a model of this process do what it is told to; gives the MiB that it is to take where it runs."""
 
     models: int
     name: str
     value: int
     shrink: int
 
-    def run(self) -> None:
-        SHELF[self.models].perform(self.name, self.value, self.shrink)
+    def run(self) -> int:
+        models = SHELF[self.models]
+        models.perform(self.name, self.value, self.shrink)
+        return models.burden.get(self.value, 0) if isinstance(models, RemotelyUsed) else 0
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class ProxyModel:
             raise self.broken
 
         def predict(image: np.ndarray, shrink: int = 1) -> Prediction:
-            ask_home(self.port, Perform(self.models, self.name, int(image[0, 0, 0]), shrink))
+            take_memory(ask_home(self.port, Perform(self.models, self.name, int(image[0, 0, 0]), shrink)))
             return prediction(self.name, image)
 
         return predict
@@ -145,10 +149,26 @@ class RemoteSemaphore:
         SEMAPHORES[self.number].release(count)
 
 
+def take_memory(mib: int) -> None:
+    """Take so much memory, step by step, and give it back."""
+    taken = []
+    for _ in range(0, mib, STEP_MIB):
+        taken.append(np.ones((STEP_MIB, 2**20), np.uint8))
+        time.sleep(STEP_S)
+
+
 class RemotelyUsed(Models):
-    """Models whose computations run in other processes."""
+    """Models whose computations run in other processes.
+
+    Attributes:
+        burden: MiB that a computation takes there, by the picture's value.
+    """
 
     port = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.burden: dict[int, int] = {}
 
     def semaphore(self) -> RemoteSemaphore:
         SEMAPHORES.append(threading.Semaphore(0))
