@@ -116,6 +116,7 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
         ({"others": "ignore"}, "'others' is 'ignore'; use fault or void"),
         ({"classes": "road"}, "'classes' is \"road\", not a list; correct it"),
         ({"voidids": [0]}, "an unknown name 'voidids'; did you mean 'void_ids'"),
+        ({"splits": {"\ud800": {"pictures": "a", "labels": "b"}}}, "'splits' is .*, not names with values"),
         ({"foo": 3}, "there is an unknown name 'foo'; use classes, void_ids"),
         ({"classes": [{"name": "a", "id": [1]}]}, r"(?s)classes\[0\] has an unknown name 'id'; did you mean 'ids'"),
         ({}, "names no splits, and .* has no layout that is known"),

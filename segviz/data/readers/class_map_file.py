@@ -23,7 +23,7 @@ from segviz.data.classes import VOID
 from segviz.data.sample import DataError
 from segviz.data.sample_files import is_name, read_text
 from segviz.text import plain_text
-from segviz.typed_json import convert_value, parse_json
+from segviz.typed_json import convert_value, is_text, parse_json
 
 FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
 MOST_ENDING = 100  # characters of an ending, a class or a split
@@ -119,7 +119,7 @@ def find_form_faults(kind: Any, value: Any, place: str) -> list[str]:
         return faults
     if get_origin(kind) is tuple and isinstance(value, list):
         return [fault for at, one in enumerate(value) for fault in find_form_faults(inner[0], one, f"{place}[{at}]")]
-    if get_origin(kind) is Mapping and isinstance(value, dict):
+    if get_origin(kind) is Mapping and isinstance(value, dict) and all(map(is_text, value)):
         return [fault for name, one in value.items() for fault in find_form_faults(inner[1], one, f"{place}.{name}")]
     try:
         convert_value(kind, value, place)
