@@ -380,6 +380,23 @@ def test_a_crop_s_map_lies_over_the_crop_and_has_no_answer_elsewhere(page: Page)
     expect(canvas).to_be_hidden()
 
 
+def test_a_map_whose_point_lies_outside_its_crop_counts_for_no_shared_range(page: Page) -> None:
+    mount(
+        page,
+        data(
+            config("crop", "attends_to", "dot", region=[30, 60, 100, 140]),
+            config("flat", "attends_to", "flat"),
+        ),
+    )
+    label(page, "one shared").check()
+    hover(page, "crop", 2, 3)
+    highs = page.locator(".panel .high")
+    expect(highs.nth(1)).not_to_have_text("2.86 %")
+    expect(highs.nth(1)).to_have_text(highs.nth(0).inner_text())
+    hover(page, "crop", 0, 0)  # outside the crop: its map is hidden
+    expect(highs.nth(1)).to_have_text("2.86 %")
+
+
 # ---- scales ---------------------------------------------------------------------------------------------
 
 

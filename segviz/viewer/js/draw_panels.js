@@ -29,7 +29,8 @@ function setScales(panels, settings) {
       if (layer.isShares) layer.scale = makeScale("linear", 0, 1);
       if (!layer.isMap || layer.isShares) continue;
       const mode = layer.kind = layer.scaleKind(settings);
-      const key = `${layer.unit} ${settings.range === "shared" ? "" : index}`, [low, high] = layer.scaleLimits(mode);
+      const isAlone = settings.range !== "shared" || layer.isAway; // a hidden map counts for no other's range
+      const key = `${layer.unit} ${isAlone ? index : ""}`, [low, high] = layer.scaleLimits(mode);
       const group = groups.get(key) ?? { mode, low, high, layers: [] };
       if (mode !== "linear" && group.mode !== "log") group.mode = mode; // a log scale spans any other
       Object.assign(group, { low: Math.min(group.low, low), high: Math.max(group.high, high) });
