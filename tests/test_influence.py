@@ -228,7 +228,7 @@ def test_every_model_has_influence_on_its_answer(name: str) -> None:
 @pytest.mark.usefixtures("small")
 def test_a_model_without_context_is_refused() -> None:
     predictor = predictor_of(random_model("fcn"))
-    with pytest.raises(NoContextError, match="has no context, so no place has influence through it; choose a model with"):
+    with pytest.raises(NoContextError, match="has no context, so no place has influence through it; choose"):
         measure_pixel_influence(predictor, random_picture(0), (1, 1))
     with pytest.raises(ValueError, match="outside"):
         measure_pixel_influence(predictor_of(random_model("fla")), random_picture(0), (999, 1))
