@@ -40,7 +40,7 @@ def context_section(runs: Runs) -> str:
 
 
 def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
-    """Which models lose by the removal of their context, which gain, and which barely change.
+    """Which models lose nothing by the removal of their context, which lose by it, and which gain.
 
     Args:
         runs: the records.
@@ -53,7 +53,7 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
     if idle:
         sentences.append(
             f"The context of {join_names(idle, named)} can be removed without loss: val mIoU falls by less than "
-            f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks); such a model hardly uses what "
+            f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks); such a model does not need what "
             "its maps show."
         )
     elif known:
