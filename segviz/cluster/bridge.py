@@ -109,9 +109,10 @@ class Bridge:
             if not isinstance(error, FAILURES):
                 traceback.print_exc()
         self._pending.discard(run.ticket)
-        self._deployment.board.remove.remote(run.ticket)
         with suppress(OSError):  # the app is gone
             self._channel.send(answer)
+        with suppress(*FAILURES):
+            self._deployment.board.remove.remote(run.ticket)
 
     def _has_begun(self, ticket: str) -> bool:
         """Whether a replica has begun with a task; by the last news where the board does not answer."""
@@ -156,7 +157,9 @@ class Bridge:
         while not self._closing.is_set():
             try:
                 news = ray.get(self._deployment.board.wait_for_news.remote(self._news.version), timeout=SILENT_S)
-            except FAILURES:
+            except Exception as error:  # else no question would show any progress again
+                if not isinstance(error, FAILURES):
+                    traceback.print_exc()
                 self._closing.wait(COUNT_EVERY_S)
                 continue
             for ticket, step in news.steps.items():

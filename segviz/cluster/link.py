@@ -171,6 +171,9 @@ class BridgeLink:
                 self._take(self._channel.receive())
         except (EOFError, OSError):
             pass
+        except Exception:  # such as a MemoryError at a large answer
+            _log.exception("what the bridge sent could not be read; the bridge is ended, and another one started")
+            self._process.kill()
         self._process.wait()
         end_processes_of_session(self._process.pid)
         self._folder.cleanup()

@@ -7,7 +7,6 @@ import os
 import pickle
 import threading
 import time
-from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
@@ -72,9 +71,14 @@ class RemoteRunner:
         threading.Thread(target=self._keep_link, name="segviz cluster", daemon=True).start()
 
     def _keep_link(self) -> None:
+        told = ""
         while not self._closed:
-            with suppress(ClusterError, OSError):
+            try:
                 self._find_link()
+            except ClusterError as error:
+                if str(error) != told and not self._closed:  # once, however often it is tried
+                    _log.warning("%s; it is tried again every %.0f s", error, PAUSE_S)
+                told = str(error)
             time.sleep(PAUSE_S)
 
     def start(self) -> None:
@@ -158,7 +162,11 @@ class RemoteRunner:
             time.sleep(WAKE_EVERY_S)
 
     def _find_link(self) -> BridgeLink:
-        """The link to the cluster; a new one where there is none, or it was lost, but not too often."""
+        """The link to the cluster; a new one where there is none, or it was lost, but not too often.
+
+        Raises:
+            ClusterError: the engine is closed, the token cannot be used, or the bridge cannot be started.
+        """
         with self._lock:
             now = time.monotonic()
             if self._link is None or (not self._link.alive and now > self._tried + PAUSE_S):
@@ -171,7 +179,11 @@ class RemoteRunner:
                 if self.problem not in ("", self._problem):  # told once, however often it is tried
                     _log.warning("%s; it is tried again every %.0f s", self.problem, PAUSE_S)
                 self._problem, self._tried = self.problem, now
-                self._link = BridgeLink(self.address, self.plan, self.name, environment)
+                try:
+                    self._link = BridgeLink(self.address, self.plan, self.name, environment)
+                except OSError as error:  # there may be no memory for it
+                    self._problem = f"the process that joins the cluster cannot be started ({error})"
+                    raise ClusterError(self._problem) from None
             return self._link
 
     @property
