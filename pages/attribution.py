@@ -153,8 +153,8 @@ def crop_words(part: SeenPart) -> str:
             f"are those of the crop around it: {part.region}."
         )
     return (
-        f"{title} sees the picture whole here, unlike its authors: over several crops, its answer is an average of "
-        "probabilities, which has no logit that could be explained. Take the score at a point to see a crop."
+        f"{title} sees the picture whole here, not in crops as its authors show it: over several crops, its answer is "
+        "an average of probabilities, which has no logit to explain. Take the score at a point to see a crop."
     )
 
 

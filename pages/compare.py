@@ -214,7 +214,7 @@ with settings.popover("Panels"):
     panels = pick_panels(predictions, class_panels(predictions, truth, scores))
 if len(predictions) > 1 and len({one.class_set.names for one in predictions.values()}) > 1:
     known = [short_title(name) for name, one in predictions.items() if one.class_set.names == classes.names]
-    few = f"only these can disagree: {join_with_commas(known)}"
+    few = f"disagreement is shown only among {join_with_commas(known)}"
     told = few if len(known) > 1 else "no panel shows where they differ"
     st.caption(escape_markdown(f"These models have different classes, so {told}."))
 if panels:

@@ -99,7 +99,7 @@ def test_attribution_explains_the_crop_at_a_point_and_the_whole_picture_else(app
     healthy(where.set_value("Whole picture").run())
     (viewer,) = viewers(app)
     assert not any("region" in one for one in viewer["panels"])
-    assert any("sees the picture whole here, unlike its authors" in one.value for one in app.caption)
+    assert any("sees the picture whole here, not in crops" in one.value for one in app.caption)
 
 
 def test_a_model_sees_an_upload_at_the_size_that_the_visitor_chooses(app: AppTest) -> None:
