@@ -127,7 +127,7 @@ def test_ctrl_c_ends_with_what_is_measured(bundle: None, monkeypatch: pytest.Mon
     monkeypatch.setattr(ops.Predict, "run", lambda *_: OpResult(asked.append("") or torch.ones(3)))
     report = bench_questions((36, 48), 2, ["fcn", "sam"], ["predict"], "cpu", lambda: len(asked) >= 6)
     assert [row["model"] for row in report.rows] == ["fcn"] and report.stopped
-    assert report.notes[-1] == "Stopped after 1 questions."
+    assert report.notes[-1] == "Stopped after 1 question."
     with pytest.raises(RuntimeError, match="stopped before the first question"):
         bench_questions((36, 48), 1, ["sam"], ["predict"], "cpu", lambda: True)
 

@@ -59,7 +59,9 @@ def test_a_child_that_ray_ends_is_explained_and_nothing_of_it_stays(end: str, ru
 def test_a_child_that_was_killed_is_told_apart_from_a_cluster_that_was_lost(run) -> None:
     code, said = run("os.kill(os.getpid(), signal.SIGKILL)")
     assert code == 1
-    assert said.startswith("segviz: the command's process in the cluster was ended by SIGKILL, as where memory ends;")
+    assert said.startswith(
+        "segviz: the command's process in the cluster was ended by SIGKILL, as happens when memory runs out;"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

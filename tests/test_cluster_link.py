@@ -1,4 +1,4 @@
-"""The app's end of the connection to a cluster: a bridge that sends nonsense, and one that cannot be started. No Ray."""
+"""The app's end of the connection to a cluster: a bridge that sends nonsense, and one that cannot start; no Ray."""
 
 from __future__ import annotations
 

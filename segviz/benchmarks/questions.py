@@ -42,6 +42,7 @@ from segviz.prediction.influence import NoContextError
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
 from segviz.settings import settings
+from segviz.text import count_words
 
 WAIT_LOOK_S = 0.2  # between two looks at whether the user has stopped the benchmark
 ENOUGH_S = 20.0  # a question that has taken so long is not asked again for another round
@@ -149,7 +150,7 @@ class Measurements:
                     self.rows.append(measure_question(model, question, picture, rounds, device, interrupted))
                 except InterruptedError:
                     self.stopped = True
-                    self.notes.append(f"Stopped after {len(self.rows)} questions.")
+                    self.notes.append(f"Stopped after {count_words(len(self.rows), 'question')}.")
                 except NoContextError:
                     self.notes.append(f"{model} has no context, so it is not asked about influence.")
                 except (ValueError, EngineError) as error:
@@ -161,7 +162,7 @@ class Measurements:
 def threads_words(device: torch.device) -> str:
     """The threads of the CPU that the engine gives to a question."""
     threads = capacity_for(device, settings()).threads
-    return f"{threads} {'thread' if threads == 1 else 'threads'} of the CPU"
+    return f"{count_words(threads, 'thread')} of the CPU"
 
 
 def find_slowest(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

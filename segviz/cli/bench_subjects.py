@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from segviz.cli.shared_options import Parser
+from segviz.results.markdown import join_names
 
 
 class SubjectParser(Parser):
@@ -19,9 +20,9 @@ class SubjectParser(Parser):
     def describe_unknown(self, words: Sequence[str]) -> str:
         """Whose option it is, or that one value is too many."""
         option = words[0].partition("=")[0]
-        owners = [f"`bench {name}`" for name, one in self.subjects.items() if option in one._option_string_actions]
+        owners = [f"bench {name}" for name, one in self.subjects.items() if option in one._option_string_actions]
         if owners:
-            return f"{option} belongs to {join_subjects(owners)}, and does nothing in `{self.name}`; remove it"
+            return f"{option} belongs to {join_names(owners)}, and does nothing in `{self.name}`; remove it"
         if not option.startswith("-"):
             return f"'{option}' is one value too many; the option before it takes fewer"
         return super().describe_unknown(words)
@@ -30,9 +31,3 @@ class SubjectParser(Parser):
     def name(self) -> str:
         """The command as people type it, such as "bench viewer"."""
         return " ".join(self.prog.split()[-2:])
-
-
-def join_subjects(names: Sequence[str]) -> str:
-    """Names as a sentence has them: "a", "a and b", "a, b and c"."""
-    *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last

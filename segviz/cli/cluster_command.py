@@ -85,7 +85,8 @@ def describe_end(address: str, code: int) -> str:
         code: of `Popen.returncode`.
     """
     if code < 0 and -code != signal.SIGABRT:
-        return f"the command's process in the cluster was ended by {signal.Signals(-code).name}, as where memory ends"
+        why = ", as happens when memory runs out" if -code == signal.SIGKILL else ""
+        return f"the command's process in the cluster was ended by {signal.Signals(-code).name}{why}"
     return f"the Ray cluster {f'at {address} ' if address else ''}was lost, and the command with it"
 
 

@@ -35,9 +35,9 @@ class ReplicaPlan:
 
     @property
     def busy(self) -> float:
-        """Computations at once, of a replica on average, above which Ray starts another one.
+        """Computations at once, on average over the replicas, above which Ray starts another replica.
 
-        One slot of all replicas stays free of long computations. They may take fewer than all slots then, and more
-        than this, so that a cluster grows also where nothing else is asked for.
+        Long computations leave one slot of the whole cluster free. This is below what they may take, so that a cluster
+        grows even when they are all that is asked for.
         """
         return 0.9 * (self.slots - 1 if self.slots > 1 else 0.5)

@@ -20,7 +20,7 @@ from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
 from segviz.watch.outputs import crop_padding, find_logits
 from segviz.watch.placement import InputRules, Placement
-from segviz.watch.run_network import name_input
+from segviz.watch.run_network import call_network
 
 NO_SCORE = (
     "the network has no classes for pixels, so there is no score to explain; choose a network that scores each pixel"
@@ -73,8 +73,7 @@ class ScoredNetwork(nn.Module):
         Raises:
             AttributionError: the output has no classes.
         """
-        args, options = name_input(self.network, self.as_input(image))
-        found = find_logits(self.network(*args, **options))
+        found = find_logits(call_network(self.network, self.as_input(image)))
         if found is None:
             raise AttributionError(NO_SCORE)
         return crop_padding(found[0], self.placement)[None]

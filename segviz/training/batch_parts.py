@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from segviz.data.dataset import DataError
+from segviz.text import count_words
 from segviz.training.auxiliary import run_with_features
 from segviz.training.options import TrainOptions
 from segviz.training.processes import Processes
@@ -85,7 +86,7 @@ def describe_halving(reason: str, pictures: int, processes: Processes) -> str:
         processes: those that share each batch.
     """
     each = " in each process" if processes.count > 1 else ""
-    some = f"{pictures} picture{'' if pictures == 1 else 's'} at a time{each}"
+    some = f"{count_words(pictures, 'picture')} at a time{each}"
     return (
         f"{reason}: from now on each batch is processed {some}, and "
         "BatchNorm normalises over these instead of the whole batch"

@@ -13,8 +13,7 @@ from segviz.catalogue.record import SCENES, VAL, Record
 from segviz.data.dataset import Split
 from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes, scenes_title
 from segviz.models.ablation import block_gammas
-from segviz.models.networks.rows import NETWORKS
-from segviz.models.registry import spec_of
+from segviz.models.registry import own_body
 from segviz.prediction.predictor import device_title
 from segviz.training.options import TrainOptions
 from segviz.training.recipes import format_setting
@@ -37,11 +36,10 @@ def make_record(run: TrainingRun, validation: Split, steps: int, minutes: float)
     evaluations = {VAL: evaluate_samples(model, validation.samples, classes, f"{options.data.name} val")}
     if options.scenes:
         evaluations[SCENES] = evaluate_scenes(model, classes)
-    row = NETWORKS[options.model] if options.model in NETWORKS else spec_of(options.model)
     return Record(
         model=options.model,
         classes=classes,
-        backbone=options.backbone or row.backbone,
+        backbone=options.backbone or own_body(options.model)[0],
         output_stride=model.output_stride,
         command=options.command,
         data=f"{options.data.name} {options.split}"

@@ -27,7 +27,7 @@ class RayBackend(QueueBackend):
         observer: called after each computation, from a thread of this process.
     """
 
-    look_again_s = 1.0  # replicas start and end unsaid
+    look_again_s = 1.0  # nothing tells it when a replica starts or ends
 
     def __init__(
         self, runner: RemoteRunner, capacity: Capacity, observer: ComputationObserver = lambda *_: None
