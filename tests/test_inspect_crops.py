@@ -54,7 +54,7 @@ def test_a_kept_point_chooses_the_crop_whose_maps_are_shown(app: AppTest) -> Non
     assert (viewer["height"], viewer["width"]) == (360, 480) and "region" not in viewer["panels"][0]
     middle = viewer["panels"][1]["region"]
     assert any("saw the picture in 6 crops" in one.value for one in app.caption)
-    assert [one.label for one in app.expander if "notes" in one.label] == ["What to know of psanet: 7 notes"]
+    assert [one.label for one in app.expander if "notes" in one.label] == ["What to know about psanet: 7 notes"]
     healthy(pin(app, INSPECT, (5, 470), (350, 5)))
     (viewer,) = viewers(app)
     assert viewer["pins"] == [[5, 470, 0], [350, 5, 1]]  # of the picture, so that a link restores them

@@ -175,5 +175,5 @@ def show_network_notes(name: str, result: Result) -> None:
         folded = []
     show_notes(name, replace(result, notes=tuple(note for note in result.notes if note not in folded)))
     if folded:
-        with st.expander(f"What to know of {escape_markdown(short_title(name))}: {len(folded)} notes"):
+        with st.expander(f"What to know about {escape_markdown(short_title(name))}: {len(folded)} notes"):
             st.markdown(list_notes(short_title(name), folded))

@@ -6,8 +6,8 @@
 
 /** Where the point and the values of a look lie, for the functions below: the keys may have a grid of their own. */
 export function gridsOf(f, look, part = null) {
-  const { grid, features, covers } = f;
-  if (!f.key_grid) return { point: { grid, features, covers, part }, values: { grid, features, covers, part } };
+  const { grid, features, covers } = f, own = { grid, features, covers, part };
+  if (!f.key_grid) return { point: own, values: own };
   const queries = { grid, covers, part }, keys = { grid: f.key_grid, covers, part };
   if (look === "query" || f.kind === "deformable objects") return { point: keys, values: keys };
   return look === "attended_by" ? { point: keys, values: queries } : { point: queries, values: keys };
