@@ -17,6 +17,7 @@ from PIL import Image
 from test_cli import segviz as run_segviz
 from torch import Tensor
 
+from segviz.attention.region import Region
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Evaluation, Record, from_json, to_json
 from segviz.data.dataset import Sample
@@ -26,7 +27,7 @@ from segviz.evaluation.ways import Way
 from segviz.models.registry import build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction import crops
-from segviz.prediction.crops import CropGrid, Region, place_crops
+from segviz.prediction.crops import CropGrid, place_crops
 
 CLASSES = ("road", "tree", "sky")
 
