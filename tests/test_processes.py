@@ -144,7 +144,7 @@ def test_where_one_process_is_out_of_memory_all_halve_their_parts(data: Path, tm
     assert all(torch.equal(value, told["weights"][name]) for name, value in short["weights"].items())
     rest = "at a time in each process, and BatchNorm normalises over these instead of the whole batch"
     assert [line for line in ran.stderr.splitlines() if line.startswith("segviz: ")] == [
-        f"segviz: process {process} has not enough memory: from now on each batch is processed {some} {rest}"
+        f"segviz: process {process} ran out of memory: from now on each batch is processed {some} {rest}"
         for process, some in ((1, "2 pictures"), (0, "1 picture"))
     ]
 

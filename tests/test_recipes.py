@@ -203,7 +203,7 @@ def test_drawn_scenes_are_left_out_where_the_data_have_other_classes(
 ) -> None:
     (tmp_path / "leftImg8bit" / "train").mkdir(parents=True)
     assert resolved("--data", str(tmp_path)).scenes == 0
-    assert "drawn scenes have CamVid's classes, which the data has not" in capsys.readouterr().err
+    assert "drawn scenes have CamVid's classes, which this data set lacks" in capsys.readouterr().err
     assert resolved("--data", str(tmp_path), "--scenes", "9").scenes == 9  # is refused by the training
     assert resolved().scenes == 4000
 

@@ -24,7 +24,7 @@ class LostTask:
 
     Attributes:
         began: whether the worker was at this task; false where the task was waiting behind another. A worker that dies
-            as it begins the next task may take the outcome of the one before with it, so this may blame an innocent.
+            as it begins the next task may take the outcome of the one before with it, so this may name the wrong task.
         cause: in words.
     """
 
@@ -57,8 +57,8 @@ def map_in_order(
 ) -> Iterator[Any]:
     """The outcomes of all items, in the items' order.
 
-    What was lost with a worker goes alone to another before anything else is sent, so that it has itself to blame for
-    a second loss.
+    What was lost with a worker goes alone to another before anything else is sent, so a second loss can only be its own
+    fault.
 
     Args:
         workers: they do the tasks.

@@ -1,4 +1,4 @@
-"""How `bench` parses its subjects: each has its own options, and an option of another subject is told whose it is."""
+"""How `bench` parses its subjects: each has its own options; an error says whose an option of another subject is."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def add_watch(commands: Commands) -> None:
         "show the attention of any network",
         "One forward pass of each picture finds it; prints a table of what was found, what can be chosen, and what was "
         "passed over. With --out or --zip, one picture per kept map and pixel, and the numbers behind them; `attend` "
-        "writes these too, on one page if wanted, in a cluster, and on from where a run stopped.",
+        "writes these too, on one page if wanted or in a cluster, and can resume a stopped run.",
     )
     add_images(watch)
     add_any_model(watch)

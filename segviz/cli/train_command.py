@@ -93,7 +93,7 @@ def resolve_training(options: argparse.Namespace, out: Path) -> TrainOptions:
             setattr(options, name, setting.value)
     if "scenes" not in options.given and options.scenes and not has_classes_of_scenes(options):
         options.scenes = 0
-        tell("drawn scenes have CamVid's classes, which the data has not, so none are mixed in")
+        tell("drawn scenes have CamVid's classes, which this data set lacks, so none are mixed in")
     refuse_unused(options, TRAIN_RULES)
     if recipe.settings:
         tell(f"recipe {recipe.name} ({recipe.title}) as for {DATA_TITLES[recipe.choose(layout)]}")

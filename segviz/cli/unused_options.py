@@ -53,7 +53,7 @@ def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
     return lambda options: options.name in names
 
 
-MEASURED_ALREADY = "measures, and --measured reads what was measured; remove one of them"
+MEASURED_ALREADY = "is for a new measurement, and --measured reads an earlier one; remove one of them"
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"

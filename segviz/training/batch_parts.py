@@ -49,7 +49,7 @@ def check_norms(networks: nn.ModuleDict, options: TrainOptions, processes: Proce
     raise DataError(
         f"BatchNorm needs several values for each channel, but with a batch of {options.batch}"
         f"{f' in {options.parts} parts' if options.parts > 1 else ''}, a crop of {options.crop[0]} x {options.crop[1]} "
-        f"and output stride {stride}, one picture alone leaves it one in some layer; use {' or '.join(cures)}"
+        f"and output stride {stride}, one picture alone leaves only one in some layer; use {' or '.join(cures)}"
     )
 
 

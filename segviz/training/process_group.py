@@ -71,7 +71,7 @@ class ProcessGroup:
                 raise
         culprit = self._store.get(self._no_room).decode()
         self._meet_again(culprit)  # here, where no traceback keeps the tensors of the step
-        raise torch.OutOfMemoryError(f"process {culprit} has not enough memory")
+        raise torch.OutOfMemoryError(f"process {culprit} ran out of memory")
 
     @property
     def _no_room(self) -> str:
@@ -99,7 +99,7 @@ class ProcessGroup:
         while self._store.add(met, 0) < self._count:
             if time.monotonic() > end:
                 raise DataError(
-                    f"process {culprit} has not enough memory, and the others did not stop; use --parts 2 or more"
+                    f"process {culprit} ran out of memory, and the others did not stop; use --parts 2 or more"
                 )
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self._number += 1
