@@ -146,7 +146,7 @@ class Measurements:
                     break
                 try:
                     if number == 0:  # libraries are loaded, and a GPU is started
-                        ask_once(model, Question("", Predict()), picture, device, interrupted)
+                        ask_once(model, Predict(), picture, device, interrupted)
                     self.rows.append(measure_question(model, question, picture, rounds, device, interrupted))
                 except InterruptedError:
                     self.stopped = True
@@ -213,10 +213,10 @@ def measure_question(
     }
 
 
-def ask_once(model: str, question: Question, picture: Rgb, device: torch.device, interrupted: Interrupted) -> None:
+def ask_once(model: str, op: Op, picture: Rgb, device: torch.device, interrupted: Interrupted) -> None:
     """Ask one question and forget the answer; raises as `measure_question`."""
     with open_engine(device) as engine:
-        wait_for_answer(engine.ask(model, picture, question.op), interrupted)
+        wait_for_answer(engine.ask(model, picture, op), interrupted)
 
 
 @contextmanager

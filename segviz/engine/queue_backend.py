@@ -62,7 +62,7 @@ class QueueBackend(WaitingRequests):
     def __init__(
         self, runner: ComputationRunner, capacity: Capacity, observer: ComputationObserver = lambda *_: None
     ) -> None:
-        super().__init__(capacity, lambda model: self._runner.identity(model))
+        super().__init__(capacity, runner.identity)
         self._observer = observer
         self._runner = runner
         self._running: set[Computation] = set()
