@@ -316,6 +316,20 @@ def test_all_subjects_are_written_and_a_failure_does_not_end_the_rest(
     assert (tmp_path / "new" / "models.md").read_text().startswith("| ms |")
 
 
+def test_ctrl_c_while_a_subject_loads_its_modules_ends_all_subjects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def stop(options: argparse.Namespace) -> Report:
+        asked.append(options.subject)
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()  # as Python 3.11 wraps it
+
+    monkeypatch.setattr("segviz.cli.bench.SUBJECT_MEASURES", dict.fromkeys(SUBJECT_MEASURES, stop))
+    assert run_command("all", "--out", str(tmp_path)) == 1
+    assert asked == ["blocks"] and capsys.readouterr().err.endswith("segviz: stopped\n")
+
+
 def test_the_parser_offers_what_the_benchmarks_have() -> None:
     assert tuple(SNL_WINDOWS) == bench_parser.SAMPLE_COUNTS
     assert tuple(PROTOCOLS) == bench_parser.PROTOCOL_NAMES

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from segviz.atomic_write import check_destination, write_atomically
 from segviz.benchmarks.measure import Report
-from segviz.cli.errors import describe_error, print_error
+from segviz.cli.errors import describe_error, is_stop, print_error
 from segviz.cli.parser import build_parser, typed_options
 
 # The subjects in their order, with what else is asked of them. The app's questions come last: they take longest.
@@ -40,6 +40,8 @@ def run_all(options: argparse.Namespace, measures: Mapping[str, Callable[[argpar
         try:
             report = measures[subject](read_subject(options, subject))
         except (ValueError, LookupError, RuntimeError, MemoryError, ImportError) as error:
+            if is_stop(error):
+                raise
             failed += 1
             print_error(f"bench {subject} failed: {describe_error(error)}")
             continue
