@@ -25,6 +25,7 @@ from segviz.benchmarks import engine_crowd
 from segviz.benchmarks.engine import TurnError, bench_engine, take_turns
 from segviz.benchmarks.engine_crowd import TurnPlan
 from segviz.benchmarks.engine_plan import (
+    TITLES,
     Passage,
     describe_plan,
     erlang_c,
@@ -299,7 +300,7 @@ def test_ray_pays_from_the_first_core_that_makes_up_for_the_way() -> None:
 
 def test_a_plan_needs_a_measured_cluster(report: EngineReport) -> None:
     found = plan_report(report, [4, 32], [100.0])
-    assert [row["full first, without pages"] for row in found.rows] == ["the GPUs", "the bridge"]
+    assert [row["bound_by"] for row in found.rows] == ["the GPUs", "the bridge"]
     assert found.as_markdown().startswith("|  | 4 GPUs, 100 ms | 32 GPUs, 100 ms |")
     assert "SEGVIZ_REPLICAS=4 or 32 and SEGVIZ_REPLICA_GPUS=1; a replica then has 2 slots" in found.notes[0]
     assert found.notes[-1].endswith(
@@ -336,8 +337,8 @@ def test_the_plan_of_the_page_follows_from_its_table() -> None:
     for title, column in planned.items():
         gpus, forward = re.findall(r"[\d.]+", title)
         expected = describe_plan(plan_cluster(passage, int(gpus), float(forward)), float(forward))
-        assert expected.pop("plan") == title and list(expected) == list(column)
-        for line, value in expected.items():
+        assert expected.pop("plan") == title and list(expected) == list(TITLES) and [*TITLES.values()] == list(column)
+        for line, value in zip(column, expected.values(), strict=True):
             if isinstance(value, str):
                 assert column[line] == value, line
             else:
@@ -357,7 +358,7 @@ def test_the_command_prints_what_was_measured_and_plans_from_it(
     planned = ["--measured", str(stored), "--plan", "4", "32", "--forward-ms", "100"]
     assert main(["bench", "engine", *planned, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["planned without pages, answers a second"] for row in rows] == pytest.approx([28.0, 70.0])
+    assert [row["rate"] for row in rows] == pytest.approx([28.0, 70.0])
 
 
 @pytest.mark.parametrize(

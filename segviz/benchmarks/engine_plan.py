@@ -16,15 +16,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from segviz.benchmarks.engine_report import EngineReport
-from segviz.benchmarks.measure import MEGA, Report
+from segviz.benchmarks.measure import MEGA, Report, format_measurement
 
 SLOTS = 2  # of a replica with a GPU, as the engine has them: one prepares or copies back while the other computes
 USED = 0.7  # the part of the most that is planned for
 PAGE_CPU_MS = 37.0  # of a rerun of a whole page in the app's process, as docs/reliability.md has it
 PASSAGES_IN_STORE = 2  # a request or an answer lies in the object store on both machines, until Python has read it
+TITLES: Mapping[str, str] = MappingProxyType({  # of a row's figures, in their order
+    "slots": "computations at once",
+    "gpus_rate": "GPU limit, answers/s",
+    "app_rate": "limit of the app, answers/s",
+    "bridge_rate": "limit of the bridge, answers/s",
+    "pages_rate": "limit of one app with pages, answers/s",
+    "apps": "apps with pages needed to saturate the GPUs",
+    "bound_by": "full first, without pages",
+    "rate": "planned load without pages, answers/s",
+    "p50_ms": "p50 at that load, ms",
+    "p95_ms": "p95 at that load, ms",
+    "network_mb_per_s": "network at that load, MB/s",
+    "store_mib": "object store of the app's machine, MiB",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,10 +194,8 @@ class PlanReport(Report):
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """A line for each figure, and a column for each plan."""
-        titles, columns = super().table()
-        return ["", *(column[0] for column in columns)], [
-            [title, *(column[number] for column in columns)] for number, title in enumerate(titles) if number
-        ]
+        body = [[title, *(format_measurement(row[name]) for row in self.rows)] for name, title in TITLES.items()]
+        return ["", *(row["plan"] for row in self.rows)], body
 
 
 def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence[float]) -> PlanReport:
@@ -222,16 +235,16 @@ def describe_plan(plan: ClusterPlan, forward_ms: float) -> dict[str, Any]:
     """A plan's row."""
     return {
         "plan": f"{plan.gpus} {'GPU' if plan.gpus == 1 else 'GPUs'}, {forward_ms:g} ms",
-        "computations at once": plan.gpus * plan.slots,
-        "the GPUs answer at most, a second": plan.gpus_rate,
-        "the app passes at most, a second": plan.app_rate,
-        "the bridge passes at most, a second": plan.bridge_rate,
-        "one app shows pages at most, a second": plan.pages_rate,
-        "apps with pages that use the GPUs up": plan.apps,
-        "full first, without pages": plan.bound_by,
-        "planned without pages, answers a second": plan.rate,
-        "p50 then, ms": plan.p50_ms,
-        "p95 then, ms": plan.p95_ms,
-        "network then, MB a second": plan.bytes_per_s / 1e6,
-        "object store of the app's machine, MiB": plan.store_bytes / MEGA,
+        "slots": plan.gpus * plan.slots,
+        "gpus_rate": plan.gpus_rate,
+        "app_rate": plan.app_rate,
+        "bridge_rate": plan.bridge_rate,
+        "pages_rate": plan.pages_rate,
+        "apps": plan.apps,
+        "bound_by": plan.bound_by,
+        "rate": plan.rate,
+        "p50_ms": plan.p50_ms,
+        "p95_ms": plan.p95_ms,
+        "network_mb_per_s": plan.bytes_per_s / 1e6,
+        "store_mib": plan.store_bytes / MEGA,
     }

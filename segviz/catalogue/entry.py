@@ -46,7 +46,7 @@ class CatalogueEntry:
         size: (height, width) at which the network sees the picture; None for the picture's own, as it can.
         fit: whether a picture of another ratio is stretched to `size`, or padded.
         layers: patterns of the layers whose maps pages offer; empty for all.
-        assume: names and values of what the tensors of published weights do not tell, such as ("passes", 1).
+        assume: names and values of what the tensors of published weights do not reveal, such as ("passes", 1).
     """
 
     name: str

@@ -159,7 +159,7 @@ def add_engine(subjects: Commands) -> None:
     )
     engine.add_argument(
         "--plan", type=integer_reader(1, 10_000), nargs="+", metavar="GPUS",
-        help="compute from the measured figures what a cluster of so many GPUs would answer",
+        help="compute from the measured figures what a cluster with this many GPUs would answer",
     )  # fmt: skip
     engine.add_argument(
         "--forward-ms", type=number_reader(0.01, 1e6), nargs="+", metavar="MS",
