@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import threading
 import warnings
 from types import SimpleNamespace
 
@@ -12,9 +13,13 @@ import pytest
 pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
-    from segviz.cluster import serve_replicas, short_folder
-    from segviz.cluster.board import Board
-    from segviz.cluster.messages import ReplicaState
+    from ray.exceptions import RayError
+
+    from segviz.cluster import bridge, serve_replicas, short_folder
+    from segviz.cluster.board import Board, News
+    from segviz.cluster.bridge import Bridge
+    from segviz.cluster.messages import Answered, ReplicaState, RunTask, StepsDone
+    from segviz.cluster.replica_plan import ReplicaPlan
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +68,44 @@ def test_the_folder_of_a_local_cluster_has_a_short_path(monkeypatch: pytest.Monk
     monkeypatch.undo()
     with short_folder.make_short_folder() as folder:
         assert folder.startswith(tempfile.gettempdir())
+
+
+def make_bridge(board: SimpleNamespace, handle: SimpleNamespace | None = None) -> tuple[Bridge, list[object]]:
+    """A bridge to a deployment, without a cluster; and what it sends to the app."""
+    sent: list[object] = []
+    made = object.__new__(Bridge)
+    made._channel, made._pending = SimpleNamespace(send=sent.append), {"ticket"}  # type: ignore[assignment]
+    made._deployment = SimpleNamespace(board=board, handle=handle)  # type: ignore[assignment]
+    made._plan, made._news, made._closing = ReplicaPlan(), News(0, {}, ()), threading.Event()
+    return made, sent
+
+
+def fail(*_: object) -> None:
+    raise RayError("the board is gone")
+
+
+def test_an_answer_is_sent_though_the_board_is_gone() -> None:
+    response = SimpleNamespace(result=lambda timeout_s: b"the outcome")
+    handle = SimpleNamespace(run=SimpleNamespace(remote=lambda *_: response))
+    made, sent = make_bridge(SimpleNamespace(remove=SimpleNamespace(remote=fail)), handle)
+    made._run(RunTask("ticket", b"", None, 1.0, False))
+    assert sent == [Answered("ticket", b"the outcome")]
+
+
+def test_steps_are_told_again_after_an_error_of_any_kind(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors: list[Exception] = [ValueError("what is this"), RayError("the board is gone")]
+    made, sent = make_bridge(SimpleNamespace(wait_for_news=SimpleNamespace(remote=lambda version: None)))
+
+    def get(*_: object, **__: object) -> News:
+        if errors:
+            raise errors.pop(0)
+        made._closing.set()
+        return News(1, {"ticket": (2, 5)}, ())
+
+    monkeypatch.setattr(bridge, "ray", SimpleNamespace(get=get))
+    monkeypatch.setattr(bridge, "COUNT_EVERY_S", 0.01)
+    made._follow_board()
+    assert sent == [StepsDone("ticket", 2, 5)]
+    assert "what is this" in (said := capsys.readouterr().err) and "the board is gone" not in said

@@ -86,7 +86,7 @@ class RayWorkers:
         self._job, self._reports = ray.put(pickle.dumps(job)), []
         self._since = time.monotonic()
         for one in self._workers:
-            one.opening, one.tasks = one.actor.open.remote(self._job), deque()
+            one.opening, one.tasks, one.alone = one.actor.open.remote(self._job), deque(), False
         self._workers += [self._hire() for _ in range(self._wanted - len(self._workers))]
         while any(one.opening is not None for one in self._workers):
             if self.count and time.monotonic() > self._since + JOIN_S:
