@@ -1,7 +1,7 @@
 """A local cluster without the processes of Ray that segviz has no use for.
 
 `ray start` has options against the first two of them, and `ray.init` has none, so Ray's own functions are replaced
-meanwhile. Where a later Ray has others, all are started, as by default; `tests/test_ray_deploy.py` then says so.
+meanwhile. `tests/test_ray_deploy.py` says so where a later Ray starts them all the same.
 """
 
 from __future__ import annotations
