@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest
+WORKERS = --dist loadfile --no-loadscope-reorder -n
 ARGS ?=
 PORT ?=
 
@@ -13,10 +14,12 @@ app: $(VENV)/app.stamp ## Start the app and print its address; PORT=8600 chooses
 	$(BIN)/python -m segviz app $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run the quick tests
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) $(WORKERS) 2 -m "not slow" $(ARGS)
 
+# Slow tests wait more than they compute, so there is one worker more than cores; those that measure come last, alone.
 test-slow: $(VENV)/dev.stamp ## Run the slow tests: load, fuzzing, faults, kills and full evaluations
-	$(PYTEST) -m slow $(ARGS)
+	$(PYTEST) $(WORKERS) 3 -m "slow and not alone" $(ARGS)
+	$(PYTEST) -m "slow and alone" $(ARGS)
 
 check: $(VENV)/dev.stamp ## Lint, formatting, types and the order of imports
 	$(BIN)/ruff check .

@@ -131,7 +131,7 @@ def test_every_option_of_ray_that_the_page_and_the_file_name_exists() -> None:
         name for command in ("start", "status", "health-check", "get-auth-token") for name in options_of(cli, command)
     }
     page = (ROOT / "docs" / "deploy.md").read_text()
-    section = page[page.index("### A head and workers") : page.index("### Long runs")]
+    section = page[page.index("### A head and worker nodes") : page.index("### Long runs")]
     lines = [line for line in section.splitlines() if "ray start" in line or line.startswith("| ")]
     named = set(re.findall(r"--[a-z][a-z-]+", " ".join([*lines, (ROOT / "compose.yaml").read_text()])))
     assert len(named) > 12 and named <= known, named - known

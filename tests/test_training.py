@@ -324,15 +324,20 @@ def test_the_kept_weights_are_a_mean_over_steps(finished: tuple[Path, Record], d
     assert not same_weights(finished[0], tmp_path / "sam.safetensors")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")],
+    ids=["torch", "a library"],
+)
 def test_out_of_memory_halves_the_batch_and_training_goes_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: Exception, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = []
 
     def room_for_two(self: TrainingRun, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         sizes.append(-(-len(batch[0]) // self.parts))
         if sizes[-1] > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return backward(self, batch)
 
     backward = TrainingRun._backward

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from typing import Any
+
+LEFT_OUT = {"no_monitor": True, "include_log_monitor": False}
 
 
 @contextmanager
@@ -21,7 +24,8 @@ def leave_out_processes() -> Iterator[None]:
     from ray._private import node, parameter
 
     params, start_server = parameter.RayParams, getattr(node.Node, "start_api_server", None)
-    parameter.RayParams = partial(params, no_monitor=True, include_log_monitor=False)
+    known = signature(params).parameters
+    parameter.RayParams = partial(params, **{name: value for name, value in LEFT_OUT.items() if name in known})
     if start_server is not None:
         node.Node.start_api_server = start_nothing
     try:

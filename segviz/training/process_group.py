@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from segviz.data.dataset import DataError
+from segviz.runtime.out_of_memory import is_out_of_memory
 
 LONGEST_WAIT = timedelta(hours=12)  # others wait while the first scores val; torchrun ends those of a dead one
 LONGEST_MEETING = 600.0  # seconds until all have noticed that one ran out of memory
@@ -64,10 +65,10 @@ class ProcessGroup:
                 result = work()
                 dist.all_reduce(torch.zeros(1))  # on the CPU, so that nobody goes on before all have come as far
             return result
-        except torch.OutOfMemoryError:
-            self._store.set(self._no_room, str(self._index))
-        except Exception:  # what a cut connection raises is not documented
-            if not self._is_told():
+        except Exception as error:  # what a cut connection raises is not documented
+            if is_out_of_memory(error):
+                self._store.set(self._no_room, str(self._index))
+            elif not self._is_told():
                 raise
         culprit = self._store.get(self._no_room).decode()
         self._meet_again(culprit)  # here, where no traceback keeps the tensors of the step

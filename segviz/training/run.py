@@ -20,6 +20,7 @@ from segviz.models.ablation import block_gammas
 from segviz.models.blocks import ExpectationMaximization
 from segviz.models.registry import build
 from segviz.models.segmenter import BlockNetwork, Segmentation
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.training.augmentation import random_view
 from segviz.training.auxiliary import make_auxiliary_heads, run_with_features
 from segviz.training.batch_parts import check_norms, describe_halving, describe_single_value, is_single_value
@@ -141,8 +142,8 @@ class TrainingRun:
                 if not is_single_value(error):
                     raise
                 raise DataError(describe_single_value(self.options, self.parts)) from None
-            except torch.OutOfMemoryError as error:
-                if self.parts * 2 > len(batch[0]):
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self.parts * 2 > len(batch[0]):
                     raise
                 reason = str(error) if self.processes.count > 1 else "out of memory"
             self._halve(reason, len(batch[0]))
