@@ -25,7 +25,7 @@ from segviz.benchmarks import engine_crowd
 from segviz.benchmarks.engine import TurnError, bench_engine, take_turns
 from segviz.benchmarks.engine_crowd import TurnPlan
 from segviz.benchmarks.engine_plan import (
-    TITLES,
+    PLAN_TITLES,
     Passage,
     describe_plan,
     erlang_c,
@@ -337,7 +337,11 @@ def test_the_plan_of_the_page_follows_from_its_table() -> None:
     for title, column in planned.items():
         gpus, forward = re.findall(r"[\d.]+", title)
         expected = describe_plan(plan_cluster(passage, int(gpus), float(forward)), float(forward))
-        assert expected.pop("plan") == title and list(expected) == list(TITLES) and [*TITLES.values()] == list(column)
+        assert (
+            expected.pop("plan") == title
+            and list(expected) == list(PLAN_TITLES)
+            and [*PLAN_TITLES.values()] == list(column)
+        )
         for line, value in zip(column, expected.values(), strict=True):
             if isinstance(value, str):
                 assert column[line] == value, line

@@ -26,7 +26,7 @@ SLOTS = 2  # of a replica with a GPU, as the engine has them: one prepares or co
 USED = 0.7  # the part of the most that is planned for
 PAGE_CPU_MS = 37.0  # of a rerun of a whole page in the app's process, as docs/reliability.md has it
 PASSAGES_IN_STORE = 2  # a request or an answer lies in the object store on both machines, until Python has read it
-TITLES: Mapping[str, str] = MappingProxyType({  # of a row's figures, in their order
+PLAN_TITLES: Mapping[str, str] = MappingProxyType({  # of a row's figures, in their order
     "slots": "computations at once",
     "gpus_rate": "GPU limit, answers/s",
     "app_rate": "limit of the app, answers/s",
@@ -194,7 +194,7 @@ class PlanReport(Report):
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """A line for each figure, and a column for each plan."""
-        body = [[title, *(format_measurement(row[name]) for row in self.rows)] for name, title in TITLES.items()]
+        body = [[title, *(format_measurement(row[name]) for row in self.rows)] for name, title in PLAN_TITLES.items()]
         return ["", *(row["plan"] for row in self.rows)], body
 
 
