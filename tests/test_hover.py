@@ -9,8 +9,12 @@ from playwright.sync_api import Browser
 
 from segviz.benchmarks.viewer import SYNTHETIC, measure_heads, serve_script
 
-LIMITS = {(32, 32): 16.7, (64, 128): 33.0}  # ms by grid: a frame for 1,024 cells, two for 8,192
-TRIES = 3  # other processes may take the processor meanwhile
+FRAME_MS = 1000 / 60
+# Processor time of the page's script per move, by grid. The times until a map is drawn depend on what else runs, and
+# `bench viewer` measures them.
+SCRIPT_MS = {(32, 32): FRAME_MS / 2, (64, 128): FRAME_MS * 1.5}
+MEDIAN_MS = 50  # until the maps are drawn, in the best of the tries: more would mean that they wait for something
+TRIES = 3
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +28,15 @@ def address() -> Iterator[str]:
 @pytest.mark.alone
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("strip", [False, True], ids=["mean", "strip"])
-@pytest.mark.parametrize("grid", LIMITS, ids=str)
+@pytest.mark.parametrize("grid", SCRIPT_MS, ids=str)
 def test_twelve_heads_follow_the_pointer(browser: Browser, address: str, grid: tuple[int, int], strip: bool) -> None:
-    taken = []
+    rows = []
     for _ in range(TRIES):
         row = measure_heads(browser, address, grid, strip, rounds=2)
         assert row["drawn"] > row["moves"] / 2
         assert row["websocket_frames"] == 0
-        taken.append(row["p95_ms"])
-        if taken[-1] <= LIMITS[grid]:
+        if row["script_ms"] <= SCRIPT_MS[grid] and row["median_ms"] <= MEDIAN_MS:
             return
-    pytest.fail(f"p95 was {', '.join(f'{one:.1f}' for one in taken)} ms, more than {LIMITS[grid]}")
+        rows.append(row)
+    taken = "; ".join(f"{row['script_ms']:.1f} ms of script, {row['median_ms']:.1f} ms until drawn" for row in rows)
+    pytest.fail(f"{taken}; more than {SCRIPT_MS[grid]:.1f} or {MEDIAN_MS}")
