@@ -6,11 +6,12 @@ msgspec 0.23 does not replace this: it refuses NaN or accepts lone surrogates, a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from segviz.text import plain_text
 
@@ -29,88 +30,128 @@ def parse_json(kind: type[T], text: str) -> T:
         value = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
-    result: T = convert_value(kind, value, "")
+    return convert_value(kind, value)
+
+
+def convert_value(kind: type[T], value: Any) -> T:
+    """Convert a result of `json.loads` to a dataclass; names that are not its fields are ignored.
+
+    Lists become tuples, and whole numbers become floats where floats are expected.
+
+    Raises:
+        ValueError: a field is missing or has another type; the message names the first one.
+    """
+    result: T = JsonReader(raise_fault).read(kind, value, "")
     return result
 
 
-def convert_value(kind: Any, value: Any, place: str) -> Any:
-    """Convert a value to a type: lists become tuples, and whole numbers become floats where floats are expected.
+def convert_or_list_faults(kind: type[T], value: Any) -> tuple[T, list[str]]:
+    """Convert a result of `json.loads` to a dataclass, as `convert_value`; names that are not its fields are faults.
 
-    Args:
-        kind: a dataclass, a plain type, or a tuple, mapping or optional of these.
-        value: a result of `json.loads`.
-        place: the field's name, for messages.
-
-    Raises:
-        ValueError: the value has another type.
+    Returns:
+        The dataclass, which is not to be used where there are faults, and a sentence on each fault with its cure.
     """
-    origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
-        return convert_fields(kind, value, place)
-    if origin in (Union, UnionType):
-        return convert_union(inner, value, place)
-    if origin is tuple:
-        return convert_list(inner, value, place)
-    if origin is Mapping:
-        pairs = require_object(value, place).items()
-        return {name: convert_value(inner[1], entry, f"{place}.{name}") for name, entry in pairs}
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        return float(value)
-    if type(value) is not kind or (kind is str and not is_text(value)):  # isinstance would accept a bool as an int
-        raise ValueError(f"{name_field(place)} is {quote_value(value)}, not {TYPE_NAMES[kind]}")
-    return value
+    faults: list[str] = []
+    reader = JsonReader(lambda cause, cure: faults.append(f"{cause}; {cure}"), allow_unknown=False)
+    result: T = reader.read(kind, value, "")
+    return result, faults
 
 
-def convert_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
-    """Convert a value to the plain type that it has, or else to the last one; None stays None where it is allowed."""
-    if value is None and type(None) in kinds:
-        return None
-    *earlier, last = (kind for kind in kinds if kind is not type(None))
-    return convert_value(next((kind for kind in earlier if type(value) is kind), last), value, place)
+def raise_fault(cause: str, cure: str) -> NoReturn:
+    """Raise the cause of a fault; whoever catches it knows a better cure for the whole file."""
+    raise ValueError(cause)
 
 
-def convert_list(inner: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...]:
-    """Convert a JSON list to a tuple; `inner` holds the arguments of the tuple's type.
+@dataclass(frozen=True)
+class JsonReader:
+    """The walk over a type and a value of JSON.
 
-    Raises:
-        ValueError: it is no list, or has another length or an entry of another type.
+    Attributes:
+        report: is told each fault, its cause and its cure; where it does not raise, None stands for the value.
+        allow_unknown: whether an object may have names that are not the dataclass's fields.
     """
-    repeated = inner[1:] == (...,)
-    if not isinstance(value, list) or not (repeated or len(value) == len(inner)):
-        length = "" if repeated else f" of {len(inner)}"
-        raise ValueError(f"{name_field(place)} is {quote_value(value)}, not a list{length}")
-    kinds = inner[:1] * len(value) if repeated else inner
-    return tuple(
-        convert_value(kind, entry, f"{place}[{at}]") for at, (kind, entry) in enumerate(zip(kinds, value, strict=True))
-    )
 
+    report: Callable[[str, str], None]
+    allow_unknown: bool = True
 
-def convert_fields(kind: Any, value: Any, place: str) -> Any:
-    """Convert a JSON object to a dataclass.
+    def read(self, kind: Any, value: Any, place: str) -> Any:
+        """Convert a value to a type.
 
-    Raises:
-        ValueError: it is no object, a field is missing, or one has another type.
-    """
-    entries = require_object(value, place)
-    arguments = {}
-    for field in fields(kind):
-        name = f"{place}.{field.name}".lstrip(".")
-        if field.name in entries:
-            arguments[field.name] = convert_value(field_types(kind)[field.name], entries[field.name], name)
-        elif field.default is MISSING and field.default_factory is MISSING:
-            raise ValueError(f"{name_field(name)} is missing")
-    return kind(**arguments)
+        Args:
+            kind: a dataclass, a plain type, or a tuple, mapping or optional of these.
+            value: a result of `json.loads`.
+            place: the field's name, for messages.
+        """
+        origin, inner = get_origin(kind), get_args(kind)
+        if is_dataclass(kind):
+            return self._read_fields(kind, value, place)
+        if origin in (Union, UnionType):
+            return self._read_union(inner, value, place)
+        if origin is tuple:
+            return self._read_list(inner, value, place)
+        if origin is Mapping:
+            entries = self._read_object(value, place) or {}
+            return {name: self.read(inner[1], entry, f"{place}.{name}") for name, entry in entries.items()}
+        if kind is float and type(value) is int and abs(value) < 2**53:
+            return float(value)
+        if type(value) is not kind or (kind is str and not is_text(value)):  # isinstance would take a bool as an int
+            self._refuse(place, value, TYPE_NAMES[kind])
+            return None
+        return value
 
+    def _read_union(self, kinds: tuple[Any, ...], value: Any, place: str) -> Any:
+        """Convert a value to the plain type that it has, or else to the last; None stays None where it is allowed."""
+        if value is None and type(None) in kinds:
+            return None
+        *earlier, last = (kind for kind in kinds if kind is not type(None))
+        return self.read(next((kind for kind in earlier if type(value) is kind), last), value, place)
 
-def require_object(value: Any, place: str) -> dict[str, Any]:
-    """The entries of a JSON object; anything else is refused.
+    def _read_list(self, inner: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...] | None:
+        """Convert a JSON list to a tuple; `inner` holds the arguments of the tuple's type."""
+        repeated = inner[1:] == (...,)
+        if not isinstance(value, list) or not (repeated or len(value) == len(inner)):
+            self._refuse(place, value, f"a list{'' if repeated else f' of {len(inner)}'}")
+            return None
+        kinds = inner[:1] * len(value) if repeated else inner
+        return tuple(
+            self.read(kind, entry, f"{place}[{at}]") for at, (kind, entry) in enumerate(zip(kinds, value, strict=True))
+        )
 
-    Raises:
-        ValueError: it is none.
-    """
-    if not isinstance(value, dict) or not all(map(is_text, value)):
-        raise ValueError(f"{name_field(place)} is {quote_value(value)}, not names with values")
-    return value
+    def _read_fields(self, kind: Any, value: Any, place: str) -> Any:
+        """Convert a JSON object to a dataclass; what a dataclass computes itself is not read."""
+        entries = self._read_object(value, place)
+        if entries is None:
+            return None
+        known = {field.name: field for field in fields(kind) if field.init}
+        for name in entries if not self.allow_unknown else ():
+            if name not in known:
+                self._refuse_name(name, list(known), place)
+        arguments = {}
+        for name, field in known.items():
+            inside = f"{place}.{name}".lstrip(".")
+            if name in entries:
+                arguments[name] = self.read(field_types(kind)[name], entries[name], inside)
+            elif field.default is MISSING and field.default_factory is MISSING:
+                self.report(f"{name_field(inside)} is missing", "add it")
+                arguments[name] = None
+        return kind(**arguments)
+
+    def _read_object(self, value: Any, place: str) -> dict[str, Any] | None:
+        """The entries of a JSON object; anything else is a fault."""
+        if not isinstance(value, dict) or not all(map(is_text, value)):
+            self._refuse(place, value, "names with values")
+            return None
+        return value
+
+    def _refuse(self, place: str, value: Any, wanted: str) -> None:
+        """Report that a value is not what a field needs."""
+        self.report(f"{name_field(place)} is {quote_value(value)}, not {wanted}", "correct it")
+
+    def _refuse_name(self, name: str, known: Sequence[str], place: str) -> None:
+        """Report a name that is no field there, with the one that was meant."""
+        near = get_close_matches(name[:VALUE_LENGTH], known, 1)
+        cause = f"{f'{place} has' if place else 'there is'} an unknown name {plain_text(name, VALUE_LENGTH)!r}"
+        self.report(cause, f"did you mean '{near[0]}'?" if near else f"use {', '.join(known)}")
 
 
 def is_text(value: str) -> bool:

@@ -20,7 +20,7 @@ from segviz.catalogue.entry import (
     derive_name,
 )
 from segviz.text import plain_text
-from segviz.typed_json import convert_value
+from segviz.typed_json import convert_or_list_faults
 
 TABLE = "model"  # the file is a list of [[model]]
 MOST_ENTRIES = 256
@@ -112,7 +112,10 @@ def make_entry(table: Mapping[str, Any], folder: Path, taken: Sequence[str]) -> 
         raise CatalogueError('source is missing; write source = "net.py:build", or another source')
     if table["source"] in BUNDLED_NAMES:
         raise CatalogueError(f"'{table['source']}' is bundled, and is offered anyway; remove it")
-    raw: RawEntry = convert_value(RawEntry, {key: json_value(value) for key, value in table.items()}, "")
+    known = {key: json_value(value) for key, value in table.items() if key != "classes"}  # which is read below
+    raw, faults = convert_or_list_faults(RawEntry, known)
+    if faults:
+        raise CatalogueError(faults[0])
     if raw.name is not None and raw.name in taken:
         raise CatalogueError(f"another model has the name '{plain_text(raw.name, 40)}' too; choose another name")
     name = raw.name if raw.name is not None else derive_name(raw.source, taken)

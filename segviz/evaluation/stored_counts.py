@@ -80,7 +80,7 @@ def counts_from_json(value: Any, classes: int) -> SampleCounts:
     Raises:
         ValueError: it is something else.
     """
-    stored: StoredCounts = convert_value(StoredCounts, value, "")
+    stored = convert_value(StoredCounts, value)
     return SampleCounts(
         {name: square_counts(one, classes) for name, one in stored.everywhere.items()},
         {name: square_counts(one, classes) for name, one in stored.near_borders.items()},

@@ -13,17 +13,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
 
 from segviz.data.classes import VOID
 from segviz.data.sample import DataError
 from segviz.data.sample_files import is_name, read_text
 from segviz.text import plain_text
-from segviz.typed_json import convert_value, is_text, parse_json
+from segviz.typed_json import convert_or_list_faults
 
 FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
 MOST_ENDING = 100  # characters of an ending, a class or a split
@@ -83,10 +81,8 @@ def read_class_map(path: Path) -> ClassMap:
         value = None
     if not isinstance(value, dict):
         raise DataError(f"{path} must be JSON of the form {FORM}")
-    if faults := find_form_faults(ClassMap, value, ""):
-        raise name_faults(path, faults)
-    found = parse_json(ClassMap, text)
-    if faults := find_faults(found):
+    found, faults = convert_or_list_faults(ClassMap, value)
+    if faults := faults or find_faults(found):
         raise name_faults(path, faults)
     return found
 
@@ -96,43 +92,6 @@ def name_faults(path: Path, faults: Sequence[str]) -> DataError:
     if len(faults) == 1:
         return DataError(f"{path}: {plain_text(faults[0], 200)}")
     return DataError(f"{path} has {len(faults)} faults; a class map is JSON of the form {FORM}", faults)
-
-
-def find_form_faults(kind: Any, value: Any, place: str) -> list[str]:
-    """What is wrong with the form of a class map, or of a part of it: types, missing and unknown names.
-
-    Args:
-        kind: the type that the value must have.
-        value: a result of `json.loads`.
-        place: where it stands, for messages.
-    """
-    inner = get_args(kind)
-    if is_dataclass(kind) and isinstance(value, dict):
-        known, types = {one.name: one for one in fields(kind)}, get_type_hints(kind)
-        faults = [describe_unknown_name(name, known, place) for name in value if name not in known]
-        for name, one in known.items():
-            inside = f"{place}.{name}".lstrip(".")
-            if name in value:
-                faults += find_form_faults(types[name], value[name], inside)
-            elif one.default is MISSING and one.default_factory is MISSING:
-                faults.append(f"'{inside}' is missing; add it")
-        return faults
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return [fault for at, one in enumerate(value) for fault in find_form_faults(inner[0], one, f"{place}[{at}]")]
-    if get_origin(kind) is Mapping and isinstance(value, dict) and all(map(is_text, value)):
-        return [fault for name, one in value.items() for fault in find_form_faults(inner[1], one, f"{place}.{name}")]
-    try:
-        convert_value(kind, value, place)
-    except ValueError as error:
-        return [f"{error}; correct it"]
-    return []
-
-
-def describe_unknown_name(name: str, known: Iterable[str], place: str) -> str:
-    """A sentence about a name that a class map does not have there, with the one that was meant."""
-    near = get_close_matches(name[:40], list(known), 1)
-    cure = f"did you mean '{near[0]}'?" if near else f"use {', '.join(known)}"
-    return f"{f'{place} has ' if place else 'there is '}an unknown name {plain_text(name, 40)!r}; {cure}"
 
 
 def find_faults(found: ClassMap) -> list[str]:
