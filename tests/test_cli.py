@@ -39,7 +39,6 @@ from segviz.catalogue.record import (
 )
 from segviz.cli import arguments, commands, main, scores
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
-from segviz.cli.score_tables import describe_shown
 from segviz.data.classes import CAMVID
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
@@ -559,10 +558,10 @@ def test_evaluate_shows_absent_classes_as_a_dash(
 
 def test_the_protocol_of_a_score_stands_below_its_table() -> None:
     whole = Evaluation("cities val", 500, 0.7, 0.9, {"a": 0.7}, {"a": 0.7}, ((1,),))
-    assert describe_shown(whole) == "cities val (500 pictures), whole, at their own size"
-    assert describe_shown(replace(whole, size=(512, 1024))) == "cities val (500 pictures), whole, at 512 x 1024"
+    assert whole.described == "cities val (500 pictures), whole, at their own size"
+    assert replace(whole, size=(512, 1024)).described == "cities val (500 pictures), whole, at 512 x 1024"
     cropped = replace(whole, crop=(705, 705), step=2 / 3, long_side=2048, flip=True, context=False)
-    assert describe_shown(cropped) == (
+    assert cropped.described == (
         "cities val (500 pictures), flip, long side 2048, crops of 705 x 705, the block's context off"
     )
 

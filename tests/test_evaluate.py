@@ -212,5 +212,5 @@ def test_a_network_that_takes_one_size_alone_is_scored_on_crops_of_it() -> None:
     network = build("psa", len(CLASSES), options={"compact": True, "mask": (4, 6)}).eval()
     assert network.only_size == (49, 81)
     evaluation = evaluate_samples(network, [sample(halves(60, 100))], CLASSES, "halves")
-    assert (evaluation.crop, evaluation.protocol) == ((49, 81), "crops of 49 x 81")
+    assert (evaluation.crop, evaluation.shown) == ((49, 81), "at their own size, crops of 49 x 81")
     assert build("psa", len(CLASSES)).only_size is None

@@ -315,7 +315,7 @@ def test_scores_by_other_protocols_have_a_table_of_their_own(tmp_path: Path) -> 
     assert "## Other protocols" not in models_page(tmp_path)
     put(tmp_path, replace(one, evaluations={**one.evaluations, "val, crops of 705 x 705": crops}))
     page = models_page(tmp_path)
-    assert "| `psa` | camvid val (101 pictures) | crops of 705 x 705 | 61.0 |" in page
+    assert "| `psa` | camvid val (101 pictures) | at their own size, crops of 705 x 705 | 61.0 |" in page
 
 
 def test_the_commands_measure_the_scales_of_the_bundled_scores() -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -196,12 +197,26 @@ def test_a_protocol_outlives_its_record() -> None:
     )  # fmt: skip
     record = Record("psa", CLASSES, "resnet50", 8, evaluations={"val": one})
     assert from_json(to_json(record)).evaluations["val"] == one
-    assert one.protocol == "scales 0.5, 1, flip, long side 2048, crops of 705 x 705"
-    assert replace(one, step=0.5, long_side=None, scales=(1.0,), flip=False).protocol == "crops of 705 x 705 by 1/2"
-    for wrong, named in (({"crop": (0, 705)}, "a side of 'val'"), ({"step": 2.0}, "'step' of 'val'")):
+    assert one.shown == "scales 0.5, 1, flip, long side 2048, crops of 705 x 705"
+    slid = replace(one, step=0.5, long_side=None, scales=(1.0,), flip=False)
+    assert slid.shown == "at their own size, crops of 705 x 705 by 1/2"
+    damaged: list[tuple[dict[str, Any], str]] = [({"crop": (0, 705)}, "a side of 'val'")]
+    damaged += [({"step": share}, "'step' of 'val'") for share in (2.0, math.inf, math.nan)]
+    for wrong, named in damaged:
         text = to_json(replace(record, evaluations={"val": replace(one, **wrong)}))
         with pytest.raises(ValueError, match=named):
             from_json(text)
+
+
+def test_a_record_says_in_words_how_pictures_were_shown() -> None:
+    """Whoever reads the JSON need not know that no crop means the whole picture; records without the words are read."""
+    whole = Evaluation("a street", 1, 0.5, 0.5, {}, {}, ((1, 0, 0),) * 3)
+    text = to_json(Record("psa", CLASSES, "resnet50", 8, evaluations={"val": whole}))
+    stored = json.loads(text)["evaluations"]["val"]
+    assert stored.pop("shown") == "whole, at their own size"
+    earlier = json.dumps({**json.loads(text), "evaluations": {"val": stored}})
+    assert from_json(earlier) == from_json(text.replace("whole, at", "something else, at")) == from_json(text)
+    assert from_json(earlier).evaluations["val"].shown == "whole, at their own size"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_scores_come_from_the_record_with_their_protocol(folder: Path) -> None:
     scores = [one.cells[1].value for one in filled.rows]
     assert scores == [None, None, None, pytest.approx(74.51), None, None, None, None]
     text = format_filled(filled)
-    assert "Scored: alone.safetensors, 0 steps of training: cityscapes val (500 pictures), crops of 769 x 769." in text
+    shown = "cityscapes val (500 pictures), at their own size, crops of 769 x 769"
+    assert f"Scored: alone.safetensors, 0 steps of training: {shown}." in text
     assert "A checkpoint without the scores of this table: Baseline + SNL + GP + Decoder;" in text
     assert "broken.safetensors" in text
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite, isnan
 
 from segviz.catalogue.map_record import MapMeasurement, check_map_measurement
-from segviz.catalogue.protocol_words import describe_protocol
+from segviz.catalogue.protocol_words import describe_shown
 from segviz.data.class_sets import give_colours
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.models.options import OptionValue
@@ -43,6 +43,7 @@ class Evaluation:
         step: how far crops were apart at most, as a share of their sides; None without crops.
         size: the (height, width) of scale 1; None for the pictures' own.
         long_side: the longer side of scale 1, with the pictures' ratio; None for the pictures' own.
+        shown: all of that but the context in words, for whoever reads the JSON, see `describe_shown`.
     """
 
     data: str
@@ -59,17 +60,23 @@ class Evaluation:
     step: float | None = None
     size: tuple[int, int] | None = None
     long_side: int | None = None
+    shown: str = field(init=False)
 
-    @property
-    def protocol(self) -> str:
-        """How the pictures were shown, in words; "" for whole pictures at their own size."""
-        return describe_protocol(self.scales, self.flip, self.crop, self.step, self.size, self.long_side)
+    def __post_init__(self) -> None:
+        """Say in words how the pictures were shown."""
+        shown = describe_shown(self.scales, self.flip, self.crop, self.step, self.size, self.long_side)
+        object.__setattr__(self, "shown", shown)
 
     @property
     def pictures(self) -> str:
         """The set of pictures, with their number."""
         number = f"{self.images} picture{'' if self.images == 1 else 's'}"
         return self.data if str(self.images) in self.data.split() else f"{self.data} ({number})"
+
+    @property
+    def described(self) -> str:
+        """What was scored and how it was shown, such as "camvid val (101 pictures), whole, at their own size"."""
+        return ", ".join([self.pictures, self.shown, *([] if self.context else ["the block's context off"])])
 
     @property
     def boundary_miou(self) -> float | None:

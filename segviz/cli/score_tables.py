@@ -45,14 +45,4 @@ def format_scores_by_model(results: Mapping[str, Mapping[str, Evaluation]]) -> s
 
 def list_shown(scores: Mapping[str, Evaluation]) -> str:
     """A line for each evaluation: the data, the number of pictures, and how they were shown."""
-    return "\n".join(f"{name}: {describe_shown(one)}." for name, one in scores.items())
-
-
-def describe_shown(one: Evaluation) -> str:
-    """What was scored and how it was shown, such as "camvid val (101 pictures), whole, at their own size"."""
-    parts = [one.pictures]
-    parts += ["whole"] if one.crop is None else []
-    parts += ["at their own size"] if one.size is None and one.long_side is None else []
-    parts += [one.protocol] if one.protocol else []
-    parts += [] if one.context else ["the block's context off"]
-    return ", ".join(parts)
+    return "\n".join(f"{name}: {one.described}." for name, one in scores.items())

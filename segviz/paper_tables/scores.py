@@ -105,8 +105,3 @@ def find_evaluation(recipe: str, protocol: ScoreProtocol, evaluations: Mapping[s
         if scales_fit and name.partition(",")[0] == protocol.split:
             return one
     return None
-
-
-def describe_evaluation(one: Evaluation) -> str:
-    """What was scored, and how pictures were shown, in words."""
-    return f"{one.pictures}, {one.protocol or 'whole pictures at one scale'}"

@@ -8,7 +8,6 @@ from typing import Any
 from segviz.paper_tables.commands import option_words, run_commands
 from segviz.paper_tables.description import CITED, COUNTED_KINDS, MEASURED_KINDS, SCORED_KINDS, PaperColumn, PaperTable
 from segviz.paper_tables.filled import FilledRow, FilledTable
-from segviz.paper_tables.scores import describe_evaluation
 from segviz.table import Columns, csv_text
 from segviz.text import format_table
 
@@ -95,8 +94,7 @@ def score_notes(filled: FilledTable) -> list[str]:
     if any(column.protocol and column.protocol.split == "test" for column in table.columns):
         notes.append(TEST_SPLIT_NOTE)
     scored = (
-        f"Scored: {cell.stored.path.name}, {cell.stored.record.steps} steps of training: "
-        f"{describe_evaluation(cell.evaluation)}."
+        f"Scored: {cell.stored.path.name}, {cell.stored.record.steps} steps of training: {cell.evaluation.described}."
         for one in filled.rows
         for cell in one.cells
         if cell.evaluation and cell.stored
@@ -164,7 +162,7 @@ def row_as_dict(filled: FilledTable, one: FilledRow) -> dict[str, Any]:
         {
             "paper": printed,
             "here": cell.value,
-            "evaluation": describe_evaluation(cell.evaluation) if cell.evaluation else None,
+            "evaluation": cell.evaluation.described if cell.evaluation else None,
             "checkpoint": str(cell.stored.path) if cell.stored else None,
             "steps": cell.stored.record.steps if cell.stored else None,
         }

@@ -32,7 +32,7 @@ def protocols_section(runs: Runs) -> str:
         for one in other_evaluations(record).values():
             shares = (format_percent(share, NONE) for share in (one.miou, one.accuracy))
             context = "on" if one.context else "off"
-            rows.append((as_code(name), escape_cell(one.pictures), one.protocol or "whole pictures", *shares, context))
+            rows.append((as_code(name), escape_cell(one.pictures), one.shown, *shares, context))
     if len(rows) == 1:
         return ""
     return f"## Other protocols\n\n{markdown_table(rows)}\nScores are the files' own; see docs/protocols.md.\n"
