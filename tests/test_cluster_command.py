@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 import time
+from itertools import count
 from pathlib import Path
+from types import FrameType
 
 import psutil
 import pytest
@@ -79,6 +82,53 @@ def test_signals_reach_the_child(number: int, run, tmp_path: Path) -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     assert run(code) == (7, "")
+
+
+class ChildInName:
+    """A child that notes the signals which it is sent, and ends by itself."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    def send_signal(self, number: int) -> None:
+        self.sent.append(number)
+
+    def wait(self) -> int:
+        return 0
+
+
+def test_a_signal_at_any_moment_reaches_the_child_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each line in turn that `run_in_child` and its own functions run, before and after the child is started."""
+    monkeypatch.setattr(cluster_command, "end_processes_of_session", lambda session: None)
+    options = read_command(WORDS)
+    moments = count()
+    for moment in moments:
+        child, outside, lines = ChildInName(), [], count()
+
+        def trace(frame: FrameType, event: str, argument: object, lines=lines, moment=moment):
+            if not frame.f_code.co_qualname.startswith("run_in_child"):
+                return None
+            if event == "line" and next(lines) == moment:
+                signal.raise_signal(signal.SIGTERM)
+            return trace
+
+        monkeypatch.setattr(cluster_command, "start_child", lambda *arguments, child=child: child)
+        before, tracer = (
+            signal.signal(signal.SIGTERM, lambda number, frame, o=outside: o.append(number)),
+            sys.gettrace(),
+        )
+        sys.settrace(trace)
+        try:
+            run_in_child(WORDS, options)
+        finally:
+            sys.settrace(tracer)
+            signal.signal(signal.SIGTERM, before)
+        if next(lines) <= moment:
+            break  # it has no more lines
+        assert child.sent + outside == [signal.SIGTERM], f"at line {moment} of those that run"
+    assert moment > 10
 
 
 @pytest.mark.parametrize(

@@ -31,20 +31,24 @@ def run_in_child(words: Sequence[str], options: argparse.Namespace) -> int:
     """
     started: list[subprocess.Popen[bytes]] = []
     signals: list[int] = []
+    waiting: list[int] = []  # signals that the child has not been sent; one may come before it is known
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def pass_on() -> None:
+        while started and waiting:  # a signal may come between any two lines, so each is taken out before it is sent
+            started[0].send_signal(waiting.pop(0))
+
+    def note(number: int, frame: FrameType | None) -> None:
         signals.append(number)
-        for process in started:
-            process.send_signal(number)
+        waiting.append(number)
+        pass_on()
 
     ours, theirs = socket.socketpair()
-    with make_short_folder() as folder, ours, handle_signals(pass_on):
+    with make_short_folder() as folder, ours, handle_signals(note):
         with theirs:
             started.append(start_child(words, theirs.fileno(), folder))
         (child,) = started
-        for number in signals[:1]:
-            child.send_signal(number)
         try:
+            pass_on()
             code = child.wait()
         finally:
             end_processes_of_session(child.pid)  # those of a local cluster outlive a child that was killed
