@@ -28,10 +28,11 @@ from segviz.training.auxiliary import count_channels, make_auxiliary_heads, run_
 from segviz.training.checks import check_options
 from segviz.training.loop import resolve_epochs
 from segviz.training.masks import describe_masks, fit_masks
+from segviz.training.optimizer import make_optimizer
 from segviz.training.options import TrainOptions, poly_rate
 from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.recipes import RECIPES, recipe_values
-from segviz.training.run import TrainingRun, make_optimizer
+from segviz.training.run import TrainingRun
 from segviz.training.view_range import Scales
 
 ROOT = Path(__file__).parents[1]
@@ -314,6 +315,7 @@ def test_sgd_has_momentum_and_one_rate() -> None:
     (group,) = optimizer.param_groups
     assert isinstance(optimizer, torch.optim.SGD) and len(group["params"]) == len(list(network.parameters()))
     assert (group["lr"], group["momentum"], group["weight_decay"], group["scale"]) == (1e-2, 0.9, 5e-4, 1.0)
+    assert len(optimizer.state) == len(group["params"])  # its momentum is there before the first step
     own = make_optimizer(TrainOptions("fcn", Path("a"), Path("b")), network, torch.device("cpu"))
     assert isinstance(own, torch.optim.AdamW) and {one["scale"] for one in own.param_groups} == {0.4, 1.0}
 

@@ -29,6 +29,7 @@ from segviz.evaluation.evaluate import evaluate_samples
 from segviz.models.ablation import block_gammas
 from segviz.models.registry import build
 from segviz.training import loop as training
+from segviz.training import optimizer as training_optimizer
 from segviz.training import run as training_run
 from segviz.training.checks import DivergedError, describe_absent
 from segviz.training.initialise import initialise
@@ -348,6 +349,37 @@ def test_out_of_memory_halves_the_batch_and_training_goes_on(
         capsys.readouterr().err.count("out of memory: from now on each batch is processed 2 pictures at a time, and")
         == 1
     )
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_the_optimizer_needs_no_memory_in_its_first_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that ran out there would end the training: the step is half taken, so that halving the batch is too late.
+
+    The weights are those of an optimizer that allocates as it goes.
+    """
+    own = dataclasses.replace(options(Path(), Path()), optimizer=name, part_rates=False)
+    weights = []
+    for allocates in (True, False):
+        if not allocates:
+            monkeypatch.setattr(training_optimizer, "allocate_state", lambda optimizer: None)
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(4, 2, 1))
+        optimizer = training_optimizer.make_optimizer(own, network, torch.device("cpu"))
+        states = [state_places(optimizer)]
+        for _ in range(2):
+            optimizer.zero_grad()
+            network(torch.rand(1, 3, 8, 8)).square().sum().backward()
+            optimizer.step()
+            states.append(state_places(optimizer))
+        assert states[1] and (states[0] == states[1]) is allocates  # no tensor is new
+        assert states[1] == states[2] and optimizer.param_groups[0]["lr"] == own.rate
+        weights.append(torch.cat([one.detach().flatten() for one in network.parameters()]))
+    assert torch.equal(*weights)
+
+
+def state_places(optimizer: torch.optim.Optimizer) -> list[int]:
+    """Where in memory the optimizer keeps each of its tensors."""
+    return [one.data_ptr() for kept in optimizer.state.values() for one in kept.values() if torch.is_tensor(one)]
 
 
 def test_a_single_picture_too_large_is_an_error(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

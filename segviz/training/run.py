@@ -24,8 +24,9 @@ from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.training.augmentation import random_view
 from segviz.training.auxiliary import make_auxiliary_heads, run_with_features
 from segviz.training.batch_parts import check_norms, describe_halving, describe_single_value, is_single_value
-from segviz.training.initialise import Start, initialise, parameter_groups
+from segviz.training.initialise import Start, initialise
 from segviz.training.losses import Loss, class_weights
+from segviz.training.optimizer import make_optimizer
 from segviz.training.options import TrainOptions
 from segviz.training.processes import ALONE, Processes
 from segviz.training.resume import read_state, save_state
@@ -210,18 +211,6 @@ class TrainingRun:
         log[:] = [LogRow(*row) for row in state["log"]]
         losses[:] = [loss.to(self.device) for loss in state.get("losses", ())]
         return int(state["step"]), float(state["seconds"])
-
-
-def make_optimizer(options: TrainOptions, networks: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """AdamW, or SGD with momentum; each group of parameters has a factor on the learning rate as its "scale"."""
-    groups = parameter_groups(networks, options.rate)
-    if not options.part_rates:
-        groups = [{"params": list(networks.parameters()), "scale": 1.0, "lr": options.rate}]
-    fused = device.type == "cuda"
-    if options.optimizer == "sgd":
-        decay = options.weight_decay
-        return torch.optim.SGD(groups, momentum=options.momentum, weight_decay=decay, fused=fused)
-    return torch.optim.AdamW(groups, weight_decay=options.weight_decay, fused=fused)
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
