@@ -272,7 +272,8 @@ def test_large_pictures_are_refused_and_a_large_zip_ends_the_run(monkeypatch: py
     monkeypatch.setattr(jobs, "MAX_RUN_PIXELS", 15)
     job = BackgroundRun(RunPlan(sources("one"), work))
     finished(job).close()
-    assert job.state.problems == [("one", "the picture has 4 x 4 pixels; the limit here is 0 megapixels")]
+    said = "the picture has 4 x 4 pixels; the limit here is 0 megapixels, so scale it down"
+    assert job.state.problems == [("one", said)]
     job.close()
     monkeypatch.undo()
     monkeypatch.setattr(jobs, "MAX_ZIP_BYTES", 10)

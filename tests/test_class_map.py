@@ -110,8 +110,8 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "b", "colours": ["ff00aa"]}]}, "some classes have ids and"),
         ({"classes": [{"name": " ", "ids": [1]}]}, "class 0 has no name"),
         ({"classes": []}, "it has 0 classes"),
-        ({"splits": {"train": {"pictures": "../up", "labels": "x"}}}, r"'\.\./up' is no folder or list inside"),
-        ({"splits": {"train": {"pictures": "/etc", "labels": "a\0b"}}}, "(?s)'/etc' is no folder .*'a b' is no"),
+        ({"splits": {"train": {"pictures": "../up", "labels": "x"}}}, r"'\.\./up' is not a folder or list inside"),
+        ({"splits": {"train": {"pictures": "/etc", "labels": "a\0b"}}}, "(?s)'/etc' is not a folder .*'a b' is not"),
         ({"label_ending": "_L/x"}, "the ending '_L/x' cannot be part of a file's name"),
         ({"others": "ignore"}, "'others' is 'ignore'; use fault or void"),
         ({"classes": "road"}, "'classes' is \"road\", not a list; correct it"),
@@ -154,5 +154,5 @@ def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
 
 def test_context_is_no_class_map_of_other_data(tmp_path: Path) -> None:
     make_own(tmp_path)
-    with pytest.raises(DataError, match="is not PASCAL Context, so 'context' is no class map for it"):
+    with pytest.raises(DataError, match="is not PASCAL Context, so 'context' is not a class map for it"):
         open_dataset(tmp_path, Path("context"))

@@ -100,7 +100,7 @@ def test_every_fault_is_a_line_and_skipping_is_offered(tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["none"], "none is no folder"),
+        (["none"], "none is not a folder"),
         (["data", "--split", "eval"], "segviz: data has no split 'eval'; it has train, val"),
         (["data", "--split", "train", "--split", "train+eval"], "segviz: data has no split 'eval'"),
         (["data", "--class-map", "none.json"], r"none\.json is missing; a class map is JSON"),

@@ -157,7 +157,7 @@ def test_context_mat_files_hold_459_ids(tmp_path: Path) -> None:
     found = np.array([*split.classes.names, *["void"] * 200])[np.minimum(split.samples[0].labels, 60)]
     np.testing.assert_array_equal(found, expected)
     (tmp_path / "trainval" / "2008_000003.mat").write_bytes(b"MATLAB 5.0")
-    with pytest.raises(DataError, match=r"2008_000003\.mat is no MATLAB file with a LabelMap"):
+    with pytest.raises(DataError, match=r"2008_000003\.mat is not a MATLAB file with a LabelMap"):
         load_split(tmp_path, "val")
 
 
@@ -179,7 +179,7 @@ def test_an_unknown_folder_names_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no layout that is known: .*meta\.json is missing") as fault:
         open_dataset(tmp_path)
     assert all(reader.title in str(fault.value) for reader in READERS.values())
-    with pytest.raises(DataError, match=r"none is no folder; check the path and its spelling$"):
+    with pytest.raises(DataError, match=r"none is not a folder; check the path and its spelling$"):
         open_dataset(tmp_path / "none")
 
 

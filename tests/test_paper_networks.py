@@ -329,7 +329,7 @@ def test_psanet_s_body_is_dilated_by_2_and_4() -> None:
 
 
 def test_a_body_keeps_its_own_output_stride() -> None:
-    with pytest.raises(ValueError, match="'df1' has an output stride of 32 only, not of 8"):
+    with pytest.raises(ValueError, match="output stride 8 is not possible with 'df1'; use 32"):
         build("attanet_df1", 3, output_stride=8)
     with pytest.raises(NetworkOptionError, match="option 'stem' has no effect on the backbone 'shufflenet_v2_x1_0'"):
         build("flanet_r18", 3, "shufflenet_v2_x1_0", options={"stem": "deep"})

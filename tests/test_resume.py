@@ -83,7 +83,7 @@ def test_a_list_holds_what_was_added_and_a_line_that_was_cut_in_half_counts_as_n
 def test_a_file_that_is_no_list_is_refused_and_kept(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
     path.write_bytes(text)
-    with pytest.raises(ResumeError, match="is no list of finished pictures"):
+    with pytest.raises(ResumeError, match="is not a list of finished pictures"):
         FinishedList(path, RUN, resume=True)
     assert path.read_bytes() == text
 

@@ -97,7 +97,7 @@ def test_cosines_have_no_statistics(positive: bool) -> None:
         lambda: own_class_share(map_, 0, 0, labels),
         lambda: query_dependence(map_, [(0, 0), (1, 1)]),
     ):
-        with pytest.raises(ValueError, match="map 'deep' has cosines, not weights: no entropy, distance or share"):
+        with pytest.raises(ValueError, match="map 'deep' has cosines; these numbers need a map of weights"):
             use()
     assert not any(panel.stats for panel in panels_of_map(map_))
 

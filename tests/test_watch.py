@@ -197,14 +197,14 @@ class CrissCross(nn.Module):
             NonLocal(lambda net, q, k, v: (q @ k.mT).softmax(-1).mul(2) @ v),
             "its weights are changed between the softmax and",
         ),
-        (NonLocal(lambda net, q, k, v: v * torch.tanh(q @ k.mT).softmax(-1).sum(1)[..., None]), "no product"),
+        (NonLocal(lambda net, q, k, v: v * torch.tanh(q @ k.mT).softmax(-1).sum(1)[..., None]), "not a product"),
         (
             NonLocal(lambda net, q, k, v: v * (q @ k.mT).softmax(-1).square().sum(1)[..., None]),
             "nothing is multiplied by",
         ),
         (NonLocal(over_all_pairs), "its softmax is over all pairs of places at once"),
         (Sampled(), "it samples a few points for each query"),
-        (CrissCross(), "its softmax is over axis 3 of (1, 4, 6, 10), which is no product"),
+        (CrissCross(), "its softmax is over axis 3 of (1, 4, 6, 10), which is not a product"),
     ],
     ids=["windows", "gates", "changed", "capped", "unused", "all pairs", "sampled", "criss-cross"],
 )
@@ -479,7 +479,7 @@ def test_the_grid_of_tokens_is_found(tokens: int, seen: tuple[int, int], prefix:
 
 
 def test_tokens_that_fit_nothing_ask_for_a_grid() -> None:
-    with pytest.raises(NotShownError, match=r"its 100 queries are no grid of the 64 x 96 picture; give grid="):
+    with pytest.raises(NotShownError, match=r"its 100 queries are not a grid of the 64 x 96 picture; give grid="):
         fit_tokens(100, SIZE, (), None, "queries")
     with pytest.raises(NotShownError, match=r"its 6 keys may be 2 x 3 \+ 0 or 2 x 2 \+ 2; say which with grid="):
         fit_tokens(6, (14, 20), (), None, "keys")

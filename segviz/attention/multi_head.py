@@ -85,7 +85,8 @@ class MultiHeadAttention(HeadMap):
             IndexError: there is no such token or head.
         """
         if not 0 <= token < self.prefix:
-            raise IndexError(f"prefix token {token} does not exist: map '{self.name}' has {self.prefix} of them")
+            known = f"0 to {self.prefix - 1}" if self.prefix else "none"
+            raise IndexError(f"prefix token {token} does not exist: map '{self.name}' has {known}")
         weights = self._weights(token - self.prefix)[:, self.key_prefix :]
         return select_head(weights, head, self.name).reshape(self.key_grid)
 

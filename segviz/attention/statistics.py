@@ -133,7 +133,7 @@ def weights_at(map_: SpatialMap, row: int, column: int, direction: Direction) ->
         ValueError: its values are not weights, but for example cosines.
     """
     if map_.unit != "weight":
-        raise ValueError(f"map '{map_.name}' has {map_.unit}s, not weights: no entropy, distance or share of a class")
+        raise ValueError(f"map '{map_.name}' has {map_.unit}s; these numbers need a map of weights")
     return attention_weights(map_, row, column, direction)
 
 

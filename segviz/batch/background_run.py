@@ -236,7 +236,9 @@ def refuse_large(work: Worker) -> Worker:
         height, width = picture.shape[:2]
         if height * width > MAX_RUN_PIXELS:
             most = MAX_RUN_PIXELS // 10**6
-            raise ImageError(f"the picture has {width} x {height} pixels; the limit here is {most} megapixels")
+            raise ImageError(
+                f"the picture has {width} x {height} pixels; the limit here is {most} megapixels, so scale it down"
+            )
         return work(source, picture)
 
     return one

@@ -188,7 +188,7 @@ def check_run(path: Path, found: object, run: RunWords) -> None:
         ResumeError: it is not; the message names the first difference.
     """
     if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-        raise ResumeError(f"{path} is no list of finished pictures, so --resume cannot go on from it; remove it")
+        raise ResumeError(f"{path} is not a list of finished pictures, so --resume cannot go on from it; remove it")
     for name in dict.fromkeys((*run, *found)):
         mine, other = run.get(name, "nothing"), found.get(name, "nothing")
         if mine != other:

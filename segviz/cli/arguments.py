@@ -169,16 +169,15 @@ def read_minutes(text: str) -> float:
 
 def integer_reader(low: int, high: int | None = None) -> Callable[[str], int]:
     """A reader of whole numbers from `low` to `high`."""
+    cure = f"use {low} {'or more' if high is None else f'to {high}'}"
 
     def read(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number; {cure}") from None
         if value < low or (high is not None and value > high):
-            raise argparse.ArgumentTypeError(
-                f"{value} is out of range; use {low} {'or more' if high is None else f'to {high}'}"
-            )
+            raise argparse.ArgumentTypeError(f"{value} is out of range; {cure}")
         return value
 
     return read

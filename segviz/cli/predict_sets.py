@@ -30,7 +30,8 @@ def split_sources(options: argparse.Namespace) -> list[Source]:
     root = Path(options.images[0])
     listing = open_dataset(root, options.class_map).list_files(options.split)
     if not listing.files:
-        raise DataError(f"{options.split} split of {root}: {'; '.join(listing.faults) or 'it lists no picture'}")
+        faults = "; ".join(listing.faults) or "it lists no picture; name another split"
+        raise DataError(f"{options.split} split of {root}: {faults}")
     return find_sources([str(one.picture) for one in listing.files])
 
 

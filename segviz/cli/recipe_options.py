@@ -139,7 +139,8 @@ def read_weight(text: str) -> tuple[str, float]:
     place, _, weight = text.partition("=")
     if place not in AUXILIARY_PLACES:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no auxiliary loss; write PLACE=WEIGHT with {', '.join(AUXILIARY_PLACES)}, such as middle=0.4"
+            f"'{text}' is not an auxiliary loss; write PLACE=WEIGHT with {', '.join(AUXILIARY_PLACES)}, "
+            "such as middle=0.4"
         )
     return place, number_reader(0, 100)(weight)
 
@@ -157,7 +158,8 @@ def read_scale_range(text: str) -> Scales:
         values = tuple(read(part.strip()) for part in parts)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no range or list of scales from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}; write 0.5-2 or 1,2"
+            f"'{text}' is not a range or list of scales from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}; write 0.5-2 "
+            "or 1,2"
         ) from None
     if between and values[0] > values[1]:
         raise argparse.ArgumentTypeError(f"'{text}' begins with its larger scale; write the smaller one first")

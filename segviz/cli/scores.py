@@ -142,7 +142,8 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
         return [Subject(record.model, record.classes, path)]
     for flag in ("record", "maps", "without_context"):
         if getattr(options, flag):
-            raise UsageError(f"--{flag.replace('_', '-')} needs a segviz checkpoint, and '{options.model}' is none")
+            name = f"--{flag.replace('_', '-')}"
+            raise UsageError(f"{name} needs a segviz checkpoint, and '{options.model}' is not one; remove {name}")
     one = open_to_score(look_at_only(options))
     return [Subject(one.name, one.classes.names, network=one.network, picture=one.picture)]
 

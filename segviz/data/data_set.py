@@ -79,7 +79,7 @@ class DataSet:
             DataError: a file cannot be used; the message names it and the fault.
         """
         if files.labels is None:
-            raise DataError(f"{files.picture} has no labels, so it can be predicted, but not scored")
+            raise DataError(f"{files.picture} has no labels, so it cannot be scored; add them, or use `predict`")
         image = read_picture(files)
         return Sample(files.name, image, self.read_labels(files.labels, (image.shape[0], image.shape[1])))
 

@@ -37,11 +37,13 @@ def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
         DataError: the folder has no layout that is known, or its lists or the class map cannot be used.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder; check the path and its spelling")
+        raise DataError(f"{root} is not a folder; check the path and its spelling")
     layout = find_layout(root)
     if class_map is not None and str(class_map) == WITH_BACKGROUND and not class_map.exists():
         if layout != "context":
-            raise DataError(f"{root} is not PASCAL Context, so '{class_map}' is no class map for it; name a JSON file")
+            raise DataError(
+                f"{root} is not PASCAL Context, so '{class_map}' is not a class map for it; name a JSON file"
+            )
         return open_pascal_context(root, background=True)
     if class_map is not None:
         return open_with_class_map(root, class_map, None if layout is None else READERS[layout].open(root))

@@ -127,7 +127,7 @@ def make_work(
     def label(picture: Rgb) -> PixelLabels:
         classes = describe_answer(model, asked.ask(model, picture, Watch())).classes
         if classes is None:
-            raise ValueError("the network has no classes, so there is nothing to write")
+            raise ValueError("the network has no classes, so there is nothing to write; choose one that labels pixels")
         return classes
 
     is_own = model in own_models()

@@ -16,7 +16,7 @@ from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
 from segviz.watch.biases import fold_separable, offset_table, simplify, split_mask
 from segviz.watch.call import AttentionCall
-from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.grids import DECLARE_IT, NotShownError, fit_tokens
 from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, Windows
 from segviz.watch.record import Declaration
 
@@ -67,14 +67,14 @@ def single_image(call: AttentionCall) -> tuple[Tensor, Tensor, Tensor | None]:
     """
     heads = call.leading[-1] if call.leading else 1
     if torch.Size(call.leading).numel() != heads:
-        raise NotShownError(f"its leading axes are {call.leading}, of which only the last can be heads")
+        raise NotShownError(f"its leading axes are {call.leading}, of which only the last can be heads; {DECLARE_IT}")
     queries, keys = (one.reshape(heads, *one.shape[-2:]) for one in (call.queries, call.keys))
     bias = call.bias
     if bias is not None:
         bias = bias.reshape((1,) * max(0, 3 - bias.dim()) + tuple(bias.shape))
         bias = bias.reshape(-1, *bias.shape[-2:])
         if len(bias) not in (1, heads):
-            raise NotShownError(f"its bias has {len(bias)} parts for {heads} heads")
+            raise NotShownError(f"its bias has {len(bias)} parts for {heads} heads; {DECLARE_IT}")
         bias = bias.expand(len(bias), bias.shape[1], call.key_tokens)
     return queries, keys, bias
 
@@ -123,7 +123,8 @@ def windowed_map(call: AttentionCall, layout: Windows, covers: Cover) -> Windowe
     groups = torch.Size(call.leading).numel()
     if groups % count or tokens != call.tokens or layout.key_places.shape != (count, call.key_tokens):
         raise NotShownError(
-            f"its recipe expects {count} windows of {tokens} tokens; it has {groups} groups of {call.tokens}"
+            f"its recipe expects {count} windows of {tokens} tokens; it has {groups} groups of "
+            f"{call.tokens}; {DECLARE_IT}"
         )
     heads = groups // count
     first = layout.axis == 0

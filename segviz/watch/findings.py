@@ -16,7 +16,7 @@ from segviz.attention.maps import NetworkMap
 from segviz.attention.object_queries import ObjectQueryMap
 from segviz.watch.build_map import build_linear, build_map, build_matrix, with_heads
 from segviz.watch.call import AttentionCall
-from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.grids import DECLARE_IT, NotShownError, fit_tokens
 from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.recipes.windows import cut_windows
@@ -208,7 +208,9 @@ def check_difference(difference: float, tolerance: float) -> None:
         NotShownError: they do not.
     """
     if difference > tolerance:
-        raise NotShownError(f"its factors differ from what the call returned by {difference:.1e}, so no map is shown")
+        raise NotShownError(
+            f"its factors differ from what the call returned by {difference:.1e}, so no map is shown; {DECLARE_IT}"
+        )
 
 
 def describe_difference(difference: float) -> str:

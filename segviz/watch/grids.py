@@ -17,6 +17,9 @@ HEAD_NAMES = ("num_heads", "num_attention_heads", "heads", "n_heads", "nheads", 
 SIDE_NAMES = (("H", "W"), ("h", "w"), ("height", "width"), ("Hp", "Wp"), ("grid_h", "grid_w"))
 
 
+DECLARE_IT = "declare it with segviz.record"
+
+
 class NotShownError(Exception):
     """An attention call that is not shown, and why."""
 
@@ -65,7 +68,9 @@ def fit_tokens(
     exact = select_fits(tokens, stride_grids(seen, exact=True), seen, allowed)
     fits = exact if len(exact) == 1 else select_fits(tokens, stride_grids(seen), seen, allowed)
     if not fits:
-        raise NotShownError(f"its {tokens} {what} are no grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)")
+        raise NotShownError(
+            f"its {tokens} {what} are not a grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)"
+        )
     if len(fits) > 1:
         choices = " or ".join(f"{one.grid[0]} x {one.grid[1]} + {one.prefix}" for one in fits)
         raise NotShownError(f"its {tokens} {what} may be {choices}; say which with grid=(h, w)")

@@ -100,7 +100,8 @@ def share_weights(network: nn.Module) -> nn.Module:
         return deepcopy(network, {id(one): one for one in tensors})
     except Exception as error:  # whatever the network's own code raises
         raise LayerError(
-            f"the network cannot be copied ({plain_text(str(error))}), so its features are not seen"
+            f"the network cannot be copied ({plain_text(str(error))}), so its features are not seen; give it a "
+            "__deepcopy__ that works, or compare another network's"
         ) from None
 
 

@@ -223,7 +223,7 @@ class Recorder(TorchFunctionMode):
         if running and hasattr(running[0].module, "sampling_offsets"):  # the name that all of its writers use
             self.collector.pass_over(running[0].path, "softmax", SAMPLED)
             return
-        reason = f"its softmax is over axis {axis} of {shape}, which is no product of two tensors"
+        reason = f"its softmax is over axis {axis} of {shape}, which is not a product of two tensors"
         self.collector.pass_over(self._path(), "softmax", reason)
 
     def _see_scaled(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> None:

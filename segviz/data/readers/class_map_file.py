@@ -145,7 +145,7 @@ def find_path_faults(found: ClassMap) -> list[str]:
     """What is wrong with the names of folders, lists and endings: they must be short, and stay inside the folder."""
     paths = [path for one in found.splits.values() for path in (one.pictures, one.labels, *filter(None, (one.list,)))]
     faults = [
-        f"{plain_text(path, 40)!a} is no folder or list inside the data set's folder; write a path from there"
+        f"{plain_text(path, 40)!a} is not a folder or list inside the data set's folder; write a path from there"
         for path in paths
         if not is_name(path)
     ]
@@ -156,7 +156,7 @@ def find_path_faults(found: ClassMap) -> list[str]:
     ]
     names = [*found.splits, *(one.name for one in found.classes)]
     faults += [
-        f"{plain_text(name, 40)!a} is no name of a split or class; use at most {MOST_ENDING} printable characters"
+        f"{plain_text(name, 40)!a} is not a name of a split or class; use at most {MOST_ENDING} printable characters"
         for name in names
         if len(name) > MOST_ENDING or not name.isprintable()
     ]

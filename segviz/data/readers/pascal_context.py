@@ -164,9 +164,13 @@ def read_matlab_labels(table: np.ndarray, path: Path, size: HeightAndWidth) -> U
     try:
         values = np.asarray(loadmat(str(path), variable_names=["LabelMap"])["LabelMap"])
     except Exception as error:  # scipy raises whatever damaged bytes lead to
-        raise DataError(f"{path} is no MATLAB file with a LabelMap ({type(error).__name__}); unpack it again") from None
+        raise DataError(
+            f"{path} is not a MATLAB file with a LabelMap ({type(error).__name__}); unpack it again"
+        ) from None
     if values.shape != size:
-        cause: ImageError | str = wrong_size(values.shape[::-1], size) if values.ndim == 2 else "LabelMap is no matrix"
+        cause: ImageError | str = (
+            wrong_size(values.shape[::-1], size) if values.ndim == 2 else "LabelMap is not a matrix; unpack it again"
+        )
         raise DataError(f"{path}: {cause}")
     if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > MOST_MATLAB_ID:
         raise DataError(f"{path}: LabelMap must hold whole numbers from 0 to {MOST_MATLAB_ID}; unpack it again")

@@ -52,6 +52,6 @@ def make_body(name: str, output_stride: int, stem: str = "plain") -> Any:
         raise NetworkOptionError(f"option 'stem' has no effect on the backbone '{name}'; remove it, or use a ResNet")
     if name in UNSTRIDED:
         if output_stride != UNSTRIDED[name]:
-            raise ValueError(f"'{name}' has an output stride of {UNSTRIDED[name]} only, not of {output_stride}")
+            raise ValueError(f"output stride {output_stride} is not possible with '{name}'; use {UNSTRIDED[name]}")
         return LightBody() if name == LIGHT else DfBody(name)
     return Backbone(name, output_stride, as_bundled=False)

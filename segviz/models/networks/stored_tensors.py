@@ -13,6 +13,7 @@ from segviz.models.networks.resnet_body import Dilations, ResNetDesign
 from segviz.text import plain_text
 
 MOST_LISTED = 6  # names in one sentence
+WHOLE_FILE = "use weights that this network's own code has saved"
 NamePair = tuple[str, str]  # the name of a module or tensor in the file, and in our network
 Change = Callable[[Tensor], Tensor]
 
@@ -40,7 +41,7 @@ class StoredTensors:
             ForeignWeightsError: there is no such tensor.
         """
         if name not in self.tensors:
-            raise ForeignWeightsError(f"the tensors look like {self.title}, but '{name}' is missing")
+            raise ForeignWeightsError(f"the tensors look like {self.title}, but '{name}' is missing; {WHOLE_FILE}")
         return tuple(self.tensors[name].shape)
 
     def width(self, name: str) -> int:
@@ -133,7 +134,7 @@ def fill_network(
         others = f", and so {list_names(wrong[1:])}" if wrong[1:] else ""
         faults.append(f"{count_tensors(wrong)} of another shape: {shapes}{others}")
     if faults:
-        raise ForeignWeightsError(f"the tensors look like {stored.title}, but {'; '.join(faults)}")
+        raise ForeignWeightsError(f"the tensors look like {stored.title}, but {'; '.join(faults)}; {WHOLE_FILE}")
     exact = {name: tensor.detach().to(torch.float32, copy=True).contiguous() for name, tensor in filled.items()}
     counters = {name: torch.zeros((), dtype=torch.int64) for name in network.state_dict() if name.endswith(COUNTER)}
     network.load_state_dict({**exact, **counters}, strict=True, assign=True)

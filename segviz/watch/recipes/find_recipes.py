@@ -25,7 +25,7 @@ def find_recipes() -> tuple[Recipe, ...]:
             recipes = list(value) if isinstance(value, list | tuple) else [value]
             wrong = [one for one in recipes if not isinstance(one, LayoutRecipe | DeclarationRecipe)]
             if wrong:
-                raise TypeError(f"{wrong[0]!r} is not a recipe")
+                raise TypeError(f"{wrong[0]!r} is not a recipe; give a LayoutRecipe or a DeclarationRecipe")
         except Exception as error:  # another package's code
             logging.getLogger(__name__).warning("recipe %s was left out: %s", point.name, error)
             continue

@@ -11,7 +11,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.windowed import window_places
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule
-from segviz.watch.grids import NotShownError
+from segviz.watch.grids import DECLARE_IT, NotShownError
 from segviz.watch.layout import Windows
 from segviz.watch.recipes.recipe import LayoutRecipe
 
@@ -108,7 +108,7 @@ def read_hiera(call: AttentionCall, running: RunningModule) -> Windows | None:
     attention: Any = running.module
     network: Any = call.running[-1].module
     if not hasattr(network, "unroll"):
-        raise NotShownError("the order of its tokens is known to the whole Hiera only; watch that")
+        raise NotShownError("the order of its tokens is known to the whole Hiera only; watch the whole network")
     rows, columns = (int(side) for side in network.unroll.size)
     start = network.unroll(torch.arange(rows * columns, dtype=torch.float64).reshape(1, -1, 1)).reshape(-1).long()
     keys, key_grid = coarsen(start, (rows, columns), call.leading, call.key_tokens)
@@ -122,7 +122,7 @@ def coarsen(start: Tensor, grid: Grid, leading: tuple[int, ...], tokens: int) ->
     """The cells of tokens that were pooled 2 x 2, perhaps again, and the grid of these cells.
 
     Raises:
-        NotShownError: the tokens are no pooling of the cells.
+        NotShownError: the tokens are not a pooling of the cells.
     """
     total = tokens * (leading[2] if len(leading) > 2 else 1)
     rows, columns = start[:total] // grid[1], start[:total] % grid[1]
@@ -130,7 +130,7 @@ def coarsen(start: Tensor, grid: Grid, leading: tuple[int, ...], tokens: int) ->
     while left > total:
         rows, columns, grid, left = rows // 2, columns // 2, (grid[0] // 2, grid[1] // 2), left // 4
     if left != total:
-        raise NotShownError(f"its {total} tokens are no pooling of the {len(start)} patches")
+        raise NotShownError(f"its {total} tokens are not a pooling of the {len(start)} patches; {DECLARE_IT}")
     return rows * grid[1] + columns, grid
 
 
