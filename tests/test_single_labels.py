@@ -70,6 +70,9 @@ def test_cityscapes_ids_are_known_by_name_or_by_a_number_beyond_the_classes() ->
     assert decode_truth(gray([7, 26]), city, (1, 2), name=other).labels.tolist() == [[0, 13]]
     plain = decode_truth(gray([7, 8]), city, (1, 2), name=other)
     assert (plain.labels.tolist(), plain.reading) == ([[7, 8]], "class indices")
+    assert plain.caution == "if these are Cityscapes label ids, let the file's name end in _labelIds.png"
+    assert decode_truth(gray([7, 8]), city, (1, 2), name=train_ids).caution == ""
+    assert decode_truth(gray([7, 8]), CLASS_SETS["voc"], (1, 2), name=other).caution == ""
     with pytest.raises(ImageError, match=r"no class has the colour #6F4A00 .*; Cityscapes' files of numbers end in"):
         buffer = io.BytesIO()
         Image.new("RGB", (1, 1), (111, 74, 0)).save(buffer, "PNG")  # "dynamic" in a _color file

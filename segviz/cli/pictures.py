@@ -161,7 +161,7 @@ def choose_measure(predictor: AnyPredictor, options: argparse.Namespace) -> Meas
     if not options.influence:
         return None
     if not isinstance(predictor, Predictor):
-        raise UsageError(f"--influence needs a segviz checkpoint, and '{options.model}' is none; remove --influence")
+        raise UsageError(f"--influence needs a segviz checkpoint, and '{options.model}' is not one; remove --influence")
     if not has_context(predictor.model):
         raise UsageError(f"--influence needs a block, and '{predictor.record.model}' has none; use another model")
     return partial(measure_pixel_influence, predictor)
@@ -256,7 +256,8 @@ def read_truth(sources: Sequence[Source], options: argparse.Namespace) -> tuple[
     pictures, truth = [source.open() for source in sources], list[GroundTruth]()
     for path, picture in zip(options.labels, pictures, strict=True):
         labels = read_labels(path, classes, (picture.shape[0], picture.shape[1]))
-        print(f"{path}: read as {labels.reading}, {labels.void:.1%} void", file=sys.stderr)
+        caution = f"; {labels.caution}" if labels.caution else ""
+        print(f"{path}: read as {labels.reading}, {labels.void:.1%} void{caution}", file=sys.stderr)
         truth.append(labels)
     return pictures, truth
 

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from segviz.data.class_sets import name_class_set
 from segviz.data.classes import VOID, ClassSet
 from segviz.data.label_reading import LabelCode, Reading, choose_code
 from segviz.image import ImageError, open_image, read_orientation
@@ -43,6 +44,13 @@ class GroundTruth:
     def void(self) -> float:
         """The share of pixels without a class, in [0, 1]."""
         return float((self.labels == VOID).mean())
+
+    @property
+    def caution(self) -> str:
+        """What to do where the file is numbered otherwise than it was read, as a clause; "" where it cannot be."""
+        if self.reading == "class indices" and name_class_set(self.classes.names) == "cityscapes":
+            return "if these are Cityscapes label ids, let the file's name end in _labelIds.png"
+        return ""
 
 
 def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:

@@ -74,6 +74,7 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
         escape_markdown(
             f"{file.name} holds numbers, and numbers do not say which classes they mean. Read as {truth.reading}, they "
             f"are {means}. Is that right? Labels of other classes cannot be compared with these models."
+            + (f" {truth.caution[0].upper()}{truth.caution[1:]}." if truth.caution else "")
         ),
         icon=":material/help:",
     )
