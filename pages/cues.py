@@ -86,7 +86,7 @@ def viewer() -> None:
     pins = current_pins(PAGE, start)
     framed = Picture(plain.name, frame_cues(answers, pins))
     show_viewer(framed, cue_panels(answers, pins), page=PAGE, columns=3, start=start)
-    st.markdown("\n".join(f"- {describe_point(answers, one, pin)}" for one, pin in enumerate(pins, start=1)))
+    st.markdown("\n".join(f"- {describe_point(answers, pin)}" for pin in pins))
 
 
 st.caption(

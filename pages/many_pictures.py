@@ -22,7 +22,7 @@ WRITES: dict[str, Part] = {"Labels": "labels", "Overlay": "overlay", "Confidence
 INSIDE, AT = "Inside the largest class", "At a pixel"
 PIXELS = range(100_001)
 
-heading = st.container(horizontal=True, vertical_alignment="center")
+heading = st.container(key="heading", horizontal=True, vertical_alignment="center")
 heading.title("Many pictures")
 st.caption("One model over many pictures. The results come as one ZIP, with a summary of each picture.")
 files = st.file_uploader(

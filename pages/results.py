@@ -43,7 +43,7 @@ MEASURES = {
     "Val, at borders": (VAL, "boundary_iou", "boundary IoU on val (%)"),
 }  # by name: the evaluation, its field, and the axis
 
-heading = st.container(horizontal=True, vertical_alignment="center")
+heading = st.container(key="heading", horizontal=True, vertical_alignment="center")
 heading.title("Results")
 results = read_results(checkpoints_folder())
 if not results.runs:

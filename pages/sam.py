@@ -1,6 +1,6 @@
 """SAM: the maps of two clicked columns, as in AttaNet's Fig. 9."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
@@ -39,10 +39,10 @@ def viewer() -> None:
     """A pin runs this part alone."""
     column_map, attends_to = panels_of_map(strip, "sam")
     pins = current_pins(PAGE)
-    newest = range(max(len(pins) - 2, 0), len(pins))
+    newest = pins[-2:]
     pinned = pin_panels([column_map], pins)
-    panels = [column_map, attends_to, *(pinned[number] for number in newest)]
-    weights = weights_of_strips({number + 1: pins[number] for number in newest}) if pins else None
+    panels = [column_map, attends_to, *pinned[-2:]]
+    weights = weights_of_strips(newest) if newest else None
     more = [Subplot("Weight of each strip", picture.image, weights, "sam_strips", "sam")] if weights else []
     more += map_subplots(picture.image, gate, (), (), model="sam")
     show_viewer(picture, panels, page=PAGE, more=more, rest=first_place(prediction, picture))
@@ -50,12 +50,12 @@ def viewer() -> None:
         show_weights(weights)
 
 
-def weights_of_strips(places: Mapping[int, Pin]) -> Strips:
-    """The weights that points, by their numbers, give to the strips."""
-    cells = [strip.cell(pin.y, pin.x, *picture.size) for pin in places.values()]
-    names = tuple(f"point {number} ({pixel_text(pin.y, pin.x)})" for number, pin in places.items())
+def weights_of_strips(pins: Sequence[Pin]) -> Strips:
+    """The weights that points give to the strips."""
+    cells = [strip.cell(pin.y, pin.x, *picture.size) for pin in pins]
+    names = tuple(f"point {pin.number} ({pixel_text(pin.y, pin.x)})" for pin in pins)
     weights = np.stack([strip.strip_weights(*cell).numpy() for cell in cells])
-    return Strips(weights, names, tuple(PIN_COLOURS[pin.colour] for pin in places.values()))
+    return Strips(weights, names, tuple(PIN_COLOURS[pin.colour] for pin in pins))
 
 
 def show_weights(weights: Strips) -> None:

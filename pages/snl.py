@@ -32,8 +32,8 @@ def viewer() -> None:
     panels, pins = panels_of_map(samples, "snl"), current_pins(PAGE)
     rest = first_place(prediction, picture)
     show_viewer(picture, [*panels, *pin_panels(panels[:1], pins)], page=PAGE, rest=rest)
-    for number, pin in enumerate(pins, start=1):
-        st.caption(f"Point {number}: {describe_samples(pin)}.")
+    for pin in pins:
+        st.caption(f"Point {pin.number}: {describe_samples(pin)}.")
 
 
 def describe_samples(pin: Pin) -> str:

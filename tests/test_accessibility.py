@@ -126,6 +126,31 @@ CHART_TEXTS = """() => {
 }"""
 
 
+TITLE_TOP = """() => {
+    const title = document.createRange();
+    title.selectNodeContents(document.querySelector('h1'));
+    return title.getBoundingClientRect().top;
+}"""
+WAITING = """() => {
+    const main = document.querySelector('[data-testid=stMainBlockContainer] > *');
+    const [spinner, filling] = ['working-one', 'working-page-filling'].map((key) => {
+        const inner = `<div class="st-key-${key}">Running</div>`;
+        main.insertAdjacentHTML('beforeend', `<div data-testid="stLayoutWrapper">${inner}</div>`);
+        const box = main.lastElementChild;
+        return [box.getBoundingClientRect().bottom, getComputedStyle(box).visibility];
+    });
+    return [spinner, filling, getComputedStyle(main.lastElementChild.previousElementSibling).visibility];
+}"""
+
+
+def check_waiting_on_a_phone(page: Page) -> None:
+    """What says that something runs stands in the header, above all pictures, and one at a time."""
+    (spinner, _), (filling, shown), then = page.evaluate(WAITING)
+    stages = [box["y"] for one in page.locator(".stage").all() if (box := one.bounding_box())]
+    assert max(spinner, filling) <= 44 < min(stages, default=100)
+    assert (shown, then) == ("visible", "hidden")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ROWS)
 @pytest.mark.parametrize(
@@ -137,6 +162,9 @@ def test_every_page_can_be_read_and_fits(site: Site, scheme: str, device: dict[s
         site.open(page, key)
         assert faults(page) == []
         assert page.evaluate(WIDER) == []
+        assert page.evaluate(TITLE_TOP) == pytest.approx(26 if device["viewport"] == DESK else 54, abs=1)
+        if device["viewport"] == PHONE:
+            check_waiting_on_a_phone(page)
         if key not in FIRST:
             box = page.locator(".stage").first.bounding_box()
             assert box is not None and 250 < box["width"] <= device["viewport"]["width"]

@@ -22,8 +22,10 @@ from segviz.engine import CompareFeatures, MeasureInfluence, engine
 from segviz.prediction.influence import Influence
 from segviz.prediction.influence_panel import influence_panel, rank_words
 from segviz.ui.picture_sidebar import FIRST_SEED
+from segviz.viewer.panel import Pin
 
 PLACE = (250, 240)
+PINS = (Pin(14, 24, 0),)
 
 
 @pytest.fixture
@@ -85,6 +87,6 @@ def test_ranks_are_those_of_the_weights() -> None:
         assert rank_words(influence, whole) == words
     flat = Influence("fcn", pixel, 1, 2.5, np.zeros((3, 4), np.float32))
     assert rank_words(flat, whole) == "spatial unknown"
-    panel = influence_panel(flat, whole, 0)
-    assert panel.map is influence_panel(flat, whole, 0).map  # packed once
+    panel = influence_panel(flat, whole, PINS, 0)
+    assert panel.map is influence_panel(flat, whole, PINS, 0).map  # packed once
     assert f"on the answer “{CAMVID.names[1]}”" in panel.note

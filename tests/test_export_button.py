@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from segviz.prediction.panels import confidence_panel, feature_panels, panels_of
 from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import PictureOptions, make_file
 from segviz.viewer.display import Display
-from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
+from segviz.viewer.panel import FOLLOW, PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map, pin_panels
 
 PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
@@ -53,10 +54,11 @@ def heats(spec: FigureSpec) -> list[Heat]:
 
 
 def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Prediction) -> None:
-    panels = all_panels(made)
-    spec = viewer_figure_spec("a page", viewer(made), panels)
+    # what follows the pointer is in the rows of the pins
+    panels = [one for one in all_panels(made) if one.pin is not None or one.look not in FOLLOW]
+    spec = viewer_figure_spec("a page", viewer(made), all_panels(made))
     assert [one.title.split(" (")[0] for one in spec.subplots] == [one.title.split(" (")[0] for one in panels]
-    assert {len(row) for row in spec.rows[:-1]} == {3}
+    assert len({len(row) for row in spec.rows[:-1]}) == 1
     for panel, shown in zip(panels, spec.subplots, strict=True):
         assert shown.model == ("" if panel.look == "plain" else made.model), panel.title
         follows = panel.look not in ("labels", "output", "context", "plain")
@@ -65,6 +67,36 @@ def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Pre
         marks = [(pin.y, pin.x, pin.number) for pin in shown.marks]
         every = [(4, 7, 1), (22, 33, 2)]
         assert marks == [mark for mark in every if shown.place in (None, mark[:2]) and own in (None, mark[:2])]
+
+
+def rows_of_titles(spec: FigureSpec) -> list[list[str]]:
+    return [[one.title.split(" (")[0] for one in row] for row in spec.rows]
+
+
+def test_no_row_repeats_what_the_last_pin_s_row_shows(made: Prediction) -> None:
+    following = panels_of_map(made.maps["collect"], made.model) + panels_of_map(made.maps["distribute"], made.model)
+    titles = [one.title for one in following]
+    for pins in (PINS[:1], PINS, (*PINS, Pin(9, 9, 5))):
+        rows = [[f"{title} of point {pin.number}" for title in titles] for pin in pins]
+        panels = [prediction_panel(made), *following, *pin_rows(made, following, pins)]
+        shown = viewer(made, pins)
+        first, *others = rows_of_titles(viewer_figure_spec("Inspect", shown, panels))
+        assert first == ["Prediction", *rows[0]]
+        assert others == [[f"Point {pin.number}", *row] for pin, row in zip(pins[1:], rows[1:], strict=True)]
+        spec = viewer_figure_spec(
+            "PSA", replace(shown, columns=2), [*following, *pin_panels(following, pins), panels[0]]
+        )
+        assert [title for row in rows_of_titles(spec) for title in row] == [*chain(*rows), "Prediction"]
+        assert not any(len(row) % 2 for row in spec.rows[:-1])  # no row ends between a pin's maps
+        assert viewer_figure_spec("chosen", shown, following).places == ((pins[-1].y, pins[-1].x),)
+
+
+def test_what_has_no_row_of_its_own_keeps_the_first_row_whole(made: Prediction) -> None:
+    both = panels_of_map(made.maps["samples"], made.model)
+    spec = viewer_figure_spec("SNL", viewer(made, columns=2), [*both, *pin_panels(both[:1], PINS)])
+    titles = [one.title for one in both]
+    assert rows_of_titles(spec) == [[*titles, f"{titles[0]} of point 1"]]
+    assert [one.place for one in spec.subplots] == [LAST, LAST, (4, 7)]
 
 
 def test_every_panel_of_a_prediction_carries_its_model(made: Prediction) -> None:
@@ -320,7 +352,8 @@ def test_a_caption_says_which_of_many_maps_has_which_kind_of_scale() -> None:
 
 def test_a_map_that_two_panels_show_is_in_a_file_once(made: Prediction) -> None:
     panels = panels_of_map(made.maps["spatial"], made.model)
-    spec = viewer_figure_spec("a page", viewer(made), [*panels, *pin_panels(panels, PINS)])
-    assert len(spec.arrays()) == 2 * len(PINS)
+    again = [replace(panel, title=f"{panel.title} again") for panel in panels]
+    spec = viewer_figure_spec("a page", viewer(made), [*panels, *again])
+    assert len(spec.arrays()) == 2
     details = {one["panel"]: one["arrays"] for one in spec.details()["panels"]}
-    assert len(details) == 2 + 2 * len(PINS) and all(len(names) == 1 for names in details.values())
+    assert len(details) == 4 and all(len(names) == 1 for names in details.values())

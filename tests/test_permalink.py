@@ -61,6 +61,7 @@ LINKS = {
         upload=True, mark="0123456789abcdef", models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))
     ),
     "points": Link(pins=(Pin(1, 2, 0), Pin(3, 4, 1)), chosen=1, view=ZoomedView(2.25, 0.1, 0.4)),
+    "points after others were removed": Link(pins=(Pin(1, 2, 4), Pin(3, 4, 1), Pin(5, 6, 0)), chosen=5),
     "a small picture": Link(view=ZoomedView(0.5)),
     "display": Link(
         display=Display(
@@ -105,6 +106,12 @@ def test_more_points_or_values_than_there_can_be_are_left_out() -> None:
     found, refused = read_link({"pin": ["1-2"] * 500, "seed": ["4", "5"]}, RANGES, Display())
     assert len(found.pins) == 8 and found.seed == 4
     assert set(refused) == {"pin", "seed"}
+
+
+def test_no_two_points_of_a_link_have_one_number() -> None:
+    found, refused = read_link({"pin": ["1-2-1", "3-4-1", "5-6-0", "7-8-0"], "chosen": ["3"]}, RANGES, Display())
+    assert [pin.number for pin in found.pins] == [2, 3, 1, 4] and refused == ()
+    assert found.chosen == 3
 
 
 def test_names_of_others_are_nobodys_business() -> None:

@@ -202,6 +202,32 @@ def test_a_marker_outside_the_view_is_hidden(page: Page) -> None:
     expect(stage(page, "dot").locator(".marker")).to_be_hidden()
 
 
+def test_pins_outside_the_view_are_named_and_one_press_shows_them(page: Page) -> None:
+    two(page, pins=[(2, 2, 4), (4, 2, 0), (75, 105, 2)])
+    line = page.locator(".outside")
+    expect(line.first).to_be_hidden()
+    zoom_in(page, "dot", 2, 3, notches=6)
+    expect(line.first).to_have_text("Pins 1 and 5 lie outside this part. Fit the whole picture")
+    expect(line.locator("visible=true")).to_have_count(1)  # once, not on each picture
+    sent = page.evaluate("edits.length")
+    line.first.click()
+    expect(stage(page, "dot")).to_have_attribute("data-view", "1,0,0")
+    expect(line.first).to_be_hidden()
+    assert "edit" not in [name for name, _ in page.evaluate(f"edits.slice({sent})")]  # the press pinned nothing
+
+
+def test_the_line_on_pins_outside_works_by_the_keyboard(page: Page) -> None:
+    two(page, pins=[(2, 2, 1)])
+    zoom_in(page, "dot", 4, 6, notches=6)
+    line = page.locator(".outside").first
+    expect(line).to_have_text("Pin 2 lies outside this part. Fit the whole picture")
+    line.focus()
+    page.keyboard.press("Enter")
+    expect(stage(page, "dot")).to_have_attribute("data-view", "1,0,0")
+    expect(stage(page, "dot")).to_be_focused()
+    assert [name for name, _ in page.evaluate("edits") if name == "edit"] == []
+
+
 def test_pixels_are_squares_once_they_are_large(page: Page) -> None:
     mount(page, data(classes("labels"), config("dot", "attends_to", "dot")))
     layers = [stage(page, "labels").locator(name) for name in (".picture", ".map")]
@@ -1136,6 +1162,26 @@ def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
     more.tap()
     expect(more).to_have_attribute("aria-expanded", "true")
     expect(phone.get_by_label("Colours")).to_be_visible()
+
+
+def test_on_a_phone_the_first_map_that_follows_comes_before_the_prediction(phone: Page, page: Page) -> None:
+    panels = [classes("labels"), config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases")]
+    pinned = config("dot of point 1", "attends_to", "dot", at=[10, 10], pin={"number": 1, "colour": "#D55E00"})
+
+    def order(visit: Page) -> list[str]:
+        mount(visit, data(*panels, pinned, pins=[(10, 10, 0)]))
+        tops = {one["title"]: box(stage(visit, one["title"])) for one in [*panels, pinned]}
+        return sorted(tops, key=lambda title: (tops[title]["y"], tops[title]["x"]))
+
+    assert order(phone) == ["dot", "labels", "bases", "dot of point 1"]
+    stage(phone, "dot").focus()
+    reached: list[str] = []
+    while len(reached) < 3:
+        phone.keyboard.press("Tab")
+        title = phone.evaluate("document.querySelector('div').shadowRoot.activeElement?.dataset.panel ?? ''")
+        reached += [title] if title else []
+    assert reached == ["labels", "bases", "dot of point 1"]
+    assert order(page) == ["labels", "dot", "bases", "dot of point 1"]
 
 
 def test_what_the_keyboard_moves_to_is_read_out(page: Page) -> None:

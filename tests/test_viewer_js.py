@@ -40,7 +40,7 @@ from segviz.figures.colour import weight_scale
 from segviz.ui.viewer import latest_display, latest_pins
 from segviz.viewer import wire
 from segviz.viewer.display import CHOICES, Display
-from segviz.viewer.panel import LabelMap, Panel, ScalarMap
+from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, ScalarMap
 
 
 @pytest.fixture(scope="module")
@@ -507,7 +507,7 @@ def test_a_click_pins_at_once_and_a_marker_unpins(page: Page) -> None:
     assert pins(page)[1] == pytest.approx([105, 165, 1], abs=1)
     stage(page, "dot").get_by_label("Remove pin 1").click()
     assert pins(page)[0] == pytest.approx([105, 165, 1], abs=1)
-    page.locator(".pins").get_by_label("Remove pin 1").click()
+    page.locator(".pins").get_by_label("Remove pin 2").click()
     assert pins(page) == []
     assert [edit[1]["seq"] for edit in page.evaluate("window.edits")] == [1, 2, 3, 4]
 
@@ -535,7 +535,32 @@ def test_pins_are_bounded_and_get_colours_of_their_own(page: Page) -> None:
         page.mouse.down()
         page.mouse.up()
     expect(page.get_by_role("status")).to_contain_text("All 3 pins are set")
-    assert [pin[2] for pin in pins(page)] == [1, 0, 2]
+    assert [pin[2] for pin in pins(page)] == [1, 2, 3]
+
+
+def test_a_pin_keeps_its_number_when_others_go_and_a_removed_number_returns_last(page: Page) -> None:
+    mount(page, data(config("dot", "attends_to", "dot"), maxPins=len(PIN_COLOURS)))
+    numbers, chips = page.locator(".marker b"), page.locator(".pins .badge")
+
+    def add(column: int, row: int = 2) -> None:
+        hover(page, "dot", row, column)
+        page.mouse.down()
+        page.mouse.up()
+
+    for column in (0, 2, 4):
+        add(column)
+    page.locator(".pins").get_by_label("Remove pin 1").click()
+    expect(page.get_by_role("status")).to_have_text("Pin 1 removed.")
+    for shown in (numbers, chips):
+        expect(shown).to_have_text(["2", "3"])
+    add(6)
+    expect(page.get_by_role("status")).to_contain_text("Pin 4 set")
+    for column in (0, 2, 4, 6):
+        add(column, row=4)
+    for shown in (numbers, chips):
+        expect(shown).to_have_text(["2", "3", "4", "5", "6", "7", "8"])
+    add(1, row=0)
+    expect(chips.last).to_have_text("1")  # no other number is left
 
 
 def test_the_keyboard_moves_pins_and_unpins_and_keeps_its_keys(page: Page) -> None:

@@ -19,6 +19,7 @@ class Result:
         keep: whether it may be cached for the next request.
         model_sha: SHA-256 of the checkpoint that computed it.
         seconds: duration of the computation.
+        about: sentences for visitors about the network, as on what was assumed of published weights.
     """
 
     value: Any
@@ -26,6 +27,7 @@ class Result:
     keep: bool
     model_sha: str
     seconds: float
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Watch:
             protocol = "whole" if self.whole else None
             call = partial(predictor, image, protocol=protocol, place=self.place)
             result = run_bounded(lambda shrink: partial(call, shrink=shrink), budget)
-            return replace(result, notes=(*result.notes, *predictor.notes))
+            return replace(result, about=tuple(predictor.notes))
         picture = image.view()  # the view of the network holds it, and is made read-only
         return run_network(predictor, image, budget, lambda one: one(picture, layers=self.layers or None))
 

@@ -28,11 +28,13 @@ class OpResult:
         value: a frozen dataclass.
         notes: sentences about it for visitors.
         keep: whether another run would give the same; False where memory ran out unexpectedly.
+        about: sentences for visitors about the network, which hold for all of its answers.
     """
 
     value: Any
     notes: tuple[str, ...] = ()
     keep: bool = True
+    about: tuple[str, ...] = ()
 
 
 @runtime_checkable

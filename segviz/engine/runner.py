@@ -91,7 +91,7 @@ class Runner:
         output = request.op.run(predictor, request.image, budget, report)
         notes = (*output.notes, *not_finite_notes(output.value))
         protect(output.value)
-        return Result(output.value, notes, output.keep, sha, time.monotonic() - start)
+        return Result(output.value, notes, output.keep, sha, time.monotonic() - start, output.about)
 
     def model(self, name: str) -> tuple[str, Any]:
         """The SHA-256 of a model's file, and its predictor; different models load in parallel.

@@ -25,7 +25,7 @@ from segviz.prediction.prediction import Place
 from segviz.scales import ScaleKind
 from segviz.text import pixel_text
 from segviz.viewer.display import Display
-from segviz.viewer.export_layout import choose_columns, mark_new, split_swipe
+from segviz.viewer.export_layout import choose_columns, leave_out_repeats, mark_new, split_swipe
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap, ShareMap
 
 WAYS = {"attends_to": "attends to", "attended_by": "attended by"}
@@ -62,6 +62,7 @@ def viewer_figure_spec(
     """The panels as the viewer shows them, with their scales, and what else the page shows.
 
     They stand in the viewer's columns, or in a few more or less where one subplot would be left alone in the last row.
+    A map that follows the pointer and rests on a pin whose row has it, too, is drawn once.
 
     Args:
         title: what the figure shows.
@@ -70,11 +71,12 @@ def viewer_figure_spec(
         more: what else the page shows.
         note: the end of the caption.
     """
+    panels, by_pin = leave_out_repeats(panels, len(viewer.pins), viewer.display)
     groups = share_values([subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels)
     scaled = apply_scales(groups, viewer.display)
     new = [one for panel in panels for one in mark_new(panel, panels, viewer.display)]
     subplots = [*(subplot for subplot, is_new in zip(scaled, new, strict=True) if is_new), *more]
-    columns = choose_columns(len(subplots), viewer.columns)
+    columns = choose_columns(len(subplots), viewer.columns, viewer.columns if by_pin else 1)
     rows = tuple(tuple(subplots[first : first + columns]) for first in range(0, len(subplots), columns))
     return FigureSpec(title, rows, viewer.display.opacity / 100, note)
 
@@ -108,7 +110,7 @@ def subplot_of_crop(viewer: Viewer, panel: Panel, region: Region) -> Subplot:
     alone = replace(viewer, image=bare_crop(region), pins=(), first=region.inside(place))
     at = None if panel.at is None else region.inside(panel.at)
     subplot = subplot_of_whole(alone, replace(panel, region=None, at=at, pin=None))
-    marks = tuple(Mark(pin.y, pin.x, number, PIN_COLOURS[pin.colour]) for number, pin in enumerate(viewer.pins, 1))
+    marks = tuple(Mark(pin.y, pin.x, pin.number, PIN_COLOURS[pin.colour]) for pin in viewer.pins)
     if not fixed:
         marks = select_marks(marks, place) or (Mark(*place),)
     return move_to_picture(subplot, viewer.image, region, None if fixed else place, marks)
@@ -117,7 +119,7 @@ def subplot_of_crop(viewer: Viewer, panel: Panel, region: Region) -> Subplot:
 def subplot_of_whole(viewer: Viewer, panel: Panel) -> Subplot:
     """A panel whose map lies over all of the picture."""
     image, display, model = viewer.image, viewer.display, panel.model
-    marks = tuple(Mark(pin.y, pin.x, at, PIN_COLOURS[pin.colour]) for at, pin in enumerate(viewer.pins, 1))
+    marks = tuple(Mark(pin.y, pin.x, pin.number, PIN_COLOURS[pin.colour]) for pin in viewer.pins)
     if isinstance(panel.map, LabelMap):
         classes = ClassSet(panel.map.classes, tuple((int(r), int(g), int(b)) for r, g, b in panel.map.palette))
         levels = panel.map.levels

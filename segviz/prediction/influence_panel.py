@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from segviz.attention.rank_correlation import correlate_with_map
 from segviz.prediction.influence import UNIT, Influence
 from segviz.prediction.prediction import Prediction
-from segviz.viewer.panel import Panel, ScalarMap
+from segviz.viewer.panel import Panel, Pin, ScalarMap
 
 _maps: WeakKeyDictionary[Influence, ScalarMap] = WeakKeyDictionary()  # one map each, so that it is packed once
 
 
-def influence_panel(influence: Influence, prediction: Prediction, number: int, title: str = "Influence") -> Panel:
+def influence_panel(
+    influence: Influence, prediction: Prediction, pins: Sequence[Pin], index: int, title: str = "Influence"
+) -> Panel:
     """A panel fixed to a pin: how strongly each place moves the answer there, through the block's context.
 
     Args:
         influence: the influence on the answer at the pin.
         prediction: the same model's prediction of the same picture.
-        number: the pin's number, from 0.
+        pins: the pins.
+        index: the index of the influence's pin.
         title: what stands before "on point N".
     """
     if influence not in _maps:
@@ -27,8 +31,8 @@ def influence_panel(influence: Influence, prediction: Prediction, number: int, t
     answer = prediction.classes[influence.class_index]
     agrees = rank_words(influence, prediction)
     note = f"on the answer “{answer}”{f'; ranks agree with {agrees}' if agrees else ''}"
-    heading = f"{title} on point {number + 1}"
-    return Panel(heading, _maps[influence], "values", pin=number, note=note, model=influence.model)
+    heading = f"{title} on point {pins[index].number}"
+    return Panel(heading, _maps[influence], "values", pin=index, note=note, model=influence.model)
 
 
 def rank_words(influence: Influence, prediction: Prediction) -> str:

@@ -30,13 +30,13 @@ def pin_rows(
 ) -> list[Panel]:
     """A row for each pin: where it is and what is there, then the panels fixed to it, and its panel of `more`."""
     rows = []
-    for number, pin in enumerate(pins):
+    for index, pin in enumerate(pins):
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
         note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
-        rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=note))
-        rows += [fix_to_pin(panel, number) for panel in panels]
+        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=note))
+        rows += [fix_to_pin(panel, pins, index) for panel in panels]
         if more is not None:  # a panel that could not be computed leaves its room
-            rows.append(more.get(number) or Panel(f"Influence on point {number + 1}", None, "plain", pin=number))
+            rows.append(more.get(index) or Panel(f"Influence on point {pin.number}", None, "plain", pin=index))
     return rows
 
 

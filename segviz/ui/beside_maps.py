@@ -52,14 +52,14 @@ def similarity_panels(model: str, picture: Picture, beside: str) -> list[Panel]:
 def influence_panels(
     picture: Picture, prediction: Prediction, pins: Sequence[Pin], title: str = "Influence"
 ) -> dict[int, Panel]:
-    """A panel for each pin, by its number from 0; those that the engine could not compute are missing."""
+    """A panel for each pin, by its index; those that the engine could not compute are missing."""
     panels = {}
     with st.container():  # however many answers are waited for, what follows keeps its place
-        for number, pin in enumerate(pins):
-            op, words = MeasureInfluence((pin.y, pin.x)), f"influence on point {number + 1}"
+        for index, pin in enumerate(pins):
+            op, words = MeasureInfluence((pin.y, pin.x)), f"influence on point {pin.number}"
             influence = ask_beside(prediction.model, picture, op, words)
             if influence is not None:
-                panels[number] = influence_panel(influence, prediction, number, title)
+                panels[index] = influence_panel(influence, prediction, pins, index, title)
     return panels
 
 
@@ -74,15 +74,15 @@ def last_pin_influences(
         pins: the pinned points.
         every: every block's, beside its maps; else only those of blocks that have no map of places.
     """
-    panels, number = [], len(pins) - 1
+    panels, last = [], len(pins) - 1
     with st.container():  # however many answers are waited for, what follows keeps its place
         for name, prediction in predictions.items():
             if not pins or not SPECS[name].maps or (prediction.spatial_maps and not every):
                 continue
-            op = MeasureInfluence((pins[number].y, pins[number].x))
-            influence = ask_beside(name, picture, op, f"influence on point {number + 1}")
+            op = MeasureInfluence((pins[last].y, pins[last].x))
+            influence = ask_beside(name, picture, op, f"influence on point {pins[last].number}")
             if influence is not None:
-                panels.append(influence_panel(influence, prediction, number, f"{SPECS[name].title}: influence"))
+                panels.append(influence_panel(influence, prediction, pins, last, f"{SPECS[name].title}: influence"))
     return panels
 
 

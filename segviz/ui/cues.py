@@ -115,23 +115,23 @@ def cue_panels(answers: CueAnswers, pins: Sequence[Pin]) -> list[Panel]:
         labels_panel(true_labels(answers.scene), CUE_CLASSES, "Right", "each thing in its cue's colour"),
         *panels_of_maps(prediction),
     ]
-    for number, pin in enumerate(pins):
+    for index, pin in enumerate(pins):
         values = influence_at(answers.network, answers.scene, (pin.y // CELL, pin.x // CELL))
-        title = f"Influence on point {number + 1}"
+        title = f"Influence on point {pin.number}"
         if values.any():
             note = "which cells its answer depends on, through the context alone"
             shown = ScalarMap(values, "influence", False)
-            panels.append(Panel(title, shown, "values", pin=number, note=note, model=prediction.model))
+            panels.append(Panel(title, shown, "values", pin=index, note=note, model=prediction.model))
         else:
-            panels.append(Panel(title, None, "plain", pin=number, note="none: no context reaches the answer"))
+            panels.append(Panel(title, None, "plain", pin=index, note="none: no context reaches the answer"))
     return panels
 
 
-def describe_point(answers: CueAnswers, number: int, pin: Pin) -> str:
+def describe_point(answers: CueAnswers, pin: Pin) -> str:
     """A sentence on a pinned thing: the answer, the right one, and weight and influence on the right cue."""
     thing, scene = answers.thing_at(pin), answers.scene
     if thing is None:
-        return f"**Point {number}** is not on a thing; point at one of the white marks."
+        return f"**Point {pin.number}** is not on a thing; point at one of the white marks."
     said = CUE_COLOURS[answers.prediction.labels[pin.y, pin.x]]
     right, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
     verdict = f"**{said}**, which is right" if said == right else f"**{said}**, but **{right}** is right"
@@ -139,7 +139,7 @@ def describe_point(answers: CueAnswers, number: int, pin: Pin) -> str:
     values = influence_at(answers.network, scene, (pin.y // CELL, pin.x // CELL))
     share = f"{values[cue.cells].sum() / values.sum():.0%}" if values.any() else "none"
     looks = f" weight on the right cue: {', '.join(weights)};" if weights else ""
-    return f"**Point {number}**: the network says {verdict};{looks} influence of the right cue: {share}."
+    return f"**Point {pin.number}**: the network says {verdict};{looks} influence of the right cue: {share}."
 
 
 def covers(mark: CueShape, cell: tuple[int, int]) -> bool:

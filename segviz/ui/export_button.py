@@ -203,7 +203,8 @@ def describe_rest(viewer: Viewer) -> str:
     """Which point the maps that follow the pointer are taken at."""
     here = pixel_text(*viewer.rest)
     if viewer.pins:
-        return f"Maps that follow the pointer are taken at point {len(viewer.pins)}, {here}."
+        where = f"at point {viewer.pins[-1].number}, {here}"
+        return f"Maps that follow the pointer are taken {where}; what its own row shows, too, is in the file once."
     where = "the middle" if viewer.first is None else "the page's first point"
     return f"No point is pinned, so maps that follow the pointer are taken at {where}, {here}."
 

@@ -65,8 +65,8 @@ def inspect_crops(picture: Picture, answer: NetworkAnswer, beside: str) -> None:
     )
     rows = []
     for at, pin in enumerate(pins):
-        rows.append(Panel(f"Point {at + 1}", None, "plain", pin=at, note=describe_pin(answer, pin)))
-        rows += [fix_to_pin(one, at) for one in panels[numbers[at]]]
+        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=at, note=describe_pin(answer, pin)))
+        rows += [fix_to_pin(one, pins, at) for one in panels[numbers[at]]]
     lead = labels_panel(classes.labels, classes.class_set, "Prediction", model=answer.name)
     following = panels[number]
     show_viewer(picture, [lead, *following, *rows], page=CROPS_PAGE, columns=1 + len(following), rest=place)

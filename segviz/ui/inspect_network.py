@@ -42,7 +42,8 @@ from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_
 INSPECT_PAGE = "inspect"
 MEAN_HEAD, LARGEST_HEAD, EACH_HEAD = "mean", "largest", "each"
 NO_FEATURES, WITH_SIMILARITY = "nothing", "similarity"
-NETWORK_CONTROLS = ("inspect layer", "inspect head", "inspect features", "inspect level")
+LAYER_KEY, HEAD_KEY, FEATURES_KEY, LEVEL_KEY = "inspect layer", "inspect head", "inspect features", "inspect level"
+NETWORK_CONTROLS = (LAYER_KEY, HEAD_KEY, FEATURES_KEY, LEVEL_KEY)
 LEVEL_HELP = "Deformable attention samples points on levels of features; all of them are added up on the finest grid."
 STRIP = 6  # small maps side by side
 FOUND_HELP = (
@@ -65,7 +66,7 @@ def inspect_network(name: str, picture: Picture) -> None:
     elif answer.crop is None:
         forget_linked(PROTOCOL_KEY)
     if answer.crop is not None:
-        forget_linked(*(key for key in NETWORK_CONTROLS if key != NETWORK_CONTROLS[2]))
+        forget_linked(LAYER_KEY, HEAD_KEY, LEVEL_KEY)
         with controls:
             beside = pick_beside_network(answer, None)
             how_to_read_maps()
@@ -104,7 +105,7 @@ def how_to_read_maps() -> None:
 
 def pick_layer(answer: NetworkAnswer, controls: DeltaGenerator) -> str:
     """The layer whose map is shown; at first the last one."""
-    kept = keep_widget(NETWORK_CONTROLS[0], answer.layers[-1], answer.layers, linked=answer.layers)
+    kept = keep_widget(LAYER_KEY, answer.layers[-1], answer.layers, linked=answer.layers)
     return str(controls.selectbox("Layer", answer.layers, width=260, **kept))
 
 
@@ -112,7 +113,7 @@ def pick_head(one: object) -> str:
     """The heads that are shown: "mean", "largest", "each", or a head's number; of a map without heads, "mean"."""
     heads = one.heads if isinstance(one, NetworkMap) else 1
     if heads == 1:
-        forget_linked(NETWORK_CONTROLS[1])
+        forget_linked(HEAD_KEY)
         return MEAN_HEAD
     titles = {
         MEAN_HEAD: f"mean of {heads} heads",
@@ -120,7 +121,7 @@ def pick_head(one: object) -> str:
         EACH_HEAD: f"each of {heads} heads",
         **{str(number): f"head {number}" for number in range(heads)},
     }
-    kept = keep_widget(NETWORK_CONTROLS[1], MEAN_HEAD, titles, linked=titles)
+    kept = keep_widget(HEAD_KEY, MEAN_HEAD, titles, linked=titles)
     return str(st.selectbox("Head", titles, format_func=titles.__getitem__, width=180, **kept))
 
 
@@ -128,9 +129,9 @@ def pick_level(one: Any) -> Any:
     """The map, with all levels of features added up, or one of its levels, as the reader chooses."""
     titles = level_titles(one)
     if not titles:
-        forget_linked(NETWORK_CONTROLS[3])
+        forget_linked(LEVEL_KEY)
         return one
-    kept = keep_widget(NETWORK_CONTROLS[3], ALL_LEVELS, titles, linked=titles)
+    kept = keep_widget(LEVEL_KEY, ALL_LEVELS, titles, linked=titles)
     level = st.selectbox("Level", titles, format_func=titles.__getitem__, help=LEVEL_HELP, width=180, **kept)
     return choose_level(one, str(level))
 
@@ -138,14 +139,14 @@ def pick_level(one: Any) -> Any:
 def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
     """Whose features' similarity the reader wants beside the maps: the layer's, or a stage's; NO_FEATURES for none."""
     if not (answer.has_block or isinstance(one, NetworkMap)):
-        forget_linked(NETWORK_CONTROLS[2])
+        forget_linked(FEATURES_KEY)
         return NO_FEATURES
     titles: dict[str, str] = {NO_FEATURES: "nothing", WITH_SIMILARITY: "similarity of the layer's features"}
     help_ = "Similarity: the cosine of the point's feature with every place's, at the output of the layer's block."
     if answer.has_block:
         titles = {NO_FEATURES: "nothing", **{stage: f"similarity: {title}" for stage, title in STAGES.items()}}
         help_ = SIMILARITY_HELP
-    kept = keep_widget(NETWORK_CONTROLS[2], NO_FEATURES, titles, linked=titles)
+    kept = keep_widget(FEATURES_KEY, NO_FEATURES, titles, linked=titles)
     return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept))
 
 
@@ -198,10 +199,10 @@ def show_network_viewer(
 def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin], strip: bool) -> list[Panel]:
     """A row for each pin: where it is and what is there, then the maps fixed to it; of a strip, its maps alone."""
     rows = []
-    for number, pin in enumerate(pins):
+    for index, pin in enumerate(pins):
         if not strip:
-            rows.append(Panel(f"Point {number + 1}", None, "plain", pin=number, note=describe_pin(answer, pin)))
-        rows += [fix_to_pin(one, number) for one in maps]
+            rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin)))
+        rows += [fix_to_pin(one, pins, index) for one in maps]
     return rows
 
 

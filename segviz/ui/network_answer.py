@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -13,7 +13,6 @@ from segviz.attention.head_map import HeadChoice
 from segviz.attention.maps import ChannelMap, DeformableAttention, DeformableQueries
 from segviz.catalogue.own_models import own_models
 from segviz.engine import BusyError, EngineError, Op, Result, Watch, engine
-from segviz.engine.memory_budget import SHRINKS, scale_note
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import CropView, Place, Prediction
 from segviz.text import escape_markdown, pixel_text
@@ -25,7 +24,7 @@ from segviz.watch.findings import FoundLayer
 from segviz.watch.network_view import NetworkView
 
 ALL_LEVELS = "all"
-MOST_NOTES = 2  # that stand open on a page
+MOST_NOTES = 2  # on a network, that stand open on a page
 
 
 @dataclass(frozen=True)
@@ -168,12 +167,12 @@ def ask_network(name: str, picture: Picture, op: Op, title: str, quiet: bool = F
 
 
 def show_network_notes(name: str, result: Result) -> None:
-    """The engine's notes on a network; many, as on what was assumed of a published one, are folded."""
-    scales = [scale_note(shrink) for shrink in SHRINKS]
-    folded = [note for note in result.notes if note not in scales and "not finite" not in note]
-    if len(folded) <= MOST_NOTES:
-        folded = []
-    show_notes(name, replace(result, notes=tuple(note for note in result.notes if note not in folded)))
-    if folded:
-        with st.expander(f"What to know about {escape_markdown(short_title(name))}: {len(folded)} notes"):
-            st.markdown(list_notes(short_title(name), folded))
+    """The engine's notes on a network's answer, and those on the network itself; many of these are folded."""
+    title, about = short_title(name), result.about
+    show_notes(name, result)
+    if len(about) <= MOST_NOTES:
+        for note in about:
+            st.warning(escape_markdown(f"{title}: {note}."), icon=":material/warning:")
+        return
+    with st.expander(f"What to know about {escape_markdown(title)}: {len(about)} notes"):
+        st.markdown(list_notes(title, about))

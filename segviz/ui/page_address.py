@@ -45,7 +45,7 @@ def page_link(page: str, chosen: int | None = None) -> Link:
     )
     if row.has_viewer:
         pins = state.pins or ()
-        number = chosen + 1 if chosen is not None and chosen < len(pins) - 1 else None
+        number = pins[chosen].number if chosen is not None and chosen < len(pins) - 1 else None
         link = replace(link, pins=pins, chosen=number, view=stored_view(page))
     if not row.has_picture:
         return link

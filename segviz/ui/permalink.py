@@ -14,7 +14,7 @@ from segviz.catalogue.own_models import own_models
 from segviz.models.registry import SPECS
 from segviz.ui.component import load_component, mount
 from segviz.viewer.display import Display
-from segviz.viewer.panel import PIN_COLOURS, Pin
+from segviz.viewer.panel import PIN_COLOURS, Pin, number_pins
 from segviz.viewer.view import ZoomedView
 
 Parameters = Mapping[str, Sequence[str]]
@@ -34,8 +34,8 @@ class Link:
         seed: the street's number.
         knobs: the street's options that were changed, by the names of SceneOptions.
         models: the names of the models that the page shows, where it has a choice.
-        pins: the pinned points, in the order of their numbers.
-        chosen: the number of the pin that the page computes something for, from 1; None for the last one.
+        pins: the pinned points, the oldest first.
+        chosen: the number of the pin that the page computes something for; None for the last one.
         view: the viewer's zoom.
         display: the viewer's settings.
         controls: names and values of the page's own controls.
@@ -80,14 +80,15 @@ def read_link(
     values_of = partial(parse_values, address, refused)
     knobs = {name: values_of(name, partial(parse_knob, span=span), 1) for name, span in ranges.items()}
     pins = values_of("pin", parse_pin, MOST_PINS)
-    parse_chosen = {str(number): number for number in range(1, len(pins) + 1)}.get
+    numbered = number_pins(Pin(y, x, index if colour is None else colour) for index, (y, x, colour) in enumerate(pins))
+    parse_chosen = {str(pin.number): pin.number for pin in numbered}.get
     link = Link(
         upload=bool(values_of("picture", parse_upload, 1)),
         mark=next(iter(values_of("upload", parse_mark, 1)), ""),
         seed=next(iter(values_of("seed", parse_seed, 1)), None),
         knobs={name: value for name, values in knobs.items() for value in values},
         models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS) + len(own_models())))),
-        pins=tuple(Pin(y, x, number if colour is None else colour) for number, (y, x, colour) in enumerate(pins)),
+        pins=numbered,
         chosen=next(iter(values_of("chosen", parse_chosen, 1)), None),
         view=next(iter(values_of("zoom", ZoomedView.parse, 1)), ZoomedView()),
         display=parse_display(address, start, refused),

@@ -41,8 +41,8 @@ def choose_pin(page: str, pins: Sequence[Pin]) -> int | None:
 
 
 def choose_linked_pin(pins: Sequence[Pin], number: int | None) -> None:
-    """Make a link's pin the one to explain, by its number from 1; None for the last one."""
-    state, pin = session(), None if number is None else pins[number - 1]
+    """Make a link's pin the one to explain, by its number; None for the last one."""
+    state, pin = session(), next((pin for pin in pins if pin.number == number), None)
     state.chosen_pin = None if pin is None else (pin.y, pin.x)
     state.pins_before = None
 

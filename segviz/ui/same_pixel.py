@@ -71,12 +71,12 @@ def show_numbers(
     rows = []
     with st.spinner("Computing the numbers …"):
         means = [_picture_numbers(key, one.model, map_.name, direction, one, map_) for one, map_ in maps]
-        for number, pin in enumerate(pins, start=1):
+        for pin in pins:
             for (one, map_), mean in zip(maps, means, strict=True):
                 numbers = _point_numbers(key, one.model, map_.name, pin.y, pin.x, direction, one, map_)
                 own = one.classes[one.labels[pin.y, pin.x]]
                 depends = mean.dependence if mean else None
-                rows.append(view.MapRow(str(number), view.map_title(one, map_), own, numbers, depends))
+                rows.append(view.MapRow(str(pin.number), view.map_title(one, map_), own, numbers, depends))
     for (one, map_), mean in zip(maps, means, strict=True):
         whole = (mean.mean, mean.dependence) if mean else (None, None)
         rows.append(view.MapRow("mean", view.map_title(one, map_), None, *whole))

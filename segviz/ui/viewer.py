@@ -17,7 +17,7 @@ from segviz.ui.viewer_blobs import map_url, picture_url
 from segviz.viewer import source
 from segviz.viewer.describe_panel import describe_viewer
 from segviz.viewer.display import Display
-from segviz.viewer.panel import PIN_COLOURS, Panel, Pin
+from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, number_pins
 from segviz.viewer.view import ZoomedView
 
 MESSAGE = 100  # characters of a message about a lost map
@@ -32,7 +32,7 @@ def latest_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:
     if edit is None or _edit_id(edit) == session().edits.get(key):
         return tuple(stored)
     pins = (_parse_pin(entry) for entry in edit["pins"])
-    return tuple(pin for pin in pins if pin is not None)
+    return number_pins(pin for pin in pins if pin is not None)
 
 
 def take_pins(key: str, stored: Sequence[Pin]) -> tuple[Pin, ...]:

@@ -63,8 +63,8 @@ def describe_panel(panel: Panel, pins: Sequence[Pin], address: Address) -> dict[
     own = pins[panel.pin] if panel.pin is not None and panel.pin < len(pins) else None
     at = panel.at if panel.at is not None or own is None else (own.y, own.x)
     config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
-    if own is not None and panel.pin is not None:
-        config["pin"] = {"number": panel.pin + 1, "colour": PIN_COLOURS[own.colour]}
+    if own is not None:
+        config["pin"] = {"number": own.number, "colour": PIN_COLOURS[own.colour]}
     config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
     if not panel.legend:
         config["legend"] = False

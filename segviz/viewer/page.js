@@ -24,18 +24,19 @@ function withHead(panel) {
 }
 
 /** A panel that follows the pointer, once more for a pin; `fix_to_pin` in panels_of_prediction.py has the same title. */
-function fixToPin(panel, [y, x, colour], index) {
-  const pin = { number: index + 1, colour: PAGE.colours[colour] };
-  return { ...panel, title: `${panel.title} of point ${index + 1}`, note: "", worth: "", at: [y, x], pin };
+function fixToPin(panel, [y, x, colour]) {
+  const pin = { number: colour + 1, colour: PAGE.colours[colour] };
+  return { ...panel, title: `${panel.title} of point ${pin.number}`, note: "", worth: "", at: [y, x], pin };
 }
 
 /** The page's panels for these pins. Where `pinRows` says so, each pin has a row of its own; rows of lost pins go. */
 function panelsFor(pins) {
-  const isKept = ({ pin, at }) => !pin || (pins[pin.number - 1]?.[0] === at[0] && pins[pin.number - 1]?.[1] === at[1]);
+  const isPin = ({ number }, at) => pins.some(([y, x, colour]) => colour + 1 === number && y === at[0] && x === at[1]);
+  const isKept = ({ pin, at }) => !pin || isPin(pin, at);
   const panels = PAGE.panels.map(withHead), kept = panels.filter(isKept);
   if (!PAGE.pinRows) return kept;
   const follows = panels.filter(({ at, look, map }) => !at && map && POINTED.includes(look));
-  return [...kept, ...pins.flatMap((pin, index) => follows.map((panel) => fixToPin(panel, pin, index)))];
+  return [...kept, ...pins.flatMap((pin) => follows.map((panel) => fixToPin(panel, pin)))];
 }
 
 let shown = [PAGE.pins, null]; // the pins, and the edit that they come from

@@ -10,10 +10,8 @@ from jaxtyping import UInt8
 from segviz.text import size_text
 from segviz.viewer.display import Display
 from segviz.viewer.page_content import WebPage
-from segviz.viewer.panel import Panel
+from segviz.viewer.panel import FOLLOW, Panel
 from segviz.viewer.start_scale import set_starts
-
-FOLLOW = ("attends_to", "attended_by", "either", "strip", "points", "query")  # looks that depend on the pointed place
 
 
 def page_of_panels(

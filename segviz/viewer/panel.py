@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +37,8 @@ Look = Literal[
     "plain",
     "swipe",
 ]
+
+FOLLOW = ("attends_to", "attended_by", "either", "strip", "points", "query")  # looks that depend on the pointed place
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
@@ -81,11 +84,31 @@ PanelMap = wire.PackableMap | LabelMap | ShareMap | ScalarMap
 
 @dataclass(frozen=True)
 class Pin:
-    """A point that the reader keeps: image pixels, and an index into PIN_COLOURS."""
+    """A point that the reader keeps: image pixels, and an index into PIN_COLOURS that no other pin has."""
 
     y: int
     x: int
     colour: int
+
+    @property
+    def number(self) -> int:
+        """Its number for readers, from 1; it goes with the colour, so it stays while other pins come and go."""
+        return self.colour + 1
+
+
+def number_pins(pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """The pins, each with a colour and so a number of its own; at most as many as there are colours.
+
+    A pin keeps its colour unless an earlier one has it; then it gets the first that no pin has.
+    """
+    kept = tuple(pins)[: len(PIN_COLOURS)]
+    taken: set[int] = set()
+    free = [colour for colour in range(len(PIN_COLOURS)) if colour not in {pin.colour for pin in kept}]
+    numbered = []
+    for pin in kept:
+        numbered.append(replace(pin, colour=free.pop(0)) if pin.colour in taken else pin)
+        taken.add(pin.colour)
+    return tuple(numbered)
 
 
 @dataclass(frozen=True)
@@ -101,8 +124,8 @@ class Panel:
             of attended features, "values" of a scalar map, "labels", "shares", "plain"; "swipe" shows two maps beside a
             divider.
         at: the image pixel (y, x) that the panel always shows; None follows the pointer and rests on the last pin.
-        pin: the number, from 0, of the pin that the panel belongs to; its colour frames the panel, and
-            its place is used where `at` is None.
+        pin: the index of the pin that the panel belongs to; its colour frames the panel, and its place is used where
+            `at` is None.
         note: one line beside the title.
         stats: whether a line below gives the weights' entropy and mean distance. A plain picture with stats keeps the
             room and the switches for a map that may look "either" way, so that nothing moves when the map comes.

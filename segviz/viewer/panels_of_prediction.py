@@ -141,14 +141,14 @@ def reach_note(masks: OffsetMaskAttention) -> str:
 
 def pin_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
     """The same panels once more for each pin, fixed to it."""
-    return [fix_to_pin(panel, number) for number in range(len(pins)) for panel in panels]
+    return [fix_to_pin(panel, pins, index) for index in range(len(pins)) for panel in panels]
 
 
-def fix_to_pin(panel: Panel, number: int) -> Panel:
-    """A panel that shows the pin of this number instead of following the pointer."""
-    title = f"{panel.title} of point {number + 1}"
+def fix_to_pin(panel: Panel, pins: Sequence[Pin], index: int) -> Panel:
+    """A panel that shows the pin of this index instead of following the pointer."""
+    title = f"{panel.title} of point {pins[index].number}"
     return Panel(
-        title, panel.map, panel.look, pin=number, model=panel.model, head=panel.head, query=panel.query,
+        title, panel.map, panel.look, pin=index, model=panel.model, head=panel.head, query=panel.query,
         region=panel.region,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ export class Gestures {
     Object.assign(this, { area, actions, actualZoom, view: WHOLE, fingers: new Map(), press: null });
     const on = (name, action) => area.addEventListener(name, (event) => {
       const stage = event.target.closest(".stage");
+      if (event.target.closest(".outside")) return; // a button of its own
       if (stage || name.startsWith("pointer")) action(event, stage);
     }, { signal, passive: false });
     on("pointermove", (event, stage) => this.move(event, stage));

@@ -5,8 +5,8 @@ import { LETTERS } from "./statistics.js";
 
 export class Overlay {
   /** `parts` are the panel's elements; height and width are the picture's, in pixels. */
-  constructor({ cell, strip, crest, peaks, lines, marks, crop }, [height, width]) {
-    Object.assign(this, { crop, cell, strip, crest, peaks, lines, marks, height, width });
+  constructor({ cell, strip, crest, peaks, lines, marks, outside, crop }, [height, width]) {
+    Object.assign(this, { crop, cell, strip, crest, peaks, lines, marks, outside, height, width });
     this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
     for (const [rank, letter] of [...LETTERS].entries()) {
       const box = createElement("i", "peak", createElement("b", "", letter));
@@ -90,6 +90,13 @@ export class Overlay {
       marker.hidden = y < 0 || x < 0 || y > 1 || x > 1;
       Object.assign(marker.style, { top: `${100 * y}%`, left: `${100 * x}%` });
     }
+  }
+
+  /** Says which pins lie outside the view, as a button that goes back to the whole picture; "" hides it. */
+  showOutside(text) {
+    const { outside } = this;
+    if (outside.hidden !== !text) outside.hidden = !text;
+    if (text) setText(outside, text);
   }
 
   /** Puts an element over a part of the picture, given in fractions of the picture. */

@@ -9,7 +9,7 @@ import { Readout } from "./readout.js";
 const CRISP = 2; // CSS pixels per image pixel from which the image pixels are shown as squares
 const KEYS = "Arrow keys move the point, Enter pins it, Delete removes the nearest pin, plus and minus zoom.";
 const DIRECTIONS = { attends_to: "attends to", attended_by: "attended by" };
-const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "crop", "error", "below", "legend", "title",
+const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "outside", "crop", "error", "below", "legend", "title",
   "direction", "note", "worth", "badge"]; // class names
 
 export class Panel {

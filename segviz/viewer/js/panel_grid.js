@@ -65,9 +65,16 @@ export class PanelGrid {
     this.requesting = setTimeout(() => this.requestBlobs(this.requested.size)); // one request for all
   }
 
-  /** Puts the panels in order without removing those that stay: removing a stage would take the keyboard focus away. */
+  /**
+   * Puts the panels in order, and marks the first map that follows the point: where panels stand one below the other, it
+   * goes ahead of what does not answer a point, such as the prediction. Panels that stay are not removed without need:
+   * removing a stage would take the keyboard focus away.
+   */
   arrange() {
     const roots = this.panels.map((panel) => panel.root), { children } = this.root;
+    const [first] = this.panels, mayFollow = (panel) => !panel.config.pin && (panel.has("isPointed") || panel.has("isPending"));
+    const following = this.panels.find(mayFollow);
+    for (const panel of this.panels) panel.root.classList.toggle("ahead", panel === following && panel !== first);
     for (const child of [...children]) if (!roots.includes(child)) child.remove();
     roots.forEach((root, index) => {
       if (children[index] !== root) this.root.insertBefore(root, children[index] ?? null);

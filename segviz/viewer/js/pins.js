@@ -42,14 +42,16 @@ export class Pins {
     const isTaken = this.pins.some((pin) => pin.y === y && pin.x === x);
     if (isTaken) return this.announce(`There is already a pin at y ${y}, x ${x}.`);
     if (this.pins.length >= this.maxPins) return this.announce(`All ${this.maxPins} pins are set. Remove one first.`);
-    const taken = new Set(this.pins.map((pin) => pin.colour));
-    const colour = Math.max(0, this.colours.findIndex((_, index) => !taken.has(index)));
-    this.edit([...this.pins, { y, x, colour }], `Pin ${this.pins.length + 1} set at y ${y}, x ${x}.`);
+    const taken = this.pins.map((pin) => pin.colour);
+    const free = [...this.colours.keys()].filter((index) => !taken.includes(index));
+    const colour = free.find((index) => index > Math.max(...taken)) ?? free[0] ?? 0; // a removed pin's only if none is left
+    const pin = { y, x, colour };
+    this.edit([...this.pins, pin], `Pin ${numberOf(pin)} set at y ${y}, x ${x}.`);
   }
 
   remove(pin) {
     const index = this.pins.indexOf(pin);
-    if (index >= 0) this.edit(this.pins.toSpliced(index, 1), `Pin ${index + 1} removed.`);
+    if (index >= 0) this.edit(this.pins.toSpliced(index, 1), `Pin ${numberOf(pin)} removed.`);
   }
 
   /** The pin nearest to a pixel, or null. */
@@ -93,35 +95,47 @@ export class Pins {
     this.markChosen();
     this.choices += 1;
     this.sendChoice({ mount: this.mount, count: this.choices, y: pin.y, x: pin.x });
-    this.announce(`Pin ${index + 1} chosen.`);
+    this.announce(`Pin ${numberOf(pin)} chosen.`);
   }
 
   /** An item of the list; pointing at it shows the maps of its pin. */
   createEntry(pin, index) {
-    const go = createButton("go", "", `Show pin ${index + 1}, y ${pin.y}, x ${pin.x}`);
-    go.append(createElement("b", "badge", String(index + 1)), `y ${pin.y}  x ${pin.x}`);
+    const number = numberOf(pin), go = createButton("go", "", `Show pin ${number}, y ${pin.y}, x ${pin.x}`);
+    go.append(createElement("b", "badge", String(number)), `y ${pin.y}  x ${pin.x}`);
     for (const event of ["pointerenter", "focus"]) go.addEventListener(event, () => this.preview([pin.y, pin.x]));
     for (const event of ["pointerleave", "blur"]) go.addEventListener(event, () => this.preview(null));
     go.addEventListener("click", () => this.choose(pin, index));
-    const remove = createButton("remove", "×", `Remove pin ${index + 1}`);
+    const remove = createButton("remove", "×", `Remove pin ${number}`);
     remove.addEventListener("click", () => this.remove(pin));
     const item = createElement("li", "", go, remove);
     setPinColour(item, this.colours[pin.colour]);
     return item;
   }
 
+  /** Says which pins do not pass a test of whether they are shown, and what shows them; "" if all are. */
+  outsideText(isShown) {
+    const numbers = this.pins.filter((pin) => !isShown(pin)).map(numberOf).sort((a, b) => a - b);
+    if (!numbers.length) return "";
+    const last = numbers.pop(), one = numbers.length === 0;
+    const named = one ? `Pin ${last} lies` : `Pins ${numbers.join(", ")} and ${last} lie`;
+    return `${named} outside this part. Fit the whole picture`;
+  }
+
   /** Creates the markers for one picture; gestures.js has their clicks, which remove the pins. */
   createMarkers() {
-    return this.pins.map((pin, index) => {
-      const marker = createButton("marker", "", `Remove pin ${index + 1}`);
+    return this.pins.map((pin) => {
+      const marker = createButton("marker", "", `Remove pin ${numberOf(pin)}`);
       marker.tabIndex = -1; // the keyboard uses the list below
-      marker.append(createElement("b", "", String(index + 1)));
+      marker.append(createElement("b", "", String(numberOf(pin))));
       setPinColour(marker, this.colours[pin.colour]);
       marker.pin = pin;
       return marker;
     });
   }
 }
+
+/** A pin's number for readers: it goes with the colour, so it stays while other pins come and go; `Pin.number` in Python. */
+export const numberOf = ({ colour }) => colour + 1;
 
 /** Sets a pin's colour and the text colour that is readable on it. */
 export function setPinColour(element, colour) {

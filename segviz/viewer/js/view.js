@@ -20,12 +20,16 @@ export function panView(view, x, y) {
   return clampView({ ...view, left: view.left - x / view.zoom, top: view.top - y / view.zoom });
 }
 
+/** Whether a view shows a place, given in fractions of the picture. */
+export function isInView({ zoom, top, left }, y, x) {
+  const isAlong = (edge, at) => at >= edge && at <= edge + 1 / zoom;
+  return isAlong(top, y) && isAlong(left, x);
+}
+
 /** The nearest view that shows a place, given in fractions of the picture. */
 export function revealPlace(view, y, x) {
   const along = (edge, at) => Math.max(at - 1 / view.zoom, Math.min(at, edge));
-  return y >= view.top && x >= view.left && y <= view.top + 1 / view.zoom && x <= view.left + 1 / view.zoom
-    ? view
-    : clampView({ ...view, left: along(view.left, x), top: along(view.top, y) });
+  return isInView(view, y, x) ? view : clampView({ ...view, left: along(view.left, x), top: along(view.top, y) });
 }
 
 /** The view that Python describes, within the limits of `zoomView`. */

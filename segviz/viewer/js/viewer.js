@@ -10,7 +10,7 @@ import { Pins } from "./pins.js";
 import { SettingsStore } from "./settings_store.js";
 import { SharedLegend } from "./shared_legend.js";
 import { Toolbar } from "./toolbar.js";
-import { WHOLE, limitView } from "./view.js";
+import { WHOLE, isInView, limitView } from "./view.js";
 import { ViewStore } from "./view_store.js";
 
 const ZOOM_STEP = 1.5;
@@ -59,6 +59,7 @@ class Viewer {
     }, signal);
     this.keyboard = new Keyboard(this, signal);
     this.pageHeight = new PageHeight(this.root, signal);
+    this.grid.root.addEventListener("click", (event) => this.fitPins(event), { signal });
     this.root.style.setProperty("--ramp-signed", cssGradient("signed"));
     this.applySettings();
   }
@@ -185,6 +186,14 @@ class Viewer {
     this.announce(`Zoom ${Math.round((100 * this.state.view.zoom) / this.actualZoom())} %`);
   }
 
+  /** Goes back to the whole picture on a click on the line that names the pins outside the view. */
+  fitPins(event) {
+    const line = event.target.closest(".outside"), isFocused = line && line.getRootNode().activeElement === line;
+    if (!line) return;
+    this.zoom("fit");
+    if (isFocused) line.closest(".stage").focus({ preventScroll: true }); // the line goes, and the focus would go with it
+  }
+
   setView(view) {
     Object.assign(this.state, { view, version: this.state.version + 1 });
     this.views.change(view);
@@ -216,7 +225,16 @@ class Viewer {
     drawPanels(near, this);
     this.legend.update(panels, this.state.hidden);
     this.drawLater(panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
+    this.showOutside();
     setText(this.where, `y\u00a0${this.point[0]}  x\u00a0${this.point[1]}`);
+  }
+
+  /** Names the pins outside the view, on the first picture in sight alone. */
+  showOutside() {
+    const { view } = this.state, { panels } = this.grid;
+    const text = this.pins.outsideText(({ y, x }) => isInView(view, (y + 0.5) / this.height, (x + 0.5) / this.width));
+    const first = panels.find((panel) => panel.loaded && panel.inSight);
+    for (const panel of panels) panel.overlay.showOutside(panel === first ? text : "");
   }
 
   /** Draws one panel after the other until something else is to be drawn. */
