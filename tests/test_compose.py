@@ -90,12 +90,22 @@ def test_each_node_names_its_own_address_and_the_head_s() -> None:
         assert f"--node-ip-address={service['networks']['cluster']['ipv4_address']}" in text_of(service)
         assert service is head or f"--address={address}" in text_of(service)
     assert SERVICES["app"]["environment"]["SEGVIZ_RAY_ADDRESS"] == address
-    assert address in " ".join(head["healthcheck"]["test"])
+    host, _, port = address.partition(":")
+    assert f"{(host, int(port))}" in " ".join(head["healthcheck"]["test"])
+    for name in WORKERS:
+        (port,) = re.findall(r"'127\.0\.0\.1', (\d+)\)", SERVICES[name]["healthcheck"]["test"][-1])
+        assert f"--node-manager-port={port}" in text_of(SERVICES[name])
 
 
 def test_the_app_s_server_is_started_as_in_the_image() -> None:
     (command,) = re.findall(r"^CMD (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert text_of(SERVICES["app"]).endswith(f"&& exec {shlex.join(json.loads(command))}")
+    assert text_of(SERVICES["app"]).endswith(f"& exec {shlex.join(json.loads(command))}")
+
+
+def node_of_app() -> list[str]:
+    """The command of the app's node, which is started again wherever it ends."""
+    (found,) = re.findall(r"^\(while :; do (.*); sleep 3; done\) & exec ", SERVICES["app"]["command"][2])
+    return shlex.split(found)
 
 
 def megabytes(text: str) -> int:
@@ -115,16 +125,14 @@ class Nodes:
 
     def __post_init__(self) -> None:
         self.head = str(find_free_port())
-        self.ports = {name: (str(find_free_port()), str(find_free_port())) for name in SERVICES}
+        self.ports = {name: str(find_free_port()) for name in SERVICES}
         token = self.folder / "ray_token"
         token.touch(0o600)
         token.write_text(secrets.token_hex(32))
 
     def here(self, name: str, text: str) -> str:
         """A service's text with this machine's addresses, ports and files."""
-        agent, client = self.ports[name]
-        changed = text.replace("10.23.0.", "127.0.23.").replace(":6379", f":{self.head}")
-        changed = changed.replace("port=6379", f"port={self.head}").replace("52365", agent).replace("10001", client)
+        changed = text.replace("10.23.0.", "127.0.23.").replace("6379", self.head).replace("6380", self.ports[name])
         return changed.replace("/run/secrets", str(self.folder)).replace("/app", str(ROOT))
 
     def environment(self, name: str) -> dict[str, str]:
@@ -137,12 +145,10 @@ class Nodes:
     def command(self, name: str, arguments: list[str]) -> list[str]:
         """A command of the file, with a folder of its own; two nodes on one machine share no range of ports."""
         program, *rest = (self.here(name, part) for part in arguments)
-        if program == "python":
-            return [sys.executable, *rest]
-        assert program == "ray"
-        if rest[0] == "start":
+        assert program == "python"
+        if rest[:2] == ["-m", "segviz.cluster.run_node"]:
             rest += [f"--temp-dir={self.folder / name}", "--min-worker-port=0", "--max-worker-port=0"]
-        return [sys.executable, "-m", "ray.scripts.scripts", *rest]
+        return [sys.executable, *rest]
 
     def start(self, name: str, arguments: list[str]) -> None:
         self.running[name] = subprocess.Popen(
@@ -165,6 +171,13 @@ class Nodes:
         ).returncode:
             assert time.monotonic() < end and self.running[name].poll() is None, self.log(name)
             time.sleep(1)
+
+    def ended(self, name: str) -> int:
+        """The status of a service that ends, with all that it has started."""
+        processes = self.processes(name)
+        status = self.running[name].wait(PATIENCE)
+        assert psutil.wait_procs(processes, 10)[1] == []
+        return status
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()[-3000:]
@@ -199,11 +212,10 @@ def nodes() -> Iterator[Nodes]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_the_services_commands_answer_a_picture_and_again_when_a_worker_is_gone(nodes: Nodes) -> None:
+def test_the_services_commands_answer_a_picture_and_again_when_a_worker_is_lost(nodes: Nodes) -> None:
     nodes.start("head", SERVICES["head"]["command"])
     nodes.wait_until_healthy("head")
-    start, _, _ = SERVICES["app"]["command"][2].partition(" && exec ")
-    nodes.start("app", [*shlex.split(start), "--block"])
+    nodes.start("app", node_of_app())
     for name in WORKERS:
         nodes.start(name, SERVICES[name]["command"])
     for name in WORKERS:
@@ -211,8 +223,12 @@ def test_the_services_commands_answer_a_picture_and_again_when_a_worker_is_gone(
     with engine_of(nodes) as ask:
         assert ask(3) == expected(3)
         assert [replicas(nodes, name) for name in WORKERS] == [1, 1]
-        nodes.kill(WORKERS[0])
+        (raylet,) = (one for one in nodes.processes(WORKERS[0]) if one.name() == "raylet")
+        raylet.kill()
         assert ask(4) == expected(4)
+        assert nodes.ended(WORKERS[0]) == 1  # so that its service is started again
+    nodes.running["app"].terminate()
+    assert nodes.ended("app") == 0
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 import threading
 import warnings
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     from ray.exceptions import RayError
 
-    from segviz.cluster import bridge, serve_replicas, short_folder
+    from segviz.cluster import bridge, few_processes, serve_replicas, short_folder
     from segviz.cluster.board import Board, News
     from segviz.cluster.bridge import Bridge
     from segviz.cluster.messages import Answered, ReplicaState, RunTask, StepsDone
@@ -109,3 +110,36 @@ def test_steps_are_told_again_after_an_error_of_any_kind(
     made._follow_board()
     assert sent == [StepsDone("ticket", 2, 5)]
     assert "what is this" in (said := capsys.readouterr().err) and "the board is gone" not in said
+
+
+def test_this_ray_has_all_that_is_replaced_to_leave_processes_out() -> None:
+    assert few_processes.name_missing() == [], (
+        "this version of Ray starts processes that segviz has no use for, which takes memory and nothing else; mend "
+        "REPLACEMENTS or LEFT_OUT of segviz/cluster/few_processes.py"
+    )
+
+
+@pytest.mark.parametrize("path", few_processes.REPLACEMENTS)
+def test_what_another_ray_lacks_is_left_alone_and_the_rest_is_replaced_meanwhile(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, _, name = path.rpartition(".")
+    monkeypatch.delattr(resolve_name(owner), name)
+    assert path in few_processes.name_missing()
+    before = {other: few_processes.find(other) for other in few_processes.REPLACEMENTS}
+    with few_processes.leave_out_processes():
+        same = [other for other, found in before.items() if few_processes.find(other) is found]
+    assert same == [path]
+    assert {other: few_processes.find(other) for other in before} == before
+
+
+def test_a_parameter_that_another_ray_lacks_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def params(num_cpus: int, no_monitor: bool = False) -> tuple[int, bool]:
+        return num_cpus, no_monitor
+
+    monkeypatch.setattr(few_processes.PARAMETERS, params)
+    assert few_processes.name_missing() == [
+        f"{few_processes.PARAMETERS}({name})" for name in few_processes.LEFT_OUT if name != "no_monitor"
+    ]
+    with few_processes.leave_out_processes():
+        assert few_processes.find(few_processes.PARAMETERS)(2, no_monitor=False) == (2, True)

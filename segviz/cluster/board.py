@@ -76,6 +76,10 @@ class Board:
         if known is None or known[1] != state:
             self._tell()
 
+    async def wake(self) -> None:
+        """Answer who waits for news, though there are none."""
+        self._tell()
+
     async def wait_for_news(self, version: int) -> News:
         """All that is known, once it is no longer what it was in this version."""
         if version == self._version:

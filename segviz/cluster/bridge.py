@@ -92,6 +92,8 @@ class Bridge:
                         self._pool.submit(self._stop, ticket)
                 del message  # while it waits it keeps no picture
         self._closing.set()
+        with suppress(*FAILURES):
+            self._deployment.board.wake.remote()
         for thread in watching:
             thread.join()  # a call of Ray's after the end would look for another cluster
         disconnect(self._address, self._deployment.name)

@@ -82,6 +82,7 @@ def deploy(plan: ReplicaPlan, name: str, worker: str) -> Deployment:
         },
         health_check_period_s=plan.health_s,
         health_check_timeout_s=plan.health_s * HUNG_AFTER,
+        graceful_shutdown_wait_loop_s=0.1,  # Serve's own 2 s are waited for even where nothing runs
         graceful_shutdown_timeout_s=2.0,
     )
     application = replicas.bind(plan, board, worker, VERSION)
