@@ -9,8 +9,9 @@ from segviz.cli.bench import run_bench
 from segviz.cli.checkpoints import run_models
 from segviz.cli.cues import run_train_cues
 from segviz.cli.datasets import run_datasets
+from segviz.cli.figure_command import run_figure
 from segviz.cli.paper_table import run_table
-from segviz.cli.pictures import run_attend, run_figure, run_predict
+from segviz.cli.pictures import run_attend, run_predict
 from segviz.cli.scores import run_evaluate
 from segviz.cli.train_command import run_recipes, run_train
 from segviz.cli.watch_command import run_watch

@@ -1,9 +1,8 @@
-"""`predict`, `attend` and `figure`: commands that turn pictures into files. They write only what the options name."""
+"""`predict` and `attend`: commands that turn pictures into files. They write only what the options name."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,17 +25,11 @@ from segviz.cli.progress import keep_finished, open_target, process_pictures, re
 from segviz.cli.protocol_options import names_protocol
 from segviz.cli.score_ways import check_view_options, choose_way
 from segviz.cli.spread import spread_pictures
-from segviz.data.dataset import read_labels
-from segviz.data.label_png import GroundTruth
 from segviz.data.scenes.by_name import SourceError
 from segviz.evaluation.protocol_labels import ProtocolLabels
-from segviz.figures.export import FORMS, export
-from segviz.figures.figure_input import Style
-from segviz.figures.figure_labels import common_classes
-from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.papers import LABELLED, LAYOUTS, WIDTHS, PlaceError, check_places, choose_models, paper_figure_spec
+from segviz.figures.export import FORMS
+from segviz.figures.papers import PlaceError, check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS
-from segviz.figures.speed import SPEED_FIGURE, speed_spec
 from segviz.image import Rgb
 from segviz.models.ablation import has_context
 from segviz.prediction.influence import measure_pixel_influence
@@ -198,68 +191,6 @@ def check_places_of_picture(source: Source, places: Sequence[Place]) -> None:
     """
     with report_as_usage():
         check_places(places, source.open(), source.text)
-
-
-def run_figure(options: argparse.Namespace) -> int:
-    """Draw one of the papers' figures into a file.
-
-    Raises:
-        UsageError: an option belongs to another figure, or labels are missing.
-    """
-    if options.columns and options.name != "atta-9":
-        raise UsageError(f"--columns belongs to atta-9, not to {options.name}; use --at Y,X")
-    if options.labels and options.name not in LABELLED:
-        raise UsageError(f"--labels belongs to {', '.join(LABELLED)}, not to {options.name}; remove it")
-    check_output_file(options.out, options)
-    if options.name == SPEED_FIGURE:
-        return write_figure(speed_spec(options.images, options.models), options)
-    sources = read_sources(options)
-    if options.labels and len(options.labels) != len(sources):
-        raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")
-    places = options.at or [(0, column) for column in options.columns or ()]
-    with report_as_usage():
-        pictures, truth = read_truth(sources, options) if options.labels else ([one.text for one in sources], None)
-        spec = paper_figure_spec(
-            options.name,
-            pictures,
-            places,
-            options.models,
-            truth,
-            Style(options.feature, options.colours, options.scale, options.shared_scale),
-            options.device,
-        )
-    return write_figure(spec, options)
-
-
-def write_figure(spec: FigureSpec, options: argparse.Namespace) -> int:
-    """Write a figure into the file that `--out` names."""
-    data = export(
-        spec,
-        file_suffix(options.out),
-        size=options.size,
-        width=WIDTHS[options.width],
-        letters=options.letters,
-        caption=options.caption,
-    )
-    print(Folder(options.out.parent).put(options.out.name, data))
-    return 0
-
-
-def read_truth(sources: Sequence[Source], options: argparse.Namespace) -> tuple[list[Rgb], list[GroundTruth]]:
-    """The pictures and their `--labels`, read by the models' classes before a model is loaded; says how on stderr.
-
-    Raises:
-        DataError: a label file cannot be used.
-        ValueError: the models differ in their classes.
-    """
-    classes = common_classes(choose_models(options.models, LAYOUTS[options.name]))
-    pictures, truth = [source.open() for source in sources], list[GroundTruth]()
-    for path, picture in zip(options.labels, pictures, strict=True):
-        labels = read_labels(path, classes, (picture.shape[0], picture.shape[1]))
-        caution = f"; {labels.caution}" if labels.caution else ""
-        print(f"{path}: read as {labels.reading}, {labels.void:.1%} void{caution}", file=sys.stderr)
-        truth.append(labels)
-    return pictures, truth
 
 
 def check_output_file(out: Path, options: argparse.Namespace) -> None:
