@@ -96,42 +96,7 @@ def name_faults(path: Path, faults: Sequence[str]) -> DataError:
 
 def find_faults(found: ClassMap) -> list[str]:
     """All that is wrong with a class map, in sentences."""
-    faults: list[str] = []
-    if not 1 <= len(found.classes) <= VOID:
-        faults.append(f"it has {len(found.classes)} classes; use 1 to {VOID}")
-    names = Counter(one.name for one in found.classes)
-    faults += [f"the class '{name}' is there {times} times; give each its own name" for name, times in names.items()
-               if times > 1]  # fmt: skip
-    faults += [f"class {at} has no name; give it one" for at, one in enumerate(found.classes) if not one.name.strip()]
-    faults += [
-        f"the class '{one.name}' has neither ids nor colours, which leaves a gap; give it some, or remove it"
-        for one in found.classes
-        if not one.ids and not one.colours
-    ]
-    ids = [number for one in found.classes for number in one.ids]
-    faults += [
-        f"the id {one} is not in 0 to {VOID}; label files have 8 bits"
-        for one in (*ids, *found.void_ids)
-        if not 0 <= one <= VOID
-    ]
-    colours = [text for one in found.classes for text in (*one.colours, *filter(None, (one.colour,)))]
-    faults += [
-        f"'{text}' is not a colour; write it as #804080"
-        for text in (*colours, *found.void_colours)
-        if not COLOUR.fullmatch(text)
-    ]
-    painted = [text.lower().lstrip("#") for one in found.classes for text in one.colours]
-    bare = {text.lower().lstrip("#") for text in found.void_colours}
-    both = "is void and belongs to a class, too; give it to one of them"
-    faults += [f"the id {one} {both}" for one in sorted(set(ids) & set(found.void_ids))]
-    faults += [f"the colour #{one} {both}" for one in sorted(set(painted) & bare)]
-    faults += [f"the id {one} belongs to {times} classes; give it to one" for one, times in Counter(ids).items()
-               if times > 1]  # fmt: skip
-    faults += [
-        f"the colour #{one} belongs to {times} classes; give it to one"
-        for one, times in Counter(painted).items()
-        if times > 1
-    ]
+    faults = [*find_class_faults(found.classes), *find_value_faults(found), *find_double_faults(found)]
     by_id = {bool(one.ids) for one in found.classes}
     if len(by_id) > 1 and not all(one.colours for one in found.classes):
         faults.append("some classes have ids and others only colours; give all of them ids, or all of them colours")
@@ -139,6 +104,56 @@ def find_faults(found: ClassMap) -> list[str]:
     if found.others not in ("fault", "void"):
         faults.append(f"'others' is '{found.others}'; use fault or void")
     return faults
+
+
+def find_class_faults(classes: Sequence[ClassEntry]) -> list[str]:
+    """What is wrong with the number of classes, their names, and whether each has ids or colours."""
+    faults = []
+    if not 1 <= len(classes) <= VOID:
+        faults.append(f"it has {len(classes)} classes; use 1 to {VOID}")
+    names = Counter(one.name for one in classes)
+    faults += [f"the class '{name}' is there {times} times; give each its own name" for name, times in names.items()
+               if times > 1]  # fmt: skip
+    faults += [f"class {at} has no name; give it one" for at, one in enumerate(classes) if not one.name.strip()]
+    faults += [
+        f"the class '{one.name}' has neither ids nor colours, which leaves a gap; give it some, or remove it"
+        for one in classes
+        if not one.ids and not one.colours
+    ]
+    return faults
+
+
+def find_value_faults(found: ClassMap) -> list[str]:
+    """The ids that labels cannot hold, and the texts that are not colours."""
+    ids = (*(number for one in found.classes for number in one.ids), *found.void_ids)
+    drawn = [text for one in found.classes for text in (*one.colours, *filter(None, (one.colour,)))]
+    return [
+        *(f"the id {one} is not in 0 to {VOID}; label files have 8 bits" for one in ids if not 0 <= one <= VOID),
+        *(
+            f"'{text}' is not a colour; write it as #804080"
+            for text in (*drawn, *found.void_colours)
+            if not COLOUR.fullmatch(text)
+        ),
+    ]
+
+
+def find_double_faults(found: ClassMap) -> list[str]:
+    """The ids and colours that belong to several classes, or to a class and to void."""
+    ids = Counter(number for one in found.classes for number in one.ids)
+    painted = Counter(plain_colour(text) for one in found.classes for text in one.colours)
+    both = "is void and belongs to a class, too; give it to one of them"
+    return [
+        *(f"the id {one} {both}" for one in sorted(ids.keys() & set(found.void_ids))),
+        *(f"the colour #{one} {both}" for one in sorted(painted.keys() & set(map(plain_colour, found.void_colours)))),
+        *(f"the id {one} belongs to {times} classes; give it to one" for one, times in ids.items() if times > 1),
+        *(f"the colour #{one} belongs to {times} classes; give it to one" for one, times in painted.items()
+          if times > 1),
+    ]  # fmt: skip
+
+
+def plain_colour(text: str) -> str:
+    """A colour without #, in small letters."""
+    return text.lower().lstrip("#")
 
 
 def find_path_faults(found: ClassMap) -> list[str]:

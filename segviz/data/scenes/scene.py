@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -22,6 +22,7 @@ from segviz.data.scenes.world import (
     POLE,
     SIGN,
     Array,
+    Camera,
     Light,
     Stream,
     Street,
@@ -139,6 +140,48 @@ def random_options(seed: int) -> SceneOptions:
     )
 
 
+@dataclass(frozen=True)
+class _Things:
+    """What stands in a street.
+
+    Attributes:
+        tops: of the houses' skyline, by side, for what is in their shade.
+        side_roads: gaps between houses with a road, as (side, z0, z1).
+    """
+
+    houses: list[buildings.House]
+    tops: dict[int, Array]
+    fence: fences.Fence
+    side_roads: list[tuple[int, float, float]]
+    trees: list[plants.Plant]
+    posts: list[furniture.Post]
+    cars: list[traffic.Vehicle]
+    persons: list[people.Person]
+
+
+def _make_things(seed: int, options: SceneOptions, street: Street, camera: Camera) -> _Things:
+    """The things of a seed, each at its place."""
+    houses = buildings.make_houses(seed)
+    fence = fences.make_fence(seed, street, camera)
+    gaps = _gaps(houses)
+    side_roads = [gap for gap in gaps if gap[0] != fence.side and 5 < gap[2] - gap[1] < 13 and gap[1] > 9]
+    cars = traffic.make_vehicles(
+        seed, street, options.vehicle_size, options.vehicle_distance, options.crowding, fence.side
+    )
+    walkers = people.make_people(seed, street, camera, options.crowding, fence.side)
+    riders = people.make_cyclists(seed, street, camera, options.crowding, cars[0].s)
+    return _Things(
+        houses,
+        buildings.skyline(houses),
+        fence,
+        side_roads,
+        plants.make_plants(seed, street, [gap for gap in gaps if gap not in side_roads]),
+        furniture.make_posts(seed, street, camera),
+        cars,
+        [*walkers, *riders],
+    )
+
+
 def _paint(
     seed: int,
     options: SceneOptions,
@@ -151,61 +194,53 @@ def _paint(
     """Paint the whole scene as light, `factor` times the picture's size, before it becomes a photograph."""
     camera, street = make_camera(seed, width * factor, height * factor), make_street(seed)
     canvas = Canvas(camera, factor)
-    houses = buildings.make_houses(seed)
-    tops = buildings.skyline(houses)
-    fence = fences.make_fence(seed, street, camera)
-    gaps = _gaps(houses)
-    side_roads = [gap for gap in gaps if gap[0] != fence.side and 5 < gap[2] - gap[1] < 13 and gap[1] > 9]
-    trees = plants.make_plants(seed, street, [gap for gap in gaps if gap not in side_roads])
-    posts = furniture.make_posts(seed, street, camera)
-    cars = traffic.make_vehicles(
-        seed, street, options.vehicle_size, options.vehicle_distance, options.crowding, fence.side
-    )
-    walkers = people.make_people(seed, street, camera, options.crowding, fence.side)
-    riders = people.make_cyclists(seed, street, camera, options.crowding, cars[0].s)
-    sun = light.towards_sun
-
-    casts = [plants.crown_shadow(street, tree, sun) for tree in trees if tree.kind == "leafy"]
-    casts += [traffic.ground_outline(street, car, sun, car.high * 0.8) for car in cars]
-    casts += [_slim_shadow(street, p.s, p.z, 0.2, 1.7, sun) for p in (*walkers, *riders)]
-    casts += [_slim_shadow(street, p.s, p.z, options.pole_width / 2, p.height, sun) for p in posts]
-
+    things = _make_things(seed, options, street, camera)
     sky.draw_sky(canvas, light, seed)
     sky.draw_backdrop(canvas, light, seed)
-    contacts = [traffic.ground_outline(street, car, sun, 0.0) for car in cars]
-    contacts += [_slim_shadow(street, p.s, p.z, 0.25, 0.2, sun) for p in (*walkers, *riders)]
-    ground.draw_ground(canvas, light, street, ground.Shadows(tops, casts, contacts), side_roads, seed)
-
-    def light_at(s: float, z: float) -> float:
-        return float(ground.in_shade(light, street, tops, floats(s), floats(0.8), floats(z)))
-
-    steps: list[tuple[float, Callable[[], None]]] = []
-    for house in houses:
-        steps.append((house.z1, partial(buildings.draw_house, canvas, light, street, tops, house, seed)))
-    for tree in trees:
-        steps.append((tree.z, partial(plants.draw_plant, canvas, light, street, tree, seed, light_at(tree.s, tree.z))))
-    for post in posts:
-        shown = light_at(post.s, post.z)
-        steps.append(
-            (
-                post.z,
-                partial(furniture.draw_post, canvas, light, street, post, seed, options.pole_width, shown),
-            )
-        )
-    for panel in fences.fence_panels(fence, options.fence_length):
-        shown = light_at(fence.s, panel[0])
-        steps.append((panel[0], partial(fences.draw_fence, canvas, light, street, fence, panel, seed, shown)))
-    for car in cars:
-        shown = light_at(car.s, car.z)
-        steps.append((car.z, partial(vehicles.draw_vehicle, canvas, light, street, car, seed, shown)))
-    for person in (*walkers, *riders):
-        shown = light_at(person.s, person.z)
-        steps.append((person.z, partial(people.draw_person, canvas, light, street, person, seed, shown)))
-    for _, paint in sorted(steps, key=lambda step: -step[0]):
+    shadows = _cast_shadows(things, street, light, options.pole_width)
+    ground.draw_ground(canvas, light, street, shadows, things.side_roads, seed)
+    for _, paint in sorted(_plan_painting(canvas, things, street, light, options, seed), key=lambda step: -step[0]):
         if between:
             between()
         paint()
     return canvas
+
+
+def _cast_shadows(things: _Things, street: Street, light: Light, pole_width: float) -> ground.Shadows:
+    """The shadows on the ground: cast by the sun, and where things touch it."""
+    sun, persons, cars = light.towards_sun, things.persons, things.cars
+    casts = [plants.crown_shadow(street, tree, sun) for tree in things.trees if tree.kind == "leafy"]
+    casts += [traffic.ground_outline(street, car, sun, car.high * 0.8) for car in cars]
+    casts += [_slim_shadow(street, one.s, one.z, 0.2, 1.7, sun) for one in persons]
+    casts += [_slim_shadow(street, one.s, one.z, pole_width / 2, one.height, sun) for one in things.posts]
+    contacts = [traffic.ground_outline(street, car, sun, 0.0) for car in cars]
+    contacts += [_slim_shadow(street, one.s, one.z, 0.25, 0.2, sun) for one in persons]
+    return ground.Shadows(things.tops, casts, contacts)
+
+
+def _plan_painting(
+    canvas: Canvas, things: _Things, street: Street, light: Light, options: SceneOptions, seed: int
+) -> Iterator[tuple[float, Callable[[], None]]]:
+    """What paints each thing, with its distance in metres: the furthest is painted first."""
+    start = canvas, light, street
+
+    def light_at(s: float, z: float) -> float:
+        return float(ground.in_shade(light, street, things.tops, floats(s), floats(0.8), floats(z)))
+
+    for house in things.houses:
+        yield house.z1, partial(buildings.draw_house, *start, things.tops, house, seed)
+    for tree in things.trees:
+        yield tree.z, partial(plants.draw_plant, *start, tree, seed, light_at(tree.s, tree.z))
+    for post in things.posts:
+        shown = light_at(post.s, post.z)
+        yield post.z, partial(furniture.draw_post, *start, post, seed, options.pole_width, shown)
+    for panel in fences.fence_panels(things.fence, options.fence_length):
+        shown = light_at(things.fence.s, panel[0])
+        yield panel[0], partial(fences.draw_fence, *start, things.fence, panel, seed, shown)
+    for car in things.cars:
+        yield car.z, partial(vehicles.draw_vehicle, *start, car, seed, light_at(car.s, car.z))
+    for person in things.persons:
+        yield person.z, partial(people.draw_person, *start, person, seed, light_at(person.s, person.z))
 
 
 def _gaps(houses: list[buildings.House]) -> list[tuple[int, float, float]]:

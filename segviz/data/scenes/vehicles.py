@@ -22,6 +22,8 @@ from segviz.data.scenes.world import (
     srgb,
 )
 
+Point = tuple[float, float, float]  # metres along, up and across; or a direction
+
 
 def draw_vehicle(canvas: Canvas, light: Light, street: Street, vehicle: Vehicle, seed: int, lit: float) -> None:
     """Paint one vehicle; `lit` is the share of the sun that reaches it."""
@@ -74,10 +76,10 @@ class VehiclePainter:
         self._ends()
         self._finish()
 
-    def _face(self, points: list[tuple[float, float, float]], colour: Array) -> None:
+    def _face(self, points: list[Point], colour: Array) -> None:
         self.patch.polygon(self.body.pixels(self.camera, points), colour)
 
-    def _shade(self, colour: Array, normal: tuple[float, float, float], gloss: float) -> Array:
+    def _shade(self, colour: Array, normal: Point, gloss: float) -> Array:
         """Light from a glossy face: its own colour, and the reflection of sky or road."""
         mirrored = self.light.sky * np.clip(0.22 + 0.78 * normal[1], 0.04, 1.0)
         glint = max(0.0, float(np.dot(normal, self.light.towards_sun))) ** 8 * self.lit
@@ -85,7 +87,7 @@ class VehiclePainter:
             colour * self.light.on(normal, self.lit) + gloss * mirrored + 0.25 * gloss * glint * self.light.sun * 4
         )
 
-    def _is_visible(self, point: tuple[float, float, float], normal: tuple[float, float, float]) -> bool:
+    def _is_visible(self, point: Point, normal: Point) -> bool:
         place = self.body.world(point[0] * self.body.size, point[1] * self.body.size, point[2] * self.body.size)
         return bool(np.dot(normal, np.array([0, self.camera.eye, 0]) - place) > 0)
 
@@ -110,7 +112,7 @@ class VehiclePainter:
             if k in self.glass:
                 self._pane(points, normal)
 
-    def _pane(self, points: list[tuple[float, float, float]], normal: tuple[float, float, float]) -> None:
+    def _pane(self, points: list[Point], normal: Point) -> None:
         """Glass inside a strip: its reflection fades downwards."""
         (a0, y0, _), (_, _, w0), (a1, y1, w1), _ = points
         mirror = float(self.rng.uniform(0.015, 0.09))
@@ -147,7 +149,7 @@ class VehiclePainter:
             w = side * ends[0][2]
             self._face([(a, 0.35, w), (a + 0.025, 0.35, w), (a + 0.025, 0.95, w), (a, 0.95, w)], below * 0.45)
 
-    def _shoulder(self, normal: tuple[float, float, float], belt: float) -> None:
+    def _shoulder(self, normal: Point, belt: float) -> None:
         """The band below the windows, where the body curves up and mirrors the sky."""
         side, (tail, nose) = self.near_side, (self.profile[1], self.profile[-2])
         for low, high, gloss in ((0.0, 0.16, 0.10), (0.05, 0.1, 0.16)):
@@ -227,6 +229,11 @@ class VehiclePainter:
             [(a, y - 0.06, -0.26), (a, y - 0.06, 0.26), (a, y + 0.06, 0.26), (a, y + 0.06, -0.26)],
             self._shade(plate, normal, 0.0),
         )
+        self._lamps(ahead, tip, inner, step, normal)
+
+    def _lamps(self, ahead: bool, tip: Point, inner: Point, step: float, normal: Point) -> None:
+        """The lamps of an end, and at the front the grille between them."""
+        a, w = tip[0] + step, tip[2]
         top, base = inner[1] - 0.04, tip[1] + 0.03
         dusk = self.light.weather == "dusk"
         for side in (-1, 1):
