@@ -2,9 +2,9 @@
 
 A headless Chromium moves a real pointer over the app's first page, and over a page with eleven linked panels of random
 factors (`segviz/ui/benchmark_page.py`), on the grids of a 360 x 480 and of a 1024 x 2048 picture; then over the mean of
-twelve heads of a network, and over a panel for each head. The clock starts at
-the event's own time stamp and stops when the frame is drawn; "shown" is when the browser has painted it. "script" is
-the processor time of the page's JavaScript per move, which other processes hardly change.
+twelve heads of a network, and over a panel for each head. The clock starts at the event's own time stamp and stops when
+the frame is drawn; "shown" is when the browser has painted it. "script" is the processor time of the page's JavaScript
+per move, which other processes hardly change.
 """
 
 from __future__ import annotations
@@ -156,10 +156,8 @@ def measure_pages(browser: Any, url: str | None, rounds: int) -> tuple[list[dict
 
 def measure_heads(browser: Any, address: str, grid: tuple[int, int], strip: bool, rounds: int) -> dict[str, Any]:
     """Measure a network's heads on the page that `address` serves: their mean, or a strip with a panel for each."""
-    (height, width), page = (
-        grid,
-        f"{address}/?rows={grid[0]}&columns={grid[1]}&heads={HEADS}{'&strip=1' if strip else ''}",
-    )
+    height, width = grid
+    page = f"{address}/?rows={height}&columns={width}&heads={HEADS}{'&strip=1' if strip else ''}"
     name = f"{'each' if strip else 'mean'} of {HEADS} heads, {height} x {width} cells"
     return measure_page(browser, page, name, rounds, HEADS if strip else 2)
 

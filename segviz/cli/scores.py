@@ -86,8 +86,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     subjects = find_subjects(options)
     for one in subjects:
         choose_ways(VAL, options, False, one.picture)  # refuses options that have no effect before anything is read
-    for one in subjects if options.record else ():
-        check_destination(one.path) if one.path is not None else None
+    for path in (one.path for one in subjects if options.record):
+        if path is not None:
+            check_destination(path)
     split = None
     if options.data is not None:
         split = load_split(
@@ -103,6 +104,12 @@ def run_evaluate(options: argparse.Namespace) -> int:
     bar = progress_bar(subjects, desc="models", unit="model", leave=False, disable=len(subjects) == 1)
     with open_counting(options, pictures) as counting:
         results = [(one, evaluate_subject(one, split, options, counting)) for one in bar]
+    print_results(results, options)
+    return 0
+
+
+def print_results(results: Sequence[tuple[Subject, NetworkScored]], options: argparse.Namespace) -> None:
+    """Print the scores of all networks as JSON or as a table, and the numbers of their maps below it."""
     if options.json:
         entries = [
             {"model": one.name, "checkpoint": str(one.path or options.model), **scored.as_dict()}
@@ -112,11 +119,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
     elif options.model == ALL_MODELS:
         print(format_scores_by_model({one.name: scored.evaluations for one, scored in results}))
     else:
-        print(format_scores_by_class(subjects[0].name, subjects[0].classes, results[0][1].evaluations))
+        ((only, scored),) = results
+        print(format_scores_by_class(only.name, only.classes, scored.evaluations))
     if options.maps and not options.json:
         measured = {one.path.stem if one.path else one.name: scored.maps for one, scored in results}
         print(f"\n{format_map_numbers(measured)}")
-    return 0
 
 
 def find_subjects(options: argparse.Namespace) -> list[Subject]:
