@@ -101,7 +101,7 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
     ("fields", "words"),
     [
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "b"}]}, "'b' has neither ids nor colours, which leaves"),
-        ({"classes": [{"name": "a", "ids": [1]}, {"name": "a", "ids": [2]}]}, "the class 'a' is there 2 times"),
+        ({"classes": [{"name": "a", "ids": [1]}, {"name": "a", "ids": [2]}]}, "the class 'a' occurs 2 times"),
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "b", "ids": [1]}]}, "the id 1 belongs to 2 classes"),
         ({"classes": [{"name": "a", "ids": [1]}], "void_ids": [1]}, "the id 1 is void and belongs to a class, too"),
         ({"classes": [{"name": "a", "ids": [300]}]}, "the id 300 is not in 0 to 255; label files have 8 bits"),

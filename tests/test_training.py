@@ -151,7 +151,7 @@ def test_a_finished_run_is_neither_resumed_nor_replaced_unasked(
         DataError, match=r"the run is finished: .*sam\.safetensors has it, after 6 steps; to train again"
     ):
         train_model(options(data, out, resume=True))
-    with pytest.raises(DataError, match=r"sam\.safetensors is there already; give another --out, or --overwrite to"):
+    with pytest.raises(DataError, match=r"sam\.safetensors exists already; give another --out, or --overwrite to"):
         train_model(options(data, out))
     assert out.read_bytes() == before
     check_output(out, out.with_suffix(".resume.pt"), resume=False, overwrite=True)

@@ -195,5 +195,5 @@ def check_run(path: Path, found: object, run: RunWords) -> None:
             raise ResumeError(
                 f"{path} is the list of another run: {plain_text(name, SHOWN)} was {plain_text(other, SHOWN)} and is "
                 f"now {plain_text(mine, SHOWN)}; go on with the same options, name another place, or remove "
-                "the list to start anew"
+                "the list to start again"
             )

@@ -83,7 +83,7 @@ def keep_finished(
     """
     if options.zip is not None or (len(sources) == 1 and not options.resume):
         if options.resume:
-            raise UsageError("--resume needs the files of the run before, and --zip begins anew; use --out DIR")
+            raise UsageError("--resume needs the files of the run before, and --zip has none; use --out DIR")
         yield None
         return
     try:

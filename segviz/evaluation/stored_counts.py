@@ -105,6 +105,6 @@ def square_counts(flat: FlatCounts, classes: int) -> Confusion:
     matrix = np.zeros(classes**2, np.int64)
     for place, pixels in flat:
         if not (0 <= place < classes**2 and 0 <= pixels < 2**62):
-            raise ValueError(f"a count of {pixels} at {place} is impossible; remove the file and start anew")
+            raise ValueError(f"a count of {pixels} at {place} is impossible; remove the file and start again")
         matrix[place] = pixels
     return Confusion(matrix.reshape(classes, classes))

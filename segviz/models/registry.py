@@ -147,7 +147,7 @@ MODEL_ROWS = (
     ),
     ModelSpec(
         "fla", "Fully attentional block", FLANET,
-        r"channels weigh channels, but in every row and column anew, "
+        r"channels weigh channels, but in every row and column separately, "
         r"$A = \mathrm{softmax}_i(\sum_s x_{js} q_{is})$ (FLANet, eq. 1-2). "
         "One 3 x 3 convolution leads to it here; the paper has two.",
         ("rows", "columns"), published=PublishedCost(19.37, 436),

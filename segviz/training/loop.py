@@ -42,7 +42,7 @@ def train_model(options: TrainOptions) -> Record:
     all return the record.
 
     Raises:
-        DataError: the data cannot be used, the options do not go together, or the checkpoint is there already; raised
+        DataError: the data cannot be used, the options do not go together, or the checkpoint exists already; raised
             before the first step.
         CheckpointError: the initial weights do not fit.
         OSError: the checkpoint cannot be written; raised before the first step.

@@ -54,7 +54,7 @@ class TrainOptions:
         freeze_backbone: leave the backbone as in `init`, which halves the time of a step.
         output_stride: the backbone's stride in training, by default the model's; the weights fit any stride.
         resume: continue from the state of an interrupted run.
-        overwrite: replace a checkpoint, or the state of an interrupted run, that is there already.
+        overwrite: replace a checkpoint, or the state of an interrupted run, that exists already.
         command: the command for the record.
     """
 

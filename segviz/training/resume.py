@@ -56,7 +56,7 @@ def check_output(out: Path, state: Path, resume: bool, overwrite: bool) -> None:
             "--resume and give another --out, or --overwrite"
         )
     if not overwrite:
-        raise DataError(f"{out} is there already; give another --out, or --overwrite to replace it")
+        raise DataError(f"{out} exists already; give another --out, or --overwrite to replace it")
 
 
 def read_state(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def read_state(path: Path, identity: Mapping[str, str]) -> dict[str, Any]:
     if saved != identity:
         changed = describe_changes(saved, identity) if isinstance(saved, dict) else ""
         raise DataError(
-            f"{path} belongs to a run with other options{changed}; repeat its command, or start anew with --overwrite "
+            f"{path} belongs to a run with other options{changed}; repeat its command, or start again with --overwrite "
             "in place of --resume"
         )
     return state

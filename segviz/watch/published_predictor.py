@@ -120,7 +120,7 @@ class PublishedPredictor:
         crop = self.picture.crop
         if crop is None:
             if protocol == "crops":
-                raise ValueError(f"the authors of {self.title} slide no crops, so it has no size for them; remove it")
+                raise ValueError(f"the authors of {self.title} slide no crops; show the picture whole")
             return False
         seen = self._seen_size(picture, shrink)
         return protocol == "crops" or (protocol is None and (seen[0] > crop[0] or seen[1] > crop[1]))

@@ -112,7 +112,7 @@ def find_class_faults(classes: Sequence[ClassEntry]) -> list[str]:
     if not 1 <= len(classes) <= VOID:
         faults.append(f"it has {len(classes)} classes; use 1 to {VOID}")
     names = Counter(one.name for one in classes)
-    faults += [f"the class '{name}' is there {times} times; give each its own name" for name, times in names.items()
+    faults += [f"the class '{name}' occurs {times} times; give each its own name" for name, times in names.items()
                if times > 1]  # fmt: skip
     faults += [f"class {at} has no name; give it one" for at, one in enumerate(classes) if not one.name.strip()]
     faults += [
