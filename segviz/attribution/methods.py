@@ -18,6 +18,10 @@ from segviz.attribution.probe import HEADROOM, PLAIN_MIB, Probe
 from segviz.attribution.target import AttributionError, Baseline, Options
 
 ROUNDING = 1e-5  # of a score, in float32 through a whole network
+NOT_READ = (
+    "Grad-CAM reads the features of a layer, and this one has none on the grid of its map; choose another layer, or a "
+    "method that reads none, such as Saliency"
+)
 MethodOutput = tuple[Float[Tensor, "height width"], float | None]  # values, and the completeness error if known
 
 
@@ -65,8 +69,20 @@ def grad_cam(task: Task, layer: nn.Module) -> MethodOutput:
     """`sum_k alpha_k A_k`, alpha_k the mean over cells of `d score / dA_k` (eq. 1-2), stretched bilinearly.
 
     The ReLU of eq. 2 is an option: without it the map also shows what speaks against the class.
+
+    Raises:
+        AttributionError: the layer has no features on its map's grid.
     """
-    found = LayerGradCam(task.probe, layer).attribute(task.image, relu_attributions=task.options.relu)
+    calls: list[None] = []
+    hook = layer.register_forward_hook(lambda *_: calls.append(None))
+    try:
+        found = LayerGradCam(task.probe, layer).attribute(task.image, relu_attributions=task.options.relu)
+    except AssertionError as error:
+        if calls:
+            raise
+        raise AttributionError(NOT_READ) from error
+    finally:
+        hook.remove()
     assert isinstance(found, Tensor)
     return F.interpolate(found.detach(), task.image.shape[2:], mode="bilinear")[0, 0], None
 

@@ -15,7 +15,7 @@ from segviz.attention.deformable import DeformableAttention
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
 from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD, SIGNED_INPUT
-from segviz.watch.layer_features import share_weights
+from segviz.watch.layer_features import module_path, share_weights
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
 from segviz.watch.outputs import crop_padding, find_logits
@@ -105,7 +105,7 @@ def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: s
     if view.prediction is None:
         raise AttributionError(NO_SCORE)
     network = share_weights(predictor.network)
-    path, one = layer.partition(":")[0], view.maps.get(layer)
+    path, one = module_path(network, layer), view.maps.get(layer)
     first = one.first_token if isinstance(one, DeformableAttention) else None
     block = LayerProbe(network.get_submodule(path) if path else nn.Identity(), one.grid if one else (0, 0), first)
     if path:

@@ -24,6 +24,7 @@ from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SPELLING, SampledCall
 
 LayerState = Literal["kept", "listed", "passed over"]
+ROOT = "network"  # the path of attention that a network computes in its own forward, outside of its modules
 NOT_KEPT = 'choose it with layers="{path}"'
 
 
@@ -195,7 +196,7 @@ class Findings:
 
     def _new_path(self, path: str) -> str:
         """The path, or the path with the number of its call."""
-        path = path or "network"
+        path = path or ROOT
         calls = (one.partition(":") for one in self.rows)
         count = sum(one == path and "x" not in number for one, _, number in calls)  # 4x6 is a level of a call
         return f"{path}:{count + 1}" if count else path
@@ -220,7 +221,7 @@ def describe_difference(difference: float) -> str:
 
 def is_within(path: str, outer: str) -> bool:
     """Whether a module is another, or a part of it."""
-    return path == outer or path.startswith(f"{outer}.") or outer == "network"
+    return path == outer or path.startswith(f"{outer}.") or outer == ROOT
 
 
 def describe_network_map(map_: NetworkMap) -> str:

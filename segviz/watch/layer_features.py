@@ -15,6 +15,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.maps import FeatureSimilarity, detach
 from segviz.image import ImageLike, as_rgb
 from segviz.text import plain_text
+from segviz.watch.findings import ROOT
 from segviz.watch.run_network import call_network, run_on_fitting_size
 
 if TYPE_CHECKING:
@@ -46,20 +47,27 @@ def compare_layer(
         ImageError: the picture cannot be used.
         ValueError: the network refuses the picture.
     """
-    path = path.partition(":")[0]
-    names = dict(predictor.network.named_modules())
-    if path not in names:
+    name, path = path, module_path(predictor.network, path)
+    if path not in dict(predictor.network.named_modules()):
         raise LayerError(f"there is no module '{plain_text(path, 80)}'; choose one of the layers that were found")
-    wanted = [one for one in (path.rpartition(".")[0], path) if one]
+    wanted = [one for one in (path.rpartition(".")[0], path) if one] or [path]
     outputs = module_outputs(predictor, image, wanted)
     for one in wanted:
         features = find_grid(outputs.get(one), grid, first)
         if features is not None:
             unit = F.normalize(features.float(), dim=1)
-            (similarity,) = detach([FeatureSimilarity(one, grid, unit)])
+            (similarity,) = detach([FeatureSimilarity(one or name, grid, unit)])
             assert isinstance(similarity, FeatureSimilarity)
             return similarity
-    raise LayerError(f"'{path}' has no features on its grid of {grid[0]} x {grid[1]} cells; choose another layer")
+    raise LayerError(
+        f"'{path or name}' has no features on its grid of {grid[0]} x {grid[1]} cells; choose another layer"
+    )
+
+
+def module_path(network: nn.Module, layer: str) -> str:
+    """The path of a found layer's module; "" is the network itself, which attends in its own forward."""
+    path = layer.partition(":")[0]
+    return "" if path == ROOT and path not in dict(network.named_modules()) else path
 
 
 def module_outputs(predictor: NetworkPredictor, image: ImageLike, paths: list[str]) -> dict[str, Tensor]:
