@@ -7,7 +7,8 @@ from segviz.batch.run import Part
 from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
-from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, start_run
+from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, run_stage, start_run
+from segviz.ui.lost_files import tell_lost_files
 from segviz.ui.models import offered_models, pick_model
 from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.page_address import copy_page_link
@@ -25,6 +26,7 @@ PIXELS = range(100_001)
 heading = st.container(key="heading", horizontal=True, vertical_alignment="center")
 heading.title("Many pictures")
 st.caption("One model over many pictures. The results come as one ZIP, with a summary of each picture.")
+lost = st.container()
 files = st.file_uploader(
     "Pictures, or a ZIP of them",
     ANY_NAME,
@@ -33,6 +35,8 @@ files = st.file_uploader(
     key="many_pictures files",
     help=UPLOAD_HELP,
 )
+with lost:
+    tell_lost_files(PAGE, [file.name for file in files or ()], *run_stage())
 left, right = st.columns([1, 2], vertical_alignment="bottom")
 with left:
     model = pick_model("Model", offered_models(), "fla", ROWS[PAGE].models_key)

@@ -592,6 +592,35 @@ def test_former_addresses_lead_to_their_pages_with_the_link(visit: Visit) -> Non
     expect(visit.page).to_have_url(re.compile(r"/many_pictures(\?|$)"))  # the page adds its model
 
 
+def wait_until_tab_remembers(page: Page, files: bool) -> None:
+    """Returns once the tab remembers files, or none; the page's policy forbids Playwright's own waiting."""
+    while ("names" in page.evaluate("Object.values(sessionStorage).join()")) != files:
+        page.wait_for_timeout(50)
+
+
+@pytest.mark.slow
+def test_a_reload_of_many_pictures_names_the_files_that_it_lost(visit: Visit) -> None:
+    page, warning = visit.page, visit.page.get_by_test_id("stAlert")
+    chip, chooser = page.get_by_test_id("stFileChip"), page.locator("[data-testid=stFileUploader] input[type=file]")
+    file: Any = {"name": "street.zip", "mimeType": "application/zip", "buffer": b"PK"}
+    page.goto(f"{visit.address}/many_pictures")
+    chooser.set_input_files([file])
+    expect(chip).to_have_count(1)
+    wait_until_tab_remembers(page, True)
+    page.reload()
+    expect(warning).to_contain_text("street.zip is no longer on the server")
+    page.reload()  # as one does who wonders
+    expect(warning).to_contain_text("street.zip is no longer on the server")
+    chooser.set_input_files([file])
+    expect(warning).to_have_count(0)
+    chip.get_by_role("button").click()
+    wait_until_tab_remembers(page, False)
+    page.reload()
+    expect(chooser).to_be_attached()
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+    expect(warning).to_have_count(0)  # the reader took it away
+
+
 # ---- the same pixel -------------------------------------------------------------------------------------
 
 

@@ -165,3 +165,50 @@ def test_where_a_run_cannot_go_on_its_earlier_zip_is_still_offered(monkeypatch: 
     assert [one.label for one in app.button] == ["Go on"]
     for one in (job, kept[0]):
         one.close()
+
+
+LOST = {"session": "before", "names": ["*a*.png", "street.zip"], "count": 4, "run": "", "pictures": 0}
+LOST_SENTENCES = {
+    "": r"\*a\*.png, street.zip and 2 more are no longer on the server, which drops files when a page is left or "
+    "reloaded. Upload the files again to start a run.",
+    "running": "The run over 1 picture was stopped, and what it had made is gone.",
+    "ended": "The ZIP of the run over 1 picture is gone, unless you have saved it.",
+}
+
+
+def show_page_without_a_run() -> None:
+    from segviz.ui.batch import run_stage
+    from segviz.ui.lost_files import tell_lost_files
+
+    tell_lost_files("many_pictures", [], *run_stage())
+
+
+@pytest.mark.parametrize("run", LOST_SENTENCES)
+def test_what_a_reload_has_lost_is_named(run: str) -> None:
+    app = AppTest.from_function(show_page_without_a_run)
+    app.session_state["many_pictures lost"] = {"lost": {**LOST, "run": run, "pictures": 1}}
+    app.run()
+    assert not app.exception
+    (warning,) = app.warning
+    assert LOST_SENTENCES[run] in warning.value
+
+
+def test_a_session_that_has_its_run_has_lost_nothing() -> None:
+    job = BackgroundRun(RunPlan(sources(1), lambda source, picture: PictureOutput([], {})))
+    job.wait(PATIENCE)
+    app = AppTest.from_function(show_page_without_a_run)
+    app.session_state["many_pictures lost"] = {"lost": LOST}
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), job, "a.zip"))
+    app.run()
+    assert not app.exception and not app.warning
+    job.close()
+
+
+@pytest.mark.parametrize(
+    "lost", [{}, {"names": "all", "count": 1, "pictures": 0}, {**LOST, "count": "2"}, {**LOST, "names": [3]}, [LOST], 7]
+)
+def test_what_a_browser_sends_is_not_trusted(lost: object) -> None:
+    app = AppTest.from_function(show_page_without_a_run)
+    app.session_state["many_pictures lost"] = {"lost": lost}
+    app.run()
+    assert not app.exception and not app.warning

@@ -478,3 +478,22 @@ def test_what_an_app_cannot_use_is_refused_before_it_starts(options: dict[str, A
 def test_several_notes_on_a_network_stand_in_one_list() -> None:
     assert list_notes("net", ["its weights are random"]) == "net: its weights are random."
     assert list_notes("net", ["one is assumed", "two."]) == "net:\n\n- one is assumed.\n- two."
+
+
+def show_notes_of_an_answer(about: int) -> None:
+    from segviz.engine import Result
+    from segviz.ui.network_answer import show_network_notes
+
+    notes = ("3 values are not finite (NaN or infinite)",)
+    sentences = tuple(f"number {one} is assumed not finite, and shown at 1/2 scale" for one in range(about))
+    show_network_notes("psa", Result(None, notes, True, "", 0.0, sentences))
+
+
+@pytest.mark.parametrize(("about", "warnings", "folded"), [(0, 1, 0), (2, 3, 0), (3, 1, 1)])
+def test_notes_on_the_network_are_told_from_those_on_its_answer_whatever_they_say(
+    about: int, warnings: int, folded: int
+) -> None:
+    app = AppTest.from_function(show_notes_of_an_answer, kwargs={"about": about}).run()
+    assert not app.exception
+    assert (len(app.warning), len(app.expander)) == (warnings, folded)
+    assert "3 values are not finite" in app.warning[0].value

@@ -27,6 +27,7 @@ from segviz.settings import settings
 from segviz.table import escape_formula
 from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
+from segviz.ui.lost_files import RunStage
 from segviz.ui.network_answer import describe_answer
 from segviz.ui.state import BatchRun, session
 from segviz.ui.tables import show_table
@@ -175,6 +176,14 @@ def is_running() -> bool:
     return job is not None and job.running
 
 
+def run_stage() -> tuple[RunStage, int]:
+    """How far this session's run is, "" without one, and how many pictures it is over."""
+    job = session().batch.job
+    if job is None:
+        return "", 0
+    return "running" if job.running else "ended", job.state.total
+
+
 def follow_run() -> None:
     """Progress and a button to cancel, at the end the ZIP and the failures; updates itself while the run works."""
     st.fragment(show_run, run_every=EVERY if is_running() else None)(is_running())
@@ -202,7 +211,8 @@ def show_run(was_running: bool) -> None:
 def show_working(job: BackgroundRun) -> None:
     """How far a run is."""
     state = job.state
-    st.progress(state.done / state.total)
+    with st.container(key="run"):  # in its place on the page, which has no picture to move
+        st.progress(state.done / state.total)
     stopping = state.stop.is_set()
     name, alone = state.name or "the first picture", job.at_once == 1
     others = "" if alone else f", up to {job.at_once} at once"
