@@ -62,7 +62,8 @@ def sampled_panels(one: NetworkMap, model: str, head: HeadChoice) -> list[Panel]
 
 def token_panel(one: MultiHeadAttention, token: int, head: HeadChoice = "mean") -> Panel:
     """What a token off the picture draws from each place, such as the class token; the same for every point."""
-    note = join_notes(f"what it draws from each place; {one.prefix} such tokens", view_words(one, head))
+    others = f"one of {one.prefix} such tokens" if one.prefix > 1 else ""
+    note = join_notes("what it draws from each place", others, view_words(one, head))
     return Panel(f"Token {token} off the picture ({one.name})", one, "query", note=note, head=head, query=token)
 
 

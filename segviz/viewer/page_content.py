@@ -54,7 +54,7 @@ class WebPage:
     columns: int = 2
     rest: tuple[int, int] | None = None
     pin_rows: bool = True
-    advice: str = "choose fewer panels"
+    advice: str = "choose fewer panels, or allow a larger file"
     details: str = ""
 
 

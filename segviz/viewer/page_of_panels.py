@@ -58,7 +58,7 @@ def page_of_panels(
         tuple(started),
         display=display,
         details=details,
-        advice='choose fewer maps with maps="..."',
+        advice='choose fewer maps with maps="...", or allow a larger file with most_megabytes=',
     )
 
 

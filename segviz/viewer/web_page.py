@@ -24,7 +24,7 @@ def page_html(page: WebPage, most: int = PAGE_BYTES) -> str:
     size = len(document.encode())
     if size > most:
         sizes = f"{size / 1e6:.1f} MB, more than {most / 1e6:.1f}"
-        raise ValueError(f"the page takes {sizes}; {page.advice}, or allow a larger file")
+        raise ValueError(f"the page takes {sizes}; {page.advice}")
     return document
 
 

@@ -166,4 +166,4 @@ def own_normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float,
     config = getattr(model, "pretrained_cfg", None)
     if isinstance(config, dict) and "mean" in config and "std" in config:
         return tuple(config["mean"]), tuple(config["std"]), "of its timm configuration"
-    return IMAGENET_MEAN, IMAGENET_STD, "ImageNet's, as nothing else is known; give mean= and std="
+    return IMAGENET_MEAN, IMAGENET_STD, "ImageNet's, since the network names none; set mean and std to change them"
