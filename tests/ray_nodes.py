@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
@@ -37,22 +38,27 @@ class RayNode:
 
     def __init__(self, token_file: Path, port: int, cpus: int, head: bool = False) -> None:
         self.folder = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets need a short name
-        place = (
-            ["--head", f"--port={port}", "--include-dashboard=false", "--no-monitor", f"--temp-dir={self.folder}"]
-            if head
-            else [f"--address={HEAD}:{port}"]
-        )
+        place = ["--head", f"--port={port}", f"--temp-dir={self.folder}"] if head else [f"--address={HEAD}:{port}"]
         command = [
-            str(Path(sys.executable).with_name("ray")), "start", *place, f"--num-cpus={cpus}", "--disable-usage-stats",
+            sys.executable, "-m", "segviz.cluster.run_node", *place, f"--num-cpus={cpus}", "--disable-usage-stats",
             f"--node-ip-address={HEAD if head else WORKER}", f"--object-store-memory={STORE_BYTES}",
-            "--include-log-monitor=false",
         ]  # fmt: skip
-        with (Path(self.folder) / "log").open("w") as log:  # what it starts holds the file open, as it would a pipe
-            starting = subprocess.Popen(
+        with self.log.open("w") as log:
+            self.running = subprocess.Popen(
                 command, env=node_environment(token_file), stdout=log, stderr=log, start_new_session=True
             )
-        self.session = starting.pid
-        assert starting.wait(START_WITHIN_S) == 0, (Path(self.folder) / "log").read_text()
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return Path(self.folder) / "log"
+
+    def wait_until_started(self) -> None:
+        """Wait until it has joined the cluster."""
+        end = time.monotonic() + START_WITHIN_S
+        while "Ray runtime started" not in (said := self.log.read_text()):
+            assert self.running.poll() is None and time.monotonic() < end, said
+            time.sleep(0.1)
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -60,7 +66,7 @@ class RayNode:
         found = []
         for one in psutil.process_iter():
             try:
-                if os.getsid(one.pid) == self.session:
+                if os.getsid(one.pid) == self.running.pid:
                     found.append(one)
             except OSError:
                 continue
@@ -70,6 +76,7 @@ class RayNode:
         """Switch the machine off."""
         for one in self.processes:
             one.kill()
+        self.running.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

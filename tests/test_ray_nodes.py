@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
-PLAN = ReplicaPlan(health_s=1.0)
+PLAN = ReplicaPlan(health_s=1.0, silent_s=8.0)
 ENOUGH_S = 150.0  # for a new cluster on a busy machine
 APP = """
 import sys
@@ -48,10 +48,16 @@ class Machines:
     def __init__(self, token_file: Path) -> None:
         self.token_file, self.port = token_file, free_port()
         self.address = f"{HEAD}:{self.port}"
-        self.head, self.worker = self.start(head=True), self.start()
+        self.start()
 
-    def start(self, head: bool = False) -> RayNode:
-        return RayNode(self.token_file, self.port, 0 if head else 1, head)
+    def start(self) -> None:
+        """Switch both on."""
+        self.head = RayNode(self.token_file, self.port, 0, head=True)
+        self.start_worker()
+        self.head.wait_until_started()
+
+    def start_worker(self) -> None:
+        self.worker = RayNode(self.token_file, self.port, 1)
 
     @property
     def replicas(self) -> int:
@@ -130,7 +136,7 @@ def test_a_machine_goes_and_another_answers(machines: Machines, runner: RemoteRu
         machines.worker.kill()
         until(lambda: answer.status().replicas == 0)
         assert "no replica runs" in str(describe_health(backend.health()))
-        machines.worker = machines.start()
+        machines.start_worker()
     assert answer.result(ENOUGH_S).value.labels[0, 0] == 1
     assert models.values() == [1, 1]
     until(lambda: describe_health(backend.health()) is None)
@@ -144,7 +150,7 @@ def test_the_head_is_started_anew(machines: Machines, runner: RemoteRunner, mode
         until(lambda: models.running == 1)
         machines.kill()
         until(lambda: answer.status().replicas == 0)
-        machines.head, machines.worker = machines.start(head=True), machines.start()
+        machines.start()
     assert answer.result(ENOUGH_S).value.labels[0, 0] == 2
     assert models.values() == [2, 2]
     assert contract.label(backend.submit(contract.ask(3))) == 3

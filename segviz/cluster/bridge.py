@@ -43,7 +43,6 @@ from segviz.cluster.serve_replicas import connect, count_replicas, deploy, disco
 COUNT_EVERY_S = 1.0  # between two looks at the replicas
 RUN_WITHIN_S = 300.0  # within which the replicas have to run
 ASK_WITHIN_S = 2.0  # the board, where a replica was lost
-SILENT_S = 20.0  # a cluster that tells nothing of its replicas for so long is lost
 WORKER = "segviz.engine.ray_cluster.replica_worker:RunnerWorker"  # by name, for this process imports none of it
 THREADS = 1024  # computations under way at once; threads start as they are needed
 FAILURES = (RayError, RayServeException, ConnectionError, TimeoutError)
@@ -125,7 +124,7 @@ class Bridge:
 
     def _stop(self, ticket: str) -> None:
         with suppress(*FAILURES, OSError):
-            ray.get(self._deployment.board.stop.remote(ticket), timeout=SILENT_S)
+            ray.get(self._deployment.board.stop.remote(ticket), timeout=self._plan.silent_s)
             self._channel.send(Stopping(ticket))
 
     def _wait(self, response: Any, run: RunTask) -> bytes:
@@ -158,7 +157,9 @@ class Bridge:
         """Tell the app of each step."""
         while not self._closing.is_set():
             try:
-                news = ray.get(self._deployment.board.wait_for_news.remote(self._news.version), timeout=SILENT_S)
+                news = ray.get(
+                    self._deployment.board.wait_for_news.remote(self._news.version), timeout=self._plan.silent_s
+                )
             except Exception as error:  # else no question would show any progress again
                 if not isinstance(error, FAILURES):
                     traceback.print_exc()
@@ -171,9 +172,9 @@ class Bridge:
 
     def _watch_cluster(self) -> None:
         """End this process where the cluster is gone, for Ray's calls then wait for ever; the app starts another."""
-        while time.monotonic() < self._looked + (SILENT_S if self._started else RUN_WITHIN_S):
-            time.sleep(COUNT_EVERY_S)
         plan = self._plan
+        while time.monotonic() < self._looked + (plan.silent_s if self._started else RUN_WITHIN_S):
+            time.sleep(COUNT_EVERY_S)
         cause = (
             "the cluster does not answer any more"
             if self._started

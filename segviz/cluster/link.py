@@ -181,8 +181,8 @@ class BridgeLink:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}
             self._changed.notify_all()
-        for call in calls:
-            call.end(Lost(call.run.ticket, "the connection to the cluster was lost"))
+        for call in calls:  # a bridge that could say why it ends has told of all that was sent before
+            call.end(Lost(call.run.ticket, "the connection to the cluster was lost", begun=not self.refusal))
         self._channel.close()
 
     def _take(self, message: Any) -> None:

@@ -20,6 +20,7 @@ class ReplicaPlan:
             counts as hung.
         health_s: seconds between two looks at a replica's health; it counts as lost after three times as many
             without an answer.
+        silent_s: seconds after which a cluster that tells nothing of its replicas counts as lost.
     """
 
     least: int = 1
@@ -32,6 +33,7 @@ class ReplicaPlan:
     models_mb: int = 2048
     grace_s: float = 30.0
     health_s: float = 5.0
+    silent_s: float = 20.0
 
     @property
     def busy(self) -> float:
