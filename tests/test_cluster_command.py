@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,12 +17,12 @@ import psutil
 import pytest
 
 from segviz.cli import cluster_command
-from segviz.cli.cluster_command import describe_kept, run_in_child
+from segviz.cli.cluster_command import describe_kept, run_in_child, start_child
 from segviz.cli.main import main, read_command
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Ray's clusters are for Linux and macOS here")
 WORDS = ["predict", "scene:0", "scene:1", "--model", "fcn", "--out", "results", "--ray"]
-START = "import os, signal, subprocess, sys, time\n"
+START = "import os, signal, subprocess, sys, time\nfrom segviz.runtime.interrupts import unblock_signals\n"
 TOLD = "os.write(int(sys.argv[1]), b'0')\n"
 LOST = (
     "segviz: the Ray cluster was lost, and the command with it; the files of finished pictures are kept in results; "
@@ -71,6 +72,7 @@ def test_a_child_that_was_killed_is_told_apart_from_a_cluster_that_was_lost(run)
 def test_signals_reach_the_child(number: int, run, tmp_path: Path) -> None:
     code = (
         f"signal.signal({int(number)}, lambda *_: ({TOLD.strip()}, os._exit(7)))\n"
+        "unblock_signals()\n"
         "open('ready', 'w').close()\n"
         "time.sleep(60)"
     )
@@ -82,6 +84,20 @@ def test_signals_reach_the_child(number: int, run, tmp_path: Path) -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     assert run(code) == (7, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_child_starts_ends_it_without_a_traceback(
+    number: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python itself would answer Ctrl-C in its first tenth of a second by a traceback."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = start_child(WORDS, theirs.fileno(), str(tmp_path))
+        child.send_signal(number)
+        assert child.wait(60) == 1
+    assert capfd.readouterr().err == "segviz: stopped\n"
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
 
 
 class ChildInName:

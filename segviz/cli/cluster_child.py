@@ -16,7 +16,7 @@ from contextlib import suppress
 from shutil import rmtree
 
 from segviz.cluster.link import end_processes_of_session
-from segviz.runtime.interrupts import exit_at_once, handle_signals
+from segviz.runtime.interrupts import exit_at_once, handle_signals, unblock_signals
 
 LEFT_ALONE_S = 60.0  # how long it may still run once the command's own process is gone
 
@@ -56,6 +56,7 @@ def clear_up(folder: str) -> None:
 
 if __name__ == "__main__":
     with handle_signals(exit_at_once):
+        unblock_signals()
         status = serve_command(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):  # its reader is gone

@@ -17,7 +17,7 @@ from types import FrameType
 from segviz.cli.errors import print_error
 from segviz.cluster.link import end_processes_of_session, module_environment
 from segviz.cluster.short_folder import make_short_folder
-from segviz.runtime.interrupts import handle_signals
+from segviz.runtime.interrupts import block_signals, handle_signals
 
 CHILD = ("-m", "segviz.cli.cluster_child")
 
@@ -63,7 +63,7 @@ def run_in_child(words: Sequence[str], options: argparse.Namespace) -> int:
 
 
 def start_child(words: Sequence[str], descriptor: int, folder: str) -> subprocess.Popen[bytes]:
-    """Start the process that works in the cluster.
+    """Start the process that works in the cluster; signals wait until it can handle them.
 
     Args:
         words: of the command line.
@@ -73,12 +73,13 @@ def start_child(words: Sequence[str], descriptor: int, folder: str) -> subproces
     Raises:
         OSError: there is no memory for it, or it cannot be run.
     """
-    return subprocess.Popen(
-        [sys.executable, *CHILD, str(descriptor), folder, *words],
-        env=module_environment(),
-        pass_fds=[descriptor],
-        start_new_session=True,  # Ctrl-C at a terminal reaches this process alone, which passes it on
-    )
+    with block_signals():
+        return subprocess.Popen(
+            [sys.executable, *CHILD, str(descriptor), folder, *words],
+            env=module_environment(),
+            pass_fds=[descriptor],
+            start_new_session=True,  # Ctrl-C at a terminal reaches this process alone, which passes it on
+        )
 
 
 def describe_end(address: str, code: int) -> str:

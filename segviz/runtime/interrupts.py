@@ -28,6 +28,24 @@ def handle_signals(handler: Handler) -> Iterator[None]:
             signal.signal(number, earlier if earlier is not None else signal.SIG_DFL)
 
 
+@contextmanager
+def block_signals() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM wait until the block ends, and in processes that it starts until `unblock_signals`.
+
+    A Python that is starting has no handlers yet: it would answer Ctrl-C by a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock_signals() -> None:
+    """Let Ctrl-C and SIGTERM come, and those that have waited since `block_signals`."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def raise_interrupt(number: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt, also for SIGTERM, so that blocks end as they should."""
     raise KeyboardInterrupt
