@@ -314,6 +314,18 @@ def test_a_network_that_cannot_be_built_is_named(tmp_path: Path, changes: dict[s
         checkpoint_file.load_checkpoint(path)
 
 
+def test_a_type_that_no_file_has_is_told_in_plain_text(saved: Path, tmp_path: Path) -> None:
+    data = saved.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["classifier.bias"]["dtype"] = "a\0b" * 50
+    changed = json.dumps(header).encode()
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(len(changed).to_bytes(8, "little") + changed + data[end:])
+    with pytest.raises(CheckpointError, match=r"'classifier\.bias' is stored as a ba ba [^\0]{1,20}, expected F16"):
+        checkpoint_file.load_checkpoint(path)
+
+
 # ---- weights that are not the model's ----------------------------------------------------------------------
 
 WRONG_TENSORS: list[tuple[dict[str, torch.Tensor | None], str]] = [

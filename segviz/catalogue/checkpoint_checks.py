@@ -50,14 +50,14 @@ def check_tensors(path: Path, stored: Mapping[str, StoredTensor], expected: Mapp
     for name, tensor in expected.items():
         if stored[name].shape != tensor.shape:
             raise CheckpointError(
-                f"{path} does not fit its model: '{name}' has shape {stored[name].shape}, expected "
-                f"{tuple(tensor.shape)}; train it again"
+                f"{path} does not fit its model: '{name}' has shape {plain_text(str(stored[name].shape), 80)}, "
+                f"expected {tuple(tensor.shape)}; train it again"
             )
         kinds = FLOATS if tensor.is_floating_point() else WHOLE
         if stored[name].dtype not in kinds:
             raise CheckpointError(
-                f"{path}: '{name}' is stored as {stored[name].dtype}, expected {' or '.join(kinds)}; convert it, or "
-                "train it again"
+                f"{path}: '{name}' is stored as {plain_text(stored[name].dtype, 20)}, expected {' or '.join(kinds)}; "
+                "convert it, or train it again"
             )
 
 
