@@ -139,6 +139,19 @@ def drawn_largest(page: Page, title: str) -> float:
     return float(stage(page, title).get_attribute("data-max") or "nan")
 
 
+def test_small_maps_of_heads_look_like_any_others_and_space_hides_no_picture(page: Page) -> None:
+    mean = config("mean", "attends_to", "heads", head="mean", wide=True)
+    mount(page, data(config("Picture", "plain", None, wide=True), mean, config("one", "attends_to", "heads", head=1)))
+    styles = "(panels) => [getComputedStyle(panels).boxShadow, getComputedStyle(panels).outlineStyle]"
+    assert page.locator(".panels").evaluate(styles) == ["none", "none"]
+    stage(page, "one").focus()
+    page.keyboard.down(" ")
+    expect(stage(page, "one").locator("canvas.map")).to_be_hidden()
+    for title in ("Picture", "mean", "one"):
+        expect(stage(page, title).locator(".picture")).to_be_visible()
+    page.keyboard.up(" ")
+
+
 def test_another_head_is_drawn_from_the_same_factors(page: Page) -> None:
     one = NETWORK_MAPS["heads"]
     assert isinstance(one, HeadMap)

@@ -22,7 +22,7 @@ export class PanelGrid {
     this.root.style.setProperty("--columns", Math.max(1, Math.min(columns, narrow || 1)));
     this.root.style.setProperty("--wide", Math.max(1, Math.min(2, wide)));
     this.root.classList.toggle("mixed", wide > 0);
-    this.root.classList.toggle("strip", panels.every((config) => config.wide || Number.isInteger(config.head)) && wide > 0);
+    this.root.classList.toggle("heads", panels.every((config) => config.wide || Number.isInteger(config.head)) && wide > 0);
     const reusable = new Map(this.panels.filter((panel) => !panel.failed).map((panel) => [panel.source, panel]));
     const sources = panels.map((config) => JSON.stringify([picture, height, width, config]));
     const unchanged = sources.map((source) => {
