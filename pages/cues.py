@@ -10,6 +10,7 @@ from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button
 from segviz.ui.cues import (
     BLOCK,
+    FIRST_NETWORK,
     KIND,
     SCENE,
     SCENE_NUMBERS,
@@ -30,7 +31,6 @@ from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import keep_widget
 
 PAGE = "cues"
-FIRST = ("rcca", "row")  # right in nearly all scenes, with its weight on the cue
 
 st.title("Cues")
 st.caption(
@@ -44,7 +44,7 @@ for problem in problems:
 if not records:
     st.info("checkpoints/cues has no network yet; `python -m segviz train-cues` trains them.")
     st.stop()
-first_block, first_kind = FIRST if FIRST in records else next(iter(records))
+first_block, first_kind = FIRST_NETWORK if FIRST_NETWORK in records else next(iter(records))
 
 
 def show_cells() -> None:
@@ -90,7 +90,8 @@ def viewer() -> None:
 
 
 st.caption(
-    f"Each thing means {CUE_KINDS[kind].rule}. Click a white thing to pin a point: the cue that it means is framed in "
-    "the point's colour."
+    f"The class of each thing is told by {CUE_KINDS[kind].rule}. Click a white thing to pin a point: the cue that "
+    "decides its class is framed in the point's colour. A cell up to two cells from a cue knows its colour too, as two "
+    "convolutions lie before the block; weight there is not counted as weight on the cue."
 )
 viewer()

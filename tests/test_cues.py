@@ -259,13 +259,13 @@ def test_the_page_shows_a_network_and_its_first_thing(
     app.switch_page(ROWS["cues"].script).run()
     assert not app.exception
     assert (app.selectbox(BLOCK).value, app.selectbox(KIND).value) == ("fcn", "row")
-    assert any("**Point 1**: the network says" in one.value and "influence of the right cue: none" in one.value
+    assert any("**Point 1**: the network says" in one.value and "influence of the cue that decides: none" in one.value
                for one in app.markdown)  # fmt: skip
     app.selectbox(BLOCK).select("spatial_nl").run()
     assert "train-cues --blocks spatial_nl --kinds row" in app.info[0].value
     app.selectbox(KIND).select("shape").run()
     assert not app.exception
-    assert any("weight on the right cue: spatial" in one.value for one in app.markdown)
+    assert any("weight on the cue that decides: spatial" in one.value for one in app.markdown)
 
 
 @pytest.mark.slow

@@ -13,12 +13,14 @@ from segviz.attention.maps import AttendedFeatures, DotProductAttention, Sampled
 from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.context_worth import NO_LOSS
 from segviz.data.scenes import draw_scene
+from segviz.figures.colour import weight_scale
 from segviz.figures.interesting_places import default_places, disputed_place, telling_place
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import load_predictor
 from segviz.scales import PEAKED
 from segviz.ui import first_sight
+from segviz.ui.cues import FIRST_NETWORK, answer_or_stop, cue_panels, first_pin
 from segviz.ui.first_sight import FIRST_MODEL, first_seen
 from segviz.ui.same_pixel import folded_models, has_map_of_places, model_panels
 from segviz.ui.state import SessionState
@@ -54,27 +56,48 @@ def test_a_map_is_linear_up_to_fifty_times_the_even_share() -> None:
     assert start_scale(values, 1 / 1000) == "log"
 
 
-def test_a_peaked_map_is_log_where_that_shows_more_than_a_point_s_neighbours() -> None:
+def test_a_peaked_map_begins_on_log_even_where_that_shows_one_cell_alone() -> None:
     falling = np.concatenate([[0.9], np.full(9, 1e-3), np.linspace(1e-9, 1e-8, 990)])
     assert start_scale(falling, 1e-3) == "log"
-    assert start_scale(np.where(falling == 1e-3, 1e-5, falling), 1e-3) == "percentile"
-    one_cell = np.zeros(1000)
-    one_cell[3] = 1
-    assert start_scale(one_cell, 1e-3) == "log"  # both percentiles are 0
-    signed = falling.copy()
-    signed[20] = -0.1
-    assert start_scale(signed, 1e-3) == "percentile"
+    nearly_one_hot = np.where(falling == 1e-3, 1e-20, falling)
+    one_cell = np.where(falling == 0.9, 1.0, 0.0)
+    assert start_scale(nearly_one_hot, 1e-3) == start_scale(one_cell, 1e-3) == "log"
+    for values in (nearly_one_hot, one_cell):
+        bright = weight_scale(values, kind=start_scale(values, 1e-3)).share(values) > 0
+        assert bright.tolist() == [True] + 999 * [False]  # percentiles would paint places of no weight
+
+
+def test_a_map_of_both_signs_is_clipped_only_where_that_hides_no_more_than_its_peak() -> None:
+    values = np.full(1000, 1e-3)
+    values[:3] = 0.9, -0.1, -0.02
+    assert start_scale(values, 1e-3) == "percentile"
+    assert start_scale(np.where(values == 1e-3, 1e-12, values), 1e-3) == "linear"
 
 
 def test_signed_attributions_begin_on_percentile_and_features_on_linear() -> None:
     values = np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32)
-    signed, positive = (
+    nearly_one_hot = np.full((40, 40), 1e-9, np.float32)
+    nearly_one_hot[3, 4] = -1
+    signed, positive, one_place = (
         Panel("values", ScalarMap(one, "unit", sign), "values")
-        for one, sign in ((values, True), (np.abs(values), False))
+        for one, sign in ((values, True), (np.abs(values), False), (nearly_one_hot, True))
     )
     features = AttendedFeatures("features", GRID, torch.randn(*GRID), torch.randn(*GRID))
-    starts = [panel_start(one, (3, 4), SIZE, Display()) for one in (signed, positive, Panel("f", features, "output"))]
-    assert starts == ["percentile", "linear", "linear"]
+    panels = (signed, positive, one_place, Panel("f", features, "output"))
+    assert [panel_start(one, (3, 4), SIZE, Display()) for one in panels] == [
+        "percentile",
+        "linear",
+        "linear",
+        "linear",
+    ]
+
+
+def test_the_cues_page_opens_on_maps_whose_bright_cells_have_the_weight() -> None:
+    block, kind = FIRST_NETWORK
+    answers = answer_or_stop(block, kind, 0)
+    pin, size = first_pin(answers.scene), answers.prediction.labels.shape
+    for panel in set_starts(cue_panels(answers, [pin]), (pin.y, pin.x), [pin], size, Display()):
+        assert panel.start != "percentile", panel.title
 
 
 @pytest.mark.parametrize(("share", "start"), [(0.1, "linear"), (0.5, "log")])

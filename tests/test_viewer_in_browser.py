@@ -475,7 +475,7 @@ def test_a_peaked_map_starts_as_python_says_and_offers_what_one_cell_hides(page:
     first, second = page.locator(".panel").all()
     expect(first.locator(".kind")).to_have_text("log")
     expect(second.locator(".kind")).to_have_text("")
-    expect(first.locator(".most")).to_have_text("96.0 % lies here: show the rest")
+    expect(first.locator(".most")).to_have_text("96.0 % lies in one cell: show the rest")
     expect(second.locator(".most span")).to_have_text(re.compile(r"^largest [\d.]+ %, [\d.]+ × the even share$"))
     expect(second.get_by_role("button", name="show the rest")).to_be_hidden()
     crest = box(first.locator(".crest"))
@@ -645,6 +645,19 @@ def test_the_toolbar_leaves_room_for_the_page_s_own_buttons(page: Page) -> None:
     assert where["x"] + where["width"] <= bar["x"] + bar["width"] - 200 + 0.5
     expect(page.get_by_role("button", name="Display")).to_be_visible()
     page.evaluate("document.documentElement.style.removeProperty('--viewer-actions')")
+
+
+@pytest.mark.parametrize("width", [900, 390])
+def test_open_settings_begin_below_the_page_s_own_buttons(browser: Browser, width: int) -> None:
+    with open_host(browser, viewport={"width": width, "height": 900}) as page:
+        sizes = "document.documentElement.style.cssText = '--viewer-bar: 44px; --viewer-actions: 120px'"
+        page.evaluate(sizes)  # a page's buttons are 32 pixels high, in the middle of a bar of 44
+        put(page, data(config("dot", "either", "dot"), classes("labels")))
+        page.get_by_role("button", name="Display").click()
+        top = box(page.locator(".toolbar"))["y"]
+        below = [box(page.get_by_label(name))["y"] for name in ("Colours", "Opacity")]
+        below += [box(one)["y"] for one in page.locator(".display > :is(fieldset, .toggles):visible").all()]
+        assert min(below) >= top + 22 + 16
 
 
 @pytest.mark.parametrize("height", [900, 450], ids=["100 %", "200 %"])

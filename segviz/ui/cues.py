@@ -1,4 +1,4 @@
-"""The parts of the Cues page: its table, its scene with the right cues framed, and what the network says of a point."""
+"""The parts of the Cues page: its table, its scene with frames around cues, and what the network says of a point."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
 from segviz.viewer.panels_of_prediction import labels_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
+FIRST_NETWORK = ("rcca", "row")  # names the class in nearly all scenes
 SCENE_NUMBERS = 1000  # that can be looked at
 CUE_GAP, CUE_LINE = 3, 4  # pixels between a cue and its frame, and of the frame's line
 
@@ -83,7 +84,7 @@ def first_pin(scene: CueScene) -> Pin:
 
 
 def frame_cues(answers: CueAnswers, pins: Sequence[Pin]) -> np.ndarray:
-    """The picture, with the right cue of each pinned thing framed in its pin's colour."""
+    """The picture, with the cue that decides each pinned thing's class framed in its pin's colour."""
     assert answers.prediction.image is not None
     image = answers.prediction.image.copy()
     for pin in pins:
@@ -108,11 +109,11 @@ def frame_of(mark: CueShape, margin: int) -> tuple[slice, slice]:
 
 
 def cue_panels(answers: CueAnswers, pins: Sequence[Pin]) -> list[Panel]:
-    """What the network says and what is right, its maps under the pointer, and the influence on each pinned point."""
+    """What the network says and what is correct, its maps under the pointer, and the influence on each pinned point."""
     prediction = answers.prediction
     panels = [
         prediction_panel(prediction, "Answers", "what the network says of each thing"),
-        labels_panel(true_labels(answers.scene), CUE_CLASSES, "Right", "each thing in its cue's colour"),
+        labels_panel(true_labels(answers.scene), CUE_CLASSES, "Correct", "each thing in its cue's colour"),
         *panels_of_maps(prediction),
     ]
     for index, pin in enumerate(pins):
@@ -128,18 +129,18 @@ def cue_panels(answers: CueAnswers, pins: Sequence[Pin]) -> list[Panel]:
 
 
 def describe_point(answers: CueAnswers, pin: Pin) -> str:
-    """A sentence on a pinned thing: the answer, the right one, and weight and influence on the right cue."""
+    """A sentence on a pinned thing: the answer, the correct one, and weight and influence of the cue that decides."""
     thing, scene = answers.thing_at(pin), answers.scene
     if thing is None:
         return f"**Point {pin.number}** is not on a thing; point at one of the white marks."
     said = CUE_COLOURS[answers.prediction.labels[pin.y, pin.x]]
-    right, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
-    verdict = f"**{said}**, which is right" if said == right else f"**{said}**, but **{right}** is right"
+    correct, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
+    verdict = f"**{said}**, which is correct" if said == correct else f"**{said}**, but **{correct}** is correct"
     weights = [f"{one.name} {weight_on_cue(one, scene, thing):.0%}" for one in answers.prediction.spatial_maps]
     values = influence_at(answers.network, scene, (pin.y // CELL, pin.x // CELL))
     share = f"{values[cue.cells].sum() / values.sum():.0%}" if values.any() else "none"
-    looks = f" weight on the right cue: {', '.join(weights)};" if weights else ""
-    return f"**Point {pin.number}**: the network says {verdict};{looks} influence of the right cue: {share}."
+    looks = f" weight on the cue that decides: {', '.join(weights)};" if weights else ""
+    return f"**Point {pin.number}**: the network says {verdict};{looks} influence of the cue that decides: {share}."
 
 
 def covers(mark: CueShape, cell: tuple[int, int]) -> bool:

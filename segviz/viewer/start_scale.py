@@ -10,31 +10,36 @@ from jaxtyping import Float
 
 from segviz.attention.maps import NetworkMap, SampledAttention, SpatialMap, StripAttention
 from segviz.attention.network_look import key_cells, look_at_network, network_weights, sampled_weights
-from segviz.scales import BULK, LOG_DECADES, PEAKED, ScaleKind, is_flat
+from segviz.scales import BULK, LOG_DECADES, PEAKED, ScaleKind
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Panel, Pin, ScalarMap
 
-FEW = 9  # cells: a point's own and its neighbours
-
 
 def start_scale(values: Float[np.ndarray, "*shape"], even: float) -> ScaleKind:
-    """The kind of scale on which a map's numbers can be seen.
+    """The kind of scale on which a map's numbers can be seen, and on which a bright cell has much of the weight.
 
-    Linear, unless the largest value exceeds `PEAKED` times the even share. Then log, if more than `FEW` values lie on
-    its three decades; else percentile.
+    Linear, unless the largest value exceeds `PEAKED` times the even share. Then log: a map nearly one-hot looks so,
+    where percentiles would paint places of no weight as bright as its one cell. With values below 0, as `signed_start`.
 
     Args:
         values: the map; NaN is left out.
         even: the even share, or the mean.
     """
     finite = values[np.isfinite(values)]
-    high = float(finite.max(initial=0.0))
-    if not high > PEAKED * even:
+    if not float(finite.max(initial=0.0)) > PEAKED * even:
         return "linear"
-    shown = np.count_nonzero(finite > high / 10**LOG_DECADES)
-    if finite.min() >= 0 and (shown > FEW or is_flat(*map(float, np.percentile(finite, BULK)))):
-        return "log"
-    return "percentile"
+    return "log" if finite.min() >= 0 else signed_start(finite)
+
+
+def signed_start(values: Float[np.ndarray, "*shape"]) -> ScaleKind:
+    """The scale of values of both signs: percentile, but linear where a few values are nearly all that there is.
+
+    Args:
+        values: the map; NaN is left out.
+    """
+    sizes = np.abs(values[np.isfinite(values)])
+    shown = np.count_nonzero(sizes > sizes.max(initial=0.0) / 10**LOG_DECADES)
+    return "percentile" if shown > sizes.size * (100 - BULK[1]) / 100 else "linear"
 
 
 def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], display: Display) -> ScaleKind:
@@ -51,7 +56,7 @@ def panel_start(panel: Panel, place: tuple[int, int], size: tuple[int, int], dis
         place = panel.region.inside(place) if place in panel.region else (size[0] // 2, size[1] // 2)
     if isinstance(panel.map, ScalarMap):
         values = panel.map.values
-        return "percentile" if panel.map.signed else start_scale(values, float(np.nanmean(values)))
+        return signed_start(values) if panel.map.signed else start_scale(values, float(np.nanmean(values)))
     look = display.direction if panel.look == "either" else panel.look
     if isinstance(panel.map, NetworkMap) and look == "points":
         return points_start(sampled_weights(panel.map, place, size, panel.head, panel.query)[1].numpy())

@@ -40,7 +40,7 @@ export class Readout {
     this.crest = isPeaked ? { cell, text: weight } : null;
     this.rest.hidden = !isPeaked || !layer.applies("percentile") || layer.kind === "percentile";
     if (!isPeaked) setText(this.words, `largest ${weight}, ${times}`);
-    else if (!this.rest.hidden) setText(this.words, `${weight} lies here: `);
+    else if (!this.rest.hidden) setText(this.words, `${weight} lies in one cell: `);
     else setText(this.words, `${weight} lies in one ${layer.samples ? "sample" : "cell"}, ${times}`);
   }
 
