@@ -20,8 +20,8 @@ class CueMeasurement:
         pictures: their number.
         correct: in how many of them the thing's class is right.
         first_seed: the scene number of the first; the others follow.
-        weight: for each map over places, the weight that the thing's centre gives to the nine cells of the cue that decides, a
-            mean over the first pictures, in [0, 1].
+        weight: for each map over places, the weight that the thing's centre gives to the nine cells of the cue that
+            decides, a mean over the first pictures, in [0, 1].
         influence: the share of the influence on the thing's winning score that lies on these cells, a mean likewise;
             None where nothing has influence.
         looked_at: how many pictures these means are over.

@@ -25,10 +25,10 @@ WEIGHTS_HELP = f"""
   the share that the place receives from the point. The weights that a point receives sum to 1.
 - **Even share**: the weight of each place if all had the same; the tick below the colour bar. "36 × the even share"
   is a clear choice, "1.1 ×" is hardly one.
-- **Scale**: with *auto*, a map is linear, but *log* where one place has over 50 times the even share at the first point;
-  signed values begin on *percentile*, unless a few places have nearly all. *Percentile* shows the rest of a map whose
-  one place hides it: its brightest colour may then stand for next to nothing, as the numbers on the colour bar say.
-  Your own choice holds everywhere.
+- **Scale**: with *auto*, a map is linear, but *log* where one place has over 50 times the even share at the first
+  point; signed values begin on *percentile*, unless a few places have nearly all. *Percentile* shows the rest of a map
+  whose one place hides it: its brightest colour may then stand for next to nothing, as the numbers on the colour bar
+  say. Your own choice holds everywhere.
 - **Colour bar**: a linear one begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of
   several maps comparable.
 - {WORTH_HELP}
