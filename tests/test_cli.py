@@ -289,6 +289,15 @@ def album(tmp_path: Path, picture: Path) -> Path:
     return folder
 
 
+def test_several_bad_pictures_are_counted_at_the_end(
+    checkpoints: Path, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (album / "d.png").write_text("no picture, either")
+    model = checkpoints / "channel_nl.safetensors"
+    assert segviz("predict", album, "--model", model, "--out", tmp_path / "out") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "segviz: 2 of 4 pictures failed; the others are complete"
+
+
 @pytest.mark.parametrize("command", ["predict", "attend"])
 def test_a_folder_ends_in_a_zip(
     command: str, checkpoints: Path, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -69,7 +69,10 @@ def process_pictures(
             f"segviz: stopped after {len(done)} of {len(sources)} pictures; their files are kept{rest}", file=sys.stderr
         )
         return 1
-    return 1 if any(step.problem for step in done) else 0
+    failed = sum(step.problem is not None for step in done)
+    if failed > 1:
+        print(f"segviz: {failed} of {len(sources)} pictures failed; the others are complete", file=sys.stderr)
+    return 1 if failed else 0
 
 
 @contextmanager

@@ -57,7 +57,9 @@ def draw_scenes(seeds: range, width: int, height: int) -> list[Scene]:
     """
     draw = partial(random_scene, width=width, height=height)
     workers = min(available_cores(), len(seeds) // SCENES_PER_WORKER)
-    bar = partial(progress_bar, total=len(seeds), desc="drawing scenes", unit="scene")
+    fewer = "; --scenes N draws fewer" if len(seeds) > UNSEEN_COUNT else ""
+    what = f"drawing scenes for this and later runs{fewer}"
+    bar = partial(progress_bar, total=len(seeds), desc=what, unit="scene")
     if workers < 2:
         return list(bar(map(draw, seeds)))
     with ProcessPoolExecutor(workers, get_context("spawn"), ignore_interrupt) as pool:
