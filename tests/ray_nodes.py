@@ -16,8 +16,11 @@ import psutil
 HEAD, WORKER = "127.0.0.31", "127.0.0.32"  # of loopback; Ray takes 127.0.0.1 for the machine's own address
 STORE_BYTES = 100_000_000
 START_WITHIN_S = 120.0
-# Ray's workers have a low priority by default, which costs minutes beside other tests, and idle ones that nobody needs.
-QUICK = {"RAY_worker_niceness": "0", "RAY_prestart_worker_first_driver": "0"}
+QUICK = {
+    "RAY_worker_niceness": "0",  # Ray's 15 costs minutes beside other tests
+    "RAY_prestart_worker_first_driver": "0",  # workers that nobody needs
+    "RAY_health_check_period_ms": "1000",  # a killed machine is noticed after five of these; Ray's 3 s make that 15
+}
 
 
 def free_port() -> int:

@@ -215,6 +215,14 @@ def test_ctrl_c_keeps_what_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Stopped after 3 of 18 turns." in found.notes
 
 
+def test_a_turn_whose_process_ctrl_c_has_ended_is_interrupted_and_did_not_fail() -> None:
+    told = iter([False, True])
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE, bufsize=0) as ended:
+        assert ended.stdout is not None
+        with pytest.raises(InterruptedError):
+            bench.follow_turn(ended, ended.stdout, plan_of(), lambda: next(told), set())
+
+
 def test_without_ray_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "run_turn", lambda plan, interrupted: measured(plan.backend, 1.0))
     monkeypatch.setattr(bench, "find_spec", lambda _: None)
@@ -397,7 +405,8 @@ def test_a_wrong_command_is_one_sentence(
 
 
 def run_bench(*options: str) -> list[str]:
-    return [sys.executable, "-m", "segviz", "bench", "engine", "--size", "64", "96", *options]
+    """The command with the model that takes the least."""
+    return [sys.executable, "-m", "segviz", "bench", "engine", "--model", "sam", "--size", "64", "96", *options]
 
 
 @pytest.fixture
@@ -413,7 +422,7 @@ def no_process_left() -> Iterator[None]:
 def test_a_real_run_measures_threads_and_a_replica(no_process_left: None) -> None:
     if find_spec("ray") is None:
         pytest.skip("Ray is not installed; pip install 'segviz[ray]' to run this test")
-    options = ("--backends", "threads", "ray:1", "--rounds", "1", "--seconds", "2", "--visitors", "2", "--json")
+    options = ("--backends", "threads", "ray:1", "--rounds", "1", "--seconds", "1", "--visitors", "2", "--json")
     done = subprocess.run(run_bench(*options), cwd=ROOT, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -421,7 +430,7 @@ def test_a_real_run_measures_threads_and_a_replica(no_process_left: None) -> Non
     threads, ray = found["rows"]
     for row in (threads, ray):
         assert row["failed"] == row["reused"] == 0 < row["answered"]
-        assert row["rate"] > 0 and row["app_mib"] > 50
+        assert row["p50_ms"] > 0 and row["app_mib"] > 50  # on a slow machine no answer may come within the second
         assert row["way_ms"] < row["start_s"] * 1000
     assert threads["ray_mib"] == threads["bridge_passing_ms"] == 0
     assert ray["ray_mib"] > 100 and ray["way_ms"] > threads["way_ms"]
@@ -436,7 +445,11 @@ def test_ctrl_c_ends_a_real_run_with_what_it_has_measured(no_process_left: None)
     process = subprocess.Popen(
         run_bench(*options), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(12)
+    end = time.monotonic() + 120
+    while not psutil.Process(process.pid).children():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(1)  # while the first turn's process imports what it needs, or in the middle of the turn
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all of its processes
     out, words = process.communicate(timeout=60)
     assert process.returncode == 1

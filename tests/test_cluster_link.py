@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,27 +22,42 @@ from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Ray's clusters are for Linux and macOS here")
 PATIENCE = 60
-SENDS_NO_PICKLE = """
-import os, struct, sys, time
+READS = """
+import os, pickle, struct, sys, time
+from segviz.cluster.messages import Refused
 read = b""
 while b"ticket" not in read:
     read += os.read(int(sys.argv[1]), 2**16)
-os.write(int(sys.argv[1]), struct.pack("!QQ", 1, 3) + b"bad")
-time.sleep(600)
+def send(body):
+    os.write(int(sys.argv[1]), struct.pack("!QQ", 1, len(body)) + body)
 """
+SENDS_NO_PICKLE = READS + "send(b'bad'); time.sleep(600)"
+GIVES_UP = READS + "send(pickle.dumps(Refused('the cluster does not answer any more')))"
 
 
-def start(descriptor: int, environment: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SENDS_NO_PICKLE, str(descriptor)],
+def running(code: str) -> Callable[[int, object], subprocess.Popen[str]]:
+    """What starts a bridge of this code."""
+    return lambda descriptor, environment: subprocess.Popen(
+        [sys.executable, "-c", code, str(descriptor)],
         pass_fds=[descriptor], stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "begun"), [(READS, True), (GIVES_UP, False)], ids=["it dies", "it gives up"])
+def test_what_a_bridge_has_not_told_of_as_it_gave_up_had_not_begun(
+    code: str, begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is sent again, and does not count as an attempt; where a bridge just dies, nobody knows."""
+    monkeypatch.setattr(link, "start_bridge", running(code))
+    call = BridgeLink("local", ReplicaPlan(), "test", {}).call(RunTask("ticket", b"", None, 1.0, False))
+    assert call.wait(PATIENCE)
+    assert call.outcome == Lost("ticket", "the connection to the cluster was lost", begun)
 
 
 def test_an_answer_that_cannot_be_read_ends_the_link_and_its_calls(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(link, "start_bridge", start)
+    monkeypatch.setattr(link, "start_bridge", running(SENDS_NO_PICKLE))
     own = BridgeLink("local", ReplicaPlan(), "test", {})
     call = own.call(RunTask("ticket", b"", None, 1.0, False))
     assert call.wait(PATIENCE) and isinstance(call.outcome, Lost)

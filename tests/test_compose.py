@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from ray_nodes import QUICK
 
 from segviz.benchmarks.viewer import find_free_port
 from segviz.catalogue.location import bundled_path
@@ -140,7 +141,7 @@ class Nodes:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "SEGVIZ_"))}
         own = {key: self.here(name, value) for key, value in SERVICES[name]["environment"].items()}
         own["PYTHONPATH"] = os.pathsep.join(part for part in (own["PYTHONPATH"], libraries) if part)
-        return kept | own | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}  # 15 on a busy machine takes minutes
+        return kept | own | {"OMP_NUM_THREADS": "1", **QUICK}
 
     def command(self, name: str, arguments: list[str]) -> list[str]:
         """A command of the file, with a folder of its own; two nodes on one machine share no range of ports."""
@@ -189,11 +190,9 @@ class Nodes:
         return []
 
     def kill(self, name: str) -> None:
-        found = self.processes(name)
-        for process in found:
+        for process in self.processes(name):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(found, 10)
         self.running.pop(name).wait(10)
 
 
@@ -213,14 +212,14 @@ def nodes() -> Iterator[Nodes]:
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_the_services_commands_answer_a_picture_and_again_when_a_worker_is_lost(nodes: Nodes) -> None:
-    nodes.start("head", SERVICES["head"]["command"])
-    nodes.wait_until_healthy("head")
-    nodes.start("app", node_of_app())
-    for name in WORKERS:
-        nodes.start(name, SERVICES[name]["command"])
-    for name in WORKERS:
-        nodes.wait_until_healthy(name)
-    with engine_of(nodes) as ask:
+    with engine_of(nodes) as ask:  # it imports what it needs meanwhile
+        nodes.start("head", SERVICES["head"]["command"])
+        nodes.wait_until_healthy("head")
+        nodes.start("app", node_of_app())
+        for name in WORKERS:
+            nodes.start(name, SERVICES[name]["command"])
+        for name in WORKERS:
+            nodes.wait_until_healthy(name)
         assert ask(3) == expected(3)
         assert [replicas(nodes, name) for name in WORKERS] == [1, 1]
         (raylet,) = (one for one in nodes.processes(WORKERS[0]) if one.name() == "raylet")

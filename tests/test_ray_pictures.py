@@ -242,7 +242,7 @@ def test_what_cannot_start_is_said_and_not_waited_for(
     )
     assert segviz(*words, "--ray", "127.0.0.1:1") == 1
     assert "no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
-    assert segviz(*words, "--ray", cluster, "--flip", "--whole") == 2
+    assert segviz(*words, "--ray", cluster, "--workers", "1", "--flip", "--whole") == 2
     assert "is shown whole anyway; remove --whole" in capsys.readouterr().err
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
@@ -334,7 +334,7 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
 ) -> None:
     album, out = make_album(tmp_path / "album", 14), tmp_path / "out"
     words = ["predict", str(album), "--model", "fcn", "--input-size", "360,480", "--out"]
-    process = start_command(*words, out, "--ray")
+    process = start_command(*words, out, "--ray", "--workers", "1")
     assert process.stdout is not None
     process.stdout.readline()
     own = started_by(process)
@@ -350,7 +350,7 @@ def test_ctrl_c_ends_the_command_and_its_cluster_and_a_resume_ends_like_one_run(
     assert "Traceback" not in said
     assert not psutil.wait_procs(own, timeout=30)[1], "the command's cluster has ended with it"
     assert (out / LIST_NAME).is_file()
-    assert segviz(*words, out, "--resume", "--ray", cluster) == 1  # for the damaged picture
+    assert segviz(*words, out, "--resume", "--ray", cluster, "--workers", "1") == 1  # for the damaged picture
     assert "are finished already" in capsys.readouterr().err
     assert segviz(*words, tmp_path / "whole") == 1
     assert files_of(out) == files_of(tmp_path / "whole")
@@ -363,7 +363,9 @@ def test_a_cluster_that_is_lost_ends_the_command_with_a_sentence_and_what_is_fin
     address, head = started
     out = tmp_path / "out"
     scenes = [f"scene:{seed}" for seed in range(2000)]
-    process = start_command("predict", *scenes, "--model", "fcn", *SMALL, "--out", out, "--ray", address)
+    process = start_command(
+        "predict", *scenes, "--model", "fcn", *SMALL, "--out", out, "--ray", address, "--workers", "1"
+    )
     assert process.stdout is not None
     process.stdout.readline()
     own = started_by(process)

@@ -187,6 +187,8 @@ def follow_turn(
             if not selector.select(STOP_LOOK_S):
                 continue
             line = lines.readline()
+            if not line and interrupted():  # Ctrl-C ends it too, until it has imported what it needs
+                raise InterruptedError
             if not line:
                 raise TurnError(f"its process ended with {process.wait()}")
             told = json.loads(line)
