@@ -37,7 +37,7 @@ files = st.file_uploader(
 )
 with lost:
     tell_lost_files(PAGE, [file.name for file in files or ()], *run_stage())
-left, right = st.columns([1, 2], vertical_alignment="bottom")
+left, right = st.columns([1, 2], vertical_alignment="top")
 with left:
     model = pick_model("Model", offered_models(), "fla", ROWS[PAGE].models_key)
 offered = (*WRITES, MAPS) if model not in own_models() else tuple(WRITES)

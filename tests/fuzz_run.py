@@ -37,7 +37,7 @@ from segviz.batch.finished_list import FinishedList, ResumeError
 from segviz.batch.finished_pictures import LIST_NAME, FinishedPictures
 from segviz.batch.inputs import find_sources, make_stems
 from segviz.batch.run import Folder
-from segviz.batch.zip_input import ZipError, list_zip_pictures
+from segviz.batch.zip_input import ZipError, list_zip_files
 from segviz.benchmarks.measure import Report
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_checks import CheckpointError
@@ -194,7 +194,7 @@ def use_list(data: bytes, place: Place) -> None:
 
 def use_archive(data: bytes, place: Place) -> None:
     """Read a ZIP of pictures and write each one under its own name."""
-    found = list_zip_pictures(data)
+    found = list_zip_files(data).pictures
     folder, failed = Folder(place.chosen), None
     for (_, opened), stem in zip(found, make_stems([name for name, _ in found]), strict=True):
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import zipfile
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +64,23 @@ def test_go_on_works_on_what_a_cancel_has_left() -> None:
     with zipfile.ZipFile(again.zip) as made:
         assert made.namelist() == ["0.txt", "1.txt", "2.txt", "summary.json"]
     again.close()
+
+
+def test_files_of_a_zip_that_are_no_pictures_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in ("one.png", "notes.txt", "__MACOSX/._one.png", "a/list.csv"):
+            archive.writestr(name, b"x")
+    upload = SimpleNamespace(name="many_1.zip", getvalue=content.getvalue)
+    sources, problems, left_out = batch.collect_sources([upload])  # type: ignore[list-item]
+    assert ([one.text for one in sources], problems) == (["many_1.zip: one.png"], [])
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), None, "a.zip", left_out=left_out))
+    app.run()
+    words = "Left out, as they are no pictures: many_1.zip: notes.txt, many_1.zip: list.csv."
+    assert [one.value for one in app.caption] == [words]
+    assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are no pictures: a, b, c, d and 2 more."
+    assert batch.left_out_sentence(["a"]) == "Left out, as it is no picture: a."
 
 
 def test_in_a_cluster_as_many_are_under_way_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segviz.batch import zip_input
-from segviz.batch.zip_input import ZipError, list_zip_pictures
+from segviz.batch.zip_input import ZipError, list_zip_files
 from segviz.image import ImageError
 
 
@@ -38,13 +38,15 @@ GOOD = packed({"a/one.png": png(10), "two.PNG": png(20)})
 def test_pictures_are_found_in_folders_and_opened_when_asked_for() -> None:
     others = {"a/": b"", "__MACOSX/._one.png": b"x", ".hidden.png": b"x", "notes.txt": b"x", "b\\three.png": png(30)}
     content = packed({"a/one.png": png(10), "../../two.png": png(20), **others})
-    found = list_zip_pictures(content)
+    files = list_zip_files(content)
+    found = files.pictures
+    assert files.others == ["notes.txt"]
     assert [name for name, _ in found] == ["one.png", "two.png", "three.png"]
     assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20, 30]
 
 
 def test_names_without_an_ending_count_by_content() -> None:
-    found = list_zip_pictures(packed({"photo": png(10), "photo.jfif": png(20), "README": b"words", "a/": b""}))
+    found = list_zip_files(packed({"photo": png(10), "photo.jfif": png(20), "README": b"words", "a/": b""})).pictures
     assert [name for name, _ in found] == ["photo", "photo.jfif"]
     assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20]
 
@@ -63,7 +65,7 @@ def test_names_without_an_ending_count_by_content() -> None:
 )
 def test_a_zip_of_no_use_is_refused_with_its_cause(content: bytes, words: str) -> None:
     with pytest.raises(ZipError, match=words):
-        list_zip_pictures(content)
+        list_zip_files(content)
 
 
 def test_an_entry_without_a_name_is_passed_over() -> None:
@@ -72,7 +74,7 @@ def test_an_entry_without_a_name_is_passed_over() -> None:
     nameless = content[: at + 28] + b"\0\0" + content[at + 30 : at + 46] + content[at + 47 :]
     end = bytearray(nameless[-22:])
     end[12:16] = struct.pack("<L", struct.unpack_from("<L", end, 12)[0] - 1)
-    found = list_zip_pictures(nameless[:-22] + bytes(end))
+    found = list_zip_files(nameless[:-22] + bytes(end)).pictures
     assert [name for name, _ in found] == ["two.png"]
 
 
@@ -80,21 +82,21 @@ def test_a_list_that_lies_behind_a_zip64_record_is_refused() -> None:
     end = GOOD[-22:]
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
     with pytest.raises(ZipError, match="list of files is too long"):
-        list_zip_pictures(GOOD[:-22] + locator + end)
+        list_zip_files(GOOD[:-22] + locator + end)
 
 
 def test_a_long_list_of_entries_is_refused_before_it_is_read() -> None:
     content = packed({f"{number:07}" + "x" * 100 + ".png": b"" for number in range(8000)})
     tracemalloc.start()
     with pytest.raises(ZipError, match="list of files is too long"):
-        list_zip_pictures(content)
+        list_zip_files(content)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 200_000
 
 
 def first(content: bytes) -> np.ndarray:
-    return np.asarray(list_zip_pictures(content)[0][1]())
+    return np.asarray(list_zip_files(content).pictures[0][1]())
 
 
 def test_a_picture_of_no_use_is_refused_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_damaged_zips_give_pictures_or_one_sentence(changes: list[tuple[int, int
         content[at] = value
     for one in (bytes(content), bytes(content[:length])):
         try:
-            for _, picture in list_zip_pictures(one):
+            for _, picture in list_zip_files(one).pictures:
                 picture()
         except (ZipError, ImageError) as error:
             assert "\n" not in str(error)

@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 import zlib
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -26,10 +27,21 @@ class ZipError(ValueError):
     """A ZIP that cannot be used; the message names cause and cure."""
 
 
-def list_zip_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
-    """List the pictures in a ZIP: each one's base name and a function that opens it; other files are left out.
+@dataclass(frozen=True)
+class ZipFiles:
+    """The files in a ZIP.
 
-    The function raises ImageError.
+    Attributes:
+        pictures: each one's base name and a function that opens it, which raises ImageError.
+        others: the base names of files that are no pictures; without hidden ones, which systems add.
+    """
+
+    pictures: list[tuple[str, partial[Rgb]]]
+    others: list[str]
+
+
+def list_zip_files(content: bytes) -> ZipFiles:
+    """List the pictures and the other files in a ZIP.
 
     Raises:
         ZipError: the content is damaged, not a ZIP, too large, or holds no picture.
@@ -44,10 +56,15 @@ def list_zip_pictures(content: bytes) -> list[tuple[str, partial[Rgb]]]:
         raise ZipError(f"the ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}, so pack several ZIPs")
     files = [one for one in entries if not one.filename.endswith("/")]
     found = [(PurePosixPath(one.filename.replace("\\", "/")).name, one) for one in files]
-    pictures = [(name, one) for name, one in found if may_be_picture(name, partial(read_entry_head, archive, one))]
+    pictures, others = list[tuple[str, partial[Rgb]]](), list[str]()
+    for name, one in found:
+        if may_be_picture(name, partial(read_entry_head, archive, one)):
+            pictures.append((name, partial(open_entry, archive, one)))
+        elif not name.startswith("."):
+            others.append(name)
     if not pictures:
         raise ZipError(f"the ZIP holds no picture; pack {', '.join(PICTURE_SUFFIXES)} files")
-    return [(name, partial(open_entry, archive, one)) for name, one in pictures]
+    return ZipFiles(pictures, others)
 
 
 def read_entry_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

@@ -15,7 +15,7 @@ from segviz.batch.attention_files import AttentionOptions, export_attention
 from segviz.batch.background_run import MAX_RUN_PIXELS, BackgroundRun, RunPlan, Worker
 from segviz.batch.inputs import Source, make_stems
 from segviz.batch.run import Part, PictureOutput, export_prediction
-from segviz.batch.zip_input import ZipError, list_zip_pictures
+from segviz.batch.zip_input import ZipError, list_zip_files
 from segviz.catalogue.own_models import own_models
 from segviz.engine import Answer, Op, Watch, engine
 from segviz.engine.waiting import SESSION_SHARE
@@ -25,9 +25,10 @@ from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
 from segviz.settings import settings
 from segviz.table import escape_formula
+from segviz.text import escape_markdown, join_with_commas, plain_text
 from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
-from segviz.ui.lost_files import RunStage
+from segviz.ui.lost_files import MOST_LETTERS, RunStage
 from segviz.ui.network_answer import describe_answer
 from segviz.ui.state import BatchRun, session
 from segviz.ui.tables import show_table
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 500
 ZIP_START = b"PK\x03\x04"
+MOST_NAMED = 4  # files that a sentence names
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -47,16 +49,22 @@ UPLOAD_HELP = (
 Problems = list[tuple[str, str]]  # names of files, and what is wrong with them
 
 
-def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Problems]:
-    """The pictures in uploaded files and ZIPs, opened one by one as the run reaches them, and the files to refuse."""
+def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Problems, list[str]]:
+    """The pictures in uploaded files and ZIPs, opened one by one as the run reaches them.
+
+    Returns:
+        The pictures; the files to refuse; and the names of files in ZIPs that are no pictures, and are left out.
+    """
     pictures: list[tuple[str, Callable[[], Rgb]]] = []
-    problems: Problems = []
+    problems, left_out = Problems(), list[str]()
     for file in files:
         if not (file.name.lower().endswith(".zip") or file.getvalue().startswith(ZIP_START)):
             pictures.append((file.name, partial(open_upload, file)))
             continue
         try:
-            pictures += [(f"{file.name}: {name}", opener) for name, opener in list_zip_pictures(file.getvalue())]
+            found = list_zip_files(file.getvalue())
+            pictures += [(f"{file.name}: {name}", opener) for name, opener in found.pictures]
+            left_out += [f"{file.name}: {name}" for name in found.others]
         except ZipError as error:
             problems.append((file.name, str(error)))
     if len(pictures) > MOST_PICTURES:
@@ -64,7 +72,11 @@ def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Proble
         problems.append((f"{left} pictures", f"a run takes at most {MOST_PICTURES}; send these in another run"))
         del pictures[MOST_PICTURES:]
     stems = make_stems([text.rpartition(": ")[2] for text, _ in pictures])
-    return [Source(text, stem, opener) for (text, opener), stem in zip(pictures, stems, strict=True)], problems
+    return (
+        [Source(text, stem, opener) for (text, opener), stem in zip(pictures, stems, strict=True)],
+        problems,
+        left_out,
+    )
 
 
 def open_upload(file: UploadedFile) -> Rgb:
@@ -145,7 +157,7 @@ def make_work(
 
 def start_run(files: Sequence[UploadedFile], model: str, parts: Sequence[Part], maps: AttentionOptions | None) -> None:
     """Start a run; this deletes the one before and its ZIP."""
-    sources, problems = collect_sources(files)
+    sources, problems, left_out = collect_sources(files)
     state, questions = session(), RunQuestions()
     if state.batch.job is not None:
         state.batch.job.close()
@@ -153,7 +165,7 @@ def start_run(files: Sequence[UploadedFile], model: str, parts: Sequence[Part], 
         sources, make_work(model, parts, maps, questions), count_at_once(), questions.give_up, questions.begin
     )
     job = BackgroundRun(plan) if sources else None
-    state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip")
+    state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip", left_out=left_out)
 
 
 def count_at_once() -> int:
@@ -167,7 +179,7 @@ def count_at_once() -> int:
 def go_on_with_run(job: BackgroundRun) -> None:
     """Work on the pictures that a cancelled run has left."""
     state = session()
-    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.archive)
+    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.archive, left_out=state.batch.left_out)
 
 
 def is_running() -> bool:
@@ -201,11 +213,24 @@ def show_run(was_running: bool) -> None:
             show_working(job)
         else:
             show_finished(batch, job)
+    if batch.left_out:
+        st.caption(escape_markdown(left_out_sentence(batch.left_out)))
     if problems:
         names, causes = zip(*problems, strict=True)
         values = {"Picture": list(names), "Why it failed": list(causes)}
         show_table(values, (), "Pictures that failed, and why")
         csv_button({head: list(map(escape_formula, column)) for head, column in values.items()}, "failed-pictures")
+
+
+def left_out_sentence(names: Sequence[str]) -> str:
+    """Which files of the ZIPs the run is not over.
+
+    Args:
+        names: each with its ZIP's name; at least one.
+    """
+    named = join_with_commas([plain_text(name, MOST_LETTERS) for name in names[:MOST_NAMED]])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"Left out, as {'it is no picture' if len(names) == 1 else 'they are no pictures'}: {named}{more}."
 
 
 def show_working(job: BackgroundRun) -> None:

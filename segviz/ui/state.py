@@ -122,12 +122,14 @@ class BatchRun:
         job: the run; None where no file could be used.
         archive: the name of its ZIP.
         token: the ZIP's address on the server, once it is offered.
+        left_out: the names of files in uploaded ZIPs that are no pictures.
     """
 
     problems: Sequence[tuple[str, str]] = ()
     job: BackgroundRun | None = None
     archive: str = ""
     token: str | None = None
+    left_out: Sequence[str] = ()
 
 
 @dataclass
