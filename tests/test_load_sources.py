@@ -88,8 +88,14 @@ def test_a_live_module_is_taken_as_it_is(own: NetworkPredictor) -> None:
     view = predictor(IMAGE)
     assert predictor.network is own.network and view.prediction is not None
     assert view.prediction.class_set.palette == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
-    with pytest.raises(ValueError, match="the output has 3 classes, but 1 names and 1 colours were given"):
+    with pytest.raises(
+        ValueError, match="the output has 3 classes, but names or colours of 1 were given; give one for each"
+    ):
         segviz.load(own.network, palette=[(1, 2, 3)])(IMAGE)
+    with pytest.raises(
+        ValueError, match="the output has 3 classes, but names or colours of 2 were given; give one for each"
+    ):
+        segviz.load(own.network, classes=["a", "b"])(IMAGE)
     with pytest.raises(ValueError, match="training mode"):
         segviz.load(nn.Conv2d(3, 2, 1))
 
@@ -200,6 +206,9 @@ def missing(folder: Path) -> dict[str, Callable[[], object]]:
         r"neither a model, a checkpoint file nor a network; networks are net\.py": lambda: segviz.load("resnet"),
         r"there is no file gone\.pth": lambda: segviz.load("gone.pth"),
         r"class set 'mars' is unknown; use camvid, cityscapes": lambda: segviz.load(nn.ReLU().eval(), classes="mars"),
+        r"std has 2 numbers; give one for each of R, G and B": lambda: segviz.watch(
+            nn.ReLU().eval(), IMAGE, mean=(0, 0, 0), std=(1, 1)
+        ),
         r"mean and std belong together": lambda: segviz.load(nn.ReLU().eval(), mean=(0, 0, 0)),
         r"classes would have no effect: 'fcn' is a segviz checkpoint": lambda: segviz.load(
             "fcn", classes="cityscapes"

@@ -561,6 +561,7 @@ def test_titles_shrink_break_and_are_cut_at_last() -> None:
     assert fit_text("short", 2.0) == ("short", TITLE)
     words_, size = fit_text("a title that is much too long for its room", 0.8)
     assert words_.endswith("…") and text_width(words_, size) <= 0.8
+    assert fit_text("distribute: over-complete", 1.25)[1] < TITLE  # 1.23 inches wide, and more on a grid of pixels
     assert break_title("collect: seen from (120, 300)", 0.9) == ["collect: seen", "from (120, 300)"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from inspect import unwrap
 from pathlib import Path
 
@@ -26,10 +27,18 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 
 
 def predict(name: str) -> Prediction:
+    return predictor_of(name)(PICTURE)
+
+
+def predictor_of(name: str) -> Predictor:
     torch.manual_seed(0)
     spec = SPECS[name]
     record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
-    return Predictor(build(name, len(CAMVID.names)), record, "cpu")(PICTURE)
+    return Predictor(build(name, len(CAMVID.names)), record, "cpu")
+
+
+def test_a_predictor_prints_on_one_line() -> None:
+    assert re.fullmatch(r"Predictor\(sam, \d\.\d M parameters, 11 classes, on cpu\)", repr(predictor_of("sam")))
 
 
 @pytest.mark.parametrize("name", ["fcn", "sam", "fla", "dual_nl"])

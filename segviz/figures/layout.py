@@ -19,6 +19,7 @@ from segviz.figures.fonts import choose_families, report_missing
 from segviz.text import plain_text
 
 TITLE, SMALL, LEAST = 7.0, 6.0, 4.5  # points
+HINTING = 1.03  # a text in pixels over its width at any size
 READABLE = 5.5  # points; a title that would be smaller is broken into two lines
 INK, MUTED = "#1a1a1a", "#555555"
 MARGIN, LINE_HEIGHT, INDENT = 0.03, 0.11, 0.15  # inches; a subplot's letter stands before the indent
@@ -96,9 +97,9 @@ def fit_text(text: str, room: float, usual: float = TITLE) -> tuple[str, float]:
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """The width of a text, in inches."""
+    """The width of a text, in inches; letters that are drawn on a grid of pixels may take a little more."""
     font = FontProperties(family=choose_families(text), size=size, weight=weight)
-    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72
+    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) / 72 * HINTING
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, resize, working_size
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import BlockNetwork, Segmentation
+from segviz.models.size import describe_size
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
 from segviz.text import plain_text
@@ -59,6 +60,11 @@ class Predictor:
         self.size: SeenSize = size or (None if record.model in SPECS else "own")
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.record, self.digest = record, digest
+
+    def __repr__(self) -> str:
+        """One line."""
+        classes = len(self.record.class_set.names)
+        return f"Predictor({self.record.model}, {describe_size(self.model)}, {classes} classes, on {self.device})"
 
     def __call__(self, image: ImageLike, shrink: int = 1) -> Prediction:
         """Segment a picture and keep the block's maps.

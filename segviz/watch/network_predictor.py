@@ -11,9 +11,10 @@ from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import choose_class_set, give_colours
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, as_rgb
+from segviz.models.size import describe_size
 from segviz.prediction.predictor import PredictorKind, choose_device
 from segviz.watch.network_view import NetworkView
-from segviz.watch.placement import FitMode, InputRules
+from segviz.watch.placement import FitMode, InputRules, check_statistics
 from segviz.watch.watch_network import check_network, view_network
 
 
@@ -95,8 +96,7 @@ class NetworkPredictor:
     def __repr__(self) -> str:
         """One line, and one for each note."""
         classes = f"{len(self.class_set.names)} classes" if self.class_set else "classes as its output has them"
-        count = sum(one.numel() for one in self.network.parameters())
-        head = f"NetworkPredictor({self.name}, {count / 1e6:.1f} M parameters, {classes}, on {self.device})"
+        head = f"NetworkPredictor({self.name}, {describe_size(self.network)}, {classes}, on {self.device})"
         return "\n".join([head, *self.notes])
 
 
@@ -112,11 +112,7 @@ def choose_rules(
     Raises:
         ValueError: only one of mean and std was given, or not for three channels.
     """
-    if (mean is None) != (std is None):
-        raise ValueError("mean and std belong together; give both or neither")
-    for what, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) != 3:
-            raise ValueError(f"{what} has {len(values)} numbers; give one for each of R, G and B")
+    check_statistics(mean, std)
     if fit not in ("stretch", "pad"):
         raise ValueError(f"fit='{fit}' is unknown; use 'stretch' or 'pad'")
     given = mean is not None and std is not None

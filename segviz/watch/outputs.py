@@ -104,11 +104,10 @@ def predict_classes(
         fits = known is not None and len(known.names) == len(scores)
         chosen = known if fits and known else give_colours([f"class {number}" for number in range(len(scores))])
     colours = chosen.palette if palette is None else tuple(palette)
-    if len(chosen.names) != len(scores) or len(colours) != len(scores):
-        raise ValueError(
-            f"the output has {len(scores)} classes, but {len(chosen.names)} names and {len(colours)} colours were "
-            "given; give as many"
-        )
+    for count in (len(chosen.names), len(colours)):
+        if count != len(scores):
+            given = f"names or colours of {count} were given; give one for each"
+            raise ValueError(f"the output has {len(scores)} classes, but {given}")
     indices, confidence = classify(crop_padding(scores, placement), placement.picture)
     return NetworkPrediction(indices, confidence, ClassSet(chosen.names, colours), form)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -78,6 +79,19 @@ class InputRules:
         """The rules with a mean and a std: these, or those of the network's configuration, or ImageNet's."""
         mean, std, origin = own_normalisation(model)
         return replace(self, mean=self.mean or mean, std=self.std or std, origin=self.origin or origin)
+
+
+def check_statistics(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    """Refuse a mean and a std that cannot be used.
+
+    Raises:
+        ValueError: only one of them was given, or not for three channels.
+    """
+    if (mean is None) != (std is None):
+        raise ValueError("mean and std belong together; give both or neither")
+    for what, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) != 3:
+            raise ValueError(f"{what} has {len(values)} numbers; give one for each of R, G and B")
 
 
 def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode) -> Placement:

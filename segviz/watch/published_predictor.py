@@ -20,6 +20,7 @@ from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
 from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
 from segviz.models.picture_input import PictureInput
+from segviz.models.size import describe_size
 from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import PredictorKind, choose_device, make_prediction
 from segviz.prediction.slide import cut_crop, slide_crops
@@ -172,8 +173,7 @@ class PublishedPredictor:
 
     def __repr__(self) -> str:
         """One line, and one for each note."""
-        count = sum(one.numel() for one in self.network.parameters())
-        size = f"{count / 1e6:.1f} M parameters, {len(self.class_set.names)} classes"
+        size = f"{describe_size(self.network)}, {len(self.class_set.names)} classes"
         head = f"PublishedPredictor({self.name}: {self.title}, {size}, on {self.device})"
         return "\n".join([head, *self.notes])
 

@@ -14,7 +14,7 @@ from segviz.image import ImageLike, Rgb, as_rgb
 from segviz.watch.findings import Findings
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
-from segviz.watch.placement import FitMode, InputRules, Placement
+from segviz.watch.placement import FitMode, InputRules, Placement, check_statistics
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
@@ -60,8 +60,15 @@ def watch(
         ValueError: the network is in training mode, was traced or compiled, or refuses the picture; or `layers` chooses
             nothing.
     """
-    origin = "" if mean is None and std is None else "as given"
-    rules = InputRules(tuple(mean) if mean else None, tuple(std) if std else None, origin, size, fit)
+    check_statistics(mean, std)
+    given = mean is not None and std is not None
+    rules = InputRules(
+        tuple(mean) if mean is not None else None,
+        tuple(std) if std is not None else None,
+        "as given" if given else "",
+        size,
+        fit,
+    )
     return view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
 
 
