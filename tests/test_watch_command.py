@@ -39,6 +39,13 @@ def test_watch_prints_the_table(folder: Path, capsys: pytest.CaptureFixture[str]
     assert [line.split()[:2] for line in text.splitlines()[1:]] == [["first", "listed"], ["last", "kept"]]
 
 
+def test_what_is_known_of_a_network_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--model", "timm:vit_tiny_patch16_224", "--weights", "random")
+    assert segviz("watch", folder / "street.png", *options) == 0
+    printed = capsys.readouterr()
+    assert (printed.err + printed.out).count("random") == 1 and "random" in printed.err
+
+
 def test_watch_as_json_has_rows_and_largest_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = ("--model", f"{folder}/net.py:Net", "--layers", "*", "--at", "20,30", "--head", "1", "--json")
     assert segviz("watch", folder / "street.png", *source) == 0
@@ -113,7 +120,7 @@ def test_weights_come_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.C
         (("predict", "IMAGE", "--model", "NET:bare", "--out", "OUT"), "no classes of pixels; look at its maps"),
         (("predict", "IMAGE", "--model", "NET:gone", "--out", "OUT"), "there is no 'gone'"),
         (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "layers=gone chooses nothing"),
-        (("watch", "IMAGE", "--model", "NET:Net", "--head", "7"), "head"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--head", "7", "--json"), "head 7"),
         (("attend", "IMAGE", "--model", "NET:Net", "--head", "7", "--out", "OUT"), "head 7 does not exist"),
         (("attend", "IMAGE", "--model", "NET:Net", "--map", "gone", "--out", "OUT"), "gone"),
         (("attend", "IMAGE", "--model", "NET:Net", "--look", "strip", "--out", "OUT"), "has the look 'strip'; use"),
@@ -139,6 +146,7 @@ def test_failures_are_one_sentence(
         (("figure", "compare", "IMAGE", "--models", "timm:vit_tiny_patch16_224", "--out", "OUT/a.png"),
          "is not a segviz model"),
         (("predict", "IMAGE", "--model", "resnet", "--out", "OUT"), "a checkpoint's path, net.py:build"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--at", "20,30"), "--at changes maps, and the table has none; name"),
         (("watch", "IMAGE", "--model", "NET:Net", "--format", "svg"), "--format changes files, and none is written"),
         (("watch", "IMAGE", "--model", "NET:Net", "--head", "first"), "'first' is not a head"),
     ],

@@ -56,6 +56,7 @@ def is_figure(*names: str) -> Callable[[argparse.Namespace], bool]:
 MEASURED_ALREADY = "is for a new measurement, and --measured reads an earlier one; remove one of them"
 PICTURES_ONLY = "changes pictures, and none is written here; name a .png, .svg or .pdf, or remove it"
 NO_FILES = "changes files, and none is written here; name --out DIR or --zip FILE, or remove it"
+NO_NUMBERS = "changes maps, and the table has none; name --out DIR, --zip FILE or --json, or remove it"
 PNG_ONLY = "changes PNGs, and none is written here; remove it"
 WORKERS_RULE = Rule("--workers", lambda one: one.ray is not None, "are those of a cluster; give --ray, or remove it")
 STEP_RULE = Rule("--step", lambda one: not one.whole, "needs crops, and --whole shows none; remove one of them")
@@ -83,6 +84,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = MappingProxyType({
         "colours": Rule("--colours", draws, PICTURES_ONLY),
     },
     "watch": {
+        "at": Rule("--at", lambda one: writes_files(one) or one.json, NO_NUMBERS),
+        "head": Rule("--head", lambda one: writes_files(one) or one.json, NO_NUMBERS),
         "format": Rule("--format", writes_files, NO_FILES),
         "size": Rule("--size", lambda one: writes_files(one) and "png" in one.format, PNG_ONLY),
         "scale": Rule("--scale", writes_files, NO_FILES),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from tqdm import tqdm
@@ -64,7 +65,8 @@ def watch_picture(
     check_places(places, picture, source.text)
     view = predictor(picture)
     if not options.json:
-        tqdm.write(f"{plain_text(source.text)}: {view!r}", file=sys.stdout)
+        bare = replace(view, notes=())  # these were printed as the network was opened
+        tqdm.write(f"{plain_text(source.text)}: {bare!r}", file=sys.stdout)
     chosen = tuple(places) or default_watch_places(view)
     head: HeadChoice = options.head
     summary = {"image": source.text, **describe_view(view, chosen, head)}
