@@ -20,6 +20,7 @@ from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_sight import first_disputed
 from segviz.ui.ground_truth import Truth, pick_ground_truth
+from segviz.ui.lead_to import lead_to
 from segviz.ui.models import model_title, offered_models, predict_or_stop, short_title
 from segviz.ui.network_answer import watch_network
 from segviz.ui.page_address import keep_page_address
@@ -47,7 +48,8 @@ def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
         return predict_or_stop(name, picture, count)
     answer = watch_network(name, picture)
     if answer is not None and answer.classes is None:
-        st.info(escape_markdown(f"{short_title(name)} has no classes, so there is nothing to compare; see Inspect."))
+        st.info(escape_markdown(f"{short_title(name)} has no classes, so there is nothing to compare."))
+        lead_to("inspect", f"What {escape_markdown(short_title(name))} shows")
     return None if answer is None else answer.classes
 
 

@@ -9,6 +9,7 @@ from segviz.ui.beside_maps import INFLUENCE_HELP, last_pin_influences
 from segviz.ui.crops import asked_place, crops_sentence
 from segviz.ui.display_settings import stored_display
 from segviz.ui.first_sight import first_place
+from segviz.ui.lead_to import lead_to
 from segviz.ui.map_help import explain_worth
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
@@ -71,4 +72,6 @@ st.caption(
 if without := no_map_sentences(list(predictions.values())):
     st.subheader("No map from place to place")
     st.markdown("\n".join(f"- {sentence}" for sentence in without))
+    if "fla" in predictions:
+        lead_to("fla", "FLANet's own figure")
 run_next_model(names, picture, PAGE)

@@ -13,6 +13,7 @@ import torch
 from own_networks import write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from test_own_forward import Net as OwnForward
 from test_pages import ATTRIBUTION, COMPARE, INSPECT, SAME_PIXEL, component, healthy, opened, pin, titles, viewer
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
@@ -288,6 +289,20 @@ def test_own_networks_come_first_and_bundled_models_carry_no_layer(app: AppTest)
     assert not any(name.startswith("inspect-") for name, _ in component(app, "parameters")["parameters"])
 
 
+def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_chosen(app: AppTest) -> None:
+    try:
+        add_live_network(CatalogueEntry("live", "Live", "an object of Python"), OwnForward().eval())
+        healthy(follow(app, INSPECT, model="live"))
+        choices = [app.selectbox(key="inspect layer")]
+        opened(app, ATTRIBUTION)
+        healthy(app.selectbox(key="attribution model").set_value("live").run())
+        choices.append(app.selectbox(key="attribution layer"))
+        for choice in choices:
+            assert choice.options == ["network (its own forward)"] and "outside of its modules" in choice.help
+    finally:
+        _live.clear()
+
+
 def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("spatial_nl",))
     opened(app, SAME_PIXEL)
@@ -320,6 +335,7 @@ def test_compare_takes_networks_with_classes(app: AppTest) -> None:
     assert [one.message for one in app.exception] == []
     assert {"My net"} <= set(titles(app))
     assert any("features has no classes" in one.value for one in app.info)
+    assert any("Inspect" in one.proto.label for one in app.get("page_link"))
 
 
 def test_attribution_reads_any_layer_of_a_network(backend: ThreadBackend) -> None:

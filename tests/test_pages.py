@@ -851,6 +851,14 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
     assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
 
 
+def test_same_pixel_leads_to_the_page_of_flanet_s_figure(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("fla",))
+    healthy(opened(app, SAME_PIXEL))
+    assert any("FLANet's own figure shows its attended features." in one.value for one in app.markdown)
+    links = {one.proto.page: one.proto.label for one in app.get("page_link")}
+    assert links["fla"] == f"FLANet's own figure →\N{NO-BREAK SPACE}{page_table.ROWS['fla'].title}"
+
+
 def stop_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """The reader presses Stop while the model of this number runs."""
     ask = Engine.ask

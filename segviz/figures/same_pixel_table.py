@@ -139,7 +139,7 @@ def no_map_sentences(predictions: Sequence[Prediction]) -> list[str]:
         sentences.append(
             f"{title} relates channels too, but has one matrix for every row and every column of the grid, so the "
             f"place matters: mean total variation distance between its matrices: {join_with_commas(apart_by_axis)}. "
-            "FLANet's own figure shows its attended features: see the page FLA."
+            "FLANet's own figure shows its attended features."
         )
     return sentences
 

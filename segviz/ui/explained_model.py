@@ -19,8 +19,9 @@ from segviz.text import escape_markdown
 from segviz.ui.crops import answer_around, asked_place
 from segviz.ui.first_sight import first_place
 from segviz.ui.inspect_network import first_of
+from segviz.ui.lead_to import lead_to
 from segviz.ui.models import predict_or_stop, short_title
-from segviz.ui.network_answer import NetworkAnswer, watch_network
+from segviz.ui.network_answer import LAYER_HELP, NetworkAnswer, layer_title, watch_network
 from segviz.ui.picture import Picture
 from segviz.ui.widgets import forget_linked, keep_widget
 
@@ -110,7 +111,8 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
     classes = answer.classes
     if classes is None:
         title = escape_markdown(short_title(model))
-        st.info(f"{title} has no classes, so there is no score to explain; its maps are on Inspect.")
+        st.info(f"{title} has no classes, so there is no score to explain.")
+        lead_to("inspect", f"The maps of {title}")
         st.stop()
     layer, maps = "", list[Any]()
     if answer.has_block:
@@ -118,7 +120,9 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         maps = maps_of_places(answer)
     elif answer.layers:
         kept = keep_widget(LAYER, answer.layers[-1], answer.layers, linked=answer.layers)
-        layer = str(heading.selectbox("Layer", answer.layers, width=260, **kept))
+        layer = str(
+            heading.selectbox("Layer", answer.layers, width=260, format_func=layer_title, help=LAYER_HELP, **kept)
+        )
         if layer not in answer.maps:
             answer = watch_network(model, picture, (layer,)) or answer
         maps = [one for one in answer.maps.values() if isinstance(one, PlacedMap)]

@@ -21,11 +21,13 @@ from segviz.ui.map_help import WEIGHTS_HELP
 from segviz.ui.models import short_title
 from segviz.ui.network_answer import (
     ALL_LEVELS,
+    LAYER_HELP,
     NetworkAnswer,
     ask_network,
     choose_head,
     choose_level,
     describe_pin,
+    layer_title,
     level_titles,
     watch_network,
 )
@@ -38,6 +40,7 @@ from segviz.ui.widgets import forget_linked, keep_widget
 from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_map
+from segviz.watch.findings import ROOT
 
 INSPECT_PAGE = "inspect"
 MEAN_HEAD, LARGEST_HEAD, EACH_HEAD = "mean", "largest", "each"
@@ -47,7 +50,7 @@ NETWORK_CONTROLS = (LAYER_KEY, HEAD_KEY, FEATURES_KEY, LEVEL_KEY)
 LEVEL_HELP = "Deformable attention samples points on levels of features; all of them are added up on the finest grid."
 STRIP = 6  # small maps side by side
 FOUND_HELP = (
-    ColumnHead("Layer", "the module's path in the network; its further calls have a number"),
+    ColumnHead("Layer", f"the module's path in the network, or {ROOT}: its own forward; further calls have a number"),
     ColumnHead("Map", "whether it is shown here, can be chosen above, or was passed over"),
     ColumnHead("Heads and grid", "heads, and rows and columns of its cells"),
     ColumnHead("Found as", "the function that computed it, or who declared it"),
@@ -106,7 +109,7 @@ def how_to_read_maps() -> None:
 def pick_layer(answer: NetworkAnswer, controls: DeltaGenerator) -> str:
     """The layer whose map is shown; at first the last one."""
     kept = keep_widget(LAYER_KEY, answer.layers[-1], answer.layers, linked=answer.layers)
-    return str(controls.selectbox("Layer", answer.layers, width=260, **kept))
+    return str(controls.selectbox("Layer", answer.layers, width=260, format_func=layer_title, help=LAYER_HELP, **kept))
 
 
 def pick_head(one: object) -> str:

@@ -20,10 +20,14 @@ from segviz.ui.models import short_title, show_notes
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.viewer.panel import Pin
-from segviz.watch.findings import FoundLayer
+from segviz.watch.findings import ROOT, FoundLayer
 from segviz.watch.network_view import NetworkView
 
 ALL_LEVELS = "all"
+LAYER_HELP = (
+    "An attention layer is named by the path of its module in the network. "
+    f"*{ROOT}* is the network itself: attention that it computes in its own forward, outside of its modules."
+)
 MOST_NOTES = 2  # on a network, that stand open on a page
 
 
@@ -80,6 +84,11 @@ def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:
         return ""
     name = classes.class_set.names[classes.labels[pin.y, pin.x]]
     return f"{name}, confidence {classes.confidence[pin.y, pin.x]:.0%}"
+
+
+def layer_title(path: str) -> str:
+    """A layer in the choice of layers; attention in the network's own forward is told in words."""
+    return f"{path} (its own forward)" if path.partition(":")[0] == ROOT else path
 
 
 def choose_head(text: str) -> HeadChoice:

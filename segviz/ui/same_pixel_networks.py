@@ -13,8 +13,18 @@ from segviz.catalogue.own_models import own_models
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
 from segviz.ui.crops import answer_around, lay_over_crop
+from segviz.ui.lead_to import lead_to
 from segviz.ui.models import model_title, short_title
-from segviz.ui.network_answer import ALL_LEVELS, NetworkAnswer, choose_head, choose_level, level_titles, watch_network
+from segviz.ui.network_answer import (
+    ALL_LEVELS,
+    LAYER_HELP,
+    NetworkAnswer,
+    choose_head,
+    choose_level,
+    layer_title,
+    level_titles,
+    watch_network,
+)
 from segviz.ui.picture import Picture
 from segviz.ui.state import session
 from segviz.ui.widgets import forget_linked, keep_widget
@@ -93,10 +103,17 @@ def pick_maps_of(name: str, picture: Picture) -> PickedMaps | None:
     if answer is None:
         return None
     if not answer.layers:
-        st.info(escape_markdown(f"{short_title(name)} has no map; Inspect says why."))
+        st.info(escape_markdown(f"{short_title(name)} has no map."))
+        lead_to("inspect", "Why")
         return None
     kept = keep_widget(layers_key(name), [answer.layers[-1]], answer.layers, linked=answer.layers)
-    layers = st.multiselect(escape_markdown(f"Layers of {short_title(name)}"), answer.layers, **kept)
+    layers = st.multiselect(
+        escape_markdown(f"Layers of {short_title(name)}"),
+        answer.layers,
+        format_func=layer_title,
+        help=LAYER_HELP,
+        **kept,
+    )
     if any(layer not in answer.maps for layer in layers):
         answer = watch_network(name, picture, layers) or answer
     maps = {layer: answer.maps[layer] for layer in layers if layer in answer.maps}
