@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 500
 ZIP_START = b"PK\x03\x04"
-MOST_NAMED = 4  # files that a sentence names
+MOST_FILES_NAMED = 4  # files that a sentence names
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -228,8 +228,8 @@ def left_out_sentence(names: Sequence[str]) -> str:
     Args:
         names: each with its ZIP's name; at least one.
     """
-    named = join_with_commas([plain_text(name, MOST_LETTERS) for name in names[:MOST_NAMED]])
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    named = join_with_commas([plain_text(name, MOST_LETTERS) for name in names[:MOST_FILES_NAMED]])
+    more = f" and {len(names) - MOST_FILES_NAMED} more" if len(names) > MOST_FILES_NAMED else ""
     return f"Left out, as {'it is no picture' if len(names) == 1 else 'they are no pictures'}: {named}{more}."
 
 
