@@ -40,6 +40,7 @@ class ReplicaPlan:
         """Computations at once, on average over the replicas, above which Ray starts another replica.
 
         Long computations leave one slot of the whole cluster free. This is below what they may take, so that a cluster
-        grows even when they are all that is asked for.
+        grows even when they are all that is asked for. With one slot each, two replicas run one long computation
+        whether others wait or not, and Ray knows only what runs: so one alone makes Ray ask for three replicas.
         """
         return 0.9 * (self.slots - 1 if self.slots > 1 else 0.5)
