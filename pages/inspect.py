@@ -33,13 +33,14 @@ def inspect_bundled(model: str, picture: Picture) -> None:
         how_to_read(model)
     prediction = predict_or_stop(model, picture)
     following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
-    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
-    show_worth(model)
-    show_maps(picture, prediction, following, beside)
     spec = SPECS[model]
-    if not following:
+    if following:
+        st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
+    else:
         why = why_no_map(prediction)
         st.info(f"{spec.title} has no map from place to place: {why}. Its channel means are shown instead.")
+    show_worth(model)
+    show_maps(picture, prediction, following, beside)
     score = val_miou(model)
     scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
     st.caption(f"{spec.title}, after {spec.paper}.{scored}")

@@ -77,10 +77,10 @@ def test_files_of_a_zip_that_are_no_pictures_are_named(monkeypatch: pytest.Monke
     app = AppTest.from_function(show)
     app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), None, "a.zip", left_out=left_out))
     app.run()
-    words = "Left out, as they are no pictures: many_1.zip: notes.txt, many_1.zip: list.csv."
+    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: list.csv."
     assert [one.value for one in app.caption] == [words]
-    assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are no pictures: a, b, c, d and 2 more."
-    assert batch.left_out_sentence(["a"]) == "Left out, as it is no picture: a."
+    assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are not pictures: a, b, c, d and 2 more."
+    assert batch.left_out_sentence(["a"]) == "Left out, as it is not a picture: a."
 
 
 def test_in_a_cluster_as_many_are_under_way_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -266,6 +266,7 @@ def test_a_network_without_attention_says_so(app: AppTest) -> None:
     assert titles(app) == ["Prediction"]
     (info,) = (one.value for one in app.info)
     assert "plain has no map: no attention was found in it" in info
+    assert not any("the maps follow" in one.value for one in app.caption)
 
 
 def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None:
@@ -361,6 +362,14 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+
+
+def test_methods_that_need_a_layer_are_left_out_with_a_word_where_there_is_none(app: AppTest) -> None:
+    healthy(follow(app, ATTRIBUTION, model="plain"))
+    assert titles(app) == ["Prediction", "Saliency"]
+    assert "Methods: 1 of 2" in [one.proto.popover.label for one in app.get("popover")]
+    left_out = "Left out, as no attention layer was found that could be read: "
+    assert any(one.value.startswith(f"{left_out}Grad-CAM") for one in app.caption)
 
 
 # ---- published weights ----------------------------------------------------------------------------------

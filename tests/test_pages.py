@@ -686,7 +686,7 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     assert not app.warning
     assert (viewer(app)["height"], viewer(app)["width"]) == (1024, 1280)
     told = [one.value for one in app.sidebar.caption]
-    assert "Its 1600 x 1280 pixels are shown, and counted, as 1280 x 1024." in told
+    assert "It has 1600 x 1280 pixels, and is shown at 1280 x 1024; points are counted in these." in told
     shown = np.frombuffer(blob(panel(app, "Truth")["map"])[-1024 * 1280 :], np.uint8).reshape(1024, 1280)
     assert (shown[:, :640] == 0).all() and (shown[:, 640:] == 5).all()
     assert len(tables(app)) == 1 and len(app.get("plotly_chart")) == 2
@@ -849,6 +849,15 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
     healthy(app.button(key="same_pixel resume").click().run())
     assert ran == list(names[1:])
     assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
+
+
+def test_inspect_says_first_that_a_model_has_no_map_to_follow(app: AppTest) -> None:
+    opened(app, INSPECT)
+    for model, follows in (("spatial_nl", True), ("channel_nl", False)):
+        healthy(app.selectbox(key="inspect model").set_value(model).run())
+        assert any("the maps follow" in one.value for one in app.caption) == follows
+        assert any("has no map from place to place" in one.value for one in app.info) != follows
+    assert titles(app) == ["Prediction", "Attended features", "Context"]
 
 
 def test_same_pixel_leads_to_the_page_of_flanet_s_figure(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

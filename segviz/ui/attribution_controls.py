@@ -9,7 +9,7 @@ import streamlit as st
 from segviz.attribution import METHODS, Options, Target
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
-from segviz.text import escape_markdown
+from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.widgets import keep_widget
 
 POINT, CLASS, PICTURE = "Point", "Class region", "Whole picture"
@@ -82,7 +82,9 @@ def pick_methods(has_layer: bool = True) -> tuple[list[str], Options]:
         has_layer: whether there is a layer for those that read one; without, they are left out of the answer.
     """
     kept = keep_widget("attribution methods", list(START), linked=METHODS)
-    label = f"Methods: {len(st.session_state[kept['key']])}"
+    chosen = [name for name in METHODS if name in st.session_state[kept["key"]]]
+    without = [] if has_layer else [METHODS[name].title for name in chosen if METHODS[name].at_block]
+    label = f"Methods: {f'{len(chosen) - len(without)} of ' if without else ''}{len(chosen)}"
     with st.popover(label, key="methods", help="The methods and their settings", wrap=False):
         picked = st.pills(
             "Methods",
@@ -92,6 +94,8 @@ def pick_methods(has_layer: bool = True) -> tuple[list[str], Options]:
             wrap=True,
             **kept,
         )
+        if without:
+            st.caption(f"Left out, as no attention layer was found that could be read: {join_with_commas(without)}.")
         options = pick_options()
     return [name for name, row in METHODS.items() if name in picked and (has_layer or not row.at_block)], options
 

@@ -230,7 +230,7 @@ def left_out_sentence(names: Sequence[str]) -> str:
     """
     named = join_with_commas([plain_text(name, MOST_LETTERS) for name in names[:MOST_FILES_NAMED]])
     more = f" and {len(names) - MOST_FILES_NAMED} more" if len(names) > MOST_FILES_NAMED else ""
-    return f"Left out, as {'it is no picture' if len(names) == 1 else 'they are no pictures'}: {named}{more}."
+    return f"Left out, as {'it is not a picture' if len(names) == 1 else 'they are not pictures'}: {named}{more}."
 
 
 def show_working(job: BackgroundRun) -> None:

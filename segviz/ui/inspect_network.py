@@ -91,12 +91,13 @@ def inspect_network(name: str, picture: Picture) -> None:
         forget_linked(*NETWORK_CONTROLS)
     with controls:
         how_to_read_maps()
-    st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
+    if answer.layers:
+        st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
+    else:
+        st.info(escape_markdown(no_map_sentence(answer)))
     lead, maps, columns = follow_panels(answer, shown, head)
     more = 0 if lead[0].wide else len(features)
     show_network_viewer(picture, answer, lead, [*maps, *features], columns + more)
-    if not answer.layers:
-        st.info(escape_markdown(no_map_sentence(answer)))
     show_found(answer)
 
 

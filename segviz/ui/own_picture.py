@@ -60,7 +60,9 @@ def own_picture() -> Picture | str | None:
         st.caption(f"Shown: {escape_markdown(picture.name)}")
         if picture.file_size and picture.file_size != picture.size:
             (rows, columns), (height, width) = picture.file_size, picture.size
-            st.caption(f"Its {columns} x {rows} pixels are shown, and counted, as {width} x {height}.")
+            st.caption(
+                f"It has {columns} x {rows} pixels, and is shown at {width} x {height}; points are counted in these."
+            )
         show_uploader()
         show_recent(picture)
     return picture

@@ -48,11 +48,11 @@ def panels_of_features(
     """
     if not has_block:
         return (Panel("Features", features, "output", note="mean over channels; there is no block", model=model),)
-    prefix = f"{name}: " if name else ""
+    titles = (f"{name}: attended features", f"{name}: context") if name else ("Attended features", "Context")
     note = "mean over channels of the block's output"
     return (
-        Panel(f"{prefix}attended features", features, "output", note=note, model=model),
-        Panel(f"{prefix}context", features, "context", note="the same before gamma and residual", model=model),
+        Panel(titles[0], features, "output", note=note, model=model),
+        Panel(titles[1], features, "context", note="the same before gamma and residual", model=model),
     )
 
 
