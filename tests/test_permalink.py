@@ -378,7 +378,7 @@ def test_all_of_the_viewer_s_controls_are_display_settings_or_zoom() -> None:
     assert set(re.findall(r'data-setting="(\w+)"', markup)) | {"hidden"} == set(Display().as_dict())
     assert set(re.findall(r"<(?:button|select|input)(?! [^>]*data-(?:setting|zoom))[^>]*>", markup)) == {
         '<button type="button" class="more" aria-expanded="false" aria-controls="display">',
-        '<button type="button" class="outside" hidden>',  # brings a pin into the zoomed part, which is in the link
+        '<button type="button" class="outside" hidden>',  # shows the whole picture: the zoom is in the link
     }
 
 
