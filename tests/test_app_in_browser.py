@@ -584,7 +584,7 @@ def test_a_link_is_copied_where_the_browser_has_no_clipboard(visit: Visit) -> No
 def test_former_addresses_lead_to_their_pages_with_the_link(visit: Visit) -> None:
     visit.page.goto(f"{visit.address}/blocks?seed=3&pin=40-50-2&direction=attended_by")
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Same pixel, every block")
-    expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
+    expect(visit.page.get_by_label("Show pin 3, y 40, x 50")).to_be_visible()
     expect(visit.page.get_by_label("attended by", exact=True)).to_be_checked()
     expect(visit.page).to_have_url(re.compile("/same_pixel\\?.*pin=40-50-2.*direction=attended_by"))
     visit.page.goto(f"{visit.address}/folder")
@@ -991,7 +991,7 @@ def test_a_choice_closes_a_phone_s_sidebar_and_a_street_s_slider_leaves_it_open(
 
 
 def test_attribution_begins_with_its_maps(visit: Visit, phone: Visit) -> None:
-    for visitor, top, bottom in ((visit, 250, 1000), (phone, 450, 844)):
+    for visitor, top, bottom in ((visit, 256, 1000), (phone, 450, 844)):
         first = ".stage" if visitor is visit else ".ahead .stage"  # on a phone, where the block looks is seen first
         box = box_of(visitor.open("attribution").page.locator(first).first)
         assert box["y"] < top and box["y"] + box["height"] <= bottom
