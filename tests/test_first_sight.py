@@ -113,6 +113,18 @@ def test_the_start_is_that_of_the_map_at_the_first_point(share: float, start: st
     assert "log" not in [one.scale.kind for one in chosen.subplots if one.scale]  # the reader's choice counts
 
 
+def test_a_pin_s_panel_begins_as_the_panel_above_it_that_shows_the_same_map() -> None:
+    rows, pin = rows_of(1 / CELLS), Pin(5, 5, 0)
+    even = looking(rows.clone())
+    at = even.cell(pin.y, pin.x, *SIZE)
+    rows[at[0] * GRID[1] + at[1]] = rows_of(0.5)[0]
+    peaked_there = looking(rows)
+    fixed = Panel("pin", peaked_there, "attends_to", pin=0)
+    (alone,) = set_starts([fixed], (30, 30), (pin,), SIZE, Display())
+    below = set_starts([Panel("own", peaked_there, "attends_to"), fixed], (30, 30), (pin,), SIZE, Display())
+    assert (alone.start, [panel.start for panel in below]) == ("log", ["linear", "linear"])
+
+
 def test_samples_begin_on_log_where_one_has_nearly_all() -> None:
     window = torch.cartesian_prod(torch.arange(-4.0, 5), torch.arange(-4.0, 5))
     cells = torch.cartesian_prod(torch.arange(20.0), torch.arange(20.0))

@@ -88,7 +88,7 @@ def points_start(weights: Float[np.ndarray, " points"]) -> ScaleKind:
 def set_starts(
     panels: Sequence[Panel], place: tuple[int, int], pins: Sequence[Pin], size: tuple[int, int], display: Display
 ) -> list[Panel]:
-    """The panels with the scales that they begin with.
+    """The panels with the scales that they begin with; a pin's panel begins as the one that shows the same map does.
 
     Args:
         panels: the panels.
@@ -98,8 +98,14 @@ def set_starts(
         display: the viewer's settings.
     """
     started = []
+    following: dict[tuple[object, ...], ScaleKind] = {}
     for panel in panels:
         own = pins[panel.pin] if panel.pin is not None and panel.pin < len(pins) else None
         at = panel.at or (place if own is None else (own.y, own.x))
-        started.append(replace(panel, start=panel_start(panel, at, size, display)))
+        shown = (id(panel.map), panel.look, panel.head, panel.query)
+        start = following.get(shown) if own is not None else None
+        start = start or panel_start(panel, at, size, display)
+        if own is None:
+            following.setdefault(shown, start)
+        started.append(replace(panel, start=start))
     return started
