@@ -88,13 +88,9 @@ def test_a_live_module_is_taken_as_it_is(own: NetworkPredictor) -> None:
     view = predictor(IMAGE)
     assert predictor.network is own.network and view.prediction is not None
     assert view.prediction.class_set.palette == ((1, 2, 3), (4, 5, 6), (7, 8, 9))
-    with pytest.raises(
-        ValueError, match="3 classes, but names or colours of 1 were given; give one for each"
-    ):
+    with pytest.raises(ValueError, match="3 classes, but names or colours of 1 were given; give one for each"):
         segviz.load(own.network, palette=[(1, 2, 3)])(IMAGE)
-    with pytest.raises(
-        ValueError, match="3 classes, but names or colours of 2 were given; give one for each"
-    ):
+    with pytest.raises(ValueError, match="3 classes, but names or colours of 2 were given; give one for each"):
         segviz.load(own.network, classes=["a", "b"])(IMAGE)
     with pytest.raises(ValueError, match="training mode"):
         segviz.load(nn.Conv2d(3, 2, 1))

@@ -24,7 +24,7 @@ from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
 from segviz.viewer.panels_of_prediction import labels_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
-FIRST_NETWORK = ("rcca", "row")  # names the class in nearly all scenes
+FIRST_NETWORK = ("rcca", "column")  # names the class in nearly all scenes, with half of its weight on the cue
 SCENE_NUMBERS = 1000  # that can be looked at
 CUE_GAP, CUE_LINE = 3, 4  # pixels between a cue and its frame, and of the frame's line
 
