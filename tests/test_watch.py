@@ -553,7 +553,7 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
         scores = F.avg_pool2d(net.scores(input_of(net)), 4)
         best = F.interpolate(scores, SIZE, mode="bilinear").argmax(1)[0].numpy()
     assert (prediction.labels == best).mean() > 0.97
-    with pytest.raises(ValueError, match="the output has 4 classes, but 2 names"):
+    with pytest.raises(ValueError, match="the output has 4 classes, but names or colours of 2 were"):
         segviz.watch(net, IMAGE, classes=["a", "b"])
 
 
