@@ -51,8 +51,12 @@ ONE_SERVER = ("test_accessibility", "test_app_in_browser", "test_attribution_pag
 # Any other file has a worker to itself. The longest begin early, or one worker would end long after the other.
 LONG = (
     *ONE_SERVER,
+    "test_ray_pictures",
+    "test_ray_nodes",
     "test_ray_backend",
+    "test_processes",
     "test_load",
+    "test_cues",
     "test_bundled",
     "test_recovery",
     "test_pages",

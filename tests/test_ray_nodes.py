@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from ray_nodes import HEAD, RayNode, free_port, node_environment
 
     from segviz.cluster.replica_plan import ReplicaPlan
+    from segviz.engine.ray_cluster import remote_runner
     from segviz.engine.ray_cluster.ray_backend import RayBackend
     from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 
@@ -84,6 +85,7 @@ def runner(machines: Machines) -> Iterator[RemoteRunner]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in node_environment(machines.token_file).items():
             patch.setenv(name, value)
+        patch.setattr(remote_runner, "DEADLINE_S", ENOUGH_S)  # a cluster takes longer to start on a busy machine
         made = RemoteRunner(machines.address, PLAN)
         try:
             made.start()
