@@ -439,7 +439,7 @@ def test_a_real_run_measures_threads_and_a_replica(no_process_left: None) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_ctrl_c_ends_a_real_run_with_what_it_has_measured(no_process_left: None) -> None:
     options = ("--backends", "threads", "--rounds", "1000", "--seconds", "0.5", "--visitors", "1")
     process = subprocess.Popen(

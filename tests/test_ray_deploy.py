@@ -29,7 +29,7 @@ with warnings.catch_warnings():
     from segviz.batch.ray_cluster import join_cluster
     from segviz.cluster.short_folder import make_short_folder
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 ROOT = Path(__file__).parents[1]
 BUDGET = 2**31
 PRIORITY = {"RAY_worker_niceness": "0"}  # Ray's 15 on a busy machine takes minutes

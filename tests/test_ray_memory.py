@@ -22,7 +22,7 @@ with warnings.catch_warnings():
     from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 
 # Memory that another worker's tests take meanwhile would bring the monitor forward.
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore")]
 MARGIN_MIB = 3072  # beyond what is in use now, of which a cluster takes 1,200; then Ray's memory monitor ends a process
 BURDEN_MIB = MARGIN_MIB + 1024
 ENOUGH_S = 120.0
