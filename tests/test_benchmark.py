@@ -22,7 +22,6 @@ from segviz.benchmarks.blocks import BLOCKS, bench_blocks
 from segviz.benchmarks.measure import (
     Report,
     count_gflops,
-    count_parameters,
     measure_peak_memory,
     select_devices,
     select_names,
@@ -41,6 +40,7 @@ from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
 from segviz.models.blocks.sampling import sum_rows
 from segviz.models.registry import SPECS, build
+from segviz.models.size import count_parameters
 
 CPU = torch.device("cpu")
 MEGA = 2**20

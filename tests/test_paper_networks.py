@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import segviz
-from segviz.benchmarks.measure import count_gflops, count_parameters
+from segviz.benchmarks.measure import count_gflops
 from segviz.catalogue.checkpoint_file import CheckpointError, read_checkpoint, rewrite_record, write_checkpoint
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.cli.main import main
@@ -40,6 +40,7 @@ from segviz.models.registry import (
     resolve_network,
 )
 from segviz.models.segmenter import BlockNetwork
+from segviz.models.size import count_parameters
 
 CLASSES = ("road", "sky", "car")
 SMALL = (64, 96)

@@ -15,7 +15,6 @@ from segviz.benchmarks.measure import (
     MEGA,
     Report,
     count_gflops,
-    count_parameters,
     describe_machine,
     difference_share,
     measure_peak_memory,
@@ -26,6 +25,7 @@ from segviz.benchmarks.measure import (
 from segviz.benchmarks.plain_blocks import run_plainly
 from segviz.models.blocks import ContextBlock
 from segviz.models.registry import SPECS
+from segviz.models.size import count_parameters
 
 BlockSize = tuple[int, int, int]  # height, width and channels of a block's input
 PUBLISHED_SIZE: BlockSize = (96, 96, 512)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -210,11 +210,6 @@ SUMS_OF_ROWS: dict[Any, Any] = {
     torch.ops.aten._embedding_bag: count_sum_of_rows,
     torch.ops.aten._embedding_bag_forward_only: count_sum_of_rows,
 }
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Count the trained numbers of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def synchronise(device: torch.device) -> None:

@@ -17,7 +17,6 @@ from segviz.benchmarks.measure import (
     MEGA,
     Report,
     count_gflops,
-    count_parameters,
     describe_machine,
     measure_peak_memory,
     select_devices,
@@ -33,6 +32,7 @@ from segviz.image import resize, to_tensor, working_size
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import BlockNetwork
+from segviz.models.size import count_parameters
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, classify
 

@@ -16,7 +16,6 @@ from segviz.benchmarks.measure import (
     MEGA,
     Report,
     count_gflops,
-    count_parameters,
     describe_machine,
     measure_peak_memory,
     select_devices,
@@ -24,6 +23,7 @@ from segviz.benchmarks.measure import (
     time_calls,
 )
 from segviz.models.registry import NETWORK_NAMES, SPECS, build, read_options
+from segviz.models.size import count_parameters
 
 CLASSES = 19  # Cityscapes', on which both papers measure
 DEFAULT_SIZE = (360, 480)  # height, width: that of the bundled models

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from segviz.benchmarks.measure import count_parameters
 from segviz.catalogue.checkpoint_file import CheckpointError, examine_checkpoint, read_record
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.location import bundled_path
@@ -19,6 +18,7 @@ from segviz.cli.network_table import list_networks, list_options
 from segviz.data.classes import CAMVID
 from segviz.models.registry import SPECS, build
 from segviz.models.segmenter import BlockNetwork
+from segviz.models.size import count_parameters
 from segviz.results.models_page import models_page, scores_table
 from segviz.text import NONE, format_percent, format_table
 

@@ -7,12 +7,12 @@ import textwrap
 
 import torch
 
-from segviz.benchmarks.measure import count_parameters
 from segviz.cli.errors import UsageError
 from segviz.models.block_kinds import BLOCK_KINDS
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import NetworkOption, write_setting
 from segviz.models.registry import NETWORK_NAMES, options_of, resolve_network
+from segviz.models.size import count_parameters
 from segviz.text import format_table, plain_text
 
 CITYSCAPES_CLASSES = 19  # the papers' main data set, for which parameters are counted

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from segviz.benchmarks.blocks import make_block
-from segviz.benchmarks.measure import count_gflops, count_parameters
+from segviz.benchmarks.measure import count_gflops
 from segviz.catalogue.unfilled import Unfilled
 from segviz.models.options import OptionValue
 from segviz.models.registry import build
+from segviz.models.size import count_parameters
 from segviz.paper_tables.description import NetworkChoice
 
 
