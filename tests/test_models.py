@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ import segviz
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
 from segviz.models.registry import MODEL_ROWS, SPECS, ModelSpec, build
 from segviz.models.segmenter import Detail, Segmenter
+from segviz.runtime.lazy_dynamo import COMPILER, remove_stand_in
 
 PAPERS = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
 NAMES = tuple(SPECS)
@@ -235,6 +238,28 @@ with defer_compiler():
 import torch._dynamo
 print(is_compiling is torch._dynamo.is_compiling, torch._dynamo.disable is not disable, disable(abs)(-2))
 """
+
+
+class NameThatImports(str):
+    """A module's name that imports another while one looks at it, as another thread may."""
+
+    __slots__ = ()
+
+    def startswith(self, *arguments: Any) -> bool:
+        sys.modules[f"{self} and more"] = ModuleType("more")
+        return super().startswith(*arguments)
+
+
+def test_the_compilers_stand_in_leaves_while_another_thread_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in, torch = ModuleType(COMPILER), ModuleType("torch")
+    torch._dynamo = stand_in  # type: ignore[attr-defined]
+    others = {name: module for name, module in sys.modules.items() if not name.startswith("torch")}
+    imported = {COMPILER: stand_in, f"{COMPILER}.utils": stand_in}
+    modules = {NameThatImports("one"): stand_in} | others | {"torch": torch} | imported
+    monkeypatch.setattr(sys, "modules", modules)
+    remove_stand_in(stand_in)
+    assert modules.keys() - others.keys() == {"one", "torch", "one and more"}
+    assert not hasattr(torch, "_dynamo")
 
 
 @pytest.mark.slow  # imports torch's compiler

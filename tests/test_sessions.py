@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
+import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
 from segviz.server.headers import script_hashes
+from segviz.server.metrics import REGISTRY
+from segviz.ui import server, sessions
 from segviz.ui.deep_links import add_script, addresses, deep_link_routes
-from segviz.ui.sessions import FILE_BYTES, held_bytes
+from segviz.ui.rerun_messages import RerunRules
+from segviz.ui.sessions import FILE_BYTES, ExpiringSessions, end_session, held_bytes
 
 INDEX = "<head><script>\n window.prerenderReady = false\n</script></head>"
 
@@ -20,6 +30,70 @@ def test_an_upload_counts_with_its_names() -> None:
     assert held_bytes(long) >= 61_000
     assert held_bytes(UploadedFileRec("", "", "", b"")) >= FILE_BYTES
     assert held_bytes(long) < 61_000 + FILE_BYTES + 5 * sys.getsizeof("")
+
+
+class FailingSession:
+    """A session that cannot be shut down."""
+
+    id = "failing"
+
+    def __init__(self) -> None:
+        self.session_state = {"key": "value"}
+
+    def shutdown(self) -> None:
+        raise RuntimeError("its script event loop is running")
+
+
+@pytest.fixture
+def frozen_objects() -> Iterator[None]:
+    """What a sweep exempts from collection is collected again after the test."""
+    yield
+    gc.unfreeze()
+
+
+def test_a_session_that_cannot_be_shut_down_is_freed_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    session: Any = FailingSession()
+    end_session(session)
+    assert session.session_state == {}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+@pytest.mark.usefixtures("frozen_objects")
+def test_sweeps_go_on_after_one_that_failed_and_after_preloading_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expired: list[bool] = []
+
+    def expire(cache: ExpiringSessions, at_time: float | None = None) -> list[Any]:
+        expired.append(len(expired) == 0)
+        if expired[-1]:
+            raise RuntimeError("dictionary changed size during iteration")
+        return []
+
+    def fail() -> None:
+        raise ImportError("a module is half imported")
+
+    monkeypatch.setattr(sessions, "SWEEP_EVERY_S", 0.01)
+    monkeypatch.setattr(ExpiringSessions, "expire", expire)
+    monkeypatch.setattr(sessions, "uploaded_bytes_by_session", lambda: {"one": 5, "other": 7})
+    monkeypatch.setattr(server, "preload", fail)
+
+    async def look_after() -> None:
+        task = asyncio.create_task(server.preload_and_sweep(ExpiringSessions(4, 60), RerunRules()))
+        for _ in range(2000):
+            await asyncio.sleep(0.01)
+            if expired.count(False) >= 2:
+                break
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(look_after())
+    assert REGISTRY.get_sample_value("segviz_store_bytes", {"store": "uploads"}) == 12
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert told.count("preloading failed") == 1
+    assert told.count("a sweep over the sessions failed") == 1
 
 
 def test_every_address_of_a_page_answers_with_the_place_of_the_server_in_it() -> None:

@@ -45,8 +45,9 @@ def defer_compiler() -> Iterator[None]:
 def remove_stand_in(package: ModuleType) -> None:
     """Remove the stand-in, and the modules imported into it, from `sys.modules`."""
     if sys.modules.get(COMPILER) is package:
-        for name in [name for name in sys.modules if name == COMPILER or name.startswith(f"{COMPILER}.")]:
-            del sys.modules[name]
+        for name in list(sys.modules):  # a copy at once: other threads may be importing
+            if name == COMPILER or name.startswith(f"{COMPILER}."):
+                sys.modules.pop(name, None)
         vars(sys.modules["torch"]).pop("_dynamo", None)
 
 

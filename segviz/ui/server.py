@@ -108,7 +108,10 @@ def answer_request_error(_: Request, error: Exception) -> PlainTextResponse:
 
 async def preload_and_sweep(ended: ExpiringSessions | None, rules: RerunRules) -> None:
     """Preload, and from then on look after the sessions."""
-    await asyncio.to_thread(preload)
+    try:
+        await asyncio.to_thread(preload)
+    except Exception:
+        LOG.exception("preloading failed; the first page that needs a library loads it")
     await sweep_sessions(ended, rules)
 
 

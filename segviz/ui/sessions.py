@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from segviz.server.visits import VISITS
 from segviz.settings import KIB
 from segviz.ui.rerun_messages import RerunRules
 
+LOG = logging.getLogger(__name__)
 SWEEP_EVERY_S = 1.0
 SWEEPS_UNTIL_GONE = 5  # a browser that has only lost its connection is back by then, with its computations under way
 FILE_BYTES = KIB  # of an uploaded file beside its content and names
@@ -42,23 +44,45 @@ def held_bytes(file: UploadedFileRec) -> int:
 
 
 async def sweep_sessions(ended: ExpiringSessions | None, rules: RerunRules) -> None:
-    """Regularly end the sessions that have expired: Streamlit does so only when another one leaves.
-
-    Whenever a library or model has been loaded, exempt everything present from garbage collection. Else collect once
-    for all runs of pages since the last time: Streamlit would do so after each one, with the objects of all runs then
-    under way, so that a thousand runs at once took 36 seconds in place of 2.
-    """
-    before, runs, sweeps_gone = count_loaded(), 0, dict[str, int]()
+    """Regularly look after the sessions; a sweep that fails is logged, and the next one follows all the same."""
+    sweeper = SessionSweeper(ended, rules)
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        if ended is not None:
-            ended.expire()
-            sweeps_gone = {session: sweeps_gone.get(session, 0) + 1 for session in list(ended)}
-            leave_engine([session for session, sweeps in sweeps_gone.items() if sweeps == SWEEPS_UNTIL_GONE])
+        try:
+            sweeper.sweep()
+        except Exception:
+            LOG.exception("a sweep over the sessions failed; the next one follows in %g s", SWEEP_EVERY_S)
+
+
+class SessionSweeper:
+    """Ends the sessions that have expired, and collects what they leave.
+
+    Streamlit ends an expired session only when another visitor leaves. It collects garbage after each run of a page,
+    with the objects of all runs then under way, so that a thousand runs at once took 36 seconds; here one collection
+    serves all runs since the last one (2 seconds).
+
+    Args:
+        ended: the sessions whose visitors have left; None if Streamlit keeps them elsewhere.
+        rules: count the runs of pages.
+    """
+
+    def __init__(self, ended: ExpiringSessions | None, rules: RerunRules) -> None:
+        self._ended, self._rules = ended, rules
+        self._loaded, self._runs = count_loaded(), 0
+        self._sweeps_gone: dict[str, int] = {}  # by session
+
+    def sweep(self) -> None:
+        """Look once. Whenever a library or model has been loaded, everything present is exempt from collection."""
+        if self._ended is not None:
+            self._ended.expire()
+            self._sweeps_gone = {session: self._sweeps_gone.get(session, 0) + 1 for session in list(self._ended)}
+            leave_engine([session for session, sweeps in self._sweeps_gone.items() if sweeps == SWEEPS_UNTIL_GONE])
         VISITS.expire()
-        if before != (before := count_loaded()):
+        if self._loaded != (loaded := count_loaded()):
+            self._loaded = loaded
             freeze_objects()  # this freezes open sessions as well, but `end_session` empties them
-        elif runs != (runs := rules.runs):
+        elif self._runs != (runs := self._rules.runs):
+            self._runs = runs
             gc.collect()  # in the event loop, where Streamlit's sessions want to be finalised
         metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
 
@@ -83,10 +107,12 @@ class ExpiringSessions(TTLCache[str, SessionInfo]):
 
 
 def end_session(session: AppSession) -> None:
-    """Free a session's uploads, state and viewer data."""
-    session.shutdown()
-    session.session_state.clear()
-    STORE.release(session.id)
+    """Free a session's uploads, state and viewer data; what cannot be freed is logged, and the rest is freed."""
+    for free in (session.shutdown, session.session_state.clear, lambda: STORE.release(session.id)):
+        try:
+            free()
+        except Exception:
+            LOG.exception("a part of an ended session could not be freed")
 
 
 def leave_engine(sessions: Sequence[str]) -> None:
