@@ -194,7 +194,8 @@ available = offered_models()
 if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
-first = [name for name in START if name in available]
+own = list(own_models())[: len(START)]
+first = own if len(own) > 1 else own + [name for name in START if name in available]
 settings = st.container(horizontal=True)
 with settings.popover("Models"):
     names = st.multiselect(
@@ -212,10 +213,11 @@ truth = pick_ground_truth(picture, classes, settings)
 scores = score_predictions(predictions, truth)
 if scores:
     keep_confusion(scores)  # as a link says, before the part of the page that has its button
+compared = class_panels(predictions, truth, scores)
 with settings.popover("Panels"):
-    panels = pick_panels(predictions, class_panels(predictions, truth, scores))
+    panels = pick_panels(predictions, compared)
 if len(predictions) > 1 and len({one.class_set.names for one in predictions.values()}) > 1:
-    known = [short_title(name) for name, one in predictions.items() if one.class_set.names == classes.names]
+    known = [option_title(name) for name in select_same_classes(compared) if name != TRUTH]
     few = f"disagreement is shown only among {join_with_commas(known)}"
     told = few if len(known) > 1 else "no panel shows where they differ"
     st.caption(escape_markdown(f"These models have different classes, so {told}."))

@@ -65,7 +65,7 @@ heading = st.container(key="heading", horizontal=True, vertical_alignment="botto
 heading.title("Where does each place look?")
 picture = current_picture()
 with heading:
-    model = pick_model("Model", offered_models(), next(iter(own_models()), FIRST_MODEL), ROWS[PAGE].models_key)
+    model = pick_model("Model", offered_models(), FIRST_MODEL, ROWS[PAGE].models_key)
 if model in own_models():
     forget_linked(f"{PAGE} beside")
     inspect_network(model, picture)

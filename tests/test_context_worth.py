@@ -11,13 +11,14 @@ from result_cases import evaluation, record
 from segviz.catalogue.bundled import available_models, bundled_worth
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import HARDLY, caption_worths, context_worth
-from segviz.catalogue.location import bundled_path
+from segviz.catalogue.location import bundled_path, checkpoints_folder
 from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WITHOUT_CONTEXT
 from segviz.cli.parser import build_parser
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Subplot
 from segviz.models.registry import SPECS, maps_of, resolve_network
-from segviz.results.seeds import score_origins
+from segviz.results.seeds import context_change, context_changes, read_runs, score_origins
+from segviz.ui.map_help import mean_words
 
 OFF = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -60,6 +61,18 @@ def test_what_hardly_matters_is_said_and_nothing_else() -> None:
         assert worth is not None
         assert worth.sentence() == f"mIoU without the context: {expected}"
         assert worth.note() == f"mIoU without it: {expected}"
+
+
+def test_the_line_of_one_seed_names_the_mean_that_results_shows() -> None:
+    runs, _ = read_runs(checkpoints_folder())
+    several = [name for name in available_models() if len(context_changes(runs[name])) > 1]
+    assert "fla" in several
+    for name in several:
+        (shown,) = re.findall(r"^ \(this seed; mean of (\d) seeds: val (−|\+)([\d.]+)\)$", mean_words(name))
+        count, sign, digits = shown
+        assert int(count) == len(runs[name])
+        assert float(digits) * (1 if sign == "+" else -1) == context_change(runs[name])
+    assert {mean_words(name) for name in available_models() if name not in several} == {""}
 
 
 def test_an_own_checkpoint_names_the_command_that_measures_it() -> None:

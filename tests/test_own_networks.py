@@ -290,6 +290,24 @@ def test_own_networks_come_first_and_bundled_models_carry_no_layer(app: AppTest)
     assert not any(name.startswith("inspect-") for name, _ in component(app, "parameters")["parameters"])
 
 
+@pytest.mark.parametrize(
+    ("page", "key"),
+    [(INSPECT, "inspect model"), (ATTRIBUTION, "attribution model"), ("pages/many_pictures.py", "many_pictures model")],
+)
+def test_pages_of_one_model_begin_with_ones_own_network(app: AppTest, page: str, key: str) -> None:
+    healthy(opened(app, page))
+    assert app.selectbox(key=key).value == "net"
+
+
+def test_compare_begins_with_ones_own_networks(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(app, COMPARE)
+    assert [one.message for one in app.exception] == []
+    assert app.multiselect(key="compare models").value == ["net", "features", "plain", "broken"]
+    monkeypatch.setenv("SEGVIZ_MODELS", "")
+    other = opened(AppTest.from_file(app._script_path, default_timeout=240), COMPARE)
+    assert "net" not in other.multiselect(key="compare models").value
+
+
 def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_chosen(app: AppTest) -> None:
     try:
         add_live_network(CatalogueEntry("live", "Live", "an object of Python"), OwnForward().eval())

@@ -555,6 +555,9 @@ def test_only_maps_of_the_same_classes_can_disagree() -> None:
     labels, others = np.zeros((2, 2), np.uint8), ClassSet(("cat", "dog"), ((1, 2, 3), (4, 5, 6)))
     panels = {"a": labels_panel(labels, CAMVID, "a"), "b": labels_panel(labels, others, "b")}
     assert list(select_same_classes({**panels, "c": panels["a"]})) == ["a", "c"]
+    assert list(select_same_classes({**panels, "c": panels["b"]})) == ["b", "c"]  # most have these
+    assert list(select_same_classes(panels)) == ["a"]
+    assert select_same_classes({}) == {}
 
 
 def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:

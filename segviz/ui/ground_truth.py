@@ -20,6 +20,8 @@ from segviz.ui.picture import Picture
 from segviz.ui.state import TruthFile, session
 from segviz.ui.wait_for_engine import give_way
 
+MENU = "ground truth menu"  # the key of the menu, by which it is closed
+
 
 @dataclass(frozen=True, eq=False)
 class Truth:
@@ -41,7 +43,7 @@ def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) 
         classes: those of the models, by which a file is read.
         row: where the button goes that opens the controls.
     """
-    with row.popover("Ground truth"):
+    with row.popover("Ground truth", key=MENU, on_change="rerun"):
         show_controls(picture, classes)
     file = truth_file(picture)
     if file is not None:
@@ -149,11 +151,15 @@ def show_controls(picture: Picture, classes: ClassSet) -> None:
 
 
 def take_file(picture: Picture, key: str) -> None:
-    """Store the file that the uploader has now, or remove the one before; a callback must not wait for its turn."""
+    """Store the file that the uploader has now, or remove the one before; a callback must not wait for its turn.
+
+    The menu closes over a new file, since what is said of it stands behind the menu.
+    """
     file = st.session_state.get(key)
     if file is None:
         remove_file()
         return
+    st.session_state[MENU] = False
     session().truth = TruthFile(picture.digest, file.name, file.getvalue())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
@@ -14,7 +13,7 @@ from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import SPECS
 from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
-from segviz.results.seeds import read_runs, score_origin
+from segviz.results.seeds import Runs, context_change, context_changes, read_runs, score_origin
 
 WORTH_HELP = (
     "**mIoU without the context**: by how many percentage points this checkpoint's mIoU changes when what the block "
@@ -51,22 +50,33 @@ def show_worth(*models: str) -> None:
         for name in models:
             if (worth := bundled_worth(name)) is not None:
                 title = f"{SPECS[name].title}: " if len(models) > 1 else ""
-                label = f"{title}{worth.sentence()} →\N{NO-BREAK SPACE}Results"
-                told = " ".join(filter(None, (WORTH_HELP, gain_words(checkpoints_folder()).get(name))))
+                label = f"{title}{worth.sentence()}{mean_words(name)} →\N{NO-BREAK SPACE}Results"
+                told = " ".join(filter(None, (WORTH_HELP, gain_words(name))))
                 st.page_link("pages/results.py", label=label, help=told, width="stretch")
 
 
 @st.cache_resource(max_entries=4, ttl=60, show_spinner=False)
-def gain_words(folder: Path) -> Mapping[str, str]:
-    """A sentence on what each model of a folder gains over FCN trained alike, by its name, where they compare."""
-    runs, _ = read_runs(folder)
-    gains = {name: list(gains_over_fcn(runs, name).values()) for name in runs}
-    return {
-        name: f"The whole network against FCN, which has no context and was trained alike: val mIoU "
-        f"{format_points(fmean(own))} points ({score_origin(len(own))})."
-        for name, own in gains.items()
-        if own
-    }
+def folder_runs(folder: Path) -> Runs:
+    """The records of each model in a folder, read at most once a minute."""
+    return read_runs(folder)[0]
+
+
+def mean_words(name: str) -> str:
+    """What follows the line of one checkpoint where Results shows the mean of several seeds; else ""."""
+    seeds = folder_runs(checkpoints_folder()).get(name, ())
+    count, mean = len(context_changes(seeds)), context_change(seeds)
+    return f" (this seed; {score_origin(count)}: val {format_points(mean)})" if mean is not None and count > 1 else ""
+
+
+def gain_words(name: str) -> str:
+    """A sentence on what a model gains over FCN trained alike; "" where the two cannot be compared."""
+    gains = list(gains_over_fcn(folder_runs(checkpoints_folder()), name).values())
+    if not gains:
+        return ""
+    return (
+        f"The whole network against FCN, which has no context and was trained alike: val mIoU "
+        f"{format_points(fmean(gains))} points ({score_origin(len(gains))})."
+    )
 
 
 def explain_worth(folded: str) -> None:

@@ -25,12 +25,16 @@ def offered_models() -> tuple[str, ...]:
 
 
 def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
-    """The name of the model that the reader picks; stops the page if no checkpoint is there."""
+    """The name of the model that the reader picks; stops the page if no checkpoint is there.
+
+    A page begins with the first network of one's own that it offers, else with `default`.
+    """
     offered = [name for name in names if name in available_models() or name in own_models()]
     if not offered:
         st.error("None of these models has a checkpoint in the checkpoints folder; restore one or train it.")
         st.stop()
-    start = default if default in offered else offered[0]
+    own = [name for name in offered if name in own_models()]
+    start = (own or [default if default in offered else offered[0]])[0]
     return str(st.selectbox(label, offered, format_func=model_title, **keep_widget(key, start, offered)))
 
 

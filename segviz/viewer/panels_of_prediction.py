@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -154,7 +155,10 @@ def fix_to_pin(panel: Panel, pins: Sequence[Pin], index: int) -> Panel:
 
 
 def select_same_classes(panels: Mapping[str, Panel]) -> dict[str, LabelMap]:
-    """The label maps that have the classes of the first one: only these can disagree."""
+    """The label maps of the classes that most of them have (the first one's, if as many have others).
+
+    Only maps of the same classes can disagree.
+    """
     maps = {name: one.map for name, one in panels.items() if isinstance(one.map, LabelMap)}
-    classes = next((one.classes for one in maps.values()), ())
-    return {name: one for name, one in maps.items() if one.classes == classes}
+    shared = Counter(one.classes for one in maps.values()).most_common(1)
+    return {name: one for name, one in maps.items() if one.classes == shared[0][0]}
