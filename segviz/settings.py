@@ -189,7 +189,7 @@ def check_cluster(address: str, environment: Mapping[str, str]) -> None:
         raise SettingError(f"{variable_name('backend')}=ray runs on Linux and macOS alone; unset it to use threads")
     if find_spec("ray") is None:
         raise SettingError(
-            f"{variable_name('backend')}=ray needs Ray, which is not installed; pip install 'segviz[ray]', or unset "
+            f"{variable_name('backend')}=ray needs Ray, which is not installed; pip install 'ray[serve]', or unset "
             "the variable to use threads"
         )
     try:

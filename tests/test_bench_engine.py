@@ -228,7 +228,7 @@ def test_without_ray_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(bench, "find_spec", lambda _: None)
     found = bench_engine(["threads", "ray:1", "ray:2"], "fla", SIZE, 1.0, 2, 1)
     assert [row["backend"] for row in found.rows] == ["threads"]
-    assert "ray:1 and ray:2 are not measured: Ray is not installed; pip install 'segviz[ray]'." in found.notes
+    assert "ray:1 and ray:2 are not measured: Ray is not installed; pip install 'ray[serve]'." in found.notes
     with pytest.raises(RuntimeError, match="ray:1 is not measured: Ray is not installed"):
         bench_engine(["ray:1"], "fla", SIZE, 1.0, 2, 1)
 
@@ -421,7 +421,7 @@ def no_process_left() -> Iterator[None]:
 @pytest.mark.timeout(600)
 def test_a_real_run_measures_threads_and_a_replica(no_process_left: None) -> None:
     if find_spec("ray") is None:
-        pytest.skip("Ray is not installed; pip install 'segviz[ray]' to run this test")
+        pytest.skip("Ray is not installed; pip install 'ray[serve]' to run this test")
     options = ("--backends", "threads", "ray:1", "--rounds", "1", "--seconds", "1", "--visitors", "2", "--json")
     done = subprocess.run(run_bench(*options), cwd=ROOT, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stderr

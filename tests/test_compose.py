@@ -198,7 +198,7 @@ class Nodes:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+    pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
     if sys.platform != "linux":
         pytest.skip("several loopback addresses are Linux's")
     with TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as folder:  # a socket's path is short

@@ -26,10 +26,11 @@ def test_the_readme_s_python_runs_as_printed() -> None:
     assert isinstance(names["image"], np.ndarray)
 
 
-def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path) -> None:
+def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "figures.md").read_text(), re.DOTALL)
-    exec(compile(snippet, "figures.md", "exec"), {"folder": tmp_path})
-    assert len(list(tmp_path.iterdir())) == 2 * 3
+    exec(compile(snippet, "figures.md", "exec"), {})
+    assert len(list((tmp_path / "out").iterdir())) == 2 * 3
 
 
 def test_the_page_on_figures_names_them_all() -> None:

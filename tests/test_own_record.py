@@ -59,4 +59,4 @@ def test_the_terminal_says_which_networks_the_app_offers(
     monkeypatch.setattr(cli, "check_port", lambda *_: None)
     assert cli.main(["app"]) == 0
     names = "ss (ss), other (other), net-make (net-make), Mine (named)"
-    assert capsys.readouterr().out == f"segviz: the app offers {names}; the page Inspect opens with ss\n"
+    assert capsys.readouterr().out == f"segviz: the app offers {names}; pages begin with ss\n"

@@ -29,7 +29,7 @@ from segviz.ui.attribution_controls import QUICK
 from segviz.ui.picture_sidebar import FIRST_SEED
 from segviz.watch.load import open_predictor
 
-pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 MODEL, DAMAGED, OWN = "spatial_nl", "fla", "net"
 START_WITHIN = 240  # seconds, of a replica, also of one that takes a killed one's place

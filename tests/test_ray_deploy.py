@@ -19,7 +19,7 @@ from segviz.data.scenes import draw_scene
 from segviz.engine import Predict, Request
 from segviz.engine.ray_cluster.remote_runner import RemoteRunner
 
-pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     import grpc

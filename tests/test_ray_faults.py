@@ -17,7 +17,7 @@ import pytest
 from segviz.engine import Capacity, CrashError, DeadlineError
 from segviz.engine.queue_backend import QueueBackend
 
-pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     from ray_models import ProxySource, RemotelyUsed, let_go, python_path, serve_models

@@ -11,7 +11,7 @@ import pytest
 from segviz.engine import Capacity, CrashError
 from segviz.settings import MIB
 
-pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     from ray._private.utils import get_system_memory, get_used_memory

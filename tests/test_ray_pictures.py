@@ -26,7 +26,7 @@ from segviz.batch.finished_pictures import LIST_NAME
 from segviz.cli import scores
 from segviz.cli.main import read_command, run_command
 
-pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own, of the libraries that it uses
     import ray

@@ -84,7 +84,7 @@ def test_the_settings_name_the_variable(home: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_app_does_not_start_where_its_cluster_has_no_token(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is not installed; pip install 'segviz[ray]' to run these tests")
+    pytest.importorskip("ray", reason="Ray is not installed; pip install 'ray[serve]' to run these tests")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment |= {"SEGVIZ_BACKEND": "ray", "SEGVIZ_RAY_ADDRESS": HEAD, "HOME": str(tmp_path)}
     code = "from segviz.settings import settings; settings()"

@@ -442,7 +442,7 @@ def test_without_ray_the_option_names_the_extra(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(Path(paths.__file__).parents[1])]))
     out = tmp_path / "out"
     assert segviz("predict", album[0], "--model", "fcn", "--out", out, "--ray") == 1
-    assert "--ray needs Ray" in (said := capfd.readouterr().err) and "pip install 'segviz[ray]'" in said
+    assert "--ray needs Ray" in (said := capfd.readouterr().err) and "pip install 'ray[serve]'" in said
     assert segviz("predict", album[0], "--model", "fcn", "--out", out, "--workers", "2") == 2
     assert "--workers are those of a cluster; give --ray" in capfd.readouterr().err
 

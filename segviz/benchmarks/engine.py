@@ -29,7 +29,7 @@ STOP_LOOK_S = 0.5  # between two looks at whether the user has stopped the bench
 SAMPLE_S = 2.0  # between two looks at memory, each of which takes 20 ms of CPU and more
 PATIENCE_S = 600.0  # for a turn beside the seconds that its visitors ask
 END_WITHIN_S = 20.0  # a turn that is stopped may take so long
-NO_RAY = "{} not measured: Ray is not installed; pip install 'segviz[ray]'."
+NO_RAY = "{} not measured: Ray is not installed; pip install 'ray[serve]'."
 
 
 class TurnError(RuntimeError):

@@ -105,7 +105,7 @@ def run_app(options: argparse.Namespace) -> int:
     check_port(options.port, options.extra)
     if own := list(read_setting_models(environment.get("SEGVIZ_MODELS", "").strip()).values()):
         words = join_with_commas(f"{entry.title} ({entry.name})" for entry in own)
-        print(f"segviz: the app offers {words}; the page Inspect opens with {own[0].title}")
+        print(f"segviz: the app offers {words}; pages begin with {own[0].title}")
     return serve(app_command(script, options.port, *options.extra), script.parent, environment)
 
 

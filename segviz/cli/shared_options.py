@@ -59,7 +59,7 @@ def add_scale(command: Parser, together: str) -> None:
 def add_device(command: Parser) -> None:
     """Add `--device`."""
     command.add_argument(
-        "--device", default="auto", help="cpu, cuda or auto (default: %(default)s, a GPU if there is one)"
+        "--device", default="auto", help="cpu, cuda, mps or auto (default: %(default)s, a GPU if there is one)"
     )
 
 

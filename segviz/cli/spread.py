@@ -77,7 +77,7 @@ def hire_workers(options: argparse.Namespace, tasks: int) -> Iterator[RayWorkers
         from segviz.batch.ray_cluster import count_workers, has_idle_gpus, join_cluster
         from segviz.batch.ray_workers import RayWorkers
     except ImportError as error:
-        raise ImportError(f"--ray needs Ray ({error}); pip install 'segviz[ray]', or leave out --ray") from None
+        raise ImportError(f"--ray needs Ray ({error}); pip install 'ray[serve]', or leave out --ray") from None
     limits = settings()
     share = choose_share(limits)
     address = limits.ray_address if options.ray == OWN_ADDRESS else options.ray

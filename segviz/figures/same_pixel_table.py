@@ -66,7 +66,7 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
         statistic("distance_share", 100),
     ),
     ColumnSpec(
-        "Even distance (%)", "The distance that even weights would have: on average 36 over a whole picture. "
+        "Even distance (%)", "The distance that even weights would have: on average 37 over a whole picture. "
         "Only a map with a larger distance than this looks far.",
         statistic("distance_even", 100),
     ),

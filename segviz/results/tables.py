@@ -71,8 +71,8 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
     ColumnSpec("Difference", "Context off minus val SS, in points: negative where the context helps. Near 0, the "
                "context could be removed.", context_change, "%+.2f"),
     SpreadColumn("Difference ±", DEVIATION, seed_deviation(context_changes), "%.2f"),
-    ColumnSpec("Gamma", "The trained factor by which the context is multiplied before it is added to the features; it "
-               "starts at 0. Blocks that do not add their context have none.",
+    ColumnSpec("Gamma", "The trained factor by which the context is multiplied before it is added to the features; the "
+               "bundled models' started at 1, the papers' at 0. Blocks that do not add their context have none.",
                lambda seeds: format_gammas(seeds[0], ".3f") or None, None),
     ColumnSpec("GFLOPs", "Operations of the whole network for one picture in 10^9; a multiply-add counts as two.",
                cost_value("gflops")),

@@ -35,7 +35,7 @@ def open_transformers(name: str, weights: str | Path | None) -> OpenedNetwork:
         OpenError: transformers is missing, or cannot open it.
         CheckpointError: the file of weights cannot be used.
     """
-    require_library("transformers", "hf:", "segviz[transformers]")
+    require_library("transformers", "hf:", "transformers scipy")
     import transformers
 
     cure = "name a folder with config.json and weights, or a network on the hub; segviz runs no code from there"

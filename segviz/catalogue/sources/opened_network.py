@@ -52,14 +52,14 @@ class OpenedNetwork:
     notes: tuple[str, ...] = ()
 
 
-def require_library(module: str, prefix: str, package: str) -> None:
+def require_library(module: str, prefix: str, packages: str) -> None:
     """Check that a library is installed.
 
     Raises:
         OpenError: it is not.
     """
     if find_spec(module) is None:
-        raise OpenError(f"'{prefix}' needs {module}, which is not installed; install it with `pip install '{package}'`")
+        raise OpenError(f"'{prefix}' needs {module}, which is not installed; install it with `pip install {packages}`")
 
 
 def call_library(what: str, cure: str, make: Callable[[], Made]) -> Made:

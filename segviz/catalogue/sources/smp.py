@@ -26,7 +26,7 @@ def open_smp(name: str, weights: str | Path | None) -> OpenedNetwork:
         OpenError: the library is missing, or has no such network.
         CheckpointError: the file of weights cannot be used.
     """
-    require_library("segmentation_models_pytorch", "smp:", "segviz[smp]")
+    require_library("segmentation_models_pytorch", "smp:", "segmentation-models-pytorch")
     import segmentation_models_pytorch as smp
 
     if "/" in name or Path(name).is_dir():

@@ -1,1 +1,1 @@
-"""The models on replicas in a Ray cluster; needs the extra `segviz[ray]`."""
+"""The models on replicas in a Ray cluster; needs the extra `ray`."""
