@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from segviz.cluster import link
 from segviz.cluster.link import BridgeLink
-from segviz.cluster.messages import Lost, RunTask
+from segviz.cluster.messages import Channel, Lost, RunTask
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.engine.errors import ClusterError
 from segviz.engine.ray_cluster import remote_runner
@@ -65,6 +68,41 @@ def test_an_answer_that_cannot_be_read_ends_the_link_and_its_calls(
     assert "what the bridge sent could not be read" in caplog.text
 
 
+def test_a_link_ends_though_what_the_bridge_has_left_cannot_be_removed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(session: int) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(link, "start_bridge", running(READS))
+    monkeypatch.setattr(link, "end_processes_of_session", fail)
+    own = BridgeLink("local", ReplicaPlan(), "test", {})
+    call = own.call(RunTask("ticket", b"", None, 1.0, False))
+    assert call.wait(PATIENCE) and isinstance(call.outcome, Lost)
+    assert not own.alive and not Path(own._folder.name).exists()
+    assert "what the bridge has left could not be removed" in caplog.text and "Too many open files" in caplog.text
+
+
+def test_an_end_is_not_closed_while_a_message_is_written() -> None:
+    """The number of a closed file is given to the next one that is opened, which would get the rest of the message."""
+    ours, theirs = socket.socketpair()
+    channel = Channel(Connection(ours.detach()))
+    sending = threading.Thread(target=channel.send, args=(bytes(2**24),))  # more than a socket's buffer holds
+    sending.start()
+    closing = threading.Thread(target=channel.close)
+    time.sleep(0.1)
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive()
+    read = 0
+    while chunk := theirs.recv(2**20):
+        read += len(chunk)
+    sending.join(PATIENCE)
+    closing.join(PATIENCE)
+    theirs.close()
+    assert read > 2**24 and not closing.is_alive()
+
+
 def test_a_bridge_that_cannot_be_started_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,3 +124,23 @@ def test_a_bridge_that_cannot_be_started_is_logged_once(
             runner.start()
         runner.close()
     assert len(tries) >= 3 and caplog.text.count("Cannot allocate memory") == 1
+
+
+def test_the_cluster_is_looked_for_again_whatever_an_attempt_raises(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[None] = []
+
+    def refuse(*_: object) -> None:
+        tries.append(None)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(remote_runner, "BridgeLink", refuse)
+    monkeypatch.setattr(remote_runner, "PAUSE_S", 0.01)
+    runner = RemoteRunner("local", ReplicaPlan())
+    runner.connect()
+    end = time.monotonic() + PATIENCE
+    while len(tries) < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    runner.close()
+    assert len(tries) >= 3 and "the cluster could not be looked for" in caplog.text

@@ -84,6 +84,27 @@ def test_an_observer_that_takes_its_time_delays_no_answer(threads: Callable[...,
         go_on.set()
 
 
+def test_threads_that_could_not_be_started_are_started_with_the_next_request(
+    threads: Callable[..., ThreadBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, list[str]()
+
+    def start_one(thread: threading.Thread) -> None:
+        if len(started) == 1:
+            started.append("")
+            raise RuntimeError("can't start new thread")
+        started.append(thread.name)
+        start(thread)
+
+    backend = threads(ONE)
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        backend.submit(ask(1))
+    assert label(backend.submit(ask(1))) == 1
+    assert started == ["segviz engine", "", "segviz engine"]
+    backend.close()
+
+
 # ---- what is cached -------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -138,6 +139,37 @@ def test_threads_have_requests_of_their_own() -> None:
     thread.join()
     assert logs.request_id() == mine
     assert theirs[0] == theirs[1] != mine
+
+
+@pytest.mark.timeout(60)
+def test_what_the_collector_ends_while_a_fault_is_counted_may_log_in_the_same_thread() -> None:
+    def fault(error: Exception) -> logging.LogRecord:
+        try:
+            raise error
+        except type(error):
+            return logging.LogRecord("segviz.test", logging.ERROR, __file__, 1, "it failed", (), sys.exc_info())
+
+    def clock() -> float:
+        if not nested:
+            nested.append(fault(KeyError("a task's exception was never retrieved")))
+            assert limit.filter(nested[0])
+        return 0.0
+
+    nested: list[logging.LogRecord] = []
+    limit = TracebackLimit(clock)
+    counted = threading.Thread(
+        target=lambda: counts.append(limit.filter(fault(ValueError("a page failed")))), daemon=True
+    )
+    counts: list[bool] = []
+    counted.start()
+    counted.join(20)
+    assert counts == [True] and len(nested) == 1
+
+
+def test_a_check_may_be_added_while_another_one_looks(calm: None) -> None:
+    metrics.add_check("models", lambda: metrics.add_check("engine", lambda: "it is new"))
+    assert metrics.find_problems() == {}
+    assert metrics.find_problems() == {"engine": "it is new"}
 
 
 def test_a_fault_that_a_visitor_repeats_cannot_fill_the_log(written: io.StringIO) -> None:

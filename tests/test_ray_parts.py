@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import tempfile
 import threading
 import warnings
+from multiprocessing.connection import Connection
 from pkgutil import resolve_name
 from types import SimpleNamespace
 
@@ -19,10 +22,26 @@ with warnings.catch_warnings():
     from segviz.cluster import bridge, few_processes, serve_replicas, short_folder
     from segviz.cluster.board import Board, News
     from segviz.cluster.bridge import Bridge
-    from segviz.cluster.messages import Answered, ReplicaState, RunTask, StepsDone
+    from segviz.cluster.messages import Answered, Channel, ReplicaState, RunTask, StartReplicas, StepsDone
     from segviz.cluster.replica_plan import ReplicaPlan
 
 pytestmark = pytest.mark.slow
+
+
+def test_a_bridge_ends_at_whatever_stops_it_from_listening(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its threads would go on telling of replicas, as if it listened."""
+
+    def fail() -> None:
+        raise MemoryError("a large picture")
+
+    monkeypatch.setattr(bridge, "Bridge", lambda channel, start: SimpleNamespace(serve=fail))
+    ours, theirs = socket.socketpair()
+    with ours:
+        Channel(Connection(os.dup(ours.fileno()))).send(StartReplicas("local", ReplicaPlan(), "test", ""))
+        assert bridge.serve_app(theirs.detach()) == 1
+    assert "MemoryError: a large picture" in capsys.readouterr().err
 
 
 def test_only_replicas_of_apps_that_are_gone_are_orphans(monkeypatch: pytest.MonkeyPatch) -> None:

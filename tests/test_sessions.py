@@ -8,6 +8,8 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
+from segviz.server import metrics
 from segviz.server.headers import script_hashes
 from segviz.server.metrics import REGISTRY
 from segviz.ui import server, sessions
@@ -59,10 +62,11 @@ def test_a_session_that_cannot_be_shut_down_is_freed_all_the_same(caplog: pytest
 
 
 @pytest.mark.usefixtures("frozen_objects")
-def test_sweeps_go_on_after_one_that_failed_and_after_preloading_failed(
+def test_sweeps_go_on_whatever_fails_in_one_and_in_preloading(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expired: list[bool] = []
+    shown: list[None] = []
 
     def expire(cache: ExpiringSessions, at_time: float | None = None) -> list[Any]:
         expired.append(len(expired) == 0)
@@ -73,10 +77,16 @@ def test_sweeps_go_on_after_one_that_failed_and_after_preloading_failed(
     def fail() -> None:
         raise ImportError("a module is half imported")
 
+    def show() -> None:
+        shown.append(None)
+        if len(shown) == 1:
+            raise RuntimeError("CUDA out of memory")
+
     monkeypatch.setattr(sessions, "SWEEP_EVERY_S", 0.01)
     monkeypatch.setattr(ExpiringSessions, "expire", expire)
     monkeypatch.setattr(sessions, "uploaded_bytes_by_session", lambda: {"one": 5, "other": 7})
     monkeypatch.setattr(server, "preload", fail)
+    monkeypatch.setattr(sessions, "show_engine", show)
 
     async def look_after() -> None:
         task = asyncio.create_task(server.preload_and_sweep(ExpiringSessions(4, 60), RerunRules()))
@@ -93,7 +103,32 @@ def test_sweeps_go_on_after_one_that_failed_and_after_preloading_failed(
     assert REGISTRY.get_sample_value("segviz_store_bytes", {"store": "uploads"}) == 12
     told = " ".join(record.getMessage() for record in caplog.records)
     assert told.count("preloading failed") == 1
-    assert told.count("a sweep over the sessions failed") == 1
+    assert told.count("a part of a sweep over the sessions failed") == 2
+    assert len(shown) >= 2
+
+
+def test_the_engine_is_shown_once_and_again_only_where_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    def engine() -> Any:
+        made.append(None)
+        if len(made) == 1:
+            raise RuntimeError("CUDA out of memory")
+        return SimpleNamespace(health=lambda: None, observe=observers.append)
+
+    observers: list[Any] = []
+    monkeypatch.setattr("segviz.engine.engine", engine)
+    monkeypatch.setattr(metrics, "_checks", {})
+    monkeypatch.setattr(metrics._engine, "health", None)
+    show = sessions.show_engine.__wrapped__
+    once = cache(show)
+    with pytest.raises(RuntimeError, match="CUDA"):
+        once()
+    assert metrics._checks == {}
+    once()
+    once()
+    assert list(metrics._checks) == ["engine"]
+    assert observers == [metrics.record_computation]
 
 
 def test_every_address_of_a_page_answers_with_the_place_of_the_server_in_it() -> None:

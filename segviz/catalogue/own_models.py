@@ -44,7 +44,7 @@ def own_models() -> Mapping[str, CatalogueEntry]:
     Raises:
         CatalogueError: SEGVIZ_MODELS cannot be used.
     """
-    return {**{name: entry for name, (entry, _) in _live.items()}, **read_setting_models(read_setting("models"))}
+    return {**{name: entry for name, (entry, _) in _live.copy().items()}, **read_setting_models(read_setting("models"))}
 
 
 @cache

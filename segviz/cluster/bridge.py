@@ -198,7 +198,11 @@ def serve_app(descriptor: int) -> int:
     except (*FAILURES, RuntimeError, ValueError, OSError) as error:
         channel.send(Refused(str(error) or type(error).__name__))
         return 1
-    bridge.serve()
+    try:
+        bridge.serve()
+    except Exception:  # such as a MemoryError at a large picture; its threads would go on as if all were well
+        traceback.print_exc()
+        return 1
     shutil.rmtree(start.folder, ignore_errors=True)  # an app that was ended does so no more
     return 0
 

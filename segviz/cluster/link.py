@@ -175,8 +175,11 @@ class BridgeLink:
             _log.exception("what the bridge sent could not be read; the bridge is ended, and another one started")
             self._process.kill()
         self._process.wait()
-        end_processes_of_session(self._process.pid)
-        self._folder.cleanup()
+        for clean_up in (lambda: end_processes_of_session(self._process.pid), self._folder.cleanup):
+            try:
+                clean_up()
+            except Exception:  # such as too many open files
+                _log.exception("what the bridge has left could not be removed")
         with self._changed:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}
@@ -255,5 +258,5 @@ def still_runs(process: psutil.Process) -> bool:
     """Whether a process runs; one that has ended, and nobody has looked at since, does not."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False

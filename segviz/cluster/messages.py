@@ -216,5 +216,6 @@ class Channel:
         return whole
 
     def close(self) -> None:
-        """Close this end."""
-        self._connection.close()
+        """Close this end; not while a message is written, as a file that is opened next has the same number."""
+        with self._lock:
+            self._connection.close()

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from segviz.cluster.few_processes import leave_out_processes
@@ -81,10 +82,12 @@ def end_children() -> None:
 
     own = psutil.Process()
     for one in own.children():
-        one.terminate()
+        with suppress(psutil.Error):  # it has just ended
+            one.terminate()
     psutil.wait_procs(own.children(recursive=True), NODE_ENDS_WITHIN_S)
     for one in own.children(recursive=True):
-        one.kill()
+        with suppress(psutil.Error):
+            one.kill()
 
 
 if __name__ == "__main__":

@@ -105,11 +105,12 @@ class QueueBackend(WaitingRequests):
         return super()._enqueue(key, request, need)
 
     def _start_threads(self) -> None:
-        if not self._threads:
-            targets = [self._watch, *[self._work] * self.capacity.workers]
-            self._threads = [threading.Thread(target=target, name="segviz engine", daemon=True) for target in targets]
-            for thread in self._threads:
-                thread.start()
+        """Start the threads, or those that could not be started the last time."""
+        targets = [self._watch, *[self._work] * self.capacity.workers]
+        for target in targets[len(self._threads) :]:
+            thread = threading.Thread(target=target, name="segviz engine", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def _work(self) -> None:
         self._prepare_worker()

@@ -61,7 +61,7 @@ def log_as_json(level: str) -> None:
     handler.setLevel(level.upper())
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     logging.captureWarnings(True)
-    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] in LIBRARIES]:
+    for name in [name for name in list(logging.root.manager.loggerDict) if name.split(".")[0] in LIBRARIES]:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

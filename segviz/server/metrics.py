@@ -111,7 +111,7 @@ def add_check(name: str, check: Callable[[], str | None]) -> None:
 
 def find_problems() -> dict[str, str]:
     """What is wrong, by name of the check; empty while the server is well."""
-    return {name: wrong for name, check in _checks.items() if (wrong := check()) is not None}
+    return {name: wrong for name, check in list(_checks.items()) if (wrong := check()) is not None}
 
 
 def render_metrics() -> bytes:

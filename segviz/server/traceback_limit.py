@@ -32,7 +32,8 @@ class TracebackLimit(logging.Filter):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock = clock
+        self._lock = threading.RLock()  # the collector may run meanwhile, and what it ends may log, in the same thread
         self._faults: dict[Fault, Repeats] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:

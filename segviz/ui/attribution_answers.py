@@ -69,7 +69,7 @@ def seconds_each(model: str, name: str) -> float:
     """
     if (model, name) in MEASURED:
         return MEASURED[model, name]
-    paces = {key: each / first_guess(key[1]) for key, each in MEASURED.items()}
+    paces = {key: each / first_guess(key[1]) for key, each in MEASURED.copy().items()}
     own = [pace for (of, _), pace in paces.items() if of == model]
     return first_guess(name) * (median(own or paces.values()) if paces else 1)
 

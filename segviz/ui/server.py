@@ -30,7 +30,7 @@ from segviz.server.websocket_frames import bound_frames
 from segviz.settings import Settings
 from segviz.ui.deep_links import add_script, deep_link_routes
 from segviz.ui.rerun_messages import RerunRules
-from segviz.ui.sessions import ExpiringSessions, sweep_sessions, uploaded_bytes_by_session
+from segviz.ui.sessions import ExpiringSessions, show_engine, sweep_sessions, uploaded_bytes_by_session
 
 LOG = logging.getLogger(__name__)
 ANY_ADDRESS = ("", "0.0.0.0", "::")  # the server can bind them, but no visitor uses them as a host
@@ -120,8 +120,5 @@ def preload() -> None:
     with pause_collector(), defer_compiler():
         for name in ("page_address", "page_table", "picture_sidebar", "show_viewer"):  # in the order of app.py
             import_module(f"segviz.ui.{name}")
-        from segviz.engine import engine
-
-        metrics.report_engine(engine().health)
-        engine().observe(metrics.record_computation)
+        show_engine()
     freeze_objects()

@@ -6,7 +6,8 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from streamlit.runtime import Runtime
 from streamlit.runtime.app_session import AppSession
@@ -44,14 +45,11 @@ def held_bytes(file: UploadedFileRec) -> int:
 
 
 async def sweep_sessions(ended: ExpiringSessions | None, rules: RerunRules) -> None:
-    """Regularly look after the sessions; a sweep that fails is logged, and the next one follows all the same."""
+    """Regularly look after the sessions."""
     sweeper = SessionSweeper(ended, rules)
     while True:
         await asyncio.sleep(SWEEP_EVERY_S)
-        try:
-            sweeper.sweep()
-        except Exception:
-            LOG.exception("a sweep over the sessions failed; the next one follows in %g s", SWEEP_EVERY_S)
+        sweeper.sweep()
 
 
 class SessionSweeper:
@@ -68,23 +66,51 @@ class SessionSweeper:
 
     def __init__(self, ended: ExpiringSessions | None, rules: RerunRules) -> None:
         self._ended, self._rules = ended, rules
-        self._loaded, self._runs = count_loaded(), 0
+        self._loaded: tuple[int, int] | None = None
+        self._runs = 0
         self._sweeps_gone: dict[str, int] = {}  # by session
 
     def sweep(self) -> None:
-        """Look once. Whenever a library or model has been loaded, everything present is exempt from collection."""
+        """Look once; what fails is logged, and the rest is done."""
+        do_each("a part of a sweep over the sessions failed", self._expire, show_engine, self._leave, self._collect)
+
+    def _expire(self) -> None:
         if self._ended is not None:
             self._ended.expire()
-            self._sweeps_gone = {session: self._sweeps_gone.get(session, 0) + 1 for session in list(self._ended)}
-            leave_engine([session for session, sweeps in self._sweeps_gone.items() if sweeps == SWEEPS_UNTIL_GONE])
         VISITS.expire()
-        if self._loaded != (loaded := count_loaded()):
-            self._loaded = loaded
+        metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
+
+    def _leave(self) -> None:
+        gone = [] if self._ended is None else list(self._ended)
+        self._sweeps_gone = {session: self._sweeps_gone.get(session, 0) + 1 for session in gone}
+        leave_engine([session for session, sweeps in self._sweeps_gone.items() if sweeps == SWEEPS_UNTIL_GONE])
+
+    def _collect(self) -> None:
+        """Collect garbage; whenever a library or model has been loaded, everything present is exempt from then on."""
+        before, self._loaded = self._loaded, count_loaded()
+        if before not in (None, self._loaded):
             freeze_objects()  # this freezes open sessions as well, but `end_session` empties them
         elif self._runs != (runs := self._rules.runs):
             self._runs = runs
             gc.collect()  # in the event loop, where Streamlit's sessions want to be finalised
-        metrics.set_store_bytes("uploads", sum(uploaded_bytes_by_session().values()))
+
+
+def do_each(failure: str, *steps: Callable[[], object]) -> None:
+    """Do all steps; one that fails is logged as `failure`."""
+    for step in steps:
+        try:
+            step()
+        except Exception:
+            LOG.exception(failure)
+
+
+@cache
+def show_engine() -> None:
+    """Have /metrics and /healthz show the engine: once, and again only if that failed."""
+    from segviz.engine import engine  # imports torch, after the server has begun to listen
+
+    metrics.report_engine(engine().health)
+    engine().observe(metrics.record_computation)
 
 
 class ExpiringSessions(TTLCache[str, SessionInfo]):
@@ -107,12 +133,9 @@ class ExpiringSessions(TTLCache[str, SessionInfo]):
 
 
 def end_session(session: AppSession) -> None:
-    """Free a session's uploads, state and viewer data; what cannot be freed is logged, and the rest is freed."""
-    for free in (session.shutdown, session.session_state.clear, lambda: STORE.release(session.id)):
-        try:
-            free()
-        except Exception:
-            LOG.exception("a part of an ended session could not be freed")
+    """Free a session's uploads, state and viewer data."""
+    failure = "a part of an ended session could not be freed"
+    do_each(failure, session.shutdown, session.session_state.clear, lambda: STORE.release(session.id))
 
 
 def leave_engine(sessions: Sequence[str]) -> None:

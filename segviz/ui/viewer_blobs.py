@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -17,6 +18,8 @@ from segviz.viewer.panel import PanelMap
 
 _map_names: dict[int, tuple[weakref.ref[Any], str]] = {}
 _picture_names: dict[str, str] = {}
+_picture_lock = threading.Lock()
+MOST_PICTURES = 64
 
 
 def map_url(value: PanelMap) -> str:
@@ -40,9 +43,11 @@ def picture_url(image: UInt8[np.ndarray, "height width 3"], known_digest: str = 
     key = known_digest or digest(image)
     name = _picture_names.get(key)
     if name is None or not STORE.hold(name, session_id()):
-        while len(_picture_names) >= 64:
-            _picture_names.pop(next(iter(_picture_names)))
-        name = _picture_names[key] = STORE.put(*encode_picture(image), holder=session_id())
+        name = STORE.put(*encode_picture(image), holder=session_id())
+        with _picture_lock:
+            while len(_picture_names) >= MOST_PICTURES:
+                del _picture_names[next(iter(_picture_names))]
+            _picture_names[key] = name
     return route_url(f"blob/{name}")
 
 

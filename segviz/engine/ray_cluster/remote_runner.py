@@ -79,6 +79,8 @@ class RemoteRunner:
                 if str(error) != told and not self._closed:  # once, however often it is tried
                     _log.warning("%s; it is tried again every %.0f s", error, PAUSE_S)
                 told = str(error)
+            except Exception:  # such as no thread left
+                _log.exception("the cluster could not be looked for; it is tried again every %.0f s", PAUSE_S)
             time.sleep(PAUSE_S)
 
     def start(self) -> None:
