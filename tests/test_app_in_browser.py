@@ -26,6 +26,7 @@ from viewer_host import PHONE, unfold_toolbar
 from segviz.data.classes import CAMVID
 from segviz.engine import engine
 from segviz.models.registry import SPECS
+from segviz.prediction.similarity import STAGES
 from segviz.ui.page_table import PAGES, ROWS
 from segviz.ui.picture_sidebar import FIRST_SEED
 
@@ -277,6 +278,17 @@ def test_settings_are_kept_when_the_page_changes_and_reach_the_session(visit: Vi
     expect(visit.page.get_by_label("log", exact=True)).to_be_checked()
     visit.rest()
     expect(visit.page.get_by_label("Colours")).to_have_value("cividis")
+
+
+def test_choices_that_are_longer_than_their_box_can_be_read(visit: Visit) -> None:
+    visit.open("inspect")
+    visit.page.locator(".st-key-inspect-beside input").click()
+    options = visit.page.get_by_role("option")
+    expect(options).to_have_count(2 + len(STAGES))
+    parts = "all.flatMap(one => [one, ...one.querySelectorAll('*')])"
+    assert options.evaluate_all(f"all => {parts}.filter(one => one.scrollWidth > one.clientWidth + 1).length") == 0
+    right = options.evaluate_all("all => Math.max(...all.map(one => one.getBoundingClientRect().right))")
+    assert right <= visit.page.evaluate("innerWidth")
 
 
 def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:

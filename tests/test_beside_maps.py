@@ -54,6 +54,7 @@ def test_a_block_without_a_map_of_places_shows_its_influence_at_a_kept_point(pin
     pinned.selectbox(key="inspect beside").set_value("deep").run()
     shown = panels(pinned)["Similarity"]
     assert (shown["unit"], shown["signed"], shown["look"]) == ("cosine", True, "attends_to")
+    assert shown["note"] == "cosine of features: backbone, last stage"
     assert "Similarity of point 1" in panels(pinned) and is_known("fla", CompareFeatures("deep"))
 
 

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -175,7 +176,7 @@ class BridgeLink:
             _log.exception("what the bridge sent could not be read; the bridge is ended, and another one started")
             self._process.kill()
         self._process.wait()
-        for clean_up in (lambda: end_processes_of_session(self._process.pid), self._folder.cleanup):
+        for clean_up in (partial(end_processes_of_session, self._process.pid), self._folder.cleanup):
             try:
                 clean_up()
             except Exception:  # such as too many open files

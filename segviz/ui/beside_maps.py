@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -46,7 +47,8 @@ def similarity_panels(model: str, picture: Picture, beside: str) -> list[Panel]:
     """The panel of the chosen stage's similarity, following the pointer; none if another thing was chosen."""
     stage = next((one for one in STAGES if one == beside), None)
     map_ = None if stage is None else ask_beside(model, picture, CompareFeatures(stage), "similarity")
-    return [] if map_ is None else list(panels_of_map(map_, model))
+    panels = () if map_ is None else panels_of_map(map_, model)
+    return [replace(panel, note=f"cosine of features: {STAGES[stage]}") for panel in panels if stage]
 
 
 def influence_panels(
