@@ -48,7 +48,10 @@ written = right.pills(
     **keep_widget("many_pictures parts", ["Labels", "Overlay"], offered, linked=(*WRITES, MAPS)),
 )
 if MAPS not in offered:
-    st.caption("To save the maps of your own network, use `segviz.load(...)(picture).save(...)` in Python.")
+    st.caption(
+        "`python -m segviz attend FOLDER --model ... --layers ... --out DIR` writes the maps of your own network for "
+        "many files; in Python, `segviz.load(...)(picture).save(...)` writes those of one."
+    )
 
 
 def pick_maps() -> AttentionOptions:

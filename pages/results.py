@@ -56,10 +56,10 @@ records = results.records
 
 
 def show_answers() -> None:
-    """Who needs its context, and what each network costs."""
+    """Which models need their context, and what each network costs."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.header("Who needs its context?")
+        st.header("Which models need their context?")
         if (chart := context_chart(results.runs)) is not None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(

@@ -41,8 +41,8 @@ explain_worth(folded_models(names, predictions))
 
 every = st.toggle(
     "Influence of every block",
-    help="At the last pin, next to the weights, with the rank correlation of the two. Blocks without a map of "
-    f"places show it anyway. {INFLUENCE_HELP}",
+    help="Shows influence at the last pin beside the weights, with their rank correlation. Blocks that have no map of "
+    f"places have influence too. {INFLUENCE_HELP}",
     **keep_widget("same_pixel influence", False, linked=(False, True)),
 )
 

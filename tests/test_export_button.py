@@ -295,7 +295,7 @@ def test_weights_read_in_per_cent_in_pictures_and_as_shares_in_numbers(made: Pre
     (subplot,), (low, high) = spec.subplots, (spec.subplots[0].scale.low, spec.subplots[0].scale.high)  # type: ignore[union-attr]
     written = f"{100 * high:.3g} %"
     assert low == 0 and written in export(spec, "svg").decode() and f"0 % to {written}" in spec.caption()
-    assert f"linear from 0 to {high:.6g} (weight, as a share; pictures show per cent)" in export(spec, "csv").decode()
+    assert f"linear from 0 to {high:.6g} (weight, as a share; pictures show percent)" in export(spec, "csv").decode()
     assert subplot.content.percent  # type: ignore[union-attr]
 
 

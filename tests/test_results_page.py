@@ -102,7 +102,7 @@ def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder:
     put_seed(folder, record("fla", seed=5, evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.66)}))
     app = visited()
     context, cost = (chart["data"][0] for chart in charts(app)[:CLASSES_CHART])
-    assert [one.value for one in app.header][:2] == ["Who needs its context?", "What do they cost?"]
+    assert [one.value for one in app.header][:2] == ["Which models need their context?", "What do they cost?"]
     assert context["y"] == ["Expectation-maximization<br>attention", "Fully attentional block"]  # drawn from below
     assert (context["x"], context["customdata"]) == ([0, -3], ["+0.00", "-2.00, -4.00"])
     assert context["error_x"]["array"] == pytest.approx([0, 2**0.5])

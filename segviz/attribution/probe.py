@@ -19,7 +19,7 @@ from segviz.attribution.target import AttributionError
 from segviz.models.blocks import ContextBlock
 from segviz.settings import MIB
 
-PLAIN_MIB = 96  # a forward without gradients at the working size: 38 to 58 MiB measured for the models of the registry
+PLAIN_MIB = 96  # a forward pass without gradients at the working size: 38 to 58 MiB measured for the registry's models
 HEADROOM = 1.1  # the backward's gradients, on top of what the forward keeps: 2 to 5 % measured
 LARGEST_BATCH = {"cuda": 16}  # one picture elsewhere: a CPU gains little, and answers a cancel sooner
 
@@ -115,7 +115,7 @@ class Probe:
         total: how many pictures will be evaluated.
         progress: called with the number of pictures evaluated so far, and `total`.
         memory_mib: what one forward may keep for its backward, in MiB.
-        check: called before each layer of a forward, and for each tensor of a backward.
+        check: called before each layer of a forward pass, and for each tensor of a backward pass.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ def unpack_tensor(check: Check, tensor: Tensor) -> Tensor:
 
 
 class KeptMemory:
-    """Counts the memory that a forward keeps for its backward: each storage once, without the weights."""
+    """Counts the memory that a forward pass keeps for its backward pass: each storage once, without the weights."""
 
     def __init__(self, model: nn.Module, limit_mib: int) -> None:
         self.limit_mib, self.bytes = limit_mib, 0

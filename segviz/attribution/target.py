@@ -93,7 +93,7 @@ class Options:
         window: side of Occlusion's square, in working pixels; cut to the picture's size where it is larger.
         stride: Occlusion's step between squares, in working pixels; at most the window, so every pixel is covered.
         relu: whether Grad-CAM keeps the positive part only, as in its paper.
-        memory_mib: what a forward may keep for its backward, in MiB; it bounds how many pictures run at once.
+        memory_mib: what a forward pass may keep for its backward pass, in MiB; it bounds how many pictures run at once.
     """
 
     baseline: Baseline | None = None

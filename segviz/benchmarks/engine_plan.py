@@ -8,7 +8,7 @@ passage is everything beside the forward. A GPU computes one forward at a time, 
 a second, and g GPUs answer g times as many. All answers go through the app's process and its bridge to the cluster.
 Each spends c of CPU on an answer, most of it under Python's lock, so it passes at most 1 / c, however large the cluster
 is. Waits are those of M/M/g (Erlang C) at the GPUs, and of M/M/1 at the app and at the bridge: questions come at
-random, and a forward varies as an exponential time does. Real forwards vary less, so real waits are shorter.
+random, and a forward pass varies as an exponential time does. Real forward passes vary less, so real waits are shorter.
 """
 
 from __future__ import annotations
@@ -213,9 +213,9 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence
         f"SEGVIZ_REPLICA_GPUS=1; a replica then has {SLOTS} slots.",
         f"Computed, not measured: the forward times are assumptions; {USED:.0%} of the most is planned for; waits are "
         "those of M/M/c.",
-        f"Measured, on this machine: {passage.passage_ms:.3g} ms beside the forward, {passage.app_cpu_ms:.3g} and "
-        f"{passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, {passage.request_bytes:,} bytes "
-        f"there and {passage.answer_bytes:,} back.",
+        f"Measured, on this machine: {passage.passage_ms:.3g} ms beside the forward pass, "
+        f"{passage.app_cpu_ms:.3g} and {passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, "
+        f"{passage.request_bytes:,} bytes there and {passage.answer_bytes:,} back.",
     ]
     notes.append(
         f"A view of a page takes {PAGE_CPU_MS:g} ms of CPU in the app's process besides (docs/reliability.md, another "
@@ -224,9 +224,9 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence
     if (threads := next((row for row in report.rows if row["backend"] == "threads"), None)) is not None:
         cores = int(report.machine["cores"])
         notes.append(
-            f"On CPUs as here, a forward takes {threads['forward_ms']:.3g} ms, so {cores} cores with threads answer at "
-            f"most {cores * 1000 / threads['forward_ms']:.3g} a second; replicas of one core on other machines answer "
-            f"more from {pays_from(passage.passage_ms, threads['forward_ms'], cores)} on."
+            f"On CPUs as here, a forward pass takes {threads['forward_ms']:.3g} ms, so {cores} cores with threads "
+            f"answer at most {cores * 1000 / threads['forward_ms']:.3g} a second; replicas of one core on other "
+            f"machines answer more from {pays_from(passage.passage_ms, threads['forward_ms'], cores)} on."
         )
     return PlanReport("engine plan", report.machine, rows, {}, tuple(notes))
 

@@ -20,7 +20,7 @@ from segviz.image import Rgb, resize
 from segviz.prediction.prediction import Prediction
 
 SHOWN_SEED = 7
-LONG_METHOD = "saliency"  # a forward and a backward; it reports its progress, as every long question
+LONG_METHOD = "saliency"  # a forward and a backward pass; it reports its progress, as every long question
 PICKLE_PROTOCOL = 5  # that of the replicas
 TINY_FROM = 2**23  # the first number of tiny pictures, so that none is equal to another one
 TINY_SIZE = (16, 16)  # height and width of the picture that costs nothing to move

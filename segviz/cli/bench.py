@@ -103,7 +103,7 @@ def measure_engine(options: argparse.Namespace) -> Report:
     """
     if options.plan and options.forward_ms is None:
         raise UsageError(
-            "--plan needs --forward-ms MS, a forward's time on such a GPU; `bench models` measures it there"
+            "--plan needs --forward-ms MS, the time of a forward pass on such a GPU; `bench models` measures it there"
         )
     if options.plan and all(name == "threads" for name in options.backends):
         raise UsageError("--plan needs a measured Ray backend; add ray:1 to --backends")

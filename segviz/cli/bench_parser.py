@@ -73,8 +73,8 @@ def add_bundled(subjects: Commands) -> None:
     """Add `bench models`."""
     models = add_command(
         subjects, "models", "the bundled models on one picture, or any network at any size",
-        "Without options of a forward pass, the bundled models from the picture to labels, with and without keeping "
-        "the maps.",
+        "Without the options for a forward pass: the bundled models from the picture to labels, with and without "
+        "keeping the maps.",
     )  # fmt: skip
     models.add_argument("--only", nargs="+", metavar="NAME", help="measure only these models, or these networks")
     add_rounds(models)
@@ -163,7 +163,7 @@ def add_engine(subjects: Commands) -> None:
     )  # fmt: skip
     engine.add_argument(
         "--forward-ms", type=number_reader(0.01, 1e6), nargs="+", metavar="MS",
-        help="--plan: milliseconds of a forward on such a GPU, as `bench models` measures it there",
+        help="--plan: milliseconds of a forward pass on such a GPU, as `bench models` measures it there",
     )  # fmt: skip
     add_form(engine)
 
@@ -171,7 +171,7 @@ def add_engine(subjects: Commands) -> None:
 def add_whole_run(subjects: Commands) -> None:
     """Add `bench all`."""
     whole = add_command(
-        subjects, "all", "blocks, sparse, models and questions into a folder, as for a GPU",
+        subjects, "all", "blocks, sparse, models and questions into a folder, in one run",
         "Each subject's JSON and Markdown are written as soon as it is measured; one that fails does not end the rest. "
         "Needs no Streamlit.",
     )  # fmt: skip

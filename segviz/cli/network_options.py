@@ -36,7 +36,7 @@ def read_source(text: str) -> str:
 
 
 SEEN_SIZE_HELP = (
-    "the size at which the network sees pictures, or `own` for their own, at most 1024 x 2048 (default: own; for "
+    "the size at which the network sees pictures, or `own` for their own, at most 1024,2048 (default: own; for "
     "the models that `models` lists, the area of their training pictures)"
 )
 

@@ -75,7 +75,9 @@ def describe_network(describe: Callable[..., None]) -> None:
     describe("--classes", "A,B,...", "names of its classes, or a class set such as cityscapes", read_name_list)
     describe("--mean", "R,G,B", "mean of its input, in [0, 1], or in 0..255", read_triple)
     describe("--std", "R,G,B", "standard deviation, in the same units", read_triple)
-    describe("--fit", "FIT", f"{' or '.join(FITS)} a picture of another ratio (default: {FITS[0]})", choices=FITS)
+    describe(
+        "--fit", "FIT", f"{' or '.join(FITS)} a picture with another aspect ratio (default: {FITS[0]})", choices=FITS
+    )
 
 
 def read_name_list(text: str) -> str | list[str]:

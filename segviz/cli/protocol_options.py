@@ -23,7 +23,7 @@ def add_protocol(command: Parser, meaning: str, multi_scale: bool = False) -> No
     group.add_argument(
         "--scales", type=read_scales, metavar="S,S", help="factors on the picture's size, such as 0.75,1,1.25"
     )
-    group.add_argument("--flip", action="store_true", help="average mirror images in")
+    group.add_argument("--flip", action="store_true", help="also average over mirrored images")
     if multi_scale:
         group.add_argument(
             "--multi-scale", action="store_true",

@@ -45,7 +45,7 @@ def add_optimizer(train: Parser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--clip", type=number_reader(0, 1e6), metavar="NORM",
-        help="largest norm of the gradient; 0: any (default: %(default)s)",
+        help="clip the gradient to this norm; 0: no clipping (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--part-rates", action=argparse.BooleanOptionalAction,
@@ -99,7 +99,7 @@ def add_auxiliary(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument(
         "--auxiliary-stride", type=integer_reader(1, 32), metavar="N",
-        help="they see every N-th label of every N-th row (default: %(default)s)",
+        help="subsample the labels by N in both directions (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def add_resume(command: Parser) -> None:
 def add_resume_file(command: Parser) -> None:
     """Add `--resume FILE` of a command that writes none."""
     command.add_argument(
-        "--resume", type=Path, metavar="FILE", help="keep each picture's counts in FILE, and go on from those in it"
+        "--resume", type=Path, metavar="FILE", help="save each picture's pixel counts in FILE, and continue from it"
     )
 
 

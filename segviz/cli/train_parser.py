@@ -115,7 +115,7 @@ def add_loss(train: Parser) -> None:
         "--hard-share",
         type=number_reader(0, 1),
         metavar="SHARE",
-        help="share of pixels that count: the hardest (default: %(default)s)",
+        help="share of pixels that enter the loss: those with the largest loss (default: %(default)s)",
     )
     group.add_argument(
         "--ohem", type=number_reader(0, 1), metavar="PROBABILITY",

@@ -27,7 +27,7 @@ class LabelCodes:
     """Which class an id or a colour of a label file stands for; 255 is void.
 
     Attributes:
-        ids: the class of each id, from 0 to 255; read from gray and palette PNGs, whatever the palette.
+        ids: the class of each id, from 0 to 255; read from grey and palette PNGs, whatever the palette.
         colours: the class of each colour; read from RGB PNGs, and from palette PNGs where there are no ids.
         others_void: whether everything else is void, and not a fault.
         mapped: whether they are those of a class map, which a user can change.
@@ -42,7 +42,7 @@ class LabelCodes:
         """Decode the bytes of a PNG.
 
         Args:
-            data: the file's bytes: gray of up to 8 bits, palette, or RGB.
+            data: the file's bytes: grey of up to 8 bits, palette, or RGB.
             size: the picture's (height, width), which the file must share.
 
         Raises:
@@ -83,7 +83,7 @@ class LabelCodes:
 
     def _decode_colours(self, levels: Image.Image) -> UInt8[np.ndarray, "height width"]:
         if not self.colours:
-            raise ImageError("the file holds colours, but only ids are given to the classes; use gray or palette PNGs")
+            raise ImageError("the file holds colours, but only ids are given to the classes; use grey or palette PNGs")
         found = levels.getcolors(MOST_COLOURS)
         if found is None:
             raise ImageError(

@@ -56,11 +56,11 @@ class GroundTruth:
 def decode_labels(data: bytes, classes: ClassSet, size: HeightWidth, shown: HeightWidth | None = None) -> GroundTruth:
     """Decode the labels in the bytes of a PNG of class indices or class colours.
 
-    A gray PNG holds class indices; an RGB PNG holds the classes' colours, and black for void. A palette PNG may hold
+    A grey PNG holds class indices; an RGB PNG holds the classes' colours, and black for void. A palette PNG may hold
     either, see `choose_code`.
 
     Args:
-        data: the file's bytes: gray of up to 8 bits, palette, or RGB.
+        data: the file's bytes: grey of up to 8 bits, palette, or RGB.
         classes: the classes, their colours, and the void index; 255 is always void too.
         size: the picture's (height, width), which the file must share.
         shown: the (height, width) of the result, resized by nearest pixel; `size` by default.
@@ -144,7 +144,7 @@ def keep_levels(picture: Image.Image, bits: int) -> Image.Image:
     if picture.mode in ("P", "RGB"):
         picture.load()
         return picture
-    step = 255 // (2**bits - 1)  # PIL spreads gray of fewer bits over 0 to 255
+    step = 255 // (2**bits - 1)  # PIL spreads grey of fewer bits over 0 to 255
     return picture.convert("L").point([value // step for value in range(256)])
 
 

@@ -52,7 +52,7 @@ def choose_code(levels: Image.Image, classes: ClassSet) -> LabelCode:
 
     A palette is read by its colours if those of all pixels are classes' colours, and else by its indices. If both fit
     and differ, it is read by its colours if it holds no others, and by its indices if it is a usual colour map of
-    labels, VOC's or shades of gray.
+    labels, VOC's or shades of grey.
 
     Raises:
         ImageError: there are too many colours for labels, a level has no class, or both readings fit and neither is
@@ -102,7 +102,7 @@ def choose_palette_code(
         return by_colour
     raise ImageError(
         "its palette can be read by its colours or by its indices, and the two differ; "
-        "save class indices as 8-bit gray, or the classes' colours as RGB"
+        "save class indices as 8-bit grey, or the classes' colours as RGB"
     )
 
 
@@ -120,7 +120,7 @@ def colour_of(levels: Image.Image, level: Level) -> RgbColour:
     return palette[level] if level < len(palette) else VOID_COLOUR
 
 
-# Pascal VOC's colour map, and shades of gray.
+# Pascal VOC's colour map, and shades of grey.
 USUAL_MAPS: tuple[Sequence[RgbColour], ...] = (
     [voc_colour(index) for index in range(256)],
     [(index, index, index) for index in range(256)],

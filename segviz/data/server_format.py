@@ -23,7 +23,7 @@ class ServerFormat:
     Attributes:
         classes: the classes that a model must have, in this order.
         ids: the id of each class in the file.
-        palette: whether the file is a palette PNG in VOC's colours, and not a gray one.
+        palette: whether the file is a palette PNG in VOC's colours, and not a grey one.
         folder: where the server looks for the files in what is sent; empty for anywhere.
         file_name: the file's name, for a picture's name without its ending.
     """

@@ -26,7 +26,7 @@ class Heat:
         features: the grid that the cells were drawn from, as PSA's shrunk grid is; None if it is the values' own.
         even: the even share, 1 / cells, marked on the colour bar; None if the values are not weights that sum to 1.
         smooth: whether to interpolate between cell centres; if not, cells are drawn as blocks.
-        percent: whether pictures show the values in per cent, as the app does; files of numbers hold them as they are.
+        percent: whether pictures show the values in percent, as the app does; files of numbers hold them as they are.
         covers: the height and width that the grid covers, in those of the picture; above 1 where a network saw the
             picture padded below and at the right.
         region: the crop of the picture that the grid divides; None: all of it.
@@ -100,7 +100,7 @@ class Points:
         scale: the values at the ends of the colour bar.
         unit: the unit of the weights, in words.
         colours: name of a colour map in COLOUR_MAPS.
-        percent: whether pictures show the weights in per cent.
+        percent: whether pictures show the weights in percent.
         even: the even share, 1 / samples, marked on the colour bar; None if the weights do not sum to 1.
     """
 
@@ -182,7 +182,7 @@ def values_of(content: Scaled) -> np.ndarray:
 
 
 def in_percent(content: Scaled) -> bool:
-    """Whether pictures show its values in per cent."""
+    """Whether pictures show its values in percent."""
     return not isinstance(content, Matrix) and content.percent
 
 

@@ -111,7 +111,7 @@ def comment_lines(spec: FigureSpec) -> Iterator[str]:
     yield f"pixel: {' and '.join(f'y {y} x {x}' for y, x in spec.places)}"
     for panel, subplot in zip(spec.panel_names, spec.subplots, strict=True):
         if isinstance(subplot.content, Scaled):
-            unit = subplot.content.unit + ", as a share; pictures show per cent" * in_percent(subplot.content)
+            unit = subplot.content.unit + ", as a share; pictures show percent" * in_percent(subplot.content)
             scale = subplot.content.scale
             yield f"scale of {plain_text(panel)}: {scale.kind} from {scale.low:.6g} to {scale.high:.6g} ({unit})"
 

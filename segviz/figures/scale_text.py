@@ -17,7 +17,7 @@ def format_number(value: float, digits: int = DIGITS) -> str:
 
 
 def format_ends(low: float, high: float, percent: bool = False) -> tuple[str, str]:
-    """Both ends of a scale to three significant digits, or to as many as tell them apart; in per cent if asked."""
+    """Both ends of a scale to three significant digits, or to as many as tell them apart; in percent if asked."""
     if percent:
         first, last = format_ends(100 * low, 100 * high)
         return f"{first} %", f"{last} %"

@@ -18,9 +18,10 @@ def measure_influence(
 ) -> Float[Tensor, "height width"]:
     """How strongly each cell of a block's input moves an answer through the block's context.
 
-    `sum_c |d answer / d x_c|`, with x's way around the context cut: features that are added to it, or stand beside it,
-    are held fixed. It has the answer's unit over the features' and is exactly 0 where the context does not read. The
-    block and its parameters' gradients stay as they are. One forward and one backward through block and answer.
+    `sum_c |d answer / d x_c|`, with every path of x that bypasses the context detached: features that are added to the
+    context, or stand beside it, are held fixed. It has the answer's unit over the features' and is exactly 0 where the
+    context does not read. The block and its parameters' gradients stay as they are. One forward and one backward pass
+    through block and answer.
 
     Args:
         block: the block, in eval mode.

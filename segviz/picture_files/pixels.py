@@ -74,7 +74,7 @@ class PixelReader:
         return np.asarray(rgb if alpha is None else put_over_background(rgb, alpha))
 
     def _to_bytes(self, levels: Int[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
-        """Gray levels of more than 8 bits as 8 bits.
+        """Grey levels of more than 8 bits as 8 bits.
 
         Raises:
             ImageError: a level is outside of the range.
@@ -133,7 +133,7 @@ def check_values(picture: Image.Image, tags: Mapping[int, object]) -> None:
 
 
 def reads_planes(tags: Mapping[int, object]) -> bool:
-    """Whether Pillow unpacks separate planes rightly: colours of 8 bits, and most gray."""
+    """Whether Pillow unpacks separate planes rightly: colours of 8 bits, and most grey."""
     bits = tags.get(BITS, (1,))
     depths = bits if isinstance(bits, tuple) else (bits,)
     plain = tags.get(FILL_ORDER, 1) == 1 and tags.get(PHOTOMETRIC) != WHITE_IS_ZERO

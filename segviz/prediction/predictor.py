@@ -25,7 +25,7 @@ from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.models.size import describe_size
 from segviz.prediction.prediction import Prediction
 from segviz.runtime.mmap_copy import copy_array
-from segviz.text import plain_text
+from segviz.text import count_words, plain_text
 
 PredictorKind = Literal["checkpoint", "published", "network"]  # what a predictor answers with differs by its kind
 ROWS_AT_ONCE = 256  # rows of the picture whose logits are stretched at a time
@@ -159,7 +159,7 @@ def device_title(device: torch.device) -> str:
     """The device's name for people."""
     if device.type == "cuda":
         return f"GPU ({torch.cuda.get_device_name(device)})"
-    return "GPU (Apple)" if device.type == "mps" else f"CPU ({torch.get_num_threads()} threads)"
+    return "GPU (Apple)" if device.type == "mps" else f"CPU ({count_words(torch.get_num_threads(), 'thread')})"
 
 
 def channel_means(result: Segmentation) -> AttendedFeatures:

@@ -46,17 +46,18 @@ THEORY: Mapping[str, tuple[CanTell, ...]] = MappingProxyType({
 CUE_REASONS: Mapping[str, str] = MappingProxyType({
     "fcn": "sees 5 x 5 cells, and every cue is further away",
     "channel_nl": "one matrix of channels for the whole picture, so it knows which marks there are, but not where",
-    "spatial_nl": "weighs places by their looks; it knows no positions, so things that look alike get one answer",
-    "dual_nl": "adds the two above: neither knows positions",
-    "cs_nl": "does the two above in turn: neither knows positions",
-    "ema": "gathers by look through 64 bases, without positions; it weighs and reads the same features, so a cue whose "
-    "features are like the thing's brings hardly any colour",
+    "spatial_nl": "weighs places by appearance; it has no position information, so things that look alike get "
+    "one answer",
+    "dual_nl": "adds the two above: neither has position information",
+    "cs_nl": "does the two above in turn: neither has position information",
+    "ema": "gathers by appearance through 64 bases, without position information; it weighs and reads the same "
+    "features, so a cue whose features are like the thing's brings hardly any colour",
     "rcca": "its cross is the thing's own row and column; a cue off the cross takes the second pass, which "
     "takes longer to learn; it knows no distances",
     "fla": "has a matrix of channels for every row and every column; what is off both arrives only in their means",
-    "sam": "sees whole columns by what they look like: not which one the thing is in, and two cues in one column blend",
+    "sam": "reads whole columns by appearance: not which one the thing is in, and two cues in one column blend",
     "snl": "samples 9 x 9 cells, moved by learned offsets; its pooled branch tells which marks there are, not where",
-    "psa": "masks are predicted by relative position, so it knows rows, columns and distances; a mask cannot pick a "
-    "place by its look, but its last layers join what it gathered with the thing's own look, which takes longer to "
-    "learn",
+    "psa": "masks are predicted by relative position, so it can tell rows, columns and distances; a mask cannot pick a "
+    "place by appearance, but its last layers join what it gathered with the thing's own appearance, which takes "
+    "longer to learn",
 })  # fmt: skip

@@ -15,13 +15,13 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4  # M_... in malloc.h
 TRIM_EVERY_S = 2.0
 MALLOC_ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "1",  # glibc: one heap for all threads
-    "MALLOC_MMAP_THRESHOLD_": str(3 * 1024**2),  # what a forward frees returns to the system,
+    "MALLOC_MMAP_THRESHOLD_": str(3 * 1024**2),  # what a forward pass frees returns to the system,
     "THP_MEM_ALLOC_ENABLE": "1",  # and torch asks for huge pages, without which that is slow
 }  # for a process that runs models: they save 250 MiB with many visitors
 
 
 def trim() -> None:
-    """Return freed memory to the system, which glibc does not do by itself: some 300 MiB after forwards."""
+    """Return freed memory to the system, which glibc does not do by itself: some 300 MiB after forward passes."""
     _call("malloc_trim", 0)
 
 

@@ -105,8 +105,8 @@ def pick_options() -> Options:
     kind = st.selectbox(
         "Baseline",
         BASELINE_CHOICES,
-        help="Integrated Gradients starts from it and Occlusion covers with it. Neither sees anything where the "
-        "picture already looks like it.",
+        help="Integrated Gradients starts from it, and Occlusion covers with it. Both methods miss regions that "
+        "already look like the baseline.",
         **keep_widget("attribution baseline", next(iter(BASELINE_CHOICES)), linked=BASELINE_CHOICES),
     )
     steps = st.select_slider(

@@ -16,10 +16,11 @@ NUMBER_FORMAT = "%.3g"
 METHOD_HEADS = (
     ColumnHead("Smallest", "The map's smallest value.", NUMBER_FORMAT),
     ColumnHead("Largest", "The map's largest value.", NUMBER_FORMAT),
-    ColumnHead("Explained", "The picture's score less the baseline's.", NUMBER_FORMAT),
+    ColumnHead("Explained", "The picture's score minus the baseline's.", NUMBER_FORMAT),
     ColumnHead(
         "Delta",
-        "Convergence delta: the map's sum less what is explained; – for methods without one.",
+        "Convergence delta: the map's sum minus the score difference that it should explain; – for methods without "
+        "one.",
         NUMBER_FORMAT,
     ),
     ColumnHead("Baseline", "What the picture is compared with."),

@@ -48,7 +48,7 @@ def answer_or_stop(block: str, kind: str, scene: int) -> CueAnswers:
     """The answers of a network to one of the scenes; stops the page with a sentence if its file cannot be used."""
     path, cure = cue_path(block, kind), f"`python -m segviz train-cues --blocks {block} --kinds {kind}`"
     if not path.is_file():
-        st.info(f"This network is not among the checkpoints; {cure} trains it in a minute.")
+        st.info(f"This network is not among the checkpoints; {cure} trains it, mostly in a few minutes.")
         st.stop()
     try:
         network, record = _load(block, kind, file_digest(path))

@@ -121,7 +121,7 @@ def show_controls(picture: Picture, classes: ClassSet) -> None:
     key = f"ground truth {picture.digest[:16]}"  # another picture, another file
     size = picture.file_size or picture.size
     st.markdown(
-        f"A PNG of the picture's own size, {size_text(size)} pixels: class indices as 8-bit gray or palette, or the "
+        f"A PNG of the picture's own size, {size_text(size)} pixels: class indices as 8-bit grey or palette, or the "
         f"colours below as RGB. Index 255 and the colour black are void, and left out of all scores. Label files of "
         f"ADE20K, Cityscapes and PASCAL Context are read by those data sets' own numbers, if the models have their "
         f"classes. At most {MAX_BYTES // 1024**2} MB."

@@ -27,7 +27,7 @@ WEIGHTS_HELP = f"""
 - **Scale**: with *auto*, a map is linear, but *log* where one place has over 50 times the even share at the first
   point; signed values begin on *percentile*, unless a few places have nearly all. *Percentile* shows the rest of a map
   whose one place hides it: its brightest colour may then stand for next to nothing, as the numbers on the colour bar
-  say. Your own choice holds everywhere.
+  say. A scale that you choose applies to all maps.
 - **Colour bar**: a linear one begins at 0 or below, so a flat map looks flat. *One shared* range makes the colours of
   several maps comparable.
 - {WORTH_HELP}

@@ -40,7 +40,7 @@ def open_ade20k(root: Path) -> DataSet:
         splits,
         partial(list_ade20k_split, root, splits),
         partial(read_coded_labels, ADE_CODES),
-        "gray PNGs: 0 is void, 1 to 150 are the classes",
+        "grey PNGs: 0 is void, 1 to 150 are the classes",
         "ade20k",
         "ade20k",
     )

@@ -77,7 +77,7 @@ def decode_single_labels(
     """Decode the labels in the bytes of a PNG, numbered as the data set of these classes numbers them.
 
     Args:
-        data: the file's bytes: gray of up to 8 bits, palette, or RGB.
+        data: the file's bytes: grey of up to 8 bits, palette, or RGB.
         classes: the classes, their colours, and the void index.
         size: the picture's (height, width), which the file must share.
         shown: the (height, width) of the result, resized by nearest pixel; `size` by default.
