@@ -262,8 +262,8 @@ def test_a_pytorch_file_is_recognised_where_a_checkpoint_is_needed(tmp_path: Pat
 @pytest.mark.parametrize(("prefix", "module"), [("hf", "transformers"), ("smp", "segmentation_models_pytorch")])
 def test_a_missing_library_is_named_with_its_command(prefix: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.catalogue.sources.opened_network.find_spec", lambda name: None)
-    extra = {"hf": "transformers", "smp": "smp"}[prefix]
-    with pytest.raises(OpenError, match=rf"'{prefix}:' needs {module}, .*`pip install 'segviz\[{extra}\]'`"):
+    packages = {"hf": "transformers scipy", "smp": "segmentation-models-pytorch"}[prefix]
+    with pytest.raises(OpenError, match=rf"'{prefix}:' needs {module}, .*`pip install {packages}`"):
         segviz.load(f"{prefix}:something")
 
 

@@ -7,6 +7,7 @@ the block's values must be what the block gives.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,67 @@ def test_segment_anything_s_encoder_mixes_windows_and_global_blocks() -> None:
         assert_mixes(map_, values, expected[0].flatten(0, 1), block.attn.proj, outside if block.window_size else None)
 
 
+def within_windows(x: Tensor, window: int, attend: Callable[[Tensor], Tensor], pooled: int = 1) -> Tensor:
+    """What a function of windows (windows, side, side, channels) gives on (1, rows, columns, channels), as cells."""
+    _, rows, columns, _ = x.shape
+    padded = F.pad(x, (0, 0, 0, -columns % window, 0, -rows % window))
+    high, wide = padded.shape[1] // window, padded.shape[2] // window
+    windows = padded.reshape(high, window, wide, window, -1).transpose(1, 2).flatten(0, 1)
+    side = window // pooled
+    out = attend(windows).reshape(high, wide, side, side, -1).transpose(1, 2)
+    return out.reshape(high * side, wide * side, -1)[: rows // pooled, : columns // pooled].flatten(0, 1)
+
+
+@torch.no_grad()
+def test_segment_anything_2_pools_queries_within_padded_windows() -> None:
+    options = {"embed_dim": 8, "num_heads": 2, "stages": (1, 2, 1, 1), "window_spec": (8, 6, 4, 2)}
+    net = create("sam2_hiera_tiny", **options, global_att_blocks=())
+    view, _, inputs = watch_and_listen(net, *(block.norm1 for block in net.blocks))
+    grids = [(map_.grid, map_.key_grid) for map_ in view.maps.values()]
+    assert grids[1:4] == [((8, 12), (16, 24)), ((8, 12), (8, 12)), ((4, 6), (8, 12))]
+    for map_, block, x in zip(view.maps.values(), net.blocks, inputs, strict=True):
+        assert isinstance(map_, WindowedAttention)
+        attention, heads = block.attn, block.attn.num_heads
+        expected = within_windows(x, block.window_size[0], attention, 2 if block.q_stride else 1)
+        outside = attention.qkv.bias.chunk(3)[2].unflatten(0, (heads, -1))
+        assert_mixes(map_, values_of(attention.qkv, heads, x), expected, attention.proj, outside)
+
+
+@torch.no_grad()
+def test_tiny_vit_s_windows_may_be_larger_than_the_grid() -> None:
+    options = {"embed_dims": (8, 8, 8, 8), "depths": (1, 1, 1, 1), "num_heads": (2, 2, 2, 2)}
+    net = create("tiny_vit_5m_224", **options, window_sizes=(5, 5, 7, 7))
+    blocks = [stage.blocks[0] for stage in net.stages[1:]]
+    for block in blocks:
+        block.attn.attention_biases.data.normal_()
+    view, inputs, _ = watch_and_listen(net, *blocks)
+    assert [map_.grid for map_ in view.maps.values()] == [(8, 12), (4, 6), (2, 3)]
+    for map_, block, x in zip(view.maps.values(), blocks, inputs, strict=True):
+        attention, window = block.attn, block.window_size
+        expected = within_windows(x, window, lambda cells, of=attention: of(cells.flatten(1, 2)))
+        rows = torch.cat([x.flatten(0, 2), torch.zeros_like(x[0, 0, :1])])  # the last is padding
+        values = attention.qkv(attention.norm(rows)).unflatten(1, (2, -1))[..., 2 * attention.key_dim :].transpose(0, 1)
+        assert_mixes(map_, values[:, :-1], expected, attention.proj, values[:, -1])
+
+
+@torch.no_grad()
+def test_efficientvit_m_s_windows_may_be_larger_than_the_grid() -> None:
+    net = create("efficientvit_m0")
+    block = net.stages[0].blocks[0].mixer.m
+    attention = block.attn
+    view, _, (projected, queries) = watch_and_listen(net, attention.qkvs[0], attention.dws[0], size=(160, 96))
+    map_ = view.maps["stages.0.blocks.0.mixer.m.attn"]
+    assert isinstance(map_, WindowedAttention) and map_.grid == (10, 6) and map_.window == (7, 7)
+    keys = projected[:, attention.key_dim : 2 * attention.key_dim].flatten(2)
+    biases = attention.get_attention_biases(queries.device)[0]
+    own = (queries.flatten(2).mT @ keys * attention.scale + biases).softmax(-1)
+    cells = F.pad(torch.arange(1, 61).reshape(10, 6), (0, 1, 0, 4)).reshape(2, 49) - 1
+    for places, weights in zip(cells, own, strict=True):
+        inside = places >= 0
+        found = all_heads(map_)[0, places[inside][:, None], places[inside]]
+        torch.testing.assert_close(found, weights[inside][:, inside], rtol=1e-3, atol=1e-6)
+
+
 @torch.no_grad()
 def test_twins_groups() -> None:
     net = create("twins_svt_small", depths=(2, 1, 1, 1), embed_dims=(8, 8, 8, 8), num_heads=(2, 2, 2, 2))
@@ -294,6 +356,16 @@ def test_mobilevit_v2_s_separable_attention() -> None:
 
 
 # ---- no attention between places --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["xcit_nano_12_p16_224", "davit_tiny"])
+def test_attention_between_channels_is_passed_over(name: str) -> None:
+    if name == "xcit_nano_12_p16_224":  # 24 channels for each head, as many as 4 x 6 cells
+        net = create(name, embed_dim=48, num_heads=2, depth=1, cls_attn_layers=1, patch_size=8)
+    else:
+        net = create(name, embed_dims=(24,), depths=(1,), num_heads=(1,))
+    reasons = [one.reason for one in segviz.watch(net, IMAGE, size=SIZE).layers]
+    assert any("it relates 24 channels, not places" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize(

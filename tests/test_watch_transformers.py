@@ -140,3 +140,58 @@ def test_segment_anything_s_encoder() -> None:
         cells = places[places >= 0]
         found = all_heads(first)[:, cells[:, None], cells]
         torch.testing.assert_close(found, own[:, places >= 0][:, :, places >= 0], rtol=1e-3, atol=1e-5)
+
+
+def small_encoder(name: str) -> nn.Module:
+    """An encoder whose windows do not fit into its grids; the last of its layers, or none, is global."""
+    models: Any = transformers.models
+    config: Any
+    if name == "sam2":
+        config = transformers.Sam2HieraDetConfig(
+            hidden_size=8, image_size=[64, 64], blocks_per_stage=[1, 2, 1, 1], embed_dim_per_stage=[8, 16, 24, 32],
+            num_attention_heads_per_stage=[1, 2, 2, 2], window_size_per_stage=[8, 6, 4, 2], global_attention_blocks=[],
+            window_positional_embedding_background_size=[4, 4],
+        )  # fmt: skip
+        return models.sam2.modeling_sam2.Sam2HieraDetModel(config).eval()  # type: ignore[no-any-return]
+    if name == "sam_hq":
+        config = transformers.SamHQVisionConfig(
+            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=8, window_size=3,
+            global_attn_indexes=[1], output_channels=8, mlp_dim=16,
+        )  # fmt: skip
+        return models.sam_hq.modeling_sam_hq.SamHQVisionModel(config).eval()  # type: ignore[no-any-return]
+    if name == "sam3":
+        config = models.sam3.configuration_sam3.Sam3ViTConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64,
+            patch_size=8, window_size=3, global_attn_indexes=[1], pretrain_image_size=64,
+        )  # fmt: skip
+        return models.sam3.modeling_sam3.Sam3ViTModel(config).eval()  # type: ignore[no-any-return]
+    config = transformers.VitDetConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, pretrain_image_size=64,
+        patch_size=8, window_size=9, window_block_indices=[0],
+    )  # fmt: skip
+    return transformers.VitDetModel(config).eval()
+
+
+@pytest.mark.parametrize("name", ["sam2", "sam_hq", "sam3", "vitdet"])
+def test_windows_that_are_padded(name: str) -> None:
+    net = small_encoder(name)
+    kinds = ("Sam2MultiScaleBlock", "SamHQVisionLayer", "Sam3ViTLayer", "VitDetLayer")
+    layers: list[Any] = [one for one in net.modules() if type(one).__name__ in kinds]
+    maps = segviz.watch(net, IMAGE, layers="*", size=(64, 64)).maps.values()
+    assert len(maps) == len(layers) == (5 if name == "sam2" else 2)
+    module: Any = __import__(type(layers[0]).__module__, fromlist=["x"])
+    side = 16 if name == "sam2" else 8
+    for map_, layer in zip(maps, layers, strict=True):
+        assert map_.key_grid == (side, side)
+        window, pooled = layer.window_size, 2 if getattr(layer, "query_stride", None) else 1
+        if window == 0:
+            assert not isinstance(map_, WindowedAttention)
+            continue
+        assert isinstance(map_, WindowedAttention)
+        for places, cells, size in (
+            (map_.key_places, side, window), (map_.query_places, side // pooled, window // pooled),
+        ):  # fmt: skip
+            numbers = torch.arange(1.0, cells**2 + 1).reshape(1, cells, cells, 1)
+            cut = layer.window_partition if name == "sam_hq" else module.window_partition
+            assert torch.equal(places, cut(numbers, size)[0].reshape(-1, size * size).long() - 1)
+        side //= pooled

@@ -6,16 +6,26 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
 from segviz.watch.frames import RunningModule
 
 USUAL_STRIDES = (1, 2, 4, 7, 8, 14, 16, 32, 64)
 USUAL_PREFIXES = (0, 1, 2, 5)  # class, distillation and register tokens, where the network does not say how many
+FIRST_TOKENS = (  # parameters of networks that put such tokens before the cells
+    "cls_token",
+    "class_token",
+    "dist_token",
+    "distillation_token",
+    "reg_token",
+    "register_tokens",
+    "storage_tokens",
+)
 HEAD_NAMES = ("num_heads", "num_attention_heads", "heads", "n_heads", "nheads", "nhead", "n_head")
-SIDE_NAMES = (("H", "W"), ("h", "w"), ("height", "width"), ("Hp", "Wp"), ("grid_h", "grid_w"))
-
+SIDE_NAMES = (("H", "W"), ("h", "w"), ("height", "width"), ("grid_h", "grid_w"))
+PADDED_NAMES = (("Hp", "Wp"),)
+WINDOW_NAMES = ("window_size", "win_size", "window_resolution", "ws")
 
 DECLARE_IT = "declare it with segviz.record"
 
@@ -42,6 +52,9 @@ def fit_tokens(
 ) -> Fit:
     """The grid of a number of tokens: the one that was given, else one that the running code names, else by strides.
 
+    A given grid is that of some layers, and others of the network may have other grids. So it counts where it leaves a
+    possible number of prefix tokens, or at most one for two cells.
+
     Args:
         tokens: how many there are.
         seen: the (height, width) at which the network saw the picture.
@@ -53,14 +66,22 @@ def fit_tokens(
     Raises:
         NotShownError: no grid fits, or several do.
     """
-    if grid is not None:
-        if tokens < grid[0] * grid[1]:
-            raise NotShownError(
-                f"its {tokens} {what} are fewer than the {grid[0]} x {grid[1]} cells of grid=; give a smaller grid"
-            )
-        return Fit(tokens - grid[0] * grid[1], grid)
     known = prefix_tokens(running)
     allowed = prefixes if known is None else (0, known)
+    if grid is not None:
+        cells = grid[0] * grid[1]
+        rest = tokens - cells
+        if rest >= 0 and (rest in allowed or rest * 2 <= cells):
+            return Fit(rest, grid)
+        try:
+            return fit_tokens(tokens, seen, running, None, what, prefixes)
+        except NotShownError:
+            given, count = f"{grid[0]} x {grid[1]} cells of grid=", f"its {tokens} {what} are"
+            if rest < 0:
+                raise NotShownError(f"{count} fewer than the {given}; give a smaller grid") from None
+            raise NotShownError(
+                f"{count} not the {given}, which leave {rest} tokens off the picture; give the grid of this layer"
+            ) from None
     for module in running:
         fits = select_fits(tokens, side_pairs(module), seen, allowed)
         if len(fits) == 1:
@@ -113,11 +134,25 @@ def side_pairs(module: RunningModule) -> list[Grid]:
             pairs += [(int(shape[2]), int(shape[3])), (int(shape[1]), int(shape[2]))]
         elif shape is not None and len(shape) == 2:
             pairs.append((int(shape[0]), int(shape[1])))
-    for high, wide in SIDE_NAMES:
-        sides = module.values.get(high), module.values.get(wide)
-        if isinstance(sides[0], int) and isinstance(sides[1], int):
-            pairs.append((sides[0], sides[1]))
+    pairs += named_sides(module, SIDE_NAMES + PADDED_NAMES)
     return [pair for pair in pairs if pair[0] > 0 and pair[1] > 0]
+
+
+def named_sides(module: RunningModule, names: Sequence[tuple[str, str]]) -> list[Grid]:
+    """Pairs of sides among a function's local numbers, by their names."""
+    found = [(module.values.get(high), module.values.get(wide)) for high, wide in names]
+    pairs = [(high, wide) for high, wide in found if isinstance(high, int) and isinstance(wide, int)]
+    return [pair for pair in pairs if min(pair) > 0]
+
+
+def window_of(one: RunningModule) -> Grid | None:
+    """Rows and columns of the windows that a running module says it cuts; None where it says nothing, or 0."""
+    for name in WINDOW_NAMES:
+        size = getattr(one.module, name, one.values.get(name))
+        sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+        if len(sides) == 2 and all(isinstance(side, int) and side > 0 for side in sides):
+            return sides[0], sides[1]
+    return None
 
 
 def prefix_tokens(running: Sequence[RunningModule]) -> int | None:
@@ -127,6 +162,19 @@ def prefix_tokens(running: Sequence[RunningModule]) -> int | None:
         if isinstance(count, int):
             return count
     return None
+
+
+def puts_first(running: Sequence[RunningModule], count: int) -> bool:
+    """Whether the network says that so many tokens come before the cells: a count, or parameters by their names."""
+    known = prefix_tokens(running)
+    if known is not None:
+        return known == count
+    for one in running:
+        for module in one.module.modules():
+            tokens = [value for name in FIRST_TOKENS if isinstance(value := getattr(module, name, None), Tensor)]
+            if tokens and sum(token.shape[-2] if token.dim() > 1 else 1 for token in tokens) == count:
+                return True
+    return False
 
 
 def head_count(running: Sequence[RunningModule]) -> int | None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from segviz.attention.grid_map import Grid
 from segviz.watch.call import AttentionCall
-from segviz.watch.grids import NotShownError, fit_tokens, head_count
+from segviz.watch.grids import NotShownError, fit_tokens, puts_first
+from segviz.watch.layout_checks import check_channels, check_leading, check_padding
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Queries and keys as cells of two grids, row by row, after prefix tokens."""
+    """Queries and keys as cells of two grids, row by row, after prefix tokens.
+
+    Attributes:
+        grid: rows and columns of the queries' cells.
+        key_grid: the same of the keys' cells.
+        prefix: how many tokens before the queries' cells are not in the picture.
+        key_prefix: the same of the keys.
+        assumed: whether nothing in the network says that these tokens come first.
+    """
 
     grid: Grid
     key_grid: Grid
     prefix: int = 0
     key_prefix: int = 0
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,14 +59,26 @@ def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
     """The layout of a call that no recipe describes.
 
     Raises:
-        NotShownError: it folds windows into its axes, or its tokens are no grid.
+        NotShownError: it relates channels, folds windows into its axes, or its tokens are no grid.
     """
-    check_leading(call)
-    keys = None if grid is None or call.key_tokens < grid[0] * grid[1] else grid
+    check_channels(call, seen)
+    check_leading(call, seen, grid)
+    check_padding(call, seen)
+    layout = fit_layout(call, seen, grid)
+    outside = {layout.prefix, layout.key_prefix} - {0}
+    return replace(layout, assumed=not all(puts_first(call.running, count) for count in outside))
+
+
+def fit_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
+    """The grids of a call's queries and keys.
+
+    Raises:
+        NotShownError: they are no grids.
+    """
     try:
         queries = fit_tokens(call.tokens, seen, call.running, grid, "queries")
     except NotShownError as error:
-        if call.key_tokens == call.tokens or find_fitting_grid(call.key_tokens, seen, call, keys) is None:
+        if call.key_tokens == call.tokens or find_fitting_grid(call.key_tokens, seen, call, grid) is None:
             raise
         raise NotShownError(
             f"{error}; if its {call.tokens} queries are not in the picture, declare it: "
@@ -67,8 +89,13 @@ def guess_layout(call: AttentionCall, seen: Grid, grid: Grid | None) -> Tokens:
     strips = find_strips(call, queries.grid)
     if strips is not None:
         return Tokens(queries.grid, strips, queries.prefix, 0)
-    found = fit_tokens(call.key_tokens, seen, call.running, keys, "keys", tuple({0, queries.prefix}))
+    found = fit_tokens(call.key_tokens, seen, call.running, grid, "keys", tuple({0, queries.prefix}))
     return Tokens(queries.grid, found.grid, queries.prefix, found.prefix)
+
+
+def describe_order(layout: TokenLayout) -> str:
+    """That tokens off the picture are taken to come first, in words, where nothing in the network says so."""
+    return ", taken to come first" if isinstance(layout, Tokens) and layout.assumed else ""
 
 
 def find_strips(call: AttentionCall, grid: Grid) -> Grid | None:
@@ -88,21 +115,3 @@ def find_fitting_grid(tokens: int, seen: Grid, call: AttentionCall, grid: Grid |
         return fit_tokens(tokens, seen, call.running, grid, "keys").grid
     except NotShownError:
         return None
-
-
-def check_leading(call: AttentionCall) -> None:
-    """Check that a call's leading axes are one image and its heads.
-
-    Raises:
-        NotShownError: they may hold windows.
-    """
-    leading, known = call.leading, head_count(call.running)
-    folded = f"its {call.tokens} queries come in {' x '.join(map(str, leading))} groups"
-    cure = "a recipe or segviz.record(..., window=...) says where they lie"
-    if len(leading) > 2 or (len(leading) == 2 and leading[0] != 1):
-        raise NotShownError(f"{folded}, which are windows: {cure}")
-    heads = leading[-1] if leading else 1
-    if known is not None and heads not in (1, known):
-        raise NotShownError(f"{folded}, and the module has {known} heads, so some are windows: {cure}")
-    if len(leading) == 1 and heads > 1 and known is None:
-        raise NotShownError(f"{folded}, heads or windows: set num_heads on the module, or declare it: {cure}")

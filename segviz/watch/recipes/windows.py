@@ -1,4 +1,4 @@
-"""Windows of library modules: Swin, SAM, Twins, Hiera, MobileViT."""
+"""Windows of library modules: Swin, SAM and SAM 2, ViTDet, TinyViT, EfficientViT-M, Twins, Hiera, MobileViT."""
 
 from __future__ import annotations
 
@@ -58,12 +58,33 @@ def read_transformers_swin(call: AttentionCall, running: RunningModule) -> Windo
 
 
 def read_segment_anything(call: AttentionCall, running: RunningModule) -> Windows | None:
-    """The blocks of SAM's encoder, of which some have windows and the others are global."""
+    """The blocks of the encoders of SAM, SAM-HQ, SAM 3 and ViTDet: some have windows, and the others are global."""
     size = as_pair(running.module.window_size)
     grid = local_sides(running) or local_sides(running, "height", "width")
     if running.function != "forward" or size == (0, 0) or grid is None:
         return None
     return cut_windows(grid, size, (0, 0))
+
+
+def read_segment_anything_2(call: AttentionCall, running: RunningModule) -> Windows | None:
+    """The blocks of SAM 2's encoder: as SAM's, and where a stage begins, queries are pooled within their windows."""
+    module: Any = running.module
+    layout = read_segment_anything(call, running)
+    stride = getattr(module, "q_stride", None) or getattr(module, "query_stride", None)
+    if layout is None or not stride:
+        return layout
+    steps = as_pair(stride)
+    grid, window = ((side[0] // steps[0], side[1] // steps[1]) for side in (layout.grid, layout.window))
+    return Windows(grid, layout.key_grid, window_places(grid, window), layout.key_places, window)
+
+
+def read_tiny_vit(call: AttentionCall, running: RunningModule) -> Windows | None:
+    """TinyViT's and EfficientViT-M's blocks: padded, and one window where that is the whole grid."""
+    grid = local_sides(running)
+    window = running.values.get("ws") or getattr(running.module, "window_size", None)
+    if running.function != "forward" or grid is None or window is None:
+        return None
+    return cut_windows(grid, as_pair(window), (0, 0))
 
 
 def read_twins(call: AttentionCall, running: RunningModule) -> Windows | None:
@@ -153,8 +174,24 @@ WINDOW_RECIPES = (
         read_transformers_swin,
     ),
     LayoutRecipe(
-        ("timm.models.vision_transformer_sam.Block", "transformers.models.sam.modeling_sam.SamVisionLayer"),
+        (
+            "timm.models.vision_transformer_sam.Block",
+            "transformers.models.sam.modeling_sam.SamVisionLayer",
+            "transformers.models.sam_hq.modeling_sam_hq.SamHQVisionLayer",
+            "transformers.models.sam3.modeling_sam3.Sam3ViTLayer",
+            "transformers.models.vitdet.modeling_vitdet.VitDetLayer",
+        ),
         read_segment_anything,
+    ),
+    LayoutRecipe(
+        (
+            "timm.models.hieradet_sam2.MultiScaleBlock",
+            "transformers.models.sam2.modeling_sam2.Sam2MultiScaleBlock",
+        ),
+        read_segment_anything_2,
+    ),
+    LayoutRecipe(
+        ("timm.models.tiny_vit.TinyVitBlock", "timm.models.efficientvit_msra.LocalWindowAttention"), read_tiny_vit
     ),
     LayoutRecipe(("timm.models.twins.LocallyGroupedAttn",), read_twins),
     LayoutRecipe(("timm.models.mobilevit.MobileVitBlock",), read_mobilevit),
