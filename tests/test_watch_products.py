@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import flex_attention
 from watch_cases import IMAGE, Attend, NonLocal, matrix_of
 
 import segviz
@@ -243,3 +245,22 @@ def test_dropout_that_does_nothing_changes_nothing() -> None:
     drop = nn.Dropout(0.5, inplace=True).eval()
     net = NonLocal(lambda net, q, k, v: drop(logits_of(q, k).softmax(-1)) @ v).eval()
     assert list(segviz.watch(net, IMAGE).maps) == ["network"]
+
+
+# ---- kernels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:.*flex_attention called without torch.compile:UserWarning")
+def test_flex_attention_is_passed_over_by_name() -> None:
+    def flex(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        def add_distance(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+            return torch.where(row > column, score - 1, score)  # a function that is looked at elsewhere
+
+        q, k, v = (F.pad(one, (0, 12))[:, None] for one in (q, k, v))  # it takes no fewer than 16 channels
+        return flex_attention(q, k, v, score_mod=add_distance)[:, 0, :, :4]
+
+    net = nn.Sequential(NonLocal(flex)).eval()
+    for _ in range(2):  # the first time, a compiler traces it
+        view = segviz.watch(net, IMAGE)
+        assert [(one.path, one.spelling, one.state) for one in view.layers] == [("0", "flex_attention", "passed over")]
+        assert "score_mod and mask_mod" in view.layers[0].reason and "segviz.record" in view.layers[0].reason

@@ -42,7 +42,9 @@ from segviz.watch.sampled_call import SampledCall
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_", "special_softmax"}
-SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
+SEEN = (
+    PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward", "flex_attention"}
+)
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
 UNREAD = (
     "the einsum {equation}, which is read only where two tensors share one summed axis and the free axis of each comes "
@@ -53,6 +55,7 @@ SAMPLED = (
     "it samples a few points for each query (deformable attention), and no recipe reads where; "
     "segviz/watch/recipes/deformable.py names the modules that are read"
 )
+FLEX = f"functions of its own (score_mod and mask_mod) make its weights within a kernel; {DECLARE_IT}"
 OWN_KEYS = "it adds keys of its own to those of the picture"
 SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 
@@ -101,8 +104,11 @@ class Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> object:
         """Run a function as it is, then look at it; the mode is off meanwhile."""
-        kwargs, name = kwargs or {}, function_name(func)
+        kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if torch.compiler.is_dynamo_compiling():  # it traces what runs later, and is seen then
+            return result
+        name = function_name(func)
         if name not in SEEN and not self.readers:
             return result
         try:
@@ -124,6 +130,8 @@ class Recorder(TorchFunctionMode):
             self._see_scaled(args, kwargs, result)
         elif name == "multi_head_attention_forward":
             self._see_multi_head(args, kwargs, result)
+        elif name == "flex_attention":
+            self.collector.pass_over(self._path(), name, FLEX)
         for recipe in self.readers:
             if name in recipe.functions:
                 self._read_recipe(recipe, result)
