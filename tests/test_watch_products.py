@@ -147,6 +147,16 @@ def test_axes_that_are_cut_or_joined_are_lost() -> None:
     assert move_axes("permute", frozenset({1}), (None, 1, 0, 2), (4, 6, 1), (6, 4, 1)) == {0}
 
 
+def test_a_tensor_that_takes_the_weights_type_or_shape_is_no_weights() -> None:
+    def attend(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        weights = logits_of(q, k).softmax(-1)
+        mixed = weights @ v
+        even = torch.full((24, 24), 1 / 24, dtype=torch.float64).type_as(weights).view_as(weights)
+        return mixed + even @ v
+
+    assert [one.path for one in segviz.watch(NonLocal(attend).eval(), IMAGE).layers] == ["network"]
+
+
 # ---- einsums ----------------------------------------------------------------------------------------------------
 
 

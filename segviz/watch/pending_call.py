@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -52,10 +52,9 @@ class PendingCall:
         """The same after a function that takes the weights, by its name and all its arguments in order."""
         kept = name in RESHAPES | SWAPS
         changed = self.changed or not kept or (not name.endswith("_") and self.is_stale(weights))
-        axes = move_axes(name, self.axes, args, self.shape, tuple(result.shape)) if kept and self.axes else self.axes
-        return PendingCall(
-            self.call, self.difference, self.number, axes, tuple(result.shape), version_of(result), changed
-        )
+        shape = tuple(result.shape)
+        axes = move_axes(name, self.axes, args, self.shape, shape) if kept and self.axes else self.axes
+        return replace(self, axes=axes, shape=shape, version=version_of(result), changed=changed)
 
     def is_stale(self, weights: Tensor) -> bool:
         """Whether the weights were changed in place by what was not followed, such as through a view of them."""

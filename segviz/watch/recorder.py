@@ -180,7 +180,7 @@ class Recorder(TorchFunctionMode):
         """Whatever is done to a product, or to the weights that a softmax made of one."""
         if name == "__setitem__":
             result = args[0]  # it changes in place, and the function returns nothing
-        for value in args:
+        for value in args[:1] if name in RESHAPES | SWAPS else args:  # the others only lend a type or a shape
             known = self.tracks.get(value)
             if isinstance(known, Product):
                 self.tracks.put(result, follow(name, known, args, result))
