@@ -440,24 +440,6 @@ def test_a_declaration_does_nothing_where_nobody_watches() -> None:
     assert ran.stdout.strip() == "[]", ran.stderr
 
 
-@pytest.mark.parametrize(
-    ("give", "message"),
-    [
-        (lambda q: {"queries": q}, "give one of these"),
-        (lambda q: {"queries": q, "keys": q, "grid": (5, 5)}, "24 queries were declared, not 0 . 5 x 5"),
-    ],
-)
-def test_a_wrong_declaration_says_why(give: Any, message: str) -> None:
-    net = Declaring(give).eval()
-    try:
-        view = segviz.watch(net, IMAGE)
-    except ValueError as error:
-        assert message in str(error)
-    else:
-        assert view.layers[0].state == "passed over"
-        assert message.replace(" . ", " + ") in view.layers[0].reason
-
-
 # ---- grids, pictures, classes, errors ---------------------------------------------------------------------
 
 

@@ -14,12 +14,12 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.attention.maps import NetworkMap
 from segviz.attention.object_queries import ObjectQueryMap
-from segviz.watch.build_map import build_linear, build_map, build_matrix, with_heads
+from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
-from segviz.watch.grids import DECLARE_IT, NotShownError, fit_tokens
+from segviz.watch.declared_map import build_declared
+from segviz.watch.grids import DECLARE_IT, NotShownError
 from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
-from segviz.watch.recipes.windows import cut_windows
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SPELLING, SampledCall
 
@@ -57,6 +57,10 @@ class Findings:
         layers: patterns of paths; empty keeps the last map only.
         grid: the grid that the user gave.
         recipes: how to read modules of libraries.
+        maps: those that are kept, by name.
+        rows: the table, by name.
+        declared: paths of the modules that declared their attention; empty for the network's own forward.
+        origins: the path of the module that a row is of, by the row's name.
     """
 
     seen: Grid
@@ -67,6 +71,7 @@ class Findings:
     maps: dict[str, NetworkMap] = field(default_factory=dict)
     rows: dict[str, FoundLayer] = field(default_factory=dict)
     declared: set[str] = field(default_factory=set)
+    origins: dict[str, str] = field(default_factory=dict)
 
     def take_call(self, call: AttentionCall, difference: float) -> None:
         """Keep, list or pass over a call."""
@@ -91,7 +96,7 @@ class Findings:
         """Keep, list or pass over a call of deformable attention, in place of its softmax, which was passed over."""
         if self._is_declared(path):
             return
-        own = [name for name, row in self.rows.items() if name.partition(":")[0] == path and row.spelling == "softmax"]
+        own = [name for name, row in self.rows.items() if self._origin(name) == path and row.spelling == "softmax"]
         if own:
             del self.rows[own[-1]]
         name = self._new_path(path)
@@ -115,62 +120,24 @@ class Findings:
 
     def take_declaration(self, path: str, module: nn.Module, declaration: Declaration) -> None:
         """Keep what a block declared, in place of what was found in it."""
-        for found in [one for one in self.rows if is_within(one.partition(":")[0], path) and one not in self.declared]:
-            del self.rows[found]
-            self.maps.pop(found, None)
+        for found, row in list(self.rows.items()):
+            if row.spelling != "declared" and is_within(self._origin(found), path):
+                del self.rows[found]
+                self.maps.pop(found, None)
+        self.declared.add(path)
         name = self._new_path(path)
-        self.declared.add(name)
         try:
-            map_ = self._declared_map(name, declaration)
+            map_ = build_declared(name, declaration, self.seen, self.covers)
         except NotShownError as error:
             self._pass_over(name, "declared", str(error))
+            return
+        except Exception as error:  # the network runs on, whatever it declared
+            self._pass_over(name, "declared", f"it could not be read: {error!r}")
             return
         if self.layers and not self.is_chosen(name):
             self._list(name, "declared", describe_network_map(map_))
         else:
             self._keep(map_, "declared", "as declared, not checked")
-
-    def _declared_map(self, path: str, declaration: Declaration) -> NetworkMap:
-        own, others = declaration.grid, declaration.key_grid
-        if declaration.weights is not None:
-            weights = with_heads(declaration.weights)
-            cells = self._declared_tokens(declaration, weights.shape[-2], weights.shape[-1])
-            return build_matrix(path, declaration.weights, cells, self.covers)
-        queries, keys = declaration.queries, declaration.keys
-        assert queries is not None and keys is not None
-        call = AttentionCall(path, "declared", queries, keys, declaration.scale, declaration.bias, ())
-        layout: TokenLayout
-        if declaration.window is not None:
-            if own is None:
-                raise NotShownError("windows were declared without a grid; give grid=(rows, columns)")
-            layout = cut_windows(own, declaration.window, declaration.shift)
-        elif declaration.kind == "object-queries":
-            layout = ObjectQueries(others or own, declaration.key_prefix)
-        else:
-            layout = cells = self._declared_tokens(declaration, call.tokens, call.key_tokens)
-            if declaration.kind != "softmax":
-                return build_linear(path, declaration, cells, self.covers)
-            if queries.dim() == 3:
-                call = AttentionCall(path, "declared", queries[:, None], keys[:, None], call.scale, call.bias, ())
-        return build_map(call, layout, self.seen, self.covers)
-
-    def _declared_tokens(self, declaration: Declaration, tokens: int, key_tokens: int) -> Tokens:
-        """The grids of declared tokens; those that were not given are fitted to the picture."""
-        prefix, key_prefix = declaration.prefix, declaration.key_prefix
-        grid = declaration.grid or fit_tokens(tokens - prefix, self.seen, (), None, "queries").grid
-        same = key_tokens - key_prefix == grid[0] * grid[1]
-        key_grid = declaration.key_grid or (
-            grid if same else fit_tokens(key_tokens - key_prefix, self.seen, (), None, "keys").grid
-        )
-        for count, first, sides, what in (
-            (tokens, prefix, grid, "queries"),
-            (key_tokens, key_prefix, key_grid, "keys"),
-        ):
-            if count != first + sides[0] * sides[1]:
-                raise NotShownError(
-                    f"{count} {what} were declared, not {first} + {sides[0]} x {sides[1]}; correct grid or prefix"
-                )
-        return Tokens(grid, key_grid, prefix, key_prefix)
 
     def _keep(self, map_: NetworkMap, spelling: str, reason: str) -> None:
         if not self.layers:
@@ -192,14 +159,21 @@ class Findings:
         return any(fnmatchcase(path, one) or fnmatchcase(path.partition(":")[0], one) for one in self.layers)
 
     def _is_declared(self, path: str) -> bool:
-        return any(is_within(path, one.partition(":")[0]) for one in self.declared)
+        return any(is_within(path, one) for one in self.declared)
+
+    def _origin(self, name: str) -> str:
+        """The path of the module that a row is of."""
+        base = name.partition(":")[0]  # of the levels of a call, which are rows of their own
+        return self.origins.get(name, self.origins.get(base, base))
 
     def _new_path(self, path: str) -> str:
         """The path, or the path with the number of its call."""
-        path = path or ROOT
+        shown = path or ROOT
         calls = (one.partition(":") for one in self.rows)
-        count = sum(one == path and "x" not in number for one, _, number in calls)  # 4x6 is a level of a call
-        return f"{path}:{count + 1}" if count else path
+        count = sum(one == shown and "x" not in number for one, _, number in calls)  # 4x6 is a level of a call
+        name = f"{shown}:{count + 1}" if count else shown
+        self.origins[name] = path
+        return name
 
 
 def check_difference(difference: float, tolerance: float) -> None:
@@ -220,8 +194,8 @@ def describe_difference(difference: float) -> str:
 
 
 def is_within(path: str, outer: str) -> bool:
-    """Whether a module is another, or a part of it."""
-    return path == outer or path.startswith(f"{outer}.") or outer == ROOT
+    """Whether a module is another, or a part of it; the network's own forward, "", has no parts."""
+    return path == outer or (outer != "" and path.startswith(f"{outer}."))
 
 
 def describe_network_map(map_: NetworkMap) -> str:

@@ -48,10 +48,32 @@ def walk_frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
+def find_owner(frame: FrameType) -> nn.Module | None:
+    """The module that a running function belongs to: its `self`, or the first argument of a method that names it so."""
+    values, code = frame.f_locals, frame.f_code
+    owner = values.get("self")
+    if owner is None and code.co_argcount:
+        owner = values.get(code.co_varnames[0])
+        if isinstance(owner, nn.Module) and not is_method(frame, owner):
+            return None
+    return owner if isinstance(owner, nn.Module) else None
+
+
+def is_method(frame: FrameType, owner: nn.Module) -> bool:
+    """Whether a running function was written in a module's class, or put in the place of its forward.
+
+    Other functions may be given a module as well, which need not be the one whose attention they compute.
+    """
+    if frame.f_back is not None and frame.f_back.f_code.co_name in PLUMBING:
+        return True
+    written_in = frame.f_code.co_qualname.rpartition(".")[0]
+    return any(kind.__qualname__ == written_in for kind in type(owner).__mro__)
+
+
 def running_path(names: Mapping[int, str]) -> str | None:
     """The name of the innermost module of the network that is running; None where none is."""
     for frame in walk_frames():
-        path = names.get(id(frame.f_locals.get("self")))
+        path = names.get(id(find_owner(frame)))
         if path is not None:
             return path
     return None
@@ -65,9 +87,9 @@ def running_modules(names: Mapping[int, str]) -> tuple[RunningModule, ...]:
     for frame in walk_frames():
         if frame.f_code.co_name in PLUMBING or frame.f_code.co_filename == recorder:
             continue
-        owner = frame.f_locals.get("self")
+        owner = find_owner(frame)
         path = names.get(id(owner))
-        if path is None or not isinstance(owner, nn.Module):
+        if path is None or owner is None:
             inner.append(frame)
             continue
         frames, inner = [*inner, frame], []
@@ -94,8 +116,8 @@ def plain_values(values: Mapping[str, object]) -> dict[str, object]:
 def local_values(module_types: tuple[str, ...]) -> tuple[nn.Module, Mapping[str, object]] | None:
     """The innermost running function of a module of one of these classes, with its local variables."""
     for frame in walk_frames():
-        owner = frame.f_locals.get("self")
-        if isinstance(owner, nn.Module) and is_one_of(owner, module_types):
+        owner = find_owner(frame)
+        if owner is not None and is_one_of(owner, module_types):
             return owner, frame.f_locals
     return None
 

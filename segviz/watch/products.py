@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segviz.watch.einsum import einsum_factors, einsum_operands, read_equation
+
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "linalg_matmul", "bmm", "mm", "baddbmm", "addmm", "einsum"}
 FACTORS = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_"}
 DIVISORS = {
@@ -31,8 +33,9 @@ CHANGES = {
 RESHAPES = {
     "view", "reshape", "unsqueeze", "squeeze", "contiguous", "clone", "float", "half", "bfloat16", "to", "type",
     "type_as", "flatten", "unflatten", "expand", "view_as", "reshape_as", "dropout", "dropout_", "detach", "alias",
+    "unsqueeze_", "squeeze_", "detach_",
 }  # fmt: skip
-SWAPS = {"transpose", "transpose_", "swapaxes", "swapdims", "permute", "t", "mT", "T"}
+SWAPS = {"transpose", "transpose_", "swapaxes", "swapaxes_", "swapdims", "swapdims_", "permute", "t", "t_", "mT", "T"}
 # Names of arguments that count here, in the order of torch's signatures; x, a, x1, x2 and axis are NumPy's names.
 ARGUMENTS = (
     "condition", "input", "x", "a", "x1", "self", "mask", "mat1", "batch1", "batch2", "mat2", "other", "x2", "value",
@@ -85,7 +88,14 @@ class Product:
         return (columns, rows) if self.swapped else (rows, columns)
 
 
-Tracked = Any  # a Product, or whatever a recorder makes of its softmax
+@dataclass(frozen=True)
+class UnreadProduct:
+    """A tensor that came from an einsum of a form that is not read."""
+
+    equation: str
+
+
+Tracked = Any  # a Product, an UnreadProduct, or whatever a recorder makes of its softmax
 
 
 class Tracks:
@@ -125,8 +135,10 @@ def order_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any
     return *args, *(kwargs[name] for name in ARGUMENTS if kwargs.get(name) is not None)
 
 
-def form_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path: str) -> Product | None:
-    """The product that a function forms, if it is one of two tensors of at least two axes.
+def form_product(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path: str
+) -> Product | UnreadProduct | None:
+    """The product that a function forms, if it is one of two tensors of at least two axes, or an einsum.
 
     Args:
         name: the function's.
@@ -135,8 +147,11 @@ def form_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path
         path: the module that calls it.
     """
     if name == "einsum":
-        operands = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
-        return einsum_product(args[0], operands, path) if isinstance(args[0], str) and len(operands) == 2 else None
+        operands = einsum_operands(args)
+        if len(operands) < 2:
+            return None
+        factors = einsum_factors(read_equation(args[0], operands), operands)
+        return UnreadProduct(args[0]) if factors is None else Product(*factors, path)
     tensors = [value for value in args if isinstance(value, Tensor)]
     if name in ("baddbmm", "addmm") and len(tensors) == 3:
         scale = float(kwargs.get("alpha", 1))
@@ -145,27 +160,6 @@ def form_product(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], path
         return None
     left, right = reversed(tensors) if name == "__rmatmul__" else tensors
     return Product(left, right.mT, path)
-
-
-def einsum_product(equation: str, operands: Sequence[Tensor], path: str) -> Product | None:
-    """An einsum that contracts one axis of two tensors and keeps one free axis of each as the last two."""
-    inputs, arrow, output = equation.replace(" ", "").partition("->")
-    first, _, second = inputs.partition(",")
-    if not arrow or "." in equation or len(output) < 2:
-        return None
-    left, right = (one for one in operands)
-    shared = [axis for axis in output if axis in first and axis in second]
-    summed = [axis for axis in first if axis in second and axis not in output]
-    if len(summed) != 1 or output[:-2] != "".join(shared) or len(set(first)) != len(first):
-        return None
-    if output[-2] in second and output[-1] in first:
-        first, second, left, right = second, first, right, left
-    wanted = ["".join(shared) + free + summed[0] for free in output[-2:]]
-    if sorted(wanted[0]) != sorted(first) or sorted(wanted[1]) != sorted(second):
-        return None
-    rows = left.permute([first.index(axis) for axis in wanted[0]])
-    columns = right.permute([second.index(axis) for axis in wanted[1]])
-    return Product(rows, columns, path)
 
 
 def follow(name: str, product: Product, args: Sequence[Any], result: object) -> Product | None:
@@ -204,16 +198,26 @@ def follow_reshape(product: Product, result: Tensor) -> Product | None:
 def follow_swap(name: str, product: Product, args: Sequence[Any], result: Tensor) -> Product | None:
     """A product after a transposition that keeps the leading axes in order."""
     count = result.dim()
-    if name in ("t", "mT", "T"):
-        return replace(product, swapped=not product.swapped) if name == "mT" or count == 2 else None
+    *leading, first, second = axis_order(name, args, count)
+    if leading != list(range(count - 2)):
+        return None
+    return product if first < second else replace(product, swapped=not product.swapped)
+
+
+def axis_order(name: str, args: Sequence[Any], count: int) -> list[int]:
+    """Which axis of a tensor of so many axes each axis of its transposition is, by a function of `SWAPS`."""
+    order = list(range(count))
+    if name in ("T", "t", "t_"):
+        return order[::-1]
+    if name == "mT":
+        return [*order[:-2], count - 1, count - 2]
     axes = args[1] if len(args) == 2 and isinstance(args[1], list | tuple) else args[1:]
     axes = [int(axis) % count for axis in axes]
-    last = [count - 2, count - 1]
     if name == "permute":
-        if axes[:-2] != list(range(count - 2)):
-            return None
-        return product if axes[-2:] == last else replace(product, swapped=not product.swapped)
-    return replace(product, swapped=not product.swapped) if sorted(axes) == last else None
+        return axes
+    first, second = axes
+    order[first], order[second] = second, first
+    return order
 
 
 @lru_cache(maxsize=4096)

@@ -73,13 +73,15 @@ def record(
 ) -> None:
     """Declare a block's attention, from within its forward. It has no effect outside `segviz.watch`.
 
-    Give queries and keys, or the weights. What is declared replaces what `segviz.watch` finds in the block itself.
+    Give queries and keys, or the weights. What is declared replaces what `segviz.watch` finds in the block itself and
+    in its parts; of the network as a whole, only what its own forward computes. A declaration that does not fit
+    together never stops the network: the table of `segviz.watch` passes it over and says what to correct.
 
     Args:
         module: the block, `self`.
         queries: (batch, heads, tokens, dim), or (batch, tokens, dim) for one head. With windows, (windows, heads,
             tokens, dim).
-        keys: the same for the keys.
+        keys: the same for the keys. Fewer heads serve several heads of the queries each.
         weights: (batch, heads, tokens, key tokens), or without heads: the matrix itself, in place of queries and keys.
         grid: rows and columns of the queries' cells; by default the grid that fits the picture. For object queries, of
             the keys' cells.
@@ -87,21 +89,17 @@ def record(
         kind: "softmax" of scale q k + bias; "linear" for non-negative features phi(q) phi(k); "relu-linear" for
             relu(q) relu(k); "object-queries" for queries that are not in the picture.
         scale: factor of the products, such as `dim ** -0.5`.
-        bias: added to them; of a shape that broadcasts to the weights'.
-        prefix: how many tokens that are not in the picture come first among the queries.
+        bias: added to them, for "softmax" and "object-queries"; of a shape that broadcasts to the weights'.
+        prefix: how many tokens that are not in the picture come first among the queries; with "linear" and
+            "relu-linear", give the weights instead.
         key_prefix: the same for the keys; by default as many as `prefix`.
         epsilon: what a linear attention adds to its denominator.
         window: rows and columns of windows, in cells, if queries are within windows, row by row.
         shift: by how many cells the grid is rolled up and to the left before it is cut into windows.
-
-    Raises:
-        ValueError: neither queries and keys nor weights were given, or both.
     """
     listeners = WATCHING.get()
     if not listeners:
         return
-    if (queries is None) != (keys is None) or (queries is None) == (weights is None):
-        raise ValueError("segviz.record got neither or both of queries with keys and weights; give one of these")
     key_prefix = prefix if key_prefix is None else key_prefix
     declaration = Declaration(
         queries, keys, weights, grid, key_grid, kind, scale, bias, prefix, key_prefix, epsilon, window, shift

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import class_names, local_values, running_modules, running_path
+from segviz.watch.grids import DECLARE_IT
 from segviz.watch.multi_head_call import (
     additive,
     bind_multi_head,
@@ -20,6 +20,7 @@ from segviz.watch.multi_head_call import (
     multi_head_difference,
     project_heads,
 )
+from segviz.watch.pending_call import PendingCall, axes_of, version_of
 from segviz.watch.products import (
     CHANGES,
     DIVISORS,
@@ -29,6 +30,7 @@ from segviz.watch.products import (
     SWAPS,
     Product,
     Tracks,
+    UnreadProduct,
     follow,
     form_product,
     function_name,
@@ -40,14 +42,20 @@ from segviz.watch.sampled_call import SampledCall
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_", "special_softmax"}
-SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
-CHANGED = "its weights are changed between the softmax and the product"
+SEEN = (
+    PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward", "flex_attention"}
+)
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
+UNREAD = (
+    "the einsum {equation}, which is read only where two tensors share one summed axis and the free axis of each comes "
+    f"last; write it with matmul, or {DECLARE_IT}"
+)
 ALL_PAIRS = "its softmax is over all pairs of places at once, so that no place has weights of its own that sum to 1"
 SAMPLED = (
     "it samples a few points for each query (deformable attention), and no recipe reads where; "
     "segviz/watch/recipes/deformable.py names the modules that are read"
 )
+FLEX = f"functions of its own (score_mod and mask_mod) make its weights within a kernel; {DECLARE_IT}"
 OWN_KEYS = "it adds keys of its own to those of the picture"
 SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 
@@ -66,16 +74,6 @@ class Collector(Protocol):
 
     def take_declaration(self, path: str, module: nn.Module, declaration: Declaration) -> None:
         """What a block declared."""
-
-
-@dataclass(frozen=True)
-class PendingCall:
-    """The softmax of a product, until something is multiplied by it; `swapped` as for a product."""
-
-    call: AttentionCall
-    difference: float
-    number: int
-    changed: bool = False
 
 
 class Recorder(TorchFunctionMode):
@@ -106,8 +104,11 @@ class Recorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> object:
         """Run a function as it is, then look at it; the mode is off meanwhile."""
-        kwargs, name = kwargs or {}, function_name(func)
+        kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        if torch.compiler.is_dynamo_compiling():  # it traces what runs later, and is seen then
+            return result
+        name = function_name(func)
         if name not in SEEN and not self.readers:
             return result
         try:
@@ -129,6 +130,8 @@ class Recorder(TorchFunctionMode):
             self._see_scaled(args, kwargs, result)
         elif name == "multi_head_attention_forward":
             self._see_multi_head(args, kwargs, result)
+        elif name == "flex_attention":
+            self.collector.pass_over(self._path(), name, FLEX)
         for recipe in self.readers:
             if name in recipe.functions:
                 self._read_recipe(recipe, result)
@@ -165,8 +168,9 @@ class Recorder(TorchFunctionMode):
             if isinstance(pending, PendingCall):
                 self.unused.pop(pending.number, None)
                 path = common_path(pending.call.path, self._path())
-                if pending.changed:
-                    self.collector.pass_over(path, "softmax of a product", CHANGED)
+                reason = pending.why_not_shown(name, args, value)
+                if reason:
+                    self.collector.pass_over(path, "softmax of a product", reason)
                 else:
                     self.collector.take_call(pending.call.rename(path), pending.difference)
                 return
@@ -176,14 +180,16 @@ class Recorder(TorchFunctionMode):
         """Whatever is done to a product, or to the weights that a softmax made of one."""
         if name == "__setitem__":
             result = args[0]  # it changes in place, and the function returns nothing
-        for value in args:
+        for value in args[:1] if name in RESHAPES | SWAPS else args:  # the others only lend a type or a shape
             known = self.tracks.get(value)
             if isinstance(known, Product):
                 self.tracks.put(result, follow(name, known, args, result))
                 return
+            if isinstance(known, UnreadProduct):
+                self.tracks.put(result, known)
+                return
             if isinstance(known, PendingCall) and isinstance(result, Tensor):
-                same = name in RESHAPES | SWAPS
-                self.tracks.put(result, known if same else replace(known, changed=True))
+                self.tracks.put(result, known.follow(name, args, value, result))
                 return
 
     def _see_softmax(self, args: Sequence[Any], result: object) -> None:
@@ -200,9 +206,9 @@ class Recorder(TorchFunctionMode):
             return
         if not isinstance(product, Product) or axis < logits.dim() - 2:
             if axis < logits.dim() - 1 or logits.dim() > 2:
-                self._pass_over_softmax(axis, tuple(logits.shape))
+                self._pass_over_softmax(product, axis, tuple(logits.shape))
             return
-        queries, keys = product.factors(tuple(logits.shape[:-2]))
+        queries, keys = (one.clone() for one in product.factors(tuple(logits.shape[:-2])))
         if axis == logits.dim() - 2:
             queries, keys, logits, weights = keys, queries, logits.mT, result.mT
         else:
@@ -215,16 +221,22 @@ class Recorder(TorchFunctionMode):
         call = AttentionCall(path, "softmax of a product", queries, keys, product.scale, bias, running)
         self.count += 1
         self.unused[self.count] = path
-        self.tracks.put(result, PendingCall(call, call.difference_to_weights(weights), self.count))
+        difference, shape = call.difference_to_weights(weights), tuple(result.shape)
+        pending = PendingCall(call, difference, self.count, axes_of(result, axis), shape, version_of(result))
+        self.tracks.put(result, pending)
 
-    def _pass_over_softmax(self, axis: int, shape: tuple[int, ...]) -> None:
-        """Say what a softmax is that belongs to no product."""
+    def _pass_over_softmax(self, product: object, axis: int, shape: tuple[int, ...]) -> None:
+        """Say what a softmax is that belongs to no product, or not to its last two axes."""
         running = running_modules(self.names)
         if running and hasattr(running[0].module, "sampling_offsets"):  # the name that all of its writers use
             self.collector.pass_over(running[0].path, "softmax", SAMPLED)
             return
-        reason = f"its softmax is over axis {axis} of {shape}, which is not a product of two tensors"
-        self.collector.pass_over(self._path(), "softmax", reason)
+        why = "which is not a product of two tensors"
+        if isinstance(product, UnreadProduct):
+            why = UNREAD.format(equation=product.equation)
+        elif isinstance(product, Product):
+            why = f"a product of which only the last two axes can be queries and keys; {DECLARE_IT}"
+        self.collector.pass_over(self._path(), "softmax", f"its softmax is over axis {axis} of {shape}, {why}")
 
     def _see_scaled(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> None:
         """`F.scaled_dot_product_attention`."""

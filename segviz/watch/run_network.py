@@ -73,6 +73,10 @@ def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dic
 def refusal(model: nn.Module, placement: Placement, error: Exception) -> ValueError:
     """The error of a network that cannot run on the picture."""
     cause = plain_text(str(error), 300) or type(error).__name__
+    if isinstance(error, TypeError) and cause.startswith("record() "):
+        return ValueError(
+            f"{type(model).__name__} calls segviz.record with wrong arguments ({cause}); correct the call"
+        )
     if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
         return ValueError(
             f"{type(model).__name__} needs more than a picture ({cause}); watch the part that takes the picture, or a "
