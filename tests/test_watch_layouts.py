@@ -88,6 +88,23 @@ def test_what_nothing_says_to_come_first_is_taken_to_come_first() -> None:
     assert describe_order(ObjectQueries()) == ""
 
 
+class TwoMore(nn.Module):
+    """Attention over the cells and two tokens of which nothing says where they stand; twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.extra = nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 2)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return attend(attend(torch.cat([self.stem(batch).flatten(2).mT, self.extra.weight[None]], 1)))
+
+
+def test_the_table_says_that_tokens_are_taken_to_come_first() -> None:
+    view = segviz.watch(TwoMore().eval(), IMAGE)
+    assert [one.state for one in view.layers] == ["listed", "kept"]
+    assert all(one.shape.endswith("8 x 12 + 2 tokens off the picture, taken to come first") for one in view.layers)
+
+
 def test_tokens_after_the_cells_are_declared_as_tokens_before_them() -> None:
     class Segmenter(nn.Module):
         def __init__(self) -> None:

@@ -18,7 +18,7 @@ from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
 from segviz.watch.grids import DECLARE_IT, NotShownError
-from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, guess_layout
+from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, describe_order, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.record import Declaration
 from segviz.watch.sampled_call import SPELLING, SampledCall
@@ -88,6 +88,7 @@ class Findings:
                 build_map(call, layout, self.seen, self.covers),
                 call.spelling,
                 describe_difference(difference),
+                describe_order(layout),
             )
         except NotShownError as error:
             self._pass_over(call.path, call.spelling, str(error))
@@ -139,14 +140,14 @@ class Findings:
         else:
             self._keep(map_, "declared", "as declared, not checked")
 
-    def _keep(self, map_: NetworkMap, spelling: str, reason: str) -> None:
+    def _keep(self, map_: NetworkMap, spelling: str, reason: str, order: str = "") -> None:
         if not self.layers:
             for path in list(self.maps):
                 del self.maps[path]
                 row = self.rows[path]
                 self._list(path, row.spelling, row.shape)
         self.maps[map_.name] = map_
-        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_network_map(map_), "kept", reason)
+        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_network_map(map_) + order, "kept", reason)
 
     def _list(self, path: str, spelling: str, shape: str) -> None:
         self.rows[path] = FoundLayer(path, spelling, shape, "listed", NOT_KEPT.format(path=path))
@@ -213,7 +214,7 @@ def describe_call(layout: TokenLayout, call: AttentionCall) -> str:
     if isinstance(layout, ObjectQueries):
         return f"{call.tokens} object queries"
     prefix = layout.key_prefix if isinstance(layout, Tokens) else 0
-    return describe_grids(layout.grid, layout.key_grid) + describe_prefix(prefix)
+    return describe_grids(layout.grid, layout.key_grid) + describe_prefix(prefix) + describe_order(layout)
 
 
 def describe_grids(grid: Grid, key_grid: Grid) -> str:
