@@ -127,6 +127,53 @@ class TransformerDecoderLayer(nn.Module):
         return queries + self.multihead_attn(queries, memory, memory)[0]
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_object_queries_with_a_padding_mask_are_shown(masked: bool, tmp_path: Path) -> None:
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.layer = nn.Conv2d(3, 8, 16, 16), nn.TransformerDecoderLayer(8, 2, 8, batch_first=True)
+            self.queries = nn.Parameter(torch.randn(1, 7, 8))
+
+        def forward(self, batch: Tensor) -> Tensor:
+            padding = torch.zeros(1, 24, dtype=torch.bool)
+            padding[:, 20:] = masked
+            return self.layer(self.queries, self.stem(batch).flatten(2).mT, memory_key_padding_mask=padding)
+
+    view = segviz.watch(Decoder().eval(), IMAGE)
+    (map_,) = view.maps.values()
+    assert isinstance(map_, ObjectQueryAttention) and (map_.bias is None) is not masked
+    looks = map_.attended_by(3, 3)
+    assert looks.shape == (7,) and bool((looks > 0).all()) is not masked
+    for query in range(7):
+        assert float(map_.query_map(query)[3, 3]) == pytest.approx(float(looks[query]), abs=1e-6)
+    view.save(tmp_path / "view.html")
+    assert (tmp_path / "view.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("others", ["all", "some", "none"])
+def test_rows_that_are_masked_whole_draw_nothing(others: str) -> None:
+    allowed = torch.ones(24, 24, dtype=torch.bool)
+    if others == "some":
+        allowed = torch.rand(24, 24) < 0.5
+        allowed[:, 0] = True
+    allowed[[0, 3, 23]] = False
+    if others == "none":
+        allowed[:] = False
+
+    def attend(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=0.5)
+
+    net = NonLocal(attend).eval()
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    with torch.no_grad():
+        q, k, _ = net.factors(input_of(net))
+        expected = F.scaled_dot_product_attention(q, k, torch.eye(24)[None], allowed, scale=0.5)[0]
+    torch.testing.assert_close(matrix_of(map_), expected, rtol=1e-4, atol=1e-6)
+    column = torch.stack([map_.attended_by(*divmod(cell, 6)).flatten() for cell in range(24)], 1)
+    torch.testing.assert_close(column, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("layer", [nn.TransformerDecoderLayer, TransformerDecoderLayer], ids=["torch", "own"])
 def test_object_queries_are_told_by_the_decoder(layer: Callable[..., nn.Module]) -> None:
     class Decoder(nn.Module):

@@ -138,15 +138,9 @@ class DeformableQueries(ObjectQueryMap):
             for at, grid in enumerate(self.levels)
         )  # fmt: skip
 
-    def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
-        """The share of one object query's weight on points outside the picture.
-
-        Raises:
-            IndexError: there is no such query or head.
-        """
-        self.check_query(query)
-        outside = self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
-        return min(1.0, max(0.0, float(select_head(outside, head, self.name))))
+    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
+        """The weight of one object query's points outside the picture, in each head."""
+        return self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
 
     def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
         """What one object query draws from each cell of the finest level."""
