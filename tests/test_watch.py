@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -577,6 +578,50 @@ def test_mean_and_std_may_be_in_units_of_255() -> None:
     small = make_input(IMAGE, placement, InputRules((0.5,) * 3, (0.25,) * 3), None)
     large = make_input(IMAGE, placement, InputRules((127.5,) * 3, (63.75,) * 3), None)
     torch.testing.assert_close(small, large)
+    small, large = (make_input(IMAGE, placement, InputRules((0.0,) * 3, (std,) * 3), None) for std in (1.0, 255.0))
+    assert 0.9 < float(small.max()) <= 1  # a mean of 0 is the same in both units: the std tells which
+    torch.testing.assert_close(small, large)
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"fit": "padd"}, "fit='padd' is unknown; use 'stretch' or 'pad'"),
+    ({"size": "mine"}, "size='mine' is no size; give \\(height, width\\)"),
+    ({"size": 64}, "size=64 is no size"),
+    ({"size": (64.0, 64)}, "size=\\(64.0, 64\\) is no size"),
+    ({"size": (True, 64)}, "is no size"),
+    ({"size": (0, 64)}, "in whole pixels above 0"),
+    ({"size": (64, 64, 3)}, "is no size"),
+    ({"mean": (0, 0, 0), "std": (0, 0, 0)}, "std has a value that is not above 0"),
+    ({"mean": (0, 0, 0)}, "mean and std belong together"),
+    ({"mean": (0, 0), "std": (1, 1)}, "mean has 2 numbers"),
+    ({"mean": "abc", "std": (1, 1, 1)}, "mean='abc' is no list of numbers"),
+    ({"mean": (0, 0, float("nan")), "std": (1, 1, 1)}, "mean has a value that is not a finite number"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS, ids=lambda one: str(one)[:30])
+def test_watch_and_load_refuse_the_same_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        segviz.watch(NonLocal(fused).eval(), IMAGE, **options)
+    with pytest.raises(ValueError, match=message):
+        segviz.load(NonLocal(fused).eval(), **options)
+
+
+@pytest.mark.parametrize(
+    "size", [SIZE, list(SIZE), np.array(SIZE), torch.Size(SIZE)], ids=lambda one: type(one).__name__
+)
+def test_sizes_of_any_whole_numbers_are_taken(size: Any) -> None:
+    net = NonLocal(fused).eval()
+    wanted = segviz.watch(net, IMAGE).placement
+    assert segviz.watch(net, IMAGE[:32], size=size).placement.seen == wanted.seen
+    assert segviz.load(net, size=size)(IMAGE[:32]).placement.seen == wanted.seen
+    assert segviz.watch(net, IMAGE, size="own").placement == segviz.load(net, size="own")(IMAGE).placement == wanted
+
+
+def test_a_bundled_model_refuses_what_is_no_size() -> None:
+    for size in (64, (0, 64), "mine"):
+        with pytest.raises(ValueError, match="is no size"):
+            segviz.load("fcn", size=size)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("form", ["tensor", "out", "logits", "masks"])

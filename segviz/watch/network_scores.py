@@ -33,8 +33,7 @@ class NetworkScores:
         self.class_count = len(predictor.class_set.names)
         self.rules = predictor.rules.complete(predictor.network)
         mean = self.rules.mean or (0.0, 0.0, 0.0)
-        scale = 1.0 if max(mean) > 1 else 255.0
-        self._mean = torch.tensor([scale * one for one in mean]).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor([255 / self.rules.unit * one for one in mean]).reshape(1, 3, 1, 1)
 
     def see(self, picture: Rgb) -> Float[Tensor, "1 3 height width"]:
         """The picture's bytes less the network's mean colour, so that zeros pad with it."""
