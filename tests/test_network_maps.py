@@ -194,7 +194,7 @@ def test_deformable_attention_is_that_of_the_matrix(grid: tuple[int, int]) -> No
         torch.testing.assert_close(alone.attends_to(0, 3, "largest"), expected.amax(0))
         columns = torch.stack([alone.head_columns(cell) for cell in range(own[0] * own[1])], 2)
         torch.testing.assert_close(columns, sampled_matrix(one, level))
-    with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has 0 to 2"):
+    with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has levels 0 to 2"):
         one.level_map(0, 0, 3)
 
 

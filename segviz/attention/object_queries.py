@@ -10,7 +10,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, as_number, cell_of_pixel
 from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
 from segviz.attention.softmax import log_sum, weigh
 from segviz.text import count_words
@@ -76,7 +76,7 @@ class ObjectQueryMap(GridMap, ABC):
         Raises:
             IndexError: there is no such query or head.
         """
-        self.check_query(query)
+        query = self.check_query(query)
         return select_head(self.head_query_maps(query), head, self.name).reshape(self.grid)
 
     def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
@@ -85,7 +85,7 @@ class ObjectQueryMap(GridMap, ABC):
         Raises:
             IndexError: there is no such query or head.
         """
-        self.check_query(query)
+        query = self.check_query(query)
         return min(1.0, max(0.0, float(select_head(self.head_prefix_shares(query), head, self.name))))
 
     def cell(self, y: int, x: int, height: int, width: int) -> Grid:
@@ -96,14 +96,17 @@ class ObjectQueryMap(GridMap, ABC):
         """
         return cell_of_pixel(y, x, covered_size((height, width), self.covers), self.grid)
 
-    def check_query(self, query: int) -> None:
-        """Refuse a query that there is not.
+    def check_query(self, query: int) -> int:
+        """The number of a query; refuses one that there is not.
 
         Raises:
             IndexError: there is no such query.
+            TypeError: it is no whole number.
         """
+        query = as_number(query, "object query")
         if not 0 <= query < self.query_count:
             raise IndexError(f"object query {query} does not exist: map '{self.name}' has 0 to {self.query_count - 1}")
+        return query
 
 
 @dataclass(frozen=True, repr=False)
