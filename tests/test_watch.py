@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from segviz.attention.windowed import WindowedAttention
 from segviz.watch.call import AttentionCall
 from segviz.watch.findings import Findings
 from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.network_scores import NetworkScores
 from segviz.watch.placement import InputRules, make_input, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
@@ -583,6 +585,77 @@ def test_mean_and_std_may_be_in_units_of_255() -> None:
     torch.testing.assert_close(small, large)
 
 
+class Several(nn.Module):
+    """Returns a tensor of each (channels, stride), or the picture itself for stride 1 and 3 channels."""
+
+    def __init__(self, *shapes: tuple[int, int], as_list: bool = True) -> None:
+        super().__init__()
+        self.shapes, self.as_list = shapes, as_list
+        self.layer = nn.Conv2d(3, 64, 1)
+
+    def forward(self, batch: Tensor) -> Any:
+        found = [F.avg_pool2d(self.layer(batch)[:, :channels], stride) for channels, stride in self.shapes]
+        return found if self.as_list else tuple(found)
+
+
+PYRAMIDS = [
+    ((32, 4), (64, 8), (16, 16)),  # PVT v2's channels and strides, as far as the layer has channels
+    ((3, 1), (8, 2)),  # an encoder that begins with the picture
+    ((16, 2), (16, 4), (32, 8), (64, 16)),  # a ResNet, whose first stages have as many channels
+    ((16, 2), (32, 4), (64, 8), (48, 8)),  # dilated
+]
+HEADS = [
+    ((19, 1), (19, 1), (19, 1)),  # AttaNet, BiSeNet
+    ((19, 1), (19, 8)),  # PSANet's auxiliary head, not stretched
+    ((19, 2), (1, 2)),  # an edge beside it
+    ((19, 2), (19, 2), (64, 8)),  # and features
+]
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+@pytest.mark.parametrize("shapes", PYRAMIDS)
+def test_a_backbones_features_are_no_classes(shapes: Any, as_list: bool) -> None:
+    net = Several(*shapes, as_list=as_list).eval()
+    assert segviz.watch(net, IMAGE).prediction is None
+    named = segviz.watch(net, IMAGE, classes=[f"c{number}" for number in range(shapes[0][0])]).prediction
+    assert named is not None and named.form.startswith("the first of several tensors")
+
+
+@pytest.mark.parametrize("shapes", HEADS)
+def test_the_first_of_several_heads_has_the_classes(shapes: Any) -> None:
+    prediction = segviz.watch(Several(*shapes, as_list=False).eval(), IMAGE).prediction
+    assert prediction is not None and len(prediction.class_set.names) == 19
+
+
+def test_classes_that_the_source_names_tell_scores_from_features() -> None:
+    net = Several((3, 1), (8, 2)).eval()
+    net.config = SimpleNamespace(id2label=dict(enumerate("abc")))  # type: ignore[assignment]
+    prediction = segviz.watch(net, IMAGE).prediction
+    assert prediction is not None and prediction.class_set.names == ("a", "b", "c")
+
+
+def test_one_channel_is_not_read_as_classes_and_the_error_says_what_is() -> None:
+    net = nn.Conv2d(3, 1, 1).eval()
+    assert segviz.watch(net, IMAGE).prediction is None
+    with pytest.raises(ValueError, match=r"one channel, which is not read as classes; .*torch.cat\(\[0 \* x, x\], 1\)"):
+        segviz.watch(net, IMAGE, classes=["no", "yes"])
+    with pytest.raises(ValueError, match="one channel, which is not read as classes"):
+        scorer = NetworkScores(segviz.load(net, classes=["no", "yes"]))
+        scorer(scorer.see(IMAGE), (True,), None)
+    with pytest.raises(ValueError, match="the output has no classes for pixels; or remove classes="):
+        segviz.watch(nn.Flatten().eval(), IMAGE, classes=["no", "yes"])
+
+    class Cured(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            x = batch[:, :1]
+            return torch.cat([0 * x, x], 1)
+
+    prediction = segviz.watch(Cured().eval(), IMAGE, classes=["no", "yes"]).prediction
+    sure = torch.sigmoid(input_of(net)[0, 0]).numpy()
+    assert prediction is not None and ((prediction.labels == 1) == (sure > 0.5)).all()
+    np.testing.assert_allclose(prediction.confidence, np.maximum(sure, 1 - sure), atol=1e-6)
+
+
 WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"fit": "padd"}, "fit='padd' is unknown; use 'stretch' or 'pad'"),
     ({"size": "mine"}, "size='mine' is no size; give \\(height, width\\)"),
@@ -662,6 +735,16 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
 def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         segviz.watch(net(), IMAGE)
+
+
+@pytest.mark.parametrize("open_network", [segviz.load, lambda net: segviz.watch(net, IMAGE)], ids=["load", "watch"])
+def test_a_part_in_training_mode_is_refused_and_nothing_is_changed(open_network: Callable[[Any], Any]) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))).eval()
+    norm = net[1][1].train()
+    with pytest.raises(ValueError, match=r"module 1\.1 is in training mode.*call model\.eval\(\) first"):
+        open_network(net)
+    assert not norm.running_mean.any()
+    open_network(net.eval())
 
 
 def test_a_compiled_network_is_refused() -> None:

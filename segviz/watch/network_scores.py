@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segviz.image import Rgb
 from segviz.watch.network_predictor import NetworkPredictor
-from segviz.watch.outputs import crop_padding, find_logits
+from segviz.watch.outputs import crop_padding, find_logits, why_no_scores
 from segviz.watch.run_network import call_network, run_on_fitting_size
 
 
@@ -68,7 +68,7 @@ class NetworkScores:
         found = find_logits(output)
         if found is None:
             raise ValueError(
-                f"the output of '{self.predictor.name}' has no scores of classes for pixels; score a network that has"
+                f"'{self.predictor.name}' cannot be scored: {why_no_scores(output)}; score a network that has some"
             )
         if len(found[0]) != self.class_count:
             raise ValueError(

@@ -106,7 +106,7 @@ def check_network(model: object) -> None:
 
     Raises:
         TypeError: it is no `nn.Module`.
-        ValueError: it is in training mode, was traced, exported or compiled.
+        ValueError: it or a part of it is in training mode, or it was traced, exported or compiled.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"a {type(model).__name__} was given; segviz.watch needs an nn.Module")
@@ -116,6 +116,11 @@ def check_network(model: object) -> None:
         raise ValueError("the network was traced or scripted, and its calls cannot be seen; watch the Python module")
     if model.training:
         raise ValueError("the network is in training mode; call model.eval() first")
+    if learning := next((path for path, one in model.named_modules() if one.training), None):
+        raise ValueError(
+            f"the network's module {learning} is in training mode, in which a forward may change it; call model.eval() "
+            "first"
+        )
 
 
 @contextmanager
