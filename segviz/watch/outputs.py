@@ -81,8 +81,9 @@ def is_pyramid(output: object) -> bool:
     """
     if not isinstance(output, Sequence) or isinstance(output, str):
         return False
-    first, *others = [one.shape for one in output if isinstance(one, Tensor) and one.dim() == 4] or [()]
-    return all(one[2:] != first[2:] for one in others) and any(one[1] != first[1] for one in others)
+    shapes = [one.shape for one in output if isinstance(one, Tensor) and one.dim() == 4]
+    sizes = [shape[2:] for shape in shapes]
+    return bool(sizes) and sizes.count(sizes[0]) == 1 and len({shape[1] for shape in shapes}) > 1
 
 
 def why_no_scores(output: object) -> str:
