@@ -21,7 +21,7 @@ from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
 from segviz.ui.attribution_controls import pick_methods, pick_target, why_no_target
 from segviz.ui.attribution_numbers import RANK, show_attribution_numbers, show_last_numbers
-from segviz.ui.explained_model import SeenPart, explain_bundled, explain_network, see_part
+from segviz.ui.explained_model import SeenPart, detail_words, explain_bundled, explain_network, see_part
 from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import offered_models, pick_model, short_title
@@ -133,6 +133,8 @@ def show_help(part: SeenPart) -> None:
     )
     if explained.crops is not None:
         st.caption(escape_markdown(crop_words(part)))
+    if explained.shown is not None and (words := detail_words(short_title(model), explained.shown, part.size)):
+        st.caption(escape_markdown(words))
     if part.maps and not any(isinstance(one, SpatialMap) for one in part.maps):
         st.caption("Rank correlations are computed for the bundled models and for published networks only.")
     if not part.maps:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import math
+import operator
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -177,6 +178,23 @@ def read_picture_bytes(path: Path) -> bytes:
         raise ImageError(
             f"{plain_text(str(path))} cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
+
+
+def check_size(size: object) -> SeenSize:
+    """A size as `working_size` takes it, with whole numbers of any kind as Python's own.
+
+    Raises:
+        ValueError: it is neither None, "own", nor two whole numbers above 0.
+    """
+    if size is None or (isinstance(size, str) and size == "own"):
+        return "own" if size else None
+    sides: list[int] = []
+    if isinstance(size, Sequence | np.ndarray) and not isinstance(size, str) and len(size) == 2:
+        with suppress(TypeError):
+            sides = [operator.index(side) for side in size if not isinstance(side, bool)]
+    if len(sides) != 2 or min(sides) < 1:
+        raise ValueError(f"size={size!r} is no size; give (height, width) in whole pixels above 0, or 'own'")
+    return sides[0], sides[1]
 
 
 def working_size(height: int, width: int, shrink: int = 1, wanted: SeenSize = None) -> tuple[int, int]:

@@ -26,7 +26,13 @@ def heads(prefix: int = 0, keys: int = CELLS, **more: object) -> MultiHeadAttent
     return MultiHeadAttention("heads", GRID, key_grid, queries, others, 0.7, prefix, prefix, **more)  # type: ignore[arg-type]
 
 
-def windows(*, shifted: bool, masked: bool) -> WindowedAttention:
+def forbid(bias: torch.Tensor, query: int) -> torch.Tensor:
+    """The bias, with which one query may look at nothing."""
+    bias[..., query, :] = -torch.inf
+    return bias
+
+
+def windows(*, shifted: bool, masked: bool, forbidden: bool = False) -> WindowedAttention:
     """Windows of 3 x 4 cells; with a shift, their places are mixed, and cells beyond the grid are padding."""
     shift = (1, 2) if shifted else (0, 0)
     places = window_places(GRID, (3, 4), shift)
@@ -35,13 +41,20 @@ def windows(*, shifted: bool, masked: bool) -> WindowedAttention:
     bias = random(1, HEADS, tokens, tokens)
     mask = torch.zeros(count, 1, tokens, tokens).masked_fill(random(count, 1, tokens, tokens) > 1, -torch.inf)
     mask[..., 0] = 0
+    if forbidden:
+        forbid(mask, 1)
     return WindowedAttention(
         "windows", GRID, GRID, queries, keys, places, places, 0.7, bias, mask if masked else None, (3, 4), shift
     )
 
 
-def objects(prefix: int = 0, *, masked: bool = False) -> ObjectQueryAttention:
-    bias = torch.zeros(1, 4, CELLS + prefix).masked_fill(random(1, 4, CELLS + prefix) > 1, -torch.inf)
+def objects(
+    prefix: int = 0, *, masked: bool = False, shared: bool = False, forbidden: bool = False
+) -> ObjectQueryAttention:
+    count = 1 if shared else 4
+    bias = torch.zeros(1, count, CELLS + prefix).masked_fill(random(1, count, CELLS + prefix) > 1, -torch.inf)
+    if forbidden:
+        forbid(bias, 2)
     queries, keys = random(HEADS, 4, DIM), random(HEADS, CELLS + prefix, DIM)
     return ObjectQueryAttention("objects", GRID, queries, keys, 0.7, prefix, bias if masked else None)
 
@@ -74,10 +87,12 @@ NETWORK_MAPS: dict[str, NetworkMap] = {
     "key bias": heads(1, bias=random(HEADS, 1, CELLS + 1)),
     "coarse keys": heads(keys=KEYS, bias=random(HEADS, CELLS, KEYS)),
     "offsets": heads(1, offset_bias=random(HEADS, 2 * GRID[0] - 1, 2 * GRID[1] - 1)),
+    "a cell that may look at nothing": heads(1, bias=forbid(random(1, CELLS + 1, CELLS + 1), 18)),
     "one head": MultiHeadAttention("one", GRID, GRID, random(1, CELLS, 5), random(1, CELLS, 5)),
     "covers": LinearAttention("padded", GRID, KEY_GRID, random(2, CELLS, 4), random(2, KEYS, 4), covers=(1.3, 1.1)),
     "windows": windows(shifted=False, masked=False),
     "shifted windows": windows(shifted=True, masked=True),
+    "windows with a cell that may look at nothing": windows(shifted=True, masked=True, forbidden=True),
     "linear": LinearAttention("linear", GRID, KEY_GRID, random(3, CELLS, 5).relu(), random(3, KEYS, 5).relu(), 1e-5),
     "declared": MatrixAttention("declared", GRID, KEY_GRID, random(HEADS, CELLS + 1, KEYS + 2).softmax(2), 1, 2),
     "deformable": deformable(),
@@ -89,6 +104,8 @@ NETWORK_MAPS: dict[str, NetworkMap] = {
 OBJECT_MAPS = {
     "objects": objects(),
     "masked objects": objects(2, masked=True),
+    "objects with one mask for all": objects(2, masked=True, shared=True),
+    "an object that may look at nothing": objects(1, masked=True, forbidden=True),
     "sampling objects": sampling_objects(),
     "sampled level": sampling_objects().by_level[1],
     "few points": few_points(),

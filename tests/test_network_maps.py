@@ -123,6 +123,38 @@ def test_object_queries_are_those_of_the_matrix() -> None:
         assert map_.prefix_share(query) == pytest.approx(float(weights[:, query, 0].mean()), abs=1e-6)
 
 
+def test_object_queries_may_share_a_mask() -> None:
+    queries, keys = torch.randn(HEADS, 5, DIM), torch.randn(HEADS, 13, DIM)
+    mask = torch.zeros(1, 1, 13).masked_fill(torch.arange(13) % 3 == 0, -torch.inf)
+    shared = ObjectQueryAttention("a", GRID, queries, keys, 0.5, 1, mask)
+    whole = ObjectQueryAttention("a", GRID, queries, keys, 0.5, 1, mask.repeat(1, 5, 1))
+    for query in range(5):
+        torch.testing.assert_close(shared.query_map(query), whole.query_map(query))
+    torch.testing.assert_close(shared.attended_by(2, 3), whole.attended_by(2, 3))
+
+
+@pytest.mark.parametrize("kind", ["heads", "windows", "objects"])
+def test_a_query_that_may_look_at_nothing_draws_nothing(kind: str) -> None:
+    queries, keys, bias = torch.randn(HEADS, 12, DIM), torch.randn(HEADS, 12, DIM), torch.randn(1, 12, 12)
+    bias[:, 5] = -torch.inf
+    weights = F.scaled_dot_product_attention(queries, keys, torch.eye(12), bias, scale=0.5)
+    assert not weights[:, 5].any() and not weights.isnan().any()  # as torch has it
+    if kind == "objects":
+        one = ObjectQueryAttention("a", GRID, queries, keys, 0.5, 0, bias)
+        for cell in range(12):
+            torch.testing.assert_close(one.attended_by(*divmod(cell, 4), head=1), weights[1, :, cell])
+        assert not one.query_map(5).any() and one.prefix_share(5) == 0
+        return
+    places = torch.arange(12)[None]
+    map_: HeadMap = (
+        MultiHeadAttention("a", GRID, GRID, queries, keys, 0.5, bias=bias)
+        if kind == "heads"
+        else WindowedAttention("a", GRID, GRID, queries[None], keys[None], places, places, 0.5, bias[None])
+    )
+    assert_matrix(map_, weights)
+    assert map_.prefix_share(1, 1) == 0
+
+
 def sampled_matrix(one: DeformableAttention | DeformableQueries, level: int) -> Tensor:
     """What each query draws from each cell of one level: what torch's `grid_sample` reads of pictures of one cell."""
     rows, columns = LEVELS[level]
@@ -162,7 +194,7 @@ def test_deformable_attention_is_that_of_the_matrix(grid: tuple[int, int]) -> No
         torch.testing.assert_close(alone.attends_to(0, 3, "largest"), expected.amax(0))
         columns = torch.stack([alone.head_columns(cell) for cell in range(own[0] * own[1])], 2)
         torch.testing.assert_close(columns, sampled_matrix(one, level))
-    with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has 0 to 2"):
+    with pytest.raises(IndexError, match="level 3 does not exist: map 'deformable' has levels 0 to 2"):
         one.level_map(0, 0, 3)
 
 

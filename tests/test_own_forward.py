@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,8 +14,12 @@ import segviz
 from segviz.attribution import AttributionError, Target, attribute
 from segviz.data.scenes import draw_scene
 from segviz.engine.differentiable import DifferentiablePredictor, make_differentiable
+from segviz.models.picture_input import PictureInput
 from segviz.watch.layer_features import LayerError, compare_layer
 from segviz.watch.network_predictor import NetworkPredictor
+from segviz.watch.network_scores import NetworkScores
+from segviz.watch.placement import InputRules
+from segviz.watch.published_predictor import input_of
 
 IMAGE = draw_scene(seed=3, width=96, height=64).image
 GRID = (8, 12)
@@ -53,6 +60,47 @@ def explainable(predictor: NetworkPredictor) -> DifferentiablePredictor:
 def test_methods_that_read_no_layer_explain_it(predictor: NetworkPredictor) -> None:
     found = attribute(explainable(predictor), IMAGE, "saliency", Target(1))  # type: ignore[arg-type]
     assert found.values.max() > 0
+
+
+@pytest.mark.parametrize("method", ["integrated_gradients", "saliency", "occlusion"])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_networks_of_other_types_are_explained(kind: torch.dtype, method: str) -> None:
+    torch.manual_seed(0)
+    net = Net()
+    exact, other = (
+        attribute(explainable(open_net(one)), IMAGE, method, Target(1))  # type: ignore[arg-type]
+        for one in (net, deepcopy(net).to(kind))
+    )
+    close = 0.1 if kind == torch.bfloat16 else 1e-4
+    assert other.score == pytest.approx(exact.score, abs=close)
+    assert np.abs(other.values - exact.values).mean() < close * np.abs(exact.values).max()
+
+
+def test_a_network_in_units_of_255_is_explained_as_it_is_run() -> None:
+    torch.manual_seed(0)
+    net = Net().eval()
+    scores = [
+        attribute(
+            explainable(segviz.load(net, "cpu", mean=(0, 0, 0), std=(std,) * 3)), IMAGE, "saliency", Target(1)
+        ).score  # type: ignore[arg-type]
+        for std in (1.0, 255.0)
+    ]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+
+
+def test_a_network_in_units_of_255_is_scored_as_it_is_run() -> None:
+    torch.manual_seed(0)
+    net, names = Net().eval(), list("abcde")
+    found = []
+    for std in (1.0, 255.0):
+        scorer = NetworkScores(segviz.load(net, "cpu", mean=(0, 0, 0), std=(std,) * 3, classes=names))
+        found.append(scorer(scorer.see(IMAGE), (True,), None)[0][True])
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_published_weights_in_units_of_255_are_read_as_such() -> None:
+    read = input_of(InputRules((0.0,) * 3, (255.0,) * 3), PictureInput())
+    assert (read.mean, read.std) == ((0, 0, 0), (1, 1, 1))
 
 
 @pytest.mark.parametrize("method", ["grad_cam_input", "grad_cam_output"])

@@ -39,7 +39,8 @@ from segviz.engine import (
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb, resize, to_tensor
 from segviz.prediction.similarity import STAGES
-from segviz.ui import serve_network
+from segviz.ui import explained_model, serve_network
+from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
 from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
@@ -380,6 +381,23 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+
+
+@pytest.mark.parametrize("smaller", [False, True])
+def test_the_attribution_page_says_that_a_network_sees_more_detail(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, smaller: bool
+) -> None:
+    if not smaller:  # than the picture of the page, as the methods' picture is there
+        monkeypatch.setattr(explained_model, "working_size", lambda *size: (2000, 3000))
+    captions = [one.value for one in healthy(follow(app, ATTRIBUTION, model="net")).caption]
+    assert any("finer detail" in one for one in captions) is smaller
+
+
+def test_detail_that_attributions_do_not_see_is_told() -> None:
+    words = detail_words("My net", (1024, 2048), (294, 588))
+    assert words.startswith("My net predicts on the picture at 1024 x 2048. Attributions are computed on the picture")
+    assert "294 x 588, which is enlarged to that" in words
+    assert detail_words("My net", (352, 480), (360, 480)) == "" != detail_words("My net", (416, 480), (360, 480))
 
 
 def test_methods_that_need_a_layer_are_left_out_with_a_word_where_there_is_none(app: AppTest) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+import torch
 from figure_cases import IMAGE, LABELS, SIZE, one_of_each, prediction
 from PIL import Image
 
@@ -114,6 +115,12 @@ def test_what_cannot_be_shown_is_named_with_its_cure() -> None:
         show(replace(CASE, image=None))
     with pytest.raises(ImageError, match="the picture has 10 x 10 pixels, the predicted picture 40 x 30"):
         show(CASE, image=np.zeros((10, 10, 3), np.uint8))
+
+
+def test_the_view_of_another_network_is_refused_with_what_to_use() -> None:
+    view = segviz.watch(torch.nn.Conv2d(3, 4, 1).eval(), IMAGE)
+    with pytest.raises(TypeError, match=r"a NetworkView was given.*view\.save\('attention\.html'\)"):
+        show(view, "blocks.1.attn", at=(1, 2))  # type: ignore[arg-type]
 
 
 def test_a_prediction_keeps_its_picture_small_and_to_itself() -> None:

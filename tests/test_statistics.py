@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +83,31 @@ def blocks(classes: list[list[int]], size: tuple[int, int] = SIZE) -> np.ndarray
     """Labels with one class a cell."""
     cells = np.array(classes, np.uint8)
     return np.kron(cells, np.ones((size[0] // cells.shape[0], size[1] // cells.shape[1]), np.uint8))
+
+
+OTHER_KIND = """
+import torch
+from segviz.attention.multi_head import MultiHeadAttention
+from segviz.attention.statistics import entropy_bits, query_dependence, summarise
+
+one = MultiHeadAttention("a", (2, 2), (2, 2), torch.zeros(1, 4, 3), torch.zeros(1, 4, 3))
+for call in (lambda: summarise(one, 0, 0, None, (8, 8)), lambda: query_dependence(one, [(0, 0), (1, 1)])):
+    try:
+        call()
+    except TypeError as error:
+        print(error)
+print(entropy_bits(one.attends_to(0, 0)))
+"""
+
+
+def test_maps_of_other_networks_are_refused_with_what_there_is_for_them() -> None:
+    """In a process of its own, without the checks of types that tests add."""
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_KIND], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    )
+    *refused, entropy = done.stdout.splitlines()
+    assert len(refused) == 2 and float(entropy) == 2
+    assert all("a MultiHeadAttention has no such numbers" in one and "entropy_bits(" in one for one in refused)
 
 
 def test_an_even_map_has_the_logarithm_of_its_cells_as_entropy() -> None:

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -40,6 +42,7 @@ from segviz.attention.windowed import WindowedAttention
 from segviz.watch.call import AttentionCall
 from segviz.watch.findings import Findings
 from segviz.watch.grids import NotShownError, fit_tokens
+from segviz.watch.network_scores import NetworkScores
 from segviz.watch.placement import InputRules, make_input, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
@@ -125,6 +128,53 @@ class TransformerDecoderLayer(nn.Module):
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
         queries = queries + self.self_attn(queries, queries, queries)[0]
         return queries + self.multihead_attn(queries, memory, memory)[0]
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_object_queries_with_a_padding_mask_are_shown(masked: bool, tmp_path: Path) -> None:
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.layer = nn.Conv2d(3, 8, 16, 16), nn.TransformerDecoderLayer(8, 2, 8, batch_first=True)
+            self.queries = nn.Parameter(torch.randn(1, 7, 8))
+
+        def forward(self, batch: Tensor) -> Tensor:
+            padding = torch.zeros(1, 24, dtype=torch.bool)
+            padding[:, 20:] = masked
+            return self.layer(self.queries, self.stem(batch).flatten(2).mT, memory_key_padding_mask=padding)
+
+    view = segviz.watch(Decoder().eval(), IMAGE)
+    (map_,) = view.maps.values()
+    assert isinstance(map_, ObjectQueryAttention) and (map_.bias is None) is not masked
+    looks = map_.attended_by(3, 3)
+    assert looks.shape == (7,) and bool((looks > 0).all()) is not masked
+    for query in range(7):
+        assert float(map_.query_map(query)[3, 3]) == pytest.approx(float(looks[query]), abs=1e-6)
+    view.save(tmp_path / "view.html")
+    assert (tmp_path / "view.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("others", ["all", "some", "none"])
+def test_rows_that_are_masked_whole_draw_nothing(others: str) -> None:
+    allowed = torch.ones(24, 24, dtype=torch.bool)
+    if others == "some":
+        allowed = torch.rand(24, 24) < 0.5
+        allowed[:, 0] = True
+    allowed[[0, 3, 23]] = False
+    if others == "none":
+        allowed[:] = False
+
+    def attend(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, scale=0.5)
+
+    net = NonLocal(attend).eval()
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    with torch.no_grad():
+        q, k, _ = net.factors(input_of(net))
+        expected = F.scaled_dot_product_attention(q, k, torch.eye(24)[None], allowed, scale=0.5)[0]
+    torch.testing.assert_close(matrix_of(map_), expected, rtol=1e-4, atol=1e-6)
+    column = torch.stack([map_.attended_by(*divmod(cell, 6)).flatten() for cell in range(24)], 1)
+    torch.testing.assert_close(column, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("layer", [nn.TransformerDecoderLayer, TransformerDecoderLayer], ids=["torch", "own"])
@@ -512,6 +562,121 @@ def test_mean_and_std_may_be_in_units_of_255() -> None:
     small = make_input(IMAGE, placement, InputRules((0.5,) * 3, (0.25,) * 3), None)
     large = make_input(IMAGE, placement, InputRules((127.5,) * 3, (63.75,) * 3), None)
     torch.testing.assert_close(small, large)
+    small, large = (make_input(IMAGE, placement, InputRules((0.0,) * 3, (std,) * 3), None) for std in (1.0, 255.0))
+    assert 0.9 < float(small.max()) <= 1  # a mean of 0 is the same in both units: the std tells which
+    torch.testing.assert_close(small, large)
+
+
+class Several(nn.Module):
+    """Returns a tensor of each (channels, stride), or the picture itself for stride 1 and 3 channels."""
+
+    def __init__(self, *shapes: tuple[int, int], as_list: bool = True) -> None:
+        super().__init__()
+        self.shapes, self.as_list = shapes, as_list
+        self.layer = nn.Conv2d(3, 64, 1)
+
+    def forward(self, batch: Tensor) -> Any:
+        found = [F.avg_pool2d(self.layer(batch)[:, :channels], stride) for channels, stride in self.shapes]
+        return found if self.as_list else tuple(found)
+
+
+PYRAMIDS = [
+    ((32, 4), (64, 8), (16, 16)),  # PVT v2's channels and strides, as far as the layer has channels
+    ((3, 1), (8, 2)),  # an encoder that begins with the picture
+    ((16, 2), (16, 4), (32, 8), (64, 16)),  # a ResNet, whose first stages have as many channels
+    ((16, 2), (32, 4), (64, 8), (48, 8)),  # dilated
+]
+HEADS = [
+    ((19, 1), (19, 1), (19, 1)),  # AttaNet, BiSeNet
+    ((19, 1), (19, 8)),  # PSANet's auxiliary head, not stretched
+    ((19, 2), (1, 2)),  # an edge beside it
+    ((19, 2), (19, 2), (64, 8)),  # and features
+]
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+@pytest.mark.parametrize("shapes", PYRAMIDS)
+def test_a_backbones_features_are_no_classes(shapes: Any, as_list: bool) -> None:
+    net = Several(*shapes, as_list=as_list).eval()
+    assert segviz.watch(net, IMAGE).prediction is None
+    named = segviz.watch(net, IMAGE, classes=[f"c{number}" for number in range(shapes[0][0])]).prediction
+    assert named is not None and named.form.startswith("the first of several tensors")
+
+
+@pytest.mark.parametrize("shapes", HEADS)
+def test_the_first_of_several_heads_has_the_classes(shapes: Any) -> None:
+    prediction = segviz.watch(Several(*shapes, as_list=False).eval(), IMAGE).prediction
+    assert prediction is not None and len(prediction.class_set.names) == 19
+
+
+def test_classes_that_the_source_names_tell_scores_from_features() -> None:
+    net = Several((3, 1), (8, 2)).eval()
+    net.config = SimpleNamespace(id2label=dict(enumerate("abc")))  # type: ignore[assignment]
+    prediction = segviz.watch(net, IMAGE).prediction
+    assert prediction is not None and prediction.class_set.names == ("a", "b", "c")
+
+
+def test_one_channel_is_not_read_as_classes_and_the_error_says_what_is() -> None:
+    net = nn.Conv2d(3, 1, 1).eval()
+    assert segviz.watch(net, IMAGE).prediction is None
+    with pytest.raises(ValueError, match=r"one channel, which is not read as classes; .*torch.cat\(\[0 \* x, x\], 1\)"):
+        segviz.watch(net, IMAGE, classes=["no", "yes"])
+    with pytest.raises(ValueError, match="one channel, which is not read as classes"):
+        scorer = NetworkScores(segviz.load(net, classes=["no", "yes"]))
+        scorer(scorer.see(IMAGE), (True,), None)
+    with pytest.raises(ValueError, match="the output has no classes for pixels; or remove classes="):
+        segviz.watch(nn.Flatten().eval(), IMAGE, classes=["no", "yes"])
+
+    class Cured(nn.Module):
+        def forward(self, batch: Tensor) -> Tensor:
+            x = batch[:, :1]
+            return torch.cat([0 * x, x], 1)
+
+    prediction = segviz.watch(Cured().eval(), IMAGE, classes=["no", "yes"]).prediction
+    sure = torch.sigmoid(input_of(net)[0, 0]).numpy()
+    assert prediction is not None and ((prediction.labels == 1) == (sure > 0.5)).all()
+    np.testing.assert_allclose(prediction.confidence, np.maximum(sure, 1 - sure), atol=1e-6)
+
+
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    ({"fit": "padd"}, "fit='padd' is unknown; use 'stretch' or 'pad'"),
+    ({"size": "mine"}, "size='mine' is no size; give \\(height, width\\)"),
+    ({"size": 64}, "size=64 is no size"),
+    ({"size": (64.0, 64)}, "size=\\(64.0, 64\\) is no size"),
+    ({"size": (True, 64)}, "is no size"),
+    ({"size": (0, 64)}, "in whole pixels above 0"),
+    ({"size": (64, 64, 3)}, "is no size"),
+    ({"mean": (0, 0, 0), "std": (0, 0, 0)}, "std has a value that is not above 0"),
+    ({"mean": (0, 0, 0)}, "mean and std belong together"),
+    ({"mean": (0, 0), "std": (1, 1)}, "mean has 2 numbers"),
+    ({"mean": "abc", "std": (1, 1, 1)}, "mean='abc' is no list of numbers"),
+    ({"mean": (0, 0, float("nan")), "std": (1, 1, 1)}, "mean has a value that is not a finite number"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS, ids=lambda one: str(one)[:30])
+def test_watch_and_load_refuse_the_same_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        segviz.watch(NonLocal(fused).eval(), IMAGE, **options)
+    with pytest.raises(ValueError, match=message):
+        segviz.load(NonLocal(fused).eval(), **options)
+
+
+@pytest.mark.parametrize(
+    "size", [SIZE, list(SIZE), np.array(SIZE), torch.Size(SIZE)], ids=lambda one: type(one).__name__
+)
+def test_sizes_of_any_whole_numbers_are_taken(size: Any) -> None:
+    net = NonLocal(fused).eval()
+    wanted = segviz.watch(net, IMAGE).placement
+    assert segviz.watch(net, IMAGE[:32], size=size).placement.seen == wanted.seen
+    assert segviz.load(net, size=size)(IMAGE[:32]).placement.seen == wanted.seen
+    assert segviz.watch(net, IMAGE, size="own").placement == segviz.load(net, size="own")(IMAGE).placement == wanted
+
+
+def test_a_bundled_model_refuses_what_is_no_size() -> None:
+    for size in (64, (0, 64), "mine"):
+        with pytest.raises(ValueError, match="is no size"):
+            segviz.load("fcn", size=size)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("form", ["tensor", "out", "logits", "masks"])
@@ -552,6 +717,16 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
 def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         segviz.watch(net(), IMAGE)
+
+
+@pytest.mark.parametrize("open_network", [segviz.load, lambda net: segviz.watch(net, IMAGE)], ids=["load", "watch"])
+def test_a_part_in_training_mode_is_refused_and_nothing_is_changed(open_network: Callable[[Any], Any]) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))).eval()
+    norm = net[1][1].train()
+    with pytest.raises(ValueError, match=r"module 1\.1 is in training mode.*call model\.eval\(\) first"):
+        open_network(net)
+    assert not norm.running_mean.any()
+    open_network(net.eval())
 
 
 def test_a_compiled_network_is_refused() -> None:

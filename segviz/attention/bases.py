@@ -43,5 +43,5 @@ class BasesAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such base.
         """
-        self.check_part(base, self.responsibilities.shape[1], "base", "bases")
+        base = self.check_part(base, self.responsibilities.shape[1], "base", "bases")
         return self.responsibilities[:, base].reshape(self.grid)

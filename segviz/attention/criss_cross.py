@@ -46,7 +46,7 @@ class CrissCrossAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such pass.
         """
-        self.check_part(number, len(self.queries), "pass", "passes")
+        number = self.check_part(number, len(self.queries), "pass", "passes")
         start = torch.zeros(self.grid, dtype=self.queries.dtype)
         start[divmod(self.index(row, column), self.grid[1])] = 1
         return self._pull(number, start)

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.grid_map import MapLook
-from segviz.attention.head_map import HeadChoice, HeadMap, select_head
+from segviz.attention.head_map import HeadChoice, HeadMap, select_head, which_head
 from segviz.attention.level_samples import Levels, drawn_from_cells, drawn_of_cell, spread_on_level
 from segviz.attention.object_queries import ObjectQueryMap
 from segviz.text import count_words
@@ -88,9 +87,7 @@ class DeformableAttention(HeadMap):
         Raises:
             IndexError: there is no such cell, level or head.
         """
-        if not 0 <= level < len(self.levels):
-            raise IndexError(f"level {level} does not exist: map '{self.name}' has 0 to {len(self.levels) - 1}")
-        cell = self.index(row, column)
+        level, cell = self.check_part(level, len(self.levels), "level", "levels"), self.index(row, column)
         spread = spread_on_level(self.positions[:, cell, level], self.weights[:, cell, level], self.levels[level])
         return select_head(spread, head, self.name)
 
@@ -138,15 +135,9 @@ class DeformableQueries(ObjectQueryMap):
             for at, grid in enumerate(self.levels)
         )  # fmt: skip
 
-    def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
-        """The share of one object query's weight on points outside the picture.
-
-        Raises:
-            IndexError: there is no such query or head.
-        """
-        self.check_query(query)
-        outside = self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
-        return min(1.0, max(0.0, float(select_head(outside, head, self.name))))
+    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
+        """The weight of one object query's points outside the picture, in each head."""
+        return self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
 
     def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
         """What one object query draws from each cell of the finest level."""
@@ -164,7 +155,7 @@ class DeformableQueries(ObjectQueryMap):
         Raises:
             IndexError: there is no such query or head.
         """
-        self.check_query(query)
+        query = self.check_query(query)
         return points_of_heads(self.positions[:, query], self.weights[:, query], head, self.name)
 
 
@@ -181,11 +172,11 @@ def points_of_heads(
     Raises:
         IndexError: there is no such head.
     """
-    if isinstance(head, int):
-        select_head(torch.zeros(len(weights)), head, name)
-        positions, shares = positions[head].flatten(0, 1), weights[head].flatten()
+    chosen = which_head(head, len(weights), name)
+    if isinstance(chosen, int):
+        positions, shares = positions[chosen].flatten(0, 1), weights[chosen].flatten()
     else:
-        shares = (weights / len(weights) if head == "mean" else weights).flatten()
+        shares = (weights / len(weights) if chosen == "mean" else weights).flatten()
         positions = positions.flatten(0, 2)
     return positions[shares > 0], shares[shares > 0]
 

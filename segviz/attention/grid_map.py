@@ -6,9 +6,11 @@ Cells are numbered row by row over `grid = (height, width)`.
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, SupportsIndex, TypeVar
 
 import numpy as np
 import torch
@@ -72,6 +74,18 @@ def check_pixel(y: int, x: int, size: Grid) -> None:
         )
 
 
+def as_number(value: SupportsIndex, what: str) -> int:
+    """A whole number of any type as Python's own: products of NumPy's small types overflow.
+
+    Raises:
+        TypeError: it is no whole number; True and False are none.
+    """
+    with suppress(TypeError):
+        if not isinstance(value, bool):
+            return operator.index(value)
+    raise TypeError(f"{what} {value!r} is no whole number; give one")
+
+
 @dataclass(frozen=True, repr=False)
 class GridMap:
     """A name, and the grid's (height, width)."""
@@ -101,20 +115,24 @@ class GridMap:
 
         Raises:
             IndexError: the cell lies outside the grid.
+            TypeError: a row or column is no whole number.
         """
-        height, width = self.grid
+        (height, width), row, column = self.grid, as_number(row, "row"), as_number(column, "column")
         if not (0 <= row < height and 0 <= column < width):
             raise IndexError(f"cell ({row}, {column}) is outside the {height} x {width} grid of map '{self.name}'")
         return row * width + column
 
-    def check_part(self, number: int, count: int, part: str, parts: str) -> None:
-        """Refuse the number of a part that the map does not have, such as a base of several.
+    def check_part(self, number: int, count: int, part: str, parts: str) -> int:
+        """The number of a part, such as a base of several; refuses one that the map does not have.
 
         Raises:
             IndexError: it is not below `count`, or is negative.
+            TypeError: it is no whole number.
         """
+        number = as_number(number, part)
         if not 0 <= number < count:
             raise IndexError(f"{part} {number} does not exist: map '{self.name}' has {parts} 0 to {count - 1}")
+        return number
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, SupportsIndex, cast, get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, as_number, cell_of_pixel
 
-HeadChoice = int | Literal["mean", "largest"]  # one head, or a view of all
+HeadView = Literal["mean", "largest"]  # a view of all heads
+HeadChoice = SupportsIndex | HeadView  # one head, or a view of all
 Cover = tuple[float, float]
 
 
@@ -20,20 +23,34 @@ def covered_size(size: Grid, covers: Cover) -> Grid:
     return round(size[0] * covers[0]), round(size[1] * covers[1])
 
 
+def which_head(head: HeadChoice, count: int, name: str) -> int | HeadView:
+    """One of a map's heads, or a view of all.
+
+    Raises:
+        IndexError: the map has no such head, or there is no such view; True and False are no heads.
+    """
+    if isinstance(head, str):
+        for view in get_args(HeadView):
+            if head == view:
+                return cast(HeadView, view)
+    elif not isinstance(head, bool):
+        with suppress(TypeError):
+            number = operator.index(head)
+            if 0 <= number < count:
+                return number
+    raise IndexError(f"head {head!r} does not exist: map '{name}' has heads 0 to {count - 1}, 'mean' and 'largest'")
+
+
 def select_head(weights: Float[Tensor, heads * shape], head: HeadChoice, name: str) -> Float[Tensor, "*shape"]:
     """One head of weights, their mean over heads, or the largest of all heads at each place.
 
     Raises:
         IndexError: the map has no such head.
     """
-    if head == "mean":
+    chosen = which_head(head, len(weights), name)
+    if chosen == "mean":
         return weights.mean(0)
-    if head == "largest":
-        return weights.amax(0)
-    count = len(weights)
-    if not isinstance(head, int) or not 0 <= head < count:
-        raise IndexError(f"head {head!r} does not exist: map '{name}' has heads 0 to {count - 1}, 'mean' and 'largest'")
-    return weights[head]
+    return weights.amax(0) if chosen == "largest" else weights[chosen]
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,8 +156,9 @@ class HeadMap(GridMap, ABC):
 
         Raises:
             IndexError: the cell lies outside the key grid.
+            TypeError: a row or column is no whole number.
         """
-        height, width = self.key_grid
+        (height, width), row, column = self.key_grid, as_number(row, "row"), as_number(column, "column")
         if not (0 <= row < height and 0 <= column < width):
             raise IndexError(f"cell ({row}, {column}) is outside the {height} x {width} key grid of map '{self.name}'")
         return row * width + column

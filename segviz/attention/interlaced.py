@@ -71,7 +71,7 @@ class InterlacedAttention(MapOverPlaces):
         Raises:
             IndexError: the cell lies outside the grid.
         """
-        self.index(row, column)
+        row, column = divmod(self.index(row, column), self.grid[1])
         (down, y), (along, x) = (
             divmod(at + before, side) for at, before, side in zip((row, column), self.padding, self.block, strict=True)
         )

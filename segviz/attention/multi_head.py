@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.dot_product import QUERIES_AT_ONCE
+from segviz.attention.grid_map import as_number
 from segviz.attention.head_map import HeadChoice, HeadMap, select_head
+from segviz.attention.softmax import log_sum, weigh
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,7 +20,7 @@ class MultiHeadAttention(HeadMap):
     """`softmax_j(scale q_p . k_j + b_pj)` in each head (Vaswani et al., NeurIPS 2017, eq. 1).
 
     The first `prefix` queries and `key_prefix` keys are tokens that are not in the picture (class, registers); the
-    others are the cells of the grids, row by row.
+    others are the cells of the grids, row by row. A query that the bias lets look at nothing draws nothing.
 
     Attributes:
         scale: factor of the products.
@@ -27,6 +29,8 @@ class MultiHeadAttention(HeadMap):
         offset_bias: b by relative position: `[r_j - r_p + h - 1, c_j - c_p + w - 1]` for cells p and j of equal grids;
             0 for prefix tokens. Both biases are added.
     """
+
+    may_be_empty = True
 
     queries: Float[Tensor, "heads tokens dim"]
     keys: Float[Tensor, "heads key_tokens dim"]
@@ -43,9 +47,9 @@ class MultiHeadAttention(HeadMap):
 
     @cached_property
     def log_normaliser(self) -> Float[Tensor, "heads cells"]:
-        """`log sum_j exp` of every query cell's logits, prefix keys among them; computed when first asked for."""
+        """The `log_sum` of every query cell's logits, prefix keys among them; computed when first asked for."""
         cells = torch.arange(self.prefix, self.queries.shape[1])
-        return torch.cat([self.logits(part).logsumexp(2) for part in cells.split(QUERIES_AT_ONCE)], 1)
+        return torch.cat([log_sum(self.logits(part)) for part in cells.split(QUERIES_AT_ONCE)], 1)
 
     def logits(self, tokens: Tensor) -> Float[Tensor, "heads chosen key_tokens"]:
         """The logits of chosen query tokens, by their numbers, for all keys; prefix tokens come first."""
@@ -84,6 +88,7 @@ class MultiHeadAttention(HeadMap):
         Raises:
             IndexError: there is no such token or head.
         """
+        token = as_number(token, "prefix token")
         if not 0 <= token < self.prefix:
             known = f"0 to {self.prefix - 1}" if self.prefix else "none"
             raise IndexError(f"prefix token {token} does not exist: map '{self.name}' has {known}")
@@ -91,7 +96,7 @@ class MultiHeadAttention(HeadMap):
         return select_head(weights, head, self.name).reshape(self.key_grid)
 
     def _weights(self, cell: int) -> Tensor:
-        return self.logits(torch.tensor([cell + self.prefix]))[:, 0].softmax(1)
+        return weigh(self.logits(torch.tensor([cell + self.prefix])))[:, 0]
 
     def _offsets(self, cells: Tensor) -> Tensor:
         """The bias by relative position of chosen query cells: (heads or 1, chosen, key cells)."""

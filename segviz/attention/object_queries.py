@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, MapLook, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, as_number, cell_of_pixel
 from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
+from segviz.attention.softmax import log_sum, weigh
 from segviz.text import count_words
 
 
@@ -43,6 +44,10 @@ class ObjectQueryMap(GridMap, ABC):
         """What one object query draws from each place in each head."""
 
     @abstractmethod
+    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
+        """The weight of one object query on what is not in the picture, in each head."""
+
+    @abstractmethod
     def head_looks(self, cell: int) -> Float[Tensor, "heads queries"]:
         """How much each object query draws from a place, by its cell's number, in each head."""
 
@@ -71,7 +76,7 @@ class ObjectQueryMap(GridMap, ABC):
         Raises:
             IndexError: there is no such query or head.
         """
-        self.check_query(query)
+        query = self.check_query(query)
         return select_head(self.head_query_maps(query), head, self.name).reshape(self.grid)
 
     def prefix_share(self, query: int, head: HeadChoice = "mean") -> float:
@@ -80,9 +85,8 @@ class ObjectQueryMap(GridMap, ABC):
         Raises:
             IndexError: there is no such query or head.
         """
-        self.check_query(query)
-        share = float(select_head(1 - self.head_query_maps(query).sum(1), head, self.name))
-        return min(1.0, max(0.0, share))
+        query = self.check_query(query)
+        return min(1.0, max(0.0, float(select_head(self.head_prefix_shares(query), head, self.name))))
 
     def cell(self, y: int, x: int, height: int, width: int) -> Grid:
         """The cell of an image pixel, for a picture of `height` x `width` pixels.
@@ -92,14 +96,17 @@ class ObjectQueryMap(GridMap, ABC):
         """
         return cell_of_pixel(y, x, covered_size((height, width), self.covers), self.grid)
 
-    def check_query(self, query: int) -> None:
-        """Refuse a query that there is not.
+    def check_query(self, query: int) -> int:
+        """The number of a query; refuses one that there is not.
 
         Raises:
             IndexError: there is no such query.
+            TypeError: it is no whole number.
         """
+        query = as_number(query, "object query")
         if not 0 <= query < self.query_count:
             raise IndexError(f"object query {query} does not exist: map '{self.name}' has 0 to {self.query_count - 1}")
+        return query
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,14 +117,15 @@ class ObjectQueryAttention(ObjectQueryMap):
 
     Attributes:
         scale: factor of the products.
-        bias: added to the logits, -inf where a query may not look; one for each head, or one for all.
+        bias: added to the logits, -inf where a query may not look; one for each head, or one for all, and one for each
+            query, or one for all. A query that may look at nothing draws nothing.
     """
 
     queries: Float[Tensor, "heads queries dim"]
     keys: Float[Tensor, "heads key_tokens dim"]
     scale: float = 1.0
     key_prefix: int = 0
-    bias: Float[Tensor, "bias_heads queries key_tokens"] | None = None
+    bias: Float[Tensor, "bias_heads bias_queries key_tokens"] | None = None
 
     @property
     def heads(self) -> int:
@@ -131,8 +139,12 @@ class ObjectQueryAttention(ObjectQueryMap):
 
     def weights(self) -> Float[Tensor, "heads queries key_tokens"]:
         """All weights: queries are few, so this is O(N)."""
-        logits = self.queries @ self.keys.mT * self.scale
-        return (logits if self.bias is None else logits + self.bias).softmax(2)
+        return weigh(self._logits())
+
+    @cached_property
+    def log_normaliser(self) -> Float[Tensor, "heads queries"]:
+        """The `log_sum` of every object query's logits, prefix keys among them."""
+        return log_sum(self._logits())
 
     def head_looks(self, cell: int) -> Float[Tensor, "heads queries"]:
         """How much each object query draws from a place in each head."""
@@ -140,6 +152,18 @@ class ObjectQueryAttention(ObjectQueryMap):
 
     def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
         """What one object query draws from each place in each head."""
+        return self._query_weights(query)[:, self.key_prefix :]
+
+    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
+        """The weight of one object query on the prefix keys, in each head."""
+        return self._query_weights(query)[:, : self.key_prefix].sum(1)
+
+    def _logits(self) -> Tensor:
+        logits = self.queries @ self.keys.mT * self.scale
+        return logits if self.bias is None else logits + self.bias
+
+    def _query_weights(self, query: int) -> Tensor:
         logits = (self.keys @ self.queries[:, query, :, None])[..., 0] * self.scale
-        weights: Tensor = torch.softmax(logits if self.bias is None else logits + self.bias[:, query], 1)
-        return weights[:, self.key_prefix :]
+        if self.bias is not None:
+            logits = logits + self.bias[:, query if self.bias.shape[1] > 1 else 0]
+        return weigh(logits)

@@ -72,5 +72,5 @@ class PooledAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such token.
         """
-        self.check_part(token, self.pools.shape[1], "token", self.words)
+        token = self.check_part(token, self.pools.shape[1], "token", self.words)
         return self.pools[:, token].reshape(self.grid)

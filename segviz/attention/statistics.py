@@ -13,7 +13,7 @@ from torch import Tensor
 
 from segviz.attention.cells import CellClasses, Labels, cell_centres, cell_classes
 from segviz.attention.direction import Direction
-from segviz.attention.maps import AxisChannelAttention, Grid, SpatialMap, attention_weights
+from segviz.attention.maps import AxisChannelAttention, Grid, MapOverPlaces, SpatialMap, attention_weights
 from segviz.data.classes import VOID
 
 
@@ -77,6 +77,7 @@ def summarise(
 
     Raises:
         IndexError: the cell lies outside the grid.
+        TypeError: see `refuse_other_kinds`.
         ValueError: see `normalise` and `cell_classes`.
     """
     return mean_statistics(map_, [(row, column)], labels, image_size, direction)
@@ -95,6 +96,7 @@ def mean_statistics(
         IndexError: a cell lies outside the grid.
         ValueError: `places` is empty; see also `normalise` and `cell_classes`.
     """
+    refuse_other_kinds(map_)
     if not places:
         raise ValueError("no place was given; name at least one cell (row, column)")
     classes = None if labels is None else cell_classes(map_, labels)
@@ -130,11 +132,26 @@ def weights_at(map_: SpatialMap, row: int, column: int, direction: Direction) ->
 
     Raises:
         IndexError: the cell lies outside the grid.
+        TypeError: see `refuse_other_kinds`.
         ValueError: its values are not weights, but for example cosines.
     """
+    refuse_other_kinds(map_)
     if map_.unit != "weight":
         raise ValueError(f"map '{map_.name}' has {map_.unit}s; these numbers need a map of weights")
     return attention_weights(map_, row, column, direction)
+
+
+def refuse_other_kinds(map_: object) -> None:
+    """Refuse what is no map of the bundled kinds, whose queries and keys are cells of one grid, without heads.
+
+    Raises:
+        TypeError: it is another kind, or no map.
+    """
+    if not isinstance(map_, MapOverPlaces):
+        raise TypeError(
+            f"a {type(map_).__name__} has no such numbers: they are of maps over places of the bundled models' kinds "
+            "and of published weights; of another network, entropy_bits(map.attends_to(row, column)) is the entropy"
+        )
 
 
 def normalise(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -34,7 +34,7 @@ class StripAttention(MapOverPlaces):
         Raises:
             IndexError: there is no such strip.
         """
-        self.check_part(strip, len(self.keys), "strip", "strips")
+        strip = self.check_part(strip, len(self.keys), "strip", "strips")
         return (self.queries @ self.keys.T).softmax(1)[:, strip].reshape(self.grid)
 
     def attends_to(self, row: int, column: int) -> Float[Tensor, "height width"]:

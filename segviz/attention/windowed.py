@@ -12,6 +12,7 @@ from torch import Tensor
 
 from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import HeadMap
+from segviz.attention.softmax import log_sum, weigh
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +31,8 @@ class WindowedAttention(HeadMap):
         window: rows and columns of a window in query cells, to tell the reader.
         shift: rows and columns by which the windows are shifted, to tell the reader.
     """
+
+    may_be_empty = True
 
     queries: Float[Tensor, "windows heads tokens dim"]
     keys: Float[Tensor, "windows heads key_tokens dim"]
@@ -68,8 +71,8 @@ class WindowedAttention(HeadMap):
 
     @cached_property
     def log_normaliser(self) -> Float[Tensor, "windows heads tokens"]:
-        """`log sum_j exp` of every query token's logits within its window."""
-        return torch.stack([self.window_logits(number).logsumexp(2) for number in range(len(self.queries))])
+        """The `log_sum` of every query token's logits within its window."""
+        return torch.stack([log_sum(self.window_logits(number)) for number in range(len(self.queries))])
 
     def window_logits(self, number: int) -> Float[Tensor, "heads tokens key_tokens"]:
         """All logits of one window."""
@@ -82,17 +85,27 @@ class WindowedAttention(HeadMap):
     def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
         """What a query cell draws from each key cell: 0 outside its window."""
         rows = self.queries.new_zeros(self.heads, self.key_grid[0] * self.key_grid[1])
-        at = int(self.token_of_cell[cell])
-        if at < 0:
+        if self.token_of_cell[cell] < 0:
             return rows
-        number, token = divmod(at, self.query_places.shape[1])
+        weights, places = self._weights_in_window(cell)
+        inside = places >= 0
+        return rows.index_add_(1, places[inside], weights[:, inside])
+
+    def head_prefix_shares(self, cell: int) -> Float[Tensor, " heads"]:
+        """The weight of a query cell on padding; 1 for a cell that is in no window."""
+        if self.token_of_cell[cell] < 0:
+            return self.queries.new_ones(self.heads)
+        weights, places = self._weights_in_window(cell)
+        return weights[:, places < 0].sum(1)
+
+    def _weights_in_window(self, cell: int) -> tuple[Tensor, Tensor]:
+        """What a query cell draws from each key token of its window, in each head, and these tokens' cells."""
+        number, token = divmod(int(self.token_of_cell[cell]), self.query_places.shape[1])
         logits = (self.keys[number] @ self.queries[number, :, token, :, None])[..., 0] * self.scale
         for part in (self.bias, self.mask):
             if part is not None:
                 logits = logits + part[number if len(part) > 1 else 0, :, token]
-        places = self.key_places[number]
-        inside = places >= 0
-        return rows.index_add_(1, places[inside], logits.softmax(1)[:, inside])
+        return weigh(logits), self.key_places[number]
 
     def head_columns(self, key_cell: int) -> Float[Tensor, "heads cells"]:
         """How much each query cell draws from a key cell: 0 outside the windows that hold it as a key."""

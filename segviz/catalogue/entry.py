@@ -41,7 +41,8 @@ class CatalogueEntry:
         weights: a file of weights for a network that the source builds, or "random"; "" where the source has its own.
         classes: names of the classes, or the name of a class set such as "cityscapes"; None for the source's own.
         palette: an RGB colour for each class; None for the class set's, or even hues.
-        mean: of the input, in [0, 1], or in 0..255 where a value is above 1; None for the source's own, or ImageNet's.
+        mean: of the input, in [0, 1], or in 0..255 where a value of it or of the std is above 1; None for the source's
+            own, or ImageNet's.
         std: in the same units.
         size: (height, width) at which the network sees the picture; None for the picture's own, as it can.
         fit: whether a picture of another ratio is stretched to `size`, or padded.

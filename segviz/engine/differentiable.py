@@ -20,7 +20,7 @@ from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
 from segviz.watch.outputs import crop_padding, find_logits
 from segviz.watch.placement import InputRules, Placement
-from segviz.watch.run_network import call_network
+from segviz.watch.run_network import call_network, first_float
 
 NO_SCORE = (
     "the network has no classes for pixels, so there is no score to explain; choose a network that scores each pixel"
@@ -79,15 +79,16 @@ class ScoredNetwork(nn.Module):
         return crop_padding(found[0], self.placement)[None]
 
     def as_input(self, image: Tensor) -> Tensor:
-        """The network's input, as `make_input` makes it of pixels."""
+        """The network's input, of its own type, as `make_input` makes it of pixels."""
         mean, std = self.rules.mean or IMAGENET_MEAN, self.rules.std or IMAGENET_STD
-        unit = 255.0 if max(mean) > 1 else 1.0
-        shown = F.interpolate((image + 1) / 2 * unit, self.placement.shown, mode="bilinear", antialias=True)
+        shown = F.interpolate((image + 1) / 2 * self.rules.unit, self.placement.shown, mode="bilinear", antialias=True)
         centre, spread = (torch.tensor(values, device=image.device).reshape(1, 3, 1, 1) for values in (mean, std))
         values = (shown - centre) / spread
         values = values.flip(1) if self.rules.bgr else values
         bottom, right = (seen - own for seen, own in zip(self.placement.seen, self.placement.shown, strict=True))
-        return F.pad(values, (0, right, 0, bottom))
+        padded = F.pad(values, (0, right, 0, bottom))
+        like = first_float(self.network)
+        return padded if like is None else padded.to(like.dtype)
 
 
 def make_differentiable(predictor: NetworkPredictor, view: NetworkView, layer: str) -> DifferentiablePredictor:

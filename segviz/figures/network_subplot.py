@@ -85,7 +85,7 @@ def view_text(one: NetworkMap, head: HeadChoice) -> str:
     """Which heads are shown, as the end of a title; "" where there is one."""
     if one.heads == 1:
         return ""
-    return f", head {head}" if isinstance(head, int) else f", {head} of {one.heads} heads"
+    return f", {head} of {one.heads} heads" if isinstance(head, str) else f", head {head}"
 
 
 def strongest_boxes(

@@ -57,9 +57,17 @@ def show(
 
     Raises:
         KeyError: the model has no map of that name.
+        TypeError: it is no `Prediction`, but for example the view of a network of one's own.
         ValueError: a pixel lies outside the picture, or the map has no such look.
         ImageError: the picture cannot be used, or its size is not that of the predicted picture.
     """
+    if not isinstance(prediction, Prediction):
+        raise TypeError(
+            "segviz.show draws a Prediction, of a bundled model or of published weights; "
+            f"a {type(prediction).__name__} was given. The view of another network shows itself where "
+            "it ends a notebook's cell, and view.save('attention.html') writes it; "
+            "view.maps[path].attends_to(row, column) has the numbers"
+        )
     spec = prediction_figure_spec(prediction, name, at, look, scale, colours, None if image is None else as_rgb(image))
     return draw(spec, caption=False) if backend == "matplotlib" else draw_interactive(spec)
 

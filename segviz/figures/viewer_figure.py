@@ -158,7 +158,7 @@ def subplot_of_network(viewer: Viewer, panel: Panel, one: NetworkMap, marks: tup
     size = (image.shape[0], image.shape[1])
     if isinstance(one, ObjectQueryMap) and panel.query is None:
         way = f": {strongest_query(one, place, size, head)}"
-    view = "" if isinstance(head, int) else view_text(one, head)
+    view = view_text(one, head) if isinstance(head, str) else ""
     content = subplot.content
     assert isinstance(content, Heat | Points)
     boxes: tuple[Box, ...] = ()

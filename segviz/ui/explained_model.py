@@ -26,6 +26,7 @@ from segviz.ui.picture import Picture
 from segviz.ui.widgets import forget_linked, keep_widget
 
 LAYER = "attribution layer"
+BY_ROUNDING = 1.1  # a network's sides are rounded to multiples; by more, it sees finer detail
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ExplainedModel:
         maps: its maps from place to place.
         rest: the pixel (y, x) at which the page begins.
         crops: the network's answer, with any of its crops, where it sees crops at a point; None: `maps` are all.
+        shown: the (height, width) at which a network of one's own saw the picture; None of a network around a block.
     """
 
     prediction: Labelled
@@ -47,6 +49,7 @@ class ExplainedModel:
     maps: Sequence[Any]
     rest: Place
     crops: NetworkAnswer | None = None
+    shown: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,23 @@ def see_part(explained: ExplainedModel, picture: Picture, pixel: Place | None) -
     assert answer.crop is not None
     rows, columns = answer.crop.labels.shape
     return SeenPart(maps_of_places(answer), answer.crop.region, (rows, columns))
+
+
+def detail_words(title: str, shown: Grid, worked: Grid) -> str:
+    """Of how much of the detail that a network saw its attributions know, in words; "" where of all.
+
+    Args:
+        title: the network's.
+        shown: the (height, width) at which it saw the picture when it predicted.
+        worked: the (height, width) of the picture that the methods change and enlarge to that.
+    """
+    if max(own / less for own, less in zip(shown, worked, strict=True)) <= BY_ROUNDING:
+        return ""
+    return (
+        f"{title} predicts on the picture at {shown[0]} x {shown[1]}. Attributions are computed on the picture at "
+        f"{worked[0]} x {worked[1]}, which is enlarged to that for it: finer detail has no part in them or in the "
+        "score, which may differ from the prediction's."
+    )
 
 
 def maps_of_places(answer: NetworkAnswer) -> list[Any]:
@@ -130,4 +150,4 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         forget_linked(LAYER)
     rest = asked_place((), first_of(answer, picture), picture)
     crops = None if answer.crop is None else answer
-    return ExplainedModel(classes, layer, answer.has_block or bool(layer), maps, rest, crops)
+    return ExplainedModel(classes, layer, answer.has_block or bool(layer), maps, rest, crops, answer.shown)

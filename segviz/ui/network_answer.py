@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import HeadChoice
 from segviz.attention.maps import ChannelMap, DeformableAttention, DeformableQueries
 from segviz.catalogue.own_models import own_models
@@ -46,6 +47,7 @@ class NetworkAnswer:
         crop: the crop of the picture that the maps belong to; None where the network saw the whole picture.
         has_block: whether it is a network around a block, as published networks and segviz checkpoints are: its maps
             are the block's, and its features those of a few stages.
+        shown: the (height, width) at which any other network saw the picture; None of a network around a block.
     """
 
     name: str
@@ -57,6 +59,7 @@ class NetworkAnswer:
     notes: tuple[str, ...]
     crop: CropView | None = None
     has_block: bool = False
+    shown: Grid | None = None
 
 
 def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer:
@@ -74,7 +77,9 @@ def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer
     notes = tuple(getattr(value, "notes", ()))
     if kept and not chosen:
         notes = (*notes, f"the patterns of its entry ({', '.join(patterns)}) choose no layer, so all are offered")
-    return NetworkAnswer(name, value.maps, chosen or kept, value.layers, answer, seen, notes)
+    return NetworkAnswer(
+        name, value.maps, chosen or kept, value.layers, answer, seen, notes, shown=value.placement.shown
+    )
 
 
 def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:

@@ -58,7 +58,7 @@ def serve_network(
         model: the network, in eval mode. It stays where it is, and nothing is changed on it.
         classes: names of its classes, or of a class set such as "cityscapes".
         palette: an RGB colour for each class.
-        mean: mean of the input, in [0, 1], or in 0..255 where a value is above 1.
+        mean: mean of the input, in [0, 1], or in 0..255 where a value of it or of the std is above 1.
         std: standard deviation, in the same units.
         name: what links call it; by default from the network's class.
         title: what pages call it; by default the network's class.

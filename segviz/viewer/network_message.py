@@ -90,7 +90,7 @@ def message_of_network(one: NetworkMap) -> Message:
             extra |= {"prefix": one.prefix, "key_prefix": one.key_prefix, "off": token_words(one.key_prefix)}
             return Message("matrix", one.grid, {"weights": one.weights}, extra)
         case ObjectQueryAttention():
-            tensors = product_factors(one) | known_tensors(lse=query_log_normaliser(one), bias=one.bias)
+            tensors = product_factors(one) | known_tensors(lse=one.log_normaliser, bias=one.bias)
             extra |= {"key_prefix": one.key_prefix, "off": token_words(one.key_prefix)}
             return Message("objects", one.grid, tensors, extra)
         case DeformableAttention() | DeformableQueries():
@@ -110,12 +110,6 @@ def token_words(prefix: int) -> str:
 def known_tensors(**tensors: Tensor | None) -> dict[str, Tensor]:
     """The tensors that there are."""
     return {name: tensor for name, tensor in tensors.items() if tensor is not None}
-
-
-def query_log_normaliser(one: ObjectQueryAttention) -> Float[Tensor, "heads queries"]:
-    """`log sum_j exp` of every object query's logits, prefix keys among them."""
-    logits = one.queries @ one.keys.mT * one.scale
-    return (logits if one.bias is None else logits + one.bias).logsumexp(2)
 
 
 def product_factors(one: Factored) -> dict[str, Tensor]:

@@ -103,7 +103,7 @@ def view_words(one: NetworkMap, head: HeadChoice) -> str:
     """Which heads are shown; "" where there is one."""
     if one.heads == 1:
         return ""
-    return f"head {head} of {one.heads}" if isinstance(head, int) else f"{head} of {one.heads} heads"
+    return f"{head} of {one.heads} heads" if isinstance(head, str) else f"head {head} of {one.heads}"
 
 
 def grid_words(one: PlacedMap) -> str:

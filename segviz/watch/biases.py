@@ -13,6 +13,8 @@ CLOSE = 2e-6  # of the largest logit: rounding
 def simplify(bias: Tensor) -> Tensor | None:
     """Nothing for a bias that is the same for all keys, which a softmax ignores; one row where all rows are equal.
 
+    A row of -inf is no constant: its query may look at nothing.
+
     Args:
         bias: (heads or 1, tokens or 1, key tokens).
 
@@ -20,7 +22,8 @@ def simplify(bias: Tensor) -> Tensor | None:
         None, (heads or 1, 1, key tokens), or the bias itself.
     """
     limit = tolerance(bias)
-    if is_close(bias, bias[:, :, :1], limit):
+    first = bias[:, :, :1]
+    if not (first == -torch.inf).any() and is_close(bias, first, limit):
         return None
     row = bias[:, :1]
     return row if is_close(bias, row, limit) else bias

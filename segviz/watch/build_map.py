@@ -45,6 +45,7 @@ def build_map(call: AttentionCall, layout: TokenLayout, seen: Grid, covers: Cove
                 found = fit_tokens(call.key_tokens, seen, call.running, None, "keys")
                 key_grid, prefix = found.grid, found.prefix
             queries, keys, bias = single_image(call)
+            bias = None if bias is None else simplify(bias.detach().float())
             return ObjectQueryAttention(
                 call.path,
                 key_grid,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
+from segviz.attention.softmax import weigh
 from segviz.watch.frames import RunningModule
 
 ROWS_TO_CHECK, GROUPS_TO_CHECK = 16, 64  # of the queries, and of the heads and windows, spread evenly
@@ -20,6 +21,8 @@ Groups = tuple[Tensor, ...] | None  # indices of the leading axes; None is all o
 @dataclass(frozen=True)
 class AttentionCall:
     """`softmax(scale q k + bias)` as a network computed it, before anything is known of the places of its tokens.
+
+    A query that the bias lets look at nothing has weights of 0.
 
     Attributes:
         path: the module's name in the network.
@@ -78,7 +81,7 @@ class AttentionCall:
         if self.bias is not None:
             bias = self.bias.expand(*self.leading, self.tokens, self.key_tokens)
             logits = logits + select_rows(bias, groups, rows)
-        return logits.softmax(-1)
+        return weigh(logits)
 
     def difference_to_output(self, values: Tensor, output: Tensor) -> float:
         """How far `weights values` is from the call's output, relative to its largest number."""

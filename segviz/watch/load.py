@@ -13,7 +13,7 @@ from segviz.catalogue.checkpoint_header import FIRST_BYTES, is_pytorch, open_che
 from segviz.catalogue.location import is_file
 from segviz.catalogue.stored_record import RECORD_KEY
 from segviz.data.classes import RgbColour
-from segviz.image import SeenSize
+from segviz.image import SeenSize, check_size
 from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.text import join_with_commas
@@ -96,7 +96,7 @@ def load(
             the view says so. By default the source's own, which timm, torchvision and hf fetch.
         classes: names of the classes, or of a class set: camvid, cityscapes, ade20k, voc, context, context59.
         palette: an RGB colour for each class.
-        mean: mean of the input, in [0, 1], or in 0..255 where a value is above 1.
+        mean: mean of the input, in [0, 1], or in 0..255 where a value of it or of `std` is above 1.
         std: standard deviation, in the same units.
         size: (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048. By
             default their own; for the bundled models' networks, the area at which these were trained.
@@ -133,6 +133,8 @@ def open_predictor(
             f"a {type(source).__name__} was given; load takes a name, a path, an nn.Module, or a text such as "
             "net.py:build"
         )
+    if options.get("size") is not None:
+        options["size"] = check_size(options["size"])
     if isinstance(source, str | Path) and is_own_checkpoint(source):
         size = options.pop("size", None)
         refuse_options(source, {"weights": weights, **options})

@@ -10,11 +10,11 @@ from segviz.attention.grid_map import Grid
 from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import choose_class_set, give_colours
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, as_rgb
+from segviz.image import ImageLike, SeenSize, as_rgb
 from segviz.models.size import describe_size
 from segviz.prediction.predictor import PredictorKind, choose_device
 from segviz.watch.network_view import NetworkView
-from segviz.watch.placement import FitMode, InputRules, check_statistics
+from segviz.watch.placement import FitMode, InputRules, given_rules
 from segviz.watch.watch_network import check_network, view_network
 
 
@@ -43,7 +43,7 @@ class NetworkPredictor:
         palette: Sequence[RgbColour] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        size: Grid | None = None,
+        size: SeenSize = None,
         fit: FitMode = "stretch",
         layers: str | Sequence[str] | None = None,
     ) -> None:
@@ -104,28 +104,20 @@ def choose_rules(
     opened: OpenedNetwork,
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
-    size: Grid | None,
+    size: SeenSize,
     fit: FitMode,
 ) -> InputRules:
     """How the network takes pictures: as the user says, else as its source does.
 
     Raises:
-        ValueError: only one of mean and std was given, or not for three channels.
+        ValueError: as in `given_rules`.
     """
-    check_statistics(mean, std)
-    if fit not in ("stretch", "pad"):
-        raise ValueError(f"fit='{fit}' is unknown; use 'stretch' or 'pad'")
-    given = mean is not None and std is not None
-    return InputRules(
-        tuple(mean) if mean is not None else opened.mean,
-        tuple(std) if std is not None else opened.std,
-        "as given" if given else opened.origin if opened.mean and opened.std else "",
-        (int(size[0]), int(size[1])) if size is not None else None,
-        fit,
-        opened.multiple,
-        opened.size,
-        opened.bgr,
-    )
+    given = given_rules(mean, std, size, fit)
+    rules = replace(given, multiple=opened.multiple, trained_size=opened.size, bgr=opened.bgr)
+    if given.mean is not None:
+        return rules
+    origin = opened.origin if opened.mean and opened.std else ""
+    return replace(rules, mean=opened.mean, std=opened.std, origin=origin)
 
 
 def choose_classes(

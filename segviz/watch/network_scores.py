@@ -12,7 +12,7 @@ from torch import Tensor
 
 from segviz.image import Rgb
 from segviz.watch.network_predictor import NetworkPredictor
-from segviz.watch.outputs import crop_padding, find_logits
+from segviz.watch.outputs import crop_padding, find_logits, why_no_scores
 from segviz.watch.run_network import call_network, run_on_fitting_size
 
 
@@ -33,8 +33,7 @@ class NetworkScores:
         self.class_count = len(predictor.class_set.names)
         self.rules = predictor.rules.complete(predictor.network)
         mean = self.rules.mean or (0.0, 0.0, 0.0)
-        scale = 1.0 if max(mean) > 1 else 255.0
-        self._mean = torch.tensor([scale * one for one in mean]).reshape(1, 3, 1, 1)
+        self._mean = torch.tensor([255 / self.rules.unit * one for one in mean]).reshape(1, 3, 1, 1)
 
     def see(self, picture: Rgb) -> Float[Tensor, "1 3 height width"]:
         """The picture's bytes less the network's mean colour, so that zeros pad with it."""
@@ -69,7 +68,7 @@ class NetworkScores:
         found = find_logits(output)
         if found is None:
             raise ValueError(
-                f"the output of '{self.predictor.name}' has no scores of classes for pixels; score a network that has"
+                f"'{self.predictor.name}' cannot be scored: {why_no_scores(output)}; score a network that has some"
             )
         if len(found[0]) != self.class_count:
             raise ValueError(

@@ -56,14 +56,45 @@ def find_logits(output: object) -> tuple[Tensor, str] | None:
             shares = queries[0].float().softmax(-1)[:, :-1]  # the last class is "no object"
             scores = torch.einsum("qc,qhw->chw", shares, regions[0].float().sigmoid())
             return scores.clamp_min(1e-6).log(), "class queries and masks"
+    found = find_tensor(output)
+    return None if found is None else as_scores(*found)
+
+
+def find_tensor(output: object) -> tuple[Tensor, str] | None:
+    """The tensor of an output that would be its scores, and the form that it was found in; None without any."""
+    values = output if isinstance(output, Mapping) else {}
     for name in ("out", "logits"):
         if isinstance(values.get(name), Tensor):
-            return as_scores(values[name], f"{name}")
+            return values[name], name
     if isinstance(output, Tensor):
-        return as_scores(output, "a tensor")
+        return output, "a tensor"
     if isinstance(output, Sequence) and not isinstance(output, str) and output and isinstance(output[0], Tensor):
-        return as_scores(output[0], "the first of several tensors")
+        return output[0], "the first of several tensors"
     return None
+
+
+def is_pyramid(output: object) -> bool:
+    """Whether an output is several tensors of features, as a backbone returns them, rather than scores.
+
+    None of the others has the first one's size, and some have other channels. Scores of auxiliary heads have the first
+    one's channels, or its size.
+    """
+    if not isinstance(output, Sequence) or isinstance(output, str):
+        return False
+    shapes = [one.shape for one in output if isinstance(one, Tensor) and one.dim() == 4]
+    sizes = [shape[2:] for shape in shapes]
+    return bool(sizes) and sizes.count(sizes[0]) == 1 and len({shape[1] for shape in shapes}) > 1
+
+
+def why_no_scores(output: object) -> str:
+    """Why `find_logits` finds none, with the cure where there is one."""
+    found = find_tensor(output)
+    if found is not None and found[0].dim() == 4 and found[0].shape[1] == 1:
+        return (
+            "the output has one channel, which is not read as classes; let the network return one for each class, such "
+            "as torch.cat([0 * x, x], 1), whose softmax is the sigmoid of x"
+        )
+    return "the output has no classes for pixels"
 
 
 def as_scores(tensor: Tensor, form: str) -> tuple[Tensor, str] | None:
@@ -85,7 +116,8 @@ def predict_classes(
     Args:
         output: what the network returned.
         placement: how the network saw the picture.
-        classes: names of the classes, or the name of a class set.
+        classes: names of the classes, or the name of a class set; with them, scores may be coarse, and the first of
+            several tensors counts whatever the others are.
         palette: a colour for each class.
         known: classes that the network's source names; they count where they are as many as the output's.
 
@@ -93,15 +125,17 @@ def predict_classes(
         ValueError: names or colours were given for another number of classes.
     """
     found = find_logits(output)
-    if found is None or (classes is None and not is_segmentation(found[0], placement.seen)):
+    if found is None:
         if classes is not None:
-            raise ValueError("the output has no classes for pixels, so remove classes=; maps are shown without")
+            raise ValueError(f"{why_no_scores(output)}; or remove classes=, and maps are shown without")
         return None
     scores, form = found
     if classes is not None:
         chosen = choose_class_set(classes)
     else:
         fits = known is not None and len(known.names) == len(scores)
+        if not is_segmentation(scores, placement.seen) or (is_pyramid(output) and not fits):
+            return None
         chosen = known if fits and known else give_colours([f"class {number}" for number in range(len(scores))])
     colours = chosen.palette if palette is None else tuple(palette)
     for count in (len(chosen.names), len(colours)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.image import LARGEST_PICTURE as LARGEST_PICTURE
-from segviz.image import Rgb, largest_scale, resize
+from segviz.image import Rgb, SeenSize, check_size, largest_scale, resize
 from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD
+from segviz.text import join_choices
 
 FitMode = Literal["stretch", "pad"]
 USUAL_MULTIPLE = 32
@@ -56,7 +57,7 @@ class InputRules:
     """How a network takes pictures; what is None is found out from the network.
 
     Attributes:
-        mean: of the input, in [0, 1], or in 0..255 where a value is above 1.
+        mean: of the input, in [0, 1], or in 0..255 where a value of it or of the std is above 1.
         std: in the same units.
         origin: where mean and std are from, in words.
         size: the (height, width) at which the network is to see pictures; None for the picture's own.
@@ -80,18 +81,52 @@ class InputRules:
         mean, std, origin = own_normalisation(model)
         return replace(self, mean=self.mean or mean, std=self.std or std, origin=self.origin or origin)
 
+    @property
+    def unit(self) -> float:
+        """What the brightest value of a pixel counts in the units of mean and std, see `brightest`."""
+        return brightest(self.mean or IMAGENET_MEAN, self.std or IMAGENET_STD)
 
-def check_statistics(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
-    """Refuse a mean and a std that cannot be used.
+
+def brightest(mean: Sequence[float], std: Sequence[float]) -> float:
+    """What the brightest value of a pixel counts in the units of a mean and a std: 255 if one is above 1, else 1."""
+    return 255.0 if max(*mean, *std) > 1 else 1.0
+
+
+def given_rules(mean: Sequence[float] | None, std: Sequence[float] | None, size: SeenSize, fit: FitMode) -> InputRules:
+    """How a network takes pictures, as a user says it to `segviz.watch` and `segviz.load`.
 
     Raises:
-        ValueError: only one of them was given, or not for three channels.
+        ValueError: mean and std do not go together or are no numbers for three channels, a std is not above 0, or the
+            size or the fit cannot be used.
     """
     if (mean is None) != (std is None):
         raise ValueError("mean and std belong together; give both or neither")
-    for what, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) != 3:
-            raise ValueError(f"{what} has {len(values)} numbers; give one for each of R, G and B")
+    chosen, spread = as_triple("mean", mean), as_triple("std", std)
+    if spread is not None and min(spread) <= 0:
+        raise ValueError("std has a value that is not above 0; give the standard deviation of each channel")
+    if fit not in get_args(FitMode):
+        raise ValueError(f"fit={fit!r} is unknown; use {join_choices(map(repr, get_args(FitMode)))}")
+    seen = check_size(size)
+    return InputRules(chosen, spread, "as given" if chosen else "", seen if isinstance(seen, tuple) else None, fit)
+
+
+def as_triple(what: str, values: Sequence[float] | None) -> tuple[float, ...] | None:
+    """A number for each of the three channels.
+
+    Raises:
+        ValueError: there are others than three, or they are no finite numbers.
+    """
+    if values is None:
+        return None
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what}={values!r} is no list of numbers; give one for each of R, G and B") from None
+    if len(numbers) != 3:
+        raise ValueError(f"{what} has {len(numbers)} numbers; give one for each of R, G and B")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{what} has a value that is not a finite number; give one for each of R, G and B")
+    return numbers
 
 
 def place_picture(picture: Grid, size: Grid | None, multiple: int, fit: FitMode) -> Placement:
@@ -134,9 +169,8 @@ def make_input(picture: Rgb, placement: Placement, rules: InputRules, like: Tens
     """
     mean, std = rules.mean or IMAGENET_MEAN, rules.std or IMAGENET_STD
     resized = torch.from_numpy(np.ascontiguousarray(resize(picture, placement.shown))).permute(2, 0, 1)[None].float()
-    scale = 1.0 if max(mean) > 1 else 255.0
     centre, spread = (torch.tensor(list(values)).reshape(1, 3, 1, 1) for values in (mean, std))
-    values = (resized / scale - centre) / spread
+    values = (resized / (255 / rules.unit) - centre) / spread
     if rules.bgr:
         values = values.flip(1)
     bottom, right = (seen - shown for seen, shown in zip(placement.seen, placement.shown, strict=True))

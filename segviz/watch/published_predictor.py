@@ -25,7 +25,7 @@ from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import PredictorKind, choose_device, make_prediction
 from segviz.prediction.slide import cut_crop, slide_crops
 from segviz.watch.network_predictor import choose_classes, choose_rules
-from segviz.watch.placement import USUAL_MULTIPLE, FitMode, InputRules, make_input, place_picture
+from segviz.watch.placement import USUAL_MULTIPLE, FitMode, InputRules, brightest, make_input, place_picture
 
 CropProtocol = Literal["crops", "whole"]
 
@@ -216,7 +216,7 @@ def open_published(
 def input_of(rules: InputRules, published: PictureInput) -> PictureInput:
     """What a network expects of a picture: as the user or its authors say, with its authors' crops."""
     mean, std = rules.mean or published.mean, rules.std or published.std
-    scale = 255.0 if max(mean) > 1 else 1.0
+    scale = brightest(mean, std)
     red, green, blue = (one / scale for one in mean)
     spread = tuple(one / scale for one in std)
     return replace(published, mean=(red, green, blue), std=(spread[0], spread[1], spread[2]))

@@ -33,7 +33,7 @@ def run_on_fitting_size(
     Raises:
         ValueError: the network fails at each size; the message says how it did at the last.
     """
-    like = next((one for one in model.parameters() if one.is_floating_point()), None)
+    like = first_float(model)
     *earlier, last = candidate_placements(model, picture, rules)
     for placement in earlier:
         batch = make_input(picture, placement, rules, like)
@@ -44,6 +44,11 @@ def run_on_fitting_size(
         return last, run(last, batch)
     except Exception as error:
         raise refusal(model, last, error) from error
+
+
+def first_float(model: nn.Module) -> Tensor | None:
+    """The network's first floating-point parameter, which tells device and type of its input; None without any."""
+    return next((one for one in model.parameters() if one.is_floating_point()), None)
 
 
 def call_network(model: nn.Module, batch: Tensor) -> Any:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, Rgb, as_rgb
+from segviz.image import ImageLike, Rgb, SeenSize, as_rgb
 from segviz.watch.findings import Findings
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
-from segviz.watch.placement import FitMode, InputRules, Placement, check_statistics
+from segviz.watch.placement import FitMode, InputRules, Placement, given_rules
 from segviz.watch.recipes.find_recipes import find_recipes
 from segviz.watch.record import listen
 from segviz.watch.recorder import Recorder
@@ -31,7 +31,7 @@ def watch(
     layers: str | Sequence[str] | None = None,
     grid: Grid | None = None,
     *,
-    size: Grid | None = None,
+    size: SeenSize = None,
     fit: FitMode = "stretch",
 ) -> NetworkView:
     """Run any network once on a picture and find its attention. Nothing is left on the network.
@@ -45,30 +45,23 @@ def watch(
         classes: names of the output's classes, or the name of a class set such as "cityscapes"; by default those of
             the network's configuration, or numbers.
         palette: an RGB colour for each class.
-        mean: mean of the input, in [0, 1], or in 0..255 where it is above 1; by default the network's or ImageNet's.
+        mean: mean of the input, in [0, 1], or in 0..255 where a value of it or of `std` is above 1; by default the
+            network's or ImageNet's.
         std: standard deviation, in the same units.
         layers: which maps to keep: a pattern of paths such as "blocks.*.attn", or several; without one, all are listed
             and the last is kept.
         grid: rows and columns of the tokens, where they cannot be found.
-        size: (height, width) at which the network sees the picture; by default its own size, at most 1024 x 2048,
-            rounded to multiples of 32 or of the network's patches, or the size that the network demands.
+        size: (height, width) at which the network sees the picture; by default, or "own", its own size, at most
+            1024 x 2048, rounded to multiples of 32 or of the network's patches, or the size that the network demands.
         fit: "stretch" resizes both sides; "pad" keeps the picture's ratio and pads below and at the right.
 
     Raises:
         ImageError: the picture cannot be used.
         TypeError: the model is no `nn.Module`.
-        ValueError: the network is in training mode, was traced or compiled, or refuses the picture; or `layers` chooses
-            nothing.
+        ValueError: the network or a part of it is in training mode, was traced or compiled, or refuses the picture;
+            `layers` chooses nothing; or mean, std, size or fit cannot be used.
     """
-    check_statistics(mean, std)
-    given = mean is not None and std is not None
-    rules = InputRules(
-        tuple(mean) if mean is not None else None,
-        tuple(std) if std is not None else None,
-        "as given" if given else "",
-        size,
-        fit,
-    )
+    rules = given_rules(mean, std, size, fit)
     return view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
 
 
@@ -113,7 +106,7 @@ def check_network(model: object) -> None:
 
     Raises:
         TypeError: it is no `nn.Module`.
-        ValueError: it is in training mode, was traced, exported or compiled.
+        ValueError: it or a part of it is in training mode, or it was traced, exported or compiled.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"a {type(model).__name__} was given; segviz.watch needs an nn.Module")
@@ -123,6 +116,11 @@ def check_network(model: object) -> None:
         raise ValueError("the network was traced or scripted, and its calls cannot be seen; watch the Python module")
     if model.training:
         raise ValueError("the network is in training mode; call model.eval() first")
+    if learning := next((path for path, one in model.named_modules() if one.training), None):
+        raise ValueError(
+            f"the network's module {learning} is in training mode, in which a forward may change it; call model.eval() "
+            "first"
+        )
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class OpenedNetwork:
         name: what to call it.
         classes: names of the classes in index order.
         palette: an RGB colour for each class.
-        mean: of the input, in [0, 1], or in 0..255 where a value is above 1.
+        mean: of the input, in [0, 1], or in 0..255 where a value of it or of the std is above 1.
         std: in the same units.
         origin: where mean and std are from, in words.
         size: (height, width) at which it was trained, for a network that refuses the picture's own size.

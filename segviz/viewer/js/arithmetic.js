@@ -28,16 +28,16 @@ function dot(vector, many, j, length) {
   return s0 + s1 + s2 + s3;
 }
 
-/** Turns logits into weights that sum to 1, in place. */
+/** Turns logits into weights that sum to 1, in place; into zeros where all are -Infinity. */
 export function softmax(out) {
   const [, high] = range(out);
   let sum = 0;
   for (let i = 0; i < out.length; i++) sum += out[i] = exponential(out[i] - high);
-  for (let i = 0; i < out.length; i++) out[i] /= sum;
+  if (sum > 0) for (let i = 0; i < out.length; i++) out[i] /= sum;
   return out;
 }
 
-/** Turns logits into weights in place, given each cell's log-denominator. */
+/** Turns logits into weights in place, given each cell's log-denominator; -Infinity becomes 0. */
 export function normalise(out, lse) {
   for (let i = 0; i < out.length; i++) out[i] = exponential(out[i] - lse[i]);
   return out;
