@@ -22,15 +22,18 @@ import pytest
 from figure_cases import IMAGE, LABELS, one_of_each, over_complete
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
+from segviz.figures.colour_bars import draw_bar
 from segviz.figures.content import Classes, Heat
 from segviz.figures.export import export, pack_arrays
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
+from segviz.figures.layout import Page
 from segviz.figures.papers import LAYOUTS
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.figures.subplot import Subplot, share_scale
@@ -38,6 +41,7 @@ from segviz.filenames import MOST_BYTES, safe_name
 
 PLACES = ((5, 12), (29, 0))
 CASE = one_of_each()
+MAP = np.linspace(0, 1, 24, dtype=np.float32).reshape(4, 6)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,18 @@ def said(spec: FigureSpec, form: str) -> Any:
             return json.loads(re.sub(rb"\\([()\\])", rb"\1", found))
         case _:
             return json.loads(str(npz(spec)["details"]))
+
+
+@pytest.mark.parametrize("room", [0.5, 0.99, 1.0, 1.06, 1.2, 1.5, 4.0])  # inches
+def test_a_colour_bar_has_room_between_its_end_values_or_above_them(room: float) -> None:
+    page = Page(Figure(figsize=(4, 1)), 4, 1)
+    draw_bar(page, [Heat(MAP, Scale(0.000107, 0.107, "log"), "weight")], 0, room, 0.9)
+    (axes,) = page.figure.axes
+    low, high = page.figure.texts[:2]
+    assert low.get_text() == "≤ 0.000107"
+    assert axes.get_position().width * 4 >= min(0.4, room)
+    left, right = (one.get_window_extent().extents[[0, 2]] for one in (low, high))
+    assert left[1] < right[0] and left[0] >= -1 and right[1] <= room * page.figure.dpi + 1
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf", "npz"])

@@ -17,7 +17,7 @@ from segviz.figures.scale_text import format_ends
 from segviz.figures.subplot import Subplot
 
 BAR, BAR_HEIGHT, BAR_LENGTH = 0.05, 0.23, 1.8
-NARROW, TALLER = 1.0, 0.1  # under subplots narrower than NARROW inches, the end values are written below the bar
+SHORTEST, TALLER = 0.4, 0.1  # inches; where a bar between its end values would be shorter, they are written below it
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,22 @@ def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
     return f"{'≤ ' * below}{low}", f"{'≥ ' * above}{high}"
 
 
+def text_room(contents: Sequence[Scaled]) -> tuple[float, float]:
+    """The room in inches that the texts at the ends of the bar need."""
+    low, high = (text_width(words, SMALL) + 0.03 for words in end_texts(contents))
+    return low, high
+
+
+def has_texts_below(contents: Sequence[Scaled], room: float) -> bool:
+    """Whether the end values stand below the bar, which would be too short between them in a room of so many inches."""
+    return room - 2 * max(text_room(contents)) < SHORTEST
+
+
 def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
     """Draws a colour bar between `start` and `end`, with its end values beside or below it, and its unit below."""
     content, scale = contents[0], contents[0].scale
     low, high = end_texts(contents)
-    under = end - start < NARROW
-    wide = [text_width(words, SMALL) + 0.03 for words in (low, high)]
+    under, wide = has_texts_below(contents, end - start), text_room(contents)
     length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)
     size = min(SMALL, SMALL * length / sum(wide)) if under else SMALL
     left = (start + end - length) / 2

@@ -19,10 +19,10 @@ from matplotlib.image import AxesImage
 from segviz.figures.class_legend import draw_legend, legend_lines
 from segviz.figures.colour_bars import (
     BAR_HEIGHT,
-    NARROW,
     TALLER,
     ColourBar,
     draw_bar,
+    has_texts_below,
     row_bars,
 )
 from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
@@ -140,10 +140,16 @@ def measure_grid(spec: FigureSpec, bars: list[list[ColourBar]], width: float, co
             max((title_lines(subplot.title, across) for subplot in row if subplot), default=0) for row in spec.rows
         ]
         heads = [LINE_HEIGHT * count + UNDER_TITLE * bool(count) for count in lines]
-        feet = [bool(row) * (BAR_HEIGHT + (across < NARROW) * TALLER) for row in bars]
+        feet = [max((bar_height(bar, across) for bar in row), default=0.0) for row in bars]
         most = (PAGE - below - fixed_height(heads, feet)) / max(sum(shapes), 1e-9)
         across = min(across, max(most, SMALLEST_SUBPLOT))
     return PageGrid(heads, shapes, feet, across, (width - across * columns - GAP * (columns - 1)) / 2)
+
+
+def bar_height(bar: ColourBar, across: float) -> float:
+    """The height that a colour bar needs below subplots of a width."""
+    span = bar.last - bar.first
+    return BAR_HEIGHT + has_texts_below(bar.contents, across + span * (across + GAP)) * TALLER
 
 
 def fixed_height(heads: list[float], feet: list[float]) -> float:
