@@ -1,5 +1,6 @@
 """Compare: predictions of any models side by side, where they disagree, how sure they are, and how good."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
@@ -8,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from segviz.catalogue.own_models import own_models
+from segviz.data.classes import ClassSet
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
 from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
@@ -51,6 +53,13 @@ def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
         st.info(escape_markdown(f"{short_title(name)} has no classes, so there is nothing to compare."))
         lead_to("inspect", f"What {escape_markdown(short_title(name))} shows")
     return None if answer is None else answer.classes
+
+
+def find_class_sets(predictions: Mapping[str, Labelled]) -> list[ClassSet]:
+    """The models' classes, those that most of them have first."""
+    sets = {one.class_set.names: one.class_set for one in predictions.values()}
+    counted = Counter(one.class_set.names for one in predictions.values())
+    return [sets[names] for names, _ in counted.most_common()]
 
 
 def score_predictions(predictions: Mapping[str, Labelled], truth: Truth | None) -> dict[str, Confusion]:
@@ -136,9 +145,14 @@ def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
 
 
 def most_different(maps: Mapping[str, Panel]) -> tuple[str, str]:
-    """The two models that differ in most pixels, in their order; the first two maps where no two can be compared."""
+    """The two models that differ in most pixels, in their order; the first two maps where no two can be compared.
+
+    A network of one's own is one of them.
+    """
     labels = {name: one.labels[::2, ::2] for name, one in select_same_classes(maps).items() if name != TRUTH}
-    pairs = list(combinations(labels, 2)) or list(combinations(maps, 2))[:1]
+    own = [name for name in maps if name in own_models()][:1]
+    pairs = [pair for pair in combinations(labels, 2) if {*own} <= {*pair}]
+    pairs = pairs or [pair for pair in combinations(maps, 2) if {*own} <= {*pair}][:1]
     left, right = max(pairs, key=lambda pair: float(np.mean(labels.get(pair[0]) != labels.get(pair[1]))))
     return left, right
 
@@ -208,8 +222,7 @@ answers = {name: predict_one(name, picture, f"{at} of {len(names)}") for at, nam
 predictions = {name: one for name, one in answers.items() if one is not None}
 if not predictions:
     st.stop()
-classes = next(iter(predictions.values())).class_set
-truth = pick_ground_truth(picture, classes, settings)
+truth = pick_ground_truth(picture, find_class_sets(predictions), settings)
 scores = score_predictions(predictions, truth)
 if scores:
     keep_confusion(scores)  # as a link says, before the part of the page that has its button

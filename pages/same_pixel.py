@@ -23,10 +23,10 @@ PAGE = "same_pixel"
 
 st.title("Same pixel, every block")
 st.caption(
-    "Point at any picture, or tap it: each shows where its model looks from that place or, with the switch above them, "
-    "which pixels look at it. All maps begin on one shared, logarithmic scale: the share of the weight on a cell. The "
-    "cells of a coarse grid are larger, so each holds more. Click, or tap again, to pin points; the table has their "
-    "numbers."
+    "Point at any picture, or tap it: each shows where its model looks from that place or, with *attended by* (on a "
+    "phone under *Display*), which pixels look at it. All maps begin on one shared, logarithmic scale: the share of "
+    "the weight on a cell. The cells of a coarse grid are larger, so each holds more. Click, or tap again, to pin "
+    "points; the table has their numbers."
 )
 picture = current_picture()
 names = available_models()
@@ -53,7 +53,7 @@ def viewer() -> None:
     pins = current_pins(PAGE)
     influences = last_pin_influences(picture, predictions, pins, every)
     own = [panel for one in picked for panel in one.panels(picture, asked_place(pins, rest, picture))]
-    panels = model_panels(names, predictions) + own + influences
+    panels = own + model_panels(names, predictions) + influences
     show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
     show_numbers(picture, predictions, pins, stored_display(PAGE).direction)
 

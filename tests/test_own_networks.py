@@ -13,8 +13,22 @@ import torch
 from own_networks import write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+from streets import street
 from test_own_forward import Net as OwnForward
-from test_pages import ATTRIBUTION, COMPARE, INSPECT, SAME_PIXEL, component, healthy, opened, pin, titles, viewer
+from test_pages import (
+    ATTRIBUTION,
+    COMPARE,
+    INSPECT,
+    SAME_PIXEL,
+    component,
+    give_truth,
+    healthy,
+    opened,
+    panel,
+    pin,
+    titles,
+    viewer,
+)
 from test_pages import app as app
 from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
@@ -25,6 +39,8 @@ from segviz.attention.maps import FeatureSimilarity
 from segviz.catalogue.bundled import available_models
 from segviz.catalogue.entry import CatalogueEntry
 from segviz.catalogue.own_models import _live, add_live_network
+from segviz.data.classes import CAMVID
+from segviz.data.label_png import indexed_png
 from segviz.engine import (
     Capacity,
     CompareLayer,
@@ -42,6 +58,7 @@ from segviz.prediction.similarity import STAGES
 from segviz.ui import explained_model, serve_network
 from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
+from segviz.ui.picture_sidebar import FIRST_SEED
 from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
 
@@ -326,13 +343,14 @@ def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_
 def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.catalogue.bundled.available_models", lambda: ("spatial_nl",))
     opened(app, SAME_PIXEL)
+    assert app.multiselect(key="same_pixel networks").value == ["net"] and titles(app)[0] == "My net: second"
     healthy(app.multiselect(key="same_pixel networks").set_value(["net", "features"]).run())
     healthy(app.multiselect(key="same_pixel layers net").set_value(["first", "second"]).run())
     healthy(app.multiselect(key="same_pixel heads net second").set_value(["1", "3"]).run())
     healthy(app.multiselect(key="same_pixel heads net first").set_value(["largest"]).run())
     seconds = ["My net: second, head 1", "My net: second, head 3"]
-    assert titles(app)[1:] == ["My net: first", *seconds, "features: second"]
-    assert [panel.get("head") for panel in viewer(app)["panels"][1:]] == ["largest", 1, 3, "mean"]
+    assert titles(app)[:-1] == ["My net: first", *seconds, "features: second"]  # before the bundled models
+    assert [panel.get("head") for panel in viewer(app)["panels"][:-1]] == ["largest", 1, 3, "mean"]
     link: dict[str, list[str]] = {}
     for name, value in component(app, "parameters")["parameters"]:
         link.setdefault(name, []).append(value)
@@ -356,6 +374,19 @@ def test_compare_takes_networks_with_classes(app: AppTest) -> None:
     assert {"My net"} <= set(titles(app))
     assert any("features has no classes" in one.value for one in app.info)
     assert any("Inspect" in one.proto.label for one in app.get("page_link"))
+
+
+def test_compare_reads_labels_by_the_classes_of_any_of_its_models(app: AppTest) -> None:
+    app.session_state["compare models"] = ["net", "fcn"]
+    healthy(opened(app, COMPARE))
+    assert {app.selectbox(key=f"compare side {side}").value for side in (0, 1)} == {"net", "fcn"}
+    give_truth(app, indexed_png(street(FIRST_SEED).labels, CAMVID.colours, {}))
+    healthy(app)
+    assert panel(app, "Truth")["note"].startswith("anything.dat, read as colours")
+    assert any("A file is read by the first of these that it fits" in one.value for one in app.caption)
+    give_truth(app, b"no picture")
+    (message,) = (one.value for one in app.error)
+    assert message.startswith("anything.dat cannot be used as ground truth: ")
 
 
 def test_attribution_reads_any_layer_of_a_network(backend: ThreadBackend) -> None:

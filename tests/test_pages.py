@@ -35,6 +35,7 @@ from segviz.models.registry import SPECS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
+from segviz.text import escape_markdown
 from segviz.ui import page_table
 from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
@@ -447,7 +448,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_session_goes_on(app: AppTest, ra
     assert len(app.exception) == 0
     (message,) = (one.value for one in app.error)
     assert len(app.main.error) == 1  # not in the sidebar, which a phone folds away
-    assert message.startswith("This file cannot be used: ")
+    assert message.startswith(f"{escape_markdown(name)} cannot be used: ")
     assert cause in message
     assert message.endswith(".")
     assert not has_viewer(app)
@@ -659,7 +660,7 @@ def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: A
     assert len(app.exception) == 0
     (message,) = (one.value for one in app.error)
     assert message == (
-        "This file cannot be used as ground truth: no class has the index 77 (2 pixels, first at x 7, y 4); "
+        "anything.dat cannot be used as ground truth: no class has the index 77 (2 pixels, first at x 7, y 4); "
         "classes are 0 to 10, void is 255."
     )
     assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"

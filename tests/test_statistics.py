@@ -189,6 +189,15 @@ def test_the_own_class_share_is_the_weight_on_the_own_cells_class() -> None:
     assert share.even == pytest.approx(8 / CELLS)
 
 
+def test_the_even_share_is_over_what_the_place_can_choose_between() -> None:
+    map_, labels = samples([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [3.0, 5.0]]), blocks([[0, 0, 1, 1, 1, 1]] * 4)
+    reached = map_.even_rows(torch.tensor([0]))[0].reshape(GRID)
+    assert int((reached > 0).sum()) == 4
+    share = own_class_share(map_, 0, 0, labels)
+    assert share.even == pytest.approx(float(reached[:, :2].sum())) == pytest.approx(3 / 4)
+    assert summarise(map_, 0, 0, labels, SIZE).own_class_even == pytest.approx(3 / 4)
+
+
 def test_an_even_map_gives_its_class_an_even_share() -> None:
     share = own_class_share(even(), 0, 0, blocks([[0, 0, 1, 1, 1, 1]] * 4))
     assert share.weight == pytest.approx(share.even) == pytest.approx(1 / 3)

@@ -25,7 +25,7 @@ class Distance(NamedTuple):
 
 
 class ClassShare(NamedTuple):
-    """The weight on cells of the place's class, and what an even map would give: the share of such cells; in [0, 1]."""
+    """The weight on cells of the place's class, and what an even map would put there; in [0, 1]."""
 
     weight: float
     even: float
@@ -114,10 +114,11 @@ def statistics_of(
     """The numbers of one place, from cell classes that are already known."""
     weights = weights_at(map_, *place, direction)
     distance = weights_distance(map_, weights, place, image_size)
-    own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, place, classes)
+    even = even_weights(map_, place, direction)
+    own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, even, place, classes)
     missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
-    even = weights_distance(map_, even_weights(map_, place, direction), place, image_size).share
-    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, even, *own, missing)
+    even_distance = weights_distance(map_, even, place, image_size).share
+    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, even_distance, *own, missing)
 
 
 def even_weights(map_: SpatialMap, place: Grid, direction: Direction) -> Float[Tensor, "rows columns"]:
@@ -210,10 +211,11 @@ def weights_distance(
 
 
 def own_class_share(map_: SpatialMap, row: int, column: int, labels: Labels) -> ClassShare:
-    """The share of the weight on cells of the own cell's class, and the share of such cells among all.
+    """The share of the weight on cells of the own cell's class, and what an even map would put on them.
 
-    A cell's class is the most frequent label of its pixels; void cells are left out of both shares.
-    NaN where the own cell is void, or where all the weight lies on void cells.
+    An even map weighs alike all cells that the place can choose between. A cell's class is the most frequent label of
+    its pixels; void cells are left out of both shares. NaN where the own cell is void, or where one of the two maps has
+    all its weight on void cells.
 
     Args:
         map_: a map over the feature grid.
@@ -225,17 +227,23 @@ def own_class_share(map_: SpatialMap, row: int, column: int, labels: Labels) -> 
         IndexError: the cell lies outside the grid.
         ValueError: see `normalise` and `cell_classes`.
     """
-    return class_share(weights_at(map_, row, column, "attends_to"), (row, column), cell_classes(map_, labels))
+    weights, even = weights_at(map_, row, column, "attends_to"), even_weights(map_, (row, column), "attends_to")
+    return class_share(weights, even, (row, column), cell_classes(map_, labels))
 
 
-def class_share(weights: Float[Tensor, "rows columns"], place: Grid, classes: CellClasses) -> ClassShare:
-    """`own_class_share` of weights and cell classes that are already known."""
-    shares, known, own = normalise(weights).numpy(), classes != VOID, classes[place]
-    total = float(shares[known].sum())
-    if own == VOID or total == 0:
-        return ClassShare(math.nan, math.nan)
-    same = classes == own
-    return ClassShare(min(1.0, float(shares[same].sum()) / total), float(same.sum() / known.sum()))
+def class_share(
+    weights: Float[Tensor, "rows columns"], even: Float[Tensor, "rows columns"], place: Grid, classes: CellClasses
+) -> ClassShare:
+    """`own_class_share` of weights, even weights and cell classes that are already known."""
+    known, own = classes != VOID, classes[place]
+    own_shares = []
+    for one in (weights, even):
+        shares = normalise(one).numpy()
+        total = float(shares[known].sum())
+        if own == VOID or total == 0:
+            return ClassShare(math.nan, math.nan)
+        own_shares.append(min(1.0, float(shares[classes == own].sum()) / total))
+    return ClassShare(*own_shares)
 
 
 def query_dependence(map_: SpatialMap, places: Sequence[Grid], direction: Direction = "attends_to") -> float:

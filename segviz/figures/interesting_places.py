@@ -7,6 +7,7 @@ from math import log2
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from segviz.attention.cells import CellClasses, Labels, cell_classes, has_pixel_in_each_cell
@@ -101,7 +102,7 @@ def rank_place(one: SpatialMap, place: Place, size: tuple[int, ...], classes: Ce
     weights = one.attends_to(*cell)
     if not bool((weights >= 0).all() and (weights > 0).any()):
         return False, 0.0
-    own = class_share(weights, cell, classes)
+    own = class_share(weights, torch.ones(one.grid), cell, classes)
     if not own.weight > own.even > 0:  # it has no class, or looks elsewhere
         return False, 0.0
     told = round(own.weight * log2(own.weight / own.even) * normalised_entropy(weights), 3)  # an even map tells nothing

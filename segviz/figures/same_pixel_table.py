@@ -75,7 +75,7 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
         statistic("own_class_share", 100),
     ),
     ColumnSpec(
-        "Its cells (%)", "Share of the cells that have the point's class: what even weights would put on it.",
+        "Its cells (%)", "What even weights over all that the point can choose between would put on its class.",
         statistic("own_class_even", 100),
     ),
     ColumnSpec(

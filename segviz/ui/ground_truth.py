@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,8 +14,9 @@ from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth, indexed_png
 from segviz.data.readers.single_labels import decode_truth
 from segviz.image import MAX_BYTES, ImageError
-from segviz.text import escape_markdown, size_text
+from segviz.text import escape_markdown, plain_text, size_text
 from segviz.ui.fair_semaphore import DECODING
+from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.own_picture import find_kept, forget_kept, keep_for_reloads
 from segviz.ui.picture import Picture
 from segviz.ui.state import TruthFile, session
@@ -32,7 +34,7 @@ class Truth:
     note: str
 
 
-def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) -> Truth | None:
+def pick_ground_truth(picture: Picture, class_sets: Sequence[ClassSet], row: DeltaGenerator) -> Truth | None:
     """The labels for the picture, and the controls that take a file; None where there are no labels.
 
     Colours name their classes; bare numbers do not, so a file of indices counts once the visitor has confirmed what its
@@ -40,21 +42,22 @@ def pick_ground_truth(picture: Picture, classes: ClassSet, row: DeltaGenerator) 
 
     Args:
         picture: what the labels belong to.
-        classes: those of the models, by which a file is read.
+        class_sets: those of the models, the most common one first; a file is read by the first one that it fits.
         row: where the button goes that opens the controls.
     """
     with row.popover("Ground truth", key=MENU, on_change="rerun"):
-        show_controls(picture, classes)
+        show_controls(picture, class_sets)
     file = truth_file(picture)
     if file is not None:
         result = file.result
         if isinstance(result, bytes):
-            result = decode_file(result, picture, classes, file.name)
+            result, classes = read_file(result, picture, class_sets, file.name)
             confirmed = isinstance(result, GroundTruth) and result.reading == "colours"
             file = replace(file, result=result, classes=classes, confirmed=confirmed)
             store_truth(file)
         if isinstance(result, str):
-            st.error(f"This file cannot be used as ground truth: {result}.", icon=":material/broken_image:")
+            name = escape_markdown(plain_text(file.name, MOST_LETTERS))
+            st.error(f"{name} cannot be used as ground truth: {result}.", icon=":material/broken_image:")
         elif file.confirmed:
             return Truth(result.labels, file.classes, describe_truth(file.name, result))
         else:
@@ -116,7 +119,7 @@ def truth_file(picture: Picture) -> TruthFile | None:
     return kept
 
 
-def show_controls(picture: Picture, classes: ClassSet) -> None:
+def show_controls(picture: Picture, class_sets: Sequence[ClassSet]) -> None:
     """What a file must be, where to put it, an example, and a way to remove it."""
     key = f"ground truth {picture.digest[:16]}"  # another picture, another file
     size = picture.file_size or picture.size
@@ -126,9 +129,12 @@ def show_controls(picture: Picture, classes: ClassSet) -> None:
         f"ADE20K, Cityscapes and PASCAL Context are read by those data sets' own numbers, if the models have their "
         f"classes. At most {MAX_BYTES // 1024**2} MB."
     )
-    colours = (f"#{bytes(colour).hex().upper()}" for colour in classes.palette)
-    pairs = enumerate(zip(classes.names, colours, strict=True))
-    st.caption(escape_markdown(" · ".join(f"{number} {name} {colour}" for number, (name, colour) in pairs)))
+    if len(class_sets) > 1:
+        st.caption("The models have different classes. A file is read by the first of these that it fits:")
+    for classes in class_sets:
+        colours = (f"#{bytes(colour).hex().upper()}" for colour in classes.palette)
+        pairs = enumerate(zip(classes.names, colours, strict=True))
+        st.caption(escape_markdown(" · ".join(f"{number} {name} {colour}" for number, (name, colour) in pairs)))
     file = st.file_uploader(
         "Labels of this picture",
         max_upload_size=MAX_BYTES // 1024**2,
@@ -161,6 +167,19 @@ def take_file(picture: Picture, key: str) -> None:
         return
     st.session_state[MENU] = False
     session().truth = TruthFile(picture.digest, file.name, file.getvalue())
+
+
+def read_file(
+    data: bytes, picture: Picture, class_sets: Sequence[ClassSet], name: str
+) -> tuple[GroundTruth | str, ClassSet]:
+    """The labels in a file's bytes, and the first classes by which they can be read; else why not by the first ones."""
+    first = ""
+    for classes in class_sets:
+        result = decode_file(data, picture, classes, name)
+        if not isinstance(result, str):
+            return result, classes
+        first = first or result
+    return first, class_sets[0]
 
 
 def decode_file(data: bytes, picture: Picture, classes: ClassSet, name: str = "") -> GroundTruth | str:

@@ -62,13 +62,13 @@ class PickedMaps:
 
 
 def pick_networks(picture: Picture) -> list[PickedMaps]:
-    """The networks, layers and heads that the reader chooses; none where the app offers no network of one's own."""
+    """The networks, layers and heads that the reader chooses; at first the first network of one's own, if any."""
     own = own_models()
     if not own:
         forget_linked(NETWORKS_KEY)
         return []
     with st.container(horizontal=True), st.popover("Networks of your own"):
-        kept = keep_widget(NETWORKS_KEY, [], own, linked=tuple(own))
+        kept = keep_widget(NETWORKS_KEY, list(own)[:1], own, linked=tuple(own))
         names = st.multiselect("Networks", list(own), format_func=model_title, **kept)
         picked = [one for name in names if (one := pick_maps_of(name, picture)) is not None]
     forget_linked(*(key for key in session().linked if is_control_of_other(key, names)))
