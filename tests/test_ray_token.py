@@ -78,7 +78,7 @@ def test_the_settings_name_the_variable(home: Path, monkeypatch: pytest.MonkeyPa
         check_cluster(HEAD, {})
     monkeypatch.setattr("segviz.settings.find_spec", lambda name: None)
     with pytest.raises(
-        SettingError, match=r"SEGVIZ_BACKEND=ray needs Ray, which is not installed; pip install 'segviz\[ray"
+        SettingError, match=r"SEGVIZ_BACKEND=ray needs Ray, which is not installed; pip install 'ray\[serve\]'"
     ):
         check_cluster("local", {})
 

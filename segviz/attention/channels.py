@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import GridMap, as_number
+from segviz.attention.grid_map import GridMap, as_whole_number
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +49,7 @@ class AxisChannelAttention(GridMap):
         Raises:
             IndexError: the grid has no such line.
         """
-        lines, line = self.grid[0 if self.axis == "rows" else 1], as_number(line, "line")
+        lines, line = self.grid[0 if self.axis == "rows" else 1], as_whole_number(line, "line")
         if not 0 <= line < lines:
             raise IndexError(f"{self.axis} {line} does not exist: map '{self.name}' has 0 to {lines - 1}")
         slice_ = self.features[:, line] if self.axis == "rows" else self.features[:, :, line]

@@ -74,7 +74,7 @@ def check_pixel(y: int, x: int, size: Grid) -> None:
         )
 
 
-def as_number(value: SupportsIndex, what: str) -> int:
+def as_whole_number(value: SupportsIndex, what: str) -> int:
     """A whole number of any type as Python's own: products of NumPy's small types overflow.
 
     Raises:
@@ -117,7 +117,7 @@ class GridMap:
             IndexError: the cell lies outside the grid.
             TypeError: a row or column is no whole number.
         """
-        (height, width), row, column = self.grid, as_number(row, "row"), as_number(column, "column")
+        (height, width), row, column = self.grid, as_whole_number(row, "row"), as_whole_number(column, "column")
         if not (0 <= row < height and 0 <= column < width):
             raise IndexError(f"cell ({row}, {column}) is outside the {height} x {width} grid of map '{self.name}'")
         return row * width + column
@@ -129,7 +129,7 @@ class GridMap:
             IndexError: it is not below `count`, or is negative.
             TypeError: it is no whole number.
         """
-        number = as_number(number, part)
+        number = as_whole_number(number, part)
         if not 0 <= number < count:
             raise IndexError(f"{part} {number} does not exist: map '{self.name}' has {parts} 0 to {count - 1}")
         return number

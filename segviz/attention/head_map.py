@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, SupportsIndex, cast, get_args
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, MapLook, as_number, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, as_whole_number, cell_of_pixel
 
 HeadView = Literal["mean", "largest"]  # a view of all heads
 HeadChoice = SupportsIndex | HeadView  # one head, or a view of all
@@ -158,7 +158,7 @@ class HeadMap(GridMap, ABC):
             IndexError: the cell lies outside the key grid.
             TypeError: a row or column is no whole number.
         """
-        (height, width), row, column = self.key_grid, as_number(row, "row"), as_number(column, "column")
+        (height, width), row, column = self.key_grid, as_whole_number(row, "row"), as_whole_number(column, "column")
         if not (0 <= row < height and 0 <= column < width):
             raise IndexError(f"cell ({row}, {column}) is outside the {height} x {width} key grid of map '{self.name}'")
         return row * width + column

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention.dot_product import QUERIES_AT_ONCE
-from segviz.attention.grid_map import as_number
+from segviz.attention.grid_map import as_whole_number
 from segviz.attention.head_map import HeadChoice, HeadMap, select_head
 from segviz.attention.softmax import log_sum, weigh
 
@@ -88,7 +88,7 @@ class MultiHeadAttention(HeadMap):
         Raises:
             IndexError: there is no such token or head.
         """
-        token = as_number(token, "prefix token")
+        token = as_whole_number(token, "prefix token")
         if not 0 <= token < self.prefix:
             known = f"0 to {self.prefix - 1}" if self.prefix else "none"
             raise IndexError(f"prefix token {token} does not exist: map '{self.name}' has {known}")

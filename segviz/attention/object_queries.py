@@ -10,7 +10,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import Grid, GridMap, MapLook, as_number, cell_of_pixel
+from segviz.attention.grid_map import Grid, GridMap, MapLook, as_whole_number, cell_of_pixel
 from segviz.attention.head_map import Cover, HeadChoice, covered_size, select_head
 from segviz.attention.softmax import log_sum, weigh
 from segviz.text import count_words
@@ -103,7 +103,7 @@ class ObjectQueryMap(GridMap, ABC):
             IndexError: there is no such query.
             TypeError: it is no whole number.
         """
-        query = as_number(query, "object query")
+        query = as_whole_number(query, "object query")
         if not 0 <= query < self.query_count:
             raise IndexError(f"object query {query} does not exist: map '{self.name}' has 0 to {self.query_count - 1}")
         return query

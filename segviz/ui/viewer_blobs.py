@@ -19,7 +19,7 @@ from segviz.viewer.panel import PanelMap
 _map_names: dict[int, tuple[weakref.ref[Any], str]] = {}
 _picture_names: dict[str, str] = {}
 _picture_lock = threading.Lock()
-MOST_PICTURES = 64
+MOST_NAMES = 64
 
 
 def map_url(value: PanelMap) -> str:
@@ -45,7 +45,7 @@ def picture_url(image: UInt8[np.ndarray, "height width 3"], known_digest: str = 
     if name is None or not STORE.hold(name, session_id()):
         name = STORE.put(*encode_picture(image), holder=session_id())
         with _picture_lock:
-            while len(_picture_names) >= MOST_PICTURES:
+            while len(_picture_names) >= MOST_NAMES:
                 del _picture_names[next(iter(_picture_names))]
             _picture_names[key] = name
     return route_url(f"blob/{name}")
