@@ -136,6 +136,11 @@ def read_orientation(picture: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in FROM_UPRIGHT else 1
 
 
+def name_picture(image: ImageLike) -> str:
+    """The file's name of a picture that is given by its path, without folders; "" for any other."""
+    return Path(image).name if isinstance(image, str | Path) else ""
+
+
 def as_rgb(image: ImageLike) -> Rgb:
     """Convert an array, a PIL picture or a file, given by its path, to an RGB array.
 

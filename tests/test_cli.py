@@ -39,6 +39,7 @@ from segviz.catalogue.record import (
 )
 from segviz.cli import arguments, commands, main, scores
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
+from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
@@ -269,6 +270,25 @@ def test_attend_adds_the_influence_beside_the_maps(
     assert (entry["y"], entry["x"], entry["class"], entry["grid"]) == (30, 40, answer, list(influence.values.shape))
     assert entry["largest"] == pytest.approx(float(influence.values.max()), rel=1e-5) and entry["largest"] > 0
     assert set(entry["rank_correlation"]) == {"strip"} and -1 <= entry["rank_correlation"]["strip"] <= 1
+
+
+def test_attend_says_that_a_model_without_a_block_has_no_map(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert segviz("attend", picture, "--model", "fcn", "--out", tmp_path) == 0
+    assert "'fcn' has no attention block, so it has no map; attended_output and" in complaint(capsys)
+    with np.load(tmp_path / "street_fcn.npz") as kept:
+        np.testing.assert_array_equal(kept["attended_output"], kept["attended_context"])
+    assert segviz("attend", picture, "--model", "channel_nl", "--out", tmp_path) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_the_beginning_of_an_option_s_name_and_help_are_still_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    options = build_parser().parse_args(["predict", "a.png", "--mod", "fla", "--out", "x"])
+    assert options.model == "fla"
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args(["predict", "--modle", "fla", "--help"])
+    assert ended.value.code == 0 and "--model" in capsys.readouterr().out
 
 
 def test_a_model_without_a_block_has_no_influence(
@@ -727,8 +747,11 @@ FAILURES = [
     (["predict", "nowhere.png", "--model", "MODEL", "--out", "OUT"], 1, "there is no file nowhere.png"),
     (["attend", "TEXT", "--model", "MODEL", "--out", "OUT"], 1, "not a picture of a known format"),
     (["predict", "PICTURE", "--model", "unet", "--out", "OUT"], 2, "model 'unet' is unknown; use fcn"),
-    (["predict", "PICTURE", "--model", "no.safetensors", "--out", "OUT"], 1, "there is no checkpoint no.safetensors"),
-    (["predict", "PICTURE", "--model", "TEXT", "--out", "OUT"], 1, "is not a whole safetensors file"),
+    (["predict", "PICTURE", "--model", "no.safetensors", "--out", "OUT"], 1, "no checkpoint no.safetensors; check the"),
+    (["predict", "PICTURE", "--model", "TEXT", "--out", "OUT"], 1, "text.png is neither a PyTorch checkpoint nor a "),
+    (["predict", "PICTURE", "--modle", "fla", "--out", "OUT"], 2, "unrecognized --modle; did you mean --model? See"),
+    (["predict", "PICTURE", "--model", "fla", "--out", "OUT", "--devce=cpu"], 2, "--devce; did you mean --device? See"),
+    (["train", "--modle", "fla"], 2, "unrecognized --modle; did you mean --model? See `python -m segviz train --help`"),
     (["predict", "PICTURE", "--model", "MODEL", "--out", "TEXT"], 1, "check the path"),
     (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "cuda:99"], 1, "use 'cpu' or 'auto'"),
     (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--device", "toaster"], 1, "toaster"),
@@ -776,6 +799,8 @@ FAILURES = [
     (["bench", "viewer", "--size", "9", "9"], 2, "and does nothing in `bench viewer`; remove it"),
     (["bench", "viewer", "--only", "fla"], 2, "--only belongs to `bench blocks`, `bench models` and `bench questions`"),
     (["bench", "viewer", "--device=cpu"], 2, "--device belongs to `bench blocks`, `bench sparse`, `bench models`, "),
+    (["bench", "blocks", "--plan"], 2, "--plan belongs to `bench engine`, and does nothing"),  # not --plain misspelled
+    (["bench", "blocks", "--plian"], 2, "unrecognized --plian; did you mean --plain? See `python -m segviz bench bl"),
     (["bench", "models", "--url", "http://x"], 2, "--url belongs to `bench viewer`, and does nothing in `bench"),
     (["bench", "models", "--size", "9", "9", "9"], 2, "'9' is one value too many; the option before it takes fewer"),
     (["bench", "blocks", "--nonsense"], 2, "unrecognized arguments: --nonsense; see `python -m segviz bench bl"),

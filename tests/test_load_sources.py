@@ -188,6 +188,14 @@ def missing(folder: Path) -> dict[str, Callable[[], object]]:
     return {
         r"there is no file .*gone\.py": lambda: segviz.load(f"{folder}/gone.py:build"),
         r"there is no 'gone' .* its functions are .*build": lambda: segviz.load(f"{folder}/net.py:gone"),
+        r"net\.py is Python code; write .*net\.py:FUNCTION, .*; it has .*build, tell, fail, needy": lambda: segviz.load(
+            f"{folder}/net.py"
+        ),
+        r"^\S*net\.py is Python code; write": lambda: segviz.load(folder / "net.py"),
+        r"there is no file .*gone\.py; name the": lambda: segviz.load(f"{folder}/gone.py"),
+        r"there is no file gone\.pth; check the path$": lambda: segviz.load(
+            f"{folder}/net.py:build", weights="gone.pth"
+        ),
         r"broken\.py fails as it is imported \(No module named 'no_such_library'\)": lambda: segviz.load(
             f"{folder}/broken.py:build"
         ),

@@ -202,8 +202,10 @@ def test_a_file_that_is_typed_wrong_stops_the_start(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"--model net\.py:build: .*net\.py does not exist; give a file"):
         list_models([{"source": "net.py:build"}])
-    with pytest.raises(UsageError, match=r"--model timm:vit: .*w\.pt does not exist"):
+    with pytest.raises(UsageError, match=r"--model timm:vit: .*w\.pt does not exist; check the path$"):
         list_models([{"source": "timm:vit", "weights": "w.pt"}])
+    with pytest.raises(UsageError, match=r"--model net\.py: net\.py is Python code; write net\.py:FUNCTION"):
+        list_models([{"source": "net.py"}])
 
 
 def test_a_bad_models_file_stops_the_start_in_one_sentence(

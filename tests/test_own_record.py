@@ -58,5 +58,5 @@ def test_the_terminal_says_which_networks_the_app_offers(
     monkeypatch.setattr(cli, "serve", lambda *_: 0)
     monkeypatch.setattr(cli, "check_port", lambda *_: None)
     assert cli.main(["app"]) == 0
-    names = "ss (ss), other (other), net-make (net-make), Mine (named)"
+    names = "ss, other, net-make, Mine (named)"
     assert capsys.readouterr().out == f"segviz: the app offers {names}; pages begin with ss\n"

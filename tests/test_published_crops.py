@@ -92,6 +92,21 @@ def test_without_a_place_the_middle_s_crop_is_shown_and_saved(predictor: Publish
     assert "one of its 6 crops" in (tmp_path / "maps.html").read_text()
 
 
+def test_a_picture_given_as_a_path_is_named(predictor: PublishedPredictor, tmp_path: Path) -> None:
+    path = tmp_path / "street one.png"
+    Image.fromarray(PICTURE).save(path)
+    small = tmp_path / "small.png"
+    Image.fromarray(PICTURE[:CROP, :CROP]).save(small)
+    assert [predictor(one).picture for one in (path, small, str(path), PICTURE)] == [
+        path.name,
+        small.name,
+        path.name,
+        "",
+    ]
+    assert [one.picture for one in predictor.predict_crops(path, [(50, 75)])] == [path.name]
+    assert dict(predictor(path).web_page().facts)["Picture"] == path.name
+
+
 def test_pictures_are_shown_whole_where_they_are_small_or_it_is_asked(predictor: PublishedPredictor) -> None:
     assert predictor(PICTURE[:64, :64]).region is None
     whole = predictor(PICTURE, protocol="whole")

@@ -140,10 +140,18 @@ def broken(path: Path, cut: int) -> Path:
     return path
 
 
+def stored(path: Path) -> Path:
+    safetensors.torch.save_file({"weight": torch.zeros(9)}, path)
+    return path
+
+
+NEITHER = "is neither a PyTorch checkpoint nor a safetensors file; copy or download it again"
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: path, "there is no"),
+        (lambda path: path, r"there is no file .*net\.pth; check the path$"),
         (lambda path: save([1, 2], path), "holds a list, not a dictionary"),
         (lambda path: save({"epoch": 1, "best": 0.5}, path), r"no tensors by name, only 'epoch', 'best'"),
         (lambda path: save(Logger(), path), "a pickled object without tensors"),
@@ -151,7 +159,10 @@ def broken(path: Path, cut: int) -> Path:
         (lambda path: broken(save(STATE, path), 900), "not a whole PyTorch checkpoint"),
         (lambda path: path.write_bytes(pickle.dumps({"a": 1})) and path, "a Python pickle, and not PyTorch's"),
         (lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1") and path, "git lfs pull"),
-        (lambda path: path.write_bytes(b"<html>") and path, "not a whole safetensors file"),
+        (lambda path: path.write_bytes(b"<html>") and path, NEITHER),
+        (lambda path: path.write_bytes(bytes(9999)) and path, NEITHER),
+        (lambda path: path.touch() or path, NEITHER),
+        (lambda path: broken(stored(path), 90), r"not a whole safetensors file \(.*\); copy it again$"),
     ],
 )  # fmt: skip
 def test_other_files_are_refused_in_a_sentence(make: Any, said: str, tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def test_weights_come_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.C
     [
         (("predict", "IMAGE", "--model", "NET:bare", "--out", "OUT"), "no classes of pixels; look at its maps"),
         (("predict", "IMAGE", "--model", "NET:gone", "--out", "OUT"), "there is no 'gone'"),
+        (("predict", "IMAGE", "--model", "NET", "--out", "OUT"), "net.py is Python code; write "),
+        (("watch", "IMAGE", "--model", "NET"), "net.py is Python code; write "),
         (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "layers=gone chooses nothing"),
         (("watch", "IMAGE", "--model", "NET:Net", "--head", "7", "--json"), "head 7"),
         (("attend", "IMAGE", "--model", "NET:Net", "--head", "7", "--out", "OUT"), "head 7 does not exist"),
@@ -141,7 +143,8 @@ def test_failures_are_one_sentence(
         (("attend", "IMAGE", "--model", "NET:Net", "--map", "last", "--layers", "*", "--out", "OUT"), "both choose"),
         (("attend", "IMAGE", "--model", "fcn", "--head", "mean", "--out", "OUT"), "have no heads; remove it"),
         (("attend", "IMAGE", "--model", "fcn", "--layers", "*", "--out", "OUT"), "layers would have no effect"),
-        (("watch", "IMAGE", "--model", "fcn"), "use `attend --model fcn`"),
+        (("watch", "IMAGE", "--model", "psa"), "use `attend --model psa`"),
+        (("watch", "IMAGE", "--model", "fcn"), "'fcn' has no attention block, so there is nothing to find"),
         (("predict", "IMAGE", "--model", "fcn", "--classes", "voc", "--out", "OUT"), "classes would have no effect"),
         (("figure", "compare", "IMAGE", "--models", "timm:vit_tiny_patch16_224", "--out", "OUT/a.png"),
          "is not a segviz model"),

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from figure_cases import GRID, IMAGE, LABELS, SIZE, dots, one_of_each, prediction
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 from viewer_host import unfold_toolbar
 from watch_cases import IMAGE as STREET
@@ -83,6 +84,21 @@ def drawn_shares(there: Locator, shape: tuple[int, int]) -> np.ndarray:
     """The values of a map drawn in gray, as shares of the largest."""
     rgba = np.array(there.locator("canvas.map").evaluate(PIXELS)).reshape(*shape, 4)
     return rgba[..., 0] / 255
+
+
+# ---- the picture's name -----------------------------------------------------------------------------------
+
+
+def test_a_picture_given_as_a_path_is_named_without_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "street.png"
+    Image.fromarray(STREET).save(path)
+    network = NonLocal(fused).eval()
+    for made in (segviz.load("fcn", "cpu")(path), segviz.load(network)(str(path)), segviz.watch(network, path)):
+        made.save(tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text()
+        assert ">street.png<" in text and str(tmp_path) not in text
+        assert dict(made.web_page(picture="Our street").facts)["Picture"] == "Our street"
+    assert dict(segviz.watch(network, STREET).web_page().facts)["Picture"] == ""
 
 
 # ---- offline ----------------------------------------------------------------------------------------------

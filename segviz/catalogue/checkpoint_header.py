@@ -20,6 +20,7 @@ LENGTH = 8  # bytes at the start of a safetensors file that hold its header's le
 MOST_HEADER = 4 * 1024**2  # bytes; our headers have some ten thousand
 ZIP_MAGIC = b"PK\x03\x04"  # of PyTorch's files since 1.6
 PICKLE_START = re.compile(rb"\x80[\x02-\x05]")  # of older ones, and of other pickles
+HEADER_START = b"{"  # of the JSON behind the length
 FIRST_BYTES = 16  # bytes by which kinds of files are told apart
 
 
@@ -29,6 +30,10 @@ class CheckpointError(ValueError):
 
 class PyTorchFileError(SafetensorError):
     """A file is a PyTorch checkpoint, not safetensors."""
+
+
+class OtherFileError(SafetensorError):
+    """A file's first bytes are those of neither a safetensors file nor a PyTorch checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +62,25 @@ class CheckpointHeader:
 
 
 @contextmanager
-def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
+def open_checkpoint(path: Path, ours: bool = True) -> Iterator[BinaryIO]:
     """Open a safetensors file for reading; whatever goes wrong becomes a `CheckpointError`.
+
+    Args:
+        path: the file.
+        ours: whether it should be one that segviz wrote, so that training again is a cure.
 
     Raises:
         CheckpointError: the file is missing, unreadable or damaged.
     """
     try:
         if not path.exists():
-            raise CheckpointError(f"there is no checkpoint {path}; train one with `python -m segviz train`")
+            if not ours:
+                raise CheckpointError(f"there is no file {plain_text(str(path))}; check the path")
+            raise CheckpointError(
+                f"there is no checkpoint {path}; check the path, or train one with `python -m segviz train`"
+            )
         if not path.is_file():
-            raise CheckpointError(f"{path} is not a file but a folder or a device; name the .safetensors file itself")
+            raise CheckpointError(f"{path} is not a file but a folder or a device; name the file of weights itself")
         with path.open("rb") as file:
             yield file
     except PyTorchFileError:
@@ -76,8 +89,13 @@ def open_checkpoint(path: Path) -> Iterator[BinaryIO]:
             f"segviz.load('net.py:build', weights='{path.name}'), or --model net.py:build --weights {path.name}"
         ) from None
     except SafetensorError as error:
-        cause = plain_text(str(error))
-        raise CheckpointError(f"{path} is not a whole safetensors file ({cause}); copy or train it again") from None
+        if isinstance(error, OtherFileError) and path.suffix != ".safetensors":
+            raise CheckpointError(
+                f"{path} is neither a PyTorch checkpoint nor a safetensors file; copy or download it again, or give "
+                "the file that holds the weights"
+            ) from None
+        cause, cure = plain_text(str(error)), "copy or train it again" if ours else "copy it again"
+        raise CheckpointError(f"{path} is not a whole safetensors file ({cause}); {cure}") from None
     except OSError as error:
         raise CheckpointError(
             f"{plain_text(str(path))} cannot be read ({error.strerror or error}); check its permissions and the disk"
@@ -89,24 +107,26 @@ def read_header(file: BinaryIO) -> CheckpointHeader:
 
     Raises:
         PyTorchFileError: it is a PyTorch checkpoint.
+        OtherFileError: no header begins where one should.
         SafetensorError: the header is damaged or exceeds 4 MiB, or the file is longer or shorter than it says.
     """
-    start = file.read(LENGTH)
+    start, first = file.read(LENGTH), file.read(1)
     if is_pytorch(start):
         raise PyTorchFileError("it is a PyTorch checkpoint")
+    kind = SafetensorError if first == HEADER_START else OtherFileError
     length = int.from_bytes(start, "little")
     if length > MOST_HEADER:
-        raise SafetensorError(f"its header claims {length:,} bytes; at most {MOST_HEADER:,} are read")
-    text = file.read(length)
+        raise kind(f"its header claims {length:,} bytes; at most {MOST_HEADER:,} are read")
+    text = first + file.read(max(length - 1, 0))
     if len(start) + len(text) < LENGTH + length or not length:
-        raise SafetensorError("its header is cut off")
+        raise kind("its header is cut off")
     try:
         entries = json.loads(text)
         metadata = {str(key): str(value) for key, value in entries.pop(METADATA, {}).items()}
         tensors = {name: read_tensor_entry(entry) for name, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise SafetensorError("its header is damaged") from None
+        raise kind("its header is damaged") from None
     size = os.fstat(file.fileno()).st_size
     if size != LENGTH + length + end:
         raise SafetensorError(f"it has {size:,} bytes, its header says {LENGTH + length + end:,}")

@@ -19,6 +19,7 @@ from segviz.catalogue.entry import (
     CatalogueError,
     derive_name,
 )
+from segviz.catalogue.source_names import ask_for_function, lacks_function
 from segviz.text import plain_text
 from segviz.typed_json import convert_or_list_faults
 
@@ -112,6 +113,8 @@ def make_entry(table: Mapping[str, Any], folder: Path, taken: Sequence[str]) -> 
         raise CatalogueError('source is missing; write source = "net.py:build", or another source')
     if table["source"] in BUNDLED_NAMES:
         raise CatalogueError(f"'{table['source']}' is bundled, and is offered anyway; remove it")
+    if isinstance(table["source"], str) and lacks_function(table["source"]):
+        raise CatalogueError(plain_text(ask_for_function(table["source"])))
     known = {key: json_value(value) for key, value in table.items() if key != "classes"}  # which is read below
     raw, faults = convert_or_list_faults(RawEntry, known)
     if faults:

@@ -63,7 +63,7 @@ def read_weights(path: Path) -> StoredWeights:
     Raises:
         CheckpointError: the file is missing or damaged, is not a file of weights, or holds no tensors.
     """
-    with open_checkpoint(path) as file:
+    with open_checkpoint(path, ours=False) as file:
         start = file.read(len(POINTER_START))
         file.seek(0)
         if start.startswith(POINTER_START):

@@ -104,7 +104,9 @@ def run_app(options: argparse.Namespace) -> int:
     own_models()  # says here, in one sentence, what is wrong with SEGVIZ_MODELS
     check_port(options.port, options.extra)
     if own := list(read_setting_models(environment.get("SEGVIZ_MODELS", "").strip()).values()):
-        words = join_with_commas(f"{entry.title} ({entry.name})" for entry in own)
+        words = join_with_commas(
+            entry.title if entry.title == entry.name else f"{entry.title} ({entry.name})" for entry in own
+        )
         print(f"segviz: the app offers {words}; pages begin with {own[0].title}")
     return serve(app_command(script, options.port, *options.extra), script.parent, environment)
 

@@ -169,4 +169,5 @@ def check_files(entry: CatalogueEntry) -> None:
     """
     for path in own_files(entry):
         if not is_there(path):
-            raise CatalogueError(f"{path} does not exist; give a file, {SOURCE_FORMS}")
+            cure = "check the path" if str(path) == entry.weights else f"give a file, {SOURCE_FORMS}"
+            raise CatalogueError(f"{path} does not exist; {cure}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -132,8 +133,19 @@ def open_attend_work(options: argparse.Namespace) -> ExportPicture:
     elif "head" in options.given:
         raise UsageError(f"--head chooses nothing here: the maps of '{options.model}' have no heads; remove it")
     else:
+        tell_without_block(predictor)
         work = choose_export(predictor, wanted, measure, options.one_file)
     return partial(export_into_one_file, work, options.out) if options.one_file else work
+
+
+def tell_without_block(predictor: AnyPredictor) -> None:
+    """Say on stderr what the files of a model without a block are: no map is among them."""
+    if isinstance(predictor, Predictor) and not has_context(predictor.model):
+        print(
+            f"segviz: '{predictor.record.model}' has no attention block, so it has no map; attended_output and "
+            "attended_context are both its features, as means over channels",
+            file=sys.stderr,
+        )
 
 
 def choose_export(

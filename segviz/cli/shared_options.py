@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -11,16 +14,38 @@ from segviz.cli.arguments import COLOUR_NAMES, SCALE_NAMES, read_pixel
 from segviz.cli.errors import MAX_ERROR_LENGTH, WRONG_USAGE, is_told_once
 from segviz.text import plain_text
 
+OPTION_WORD = re.compile(r"--?[A-Za-z]")
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one sentence."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:  # type: ignore[override]
-        """Parse; a command refuses unknown words itself, so that the error names its own `--help`."""
+        """Parse; a command refuses unknown words itself, so that the error names its own `--help`.
+
+        A misspelled option is told before what is missing, which is often the same option.
+        """
+        words = sys.argv[1:] if args is None else list(args)
+        if self._subparsers is None and not {"-h", "--help"} & set(words):
+            for option in self.list_unknown(words):
+                if near := self.suggest_option(option):
+                    self.error(f"unrecognized {option}; did you mean {near}?")
         parsed, unknown = super().parse_known_args(args, namespace)
         if unknown and self._subparsers is None:
             self.error(self.describe_unknown(unknown))
         return parsed, unknown
+
+    def list_unknown(self, words: Sequence[str]) -> list[str]:
+        """The words that are options, by their form, but of no name or beginning of a name that the command knows."""
+        before = words[: words.index("--")] if "--" in words else words
+        names = [word.partition("=")[0] for word in before if OPTION_WORD.match(word) and " " not in word]
+        return [name for name in names if not any(one.startswith(name) for one in self._option_string_actions)]
+
+    def suggest_option(self, option: str) -> str:
+        """The option of the command that looks like a misspelled one; "" if none does."""
+        known = {one.lstrip("-"): one for one in self._option_string_actions}
+        near = get_close_matches(option.lstrip("-"), known, 1)
+        return known[near[0]] if near else ""
 
     def describe_unknown(self, words: Sequence[str]) -> str:
         """Why words are refused that no option takes."""
@@ -28,7 +53,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one sentence on stderr and exit with code 2."""
-        told = f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}; see `{self.prog} --help`\n"
+        see = " See" if message.endswith("?") else "; see"
+        told = f"segviz: {plain_text(message, MAX_ERROR_LENGTH)}{see} `{self.prog} --help`\n"
         self.exit(WRONG_USAGE, None if is_told_once() else told)
 
 

@@ -23,7 +23,9 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS
 from segviz.image import Rgb
+from segviz.models.ablation import has_context
 from segviz.prediction.prediction import Place
+from segviz.prediction.predictor import Predictor
 from segviz.text import plain_text
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
@@ -42,6 +44,10 @@ def run_watch(options: argparse.Namespace) -> int:
         check_places_of_picture(sources[0], places)
     predictor = open_from_options(options, options.layers or ())
     if not isinstance(predictor, NetworkPredictor):
+        if isinstance(predictor, Predictor) and not has_context(predictor.model):
+            raise UsageError(
+                f"'{options.model}' has no attention block, so there is nothing to find; use another model"
+            )
         raise UsageError(
             f"'{options.model}' returns its maps itself, so there is nothing to find; use `attend --model "
             f"{options.model}`"

@@ -113,6 +113,7 @@ class Prediction(Viewable):
         image: the picture as the model saw it, at most 1024 x 2048 pixels, for `show`; None if it was not kept.
         worth: what the context of the model's block is worth, in words; "" where it is not known.
         crop: the crop that the maps and `attended` belong to; None where the network saw the whole picture.
+        picture: the name of the picture's file; "" where it was not given as a path.
     """
 
     model: str
@@ -124,6 +125,7 @@ class Prediction(Viewable):
     image: UInt8[np.ndarray, "rows columns 3"] | None = None
     worth: str = ""
     crop: CropView | None = None
+    picture: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", Maps(self.model, self.maps))
@@ -216,4 +218,12 @@ class Prediction(Viewable):
         if not self.spatial_maps:
             panels += panels_of_features(self.attended, bool(self.maps), model=self.model)
         size = self.labels.shape[0], self.labels.shape[1]
-        return page_of_panels(self.model, self.image, size, panels, title=title, picture=picture, caveats=(self.worth,))
+        return page_of_panels(
+            self.model,
+            self.image,
+            size,
+            panels,
+            title=title,
+            picture=picture or self.picture,
+            caveats=(self.worth,),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,7 +19,7 @@ from segviz.catalogue.context_worth import caption_worths, context_worth
 from segviz.catalogue.location import checkpoint_path
 from segviz.catalogue.record import Record
 from segviz.data.classes import ClassSet
-from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, resize, working_size
+from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture, resize, working_size
 from segviz.models.folding import fold
 from segviz.models.registry import SPECS
 from segviz.models.segmenter import BlockNetwork, Segmentation
@@ -82,7 +83,8 @@ class Predictor:
             seen = resize(picture, self.seen_size(size, shrink))
             result = self.model(self.model.picture.prepare(seen, self.device))
             worth = caption_worths([context_worth(self.record)])
-            return make_prediction(self.record.model, result, self.record.class_set, size, seen, worth)
+            made = make_prediction(self.record.model, result, self.record.class_set, size, seen, worth)
+        return replace(made, picture=name_picture(image))
 
     def seen_size(self, picture: tuple[int, int], shrink: int = 1) -> tuple[int, int]:
         """The (height, width) at which the network sees a picture of (height, width)."""

@@ -120,7 +120,7 @@ def read_start(model: BlockNetwork, path: Path) -> tuple[str, Mapping[str, Tenso
         title, tensors = fetch_imagenet(model)
         return title, tensors, ()
     if path.is_file():
-        with open_checkpoint(path) as file:
+        with open_checkpoint(path, ours=False) as file:
             if is_pytorch(file.read(8)):
                 return path.name, read_weights(path).tensors, ()
     if not path.exists():

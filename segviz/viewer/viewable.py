@@ -26,7 +26,7 @@ class Viewable(ABC):
         Args:
             maps: which maps: a pattern of names, such as "blocks.*.attn", or several; by default all.
             title: the heading; by default it names the network.
-            picture: the picture's name.
+            picture: the picture's name; by default its file's, where the picture was given as a path.
 
         Raises:
             ValueError: a pattern fits no map, or there is nothing to draw.
@@ -47,7 +47,7 @@ class Viewable(ABC):
             path: where to write it, such as "attention.html".
             maps: which maps: a pattern of names, such as "blocks.*.attn", or several; by default all.
             title: the heading; by default it names the network.
-            picture: the picture's name, for the reader.
+            picture: the picture's name, for the reader; by default its file's, where it was given as a path.
             most_megabytes: the largest file.
 
         Raises:

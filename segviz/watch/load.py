@@ -11,6 +11,7 @@ from torch import nn
 
 from segviz.catalogue.checkpoint_header import FIRST_BYTES, is_pytorch, open_checkpoint, read_header
 from segviz.catalogue.location import is_file
+from segviz.catalogue.source_names import lacks_function
 from segviz.catalogue.stored_record import RECORD_KEY
 from segviz.data.classes import RgbColour
 from segviz.image import SeenSize, check_size
@@ -135,10 +136,11 @@ def open_predictor(
         )
     if options.get("size") is not None:
         options["size"] = check_size(options["size"])
-    if isinstance(source, str | Path) and is_own_checkpoint(source):
+    named = None if isinstance(source, nn.Module) or lacks_function(str(source)) else source
+    if named is not None and is_own_checkpoint(named):
         size = options.pop("size", None)
-        refuse_options(source, {"weights": weights, **options})
-        return load_predictor(source, device, size)
+        refuse_options(named, {"weights": weights, **options})
+        return load_predictor(named, device, size)
     if options.get("size") == "own":  # as it is by default
         options["size"] = None
     # Later, so that opening a bundled model does not wait for it.
@@ -146,12 +148,12 @@ def open_predictor(
     from segviz.watch.network_predictor import NetworkPredictor
     from segviz.watch.published_predictor import open_published
 
-    if not isinstance(source, nn.Module) and is_file(Path(source)):
+    if named is not None and is_file(Path(named)):
         if weights is not None:
             raise OptionError(
                 f"'{source}' is a file of weights itself; name what builds its network, or remove weights"
             )
-        return open_published(Path(source), device, **options)
+        return open_published(Path(named), device, **options)
     if options.pop("assume", None):
         raise OptionError("assume= belongs to published weights, which are recognised by their tensors; remove it")
     opened = open_source(source, weights)

@@ -10,7 +10,7 @@ from segviz.attention.grid_map import Grid
 from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import choose_class_set, give_colours
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, SeenSize, as_rgb
+from segviz.image import ImageLike, SeenSize, as_rgb, name_picture
 from segviz.models.size import describe_size
 from segviz.prediction.predictor import PredictorKind, choose_device
 from segviz.watch.network_view import NetworkView
@@ -91,7 +91,7 @@ class NetworkPredictor:
             grid,
             known,
         )
-        return replace(view, network=self.name, notes=self.notes)
+        return replace(view, network=self.name, notes=self.notes, picture=name_picture(image))
 
     def __repr__(self) -> str:
         """One line, and one for each note."""

@@ -64,6 +64,7 @@ class NetworkView(Viewable):
         layers: all attention calls that were found, kept, listed or passed over with the reason.
         prediction: the classes of pixels; None where the output has none.
         notes: what a reader should know of the network, such as that its weights are random.
+        picture: the name of the picture's file; "" where it was not given as a path.
     """
 
     network: str
@@ -74,6 +75,7 @@ class NetworkView(Viewable):
     layers: tuple[FoundLayer, ...]
     prediction: NetworkPrediction | None
     notes: tuple[str, ...] = ()
+    picture: str = ""
 
     def __repr__(self) -> str:
         """A table of what was found."""
@@ -110,7 +112,7 @@ class NetworkView(Viewable):
             self.placement.picture,
             panels,
             title=title,
-            picture=picture,
+            picture=picture or self.picture,
             facts=(("Seen at", str(self.placement)),),
             caveats=(FOUND, *self.notes),
             details=repr(self),

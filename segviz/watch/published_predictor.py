@@ -17,7 +17,7 @@ from segviz.catalogue.sources.open_source import refuse_weights
 from segviz.catalogue.sources.opened_network import OpenedNetwork
 from segviz.data.class_sets import CLASS_SETS, give_colours
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
+from segviz.image import ImageLike, Rgb, as_rgb, name_picture, resize, working_size
 from segviz.models.networks import ForeignWeightsError, RecognisedNetwork, recognise_network
 from segviz.models.picture_input import PictureInput
 from segviz.models.size import describe_size
@@ -107,10 +107,10 @@ class PublishedPredictor:
         """
         picture = as_rgb(image)
         if not self.slides_crops(picture, shrink, protocol):
-            return self._predict_whole(picture, shrink)
+            return replace(self._predict_whole(picture, shrink), picture=name_picture(image))
         middle = picture.shape[0] // 2, picture.shape[1] // 2
         (prediction,) = self.predict_crops(picture, [place or middle], shrink)
-        return prediction
+        return replace(prediction, picture=name_picture(image))
 
     def slides_crops(self, picture: Rgb, shrink: int = 1, protocol: CropProtocol | None = None) -> bool:
         """Whether the picture is shown in crops, see `__call__`.
@@ -140,7 +140,8 @@ class PublishedPredictor:
         assert self.picture.crop is not None
         seen = resize(picture, self._seen_size(picture, shrink))
         with torch.inference_mode():
-            return slide_crops(self.network, self.picture, self.name, self.class_set, picture, seen, places)
+            made = slide_crops(self.network, self.picture, self.name, self.class_set, picture, seen, places)
+        return tuple(replace(one, picture=name_picture(image)) for one in made)
 
     def cut_crop(self, image: ImageLike, place: Place, shrink: int = 1) -> tuple[Region, Rgb]:
         """The crop whose centre is nearest to a pixel (y, x) of the picture, among those that contain it.

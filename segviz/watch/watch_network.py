@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
-from segviz.image import ImageLike, Rgb, SeenSize, as_rgb
+from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture
 from segviz.watch.findings import Findings
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
@@ -62,7 +63,8 @@ def watch(
             `layers` chooses nothing; or mean, std, size or fit cannot be used.
     """
     rules = given_rules(mean, std, size, fit)
-    return view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
+    view = view_network(model, as_rgb(image), rules, classes, palette, layers, grid)
+    return replace(view, picture=name_picture(image))
 
 
 def view_network(

@@ -10,10 +10,10 @@ from torch import nn
 from segviz.catalogue.checkpoint_checks import name_first
 from segviz.catalogue.location import describe_untrained, is_file
 from segviz.catalogue.read_weights import StoredWeights, read_weights
-from segviz.catalogue.source_names import PYTHON_SOURCE, SOURCE_FORMS, is_saved_folder
+from segviz.catalogue.source_names import PYTHON_SOURCE, SOURCE_FORMS, is_saved_folder, lacks_function
 from segviz.catalogue.sources.hugging_face import open_transformers
 from segviz.catalogue.sources.opened_network import OpenedNetwork, OpenError
-from segviz.catalogue.sources.python_source import open_python
+from segviz.catalogue.sources.python_source import open_python, refuse_file
 from segviz.catalogue.sources.smp import open_smp
 from segviz.catalogue.sources.vision_libraries import open_timm, open_torchvision
 from segviz.models.networks.rows import NETWORKS
@@ -52,6 +52,8 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
         return OPENERS[prefix](name, weights)
     if PYTHON_SOURCE.fullmatch(text):
         return open_python(text, weights)
+    if lacks_function(text):
+        raise refuse_file(text)
     if is_saved_folder(text):
         return open_transformers(text, weights)
     if is_file(Path(text)):

@@ -15,6 +15,7 @@ from torch import nn
 
 from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.source_names import PYTHON_SUFFIX, ask_for_function
 from segviz.catalogue.sources.load_weights import load_weights
 from segviz.catalogue.sources.opened_network import UNTRAINED, OpenedNetwork, OpenError, call_library
 from segviz.text import plain_text
@@ -36,7 +37,7 @@ def open_python(source: str, weights: str | Path | None) -> OpenedNetwork:
     """
     place, _, function = source.rpartition(":")
     with IMPORTING:
-        module = import_file(Path(place)) if place.endswith(".py") else import_name(place)
+        module = import_file(Path(place)) if place.endswith(PYTHON_SUFFIX) else import_name(place)
         network = make_network(module, source, function)
     stored = None if weights in (None, RANDOM_WEIGHTS) else read_weights(Path(str(weights)))
     if stored is None:
@@ -44,6 +45,13 @@ def open_python(source: str, weights: str | Path | None) -> OpenedNetwork:
         return OpenedNetwork(network.eval(), name_of(source), notes=untrained)
     notes = load_weights(network, stored, Path(str(weights)))
     return OpenedNetwork(network.eval(), name_of(source), stored.classes, stored.palette, notes=notes)
+
+
+def refuse_file(source: str) -> OpenError:
+    """The error of a Python file that is named without a function; it runs the file, and names what there is."""
+    with IMPORTING:
+        module = import_file(Path(source.removesuffix(":")))
+    return OpenError(f"{plain_text(ask_for_function(source))}; it has {name_functions(module)}")
 
 
 def name_of(source: str) -> str:
@@ -95,8 +103,7 @@ def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
     build = module
     for part in function.split("."):
         if not hasattr(build, part):
-            public = [name for name, one in vars(module).items() if callable(one) and not name.startswith("_")]
-            names = plain_text(", ".join(public), 200) or "none"
+            names = name_functions(module)
             raise OpenError(f"'{source}': there is no '{function}' in {module.__file__}; its functions are {names}")
         build = getattr(build, part)
     if isinstance(build, nn.Module):
@@ -114,6 +121,13 @@ def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise OpenError(f"'{source}' returns a {type(network).__name__}; let it return the nn.Module")
     return network
+
+
+def name_functions(module: ModuleType) -> str:
+    """The functions and classes of a module by name: its own, then those that it imports; "none" without any."""
+    public = {name: one for name, one in vars(module).items() if callable(one) and not name.startswith("_")}
+    names = sorted(public, key=lambda name: getattr(public[name], "__module__", None) != module.__name__)
+    return plain_text(", ".join(names), 200) or "none"
 
 
 def needed_arguments(build: object) -> str:
