@@ -29,7 +29,7 @@ from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
 from segviz.figures.colour_bars import draw_bar
-from segviz.figures.content import Classes, Heat
+from segviz.figures.content import Classes, Heat, Matrix, Points
 from segviz.figures.export import export, pack_arrays
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
@@ -159,9 +159,27 @@ def test_a_csv_has_every_number_once_and_says_what_it_is(spec: FigureSpec) -> No
     assert len([row for row in rows if row["quantity"] == "y" and row["panel"].startswith("samples")]) == 18
 
 
-def places_of_values(spec: FigureSpec) -> list[tuple[str, str, str]]:
+def csv_rows(spec: FigureSpec) -> list[dict[str, str]]:
     lines = (line for line in export(spec, "csv").decode().splitlines() if not line.startswith("#"))
-    return [(row["panel"], row["row"], row["column"]) for row in csv.DictReader(lines)]
+    return list(csv.DictReader(lines))
+
+
+def places_of_values(spec: FigureSpec) -> list[tuple[str, ...]]:
+    names = ("panel", "quantity", "number", "row", "column")
+    return [tuple(row[name] for name in names) for row in csv_rows(spec)]
+
+
+def test_rows_and_columns_of_a_csv_are_those_of_a_grid_alone(spec: FigureSpec) -> None:
+    contents = dict(zip(spec.panel_names, (subplot.content for subplot in spec.subplots), strict=True))
+    seen = set()
+    for line in csv_rows(spec):
+        content, place = contents[line["panel"]], [line[name] for name in ("number", "row", "column")]
+        seen.add(type(content))
+        grid = isinstance(content, Heat | Matrix)
+        assert [bool(part) for part in place] == ([False, True, True] if grid else [True, False, False])
+        if isinstance(content, Classes):
+            assert line["quantity"] == f"share of {content.class_set.names[int(line['number'])]}"
+    assert seen >= {Heat, Classes, Points}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -170,7 +188,7 @@ def test_every_value_has_a_place_of_its_own_and_names_its_model(name: str) -> No
     inputs = [FigureInput(IMAGE, models, PLACES, LABELS, over_complete=over_complete(*PLACES)) for _ in range(2)]
     spec = LAYOUTS[name].draw(inputs, Style(feature="both"))
     places = places_of_values(spec)
-    assert len(set(places)) == len(places) and all(panel for panel, _, _ in places)
+    assert len(set(places)) == len(places) and all(panel for panel, *_ in places)
     arrays, panels = npz(spec), said(spec, "npz")["panels"]
     listed = [array for panel in panels for array in panel["arrays"]]
     assert {*listed, "title", "models", "places", "details"} == set(arrays)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from figure_cases import IMAGE, LABELS, SIZE, one_of_each
+from streamlit.testing.v1 import AppTest
 
 from segviz.attention.maps import SampledAttention, SpatialMap
 from segviz.attention.region import Region
@@ -25,7 +26,7 @@ from segviz.figures.subplot import Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.prediction.panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
-from segviz.ui.export_button import PictureOptions, make_file
+from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, make_file
 from segviz.viewer.display import Display
 from segviz.viewer.panel import FOLLOW, PIN_COLOURS, Panel, Pin
 from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map, pin_panels
@@ -58,7 +59,9 @@ def test_every_panel_comes_along_in_its_order_with_its_model_and_place(made: Pre
     panels = [one for one in all_panels(made) if one.pin is not None or one.look not in FOLLOW]
     spec = viewer_figure_spec("a page", viewer(made), all_panels(made))
     assert [one.title.split(" (")[0] for one in spec.subplots] == [one.title.split(" (")[0] for one in panels]
-    assert len({len(row) for row in spec.rows[:-1]}) == 1
+    lead = 1 + len(feature_panels(made))
+    whole = (len(panels) - lead) // 2
+    assert whole % 3 > 1 and [len(row) for row in spec.rows] == [lead, *2 * (*[3] * (whole // 3), whole % 3)]
     for panel, shown in zip(panels, spec.subplots, strict=True):
         assert shown.model == ("" if panel.look == "plain" else made.model), panel.title
         follows = panel.look not in ("labels", "output", "context", "plain")
@@ -80,15 +83,26 @@ def test_no_row_repeats_what_the_last_pin_s_row_shows(made: Prediction) -> None:
         rows = [[f"{title} of point {pin.number}" for title in titles] for pin in pins]
         panels = [prediction_panel(made), *following, *pin_rows(made, following, pins)]
         shown = viewer(made, pins)
-        first, *others = rows_of_titles(viewer_figure_spec("Inspect", shown, panels))
-        assert first == ["Prediction", *rows[0]]
-        assert others == [[f"Point {pin.number}", *row] for pin, row in zip(pins[1:], rows[1:], strict=True)]
+        drawn = rows_of_titles(viewer_figure_spec("Inspect", shown, panels))
+        own = [[f"Point {pin.number}", *row] for pin, row in zip(pins, rows, strict=True)]
+        assert drawn == ([["Prediction", *rows[0]]] if len(pins) == 1 else [["Prediction"], *own])
+        if len(pins) > 1:
+            chosen = viewer_figure_spec("chosen", shown, [panels[0], *pin_rows(made, following, pins)])
+            assert rows_of_titles(chosen) == drawn
         spec = viewer_figure_spec(
             "PSA", replace(shown, columns=2), [*following, *pin_panels(following, pins), panels[0]]
         )
         assert [title for row in rows_of_titles(spec) for title in row] == [*chain(*rows), "Prediction"]
         assert not any(len(row) % 2 for row in spec.rows[:-1])  # no row ends between a pin's maps
         assert viewer_figure_spec("chosen", shown, following).places == ((pins[-1].y, pins[-1].x),)
+
+
+def test_rows_of_pins_that_are_too_long_are_broken_alike(made: Prediction) -> None:
+    following = panels_of_maps(made)[:7]
+    panels = [prediction_panel(made), *following, *pin_panels(following, PINS)]
+    rows = viewer_figure_spec("Inspect", viewer(made, columns=3), panels).rows
+    assert [len(row) for row in rows] == [1, 4, 3, 4, 3]  # in three columns, one map would be left alone
+    assert [{one.place for one in row if one} for row in rows[1:]] == [{(4, 7)}] * 2 + [{LAST}] * 2
 
 
 def test_what_has_no_row_of_its_own_keeps_the_first_row_whole(made: Prediction) -> None:
@@ -357,3 +371,31 @@ def test_a_map_that_two_panels_show_is_in_a_file_once(made: Prediction) -> None:
     assert len(spec.arrays()) == 2
     details = {one["panel"]: one["arrays"] for one in spec.details()["panels"]}
     assert len(details) == 4 and all(len(names) == 1 for names in details.values())
+
+
+def show_zoomed_export(zoom: float, form: str) -> None:
+    import numpy as np
+    import streamlit as st
+
+    from segviz.figures.viewer_figure import Viewer
+    from segviz.ui.export_button import show_export
+    from segviz.viewer.display import Display
+    from segviz.viewer.panel import Panel
+    from segviz.viewer.view import ZoomedView
+
+    st.session_state["export format"] = form
+    viewer = Viewer(np.zeros((30, 40, 3), np.uint8), (), Display(), 2, view=ZoomedView(zoom))
+    show_export("psa", "street.png", viewer, [Panel("Picture", None, "plain")])
+
+
+@pytest.mark.parametrize(("zoom", "form", "is_said"), [
+    (2.5, "png", True), (2.5, "csv", True), (1.0, "png", False), (0.5, "png", False), (2.5, "html", False),
+])  # fmt: skip
+def test_the_export_says_that_files_have_the_whole_picture_while_the_page_is_zoomed(
+    zoom: float, form: str, is_said: bool
+) -> None:
+    app = AppTest.from_function(show_zoomed_export, kwargs={"zoom": zoom, "form": form}).run()
+    assert not app.exception
+    said = [one.value for one in app.caption]
+    assert any(one.startswith(CONTENT[form]) for one in said)
+    assert (WHOLE_PICTURE in said) == is_said

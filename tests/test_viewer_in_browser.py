@@ -160,7 +160,7 @@ def test_buttons_zoom_and_announce_it(page: Page) -> None:
     for name, matches in (("Zoom in", "^1.5,"), ("Zoom out", "^1,"), ("Zoom in", "^1.5,"), ("Fit", "^1,0,0$")):
         page.get_by_role("button", name=name).click()
         expect(stage(page, "bases")).to_have_attribute("data-view", re.compile(matches))
-    page.get_by_role("button", name="100 %").click()
+    page.get_by_role("button", name="1:1, actual size").click()
     expect(page.get_by_role("status")).to_have_text("Zoom 100 %")
 
 
@@ -232,7 +232,7 @@ def test_pixels_are_squares_once_they_are_large(page: Page) -> None:
     mount(page, data(classes("labels"), config("dot", "attends_to", "dot")))
     layers = [stage(page, "labels").locator(name) for name in (".picture", ".map")]
     zoom_in(page, "dot", 2, 3, notches=1)
-    page.get_by_role("button", name="100 %").click()
+    page.get_by_role("button", name="1:1, actual size").click()
     expect(page.get_by_role("status")).to_have_text("Zoom 100 %")
     for one in layers:
         expect(one).to_have_css("image-rendering", "auto")
@@ -467,6 +467,19 @@ def test_one_shared_percentile_scale_spans_the_maps_of_a_unit(page: Page) -> Non
     highs = page.locator(".panel .high")
     expect(highs.nth(1)).to_have_text(highs.nth(0).inner_text().removeprefix("≥ "))
     assert "%" not in highs.nth(2).inner_text()
+
+
+def test_an_end_of_a_log_scale_says_smaller_values_only_where_there_are_some(page: Page) -> None:
+    names = "dot", "bases"
+    mount(page, data(*(config(name, "attends_to", name) for name in names), settings=DEFAULTS | {"scale": "log"}))
+    marked = {}
+    for name, panel in zip(names, page.locator(".panel").all(), strict=True):
+        expect(panel.locator(".kind")).to_have_text("log")
+        one = MAPS[name]
+        values = one.attends_to(*one.cell(HEIGHT // 2, WIDTH // 2, HEIGHT, WIDTH)).numpy()
+        marked[name] = bool(values.min() < values.max() / 1000)
+        assert panel.locator(".low").inner_text().startswith("≤ ") == marked[name], name
+    assert set(marked.values()) == {True, False}
 
 
 def test_a_peaked_map_starts_as_python_says_and_offers_what_one_cell_hides(page: Page) -> None:

@@ -32,6 +32,7 @@ from segviz.viewer.page_document import policy_of
 from segviz.viewer.page_of_panels import page_of_panels
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.view import ZoomedView
 from segviz.viewer.viewable import choose_maps
 from segviz.viewer.web_page import PAGE_BYTES, page_html, page_that_fits
 
@@ -145,6 +146,19 @@ def test_a_kept_point_gets_its_maps_and_loses_them(browser: Browser, tmp_path: P
         expect(value).to_contain_text(f"{100 * float(weights[2, 3]):.1f}"[:3])
         page.get_by_role("button", name="Remove pin 1").last.click()
         expect(fixed).to_have_count(0)
+
+
+def test_an_export_begins_with_the_page_s_zoom(browser: Browser, tmp_path: Path) -> None:
+    panels, zoomed = panels_of_map(dots(), "fcn"), ZoomedView(2.5, 0.25, 0.5)
+    viewer = Viewer(IMAGE, (Pin(2, 2, 2),), Display(), 2, view=zoomed)
+    file = make_file("psa", "street.png", viewer, panels, (), "html", PictureOptions())
+    assert file is not None
+    (tmp_path / "page.html").write_bytes(file[1])
+    with opened(browser, (tmp_path / "page.html").as_uri()) as page:
+        expect(page.locator(".stage").first).to_have_attribute("data-view", "2.5,0.5,0.25")
+        expect(page.locator(".outside").first).to_have_text("Pin 3 lies outside this part. Fit the whole picture")
+        page.locator(".outside").first.click()
+        expect(page.locator(".stage").first).to_have_attribute("data-view", "1,0,0")
 
 
 def test_a_watched_network_is_saved_with_what_was_found(browser: Browser, tmp_path: Path) -> None:

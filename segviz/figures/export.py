@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -24,6 +24,7 @@ FORMS = PICTURES + NUMBERS
 SIZES = (1, 2, 4)
 DOTS = 144  # dots per inch of a PNG at size 1: 475 pixels for one subplot, 994 for several
 MOST_CSV_ROWS = 1_000_000
+CSV_COLUMNS = ("model", "panel", "quantity", "number", "row", "column", "value")
 
 
 def export(
@@ -80,10 +81,11 @@ def pack_arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def figure_csv(spec: FigureSpec) -> str:
-    """A CSV of one value per row (model, panel, quantity, row, column, value), below comment lines on the figure.
+    """A CSV of one value per line (see `CSV_COLUMNS`), below comment lines on the figure.
 
-    No two values have the same panel, row and column. `pandas.read_csv(file, comment="#")` reads it. Label maps are
-    reduced to the share of each class.
+    Row and column are those of a map's grid, and empty elsewhere; the number is that of a class, a channel, a sample, a
+    place or a dot. No two values have the same panel, quantity, number, row and column.
+    `pandas.read_csv(file, comment="#")` reads it. Label maps are reduced to the share of each class.
 
     Raises:
         ValueError: the CSV would have more than a million rows.
@@ -96,11 +98,11 @@ def figure_csv(spec: FigureSpec) -> str:
     for line in comment_lines(spec):
         text.write(f"# {escape_formula(line)}\n")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("model", "panel", "quantity", "row", "column", "value"))
+    writer.writerow(CSV_COLUMNS)
     for panel, subplot in zip(spec.panel_names, spec.subplots, strict=True):
         model = escape_formula(subplot.model)
-        for quantity, row, column, value in cells(subplot):
-            writer.writerow((model, panel, escape_formula(quantity), row, column, value))
+        for quantity, *where, value in cells(subplot):
+            writer.writerow((model, panel, escape_formula(quantity), *where, value))
     return text.getvalue()
 
 
@@ -116,33 +118,34 @@ def comment_lines(spec: FigureSpec) -> Iterator[str]:
             yield f"scale of {plain_text(panel)}: {scale.kind} from {scale.low:.6g} to {scale.high:.6g} ({unit})"
 
 
-Cell = tuple[str, int | str, int | str, float]
+Index = int | Literal[""]
+Cell = tuple[str, Index, Index, Index, float]
 
 
 def cells(subplot: Subplot) -> Iterator[Cell]:
-    """Yields the numbers of a subplot as (quantity, row, column, value)."""
+    """Yields the numbers of a subplot as (quantity, number, row, column, value)."""
     match subplot.content:
         case None:
             return
         case Heat(values=values, unit=unit) | Matrix(values=values, unit=unit):
             for (row, column), value in np.ndenumerate(values):
-                yield unit, row, column, float(value)
+                yield unit, "", row, column, float(value)
         case Bars(values=values, unit=unit):
-            for row, value in enumerate(values):
-                yield unit, row, "", float(value)
+            for channel, value in enumerate(values):
+                yield unit, channel, "", "", float(value)
         case Strips(weights=weights, names=names, unit=unit):
-            for (row, strip), value in np.ndenumerate(weights):
-                yield f"{unit} from {names[row]}", row, strip, float(value)
+            for (place, strip), value in np.ndenumerate(weights):
+                yield f"{unit} from {names[place]}", place, "", strip, float(value)
         case Scatter(dots=dots, across=across, up=up):
-            for row, dot in enumerate(dots):
-                yield f"{across} of {dot.name} ({dot.group})", row, "x", dot.x
-                yield f"{up} of {dot.name} ({dot.group})", row, "y", dot.y
+            for number, dot in enumerate(dots):
+                yield f"{across} of {dot.name} ({dot.group})", number, "", "", dot.x
+                yield f"{up} of {dot.name} ({dot.group})", number, "", "", dot.y
         case Points(at=at, weights=weights):
-            for row, (place, weight) in enumerate(zip(at, weights, strict=True)):
-                for column, (quantity, value) in enumerate(zip(("y", "x", "weight"), (*place, weight), strict=True)):
-                    yield quantity, row, column, float(value)
+            for sample, (point, weight) in enumerate(zip(at, weights, strict=True)):
+                for quantity, value in zip(("y", "x", "weight"), (*point, weight), strict=True):
+                    yield quantity, sample, "", "", float(value)
         case Classes(labels=labels, class_set=class_set):
             for entry in legend(labels, class_set):
-                yield f"share of {entry.name}", entry.index, "", entry.share
+                yield f"share of {entry.name}", entry.index, "", "", entry.share
         case _:
             assert_never(subplot.content)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -25,8 +26,9 @@ from segviz.prediction.prediction import Place
 from segviz.scales import ScaleKind
 from segviz.text import pixel_text
 from segviz.viewer.display import Display
-from segviz.viewer.export_layout import choose_columns, leave_out_repeats, mark_new, split_swipe
+from segviz.viewer.export_layout import leave_out_repeats, mark_new, row_lengths, split_swipe
 from segviz.viewer.panel import PIN_COLOURS, LabelMap, Panel, Pin, ScalarMap, ShareMap
+from segviz.viewer.view import ZoomedView
 
 WAYS = {"attends_to": "attends to", "attended_by": "attended by"}
 
@@ -41,6 +43,7 @@ class Viewer:
         display: the settings.
         columns: how many panels stand side by side.
         first: the pixel (y, x) at which the page begins; None for the middle.
+        view: the part of the picture that the viewer shows; figures always show the whole picture.
     """
 
     image: Rgb
@@ -48,6 +51,7 @@ class Viewer:
     display: Display
     columns: int
     first: Place | None = None
+    view: ZoomedView = field(default_factory=ZoomedView)
 
     @property
     def rest(self) -> Place:
@@ -61,8 +65,9 @@ def viewer_figure_spec(
 ) -> FigureSpec:
     """The panels as the viewer shows them, with their scales, and what else the page shows.
 
-    They stand in the viewer's columns, or in a few more or less where one subplot would be left alone in the last row.
-    A map that follows the pointer and rests on a pin whose row has it, too, is drawn once.
+    Each of several pins has a row of its own, as on the page. Rows have the viewer's columns, or a few more or less
+    where one subplot would be left alone. A map that follows the pointer and rests on a pin whose row has it, too, is
+    drawn once.
 
     Args:
         title: what the figure shows.
@@ -71,13 +76,14 @@ def viewer_figure_spec(
         more: what else the page shows.
         note: the end of the caption.
     """
-    panels, by_pin = leave_out_repeats(panels, len(viewer.pins), viewer.display)
+    panels = leave_out_repeats(panels, len(viewer.pins), viewer.display)
     groups = share_values([subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels)
     scaled = apply_scales(groups, viewer.display)
-    new = [one for panel in panels for one in mark_new(panel, panels, viewer.display)]
-    subplots = [*(subplot for subplot, is_new in zip(scaled, new, strict=True) if is_new), *more]
-    columns = choose_columns(len(subplots), viewer.columns, viewer.columns if by_pin else 1)
-    rows = tuple(tuple(subplots[first : first + columns]) for first in range(0, len(subplots), columns))
+    new = [(panel.pin, one) for panel in panels for one in mark_new(panel, panels, viewer.display)]
+    shown = [(subplot, pin) for subplot, (pin, is_new) in zip(scaled, new, strict=True) if is_new]
+    shown += [(subplot, None) for subplot in more]
+    rest = (subplot for subplot, _ in shown)
+    rows = tuple(tuple(islice(rest, length)) for length in row_lengths([pin for _, pin in shown], viewer.columns))
     return FigureSpec(title, rows, viewer.display.opacity / 100, note)
 
 

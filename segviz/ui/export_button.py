@@ -42,9 +42,11 @@ CONTENT = {
     "svg": "Vectors for a paper or an editor, with title, model, points and scales.",
     "pdf": "Vectors for a paper, with title, model, points and scales.",
     "npz": "The maps' numbers as NumPy arrays, with title, model, points, scales; weights as shares, so 0.02 is 2 %.",
-    "html": "The live viewer as one file that works in any browser without a network: point, pin points, zoom.",
+    "html": "The live viewer as one file that works in any browser without a network: point, pin points, zoom. "
+    "It begins with this page's pins, settings and zoom.",
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
+WHOLE_PICTURE = "The page is zoomed: the file has the whole picture all the same. Web page (HTML) keeps the zoom."
 AUTOMATIC = "Automatic"
 COLUMN_WIDTHS = {AUTOMATIC: None, "One column": SINGLE, "Two columns": DOUBLE}
 
@@ -87,6 +89,8 @@ def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], m
         ))  # fmt: skip
         options = choose_picture_options(form)
         st.caption(f"{CONTENT[form]} {describe_charts(more) if form == WEB_PAGE else describe_rest(viewer)}")
+        if form != WEB_PAGE and viewer.view.zoom > 1:
+            st.caption(WHOLE_PICTURE)
         with st.container(horizontal=True, vertical_alignment="center"):
             if not st.button("Make the file", key=f"{page} export", icon=":material/image:"):
                 return
@@ -167,6 +171,7 @@ def make_web_page(page: str, name: str, viewer: Viewer, panels: Sequence[Panel],
             panels=tuple(panels),
             pins=viewer.pins,
             display=viewer.display,
+            view=viewer.view,
             columns=viewer.columns,
             rest=viewer.first,
             pin_rows=False,

@@ -52,6 +52,7 @@ def show_viewer(
     actions = frame.container(key="viewer actions", horizontal=True, width="content", gap="xsmall")
     display = current_display(page)
     store_display(page, display)
+    view = take_view(page, picture.size)
     panels = set_starts(panels, first_seen(page, picture, kept, rest), kept, picture.size, display)
     with frame:
         pins = show_panels(
@@ -61,7 +62,7 @@ def show_viewer(
             key=page,
             columns=columns,
             display=display,
-            view=take_view(page, picture.size),
+            view=view,
             digest=picture.digest,
             chosen=chosen,
             rest=rest,
@@ -71,4 +72,4 @@ def show_viewer(
         state.pins = pins
     with actions:
         copy_page_link(page, chosen)
-        show_export(page, picture.name, Viewer(picture.image, pins, display, columns, rest), panels, more)
+        show_export(page, picture.name, Viewer(picture.image, pins, display, columns, rest, view), panels, more)

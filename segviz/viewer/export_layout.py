@@ -4,57 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import takewhile
+from itertools import groupby, takewhile
 
 from segviz.viewer.display import Display
 from segviz.viewer.panel import FOLLOW, Panel
 
 
-def choose_columns(count: int, usual: int, together: int = 1) -> int:
-    """The columns of `count` subplots: as usual, unless the last row of several would hold a single subplot.
+def row_lengths(pins: Sequence[int | None], usual: int) -> list[int]:
+    """How many subplots each row of a file has, in order; none is empty.
+
+    With several pins that have subplots of their own, side by side, each pin begins a row, and so does what follows the
+    rows of the pins; otherwise the subplots follow one another.
 
     Args:
-        count: how many subplots there are.
+        pins: for each subplot, the index of the pin that it belongs to; None for those of no pin.
         usual: the viewer's columns.
-        together: how many subplots of a pin stand side by side; no row ends between them.
     """
-    if count <= usual or usual == 1:
-        return max(1, min(usual, count))
+    runs = [(pin, len(list(run))) for pin, run in groupby(pins)]
+    own = [length for pin, length in runs if pin is not None]
+    lengths = [length for _, length in runs] if len(own) > 1 and max(own) > 1 else [len(pins)]
+    columns = choose_columns(lengths, usual)
+    return [min(columns, length - first) for length in lengths for first in range(0, length, columns)]
+
+
+def choose_columns(lengths: Sequence[int], usual: int) -> int:
+    """The columns of rows of these lengths: as usual, unless a row that is broken would leave a single subplot.
+
+    Args:
+        lengths: how many subplots each row has before it is broken.
+        usual: the viewer's columns.
+    """
+    longest = max(lengths)
+    if longest <= usual or usual == 1:
+        return max(1, min(usual, longest))
     near = (usual, usual + 1, max(2, usual - 1), usual + 2)
-    whole = (columns for columns in near if columns % together == 0 or columns >= count)
-    return next((columns for columns in whole if count % columns != 1), usual)
+    whole = (columns for columns in near if all(one <= columns or one % columns != 1 for one in lengths))
+    return next(whole, usual)
 
 
-def leave_out_repeats(panels: Sequence[Panel], pins: int, display: Display) -> tuple[list[Panel], bool]:
+def leave_out_repeats(panels: Sequence[Panel], pins: int, display: Display) -> list[Panel]:
     """The panels as a file shows them, each map once, though one that follows the pointer rests on the last pin.
 
     Where all maps that follow the pointer have copies fixed to the last pin, the rows of the pins show everything: what
-    follows goes, with what only stands in for a pin's panel. If the prediction alone is left before the first pin's
-    row, it takes the place of that row's bare picture. Where only some have copies, the last pin's copies go instead.
+    follows goes, with what only stands in for a pin's panel. If the prediction alone is left before the row of an only
+    pin, it takes the place of that row's bare picture; of several pins, none loses its picture. Where only some have
+    copies, the last pin's copies go instead.
 
     Args:
         panels: the viewer's panels.
         pins: how many points are pinned.
         display: the settings.
-
-    Returns:
-        The panels, and whether they are whole rows of the pins.
     """
     copies = {what_it_shows(panel, display) for panel in panels if panel.pin == pins - 1 and panel.map is not None}
     following = [panel for panel in panels if panel.pin is None and panel.at is None and panel.look in FOLLOW]
     repeated = {what_it_shows(panel, display) for panel in following} & copies
     if not repeated:
-        return list(panels), False
+        return list(panels)
     if any(what_it_shows(panel, display) not in repeated for panel in following):
-        return [one for one in panels if one.pin != pins - 1 or what_it_shows(one, display) not in repeated], False
+        return [one for one in panels if one.pin != pins - 1 or what_it_shows(one, display) not in repeated]
     stands_in = [panel for panel in panels[1:] if panel.pin is None and panel.look == "plain"]
     gone = {id(panel) for panel in (*following, *stands_in)}
     left = [panel for panel in panels if id(panel) not in gone]
     lead = list(takewhile(lambda panel: panel.pin is None, left))
-    if len(lead) == 1 and len(left) > 1 and left[1].look == "plain":
+    only = len({panel.pin for panel in left} - {None}) == 1
+    if only and len(lead) == 1 and left[1].look == "plain":
         del left[1]
-        return left, True
-    return left, not lead
+    return left
 
 
 def what_it_shows(panel: Panel, display: Display) -> tuple[object, ...]:

@@ -52,7 +52,7 @@ export class Readout {
     const format = layer.isWeights ? formatWeight : layer.isShares ? (share) => String(share) : formatNumber;
     const [lowText, highText] = formatEnds(scale.low, scale.high, format);
     const below = layer.low < scale.low, above = layer.top > scale.high;
-    setText(low, scale.logarithmic || below ? `≤ ${lowText}` : lowText);
+    setText(low, below ? `≤ ${lowText}` : lowText); // as in figures, only where a smaller value has the colour
     setText(high, above ? `≥ ${highText}` : highText);
     bar.classList.toggle("signed", Boolean(scale.signed));
     bar.classList.toggle("cut-low", below && !scale.logarithmic);
