@@ -24,9 +24,9 @@ PAGE = "same_pixel"
 st.title("Same pixel, every block")
 st.caption(
     "Point at any picture, or tap it: each shows where its model looks from that place or, with *attended by* (on a "
-    "phone under *Display*), which pixels look at it. All maps begin on one shared, logarithmic scale: the share of "
-    "the weight on a cell. The cells of a coarse grid are larger, so each holds more. Click, or tap again, to pin "
-    "points; the table has their numbers."
+    "phone under *Display*), which pixels look at it. All maps begin on one shared log scale. The cells of a coarse "
+    "grid are larger, so each holds more of the weight. Click, or tap again, to pin points; the table has their "
+    "numbers."
 )
 picture = current_picture()
 names = available_models()
