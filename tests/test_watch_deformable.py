@@ -185,4 +185,4 @@ def test_inspect_and_same_pixel_show_one_level_on_its_own_grid(
     app.query_params["same_pixel-networks"], app.query_params["same_pixel-level-net-attention"] = "net", "1"
     app.switch_page(SAME_PIXEL)
     healthy(app.run())
-    assert [one["title"] for one in component(app, "panels")["panels"]][0] == "net: attention level 1"
+    assert component(app, "panels")["panels"][0]["title"] == "net: attention level 1"
