@@ -366,6 +366,13 @@ def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.
     assert not any("-net-" in f"{name}-" for name, _ in component(again, "parameters")["parameters"])
 
 
+def test_same_pixel_tells_of_a_network_on_the_page_and_not_in_a_closed_menu(app: AppTest) -> None:
+    follow(app, SAME_PIXEL, same_pixel__networks="plain")
+    (told,) = (one for one in app.info if "plain has no map" in one.value)
+    (menu,) = (one for one in app.get("popover") if one.proto.popover.label == "Networks of your own")
+    assert not any(one is told or one.value == told.value for one in menu.get("info"))
+
+
 def test_compare_takes_networks_with_classes(app: AppTest) -> None:
     app.session_state["compare models"] = ["fcn"]
     opened(app, COMPARE)

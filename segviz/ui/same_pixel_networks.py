@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap
 from segviz.catalogue.own_models import own_models
@@ -67,10 +68,11 @@ def pick_networks(picture: Picture) -> list[PickedMaps]:
     if not own:
         forget_linked(NETWORKS_KEY)
         return []
-    with st.container(horizontal=True), st.popover("Networks of your own"):
+    row, messages = st.container(horizontal=True), st.container()  # a menu that is closed would hide what is said
+    with row, st.popover("Networks of your own"):
         kept = keep_widget(NETWORKS_KEY, list(own)[:1], own, linked=tuple(own))
         names = st.multiselect("Networks", list(own), format_func=model_title, **kept)
-        picked = [one for name in names if (one := pick_maps_of(name, picture)) is not None]
+        picked = [one for name in names if (one := pick_maps_of(name, picture, messages)) is not None]
     forget_linked(*(key for key in session().linked if is_control_of_other(key, names)))
     return picked
 
@@ -97,14 +99,16 @@ def is_control_of_other(key: str, names: Sequence[str]) -> bool:
     return page == SAME_PIXEL_PAGE and kind in ("layers", "heads", "level") and owner.partition(" ")[0] not in names
 
 
-def pick_maps_of(name: str, picture: Picture) -> PickedMaps | None:
-    """The layers and heads of one network; None, with a sentence, if it has no answer or no map."""
-    answer = watch_network(name, picture)
+def pick_maps_of(name: str, picture: Picture, messages: DeltaGenerator) -> PickedMaps | None:
+    """The layers and heads of one network; None, with a sentence among the messages, if it has no answer or no map."""
+    with messages:
+        answer = watch_network(name, picture)
     if answer is None:
         return None
     if not answer.layers:
-        st.info(escape_markdown(f"{short_title(name)} has no map."))
-        lead_to("inspect", "Why")
+        with messages:
+            st.info(escape_markdown(f"{short_title(name)} has no map."))
+            lead_to("inspect", "Why")
         return None
     kept = keep_widget(layers_key(name), [answer.layers[-1]], answer.layers, linked=answer.layers)
     layers = st.multiselect(
@@ -115,7 +119,8 @@ def pick_maps_of(name: str, picture: Picture) -> PickedMaps | None:
         **kept,
     )
     if any(layer not in answer.maps for layer in layers):
-        answer = watch_network(name, picture, layers) or answer
+        with messages:
+            answer = watch_network(name, picture, layers) or answer
     maps = {layer: answer.maps[layer] for layer in layers if layer in answer.maps}
     others = [layer for layer in answer.layers if layer not in maps]
     forget_linked(*(key(name, layer) for layer in others for key in (heads_key, level_key)))
