@@ -222,14 +222,15 @@ answers = {name: predict_one(name, picture, f"{at} of {len(names)}") for at, nam
 predictions = {name: one for name, one in answers.items() if one is not None}
 if not predictions:
     st.stop()
-truth = pick_ground_truth(picture, find_class_sets(predictions), settings)
+class_sets = find_class_sets(predictions)
+truth = pick_ground_truth(picture, class_sets, settings)
 scores = score_predictions(predictions, truth)
 if scores:
     keep_confusion(scores)  # as a link says, before the part of the page that has its button
 compared = class_panels(predictions, truth, scores)
 with settings.popover("Panels"):
     panels = pick_panels(predictions, compared)
-if len(predictions) > 1 and len({one.class_set.names for one in predictions.values()}) > 1:
+if len(class_sets) > 1:
     known = [option_title(name) for name in select_same_classes(compared) if name != TRUTH]
     few = f"disagreement is shown only among {join_with_commas(known)}"
     told = few if len(known) > 1 else "no panel shows where they differ"

@@ -28,7 +28,7 @@ from PIL import Image
 from segviz.batch.archive import Archive
 from segviz.data.classes import CAMVID
 from segviz.figures.colour import Scale
-from segviz.figures.colour_bars import draw_bar
+from segviz.figures.colour_bars import ColourBar, draw_bar
 from segviz.figures.content import Classes, Heat, Matrix, Points
 from segviz.figures.export import export, pack_arrays
 from segviz.figures.figure_input import FigureInput, Style
@@ -84,7 +84,7 @@ def said(spec: FigureSpec, form: str) -> Any:
 @pytest.mark.parametrize("room", [0.5, 0.99, 1.0, 1.06, 1.2, 1.5, 4.0])  # inches
 def test_a_colour_bar_has_room_between_its_end_values_or_above_them(room: float) -> None:
     page = Page(Figure(figsize=(4, 1)), 4, 1)
-    draw_bar(page, [Heat(MAP, Scale(0.000107, 0.107, "log"), "weight")], 0, room, 0.9)
+    draw_bar(page, ColourBar(0, 0, (Heat(MAP, Scale(0.000107, 0.107, "log"), "weight"),)), 0, room, 0.9)
     (axes,) = page.figure.axes
     low, high = page.figure.texts[:2]
     assert low.get_text() == "≤ 0.000107"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,9 +32,9 @@ def which_head(head: HeadChoice, count: int, name: str) -> int | HeadView:
         for view in get_args(HeadView):
             if head == view:
                 return cast(HeadView, view)
-    elif not isinstance(head, bool):
+    else:
         with suppress(TypeError):
-            number = operator.index(head)
+            number = as_whole_number(head, "head")
             if 0 <= number < count:
                 return number
     raise IndexError(f"head {head!r} does not exist: map '{name}' has heads 0 to {count - 1}, 'mean' and 'largest'")

@@ -37,6 +37,7 @@ from segviz.cluster.messages import (
 from segviz.cluster.replica_plan import ReplicaPlan
 from segviz.cluster.short_folder import make_short_folder
 from segviz.paths import PACKAGE
+from segviz.runtime.do_each import do_each
 
 LINES_KEPT = 20  # of what the bridge wrote to its stderr, for the log
 TELL_WITHIN_S = 0.5
@@ -176,11 +177,8 @@ class BridgeLink:
             _log.exception("what the bridge sent could not be read; the bridge is ended, and another one started")
             self._process.kill()
         self._process.wait()
-        for clean_up in (partial(end_processes_of_session, self._process.pid), self._folder.cleanup):
-            try:
-                clean_up()
-            except Exception:  # such as too many open files
-                _log.exception("what the bridge has left could not be removed")
+        failure = "what the bridge has left could not be removed"  # such as with too many open files
+        do_each(_log, failure, partial(end_processes_of_session, self._process.pid), self._folder.cleanup)
         with self._changed:
             self.alive, self.replicas, self.states = False, 0, ()
             calls, self._calls = list(self._calls.values()), {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -27,6 +28,21 @@ class ColourBar:
     first: int
     last: int
     contents: tuple[Scaled, ...]
+
+    @cached_property
+    def ends(self) -> tuple[str, str]:
+        """The texts at its ends."""
+        return end_texts(self.contents)
+
+    @cached_property
+    def text_room(self) -> tuple[float, float]:
+        """The room in inches that these texts need."""
+        low, high = (text_width(words, SMALL) + 0.03 for words in self.ends)
+        return low, high
+
+    def has_texts_below(self, room: float) -> bool:
+        """Whether they stand below the bar, which would be too short between them in a room of so many inches."""
+        return room - 2 * max(self.text_room) < SHORTEST
 
 
 def row_bars(spec: FigureSpec) -> list[list[ColourBar]]:
@@ -75,22 +91,10 @@ def end_texts(contents: Sequence[Scaled]) -> tuple[str, str]:
     return f"{'≤ ' * below}{low}", f"{'≥ ' * above}{high}"
 
 
-def text_room(contents: Sequence[Scaled]) -> tuple[float, float]:
-    """The room in inches that the texts at the ends of the bar need."""
-    low, high = (text_width(words, SMALL) + 0.03 for words in end_texts(contents))
-    return low, high
-
-
-def has_texts_below(contents: Sequence[Scaled], room: float) -> bool:
-    """Whether the end values stand below the bar, which would be too short between them in a room of so many inches."""
-    return room - 2 * max(text_room(contents)) < SHORTEST
-
-
-def draw_bar(page: Page, contents: Sequence[Scaled], start: float, end: float, top: float) -> None:
+def draw_bar(page: Page, bar: ColourBar, start: float, end: float, top: float) -> None:
     """Draws a colour bar between `start` and `end`, with its end values beside or below it, and its unit below."""
-    content, scale = contents[0], contents[0].scale
-    low, high = end_texts(contents)
-    under, wide = has_texts_below(contents, end - start), text_room(contents)
+    content, scale = bar.contents[0], bar.contents[0].scale
+    (low, high), wide, under = bar.ends, bar.text_room, bar.has_texts_below(end - start)
     length = min(end - start - (0 if under else 2 * max(wide)), BAR_LENGTH)
     size = min(SMALL, SMALL * length / sum(wide)) if under else SMALL
     left = (start + end - length) / 2

@@ -22,7 +22,6 @@ from segviz.figures.colour_bars import (
     TALLER,
     ColourBar,
     draw_bar,
-    has_texts_below,
     row_bars,
 )
 from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
@@ -149,7 +148,7 @@ def measure_grid(spec: FigureSpec, bars: list[list[ColourBar]], width: float, co
 def bar_height(bar: ColourBar, across: float) -> float:
     """The height that a colour bar needs below subplots of a width."""
     span = bar.last - bar.first
-    return BAR_HEIGHT + has_texts_below(bar.contents, across + span * (across + GAP)) * TALLER
+    return BAR_HEIGHT + bar.has_texts_below(across + span * (across + GAP)) * TALLER
 
 
 def fixed_height(heads: list[float], feet: list[float]) -> float:
@@ -174,7 +173,7 @@ def draw_rows(
             draw_subplot(page, subplot, left, top, grid.across, spec.opacity, dots)
         for bar in own:
             start, end = (grid.left + column * (grid.across + GAP) for column in (bar.first, bar.last))
-            draw_bar(page, bar.contents, start, end + grid.across, top - grid.across * tall - 0.04)
+            draw_bar(page, bar, start, end + grid.across, top - grid.across * tall - 0.04)
         top -= grid.across * tall + foot + GAP
 
 

@@ -33,7 +33,7 @@ def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
     if not offered:
         st.error("None of these models has a checkpoint in the checkpoints folder; restore one or train it.")
         st.stop()
-    own = [name for name in offered if name in own_models()]
+    own = [name for name in own_models() if name in offered]
     start = (own or [default if default in offered else offered[0]])[0]
     return str(st.selectbox(label, offered, format_func=model_title, **keep_widget(key, start, offered)))
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from streamlit.runtime import Runtime
@@ -16,6 +16,7 @@ from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileMan
 from streamlit.runtime.session_manager import SessionInfo
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 
+from segviz.runtime.do_each import do_each
 from segviz.runtime.garbage_collection import freeze_objects
 from segviz.server import metrics
 from segviz.server.blobs import STORE
@@ -72,7 +73,8 @@ class SessionSweeper:
 
     def sweep(self) -> None:
         """Look once; what fails is logged, and the rest is done."""
-        do_each("a part of a sweep over the sessions failed", self._expire, show_engine, self._leave, self._collect)
+        failure = "a part of a sweep over the sessions failed"
+        do_each(LOG, failure, self._expire, show_engine, self._leave, self._collect)
 
     def _expire(self) -> None:
         if self._ended is not None:
@@ -93,15 +95,6 @@ class SessionSweeper:
         elif self._runs != (runs := self._rules.runs):
             self._runs = runs
             gc.collect()  # in the event loop, where Streamlit's sessions want to be finalised
-
-
-def do_each(failure: str, *steps: Callable[[], object]) -> None:
-    """Do all steps; one that fails is logged as `failure`."""
-    for step in steps:
-        try:
-            step()
-        except Exception:
-            LOG.exception(failure)
 
 
 @cache
@@ -135,7 +128,7 @@ class ExpiringSessions(TTLCache[str, SessionInfo]):
 def end_session(session: AppSession) -> None:
     """Free a session's uploads, state and viewer data."""
     failure = "a part of an ended session could not be freed"
-    do_each(failure, session.shutdown, session.session_state.clear, lambda: STORE.release(session.id))
+    do_each(LOG, failure, session.shutdown, session.session_state.clear, lambda: STORE.release(session.id))
 
 
 def leave_engine(sessions: Sequence[str]) -> None:
