@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import pages_of_the_app as pages_of_the_app
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
+from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.cue_file import cue_path, read_cue_network, read_cue_record, write_cue_network
 from segviz.catalogue.cue_record import CueMeasurement, CueRecord
 from segviz.cli.main import main
@@ -288,6 +290,12 @@ def test_the_bundled_networks_are_all_there_small_and_trained_alike() -> None:
     for (block, kind), one in records.items():
         if expectation(one) is CanTell.NO:
             assert one.measured.interval[0] < 1 / 3 < one.measured.interval[1], (block, kind)
+
+
+def test_no_record_names_a_path_of_the_machine_that_trained() -> None:
+    commands = [read_cue_record(path).command for path in BUNDLED_CUES]
+    commands += [read_record(path).command for path in BUNDLED.glob("*.safetensors")]
+    assert commands and [one for one in commands if any(word.startswith(("/", "~")) for word in shlex.split(one))] == []
 
 
 @pytest.mark.slow
