@@ -16,7 +16,7 @@ from segviz.watch.einsum import einsum_factors, read_equation
 from segviz.watch.pending_call import move_axes
 from segviz.watch.placement import InputRules, make_input, place_picture
 
-OTHER_AXIS = "its weights sum to 1 over another axis than the one that its product with the values sums"
+OTHER_AXIS = "its weights sum to 1 along a different axis from the one that its product with the values sums over"
 
 
 def logits_of(q: Tensor, k: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def show_controls(picture: Picture, class_sets: Sequence[ClassSet]) -> None:
         f"classes. At most {MAX_BYTES // 1024**2} MB."
     )
     if len(class_sets) > 1:
-        st.caption("The models have different classes. A file is read by the first of these that it fits:")
+        st.caption("The models have different classes. A file is read with the first of these that fits it:")
     for classes in class_sets:
         colours = (f"#{bytes(colour).hex().upper()}" for colour in classes.palette)
         pairs = enumerate(zip(classes.names, colours, strict=True))

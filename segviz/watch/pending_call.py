@@ -19,8 +19,8 @@ Shape = tuple[int, ...]
 
 CHANGED = "its weights are changed between the softmax and the product"
 OTHER_AXIS = (
-    "its weights sum to 1 over another axis than the one that its product with the values sums, as where a "
-    "transposition was forgotten: transpose the weights, or declare the matrix as it is used with "
+    "its weights sum to 1 along a different axis from the one that its product with the values sums over, as when a "
+    "transpose was forgotten: transpose the weights, or declare the matrix as it is used with "
     "segviz.record(self, weights=...)"
 )
 LOST_AXIS = f"which axis of its weights sums to 1 could not be followed to the product; {DECLARE_IT}"
