@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -300,6 +302,37 @@ def test_an_answer_names_the_file_that_computed_it_also_if_another_came_in_betwe
     monkeypatch.setattr(module.open_model, "load_predictor", swap_and_load)
     sha, predictor = runner.model("fcn")
     assert sha == new == predictor.digest and predictor.record.seed == 2
+
+
+def test_a_checkpoint_of_ones_own_is_read_once_and_its_answers_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_model(tmp_path, 1)
+    path = tmp_path / "fcn.safetensors"
+    (tmp_path / "models.toml").write_text(f'[[model]]\nname = "mine"\nsource = "{path}"\n')
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "models.toml"))
+    opened: list[str] = []
+
+    def open_and_note(name: str) -> Any:
+        opened.append(name)
+        return module.open_model.open_model(name)
+
+    backend = ThreadBackend(Runner(open_and_note), CAPACITY)
+    engine, image = Engine(backend), draw_scene(5, width=96, height=72).image
+    first = engine.predict("mine", image)
+    assert engine.predict("mine", image) is first and engine.is_cached("mine", image)
+    assert engine.predict("mine", image[::-1].copy()) is not first and opened == ["mine"]
+    put_model(tmp_path, 2)
+    assert engine.predict("mine", image) is not first and opened == ["mine", "mine"]
+    backend.close()
+
+
+def test_a_network_whose_file_changes_while_it_is_read_is_read_again() -> None:
+    identities = iter(["first", "second", "second", "second"])
+    opened = itertools.count(1)
+    runner = Runner(lambda name: next(opened), lambda name: next(identities))
+    assert runner.model("mine") == ("second", 2)
+    assert runner.model("mine") == ("second", 2)
 
 
 @pytest.mark.slow

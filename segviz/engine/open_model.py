@@ -16,6 +16,11 @@ from segviz.text import plain_text
 CURE = "correct the source, or install what it needs, and start again"
 
 
+def is_bundled(name: str) -> bool:
+    """Whether a name is that of a bundled model, and no network of one's own has it."""
+    return name in SPECS and name not in own_models()
+
+
 def model_identity(name: str) -> str:
     """A digest that changes with the model's files.
 

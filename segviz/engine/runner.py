@@ -18,14 +18,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from segviz.engine.answer import Result
-from segviz.engine.open_model import model_identity, open_model
+from segviz.engine.open_model import is_bundled, model_identity, open_model
 from segviz.engine.request import ReportProgress, Request, digest
 from segviz.engine.result_cache import arrays_of
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready: the digest of its files, its predictor, and the bytes of its weights."""
+    """A model that is ready: the identity of its files, its predictor, and the bytes of its weights."""
 
     sha: str
     predictor: Any
@@ -64,7 +64,7 @@ class Runner:
             return tuple(self._loaded)
 
     def identity(self, model: str) -> str:
-        """SHA-256 of the model's file.
+        """A digest that changes with the model's files.
 
         Raises:
             CheckpointError: the file is missing or cannot be read.
@@ -94,7 +94,7 @@ class Runner:
         return Result(output.value, notes, output.keep, sha, time.monotonic() - start, output.about)
 
     def model(self, name: str) -> tuple[str, Any]:
-        """The SHA-256 of a model's file, and its predictor; different models load in parallel.
+        """The identity of a model's files, and its predictor; different models load in parallel.
 
         Raises:
             CheckpointError: the model cannot be loaded.
@@ -103,10 +103,13 @@ class Runner:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
             sha, found = self.identity(name), self._loaded.get(name)
-            if found is None or found.sha != sha:
+            while found is None or found.sha != sha:
                 predictor = (self._load or open_model)(name)
-                # The file may have changed since; the predictor knows the digest of the bytes that it came from.
-                found = LoadedModel(getattr(predictor, "digest", "") or sha, predictor, weight_bytes(predictor))
+                # The files may have changed meanwhile. The predictor of a bundled model knows which bytes it came from;
+                # for other networks, that is unknown, so they are read again.
+                read = getattr(predictor, "digest", "") if is_bundled(name) else ""
+                found = LoadedModel(read or sha, predictor, weight_bytes(predictor))
+                sha = read or self.identity(name)
             self._keep(name, found)
             return found.sha, found.predictor
 

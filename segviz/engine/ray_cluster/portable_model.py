@@ -9,11 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from segviz.catalogue.location import bundled_path
-from segviz.catalogue.own_models import live_network, own_models
+from segviz.catalogue.own_models import live_network
 from segviz.cluster.messages import FileContent
 from segviz.engine.errors import EngineError
-from segviz.engine.open_model import model_identity, open_model
-from segviz.models.registry import SPECS
+from segviz.engine.open_model import is_bundled, model_identity, open_model
 from segviz.prediction.predictor import load_predictor
 
 
@@ -113,7 +112,7 @@ class FileModels:
         Raises:
             EngineError: the network lives in the app's process only.
         """
-        if name in SPECS and name not in own_models():
+        if is_bundled(name):
             return CheckpointFile(name, sha, bundled_path(name))
         if live_network(name) is not None:
             raise EngineError(
