@@ -127,6 +127,16 @@ def test_saliency_is_the_steepest_channel_of_autograds_gradient(predictor: Predi
     assert_same(found.values, gradient[0].abs().amax(0).numpy())
 
 
+def test_a_picture_is_explained_at_the_size_at_which_the_model_predicts_it(predictor: Predictor) -> None:
+    image, target = random_picture(size=(64, 96)), Target(2, pixel=(60, 90))
+    sees = predictor.at_size("own")
+    found = attribute(sees, image, "saliency", target)
+    assert found.values.shape == (64, 96)
+    logits = sees.model(sees.model.picture.prepare(image, sees.device)).logits.detach()
+    assert found.score == pytest.approx(float(logits[0, 2, 60, 90]), abs=1e-4)
+    assert attribute(predictor, image, "saliency", target).values.shape == SIZE
+
+
 @pytest.mark.parametrize("place", ["input", "output"])
 @pytest.mark.parametrize("relu", [False, True])
 def test_grad_cam_is_selvarajus_formula_on_the_blocks_features(predictor: Predictor, place: str, relu: bool) -> None:

@@ -433,8 +433,8 @@ def test_the_attribution_page_says_that_a_network_sees_more_detail(
 
 def test_detail_that_attributions_do_not_see_is_told() -> None:
     words = detail_words("My net", (1024, 2048), (294, 588))
-    assert words.startswith("My net predicts on the picture at 1024 x 2048. Attributions are computed on the picture")
-    assert "294 x 588, which is enlarged to that" in words
+    assert words.startswith("My net predicts on the picture at 2048 x 1024 pixels. Attributions are computed")
+    assert "at 588 x 294: finer detail affects neither" in words
     assert detail_words("My net", (352, 480), (360, 480)) == "" != detail_words("My net", (416, 480), (360, 480))
 
 

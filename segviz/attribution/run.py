@@ -19,7 +19,7 @@ from segviz.attribution.target import (
     Target,
     baseline_picture,
 )
-from segviz.image import ImageLike, Rgb, as_rgb, resize, working_size
+from segviz.image import ImageLike, Rgb, as_rgb, resize
 from segviz.models.blocks import NoContext
 from segviz.prediction.predictor import Predictor
 from segviz.runtime.out_of_memory import is_out_of_memory
@@ -51,7 +51,7 @@ def attribute(
         options: steps, windows, baseline, memory.
         progress: called with (done, total) evaluations before each batch and at the end; may raise to cancel.
         check: called many times within an evaluation, forward and backward; may raise to cancel sooner.
-        working: (height, width) at which the model sees the picture; None for the size of training.
+        working: (height, width) at which the model sees the picture; None for that at which the predictor shows it.
 
     Raises:
         AttributionError: the method or class is unknown, the mask does not fit, or the memory does not suffice.
@@ -62,7 +62,7 @@ def attribute(
     check_class(target.class_index, predictor.record.classes)
     picture = as_rgb(image)
     size = (picture.shape[0], picture.shape[1])
-    working = working or working_size(*size)
+    working = working or predictor.seen_size(size)
     kind = None if row.baseline is None else options.baseline or row.baseline
     with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
         weights = torch.from_numpy(target.weights(size, working)).to(predictor.device)

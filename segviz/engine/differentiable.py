@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from segviz.attention.deformable import DeformableAttention
 from segviz.attribution.probe import LayerProbe
 from segviz.attribution.target import AttributionError
+from segviz.image import working_size
 from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD, SIGNED_INPUT
 from segviz.watch.layer_features import module_path, share_weights
 from segviz.watch.network_predictor import NetworkPredictor
@@ -40,6 +41,10 @@ class DifferentiablePredictor:
     model: Any
     device: torch.device
     record: Any
+
+    def seen_size(self, picture: tuple[int, int]) -> tuple[int, int]:
+        """The (height, width) of the picture that methods change; the network sees it enlarged to its own size."""
+        return working_size(*picture)
 
 
 class ScoredNetwork(nn.Module):

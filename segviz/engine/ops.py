@@ -19,7 +19,7 @@ from segviz.engine.memory_budget import (
     too_large_error,
 )
 from segviz.engine.request import DEADLINE_S, LONG_DEADLINE_S, OpResult, ReportProgress
-from segviz.image import SeenSize
+from segviz.image import SeenSize, working_size
 from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.settings import MIB
 
@@ -154,7 +154,8 @@ def run_shrinking(compute: Callable[[int], object], size: tuple[int, int], first
 class Attribute:
     """Which pixels drive a class's logit: `segviz.attribution.attribute` with these arguments.
 
-    It works on a private copy of the model, because Captum registers hooks. Options that the method ignores are set to
+    It works on a private copy of the model, because Captum registers hooks. The model sees the picture at the size of
+    training, which bounds time and memory. Options that the method ignores are set to
     their defaults, so that they do not change the key.
 
     Attributes:
@@ -207,11 +208,13 @@ class Attribute:
             step = done, total
             report(done, total)
 
-        bounded = self._bound_options((image.shape[0], image.shape[1]), budget)
+        size = image.shape[0], image.shape[1]
+        bounded = self._bound_options(size, budget)
         try:
             how: dict[str, Any] = {"options": bounded, "progress": progress, "check": lambda: report(*step)}
             if self.in_crop and predictor.kind == "published" and self.target.pixel is not None:
                 return OpResult(self._explain_crop(predictor, image, self.target.pixel, how))
+            how["working"] = working_size(*size)  # that of training, whatever the predictor sees: many forwards follow
             answer = attribute(self._differentiable(predictor, image), image, self.method, self.target, **how)
             return OpResult(self._name_layer(answer))
         except Exception as error:

@@ -143,6 +143,11 @@ class Prediction(Viewable):
         """The part of the picture that the maps belong to, in its pixels; None for all of it."""
         return None if self.crop is None else self.crop.region
 
+    @property
+    def seen_size(self) -> tuple[int, int] | None:
+        """The (height, width) at which the model saw the whole picture; None where it saw crops, or kept no picture."""
+        return None if self.image is None or self.crop is not None else (self.image.shape[0], self.image.shape[1])
+
     def of_crop(self) -> Prediction:
         """The part of this prediction that its maps belong to: labels, confidence and picture of the crop.
 

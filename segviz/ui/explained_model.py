@@ -40,7 +40,7 @@ class ExplainedModel:
         maps: its maps from place to place.
         rest: the pixel (y, x) at which the page begins.
         crops: the network's answer, with any of its crops, where it sees crops at a point; None: `maps` are all.
-        shown: the (height, width) at which a network of one's own saw the picture; None of a network around a block.
+        shown: the (height, width) at which the network saw the picture when it predicted; None where it is not known.
     """
 
     prediction: Labelled
@@ -89,19 +89,19 @@ def see_part(explained: ExplainedModel, picture: Picture, pixel: Place | None) -
 
 
 def detail_words(title: str, shown: Grid, worked: Grid) -> str:
-    """Of how much of the detail that a network saw its attributions know, in words; "" where of all.
+    """That attributions know less detail than the prediction, in words; "" where they know as much.
 
     Args:
         title: the network's.
         shown: the (height, width) at which it saw the picture when it predicted.
-        worked: the (height, width) of the picture that the methods change and enlarge to that.
+        worked: the (height, width) of the picture that the methods change.
     """
     if max(own / less for own, less in zip(shown, worked, strict=True)) <= BY_ROUNDING:
         return ""
     return (
-        f"{title} predicts on the picture at {shown[0]} x {shown[1]}. Attributions are computed on the picture at "
-        f"{worked[0]} x {worked[1]}, which is enlarged to that for it: finer detail has no part in them or in the "
-        "score, which may differ from the prediction's."
+        f"{title} predicts on the picture at {shown[1]} x {shown[0]} pixels. Attributions are computed on the picture "
+        f"at {worked[1]} x {worked[0]}: finer detail affects neither the maps nor the score, which may differ from the "
+        "prediction's."
     )
 
 
@@ -114,7 +114,8 @@ def explain_bundled(model: str, picture: Picture) -> ExplainedModel:
     """A bundled model; stops the page if it cannot run."""
     forget_linked(LAYER)
     prediction = predict_or_stop(model, picture)
-    return ExplainedModel(prediction, "", True, prediction.spatial_maps, first_place(prediction, picture))
+    maps, rest = prediction.spatial_maps, first_place(prediction, picture)
+    return ExplainedModel(prediction, "", True, maps, rest, shown=prediction.seen_size)
 
 
 def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> ExplainedModel:

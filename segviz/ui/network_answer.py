@@ -47,7 +47,7 @@ class NetworkAnswer:
         crop: the crop of the picture that the maps belong to; None where the network saw the whole picture.
         has_block: whether it is a network around a block, as published networks and segviz checkpoints are: its maps
             are the block's, and its features those of a few stages.
-        shown: the (height, width) at which any other network saw the picture; None of a network around a block.
+        shown: the (height, width) at which it saw the whole picture; None where it saw crops.
     """
 
     name: str
@@ -67,7 +67,8 @@ def describe_answer(name: str, value: NetworkView | Prediction) -> NetworkAnswer
     if isinstance(value, Prediction):
         classes = PixelLabels(name, value.labels, value.confidence, value.class_set)
         maps = {key: one for key, one in value.maps.items() if not isinstance(one, ChannelMap)}
-        return NetworkAnswer(name, maps, tuple(maps), (), classes, "", (), value.crop, has_block=True)
+        shown = value.seen_size
+        return NetworkAnswer(name, maps, tuple(maps), (), classes, "", (), value.crop, has_block=True, shown=shown)
     own = value.prediction
     answer = None if own is None else PixelLabels(name, own.labels, own.confidence, own.class_set)
     kept = tuple(one.path for one in value.layers if one.state != "passed over")
