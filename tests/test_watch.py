@@ -39,6 +39,7 @@ from segviz.attention.linear import LinearAttention, MatrixAttention
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.object_queries import ObjectQueryAttention
 from segviz.attention.windowed import WindowedAttention
+from segviz.engine import TooLargeError
 from segviz.watch.call import AttentionCall
 from segviz.watch.findings import Findings
 from segviz.watch.grids import NotShownError, fit_tokens
@@ -46,6 +47,7 @@ from segviz.watch.network_scores import NetworkScores
 from segviz.watch.placement import InputRules, make_input, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
+from segviz.watch.recorder import Recorder
 
 ROOT = Path(__file__).parents[1]
 
@@ -707,7 +709,7 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (lambda: 3, TypeError, "a int was given; segviz.watch needs an nn.Module"),
+        (lambda: 3, TypeError, "segviz.watch needs an nn.Module, not int"),
         (lambda: NonLocal(fused), ValueError, r"training mode; call model.eval\(\) first"),
         (lambda: torch.jit.trace(nn.Conv2d(3, 3, 1).eval(), torch.zeros(1, 3, 8, 8)), ValueError, "watch the Python"),
         (lambda: nn.Linear(3, 3).eval(), ValueError, r"Linear failed on an input of 1 x 3 x 64 x 96 .*size=\(height"),
@@ -717,6 +719,50 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
 def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         segviz.watch(net(), IMAGE)
+
+
+class ShortOfMemory(nn.Module):
+    """Says that it was trained at 32 x 32, and runs out of memory on anything larger."""
+
+    image_size = 32
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error, self.seen, self.scores = error, list[int](), nn.Conv2d(3, 2, 1)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.seen.append(batch.shape[2])
+        if batch.shape[2] > 32:
+            raise self.error
+        return self.scores(batch)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out of memory on an input of 1 x 3 x 64"),
+        (torch.OutOfMemoryError("CUDA out of memory"), r"give a smaller size with size=\(height, width\)"),
+        (TooLargeError("it needs more than 1 MiB"), "it needs more than 1 MiB"),
+    ],
+)
+def test_a_network_that_runs_out_of_memory_is_not_shown_smaller_in_silence(error: Exception, message: str) -> None:
+    net = ShortOfMemory(error).eval()
+    with pytest.raises(MemoryError, match=message):
+        segviz.watch(net, IMAGE)
+    assert net.seen == [64]
+    net.error = ValueError("the size must be 32")  # a refusal: the network's own size is tried
+    assert segviz.watch(net, IMAGE).placement.seen == (32, 32)
+
+
+def test_memory_that_runs_out_while_a_map_is_read_is_no_reason_to_pass_over_a_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Recorder, "_look", fail)
+    with pytest.raises(MemoryError, match="NonLocal ran out of memory"):
+        segviz.watch(NonLocal(fused).eval(), IMAGE)
 
 
 @pytest.mark.parametrize("open_network", [segviz.load, lambda net: segviz.watch(net, IMAGE)], ids=["load", "watch"])

@@ -23,7 +23,7 @@ class LeaseError(EngineError):
     """Nobody looked at the answer's status within the lease, so the request was dropped."""
 
 
-class TooLargeError(EngineError):
+class TooLargeError(EngineError, MemoryError):
     """The picture needs more memory than is available, even at the smallest scale."""
 
 

@@ -191,17 +191,11 @@ def run_bounded(compute_at: Callable[[int], Compute | None], budget: int) -> OpR
             with BoundedMemory(budget):
                 return OpResult(compute(), (scale_note(shrink),) if shrink > 1 else (), keep=shrink == 1)
         except Exception as error:
-            cause = next((one for one in (error, error.__cause__) if one is not None and ran_out(one)), None)
-            if cause is None:
+            if not is_out_of_memory(error):
                 raise as_sentence(error) from None
-            failed = TooLargeError(str(cause)) if isinstance(cause, TooLargeError) else failed
+            failed = TooLargeError(str(error)) if isinstance(error, TooLargeError) else failed
         release_memory()  # only here is the frame of the failed forward, with its tensors, gone
     raise failed
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether memory ran out, or would have."""
-    return isinstance(error, TooLargeError) or is_out_of_memory(error)
 
 
 def as_sentence(error: Exception) -> Exception:

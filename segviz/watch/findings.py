@@ -14,6 +14,7 @@ from segviz.attention.grid_map import Grid
 from segviz.attention.head_map import Cover
 from segviz.attention.maps import NetworkMap
 from segviz.attention.object_queries import ObjectQueryMap
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
@@ -133,6 +134,8 @@ class Findings:
             self._pass_over(name, "declared", str(error))
             return
         except Exception as error:  # the network runs on, whatever it declared
+            if is_out_of_memory(error):
+                raise
             self._pass_over(name, "declared", f"it could not be read: {error!r}")
             return
         if self.layers and not self.is_chosen(name):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import class_names, local_values, running_modules, running_path
 from segviz.watch.grids import DECLARE_IT
@@ -114,6 +115,8 @@ class Recorder(TorchFunctionMode):
         try:
             self._look(name, args, kwargs, result)
         except Exception as error:  # the network runs on, whatever we fail to read
+            if is_out_of_memory(error):
+                raise
             self.collector.pass_over(self._path(), name, f"it could not be read: {error!r}")
         return result
 

@@ -10,10 +10,15 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from segviz.image import Rgb
+from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.text import plain_text
 from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
 
 Output = TypeVar("Output")
+
+
+class RefusedError(ValueError):
+    """A network cannot run on an input. The message names the cause and the cure."""
 
 
 def run_on_fitting_size(
@@ -31,19 +36,27 @@ def run_on_fitting_size(
         The placement that the network took, and what `run` returned.
 
     Raises:
-        ValueError: the network fails at each size; the message says how it did at the last.
+        MemoryError: the memory does not suffice at a size that the network did not refuse.
+        RefusedError: the network fails at each size; the message says how it did at the last.
     """
     like = first_float(model)
     *earlier, last = candidate_placements(model, picture, rules)
-    for placement in earlier:
+
+    def run_at(placement: Placement) -> tuple[Placement, Output]:
         batch = make_input(picture, placement, rules, like)
-        with suppress(Exception):  # whatever the network's own code raises
+        try:
             return placement, run(placement, batch)
-    batch = make_input(picture, last, rules, like)
-    try:
-        return last, run(last, batch)
-    except Exception as error:
-        raise refusal(model, last, error) from error
+        except Exception as error:  # whatever the network's own code raises
+            if isinstance(error, MemoryError) and str(error):  # such as the engine's, which names its own cure
+                raise
+            if is_out_of_memory(error):
+                raise lack_of_memory(model, placement) from error
+            raise refusal(model, placement, error) from error
+
+    for placement in earlier:
+        with suppress(RefusedError):
+            return run_at(placement)
+    return run_at(last)
 
 
 def first_float(model: nn.Module) -> Tensor | None:
@@ -75,19 +88,27 @@ def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dic
     return (), options
 
 
-def refusal(model: nn.Module, placement: Placement, error: Exception) -> ValueError:
+def lack_of_memory(model: nn.Module, placement: Placement) -> MemoryError:
+    """The error of a network for which the memory did not suffice."""
+    return MemoryError(
+        f"{type(model).__name__} ran out of memory on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]}; "
+        "give a smaller size with size=(height, width)"
+    )
+
+
+def refusal(model: nn.Module, placement: Placement, error: Exception) -> RefusedError:
     """The error of a network that cannot run on the picture."""
     cause = plain_text(str(error), 300) or type(error).__name__
     if isinstance(error, TypeError) and cause.startswith("record() "):
-        return ValueError(
+        return RefusedError(
             f"{type(model).__name__} calls segviz.record with wrong arguments ({cause}); correct the call"
         )
     if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
-        return ValueError(
+        return RefusedError(
             f"{type(model).__name__} needs more than a picture ({cause}); watch the part that takes the picture, or a "
             "module that gives the rest"
         )
-    return ValueError(
+    return RefusedError(
         f"{type(model).__name__} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({cause}); "
         "give the size that it takes with size=(height, width)"
     )

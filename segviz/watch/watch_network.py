@@ -111,7 +111,7 @@ def check_network(model: object) -> None:
         ValueError: it or a part of it is in training mode, or it was traced, exported or compiled.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"a {type(model).__name__} was given; segviz.watch needs an nn.Module")
+        raise TypeError(f"segviz.watch needs an nn.Module, not {type(model).__name__}; give the network itself")
     if hasattr(model, "_orig_mod"):
         raise ValueError("the network was compiled, and its calls cannot be seen; watch model._orig_mod")
     if isinstance(model, torch.jit.ScriptModule):
