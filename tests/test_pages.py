@@ -827,7 +827,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         majority[row, column] = prediction.labels[place]
         same = majority == prediction.labels[place]
         assert own["Own class (%)"] == pytest.approx(100 * shares[same].sum(), rel=1e-4)
-        assert own["Its cells (%)"] == pytest.approx(100 * same.mean(), rel=1e-4)
+        assert own["Even own class (%)"] == pytest.approx(100 * same.mean(), rel=1e-4)
         places = spread_places(map_.grid, 36)
         assert own["Depends (%)"] == pytest.approx(100 * query_dependence(map_, places, direction), abs=1e-6)
     assert viewer(app)["settings"]["direction"] == "attended_by"

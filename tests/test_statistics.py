@@ -277,7 +277,7 @@ def test_a_summary_without_labels_leaves_the_class_open() -> None:
 def test_a_summary_holds_what_the_functions_give() -> None:
     map_, labels = random_map(), blocks([[0, 1, 0, 1, 0, 1]] * 4)
     found, weights = summarise(map_, 2, 1, labels, SIZE), map_.attends_to(2, 1)
-    assert (found.entropy_bits, found.normalised_entropy) == (entropy_bits(weights), normalised_entropy(weights))
+    assert (found.entropy_bits, found.relative_entropy) == (entropy_bits(weights), normalised_entropy(weights))
     assert (found.distance_pixels, found.distance_share) == distance_from(map_, 2, 1)
     assert (found.own_class_share, found.own_class_even) == own_class_share(map_, 2, 1, labels)
 
@@ -311,7 +311,16 @@ def test_psa_without_a_softmax_has_no_entropy_to_tell() -> None:
 def test_an_even_strip_map_is_even_over_all_cells(axis: str) -> None:
     strips = GRID[1] if axis == "vertical" else GRID[0]
     map_ = StripAttention("strip", GRID, torch.zeros(CELLS, 2), torch.zeros(strips, 2), axis)  # type: ignore[arg-type]
-    assert summarise(map_, 0, 0, None, SIZE).normalised_entropy == pytest.approx(1)
+    assert summarise(map_, 0, 0, None, SIZE).relative_entropy == pytest.approx(1)
+
+
+def test_even_weights_on_all_that_a_place_can_choose_have_all_the_entropy() -> None:
+    """Also where it chooses between few: four samples, or the cells that a small mask covers."""
+    four = samples([[0, 0], [0, 1], [1, 0], [1, 1]])
+    cells = torch.arange(CELLS)
+    near = torch.zeros(CELLS, CELLS).masked_fill((cells[:, None] - cells).abs() > 2, -math.inf)
+    for map_ in (four, OffsetMaskAttention("collect", GRID, near, "collect")):
+        assert summarise(map_, 0, 0, None, SIZE).relative_entropy == pytest.approx(1)
 
 
 @pytest.mark.parametrize("make", [random_map, psa])
@@ -382,6 +391,6 @@ def test_a_records_means_become_a_row_of_the_table() -> None:
     row = same_pixel_columns([MapRow("val", "Dense", None, recorded_numbers(even(), measured), 0.7)])
     assert row["Distance (%)"] == [pytest.approx(20)]
     assert row["Even distance (%)"] == [pytest.approx(36)]
-    assert row["Of even (%)"] == [pytest.approx(50)]
+    assert row["Entropy (% of even)"] == [pytest.approx(50)]
     assert row["Entropy (bits)"] == [pytest.approx(0.5 * math.log2(CELLS))]
     assert row["Distance (px)"] == [None]

@@ -1,4 +1,4 @@
-"""Numbers of many rows of attention weights at once; `statistics` gives the same numbers for one place.
+"""Numbers of many rows of attention weights at once; `statistics` has those of one place.
 
 Each function takes rows that `normalise_rows` made and returns a number for each. NaN rows give NaN.
 """

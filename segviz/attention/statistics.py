@@ -37,7 +37,7 @@ class MapStatistics:
 
     Attributes:
         entropy_bits: see `entropy_bits`; 0 to log2 of the number of cells.
-        normalised_entropy: see `normalised_entropy`; in [0, 1], NaN on a grid of one cell.
+        relative_entropy: see `relative_entropy`; in [0, 1], NaN where the place has no choice.
         distance_pixels: see `weights_distance`; in pixels of the picture.
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
         distance_even: what an even map would give for it: one that weighs alike all that the place can choose between.
@@ -48,7 +48,7 @@ class MapStatistics:
     """
 
     entropy_bits: float
-    normalised_entropy: float
+    relative_entropy: float
     distance_pixels: float
     distance_share: float
     distance_even: float
@@ -118,7 +118,35 @@ def statistics_of(
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, even, place, classes)
     missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
     even_distance = weights_distance(map_, even, place, image_size).share
-    return MapStatistics(entropy_bits(weights), normalised_entropy(weights), *distance, even_distance, *own, missing)
+    relative = relative_entropy(map_, place, direction, weights, even)
+    return MapStatistics(entropy_bits(weights), relative, *distance, even_distance, *own, missing)
+
+
+def relative_entropy(
+    map_: SpatialMap,
+    place: Grid,
+    direction: Direction,
+    weights: Float[Tensor, "rows columns"],
+    even: Float[Tensor, "rows columns"],
+) -> float:
+    """The entropy of a place's weights over that of even ones, in [0, 1]; NaN where there is only one choice.
+
+    It is taken over what the place chooses between: the cells that it can reach, or strips, samples or pooled tokens,
+    which have the same weights whatever the grid.
+
+    Args:
+        map_: the map.
+        place: the cell (row, column).
+        direction: where the place looks; or who looks at it, which is a choice of cells.
+        weights: `weights_at` of the place.
+        even: `even_weights` of the place.
+
+    Raises:
+        ValueError: see `normalise`.
+    """
+    if direction == "attends_to" and map_.choices is not None:
+        return normalised_entropy(map_.choices[map_.index(*place)])
+    return normalised_entropy(weights[even > 0])
 
 
 def even_weights(map_: SpatialMap, place: Grid, direction: Direction) -> Float[Tensor, "rows columns"]:

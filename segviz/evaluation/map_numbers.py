@@ -1,6 +1,6 @@
 """Where a block looks, in numbers: means over all cells of many pictures, beside an even map's.
 
-A map's matrix is formed for a block of cells at a time. `statistics` has the same numbers for single places.
+A map's matrix is formed for a block of cells at a time. `attention.statistics` has these numbers for single places.
 """
 
 from __future__ import annotations

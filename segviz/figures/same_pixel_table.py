@@ -58,8 +58,9 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
         statistic("entropy_bits"), "%.2f",
     ),
     ColumnSpec(
-        "Of even (%)", "Entropy relative to that of even weights; comparable between grids of different sizes.",
-        statistic("normalised_entropy", 100),
+        "Entropy (% of even)", "Entropy relative to that of even weights on all that the point can choose between; "
+        "comparable between grids of different sizes.",
+        statistic("relative_entropy", 100),
     ),
     ColumnSpec(
         "Distance (%)", "Mean distance of the weight from the point, in percent of the picture's diagonal.",
@@ -75,7 +76,7 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
         statistic("own_class_share", 100),
     ),
     ColumnSpec(
-        "Its cells (%)", "What even weights over all that the point can choose between would put on its class.",
+        "Even own class (%)", "Share that even weights on all that the point can choose between would put on its class.",
         statistic("own_class_even", 100),
     ),
     ColumnSpec(
@@ -197,13 +198,13 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
 def recorded_numbers(map_: SpatialMap, measured: MeasuredMap) -> MapStatistics:
     """A map's means over a data set, from its checkpoint's record, as statistics; NaN where it has none.
 
-    A record's entropy is over what a place chooses between; here it is only given where that is cells.
+    The entropy in bits is known only where a place chooses between all cells.
     """
     trained, even = measured.trained, measured.even
     values = (trained.entropy, trained.distance, even.distance, trained.own_class_weight, trained.own_class_even)
     share, distance, even_distance, own, own_even = (math.nan if value is None else value for value in values)
-    share = share if map_.choices is None else math.nan
-    bits = share * math.log2(math.prod(measured.grid))
+    chooses_cells = map_.choices is None and map_.reaches_all
+    bits = share * math.log2(math.prod(measured.grid)) if chooses_cells else math.nan
     return MapStatistics(bits, share, math.nan, distance, even_distance, own, own_even, math.nan)
 
 

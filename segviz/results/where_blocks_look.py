@@ -128,7 +128,7 @@ MAP_COLUMNS: tuple[ColumnSpec[MeasuredRow], ...] = (
     ColumnSpec("Weights", EXPLANATION, lambda row: row.weights, None),
     *(percent(limits.field) for limits in MAP_RANGES),
     share("Weight on class (%)", "Weight on cells of the cell's class; void is left out.", "own_class_weight"),
-    share("Its cells (%)", "What even weights put on the cell's class.", "own_class_even"),
+    share("Even weight on class (%)", "What even weights put on the cell's class.", "own_class_even"),
     share("Distance (%)", "Mean distance of the weight from the cell, in percent of the diagonal.", "distance"),
     share("Largest (%)", "The largest weight that a cell gives, on average.", "largest", "%.2f"),
 )
