@@ -167,6 +167,26 @@ def test_a_websocket_that_breaks_a_bound_is_closed_and_the_reason_said(
     assert "Traceback" not in caplog.text and why in caplog.text
 
 
+def test_a_visitor_who_has_gone_before_the_refusal_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    socket = Socket(["text"])
+
+    async def send(_: object) -> None:
+        raise ConnectionError("the connection is closed")
+
+    socket.send = send  # type: ignore[method-assign]
+    assert received(socket) == [1003] and "Traceback" not in caplog.text
+
+
+def test_a_websocket_that_cannot_be_read_counts_as_closed(caplog: pytest.LogCaptureFixture) -> None:
+    socket = Socket([])
+
+    async def receive() -> Message:
+        raise RuntimeError("the protocol is in a wrong state")
+
+    socket.receive = receive  # type: ignore[method-assign]
+    assert received(socket) == [1006] and "it counts as closed" in caplog.text
+
+
 def test_waiting_messages_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(message_pump, "ARRIVALS_AT_ONCE", 10_000)
     many: list[bytes | str] = [rerun(number, pressed=True) for number in range(message_pump.BACKLOG_MESSAGES + 50)]

@@ -76,9 +76,32 @@ def test_a_stop_sign_and_steps_are_forgotten_with_their_task() -> None:
         await board.stop("a")
         after = await board.report("a", 2, 3)
         await board.remove("a")
-        return begun, before, after, await board.has_begun("a") or await board.report("a", 0, 1)
+        return begun, before, after, await board.has_begun("a")
 
     assert asyncio.run(tell()) == (True, False, True, False)
+
+
+def test_a_removed_task_leaves_nothing_on_the_board_whatever_comes_after() -> None:
+    async def tell() -> tuple[bool, News]:
+        board = Board()
+        await board.begin("a")
+        await board.remove("a")
+        await board.begin("a")
+        await board.stop("a")
+        return await board.report("a", 1, 3), await board.wait_for_news(0)
+
+    to_stop, news = asyncio.run(tell())
+    assert to_stop and news.steps == {}
+
+
+def test_a_task_can_be_stopped_before_it_begins_and_goes_on_with_a_new_board() -> None:
+    async def tell() -> tuple[bool, bool]:
+        board, new = Board(), Board()
+        await board.stop("a")
+        await board.begin("a")
+        return await board.report("a", 0, 3), await new.report("a", 1, 3)
+
+    assert asyncio.run(tell()) == (True, False)
 
 
 def test_the_folder_of_a_local_cluster_has_a_short_path(monkeypatch: pytest.MonkeyPatch) -> None:

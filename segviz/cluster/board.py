@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import ray
 from segviz.cluster.messages import ReplicaState
 
 FORGET_AFTER_S = 60.0  # a replica that has not told of itself for so long
+REMOVED = 1000  # tasks that are remembered after their end: their replicas may still report
 NEWS_WITHIN_S = 2.0  # where there are none, the same is said again
 
 
@@ -40,31 +42,37 @@ class Board:
     def __init__(self) -> None:
         self._steps: dict[str, tuple[int, int]] = {}
         self._stopped: set[str] = set()
+        self._removed: deque[str] = deque(maxlen=REMOVED)
         self._states: dict[tuple[str, int], tuple[float, ReplicaState]] = {}  # by node and process
         self._version = time.time_ns()  # of a board that was started again, too, another
         self._changed = asyncio.Event()
 
     async def begin(self, ticket: str) -> None:
         """Note that a replica begins with a task."""
-        self._steps[ticket] = 0, 1
-        self._tell()
+        if ticket not in self._removed:
+            self._steps[ticket] = 0, 1
+            self._tell()
 
     async def has_begun(self, ticket: str) -> bool:
         """Whether a replica has begun with a task."""
         return ticket in self._steps
 
     async def report(self, ticket: str, done: int, total: int) -> bool:
-        """Note how far a task is; whether it is to stop."""
-        self._steps[ticket] = done, total
+        """Note how far a task is; whether it is to stop. Nobody waits for one that was removed."""
+        if ticket in self._removed:
+            return True
+        self._steps[ticket] = done, total  # also of one that began before this board was started again
         self._tell()
         return ticket in self._stopped
 
     async def stop(self, ticket: str) -> None:
-        """Have a task stop at its next step."""
-        self._stopped.add(ticket)
+        """Have a task stop at its next step, which may be its first."""
+        if ticket not in self._removed:
+            self._stopped.add(ticket)
 
     async def remove(self, ticket: str) -> None:
         """Forget a task that has ended."""
+        self._removed.append(ticket)
         self._steps.pop(ticket, None)
         self._stopped.discard(ticket)
 

@@ -76,7 +76,7 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
         statistic("own_class_share", 100),
     ),
     ColumnSpec(
-        "Even own class (%)", "Share that even weights on all that the point can choose between would put on its class.",
+        "Even own class (%)", "Share that even weights on all that the point can choose between put on its class.",
         statistic("own_class_even", 100),
     ),
     ColumnSpec(

@@ -106,8 +106,7 @@ class MessagePump:
         self._finish(self._end)
         if self._reader is not None:
             self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+            await asyncio.wait([self._reader])
 
     def _delay(self) -> float:
         """Seconds until a message may be handed on, or until it is worth another look; 0 if one may be now."""
@@ -135,7 +134,12 @@ class MessagePump:
             LOG.warning("a websocket is closed: %s; %d of its messages are dropped", fault, len(self._backlog))
             self._is_refused = True
             self._finish({"type": "websocket.disconnect", "code": fault.code})
-            await self._send({"type": "websocket.close", "code": fault.code, "reason": str(fault)})
+            with suppress(OSError, RuntimeError):  # the visitor may have gone
+                await self._send({"type": "websocket.close", "code": fault.code, "reason": str(fault)})
+        except Exception:
+            LOG.exception("a websocket could not be read; it counts as closed")
+        finally:
+            self._finish(self._end)  # unless that is done: whoever receives must not wait for ever
 
     def _keep(self, message: Message) -> None:
         """Append a message to the backlog, in place of the last one if that is superseded.
