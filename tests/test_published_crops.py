@@ -16,7 +16,9 @@ from test_protocols import slow_starts
 from segviz.attention.region import Region
 from segviz.engine import CompareStage
 from segviz.engine.bounded_memory import BoundedMemory
+from segviz.prediction.influence import measure_pixel_influence
 from segviz.watch.load import open_predictor
+from segviz.watch.published_block import look_into
 from segviz.watch.published_predictor import PublishedPredictor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is assumed", "ignore:.*is not used", "ignore:.*slide crops")
@@ -202,6 +204,21 @@ def test_the_command_line_draws_each_place_in_its_crop(
     assert run_segviz(*words, "--out", tmp_path / "page.png") == 1
     assert "the places lie in 2 crops" in capsys.readouterr().err
     assert run_segviz("attend", *words[1:6], "--out", tmp_path / "page.png") == 0
+
+
+def test_influence_is_measured_on_a_whole_picture_alone(
+    file: Path, predictor: PublishedPredictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(PICTURE).save(tmp_path / "street.png")
+    Image.fromarray(PICTURE[:CROP, :CROP]).save(tmp_path / "small.png")
+    words = ["--model", file, "--at", "20,30", "--influence", "--json", "--out", tmp_path]
+    assert run_segviz("attend", tmp_path / "street.png", *words) == 1
+    assert "influence is measured on whole pictures, and this one is seen in crops" in capsys.readouterr().err
+    assert run_segviz("attend", tmp_path / "small.png", *words) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    wanted = measure_pixel_influence(look_into(predictor), PICTURE[:CROP, :CROP], (20, 30))
+    assert wanted.values.max() > 0
+    assert told["influence"][0]["largest"] == pytest.approx(float(wanted.values.max()), rel=1e-5)
 
 
 def labelled(root: Path) -> Path:

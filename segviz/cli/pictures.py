@@ -37,6 +37,7 @@ from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.prediction import Place
 from segviz.prediction.predictor import Predictor
 from segviz.watch.network_predictor import NetworkPredictor
+from segviz.watch.published_block import look_into
 from segviz.watch.published_predictor import PublishedPredictor
 
 AnyPredictor = Predictor | NetworkPredictor | PublishedPredictor
@@ -165,11 +166,15 @@ def choose_measure(predictor: AnyPredictor, options: argparse.Namespace) -> Meas
     """
     if not options.influence:
         return None
-    if not isinstance(predictor, Predictor):
-        raise UsageError(f"--influence needs a segviz checkpoint, and '{options.model}' is not one; remove --influence")
-    if not has_context(predictor.model):
-        raise UsageError(f"--influence needs a block, and '{predictor.record.model}' has none; use another model")
-    return partial(measure_pixel_influence, predictor)
+    if isinstance(predictor, NetworkPredictor):
+        raise UsageError(
+            f"--influence needs a segviz checkpoint or a published network, and '{options.model}' is neither; remove "
+            "--influence"
+        )
+    block = look_into(predictor) if isinstance(predictor, PublishedPredictor) else predictor
+    if not has_context(block.model):
+        raise UsageError(f"--influence needs a block, and '{block.record.model}' has none; use another model")
+    return partial(measure_pixel_influence, block)
 
 
 def read_attention_options(options: argparse.Namespace) -> AttentionOptions:

@@ -14,8 +14,8 @@ from segviz.attention.maps import cell_of_pixel
 from segviz.image import ImageLike, as_rgb, resize
 from segviz.models.ablation import has_context
 from segviz.models.influence import measure_influence
+from segviz.prediction.block_predictor import BlockPredictor
 from segviz.prediction.prediction import Place
-from segviz.prediction.predictor import Predictor
 from segviz.runtime.mmap_copy import copy_array
 
 UNIT = "influence"
@@ -46,7 +46,7 @@ class Influence:
 
 
 def measure_pixel_influence(
-    predictor: Predictor, image: ImageLike, pixel: Place, shrink: int = 1, check: Callable[[], None] | None = None
+    predictor: BlockPredictor, image: ImageLike, pixel: Place, shrink: int = 1, check: Callable[[], None] | None = None
 ) -> Influence:
     """The influence on a network's answer at a pixel (`segviz.models.influence`).
 
