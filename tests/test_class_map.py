@@ -103,6 +103,8 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "b"}]}, "'b' has neither ids nor colours, which leaves"),
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "a", "ids": [2]}]}, "the class 'a' occurs 2 times"),
         ({"classes": [{"name": "a", "ids": [1]}, {"name": "b", "ids": [1]}]}, "the id 1 belongs to 2 classes"),
+        ({"classes": [{"name": "a", "ids": [7, 7]}]}, "the class 'a' lists the id 7 more than once; once is enough"),
+        ({"classes": [{"name": "a", "colours": ["#FF00aa", "ff00AA"]}]}, "lists the colour #ff00aa more than once"),
         ({"classes": [{"name": "a", "ids": [1]}], "void_ids": [1]}, "the id 1 is void and belongs to a class, too"),
         ({"classes": [{"name": "a", "ids": [300]}]}, "the id 300 is not in 0 to 255; label files have 8 bits"),
         ({"classes": [{"name": "a", "colours": ["red"]}]}, "'red' is not a colour; write it as #804080"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import segviz
+from segviz.data.scenes import draw_scene
 from segviz.results.models_page import scores_table
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +26,16 @@ def test_the_readme_s_python_runs_as_printed() -> None:
     collect = names["collect"]
     assert float(collect.attends_to(10, 20).sum()) == pytest.approx(1, abs=1e-5)  # type: ignore[attr-defined]
     assert isinstance(names["image"], np.ndarray)
+
+
+def test_the_readme_names_what_maps_have() -> None:
+    (table,) = re.findall(r"\| Map \| Models \|.*?\n\n", README, re.DOTALL)
+    image = draw_scene(seed=3).image
+    for named, models, _, members in re.findall(r"^\| (`.+?) \| (.+?) \| (.+?) \| (.+?) \|$", table, re.MULTILINE):
+        maps = segviz.load(models.split(", ")[0])(image).maps
+        names = re.findall(r"`(\w+)", named)
+        for member in re.findall(r"`(\w+)", members):
+            assert any(hasattr(maps[name], member) for name in names), (named, member)
 
 
 def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

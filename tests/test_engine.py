@@ -429,6 +429,8 @@ def test_a_containers_limits_count(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "memory.max").write_text(str(900 * capacity.MIB))
     (tmp_path / "memory.current").write_text(str(800 * capacity.MIB))
     assert capacity.cores() == 1 and capacity.free_mib(torch.device("cpu")) == 100
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {300 * capacity.MIB}\nactive_file 7\n")
+    assert capacity.free_mib(torch.device("cpu")) == 400
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max")
     assert capacity.cores() == own and capacity.free_mib(torch.device("cpu")) > 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from segviz.runtime.cores import available_cores
@@ -13,7 +14,6 @@ from segviz.settings import MIB, Settings
 CGROUP = Path("/sys/fs/cgroup")  # version 2: the limits of a container
 MAX_CPU_WORKERS = 4  # with more cores than that, a forward gains more from threads than from another worker
 GPU_WORKERS = 2  # one prepares a picture or copies labels back while the other computes
-UNKNOWN_MIB = 2048  # assumed where the system does not report its free memory
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Capacity:
 
     workers: int = 2
     threads: int = 1
-    memory_mb: int = UNKNOWN_MIB
+    memory_mb: int = 2048
     cache_mb: int = 128
     queue: int = 64
     shares: int = 1
@@ -71,22 +71,21 @@ def free_mib(device: torch.device) -> int:
     """Free memory of the device in MiB; on a CPU the system's, or what is left within the container's limit."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] // MIB)
+    free = int(psutil.virtual_memory().available)
     limit, used = cgroup("memory.max"), cgroup("memory.current")
-    left = (int(limit) - int(used)) // MIB if limit.isdecimal() and used.isdecimal() else system_free_mib()
-    return max(1, min(left, system_free_mib()))
+    if limit.isdecimal() and used.isdecimal():
+        free = min(free, int(limit) - int(used) + reclaimable_bytes())
+    return max(1, free // MIB)
 
 
-def system_free_mib() -> int:
-    """Memory in MiB that is available without swapping, by Linux's own estimate."""
-    try:
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) // 1024
-    except (OSError, KeyError, ValueError):
-        return UNKNOWN_MIB
+def reclaimable_bytes() -> int:
+    """Copies of files that count as the container's memory, and that the system drops when memory is short."""
+    lines = (line.split() for line in cgroup("memory.stat").splitlines())
+    return next((int(words[1]) for words in lines if words[:1] == ["inactive_file"]), 0)
 
 
 def cgroup(name: str) -> str:
-    """A limit of the container; empty if there is none."""
+    """What the system says of the container under a name, such as a limit; empty outside of containers."""
     try:
         return (CGROUP / name).read_text().strip()
     except OSError:

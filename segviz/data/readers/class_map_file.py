@@ -138,17 +138,26 @@ def find_value_faults(found: ClassMap) -> list[str]:
 
 
 def find_double_faults(found: ClassMap) -> list[str]:
-    """The ids and colours that belong to several classes, or to a class and to void."""
-    ids = Counter(number for one in found.classes for number in one.ids)
-    painted = Counter(plain_colour(text) for one in found.classes for text in one.colours)
+    """The ids and colours that a class lists twice, or that belong to several classes, or to a class and to void."""
+    ids = Counter(number for one in found.classes for number in set(one.ids))
+    painted = Counter(colour for one in found.classes for colour in set(map(plain_colour, one.colours)))
     both = "is void and belongs to a class, too; give it to one of them"
     return [
+        *(f"the class '{one.name}' lists {text} more than once; once is enough" for one in found.classes
+          for text in list_repeats(one)),
         *(f"the id {one} {both}" for one in sorted(ids.keys() & set(found.void_ids))),
         *(f"the colour #{one} {both}" for one in sorted(painted.keys() & set(map(plain_colour, found.void_colours)))),
         *(f"the id {one} belongs to {times} classes; give it to one" for one, times in ids.items() if times > 1),
         *(f"the colour #{one} belongs to {times} classes; give it to one" for one, times in painted.items()
           if times > 1),
     ]  # fmt: skip
+
+
+def list_repeats(entry: ClassEntry) -> list[str]:
+    """The ids and colours that a class lists more than once, in words."""
+    listed = Counter([*(f"the id {one}" for one in entry.ids),
+                      *(f"the colour #{plain_colour(text)}" for text in entry.colours)])  # fmt: skip
+    return [text for text, times in listed.items() if times > 1]
 
 
 def plain_colour(text: str) -> str:
