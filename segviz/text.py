@@ -81,9 +81,10 @@ def format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
-def count_words(count: int, singular: str, plural: str = "") -> str:
+def count_words(count: float, singular: str, plural: str = "") -> str:
     """A count and what is counted, as "1 pass" or "2 passes"; the plural adds an s where none is given."""
-    return f"{count} {singular if count == 1 else plural or singular + 's'}"
+    number = f"{count:g}" if isinstance(count, float) else str(count)
+    return f"{number} {singular if count == 1 else plural or singular + 's'}"
 
 
 def join_with_commas(values: Iterable[object]) -> str:

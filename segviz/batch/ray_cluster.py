@@ -15,6 +15,7 @@ from segviz.cluster.join import join_or_start
 from segviz.engine.capacity import cores
 from segviz.runtime.interrupts import handle_signals, raise_interrupt
 from segviz.runtime.ray_token import is_local
+from segviz.text import count_words
 
 
 class NoWorkersError(RuntimeError):
@@ -38,8 +39,8 @@ class WorkerShare:
     @property
     def words(self) -> str:
         """The reserved resources in words."""
-        cpus = f"{self.cpus:g} CPU core{'' if self.cpus == 1 else 's'}"
-        return f"{cpus} and {self.gpus:g} GPU{'' if self.gpus == 1 else 's'}" if self.gpus else cpus
+        cpus = count_words(float(self.cpus), "CPU core")
+        return f"{cpus} and {count_words(float(self.gpus), 'GPU')}" if self.gpus else cpus
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from typing import Any
 
 from segviz.benchmarks.engine_report import EngineReport
 from segviz.benchmarks.measure import MEGA, Report, format_measurement
+from segviz.text import count_words
 
 SLOTS = 2  # of a replica with a GPU, as the engine has them: one prepares or copies back while the other computes
 USED = 0.7  # the part of the most that is planned for
@@ -234,7 +235,7 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence
 def describe_plan(plan: ClusterPlan, forward_ms: float) -> dict[str, Any]:
     """A plan's row."""
     return {
-        "plan": f"{plan.gpus} {'GPU' if plan.gpus == 1 else 'GPUs'}, {forward_ms:g} ms",
+        "plan": f"{count_words(plan.gpus, 'GPU')}, {forward_ms:g} ms",
         "slots": plan.gpus * plan.slots,
         "gpus_rate": plan.gpus_rate,
         "app_rate": plan.app_rate,

@@ -12,7 +12,7 @@ from segviz.catalogue.protocol_words import describe_shown
 from segviz.data.class_sets import give_colours
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.models.options import OptionValue
-from segviz.text import plain_text
+from segviz.text import count_words, plain_text
 from segviz.typed_json import parse_json
 
 # The names of a record's evaluations: on CamVid's val split at a single scale, unless they say otherwise.
@@ -70,7 +70,7 @@ class Evaluation:
     @property
     def pictures(self) -> str:
         """The set of pictures, with their number."""
-        number = f"{self.images} picture{'' if self.images == 1 else 's'}"
+        number = count_words(self.images, "picture")
         return self.data if str(self.images) in self.data.split() else f"{self.data} ({number})"
 
     @property

@@ -14,6 +14,7 @@ from segviz.batch.run import PROBLEMS, MapPictures, PictureOutcome, WorkOnPictur
 from segviz.cli.spread_options import OWN_ADDRESS
 from segviz.cli.worker_jobs import PictureJob, pack_model
 from segviz.settings import Settings, settings
+from segviz.text import count_words
 
 if TYPE_CHECKING:
     from segviz.batch.ray_workers import RayWorkers
@@ -121,4 +122,4 @@ def open_job(workers: RayWorkers, job: WorkerJob) -> None:
 
 def name_workers(workers: RayWorkers) -> str:
     """How many workers there are, in words."""
-    return f"{workers.count} {'worker' if workers.count == 1 else 'workers'}"
+    return count_words(workers.count, "worker")

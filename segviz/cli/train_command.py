@@ -23,7 +23,7 @@ from segviz.models.registry import own_body, read_options, resolve_network
 from segviz.paper_tables.commands import COMMAND_START
 from segviz.paper_tables.description import ScoreProtocol
 from segviz.paper_tables.showing import follow_protocol, way_words
-from segviz.text import format_percent, format_table
+from segviz.text import count_words, format_percent, format_table
 from segviz.training.imagenet import UNTRAINED_BODIES
 from segviz.training.loop import train_model
 from segviz.training.options import TrainOptions
@@ -74,8 +74,8 @@ def describe_protocol_of_paper(training: TrainOptions) -> str:
 
 def describe_length(record: Record) -> str:
     """How long a training was, such as "400 steps in 9.5 minutes"."""
-    minutes = f"{record.minutes:g} minute{'' if record.minutes == 1 else 's'}" if record.minutes else "a few seconds"
-    return f"{record.steps} step{'' if record.steps == 1 else 's'} in {minutes}"
+    minutes = count_words(float(record.minutes), "minute") if record.minutes else "a few seconds"
+    return f"{count_words(record.steps, 'step')} in {minutes}"
 
 
 def resolve_training(options: argparse.Namespace, out: Path) -> TrainOptions:

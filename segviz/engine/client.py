@@ -25,6 +25,7 @@ from segviz.image import Rgb
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import choose_device, device_title
 from segviz.settings import MIB, Settings, settings
+from segviz.text import count_words
 
 
 class Engine:
@@ -145,9 +146,9 @@ class Engine:
         if health.remote and not health.replicas:
             return "a Ray cluster, where no replica runs yet"
         if health.remote:
-            return f"{health.replicas} {'replica' if health.replicas == 1 else 'replicas'} in a Ray cluster"
+            return f"{count_words(health.replicas or 0, 'replica')} in a Ray cluster"
         device, count = choose_device("auto"), cores()
-        return f"CPU ({count} {'core' if count == 1 else 'cores'})" if device.type == "cpu" else device_title(device)
+        return f"CPU ({count_words(count, 'core')})" if device.type == "cpu" else device_title(device)
 
 
 def make_backend(limits: Settings, observer: ComputationObserver) -> QueueBackend:

@@ -23,6 +23,7 @@ from segviz.image import Rgb
 from segviz.models.blocks import ContextBlock
 from segviz.models.segmenter import BlockNetwork
 from segviz.runtime.progress import progress_bar
+from segviz.text import count_words
 
 # The scales of --multi-scale. The papers name none; these are those in the configurations of PSANet's authors.
 MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -199,7 +200,7 @@ def unseen_scenes(classes: tuple[str, ...], count: int) -> list[Sample]:
 
 def scenes_title(count: int) -> str:
     """Drawn scenes, in a record's words."""
-    return f"{count} drawn scene{'' if count == 1 else 's'}"
+    return count_words(count, "drawn scene")
 
 
 def class_scores(model: BlockNetwork | NetworkToScore, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from segviz.data.dataset import DataError
 from segviz.runtime.interrupts import hold_interrupt
+from segviz.text import count_words
 from segviz.training.process_group import LONGEST_WAIT, SECONDS_BETWEEN_LOOKS, ProcessGroup
 
 
@@ -233,7 +234,7 @@ def choose_gpu() -> int:
     found = torch.cuda.device_count()
     if here > found:
         raise DataError(
-            f"torchrun started {here} processes, but this machine has {found} GPU{'' if found == 1 else 's'}; use "
+            f"torchrun started {here} processes, but this machine has {count_words(found, 'GPU')}; use "
             f"--nproc_per_node {found}, or --device cpu"
         )
     return local

@@ -11,6 +11,7 @@ import torch
 from segviz.atomic_write import open_atomically
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.data.dataset import DataError
+from segviz.text import count_words
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -52,7 +53,7 @@ def check_output(out: Path, state: Path, resume: bool, overwrite: bool) -> None:
     if resume:
         steps = read_record(out).steps
         raise DataError(
-            f"the run is finished: {out} has it, after {steps} step{'' if steps == 1 else 's'}; to train again, remove "
+            f"the run is finished: {out} has it, after {count_words(steps, 'step')}; to train again, remove "
             "--resume and give another --out, or --overwrite"
         )
     if not overwrite:

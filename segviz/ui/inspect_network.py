@@ -14,7 +14,7 @@ from segviz.engine import CompareLayer, CompareStage
 from segviz.figures.interesting_places import telling_place
 from segviz.prediction.prediction import Place
 from segviz.prediction.similarity import STAGES
-from segviz.text import escape_markdown, join_with_commas
+from segviz.text import count_words, escape_markdown, join_with_commas
 from segviz.ui.beside_maps import SIMILARITY_HELP
 from segviz.ui.inspect_crops import PROTOCOL_KEY, inspect_crops, pick_whole
 from segviz.ui.map_help import WEIGHTS_HELP
@@ -253,7 +253,7 @@ def show_found(answer: NetworkAnswer) -> None:
         [one.reason if one.state != "listed" else "" for one in answer.found],
     )
     shown = sum(one.state != "passed over" for one in answer.found)
-    counts = f"{shown} {'layer' if shown == 1 else 'layers'} with maps, {len(answer.found) - shown} passed over"
+    counts = f"{count_words(shown, 'layer')} with maps, {len(answer.found) - shown} passed over"
     with st.expander(f"Attention that was found: {counts}"):
         values = {head.title: list(column) for head, column in zip(FOUND_HELP, columns, strict=True)}
         show_table(values, FOUND_HELP, "Attention that was found in the network", "Layer")
