@@ -143,10 +143,10 @@ class Engine:
     def device(self) -> str:
         """The device that models run on, in words."""
         health = self.backend.health()
-        if health.remote and not health.replicas:
-            return "a Ray cluster, where no replica runs yet"
+        if health.replicas:
+            return f"{count_words(health.replicas, 'replica')} in a Ray cluster"
         if health.remote:
-            return f"{count_words(health.replicas or 0, 'replica')} in a Ray cluster"
+            return "a Ray cluster, where no replica runs yet"
         device, count = choose_device("auto"), cores()
         return f"CPU ({count_words(count, 'core')})" if device.type == "cpu" else device_title(device)
 
