@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from segviz.catalogue.entry import BUNDLED_NAMES, CatalogueEntry, CatalogueError, derive_name
 from segviz.catalogue.models_file import read_models, read_models_file, write_models
 from segviz.catalogue.own_models import entry_identity, own_models
+from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.weights_check import check_weights_file
 from segviz.cli.errors import UsageError
 from segviz.cli.main import main
 from segviz.cli.own_models import list_models
@@ -148,8 +157,9 @@ def parse(*words: str) -> list[dict[str, object]]:
 
 def test_options_belong_to_the_model_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("net.py", "w.pt", "psanet50.pth"):
-        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "net.py").write_bytes(b"")
+    for name in ("w.pt", "psanet50.pth"):
+        torch.save({"weight": torch.zeros(1)}, tmp_path / name)
     words = ["--model", "psanet50.pth", "--classes", "ade20k", "--model", "net.py:build", "--weights", "w.pt"]
     words += ["--classes", "road, sky", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--size", "64,96", "--fit", "pad"]
     words += [
@@ -206,6 +216,69 @@ def test_a_file_that_is_typed_wrong_stops_the_start(tmp_path: Path, monkeypatch:
         list_models([{"source": "timm:vit", "weights": "w.pt"}])
     with pytest.raises(UsageError, match=r"--model net\.py: net\.py is Python code; write net\.py:FUNCTION"):
         list_models([{"source": "net.py"}])
+
+
+WEIGHTS = {"weight": torch.arange(4000.0)}
+UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "nothing": (Path.touch, "is neither a PyTorch checkpoint nor a safetensors file; copy or download it again"),
+    "a page": (lambda path: path.write_text("<!DOCTYPE html>"), "is neither a PyTorch checkpoint nor a safetensors"),
+    "a pointer": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "git lfs pull"),
+    "a ZIP": (lambda path: zip_of(path, "a/b"), "a ZIP without a checkpoint"),
+    "a script": (lambda path: zip_of(path, "a/data.pkl", "a/constants.pkl"), "is a TorchScript archive"),
+    "a pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 1}, 2)), "is a Python pickle, and not PyTorch's"),
+    "a folder": (Path.mkdir, "is not a file but a folder"),
+    "cut off": (lambda path: cut(path, torch.save), r"not a whole PyTorch checkpoint .*copy it again"),
+    "safetensors, cut off": (lambda path: cut(path, save_file), r"its header says 16,\d\d\d\); copy it again"),
+}
+
+
+def zip_of(path: Path, *members: str) -> None:
+    """A ZIP with empty members."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in members:
+            archive.writestr(name, b"")
+
+
+def cut(path: Path, save: Callable[[dict[str, torch.Tensor], Path], object]) -> None:
+    """A file of weights without its last bytes, as a broken download leaves it."""
+    save(WEIGHTS, path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_weights_that_show_at_once_that_they_are_none_stop_the_start(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, said = UNUSABLE[name]
+    make(tmp_path / "w.pt")
+    monkeypatch.setattr("segviz.cli.main.serve", lambda *_: pytest.fail("the app was started"))
+    assert main(["app", "--model", "timm:vit", "--weights", str(tmp_path / "w.pt")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"segviz: --model timm:vit: {tmp_path / 'w.pt'} ") and told.count("\n") == 1
+    assert re.search(said, told)
+    if name != "a folder":  # published weights are the source themselves
+        with pytest.raises(UsageError, match=said):
+            list_models([{"source": str(tmp_path / "w.pt")}])
+
+
+SAVE: dict[str, Callable[[Path], object]] = {
+    "PyTorch": lambda path: torch.save(WEIGHTS, path),
+    "safetensors": lambda path: save_file(WEIGHTS, path),
+    "a stranger's": lambda path: torch.save({"state_dict": WEIGHTS, "args": argparse.Namespace(a=1)}, path),
+    **{
+        f"before 1.6, protocol {one}": partial(
+            torch.save, WEIGHTS, _use_new_zipfile_serialization=False, pickle_protocol=one
+        )
+        for one in (2, 3, 4)
+    },
+}
+
+
+@pytest.mark.parametrize("name", SAVE)
+def test_whole_weights_of_any_kind_start(name: str, tmp_path: Path) -> None:
+    SAVE[name](tmp_path / "w.pt")
+    check_weights_file(tmp_path / "w.pt")
+    assert read_weights(tmp_path / "w.pt").tensors.keys() == {"weight"}
 
 
 def test_a_bad_models_file_stops_the_start_in_one_sentence(

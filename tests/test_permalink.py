@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Widget
 from test_pages import (
@@ -20,6 +21,7 @@ from test_pages import (
     PSA,
     SAME_PIXEL,
     component,
+    encoded,
     has_viewer,
     healthy,
     opened,
@@ -36,9 +38,11 @@ from test_pages import ran as ran
 from segviz.data.scenes import SceneOptions, draw_scene
 from segviz.figures.disagreement_panel import MEASURES
 from segviz.server.launch import app_script
-from segviz.ui.own_picture import LINKED_UPLOAD
+from segviz.ui.linked_picture import LINKED_UPLOAD
+from segviz.ui.own_picture import decode_upload
 from segviz.ui.page_table import ROWS
 from segviz.ui.permalink import Link, read_link
+from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import DRAWN, KNOBS
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
@@ -47,6 +51,7 @@ from segviz.viewer.view import ZoomedView
 
 pytestmark = pytest.mark.timeout(600)
 RANGES = {row[0]: (row[2], row[3]) for row in KNOBS}
+PLAIN = PICTURES["plain.png"][0]
 SHARED = Display(range="shared")
 
 
@@ -58,7 +63,11 @@ LINKS = {
     "nothing": Link(),
     "a street": Link(seed=999_999, knobs={"crowding": 0.05, "vehicle_distance": 60.0}),
     "own picture": Link(
-        upload=True, mark="0123456789abcdef", models=("fla", "fcn"), pins=(Pin(0, 0, 0), Pin(359, 479, 7))
+        upload=True,
+        size=(3000, 4000),
+        mark="0123456789abcdef",
+        models=("fla", "fcn"),
+        pins=(Pin(0, 0, 0), Pin(359, 479, 7)),
     ),
     "points": Link(pins=(Pin(1, 2, 0), Pin(3, 4, 1)), chosen=1, view=ZoomedView(2.25, 0.1, 0.4)),
     "points after others were removed": Link(pins=(Pin(1, 2, 4), Pin(3, 4, 1), Pin(5, 6, 0)), chosen=5),
@@ -82,6 +91,7 @@ BAD: dict[str, Sequence[str]] = {
     "crowding": ["nan", "inf", "-0.01", "1.01", "much", "", "1" * 400],
     "picture": ["scene", "../../etc/passwd"],
     "upload": ["", "0123", "0123456789ABCDEF", "0123456789abcdeg", "0123456789abcdef0"],
+    "size": ["", "4000", "0x5", "4000x3000x2", "1e3x5", "٣x5", "4000X3000", "1000000x5"],
     "model": ["resnet", "../fla", "<b>fla</b>", "FLA", ""],
     "pin": ["1", "1-2-3-4", "-1-2", "1.5-2", "999999-1", "1-2-9", "1-2-٣", "a-b", "", "1-2\n"],
     "chosen": ["0", "2", "-1", "last", "01", "٣", ""],
@@ -192,7 +202,7 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     assert not has_viewer(app) and len(app.warning) == 0
     healthy(app.segmented_control(key="source").set_value(DRAWN).run())  # a street, before the file is at hand
     assert viewer(app)["pins"] == [] and len(app.warning) == 0
-    healthy(upload(app, "plain.png", PICTURES["plain.png"][0]))
+    healthy(upload(app, "plain.png", PLAIN))
     assert viewer(app)["pins"] == [[20, 30, 2]]
     assert viewer(app)["settings"]["scale"] == "log"
     (warning,) = (one.value for one in app.warning)  # the other point lies outside of this picture
@@ -200,6 +210,67 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     link = component(app, "parameters")
     assert link["upload"] and ["picture", "upload"] in link["parameters"]
     assert not any(name == "seed" for name, _ in link["parameters"])
+
+
+def made_picture(content: bytes) -> Picture:
+    """A file as the app shows it."""
+    picture = decode_upload("a picture", content)
+    assert isinstance(picture, Picture)
+    return picture
+
+
+def notes(app: AppTest) -> list[str]:
+    """What pages say of a picture that is not a link's."""
+    return [one.value for one in app.info if one.value.startswith("The link was made for")]
+
+
+def test_a_page_says_that_a_link_was_made_for_another_picture(app: AppTest) -> None:
+    content = encoded(Image.new("RGB", (90, 70), (0, 90, 200)), "PNG")
+    right, other = made_picture(content), made_picture(PLAIN)
+    height, width = right.size
+    mark = f"01234567{right.digest[:8]}"
+    followed(app, PSA, {"picture": "upload", "size": f"{width}x{height}", "upload": mark, "pin": ["20-30-2"]})
+    assert [one.value for one in app.info] == [f"{LINKED_UPLOAD} It has {width} x {height} pixels."]
+    healthy(upload(app, "plain.png", PLAIN))
+    assert viewer(app)["pins"] == [[20, 30, 2]]
+    assert notes(app) == [
+        f"The link was made for another picture, of {width} x {height} pixels (this one has {other.size[1]} x "
+        f"{other.size[0]}), so its pins may mark other things here."
+    ]
+    assert len(notes(opened(app, FLA))) == len(notes(opened(app, PSA))) == 1
+    link = dict(component(app, "parameters")["parameters"])
+    assert link["size"] == f"{other.size[1]}x{other.size[0]}"  # a link from here is for this picture
+    healthy(upload(app, "blue.png", content))
+    assert notes(app) == []
+    healthy(upload(app, "plain.png", PLAIN))  # the visitor's own choice
+    assert notes(app) == [] and viewer(app)["pins"] == [[20, 30, 2]]
+
+
+def test_it_is_said_as_long_as_a_link_s_pins_are_there(app: AppTest) -> None:
+    followed(app, PSA, {"picture": "upload", "upload": "0123456789abcdef", "pin": ["20-30-2"]})
+    assert [one.value for one in app.info] == [LINKED_UPLOAD]
+    healthy(upload(app, "plain.png", PLAIN))
+    assert notes(app) == ["The link was made for another picture, so its pins may mark other things here."]
+    app.session_state["segviz"].pins = (Pin(5, 5, 0),)
+    healthy(app.run())
+    assert notes(app) == []
+
+
+def test_a_link_without_digits_tells_pictures_by_their_size(app: AppTest) -> None:
+    height, width = made_picture(PLAIN).size
+    followed(app, PSA, {"picture": "upload", "size": f"{width}x{height}", "pin": ["20-30-2"]})
+    healthy(upload(app, "plain.png", PLAIN))
+    assert notes(app) == []
+
+
+def test_a_picture_of_the_same_size_is_told_from_a_link_s(app: AppTest) -> None:
+    height, width = made_picture(PLAIN).size
+    sent = {"picture": "upload", "size": f"{width}x{height}", "upload": "0123456789abcdef", "pin": ["20-30-2"]}
+    healthy(upload(followed(app, PSA, sent), "plain.png", PLAIN))
+    assert notes(app) == [
+        "The link was made for another picture of this size, or for another copy of this one, so its pins may mark "
+        "other things here."
+    ]
 
 
 def test_a_malformed_link_gets_one_sentence_on_the_page_that_it_opens(app: AppTest) -> None:

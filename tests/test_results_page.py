@@ -315,6 +315,32 @@ def test_the_bundled_results_fit_can_be_sorted_and_taken_along(live_app: LiveApp
         assert Path(saved.value.path()).read_bytes().startswith(b"<svg")
 
 
+# Each chart's tools: their names, how far the lowest reaches into the plot, and the first into the title.
+TOOLS = """() => [...document.querySelectorAll('.js-plotly-plot')].map((chart) => {
+    const tools = [...chart.querySelectorAll('.modebar-btn')].filter((one) => one.offsetWidth);
+    const boxes = tools.map((one) => one.getBoundingClientRect());
+    const title = chart.querySelector('.g-gtitle text:not(:empty)')?.getBoundingClientRect().right ?? 0;
+    const plot = chart.getBoundingClientRect().top + chart._fullLayout._size.t;
+    return [tools.map((one) => one.dataset.title.slice(0, 13)), Math.max(...boxes.map((one) => one.bottom)) - plot,
+        title - Math.min(...boxes.map((one) => one.left))];
+})"""
+
+
+def test_on_a_phone_a_chart_s_tools_leave_it_free_and_save_it(live_app: LiveApp, browser: Browser) -> None:
+    with visiting(browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as page:
+        for address, charts, kept in (
+            ("results", 10, ["Download plot", "Fullscreen"]),
+            ("sam?pin=60-70-0", 2, ["Download plot"]),  # beside a title
+        ):
+            page.goto(f"{live_app.address}/{address}")
+            expect(page.locator(CAMERA)).to_have_count(charts, timeout=PATIENCE * 1000)
+            for tools, into_plot, into_title in page.evaluate(TOOLS):
+                assert tools == kept and into_plot <= 0 and into_title <= 0
+            with page.expect_download() as saved:
+                page.locator(CAMERA).last.tap()
+            assert Path(saved.value.path()).stat().st_size > 1000
+
+
 @pytest.fixture(params=[pytest.param(width, marks=pytest.mark.slow, id=name) for name, width in DEVICES])
 def page(request: pytest.FixtureRequest, server: str, browser: Browser) -> Iterator[Page]:
     """A visitor at a desk or with a phone; all charts are drawn."""

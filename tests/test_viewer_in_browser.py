@@ -685,6 +685,82 @@ def test_a_portrait_and_its_value_fit_into_the_window(browser: Browser, height: 
             assert value["y"] + value["height"] <= height - 150  # which leaves a page room for a title and its controls
 
 
+# ---- the window's bottom --------------------------------------------------------------------------------
+
+
+def tall(page: Page, **more: Any) -> None:
+    """Predictions with one legend, one below the other."""
+    names = ["a class of a long name", "another class of a long name", "tree"]
+    mount(page, data(*(classes(f"{one}", classes=names, legend=False) for one in range(6)), columns=1, **more))
+
+
+def seen(page: Page, locator: Locator) -> bool:
+    """Whether an element is wholly in the window, and on top there."""
+    there, size = box(locator), page.viewport_size or {"width": 0, "height": 0}
+    inside = there["x"] >= -1 and there["x"] + there["width"] <= size["width"] + 1
+    inside &= there["y"] >= -1 and there["y"] + there["height"] <= size["height"] + 1
+    return inside and locator.evaluate("""(one) => { const {x, y, width, height} = one.getBoundingClientRect();
+        return one.contains(one.getRootNode().elementFromPoint(x + width / 2, y + height / 2)); }""")
+
+
+@pytest.mark.parametrize("device", ["page", "phone"])
+def test_a_pin_is_listed_in_sight_and_moves_nothing(device: str, request: pytest.FixtureRequest) -> None:
+    page: Page = request.getfixturevalue(device)
+    tall(page)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight / 3)")
+    tops = [box(one)["y"] for one in page.locator(".stage").all()]
+    place = 200, next(top for top in tops if top > 60) + 40
+    before = page.locator(".stage").evaluate_all(PLACED)
+    for _ in range(2 if device == "phone" else 1):
+        (page.touchscreen.tap if device == "phone" else page.mouse.click)(*place)
+        page.wait_for_timeout(50)
+    expect(page.locator(".pins .go")).to_have_count(1)
+    assert seen(page, page.locator(".pins .go")) and seen(page, page.locator(".pins .remove"))
+    assert page.locator(".stage").evaluate_all(PLACED) == before
+
+
+def test_the_legend_of_all_panels_and_the_pins_stay_in_sight_together(page: Page) -> None:
+    tall(page)
+    page.evaluate("scrollTo(0, 300)")
+    legend, height = page.locator(".shared-legend"), (page.viewport_size or {"height": 0})["height"]
+    assert seen(page, legend.locator(".toggle").first)
+    assert box(legend)["y"] + box(legend)["height"] == pytest.approx(height, abs=1)  # no gap without pins
+    page.mouse.click(500, 200)
+    expect(page.locator(".pins .go")).to_have_count(1)
+    assert seen(page, legend.locator(".toggle").first) and seen(page, page.locator(".pins .go"))
+    assert box(legend)["y"] + box(legend)["height"] <= box(page.locator(".pins"))["y"]
+
+
+def test_a_phone_lists_pins_in_one_line_and_shows_the_newest(phone: Page) -> None:
+    listed, heights = phone.locator(".pins"), []
+    for count in (1, 5):
+        tall(phone, maxPins=8, pins=[[20 * one, 20 * one, one] for one in range(count)])
+        expect(listed.locator(".go")).to_have_count(count)
+        heights.append(box(listed)["height"])
+        assert seen(phone, listed.locator(".remove").last)
+    assert heights[0] == heights[1]
+    assert shade(phone, listed, right=False) > 20
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def shade(page: Page, locator: Locator, right: bool) -> float:
+    """How much darker than its middle an element's edge is, in its lowest pixels, where there is no text."""
+    there = box(locator)
+    clip = {"x": there["x"], "y": there["y"] + there["height"] - 4, "width": there["width"], "height": 3}
+    pixels = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("L")).astype(float)
+    edge = pixels[:, -5:] if right else pixels[:, :5]
+    return float(pixels.max() - edge.mean())
+
+
+def test_a_line_that_can_be_scrolled_has_a_shadow_at_the_edge_where_it_goes_on(phone: Page) -> None:
+    tall(phone)
+    legend = phone.locator(".shared-legend")
+    assert legend.evaluate("(one) => one.scrollWidth > one.clientWidth")
+    assert shade(phone, legend, right=True) > 20 > shade(phone, legend, right=False)
+    legend.evaluate("(one) => { one.scrollLeft = one.scrollWidth; }")
+    assert shade(phone, legend, right=False) > 20 > shade(phone, legend, right=True)
+
+
 # ---- swipe ----------------------------------------------------------------------------------------------
 
 

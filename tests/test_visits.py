@@ -38,7 +38,8 @@ from segviz.data.label_png import indexed_png
 from segviz.server.launch import app_script
 from segviz.server.visits import COOKIE, VISITS, VisitCookie, VisitStore, is_visit, visit_mark
 from segviz.ui import own_picture, resume_sidebar
-from segviz.ui.own_picture import LINKED_UPLOAD, LOST_UPLOAD, SAMPLES
+from segviz.ui.linked_picture import LINKED_UPLOAD
+from segviz.ui.own_picture import LOST_UPLOAD, SAMPLES
 from segviz.ui.picture_sidebar import OWN_PICTURE
 
 pytestmark = pytest.mark.timeout(600)
@@ -161,7 +162,8 @@ def test_somebody_else_s_picture_is_not_shown(app: AppTest, visit: None, monkeyp
     link = address(app)
     monkeypatch.setattr(own_picture, "current_visit", lambda: OTHER)
     other = followed(new_session(), PSA, link)
-    assert [one.value for one in other.info] == [LINKED_UPLOAD]
+    size = f"{PLAIN.shape[1]} x {PLAIN.shape[0]}"
+    assert [one.value for one in other.info] == [f"{LINKED_UPLOAD} It has {size} pixels."]
     assert not any("panels" in one.proto.json for one in other.get("bidi_component"))
 
 

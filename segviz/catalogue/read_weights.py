@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from segviz.catalogue.checkpoint_header import CheckpointError, is_pytorch, open_checkpoint, read_header, read_whole
+from segviz.catalogue.checkpoint_header import (
+    FIRST_BYTES,
+    CheckpointError,
+    is_pytorch,
+    open_checkpoint,
+    read_header,
+    read_whole,
+)
 from segviz.catalogue.torch_file import Stub, read_stubbed
+from segviz.catalogue.weights_check import broken_checkpoint, refuse_pointer, refuse_script
 from segviz.data.classes import RgbColour
 from segviz.models.conventions import PARALLEL_PREFIX
 from segviz.text import plain_text
@@ -33,7 +40,6 @@ STATE_KEYS = (
 )
 WRAPPERS = (PARALLEL_PREFIX, "_orig_mod.")  # what DataParallel and torch.compile put before every name
 MOST_NAMED = 12  # keys in a message
-POINTER_START = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +70,9 @@ def read_weights(path: Path) -> StoredWeights:
         CheckpointError: the file is missing or damaged, is not a file of weights, or holds no tensors.
     """
     with open_checkpoint(path, ours=False) as file:
-        start = file.read(len(POINTER_START))
+        refuse_pointer(path, file)
+        start = file.read(FIRST_BYTES)
         file.seek(0)
-        if start.startswith(POINTER_START):
-            raise CheckpointError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`")
         if not is_pytorch(start):
             tensors = safetensors.torch.load(read_whole(file, read_header(file)))
             return StoredWeights(remove_wrappers(tensors))
@@ -84,10 +89,7 @@ def read_pytorch(path: Path, file: BinaryIO) -> object:
     Raises:
         CheckpointError: it is damaged, or is no checkpoint of weights.
     """
-    if is_script(file):
-        raise CheckpointError(
-            f"{path} is a TorchScript archive, whose calls cannot be seen; give the network's Python code and weights"
-        )
+    refuse_script(path, file)
     file.seek(0)
     try:
         with warnings.catch_warnings():
@@ -98,19 +100,7 @@ def read_pytorch(path: Path, file: BinaryIO) -> object:
     try:
         return read_stubbed(file)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not a whole PyTorch checkpoint ({plain_text(str(error), 120)}); copy it again, or save the "
-            "network's state_dict() as safetensors"
-        ) from None
-
-
-def is_script(file: BinaryIO) -> bool:
-    """Whether an open file is a TorchScript archive."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except Exception:  # zipfile raises more than its own errors on a damaged directory
-        return False
+        raise broken_checkpoint(path, plain_text(str(error), 120)) from None
 
 
 def find_state(path: Path, content: object) -> Iterator[tuple[str, object]]:

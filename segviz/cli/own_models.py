@@ -162,12 +162,17 @@ def list_models(tables: Sequence[dict[str, Any]]) -> str:
 
 
 def check_files(entry: CatalogueEntry) -> None:
-    """Refuse files that are not there: they are typed wrong.
+    """Refuse files that are not there, which are typed wrong, and weights that show at once that they are none.
 
     Raises:
         CatalogueError: one is missing.
+        CheckpointError: one cannot be a whole file of weights.
     """
+    from segviz.catalogue.weights_check import check_weights_file  # later: most commands check no weights
+
     for path in own_files(entry):
         if not is_there(path):
             cure = "check the path" if str(path) == entry.weights else f"give a file, {SOURCE_FORMS}"
             raise CatalogueError(f"{path} does not exist; {cure}")
+        if str(path) == entry.weights or (str(path) == entry.source and path.is_file()):
+            check_weights_file(path)

@@ -13,6 +13,7 @@ from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
 from segviz.text import escape_markdown, plain_text
 from segviz.ui.draw_street import draw_street
 from segviz.ui.fair_semaphore import DECODING
+from segviz.ui.linked_picture import ask_for_linked
 from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.picture import Picture
 from segviz.ui.state import Upload, session
@@ -27,10 +28,6 @@ PICTURE_HELP = (
 NO_PICTURE = (
     "Upload a picture here, or drop it anywhere on the page. You can also take a sample, or go back to a drawn scene "
     "in the sidebar."
-)
-LINKED_UPLOAD = (
-    "This link shows its sender's own picture, which a link cannot carry. Upload that picture here; the link's points "
-    "and settings are then applied to it."
 )
 LOST_UPLOAD = (
     "The server no longer has your picture: it was restarted, it needed the memory, or the picture was not used for "
@@ -175,7 +172,7 @@ def is_own_link() -> bool:
 def show_drop_zone() -> None:
     """What the page shows in place of its content while there is no picture to look at."""
     link = session().link
-    text = NO_PICTURE if not link.own_picture else LOST_UPLOAD if is_own_link() else LINKED_UPLOAD
+    text = NO_PICTURE if not link.own_picture else LOST_UPLOAD if is_own_link() else ask_for_linked()
     st.info(text, icon=":material/add_photo_alternate:")
     with st.container(key="drop_zone"):
         show_uploader()

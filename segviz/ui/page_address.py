@@ -13,6 +13,7 @@ from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.data.scenes import SceneOptions
 from segviz.ui.display_settings import store_display, stored_display
+from segviz.ui.linked_picture import file_size
 from segviz.ui.own_picture import picture_mark, return_to_upload
 from segviz.ui.page_table import ROWS, PageRow, start_display
 from segviz.ui.permalink import Link, copy_button, read_link
@@ -20,7 +21,7 @@ from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import DRAWN, KNOBS, OWN_PICTURE, SEED, SOURCE
 from segviz.ui.pins import choose_linked_pin, pins_inside, swap_pins
 from segviz.ui.resume_sidebar import resume_sidebar
-from segviz.ui.state import session
+from segviz.ui.state import LinkedPicture, session
 from segviz.ui.widgets import linked_controls
 from segviz.ui.zoom import stored_view
 from segviz.viewer.display import Display
@@ -50,8 +51,9 @@ def page_link(page: str, chosen: int | None = None) -> Link:
     if not row.has_picture:
         return link
     if st.session_state.get(SOURCE) == OWN_PICTURE:
-        picture = state.picture
-        return replace(link, upload=True, mark=picture_mark(picture) if isinstance(picture, Picture) else "")
+        if not isinstance(state.picture, Picture):
+            return replace(link, upload=True)
+        return replace(link, upload=True, size=file_size(state.picture), mark=picture_mark(state.picture))
     knobs = {knob[0]: st.session_state[knob[0]] for knob in KNOBS}
     changed = {name: value for name, value in knobs.items() if value != getattr(SceneOptions(), name)}
     return replace(link, seed=st.session_state[SEED], knobs=changed)
@@ -90,7 +92,11 @@ def restore_link(row: PageRow) -> None:
     st.session_state.update(link.knobs)  # by the keys of their widgets
     if link.seed is not None:
         st.session_state.update({SEED: link.seed, SOURCE: DRAWN})
+    state.link.made_for = None
     if link.upload:
+        places = tuple((pin.y, pin.x) for pin in link.pins)
+        if link.mark or link.size:
+            state.link.made_for = LinkedPicture(link.mark[8:], link.size, places)
         st.session_state[SOURCE] = OWN_PICTURE
         state.link.own_picture, state.link.picture_mark = True, link.mark
         if back:

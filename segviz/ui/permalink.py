@@ -21,6 +21,7 @@ Parameters = Mapping[str, Sequence[str]]
 UPLOADED = "upload"  # the value of the parameter "picture"
 LARGEST_SEED = 999_999
 MOST_PINS = len(PIN_COLOURS)
+SIZE = re.compile("([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")  # width and height in pixels
 PIN = re.compile(r"([0-9]{1,5})-([0-9]{1,5})(?:-([0-9]))?")  # y, x, and an index into PIN_COLOURS
 
 
@@ -30,6 +31,7 @@ class Link:
 
     Attributes:
         upload: whether the picture was the sender's own file, which no address can carry.
+        size: the (height, width) of that file; None where it is not said.
         mark: by which the sender's own browser finds the file again (`own_picture.picture_mark`); "" without one.
         seed: the street's number.
         knobs: the street's options that were changed, by the names of SceneOptions.
@@ -42,6 +44,7 @@ class Link:
     """
 
     upload: bool = False
+    size: tuple[int, int] | None = None
     mark: str = ""
     seed: int | None = None
     knobs: Mapping[str, float] = field(default_factory=dict)
@@ -63,7 +66,9 @@ class Link:
         parameters += [("zoom", self.view.text)] if self.view != ZoomedView() else []
         for name, value in self.display.changes(start).items():
             parameters += [(name, one) for one in ([value] if isinstance(value, str) else value)]
-        return [*parameters, *self.controls] + ([("upload", self.mark)] if self.mark else [])
+        parameters += self.controls
+        parameters += [("size", "{1}x{0}".format(*self.size))] if self.size is not None else []
+        return parameters + ([("upload", self.mark)] if self.mark else [])
 
 
 def read_link(
@@ -84,6 +89,7 @@ def read_link(
     parse_chosen = {str(pin.number): pin.number for pin in numbered}.get
     link = Link(
         upload=bool(values_of("picture", parse_upload, 1)),
+        size=next(iter(values_of("size", parse_size, 1)), None),
         mark=next(iter(values_of("upload", parse_mark, 1)), ""),
         seed=next(iter(values_of("seed", parse_seed, 1)), None),
         knobs={name: value for name, values in knobs.items() for value in values},
@@ -110,6 +116,12 @@ def parse_values(
 def parse_upload(text: str) -> bool | None:
     """True if the text says that the picture is an upload."""
     return True if text == UPLOADED else None
+
+
+def parse_size(text: str) -> tuple[int, int] | None:
+    """The (height, width) of a file, if the text is width x height."""
+    match = SIZE.fullmatch(text)
+    return None if match is None else (int(match[2]), int(match[1]))
 
 
 def parse_mark(text: str) -> str | None:

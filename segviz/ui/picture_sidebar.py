@@ -12,6 +12,7 @@ from segviz.image import working_size
 from segviz.text import escape_markdown
 from segviz.ui.draw_street import draw_street
 from segviz.ui.drop_target import take_drops
+from segviz.ui.linked_picture import tell_other_picture
 from segviz.ui.own_picture import own_picture, show_drop_zone
 from segviz.ui.permalink import LARGEST_SEED
 from segviz.ui.picture import Picture
@@ -66,13 +67,14 @@ def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
 
 
 def current_picture() -> Picture:
-    """The picture that the sidebar chose; stops the page while there is none."""
+    """The picture that the sidebar chose; stops the page while there is none, and says so if a link's was another."""
     picture = session().picture
     if isinstance(picture, str):  # here rather than in the sidebar, which a phone folds away
         st.error(escape_markdown(picture), icon=":material/broken_image:")
     if not isinstance(picture, Picture):
         show_drop_zone()
         st.stop()
+    tell_other_picture(picture)
     return picture
 
 

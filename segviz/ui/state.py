@@ -49,6 +49,21 @@ class TruthFile:
     confirmed: bool = False
 
 
+@dataclass(frozen=True)
+class LinkedPicture:
+    """The own picture of its sender that a link was made for.
+
+    Attributes:
+        digits: the first eight of the picture's digest; "" where the link does not say them.
+        size: the (height, width) of the sender's file; None where the link does not say it.
+        places: the pixels (y, x) of the link's pins.
+    """
+
+    digits: str
+    size: tuple[int, int] | None
+    places: tuple[Place, ...]
+
+
 @dataclass
 class OpenedLink:
     """The address that the session has read last.
@@ -62,6 +77,7 @@ class OpenedLink:
         unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
         own_picture: whether the link shows a picture of its sender's own, which no link can carry.
         picture_mark: what the address says of that picture (`own_picture.picture_mark`).
+        made_for: that picture, until it is there; None too where the address says nothing of it.
     """
 
     address: Mapping[str, Sequence[str]] | None = None
@@ -72,6 +88,7 @@ class OpenedLink:
     unchecked_pins: str | None = None
     own_picture: bool = False
     picture_mark: str = ""
+    made_for: LinkedPicture | None = None
 
 
 @dataclass

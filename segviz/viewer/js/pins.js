@@ -1,4 +1,4 @@
-// The pins: clicks on their markers, the list below the pictures, and the exchange with Python.
+// The pins: clicks on their markers, their list at the bottom, and the exchange with Python.
 import { inkOn } from "./colour.js";
 import { createButton, createElement } from "./dom.js";
 
@@ -69,6 +69,7 @@ export class Pins {
   }
 
   show() {
+    const { list } = this, added = this.pins.length > list.querySelectorAll(".go").length, at = list.scrollLeft;
     this.version += 1;
     this.list.replaceChildren(...this.pins.map((pin, index) => this.createEntry(pin, index)));
     if (this.pins.length > 1) {
@@ -76,6 +77,7 @@ export class Pins {
       clear.addEventListener("click", () => this.edit([], "All pins removed."));
       this.list.append(createElement("li", "", clear));
     }
+    list.scrollLeft = added ? list.scrollWidth : at; // on a phone, the list is one line
     this.markChosen();
     this.onChange();
   }
@@ -125,7 +127,7 @@ export class Pins {
   createMarkers() {
     return this.pins.map((pin) => {
       const marker = createButton("marker", "", `Remove pin ${numberOf(pin)}`);
-      marker.tabIndex = -1; // the keyboard uses the list below
+      marker.tabIndex = -1; // the keyboard uses the list
       marker.append(createElement("b", "", String(numberOf(pin))));
       setPinColour(marker, this.colours[pin.colour]);
       marker.pin = pin;
