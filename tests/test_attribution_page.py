@@ -42,7 +42,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
-from segviz.ui.attribution_answers import FIRST_GUESS, MEASURED, seconds_each
+from segviz.ui.attribution_answers import FORWARD_GUESS_S, GRADIENT_GUESS_S, MEASURED, seconds_each
 from segviz.ui.attribution_controls import QUICK, START
 from segviz.ui.picture_sidebar import FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import STATE_KEY
@@ -331,15 +331,15 @@ def test_how_long_it_takes_is_learnt(app: AppTest) -> None:
 
 def test_a_first_announcement_goes_by_the_machine_s_own_pace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segviz.ui.attribution_answers.MEASURED", {})
-    assert seconds_each("psa", "integrated_gradients") == FIRST_GUESS[True]
+    assert seconds_each("psa", "integrated_gradients") == GRADIENT_GUESS_S
     monkeypatch.setattr(
         "segviz.ui.attribution_answers.MEASURED",
-        {("psa", "saliency"): 3 * FIRST_GUESS[True], ("fla", "saliency"): 9 * FIRST_GUESS[True]},
+        {("psa", "saliency"): 3 * GRADIENT_GUESS_S, ("fla", "saliency"): 9 * GRADIENT_GUESS_S},
     )
-    assert seconds_each("psa", "integrated_gradients") == pytest.approx(3 * FIRST_GUESS[True])
-    assert seconds_each("psa", "occlusion") == pytest.approx(3 * FIRST_GUESS[False])
-    assert seconds_each("ema", "occlusion") == pytest.approx(6 * FIRST_GUESS[False])
-    assert seconds_each("psa", "saliency") == 3 * FIRST_GUESS[True]
+    assert seconds_each("psa", "integrated_gradients") == pytest.approx(3 * GRADIENT_GUESS_S)
+    assert seconds_each("psa", "occlusion") == pytest.approx(3 * FORWARD_GUESS_S)
+    assert seconds_each("ema", "occlusion") == pytest.approx(6 * FORWARD_GUESS_S)
+    assert seconds_each("psa", "saliency") == 3 * GRADIENT_GUESS_S
 
 
 def test_a_model_without_a_map_from_place_to_place_says_so(app: AppTest) -> None:

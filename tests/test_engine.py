@@ -20,7 +20,8 @@ from streets import street
 
 from segviz import engine as module
 from segviz.attribution import METHODS, AttributionError, Options, Target, attribute
-from segviz.catalogue.checkpoint_file import CheckpointError, sha256, write_checkpoint
+from segviz.catalogue.checkpoint_file import CheckpointError, write_checkpoint
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.record import Record
 from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
@@ -283,7 +284,7 @@ def put_model(folder: Path, seed: int) -> tuple[bytes, str]:
     torch.manual_seed(seed)
     path = folder / "fcn.safetensors"
     write_checkpoint(path, build("fcn", 11), Record("fcn", CAMVID.names, "mobilenetv2_100", 8, seed=seed))
-    return path.read_bytes(), sha256(path)
+    return path.read_bytes(), file_digest(path)
 
 
 def test_an_answer_names_the_file_that_computed_it_also_if_another_came_in_between(

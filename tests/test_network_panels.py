@@ -19,7 +19,7 @@ from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.viewer import network_message, wire
 from segviz.viewer.display import Display
-from segviz.viewer.network_panels import head_panels, query_panels
+from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_prediction import panels_of_map, pin_panels
 from segviz.viewer.start_scale import set_starts
@@ -87,7 +87,7 @@ def test_a_look_or_query_that_the_map_has_not_is_refused() -> None:
 
 
 def test_a_pinned_panel_keeps_its_head_and_query() -> None:
-    panels = [*head_panels(multi_head()), *query_panels(OBJECT_MAPS["objects"], (1, 3))]
+    panels = [*head_panels(multi_head()), *head_panels(OBJECT_MAPS["objects"], "query", query=3)]
     pinned = pin_panels(panels, (Pin(1, 2, 0),))
     assert [(one.head, one.query) for one in pinned] == [(one.head, one.query) for one in panels]
 

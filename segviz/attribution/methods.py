@@ -139,6 +139,7 @@ class Method:
         has_delta: whether it reports a completeness error.
         baseline: its default baseline; None if it uses none.
         at_block: whether it reads the block's features.
+        needs_gradients: whether it runs the model backward too.
         heeds: the options that change its values.
     """
 
@@ -152,6 +153,7 @@ class Method:
     has_delta: bool = False
     baseline: Baseline | None = None
     at_block: bool = False
+    needs_gradients: bool = True
     heeds: tuple[str, ...] = ()
 
 
@@ -183,7 +185,7 @@ METHODS: Mapping[str, Method] = MappingProxyType({
         "Occlusion", "Zeiler & Fergus, ECCV 2014",
         "logits that the score loses when a square over the pixel is covered", "logits lost",
         occlusion, occlusion_evaluations,
-        baseline="grey", heeds=("baseline", "window", "stride"),
+        baseline="grey", needs_gradients=False, heeds=("baseline", "window", "stride"),
     ),
 })  # fmt: skip
 NO_BLOCK_TITLE = "Grad-CAM at the reduction's output (this model has no block)"

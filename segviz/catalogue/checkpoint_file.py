@@ -208,8 +208,3 @@ def quote_name(name: str) -> str:
 def first_line(error: Exception) -> str:
     """The first line of an error's message, or its type's name if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def sha256(path: Path) -> str:
-    """The file's SHA-256, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

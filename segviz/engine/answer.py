@@ -14,10 +14,10 @@ class Result:
     """A finished computation's result. Sessions share it, so nobody may write to its arrays.
 
     Attributes:
-        value: the op's value: a Prediction or an Attribution.
+        value: what the op returned, see `Op.run`.
         notes: sentences for visitors about a smaller scale or values that are not finite.
         keep: whether it may be cached for the next request.
-        model_sha: SHA-256 of the checkpoint that computed it.
+        model_sha: the identity of the files of the model that computed it, see `Runner.identity`.
         seconds: duration of the computation.
         about: sentences for visitors about the network, as on what was assumed of published weights.
     """

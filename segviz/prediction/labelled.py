@@ -12,7 +12,7 @@ from segviz.data.classes import ClassSet
 
 
 class Labelled(Protocol):
-    """PixelLabels and confidence of one picture; a `Prediction` is one, and so is `PixelLabels`."""
+    """The classes and confidence of a picture's pixels; `Prediction` and `PixelLabels` both have them."""
 
     @property
     def model(self) -> str:
@@ -37,10 +37,10 @@ class Labelled(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PixelLabels:
-    """What a network of one's own predicts; see `Labelled`.
+    """Classes and confidence alone, without maps; see `Labelled`.
 
     Attributes:
-        model: its name in the catalogue.
+        model: the model's name.
         labels: class indices at the picture's own size.
         confidence: the softmax of the winning class, in [0, 1].
         class_set: names and colours.

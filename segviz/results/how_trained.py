@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from segviz.catalogue.checkpoint_file import sha256
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.record import VAL_MULTI_SCALE, Record
 from segviz.models.registry import SPECS
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
@@ -75,7 +75,7 @@ def files_section(folder: Path, runs: Runs) -> str:
     """The size and checksum of each file."""
     files = [folder / f"{name}.safetensors" for name in runs]
     rows: Rows = [("File", "Bytes", "SHA-256")]
-    rows += [(as_code(one.name), str(one.stat().st_size), as_code(sha256(one))) for one in files]
+    rows += [(as_code(one.name), str(one.stat().st_size), as_code(file_digest(one))) for one in files]
     return f"## Files\n\n{markdown_table(rows)}"
 
 

@@ -135,7 +135,7 @@ MAP_COLUMNS: tuple[ColumnSpec[MeasuredRow], ...] = (
 
 
 def maps_table(runs: Runs) -> Columns:
-    """The table of `map_rows`."""
+    """The table of `measured_rows`."""
     return tabulate(measured_rows(runs), MAP_COLUMNS)
 
 

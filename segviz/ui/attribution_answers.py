@@ -22,7 +22,7 @@ from segviz.ui.wait_for_engine import describe_status, session_id
 
 LOOK_EVERY = 0.7  # seconds between looks at answers
 LEASE_S = 20.0  # after so many seconds without a look, the visitor is taken to have left
-FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
+GRADIENT_GUESS_S, FORWARD_GUESS_S = 0.5, 0.2  # for an evaluation with gradients, and without: two CPU cores
 MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
 BUTTON = 128  # pixels: "Compute" and "Cancel" are equally wide
 LOST = (SupersededError, LeaseError)  # ends that the visitor did not ask for
@@ -76,7 +76,7 @@ def seconds_each(model: str, name: str) -> float:
 
 def first_guess(name: str) -> float:
     """Seconds for a method's evaluation on two CPU cores."""
-    return FIRST_GUESS[name != "occlusion"]
+    return GRADIENT_GUESS_S if METHODS[name].needs_gradients else FORWARD_GUESS_S
 
 
 def collect_answers(questions: Questions, row: DeltaGenerator, messages: DeltaGenerator) -> dict[str, Attribution]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from segviz.attention.deformable import DeformableAttention, DeformableQueries, point_words
 from segviz.attention.head_map import HeadChoice
-from segviz.attention.maps import NetworkMap, PlacedMap, QueryMap
+from segviz.attention.maps import NetworkMap, PlacedMap
 from segviz.attention.multi_head import MultiHeadAttention
 from segviz.attention.network_look import NetworkLook
 from segviz.attention.object_queries import ObjectQueryMap
@@ -83,19 +82,6 @@ def head_panels(
     return tuple(
         Panel(f"Head {head}", one, look, model=model, head=head, query=query if look == "query" else None)
         for head in range(one.heads)
-    )
-
-
-def query_panels(
-    one: QueryMap, queries: Sequence[int], model: str = "", head: HeadChoice = "mean"
-) -> tuple[Panel, ...]:
-    """The whole maps of object queries, by their numbers, whatever the point is; none if the map is too large."""
-    if why_too_large(one):
-        return ()
-    note = view_words(one, head)
-    return tuple(
-        Panel(f"Object query {query}", one, "query", note=note, model=model, head=head, query=query)
-        for query in queries
     )
 
 
