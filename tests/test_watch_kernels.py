@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -226,6 +227,27 @@ def test_a_kernel_changes_nothing_of_the_output(name: str) -> None:
     batch = make_input(IMAGE, place_picture((64, 96), None, 32, "stretch"), InputRules().complete(net), None)
     with torch.no_grad():
         assert torch.equal(seen[0], net(batch))
+
+
+def test_a_vit_whose_attention_calls_xformers_has_the_maps_of_its_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As DINOv2's authors write it: qkv of (batch, tokens, 3, heads, dim), the class token before the cells."""
+    net = timm.create_model("vit_tiny_patch16_224", pretrained=False, img_size=(64, 96), depth=2).eval()
+    expected = segviz.watch(net, IMAGE, layers="*").maps
+
+    def forward(self: Any, x: Tensor, **options: Any) -> Tensor:
+        queries, keys, values = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).unbind(2)
+        out: Tensor = self.proj(ops().memory_efficient_attention(queries, keys, values).flatten(2))
+        return out
+
+    monkeypatch.setattr(type(net.blocks[0].attn), "forward", forward)
+    view = segviz.watch(net, IMAGE, layers="*")
+    assert [(one.path, one.spelling, one.state) for one in view.layers] == [
+        (f"blocks.{number}.attn", "memory_efficient_attention", "kept") for number in range(2)
+    ]
+    for path, map_ in expected.items():
+        for head in range(3):
+            torch.testing.assert_close(matrix_of(view.maps[path], head), matrix_of(map_, head), rtol=1e-3, atol=1e-6)
+        assert view.maps[path].prefix_share(1, 2) == pytest.approx(map_.prefix_share(1, 2), rel=1e-3)
 
 
 # ---- by whatever name it was imported ---------------------------------------------------------------------------

@@ -40,7 +40,7 @@ KERNEL_NAMES = XFORMERS | FLASH | {FLEX}
 
 DROPPED = "it drops weights at random ({name}={chance}) in eval mode too; give it 0 where self.training is false"
 IN_CACHE = f"its keys are read from a cache; {DECLARE_IT}"
-NOT_READ = f"its option {{name}} is not read; call the kernel without it, or {DECLARE_IT}"
+UNREAD_OPTION = f"its option {{name}} is not read; call the kernel without it, or {DECLARE_IT}"
 UNREAD_OPTIONS = (  # each None or false where it is not used
     "block_table", "page_table", "seqused_q", "seqused_k", "leftpad_k", "qv", "q_descale", "k_descale", "v_descale",
     "learnable_sink", "attention_chunk",
@@ -147,7 +147,7 @@ def read_flash(name: str, given: Mapping[str, Any]) -> KernelCall:
         raise NotShownError(IN_CACHE)
     for option in UNREAD_OPTIONS:
         if isinstance(given.get(option), Tensor) or given.get(option):
-            raise NotShownError(NOT_READ.format(name=option))
+            raise NotShownError(UNREAD_OPTION.format(name=option))
     if "qkv" in given:
         queries, keys, values = given["qkv"].unbind(-3)
     elif "kv" in given:
