@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import flex_attention
 from watch_cases import IMAGE, Attend, NonLocal, matrix_of
 
 import segviz
@@ -173,26 +171,104 @@ def test_einsums_are_read_as_products(equation: str, left: tuple[int, ...], righ
     operands = torch.randn(left), torch.randn(right)
     factors = einsum_factors(read_equation(equation, operands), operands)
     assert factors is not None
-    torch.testing.assert_close(factors[0] @ factors[1].mT, torch.einsum(equation, *operands))
+    rows, columns, axes = factors
+    torch.testing.assert_close((rows @ columns.mT).movedim((-2, -1), axes), torch.einsum(equation, *operands))
 
 
-@pytest.mark.parametrize("equation", ["nlhd,nshd->nlsh", "nlhd,nshd->hnsl", "nlhd,nlhd->nlh", "nlhd,nshe->nhls"])
+@pytest.mark.parametrize("equation", ["nlhd,nlhd->nlh", "nlhd,nshe->nhls", "nlhd,nshd->nls", "nlad,nsbd->nlasb"])
 def test_other_einsums_are_not_misread(equation: str) -> None:
     operands = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
-    factors = einsum_factors(read_equation(equation, operands), operands)
-    if factors is not None:
-        torch.testing.assert_close(factors[0] @ factors[1].mT, torch.einsum(equation, *operands))
+    assert einsum_factors(read_equation(equation, operands), operands) is None
 
 
 def test_an_einsum_that_is_not_read_is_named() -> None:
-    def heads_last(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (one.unflatten(2, (2, -1)) for one in (q, k, v))
-        weights = (torch.einsum("nlhd,nshd->nlsh", q, k) * 0.5).softmax(2)
-        return torch.einsum("nlsh,nshd->nlhd", weights, v).flatten(2)
+    def heads_summed(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k = (one.unflatten(2, (2, -1)) for one in (q, k))
+        return (torch.einsum("nlhd,nshd->nls", q, k) * 0.5).softmax(2) @ v
 
-    view = segviz.watch(NonLocal(heads_last).eval(), IMAGE)
+    view = segviz.watch(NonLocal(heads_summed).eval(), IMAGE)
     reason = view.layers[0].reason
-    assert not view.maps and "nlhd,nshd->nlsh, which is read only where" in reason and "write it with matmul" in reason
+    assert not view.maps and "nlhd,nshd->nls, which is read only where" in reason and "write it with matmul" in reason
+
+
+# ---- axes in any order ------------------------------------------------------------------------------------------
+
+
+def split_heads(*tensors: Tensor) -> tuple[Tensor, ...]:
+    return tuple(one.unflatten(2, (2, -1)) for one in tensors)  # (1, cells, heads, dim)
+
+
+def heads_last(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = split_heads(q, k, v)
+    weights = (torch.einsum("bqhd,bkhd->bqkh", q, k) * 0.5).softmax(dim=2)
+    return torch.einsum("bqkh,bkhd->bqhd", weights, v).flatten(2)
+
+
+def heads_last_with_bias(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = split_heads(q, k, v)
+    logits = torch.einsum("bqhd,bkhd->bqkh", q, k) / torch.tensor([2.0, 3.0]) + net.bias[None, :, :, None]
+    return torch.einsum("bqkh,bkhd->bqhd", logits.float().contiguous().softmax(-2), v).flatten(2)
+
+
+def heads_first_of_all(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = split_heads(q, k, v)
+    weights = torch.einsum("bqhd,bkhd->hbqk", q, k).softmax(-1)
+    return torch.einsum("hbqk,bkhd->bqhd", weights, v).flatten(2)
+
+
+def keys_before_queries(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = split_heads(q, k, v)
+    weights = torch.einsum("bkhd,bqhd->kbhq", k, q).softmax(0)
+    return torch.einsum("kbhq,bkhd->bqhd", weights, v).flatten(2)
+
+
+def moved_after_the_product(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = (one.transpose(1, 2) for one in split_heads(q, k, v))
+    weights = (q @ k.mT * 3).permute(0, 2, 3, 1).softmax(2)
+    return (weights.permute(0, 3, 1, 2) @ v).transpose(1, 2).flatten(2)
+
+
+def heads_split_after_the_product(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    q, k, v = split_heads(q, k, v)
+    logits = torch.einsum("bqhd,bkhd->bqkh", q, k).view(1, 24, 24, 2, 1)
+    return torch.einsum("bqkhi,bkhd->bqhd", logits.softmax(2), v).flatten(2)
+
+
+@pytest.mark.parametrize(
+    "attend",
+    [
+        heads_last,
+        heads_last_with_bias,
+        heads_first_of_all,
+        keys_before_queries,
+        moved_after_the_product,
+        heads_split_after_the_product,
+    ],
+    ids=lambda one: one.__name__,
+)
+def test_heads_may_be_anywhere(attend: Attend) -> None:
+    """Each head's map is what mixes the values of this head, by the network's own output."""
+    net = NonLocal(attend).eval()
+    net.num_heads = 2
+    (map_,) = segviz.watch(net, IMAGE).maps.values()
+    batch = make_input(IMAGE, place_picture((64, 96), None, 32, "stretch"), InputRules().complete(net), None)
+    for head in range(2):
+        values = torch.zeros(1, 24, 2, 24)
+        values[0, :, head] = torch.eye(24)
+        with torch.no_grad():
+            q, k, _ = net.factors(batch)
+            expected = net.attend(net, q, k, values.flatten(2))[0].unflatten(1, (2, 24))[:, head]
+        torch.testing.assert_close(expected.sum(1), torch.ones(24))
+        torch.testing.assert_close(matrix_of(map_, head), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_heads_in_the_place_of_keys_are_no_keys() -> None:
+    def over_heads(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = split_heads(q, k, v)
+        return torch.einsum("bqkh,bkhd->bqhd", torch.einsum("bqhd,bkhd->bqkh", q, k).softmax(3), v).flatten(2)
+
+    reason = segviz.watch(NonLocal(over_heads).eval(), IMAGE).layers[0].reason
+    assert "over axis 3 of (1, 24, 24, 2), a product of which only axes 1 and 2 can be queries and keys" in reason
 
 
 def test_a_softmax_over_the_heads_of_a_product_says_so() -> None:
@@ -201,7 +277,7 @@ def test_a_softmax_over_the_heads_of_a_product_says_so() -> None:
         return ((q @ k.mT).softmax(1) @ v).transpose(1, 2).flatten(2)
 
     reason = segviz.watch(NonLocal(over_heads).eval(), IMAGE).layers[0].reason
-    assert "over axis 1 of (1, 2, 24, 24), a product of which only the last two axes can be queries and keys" in reason
+    assert "over axis 1 of (1, 2, 24, 24), a product of which only axes 2 and 3 can be queries and keys" in reason
 
 
 # ---- changes in place -------------------------------------------------------------------------------------------
@@ -255,22 +331,3 @@ def test_dropout_that_does_nothing_changes_nothing() -> None:
     drop = nn.Dropout(0.5, inplace=True).eval()
     net = NonLocal(lambda net, q, k, v: drop(logits_of(q, k).softmax(-1)) @ v).eval()
     assert list(segviz.watch(net, IMAGE).maps) == ["network"]
-
-
-# ---- kernels ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore:.*flex_attention called without torch.compile:UserWarning")
-def test_flex_attention_is_passed_over_by_name() -> None:
-    def flex(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        def add_distance(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-            return torch.where(row > column, score - 1, score)  # a function that is looked at elsewhere
-
-        q, k, v = (F.pad(one, (0, 12))[:, None] for one in (q, k, v))  # it takes no fewer than 16 channels
-        return flex_attention(q, k, v, score_mod=add_distance)[:, 0, :, :4]
-
-    net = nn.Sequential(NonLocal(flex)).eval()
-    for _ in range(2):  # the first time, a compiler traces it
-        view = segviz.watch(net, IMAGE)
-        assert [(one.path, one.spelling, one.state) for one in view.layers] == [("0", "flex_attention", "passed over")]
-        assert "score_mod and mask_mod" in view.layers[0].reason and "segviz.record" in view.layers[0].reason

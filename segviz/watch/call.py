@@ -61,6 +61,16 @@ class AttentionCall:
         """The same call under another name."""
         return replace(self, path=path)
 
+    def join_leading(self, heads: int) -> AttentionCall:
+        """The same call with leading axes (1, heads), where the leading axes are these and others of size 1."""
+        if heads == 1 or sorted(self.leading) != [*[1] * (len(self.leading) - 1), heads]:
+            return self
+        bias = self.bias
+        if bias is not None and bias.dim() > 2:
+            bias = bias.reshape(1, -1, *bias.shape[-2:])
+        queries, keys = (one.reshape(1, heads, *one.shape[-2:]) for one in (self.queries, self.keys))
+        return replace(self, queries=queries, keys=keys, bias=bias)
+
     def sample(self) -> tuple[Groups, Tensor]:
         """Indices of the leading axes, and of query tokens, at which to check the call."""
         device, count = self.queries.device, torch.Size(self.leading).numel()

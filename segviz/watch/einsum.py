@@ -42,29 +42,46 @@ def read_equation(equation: str, operands: Sequence[Tensor]) -> Equation:
     return Equation(tuple(spelled), output.replace("...", hidden))
 
 
-def einsum_factors(equation: Equation, operands: Sequence[Tensor]) -> tuple[Tensor, Tensor] | None:
+def find_free(equation: Equation) -> tuple[str, str] | None:
+    """The labels, in the result's order, of the axis that each of two operands has alone: its tokens.
+
+    Where an operand has several, those that come last in the result count. None where there are no such two.
+    """
+    if len(equation.operands) != 2:
+        return None
+    first, second = (set(one) & set(equation.output) for one in equation.operands)
+    own = [one for one in equation.output if (one in first) != (one in second)]
+    pair = own if len(own) == 2 else list(equation.output[-2:])
+    if len(pair) != 2 or not set(pair) <= set(own) or (pair[0] in first) == (pair[1] in first):
+        return None
+    return pair[0], pair[1]
+
+
+def einsum_factors(equation: Equation, operands: Sequence[Tensor]) -> tuple[Tensor, Tensor, tuple[int, int]] | None:
     """The factors `rows` (*leading, n, dim) and `columns` (*leading, m, dim) whose product an einsum is.
 
-    Leading axes that one operand lacks have size 1 in it. None where the einsum does not contract one axis of two
-    tensors and keep one free axis of each as the last two.
+    Leading axes that one operand lacks have size 1 in it. The two numbers are the result's axes of n and of m, counted
+    from its end. None where the einsum does not sum over one axis of two tensors and keep one axis of each alone.
     """
-    if len(operands) != 2 or len(equation.output) < 2:
+    free = find_free(equation)
+    if free is None:
         return None
     pairs = list(zip(equation.operands, operands, strict=True))
-    if equation.output[-2] not in pairs[0][0]:
+    if free[0] not in pairs[0][0]:
         pairs.reverse()
-    leading, summed = equation.output[:-2], [one for one in pairs[0][0] if one in pairs[1][0]]
-    summed = [one for one in summed if one not in equation.output]
+    leading = [one for one in equation.output if one not in free]
+    summed = [one for one in pairs[0][0] if one in pairs[1][0] and one not in equation.output]
     if len(summed) != 1:
         return None
     factors = []
-    for free, (labels, tensor) in zip(equation.output[-2:], pairs, strict=True):
-        wanted = leading + free + summed[0]
+    for own, (labels, tensor) in zip(free, pairs, strict=True):
+        wanted = [*leading, own, summed[0]]
         present = [one for one in wanted if one in labels]
-        if sorted(present) != sorted(labels) or free not in labels:
+        if sorted(present) != sorted(labels):
             return None
         factor = tensor.permute([labels.index(one) for one in present])
         for axis, one in enumerate(wanted):
             factor = factor if one in labels else factor.unsqueeze(axis)
         factors.append(factor)
-    return factors[0], factors[1]
+    count = len(equation.output)
+    return factors[0], factors[1], (equation.output.index(free[0]) - count, equation.output.index(free[1]) - count)

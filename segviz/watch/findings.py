@@ -18,7 +18,7 @@ from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.build_map import build_map
 from segviz.watch.call import AttentionCall
 from segviz.watch.declared_map import build_declared
-from segviz.watch.grids import DECLARE_IT, NotShownError
+from segviz.watch.grids import DECLARE_IT, NotShownError, head_count
 from segviz.watch.layout import ObjectQueries, TokenLayout, Tokens, describe_order, guess_layout
 from segviz.watch.recipes.recipe import Recipe, read_layout
 from segviz.watch.record import Declaration
@@ -26,6 +26,7 @@ from segviz.watch.sampled_call import SPELLING, SampledCall
 
 LayerState = Literal["kept", "listed", "passed over"]
 ROOT = "network"  # the path of attention that a network computes in its own forward, outside of its modules
+COMPILED = "it was compiled, so that attention in it cannot be seen; watch the network as it is before torch.compile"
 NOT_KEPT = 'choose it with layers="{path}"'
 
 
@@ -81,7 +82,10 @@ class Findings:
         call = call.rename(self._new_path(call.path))
         try:
             check_difference(difference, call.tolerance)
-            layout = read_layout(self.recipes, call) or guess_layout(call, self.seen, self.grid)
+            layout = read_layout(self.recipes, call)
+            if layout is None:
+                call = call.join_leading(head_count(call.running) or 1)
+                layout = guess_layout(call, self.seen, self.grid)
             if self.layers and not self.is_chosen(call.path):
                 self._list(call.path, call.spelling, describe_call(layout, call))
                 return
@@ -119,6 +123,15 @@ class Findings:
         """Note what looks like attention and cannot be shown."""
         if not self._is_declared(path):
             self._pass_over(self._new_path(path), what, reason)
+
+    def name_compiled(self, model: nn.Module) -> None:
+        """Note the compiled modules in which nothing was found: the compiler calls kernels of its own."""
+        known = list(self.rows)
+        for path, module in model.named_modules():
+            if not hasattr(module, "_orig_mod") and getattr(module, "_compiled_call_impl", None) is None:
+                continue
+            if not any(path == "" or is_within(self._origin(row), path) for row in known):
+                self.pass_over(path, "torch.compile", COMPILED)
 
     def take_declaration(self, path: str, module: nn.Module, declaration: Declaration) -> None:
         """Keep what a block declared, in place of what was found in it."""

@@ -38,9 +38,9 @@ class RunningModule:
         return tuple(value) if isinstance(value, tuple | list) else None
 
 
-def walk_frames() -> Iterator[FrameType]:
-    """The running functions, from the caller's caller outward."""
-    frame: FrameType | None = sys._getframe(2)
+def walk_frames(start: FrameType | None = None) -> Iterator[FrameType]:
+    """The running functions outward, from a given one, or else from the caller's caller."""
+    frame: FrameType | None = start or sys._getframe(2)
     for _ in range(MAX_FRAMES):
         if frame is None:
             return
@@ -79,12 +79,17 @@ def running_path(names: Mapping[int, str]) -> str | None:
     return None
 
 
-def running_modules(names: Mapping[int, str]) -> tuple[RunningModule, ...]:
-    """The running functions of the network, the innermost first, up to the network's own forward."""
+def running_modules(names: Mapping[int, str], start: FrameType | None = None) -> tuple[RunningModule, ...]:
+    """The running functions of the network, the innermost first, up to the network's own forward.
+
+    Args:
+        names: the paths of the network's modules, by identity.
+        start: the innermost function to look at, where that is not the recorder's caller.
+    """
     recorder = sys._getframe(1).f_code.co_filename
     found: list[RunningModule] = []
     inner: list[FrameType] = []  # functions of no module, until the module that called them is known
-    for frame in walk_frames():
+    for frame in walk_frames(start):
         if frame.f_code.co_name in PLUMBING or frame.f_code.co_filename == recorder:
             continue
         owner = find_owner(frame)

@@ -12,10 +12,9 @@ from torch import Tensor
 from segviz.watch.call import AttentionCall
 from segviz.watch.einsum import einsum_operands, read_equation
 from segviz.watch.grids import DECLARE_IT
-from segviz.watch.products import RESHAPES, SWAPS, axis_order
+from segviz.watch.products import RESHAPES, SWAPS, Shape, axis_order
 
 Axes = frozenset[int]  # of a tensor
-Shape = tuple[int, ...]
 
 CHANGED = "its weights are changed between the softmax and the product"
 OTHER_AXIS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,8 @@ RESHAPES = {
     "unsqueeze_", "squeeze_", "detach_",
 }  # fmt: skip
 SWAPS = {"transpose", "transpose_", "swapaxes", "swapaxes_", "swapdims", "swapdims_", "permute", "t", "t_", "mT", "T"}
+LAST_TWO = (-2, -1)
+Shape = tuple[int, ...]
 # Names of arguments that count here, in the order of torch's signatures; x, a, x1, x2 and axis are NumPy's names.
 ARGUMENTS = (
     "condition", "input", "x", "a", "x1", "self", "mask", "mat1", "batch1", "batch2", "mat2", "other", "x2", "value",
@@ -50,42 +53,50 @@ class Product:
     Attributes:
         rows: (*leading, n, dim).
         columns: (*leading, m, dim).
+        path: the module that formed it.
         scale: what the product was multiplied by since.
-        swapped: whether the tensor's last two axes are now (m, n).
+        axes: of the tensor, counted from its end: that of n and that of m. The others are the leading ones in order.
         changed: whether something was added to it, or it was masked.
         flat: whether the last two axes are one now.
-        path: the module that formed it.
     """
 
     rows: Tensor
     columns: Tensor
     path: str
     scale: float = 1.0
-    swapped: bool = False
+    axes: tuple[int, int] = LAST_TWO
     changed: bool = False
     flat: bool = False
 
     @property
     def sides(self) -> tuple[int, int]:
-        """The sizes of the tensor's last two axes."""
+        """The sizes of the tensor's two axes, in its order."""
         pair = self.rows.shape[-2], self.columns.shape[-2]
-        return pair[::-1] if self.swapped else pair
+        return pair if self.axes[0] < self.axes[1] else pair[::-1]
 
-    def multiply(self, factor: object, divide: bool) -> Product | None:
-        """The product after a factor; None for factors that differ within a matrix."""
+    def leading(self, shape: Shape) -> Shape:
+        """The sizes of the leading axes of a tensor of this shape."""
+        return tuple(size for axis, size in enumerate(shape) if axis - len(shape) not in self.axes)
+
+    def multiply(self, factor: object, divide: bool, shape: Shape) -> Product | None:
+        """The product, a tensor of this shape, after a factor; None for factors that differ within a matrix."""
         if isinstance(factor, Tensor) and factor.numel() > 1:
-            if factor.dim() > self.rows.dim() or tuple(factor.shape[-2:]) != (1, 1):
+            if factor.dim() > len(shape):
                 return None
-            return replace(self, rows=self.rows / factor if divide else self.rows * factor)
+            factor = factor.reshape((1,) * (len(shape) - factor.dim()) + tuple(factor.shape))
+            if any(factor.shape[axis] != 1 for axis in self.axes):
+                return None
+            rows, columns = self.factors(shape)
+            factor = factor.movedim(self.axes, LAST_TWO)
+            return replace(self, rows=rows / factor if divide else rows * factor, columns=columns)
         number = float(factor)  # type: ignore[arg-type]
         return replace(self, scale=self.scale / number if divide else self.scale * number)
 
-    def factors(self, leading: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Rows and columns with the leading axes that the tensor has now."""
-        own = torch.broadcast_shapes(self.rows.shape[:-2], self.columns.shape[:-2])
+    def factors(self, shape: Shape) -> tuple[Tensor, Tensor]:
+        """Rows and columns with the leading axes of a tensor of this shape."""
+        own, leading = torch.broadcast_shapes(self.rows.shape[:-2], self.columns.shape[:-2]), self.leading(shape)
         rows, columns = (one.expand(*own, *one.shape[-2:]) for one in (self.rows, self.columns))
-        rows, columns = (one.reshape(*leading, *one.shape[-2:]) for one in (rows, columns))
-        return (columns, rows) if self.swapped else (rows, columns)
+        return rows.reshape(*leading, *rows.shape[-2:]), columns.reshape(*leading, *columns.shape[-2:])
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,7 @@ def form_product(
         if len(operands) < 2:
             return None
         factors = einsum_factors(read_equation(args[0], operands), operands)
-        return UnreadProduct(args[0]) if factors is None else Product(*factors, path)
+        return UnreadProduct(args[0]) if factors is None else Product(*factors[:2], path, axes=factors[2])
     tensors = [value for value in args if isinstance(value, Tensor)]
     if name in ("baddbmm", "addmm") and len(tensors) == 3:
         scale = float(kwargs.get("alpha", 1))
@@ -162,46 +173,77 @@ def form_product(
     return Product(left, right.mT, path)
 
 
-def follow(name: str, product: Product, args: Sequence[Any], result: object) -> Product | None:
+def follow(name: str, product: Product, args: Sequence[Any], value: Tensor, result: object) -> Product | None:
     """What a function makes of a tensor that came from a product; None where it can no longer be followed.
 
     Args:
         name: the function's.
         product: what is known of one of its arguments.
         args: all of them, see `order_arguments`.
+        value: that argument.
         result: what it returned.
     """
     if not isinstance(result, Tensor) or result.dim() < 2 - product.flat:
         return None
+    before, after = tuple(value.shape), tuple(result.shape)
     if name in RESHAPES:
-        return follow_reshape(product, result)
+        return follow_reshape(product, before, after)
     if product.flat:
         return replace(product, changed=True) if name in FACTORS | DIVISORS | CHANGES else None
     if name in FACTORS | DIVISORS:
-        others = [one for one in args if not (isinstance(one, Tensor) and one.shape[-2:] == product.sides)]
+        others = [one for one in args if one is not value]
         if len(others) != 1 or (name in DIVISORS and args[0] is others[0]):
             return None
-        return product.multiply(others[0], name in DIVISORS)
+        return product.multiply(others[0], name in DIVISORS, before)
     if name in CHANGES:
         return replace(product, changed=True)
-    return follow_swap(name, product, args, result) if name in SWAPS else None
+    return follow_swap(product, axis_order(name, args, result.dim()), after) if name in SWAPS else None
 
 
-def follow_reshape(product: Product, result: Tensor) -> Product | None:
-    """A product whose last two axes are kept, or become one, or are two again."""
-    rows, columns = product.sides
-    if tuple(result.shape[-2:]) == (rows, columns):
+def follow_reshape(product: Product, before: Shape, after: Shape) -> Product | None:
+    """A product whose two axes are kept, or whose last two become one, or are two again."""
+    rows, columns = (None, None) if product.flat else (find_axis(axis, before, after) for axis in product.axes)
+    if rows is not None and columns is not None:
+        moved = replace(product, axes=(rows, columns))
+        pair = after[min(rows, columns)], after[max(rows, columns)]
+        return moved if rows != columns and pair == moved.sides else None
+    if product.flat and after[-2:] == product.sides:
         return replace(product, flat=False)
-    return replace(product, flat=True) if min(rows, columns) > 1 and result.shape[-1] == rows * columns else None
+    flat = min(product.sides) > 1 and after[-1] == math.prod(product.sides) and set(product.axes) == set(LAST_TWO)
+    return replace(product, flat=True) if flat else None
 
 
-def follow_swap(name: str, product: Product, args: Sequence[Any], result: Tensor) -> Product | None:
-    """A product after a transposition that keeps the leading axes in order."""
-    count = result.dim()
-    *leading, first, second = axis_order(name, args, count)
-    if leading != list(range(count - 2)):
-        return None
-    return product if first < second else replace(product, swapped=not product.swapped)
+def find_axis(axis: int, before: Shape, after: Shape) -> int | None:
+    """Where an axis is after a reshape, counted from the end: as long, with as many numbers behind it; None if cut."""
+    behind = math.prod(before[len(before) + axis + 1 :])
+    found = [
+        place - len(after)
+        for place, size in enumerate(after)
+        if size == before[axis] and math.prod(after[place + 1 :]) == behind
+    ]
+    if axis in found:
+        return axis
+    return found[-1] if found else None
+
+
+def follow_swap(product: Product, order: Sequence[int], after: Shape) -> Product:
+    """A product after a transposition.
+
+    Args:
+        product: what it was.
+        order: which axis each new one was.
+        after: the shape that the tensor has now.
+    """
+    count = len(order)
+    before = tuple(after[order.index(axis)] for axis in range(count))
+    rows, columns = (axis + count for axis in product.axes)
+    axes = order.index(rows) - count, order.index(columns) - count
+    leading = [axis for axis in order if axis not in (rows, columns)]
+    if leading == sorted(leading):
+        return replace(product, axes=axes)
+    places = [sorted(leading).index(axis) for axis in leading]
+    first, second = (one.permute(*places, *LAST_TWO) for one in product.factors(before))
+    return replace(product, rows=first, columns=second, axes=axes)
 
 
 def axis_order(name: str, args: Sequence[Any], count: int) -> list[int]:

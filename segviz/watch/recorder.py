@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Protocol
 
 import torch
@@ -12,8 +14,9 @@ from torch.overrides import TorchFunctionMode
 
 from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.call import AttentionCall
-from segviz.watch.frames import class_names, local_values, running_modules, running_path
-from segviz.watch.grids import DECLARE_IT
+from segviz.watch.frames import RunningModule, class_names, local_values, running_modules, running_path
+from segviz.watch.grids import DECLARE_IT, NotShownError
+from segviz.watch.kernel_calls import DROPPED, FLEX, KernelCall, read_kernel
 from segviz.watch.multi_head_call import (
     additive,
     bind_multi_head,
@@ -26,6 +29,7 @@ from segviz.watch.products import (
     CHANGES,
     DIVISORS,
     FACTORS,
+    LAST_TWO,
     PRODUCTS,
     RESHAPES,
     SWAPS,
@@ -43,20 +47,17 @@ from segviz.watch.sampled_call import SampledCall
 
 FOLLOWED = FACTORS | DIVISORS | CHANGES | RESHAPES | SWAPS
 SOFTMAX = {"softmax", "softmax_", "special_softmax"}
-SEEN = (
-    PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward", "flex_attention"}
-)
+SEEN = PRODUCTS | SOFTMAX | FOLLOWED | {"scaled_dot_product_attention", "multi_head_attention_forward"}
 UNUSED = "nothing is multiplied by what its softmax gives, as far as it could be followed"
 UNREAD = (
-    "the einsum {equation}, which is read only where two tensors share one summed axis and the free axis of each comes "
-    f"last; write it with matmul, or {DECLARE_IT}"
+    "the einsum {equation}, which is read only where two tensors share one summed axis and each has one axis alone; "
+    f"write it with matmul, or {DECLARE_IT}"
 )
 ALL_PAIRS = "its softmax is over all pairs of places at once, so that no place has weights of its own that sum to 1"
 SAMPLED = (
     "it samples a few points for each query (deformable attention), and no recipe reads where; "
     "segviz/watch/recipes/deformable.py names the modules that are read"
 )
-FLEX = f"functions of its own (score_mod and mask_mod) make its weights within a kernel; {DECLARE_IT}"
 OWN_KEYS = "it adds keys of its own to those of the picture"
 SCALED = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal", "scale", "enable_gqa")
 
@@ -77,6 +78,17 @@ class Collector(Protocol):
         """What a block declared."""
 
 
+@dataclass(frozen=True)
+class OpenKernel:
+    """A kernel that is running: its name, how it was called, or why that could not be read, and what runs around it."""
+
+    name: str
+    call: KernelCall | None
+    reason: str
+    running: tuple[RunningModule, ...]
+    taken: int
+
+
 class Recorder(TorchFunctionMode):
     """Sees the attention calls of a network while it is active. Calls run unchanged: their results are bit-identical.
 
@@ -93,6 +105,9 @@ class Recorder(TorchFunctionMode):
         self.collector = collector
         self.tracks = Tracks()
         self.count = 0
+        self.taken = 0  # calls so far
+        self.kernel: OpenKernel | None = None  # the one that is running
+        self.quiet = False  # whether torch's functions are called by a kernel or by us
         self.unused: dict[int, str] = {}  # paths of softmaxes of products that have multiplied nothing yet
         kinds = frozenset[str]().union(*map(class_names, {type(module) for _, module in modules}))
         self.readers = [
@@ -108,6 +123,8 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if torch.compiler.is_dynamo_compiling():  # it traces what runs later, and is seen then
+            return result
+        if self.quiet:
             return result
         name = function_name(func)
         if name not in SEEN and not self.readers:
@@ -133,8 +150,6 @@ class Recorder(TorchFunctionMode):
             self._see_scaled(args, kwargs, result)
         elif name == "multi_head_attention_forward":
             self._see_multi_head(args, kwargs, result)
-        elif name == "flex_attention":
-            self.collector.pass_over(self._path(), name, FLEX)
         for recipe in self.readers:
             if name in recipe.functions:
                 self._read_recipe(recipe, result)
@@ -149,6 +164,51 @@ class Recorder(TorchFunctionMode):
                 self.collector.take_samples(self.names.get(id(module), ""), read)
             elif read is not None:
                 self.declare(module, read)
+
+    def begin_kernel(self, frame: FrameType) -> None:
+        """A kernel is called. What it calls in turn is of no interest, unless the kernel itself cannot be read."""
+        if torch.compiler.is_dynamo_compiling():
+            return
+        name, running, self.quiet = frame.f_code.co_name, running_modules(self.names, frame.f_back), True
+        call, reason = None, ""
+        try:
+            call = read_kernel(name, frame.f_locals)
+        except NotShownError as error:
+            reason = str(error)
+        except Exception as error:  # the network runs on, whatever we fail to read
+            reason = f"it could not be read: {error!r}"
+        self.kernel = OpenKernel(name, call, reason, running, self.taken)
+        self.quiet = call is not None or name == FLEX
+
+    def end_kernel(self, result: object) -> None:
+        """The kernel has returned its output, perhaps with more; or None, where it raised."""
+        kernel, self.kernel, self.quiet = self.kernel, None, True
+        output = result[0] if isinstance(result, tuple | list) and result else result
+        if kernel is not None and isinstance(output, Tensor):
+            path = kernel.running[0].path if kernel.running else ""
+            try:
+                self._take_kernel(kernel, path, output)
+            except Exception as error:
+                self.collector.pass_over(path, kernel.name, f"it could not be read: {error!r}")
+        self.quiet = False
+
+    def miss_kernels(self, reason: str) -> None:
+        """Calls of kernels cannot be seen."""
+        self.collector.pass_over("", "attention kernels", reason)
+
+    def _take_kernel(self, kernel: OpenKernel, path: str, output: Tensor) -> None:
+        """Take a kernel's call; or pass it over, unless what it called has been taken instead."""
+        one = kernel.call
+        if one is not None:
+            factors = one.queries, one.keys, one.scale, one.bias
+            call = AttentionCall(path, kernel.name, *factors, kernel.running)
+            self._take(call, call.difference_to_output(one.values, one.arrange(output)))
+        elif self.taken == kernel.taken:
+            self.collector.pass_over(path, kernel.name, kernel.reason)
+
+    def _take(self, call: AttentionCall, difference: float) -> None:
+        self.taken += 1
+        self.collector.take_call(call, difference)
 
     def finish(self) -> None:
         """Name the softmaxes of products that were no attention."""
@@ -175,7 +235,7 @@ class Recorder(TorchFunctionMode):
                 if reason:
                     self.collector.pass_over(path, "softmax of a product", reason)
                 else:
-                    self.collector.take_call(pending.call.rename(path), pending.difference)
+                    self._take(pending.call.rename(path), pending.difference)
                 return
         self.tracks.put(result, form_product(name, args, kwargs, self._path()))
 
@@ -186,7 +246,7 @@ class Recorder(TorchFunctionMode):
         for value in args[:1] if name in RESHAPES | SWAPS else args:  # the others only lend a type or a shape
             known = self.tracks.get(value)
             if isinstance(known, Product):
-                self.tracks.put(result, follow(name, known, args, result))
+                self.tracks.put(result, follow(name, known, args, value, result))
                 return
             if isinstance(known, UnreadProduct):
                 self.tracks.put(result, known)
@@ -207,15 +267,15 @@ class Recorder(TorchFunctionMode):
         if isinstance(product, Product) and product.flat:
             self.collector.pass_over(common_path(product.path, self._path()), "softmax of a product", ALL_PAIRS)
             return
-        if not isinstance(product, Product) or axis < logits.dim() - 2:
+        axes = [one + logits.dim() for one in product.axes] if isinstance(product, Product) else []
+        if not isinstance(product, Product) or axis not in axes:
             if axis < logits.dim() - 1 or logits.dim() > 2:
                 self._pass_over_softmax(product, axis, tuple(logits.shape))
             return
-        queries, keys = (one.clone() for one in product.factors(tuple(logits.shape[:-2])))
-        if axis == logits.dim() - 2:
-            queries, keys, logits, weights = keys, queries, logits.mT, result.mT
-        else:
-            weights = result
+        queries, keys = (one.clone() for one in product.factors(tuple(logits.shape)))
+        if axis == axes[0]:
+            queries, keys, axes = keys, queries, axes[::-1]
+        logits, weights = (one.movedim(axes, LAST_TWO) for one in (logits, result))
         bias = None
         if product.changed:
             bias = logits.float() - queries.float() @ keys.float().mT * product.scale
@@ -238,7 +298,8 @@ class Recorder(TorchFunctionMode):
         if isinstance(product, UnreadProduct):
             why = UNREAD.format(equation=product.equation)
         elif isinstance(product, Product):
-            why = f"a product of which only the last two axes can be queries and keys; {DECLARE_IT}"
+            first, second = sorted(one + len(shape) for one in product.axes)
+            why = f"a product of which only axes {first} and {second} can be queries and keys; {DECLARE_IT}"
         self.collector.pass_over(self._path(), "softmax", f"its softmax is over axis {axis} of {shape}, {why}")
 
     def _see_scaled(self, args: Sequence[Any], kwargs: Mapping[str, Any], output: Tensor) -> None:
@@ -260,9 +321,10 @@ class Recorder(TorchFunctionMode):
         path = running[0].path if running else ""
         call = AttentionCall(path, "scaled_dot_product_attention", queries, keys, scale, bias, running)
         if given.get("dropout_p"):
-            self.collector.pass_over(call.path, call.spelling, "it drops weights at random; call model.eval() first")
+            reason = DROPPED.format(name="dropout_p", chance=given["dropout_p"])
+            self.collector.pass_over(call.path, call.spelling, reason)
             return
-        self.collector.take_call(call, call.difference_to_output(values, output))
+        self._take(call, call.difference_to_output(values, output))
 
     def _see_multi_head(self, args: Sequence[Any], kwargs: Mapping[str, Any], result: tuple[Tensor, object]) -> None:
         """`nn.MultiheadAttention`: its projections once more, since they happen inside one call."""
@@ -276,7 +338,7 @@ class Recorder(TorchFunctionMode):
         queries, keys, values = project_heads(call)
         scale, bias = 1 / math.sqrt(queries.shape[-1]), multi_head_bias(call, tuple(queries.shape[:2]))
         one = AttentionCall(self._path(), "MultiheadAttention", queries, keys, scale, bias, running_modules(self.names))
-        self.collector.take_call(one, multi_head_difference(one, values, call, result[0]))
+        self._take(one, multi_head_difference(one, values, call, result[0]))
 
 
 def common_path(first: str, second: str) -> str:

@@ -13,6 +13,7 @@ from segviz.attention.grid_map import Grid
 from segviz.data.classes import ClassSet, RgbColour
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture
 from segviz.watch.findings import Findings
+from segviz.watch.kernel_spy import spy_on_kernels
 from segviz.watch.network_view import NetworkMaps, NetworkView
 from segviz.watch.outputs import configured_classes, predict_classes
 from segviz.watch.placement import FitMode, InputRules, Placement, given_rules
@@ -37,7 +38,8 @@ def watch(
 ) -> NetworkView:
     """Run any network once on a picture and find its attention. Nothing is left on the network.
 
-    Seen are `scaled_dot_product_attention`, `nn.MultiheadAttention`, and a softmax of a product, however it is written.
+    Seen are `scaled_dot_product_attention`, `nn.MultiheadAttention`, `flex_attention`, the kernels of xformers and
+    flash_attn, and a softmax of a product, however it is written.
     Each call is checked: its factors must give what it returned, to 1e-4 of the largest value.
 
     Args:
@@ -129,6 +131,7 @@ def check_network(model: object) -> None:
 def record_calls(model: nn.Module, findings: Findings) -> Iterator[None]:
     """Record a network's calls, and hear what its blocks declare, in this thread."""
     recorder = Recorder(model, findings, findings.recipes)
-    with listen(recorder), recorder:
+    with listen(recorder), recorder, spy_on_kernels(recorder):
         yield
     recorder.finish()
+    findings.name_compiled(model)
