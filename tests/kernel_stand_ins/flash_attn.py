@@ -1,4 +1,4 @@
-"""Stands in for flash_attn: the signatures and the semantics of its manual (version 2.8), in plain Python."""
+"""Stands in for flash_attn: the signatures and the semantics of its manual (version 2), in plain Python."""
 
 from __future__ import annotations
 
