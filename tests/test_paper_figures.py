@@ -22,7 +22,7 @@ from PIL import Image
 
 import segviz
 from segviz.catalogue.bundled import available_models
-from segviz.catalogue.checkpoint_file import write_checkpoint
+from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import VAL, Evaluation, Record
 from segviz.cli import arguments, main
 from segviz.data.classes import CAMVID, ClassSet
@@ -287,7 +287,11 @@ def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path
     spec = speed_spec([bench], [scored])
     chart = spec.subplots[0].content
     assert isinstance(chart, Scatter)
-    measured = [dot for dot in chart.dots if dot.group == f"{OURS}: city val, an accelerator, AttaNet: resized"]
+    measured = [
+        dot
+        for dot in chart.dots
+        if dot.group == f"{OURS}: city val, whole, at their own size; an accelerator, AttaNet: resized"
+    ]
     assert [(dot.name, dot.x, dot.y) for dot in measured] == [("mine", 42.0, 60.0)]
     papers = {(dot.name, dot.y, dot.x) for dot in chart.dots if dot.group == ATTANET_GROUP}
     assert papers == {
@@ -296,10 +300,41 @@ def test_atta_1_puts_measured_networks_beside_the_papers_own_points(scored: Path
         ("AttaNet (DF2)", 79.9, 71),
     }
     assert len(chart.dots) == 1 + 21
-    assert "measured: city val, an accelerator, AttaNet: resized; the paper's: Cityscapes test" in spec.caption()
+    assert (
+        "measured: city val, whole, at their own size; an accelerator, AttaNet: resized; the paper's: Cityscapes test"
+        in spec.caption()
+    )
     assert draw(spec).get_size_inches()[0] == SINGLE
     (words,) = [one for one in export(spec, "csv").decode().splitlines() if one.endswith(",42.0")]
-    assert "frames per second of mine (measured here: city val, an accelerator, AttaNet: resized)" in words
+    assert f"frames per second of mine ({measured[0].group})" in words
+
+
+def test_atta_1_takes_the_score_at_the_size_of_the_speed(scored: Path, tmp_path: Path) -> None:
+    sized = replace(read_record(scored).evaluations[VAL], miou=0.3, size=(64, 128))
+    record = replace(
+        read_record(scored), evaluations={VAL: read_record(scored).evaluations[VAL], "val, at 64 x 128": sized}
+    )
+    write_checkpoint(tmp_path / "sized.safetensors", build("fcn", 2), record)
+    for sees, miou, words in ([64, 128], 30.0, "whole, at 64 x 128"), ([32, 64], 60.0, "whole, at their own size"):
+        bench = write_bench(tmp_path / "bench.json", fps=42.0, definition="AttaNet: resized", sees=sees)
+        chart = speed_spec([bench], [tmp_path / "sized.safetensors"]).subplots[0].content
+        assert isinstance(chart, Scatter)
+        assert (chart.dots[0].y, chart.dots[0].group) == (
+            miou, f"{OURS}: city val, {words}; an accelerator, AttaNet: resized",
+        )  # fmt: skip
+
+
+def test_atta_1_says_what_it_leaves_out(scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"model": name, "device": "cpu", "fps": 42.0} for name in ("fcn", "attanet_light")]
+    bench, other = tmp_path / "bench.json", tmp_path / "other.safetensors"
+    bench.write_text(json.dumps({"subject": "models", "machine": {}, "rows": rows}))
+    write_checkpoint(other, build("sam", 2), replace(read_record(scored), model="sam"))
+    words = ["figure", "atta-1", str(bench), "--models", str(scored), str(other), "--out", str(tmp_path / "a.svg")]
+    assert main.main(words) == 0
+    assert capsys.readouterr().err == (
+        "segviz: not drawn: attanet_light has no record with a val score; other is measured in no row of the "
+        "benchmark, with its options and on its body\n"
+    )
 
 
 def bundled_bench(path: Path) -> Path:
@@ -366,9 +401,10 @@ def test_the_command_line_draws_atta_1_from_files(scored: Path, tmp_path: Path) 
     assert {
         "mine",
         "AttaNet (DF2)",
-        "measured here: city val, an accelerator, picture to labels",
         "frames per second",
     } <= set(words(out.read_text()))
+    legend = "measured here: city val, whole, at their own size; an accelerator, picture to labels"
+    assert legend in " ".join(words(out.read_text()))
 
 
 def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def bench_networks(
             timed = time_network(name, protocol, settings[name], rounds, place) if rounds else {}
             row: dict[str, Any] = {"device": place.type} if rounds else {}
             row |= {"model": name, "options": " ".join(options) or None, "definition": protocol.definition}
-            rows.append(row | timed | known)
+            rows.append(row | {"sees": list(protocol.inner or protocol.size)} | timed | known)
     notes = (
         FORWARD_NOTES if rounds else (f"{CLASSES} classes; 2 operations a multiply-add, elementwise ones not counted.",)
     )

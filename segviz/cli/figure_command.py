@@ -34,7 +34,8 @@ def run_figure(options: argparse.Namespace) -> int:
         raise UsageError(f"--labels belongs to {', '.join(LABELLED)}, not to {options.name}; remove it")
     check_output_file(options.out, options)
     if options.name == SPEED_FIGURE:
-        return write_figure(speed_spec(options.images, options.models), options)
+        spec = speed_spec(options.images, options.models, lambda words: print(f"segviz: {words}", file=sys.stderr))
+        return write_figure(spec, options)
     sources = read_sources(options)
     if options.labels and len(options.labels) != len(sources):
         raise UsageError(f"there are {len(options.labels)} --labels for {len(sources)} pictures; give one for each")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from segviz.catalogue.bundled import available_models
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.location import checkpoint_path
-from segviz.catalogue.record import VAL, Record
+from segviz.catalogue.record import VAL, Evaluation, Record
 from segviz.figures.content import Dot, Scatter
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.matplotlib_backend import Drawing, draw
@@ -49,6 +50,27 @@ class BenchError(ValueError):
     """A file is not the JSON of `bench models`, or none of its rows has a score."""
 
 
+@dataclass(frozen=True)
+class Speed:
+    """A row of `bench models`.
+
+    Attributes:
+        model: the network's name.
+        options: its options, as `NAME=VALUE`.
+        fps: frames per second.
+        place: the machine's part that it ran on.
+        definition: what was timed.
+        sees: the (height, width) at which the network saw pictures; None of older benchmarks.
+    """
+
+    model: str
+    options: tuple[str, ...]
+    fps: float
+    place: str
+    definition: str
+    sees: tuple[int, int] | None
+
+
 def speed_figure(
     benches: Sequence[str | Path], models: Sequence[str | Path] | None = None, width: float = 6.9, caption: bool = True
 ) -> Drawing:
@@ -67,8 +89,17 @@ def speed_figure(
     return draw(speed_spec(benches, models), width, caption=caption)
 
 
-def speed_spec(benches: Sequence[str | Path], models: Sequence[str | Path] | None = None) -> FigureSpec:
-    """The spec of AttaNet Fig. 1; see `speed_figure`.
+def speed_spec(
+    benches: Sequence[str | Path],
+    models: Sequence[str | Path] | None = None,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> FigureSpec:
+    """The spec of AttaNet Fig. 1.
+
+    Args:
+        benches: as in `speed_figure`.
+        models: as in `speed_figure`.
+        tell: called with a sentence on what is left out, if there is anything.
 
     Raises:
         BenchError: as in `speed_figure`.
@@ -76,10 +107,13 @@ def speed_spec(benches: Sequence[str | Path], models: Sequence[str | Path] | Non
     records = dict[str, Record]()
     for model in available_models() if models is None else models:
         records[free_name(Path(str(model)).stem, records)] = read_record(checkpoint_path(model))
-    notes: dict[str, None] = {}
-    dots = [dot for path in benches for dot in measured_dots(Path(path), records, notes)]
+    speeds = [speed for path in benches for speed in read_speeds(Path(path))]
+    dots = [dot for speed in speeds for dot in measured_dots(speed, records)]
     if not dots:
         raise BenchError("no network of the benchmark has a record with a val score; name checkpoints with --models")
+    drawn = {dot.name for dot in dots}
+    if left_out := describe_left_out(speeds, records, drawn, bool(models)):
+        tell(left_out)
     published = [
         Dot(name, speed, miou, ATTANET_GROUP if name.startswith("AttaNet") else OTHERS)
         for name, miou, speed in PAPER_POINTS
@@ -88,41 +122,88 @@ def speed_spec(benches: Sequence[str | Path], models: Sequence[str | Path] | Non
     chart = Scatter((*dots, *published), "frames per second", "mIoU, %", {**own, **COLOURS})
     blank = np.full((1, 1, 3), 255, np.uint8)  # the chart stands in the picture's place
     subplot = Subplot("", blank, chart, "speed_and_miou")
-    note = "; ".join([*notes, PAPER_NOTE])
+    measured = dict.fromkeys(f"measured: {dot.group.removeprefix(f'{OURS}: ')}" for dot in dots)
+    note = "; ".join([*measured, PAPER_NOTE])
     return FigureSpec("Speed against mIoU, after AttaNet Fig. 1", ((subplot,),), note=note)
 
 
-def measured_dots(path: Path, records: Mapping[str, Record], notes: dict[str, None]) -> Iterator[Dot]:
-    """Yields a dot for each record of a network that a benchmark measured; what was measured is added to the notes.
+def measured_dots(speed: Speed, records: Mapping[str, Record]) -> Iterator[Dot]:
+    """Yields a dot for each record of the network that a row of a benchmark measured."""
+    for name, record in records.items():
+        score = find_score(record, speed.sees) if is_of(speed, record) else None
+        if score is not None:
+            where = f"{plain_text(score.data)}, {score.shown}; {speed.place}, {speed.definition}"
+            yield Dot(name, speed.fps, 100 * score.miou, f"{OURS}: {where}")
 
-    Raises:
-        BenchError: the file is not the JSON of `bench models`.
+
+def find_score(record: Record, sees: tuple[int, int] | None) -> Evaluation | None:
+    """The score on val of whole pictures at the size at which the speed was measured, or else the record's val score.
+
+    AttaNet's speed and mIoU are both of pictures at 512 x 1024.
     """
-    bench = read_bench(path)
-    machine = bench["machine"]
-    for row in bench["rows"]:
-        speed, place = speed_of(row, path), machine.get("GPU" if row["device"] == "cuda" else "CPU", row["device"])
-        for name, record in records.items():
-            scores = record.evaluations.get(VAL)
-            if scores is not None and row_fits(row, record):
-                what = row.get("definition") or "picture to labels"
-                where = f"{plain_text(scores.data)}, {plain_text(str(place))}, {plain_text(str(what))}"
-                notes[f"measured: {where}"] = None
-                yield Dot(name, speed, 100 * scores.miou, f"{OURS}: {where}")
+    for name, one in record.evaluations.items():
+        plain = one.context and one.scales == (1.0,) and not one.flip and one.crop is None
+        if name.startswith(f"{VAL},") and plain and sees is not None and one.size == sees:
+            return one
+    return record.evaluations.get(VAL)
 
 
-def row_fits(row: Mapping[str, Any], record: Record) -> bool:
-    """Whether a benchmark's row measured the network of a record: with the same options, and on the network's own body.
+def is_of(speed: Speed, record: Record) -> bool:
+    """Whether a row of a benchmark measured the network of a record: with the same options, and on its own body.
 
     `bench models` measures each network on that.
     """
-    if row["model"] != record.model or (record.backbone, record.output_stride) != own_body(record.model):
+    if speed.model != record.model or (record.backbone, record.output_stride) != own_body(record.model):
         return False
-    given = read_options(record.model, str(row.get("options") or "").split())
+    given = read_options(record.model, speed.options)
     return resolve_network(record.model, given) == resolve_network(record.model, record.options)
 
 
-def speed_of(row: Mapping[str, Any], path: Path) -> float:
+def describe_left_out(
+    speeds: Sequence[Speed], records: Mapping[str, Record], drawn: Collection[str], named: bool
+) -> str:
+    """Which networks are not drawn, and why; "" if all are.
+
+    Args:
+        speeds: the rows of the benchmarks.
+        records: the models' records, by name.
+        drawn: the names of those that are drawn.
+        named: whether the user named the models: of the bundled ones, those without a speed are not missed.
+    """
+    shown = {records[name].model for name in drawn}
+    left_out = [f"{one} has no record with a val score" for one in dict.fromkeys(speed.model for speed in speeds)
+                if one not in shown]  # fmt: skip
+    if named:
+        left_out += [
+            f"{name} is measured in no row of the benchmark, with its options and on its body"
+            for name, record in records.items()
+            if name not in drawn and not any(is_of(speed, record) for speed in speeds)
+        ]
+    return f"not drawn: {'; '.join(left_out)}" if left_out else ""
+
+
+def read_speeds(path: Path) -> list[Speed]:
+    """The rows of a benchmark.
+
+    Raises:
+        BenchError: the file is not the JSON of `bench models`, or it has no times.
+    """
+    bench = read_bench(path)
+    machine = bench["machine"]
+    return [
+        Speed(
+            str(row["model"]),
+            tuple(str(row.get("options") or "").split()),
+            fps_of(row, path),
+            plain_text(str(machine.get("GPU" if row["device"] == "cuda" else "CPU", row["device"]))),
+            plain_text(str(row.get("definition") or "picture to labels")),
+            tuple(row["sees"]) if isinstance(row.get("sees"), list) else None,  # type: ignore[arg-type]
+        )
+        for row in bench["rows"]
+    ]
+
+
+def fps_of(row: Mapping[str, Any], path: Path) -> float:
     """Frames per second of a row.
 
     Raises:
