@@ -197,7 +197,7 @@ def read_speeds(path: Path) -> list[Speed]:
             fps_of(row, path),
             plain_text(str(machine.get("GPU" if row["device"] == "cuda" else "CPU", row["device"]))),
             plain_text(str(row.get("definition") or "picture to labels")),
-            tuple(row["sees"]) if isinstance(row.get("sees"), list) else None,  # type: ignore[arg-type]
+            tuple(row["sees"]) if isinstance(row.get("sees"), list) else None,
         )
         for row in bench["rows"]
     ]

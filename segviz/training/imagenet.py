@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import timm
@@ -10,6 +11,7 @@ import torchvision
 from torch import Tensor
 
 from segviz.catalogue.checkpoint_header import CheckpointError
+from segviz.catalogue.sources.hub import reach_hub
 from segviz.models.networks.bodies import LIGHT, RESNETS
 from segviz.models.networks.df_body import DF_STAGES
 from segviz.models.networks.resnet_body import ResNetBody
@@ -46,11 +48,12 @@ def fetch_imagenet(network: BlockNetwork) -> tuple[str, Mapping[str, Tensor]]:
     library = "torchvision" if of_torchvision else "timm"
     title = f"{library}'s ImageNet weights {f'{name} {IMAGENET_VERSION}' if of_torchvision else describe_timm(name)}"
     try:
-        body: Any = (
-            torchvision.models.get_model(name, weights=IMAGENET_VERSION)
-            if of_torchvision
-            else timm.create_model(name, pretrained=True)
-        )
+        with nullcontext() if of_torchvision else reach_hub():
+            body: Any = (
+                torchvision.models.get_model(name, weights=IMAGENET_VERSION)
+                if of_torchvision
+                else timm.create_model(name, pretrained=True)
+            )
     except Exception as error:  # both raise whatever their downloads raise
         cause = plain_text(" ".join(str(error).split()), 120) or type(error).__name__
         raise CheckpointError(f"{title} cannot be fetched ({cause}); {OFFLINE_CURE}") from error

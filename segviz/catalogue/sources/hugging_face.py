@@ -12,6 +12,7 @@ from torch import nn
 from segviz.catalogue.checkpoint_checks import name_first
 from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.sources.hub import reach_hub
 from segviz.catalogue.sources.load_weights import load_weights
 from segviz.catalogue.sources.opened_network import (
     UNTRAINED,
@@ -42,13 +43,13 @@ def open_transformers(name: str, weights: str | Path | None) -> OpenedNetwork:
     what = f"'hf:{name}' cannot be opened"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        config = call_library(
-            what, cure, lambda: transformers.AutoConfig.from_pretrained(name, trust_remote_code=False)
-        )
+        read_config = reach_hub()(lambda: transformers.AutoConfig.from_pretrained(name, trust_remote_code=False))
+        config = call_library(what, cure, read_config)
         kind = choose_class(transformers, config)
         title = f"hf:{Path(name).name if Path(name).is_dir() else name}"
         if weights is None:
-            network, report = call_library(what, cure, lambda: kind.from_pretrained(name, output_loading_info=True))
+            fetch = reach_hub()(lambda: kind.from_pretrained(name, output_loading_info=True))
+            network, report = call_library(what, cure, fetch)
             notes = describe_report(report)
         else:
             network = call_library(what, cure, lambda: build_untrained(kind, config))
@@ -103,7 +104,8 @@ def read_processor(transformers: Any, name: str) -> dict[str, Any]:
     The processor computes (value * factor - mean) / std; mean and std become those of values in [0, 1].
     """
     try:
-        settings, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(name)
+        with reach_hub():
+            settings, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(name)
     except (OSError, ValueError, AttributeError):
         return {}
     scaled, normalised = settings.get("do_rescale", True), settings.get("do_normalize", True)

@@ -12,6 +12,7 @@ from torch import nn
 
 from segviz.catalogue.entry import RANDOM_WEIGHTS
 from segviz.catalogue.read_weights import read_weights
+from segviz.catalogue.sources.hub import reach_hub
 from segviz.catalogue.sources.load_weights import load_weights, other_class_count
 from segviz.catalogue.sources.opened_network import UNTRAINED, OpenedNetwork, OpenError, call_library
 from segviz.text import plain_text
@@ -42,9 +43,8 @@ def open_timm(name: str, weights: str | Path | None) -> OpenedNetwork:
         return network
 
     if weights is None:
-        network = call_library(
-            f"the weights of 'timm:{name}' cannot be had", FETCH_CURE, lambda: build({"pretrained": True})
-        )
+        fetch = reach_hub()(lambda: build({"pretrained": True}))
+        network = call_library(f"the weights of 'timm:{name}' cannot be had", FETCH_CURE, fetch)
         return OpenedNetwork(network.eval(), f"timm:{name}")
     network, notes = build_with_weights(f"timm:{name}", build, weights)
     return OpenedNetwork(network, f"timm:{name}", notes=notes)
