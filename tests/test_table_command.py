@@ -286,3 +286,11 @@ def test_a_command_of_a_table_trains_a_checkpoint_that_fills_its_row(
     assert score["here"] is not None
     assert (Path(score["checkpoint"]).name, score["steps"]) == (run.file, 2)
     assert row["train"] == []
+
+
+def test_a_count_far_from_the_papers_leads_to_the_reason() -> None:
+    for name, far in ("attanet-2", False), ("attanet-3", True), ("flanet-3", False):
+        text = format_filled(fill_table(PAPER_TABLES[name], NOTHING))
+        assert ("differ from the paper's by more than 2 %: docs/tables.md says why" in text) == far
+    smaller = format_filled(fill_table(PAPER_TABLES["attanet-3"], NOTHING, (512, 512)))
+    assert "docs/tables.md" not in smaller  # another size costs less, and the reader asked for it

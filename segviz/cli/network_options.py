@@ -36,8 +36,8 @@ def read_source(text: str) -> str:
 
 
 SEEN_SIZE_HELP = (
-    "the size at which the network sees pictures, or `own` for their own, at most 1024,2048 (default: own; for "
-    "the models that `models` lists, the area of their training pictures)"
+    "the size at which the network sees pictures, or `own` for their own, shrunk to 1024,2048 where it is larger "
+    "(default: own; for the models that `models` lists, the area of their training pictures)"
 )
 
 

@@ -130,7 +130,7 @@ ATTANET_TABLES = (
         recipe="attanet", size=(1024, 1024),
         notes=(
             "Table 4 names neither size nor operations for GFLOPs; ours are of Table 3's 1024 x 1024, with one for a "
-            "multiply-add. Why they differ is in docs/tables.md.",
+            "multiply-add.",
         ),
     ),
     PaperTable(
