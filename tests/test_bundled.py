@@ -16,7 +16,7 @@ from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import load_split
+from segviz.data.open_data_set import load_split
 from segviz.data.scenes.pool import UNSEEN
 from segviz.data.scenes.scene import draw_scene, random_options
 from segviz.evaluation.metrics import confusion

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segviz.attention.maps import Attended
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample
+from segviz.data.sample import DataError, Sample
 from segviz.evaluation.evaluate import MULTI_SCALES, class_scores, evaluate_samples, evaluate_scenes, scenes_title
 from segviz.evaluation.ways import Way
 from segviz.image import to_tensor

@@ -21,7 +21,7 @@ from torch import Tensor
 from segviz.attention.region import Region
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Evaluation, Record, from_json, to_json
-from segviz.data.dataset import Sample
+from segviz.data.sample import Sample
 from segviz.evaluation.evaluate import class_scores, evaluate_samples, evaluate_ways
 from segviz.evaluation.scored_network import RunNetwork, ScoredBlockNetwork
 from segviz.evaluation.ways import Way

@@ -11,8 +11,8 @@ from segviz.batch.run import Folder
 from segviz.cli.arguments import file_suffix
 from segviz.cli.errors import UsageError
 from segviz.cli.pictures import check_output_file, read_sources, report_as_usage
-from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
+from segviz.data.readers.single_labels import read_labels
 from segviz.figures.export import export
 from segviz.figures.figure_input import Style
 from segviz.figures.figure_labels import common_classes

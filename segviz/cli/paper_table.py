@@ -11,7 +11,7 @@ from segviz.benchmarks.measure import select_devices
 from segviz.cli.errors import UsageError
 from segviz.cli.parser import build_parser
 from segviz.cli.scores import evaluate_checkpoint
-from segviz.data.dataset import load_split, open_dataset
+from segviz.data.open_data_set import load_split, open_data_set
 from segviz.paper_tables.commands import COMMAND_START, evaluate_commands, protocols_of, runs_of, table_commands
 from segviz.paper_tables.description import COUNTED_KINDS, MEASURED_KINDS, PaperTable
 from segviz.paper_tables.filled import fill_table
@@ -110,7 +110,7 @@ def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
     """
     places: dict[str, Path] = {}
     for root in folders:
-        names = open_dataset(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
+        names = open_data_set(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
         found = [data for data in table.data_sets if names is None or has_classes(data, names)]
         if not found:
             raise UsageError(

@@ -27,7 +27,8 @@ from segviz.cli.score_tables import format_scores_by_class, format_scores_by_mod
 from segviz.cli.score_ways import check_score_options, choose_ways
 from segviz.data.class_sets import find_other_class
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample, Split, load_split
+from segviz.data.open_data_set import load_split
+from segviz.data.sample import DataError, Sample, Split
 from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
 from segviz.evaluation.scored_network import NetworkToScore

@@ -15,8 +15,9 @@ from segviz.catalogue.record import Record
 from segviz.cli.errors import UsageError
 from segviz.cli.unused_options import TRAIN_RULES, refuse_unused
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, open_dataset
+from segviz.data.open_data_set import open_data_set
 from segviz.data.readers.table import find_layout
+from segviz.data.sample import DataError
 from segviz.evaluation.ways import Way
 from segviz.models.options import OptionValue, format_options
 from segviz.models.registry import own_body, read_options, resolve_network
@@ -122,7 +123,7 @@ def tell(text: str) -> None:
 def has_classes_of_scenes(options: argparse.Namespace) -> bool:
     """Whether data have CamVid's classes; also where they cannot be read, which the training says."""
     try:
-        return open_dataset(options.data, options.class_map).classes.names == CAMVID.names
+        return open_data_set(options.data, options.class_map).classes.names == CAMVID.names
     except DataError:
         return True
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from segviz.catalogue.map_record import MapMeasurement
 from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample
+from segviz.data.sample import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
 from segviz.evaluation.map_numbers import EvenMeans, MapMeans, MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion

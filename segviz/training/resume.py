@@ -10,7 +10,7 @@ import torch
 
 from segviz.atomic_write import open_atomically
 from segviz.catalogue.checkpoint_file import read_record
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
