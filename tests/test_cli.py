@@ -676,13 +676,13 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 ) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
-    score = scores.evaluate_ways
+    score = scores.evaluate_by_protocols
 
     def retrained_meanwhile(*given: Any, **how: Any) -> Scored:
         write_checkpoint(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
-    monkeypatch.setattr(scores, "evaluate_ways", retrained_meanwhile)
+    monkeypatch.setattr(scores, "evaluate_by_protocols", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
     assert "changed while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
