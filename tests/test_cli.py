@@ -46,7 +46,7 @@ from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
 from segviz.figures.map_subplots import MapLook
 from segviz.figures.prediction_subplots import ALL_LOOKS
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.predictor import load_predictor
@@ -70,8 +70,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("checkpoints")
     for name in ("fla", "sam", "snl", "psa", "channel_nl"):
-        spec = SPECS[name]
-        record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+        row = MODELS[name]
+        record = Record(name, CAMVID.names, row.backbone, row.output_stride)
         write_checkpoint(folder / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
     return folder
 
@@ -523,7 +523,7 @@ def test_models_prints_each_checkpoints_own_backbone(
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("models", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["fcn"]["backbone"] == "resnet18" and rows["fla"]["backbone"] == SPECS["fla"].backbone
+    assert rows["fcn"]["backbone"] == "resnet18" and rows["fla"]["backbone"] == MODELS["fla"].backbone
 
 
 @pytest.mark.parametrize(
@@ -691,11 +691,11 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 def test_evaluate_scores_all_bundled_models_in_one_table(
     checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = SPECS["fcn"]
+    row = MODELS["fcn"]
     write_checkpoint(
         tmp_path / "fcn.safetensors",
         build("fcn", len(CAMVID.names)),
-        Record("fcn", CAMVID.names, spec.backbone, spec.output_stride),
+        Record("fcn", CAMVID.names, row.backbone, row.output_stride),
     )
     (tmp_path / "sam.safetensors").write_bytes((checkpoints / "sam.safetensors").read_bytes())
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
@@ -737,10 +737,10 @@ def test_evaluate_names_missing_labels_before_any_forward(
 def test_models_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert segviz("models", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == list(SPECS)
+    assert [row["name"] for row in rows] == list(MODELS)
     assert all(row["parameters"] > 2_000_000 for row in rows)
     assert segviz("models") == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(SPECS) + 1
+    assert len(capsys.readouterr().out.splitlines()) == len(MODELS) + 1
 
 
 FAILURES = [

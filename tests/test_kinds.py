@@ -32,7 +32,7 @@ from segviz.batch.attention_files import describe_attention
 from segviz.data.classes import CAMVID
 from segviz.figures.map_subplots import map_subplots
 from segviz.figures.same_pixel_table import no_map_sentences, no_map_words
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.map_help import why_no_map
 from segviz.viewer import wire
@@ -153,8 +153,8 @@ def test_a_kind_that_forgets_a_direction_cannot_be_made() -> None:
         Half("half", GRID)
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if SPECS[name].maps])
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].maps])
 def test_every_block_has_a_case_and_a_slow_loop(name: str) -> None:
-    block = type(SPECS[name].block(SPECS[name].channels))
+    block = type(MODELS[name].block(MODELS[name].channels))
     assert block in {type(make()) for make in CASES.values()}
     assert block in REFERENCES, f"write the loop of {block.__name__} in tests/reference.py"

@@ -7,7 +7,7 @@ import re
 import pytest
 from torch import nn
 
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.training.initialise import BACKBONE_RATE, BLOCK_RATE, GAMMA_RATE, parameter_groups
 
 MAKES_WEIGHTS = re.compile(r"\.block\..*\b(query|key|offset|mask)\.")
@@ -23,7 +23,7 @@ def expected_scale(model: str, name: str) -> float:
     return BLOCK_RATE if ".block." in name else 1.0
 
 
-@pytest.mark.parametrize("model", list(SPECS))
+@pytest.mark.parametrize("model", list(MODELS))
 def test_queries_keys_masks_and_offsets_learn_slowly(model: str) -> None:
     networks = nn.ModuleDict({"model": build(model, 3)})
     scales = {parameter: group["scale"] for group in parameter_groups(networks, 1e-3) for parameter in group["params"]}

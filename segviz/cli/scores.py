@@ -37,7 +37,7 @@ from segviz.models.ablation import has_context
 from segviz.models.blocks import ContextBlock
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
@@ -137,7 +137,7 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
         DataError: the network's classes are not known.
     """
     if options.model == ALL_MODELS:
-        paths = [bundled_path(name) for name in SPECS if bundled_path(name).is_file()]
+        paths = [bundled_path(name) for name in MODELS if bundled_path(name).is_file()]
         if not paths:
             raise UsageError("there is no bundled checkpoint to score; train a model, or name one with --model")
         return [Subject(path.stem, read_record(path).classes, path) for path in paths]

@@ -46,7 +46,7 @@ from segviz.figures.paper_layouts import (
 from segviz.figures.prediction_subplots import as_places
 from segviz.figures.subplot_rows import free_name
 from segviz.image import ImageLike, Rgb, as_rgb
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.over_complete import OverCompleteMap, read_over_complete
 from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
@@ -227,7 +227,7 @@ def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layou
     Raises:
         ValueError: the figure needs all bundled checkpoints, and there are none.
     """
-    names = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
+    names = models or layout.models or [name for name in MODELS if bundled_path(name).is_file()]
     if not names:
         raise ValueError("there is no bundled checkpoint to compare; train models, or name checkpoints")
     return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segviz.models.registry import spec_of
+from segviz.models.registry import MODELS
 from segviz.paper_tables.description import (
     NetworkChoice,
     PaperColumn,
@@ -44,7 +44,7 @@ def block_row(label: str, scores: tuple[float, float], block: str) -> PaperRow:
     Raises:
         ValueError: the registry has none of this block.
     """
-    cost = spec_of(block).published
+    cost = MODELS[block].published
     if cost is None:
         raise ValueError(f"block '{block}' has no published cost; give its row in the registry one")
     options = {} if block == "fla" else {"block": block}

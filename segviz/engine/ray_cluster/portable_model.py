@@ -13,7 +13,7 @@ from segviz.catalogue.own_models import live_network, own_models
 from segviz.cluster.messages import FileContent
 from segviz.engine.errors import EngineError
 from segviz.engine.open_model import model_identity, open_model
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
 
 
@@ -113,7 +113,7 @@ class FileModels:
         Raises:
             EngineError: the network lives in the app's process only.
         """
-        if name in SPECS and name not in own_models():
+        if name in MODELS and name not in own_models():
             return CheckpointFile(name, sha, bundled_path(name))
         if live_network(name) is not None:
             raise EngineError(
