@@ -340,7 +340,7 @@ def test_places_that_only_some_pictures_have_are_those_pictures_problem(
     Image.fromarray(np.zeros((200, 200, 3), np.uint8)).save(album / "b.png")
     model = ["--model", checkpoints / "channel_nl.safetensors", "--at", "150,150", "--out", tmp_path / "out"]
     assert segviz("attend", album, *model) == 1
-    assert capsys.readouterr().err.count("(150,150) is outside") == 2
+    assert capsys.readouterr().err.count("pixel (y=150, x=150) is outside the ") == 2
     assert (tmp_path / "out" / "b_channel_nl.npz").is_file()
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from segviz.attention.cells import Labels
+from segviz.attention.grid_map import check_pixel
 from segviz.attention.maps import StripAttention
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import ContextWorth, caption_worths, context_worth
@@ -187,8 +188,8 @@ def paper_figure_spec(
     pictures, known = zip(*map(open_picture, images), strict=True)
     chosen = choose_models(models, wanted)
     truth = known if labels is None else find_truth(labels, pictures, chosen)
-    for picture in pictures:
-        check_places(places, picture, "a picture")
+    for number, picture in enumerate(pictures, 1):
+        check_places(places, picture, f"picture {number}")
     variants = wanted.variants if models is None or len(models) == 1 else None
     predicted, found = predict_all(name, chosen, pictures, tuple(places), variants, device)
     shown = [
@@ -286,9 +287,8 @@ def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
     Raises:
         PlaceError: a place lies outside.
     """
-    height, width = picture.shape[:2]
     for y, x in places:
-        if not (0 <= y < height and 0 <= x < width):
-            raise PlaceError(
-                f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
-            )
+        try:
+            check_pixel(y, x, (picture.shape[0], picture.shape[1]))
+        except ValueError as error:
+            raise PlaceError(f"{name}: {error}") from None
