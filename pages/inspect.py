@@ -6,11 +6,10 @@ from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.own_models import own_models
 from segviz.models.registry import MODELS
-from segviz.prediction.influence_panel import influence_place_holder
-from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.influence_panel import influence_place_holder
 from segviz.ui.inspect_crops import PROTOCOL_KEY
 from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
@@ -19,6 +18,7 @@ from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
+from segviz.ui.prediction_panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.widgets import forget_linked
 from segviz.viewer.panel import Panel

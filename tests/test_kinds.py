@@ -37,7 +37,7 @@ from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.map_help import why_no_map
 from segviz.viewer import wire
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 from tests.block_cases import CASES, C, image, made
 from tests.reference import REFERENCES
 

@@ -42,7 +42,7 @@ from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap
-from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
+from segviz.viewer.panels_of_maps import labels_panel, select_same_classes
 
 PAGES = [row.script for row in page_table.PAGES if row.has_picture]
 HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, SAME_PIXEL, ATTRIBUTION = (

@@ -12,16 +12,16 @@ import streamlit as st
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import CompareFeatures, EngineError, MeasureInfluence, Op, engine
 from segviz.models.registry import MODELS
-from segviz.prediction.influence_panel import influence_panel
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.similarity import STAGES
 from segviz.text import escape_markdown
+from segviz.ui.influence_panel import influence_panel
 from segviz.ui.models import show_notes
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 
 MAPS_ALONE, INFLUENCE = "nothing", "influence"
 BESIDE: Mapping[str, str] = MappingProxyType(

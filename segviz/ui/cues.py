@@ -17,11 +17,11 @@ from segviz.evaluation.cues import MEASURED_SEEDS, weight_on_cue
 from segviz.models.cue_network import CueNetwork
 from segviz.models.registry import MODELS
 from segviz.prediction.cue_prediction import CELL, CUE_CLASSES, influence_at, predict_cues, true_labels
-from segviz.prediction.panels import panels_of_maps, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
+from segviz.ui.prediction_panels import panels_of_maps, prediction_panel
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
-from segviz.viewer.panels_of_prediction import labels_panel
+from segviz.viewer.panels_of_maps import labels_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
 FIRST_NETWORK = ("rcca", "column")  # names the class in nearly all scenes, with half of its weight on the cue
