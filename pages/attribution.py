@@ -15,7 +15,6 @@ from segviz.figures.attribution_table import (
     rank_correlations,
     rank_note,
 )
-from segviz.prediction.panels import prediction_panel
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.attribution_answers import Questions, collect_answers
@@ -28,6 +27,7 @@ from segviz.ui.models import offered_models, pick_model, short_title
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import choose_pin, current_pins
+from segviz.ui.prediction_panels import prediction_panel
 from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Panel, ScalarMap
 

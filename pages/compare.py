@@ -14,7 +14,6 @@ from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
 from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
 from segviz.prediction.labelled import Labelled
-from segviz.prediction.panels import confidence_panel, prediction_panel
 from segviz.prediction.prediction import Place
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
@@ -29,12 +28,13 @@ from segviz.ui.page_address import keep_page_address
 from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
+from segviz.ui.prediction_panels import confidence_panel, prediction_panel
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.state import session
 from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import KeptWidget, keep_widget, take_linked
 from segviz.viewer.panel import Panel
-from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
+from segviz.viewer.panels_of_maps import labels_panel, select_same_classes
 
 PAGE = "compare"
 START = ("channel_nl", "spatial_nl", "dual_nl", "fla")

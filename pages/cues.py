@@ -3,7 +3,7 @@
 import streamlit as st
 
 from segviz.data.scenes.cues import CUE_KINDS
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.cue_table import CUE_MEASURES, cue_table, describe_training, read_cue_records, surprises
 from segviz.results.cue_theory import CUE_REASONS, CanTell
 from segviz.text import escape_markdown
@@ -59,7 +59,7 @@ def show_cells() -> None:
     st.caption(f"{CUE_MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
     csv_button(table, f"cues-{measure.lower().replace(' ', '-')}")
     with st.expander("Why theory says so, and where practice differs"):
-        st.markdown("\n".join(f"- **{SPECS[name].title}** {reason}." for name, reason in CUE_REASONS.items()))
+        st.markdown("\n".join(f"- **{MODELS[name].title}** {reason}." for name, reason in CUE_REASONS.items()))
         if sentences := surprises(records):
             st.markdown("Measured otherwise:\n" + "\n".join(f"- {sentence}" for sentence in sentences))
         st.caption(describe_training(records))
@@ -67,7 +67,7 @@ def show_cells() -> None:
 
 show_cells()
 left, middle, right, button = st.columns([3, 3, 2, 1], vertical_alignment="bottom")
-block = left.selectbox("Block", SPECS, format_func=model_title, **keep_widget(BLOCK, first_block, SPECS))
+block = left.selectbox("Block", MODELS, format_func=model_title, **keep_widget(BLOCK, first_block, MODELS))
 kind = middle.selectbox(
     "Cue", CUE_KINDS, format_func=lambda key: CUE_KINDS[key].title, **keep_widget(KIND, first_kind, linked=CUE_KINDS)
 )

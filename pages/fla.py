@@ -9,7 +9,6 @@ from segviz.figures.charts import channel_heatmap
 from segviz.figures.content import Matrix
 from segviz.figures.map_subplots import map_subplots
 from segviz.figures.subplot import Subplot
-from segviz.prediction.panels import feature_panels
 from segviz.text import pixel_text
 from segviz.ui.charts import show_chart
 from segviz.ui.display_settings import current_display
@@ -17,6 +16,7 @@ from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
+from segviz.ui.prediction_panels import feature_panels
 from segviz.ui.show_viewer import show_viewer
 
 PAGE = "fla"

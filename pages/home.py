@@ -4,7 +4,7 @@ import streamlit as st
 
 from segviz.attention.maps import BasesAttention
 from segviz.catalogue.own_models import own_models
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.map_help import how_to_read, show_worth
@@ -49,7 +49,7 @@ with street:
 @st.fragment
 def viewer() -> None:
     """A pin runs this part alone."""
-    panel = Panel("Where the pixel looks", attention, "attends_to", note=SPECS[FIRST_MODEL].title, model=FIRST_MODEL)
+    panel = Panel("Where the pixel looks", attention, "attends_to", note=MODELS[FIRST_MODEL].title, model=FIRST_MODEL)
     place = first_place(prediction, picture)
     show_viewer(picture, [panel], page=PAGE, columns=1, start=(Pin(*place, 0),), rest=place)
 

@@ -5,12 +5,11 @@ import streamlit as st
 from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.own_models import own_models
-from segviz.models.registry import SPECS
-from segviz.prediction.influence_panel import influence_place_holder
-from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.influence_panel import influence_place_holder
 from segviz.ui.inspect_crops import PROTOCOL_KEY
 from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
 from segviz.ui.map_help import how_to_read, show_worth, why_no_map
@@ -19,6 +18,7 @@ from segviz.ui.page_table import ROWS
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
+from segviz.ui.prediction_panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.widgets import forget_linked
 from segviz.viewer.panel import Panel
@@ -33,17 +33,17 @@ def inspect_bundled(model: str, picture: Picture) -> None:
         how_to_read(model)
     prediction = predict_or_stop(model, picture)
     following = panels_of_maps(prediction) + similarity_panels(model, picture, beside)
-    spec = SPECS[model]
+    row = MODELS[model]
     if following:
         st.caption("Point at the picture, or tap it: the maps follow. Click, press Enter or tap again to pin a point.")
     else:
         why = why_no_map(prediction)
-        st.info(f"{spec.title} has no map from place to place: {why}. Its channel means are shown instead.")
+        st.info(f"{row.title} has no map from place to place: {why}. Its channel means are shown instead.")
     show_worth(model)
     show_maps(picture, prediction, following, beside)
     score = val_miou(model)
     scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
-    st.caption(f"{spec.title}, after {spec.paper}.{scored}")
+    st.caption(f"{row.title}, after {row.paper}.{scored}")
 
 
 @st.fragment

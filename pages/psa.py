@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from segviz.prediction.panels import panels_of_maps, prediction_panel
 from segviz.ui.first_sight import first_place
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
+from segviz.ui.prediction_panels import panels_of_maps, prediction_panel
 from segviz.ui.show_viewer import show_viewer
-from segviz.viewer.panels_of_prediction import pin_panels
+from segviz.viewer.panels_of_maps import pin_panels
 
 PAGE = "psa"
 

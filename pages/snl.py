@@ -11,7 +11,7 @@ from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.viewer.panel import Pin
-from segviz.viewer.panels_of_prediction import panels_of_map, pin_panels
+from segviz.viewer.panels_of_maps import panels_of_map, pin_panels
 
 PAGE = "snl"
 

@@ -15,7 +15,7 @@ from segviz.version import VERSION
 if TYPE_CHECKING:
     from segviz.figures.papers import figure
     from segviz.figures.show import show
-    from segviz.models.registry import SPECS as MODELS
+    from segviz.models.registry import MODELS
     from segviz.prediction.prediction import Prediction
     from segviz.prediction.predictor import Predictor
     from segviz.ui.serve_network import serve_network as app
@@ -27,7 +27,7 @@ __version__ = VERSION
 __all__ = ["MODELS", "Prediction", "Predictor", "__version__", "app", "figure", "load", "record", "show", "watch"]
 
 PUBLIC = {
-    "MODELS": ("segviz.models.registry", "SPECS"),
+    "MODELS": ("segviz.models.registry", "MODELS"),
     "Prediction": ("segviz.prediction.prediction", "Prediction"),
     "Predictor": ("segviz.prediction.predictor", "Predictor"),
     "app": ("segviz.ui.serve_network", "serve_network"),

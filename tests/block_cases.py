@@ -25,7 +25,7 @@ from segviz.models.blocks import (
     SpatialNonLocal,
     StripAttentionModule,
 )
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 
 C = 4
 SHAPES = [(1, C, 1, 1), (2, C, 1, 5), (2, C, 5, 1), (2, C, 4, 3), (3, C, 5, 7)]
@@ -74,9 +74,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
 }
 # A row of the registry whose block has no case above is a case by itself.
 COVERED = {type(make()) for make in CASES.values()} | {NoContext}
-CASES |= {
-    name: partial(spec.block, C) for name, spec in SPECS.items() if type(spec.block(spec.channels)) not in COVERED
-}
+CASES |= {name: partial(row.block, C) for name, row in MODELS.items() if type(row.block(row.channels)) not in COVERED}
 
 
 def randomised(block: nn.Module, scale: float = 0.4) -> nn.Module:

@@ -46,8 +46,9 @@ from segviz.catalogue.record import Record
 from segviz.cli import main as cli
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import CAMVID, VOID
-from segviz.data.dataset import DataError, load_split
+from segviz.data.open_data_set import load_split
 from segviz.data.readers.single_labels import decode_truth
+from segviz.data.sample import DataError
 from segviz.data.scenes.by_name import SourceError
 from segviz.evaluation.stored_counts import counts_from_json
 from segviz.image import ImageError, decode, resize, to_tensor, working_size

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from segviz.attention.maps import Attended
 from segviz.models.ablation import block_gammas, has_context, without_context
 from segviz.models.blocks import AtrousPyramid, ContextBlock, GlobalPooling, PyramidPooling
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import Segmenter
 from tests.block_cases import CASES, C, image, made, randomised
 
-NAMES = [name for name in SPECS if name != "fcn"]
+NAMES = [name for name in MODELS if name != "fcn"]
 ATTENTION = ("query", "key", "mask", "offset", "before", "initial_bases", "pooled_rows", "pooled_columns")
 POOLINGS: dict[str, Callable[[], nn.Module]] = {
     "pyramid pooling": lambda: PyramidPooling(C),

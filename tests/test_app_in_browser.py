@@ -25,7 +25,7 @@ from viewer_host import PHONE, unfold_toolbar
 
 from segviz.data.classes import CAMVID
 from segviz.engine import engine
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.similarity import STAGES
 from segviz.ui.page_table import PAGES, ROWS
 from segviz.ui.picture_sidebar import FIRST_SEED
@@ -111,8 +111,8 @@ class Visit:
         box = self.page.get_by_role("combobox", name="Model")
         box.click()
         box.fill(f"({model})")
-        self.page.get_by_role("option", name=f"{SPECS[model].title} ({model})", exact=True).click()
-        expect(self.page.get_by_text(f"{SPECS[model].title}, after {SPECS[model].paper}")).to_be_visible()
+        self.page.get_by_role("option", name=f"{MODELS[model].title} ({model})", exact=True).click()
+        expect(self.page.get_by_text(f"{MODELS[model].title}, after {MODELS[model].paper}")).to_be_visible()
         return self.rest()
 
 
@@ -823,14 +823,14 @@ def labels_by(model: str) -> np.ndarray:
 
 def check_only_road(visit: Visit) -> None:
     """All panels of classes show the road alone; that of levels shows all."""
-    titles = [SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")]
+    titles = [MODELS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")]
     expect(shared_legend(visit).locator(".toggle[aria-pressed='true']")).to_have_text([re.compile("^Road")])
     for title in (*titles, "Truth", "Swipe"):
         expect(legend(visit, title)).to_be_hidden()
     np.testing.assert_array_equal(visible(visit.stage(titles[3])), labels_by("fla") == ROAD)
     np.testing.assert_array_equal(visible(visit.stage("Truth")), street(FIRST_SEED).labels == ROAD)
     right = visit.stage("Swipe").locator(".name.second").inner_text()
-    shown = [name for name in SPECS if SPECS[name].title == right]
+    shown = [name for name in MODELS if MODELS[name].title == right]
     np.testing.assert_array_equal(visible(visit.stage("Swipe"), 1), labels_by(shown[0]) == ROAD)
     assert visible(visit.stage("Disagreement")).all()
 
@@ -838,15 +838,15 @@ def check_only_road(visit: Visit) -> None:
 def test_a_prediction_and_the_truth_are_compared_by_a_divider(visit: Visit) -> None:
     visit.open("compare")
     open_settings(visit, "Panels")
-    pick(visit, "Left of the divider", SPECS["fla"].title)
+    pick(visit, "Left of the divider", MODELS["fla"].title)
     stage = visit.stage("Swipe")
-    expect(stage.locator(".name.first")).to_have_text(SPECS["fla"].title)
+    expect(stage.locator(".name.first")).to_have_text(MODELS["fla"].title)
     pick(visit, "Right of the divider", "Truth")
     visit.page.keyboard.press("Escape")
     expect(stage.locator(".name.second")).to_have_text("Truth")
     visit.rest()
     divider = stage.get_by_role("slider")
-    expect(divider).to_have_attribute("aria-valuetext", f"50 % {SPECS['fla'].title}, 50 % Truth")
+    expect(divider).to_have_attribute("aria-valuetext", f"50 % {MODELS['fla'].title}, 50 % Truth")
     divider.focus()
     visit.page.keyboard.press("End")
     expect(stage.locator(".side").nth(1)).to_have_css("clip-path", "inset(0px 0px 0px 100%)")
@@ -885,7 +885,7 @@ def test_confidence_is_drawn_on_a_scale_from_0_to_1(visit: Visit) -> None:
     open_settings(visit, "Panels")
     visit.page.get_by_role("button", name="Confidence", exact=True).click()
     visit.page.keyboard.press("Escape")
-    title = f"Confidence: {SPECS['fla'].title}"
+    title = f"Confidence: {MODELS['fla'].title}"
     stage = visit.stage(title)
     expect(stage).to_have_attribute("data-ready", "1")
     scale = visit.page.locator(".panel", has=stage).locator(".scale")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from segviz.attention import maps as attention
 from segviz.attention.maps import Attended, CrissCrossAttention, OffsetMaskAttention, SpatialMap, StripAttention, detach
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 from tests.block_cases import CASES, SHAPES, C, image, made
 from tests.reference import Expected, expected
 

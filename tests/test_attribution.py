@@ -33,7 +33,7 @@ from segviz.attribution import (
 from segviz.catalogue.record import Record
 from segviz.image import to_tensor, working_size
 from segviz.models.blocks import NoContext
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import Segmentation, Segmenter
 from segviz.prediction.predictor import Predictor
 
@@ -290,7 +290,7 @@ def test_only_signed_methods_give_values_below_0(predictor: Predictor, method: s
     assert all(one.signed == METHODS[method].signed for one in found)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_block_lets_gradients_through_to_the_picture(name: str) -> None:
     found = attribute(predictor_of(random_model(name)), random_picture(), "saliency", Target(1, pixel=(15, 20)))
     assert np.isfinite(found.values).all() and found.values.max() > 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from segviz.data.dataset import Sample
+from segviz.data.sample import Sample
 from segviz.training.augmentation import View, apply_views, crop_start, random_view
 from segviz.training.sampling import Pool, Sampler, make_pool, shuffled_index
 from segviz.training.view_range import Scales, ViewRange

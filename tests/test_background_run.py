@@ -317,24 +317,26 @@ def test_a_file_leaves_under_its_token_alone_and_is_gone_once_closed() -> None:
     with TestClient(Starlette(routes=download_routes(downloads))) as client:
         job = BackgroundRun(RunPlan(sources("one"), work))
         finished(job).close()
-        token = downloads.offer(job.zip, 'a "b"\r\n.zip')
+        token = downloads.offer(job.zip, 'a "b"\r\n.zip', "application/of-this-file")
         for path in (f"/segviz/file/{token}", f"/base/segviz/file/{token}"):
             answer = client.get(path)
             assert answer.status_code == 200
             assert answer.headers["content-disposition"] == 'attachment; filename="a_b_.zip"'
+            assert answer.headers["content-type"] == "application/of-this-file"
             assert answer.headers["cross-origin-resource-policy"] == "same-origin"
             assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["one.txt", "summary.json"]
         assert client.get(f"/segviz/file/{token[:-1]}").status_code == 404
         job.close()
         assert client.get(f"/segviz/file/{token}").status_code == 404
-        assert len(downloads.offer(job.zip, "again")) == len(token) and token not in downloads._offers
+        again = downloads.offer(job.zip, "again", "application/zip")
+        assert len(again) == len(token) and token not in downloads._offers
     assert len(token) >= 32
 
 
 def test_two_who_read_at_once_both_get_all_of_it() -> None:
     content = np.random.default_rng(0).bytes(3 * 2**20 + 5)
     offer = Downloads()
-    token = offer.offer(io.BytesIO(content), "a.zip")
+    token = offer.offer(io.BytesIO(content), "a.zip", "application/zip")
     found = offer.get(token)
     assert found is not None
     one, two = found.parts(), found.parts()

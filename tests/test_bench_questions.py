@@ -27,7 +27,7 @@ from segviz.data.classes import CAMVID
 from segviz.engine import ops
 from segviz.engine.errors import TooLargeError
 from segviz.engine.request import Op, OpResult
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.prediction.similarity import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +39,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with two bundled checkpoints, untrained."""
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     for name in ("fcn", "sam"):
-        spec = SPECS[name]
-        record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+        row = MODELS[name]
+        record = Record(name, CAMVID.names, row.backbone, row.output_stride)
         checkpoint_file.write_checkpoint(tmp_path / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
 
 

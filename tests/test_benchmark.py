@@ -39,7 +39,7 @@ from segviz.data.classes import CAMVID
 from segviz.models.block_kinds import SNL_WINDOWS
 from segviz.models.blocks import SparseNonLocal
 from segviz.models.blocks.sampling import sum_rows
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.size import count_parameters
 
 CPU = torch.device("cpu")
@@ -372,8 +372,8 @@ PLACE = {"CPU": "a processor", "cores": "2", "threads": "2", "torch": "2.15.0", 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with one bundled checkpoint, SAM's, untrained."""
-    spec = SPECS["sam"]
-    record = Record("sam", CAMVID.names, spec.backbone, spec.output_stride, steps=7, evaluations={VAL: SCORES})
+    row = MODELS["sam"]
+    record = Record("sam", CAMVID.names, row.backbone, row.output_stride, steps=7, evaluations={VAL: SCORES})
     checkpoint_file.write_checkpoint(tmp_path / "sam.safetensors", build("sam", len(CAMVID.names)), record)
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     yield tmp_path

@@ -20,7 +20,7 @@ from segviz.attention.maps import DotProductAttention
 from segviz.data.classes import CAMVID
 from segviz.engine import CompareFeatures, MeasureInfluence, engine
 from segviz.prediction.influence import Influence
-from segviz.prediction.influence_panel import influence_panel, rank_words
+from segviz.ui.influence_panel import influence_panel, rank_words
 from segviz.ui.picture_sidebar import FIRST_SEED
 from segviz.viewer.panel import Pin
 

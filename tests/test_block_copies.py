@@ -11,12 +11,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from segviz.models.blocks import FullyAttentional, RecurrentCrissCross
 from segviz.models.blocks.memory_layout import as_matrices, to_channels_last
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 
 CHANNELS = 32
 BOUNDS = {"snl": 75, "psa": 50}  # the others: 30; SNL's are mostly conversions of indices
 FORMATS = {"rows first": torch.contiguous_format, "channels last": torch.channels_last}
-every_block = pytest.mark.parametrize("name", [row.name for row in SPECS.values() if row.maps])
+every_block = pytest.mark.parametrize("name", [row.name for row in MODELS.values() if row.maps])
 
 
 def count_copies(block: nn.Module, x: Tensor, gradient: torch.memory_format | None) -> int:
@@ -33,7 +33,7 @@ def count_copies(block: nn.Module, x: Tensor, gradient: torch.memory_format | No
 
 @every_block
 def test_copies_do_not_grow_with_rows_and_columns(name: str) -> None:
-    block = SPECS[name].block(CHANNELS).eval()
+    block = MODELS[name].block(CHANNELS).eval()
     for form, gradient in product(FORMATS.values(), (None, *FORMATS.values())):
         block.to(memory_format=form)
         small, large = (

@@ -16,12 +16,12 @@ from segviz.catalogue.bundled import val_miou
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import load_split
+from segviz.data.open_data_set import load_split
 from segviz.data.scenes.pool import UNSEEN
 from segviz.data.scenes.scene import draw_scene, random_options
 from segviz.evaluation.metrics import confusion
 from segviz.models.ablation import block_gammas, has_context
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor
 from segviz.results.models_page import models_page
@@ -39,7 +39,7 @@ def image() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def predictors() -> dict[str, Predictor]:
-    return {name: segviz.load(name, device="cpu") for name in SPECS}
+    return {name: segviz.load(name, device="cpu") for name in MODELS}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def record_of(name: str) -> Record:
     return checkpoint_file.read_record(FOLDER / f"{name}.safetensors")
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_checkpoint_is_small_and_in_float16(name: str) -> None:
     path = FOLDER / f"{name}.safetensors"
     assert path.stat().st_size <= 8 * 1024**2
@@ -61,7 +61,7 @@ def test_a_checkpoint_is_small_and_in_float16(name: str) -> None:
     assert all(key.endswith("num_batches_tracked") for key, kind in kinds.items() if kind == "I64")
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_record_says_how_the_model_was_made(name: str) -> None:
     record = record_of(name)
     assert (record.model, record.classes) == (name, CAMVID.names)
@@ -72,10 +72,10 @@ def test_a_record_says_how_the_model_was_made(name: str) -> None:
     assert val_miou(name) == record.val_miou
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_record_holds_every_evaluation(name: str) -> None:
     found = record_of(name).evaluations
-    block = {VAL_WITHOUT_CONTEXT, SCENES_WITHOUT_CONTEXT} if SPECS[name].maps else set()
+    block = {VAL_WITHOUT_CONTEXT, SCENES_WITHOUT_CONTEXT} if MODELS[name].maps else set()
     assert set(found) == {VAL, SCENES, VAL_MULTI_SCALE} | block
     for which, one in found.items():
         assert set(one.iou) == set(one.boundary_iou) == set(CAMVID.names)
@@ -84,7 +84,7 @@ def test_a_record_holds_every_evaluation(name: str) -> None:
     assert [which for which, one in found.items() if one.flip or len(one.scales) > 1] == [VAL_MULTI_SCALE]
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) -> None:
     cost = record_of(name).cost
     assert cost is not None and cost.size == (360, 480) and cost.hardware
@@ -93,16 +93,16 @@ def test_a_record_holds_the_cost(predictors: dict[str, Predictor], name: str) ->
     assert cost.parameters == sum(one.numel() for one in network.parameters())
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_recorded_gammas_are_those_of_the_weights(predictors: dict[str, Predictor], name: str) -> None:
     assert record_of(name).gammas == pytest.approx(block_gammas(predictors[name].model))
 
 
 def test_all_models_were_trained_alike() -> None:
-    assert len({(record_of(name).steps, record_of(name).seed) for name in SPECS}) == 1
+    assert len({(record_of(name).steps, record_of(name).seed) for name in MODELS}) == 1
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_learning_curve_ends_where_the_record_does(name: str) -> None:
     head, *rows = csv.reader((FOLDER / f"{name}.csv").read_text().splitlines())
     assert head == CURVE
@@ -113,10 +113,10 @@ def test_the_learning_curve_ends_where_the_record_does(name: str) -> None:
 
 
 def test_only_fcn_has_no_context(predictors: dict[str, Predictor]) -> None:
-    assert [name for name in SPECS if not has_context(predictors[name].model)] == ["fcn"]
+    assert [name for name in MODELS if not has_context(predictors[name].model)] == ["fcn"]
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_recorded_scores_reach_the_release_s_floor(name: str) -> None:
     record = checkpoint_file.read_record(FOLDER / f"{name}.safetensors")
     assert record.val_miou is not None and record.val_miou >= 0.62
@@ -128,7 +128,7 @@ def test_the_models_page_is_made_from_the_records() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_unseen_scenes_score_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
     scenes = [draw_scene(seed, random_options(seed)) for seed in range(UNSEEN, UNSEEN + 6)]
     counts = [confusion(scene.labels, predictors[name](scene.image).labels, 11) for scene in scenes]
@@ -138,7 +138,7 @@ def test_unseen_scenes_score_as_recorded(predictors: dict[str, Predictor], name:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_camvid_scores_as_recorded(predictors: dict[str, Predictor], name: str) -> None:
     if not CAMVID_FOLDER.is_dir():
         pytest.skip(f"CamVid is not at {CAMVID_FOLDER}; set SEGVIZ_CAMVID to its folder to run this test")
@@ -149,14 +149,14 @@ def test_camvid_scores_as_recorded(predictors: dict[str, Predictor], name: str) 
     assert recorded is not None and abs(found - recorded) < 0.08  # eleven of the 101 frames
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_prediction_has_the_public_face(predictions: dict[str, Prediction], image: np.ndarray, name: str) -> None:
     prediction = predictions[name]
     assert prediction.labels.shape == prediction.confidence.shape == image.shape[:2]
     assert prediction.labels.dtype == np.uint8 and prediction.confidence.dtype == np.float32
     assert prediction.confidence.min() >= 0 and prediction.confidence.max() <= 1
     assert prediction.classes == CAMVID.names and prediction.palette.shape == (11, 3)
-    assert tuple(prediction.maps) == SPECS[name].maps
+    assert tuple(prediction.maps) == MODELS[name].maps
     assert prediction.cell(359, 479) == tuple(size - 1 for size in prediction.attended.grid)
 
 
@@ -198,7 +198,7 @@ def test_any_size_of_picture_is_taken(predictors: dict[str, Predictor], name: st
 
 def test_the_models_were_trained_apart(predictors: dict[str, Predictor]) -> None:
     heads = {tuple(predictor.model.classifier.weight.flatten().tolist()) for predictor in predictors.values()}
-    assert len(heads) == len(SPECS)
+    assert len(heads) == len(MODELS)
 
 
 def test_gammas_have_left_zero(predictors: dict[str, Predictor]) -> None:

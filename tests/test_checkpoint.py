@@ -23,7 +23,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.record import VAL, Cost, Evaluation, Record, from_json, to_json
 from segviz.cli import main
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.prediction import predictor
 
 CLASSES = ("a", "b", "c")
@@ -528,4 +528,4 @@ def test_loading_what_is_no_model_names_the_models() -> None:
     assert str(caught.value).startswith(
         "'typo' is neither a model, a checkpoint file nor a network; networks are net.py:"
     )
-    assert str(caught.value).endswith(f"the models are {', '.join(SPECS)}")
+    assert str(caught.value).endswith(f"the models are {', '.join(MODELS)}")

@@ -11,8 +11,9 @@ import pytest
 from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture
 from PIL import Image
 
-from segviz.data.dataset import DataError, load_split, open_dataset
+from segviz.data.open_data_set import load_split, open_data_set
 from segviz.data.readers.class_map_file import read_class_map
+from segviz.data.sample import DataError
 
 ROAD_CAR: dict[str, Any] = {
     "classes": [{"name": "road", "ids": [7], "colour": "#804080"}, {"name": "car", "ids": [26, 27]}],
@@ -39,7 +40,7 @@ def test_ids_become_the_classes_that_the_map_names(tmp_path: Path) -> None:
     assert split.classes.names == ("road", "car") and split.classes.palette[0] == (128, 64, 128)
     expected = np.select([values == 7, values >= 26], [0, 1], 255)
     np.testing.assert_array_equal(split.samples[0].labels, expected)
-    assert open_dataset(tmp_path, class_map).splits == ("train",)
+    assert open_data_set(tmp_path, class_map).splits == ("train",)
 
 
 def test_colours_become_classes_and_black_is_void(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_an_unknown_colour_is_told_with_its_place(tmp_path: Path) -> None:
 def test_a_map_groups_the_ids_of_a_known_layout(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     class_map = write_map(tmp_path / "map.json", others="void")
-    data = open_dataset(tmp_path, class_map)
+    data = open_data_set(tmp_path, class_map)
     assert (data.layout, data.splits, data.classes.names) == ("cityscapes", ("train", "val", "test"), ("road", "car"))
     ids = draw_classes(0, (*range(34), 255))
     expected = np.select([ids == 7, (ids == 26) | (ids == 27)], [0, 1], 255)
@@ -126,7 +127,7 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_fault_of_a_map_is_one_sentence(tmp_path: Path, fields: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words) as fault:
-        open_dataset(tmp_path, write_map(tmp_path / "map.json", **fields))
+        open_data_set(tmp_path, write_map(tmp_path / "map.json", **fields))
     assert "map.json" in str(fault.value) and str(fault.value).count("\n") == len(fault.value.faults)
 
 
@@ -151,10 +152,10 @@ def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none holds no picture; correct 'pictures' of 'train'"):
         load_split(tmp_path, "train", class_map=class_map)
     with pytest.raises(DataError, match=r"nowhere\.json is missing; a class map is JSON of the form"):
-        open_dataset(tmp_path, tmp_path / "nowhere.json")
+        open_data_set(tmp_path, tmp_path / "nowhere.json")
 
 
 def test_context_is_no_class_map_of_other_data(tmp_path: Path) -> None:
     make_own(tmp_path)
     with pytest.raises(DataError, match="is not PASCAL Context, so 'context' is not a class map for it"):
-        open_dataset(tmp_path, Path("context"))
+        open_data_set(tmp_path, Path("context"))

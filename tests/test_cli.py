@@ -46,7 +46,7 @@ from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
 from segviz.figures.map_subplots import MapLook
 from segviz.figures.prediction_subplots import ALL_LOOKS
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.predictor import load_predictor
@@ -70,8 +70,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("checkpoints")
     for name in ("fla", "sam", "snl", "psa", "channel_nl"):
-        spec = SPECS[name]
-        record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+        row = MODELS[name]
+        record = Record(name, CAMVID.names, row.backbone, row.output_stride)
         write_checkpoint(folder / f"{name}.safetensors", build(name, len(CAMVID.names)), record)
     return folder
 
@@ -340,7 +340,7 @@ def test_places_that_only_some_pictures_have_are_those_pictures_problem(
     Image.fromarray(np.zeros((200, 200, 3), np.uint8)).save(album / "b.png")
     model = ["--model", checkpoints / "channel_nl.safetensors", "--at", "150,150", "--out", tmp_path / "out"]
     assert segviz("attend", album, *model) == 1
-    assert capsys.readouterr().err.count("(150,150) is outside") == 2
+    assert capsys.readouterr().err.count("pixel (y=150, x=150) is outside the ") == 2
     assert (tmp_path / "out" / "b_channel_nl.npz").is_file()
 
 
@@ -523,7 +523,7 @@ def test_models_prints_each_checkpoints_own_backbone(
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     assert segviz("models", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["fcn"]["backbone"] == "resnet18" and rows["fla"]["backbone"] == SPECS["fla"].backbone
+    assert rows["fcn"]["backbone"] == "resnet18" and rows["fla"]["backbone"] == MODELS["fla"].backbone
 
 
 @pytest.mark.parametrize(
@@ -676,13 +676,13 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 ) -> None:
     model = tmp_path / "mine.safetensors"
     model.write_bytes((checkpoints / "channel_nl.safetensors").read_bytes())
-    score = scores.evaluate_ways
+    score = scores.evaluate_by_protocols
 
     def retrained_meanwhile(*given: Any, **how: Any) -> Scored:
         write_checkpoint(model, build("channel_nl", len(CAMVID.names)), read_record(model))
         return score(*given, **how)
 
-    monkeypatch.setattr(scores, "evaluate_ways", retrained_meanwhile)
+    monkeypatch.setattr(scores, "evaluate_by_protocols", retrained_meanwhile)
     assert segviz("evaluate", "--model", model, "--data", data, "--record") == 1
     assert "changed while it was scored; run the command again" in capsys.readouterr().err
     assert read_record(model).evaluations == {}
@@ -691,11 +691,11 @@ def test_evaluate_does_not_record_scores_of_weights_that_are_gone(
 def test_evaluate_scores_all_bundled_models_in_one_table(
     checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = SPECS["fcn"]
+    row = MODELS["fcn"]
     write_checkpoint(
         tmp_path / "fcn.safetensors",
         build("fcn", len(CAMVID.names)),
-        Record("fcn", CAMVID.names, spec.backbone, spec.output_stride),
+        Record("fcn", CAMVID.names, row.backbone, row.output_stride),
     )
     (tmp_path / "sam.safetensors").write_bytes((checkpoints / "sam.safetensors").read_bytes())
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
@@ -737,10 +737,10 @@ def test_evaluate_names_missing_labels_before_any_forward(
 def test_models_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert segviz("models", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["name"] for row in rows] == list(SPECS)
+    assert [row["name"] for row in rows] == list(MODELS)
     assert all(row["parameters"] > 2_000_000 for row in rows)
     assert segviz("models") == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(SPECS) + 1
+    assert len(capsys.readouterr().out.splitlines()) == len(MODELS) + 1
 
 
 FAILURES = [

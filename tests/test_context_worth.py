@@ -16,7 +16,7 @@ from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WIT
 from segviz.cli.parser import build_parser
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Subplot
-from segviz.models.registry import SPECS, maps_of, resolve_network
+from segviz.models.registry import MODELS, maps_of, resolve_network
 from segviz.results.seeds import context_change, context_changes, read_runs, score_origins
 from segviz.ui.map_help import mean_words
 
@@ -33,7 +33,7 @@ def with_scores(model: str, **miou: float | None) -> object:
 @pytest.mark.parametrize("name", available_models())
 def test_the_caveat_s_number_is_the_record_s(name: str) -> None:
     own, worth = read_record(bundled_path(name)), bundled_worth(name)
-    assert (worth is None) == (not SPECS[name].maps)
+    assert (worth is None) == (not MODELS[name].maps)
     if worth is None:
         return
     changes = {

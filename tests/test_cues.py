@@ -21,7 +21,7 @@ from segviz.cli.main import main
 from segviz.data.scenes.cues import CUE_COLOURS, CUE_GRID, CUE_KINDS, CUE_RGB, draw_cue_scene
 from segviz.evaluation.cues import MEASURED_SEEDS, measure_cues, weight_on_cue
 from segviz.models.cue_network import CUE_BLOCKS, CueNetwork, cell_influences, images_of
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.paths import BUNDLED
 from segviz.prediction.cue_prediction import CELL, predict_cues, true_labels
 from segviz.results.cue_table import (
@@ -123,7 +123,7 @@ def test_the_convolutions_see_five_by_five_cells() -> None:
 
 
 def test_theory_names_every_block_and_kind() -> None:
-    assert set(THEORY) == set(CUE_REASONS) == set(CUE_BLOCKS) == set(SPECS)
+    assert set(THEORY) == set(CUE_REASONS) == set(CUE_BLOCKS) == set(MODELS)
     assert {len(row) for row in THEORY.values()} == {len(CUE_KINDS)}
     assert tuple(CUE_KINDS) == CUE_KIND_NAMES
 
@@ -241,9 +241,9 @@ def test_the_page_shows_labels_at_things_only() -> None:
 def test_the_table_has_what_the_records_say_and_names_what_theory_does_not() -> None:
     records = {("spatial_nl", "row"): record(), ("fcn", "row"): record(block="fcn")}
     cells = {measure: cue_table(records, measure)["In the same row"] for measure in CUE_MEASURES}
-    at = list(SPECS).index("spatial_nl")
+    at = list(MODELS).index("spatial_nl")
     assert [cells[measure][at] for measure in CUE_MEASURES] == ["50% (45–55%) · 1 of 2", "50%", "25%"]
-    assert cells["Right answers"][list(SPECS).index("psa")] is None
+    assert cells["Right answers"][list(MODELS).index("psa")] is None
     assert expectation(record()) is CanTell.EITHER
     (sentence,) = surprises(records)
     assert "FCN" in sentence and "better than theory allows (33%)" in sentence
@@ -280,11 +280,11 @@ def test_a_network_without_context_is_left_at_chance(kind: str) -> None:
 
 
 def test_the_bundled_networks_are_all_there_small_and_trained_alike() -> None:
-    if len(BUNDLED_CUES) < len(SPECS) * len(CUE_KINDS):
+    if len(BUNDLED_CUES) < len(MODELS) * len(CUE_KINDS):
         pytest.skip(f"{len(BUNDLED_CUES)} networks of cue scenes; run `python -m segviz train-cues`")
     records, problems = read_cue_records(BUNDLED / "cues")
     assert not problems
-    assert set(records) == {(block, kind) for block in SPECS for kind in CUE_KINDS}
+    assert set(records) == {(block, kind) for block in MODELS for kind in CUE_KINDS}
     assert len({(one.seed, one.most_steps, one.batch, one.rate, one.classes) for one in records.values()}) == 1
     assert max(path.stat().st_size for path in BUNDLED_CUES) < 2**19
     for (block, kind), one in records.items():

@@ -46,10 +46,10 @@ def test_the_python_of_the_page_on_figures_runs_as_printed(tmp_path: Path, monke
 
 
 def test_the_page_on_figures_names_them_all() -> None:
-    from segviz.figures.papers import LAYOUTS
+    from segviz.figures.papers import PAPER_FIGURES
 
     rows = re.findall(r"^\| `([\w-]+)` \|.*\| ([\w, ]+) \|$", (ROOT / "docs" / "figures.md").read_text(), re.MULTILINE)
-    models = {name: ", ".join(layout.models) or "all bundled" for name, layout in LAYOUTS.items()}
+    models = {name: ", ".join(one.models) or "all bundled" for name, one in PAPER_FIGURES.items()}
     models["atta-1"] = "all bundled"
     assert dict(rows) == models
 

@@ -40,7 +40,7 @@ from segviz.engine import (
 from segviz.engine.fair_queue import FairQueue
 from segviz.engine.request import digest, parameter_key
 from segviz.engine.result_cache import arrays_of, size_of
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.settings import read_settings
@@ -140,7 +140,7 @@ def test_the_thread_backend_is_a_backend(fake: Engine) -> None:
 # ---- the bundled models ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_engine_answers_as_the_model_alone_and_all_is_finite(
     real: Engine, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

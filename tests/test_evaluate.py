@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from segviz.attention.maps import Attended
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample
+from segviz.data.sample import DataError, Sample
 from segviz.evaluation.evaluate import MULTI_SCALES, class_scores, evaluate_samples, evaluate_scenes, scenes_title
-from segviz.evaluation.ways import Way
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.image import to_tensor
 from segviz.models.ablation import without_context
 from segviz.models.blocks import NoContext
@@ -110,7 +110,7 @@ def test_an_evaluation_outlives_its_record(reader: Reader) -> None:
 
 def test_one_scale_gives_the_models_own_labels(network: Segmenter, street: np.ndarray) -> None:
     with torch.inference_mode():
-        scores = class_scores(network, street, Way())
+        scores = class_scores(network, street, ScoringProtocol())
         own = network(to_tensor(street)).logits[0]
     assert torch.equal(scores.argmax(0), own.argmax(0))
 
@@ -134,20 +134,20 @@ def test_scores_are_the_mean_over_scales_and_mirror_images(network: Segmenter, s
             own = F.interpolate(scores, (48, 70), mode="bilinear")[0]
             views.append(own.flip(2) if mirrored else own)
     with torch.inference_mode():
-        found = class_scores(network, street, Way((1.0, 1.5), True))
+        found = class_scores(network, street, ScoringProtocol((1.0, 1.5), True))
     torch.testing.assert_close(found, torch.stack(views).mean(0), atol=1e-5, rtol=1e-4)
 
 
 def test_shrunk_views_average_areas(reader: Reader) -> None:
     labels = np.tile(np.array([[0, 2], [2, 0]], np.uint8), (40, 40))
     with torch.inference_mode():
-        class_scores(reader, sample(labels).image, Way((0.5,), False))
+        class_scores(reader, sample(labels).image, ScoringProtocol((0.5,), False))
     assert (reader.shown[0][:, 0].unique() * 127.5 + 127.5).tolist() == [LEVELS]  # the mean of 0 and 2 levels
 
 
 def test_scores_are_shares(network: Segmenter, street: np.ndarray) -> None:
     with torch.inference_mode():
-        scores = class_scores(network, street, Way((0.5, 1.0, 1.75), True))
+        scores = class_scores(network, street, ScoringProtocol((0.5, 1.0, 1.75), True))
     assert scores.shape == (len(CLASSES), 48, 70)
     torch.testing.assert_close(scores.sum(0), torch.ones(48, 70), atol=1e-5, rtol=0)
 

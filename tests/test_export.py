@@ -33,8 +33,8 @@ from segviz.figures.content import Classes, Heat, Matrix, Points
 from segviz.figures.export import export, pack_arrays
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import Page
-from segviz.figures.papers import LAYOUTS
+from segviz.figures.page import Page
+from segviz.figures.papers import PAPER_FIGURES
 from segviz.figures.prediction_subplots import prediction_rows
 from segviz.figures.subplot import Subplot, share_scale
 from segviz.filenames import MOST_BYTES, safe_name
@@ -182,11 +182,11 @@ def test_rows_and_columns_of_a_csv_are_those_of_a_grid_alone(spec: FigureSpec) -
     assert seen >= {Heat, Classes, Points}
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", PAPER_FIGURES)
 def test_every_value_has_a_place_of_its_own_and_names_its_model(name: str) -> None:
     models = {one: replace(one_of_each(), model=one, labels=LABELS.copy()) for one in ("first", "second")}
     inputs = [FigureInput(IMAGE, models, PLACES, LABELS, over_complete=over_complete(*PLACES)) for _ in range(2)]
-    spec = LAYOUTS[name].draw(inputs, Style(feature="both"))
+    spec = PAPER_FIGURES[name].draw(inputs, Style(feature="both"))
     places = places_of_values(spec)
     assert len(set(places)) == len(places) and all(panel for panel, *_ in places)
     arrays, panels = npz(spec), said(spec, "npz")["panels"]

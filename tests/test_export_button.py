@@ -24,12 +24,12 @@ from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
-from segviz.prediction.panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, make_file
+from segviz.ui.prediction_panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.viewer.display import Display
 from segviz.viewer.panel import FOLLOW, PIN_COLOURS, Panel, Pin
-from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map, pin_panels
+from segviz.viewer.panels_of_maps import labels_panel, panels_of_map, pin_panels
 
 PINS = (Pin(4, 7, 0), Pin(22, 33, 1))
 LAST = (22, 33)

@@ -16,7 +16,7 @@ from segviz.data.scenes import draw_scene
 from segviz.figures.colour import weight_scale
 from segviz.figures.interesting_places import default_places, disputed_place, telling_place
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
 from segviz.scales import PEAKED
 from segviz.ui import first_sight
@@ -206,9 +206,9 @@ def test_the_first_model_s_map_is_worth_showing() -> None:
 
 
 def test_models_without_a_map_of_places_are_folded_into_a_line() -> None:
-    folded = folded_models(list(SPECS), {})
-    panels = model_panels(list(SPECS), {})
-    assert [name for name in SPECS if not has_map_of_places(name)] == ["fcn", "channel_nl", "fla"]
-    for name in SPECS:
-        assert (SPECS[name].title in [panel.title for panel in panels]) != (f"{SPECS[name].title}" in folded)
+    folded = folded_models(list(MODELS), {})
+    panels = model_panels(list(MODELS), {})
+    assert [name for name in MODELS if not has_map_of_places(name)] == ["fcn", "channel_nl", "fla"]
+    for name in MODELS:
+        assert (MODELS[name].title in [panel.title for panel in panels]) != (f"{MODELS[name].title}" in folded)
     assert folded_models(["ema"], {}) == "" and all(replace(panel).worth for panel in panels)

@@ -11,7 +11,7 @@ from torch import nn
 from segviz.models.ablation import has_context, without_context
 from segviz.models.folding import fold
 from segviz.models.options import OptionValue
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import Segmenter
 from tests.block_cases import randomise_norms
 
@@ -45,7 +45,7 @@ def assert_same(one: Segmenter, other: Segmenter) -> None:
         torch.testing.assert_close(own, wanted, atol=1e-9 * scale, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_folded_model_computes_the_same(name: str) -> None:
     model = trained(name)
     quick = fold(model)
@@ -70,7 +70,7 @@ def test_the_model_itself_stays_as_it_was() -> None:
     assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in model.modules())
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "fcn"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "fcn"])
 def test_a_context_can_be_switched_off_in_a_folded_model(name: str) -> None:
     model = trained(name)
     assert has_context(fold(model))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, SpatialMap, detach
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from tests.block_cases import CASES, C, image, made
 
 LOOSEST = {torch.float16: 0.02, torch.bfloat16: 0.1}  # relative error of features, and total variation of a map
@@ -48,10 +48,10 @@ def tables(map_: object) -> list[torch.Tensor]:
 
 
 @both_types
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_model_runs_in_half_precision(name: str, dtype: torch.dtype) -> None:
     with torch.no_grad():
         segmentation = build(name, 3).eval().to(dtype)(torch.zeros(1, 3, 64, 64, dtype=dtype))
     assert segmentation.logits.dtype == dtype
     assert segmentation.logits.isfinite().all()
-    assert len(segmentation.attended.maps[0]) == len(SPECS[name].maps)
+    assert len(segmentation.attended.maps[0]) == len(MODELS[name].maps)

@@ -24,7 +24,7 @@ from segviz.models.blocks import (
     StripAttentionModule,
 )
 from segviz.models.influence import measure_influence, measure_influences
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.influence import NoContextError, measure_pixel_influence
 from segviz.prediction.predictor import Predictor
 from tests.block_cases import CASES, C, image, made, psa, randomised
@@ -208,7 +208,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("name", [name for name in SPECS if name != "fcn"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "fcn"])
 def test_every_model_has_influence_on_its_answer(name: str) -> None:
     model = random_model(name)
     for parameter in model.block.parameters():

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from segviz.attention import channels
+from segviz.attention.deformable import DeformableSamples
 from segviz.attention.maps import (
     AttendedFeatures,
     AttentionMap,
@@ -32,11 +33,11 @@ from segviz.batch.attention_files import describe_attention
 from segviz.data.classes import CAMVID
 from segviz.figures.map_subplots import map_subplots
 from segviz.figures.same_pixel_table import no_map_sentences, no_map_words
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.map_help import why_no_map
 from segviz.viewer import wire
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 from tests.block_cases import CASES, C, image, made
 from tests.reference import REFERENCES
 
@@ -94,8 +95,9 @@ def test_every_kind_is_in_a_union() -> None:
     own = {one for _, one in inspect.getmembers(channels, inspect.isclass) if one.__module__ == channels.__name__}
     assert own == set(get_args(ChannelMap))
     assert {*HeadMap.__subclasses__(), *ObjectQueryMap.__subclasses__()} == set(get_args(NetworkMap))
-    others = {MapOverPlaces, HeadMap, ObjectQueryMap, AttendedFeatures, *get_args(AttentionMap), *get_args(NetworkMap)}
-    assert set(GridMap.__subclasses__()) <= others
+    bases = {MapOverPlaces, HeadMap, ObjectQueryMap, DeformableSamples}
+    others = {AttendedFeatures, *get_args(AttentionMap), *get_args(NetworkMap)}
+    assert set(GridMap.__subclasses__()) <= bases | others
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -153,8 +155,8 @@ def test_a_kind_that_forgets_a_direction_cannot_be_made() -> None:
         Half("half", GRID)
 
 
-@pytest.mark.parametrize("name", [name for name in SPECS if SPECS[name].maps])
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].maps])
 def test_every_block_has_a_case_and_a_slow_loop(name: str) -> None:
-    block = type(SPECS[name].block(SPECS[name].channels))
+    block = type(MODELS[name].block(MODELS[name].channels))
     assert block in {type(make()) for make in CASES.values()}
     assert block in REFERENCES, f"write the loop of {block.__name__} in tests/reference.py"

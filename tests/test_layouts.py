@@ -29,10 +29,11 @@ from layout_cases import (
 from PIL import Image
 
 from segviz.data.class_sets import CLASS_SETS
-from segviz.data.dataset import DataError, load_split, open_dataset
+from segviz.data.open_data_set import load_split, open_data_set
 from segviz.data.readers.cityscapes import LABEL_IDS
 from segviz.data.readers.pascal_context import MATLAB_IDS, NAMES, SCIPY_CURE
 from segviz.data.readers.table import READERS
+from segviz.data.sample import DataError
 from segviz.data.server_format import SERVER_FORMATS
 
 
@@ -63,7 +64,7 @@ def test_the_train_ids_are_those_of_cityscapes_own_table() -> None:
 def test_cityscapes_has_fine_and_coarse_splits_and_joins_them(tmp_path: Path) -> None:
     make_cityscapes(tmp_path)
     make_cityscapes(tmp_path, kind="gtCoarse")
-    assert open_dataset(tmp_path).splits == ("train", "val", "test", "coarse_train", "coarse_val")
+    assert open_data_set(tmp_path).splits == ("train", "val", "test", "coarse_train", "coarse_val")
     assert len(load_split(tmp_path, "train+val").samples) == 3
     assert len(load_split(tmp_path, "coarse_train").samples) == 2
     with pytest.raises(DataError, match=r"test split of .* has no labels, as the test server keeps them; use"):
@@ -76,19 +77,19 @@ def test_ade20k_starts_at_one_and_zero_is_void(tmp_path: Path) -> None:
     make_ade20k(tmp_path)
     rows = [f"{at}\t0\t0\t0\t0\t{name}, other" for at, name in enumerate(CLASS_SETS["ade20k"].names, 1)]
     (tmp_path / "objectInfo150.txt").write_text("\n".join(["Idx\tRatio\tTrain\tVal\tStuff\tName", *rows]))
-    data = open_dataset(tmp_path)
+    data = open_data_set(tmp_path)
     assert (data.layout, data.splits, len(data.classes.names)) == ("ade20k", ("train", "val"), 150)
     values = draw_classes(2, range(151)).astype(int)
     (sample,) = load_split(tmp_path, "val").samples
     np.testing.assert_array_equal(sample.labels, np.where(values == 0, 255, values - 1))
     (tmp_path / "objectInfo150.txt").write_text("Idx\tName\n1\twall\n")
     with pytest.raises(DataError, match=r"objectInfo150\.txt lists 1 classes, of which 1 are those of"):
-        open_dataset(tmp_path)
+        open_data_set(tmp_path)
 
 
 def test_voc_reads_palettes_by_their_indices(tmp_path: Path) -> None:
     make_voc(tmp_path)
-    data = open_dataset(tmp_path)
+    data = open_data_set(tmp_path)
     assert (data.layout, data.splits, data.server) == ("voc", ("train", "val", "trainval"), "voc-comp6")
     for number, sample in enumerate(load_split(tmp_path, "train").samples):
         np.testing.assert_array_equal(sample.labels, draw_classes(number, (*range(21), 255)))
@@ -97,7 +98,7 @@ def test_voc_reads_palettes_by_their_indices(tmp_path: Path) -> None:
 def test_voc_without_its_lists_says_which_one_is_missing(tmp_path: Path) -> None:
     make_voc(tmp_path, augmented=True)
     shutil.rmtree(tmp_path / "ImageSets")
-    data = open_dataset(tmp_path)
+    data = open_data_set(tmp_path)
     assert set(data.splits) == {"train", "val", "train_aug"}
     for split in data.splits:
         listing = data.list_split(split)
@@ -110,7 +111,7 @@ def test_voc_without_its_lists_says_which_one_is_missing(tmp_path: Path) -> None
 
 def test_voc_has_a_split_of_augmented_labels(tmp_path: Path) -> None:
     make_voc(tmp_path, augmented=True)
-    assert open_dataset(tmp_path).splits == ("train", "train_aug", "val", "trainval")
+    assert open_data_set(tmp_path).splits == ("train", "train_aug", "val", "trainval")
     names = [sample.name for sample in load_split(tmp_path, "train_aug").samples]
     assert names == ["2007_000001", "2007_000002", "2008_000009"]  # all that have labels, but those of val
     write_names(tmp_path / "ImageSets" / "Segmentation" / "trainaug.txt", ["2008_000009"])
@@ -136,13 +137,13 @@ def test_context_png_ids_are_alphabetical_unless_a_file_says_otherwise(tmp_path:
     np.testing.assert_array_equal(found, ids)
     (tmp_path / "59_labels.txt").write_text("1: aeroplane\n2: spoon\n")
     with pytest.raises(DataError, match=r"must name the 59 classes .* but has 'spoon'"):
-        open_dataset(tmp_path)
+        open_data_set(tmp_path)
 
 
 def test_context_mat_files_need_scipy_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     make_context(tmp_path, lambda path, values: path.write_bytes(values.tobytes()))
-    assert open_dataset(tmp_path).splits == ("train", "val")
+    assert open_data_set(tmp_path).splits == ("train", "val")
     with pytest.raises(DataError, match=SCIPY_CURE[:40]):
         load_split(tmp_path, "train")
 
@@ -166,10 +167,10 @@ def test_the_phases_need_a_list_of_pictures(tmp_path: Path) -> None:
     for text in ("", "{}", '{"images": [{"file_name": "a.jpg"', '{"images": [3]}', '{"images": []}'):
         (tmp_path / "trainval_merged.json").write_text(text)
         with pytest.raises(DataError, match=r"trainval_merged\.json .*; it needs \"images\""):
-            open_dataset(tmp_path)
+            open_data_set(tmp_path)
     (tmp_path / "trainval_merged.json").unlink()
     with pytest.raises(DataError, match=r"has neither ImageSets/SegmentationContext/train\.txt nor trainval_merged"):
-        open_dataset(tmp_path)
+        open_data_set(tmp_path)
 
 
 # ---- faults ---------------------------------------------------------------------------------------------
@@ -177,10 +178,10 @@ def test_the_phases_need_a_list_of_pictures(tmp_path: Path) -> None:
 
 def test_an_unknown_folder_names_the_layouts(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no layout that is known: .*meta\.json is missing") as fault:
-        open_dataset(tmp_path)
+        open_data_set(tmp_path)
     assert all(reader.title in str(fault.value) for reader in READERS.values())
     with pytest.raises(DataError, match=r"none is not a folder; check the path and its spelling$"):
-        open_dataset(tmp_path / "none")
+        open_data_set(tmp_path / "none")
 
 
 def test_the_folder_above_or_inside_is_proposed(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_the_folder_above_or_inside_is_proposed(tmp_path: Path) -> None:
     ):
         words = f"but {tmp_path / right} has that of {title}; name that folder"
         with pytest.raises(DataError, match=re.escape(words)):
-            open_dataset(tmp_path / wrong)
+            open_data_set(tmp_path / wrong)
 
 
 def test_all_data_sets_in_a_folder_are_named(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_all_data_sets_in_a_folder_are_named(tmp_path: Path) -> None:
     make_cityscapes(tmp_path / "a")
     words = f"2 folders in it have one: {tmp_path / 'a'} (Cityscapes), {tmp_path / 'b'} (PASCAL VOC); name one of them"
     with pytest.raises(DataError, match=re.escape(words)):
-        open_dataset(tmp_path)
+        open_data_set(tmp_path)
 
 
 def spoil_id(root: Path) -> None:
@@ -309,7 +310,7 @@ def test_what_goes_to_a_test_server_reads_back_as_it_was(tmp_path: Path, name: s
     form = SERVER_FORMATS[name]
     make = {"cityscapes": make_cityscapes, "ade20k": make_ade20k}.get(name, make_voc)
     make(tmp_path)
-    data = open_dataset(tmp_path)
+    data = open_data_set(tmp_path)
     labels = draw_classes(7, range(len(form.classes.names)))
     path = tmp_path / form.file_name("x")
     path.write_bytes(form.encode(labels))

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from segviz.data.dataset import Sample
+from segviz.data.sample import Sample
 from segviz.training.losses import Loss, class_weights, mean_hardest, soft_jaccard
 from segviz.training.processes import ALONE
 

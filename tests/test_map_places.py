@@ -15,12 +15,12 @@ from segviz.attention.maps import SpatialMap
 from segviz.catalogue.checkpoint_file import load_checkpoint
 from segviz.models.backbone import output_size
 from segviz.models.blocks import PointWiseSpatialAttention
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.paths import BUNDLED
 from tests.block_cases import randomised
 
 Place = tuple[float, float]
-ATTENDING = [name for name in SPECS if name not in ("fcn", "channel_nl", "fla")]
+ATTENDING = [name for name in MODELS if name not in ("fcn", "channel_nl", "fla")]
 
 
 def pooled(image: Tensor, stride: int, channels: int) -> Tensor:
@@ -56,11 +56,11 @@ def seen_by(features: Tensor, cell: tuple[int, int], image: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(360, 480), (384, 472)], ids=str)  # features of 45 x 60 and 48 x 59 cells
 @pytest.mark.parametrize("name", ATTENDING)
 def test_a_bright_dot_changes_the_cell_at_its_place(name: str, size: tuple[int, int]) -> None:
-    spec = SPECS[name]
-    block, stride = randomised(spec.block(spec.channels), 0.1), spec.output_stride // (2 if spec.fused else 1)
+    row = MODELS[name]
+    block, stride = randomised(row.block(row.channels), 0.1), row.output_stride // (2 if row.fused else 1)
     image = torch.zeros(1, 1, *size, dtype=torch.float64, requires_grad=True)
     with record_cells(block) as inputs:
-        attended = block(pooled(image, stride, spec.channels))
+        attended = block(pooled(image, stride, row.channels))
     maps = [one for one in attended.maps[0] if isinstance(one, SpatialMap)]
     assert maps
     for map_, features in zip(maps, inputs, strict=True):
@@ -90,4 +90,4 @@ def test_a_trained_cell_sees_the_picture_around_its_place(name: str) -> None:
         row, column = map_.grid[0] // 2 - 1 + number % 3, map_.grid[1] // 2 - 2 + number // 3
         y, x = centre(seen_by(inputs[0], (row, column), image))
         errors.append((y - down[row], x - along[column]))
-    assert (torch.tensor(errors).mean(0).abs() < SPECS[name].output_stride / 2).all()
+    assert (torch.tensor(errors).mean(0).abs() < MODELS[name].output_stride / 2).all()

@@ -19,7 +19,7 @@ from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import Capacity, CrashError, Engine, Health, OpResult, Runner, ThreadBackend
 from segviz.server import blobs, logs, metrics
 from segviz.server import health as watch
-from segviz.server.traceback_limit import LINES_PER_FAULT, TracebackLimit
+from segviz.server.traceback_limit import LINES_PER_FAILURE, TracebackLimit
 
 
 def value(name: str, **labels: str) -> float:
@@ -186,10 +186,10 @@ def test_a_fault_that_a_visitor_repeats_cannot_fill_the_log(written: io.StringIO
     for _ in range(1000):
         fail(KeyError)
     lines = written.getvalue().splitlines()
-    assert len(lines) == LINES_PER_FAULT and sum("Traceback" in line for line in lines) == 1
+    assert len(lines) == LINES_PER_FAILURE and sum("Traceback" in line for line in lines) == 1
     fail(ValueError)  # another fault
     assert "Traceback" in written.getvalue().splitlines()[-1]
     now[0] = 61.0
     fail(KeyError)
     last = written.getvalue().splitlines()[-1]
-    assert "Traceback" in last and f"and {1000 - LINES_PER_FAULT} times that were not logged" in last
+    assert "Traceback" in last and f"and {1000 - LINES_PER_FAILURE} times that were not logged" in last

@@ -12,7 +12,7 @@ import torch
 
 from segviz.data.scenes import draw_scene
 from segviz.engine.result_cache import arrays_of
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.mmap_copy import SMALL_BYTES, copy_array, copy_tensor
 
@@ -58,7 +58,7 @@ def image() -> np.ndarray:
 
 
 @pytest.mark.usefixtures("small_pictures")
-@pytest.mark.parametrize("model", SPECS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_prediction_holds_only_what_it_shows(model: str, image: np.ndarray) -> None:
     prediction = load_predictor(model, "cpu")(image)
     for name, array in arrays_of(prediction):

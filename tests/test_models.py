@@ -13,12 +13,13 @@ import torch
 
 import segviz
 from segviz.models.backbone import Backbone, DilatedDepthwise, output_size
-from segviz.models.registry import MODEL_ROWS, SPECS, ModelSpec, build
+from segviz.models.model_row import ModelRow
+from segviz.models.registry import MODEL_ROWS, MODELS, build
 from segviz.models.segmenter import Detail, Segmenter
 from segviz.runtime.lazy_dynamo import COMPILER, remove_stand_in
 
 PAPERS = ("fcn", "channel_nl", "spatial_nl", "dual_nl", "cs_nl", "ema", "rcca", "fla", "sam", "snl", "psa")
-NAMES = tuple(SPECS)
+NAMES = tuple(MODELS)
 BACKBONES = ("mobilenetv2_100", "resnet18", "shufflenet_v2_x1_0", "hrnet_w18_small")
 
 
@@ -30,22 +31,22 @@ def models() -> dict[str, Segmenter]:
 
 def test_the_table_begins_with_the_models_of_the_papers_figures() -> None:
     assert NAMES[: len(PAPERS)] == PAPERS
-    assert segviz.MODELS is SPECS
+    assert segviz.MODELS is MODELS
 
 
 @pytest.mark.parametrize("row", MODEL_ROWS, ids=NAMES)
-def test_every_row_says_how_its_block_attends(row: ModelSpec) -> None:
+def test_every_row_says_how_its_block_attends(row: ModelRow) -> None:
     assert row.title and row.paper and len(row.help) > 40 and row.help.endswith(".")
     assert row.help.count("$") % 2 == 0, "a formula is not closed"
 
 
 def test_a_row_without_help_is_refused() -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'help'"):
-        ModelSpec("new", "New", "A paper", kind="spatial_nl")  # type: ignore[call-arg]
+        ModelRow("new", "New", "A paper", kind="spatial_nl")  # type: ignore[call-arg]
 
 
 def test_a_name_stands_for_one_row() -> None:
-    assert len(MODEL_ROWS) == len(SPECS)
+    assert len(MODEL_ROWS) == len(MODELS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,8 +57,8 @@ def test_logits_have_the_image_size_and_maps_their_names(
     with torch.inference_mode():
         result = models[name](torch.rand(2, 3, *size) * 2 - 1)
     assert result.logits.shape == (2, 3, *size)
-    assert [tuple(one.name for one in image) for image in result.attended.maps] == [SPECS[name].maps] * 2
-    stride = SPECS[name].output_stride if name != "sam" else 16
+    assert [tuple(one.name for one in image) for image in result.attended.maps] == [MODELS[name].maps] * 2
+    stride = MODELS[name].output_stride if name != "sam" else 16
     assert result.attended.features.shape[2:] == output_size(size, stride)
 
 
@@ -209,7 +210,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 def test_rows_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        SPECS["fla"].title = "other"  # type: ignore[misc]
+        MODELS["fla"].title = "other"  # type: ignore[misc]
 
 
 WITHOUT_COMPILER = """

@@ -18,7 +18,7 @@ from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CO
 from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.findings import context_finding, context_section, fla_section, seeds_section
 from segviz.results.how_trained import EVALUATE, FULL_RUN, measure_command
 from segviz.results.models_page import models_page, scores_table
@@ -41,12 +41,12 @@ def record(name: str, miou: float = 0.7, loss: float | None = 0.02, **changes: o
         SCENES: evaluation(miou + 0.05, data="50 drawn scenes", images=50),
         VAL_MULTI_SCALE: evaluation(miou + 0.01, scales=(0.5, 1.0, 1.75), flip=True),
     }
-    if loss is not None and SPECS[name].maps:
+    if loss is not None and MODELS[name].maps:
         scores[VAL_WITHOUT_CONTEXT] = evaluation(miou - loss, context=False)
     made = Record(
         name, CAMVID.names, "mobilenetv2_100", 8, f"python -m segviz train --model {name}", "camvid train",
         "base.safetensors", ("python -m segviz train --model fcn",), 0, 400, 12.5, "two cores", "2026-11-20",
-        {"torch": "2.15.0"}, {"block.gamma": -0.25} if SPECS[name].maps else {}, scores,
+        {"torch": "2.15.0"}, {"block.gamma": -0.25} if MODELS[name].maps else {}, scores,
         Cost((360, 480), 74.4, 120.2, 9.123, 2_700_000, "a | processor"),
     )  # fmt: skip
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_the_page_states_data_and_licences(tmp_path: Path) -> None:
 def test_the_full_run_s_commands_are_understood_and_keep_each_seed_s_record(tmp_path: Path) -> None:
     page = models_page(tmp_path)
     assert "There are no checkpoints." in page and FULL_RUN in page
-    assert f"for model in {' '.join(SPECS)}; do\n" in page
+    assert f"for model in {' '.join(MODELS)}; do\n" in page
     filled = FULL_RUN.replace("$run", "$model-seed$seed").replace("$model", "fla").replace("$seed", "2")
     typed = [line.strip().removeprefix("python -m segviz ") for line in filled.splitlines() if "segviz" in line]
     command, _, file = typed[3].partition(" > ")

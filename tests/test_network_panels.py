@@ -21,7 +21,7 @@ from segviz.viewer import network_message, wire
 from segviz.viewer.display import Display
 from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_prediction import panels_of_map, pin_panels
+from segviz.viewer.panels_of_maps import panels_of_map, pin_panels
 from segviz.viewer.start_scale import set_starts
 
 ALL = NETWORK_MAPS | OBJECT_MAPS

@@ -19,6 +19,7 @@ from segviz.models import blocks
 from segviz.models.blocks import ContextBlock, PointWiseSpatialAttention
 from segviz.models.networks import ContextNetwork, ForeignWeightsError, recognise_network
 from segviz.models.networks.recognise import WEIGHTS_LAYOUTS
+from segviz.training.initialise import attention_rates
 from tests.block_cases import image, randomised
 
 PAGE = (Path(__file__).parents[1] / "docs" / "published-weights.md").read_text().partition("\n## ")[0]
@@ -359,4 +360,6 @@ def test_switched_off_no_other_cell_is_read(case: str) -> None:
 @pytest.mark.parametrize("case", NEW_BLOCKS)
 def test_the_layers_that_make_weights_are_the_block_s_own(case: str) -> None:
     block = NEW_BLOCKS[case]()
-    assert set(block.attention_layers()) <= set(block.modules()) and block.attention_layers()
+    inside = [one for one in block.modules() if isinstance(one, ContextBlock) and one is not block]
+    own = set(block.modules()) - {layer for one in inside for layer in one.modules()}
+    assert set(block.attention_layers()) <= own and attention_rates(block)

@@ -51,9 +51,9 @@ assume = { passes = 1, scaled = false, block = [8, 8], temperature = 0.5, direct
 
 
 def test_the_names_of_the_bundled_models_are_the_registrys() -> None:
-    from segviz.models.registry import SPECS
+    from segviz.models.registry import MODELS
 
-    assert tuple(SPECS) == BUNDLED_NAMES
+    assert tuple(MODELS) == BUNDLED_NAMES
 
 
 def test_a_file_is_read_with_paths_beside_it(tmp_path: Path) -> None:

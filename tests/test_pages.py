@@ -31,7 +31,7 @@ from segviz.data.label_png import indexed_png
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
 from segviz.figures.disagreement_panel import MEASURES, disagreement_panel
 from segviz.figures.interesting_places import telling_place
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
@@ -42,7 +42,7 @@ from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
 from segviz.viewer.panel import LabelMap
-from segviz.viewer.panels_of_prediction import labels_panel, select_same_classes
+from segviz.viewer.panels_of_maps import labels_panel, select_same_classes
 
 PAGES = [row.script for row in page_table.PAGES if row.has_picture]
 HOME, INSPECT, PSA, SNL, SAM, FLA, COMPARE, SAME_PIXEL, ATTRIBUTION = (
@@ -165,11 +165,11 @@ def test_every_page_runs_and_shows_its_viewer(app: AppTest, page: str) -> None:
 
 
 def test_all_bundled_models_are_offered(app: AppTest) -> None:
-    assert len(opened(app, INSPECT).selectbox(key="inspect model").options) == len(SPECS)
-    assert len(opened(app, COMPARE).multiselect(key="compare models").options) == len(SPECS)
+    assert len(opened(app, INSPECT).selectbox(key="inspect model").options) == len(MODELS)
+    assert len(opened(app, COMPARE).multiselect(key="compare models").options) == len(MODELS)
 
 
-@pytest.mark.parametrize("model", SPECS)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_can_be_inspected(app: AppTest, model: str) -> None:
     opened(app, INSPECT)
     healthy(app.selectbox(key="inspect model").set_value(model).run())
@@ -470,7 +470,7 @@ def test_a_checkpoint_that_cannot_be_used_gets_a_sentence(
     app: AppTest, page: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if state == "damaged":
-        for name in SPECS:
+        for name in MODELS:
             (tmp_path / f"{name}.safetensors").write_bytes(b"no tensors")
     monkeypatch.setenv("SEGVIZ_CHECKPOINTS", str(tmp_path))
     monkeypatch.setattr("segviz.engine.client._engine", Engine())
@@ -504,20 +504,20 @@ def test_compare_without_a_model_says_what_to_do(app: AppTest) -> None:
     assert message == "Choose at least one model."
     assert not has_viewer(app)
     healthy(app.multiselect(key="compare models").set_value(["fcn"]).run())
-    assert titles(app) == ["Swipe", SPECS["fcn"].title, "Truth"]
-    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["fcn"].title, "Truth"]
+    assert titles(app) == ["Swipe", MODELS["fcn"].title, "Truth"]
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [MODELS["fcn"].title, "Truth"]
 
 
 def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app: AppTest) -> None:
     opened(app, COMPARE)
-    healthy(app.multiselect(key="compare models").set_value(list(SPECS)).run())
-    assert titles(app) == ["Swipe", "Disagreement", *(spec.title for spec in SPECS.values()), "Truth"]
+    healthy(app.multiselect(key="compare models").set_value(list(MODELS)).run())
+    assert titles(app) == ["Swipe", "Disagreement", *(row.title for row in MODELS.values()), "Truth"]
     assert [one["title"] for one in viewer(app)["panels"] if one.get("wide")] == ["Swipe", "Disagreement"]
     own_legend = [one["title"] for one in viewer(app)["panels"] if one.get("legend", True)]
     assert own_legend == ["Disagreement"]  # its levels are no classes
     scene = street(FIRST_SEED)
     np.testing.assert_array_equal(labels_of(app, "Truth"), scene.labels)
-    votes = np.stack([engine().predict(name, scene.image).labels for name in SPECS])
+    votes = np.stack([engine().predict(name, scene.image).labels for name in MODELS])
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
     np.testing.assert_array_equal(labels_of(app, "Disagreement"), distinct - 1)
     assert panel(app, "Disagreement")["levels"] is True
@@ -566,10 +566,10 @@ def test_any_two_maps_lie_beside_the_divider(app: AppTest) -> None:
     app.selectbox(key="compare side 0").set_value("fla").run()
     healthy(app.selectbox(key="compare side 1").set_value("Truth").run())
     left, right = panel(app, "Swipe")["sides"]
-    assert left["map"] == panel(app, SPECS["fla"].title)["map"]
+    assert left["map"] == panel(app, MODELS["fla"].title)["map"]
     assert right["map"] == panel(app, "Truth")["map"]
     healthy(app.multiselect(key="compare models").set_value(["psa", "dual_nl"]).run())  # fla is gone
-    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [SPECS["psa"].title, "Truth"]
+    assert [side["title"] for side in panel(app, "Swipe")["sides"]] == [MODELS["psa"].title, "Truth"]
 
 
 def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
@@ -577,7 +577,7 @@ def test_confidence_is_a_map_of_each_model(app: AppTest) -> None:
     assert not any(title.startswith("Confidence") for title in titles(app))
     healthy(app.button_group(key="compare parts").set_value(["Confidence"]).run())
     shown = app.multiselect(key="compare models").value
-    assert titles(app) == [f"Confidence: {SPECS[name].title}" for name in shown]
+    assert titles(app) == [f"Confidence: {MODELS[name].title}" for name in shown]
     for name, one in zip(shown, viewer(app)["panels"], strict=True):
         confidence = engine().predict(name, street(FIRST_SEED).image).confidence
         steps = np.frombuffer(blob(one["map"])[-2 * 360 * 480 :], "<u2").reshape(360, 480)
@@ -603,13 +603,13 @@ def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
     mean = float(np.mean([share for share in expected if share is not None]))
     table = only_table(app)
     assert table["Class"] == [*CAMVID.names, "Mean"]
-    column = table[SPECS[model].title]
+    column = table[MODELS[model].title]
     assert [share is None for share in column] == [share is None for share in [*expected, mean]]
     known = [(one, other) for one, other in zip(column, [*expected, mean], strict=True) if one is not None]
     np.testing.assert_allclose(*zip(*known, strict=True), atol=0.006)
-    assert panel(app, SPECS[model].title)["note"] == f"mIoU {mean / 100:.1%} on this picture"
+    assert panel(app, MODELS[model].title)["note"] == f"mIoU {mean / 100:.1%} on this picture"
     bars, heat = (json.loads(one.proto.spec)["data"] for one in app.get("plotly_chart"))
-    (bar,) = (one for one in bars if one["name"] == SPECS[model].title)
+    (bar,) = (one for one in bars if one["name"] == MODELS[model].title)
     assert [text == "–" for text in bar["text"]] == [share is None for share in expected]
     app.selectbox(key="compare confusion").set_value(model).run()
     heat = json.loads(healthy(app).get("plotly_chart")[1].proto.spec)["data"][0]
@@ -637,7 +637,7 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
     assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
     check_scores(app, "fla", truth)
-    assert only_table(app)[SPECS["fla"].title][bicyclist] is None  # absent, so no 0
+    assert only_table(app)[MODELS["fla"].title][bicyclist] is None  # absent, so no 0
     for page in (SAM, COMPARE):  # the uploader forgets its file; the labels are still there
         opened(app, page)
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
@@ -762,7 +762,7 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
     panels = {panel["title"]: panel for panel in viewer(opened(app, SAME_PIXEL))["panels"]}
     assert (viewer(app)["settings"]["range"], viewer(app)["settings"]["scale"]) == ("shared", "log")
     scene = street(FIRST_SEED)
-    predictions = {name: engine().predict(name, scene.image) for name in SPECS}
+    predictions = {name: engine().predict(name, scene.image) for name in MODELS}
     spatial = {
         (name, one.name)
         for name, prediction in predictions.items()
@@ -771,15 +771,15 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
     }
     assert len(panels) == len(spatial)
     for name, map_name in spatial:
-        title = SPECS[name].title if name != "psa" else f"{SPECS[name].title}: {map_name}"
+        title = MODELS[name].title if name != "psa" else f"{MODELS[name].title}: {map_name}"
         assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
         assert panels[title]["worth"] == bundled_worth(name).note()  # type: ignore[union-attr]
     (folded,) = (one.value for one in app.caption if one.value.startswith("Without a map of places"))
     for name, why in {"fcn": "no block", "channel_nl": "not places", "fla": "not places"}.items():
-        assert f"{SPECS[name].title} (" in folded and why in folded
+        assert f"{MODELS[name].title} (" in folded and why in folded
     (reasons,) = (one.value for one in app.markdown if "attention missing" in one.value)
     lines = reasons.splitlines()
-    named = [sum(f"**{spec.title}**" in line for spec in SPECS.values()) for line in lines]
+    named = [sum(f"**{row.title}**" in line for row in MODELS.values()) for line in lines]
     assert named == [1, 3, 1]
     rows, columns = (float(share) for share in re.findall(r"(?:rows|columns) ([\d.]+) %", lines[2]))
     assert rows == pytest.approx(100 * variation(predictions["fla"].map_of(AxisChannelAttention, "rows")), abs=0.1)
@@ -800,7 +800,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
     opened(app, SAME_PIXEL)
     assert set(only_table(app)["Point"]) == {"mean", "val"}
     scene, place = street(FIRST_SEED), (200, 243)
-    maps = sum(len(engine().predict(name, scene.image).spatial_maps) for name in SPECS)
+    maps = sum(len(engine().predict(name, scene.image).spatial_maps) for name in MODELS)
     for direction in ("attends_to", "attended_by"):
         edit = {"mount": f"browser {direction}", "seq": 1, "pins": [[*place, 0]]}
         app.session_state["same_pixel"] = {"edit": edit, "settings": {"direction": direction, "range": "shared"}}
@@ -813,7 +813,7 @@ def test_the_same_pixels_numbers_are_those_of_the_pin_in_either_direction(app: A
         weights = (map_.attends_to if direction == "attends_to" else map_.attended_by)(row, column).double().numpy()
         shares = weights / weights.sum()
         own = {head: column[0] for head, column in table.items()}
-        assert own["Model"] == SPECS["spatial_nl"].title
+        assert own["Model"] == MODELS["spatial_nl"].title
         assert own["Class"] == prediction.classes[prediction.labels[place]]
         assert own["Entropy (bits)"] == pytest.approx(
             -(shares[shares > 0] * np.log2(shares[shares > 0])).sum(), rel=1e-4
@@ -849,7 +849,7 @@ def test_stop_leaves_models_out_until_the_rest_is_asked_for(
         opened(app, SAME_PIXEL)
     assert ran == ["channel_nl", "spatial_nl"]
     (waiting,) = (panel for panel in viewer(app)["panels"] if "as soon as" in panel["note"])
-    assert waiting["title"] == SPECS["sam"].title and waiting["stats"]
+    assert waiting["title"] == MODELS["sam"].title and waiting["stats"]
     healthy(app.button(key="same_pixel resume").click().run())
     assert ran == list(names[1:])
     assert not any("as soon as" in panel["note"] for panel in viewer(app)["panels"])
@@ -904,7 +904,7 @@ def test_one_broken_checkpoint_is_named_and_the_other_models_go_on(
     app.switch_page(SAME_PIXEL).run()
     assert [one.message for one in app.exception] == []
     (message,) = (one.value for one in app.error)
-    assert SPECS["rcca"].title in message and "is damaged" in message
+    assert MODELS["rcca"].title in message and "is damaged" in message
     assert sum("as soon as" in panel["note"] for panel in viewer(app)["panels"]) == 1
 
 

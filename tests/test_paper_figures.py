@@ -36,7 +36,6 @@ from segviz.figures.export import export
 from segviz.figures.figure_input import FigureInput, Style
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.interesting_places import default_places, find_read_strips
-from segviz.figures.layout import TITLE, break_title, fit_text, text_width
 from segviz.figures.matplotlib_backend import DOUBLE, PAGE, SINGLE, draw
 from segviz.figures.model_variants import (
     SWITCHED_NOTE,
@@ -45,6 +44,7 @@ from segviz.figures.model_variants import (
     without_and_with_context,
 )
 from segviz.figures.over_complete_layout import CELL_PIXELS, lay_out_over_complete
+from segviz.figures.page import TITLE, break_title, fit_text, text_width
 from segviz.figures.paper_layouts import (
     lay_out_attended_features,
     lay_out_comparison,
@@ -52,7 +52,7 @@ from segviz.figures.paper_layouts import (
     lay_out_samples,
     lay_out_strips,
 )
-from segviz.figures.papers import LAYOUTS, figure, paper_figure_spec
+from segviz.figures.papers import PAPER_FIGURES, figure, paper_figure_spec
 from segviz.figures.scale_text import format_ends, format_number
 from segviz.figures.speed import ATTANET_GROUP, OTHERS, OURS, SPEED_FIGURE, BenchError, speed_spec
 from segviz.figures.subplot import Mark, Subplot
@@ -228,7 +228,7 @@ def test_models_of_different_classes_do_not_name_the_truth_by_the_first_ones() -
 
 
 def test_fla_5_has_the_five_models_of_the_paper() -> None:
-    assert LAYOUTS["fla-5"].models == ("channel_nl", "spatial_nl", "dual_nl", "cs_nl", "fla")
+    assert PAPER_FIGURES["fla-5"].models == ("channel_nl", "spatial_nl", "dual_nl", "cs_nl", "fla")
 
 
 # ---- a model beside itself ---------------------------------------------------------------------------------
@@ -628,7 +628,7 @@ def test_numbers_at_bars() -> None:
 
 
 def test_the_command_line_names_the_figures_of_the_table() -> None:
-    assert {*LAYOUTS, SPEED_FIGURE} == set(arguments.FIGURE_NAMES)
+    assert {*PAPER_FIGURES, SPEED_FIGURE} == set(arguments.FIGURE_NAMES)
 
 
 def test_figure_draws_several_pictures_by_the_bundled_models() -> None:
@@ -674,7 +674,7 @@ def test_figure_says_what_is_wrong() -> None:
     predictor = segviz.load("fcn")
     with pytest.raises(ValueError, match="figure 'fla-7' is unknown; use fla-5"):
         figure("fla-7", IMAGE)
-    with pytest.raises(ValueError, match="outside a picture of 40 x 30"):
+    with pytest.raises(ValueError, match=r"picture 1: pixel \(y=30, x=5\) is outside the 30 x 40 picture"):
         figure("compare", IMAGE, at=(30, 5), models=[predictor])
     with pytest.raises(ValueError, match=re.escape("labels of (30, 40) do not fit a picture of (360, 480)")):
         figure("fla-5", "scene:3", labels=[LABELS], models=[predictor])

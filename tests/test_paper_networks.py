@@ -29,8 +29,8 @@ from segviz.models.networks.rows import NETWORKS
 from segviz.models.networks.stored_tensors import foreign_name
 from segviz.models.options import NetworkOptionError, OptionValue, write_setting
 from segviz.models.registry import (
+    MODELS,
     NETWORK_NAMES,
-    SPECS,
     build,
     build_block,
     maps_of,
@@ -249,11 +249,11 @@ def test_every_option_says_what_it_does_and_its_default_is_allowed(name: str) ->
         assert option.help and option.values and not option.help.endswith(".")
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_eleven_are_as_they_were_without_options(name: str) -> None:
     with torch.device("meta"):
         network = build(name, 3)
-    assert maps_of(name) == SPECS[name].maps
+    assert maps_of(name) == MODELS[name].maps
     assert network.picture.mean == network.picture.std == (0.5, 0.5, 0.5)
     assert type(build_block(name)) is type(network.block)
 

@@ -39,7 +39,7 @@ def test_numbers_are_of_their_columns_kind(table: PaperTable) -> None:
             assert value > 0
             if column.kind in ("miou", "accuracy"):
                 assert 20 < value < 100
-            assert column.protocol is None or column.kind in ("miou", "accuracy")
+            assert column.scored is None or column.kind in ("miou", "accuracy")
 
 
 def test_a_row_has_a_value_for_each_column() -> None:

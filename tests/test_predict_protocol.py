@@ -18,7 +18,7 @@ from segviz.catalogue.record import Record
 from segviz.cli.parser import build_parser
 from segviz.evaluation.evaluate import class_scores
 from segviz.evaluation.metrics import confusion
-from segviz.evaluation.ways import Way
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.models.registry import build
 from segviz.paper_tables.commands import table_commands
 from segviz.paper_tables.tables import PAPER_TABLES
@@ -89,7 +89,7 @@ def test_confidence_is_the_highest_mean_score(folder: Path, tmp_path: Path) -> N
     assert segviz("predict", picture, "--model", file, *words, "--out", tmp_path) == 0
     with torch.inference_mode():
         model = load_predictor(file, "cpu").model
-        scores = class_scores(model, np.array(Image.open(picture)), Way(flip=True, crop=(48, 64))).numpy()
+        scores = class_scores(model, np.array(Image.open(picture)), ScoringProtocol(flip=True, crop=(48, 64))).numpy()
     assert np.array_equal(np.asarray(Image.open(tmp_path / "one_labels.png")), scores.argmax(0))
     with np.load(tmp_path / "one_confidence.npz") as found:
         assert np.array_equal(found["confidence"], scores.max(0))

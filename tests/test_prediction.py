@@ -17,7 +17,7 @@ from segviz.catalogue.record import Record
 from segviz.data.classes import CAMVID
 from segviz.figures.papers import width_in_inches
 from segviz.image import ImageError, as_rgb
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.predictor import Predictor, choose_device
 
@@ -32,8 +32,8 @@ def predict(name: str) -> Prediction:
 
 def predictor_of(name: str) -> Predictor:
     torch.manual_seed(0)
-    spec = SPECS[name]
-    record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+    row = MODELS[name]
+    record = Record(name, CAMVID.names, row.backbone, row.output_stride)
     return Predictor(build(name, len(CAMVID.names)), record, "cpu")
 
 
@@ -44,7 +44,7 @@ def test_a_predictor_prints_on_one_line() -> None:
 @pytest.mark.parametrize("name", ["fcn", "sam", "fla", "dual_nl"])
 def test_everything_that_is_handed_out_prints_on_one_line(name: str) -> None:
     prediction = predict(name)
-    names = ", ".join(SPECS[name].maps) or "none"
+    names = ", ".join(MODELS[name].maps) or "none"
     assert repr(prediction) == f"Prediction({name}, 80 x 60 pixels, 11 classes, maps: {names})"
     for value in (prediction, prediction.maps, prediction.attended, *prediction.maps.values()):
         assert len(repr(value)) < 200 and "\n" not in repr(value) and "tensor" not in repr(value)

@@ -22,7 +22,7 @@ from torch import nn
 from segviz.catalogue.checkpoint_file import load_checkpoint, read_record
 from segviz.cli import main
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.data.scenes import draw_scene
 from segviz.training.process_group import release_when
 from segviz.training.processes import ALONE, Processes, join_processes

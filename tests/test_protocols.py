@@ -21,10 +21,11 @@ from torch import Tensor
 from segviz.attention.region import Region
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Evaluation, Record, from_json, to_json
-from segviz.data.dataset import Sample
-from segviz.evaluation.evaluate import class_scores, evaluate_samples, evaluate_ways
+from segviz.cli.counting import write_protocols
+from segviz.data.sample import Sample
+from segviz.evaluation.evaluate import class_scores, evaluate_by_protocols, evaluate_samples
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.evaluation.scored_network import RunNetwork, ScoredBlockNetwork
-from segviz.evaluation.ways import Way
 from segviz.models.registry import build
 from segviz.models.segmenter import Segmenter
 from segviz.prediction import crops
@@ -46,32 +47,32 @@ def street() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
 
 
-def slow_scores(network: Segmenter, picture: np.ndarray, way: Way) -> np.ndarray:
+def slow_scores(network: Segmenter, picture: np.ndarray, protocol: ScoringProtocol) -> np.ndarray:
     """The mean over scales, crops and mirror images, pixel by pixel: a crop of the picture, one forward, a sum."""
     height, width = picture.shape[:2]
     total = np.zeros((len(CLASSES), height, width))
-    for scale in way.scales:
+    for scale in protocol.scales:
         rows, columns = round(height * scale), round(width * scale)
         shrinks = rows * columns < height * width
         kind = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         view = picture if scale == 1 else cv2.resize(picture, (columns, rows), interpolation=kind)
         signed = view.astype(np.float32) / 127.5 - 1  # the network's mean colour is 0
-        crop_rows, crop_columns = way.crop or (rows, columns)
+        crop_rows, crop_columns = protocol.crop or (rows, columns)
         below, right = max(0, crop_rows - rows), max(0, crop_columns - columns)
         above, left = below // 2, right // 2
         padded = np.pad(signed, ((above, below - above), (left, right - left), (0, 0)))
         sums, counts = np.zeros((len(CLASSES), *padded.shape[:2])), np.zeros(padded.shape[:2])
-        for top in slow_starts(padded.shape[0], crop_rows, way.step):
-            for first in slow_starts(padded.shape[1], crop_columns, way.step):
+        for top in slow_starts(padded.shape[0], crop_rows, protocol.step):
+            for first in slow_starts(padded.shape[1], crop_columns, protocol.step):
                 crop = padded[top : top + crop_rows, first : first + crop_columns]
                 scores = softmax_of(network, crop)
-                if way.flip:
+                if protocol.flip:
                     scores = (scores + softmax_of(network, crop[:, ::-1])[:, :, ::-1]) / 2
                 sums[:, top : top + crop_rows, first : first + crop_columns] += scores
                 counts[top : top + crop_rows, first : first + crop_columns] += 1
         mean = (sums / counts)[:, above : above + rows, left : left + columns]
         total += F.interpolate(torch.from_numpy(mean)[None], (height, width), mode="bilinear")[0].numpy()
-    return total / len(way.scales)
+    return total / len(protocol.scales)
 
 
 def slow_starts(length: int, crop: int, step: float) -> list[int]:
@@ -89,20 +90,20 @@ def softmax_of(network: Segmenter, crop: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "way",
+    "protocol",
     [
-        Way(crop=(48, 40)),
-        Way(crop=(48, 64), step=0.5, flip=True),
-        Way(scales=(0.5, 1.0), crop=(40, 48)),  # at half the size, the picture is padded
-        Way(scales=(1.0,), crop=(96, 128), flip=True),  # larger than the picture on both sides
-        Way(scales=(1.5,), crop=(96, 96), step=1.0),
+        ScoringProtocol(crop=(48, 40)),
+        ScoringProtocol(crop=(48, 64), step=0.5, flip=True),
+        ScoringProtocol(scales=(0.5, 1.0), crop=(40, 48)),  # at half the size, the picture is padded
+        ScoringProtocol(scales=(1.0,), crop=(96, 128), flip=True),  # larger than the picture on both sides
+        ScoringProtocol(scales=(1.5,), crop=(96, 96), step=1.0),
     ],
-    ids=lambda way: way.words,
+    ids=lambda protocol: protocol.words,
 )
-def test_sliding_crops_are_the_slow_loops(network: Segmenter, street: np.ndarray, way: Way) -> None:
+def test_sliding_crops_are_the_slow_loops(network: Segmenter, street: np.ndarray, protocol: ScoringProtocol) -> None:
     with torch.inference_mode():
-        found = class_scores(network, street, way).numpy()
-    np.testing.assert_allclose(found, slow_scores(network, street, way), atol=2e-5)
+        found = class_scores(network, street, protocol).numpy()
+    np.testing.assert_allclose(found, slow_scores(network, street, protocol), atol=2e-5)
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-5)
 
 
@@ -152,11 +153,15 @@ def test_a_small_picture_is_padded_on_both_sides() -> None:
 def test_several_protocols_in_one_pass_give_the_numbers_of_each(network: Segmenter, street: np.ndarray) -> None:
     labels = np.random.default_rng(1).integers(0, 3, street.shape[:2], dtype=np.uint8)
     samples = [Sample("street", street, labels)]
-    ways = {"whole": Way(), "crops": Way(crop=(48, 48)), "both": Way((0.5, 1.0), True, crop=(48, 48))}
+    protocols = {
+        "whole": ScoringProtocol(),
+        "crops": ScoringProtocol(crop=(48, 48)),
+        "both": ScoringProtocol((0.5, 1.0), True, crop=(48, 48)),
+    }
     with torch.inference_mode():
-        found = evaluate_ways(network, samples, CLASSES, "a street", ways).evaluations
-    for name, way in ways.items():
-        alone = evaluate_ways(network, samples, CLASSES, "a street", {"": way}).evaluations[""]
+        found = evaluate_by_protocols(network, samples, CLASSES, "a street", protocols).evaluations
+    for name, protocol in protocols.items():
+        alone = evaluate_by_protocols(network, samples, CLASSES, "a street", {"": protocol}).evaluations[""]
         assert found[name].confusion == alone.confusion
     assert found["crops"].crop == (48, 48) and found["crops"].step == 2 / 3 and found["whole"].step is None
     assert found["whole"] == evaluate_samples(network, samples, CLASSES, "a street")
@@ -176,18 +181,18 @@ def test_crops_are_run_a_bounded_number_at_a_time(monkeypatch: pytest.MonkeyPatc
     network = Counting(build("fcn", 3).eval())
     monkeypatch.setattr(crops, "PIXELS_AT_ONCE", 3 * 32 * 32)
     with torch.inference_mode():
-        class_scores(network, street, Way(crop=(32, 32), step=0.25))
-        class_scores(network, street, Way(crop=(32, 32), step=0.25, flip=True))
+        class_scores(network, street, ScoringProtocol(crop=(32, 32), step=0.25))
+        class_scores(network, street, ScoringProtocol(crop=(32, 32), step=0.25, flip=True))
     assert sum(one // 1024 for one in seen) == 3 * len(place_crops((70, 90), (32, 32), 0.25).corners)
     assert max(seen) <= 3 * 32 * 32
 
 
 def test_the_size_of_scale_one_can_be_given() -> None:
-    assert Way(size=(512, 1024)).seen_size((1024, 2048), 1.0) == (512, 1024)
-    assert Way(size=(512, 1024)).seen_size((1024, 2048), 0.5) == (256, 512)
-    assert Way(long_side=512).seen_size((300, 400), 1.0) == (384, 512)
-    assert Way(long_side=512).seen_size((400, 300), 1.75) == (896, 672)
-    assert Way().seen_size((20, 24), 0.5) == (32, 32)
+    assert ScoringProtocol(size=(512, 1024)).seen_size((1024, 2048), 1.0) == (512, 1024)
+    assert ScoringProtocol(size=(512, 1024)).seen_size((1024, 2048), 0.5) == (256, 512)
+    assert ScoringProtocol(long_side=512).seen_size((300, 400), 1.0) == (384, 512)
+    assert ScoringProtocol(long_side=512).seen_size((400, 300), 1.75) == (896, 672)
+    assert ScoringProtocol().seen_size((20, 24), 0.5) == (32, 32)
 
 
 def test_a_protocol_outlives_its_record() -> None:
@@ -220,19 +225,21 @@ def test_a_record_says_in_words_how_pictures_were_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "cure"),
+    ("protocol", "cure"),
     [
-        (Way(crop=(16, 64)), "give sides from 32"),
-        (Way(crop=(64, 64), step=0), "a step above 0"),
-        (Way(size=(64, 64), long_side=64), "give one of them"),
-        (Way(long_side=8), "give a larger size"),
-        (Way(scales=()), "give one or more factors"),
+        (ScoringProtocol(crop=(16, 64)), "give sides from 32"),
+        (ScoringProtocol(crop=(64, 64), step=0), "a step above 0"),
+        (ScoringProtocol(size=(64, 64), long_side=64), "give one of them"),
+        (ScoringProtocol(long_side=8), "give a larger size"),
+        (ScoringProtocol(scales=()), "give one or more factors"),
     ],
     ids=str,
 )
-def test_protocols_that_cannot_be_followed_are_refused(network: Segmenter, way: Way, cure: str) -> None:
+def test_protocols_that_cannot_be_followed_are_refused(
+    network: Segmenter, protocol: ScoringProtocol, cure: str
+) -> None:
     with pytest.raises(ValueError, match=cure):
-        evaluate_ways(network, [], CLASSES, "nothing", {"": way})
+        evaluate_by_protocols(network, [], CLASSES, "nothing", {"": protocol})
 
 
 def test_the_grid_says_how_many_crops_are_run_together() -> None:
@@ -264,3 +271,13 @@ def test_the_command_line_records_a_protocol_with_its_score(
         name, "val, crops of 48 x 64", "val, multi-scale and flip, crops of 48 x 64",
     }  # fmt: skip
     assert read_record(file).evaluations["val, multi-scale and flip, crops of 48 x 64"].scales == (0.5, 1.0)
+
+
+def test_lists_of_finished_samples_have_digests_of_the_same_words_as_ever() -> None:
+    written = write_protocols({"val, MS+F": ScoringProtocol((0.5, 1.0), True), "val": ScoringProtocol(crop=(48, 64))})
+    rest = "step=0.6666666666666666, size=None, long_side=None)"
+    crops = f"Way(scales=(1.0,), flip=False, context=True, crop=(48, 64), {rest}"
+    assert (
+        written
+        == f"[('val', {crops}), ('val, MS+F', Way(scales=(0.5, 1.0), flip=True, context=True, crop=None, {rest})]"
+    )

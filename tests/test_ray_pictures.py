@@ -163,7 +163,7 @@ def test_two_workers_write_the_bytes_of_one_process(
 def test_scores_are_those_of_one_process(
     cluster: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scores, "SPECS", {"fcn": None, "psa": None})
+    monkeypatch.setattr(scores, "MODELS", {"fcn": None, "psa": None})
     data = make_data(tmp_path / "streets", 5)
     more = ["--multi-scale", "--scales", "1,1.5", "--without-context", "--scenes", "1", "--maps"]
     words = ["evaluate", "--model", "all", "--data", data, *more, "--json"]

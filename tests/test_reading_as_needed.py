@@ -15,9 +15,9 @@ from layout_cases import make_own
 from segviz.catalogue.checkpoint_file import load_checkpoint
 from segviz.data import data_set, split_scan
 from segviz.data.data_set import DataSet
-from segviz.data.dataset import DataError, LazySamples, Split, count_pixels, load_split
+from segviz.data.open_data_set import load_split
 from segviz.data.read_ahead import map_ahead
-from segviz.data.sample import SampleFiles
+from segviz.data.sample import DataError, LazySamples, SampleFiles, Split, count_pixels
 from segviz.data.split_scan import RESIDENT_BYTES
 from segviz.training import loop
 from segviz.training.loop import train_model

@@ -20,7 +20,7 @@ from segviz.cli import main
 from segviz.cli.parser import build_parser, typed_options
 from segviz.cli.train_command import describe_length, describe_protocol_of_paper, recipe_rows, resolve_training
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import Sample, Split
+from segviz.data.sample import Sample, Split
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import OptionValue
 from segviz.models.registry import build

@@ -30,7 +30,7 @@ from segviz.benchmarks.viewer import find_free_port
 from segviz.catalogue import checkpoint_checks, checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.location import checkpoints_folder
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.server.launch import app_command, app_environment, app_script
 from segviz.training import loop as training
 from segviz.training.loop import train_model
@@ -295,9 +295,9 @@ def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, 
     for name, words in DAMAGED.items():
         assert f"{name}.safetensors {words}" in blocks.replace("\\", "")
     titles = {panel["title"]: panel for panel in component(found["same_pixel"], "panels")["panels"]}
-    sound = [name for name in SPECS if name not in DAMAGED and name != "rcca" and SPECS[name].maps]
-    assert all(titles[SPECS[name].title]["map"] for name in sound if name != "channel_nl")
-    assert SPECS["rcca"].title not in titles
+    sound = [name for name in MODELS if name not in DAMAGED and name != "rcca" and MODELS[name].maps]
+    assert all(titles[MODELS[name].title]["map"] for name in sound if name != "channel_nl")
+    assert MODELS["rcca"].title not in titles
     assert DAMAGED["fla"] in found["fla"].errors[0] and DAMAGED["psa"] in found["psa"].errors[0]
     for page in ("sam", "inspect"):
         assert not found[page].errors and component(found[page], "panels")["panels"]

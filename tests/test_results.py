@@ -15,7 +15,7 @@ from result_cases import CLASSES, CONFUSION, LOG, evaluation, put, put_seed, rec
 
 from segviz.catalogue.curve import CurveError, LogRow, read_curve
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results import sentences as words
 from segviz.results import tables
 from segviz.results.answer_charts import cost_chart
@@ -43,7 +43,7 @@ def test_a_folder_s_records_come_in_the_order_of_models(tmp_path: Path) -> None:
 
 
 def test_models_without_a_checkpoint_are_named(tmp_path: Path) -> None:
-    put(tmp_path, *(record(name) for name in SPECS if name not in ("ema", "psa")))
+    put(tmp_path, *(record(name) for name in MODELS if name not in ("ema", "psa")))
     assert read_results(tmp_path).missing == ("ema", "psa")
 
 
@@ -317,7 +317,7 @@ def test_costs_are_sorted_from_zero() -> None:
 
 
 def test_every_model_has_its_own_look() -> None:
-    assert len({model_style(name) for name in SPECS}) == len(SPECS)
+    assert len({model_style(name) for name in MODELS}) == len(MODELS)
 
 
 def test_a_model_keeps_its_look_whichever_others_are_shown() -> None:
@@ -372,5 +372,5 @@ def test_baselines_are_lines_of_their_own() -> None:
     curve = (LogRow(25, 0.5, 0.1, 0.9, None),)
     lines = curve_lines(dict.fromkeys((*BASELINE_TITLES, "fla"), curve), "loss", "loss").data
     assert [line.name for line in lines] == ["Common baseline", "SAM's own baseline", "Fully attentional block"]
-    assert not {line.line.color for line in lines[:2]} & {model_style(name)[0] for name in SPECS}
+    assert not {line.line.color for line in lines[:2]} & {model_style(name)[0] for name in MODELS}
     assert len({line.line.dash for line in lines[:2]}) == 2

@@ -27,7 +27,7 @@ from streamlit.testing.v1 import AppTest
 from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
 from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.cli.parser import build_parser
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import Predictor
 from segviz.server.launch import app_script
 from segviz.table import finite_or_none
@@ -35,7 +35,7 @@ from segviz.ui.picture_sidebar import DRAWN, OWN_PICTURE
 from segviz.ui.tables import format_cell
 
 RESULTS, COMPARE = "pages/results.py", "pages/compare.py"
-STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(SPECS)}
+STEPS = {name: 100 + 37 * number % 11 for number, name in enumerate(MODELS)}
 CLASSES_CHART = 2  # its number among the charts: those of context and cost come first
 PATIENCE = 60  # seconds for what takes a few on a quiet machine
 DEVICES = (("desk", 1440), ("phone", 390))
@@ -74,17 +74,17 @@ def charts(app: AppTest) -> list[dict[str, Any]]:
 
 
 def test_every_model_has_its_row(folder: Path) -> None:
-    put(folder, *map(record, SPECS))
+    put(folder, *map(record, MODELS))
     table = only_table(visited())
-    assert table["Model"] == list(SPECS)
-    assert table["Val SS"] == [70.0] * len(SPECS)
+    assert table["Model"] == list(MODELS)
+    assert table["Val SS"] == [70.0] * len(MODELS)
 
 
 def test_the_first_bars_are_those_of_the_paper_s_figure(folder: Path) -> None:
-    put(folder, *map(record, SPECS))
+    put(folder, *map(record, MODELS))
     bars = charts(visited())[CLASSES_CHART]["data"]
     assert [bar["name"] for bar in bars] == [
-        SPECS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")
+        MODELS[name].title for name in ("channel_nl", "spatial_nl", "dual_nl", "fla")
     ]
 
 
@@ -133,11 +133,11 @@ def test_the_baseline_has_a_line_where_there_is_its_log(folder: Path) -> None:
     put(folder, record("fla"))
     (folder / "baseline.csv").write_text(LOG)
     for chart in charts(visited())[CLASSES_CHART + 2 :]:
-        assert [line["name"] for line in chart["data"]] == ["Common baseline", SPECS["fla"].title]
+        assert [line["name"] for line in chart["data"]] == ["Common baseline", MODELS["fla"].title]
 
 
 def test_no_model_is_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(folder, *map(record, SPECS))
+    put(folder, *map(record, MODELS))
     app = AppTest.from_file(str(app_script()), default_timeout=PATIENCE)
     app.session_state["source"] = OWN_PICTURE
     app.run()
@@ -166,7 +166,7 @@ def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
     put(folder, record("fla"), record("ema", evaluations=same))
     (finding,) = (one.value for one in visited().markdown if "removed without loss" in one.value)
     idle, needed = finding.split(". ")
-    assert SPECS["ema"].title in idle and needed == f"Removing it costs {SPECS['fla'].title} 2.00 points."
+    assert MODELS["ema"].title in idle and needed == f"Removing it costs {MODELS['fla'].title} 2.00 points."
 
 
 def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_model_without_the_chosen_evaluation_is_named(folder: Path) -> None:
     put(folder, record("dual_nl"), record("fla", evaluations=lacking))
     app = visited()
     app.segmented_control(key="results measure").set_value("Drawn scenes").run()
-    assert f"Not measured: {SPECS['fla'].title}." in [one.value for one in app.caption]
+    assert f"Not measured: {MODELS['fla'].title}." in [one.value for one in app.caption]
 
 
 def test_a_damaged_checkpoint_gets_a_sentence_beside_the_others(folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_missing_or_bad_log_gets_a_sentence(folder: Path, content: str | None)
         (folder / "psa.csv").write_text(content)
     app = visited()
     told = [one.value for one in (*app.warning, *app.caption)]
-    assert any("learning curve" in one and SPECS["psa"].title in one for one in told)
+    assert any("learning curve" in one and MODELS["psa"].title in one for one in told)
     assert any("psa.csv" in one for one in told) is (content is not None)
     assert len(charts(app)) == 6
 
@@ -305,7 +305,7 @@ def test_the_bundled_results_fit_can_be_sorted_and_taken_along(live_app: LiveApp
         assert page.evaluate(WIDER) == []
         table = page.locator("table", has=page.get_by_role("columnheader", name="GFLOPs"))
         names, button = table.locator("tbody th"), table.get_by_role("button", name="Model")
-        for expected in (sorted(SPECS), sorted(SPECS, reverse=True), list(SPECS)):
+        for expected in (sorted(MODELS), sorted(MODELS, reverse=True), list(MODELS)):
             button.press("Enter")
             expect(names).to_have_text(expected)
             expect(button).to_be_focused()  # the keyboard stays where it was
@@ -365,15 +365,15 @@ def test_the_page_opens_by_its_address_fits_and_can_be_taken_along(page: Page, t
 
 def test_a_head_sorts_the_table_and_numbers_come_with_the_largest_first(page: Page) -> None:
     names = page.locator("tbody th")
-    expect(names).to_have_text(list(SPECS))
+    expect(names).to_have_text(list(MODELS))
     head = page.get_by_role("columnheader", name="GFLOPs").get_by_role("button")
     expect(head).to_have_attribute("title", re.compile("Operations of the whole network"))
-    steps = sorted(SPECS, key=STEPS.__getitem__)
-    measured = [name for name in SPECS if name != "fcn"]
+    steps = sorted(MODELS, key=STEPS.__getitem__)
+    measured = [name for name in MODELS if name != "fcn"]
     for name, way, expected in (
-        ("Model", "ascending", sorted(SPECS)),
-        ("Model", "descending", sorted(SPECS, reverse=True)),
-        ("Model", None, list(SPECS)),
+        ("Model", "ascending", sorted(MODELS)),
+        ("Model", "descending", sorted(MODELS, reverse=True)),
+        ("Model", None, list(MODELS)),
         ("Steps", "descending", steps[::-1]),
         ("Steps", "ascending", steps),
         ("Context off", "descending", [*measured, "fcn"]),  # what is not there stays at the end

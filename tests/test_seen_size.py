@@ -16,7 +16,7 @@ from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.record import Record
 from segviz.data.classes import CAMVID
 from segviz.image import working_size
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.prediction.influence import measure_pixel_influence
 from segviz.prediction.predictor import Predictor
 from segviz.prediction.similarity import compare_features
@@ -27,8 +27,8 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (64, 160, 3), dtype=np.uint8
 
 def predictor_of(name: str) -> Predictor:
     torch.manual_seed(0)
-    spec = SPECS[name]
-    record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+    row = MODELS[name]
+    record = Record(name, CAMVID.names, row.backbone, row.output_stride)
     return Predictor(build(name, len(CAMVID.names)), record, "cpu")
 
 

@@ -18,7 +18,7 @@ from segviz.prediction.influence import NoContextError
 from segviz.prediction.predictor import Predictor
 from segviz.prediction.similarity import STAGES, Stage, StageError, compare_features, features_at
 from segviz.viewer import wire
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 
 SIZE = (32, 48)
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import VOID, ClassSet
-from segviz.data.dataset import open_dataset, read_labels
 from segviz.data.label_png import indexed_png
+from segviz.data.open_data_set import open_data_set
 from segviz.data.readers.pascal_context import MATLAB_IDS
-from segviz.data.readers.single_labels import decode_truth
+from segviz.data.readers.single_labels import decode_truth, read_labels
 from segviz.image import ImageError
 
 MAKERS = {
@@ -36,7 +36,7 @@ def gray(values: list[int]) -> bytes:
 @pytest.mark.parametrize("layout", MAKERS)
 def test_a_file_is_read_alike_alone_and_within_its_data_set(layout: str, tmp_path: Path) -> None:
     MAKERS[layout](tmp_path)
-    data = open_dataset(tmp_path)
+    data = open_data_set(tmp_path)
     for sample in data.list_split("train").files:
         assert sample.labels is not None
         alone = read_labels(sample.labels, data.classes, SIZE)

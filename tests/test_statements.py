@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from segviz.models.blocks import ChannelNonLocal
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 
@@ -32,7 +32,7 @@ def test_no_text_cites_an_equation_that_its_paper_does_not_number() -> None:
 
 @pytest.mark.parametrize("name", ["channel_nl", "dual_nl", "cs_nl"])
 def test_the_help_of_channel_attention_has_the_sign_that_the_models_compute(name: str) -> None:
-    assert r"\mathrm{softmax}(-X X^\top)" in SPECS[name].help
+    assert r"\mathrm{softmax}(-X X^\top)" in MODELS[name].help
     x = torch.randn(1, 6, 3, 4)
     cells = x.flatten(2)
     (block,) = [one for one in build(name, 2).modules() if isinstance(one, ChannelNonLocal)]
@@ -40,6 +40,6 @@ def test_the_help_of_channel_attention_has_the_sign_that_the_models_compute(name
 
 
 def test_the_help_of_fla_and_psa_says_where_the_models_differ_from_their_papers() -> None:
-    assert "One 3 x 3 convolution leads to it here; the paper has two." in SPECS["fla"].help
-    assert "in place of 1/N" in SPECS["psa"].help
+    assert "One 3 x 3 convolution leads to it here; the paper has two." in MODELS["fla"].help
+    assert "in place of 1/N" in MODELS["psa"].help
     assert "softmax" in (ROOT / "pages" / "psa.py").read_text("utf-8")

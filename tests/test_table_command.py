@@ -20,7 +20,7 @@ from segviz.catalogue.record import Record
 from segviz.cli.table_parser import TABLE_NAMES
 from segviz.models.registry import build, resolve_network
 from segviz.paper_tables.commands import COMMAND_START, run_commands, runs_of
-from segviz.paper_tables.description import COUNTED_KINDS, PaperTable, ScoreProtocol
+from segviz.paper_tables.description import COUNTED_KINDS, PaperTable, ScoreColumn
 from segviz.paper_tables.filled import FilledTable, fill_table
 from segviz.paper_tables.scores import find_evaluation, find_run, read_folder
 from segviz.paper_tables.show import digits_of, format_filled, table_as_dict, table_csv
@@ -90,7 +90,7 @@ def test_a_score_is_of_the_columns_protocol() -> None:
             0.75, flip=True, long_side=2048, crop=(705, 705), step=2 / 3
         ),
     }
-    val = ScoreProtocol("cityscapes")
+    val = ScoreColumn("cityscapes")
     found = {recipe: find_evaluation(recipe, val, scores) for recipe in ("flanet", "attanet", "ssanet", "psanet")}
     assert [one and one.miou for one in found.values()] == [0.7, 0.72, 0.73, 0.75]
     assert find_evaluation("flanet", replace(val, multi_scale=True), scores) == scores["val, multi-scale and flip"]
@@ -152,7 +152,7 @@ def test_csv_has_a_column_for_the_paper_and_one_for_us(blocks: FilledTable) -> N
 @pytest.mark.parametrize("table", PAPER_TABLES.values(), ids=lambda table: table.name)
 def test_every_empty_cell_has_a_sentence(table: PaperTable) -> None:
     text = format_filled(fill_table(replace(table, size=None), NOTHING))
-    if any(column.protocol and column.protocol.split == "test" for column in table.columns):
+    if any(column.scored and column.scored.split == "test" for column in table.columns):
         assert "The labels of test splits are not public" in text
     if any(row.network is None for row in table.rows):
         assert "Rows that are never filled: " in text

@@ -23,7 +23,8 @@ from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.record import VAL, Record
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample, load_split
+from segviz.data.open_data_set import load_split
+from segviz.data.sample import DataError, Sample
 from segviz.data.scenes import draw_scene
 from segviz.evaluation.evaluate import evaluate_samples
 from segviz.models.ablation import block_gammas

@@ -31,7 +31,7 @@ from segviz.viewer.page_content import shrink_pixels
 from segviz.viewer.page_document import policy_of
 from segviz.viewer.page_of_panels import page_of_panels
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 from segviz.viewer.view import ZoomedView
 from segviz.viewer.viewable import choose_maps
 from segviz.viewer.web_page import PAGE_BYTES, page_html, page_that_fits

@@ -10,7 +10,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from hatch_build import AppAndCheckpoints
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ def test_a_wheel_holds_the_app_and_every_checkpoint(tmp_path: Path) -> None:
     (path,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     names = set(zipfile.ZipFile(path).namelist())
     pages = {f"segviz/_app/pages/{page.name}" for page in (ROOT / "pages").glob("*.py")}
-    weights = {f"segviz/checkpoints/{name}.{ending}" for name in SPECS for ending in ("safetensors", "csv")}
+    weights = {f"segviz/checkpoints/{name}.{ending}" for name in MODELS for ending in ("safetensors", "csv")}
     beside = {"segviz/_app/app.py", "segviz/_app/.streamlit/config.toml", "segviz/checkpoints/MODELS.md"}
     assert pages | weights | beside <= names
     assert {"segviz/py.typed", "segviz/viewer/js/viewer.js", "segviz/__main__.py"} <= names

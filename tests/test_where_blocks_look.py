@@ -9,7 +9,7 @@ import pytest
 from segviz.attention.maps import SpatialMap
 from segviz.catalogue.map_record import MapMeasurement, MapNumbers, MeasuredMap
 from segviz.catalogue.record import VAL, Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.gain import gains_over_fcn, mean_gain
 from segviz.results.map_charts import map_chart
 from segviz.results.map_ranges import ANY_REASON, ENTROPY, MAP_RANGES, find_misses
@@ -79,7 +79,7 @@ def test_what_was_not_measured_is_said_and_maps_over_channels_are_not_missing() 
 def test_the_registry_s_maps_over_places_are_known_by_name() -> None:
     from tests.test_map_numbers import MAPS
 
-    assert {name for spec in SPECS.values() for name in spec.maps} == set(PLACELESS) | {one.name for one in MAPS}
+    assert {name for row in MODELS.values() for name in row.maps} == set(PLACELESS) | {one.name for one in MAPS}
     assert all(isinstance(one, SpatialMap) for one in MAPS)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from segviz.data.dataset import load_split
+from segviz.data.open_data_set import load_split
 from segviz.training.options import TrainOptions
 from segviz.training.processes import Processes, join_processes
 from segviz.training.run import TrainingRun

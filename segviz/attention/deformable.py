@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.grid_map import MapLook
+from segviz.attention.grid_map import GridMap, MapLook
 from segviz.attention.head_map import HeadChoice, HeadMap, select_head, which_head
 from segviz.attention.level_samples import Levels, drawn_from_cells, drawn_of_cell, spread_on_level
 from segviz.attention.object_queries import ObjectQueryMap
@@ -17,22 +17,16 @@ from segviz.text import count_words
 
 
 @dataclass(frozen=True, repr=False)
-class DeformableAttention(HeadMap):
-    """What the cells of one level sample from all levels; a query's weights sum to 1 over levels and points.
+class DeformableSamples(GridMap):
+    """The points that queries sample from all levels, whatever the queries are: places, or objects.
 
-    `grid` is the queries' level. Maps lie on `key_grid`, the finest level, with all levels added up (`level_samples`);
-    `by_level` has each level alone, on its own grid.
+    Maps lie on the finest level, with all levels added up (`level_samples`).
 
     Attributes:
-        looks: the points themselves, too.
-        may_be_empty: nobody may sample a cell, and a cell's own points may all lie outside.
         positions: (y, x) of each point, shares of the height and width that the grids cover; beyond 0..1 outside.
         weights: of each point.
         levels: rows and columns of each level.
     """
-
-    looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by", "points")
-    may_be_empty: ClassVar[bool] = True
 
     positions: Float[Tensor, "heads queries levels points 2"]
     weights: Float[Tensor, "heads queries levels points"]
@@ -42,6 +36,46 @@ class DeformableAttention(HeadMap):
     def heads(self) -> int:
         """How many heads there are."""
         return len(self.weights)
+
+    def drawn_by(self, query: int) -> Float[Tensor, "heads cells"]:
+        """What a query draws from each cell of the finest level."""
+        return drawn_from_cells(self.positions[:, query], self.weights[:, query], self.levels)
+
+    def drawn_from(self, row: int, column: int) -> Float[Tensor, "heads queries"]:
+        """How much each query draws from a cell of the finest level."""
+        return drawn_of_cell(self.positions, self.weights, self.levels, (row, column))
+
+    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
+        """The weight of a query's points outside the picture, in each head."""
+        return self.weights[:, query].flatten(1).sum(1) - self.drawn_by(query).sum(1)
+
+    def points_of_query(
+        self, query: int, head: HeadChoice
+    ) -> tuple[Float[Tensor, "points 2"], Float[Tensor, " points"]]:
+        """The points (y, x) of a query, as `positions`, and their weights; see `points_of_heads`.
+
+        Raises:
+            IndexError: there is no such head.
+        """
+        return points_of_heads(self.positions[:, query], self.weights[:, query], head, self.name)
+
+
+Samples = TypeVar("Samples", bound=DeformableSamples)
+
+
+@dataclass(frozen=True, repr=False)
+class DeformableAttention(DeformableSamples, HeadMap):
+    """What the cells of one level sample from all levels; a query's weights sum to 1 over levels and points.
+
+    `grid` is the queries' level, `key_grid` the finest one; `by_level` has each level alone, on its own grid.
+
+    Attributes:
+        looks: the points themselves, too.
+        may_be_empty: nobody may sample a cell, and a cell's own points may all lie outside.
+    """
+
+    looks: ClassVar[tuple[MapLook, ...]] = ("attends_to", "attended_by", "points")
+    may_be_empty: ClassVar[bool] = True
 
     @property
     def remark(self) -> str:
@@ -59,25 +93,15 @@ class DeformableAttention(HeadMap):
 
         A row sums to the level's share of the weight, less what falls outside.
         """
-        return tuple(
-            replace(
-                self, name=f"{self.name} level {at}", key_grid=grid, levels=(grid,),
-                positions=self.positions[:, :, at : at + 1], weights=self.weights[:, :, at : at + 1],
-            )
-            for at, grid in enumerate(self.levels)
-        )  # fmt: skip
-
-    def head_prefix_shares(self, cell: int) -> Float[Tensor, " heads"]:
-        """The weight of a cell's points outside the picture, in each head."""
-        return self.weights[:, cell].flatten(1).sum(1) - self.head_rows(cell).sum(1)
+        return maps_of_levels(self, "key_grid")
 
     def head_rows(self, cell: int) -> Float[Tensor, "heads key_cells"]:
         """What a cell draws from each cell of the finest level."""
-        return drawn_from_cells(self.positions[:, cell], self.weights[:, cell], self.levels)
+        return self.drawn_by(cell)
 
     def head_columns(self, key_cell: int) -> Float[Tensor, "heads cells"]:
         """How much each cell draws from a cell of the finest level."""
-        return drawn_of_cell(self.positions, self.weights, self.levels, divmod(key_cell, self.key_grid[1]))
+        return self.drawn_from(*divmod(key_cell, self.key_grid[1]))
 
     def level_map(
         self, row: int, column: int, level: int, head: HeadChoice = "mean"
@@ -99,25 +123,15 @@ class DeformableAttention(HeadMap):
         Raises:
             IndexError: there is no such cell or head.
         """
-        cell = self.index(row, column)
-        return points_of_heads(self.positions[:, cell], self.weights[:, cell], head, self.name)
+        return self.points_of_query(self.index(row, column), head)
 
 
 @dataclass(frozen=True, repr=False)
-class DeformableQueries(ObjectQueryMap):
+class DeformableQueries(DeformableSamples, ObjectQueryMap):
     """What object queries sample from all levels, as in a decoder of Deformable DETR; see `DeformableAttention`.
 
     `grid` is the finest level.
     """
-
-    positions: Float[Tensor, "heads queries levels points 2"]
-    weights: Float[Tensor, "heads queries levels points"]
-    levels: Levels
-
-    @property
-    def heads(self) -> int:
-        """How many heads there are."""
-        return len(self.weights)
 
     @property
     def query_count(self) -> int:
@@ -127,25 +141,15 @@ class DeformableQueries(ObjectQueryMap):
     @cached_property
     def by_level(self) -> tuple[DeformableQueries, ...]:
         """Each level as a map of its own, on the level's grid; see `DeformableAttention.by_level`."""
-        return tuple(
-            replace(
-                self, name=f"{self.name} level {at}", grid=grid, levels=(grid,),
-                positions=self.positions[:, :, at : at + 1], weights=self.weights[:, :, at : at + 1],
-            )
-            for at, grid in enumerate(self.levels)
-        )  # fmt: skip
-
-    def head_prefix_shares(self, query: int) -> Float[Tensor, " heads"]:
-        """The weight of one object query's points outside the picture, in each head."""
-        return self.weights[:, query].flatten(1).sum(1) - self.head_query_maps(query).sum(1)
+        return maps_of_levels(self, "grid")
 
     def head_query_maps(self, query: int) -> Float[Tensor, "heads cells"]:
         """What one object query draws from each cell of the finest level."""
-        return drawn_from_cells(self.positions[:, query], self.weights[:, query], self.levels)
+        return self.drawn_by(query)
 
     def head_looks(self, cell: int) -> Float[Tensor, "heads queries"]:
         """How much each object query draws from a cell of the finest level."""
-        return drawn_of_cell(self.positions, self.weights, self.levels, divmod(cell, self.grid[1]))
+        return self.drawn_from(*divmod(cell, self.grid[1]))
 
     def points(
         self, query: int, head: HeadChoice = "mean"
@@ -155,8 +159,23 @@ class DeformableQueries(ObjectQueryMap):
         Raises:
             IndexError: there is no such query or head.
         """
-        query = self.check_query(query)
-        return points_of_heads(self.positions[:, query], self.weights[:, query], head, self.name)
+        return self.points_of_query(self.check_query(query), head)
+
+
+def maps_of_levels(whole: Samples, sampled: str) -> tuple[Samples, ...]:
+    """Each level of a map as a map of its own, on the level's grid.
+
+    Args:
+        whole: the map.
+        sampled: the name of its field that holds the grid of what is sampled.
+    """
+    return tuple(
+        replace(
+            whole, name=f"{whole.name} level {at}", levels=(grid,),
+            positions=whole.positions[:, :, at : at + 1], weights=whole.weights[:, :, at : at + 1], **{sampled: grid},
+        )
+        for at, grid in enumerate(whole.levels)
+    )  # fmt: skip
 
 
 def points_of_heads(

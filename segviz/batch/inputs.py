@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from segviz.data.dataset import open_dataset
+from segviz.data.open_data_set import open_data_set
 from segviz.data.readers.table import find_layout
 from segviz.data.sample import DataError
 from segviz.data.sample_files import find_folders
@@ -116,7 +116,7 @@ def find_cure(folder: Path) -> str:
     if root is None:
         return cure
     try:
-        splits = open_dataset(root).splits
+        splits = open_data_set(root).splits
     except DataError:
         return cure
     split = next((one for one in (folder.name, "val", *splits) if one in splits), None)

@@ -1,1 +1,1 @@
-"""Benchmarks of speed and memory on this machine: blocks, models and the viewer."""
+"""Benchmarks of speed and memory on this machine: blocks, networks, questions, the viewer and the engine."""

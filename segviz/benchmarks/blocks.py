@@ -24,12 +24,12 @@ from segviz.benchmarks.measure import (
 )
 from segviz.benchmarks.plain_blocks import run_plainly
 from segviz.models.blocks import ContextBlock
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.models.size import count_parameters
 
 BlockSize = tuple[int, int, int]  # height, width and channels of a block's input
 PUBLISHED_SIZE: BlockSize = (96, 96, 512)
-BLOCKS = tuple(row.name for row in SPECS.values() if row.maps)
+BLOCKS = tuple(row.name for row in MODELS.values() if row.maps)
 PLAIN_NOTE = (
     "plain: the same numbers in the plainest torch, every affinity written out, no map kept; plain over ours is the "
     "median over pairs of rounds. plain differs: the largest difference of the results with random weights, gamma too, "
@@ -73,9 +73,9 @@ def bench_blocks(
 
 def make_block(name: str, size: BlockSize) -> ContextBlock:
     """A block of the registry with random weights, in eval mode, for features of (height, width, channels)."""
-    spec, (height, width, channels) = SPECS[name], size
+    row, (height, width, channels) = MODELS[name], size
     torch.manual_seed(0)
-    return (spec.alone(height, width, channels) if spec.alone else spec.block(channels)).eval()
+    return (row.alone(height, width, channels) if row.alone else row.block(channels)).eval()
 
 
 def time_block(name: str, size: BlockSize, rounds: int, device: torch.device, plain: bool = False) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def time_block(name: str, size: BlockSize, rounds: int, device: torch.device, pl
     if plain:
         call_plainly()
     taken, *others = time_calls([call, call_plainly] if plain else [call], rounds, device)
-    published = SPECS[name].published if size == PUBLISHED_SIZE else None
+    published = MODELS[name].published if size == PUBLISHED_SIZE else None
     row = {
         "device": device.type,
         "block": name,

@@ -30,7 +30,7 @@ from segviz.data.classes import CAMVID
 from segviz.data.scenes import draw_scene
 from segviz.image import resize, to_tensor, working_size
 from segviz.models.folding import fold
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import BlockNetwork
 from segviz.models.size import count_parameters
 from segviz.prediction.prediction import Prediction
@@ -55,7 +55,7 @@ def bench_models(rounds: int = 5, only: Sequence[str] | None = None, device: str
         ValueError: a model is unknown, or this machine has no such device.
         CheckpointError: a bundled checkpoint is damaged.
     """
-    names = select_names(only, tuple(SPECS))
+    names = select_names(only, tuple(MODELS))
     picture = draw_scene(SCENE_SEED, width=BENCH_PICTURE[1], height=BENCH_PICTURE[0]).image
     rows: list[dict[str, Any]] = []
     totals: dict[str, Any] = {}
@@ -155,8 +155,8 @@ def load_or_build(name: str) -> tuple[BlockNetwork, Record, str]:
     if path.is_file():
         return *load_checkpoint(path), "checkpoint"
     torch.manual_seed(0)
-    spec = SPECS[name]
-    record = Record(name, CAMVID.names, spec.backbone, spec.output_stride)
+    row = MODELS[name]
+    record = Record(name, CAMVID.names, row.backbone, row.output_stride)
     return build(name, len(CAMVID.names)).eval(), record, "random"
 
 

@@ -22,7 +22,7 @@ from segviz.benchmarks.measure import (
     select_names,
     time_calls,
 )
-from segviz.models.registry import NETWORK_NAMES, SPECS, build, read_options
+from segviz.models.registry import MODELS, NETWORK_NAMES, build, read_options
 from segviz.models.size import count_parameters
 
 CLASSES = 19  # Cityscapes', on which both papers measure
@@ -111,7 +111,7 @@ def bench_networks(
         ValueError: a network is unknown, or this machine has no such device.
         NetworkOptionError: a network has no such option or value.
     """
-    names = select_names(tuple(SPECS) if only is None else only, NETWORK_NAMES)
+    names = select_names(tuple(MODELS) if only is None else only, NETWORK_NAMES)
     settings = {name: read_options(name, options) for name in names}
     rows = []
     for place in select_devices(device) if rounds else [torch.device("meta")]:

@@ -37,7 +37,7 @@ from segviz.engine.result_cache import arrays_of
 from segviz.engine.runner import Runner
 from segviz.engine.thread_backend import ThreadBackend
 from segviz.image import Rgb, resize
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.influence import NoContextError
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
@@ -102,7 +102,7 @@ def bench_questions(
         ValueError: a model or question is unknown, or this machine has no such device.
         RuntimeError: nothing could be measured.
     """
-    models = select_names(only, tuple(SPECS))
+    models = select_names(only, tuple(MODELS))
     known = {one.name: one for one in list_questions(size)}
     todo = [(model, known[name]) for model in models for name in select_names(ask, tuple(known))]
     picture = resize(draw_scene(SCENE_SEED).image, size)

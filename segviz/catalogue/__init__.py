@@ -1,1 +1,1 @@
-"""Checkpoint files by name or path, their records and their learning curves."""
+"""What can be opened, by name or path: bundled models, checkpoints with their records, and other people's networks."""

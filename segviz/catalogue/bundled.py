@@ -10,12 +10,12 @@ from segviz.catalogue.context_worth import ContextWorth, context_worth
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.map_record import MeasuredMap
 from segviz.catalogue.record import VAL, Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 
 
 def available_models() -> tuple[str, ...]:
     """Names of the models whose checkpoint exists, in the registry's order."""
-    return tuple(name for name in SPECS if bundled_path(name).is_file())
+    return tuple(name for name in MODELS if bundled_path(name).is_file())
 
 
 def bundled_record(name: str) -> Record | None:

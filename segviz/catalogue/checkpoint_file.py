@@ -30,7 +30,7 @@ from segviz.catalogue.stored_record import read_record as read_record
 from segviz.catalogue.stored_record import record_in
 from segviz.catalogue.unfilled import Unfilled
 from segviz.models.options import NetworkOptionError
-from segviz.models.registry import NETWORK_NAMES, SPECS, build
+from segviz.models.registry import MODELS, NETWORK_NAMES, build
 from segviz.models.segmenter import BlockNetwork
 from segviz.text import plain_text
 
@@ -158,11 +158,11 @@ def examine_header(path: Path, header: CheckpointHeader) -> tuple[Record, BlockN
         CheckpointError: as in `examine_checkpoint`.
     """
     record = record_in(path, header)
-    if path.stem in SPECS and path == bundled_path(path.stem):
+    if path.stem in MODELS and path == bundled_path(path.stem):
         require_model(path, record, path.stem)
     if record.model not in NETWORK_NAMES:
         raise CheckpointError(
-            f"{path} holds a {quote_name(record.model)} model; known are {', '.join(SPECS)}, and those that "
+            f"{path} holds a {quote_name(record.model)} model; known are {', '.join(MODELS)}, and those that "
             "`python -m segviz models --networks` lists"
         )
     try:

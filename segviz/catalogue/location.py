@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segviz.catalogue.checkpoint_checks import CheckpointError as CheckpointError
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.settings import read_setting
 from segviz.text import plain_text
 
@@ -29,7 +29,7 @@ def checkpoint_path(model: str | Path) -> Path:
     Raises:
         CheckpointError: it is neither a model's name nor a checkpoint file.
     """
-    if str(model) in SPECS:
+    if str(model) in MODELS:
         return bundled_path(str(model))
     path = Path(model)
     with suppress(OSError):  # for example, the name is too long
@@ -38,7 +38,7 @@ def checkpoint_path(model: str | Path) -> Path:
     if str(model) in NETWORKS:
         raise CheckpointError(describe_untrained(str(model)))
     raise CheckpointError(
-        f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint file; the models are {', '.join(SPECS)}"
+        f"'{plain_text(str(model), 80)}' is neither a model nor a checkpoint file; the models are {', '.join(MODELS)}"
     )
 
 

@@ -66,10 +66,10 @@ def read_model_name(text: str) -> str:
         argparse.ArgumentTypeError: there is no such model.
     """
     with pause_collector(), defer_compiler():
-        from segviz.models.registry import SPECS
+        from segviz.models.registry import MODELS
 
-    if text not in SPECS:
-        raise argparse.ArgumentTypeError(f"model '{text}' is unknown; use {', '.join(SPECS)}")
+    if text not in MODELS:
+        raise argparse.ArgumentTypeError(f"model '{text}' is unknown; use {', '.join(MODELS)}")
     return text
 
 

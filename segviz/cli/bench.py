@@ -23,7 +23,7 @@ from segviz.benchmarks.viewer import bench_viewer
 from segviz.catalogue.location import bundled_path
 from segviz.cli.bench_all import run_all
 from segviz.cli.errors import UsageError
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.runtime.interrupts import note_interrupt
 
 FORWARD_OPTIONS = ("size", "batch", "option", "protocol", "count")  # each of them asks for a forward pass alone
@@ -70,7 +70,7 @@ def measure_models(options: argparse.Namespace) -> Report:
                 "--record stores the bundled models' costs on one picture; use it with `bench models` and no other size"
             )
         return measure_networks(options)
-    for name in SPECS if options.record else ():
+    for name in MODELS if options.record else ():
         check_destination(bundled_path(name))
     report = bench_models(options.rounds, options.only, options.device)
     if not options.record:
@@ -143,7 +143,7 @@ def read_measured(path: Path) -> EngineReport:
 
 def measures_networks(options: argparse.Namespace) -> bool:
     """Whether forward passes are measured, and not the bundled models from pictures to labels."""
-    others = any(name not in SPECS for name in options.only or ())
+    others = any(name not in MODELS for name in options.only or ())
     return others or any(name in options.given for name in FORWARD_OPTIONS)
 
 

@@ -16,7 +16,7 @@ from segviz.catalogue.location import bundled_path
 from segviz.catalogue.record import Record, to_json
 from segviz.cli.network_table import list_networks, list_options
 from segviz.data.classes import CAMVID
-from segviz.models.registry import SPECS, build
+from segviz.models.registry import MODELS, build
 from segviz.models.segmenter import BlockNetwork
 from segviz.models.size import count_parameters
 from segviz.results.models_page import models_page, scores_table
@@ -54,15 +54,15 @@ def run_models(options: argparse.Namespace) -> int:
 
 
 def describe_models() -> Iterator[dict[str, Any]]:
-    """Describe each model by its spec and its checkpoint's record."""
-    for name, spec in SPECS.items():
+    """Describe each model by its row and its checkpoint's record."""
+    for name, row in MODELS.items():
         record, network, problem = inspect_bundled(name)
         yield {
             "name": name,
-            "title": spec.title,
-            "paper": spec.paper,
-            "backbone": record.backbone if record else None if problem else spec.backbone,
-            "maps": list(spec.maps),
+            "title": row.title,
+            "paper": row.paper,
+            "backbone": record.backbone if record else None if problem else row.backbone,
+            "maps": list(row.maps),
             "parameters": count_parameters(network),
             "checkpoint": "damaged" if problem else "yes" if record else "none",
             "problem": problem,

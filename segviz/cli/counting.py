@@ -22,8 +22,8 @@ from segviz.cli.worker_jobs import PortableFiles, ScoreJob, pack_model
 from segviz.data.sample import Sample
 from segviz.engine.request import digest
 from segviz.evaluation.evaluate import CountSamples, SampleCounts, SampleScorer
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.evaluation.stored_counts import counts_from_json, counts_to_json
-from segviz.evaluation.ways import Way
 
 if TYPE_CHECKING:
     from segviz.batch.ray_workers import RayWorkers
@@ -48,25 +48,25 @@ class Counting:
     told: bool = False
 
     def open(
-        self, path: Path | None, classes: int, ways: Mapping[str, Mapping[str, Way]], maps: bool
+        self, path: Path | None, classes: int, protocols: Mapping[str, Mapping[str, ScoringProtocol]], maps: bool
     ) -> Callable[[str], CountSamples]:
         """Have a network counted, and return what counts a set of pictures by its name.
 
         Args:
             path: its checkpoint; None for the network of `--model`.
             classes: the number of its classes.
-            ways: the ways to score, by name, for each set by its name.
+            protocols: those to score by, by name, for each set by its name.
             maps: whether its maps are measured too.
         """
         model = pack_model(self.options, path)
         if self.workers is not None:
-            open_job(self.workers, ScoreJob(self.options, model, classes, ways, maps))
+            open_job(self.workers, ScoreJob(self.options, model, classes, protocols, maps))
             if not self.told:
                 print(f"segviz: {name_workers(self.workers)} in the cluster", file=sys.stderr)
                 self.told = True
 
         def count_set(name: str) -> CountSamples:
-            key = key_of_set(model, f"{name} {sorted(ways[name].items())} {maps}")
+            key = key_of_set(model, f"{name} {write_protocols(protocols[name])} {maps}")
             return lambda scorer, samples: self._count(samples, self._mapper(name, scorer), key, classes)
 
         return count_set
@@ -116,6 +116,11 @@ def take_known(passed: deque[tuple[str, str, SampleCounts | None]]) -> Iterator[
         known = passed.popleft()[2]
         assert known is not None
         yield known
+
+
+def write_protocols(protocols: Mapping[str, ScoringProtocol]) -> str:
+    """The protocols in the words of which lists of finished samples hold digests; other words would count all anew."""
+    return str(sorted(protocols.items())).replace(f"{ScoringProtocol.__name__}(", "Way(")
 
 
 def key_of_set(model: PortableFiles, words: str) -> str:

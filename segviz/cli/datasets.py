@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from segviz.data.data_set import DataSet
-from segviz.data.dataset import open_dataset
+from segviz.data.open_data_set import open_data_set
 from segviz.data.readers.table import READERS
 from segviz.data.sample import DataError, LazySamples, count_pixels, list_first
 from segviz.data.split_scan import scan_split
@@ -32,6 +32,7 @@ class SplitReport:
     Attributes:
         name: the split's.
         pictures: the samples that its list or folder names.
+        sound: the samples whose files are all there and can be used.
         labelled: whether it has labels; a test split may have none.
         sizes: how often each size occurs among the sound ones.
         pixels: of each class.
@@ -64,7 +65,7 @@ def run_datasets(options: argparse.Namespace) -> int:
     Raises:
         DataError: the folder is no data set, or lacks a split.
     """
-    data = open_dataset(options.folder, options.class_map)
+    data = open_data_set(options.folder, options.class_map)
     for name in options.split or ():
         if not set(name.split("+")) <= set(data.splits):
             data.list_files(name)  # refuses a split that is not there, before any file is read

@@ -11,13 +11,13 @@ from segviz.batch.run import Folder
 from segviz.cli.arguments import file_suffix
 from segviz.cli.errors import UsageError
 from segviz.cli.pictures import check_output_file, read_sources, report_as_usage
-from segviz.data.dataset import read_labels
 from segviz.data.label_png import GroundTruth
+from segviz.data.readers.single_labels import read_labels
 from segviz.figures.export import export
 from segviz.figures.figure_input import Style
 from segviz.figures.figure_labels import common_classes
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.papers import LABELLED, LAYOUTS, WIDTHS, choose_models, paper_figure_spec
+from segviz.figures.papers import LABELLED, PAPER_FIGURES, WIDTHS, choose_models, paper_figure_spec
 from segviz.figures.speed import SPEED_FIGURE, speed_spec
 from segviz.image import Rgb
 
@@ -75,7 +75,7 @@ def read_truth(sources: Sequence[Source], options: argparse.Namespace) -> tuple[
         DataError: a label file cannot be used.
         ValueError: the models differ in their classes.
     """
-    classes = common_classes(choose_models(options.models, LAYOUTS[options.name]))
+    classes = common_classes(choose_models(options.models, PAPER_FIGURES[options.name]))
     pictures, truth = [source.open() for source in sources], list[GroundTruth]()
     for path, picture in zip(options.labels, pictures, strict=True):
         labels = read_labels(path, classes, (picture.shape[0], picture.shape[1]))

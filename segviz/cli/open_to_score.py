@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from segviz.cli.open_networks import open_from_options
 from segviz.data.classes import ClassSet
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
 from segviz.models.picture_input import PictureInput
 from segviz.prediction.predictor import Predictor

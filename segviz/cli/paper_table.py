@@ -11,8 +11,8 @@ from segviz.benchmarks.measure import select_devices
 from segviz.cli.errors import UsageError
 from segviz.cli.parser import build_parser
 from segviz.cli.scores import evaluate_checkpoint
-from segviz.data.dataset import load_split, open_dataset
-from segviz.paper_tables.commands import COMMAND_START, evaluate_commands, protocols_of, runs_of, table_commands
+from segviz.data.open_data_set import load_split, open_data_set
+from segviz.paper_tables.commands import COMMAND_START, evaluate_commands, runs_of, score_columns, table_commands
 from segviz.paper_tables.description import COUNTED_KINDS, MEASURED_KINDS, PaperTable
 from segviz.paper_tables.filled import fill_table
 from segviz.paper_tables.scores import CheckpointFolder, StoredRun, find_evaluation, find_run, has_classes, read_folder
@@ -83,7 +83,7 @@ def check_table_options(table: PaperTable, options: argparse.Namespace) -> None:
     if (
         options.data
         and not options.commands
-        and not any(column.protocol and column.protocol.split == "val" for column in table.columns)
+        and not any(column.scored and column.scored.split == "val" for column in table.columns)
     ):
         raise UsageError(f"{table.name} has no scores on a val split, so --data scores nothing; remove it")
 
@@ -110,7 +110,7 @@ def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
     """
     places: dict[str, Path] = {}
     for root in folders:
-        names = open_dataset(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
+        names = open_data_set(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
         found = [data for data in table.data_sets if names is None or has_classes(data, names)]
         if not found:
             raise UsageError(
@@ -149,9 +149,9 @@ def list_unscored(table: PaperTable, folder: CheckpointFolder) -> Iterator[tuple
             stored = find_run(run, folder.stored)
             if stored is None or stored.path in seen:
                 continue
-            protocols = [one for one in protocols_of(table, run.data) if one.split == "val"]
+            columns = [one for one in score_columns(table, run.data) if one.split == "val"]
             known = stored.record.evaluations
-            lacking = [one for one in protocols if find_evaluation(run.recipe, one, known) is None]
+            lacking = [one for one in columns if find_evaluation(run.recipe, one, known) is None]
             seen |= {stored.path} if lacking else set()
             for words in evaluate_commands(run, stored.path, run.data, lacking):
                 yield stored, run.data, words[len(COMMAND_START) :]

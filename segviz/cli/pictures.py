@@ -24,7 +24,7 @@ from segviz.cli.open_to_score import open_to_score
 from segviz.cli.predict_sets import choose_folder, export_as_wanted, split_sources
 from segviz.cli.progress import keep_finished, open_target, process_pictures, refuse_input, resolve_inputs
 from segviz.cli.protocol_options import names_protocol
-from segviz.cli.score_ways import check_view_options, choose_way
+from segviz.cli.score_protocols import check_view_options, choose_protocol
 from segviz.cli.spread import spread_pictures
 from segviz.data.scenes.by_name import SourceError
 from segviz.evaluation.protocol_labels import ProtocolLabels
@@ -90,8 +90,8 @@ def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPic
         predictor = open_from_options(options)
         return predictor, partial(classify_pixels, predictor)
     opened = open_to_score(options)
-    way = choose_way(options, opened.picture)
-    return opened.predictor, ProtocolLabels(opened.network, way, opened.name, opened.classes)
+    protocol = choose_protocol(options, opened.picture)
+    return opened.predictor, ProtocolLabels(opened.network, protocol, opened.name, opened.classes)
 
 
 def run_attend(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from segviz.batch.inputs import Source, find_sources
 from segviz.batch.run import LabelPicture, PictureOutput, export_prediction
 from segviz.batch.server_files import export_for_server
 from segviz.cli.errors import UsageError
-from segviz.data.dataset import open_dataset
+from segviz.data.open_data_set import open_data_set
 from segviz.data.sample import DataError
 from segviz.data.server_format import SERVER_FORMATS
 from segviz.prediction.predictor import Predictor
@@ -28,7 +28,7 @@ def split_sources(options: argparse.Namespace) -> list[Source]:
     if len(options.images) != 1 or not Path(options.images[0]).is_dir():
         raise UsageError("--split needs one IMAGE, the data set's folder; give one, or remove --split")
     root = Path(options.images[0])
-    listing = open_dataset(root, options.class_map).list_files(options.split)
+    listing = open_data_set(root, options.class_map).list_files(options.split)
     if not listing.files:
         faults = "; ".join(listing.faults) or "it lists no picture; name another split"
         raise DataError(f"{options.split} split of {root}: {faults}")

@@ -23,20 +23,21 @@ from segviz.cli.errors import UsageError
 from segviz.cli.map_table import format_map_numbers
 from segviz.cli.network_options import NETWORK_OPTIONS
 from segviz.cli.open_to_score import open_to_score
+from segviz.cli.score_protocols import check_score_options, choose_protocols
 from segviz.cli.score_tables import format_scores_by_class, format_scores_by_model
-from segviz.cli.score_ways import check_score_options, choose_ways
 from segviz.data.class_sets import find_other_class
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample, Split, load_split
-from segviz.evaluation.evaluate import evaluate_ways, scenes_title, unseen_scenes
+from segviz.data.open_data_set import load_split
+from segviz.data.sample import DataError, Sample, Split
+from segviz.evaluation.evaluate import evaluate_by_protocols, scenes_title, unseen_scenes
 from segviz.evaluation.map_numbers import map_names, random_block
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.evaluation.scored_network import NetworkToScore
-from segviz.evaluation.ways import Way
 from segviz.models.ablation import has_context
 from segviz.models.blocks import ContextBlock
 from segviz.models.folding import fold
 from segviz.models.picture_input import PictureInput
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.models.segmenter import BlockNetwork
 from segviz.prediction.predictor import load_predictor
 from segviz.runtime.progress import progress_bar
@@ -85,7 +86,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     check_score_options(options)
     subjects = find_subjects(options)
     for one in subjects:
-        choose_ways(VAL, options, False, one.picture)  # refuses options that have no effect before anything is read
+        choose_protocols(VAL, options, False, one.picture)  # refuses options without effect before anything is read
     for path in (one.path for one in subjects if options.record):
         if path is not None:
             check_destination(path)
@@ -136,7 +137,7 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
         DataError: the network's classes are not known.
     """
     if options.model == ALL_MODELS:
-        paths = [bundled_path(name) for name in SPECS if bundled_path(name).is_file()]
+        paths = [bundled_path(name) for name in MODELS if bundled_path(name).is_file()]
         if not paths:
             raise UsageError("there is no bundled checkpoint to score; train a model, or name one with --model")
         return [Subject(path.stem, read_record(path).classes, path) for path in paths]
@@ -193,8 +194,8 @@ def evaluate_subject(
     if subject.path is not None:
         return evaluate_checkpoint(subject.path, split, options, counting)
     assert subject.network is not None
-    ways = {name: choose_ways(name, options, False, subject.picture) for name in set_names(split, options)}
-    scores, _ = score_sets(subject.network, None, subject.classes, split, options, ways, None, counting)
+    protocols = {name: choose_protocols(name, options, False, subject.picture) for name in set_names(split, options)}
+    scores, _ = score_sets(subject.network, None, subject.classes, split, options, protocols, None, counting)
     return NetworkScored(scores, {})
 
 
@@ -209,8 +210,8 @@ def evaluate_checkpoint(
         print(f"segviz: {path} has no context, so --without-context is skipped for it", file=sys.stderr)
     measures = options.maps and check_maps(path, model, options)
     other = random_block(model, record.model, record.options) if measures else None
-    ways = {name: choose_ways(name, options, off, None) for name in set_names(split, options)}
-    scores, maps = score_sets(model, path, record.classes, split, options, ways, other, counting)
+    protocols = {name: choose_protocols(name, options, off, None) for name in set_names(split, options)}
+    scores, maps = score_sets(model, path, record.classes, split, options, protocols, other, counting)
     if options.record:
         record_evaluations(path, model, scores, maps)
     return NetworkScored(scores, maps)
@@ -222,17 +223,17 @@ def score_sets(
     classes: tuple[str, ...],
     split: Split | None,
     options: argparse.Namespace,
-    ways: Mapping[str, Mapping[str, Way]],
+    protocols: Mapping[str, Mapping[str, ScoringProtocol]],
     other: ContextBlock | None,
     counting: Counting | None,
 ) -> tuple[dict[str, Evaluation], dict[str, MapMeasurement]]:
     """The scores of one network on each set of pictures, and the numbers of its maps where `other` is given."""
-    count_set = counting.open(path, len(classes), ways, other is not None) if counting is not None else None
+    count_set = counting.open(path, len(classes), protocols, other is not None) if counting is not None else None
     scores: dict[str, Evaluation] = {}
     maps: dict[str, MapMeasurement] = {}
     for name, data, samples in sample_sets(classes, split, options):
         count = count_set(name) if count_set is not None else map
-        scored = evaluate_ways(model, samples, classes, data, ways[name], other, count)
+        scored = evaluate_by_protocols(model, samples, classes, data, protocols[name], other, count)
         scores |= scored.evaluations
         maps |= {name: scored.maps} if scored.maps else {}
     return scores, maps

@@ -15,14 +15,15 @@ from segviz.catalogue.record import Record
 from segviz.cli.errors import UsageError
 from segviz.cli.unused_options import TRAIN_RULES, refuse_unused
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, open_dataset
+from segviz.data.open_data_set import open_data_set
 from segviz.data.readers.table import find_layout
-from segviz.evaluation.ways import Way
+from segviz.data.sample import DataError
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.models.options import OptionValue, format_options
 from segviz.models.registry import own_body, read_options, resolve_network
 from segviz.paper_tables.commands import COMMAND_START
-from segviz.paper_tables.description import ScoreProtocol
-from segviz.paper_tables.showing import follow_protocol, way_words
+from segviz.paper_tables.description import ScoreColumn
+from segviz.paper_tables.showing import follow_protocol, words_for_protocol
 from segviz.text import count_words, format_percent, format_table
 from segviz.training.imagenet import UNTRAINED_BODIES
 from segviz.training.loop import train_model
@@ -61,15 +62,15 @@ def describe_protocol_of_paper(training: TrainOptions) -> str:
     A training of whole days is scored at its end in the cheapest way, so that a fault there is seen at once.
     """
     layout = find_layout(training.data) or OTHER
-    way = follow_protocol(training.recipe, ScoreProtocol({"context": "context59"}.get(layout, layout)))
-    if way.crop:
-        way = replace(way, crop=training.crop)
-    if way == Way():
+    protocol = follow_protocol(training.recipe, ScoreColumn({"context": "context59"}.get(layout, layout)))
+    if protocol.crop:
+        protocol = replace(protocol, crop=training.crop)
+    if protocol == ScoringProtocol():
         return ""
     words = [*COMMAND_START, "evaluate", "--model", str(training.out), "--data", str(training.data)]
     words += ["--class-map", str(training.class_map)] if training.class_map else []
     title = RECIPES[training.recipe].title
-    return f"to score it by the protocol of {title}: {shlex.join([*words, '--record', *way_words(way)])}"
+    return f"to score it by the protocol of {title}: {shlex.join([*words, '--record', *words_for_protocol(protocol)])}"
 
 
 def describe_length(record: Record) -> str:
@@ -122,7 +123,7 @@ def tell(text: str) -> None:
 def has_classes_of_scenes(options: argparse.Namespace) -> bool:
     """Whether data have CamVid's classes; also where they cannot be read, which the training says."""
     try:
-        return open_dataset(options.data, options.class_map).classes.names == CAMVID.names
+        return open_data_set(options.data, options.class_map).classes.names == CAMVID.names
     except DataError:
         return True
 

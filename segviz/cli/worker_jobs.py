@@ -26,7 +26,7 @@ from segviz.cli.open_to_score import open_to_score
 from segviz.data.sample import Sample
 from segviz.evaluation.evaluate import SampleCounts, SampleScorer
 from segviz.evaluation.map_numbers import random_block
-from segviz.evaluation.ways import Way
+from segviz.evaluation.protocols import ScoringProtocol
 from segviz.prediction.predictor import load_predictor
 from segviz.watch.load import is_own_checkpoint
 
@@ -139,14 +139,14 @@ class ScoreJob:
         options: of the command.
         model: its network.
         classes: how many it has.
-        ways: the ways to score, by name, for each set of pictures by its name.
+        protocols: those to score by, by name, for each set of pictures by its name.
         maps: whether the maps are measured too, which a checkpoint has.
     """
 
     options: argparse.Namespace
     model: PortableFiles
     classes: int
-    ways: Mapping[str, Mapping[str, Way]]
+    protocols: Mapping[str, Mapping[str, ScoringProtocol]]
     maps: bool
 
     def open(self) -> OpenScoreJob:
@@ -160,7 +160,9 @@ class ScoreJob:
                 other = random_block(network, record.model, record.options) if self.maps else None
             else:
                 network = open_to_score(options).network
-        scorers = {name: SampleScorer(network, ways, self.classes, other) for name, ways in self.ways.items()}
+        scorers = {
+            name: SampleScorer(network, protocols, self.classes, other) for name, protocols in self.protocols.items()
+        }
         return OpenScoreJob(scorers)
 
 

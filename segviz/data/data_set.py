@@ -46,6 +46,7 @@ class DataSet:
         label_form: in words, what the label files hold.
         code: a text that changes whenever `read_labels` would read the same file in another way.
         server: the name of the format of its test server, if it has one.
+        notes: what a user should know of the whole set, in sentences without a full stop.
     """
 
     root: Path

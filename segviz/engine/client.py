@@ -51,7 +51,7 @@ class Engine:
         """The answer to a session's newest request; older ones that it still has in the queue are dropped.
 
         Args:
-            model: a name in MODELS.
+            model: the name of a bundled model, or of an entry of the catalogue.
             image: the picture; where it carries its digest, it is not hashed again.
             op: what to do; a prediction by default.
             session: who asks; by default each thread is a session of its own.
@@ -78,7 +78,7 @@ class Engine:
         """As `ask` for several ops at once, none of which supersedes another; a BusyError is raised by its own answer.
 
         Args:
-            model: a name in MODELS.
+            model: the name of a bundled model, or of an entry of the catalogue.
             image: the picture.
             ops: what to do.
             session: who asks; by default each thread is a session of its own.

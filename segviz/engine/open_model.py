@@ -9,7 +9,7 @@ from segviz.catalogue.entry import CatalogueEntry, CatalogueError
 from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.location import bundled_path
 from segviz.catalogue.own_models import entry_identity, live_network, own_models
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
 from segviz.text import plain_text
 
@@ -18,7 +18,7 @@ CURE = "correct the source, or install what it needs, and start again"
 
 def is_bundled(name: str) -> bool:
     """Whether a name is that of a bundled model, and no network of one's own has it."""
-    return name in SPECS and name not in own_models()
+    return name in MODELS and name not in own_models()
 
 
 def model_identity(name: str) -> str:
@@ -31,8 +31,8 @@ def model_identity(name: str) -> str:
     own = own_models()
     if name in own:
         return entry_identity(own[name])
-    if name not in SPECS:
-        raise CheckpointError(f"'{name}' is not a model; the models are {', '.join((*SPECS, *own))}")
+    if name not in MODELS:
+        raise CheckpointError(f"'{name}' is not a model; the models are {', '.join((*MODELS, *own))}")
     path = bundled_path(name)
     try:
         return file_digest(path)

@@ -81,7 +81,7 @@ class Request:
     """One request.
 
     Attributes:
-        model: a name in MODELS, never a path.
+        model: the name of a bundled model, or of an entry of the catalogue; never a path.
         image: the decoded picture; must not change until the answer has come.
         op: what to do with them.
         session: who asks. Sessions take turns.

@@ -13,12 +13,12 @@ from torch import Tensor
 from segviz.catalogue.map_record import MapMeasurement
 from segviz.catalogue.record import Evaluation
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Sample
+from segviz.data.sample import DataError, Sample
 from segviz.data.scenes.pool import UNSEEN, UNSEEN_COUNT, scene_pool
 from segviz.evaluation.map_numbers import EvenMeans, MapMeans, MeanMaps
 from segviz.evaluation.metrics import Confusion, boundary_confusion, confusion
+from segviz.evaluation.protocols import SINGLE_SCALE, Scorer, ScoringProtocol
 from segviz.evaluation.scored_network import NetworkToScore, ScoredBlockNetwork
-from segviz.evaluation.ways import SINGLE_SCALE, Scorer, Way
 from segviz.image import Rgb
 from segviz.models.blocks import ContextBlock
 from segviz.models.segmenter import BlockNetwork
@@ -31,7 +31,7 @@ MULTI_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 @dataclass(frozen=True)
 class Scored:
-    """What one pass over pictures gave: scores by the name of their way, and the maps' numbers if they were asked."""
+    """What one pass over pictures gave: scores by the names of protocols, and the maps' numbers if asked for."""
 
     evaluations: Mapping[str, Evaluation]
     maps: MapMeasurement | None = None
@@ -42,7 +42,7 @@ class SampleCounts:
     """What is counted on one sample: integers, which can be added in any order, and sums over its maps.
 
     Attributes:
-        everywhere: counts of all pixels, by the name of their way.
+        everywhere: counts of all pixels, by the names of protocols.
         near_borders: counts of the pixels near class borders.
         maps: the means of its maps by name; empty unless they are measured.
     """
@@ -57,25 +57,25 @@ class SampleScorer:
 
     Args:
         model: a network in eval mode, or what gives class scores of pictures.
-        ways: the ways to score, by name.
+        protocols: those to score by, by name.
         classes: the number of classes.
-        other_block: as in `evaluate_ways`.
+        other_block: as in `evaluate_by_protocols`.
 
     Raises:
-        ValueError: a way cannot be followed.
+        ValueError: a protocol cannot be followed.
     """
 
     def __init__(
         self,
         model: BlockNetwork | NetworkToScore,
-        ways: Mapping[str, Way],
+        protocols: Mapping[str, ScoringProtocol],
         classes: int,
         other_block: ContextBlock | None = None,
     ) -> None:
-        for way in ways.values():
-            way.check()
+        for protocol in protocols.values():
+            protocol.check()
         network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
-        self._score, self._classes = Scorer(network, ways, other_block), classes
+        self._score, self._classes = Scorer(network, protocols, other_block), classes
         self._even = EvenMeans()
 
     def __call__(self, sample: Sample) -> SampleCounts:
@@ -95,44 +95,44 @@ class SampleScorer:
 CountSamples = Callable[[SampleScorer, Sequence[Sample]], Iterator[SampleCounts]]  # in the samples' order
 
 
-def evaluate_ways(
+def evaluate_by_protocols(
     model: BlockNetwork | NetworkToScore,
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     data: str,
-    ways: Mapping[str, Way],
+    protocols: Mapping[str, ScoringProtocol],
     other_block: ContextBlock | None = None,
     count: CountSamples = map,
 ) -> Scored:
-    """Score a model on every sample at the sample's own size, on the model's device, in several ways at once.
+    """Score a model on every sample at the sample's own size, on the model's device, by several protocols at once.
 
     Args:
         model: a network in eval mode, or what gives class scores of pictures.
         samples: pictures with labels; each is read when its turn comes.
         classes: the names of the model's classes, in index order.
         data: the set of pictures, in words.
-        ways: the ways to score, by name.
+        protocols: those to score by, by name.
         other_block: the same block with random weights, to measure the maps of both at the pictures' own size too.
         count: has samples counted, by the scorer that it is given or by others that do the same.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
     """
-    scorer = SampleScorer(model, ways, len(classes), other_block)
+    scorer = SampleScorer(model, protocols, len(classes), other_block)
     network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
     check_arguments(network, samples, classes, data)
     empty = Confusion(np.zeros((len(classes), len(classes)), np.int64))
-    everywhere, near_borders = dict.fromkeys(ways, empty), dict.fromkeys(ways, empty)
+    everywhere, near_borders = dict.fromkeys(protocols, empty), dict.fromkeys(protocols, empty)
     maps = MeanMaps()
-    title = f"evaluating {data}" + (f", {len(ways)} protocols" if len(ways) > 1 else "")
+    title = f"evaluating {data}" + (f", {len(protocols)} protocols" if len(protocols) > 1 else "")
     for one in progress_bar(count(scorer, samples), total=len(samples), desc=title, unit="image", leave=False):
-        for name in ways:
+        for name in protocols:
             everywhere[name] += one.everywhere[name]
             near_borders[name] += one.near_borders[name]
         maps.merge(one.maps)
     evaluations = {
-        name: make_evaluation(data, len(samples), classes, everywhere[name], near_borders[name], way)
-        for name, way in ways.items()
+        name: make_evaluation(data, len(samples), classes, everywhere[name], near_borders[name], protocol)
+        for name, protocol in protocols.items()
     }
     return Scored(evaluations, maps.measurement(data, len(samples)) if other_block else None)
 
@@ -147,17 +147,23 @@ def evaluate_samples(
     flip: bool = False,
     context: bool = True,
 ) -> Evaluation:
-    """Score a model in one way; see `evaluate_ways` and `Way`. A network that takes one size alone sees crops of it.
+    """Score a model by one `ScoringProtocol`; a network that takes one size alone sees crops of it.
 
     Raises:
         ValueError: the arguments leave nothing to score; raised before the first picture.
     """
     crop = model.only_size if isinstance(model, BlockNetwork) else None
-    return evaluate_ways(model, samples, classes, data, {"": Way(scales, flip, context, crop)}).evaluations[""]
+    protocols = {"": ScoringProtocol(scales, flip, context, crop)}
+    return evaluate_by_protocols(model, samples, classes, data, protocols).evaluations[""]
 
 
 def make_evaluation(
-    data: str, images: int, classes: tuple[str, ...], everywhere: Confusion, near_borders: Confusion, way: Way
+    data: str,
+    images: int,
+    classes: tuple[str, ...],
+    everywhere: Confusion,
+    near_borders: Confusion,
+    protocol: ScoringProtocol,
 ) -> Evaluation:
     """The scores of counts over all pixels and over those near class borders."""
     return Evaluation(
@@ -168,13 +174,13 @@ def make_evaluation(
         iou=class_iou(everywhere, classes),
         boundary_iou=class_iou(near_borders, classes),
         confusion=tuple(tuple(row) for row in everywhere.matrix.tolist()),
-        scales=way.scales,
-        flip=way.flip,
-        context=way.context,
-        crop=way.crop,
-        step=way.step if way.crop is not None else None,
-        size=way.size,
-        long_side=way.long_side,
+        scales=protocol.scales,
+        flip=protocol.flip,
+        context=protocol.context,
+        crop=protocol.crop,
+        step=protocol.step if protocol.crop is not None else None,
+        size=protocol.size,
+        long_side=protocol.long_side,
     )
 
 
@@ -203,10 +209,12 @@ def scenes_title(count: int) -> str:
     return count_words(count, "drawn scene")
 
 
-def class_scores(model: BlockNetwork | NetworkToScore, image: Rgb, way: Way) -> Float[Tensor, "classes height width"]:
+def class_scores(
+    model: BlockNetwork | NetworkToScore, image: Rgb, protocol: ScoringProtocol
+) -> Float[Tensor, "classes height width"]:
     """Softmax scores in [0, 1] of each class at the picture's own size, by a protocol."""
     network = ScoredBlockNetwork(model) if isinstance(model, BlockNetwork) else model
-    return Scorer(network, {"": way})(image)[0][""]
+    return Scorer(network, {"": protocol})(image)[0][""]
 
 
 def check_arguments(network: NetworkToScore, samples: Sequence[Sample], classes: tuple[str, ...], data: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from segviz.data.classes import ClassSet
+from segviz.evaluation.protocols import Scorer, ScoringProtocol
 from segviz.evaluation.scored_network import NetworkToScore
-from segviz.evaluation.ways import Scorer, Way
 from segviz.image import Rgb
 from segviz.prediction.labelled import PixelLabels
 
@@ -16,7 +16,7 @@ class ProtocolLabels:
 
     Args:
         network: what is shown the pictures.
-        way: the protocol.
+        protocol: the protocol.
         model: the network's name.
         classes: its classes.
 
@@ -24,10 +24,10 @@ class ProtocolLabels:
         ValueError: the protocol cannot be followed, or has no context where the network has none to switch off.
     """
 
-    def __init__(self, network: NetworkToScore, way: Way, model: str, classes: ClassSet) -> None:
-        way.check()
+    def __init__(self, network: NetworkToScore, protocol: ScoringProtocol, model: str, classes: ClassSet) -> None:
+        protocol.check()
         self.model, self.classes = model, classes
-        self._score = Scorer(network, {"": way})
+        self._score = Scorer(network, {"": protocol})
 
     def __call__(self, picture: Rgb) -> PixelLabels:
         """The classes with the highest mean softmax scores, and these scores, at the picture's own size.

@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from segviz.data.classes import RgbColour
 from segviz.figures.content import Classes
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import INK, LINE_HEIGHT, MARGIN, MUTED, SMALL, Page, text_width
 from segviz.figures.overlay import legend
+from segviz.figures.page import INK, LINE_HEIGHT, MARGIN, MUTED, SMALL, Page, text_width
 from segviz.text import plain_text
 
 PATCH, BEFORE_NAME, AFTER_NAME = (0.08, 0.075), 0.11, 0.11  # inches

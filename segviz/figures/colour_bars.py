@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from segviz.figures.colour import colour_table
 from segviz.figures.content import Matrix, Scaled, in_percent, values_of
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import INK, MUTED, SMALL, Page, fit_text, text_width
+from segviz.figures.page import INK, MUTED, SMALL, Page, fit_text, text_width
 from segviz.figures.scale_text import format_ends
 from segviz.figures.subplot import Subplot
 

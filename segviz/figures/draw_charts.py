@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from segviz.figures.colour import colour_values
 from segviz.figures.content import Bars, Matrix, Scatter, Strips
 from segviz.figures.fonts import choose_families
-from segviz.figures.layout import INK, LEAST, MUTED, SMALL, text_width
+from segviz.figures.page import INK, LEAST, MUTED, SMALL, text_width
 from segviz.figures.place_labels import place_labels
 from segviz.text import plain_text
 

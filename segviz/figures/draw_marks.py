@@ -16,8 +16,8 @@ from segviz.attention.head_map import covered_size
 from segviz.attention.region import Region
 from segviz.figures.colour import text_colour
 from segviz.figures.content import Heat
-from segviz.figures.layout import LEAST, SMALL
 from segviz.figures.overlay import cells_along_side, pixel_of_cell
+from segviz.figures.page import LEAST, SMALL
 from segviz.figures.subplot import Box, Mark, Subplot
 
 RING = 4.5  # points: the diameter of a ring

@@ -17,8 +17,8 @@ from segviz.figures.colour import COLOUR_STEPS, colour_table, colour_values
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scatter, Strips
 from segviz.figures.draw_charts import draw_bars, draw_matrix, draw_scatter, draw_strips, group_text
 from segviz.figures.draw_marks import draw_marks
-from segviz.figures.layout import INK, Page
 from segviz.figures.overlay import blend, label_overlay, stretch
+from segviz.figures.page import INK, Page
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb, fit_within
 

@@ -26,7 +26,7 @@ from segviz.figures.colour_bars import (
 )
 from segviz.figures.draw_subplot import aspect_ratio, draw_subplot
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.layout import LINE_HEIGHT, MARGIN, MUTED, SMALL, Page, isolate_matplotlib, letter_names, title_lines
+from segviz.figures.page import LINE_HEIGHT, MARGIN, MUTED, SMALL, Page, isolate_matplotlib, letter_names, title_lines
 from segviz.text import plain_text
 
 SINGLE, DOUBLE = 3.3, 6.9  # inches: the width of one column and of both on a conference page

@@ -1,4 +1,4 @@
-"""`segviz.figure`: the papers' own figures for any pictures, from one table of layouts."""
+"""`segviz.figure`: the papers' own figures for any pictures, from one table of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from segviz.attention.cells import Labels
+from segviz.attention.grid_map import check_pixel
 from segviz.attention.maps import StripAttention
 from segviz.catalogue.checkpoint_file import read_record
 from segviz.catalogue.context_worth import ContextWorth, caption_worths, context_worth
@@ -46,7 +47,7 @@ from segviz.figures.paper_layouts import (
 from segviz.figures.prediction_subplots import as_places
 from segviz.figures.subplot_rows import free_name
 from segviz.image import ImageLike, Rgb, as_rgb
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.over_complete import OverCompleteMap, read_over_complete
 from segviz.prediction.prediction import Place, Prediction
 from segviz.prediction.predictor import Predictor, load_predictor
@@ -60,8 +61,8 @@ class PlaceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How to make a figure of a paper.
+class PaperFigure:
+    """A figure of a paper, and how it is made.
 
     Attributes:
         draw: lays the figure out.
@@ -82,23 +83,23 @@ class Layout:
     over_complete: bool = False
 
 
-LAYOUTS: Mapping[str, Layout] = MappingProxyType({
-    "fla-5": Layout(
+PAPER_FIGURES: Mapping[str, PaperFigure] = MappingProxyType({
+    "fla-5": PaperFigure(
         lay_out_classes, ("channel_nl", "spatial_nl", "dual_nl", "cs_nl", "fla"), labels=True, maps=False
     ),
-    "fla-6": Layout(lay_out_attended_features, ("channel_nl", "fla")),
-    "atta-6": Layout(
+    "fla-6": PaperFigure(lay_out_attended_features, ("channel_nl", "fla")),
+    "atta-6": PaperFigure(
         lay_out_without_and_with_sam, ("sam",), labels=True, maps=False, variants=without_and_with_context
     ),
-    "atta-7": Layout(lay_out_without_and_with_afm, ("sam",), labels=True, maps=False, variants=even_and_own_gate),
-    "atta-9": Layout(lay_out_strips, ("sam",), labels=True),
-    "psa-3": Layout(lay_out_over_complete, ("psa",), 1, over_complete=True),
-    "psa-5": Layout(lay_out_branches, ("fcn", "psa"), labels=True, maps=False, variants=collect_and_both),
-    "psa-6": Layout(lay_out_point_masks, ("psa",), 2),
-    "snl": Layout(lay_out_samples, ("snl",), 2),
-    "compare": Layout(lay_out_comparison, (), 1),
+    "atta-7": PaperFigure(lay_out_without_and_with_afm, ("sam",), labels=True, maps=False, variants=even_and_own_gate),
+    "atta-9": PaperFigure(lay_out_strips, ("sam",), labels=True),
+    "psa-3": PaperFigure(lay_out_over_complete, ("psa",), 1, over_complete=True),
+    "psa-5": PaperFigure(lay_out_branches, ("fcn", "psa"), labels=True, maps=False, variants=collect_and_both),
+    "psa-6": PaperFigure(lay_out_point_masks, ("psa",), 2),
+    "snl": PaperFigure(lay_out_samples, ("snl",), 2),
+    "compare": PaperFigure(lay_out_comparison, (), 1),
 })  # fmt: skip
-LABELLED = tuple(name for name, layout in LAYOUTS.items() if layout.labels)
+LABELLED = tuple(name for name, one in PAPER_FIGURES.items() if one.labels)
 
 
 def figure(
@@ -177,19 +178,19 @@ def paper_figure_spec(
         CheckpointError: as in `figure`.
         ImageError: as in `figure`.
     """
-    if name not in LAYOUTS:
-        raise ValueError(f"figure '{name}' is unknown; use {', '.join(LAYOUTS)}")
+    if name not in PAPER_FIGURES:
+        raise ValueError(f"figure '{name}' is unknown; use {', '.join(PAPER_FIGURES)}")
     if not images:
         raise ValueError("no picture was given; give at least one")
-    layout = LAYOUTS[name]
-    if labels is not None and not layout.labels:
+    wanted = PAPER_FIGURES[name]
+    if labels is not None and not wanted.labels:
         raise ValueError(f"labels belong to {', '.join(LABELLED)}, not to {name}; leave them out")
     pictures, known = zip(*map(open_picture, images), strict=True)
-    chosen = choose_models(models, layout)
+    chosen = choose_models(models, wanted)
     truth = known if labels is None else find_truth(labels, pictures, chosen)
-    for picture in pictures:
-        check_places(places, picture, "a picture")
-    variants = layout.variants if models is None or len(models) == 1 else None
+    for number, picture in enumerate(pictures, 1):
+        check_places(places, picture, f"picture {number}")
+    variants = wanted.variants if models is None or len(models) == 1 else None
     predicted, found = predict_all(name, chosen, pictures, tuple(places), variants, device)
     shown = [
         FigureInput(
@@ -202,8 +203,8 @@ def paper_figure_spec(
         )
         for picture, predictions, one, maps in zip(pictures, predicted, truth, found, strict=True)
     ]
-    spec = layout.draw(shown, style)
-    if layout.maps:
+    spec = wanted.draw(shown, style)
+    if wanted.maps:
         return replace(spec, note=caption_worths(map(worth_of, chosen)))
     return replace(spec, note=SWITCHED_NOTE) if variants else spec
 
@@ -221,13 +222,15 @@ def open_picture(image: ImageLike) -> tuple[Rgb, GroundTruth | None]:
     return as_rgb(image), None
 
 
-def choose_models(models: Sequence[str | Path | Predictor] | None, layout: Layout) -> Sequence[str | Path | Predictor]:
+def choose_models(
+    models: Sequence[str | Path | Predictor] | None, wanted: PaperFigure
+) -> Sequence[str | Path | Predictor]:
     """The models of a figure.
 
     Raises:
         ValueError: the figure needs all bundled checkpoints, and there are none.
     """
-    names = models or layout.models or [name for name in SPECS if bundled_path(name).is_file()]
+    names = models or wanted.models or [name for name in MODELS if bundled_path(name).is_file()]
     if not names:
         raise ValueError("there is no bundled checkpoint to compare; train models, or name checkpoints")
     return names
@@ -250,7 +253,7 @@ def predict_all(
     for title, predictor in open_predictors(models, device, variants):
         for number, (picture, predictions) in enumerate(zip(pictures, by_picture, strict=True)):
             predictions[title] = replace(predictor(picture), model=title)  # two checkpoints may hold the same model
-            if LAYOUTS[name].over_complete and not found[number]:
+            if PAPER_FIGURES[name].over_complete and not found[number]:
                 own = places or choose_places(name, picture, predictions)
                 found[number] = tuple(read_over_complete(predictor, picture, place) for place in own)
     return by_picture, found
@@ -275,7 +278,7 @@ def choose_places(name: str, picture: Rgb, predictions: Mapping[str, Prediction]
         maps = [one for prediction in predictions.values() for one in prediction.maps.values()]
         strips = next((one for one in maps if isinstance(one, StripAttention)), None)
         return () if strips is None else find_read_strips(strips, picture.shape[:2])
-    return default_places(next(iter(predictions.values())).labels, LAYOUTS[name].places)
+    return default_places(next(iter(predictions.values())).labels, PAPER_FIGURES[name].places)
 
 
 def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
@@ -284,9 +287,8 @@ def check_places(places: Sequence[Place], picture: Rgb, name: str) -> None:
     Raises:
         PlaceError: a place lies outside.
     """
-    height, width = picture.shape[:2]
     for y, x in places:
-        if not (0 <= y < height and 0 <= x < width):
-            raise PlaceError(
-                f"({y},{x}) is outside {name} of {width} x {height} pixels; use Y below {height} and X below {width}"
-            )
+        try:
+            check_pixel(y, x, (picture.shape[0], picture.shape[1]))
+        except ValueError as error:
+            raise PlaceError(f"{name}: {error}") from None

@@ -12,7 +12,7 @@ from segviz.attention.direction import Direction
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.catalogue.map_record import MeasuredMap
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.table import Columns, ColumnSpec, tabulate
 from segviz.text import join_with_commas
@@ -93,7 +93,7 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
 
 def map_title(prediction: Prediction, map_: SpatialMap) -> str:
     """The model's title, and the map's name if the model has two."""
-    title = SPECS[prediction.model].title
+    title = MODELS[prediction.model].title
     return title if len(prediction.spatial_maps) == 1 else f"{title}: {map_.name}"
 
 
@@ -111,14 +111,14 @@ def no_map_words(prediction: Prediction) -> str:
 def no_map_sentences(predictions: Sequence[Prediction]) -> list[str]:
     """Sentences that say why models have no map over places, and how much the point matters to them."""
     sentences = [
-        f"**{SPECS[one.model].title}** has no attention block: no place attends to another; it has only convolutions."
+        f"**{MODELS[one.model].title}** has no attention block: no place attends to another; it has only convolutions."
         for one in predictions
         if not one.maps
     ]
     one_matrix: list[str] = []
     line_matrices: dict[str, list[str]] = {}
     for one in predictions:
-        title = f"**{SPECS[one.model].title}**"
+        title = f"**{MODELS[one.model].title}**"
         for map_ in one.channel_maps:
             match map_:
                 case ChannelAttention():

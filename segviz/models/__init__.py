@@ -1,1 +1,1 @@
-"""Networks: backbones, attention blocks, the skeleton that joins them, and the table of models."""
+"""Networks: backbones, attention blocks, what joins them, and the tables of models and networks."""

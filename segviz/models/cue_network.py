@@ -17,13 +17,13 @@ from segviz.models import blocks
 from segviz.models.blocks import ContextBlock
 from segviz.models.blocks.layers import conv_bn_relu
 from segviz.models.influence import measure_influences
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 
 CHANNELS = 64
 PSA_INNER, CUE_MASK = 32, (23, 31)  # 2H-1 x 2W-1 of the 12 x 16 grid that 24 x 32 cells are shrunk to
 
 CUE_BLOCKS: Mapping[str, Callable[[int], ContextBlock]] = MappingProxyType(
-    {name: spec.block for name, spec in SPECS.items()}
+    {name: row.block for name, row in MODELS.items()}
     | {"psa": lambda channels: blocks.PointWiseSpatialAttention(channels, PSA_INNER, CUE_MASK)}
 )
 
@@ -55,7 +55,7 @@ class CueNetwork(nn.Module):
             raise KeyError(f"block '{block}' is unknown; the blocks are {', '.join(CUE_BLOCKS)}")
         self.backbone = nn.Sequential(conv_bn_relu(3, CHANNELS, 3), conv_bn_relu(CHANNELS, CHANNELS, 3))
         self.block: ContextBlock = CUE_BLOCKS[block](CHANNELS)
-        self.classifier = nn.Conv2d(CHANNELS * SPECS[block].widening, classes, 1)
+        self.classifier = nn.Conv2d(CHANNELS * MODELS[block].widening, classes, 1)
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> CueAnswer:
         """Logits and maps of images scaled to [-1, 1]."""

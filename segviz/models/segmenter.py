@@ -1,4 +1,4 @@
-"""The one skeleton of all models: backbone, reduction, context block, decoder, classifier.
+"""A network around one context block, as the bundled models are: backbone, reduction, block, decoder, classifier.
 
 Its order is SSANet's (arXiv 2109.01915, section 3.3), so that the block is the only difference. Two things differ from
 SSANet: the block works at stride 8 where theirs does at 16, and the decoder joins the features of strides 8, 4 and 2
@@ -174,14 +174,10 @@ class BlockNetwork(nn.Module, ABC):
 
     @property
     def only_size(self) -> tuple[int, int] | None:
-        """The (height, width) of the only pictures that it takes; None if it takes others too.
-
-        PSA's compact masks are of absolute places, so they serve one grid.
-        """
-        mask, shrink = self.options.get("mask"), self.options.get("shrink")
-        if not self.options.get("compact") or not isinstance(mask, tuple) or not isinstance(shrink, int):
+        """The (height, width) of the only pictures that it takes, as its block takes one grid; None for any."""
+        if self.block.only_grid is None:
             return None
-        rows, columns = ((side - 1) * shrink * self.output_stride + 1 for side in mask)
+        rows, columns = ((side - 1) * self.output_stride + 1 for side in self.block.only_grid)
         return self.picture.crop or (rows, columns)
 
     def make_probe(self) -> Float[Tensor, "1 3 height width"]:

@@ -7,12 +7,12 @@ from segviz.paper_tables.description import (
     PaperColumn,
     PaperRow,
     PaperTable,
-    ScoreProtocol,
+    ScoreColumn,
     cite,
 )
 from segviz.paper_tables.psanet import PSPNET_101
 
-CITYSCAPES_VAL, ADE20K_VAL = ScoreProtocol("cityscapes"), ScoreProtocol("ade20k")
+CITYSCAPES_VAL, ADE20K_VAL = ScoreColumn("cityscapes"), ScoreColumn("ade20k")
 ATTA_OPERATIONS = "The paper counts a multiply-add as one operation; so does this table."
 ATTA_BASELINE = NetworkChoice("attanet_r18", {"block": "none", "fusion": "addition"})
 PSPNET_50 = NetworkChoice("psanet_r50", {"block": "ppm"})
@@ -40,7 +40,7 @@ ATTANET_TABLES = (
         "attanet-1", "AttaNet, Table 1", "comparison with real-time models on the Cityscapes test set",
         (
             PaperColumn("Backbone", "text"),
-            PaperColumn("mIoU", "miou", ScoreProtocol("cityscapes", "test")),
+            PaperColumn("mIoU", "miou", ScoreColumn("cityscapes", "test")),
             PaperColumn("FPS", "fps"),
         ),
         (

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from segviz.evaluation.ways import SINGLE_SCALE
+from segviz.evaluation.protocols import SINGLE_SCALE
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import write_setting
-from segviz.paper_tables.description import SCORED_KINDS, NetworkChoice, PaperRow, PaperTable, ScoreProtocol
-from segviz.paper_tables.showing import follow_protocol, way_words
+from segviz.paper_tables.description import SCORED_KINDS, NetworkChoice, PaperRow, PaperTable, ScoreColumn
+from segviz.paper_tables.showing import follow_protocol, words_for_protocol
 from segviz.training.imagenet import IMAGENET, UNTRAINED_BODIES
 
 # What stands for the folder of a data set in commands, by its class set.
@@ -82,24 +82,24 @@ def option_words(network: NetworkChoice) -> list[str]:
     return [word for name, value in network.options.items() for word in ("--option", f"{name}={write_setting(value)}")]
 
 
-def evaluate_commands(run: TableRun, file: Path, data: str, protocols: Sequence[ScoreProtocol]) -> list[list[str]]:
+def evaluate_commands(run: TableRun, file: Path, data: str, columns: Sequence[ScoreColumn]) -> list[list[str]]:
     """The words of the commands that score a checkpoint on val, and record the scores; none if nothing is on val.
 
     One command scores a single scale and several where only the latter have mirror images.
     """
-    asked = {one.multi_scale: follow_protocol(run.recipe, one) for one in protocols if one.split == "val"}
+    asked = {one.multi_scale: follow_protocol(run.recipe, one) for one in columns if one.split == "val"}
     start = [*COMMAND_START, "evaluate", "--model", str(file), "--data", data, "--record"]
     if True in asked and not asked.get(False, asked[True]).flip:
-        return [[*start, *way_words(asked[True], also_single=True)]]
-    return [[*start, *way_words(asked[many])] for many in sorted(asked)]
+        return [[*start, *words_for_protocol(asked[True], also_single=True)]]
+    return [[*start, *words_for_protocol(asked[many])] for many in sorted(asked)]
 
 
-def protocols_of(table: PaperTable, data: str) -> tuple[ScoreProtocol, ...]:
-    """The protocols of a table's scores on a data set."""
+def score_columns(table: PaperTable, data: str) -> tuple[ScoreColumn, ...]:
+    """The columns of a table's scores on a data set."""
     return tuple(
-        column.protocol
+        column.scored
         for column in table.columns
-        if column.kind in SCORED_KINDS and column.protocol and column.protocol.data == data
+        if column.kind in SCORED_KINDS and column.scored and column.scored.data == data
     )
 
 
@@ -121,25 +121,25 @@ def table_commands(table: PaperTable, folder: Path, places: Mapping[str, str] | 
                     yield line
 
 
-def server_words(run: TableRun, file: Path, data: str, protocols: Sequence[ScoreProtocol]) -> list[str]:
+def server_words(run: TableRun, file: Path, data: str, columns: Sequence[ScoreColumn]) -> list[str]:
     """The words that write a checkpoint's files for the test server of its data; none if nothing is on test.
 
     The pictures are shown by the protocol; `--scales 1` asks for it where it is a single scale.
     """
-    way = next((follow_protocol(run.recipe, one) for one in protocols if one.split == "test"), None)
-    if way is None:
+    protocol = next((follow_protocol(run.recipe, one) for one in columns if one.split == "test"), None)
+    if protocol is None:
         return []
     words = [*COMMAND_START, "predict", data, "--split", "test", "--model", str(file)]
-    words += [*way_words(way), *(["--scales", "1"] if way.scales == SINGLE_SCALE else [])]
+    words += [*words_for_protocol(protocol), *(["--scales", "1"] if protocol.scales == SINGLE_SCALE else [])]
     return [*words, "--server-format", SERVER_NAMES[run.data], "--out", file.stem]
 
 
 def run_commands(table: PaperTable, run: TableRun, folder: Path, data: str | None = None) -> tuple[list[str], ...]:
     """The words of the commands that train a run, score it on val and write its files for a test server, as needed."""
-    place, file, protocols = data or DATA_WORDS[run.data], folder / run.file, protocols_of(table, run.data)
-    served = server_words(run, file, place, protocols)
+    place, file, columns = data or DATA_WORDS[run.data], folder / run.file, score_columns(table, run.data)
+    served = server_words(run, file, place, columns)
     return (
         train_words(run, folder, place),
-        *evaluate_commands(run, file, place, protocols),
+        *evaluate_commands(run, file, place, columns),
         *filter(None, [served]),
     )

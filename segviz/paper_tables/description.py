@@ -16,7 +16,7 @@ CITED = "cited by the paper; not a network of this package"
 
 
 @dataclass(frozen=True)
-class ScoreProtocol:
+class ScoreColumn:
     """What a column of scores was computed on, and how.
 
     Attributes:
@@ -38,14 +38,14 @@ class PaperColumn:
         title: as the paper prints it.
         kind: what its values are: text; mIoU and pixel accuracy in percent; a gain in mIoU over the first row, in
             points; parameters in millions; GFLOPs; memory in MB; time in milliseconds; frames per second.
-        protocol: of a column of scores.
+        scored: what a column of scores was computed on, and how.
         over_baseline: whether a cost is what the row adds to the first row of its group.
         operations: GFLOPs only: what the paper counts for one multiply-add, 1 or 2.
     """
 
     title: str
     kind: ColumnKind
-    protocol: ScoreProtocol | None = None
+    scored: ScoreColumn | None = None
     over_baseline: bool = False
     operations: int = 2
 
@@ -142,7 +142,7 @@ class PaperTable:
     @property
     def data_sets(self) -> tuple[str, ...]:
         """The class sets that its scores need."""
-        named = (column.protocol.data for column in self.columns if column.protocol)
+        named = (column.scored.data for column in self.columns if column.scored)
         return tuple(dict.fromkeys(named))
 
 

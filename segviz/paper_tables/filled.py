@@ -92,7 +92,7 @@ def fill_row(table: PaperTable, row: PaperRow, folder: CheckpointFolder, costs: 
             cells.append(FilledCell(costs.value(row, column)))
         elif column.kind == "gain":
             cells.append(FilledCell(score_gain(table, row, folder)))
-        elif column.protocol is not None:
+        elif column.scored is not None:
             cells.append(score_cell(row, column, table, folder))
         else:
             cells.append(EMPTY_CELL)
@@ -101,12 +101,12 @@ def fill_row(table: PaperTable, row: PaperRow, folder: CheckpointFolder, costs: 
 
 def score_cell(row: PaperRow, column: PaperColumn, table: PaperTable, folder: CheckpointFolder) -> FilledCell:
     """The recorded score of a row's checkpoint in a column, in percent."""
-    protocol = column.protocol
-    run = next((run for run in runs_of(table, row) if protocol and run.data == protocol.data), None)
+    scored = column.scored
+    run = next((run for run in runs_of(table, row) if scored and run.data == scored.data), None)
     found = find_run(run, folder.stored) if run else None
-    if protocol is None or run is None or found is None:
+    if scored is None or run is None or found is None:
         return EMPTY_CELL
-    evaluation = find_evaluation(run.recipe, protocol, found.record.evaluations)
+    evaluation = find_evaluation(run.recipe, scored, found.record.evaluations)
     if evaluation is None:
         return EMPTY_CELL
     share = evaluation.accuracy if column.kind == "accuracy" else evaluation.miou

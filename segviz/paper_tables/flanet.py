@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from segviz.models.registry import spec_of
+from segviz.models.registry import MODELS
 from segviz.paper_tables.description import (
     NetworkChoice,
     PaperColumn,
     PaperRow,
     PaperTable,
-    ScoreProtocol,
+    ScoreColumn,
     cite,
 )
 from segviz.paper_tables.psanet import FINE_TRAIN_AND_VAL, PSA_ON_TRAIN_AND_VAL, PSANET_ON_CITYSCAPES, PSPNET_101
 
 FLA_ON_CITYSCAPES_TEST = (
     PaperColumn("Backbone", "text"),
-    PaperColumn("mIoU", "miou", ScoreProtocol("cityscapes", "test")),
+    PaperColumn("mIoU", "miou", ScoreColumn("cityscapes", "test")),
 )
 FLA_ON_CITYSCAPES = (
-    PaperColumn("SS(%)", "miou", ScoreProtocol("cityscapes")),
-    PaperColumn("MS+F(%)", "miou", ScoreProtocol("cityscapes", multi_scale=True)),
+    PaperColumn("SS(%)", "miou", ScoreColumn("cityscapes")),
+    PaperColumn("MS+F(%)", "miou", ScoreColumn("cityscapes", multi_scale=True)),
 )
-FLA_ON_ADE20K = (PaperColumn("Backbone", "text"), PaperColumn("mIoU", "miou", ScoreProtocol("ade20k")))
-FLA_ON_VOC_TEST = (PaperColumn("Backbone", "text"), PaperColumn("mIoU", "miou", ScoreProtocol("voc", "test")))
+FLA_ON_ADE20K = (PaperColumn("Backbone", "text"), PaperColumn("mIoU", "miou", ScoreColumn("ade20k")))
+FLA_ON_VOC_TEST = (PaperColumn("Backbone", "text"), PaperColumn("mIoU", "miou", ScoreColumn("voc", "test")))
 SIMPLE_BACKBONE, ADVANCED_BACKBONE = "Simple backbone", "Advanced backbone"
 FLA_SCALES = "The paper names no scales for multi-scale scores; F adds the mirrored picture."
 FLA_SCALES_UNSAID = "The paper does not say whether these scores are of one scale or of several."
@@ -44,7 +44,7 @@ def block_row(label: str, scores: tuple[float, float], block: str) -> PaperRow:
     Raises:
         ValueError: the registry has none of this block.
     """
-    cost = spec_of(block).published
+    cost = MODELS[block].published
     if cost is None:
         raise ValueError(f"block '{block}' has no published cost; give its row in the registry one")
     options = {} if block == "fla" else {"block": block}

@@ -10,7 +10,7 @@ from segviz.paper_tables.description import (
     PaperColumn,
     PaperRow,
     PaperTable,
-    ScoreProtocol,
+    ScoreColumn,
     cite,
 )
 
@@ -31,7 +31,7 @@ NO_CRF = "DenseCRF is a step after the network, which this package does not have
 
 def four_scores(data: str) -> tuple[PaperColumn, ...]:
     """Mean IoU and pixel accuracy, at a single scale and at several."""
-    single, several = ScoreProtocol(data), ScoreProtocol(data, multi_scale=True)
+    single, several = ScoreColumn(data), ScoreColumn(data, multi_scale=True)
     return (
         PaperColumn("SS Mean IoU(%)", "miou", single),
         PaperColumn("SS Pixel Acc.(%)", "accuracy", single),
@@ -100,7 +100,7 @@ PSANET_TABLES = (
     ),
     PaperTable(
         "psanet-3", "PSANet, Table 3", "comparison on the PASCAL VOC 2012 test set",
-        (PaperColumn("mIoU(%)", "miou", ScoreProtocol("voc", "test")),),
+        (PaperColumn("mIoU(%)", "miou", ScoreColumn("voc", "test")),),
         (
             cite("LRR", 79.3),
             cite("DeepLabv2", 79.7),
@@ -166,7 +166,7 @@ PSANET_TABLES = (
     ),
     PaperTable(
         "psanet-6", "PSANet, Table 6", "comparison on the Cityscapes test set",
-        (PaperColumn("mIoU(%)", "miou", ScoreProtocol("cityscapes", "test")),),
+        (PaperColumn("mIoU(%)", "miou", ScoreColumn("cityscapes", "test")),),
         (
             cite("DeepLabv2", 70.4, group=FINE_LABELS),
             cite("LC", 71.1, group=FINE_LABELS),

@@ -12,7 +12,7 @@ from segviz.data.class_sets import CLASS_SETS, give_colours
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import NetworkOptionError
 from segviz.paper_tables.commands import TableRun
-from segviz.paper_tables.description import ScoreProtocol
+from segviz.paper_tables.description import ScoreColumn
 from segviz.paper_tables.showing import follow_protocol
 
 
@@ -90,18 +90,18 @@ def has_classes(data: str, classes: tuple[str, ...]) -> bool:
     return len(classes) == len(known.names) and give_colours(classes).palette == known.palette
 
 
-def find_evaluation(recipe: str, protocol: ScoreProtocol, evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
+def find_evaluation(recipe: str, column: ScoreColumn, evaluations: Mapping[str, Evaluation]) -> Evaluation | None:
     """The recorded evaluation that a column asks for, of a network of a recipe.
 
     Its split, mirror images, crops and size are those of `follow_protocol`, and the context is on. Where the column is
     of several scales, they may be any, since no paper names them.
     """
-    way = follow_protocol(recipe, protocol)
+    protocol = follow_protocol(recipe, column)
     for name, one in evaluations.items():
-        seen = (one.flip, one.crop, one.step or way.step, one.size, one.long_side, one.context)
-        if seen != (way.flip, way.crop, way.step, way.size, way.long_side, way.context):
+        seen = (one.flip, one.crop, one.step or protocol.step, one.size, one.long_side, one.context)
+        if seen != (protocol.flip, protocol.crop, protocol.step, protocol.size, protocol.long_side, protocol.context):
             continue
-        scales_fit = len(one.scales) > 1 if protocol.multi_scale else one.scales == way.scales
-        if scales_fit and name.partition(",")[0] == protocol.split:
+        scales_fit = len(one.scales) > 1 if column.multi_scale else one.scales == protocol.scales
+        if scales_fit and name.partition(",")[0] == column.split:
             return one
     return None

@@ -105,7 +105,7 @@ def score_notes(filled: FilledTable) -> list[str]:
     if not table.has(SCORED_KINDS):
         return []
     notes = []
-    if any(column.protocol and column.protocol.split == "test" for column in table.columns):
+    if any(column.scored and column.scored.split == "test" for column in table.columns):
         notes.append(TEST_SPLIT_NOTE)
     scored = (
         f"Scored: {cell.stored.path.name}, {cell.stored.record.steps} steps of training: {cell.evaluation.described}."
@@ -129,10 +129,7 @@ def lacks_score(table: PaperTable, one: FilledRow) -> bool:
     """Whether a row has a checkpoint, but not all of its scores on val."""
     missing = {run.data for run in one.missing}
     return any(
-        column.protocol
-        and column.protocol.split == "val"
-        and column.protocol.data not in missing
-        and cell.value is None
+        column.scored and column.scored.split == "val" and column.scored.data not in missing and cell.value is None
         for column, cell in zip(table.columns, one.cells, strict=True)
     )
 
@@ -154,13 +151,9 @@ def table_as_dict(filled: FilledTable) -> dict[str, Any]:
         "title": table.title,
         "columns": [
             {"title": column.title, "kind": column.kind, "over_baseline": column.over_baseline}
-            | (
-                {"data": protocol.data, "split": protocol.split, "multi_scale": protocol.multi_scale}
-                if protocol
-                else {}
-            )
+            | ({"data": scored.data, "split": scored.split, "multi_scale": scored.multi_scale} if scored else {})
             for column in table.columns
-            for protocol in [column.protocol]
+            for scored in [column.scored]
         ],
         "rows": [row_as_dict(filled, one) for one in filled.rows],
         "size": filled.size,

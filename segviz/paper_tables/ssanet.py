@@ -7,12 +7,12 @@ from segviz.paper_tables.description import (
     PaperColumn,
     PaperRow,
     PaperTable,
-    ScoreProtocol,
+    ScoreColumn,
     cite,
 )
 from segviz.paper_tables.psanet import FINE_TRAIN_AND_VAL, PSA_ON_TRAIN_AND_VAL, PSANET_ON_CITYSCAPES, PSPNET_101
 
-SSA_MEAN_IOU = PaperColumn("Mean IoU (%)", "miou", ScoreProtocol("cityscapes"))
+SSA_MEAN_IOU = PaperColumn("Mean IoU (%)", "miou", ScoreColumn("cityscapes"))
 SNL_ALONE = {"pooling": False, "decoder": False}
 SSA_SCALES = "Scores are multi-scale; the paper names no scales, and does not say whether pictures are mirrored."
 
@@ -61,7 +61,7 @@ SSANET_TABLES = (
         "ssanet-3", "SSANet, Table 3", "comparison on the Cityscapes test set",
         (
             PaperColumn("Backbone", "text"),
-            PaperColumn("Mean IoU (%)", "miou", ScoreProtocol("cityscapes", "test", True)),
+            PaperColumn("Mean IoU (%)", "miou", ScoreColumn("cityscapes", "test", True)),
         ),
         (
             PaperRow("PSPNet", ("ResNet-101", 78.4), PSPNET_101, recipe="psanet"),
@@ -80,8 +80,8 @@ SSANET_TABLES = (
     PaperTable(
         "ssanet-4", "SSANet, Table 4", "mean IoU (%) on the val sets of ADE20K and PASCAL Context",
         (
-            PaperColumn("ADE20K", "miou", ScoreProtocol("ade20k", multi_scale=True)),
-            PaperColumn("PASCAL Context", "miou", ScoreProtocol("context59", multi_scale=True)),
+            PaperColumn("ADE20K", "miou", ScoreColumn("ade20k", multi_scale=True)),
+            PaperColumn("PASCAL Context", "miou", ScoreColumn("context59", multi_scale=True)),
         ),
         (
             cite("EncNet", 44.65, 51.7),

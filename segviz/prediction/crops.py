@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from segviz.attention.maps import Grid
+from segviz.attention.grid_map import Grid, check_pixel
 from segviz.attention.region import Region, nearest_region
 from segviz.models.conventions import USUAL_STEP
 
@@ -65,9 +65,7 @@ class CropGrid:
         Raises:
             ValueError: the pixel lies outside the picture.
         """
-        height, width = self.picture
-        if not (0 <= place[0] < height and 0 <= place[1] < width):
-            raise ValueError(f"pixel {place} lies outside the picture of {height} x {width}; give (y, x) inside it")
+        check_pixel(*place, self.picture)
         return nearest_region(self.regions, place)
 
     def pad(self, view: Float[Tensor, "views channels height width"]) -> Tensor:

@@ -210,7 +210,7 @@ class Prediction(Viewable):
             ValueError: a pattern fits no map, or the prediction carries no picture.
         """
         from segviz.viewer.page_of_panels import page_of_panels
-        from segviz.viewer.panels_of_prediction import labels_panel, panels_of_features, panels_of_map
+        from segviz.viewer.panels_of_maps import labels_panel, panels_of_features, panels_of_map
 
         if self.image is None:
             raise ValueError("this prediction carries no picture, so it cannot be drawn; predict again")

@@ -21,7 +21,7 @@ from segviz.catalogue.record import Record
 from segviz.data.classes import ClassSet
 from segviz.image import ImageLike, Rgb, SeenSize, as_rgb, name_picture, resize, working_size
 from segviz.models.folding import fold
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.models.segmenter import BlockNetwork, Segmentation
 from segviz.models.size import describe_size
 from segviz.prediction.prediction import Prediction
@@ -41,7 +41,7 @@ class Predictor:
         device: a name of torch's; "auto" takes a GPU if there is one.
         digest: the SHA-256 of the checkpoint that the network was loaded from; empty if it came from elsewhere.
         size: the (height, width) at which the network sees pictures, or "own" for their own, at most 1024 x 2048; None
-            for the area of training of the models of `SPECS`, and "own" for other networks.
+            for the area of training of the models of `MODELS`, and "own" for other networks.
 
     Attributes:
         kind: it answers with a `Prediction`, and has a `Segmenter` or another network around a block.
@@ -58,7 +58,7 @@ class Predictor:
         size: SeenSize = None,
     ) -> None:
         self.device = choose_device(device)
-        self.size: SeenSize = size or (None if record.model in SPECS else "own")
+        self.size: SeenSize = size or (None if record.model in MODELS else "own")
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.record, self.digest = record, digest
 

@@ -13,13 +13,13 @@ from segviz.catalogue.curve import Curve
 from segviz.catalogue.record import Shares
 from segviz.figures.charts import SERIES, escape_markup, iou_bars
 from segviz.figures.colour import Scale, colour_values, plotly_scale, text_colour
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.folder import BASELINE_TITLES
 from segviz.results.tables import rounded_percent, training_title
 from segviz.text import NONE
 
 PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # the models in FLANet's Fig. 2
-ORDER = (*PAPER_FOUR, *(name for name in SPECS if name not in PAPER_FOUR))
+ORDER = (*PAPER_FOUR, *(name for name in MODELS if name not in PAPER_FOUR))
 MODEL_COLOURS = SERIES[:6]  # the colours of SERIES that contrast with both white and black
 PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}

@@ -9,7 +9,7 @@ from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.cue_file import cue_path, read_cue_record
 from segviz.catalogue.cue_record import CueRecord
 from segviz.data.scenes.cues import CUE_KINDS
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.cue_theory import THEORY, CanTell
 from segviz.table import Columns
 from segviz.text import NONE
@@ -27,7 +27,7 @@ def read_cue_records(folder: Path | None = None) -> tuple[CueRecords, tuple[str,
     """The records of all networks that are there, and a sentence about each file that cannot be read."""
     records: dict[tuple[str, str], CueRecord] = {}
     problems = []
-    for block in SPECS:
+    for block in MODELS:
         for kind in CUE_KINDS:
             path = cue_path(block, kind, folder)
             if not path.is_file():
@@ -42,9 +42,9 @@ def read_cue_records(folder: Path | None = None) -> tuple[CueRecords, tuple[str,
 def cue_table(records: CueRecords, measure: str) -> Columns:
     """A row for each block, a column for each kind; None where there is no network."""
     kinds = {kind.title: key for key, kind in CUE_KINDS.items()}
-    columns: dict[str, list[str | None]] = {"Block": [spec.title for spec in SPECS.values()]}
+    columns: dict[str, list[str | None]] = {"Block": [row.title for row in MODELS.values()]}
     for title, kind in kinds.items():
-        found = [records.get((block, kind)) for block in SPECS]
+        found = [records.get((block, kind)) for block in MODELS]
         columns[title] = [None if record is None else describe_cell(record, measure) for record in found]
     return columns
 
@@ -73,7 +73,7 @@ def surprises(records: CueRecords) -> list[str]:
     sentences = []
     for (block, kind), record in records.items():
         expected, (low, high) = expectation(record), record.measured.interval
-        title, rule = SPECS[block].title, CUE_KINDS[kind].title.lower()
+        title, rule = MODELS[block].title, CUE_KINDS[kind].title.lower()
         reached = f"{record.measured.accuracy:.0%} after {record.steps} steps"
         if expected is CanTell.YES and high < 0.95:
             sentences.append(f"**{title}, {rule}**: could tell, but has learned only part of it: {reached}.")

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 from segviz.catalogue.context_worth import NO_LOSS
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.gain import gains_over_fcn
 from segviz.results.markdown import Rows, as_code, join_names, markdown_table
 from segviz.results.seeds import Runs, context_change, context_changes, format_gammas, idle_contexts, scores
@@ -46,7 +46,7 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
         runs: the records.
         named: formats the name of a model.
     """
-    changes = {name: context_change(seeds) for name, seeds in runs.items() if SPECS[name].maps}
+    changes = {name: context_change(seeds) for name, seeds in runs.items() if MODELS[name].maps}
     known = {name: change for name, change in changes.items() if change is not None}
     idle = idle_contexts(runs)
     sentences = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from segviz.catalogue.curve import Curve, CurveError, read_curve
 from segviz.catalogue.record import Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.seeds import Runs, read_runs
 
 BASELINE = "baseline"  # the checkpoint that all models started from
@@ -41,7 +41,7 @@ class Results:
     @property
     def missing(self) -> tuple[str, ...]:
         """Models without a readable checkpoint."""
-        return tuple(name for name in SPECS if name not in self.runs)
+        return tuple(name for name in MODELS if name not in self.runs)
 
 
 def read_results(folder: Path) -> Results:
@@ -49,7 +49,7 @@ def read_results(folder: Path) -> Results:
     curves: dict[str, Curve] = {}
     runs, errors = read_runs(folder)
     problems = [f"{error}." for error in errors]
-    for path in (folder / f"{name}.csv" for name in (*SPECS, *BASELINE_TITLES)):
+    for path in (folder / f"{name}.csv" for name in (*MODELS, *BASELINE_TITLES)):
         try:
             curves |= {path.stem: read_curve(path)} if path.is_file() else {}
         except CurveError as error:

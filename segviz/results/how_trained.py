@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.record import VAL_MULTI_SCALE, Record
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
 from segviz.results.seeds import SEEDS_FOLDER, Runs
 from segviz.text import NONE
@@ -17,7 +17,7 @@ SCORE_COMMAND = (
     "python -m segviz evaluate --data camvid --multi-scale --scales 0.75,1,1.25 --without-context"  # the table's
 )
 EVALUATE = f"{SCORE_COMMAND} --scenes 50 --record --model"
-FULL_RUN = f"""for model in {" ".join(SPECS)}; do
+FULL_RUN = f"""for model in {" ".join(MODELS)}; do
   {TRAIN} --seed 0
   for seed in 1 2; do
     run=$model-seed$seed

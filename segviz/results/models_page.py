@@ -7,7 +7,7 @@ from pathlib import Path
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Evaluation
 from segviz.evaluation.metrics import BOUNDARY_WIDTH
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.findings import context_section, fla_section, seeds_section
 from segviz.results.how_trained import curves_section, files_section, full_run_section, training_section
 from segviz.results.markdown import Rows, as_code, distinct, escape_cell, markdown_table
@@ -39,7 +39,7 @@ def scores_table(folder: Path | None = None) -> str:
     rows: Rows = [("Model", "Block", "Paper", *columns, "Scores are")]
     for name, seeds in find_runs(folder or checkpoints_folder()).items():
         own = (format_mean(scores(seeds, one)) for one in columns.values())
-        rows.append((as_code(name), SPECS[name].title, SPECS[name].paper, *own, score_origins(seeds, columns)))
+        rows.append((as_code(name), MODELS[name].title, MODELS[name].paper, *own, score_origins(seeds, columns)))
     return markdown_table(rows)
 
 
@@ -74,7 +74,7 @@ def scores_section(runs: Runs) -> str:
     for name, seeds in runs.items():
         mious = (format_mean(scores(seeds, one)) for one in columns.values())
         more = (format_mean(scores(seeds, VAL, field)) for field in ("boundary_miou", "accuracy"))
-        rows.append((as_code(name), SPECS[name].title, *mious, *more, score_origins(seeds, columns)))
+        rows.append((as_code(name), MODELS[name].title, *mious, *more, score_origins(seeds, columns)))
     return f"## Scores\n\n{markdown_table(rows)}\n{scores_note(runs)}\n"
 
 

@@ -13,7 +13,7 @@ from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.checkpoint_file import read_record, require_model
 from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
 from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.text import NONE
 
 Seeds: TypeAlias = tuple[Record, ...]  # records of one model: the checkpoint's first, then further seeds
@@ -49,7 +49,7 @@ def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
     """
     runs: dict[str, Seeds] = {}
     problems: list[str] = []
-    for name in SPECS:
+    for name in MODELS:
         if not (path := folder / f"{name}.safetensors").is_file():
             continue
         try:
@@ -67,7 +67,7 @@ def read_runs(folder: Path) -> tuple[Runs, tuple[str, ...]]:
     problems += [
         f"{path} belongs to no model; call it NAME-seedN.json, with a NAME that `python -m segviz models` lists"
         for path in sorted((folder / SEEDS_FOLDER).glob("*.json"))
-        if path not in {known for name in SPECS for known in seed_files(folder, name)}
+        if path not in {known for name in MODELS for known in seed_files(folder, name)}
     ]
     return runs, tuple(problems)
 
@@ -125,7 +125,7 @@ def context_changes(records: Iterable[Record]) -> list[float]:
 
     Records without this measurement and models without context are left out.
     """
-    pairs = [(one.miou(VAL), one.miou(VAL_WITHOUT_CONTEXT)) for one in records if SPECS[one.model].maps]
+    pairs = [(one.miou(VAL), one.miou(VAL_WITHOUT_CONTEXT)) for one in records if MODELS[one.model].maps]
     return [100 * (without - own) for own, without in pairs if own is not None and without is not None]
 
 

@@ -9,7 +9,7 @@ from segviz.catalogue.curve import Curve
 from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Shares
 from segviz.evaluation.metrics import BOUNDARY_WIDTH
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.folder import BASELINE_TITLES
 from segviz.results.gain import mean_gain
 from segviz.results.seeds import Runs, Seeds, context_change, context_changes, format_gammas, score_origins, scores
@@ -47,7 +47,7 @@ def cost_value(field: str, unit: float = 1) -> Callable[[Seeds], float | None]:
 
 def score_without_context(seeds: Seeds) -> float | None:
     """Val mIoU with the context switched off, in percent; None for a model without context."""
-    return mean_score(VAL_WITHOUT_CONTEXT)(seeds) if SPECS[seeds[0].model].maps else None
+    return mean_score(VAL_WITHOUT_CONTEXT)(seeds) if MODELS[seeds[0].model].maps else None
 
 
 SCORE_COLUMNS = {"Val SS": VAL, "Val MS+F": VAL_MULTI_SCALE, "Scenes": SCENES, "Context off": VAL_WITHOUT_CONTEXT}
@@ -90,7 +90,7 @@ MODEL_COLUMNS: tuple[ColumnSpec[Seeds], ...] = (
     ColumnSpec("Scores are", "Whether a score is of one seed, as on Inspect, or a mean of several.",
                lambda seeds: score_origins(seeds, SCORE_COLUMNS), None),
     ColumnSpec("Block", "The context block of the network.", lambda seeds: training_title(seeds[0].model), None),
-    ColumnSpec("Paper", "The paper that proposed the block.", lambda seeds: SPECS[seeds[0].model].paper, None),
+    ColumnSpec("Paper", "The paper that proposed the block.", lambda seeds: MODELS[seeds[0].model].paper, None),
 )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def select_columns(runs: Runs) -> tuple[ColumnSpec[Seeds], ...]:
 def training_title(name: str) -> str:
     """The title of a model or baseline in tables and legends."""
     own = own_models()
-    return own[name].title if name in own else BASELINE_TITLES.get(name) or SPECS[name].title
+    return own[name].title if name in own else BASELINE_TITLES.get(name) or MODELS[name].title
 
 
 def models_table(runs: Runs) -> Columns:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from segviz.catalogue.map_record import MapNumbers, MeasuredMap
 from segviz.catalogue.record import VAL
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.results.map_ranges import AT_ITSELF, DEPENDENCE, ENTROPY, MAP_RANGES, OWN_CLASS, find_misses, format_share
 from segviz.results.markdown import Rows, join_names, markdown_table
 from segviz.results.seeds import Runs
@@ -45,7 +45,7 @@ class MeasuredRow:
 
 def place_maps(model: str) -> list[str]:
     """The names of a model's maps that have a row for each place."""
-    return [name for name in SPECS[model].maps if name not in PLACELESS]
+    return [name for name in MODELS[model].maps if name not in PLACELESS]
 
 
 def block_maps(runs: Runs, evaluation: str = VAL) -> list[BlockMap]:
@@ -54,7 +54,7 @@ def block_maps(runs: Runs, evaluation: str = VAL) -> list[BlockMap]:
     for model, (record, *_) in runs.items():
         measured = record.maps[evaluation].maps if evaluation in record.maps else {}
         for name, one in measured.items():
-            title = SPECS[model].title if len(measured) == 1 else f"{SPECS[model].title}, {name}"
+            title = MODELS[model].title if len(measured) == 1 else f"{MODELS[model].title}, {name}"
             maps.append(BlockMap(model, name, title, one))
     return maps
 
@@ -84,7 +84,7 @@ def describe_maps(runs: Runs) -> list[str]:
     maps = block_maps(runs)
     sentences = [describe_block_map(one) for one in maps]
     known = {one.model for one in maps}
-    titles = {name: SPECS[name].title for name in runs}
+    titles = {name: MODELS[name].title for name in runs}
     if unknown := [titles[name] for name in runs if place_maps(name) and name not in known]:
         sentences.append(f"Not measured: {join_names(unknown, str)}. This does it: `{MEASURE_MAPS}`")
     if without := [titles[name] for name in runs if not place_maps(name)]:

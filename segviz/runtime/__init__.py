@@ -1,1 +1,1 @@
-"""The process itself: memory allocation, garbage collection, and deferred imports."""
+"""The process itself: memory, garbage collection, signals, progress, and deferred imports."""

@@ -27,10 +27,11 @@ DOWNLOAD_HEADERS = {
 
 @dataclass(frozen=True, eq=False)
 class OfferedFile:
-    """An open file and the name to save it under. It is gone once somebody closes it."""
+    """An open file, the name to save it under, and its media type. It is gone once somebody closes it."""
 
     file: io.BufferedIOBase
     name: str
+    media_type: str
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -62,12 +63,12 @@ class Downloads:
         self._offers: dict[str, OfferedFile] = {}
         self._lock = threading.Lock()
 
-    def offer(self, file: io.BufferedIOBase, name: str) -> str:
+    def offer(self, file: io.BufferedIOBase, name: str, media_type: str) -> str:
         """Offer a file, which nobody may write any more, and return its token."""
         token = secrets.token_urlsafe(24)
         with self._lock:
             self._offers = {known: offered for known, offered in self._offers.items() if not offered.file.closed}
-            self._offers[token] = OfferedFile(file, name)
+            self._offers[token] = OfferedFile(file, name, media_type)
         return token
 
     def get(self, token: str) -> OfferedFile | None:
@@ -89,6 +90,6 @@ def download_routes(downloads: Downloads = DOWNLOADS) -> list[Route]:
             return Response("This file is gone; export it again.\n", 404, DOWNLOAD_HEADERS, "text/plain")
         attachment = {"Content-Disposition": f'attachment; filename="{safe_name(offered.name)}"'}
         headers = {**DOWNLOAD_HEADERS, **attachment, "Content-Length": str(offered.size)}
-        return StreamingResponse(offered.parts(), headers=headers, media_type="application/zip")
+        return StreamingResponse(offered.parts(), headers=headers, media_type=offered.media_type)
 
     return [Route(path, file, methods=["GET"]) for path in ("/segviz/file/{token}", "/{base:path}/segviz/file/{token}")]

@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.text import count_words
 from segviz.training.auxiliary import run_with_features
 from segviz.training.options import TrainOptions

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segviz.data.dataset import DataError, Split, count_pixels, list_first
+from segviz.data.sample import DataError, Split, count_pixels, list_first
 from segviz.models.registry import resolve_network
 from segviz.training.options import OPTIMIZERS, TrainOptions
 from segviz.training.places import AUXILIARY_PLACES

@@ -15,7 +15,8 @@ from segviz.catalogue.checkpoint_file import write_checkpoint
 from segviz.catalogue.curve import write_log
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.classes import CAMVID
-from segviz.data.dataset import DataError, Split, load_split
+from segviz.data.open_data_set import load_split
+from segviz.data.sample import DataError, Split
 from segviz.evaluation.evaluate import evaluate_samples
 from segviz.prediction.predictor import choose_device
 from segviz.runtime.malloc import hold_freed_memory

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from segviz.data.classes import VOID
-from segviz.data.dataset import Sample, count_pixels
+from segviz.data.sample import Sample, count_pixels
 from segviz.training.processes import ALONE, Processes
 
 CLASS_POWER = -0.2

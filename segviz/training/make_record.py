@@ -10,7 +10,7 @@ from platform import machine, processor, python_version
 from torch import Tensor
 
 from segviz.catalogue.record import SCENES, VAL, Record
-from segviz.data.dataset import Split
+from segviz.data.sample import Split
 from segviz.evaluation.evaluate import evaluate_samples, evaluate_scenes, scenes_title
 from segviz.models.ablation import block_gammas
 from segviz.models.registry import own_body

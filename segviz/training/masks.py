@@ -7,7 +7,7 @@ from dataclasses import replace
 from segviz.models.block_kinds import FITTING, complete_settings
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import write_setting
-from segviz.models.registry import resolve_network, spec_of
+from segviz.models.registry import resolve_network, row_of
 from segviz.training.options import TrainOptions
 
 
@@ -31,11 +31,9 @@ def needed_mask(options: TrainOptions) -> tuple[int, int] | None:
     settings = resolve_network(options.model, options.options)
     if "mask" not in settings:
         return None
+    stride = options.output_stride or row_of(options.model).output_stride
     if options.model in NETWORKS:
-        row = NETWORKS[options.model]
-        stride = (options.output_stride or row.output_stride) // row.skeleton.finer
-    else:
-        stride = options.output_stride or spec_of(options.model).output_stride
+        stride //= NETWORKS[options.model].skeleton.finer
     rows, columns = read_sides(complete_settings("psa", {**settings, "mask": FITTING}, options.crop, stride)["mask"])
     return rows, columns
 

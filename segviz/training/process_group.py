@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.runtime.out_of_memory import is_out_of_memory
 
 LONGEST_WAIT = timedelta(hours=12)  # others wait while the first scores val; torchrun ends those of a dead one

@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from tqdm import tqdm
 
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.runtime.interrupts import hold_interrupt
 from segviz.text import count_words
 from segviz.training.process_group import LONGEST_WAIT, SECONDS_BETWEEN_LOOKS, ProcessGroup

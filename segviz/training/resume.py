@@ -10,7 +10,7 @@ import torch
 
 from segviz.atomic_write import open_atomically
 from segviz.catalogue.checkpoint_file import read_record
-from segviz.data.dataset import DataError
+from segviz.data.sample import DataError
 from segviz.text import count_words
 
 

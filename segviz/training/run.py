@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from segviz.catalogue.curve import LogRow
-from segviz.data.dataset import DataError, Split
+from segviz.data.sample import DataError, Split
 from segviz.data.scenes.pool import scene_pool
 from segviz.models.ablation import block_gammas
 from segviz.models.blocks import ExpectationMaximization

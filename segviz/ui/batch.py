@@ -179,7 +179,7 @@ def count_at_once() -> int:
 def go_on_with_run(job: BackgroundRun) -> None:
     """Work on the pictures that a cancelled run has left."""
     state = session()
-    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.archive, left_out=state.batch.left_out)
+    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.zip_name, left_out=state.batch.left_out)
 
 
 def is_running() -> bool:
@@ -265,7 +265,7 @@ def show_finished(batch: BatchRun, job: BackgroundRun) -> None:
     else:
         st.success(f"{good} of {state.total} pictures are in the ZIP.")
     if batch.token is None:
-        batch.token = DOWNLOADS.offer(job.zip, batch.archive)
+        batch.token = DOWNLOADS.offer(job.zip, batch.zip_name, "application/zip")
     size = os.fstat(job.zip.fileno()).st_size / 2**20
     data = {"address": route_url(f"file/{batch.token}"), "label": f"Save the ZIP, {size:.1f} MB"}
     mount(save_link(), data, key="batch save", width="content", height="content")

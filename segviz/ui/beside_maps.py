@@ -11,17 +11,17 @@ import streamlit as st
 
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import CompareFeatures, EngineError, MeasureInfluence, Op, engine
-from segviz.models.registry import SPECS
-from segviz.prediction.influence_panel import influence_panel
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.prediction.similarity import STAGES
 from segviz.text import escape_markdown
+from segviz.ui.influence_panel import influence_panel
 from segviz.ui.models import show_notes
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_prediction import panels_of_map
+from segviz.viewer.panels_of_maps import panels_of_map
 
 MAPS_ALONE, INFLUENCE = "nothing", "influence"
 BESIDE: Mapping[str, str] = MappingProxyType(
@@ -37,7 +37,7 @@ SIMILARITY_HELP = "Similarity: the cosine of the point's feature with every plac
 
 def pick_beside(page: str, model: str) -> str:
     """What the reader wants beside the maps: a name in BESIDE; a model without a block has no influence."""
-    offered = [name for name in BESIDE if name != INFLUENCE or SPECS[model].maps]
+    offered = [name for name in BESIDE if name != INFLUENCE or MODELS[model].maps]
     help_ = f"{INFLUENCE_HELP} {SIMILARITY_HELP}"
     kept = keep_widget(f"{page} beside", MAPS_ALONE, offered, linked=tuple(BESIDE))
     return str(st.selectbox("Beside the maps", offered, format_func=BESIDE.__getitem__, help=help_, width=320, **kept))
@@ -79,12 +79,12 @@ def last_pin_influences(
     panels, last = [], len(pins) - 1
     with st.container():  # however many answers are waited for, what follows keeps its place
         for name, prediction in predictions.items():
-            if not pins or not SPECS[name].maps or (prediction.spatial_maps and not every):
+            if not pins or not MODELS[name].maps or (prediction.spatial_maps and not every):
                 continue
             op = MeasureInfluence((pins[last].y, pins[last].x))
             influence = ask_beside(name, picture, op, f"influence on point {pins[last].number}")
             if influence is not None:
-                panels.append(influence_panel(influence, prediction, pins, last, f"{SPECS[name].title}: influence"))
+                panels.append(influence_panel(influence, prediction, pins, last, f"{MODELS[name].title}: influence"))
     return panels
 
 
@@ -98,9 +98,9 @@ def ask_beside(model: str, picture: Picture, op: Op, words: str) -> Any:
         words: what it is, for the spinner; different from those of the run's other questions to the model.
     """
     try:
-        result = wait_for(engine().ask(model, picture, op, session_id()), f"{SPECS[model].title}: {words}")
+        result = wait_for(engine().ask(model, picture, op, session_id()), f"{MODELS[model].title}: {words}")
     except (CheckpointError, EngineError) as error:
-        st.warning(escape_markdown(f"{SPECS[model].title}: {error}."), icon=":material/warning:")
+        st.warning(escape_markdown(f"{MODELS[model].title}: {error}."), icon=":material/warning:")
         return None
     show_notes(model, result)
     return result.value

@@ -15,13 +15,13 @@ from segviz.catalogue.file_digest import file_digest
 from segviz.data.scenes.cues import CUE_COLOURS, CUE_GRID, CUE_KINDS, CueScene, CueShape, draw_cue_scene
 from segviz.evaluation.cues import MEASURED_SEEDS, weight_on_cue
 from segviz.models.cue_network import CueNetwork
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.cue_prediction import CELL, CUE_CLASSES, influence_at, predict_cues, true_labels
-from segviz.prediction.panels import panels_of_maps, prediction_panel
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
+from segviz.ui.prediction_panels import panels_of_maps, prediction_panel
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
-from segviz.viewer.panels_of_prediction import labels_panel
+from segviz.viewer.panels_of_maps import labels_panel
 
 BLOCK, KIND, SCENE = "cues model", "cues kind", "cues scene"  # keys of widgets
 FIRST_NETWORK = ("rcca", "column")  # names the class in nearly all scenes, with half of its weight on the cue
@@ -59,7 +59,7 @@ def answer_or_stop(block: str, kind: str, scene: int) -> CueAnswers:
     return CueAnswers(network, record, drawn, predict_cues(network, block, drawn))
 
 
-@st.cache_resource(max_entries=len(SPECS) * len(CUE_KINDS), show_spinner=False)
+@st.cache_resource(max_entries=len(MODELS) * len(CUE_KINDS), show_spinner=False)
 def _load(block: str, kind: str, digest: str) -> tuple[CueNetwork, CueRecord]:
     """A network, read once for all sessions while its file stays the same."""
     return read_cue_network(cue_path(block, kind))
@@ -69,7 +69,7 @@ def open_cell(row: int, title: str) -> None:
     """Show the network of a cell of the table."""
     kinds = {kind.title: key for key, kind in CUE_KINDS.items()}
     if title in kinds:
-        st.session_state[BLOCK], st.session_state[KIND] = list(SPECS)[row], kinds[title]
+        st.session_state[BLOCK], st.session_state[KIND] = list(MODELS)[row], kinds[title]
 
 
 def go_to_next_scene() -> None:

@@ -20,7 +20,7 @@ from segviz.figures.matplotlib_backend import DOUBLE, SINGLE
 from segviz.figures.subplot import Subplot
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.filenames import make_unique, safe_name
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, pixel_text
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.page_of_panels import page_of_panels
@@ -184,7 +184,7 @@ def worth_of_maps(panels: Sequence[Panel], more: Sequence[Subplot]) -> str:
     """What the contexts of the maps shown are worth, for the caption; "" where no block's map is shown."""
     shown = [one.model for one in panels if isinstance(one.map, SpatialMap | AttendedFeatures)]
     shown += [one.model for one in more if isinstance(one.content, Matrix | Strips | Bars)]
-    return caption_worths(bundled_worth(model) for model in dict.fromkeys(shown) if model in SPECS)
+    return caption_worths(bundled_worth(model) for model in dict.fromkeys(shown) if model in MODELS)
 
 
 def offer_file(name: str, data: bytes, form: str) -> None:

@@ -19,7 +19,7 @@ from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
-from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_map
+from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_map
 
 CROPS_PAGE = "inspect"
 PROTOCOL_KEY, IN_CROPS, SEEN_WHOLE = f"{CROPS_PAGE} protocol", "in crops", "whole"

@@ -39,7 +39,7 @@ from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import forget_linked, keep_widget
 from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_map
+from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_map
 from segviz.watch.findings import ROOT
 
 INSPECT_PAGE = "inspect"

@@ -10,7 +10,7 @@ import streamlit as st
 from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.context_worth import format_points
 from segviz.catalogue.location import checkpoints_folder
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
 from segviz.results.seeds import Runs, context_change, context_changes, read_runs, score_origin
@@ -37,9 +37,9 @@ WEIGHTS_HELP = f"""
 
 def how_to_read(model: str) -> None:
     """A button that opens a text on how the model's block attends, and how to read its maps."""
-    spec = SPECS[model]
+    row = MODELS[model]
     with st.popover("How to read a map", icon=":material/help:"):
-        st.markdown(f"**{spec.title}**: {spec.help}")
+        st.markdown(f"**{row.title}**: {row.help}")
         st.markdown(WEIGHTS_HELP)
         st.page_link("pages/results.py", label="How much each block's context is worth → Results")  # its focus scrolls
 
@@ -49,7 +49,7 @@ def show_worth(*models: str) -> None:
     with st.container(key="worth", gap="xsmall"):
         for name in models:
             if (worth := bundled_worth(name)) is not None:
-                title = f"{SPECS[name].title}: " if len(models) > 1 else ""
+                title = f"{MODELS[name].title}: " if len(models) > 1 else ""
                 label = f"{title}{worth.sentence()}{mean_words(name)} →\N{NO-BREAK SPACE}Results"
                 told = " ".join(filter(None, (WORTH_HELP, gain_words(name))))
                 st.page_link("pages/results.py", label=label, help=told, width="stretch")

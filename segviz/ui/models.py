@@ -10,7 +10,7 @@ from segviz.catalogue.bundled import available_models
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.own_models import own_models
 from segviz.engine import BusyError, EngineError, Result, engine
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
 from segviz.ui.own_record import network_title, own_record
@@ -49,7 +49,7 @@ def model_title(name: str) -> str:
 def short_title(name: str) -> str:
     """A model as texts name it: a bundled one's title, or that of its entry in the catalogue."""
     own = own_models()
-    return own[name].title if name in own else SPECS[name].title
+    return own[name].title if name in own else MODELS[name].title
 
 
 def predict_or_stop(model: str, picture: Picture, count: str = "") -> Prediction:
@@ -63,7 +63,7 @@ def predict_or_stop(model: str, picture: Picture, count: str = "") -> Prediction
     if model not in available_models():
         st.error(f"The checkpoint of '{model}' is missing from the checkpoints folder; restore it or train it.")
         st.stop()
-    title = SPECS[model].title
+    title = MODELS[model].title
     try:
         answer = engine().ask(model, picture, session=session_id())
         result = wait_for(answer, f"{title} ({count})" if count else title)

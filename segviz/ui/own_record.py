@@ -10,8 +10,7 @@ from segviz.catalogue.context_worth import context_worth
 from segviz.catalogue.file_digest import State, describe_state
 from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import VAL, Record
-from segviz.models.networks.rows import NETWORKS
-from segviz.models.registry import SPECS
+from segviz.models.registry import NETWORK_NAMES, row_of
 
 MOST_RECORDS = 64
 
@@ -39,9 +38,7 @@ def read_record_once(path: Path, state: State) -> Record | None:
 
 def network_title(model: str) -> str:
     """A network of a record for people: its row's title, or else its name."""
-    if model in NETWORKS:
-        return NETWORKS[model].title
-    return SPECS[model].title if model in SPECS else model
+    return row_of(model).title if model in NETWORK_NAMES else model
 
 
 def describe_record(record: Record) -> str:

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from segviz.catalogue.own_models import own_models
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.ui.component import load_component, mount
 from segviz.viewer.display import Display
 from segviz.viewer.panel import PIN_COLOURS, Pin, number_pins
@@ -93,7 +93,7 @@ def read_link(
         mark=next(iter(values_of("upload", parse_mark, 1)), ""),
         seed=next(iter(values_of("seed", parse_seed, 1)), None),
         knobs={name: value for name, values in knobs.items() for value in values},
-        models=tuple(dict.fromkeys(values_of("model", parse_model, len(SPECS) + len(own_models())))),
+        models=tuple(dict.fromkeys(values_of("model", parse_model, len(MODELS) + len(own_models())))),
         pins=numbered,
         chosen=next(iter(values_of("chosen", parse_chosen, 1)), None),
         view=next(iter(values_of("zoom", ZoomedView.parse, 1)), ZoomedView()),
@@ -131,7 +131,7 @@ def parse_mark(text: str) -> str | None:
 
 def parse_model(text: str) -> str | None:
     """A model's name, if the text is one: a link names models that the app offers, and loads nothing else."""
-    return text if text in SPECS or text in own_models() else None
+    return text if text in MODELS or text in own_models() else None
 
 
 def parse_seed(text: str) -> int | None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.engine import EngineError, engine
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.ui.models import show_notes
 from segviz.ui.picture import Picture
@@ -65,9 +65,9 @@ def run_next_model(names: Sequence[str], picture: Picture, page: str) -> None:
             continue
         progress.ran.add(name)
         try:
-            wait_for(engine().ask(name, picture, session=session_id()), SPECS[name].title)
+            wait_for(engine().ask(name, picture, session=session_id()), MODELS[name].title)
         except (CheckpointError, EngineError) as error:
-            progress.failed[name] = f"{SPECS[name].title} cannot run: {error}."
+            progress.failed[name] = f"{MODELS[name].title} cannot run: {error}."
         st.rerun()
 
 

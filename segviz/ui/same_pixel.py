@@ -11,7 +11,7 @@ from segviz.attention.maps import SpatialMap
 from segviz.attention.statistics import MapStatistics
 from segviz.catalogue.bundled import bundled_maps, bundled_worth
 from segviz.figures import same_pixel_table as view
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.results.where_blocks_look import place_maps
 from segviz.text import join_with_commas
@@ -34,7 +34,7 @@ def model_panels(names: Sequence[str], predictions: Mapping[str, Prediction]) ->
         worth = "" if known is None else known.note()
         if prediction is None:
             note = "shown as soon as it has run"
-            panels.append(Panel(SPECS[name].title, None, "plain", note=note, stats=True, worth=worth))
+            panels.append(Panel(MODELS[name].title, None, "plain", note=note, stats=True, worth=worth))
             continue
         for one in prediction.spatial_maps:
             title, note = view.map_title(prediction, one), view.map_note(prediction, one)
@@ -51,7 +51,7 @@ def folded_models(names: Sequence[str], predictions: Mapping[str, Prediction]) -
     """A line that names the models without a map of places, and why; "" if there is none."""
     reasons = {name: view.no_map_words(predictions[name]) if name in predictions else "" for name in names}
     folded = [name for name in names if not has_map_of_places(name)]
-    each = (f"{SPECS[name].title}{f' ({reasons[name]})' if reasons[name] else ''}" for name in folded)
+    each = (f"{MODELS[name].title}{f' ({reasons[name]})' if reasons[name] else ''}" for name in folded)
     return f"Without a map of places: {join_with_commas(each)}." if folded else ""
 
 

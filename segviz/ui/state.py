@@ -137,14 +137,14 @@ class BatchRun:
     Attributes:
         problems: names of files that were refused, and why.
         job: the run; None where no file could be used.
-        archive: the name of its ZIP.
+        zip_name: the name of its ZIP.
         token: the ZIP's address on the server, once it is offered.
         left_out: the names of files in uploaded ZIPs that are no pictures.
     """
 
     problems: Sequence[tuple[str, str]] = ()
     job: BackgroundRun | None = None
-    archive: str = ""
+    zip_name: str = ""
     token: str | None = None
     left_out: Sequence[str] = ()
 

@@ -23,7 +23,7 @@ function withHead(panel) {
   return { ...panel, head, note: panel.note.replace(headWords(panel.head, panel.heads), headWords(head, panel.heads)) };
 }
 
-/** A panel that follows the pointer, once more for a pin; `fix_to_pin` in panels_of_prediction.py has the same title. */
+/** A panel that follows the pointer, once more for a pin; `fix_to_pin` in panels_of_maps.py has the same title. */
 function fixToPin(panel, [y, x, colour]) {
   const pin = { number: colour + 1, colour: PAGE.colours[colour] };
   return { ...panel, title: `${panel.title} of point ${pin.number}`, note: "", worth: "", at: [y, x], pin };

@@ -15,7 +15,7 @@ from segviz.catalogue.source_names import lacks_function
 from segviz.catalogue.stored_record import RECORD_KEY
 from segviz.data.classes import RgbColour
 from segviz.image import SeenSize, check_size
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.prediction.predictor import Predictor, load_predictor
 from segviz.text import join_with_commas
 from segviz.watch.placement import FitMode
@@ -168,7 +168,7 @@ def is_own_checkpoint(source: str | Path) -> bool:
     Raises:
         CheckpointError: it is a damaged safetensors file, or a missing one.
     """
-    if str(source) in SPECS:
+    if str(source) in MODELS:
         return True
     path = Path(source)
     if path.suffix != ".safetensors" and not is_file(path):

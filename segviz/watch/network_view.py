@@ -99,7 +99,7 @@ class NetworkView(Viewable):
             ValueError: a pattern fits no map, or there are neither maps nor classes.
         """
         from segviz.viewer.page_of_panels import page_of_panels
-        from segviz.viewer.panels_of_prediction import labels_panel, panels_of_map
+        from segviz.viewer.panels_of_maps import labels_panel, panels_of_map
 
         panels, answer = [], self.prediction
         if answer is not None:

@@ -17,7 +17,7 @@ from segviz.catalogue.sources.python_source import open_python, refuse_file
 from segviz.catalogue.sources.smp import open_smp
 from segviz.catalogue.sources.vision_libraries import open_timm, open_torchvision
 from segviz.models.networks.rows import NETWORKS
-from segviz.models.registry import SPECS
+from segviz.models.registry import MODELS
 from segviz.text import plain_text
 
 OPENERS: Mapping[str, Callable[[str, str | Path | None], OpenedNetwork]] = {
@@ -64,7 +64,7 @@ def open_source(source: str | Path | nn.Module, weights: str | Path | None = Non
         raise OpenError(describe_untrained(text))
     raise OpenError(
         f"'{plain_text(text, 80)}' is neither a model, a checkpoint file nor a network; networks are {SOURCE_FORMS}; "
-        f"the models are {', '.join(SPECS)}"
+        f"the models are {', '.join(MODELS)}"
     )
 
 

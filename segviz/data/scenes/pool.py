@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from segviz.data.dataset import Sample
+from segviz.data.sample import Sample
 from segviz.data.scenes.scene import Scene, draw_scene, random_options
 from segviz.paths import cache_folder
 from segviz.runtime.cores import available_cores

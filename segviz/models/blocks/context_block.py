@@ -26,6 +26,11 @@ class ContextBlock(nn.Module, ABC):
                 gradients reach x through the context alone (`segviz.models.influence`).
         """
 
+    @property
+    def only_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of the only features that it takes; None, as by default, if it takes others too."""
+        return None
+
     def attention_layers(self) -> Mapping[nn.Module, float]:
         """The block's own layers that make attention weights, and the factor on their learning rate; by default none.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from segviz.attention.maps import Attended
 from segviz.models.blocks.context_block import ContextBlock
@@ -40,10 +38,6 @@ class DualBranches(ContextBlock):
         channel = self.channel(self.before_channel(x), beside)
         features = self.after_spatial(spatial.features) + self.after_channel(channel.features)
         return Attended(features, spatial.context + channel.context, join_maps(spatial, channel))
-
-    def attention_layers(self) -> Mapping[nn.Module, float]:
-        """Queries and keys."""
-        return self.spatial.attention_layers()
 
     def switch_off(self) -> None:
         """Afterwards only the convolutions of both branches are left."""

@@ -133,6 +133,7 @@ class PointWiseSpatialAttention(ContextBlock):
     ) -> None:
         super().__init__()
         self.shrink, self.shrinking = shrink, shrinking
+        self.mask_size, self.compact = mask_size, compact
         self.branches = nn.ModuleDict(
             {
                 direction: PointWiseBranch(channels, inner, mask_size, direction, compact, outside, softmax, norm)
@@ -156,6 +157,14 @@ class PointWiseSpatialAttention(ContextBlock):
         maps = tuple(sum(image, ()) for image in zip(*(branch.maps for branch in moved), strict=True))
         beside = x if residual is None else residual
         return Attended(torch.cat((beside, context), 1), context, maps)
+
+    @property
+    def only_grid(self) -> tuple[int, int] | None:
+        """What compact masks cover: they are of absolute places, so they serve one grid."""
+        if not self.compact:
+            return None
+        rows, columns = ((side - 1) * self.shrink + 1 for side in self.mask_size)
+        return rows, columns
 
     def shrunk_grid(self, full: tuple[int, int]) -> tuple[tuple[int, int], bool]:
         """The branches' grid for an input of `full` rows and columns, and whether their corner cells coincide."""

@@ -76,7 +76,7 @@ class NetworkRow:
         settings = resolve_options(self.name, self.options, options or {}, defaults)
         return complete_settings(str(settings["block"]), settings, self.crop, stride)
 
-    def block(
+    def build_block(
         self,
         options: Mapping[str, OptionValue] | None = None,
         backbone: str | None = None,
@@ -88,8 +88,8 @@ class NetworkRow:
             deep: int = make_body(backbone or self.backbone, output_stride or self.output_stride).deep_channels
         return BLOCK_KINDS[str(settings["block"])].make(self.skeleton.block_width(deep, self.width, settings), settings)
 
-    def maps(self, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
-        """The names of its maps, in order."""
+    def maps_with(self, options: Mapping[str, OptionValue] | None = None) -> tuple[str, ...]:
+        """The names of its maps with options, in order."""
         settings = self.resolve(options)
         gate = ("gate",) if self.skeleton.gated or settings.get("fusion") == "afm" else ()
         return (*BLOCK_KINDS[str(settings["block"])].maps(settings), *gate)

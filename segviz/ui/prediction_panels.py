@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Prediction
 from segviz.viewer.panel import Panel, Pin, ShareMap
-from segviz.viewer.panels_of_prediction import fix_to_pin, labels_panel, panels_of_features, panels_of_map
+from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_features, panels_of_map
 
 
 def prediction_panel(prediction: Labelled, title: str = "Prediction", note: str = "") -> Panel:

@@ -13,7 +13,8 @@ from PIL import Image
 from segviz.catalogue.record import Record, from_json, to_json
 from segviz.data.class_sets import CLASS_SETS, give_colours
 from segviz.data.classes import CAMVID, ClassSet
-from segviz.data.dataset import DataError, load_split
+from segviz.data.open_data_set import load_split
+from segviz.data.sample import DataError
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ways to score pictures: protocols, and one pass over a picture for all of them, which shares what they need."""
+"""Protocols to score pictures by, and one pass over a picture for all of them, which shares what they need."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ OWN_SIZE = 1.0
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to score a picture: a test protocol.
+class ScoringProtocol:
+    """How a picture is scored: a test protocol.
 
     The picture is resized to each scale, shown whole or in crops, and mirrored if `flip` asks it. Softmax scores are
     averaged over mirror images, then over overlapping crops; they are resized to the picture and averaged over scales.
@@ -89,36 +89,36 @@ class PictureMaps:
 
 
 class Scorer:
-    """Scores pictures in several ways.
+    """Scores pictures by several protocols.
 
     What comes before the block runs once for each view, whether the context is on or off. A single scale is one of the
-    views of several, so it costs nothing beside them; the numbers are the same, bit by bit, as of each way alone.
+    views of several, so it costs nothing beside them; the numbers are the same, bit by bit, as by each protocol alone.
 
     Args:
         network: what is scored.
-        ways: the ways by name.
+        protocols: those to score by, by name.
         other_block: a block whose maps are wanted beside the network's own, at the picture's own size.
 
     Raises:
-        ValueError: maps are wanted, but no way scores whole pictures at their own size; or the network has no context
-            to switch off.
+        ValueError: maps are wanted, but no protocol shows whole pictures at their own size; or the network has no
+            context to switch off.
     """
 
     def __init__(
-        self, network: NetworkToScore, ways: Mapping[str, Way], other_block: ContextBlock | None = None
+        self, network: NetworkToScore, protocols: Mapping[str, ScoringProtocol], other_block: ContextBlock | None = None
     ) -> None:
-        whole = [one for one in ways.values() if (one.crop, one.size, one.long_side) == (None, None, None)]
-        if other_block and not any(OWN_SIZE in way.scales for way in whole):
-            raise ValueError("maps are measured of whole pictures at their own size; add a way with scale 1")
-        self.network, self.ways, self.other_block = network, ways, other_block
-        self.run: RunNetwork = network.prepare({way.context for way in ways.values()})
+        whole = [one for one in protocols.values() if (one.crop, one.size, one.long_side) == (None, None, None)]
+        if other_block and not any(OWN_SIZE in protocol.scales for protocol in whole):
+            raise ValueError("maps are measured of whole pictures at their own size; add a protocol with scale 1")
+        self.network, self.protocols, self.other_block = network, protocols, other_block
+        self.run: RunNetwork = network.prepare({protocol.context for protocol in protocols.values()})
 
     def __call__(self, image: Rgb) -> tuple[dict[str, Scores], PictureMaps | None]:
-        """The scores by the name of their way, see `class_scores`, and the maps if another block is given."""
+        """The scores by the name of their protocol, see `class_scores`, and the maps if another block is given."""
         size = (image.shape[0], image.shape[1])
         classes, device = self.network.class_count, self.network.device
-        totals = {name: torch.zeros(classes, *size, device=device) for name in self.ways}
-        maps, own_size = None, Way().seen_size(size, OWN_SIZE)
+        totals = {name: torch.zeros(classes, *size, device=device) for name in self.protocols}
+        maps, own_size = None, ScoringProtocol().seen_size(size, OWN_SIZE)
         for (seen, crop, step), wanted in self._views(size).items():
             view = self.network.see(resize(image, seen))
             if crop is None:
@@ -126,19 +126,19 @@ class Scorer:
                 maps = found or maps
             else:
                 shares = self._crops(view, wanted, crop, step)
-            for way, scores in shares.items():
+            for shown, scores in shares.items():
                 own = F.interpolate(scores[None], size, mode="bilinear")[0]
-                for name in wanted[way]:
+                for name in wanted[shown]:
                     totals[name] += own
-        return {name: total / len(self.ways[name].scales) for name, total in totals.items()}, maps
+        return {name: total / len(self.protocols[name].scales) for name, total in totals.items()}, maps
 
     def _views(self, size: Grid) -> dict[tuple[Grid, Grid | None, float], dict[tuple[bool, bool], list[str]]]:
-        """What is shown, by size, crop and step; for each, the names of the ways by context and flip."""
+        """What is shown, by size, crop and step; for each, the names of the protocols by context and flip."""
         found: dict[tuple[Grid, Grid | None, float], dict[tuple[bool, bool], list[str]]] = {}
-        for name, way in self.ways.items():
-            for scale in way.scales:
-                key = way.seen_size(size, scale), way.crop, way.step if way.crop else 0.0
-                found.setdefault(key, {}).setdefault((way.context, way.flip), []).append(name)
+        for name, protocol in self.protocols.items():
+            for scale in protocol.scales:
+                key = protocol.seen_size(size, scale), protocol.crop, protocol.step if protocol.crop else 0.0
+                found.setdefault(key, {}).setdefault((protocol.context, protocol.flip), []).append(name)
         return found
 
     def _whole(

@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segviz.data.classes import ClassSet
 from segviz.data.data_set import DataSet, refuse_split
 from segviz.data.readers.class_map import open_with_class_map
-from segviz.data.readers.own_layout import read_classes
 from segviz.data.readers.pascal_context import open_pascal_context
-from segviz.data.readers.single_labels import read_labels
 from segviz.data.readers.table import READERS, find_layout
-from segviz.data.sample import DataError, LazySamples, Sample, Split, count_pixels, list_first
+from segviz.data.sample import DataError, LazySamples, Sample, Split, list_first
 from segviz.data.sample_files import find_folders
 from segviz.data.split_scan import RESIDENT_BYTES, WrapNames, scan_split
-
-__all__ = [
-    "ClassSet", "DataError", "DataSet", "LazySamples", "Sample", "Split", "count_pixels", "list_first", "load_split",
-    "open_dataset", "read_classes", "read_labels",
-]  # fmt: skip
 
 FOLDERS_TRIED = 50  # inside a folder without a layout
 WITH_BACKGROUND = "context"  # in the place of a class map: PASCAL Context with its background as the 60th class
 
 
-def open_dataset(root: Path, class_map: Path | None = None) -> DataSet:
+def open_data_set(root: Path, class_map: Path | None = None) -> DataSet:
     """Find out what data set a folder holds: layout, splits, classes and palette; no picture is read.
 
     Args:
@@ -91,7 +83,7 @@ def load_split(
         root: the data set's folder.
         split: for example "train", or several joined by "+", such as "train+val".
         progress: wraps the names while their files are read, for example `progress_bar`.
-        class_map: see `open_dataset`.
+        class_map: see `open_data_set`.
         skip_damaged: leave out samples whose files are missing or damaged, and say so in `Split.notes`.
         limit: bytes of decoded pictures and labels up to which all stay in memory, 2 GiB by default; a larger split is
             read as its samples are needed, by threads in the background.
@@ -100,7 +92,7 @@ def load_split(
         DataError: a file is missing or unreadable, a picture and its labels differ in size, or a class is unknown;
             the message names the first few faults and counts the rest.
     """
-    data = open_dataset(root, class_map)
+    data = open_data_set(root, class_map)
     listing = data.list_files(split)
     unlabelled = [one.name for one in listing.files if one.labels is None]
     if unlabelled:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT
 from segviz.cli.errors import UsageError
 from segviz.evaluation.evaluate import MULTI_SCALES
-from segviz.evaluation.ways import SINGLE_SCALE, Way
+from segviz.evaluation.protocols import SINGLE_SCALE, ScoringProtocol
 from segviz.models.picture_input import PictureInput
 
 
@@ -54,31 +54,33 @@ def shows_whole(options: argparse.Namespace) -> bool:
     return not options.crop and wanted_size(options) is None and options.long_side is None and 1.0 in scales
 
 
-def choose_ways(name: str, options: argparse.Namespace, off: bool, picture: PictureInput | None) -> dict[str, Way]:
-    """The ways to score a set of pictures, by the names of evaluations in a record.
+def choose_protocols(
+    name: str, options: argparse.Namespace, off: bool, picture: PictureInput | None
+) -> dict[str, ScoringProtocol]:
+    """The protocols to score a set of pictures by, under the names of evaluations in a record.
 
     Args:
         name: the set's name; drawn scenes are not scored at many scales.
         options: the command line.
         off: whether to score without the context too.
-        picture: as in `choose_way`.
+        picture: as in `choose_protocol`.
 
     Raises:
         UsageError: an option has no effect.
     """
-    first = choose_way(options, picture)
+    first = choose_protocol(options, picture)
     frame = replace(first, scales=SINGLE_SCALE, flip=False)
-    ways = {name_way(name, first): first}
+    protocols = {name_evaluation(name, first): first}
     if options.multi_scale and name != SCENES:
         many = replace(frame, scales=options.scales or MULTI_SCALES, flip=True)
-        ways[join_words(VAL_MULTI_SCALE.replace(VAL, name, 1), frame.words)] = many
+        protocols[join_words(VAL_MULTI_SCALE.replace(VAL, name, 1), frame.words)] = many
     if off:
         silent = replace(first, context=False)
-        ways[name_way(VAL_WITHOUT_CONTEXT.replace(VAL, name, 1), silent)] = silent
-    return ways
+        protocols[name_evaluation(VAL_WITHOUT_CONTEXT.replace(VAL, name, 1), silent)] = silent
+    return protocols
 
 
-def choose_way(options: argparse.Namespace, picture: PictureInput | None) -> Way:
+def choose_protocol(options: argparse.Namespace, picture: PictureInput | None) -> ScoringProtocol:
     """The protocol of the options; beside `--multi-scale` it has a single scale.
 
     Args:
@@ -98,11 +100,11 @@ def choose_way(options: argparse.Namespace, picture: PictureInput | None) -> Way
     if crop is None and options.step is not None:
         raise UsageError("--step needs crops; give --crop H W, or remove it")
     scales = None if getattr(options, "multi_scale", False) else options.scales
-    return Way(
+    return ScoringProtocol(
         scales or SINGLE_SCALE,
         options.flip,
         crop=crop,
-        step=step or Way().step,
+        step=step or ScoringProtocol().step,
         size=wanted_size(options),
         long_side=options.long_side,
     )
@@ -113,9 +115,9 @@ def wanted_size(options: argparse.Namespace) -> tuple[int, int] | None:
     return tuple(options.input_size) if isinstance(options.input_size, list) else None
 
 
-def name_way(name: str, way: Way) -> str:
+def name_evaluation(name: str, protocol: ScoringProtocol) -> str:
     """An evaluation's name: the set's, and how pictures are shown where they are not whole and at their own size."""
-    return join_words(name, way.words)
+    return join_words(name, protocol.words)
 
 
 def join_words(name: str, words: str) -> str:
