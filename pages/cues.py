@@ -91,7 +91,8 @@ def viewer() -> None:
 
 st.caption(
     f"The class of each thing is told by {CUE_KINDS[kind].rule}. Click a white thing to pin a point: the cue that "
-    "decides its class is framed in the point's colour. A cell up to two cells from a cue knows its colour too, as two "
-    "convolutions lie before the block; weight there is not counted as weight on the cue."
+    "decides its class is framed in the point's colour. Two convolutions come before "
+    "the block, so cells up to two away from a cue also see its colour; weight there is not counted as weight on the "
+    "cue."
 )
 viewer()

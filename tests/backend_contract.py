@@ -533,8 +533,8 @@ def check_too_little_memory_shows_less_then_refuses_and_the_next_is_right(make: 
     models.misdeeds = {1: short(cpu, 2), 2: short(gpu, 4), 3: short(cpu, 99), 4: short(MemoryError(), 2)}
     models.misdeeds[6] = short(library, 2)
     notes = {value: backend.submit(ask(value)).result(PATIENCE).notes for value in (1, 2, 4, 5, 6)}
-    assert "shown at 1/2 scale" in str(notes[1]) and "shown at 1/4 scale" in str(notes[2])
-    assert "shown at 1/2 scale" in str(notes[4]) and notes[5] == () and "shown at 1/2 scale" in str(notes[6])
+    assert "computed at 1/2 scale" in str(notes[1]) and "computed at 1/4 scale" in str(notes[2])
+    assert "computed at 1/2 scale" in str(notes[4]) and notes[5] == () and "computed at 1/2 scale" in str(notes[6])
     assert isinstance(error_of(backend.submit(ask(3))), TooLargeError)
     models.misdeeds = {}  # memory is back
     for value in (1, 2, 3):
@@ -549,7 +549,7 @@ def check_what_exceeds_the_budget_is_shown_smaller_or_refused_before_it_runs(mak
     budget = (full - 1) // MIB
     assert half <= budget * MIB < full
     backend = make(models, replace(TWO, memory_mb=budget))
-    assert "shown at 1/2 scale" in str(backend.submit(ask(1, size=size)).result(PATIENCE).notes)
+    assert "computed at 1/2 scale" in str(backend.submit(ask(1, size=size)).result(PATIENCE).notes)
     assert models.ran == [("fla", 1, 2)]
     assert backend.find_cached(ask(1, size=size)) is not None
     error = error_of(backend.submit(ask(1, size=(6000, 6000))))

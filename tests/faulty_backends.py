@@ -306,7 +306,7 @@ BAD = {
         "notes = {value", there=(Patch(OPS, "is_out_of_memory", see_python_s_error_only),)
     ),
     "what_exceeds_the_budget_is_shown_smaller_or_refused_before_it_runs": Fault(
-        'assert "shown at 1/2 scale"', there=(Patch(OPS, "fitting_shrink", shrink_never),)
+        'assert "computed at 1/2 scale"', there=(Patch(OPS, "fitting_shrink", shrink_never),)
     ),
     "no_more_runs_at_once_than_the_memory_holds": Fault("assert models.most == 2", Greedy),
     "values_that_are_not_finite_are_counted": Fault(

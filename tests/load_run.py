@@ -462,7 +462,7 @@ async def memory_limit(server: Server, size: Size) -> Findings:
             view = await visitor.run(SEEN)
             found.require(not view.failed and not view.of("exception"), f"a large picture ended in {view.errors}")
             text = " ".join(view.errors)
-            outcomes["smaller" if "shown at 1/" in text else "refused" if text else "whole"] += 1
+            outcomes["smaller" if "computed at 1/" in text else "refused" if text else "whole"] += 1
 
         await asyncio.gather(*(visit(number, one) for number, one in enumerate(opened)))
     async with visitors(server, 1) as (visitor,):

@@ -122,7 +122,7 @@ def test_pictures_and_labels_may_lie_in_one_folder(tmp_path: Path) -> None:
         ({"splits": {"\ud800": {"pictures": "a", "labels": "b"}}}, "'splits' is .*, not names with values"),
         ({"foo": 3}, "there is an unknown name 'foo'; use classes, void_ids"),
         ({"classes": [{"name": "a", "id": [1]}]}, r"(?s)classes\[0\] has an unknown name 'id'; did you mean 'ids'"),
-        ({}, "names no splits, and .* has no layout that is known"),
+        ({}, "names no splits, and .* has no known layout"),
     ],
 )  # fmt: skip
 def test_a_fault_of_a_map_is_one_sentence(tmp_path: Path, fields: dict[str, Any], words: str) -> None:

@@ -243,7 +243,7 @@ def test_the_process_survives_running_out_of_memory_and_the_next_answer_is_whole
     ran = subprocess.run([sys.executable, "-c", OUT_OF_MEMORY], capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stderr
     smaller, refused, whole = ran.stdout.splitlines()
-    assert "shown at 1/" in smaller and refused == "TooLargeError" and whole == "()", ran.stdout
+    assert "computed at 1/" in smaller and refused == "TooLargeError" and whole == "()", ran.stdout
 
 
 def test_the_model_itself_is_loaded_once() -> None:

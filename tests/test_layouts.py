@@ -67,8 +67,10 @@ def test_cityscapes_has_fine_and_coarse_splits_and_joins_them(tmp_path: Path) ->
     assert open_data_set(tmp_path).splits == ("train", "val", "test", "coarse_train", "coarse_val")
     assert len(load_split(tmp_path, "train+val").samples) == 3
     assert len(load_split(tmp_path, "coarse_train").samples) == 2
-    with pytest.raises(DataError, match=r"test split of .* has no labels, as the test server keeps them; use"):
+    with pytest.raises(DataError, match=r"the test split of .* has no labels, as only its test server has them; use"):
         load_split(tmp_path, "test")
+    with pytest.raises(DataError, match=r"the test split of .* has them; leave it out, or use `predict --split test`"):
+        load_split(tmp_path, "train+test")
     with pytest.raises(DataError, match=r"has no split 'training'; it has train, val, test, .* joined, as in train"):
         load_split(tmp_path, "training")
 
@@ -177,7 +179,7 @@ def test_the_phases_need_a_list_of_pictures(tmp_path: Path) -> None:
 
 
 def test_an_unknown_folder_names_the_layouts(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has no layout that is known: .*meta\.json is missing") as fault:
+    with pytest.raises(DataError, match=r"has no known layout: .*meta\.json is missing") as fault:
         open_data_set(tmp_path)
     assert all(reader.title in str(fault.value) for reader in READERS.values())
     with pytest.raises(DataError, match=r"none is not a folder; check the path and its spelling$"):
@@ -192,7 +194,7 @@ def test_the_folder_above_or_inside_is_proposed(tmp_path: Path) -> None:
         ("city/leftImg8bit", "city", "Cityscapes"),
         ("VOCdevkit/VOC2012/JPEGImages", "VOCdevkit/VOC2012", "PASCAL VOC"),
     ):
-        words = f"but {tmp_path / right} has that of {title}; name that folder"
+        words = f"but {tmp_path / right} is a {title} folder; name that one"
         with pytest.raises(DataError, match=re.escape(words)):
             open_data_set(tmp_path / wrong)
 

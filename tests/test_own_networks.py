@@ -198,7 +198,7 @@ def test_a_picture_too_large_for_the_memory_is_seen_smaller() -> None:
     backend = ThreadBackend(Runner(), Capacity(memory_mb=96))
     try:
         result = Engine(backend).ask("net", big, Watch(), "session").result()
-        assert "scale because the server has too little memory" in result.notes[0]
+        assert "scale, because the server lacks the memory" in result.notes[0]
         assert result.value.prediction.labels.shape == (1024, 1024)
         assert result.value.maps["second"].grid < (64, 64)
     finally:

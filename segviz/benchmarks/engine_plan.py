@@ -34,7 +34,7 @@ PLAN_TITLES: Mapping[str, str] = MappingProxyType({  # of a row's figures, in th
     "bridge_rate": "limit of the bridge, answers/s",
     "pages_rate": "limit of one app with pages, answers/s",
     "apps": "apps with pages needed to saturate the GPUs",
-    "bound_by": "full first, without pages",
+    "bound_by": "bottleneck, without pages",
     "rate": "planned load without pages, answers/s",
     "p50_ms": "p50 at that load, ms",
     "p95_ms": "p95 at that load, ms",
@@ -100,7 +100,7 @@ class ClusterPlan:
 
     @property
     def bound_by(self) -> str:
-        """What is full first."""
+        """The bottleneck: what reaches its limit first."""
         rates = {"the GPUs": self.gpus_rate, "the app": self.app_rate, "the bridge": self.bridge_rate}
         return min(rates, key=lambda name: rates[name])
 
@@ -212,7 +212,7 @@ def plan_report(report: EngineReport, gpus: Sequence[int], forwards_ms: Sequence
     notes = [
         f"Settings: SEGVIZ_BACKEND=ray, SEGVIZ_RAY_ADDRESS, SEGVIZ_REPLICAS={' or '.join(map(str, gpus))} and "
         f"SEGVIZ_REPLICA_GPUS=1; a replica then has {SLOTS} slots.",
-        f"Computed, not measured: the forward times are assumptions; {USED:.0%} of the most is planned for; waits are "
+        f"Computed, not measured: the forward times are assumptions; the plan uses {USED:.0%} of each limit; waits are "
         "those of M/M/c.",
         f"Measured, on this machine: {passage.passage_ms:.3g} ms beside the forward pass, "
         f"{passage.app_cpu_ms:.3g} and {passage.bridge_cpu_ms:.3g} ms of CPU in the app's process and its bridge, "

@@ -133,7 +133,7 @@ def format_report(data: DataSet, reports: Sequence[SplitReport]) -> str:
     lines.append(format_table(heads, table))
     for one in scored:
         if absent := [name for name, count in zip(data.classes.names, one.pixels, strict=True) if not count]:
-            lines.append(f"Without a pixel in {one.name}: {list_absent(absent, len(one.pixels))}.")
+            lines.append(f"Classes without a pixel in {one.name}: {list_absent(absent, len(one.pixels))}.")
     return "\n".join(lines)
 
 

@@ -59,8 +59,8 @@ class PortableFiles:
                 os.chdir(self.folder)
             if digest_network(options) != self.digest:
                 raise CatalogueError(
-                    f"the files of '{options.model}' are others on the machine of a worker; put the same ones there, "
-                    "under the same path"
+                    f"a worker's machine has other files for '{options.model}'; copy those of this machine there, to the same "
+                    "path"
                 )
             yield options
             return

@@ -26,7 +26,7 @@ def open_data_set(root: Path, class_map: Path | None = None) -> DataSet:
             (`readers.class_map_file`); or `context`, for PASCAL Context's 60 classes with background.
 
     Raises:
-        DataError: the folder has no layout that is known, or its lists or the class map cannot be used.
+        DataError: the folder has no known layout, or its lists or the class map cannot be used.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; check the path and its spelling")
@@ -41,10 +41,10 @@ def open_data_set(root: Path, class_map: Path | None = None) -> DataSet:
         return open_with_class_map(root, class_map, None if layout is None else READERS[layout].open(root))
     if layout is None:
         if nearby := find_nearby(root):
-            raise DataError(f"{root} has no layout that is known, but {describe_nearby(nearby)}")
+            raise DataError(f"{root} has no known layout, but {describe_nearby(nearby)}")
         known = "; ".join(f"{reader.title}: {reader.folders}" for reader in READERS.values())
         raise DataError(
-            f"{root} has no layout that is known: {root / 'meta.json'} is missing, and so are the folders of others; "
+            f"{root} has no known layout: {root / 'meta.json'} is missing, and so are the folders of others; "
             f"name the folder that holds {known}; or give --class-map FILE"
         )
     return READERS[layout].open(root)
@@ -63,7 +63,7 @@ def describe_nearby(nearby: Mapping[Path, str]) -> str:
     """Which folders have a known layout, and to name one of them."""
     if len(nearby) == 1:
         ((folder, title),) = nearby.items()
-        return f"{folder} has that of {title}; name that folder"
+        return f"{folder} is a {title} folder; name that one"
     listed = ", ".join(list_first([f"{folder} ({title})" for folder, title in nearby.items()]))
     return f"{len(nearby)} folders in it have one: {listed}; name one of them"
 
@@ -94,10 +94,12 @@ def load_split(
     """
     data = open_data_set(root, class_map)
     listing = data.list_files(split)
-    unlabelled = [one.name for one in listing.files if one.labels is None]
-    if unlabelled:
+    if any(one.labels is None for one in listing.files):
+        parts = split.split("+")
+        bare = next((one for one in parts if any(file.labels is None for file in data.list_files(one).files)), split)
         raise DataError(
-            f"{split} split of {root} has no labels, as the test server keeps them; use `predict` with --split {split}"
+            f"the {bare} split of {root} has no labels, as only its test server has them; "
+            f"{'leave it out, or ' if len(parts) > 1 else ''}use `predict --split {bare}`"
         )
     scan = scan_split(data, split, listing.files, limit, progress)
     left_out = listing.missing + len(scan.faults)

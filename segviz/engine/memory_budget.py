@@ -64,7 +64,7 @@ def too_large_error(size: tuple[int, int], budget: int) -> TooLargeError:
 
 def scale_note(shrink: int) -> str:
     """The note about a smaller scale."""
-    return f"shown at 1/{shrink} scale because the server has too little memory for more"
+    return f"computed at 1/{shrink} scale, because the server lacks the memory for full size"
 
 
 def release_memory() -> None:

@@ -51,7 +51,7 @@ def serve_network(
 ) -> str:
     """Open the app over a network of yours; the bundled models are there too. Returns the address of its page.
 
-    In a script it serves until Ctrl+C; in a notebook or a prompt it serves in the background, and a further call adds
+    In a script it serves until Ctrl-C; in a notebook or a prompt it serves in the background, and a further call adds
     its network to the same server, or replaces the one of the same name.
 
     Args:
@@ -66,7 +66,7 @@ def serve_network(
         fit: "stretch" or "pad".
         layers: patterns of the layers whose maps are offered; by default all.
         port: where to listen; by default the first free one from 8501 on.
-        block: whether to serve until Ctrl+C; by default where Python runs a script.
+        block: whether to serve until Ctrl-C; by default where Python runs a script.
 
     Raises:
         TypeError: the model is no `nn.Module`.

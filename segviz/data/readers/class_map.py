@@ -70,7 +70,7 @@ def open_with_class_map(root: Path, path: Path, layout: DataSet | None) -> DataS
         return DataSet(root, "class map", splits=tuple(found.splits), list_split=listing, **mapped)  # type: ignore[arg-type]
     if layout is None:
         raise DataError(
-            f'{path} names no splits, and {root} has no layout that is known; add "splits": '
+            f'{path} names no splits, and {root} has no known layout; add "splits": '
             '{"train": {"pictures": "FOLDER", "labels": "FOLDER"}}'
         )
     return replace(layout, **mapped)  # type: ignore[arg-type]

@@ -95,7 +95,7 @@ class CatalogueModel:
             EngineError: the replica's machine has other files, or none.
         """
         if model_identity(self.name) != self.sha:
-            raise EngineError(f"'{self.name}' has other files on the machine of a replica; put the same ones there")
+            raise EngineError(f"a replica's machine has other files for '{self.name}'; copy those of the app's machine there")
         return open_model(self.name)
 
 

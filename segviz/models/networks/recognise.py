@@ -86,7 +86,7 @@ def recognise_network(
         options: what tensors do not reveal, by the names in `RecognisedNetwork.assumptions`; the rest is as published.
 
     Returns:
-        The network, or None where the tensors are of no layout that is known.
+        The network, or None where the tensors have no known layout.
 
     Raises:
         ForeignWeightsError: a tensor that tells a size is missing, the tensors fit several layouts, or an option is
