@@ -59,8 +59,8 @@ class PortableFiles:
                 os.chdir(self.folder)
             if digest_network(options) != self.digest:
                 raise CatalogueError(
-                    f"a worker's machine has other files for '{options.model}'; copy those of this machine there, to the same "
-                    "path"
+                    f"a worker's machine has other files for '{options.model}'; copy those of this machine "
+                    "there, to the same path"
                 )
             yield options
             return

@@ -95,7 +95,9 @@ class CatalogueModel:
             EngineError: the replica's machine has other files, or none.
         """
         if model_identity(self.name) != self.sha:
-            raise EngineError(f"a replica's machine has other files for '{self.name}'; copy those of the app's machine there")
+            raise EngineError(
+                f"a replica's machine has other files for '{self.name}'; copy those of the app's machine there"
+            )
         return open_model(self.name)
 
 
