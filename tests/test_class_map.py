@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture
+from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture, write_names
 from PIL import Image
 
 from segviz.data.dataset import DataError, load_split, open_dataset
@@ -152,6 +152,38 @@ def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
         load_split(tmp_path, "train", class_map=class_map)
     with pytest.raises(DataError, match=r"nowhere\.json is missing; a class map is JSON of the form"):
         open_dataset(tmp_path, tmp_path / "nowhere.json")
+
+
+def test_labels_without_a_picture_are_told_where_no_list_names_the_samples(tmp_path: Path) -> None:
+    make_folder(tmp_path, np.full(SIZE, 7))
+    for name in ("two_L", "two", "one_L_color"):  # the last two are no labels
+        save_labels(tmp_path / "truth" / f"{name}.png", np.full(SIZE, 7))
+    class_map = write_map(tmp_path / "map.json", **FOLDERS)
+    with pytest.raises(DataError, match=r"missing pictures: pictures/two .*; add them, or name .* 'list' in"):
+        load_split(tmp_path, "train", class_map=class_map)
+    assert len(load_split(tmp_path, "train", class_map=class_map, skip_damaged=True).samples) == 1
+    write_names(tmp_path / "train.txt", ["one"])
+    listed = FOLDERS | {"splits": {"train": {"pictures": "pictures", "labels": "truth", "list": "train.txt"}}}
+    assert len(load_split(tmp_path, "train", class_map=write_map(tmp_path / "map.json", **listed)).samples) == 1
+
+
+def test_labels_that_may_belong_to_another_split_are_no_fault(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        save_picture(tmp_path / split / f"{split}.png", number)
+        save_labels(tmp_path / "truth" / f"{split}.png", np.full(SIZE, 7))
+    for val in ("truth", "truth/val", "."):
+        splits = {"train": {"pictures": "train", "labels": "truth"}, "val": {"pictures": "val", "labels": val}}
+        class_map = write_map(tmp_path / "map.json", splits=splits)
+        assert [one.name for one in load_split(tmp_path, "train", class_map=class_map).samples] == ["train"]
+
+
+def test_what_tools_write_beside_labels_is_no_label(tmp_path: Path) -> None:
+    save_picture(tmp_path / "pictures" / "street_1.jpg", 0)
+    for name in ("street_1", "street_1_color", "street_1.ids", "street_2"):
+        save_labels(tmp_path / "truth" / f"{name}.png", np.full(SIZE, 7))
+    class_map = write_map(tmp_path / "map.json", splits=FOLDERS["splits"])
+    (fault,) = open_dataset(tmp_path, class_map).list_files("train").faults
+    assert fault.startswith("missing pictures: pictures/street_2 (ending")
 
 
 def test_context_is_no_class_map_of_other_data(tmp_path: Path) -> None:

@@ -192,6 +192,27 @@ def test_predictions_of_a_split_go_to_the_test_server(tmp_path: Path, models: Pa
         assert set(np.unique(np.asarray(picture))) <= set(SERVER_FORMATS["cityscapes"].ids)
 
 
+def test_predict_says_which_pictures_of_a_split_are_missing(
+    tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_cityscapes(tmp_path / "data")
+    (lost,) = (tmp_path / "data/leftImg8bit/train/ulm").glob("*_000001_*")
+    lost.unlink()
+    model = models / "cityscapes.safetensors"
+    assert segviz("predict", tmp_path / "data", "--split", "train", "--model", model, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "1 of 2 pictures of train are left out: missing pictures: leftImg8bit/train/ulm/" in said
+
+
+def test_a_set_without_some_of_its_pictures_is_not_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_cityscapes(tmp_path)
+    (lost,) = (tmp_path / "leftImg8bit/train/ulm").glob("*_000001_*")
+    lost.unlink()
+    assert segviz("datasets", tmp_path, "--split", "train", "--json") == 1
+    train = json.loads(capsys.readouterr().out)["splits"]["train"]
+    assert (train["pictures"], train["sound"]) == (2, 1) and lost.name in train["faults"][0]
+
+
 def test_voc_s_files_lie_in_the_folder_that_its_server_wants(tmp_path: Path, models: Path) -> None:
     make_voc(tmp_path / "data")
     command = ["predict", tmp_path / "data/JPEGImages/2008_000009.jpg", "--model", models / "voc.safetensors"]
