@@ -134,12 +134,42 @@ def test_all_faults_of_a_map_are_told_at_once(tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.json", classes=[{"name": "a"}, {"name": "a", "ids": [900]}], others="x")
     with pytest.raises(DataError) as fault:
         read_class_map(path)
-    assert len(fault.value.faults) == 5 and "has 5 faults" in str(fault.value)
+    assert len(fault.value.faults) == 4 and "has 4 faults" in str(fault.value)
     assert all(word in str(fault.value) for word in ("gap", "2 times", "900", "'x'"))
     classes = [{"name": f"c{at}", "ids": "x", "more": 1} for at in range(9)]
     with pytest.raises(DataError) as fault:
         read_class_map(write_map(tmp_path / "map.json", classes=classes, others=1))
     assert len(fault.value.faults) == 19  # none is left out
+
+
+@pytest.mark.parametrize("unread", [{"zz": 1}, {"others": 1}, {"splits": {"train": {"pictures": 3, "labels": 4}}}])
+def test_a_fault_of_form_hides_no_other(tmp_path: Path, unread: dict[str, Any]) -> None:
+    classes = [{"name": "road", "ids": [7]}, {"name": "car", "ids": [26, 26]}, {"name": "car", "ids": []}]
+    fields = {"classes": classes, "void_ids": [7]}
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields))
+    others = fault.value.faults
+    assert len(others) == 4
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields, **unread))
+    assert fault.value.faults[-len(others) :] == others
+    assert len(fault.value.faults) == len(others) + (2 if "splits" in unread else 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({"classes": [{"name": "a", "ids": "x"}, {"name": "b", "colours": 3}, {"name": "c", "ids": [1]}]}, 2),
+        ({"classes": [{"ids": [1]}, {"name": 3, "ids": [2]}, None, {"name": "c", "ids": [None, 3]}]}, 4),
+        ({"classes": None, "void_ids": None, "void_colours": [1], "splits": None, "picture_ending": 1}, 5),
+        ({"classes": [{"name": "a", "colours": [1, "#FF0000"], "colour": 2}], "splits": {"train": None, "val": {}}}, 5),
+        ({"classes": [{"name": "a", "ids": [5, "x"]}, {"name": "b", "ids": [5]}]}, 2),
+    ],
+)
+def test_what_could_not_be_read_is_told_once(tmp_path: Path, fields: dict[str, Any], count: int) -> None:
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields))
+    assert len(fault.value.faults) == count, fault.value.faults
 
 
 def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
