@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 
-OUT_OF_MEMORY = re.compile(
-    "|".join(
-        [
-            "out of memory",  # torch.OutOfMemoryError, and CUDA's own error where a kernel could not be started
-            "DefaultCPUAllocator",
-            "not enough memory",
-            "Insufficient memory",
-            "allocate memory",
-            "bad_alloc",  # C++'s own error
-            # oneDNN on a CPU says no more where it finds no room for a layer's code or work space. That it has no way to
-            # compute a layer is another error, about a "primitive descriptor".
-            "could not (?:create|execute) a primitive(?! descriptor| from)",
-            "CUBLAS_STATUS_ALLOC_FAILED",  # a full GPU leaves none for the libraries' work space
-            "CUDNN_STATUS_ALLOC_FAILED",
-            "CUFFT_ALLOC_FAILED",
-        ]
-    )
+OUT_OF_MEMORY_WORDS = (
+    "out of memory",  # torch.OutOfMemoryError, and CUDA's own error where a kernel could not be started
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "Insufficient memory",
+    "allocate memory",
+    "bad_alloc",  # C++'s own error
+    # oneDNN says no more where a CPU has no room for a layer's code or work space. That it has no way to compute a
+    # layer is another error, about a "primitive descriptor".
+    "could not (?:create|execute) a primitive(?! descriptor| from)",
+    "CUBLAS_STATUS_ALLOC_FAILED",  # a full GPU leaves none for the libraries' work space
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUFFT_ALLOC_FAILED",
 )
+OUT_OF_MEMORY = re.compile("|".join(OUT_OF_MEMORY_WORDS))
 GPU = re.compile("CUDA|CUBLAS|CUDNN|CUFFT|GPU|HIP|MPS|XPU")
 
 
