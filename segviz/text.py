@@ -47,6 +47,11 @@ def size_text(shape: tuple[int, ...]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
+def pixels_text(count: int) -> str:
+    """A number of pixels, as "1 pixel" or "1,200 pixels"."""
+    return f"{count:,} {'pixel' if count == 1 else 'pixels'}"
+
+
 def format_percent(share: float | None, unknown: str = "-") -> str:
     """A share in [0, 1] as a percentage with one decimal."""
     return unknown if share is None or math.isnan(share) else f"{100 * share:.1f}"

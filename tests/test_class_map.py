@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture
+from layout_cases import SIZE, draw_classes, make_cityscapes, make_own, save_labels, save_picture, write_names
 from PIL import Image
 
 from segviz.data.open_data_set import load_split, open_data_set
@@ -135,12 +135,42 @@ def test_all_faults_of_a_map_are_told_at_once(tmp_path: Path) -> None:
     path = write_map(tmp_path / "map.json", classes=[{"name": "a"}, {"name": "a", "ids": [900]}], others="x")
     with pytest.raises(DataError) as fault:
         read_class_map(path)
-    assert len(fault.value.faults) == 5 and "has 5 faults" in str(fault.value)
+    assert len(fault.value.faults) == 4 and "has 4 faults" in str(fault.value)
     assert all(word in str(fault.value) for word in ("gap", "2 times", "900", "'x'"))
     classes = [{"name": f"c{at}", "ids": "x", "more": 1} for at in range(9)]
     with pytest.raises(DataError) as fault:
         read_class_map(write_map(tmp_path / "map.json", classes=classes, others=1))
     assert len(fault.value.faults) == 19  # none is left out
+
+
+@pytest.mark.parametrize("unread", [{"zz": 1}, {"others": 1}, {"splits": {"train": {"pictures": 3, "labels": 4}}}])
+def test_a_fault_of_form_hides_no_other(tmp_path: Path, unread: dict[str, Any]) -> None:
+    classes = [{"name": "road", "ids": [7]}, {"name": "car", "ids": [26, 26]}, {"name": "car", "ids": []}]
+    fields = {"classes": classes, "void_ids": [7]}
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields))
+    others = fault.value.faults
+    assert len(others) == 4
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields, **unread))
+    assert fault.value.faults[-len(others) :] == others
+    assert len(fault.value.faults) == len(others) + (2 if "splits" in unread else 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({"classes": [{"name": "a", "ids": "x"}, {"name": "b", "colours": 3}, {"name": "c", "ids": [1]}]}, 2),
+        ({"classes": [{"ids": [1]}, {"name": 3, "ids": [2]}, None, {"name": "c", "ids": [None, 3]}]}, 4),
+        ({"classes": None, "void_ids": None, "void_colours": [1], "splits": None, "picture_ending": 1}, 5),
+        ({"classes": [{"name": "a", "colours": [1, "#FF0000"], "colour": 2}], "splits": {"train": None, "val": {}}}, 5),
+        ({"classes": [{"name": "a", "ids": [5, "x"]}, {"name": "b", "ids": [5]}]}, 2),
+    ],
+)
+def test_what_could_not_be_read_is_told_once(tmp_path: Path, fields: dict[str, Any], count: int) -> None:
+    with pytest.raises(DataError) as fault:
+        read_class_map(write_map(tmp_path / "map.json", **fields))
+    assert len(fault.value.faults) == count, fault.value.faults
 
 
 def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
@@ -153,6 +183,38 @@ def test_missing_labels_and_folders_are_told(tmp_path: Path) -> None:
         load_split(tmp_path, "train", class_map=class_map)
     with pytest.raises(DataError, match=r"nowhere\.json is missing; a class map is JSON of the form"):
         open_data_set(tmp_path, tmp_path / "nowhere.json")
+
+
+def test_labels_without_a_picture_are_told_where_no_list_names_the_samples(tmp_path: Path) -> None:
+    make_folder(tmp_path, np.full(SIZE, 7))
+    for name in ("two_L", "two", "one_L_color"):  # the last two are no labels
+        save_labels(tmp_path / "truth" / f"{name}.png", np.full(SIZE, 7))
+    class_map = write_map(tmp_path / "map.json", **FOLDERS)
+    with pytest.raises(DataError, match=r"missing pictures: pictures/two .*; add them, or name .* 'list' in"):
+        load_split(tmp_path, "train", class_map=class_map)
+    assert len(load_split(tmp_path, "train", class_map=class_map, skip_damaged=True).samples) == 1
+    write_names(tmp_path / "train.txt", ["one"])
+    listed = FOLDERS | {"splits": {"train": {"pictures": "pictures", "labels": "truth", "list": "train.txt"}}}
+    assert len(load_split(tmp_path, "train", class_map=write_map(tmp_path / "map.json", **listed)).samples) == 1
+
+
+def test_labels_that_may_belong_to_another_split_are_no_fault(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        save_picture(tmp_path / split / f"{split}.png", number)
+        save_labels(tmp_path / "truth" / f"{split}.png", np.full(SIZE, 7))
+    for val in ("truth", "truth/val", "."):
+        splits = {"train": {"pictures": "train", "labels": "truth"}, "val": {"pictures": "val", "labels": val}}
+        class_map = write_map(tmp_path / "map.json", splits=splits)
+        assert [one.name for one in load_split(tmp_path, "train", class_map=class_map).samples] == ["train"]
+
+
+def test_what_tools_write_beside_labels_is_no_label(tmp_path: Path) -> None:
+    save_picture(tmp_path / "pictures" / "street_1.jpg", 0)
+    for name in ("street_1", "street_1_color", "street_1.ids", "street_2"):
+        save_labels(tmp_path / "truth" / f"{name}.png", np.full(SIZE, 7))
+    class_map = write_map(tmp_path / "map.json", splits=FOLDERS["splits"])
+    (fault,) = open_data_set(tmp_path, class_map).list_files("train").faults
+    assert fault.startswith("missing pictures: pictures/street_2 (ending")
 
 
 def test_context_is_no_class_map_of_other_data(tmp_path: Path) -> None:

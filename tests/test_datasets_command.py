@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,20 @@ def test_a_sound_data_set_is_described(tmp_path: Path, capsys: pytest.CaptureFix
     rows = [line.split() for line in text.splitlines()]
     assert ["train", "2", "2", "32", "x", "24"] in rows and ["test", "1", "no", "labels", "-"] in rows
     assert any(row[:3] == ["0", "road", "#804080"] for row in rows)
+
+
+def test_one_class_and_one_pixel_are_counted_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_own(tmp_path)
+    (tmp_path / "meta.json").write_text('{"classes": ["sky"]}')
+    classes = [{"name": "sky", "ids": [0, 1, 2]}]
+    (tmp_path / "map.json").write_text(json.dumps({"classes": classes, "void_ids": [255]}))
+    values = np.zeros(SIZE)
+    values[0, 0] = 9
+    save_labels(tmp_path / "train/labels/a.png", values)
+    assert segviz("datasets", tmp_path, "--class-map", tmp_path / "map.json") == 1
+    text, complaints = capsys.readouterr()
+    assert f"{tmp_path}: segviz's own layout, 1 class\n" in text
+    assert "no class has the id 9 (1 pixel, first at" in complaints
 
 
 def test_the_description_is_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,6 +153,7 @@ def test_evaluate_reads_published_layouts_and_skips_what_is_damaged(
 
 
 def test_train_lists_the_faults_of_a_split_one_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_own(tmp_path, ["4"], "val")
     make_own(tmp_path, [str(number) for number in range(4)])
     (tmp_path / "train/labels/1.png").unlink()
     (tmp_path / "train/images/2.png").write_bytes(b"")
@@ -151,6 +167,44 @@ def test_train_lists_the_faults_of_a_split_one_a_line(tmp_path: Path, capsys: py
     )
     for line, part in zip(lines, words, strict=True):
         assert line.startswith("  ") and part in line
+
+
+def test_train_lists_the_faults_of_train_and_val_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    make_cityscapes(data)
+    train = ["train", "--model", "fcn", "--data", data, "--out", tmp_path / "a.safetensors", "--scenes", "0"]
+    shutil.rmtree(data / "gtFine")
+    assert segviz(*train) == 1
+    head, *lines = capsys.readouterr().err.splitlines()[-3:]
+    assert head == "segviz: the splits to train on and to score cannot be used:"
+    for line, split in zip(lines, ("train", "val"), strict=True):
+        assert line.startswith(f"  {split} split of {data}: missing labels: gtFine/{split}/ulm/")
+    make_cityscapes(data)
+    (data / "gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png").unlink()
+    (data / "gtFine/train/ulm/ulm_000001_000019_gtFine_labelIds.png").write_bytes(b"")
+    (path,) = (data / "leftImg8bit/val/ulm").iterdir()
+    path.write_bytes(path.read_bytes()[:300])
+    assert segviz(*train) == 1
+    lines = capsys.readouterr().err.splitlines()[-4:]
+    words = ("train split of", "missing labels", "000001_000019_gtFine_labelIds.png: the file is empty", "val split of")
+    for line, part in zip(lines, words, strict=True):
+        assert part in line
+    assert path.name in lines[-1]
+
+
+def test_what_is_wrong_with_the_whole_set_or_with_a_joined_split_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "--model", "fcn", "--data", tmp_path, "--out", tmp_path / "a.safetensors", "--scenes", "0"]
+    (tmp_path / "meta.json").write_text("{}")
+    assert segviz(*train) == 1
+    assert capsys.readouterr().err.count("meta.json") == 1
+    (tmp_path / "meta.json").unlink()
+    make_cityscapes(tmp_path)
+    next((tmp_path / "gtFine/val/ulm").iterdir()).unlink()
+    assert segviz(*train, "--split", "train+val") == 1
+    said = capsys.readouterr().err
+    assert said.count("missing labels") == 1 and "segviz: train+val split of" in said
 
 
 @pytest.mark.parametrize(
@@ -190,6 +244,27 @@ def test_predictions_of_a_split_go_to_the_test_server(tmp_path: Path, models: Pa
     with Image.open(path) as picture:
         assert picture.mode == "L" and picture.size == SIZE[::-1]
         assert set(np.unique(np.asarray(picture))) <= set(SERVER_FORMATS["cityscapes"].ids)
+
+
+def test_predict_says_which_pictures_of_a_split_are_missing(
+    tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_cityscapes(tmp_path / "data")
+    (lost,) = (tmp_path / "data/leftImg8bit/train/ulm").glob("*_000001_*")
+    lost.unlink()
+    model = models / "cityscapes.safetensors"
+    assert segviz("predict", tmp_path / "data", "--split", "train", "--model", model, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert "1 of 2 pictures of train are left out: missing pictures: leftImg8bit/train/ulm/" in said
+
+
+def test_a_set_without_some_of_its_pictures_is_not_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_cityscapes(tmp_path)
+    (lost,) = (tmp_path / "leftImg8bit/train/ulm").glob("*_000001_*")
+    lost.unlink()
+    assert segviz("datasets", tmp_path, "--split", "train", "--json") == 1
+    train = json.loads(capsys.readouterr().out)["splits"]["train"]
+    assert (train["pictures"], train["sound"]) == (2, 1) and lost.name in train["faults"][0]
 
 
 def test_voc_s_files_lie_in_the_folder_that_its_server_wants(tmp_path: Path, models: Path) -> None:

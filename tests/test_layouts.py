@@ -267,6 +267,44 @@ def test_a_fault_is_named_with_its_file(tmp_path: Path, spoil: Callable[[Path], 
     assert str(fault.value).startswith(f"train split of {tmp_path}: ") and "\n" not in str(fault.value)
 
 
+@pytest.mark.parametrize("kind", ["gtFine", "gtCoarse"])
+def test_a_missing_picture_of_cityscapes_is_told_and_left_out(tmp_path: Path, kind: str) -> None:
+    make_cityscapes(tmp_path, kind=kind)
+    split = "train" if kind == "gtFine" else "coarse_train"
+    (tmp_path / f"leftImg8bit/train/ulm/{CITY.format(1)}_leftImg8bit.png").unlink()
+    words = rf"missing pictures: leftImg8bit/train/ulm/{CITY.format(1)}_leftImg8bit\.png; unpack all of leftImg8bit "
+    with pytest.raises(DataError, match=words + f"beside {kind}; --skip-damaged .* leaves out 1 of 2 pictures"):
+        load_split(tmp_path, split)
+    found = load_split(tmp_path, split, skip_damaged=True)
+    assert len(found.samples) == 1 and f"1 of 2 samples of {split} are left out: missing pictures" in found.notes[0]
+
+
+def test_a_missing_picture_of_a_test_split_is_told(tmp_path: Path) -> None:
+    make_cityscapes(tmp_path / "city")
+    save_picture(tmp_path / "city/leftImg8bit/test/ulm/ulm_000004_000019_leftImg8bit.png", 4)
+    path = tmp_path / f"city/leftImg8bit/test/ulm/{CITY.format(3)}_leftImg8bit.png"
+    path.unlink()
+    make_voc(tmp_path / "voc")
+    write_names(tmp_path / "voc/ImageSets/Segmentation/test.txt", ["2008_000009", "2008_000010"])
+    for data, lost in (("city", path.name), ("voc", "2008_000010")):
+        listing = open_data_set(tmp_path / data).list_files("test")
+        assert (len(listing.files), listing.missing) == (1, 1)
+        assert "missing pictures: " in listing.faults[0] and lost in listing.faults[0]
+
+
+@pytest.mark.parametrize(("split", "folder"), [("train", "training"), ("val", "validation"), ("test", "testing")])
+def test_a_missing_picture_of_ade20k_is_told_and_left_out(tmp_path: Path, split: str, folder: str) -> None:
+    make_ade20k(tmp_path)
+    save_picture(tmp_path / "images" / folder / "ADE_more.jpg", 4)
+    for name in ("ADE_more", "ADE_lost"):
+        save_labels(tmp_path / "annotations" / folder / f"{name}.png", draw_classes(4, range(151)))
+    words = rf"missing pictures: images/{folder}/ADE_lost \(ending in .*\); unpack all of images beside annotations"
+    with pytest.raises(DataError, match=words):
+        load_split(tmp_path, split)
+    found = load_split(tmp_path, split, skip_damaged=True)
+    assert "ADE_more" in {sample.name for sample in found.samples} and "1 of " in found.notes[0]
+
+
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     make_own(tmp_path, [str(number) for number in range(8)])
     (tmp_path / "train/labels/1.png").unlink()

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from segviz.catalogue.record import Record, from_json, to_json
-from segviz.data.class_sets import CLASS_SETS, give_colours
+from segviz.data.class_sets import CLASS_SETS, find_other_class, give_colours
 from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.open_data_set import load_split
 from segviz.data.sample import DataError
@@ -227,6 +227,11 @@ def test_many_unsound_labels_are_named_first_and_counted_after(folder: Path) -> 
     (folder / "train.txt").write_text("\n".join(names))
     with pytest.raises(DataError, match=r"street 4\.png: no class has the index 11 [^;]*;[^\n]*\n  and 2 more$"):
         load_split(folder, "train")
+
+
+def test_how_classes_differ_is_said_of_one_class_too() -> None:
+    assert find_other_class(("sky",), CAMVID.names) == "it has 1 class, the data 11"
+    assert find_other_class(CAMVID.names, ("sky",)) == "it has 11 classes, the data 1"
 
 
 def test_class_names_and_colours_must_pair_up() -> None:

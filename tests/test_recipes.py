@@ -136,7 +136,8 @@ WRONG = [
     (("--scales", "2-0.5"), 2, "begins with its larger scale"),
     (("--scales", "a,b"), 2, "'a,b' is not a range or list of scales"),
     (("--ohem", "0.7"), 1, "--ohem 0.7 and --hard-share 0.3 both choose the pixels that count; add --hard-share 1"),
-    (("--parts", "17"), 1, "--parts 17 is more than the 16 pictures"),
+    (("--parts", "17"), 1, "--parts 17 is more than the 16 pictures that a process has in each step; use fewer"),
+    (("--parts", "2", "--batch", "1"), 1, "--parts 2 is more than the 1 picture that a process has in each step"),
     (("--option", "points=49"), 1, "has no option 'points'"),
     (("--option", "strips"), 1, "has no value; write NAME=VALUE"),
 ]

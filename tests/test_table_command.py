@@ -67,6 +67,13 @@ def test_checkpoints_belong_to_rows_by_network_options_and_classes(folder: Path)
     assert len(read.problems) == 1
 
 
+def test_one_step_is_a_step(folder: Path) -> None:
+    read = read_folder(folder)
+    once = tuple(replace(one, record=replace(one.record, steps=1)) for one in read.stored)
+    text = format_filled(fill_table(PAPER_TABLES["ssanet-1"], replace(read, stored=once)))
+    assert "Scored: alone.safetensors, 1 step of training: " in text
+
+
 def test_scores_come_from_the_record_with_their_protocol(folder: Path) -> None:
     filled = fill_table(PAPER_TABLES["ssanet-1"], read_folder(folder))
     scores = [one.cells[1].value for one in filled.rows]

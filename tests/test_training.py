@@ -328,8 +328,12 @@ def test_the_kept_weights_are_a_mean_over_steps(finished: tuple[Path, Record], d
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")],
-    ids=["torch", "a library"],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+        RuntimeError("could not create a primitive"),
+    ],
+    ids=["torch", "a library", "oneDNN"],
 )
 def test_out_of_memory_halves_the_batch_and_training_goes_on(
     error: Exception, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

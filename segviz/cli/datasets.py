@@ -18,7 +18,7 @@ from segviz.data.readers.table import READERS
 from segviz.data.sample import DataError, LazySamples, count_pixels, list_first
 from segviz.data.split_scan import scan_split
 from segviz.runtime.progress import progress_bar
-from segviz.text import format_percent, format_table, plain_text, size_text
+from segviz.text import count_words, format_percent, format_table, plain_text, size_text
 
 SIZES_LISTED = 3
 CLASSES_LISTED = 8
@@ -114,7 +114,8 @@ def title_of_layout(data: DataSet) -> str:
 
 def format_report(data: DataSet, reports: Sequence[SplitReport]) -> str:
     """What was found, as text: the set, its splits, and its classes."""
-    lines = [f"{data.root}: {title_of_layout(data)}, {len(data.classes.names)} classes", f"Labels: {data.label_form}."]
+    classes = count_words(len(data.classes.names), "class", "classes")
+    lines = [f"{data.root}: {title_of_layout(data)}, {classes}", f"Labels: {data.label_form}."]
     if data.server:
         lines.append(f"Test server: predict --server-format {data.server}")
     lines += [f"Note: {note}." for note in data.notes]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from segviz.runtime.out_of_memory import is_out_of_memory
+from segviz.runtime.out_of_memory import is_memory_of_gpu, is_out_of_memory
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
@@ -45,7 +45,8 @@ def list_faults(error: Exception) -> tuple[str, ...]:
 def describe_error(error: Exception) -> str:
     """Describe an error's cause and cure in one sentence, without a traceback."""
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
-        return "not enough memory; use a smaller picture, batch or crop, or --device cpu"
+        other = "--device cpu" if is_memory_of_gpu(error) else "free some"
+        return f"not enough memory; use a smaller picture, batch or crop, or {other}"
     if isinstance(error, KeyError) and error.args:  # str() of a KeyError puts its text in quotes
         return str(error.args[0])
     if isinstance(error, OSError) and error.strerror:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 
 from segviz.batch.inputs import Source, find_sources
 from segviz.batch.run import LabelPicture, PictureOutput, export_prediction
 from segviz.batch.server_files import export_for_server
-from segviz.cli.errors import UsageError
+from segviz.cli.errors import MAX_ERROR_LENGTH, UsageError
 from segviz.data.open_data_set import open_data_set
 from segviz.data.sample import DataError
 from segviz.data.server_format import SERVER_FORMATS
 from segviz.prediction.predictor import Predictor
+from segviz.text import plain_text
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.published_predictor import PublishedPredictor
 
@@ -32,6 +34,10 @@ def split_sources(options: argparse.Namespace) -> list[Source]:
     if not listing.files:
         faults = "; ".join(listing.faults) or "it lists no picture; name another split"
         raise DataError(f"{options.split} split of {root}: {faults}")
+    if listing.faults:
+        whole, faults = len(listing.files) + listing.missing, "; ".join(listing.faults)
+        left_out = f"{listing.missing} of {whole} pictures of {options.split} are left out: {faults}"
+        print(f"segviz: {plain_text(left_out, MAX_ERROR_LENGTH)}", file=sys.stderr)
     return find_sources([str(one.picture) for one in listing.files])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from segviz.data.classes import CAMVID, VOID, ClassSet, RgbColour, even_hues
+from segviz.text import count_words
 
 CITYSCAPES_NAMES = """
     road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation, terrain, sky, person, rider,
@@ -148,7 +149,7 @@ def find_other_class(own: Sequence[str], wanted: Sequence[str], tolerant: bool =
         tolerant: whether case, blanks and synonyms after a comma do not count.
     """
     if len(own) != len(wanted):
-        return f"it has {len(own)} classes, the data {len(wanted)}"
+        return f"it has {count_words(len(own), 'class', 'classes')}, the data {len(wanted)}"
     read = shorten_name if tolerant else str
     wrong = [at for at, pair in enumerate(zip(own, wanted, strict=True)) if read(pair[0]) != read(pair[1])]
     if not wrong:

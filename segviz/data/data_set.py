@@ -97,6 +97,7 @@ def pair_files(
     labels: Mapping[str, tuple[Path, Sequence[str]]],
     root: Path,
     cure: str,
+    picture_cure: str = "",
 ) -> Listing:
     """Pair pictures with their labels.
 
@@ -106,6 +107,7 @@ def pair_files(
         labels: the same for the labels.
         root: the data set's folder, from which missing files are named.
         cure: what to do about missing files.
+        picture_cure: what to do about missing pictures, if that is something else.
     """
     finder = FileFinder()
     found: list[SampleFiles] = []
@@ -118,13 +120,34 @@ def pair_files(
             endings[kind] = suffixes
             paths.append(path := finder.find(stem, suffixes))
             if path is None:
-                text = stem.relative_to(root).as_posix() if stem.is_relative_to(root) else str(stem)
-                lost[kind].append(text + (suffixes[0] if len(suffixes) == 1 else ""))
+                lost[kind].append(name_missing_file(stem, suffixes, root))
         if paths[0] is not None and paths[1] is not None:
             found.append(SampleFiles(name, paths[0], paths[1]))
     faults = [
-        fault
-        for kind, paths in lost.items()
-        for fault in describe_missing_files(kind, paths, endings.get(kind, ()), cure)
+        *describe_missing_files("pictures", lost["pictures"], endings.get("pictures", ()), picture_cure or cure),
+        *describe_missing_files("labels", lost["labels"], endings.get("labels", ()), cure),
     ]
     return Listing(tuple(found), tuple(faults), len(names) - len(found))
+
+
+def list_unlabelled(names: Sequence[str], pictures: Path, suffixes: Sequence[str], root: Path, cure: str) -> Listing:
+    """The pictures of a split without labels, as for a test server.
+
+    Args:
+        names: the samples.
+        pictures: the folder of the pictures.
+        suffixes: the endings that are tried.
+        root: the data set's folder, from which missing files are named.
+        cure: what to do about missing pictures.
+    """
+    finder = FileFinder()
+    found = {name: finder.find(pictures / name, suffixes) for name in names}
+    files = tuple(SampleFiles(name, path, None) for name, path in found.items() if path is not None)
+    lost = [name_missing_file(pictures / name, suffixes, root) for name, path in found.items() if path is None]
+    return Listing(files, tuple(describe_missing_files("pictures", lost, suffixes, cure)), len(lost))
+
+
+def name_missing_file(stem: Path, suffixes: Sequence[str], root: Path) -> str:
+    """A file that is not there, from the data set's folder; with its ending if it can have one only."""
+    text = stem.relative_to(root).as_posix() if stem.is_relative_to(root) else str(stem)
+    return text + (suffixes[0] if len(suffixes) == 1 else "")

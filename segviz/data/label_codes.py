@@ -15,7 +15,7 @@ from segviz.data.classes import VOID, RgbColour
 from segviz.data.label_png import decode_levels
 from segviz.data.label_reading import LEVELS_NAMED, MOST_COLOURS, find_first
 from segviz.image import ImageError
-from segviz.text import plain_text
+from segviz.text import pixels_text, plain_text
 
 Values = UInt8[np.ndarray, " 256"]
 LET_OTHERS_BE_VOID = 'or write "others": "void" into the class map'
@@ -95,7 +95,7 @@ class LabelCodes:
         unknown = [colour for colour in counts if colour not in self.colours]
         if unknown and not self.others_void:
             named = [
-                f"#{bytes(colour).hex().upper()} ({counts[colour]:,} pixels, first at {find_first(levels, colour)})"
+                f"#{bytes(colour).hex().upper()} ({pixels_text(counts[colour])}, first at {find_first(levels, colour)})"
                 for colour in unknown[:LEVELS_NAMED]
             ]
             raise ImageError(
@@ -110,7 +110,7 @@ class LabelCodes:
     def _describe_ids(self, values: np.ndarray, unknown: list[int]) -> str:
         """Name the ids without a class, with their pixels, and the ids that have one."""
         named = [
-            f"{one} ({int((values == one).sum()):,} pixels, first at {find_first(Image.fromarray(values), one)})"
+            f"{one} ({pixels_text(int((values == one).sum()))}, first at {find_first(Image.fromarray(values), one)})"
             for one in unknown[:LEVELS_NAMED]
         ]
         cure = f'add each to "ids" of a class or to "void_ids", {LET_OTHERS_BE_VOID}' if self.mapped else OTHER_LABELS

@@ -78,13 +78,24 @@ def read_text(path: Path, content: str) -> str:
         raise DataError(f"{path} cannot be read ({error.strerror}); {content}") from None
 
 
-def find_picture_names(folder: Path) -> list[str]:
+def find_picture_names(folder: Path, suffixes: Sequence[str] = SAMPLE_SUFFIXES) -> list[str]:
     """The pictures in a folder and in the folders below it, by their path from there without the ending, sorted."""
     try:
-        paths = [path for path in folder.rglob("*") if path.suffix.lower() in SAMPLE_SUFFIXES and path.is_file()]
+        paths = [path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file()]
     except OSError:
         return []
     return sorted({path.relative_to(folder).with_suffix("").as_posix() for path in paths})
+
+
+def find_label_names(folder: Path, endings: Sequence[str] = ("",)) -> set[str]:
+    """The samples that have a label file in a folder or below it, named as those of `find_picture_names`.
+
+    Args:
+        folder: where the label files are.
+        endings: those that follow a sample's name in the name of its label file, before the suffix.
+    """
+    names = find_picture_names(folder, LABEL_SUFFIXES)
+    return {name.removesuffix(ending) for name in names for ending in endings if name.endswith(ending)}
 
 
 def find_folders(folder: Path) -> list[str]:

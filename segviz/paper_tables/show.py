@@ -9,7 +9,7 @@ from segviz.paper_tables.commands import option_words, run_commands
 from segviz.paper_tables.description import CITED, COUNTED_KINDS, MEASURED_KINDS, SCORED_KINDS, PaperColumn, PaperTable
 from segviz.paper_tables.filled import FilledRow, FilledTable
 from segviz.table import Columns, csv_text
-from segviz.text import format_table
+from segviz.text import count_words, format_table
 
 NEAR = 0.02  # of the paper's value: nearer counts are taken for the same
 KIND_DIGITS = {"miou": 2, "accuracy": 2, "gain": 2, "parameters": 2, "gflops": 2, "memory": 1, "time": 1, "fps": 1}
@@ -108,7 +108,8 @@ def score_notes(filled: FilledTable) -> list[str]:
     if any(column.scored and column.scored.split == "test" for column in table.columns):
         notes.append(TEST_SPLIT_NOTE)
     scored = (
-        f"Scored: {cell.stored.path.name}, {cell.stored.record.steps} steps of training: {cell.evaluation.described}."
+        f"Scored: {cell.stored.path.name}, {count_words(cell.stored.record.steps, 'step')} of training: "
+        f"{cell.evaluation.described}."
         for one in filled.rows
         for cell in one.cells
         if cell.evaluation and cell.stored

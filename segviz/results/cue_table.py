@@ -12,7 +12,7 @@ from segviz.data.scenes.cues import CUE_KINDS
 from segviz.models.registry import MODELS
 from segviz.results.cue_theory import THEORY, CanTell
 from segviz.table import Columns
-from segviz.text import NONE
+from segviz.text import NONE, count_words
 
 CueRecords = Mapping[tuple[str, str], CueRecord]  # by block and kind
 CUE_MEASURES: Mapping[str, str] = {
@@ -74,7 +74,7 @@ def surprises(records: CueRecords) -> list[str]:
     for (block, kind), record in records.items():
         expected, (low, high) = expectation(record), record.measured.interval
         title, rule = MODELS[block].title, CUE_KINDS[kind].title.lower()
-        reached = f"{record.measured.accuracy:.0%} after {record.steps} steps"
+        reached = f"{record.measured.accuracy:.0%} after {count_words(record.steps, 'step')}"
         if expected is CanTell.YES and high < 0.95:
             sentences.append(f"**{title}, {rule}**: could tell, but has learned only part of it: {reached}.")
         elif expected in CEILINGS and low > CEILINGS[expected]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import re
+
 OUT_OF_MEMORY_WORDS = (
     "out of memory",  # torch.OutOfMemoryError, and CUDA's own error where a kernel could not be started
     "DefaultCPUAllocator",
     "not enough memory",
     "Insufficient memory",
     "allocate memory",
+    "bad_alloc",  # C++'s own error
+    # oneDNN says no more where a CPU has no room for a layer's code or work space. That it has no way to compute a
+    # layer is another error, about a "primitive descriptor".
+    "could not (?:create|execute) a primitive(?! descriptor| from)",
     "CUBLAS_STATUS_ALLOC_FAILED",  # a full GPU leaves none for the libraries' work space
     "CUDNN_STATUS_ALLOC_FAILED",
     "CUFFT_ALLOC_FAILED",
 )
+OUT_OF_MEMORY = re.compile("|".join(OUT_OF_MEMORY_WORDS))
+GPU = re.compile("CUDA|CUBLAS|CUDNN|CUFFT|GPU|HIP|MPS|XPU")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; for a CPU torch has no type of error, and a GPU's libraries have their own words."""
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, Exception) and any(words in str(error) for words in OUT_OF_MEMORY_WORDS)
+    return isinstance(error, Exception) and OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def is_memory_of_gpu(error: BaseException) -> bool:
+    """Whether an error of `is_out_of_memory` says that it was a GPU's memory."""
+    return GPU.search(str(error)) is not None

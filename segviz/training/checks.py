@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segviz.data.sample import DataError, Split, count_pixels, list_first
 from segviz.models.registry import resolve_network
+from segviz.text import count_words
 from segviz.training.options import OPTIMIZERS, TrainOptions
 from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.run import TrainingRun
@@ -47,8 +48,8 @@ def check_options(options: TrainOptions, processes: int) -> None:
         )
     if options.parts > options.batch // processes:
         raise ValueError(
-            f"--parts {options.parts} is more than the {options.batch // processes} pictures that a process has in "
-            "each step; use fewer"
+            f"--parts {options.parts} is more than the {count_words(options.batch // processes, 'picture')} that a "
+            "process has in each step; use fewer"
         )
 
 
@@ -73,6 +74,15 @@ def check_labels_of(split: Split) -> None:
             f"{split.name} split: every labelled pixel is {present[0]}, and none is of "
             f"{', '.join(list_first(absent))}; save class indices from 0 to {len(names) - 1}"
         )
+
+
+def join_data_errors(errors: Sequence[DataError]) -> DataError:
+    """One error for those of several splits; what is wrong with all of them alike, as the folder, is told once."""
+    different = {str(error): error for error in errors}
+    if len(different) == 1:
+        return errors[0]
+    lines = [line for error in different.values() for line in (str(error).splitlines()[0], *error.faults)]
+    return DataError("the splits to train on and to score cannot be used:", lines)
 
 
 def describe_absent(split: Split) -> str:

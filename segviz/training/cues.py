@@ -28,6 +28,7 @@ from segviz.models.blocks import ExpectationMaximization
 from segviz.models.cue_network import CHANNELS, CueNetwork, images_of
 from segviz.prediction.predictor import choose_device, device_title
 from segviz.runtime.progress import progress_bar
+from segviz.text import count_words
 from segviz.training.cue_options import CueOptions
 from segviz.training.initialise import attention_rates
 from segviz.training.make_record import round_to_half
@@ -59,7 +60,7 @@ def train_cues(options: CueOptions) -> Iterator[CueRecord]:
                 network, record = train_network(block, kind, options)
             write_cue_network(path, network, record)
         measured = record.measured
-        tqdm.write(f"{kind:9s} {block:11s} {measured.accuracy:6.1%} after {record.steps} steps")
+        tqdm.write(f"{kind:9s} {block:11s} {measured.accuracy:6.1%} after {count_words(record.steps, 'step')}")
         yield record
 
 

@@ -21,7 +21,7 @@ from segviz.evaluation.evaluate import evaluate_samples
 from segviz.prediction.predictor import choose_device
 from segviz.runtime.malloc import hold_freed_memory
 from segviz.runtime.progress import progress_bar
-from segviz.training.checks import check_labels_of, check_options, describe_absent
+from segviz.training.checks import check_labels_of, check_options, describe_absent, join_data_errors
 from segviz.training.make_record import make_record
 from segviz.training.masks import describe_masks, fit_masks
 from segviz.training.options import TrainOptions
@@ -70,15 +70,23 @@ def load_splits(options: TrainOptions, processes: Processes) -> tuple[Split, Spl
     """Read the splits to train on and to score, and check their labels.
 
     Raises:
-        DataError: they cannot be used.
+        DataError: they cannot be used; the message has the faults of both.
     """
     show = progress_bar if processes.is_first else None
-    training, validation = (
-        load_split(options.data, name, show, class_map=options.class_map, skip_damaged=options.skip_damaged)
-        for name in (options.split, "val")
-    )
-    check_labels_of(training)
-    check_labels_of(validation)
+    splits: list[Split] = []
+    errors: list[DataError] = []
+    for name in (options.split, "val"):
+        if errors and name in options.split.split("+"):
+            continue  # its faults are among those of the first
+        try:
+            read = load_split(options.data, name, show, class_map=options.class_map, skip_damaged=options.skip_damaged)
+            check_labels_of(read)
+            splits.append(read)
+        except DataError as error:
+            errors.append(error)
+    if errors:
+        raise join_data_errors(errors)
+    training, validation = splits
     for note in dict.fromkeys((*training.notes, *validation.notes)):
         processes.say(note)
     if absent := describe_absent(training):

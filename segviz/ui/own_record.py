@@ -45,7 +45,8 @@ def describe_record(record: Record) -> str:
     """The network, its training, its val score and what its context is worth, each as far as the record says it."""
     parts = [f"{network_title(record.model)} ({record.model})"]
     if record.data or record.steps:
-        parts[0] += f", trained on {record.data or 'unnamed data'} for {record.steps:,} steps"
+        steps = f"{record.steps:,} {'step' if record.steps == 1 else 'steps'}"
+        parts[0] += f", trained on {record.data or 'unnamed data'} for {steps}"
     if record.val_miou is not None:
         scored = record.evaluations[VAL]
         parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from segviz.data.class_sets import ALIKE, CLASS_SETS, shorten_name
 from segviz.data.classes import VOID
-from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
+from segviz.data.data_set import DataSet, Listing, list_unlabelled, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.coded_labels import read_coded_labels
-from segviz.data.sample import DataError, SampleFiles
-from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, FileFinder, find_picture_names, read_text
+from segviz.data.sample import DataError
+from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_label_names, find_picture_names, read_text
 
 FOLDERS = {"train": "training", "val": "validation", "test": "testing"}
 ADE_CODES = LabelCodes({0: VOID, **{number: number - 1 for number in range(1, 151)}})
@@ -65,7 +65,9 @@ def check_object_names(path: Path) -> None:
 
 
 def list_ade20k_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
-    """The files of a split; "train" is the folder `training`, "val" is `validation`.
+    """The files of a split, of all samples that have a picture or labels.
+
+    "train" is the folder `training`, "val" is `validation`.
 
     Raises:
         DataError: there is no such split.
@@ -73,17 +75,18 @@ def list_ade20k_split(root: Path, splits: tuple[str, ...], split: str) -> Listin
     if split not in splits:
         raise refuse_split(root, split, splits)
     pictures, labels = (root / part / FOLDERS[split] for part in ("images", "annotations"))
-    names = find_picture_names(pictures)
-    if not names:
+    drawn = find_picture_names(pictures)
+    if not drawn:
         return Listing((), (f"{pictures} holds no picture; unpack the benchmark's pictures into it",))
+    picture_cure = "unpack all of images beside annotations"
     if split == "test" and not labels.is_dir():
-        finder = FileFinder()
-        found = {name: finder.find(pictures / name, SAMPLE_SUFFIXES) for name in names}
-        return Listing(tuple(SampleFiles(name, path, None) for name, path in found.items() if path is not None))
+        return list_unlabelled(drawn, pictures, SAMPLE_SUFFIXES, root, picture_cure)
+    names = sorted({*drawn, *find_label_names(labels)})
     return pair_files(
         names,
         {name: (pictures / name, SAMPLE_SUFFIXES) for name in names},
         {name: (labels / name, LABEL_SUFFIXES) for name in names},
         root,
         "unpack all of annotations beside images",
+        picture_cure,
     )

@@ -14,11 +14,11 @@ from jaxtyping import UInt8
 
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import VOID
-from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
+from segviz.data.data_set import DataSet, Listing, list_unlabelled, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.coded_labels import read_coded_labels
-from segviz.data.sample import HeightAndWidth, SampleFiles
-from segviz.data.sample_files import find_folders, find_picture_names
+from segviz.data.sample import HeightAndWidth
+from segviz.data.sample_files import find_folders, find_label_names, find_picture_names
 
 # The label id of each train id: road, sidewalk, building, wall, fence, pole, traffic light, traffic sign, vegetation,
 # terrain, sky, person, rider, car, truck, bus, train, motorcycle, bicycle.
@@ -55,7 +55,7 @@ def open_cityscapes(root: Path) -> DataSet:
 
 
 def list_cityscapes_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
-    """The files of a split.
+    """The files of a split: those of all samples that have a picture or labels.
 
     Raises:
         DataError: there is no such split.
@@ -64,16 +64,17 @@ def list_cityscapes_split(root: Path, splits: tuple[str, ...], split: str) -> Li
         raise refuse_split(root, split, splits)
     folder, kind = split.removeprefix("coarse_"), COARSE_FOLDER if split.startswith("coarse_") else FINE_FOLDER
     pictures = root / "leftImg8bit" / folder
-    stems = [name.removesuffix(PICTURE_END) for name in find_picture_names(pictures) if name.endswith(PICTURE_END)]
-    if not stems:
+    drawn = {name.removesuffix(PICTURE_END) for name in find_picture_names(pictures) if name.endswith(PICTURE_END)}
+    if not drawn:
         return Listing((), (f"{pictures} holds no CITY/*{PICTURE_END}.png; unpack leftImg8bit into it",))
-    endings = [f"_{kind}_{form}.png" for form in LABEL_FORMS]
-    labels = {stem: (root / kind / folder / stem, endings) for stem in stems}
+    endings = [f"_{kind}_{form}" for form in LABEL_FORMS]
+    stems = sorted(drawn | find_label_names(root / kind / folder, endings))
+    picture_cure = f"unpack all of leftImg8bit beside {kind}"
     if folder == "test":  # what gtFine has for test is a placeholder, void throughout
-        files = [SampleFiles(stem, pictures / f"{stem}{PICTURE_END}.png", None) for stem in stems]
-        return Listing(tuple(files))
+        return list_unlabelled(stems, pictures, [f"{PICTURE_END}.png"], root, picture_cure)
     places = {stem: (pictures / stem, [f"{PICTURE_END}.png"]) for stem in stems}
-    return pair_files(stems, places, labels, root, f"unpack all of {kind} beside leftImg8bit")
+    labels = {stem: (root / kind / folder / stem, [f"{ending}.png" for ending in endings]) for stem in stems}
+    return pair_files(stems, places, labels, root, f"unpack all of {kind} beside leftImg8bit", picture_cure)
 
 
 def read_cityscapes_labels(path: Path, size: HeightAndWidth) -> UInt8[np.ndarray, "height width"]:

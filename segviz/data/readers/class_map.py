@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from segviz.data.class_sets import give_colours
 from segviz.data.classes import VOID, ClassSet, RgbColour
@@ -13,7 +14,13 @@ from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.class_map_file import ClassMap, read_class_map
 from segviz.data.readers.coded_labels import read_coded_labels
 from segviz.data.sample import DataError
-from segviz.data.sample_files import LABEL_SUFFIXES, SAMPLE_SUFFIXES, find_picture_names, read_names
+from segviz.data.sample_files import (
+    LABEL_SUFFIXES,
+    SAMPLE_SUFFIXES,
+    find_label_names,
+    find_picture_names,
+    read_names,
+)
 
 
 def read_colour(text: str) -> RgbColour:
@@ -77,7 +84,9 @@ def open_with_class_map(root: Path, path: Path, layout: DataSet | None) -> DataS
 
 
 def list_mapped_split(root: Path, found: ClassMap, split: str) -> Listing:
-    """The files of a split in the folders that a class map names.
+    """The files of a split in the folders that a class map names: those of its list, or else of all pictures.
+
+    Without a list, labels without a picture are told where none of them can belong to another split.
 
     Raises:
         DataError: there is no such split, or its list cannot be used.
@@ -95,10 +104,36 @@ def list_mapped_split(root: Path, found: ClassMap, split: str) -> Listing:
         names = [name for name in names if not taken or not name.endswith(taken)]
     if not names:
         return Listing((), (f"{pictures} holds no picture; correct 'pictures' of '{split}' in the class map",))
+    if not folders.list and not shares_labels(found, split):
+        names = sorted(drop_companions({*names, *find_label_names(labels, (found.label_ending,))}, set(names)))
     return pair_files(
         names,
         {name: (pictures / f"{name}{found.picture_ending}", SAMPLE_SUFFIXES) for name in names},
         {name: (labels / f"{name}{found.label_ending}", LABEL_SUFFIXES) for name in names},
         root,
         "add them, or correct 'labels' and 'label_ending' in the class map",
+        "add them, or name the split's samples in a 'list' in the class map",
     )
+
+
+def shares_labels(found: ClassMap, split: str) -> bool:
+    """Whether the folder of a split's labels may hold those of other samples: of another split, or pictures too."""
+    own = PurePath(found.splits[split].labels)
+    others = [PurePath(one.labels) for name, one in found.splits.items() if name != split]
+    if not found.label_ending:
+        others += [PurePath(one.pictures) for one in found.splits.values()]
+    return any(own.is_relative_to(one) or one.is_relative_to(own) for one in others)
+
+
+def drop_companions(names: Collection[str], kept: Collection[str]) -> list[str]:
+    """The names without those that add something to another, as `7_color` to `7`: some tools write such files, too.
+
+    Args:
+        names: of samples.
+        kept: those that stay whatever they add.
+    """
+    return [
+        name
+        for name in names
+        if name in kept or not any(letter in "_-. " and name[:at] in names for at, letter in enumerate(name))
+    ]

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from segviz.data.classes import VOID
 from segviz.data.sample import DataError
@@ -24,6 +25,7 @@ from segviz.text import plain_text
 from segviz.typed_json import convert_or_list_faults
 
 FORM = '{"classes": [{"name": "road", "ids": [7]}, ...], "void_ids": [0]}'
+ListItem = TypeVar("ListItem")
 MOST_ENDING = 100  # characters of an ending, a class or a split
 COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 
@@ -82,7 +84,7 @@ def read_class_map(path: Path) -> ClassMap:
     if not isinstance(value, dict):
         raise DataError(f"{path} must be JSON of the form {FORM}")
     found, faults = convert_or_list_faults(ClassMap, value)
-    if faults := faults or find_faults(found):
+    if faults := [*faults, *find_faults(found)]:
         raise name_faults(path, faults)
     return found
 
@@ -95,10 +97,16 @@ def name_faults(path: Path, faults: Sequence[str]) -> DataError:
 
 
 def find_faults(found: ClassMap) -> list[str]:
-    """All that is wrong with a class map, in sentences."""
-    faults = [*find_class_faults(found.classes), *find_value_faults(found), *find_double_faults(found)]
-    by_id = {bool(one.ids) for one in found.classes}
-    if len(by_id) > 1 and not all(one.colours for one in found.classes):
+    """All that is wrong with a class map, in sentences.
+
+    Args:
+        found: as it was read. None stands where a value could not be read; that was told, and is looked past.
+    """
+    faults = find_class_faults(found.classes) if found.classes is not None else []
+    found = drop_unread(found)
+    faults += [*find_value_faults(found), *find_double_faults(found)]
+    given = [one for one in found.classes if one.ids or one.colours]
+    if len({bool(one.ids) for one in given}) > 1 and not all(one.colours for one in given):
         faults.append("some classes have ids and others only colours; give all of them ids, or all of them colours")
     faults += find_path_faults(found)
     if found.others not in ("fault", "void"):
@@ -106,19 +114,41 @@ def find_faults(found: ClassMap) -> list[str]:
     return faults
 
 
+def drop_unread(found: ClassMap) -> ClassMap:
+    """A class map without what could not be read, for which None stands."""
+    classes = tuple(
+        ClassEntry(
+            f"classes[{at}]" if one.name is None else one.name, read_of(one.ids), read_of(one.colours), one.colour
+        )
+        for at, one in enumerate(found.classes or ())
+        if one is not None
+    )
+    splits = {name: SplitFolders(one.pictures or "", one.labels or "", one.list)
+              for name, one in found.splits.items() if one is not None}  # fmt: skip
+    others = "fault" if found.others is None else found.others
+    endings = (found.picture_ending or "", found.label_ending or "")
+    return ClassMap(classes, read_of(found.void_ids), read_of(found.void_colours), others, splits, *endings)
+
+
+def read_of(values: tuple[ListItem, ...]) -> tuple[ListItem, ...]:
+    """Those of a list's values that could be read; none where there is no list."""
+    return tuple(value for value in values or () if value is not None)
+
+
 def find_class_faults(classes: Sequence[ClassEntry]) -> list[str]:
     """What is wrong with the number of classes, their names, and whether each has ids or colours."""
     faults = []
     if not 1 <= len(classes) <= VOID:
         faults.append(f"it has {len(classes)} classes; use 1 to {VOID}")
-    names = Counter(one.name for one in classes)
+    named = {at: one for at, one in enumerate(classes) if one is not None and one.name is not None}
+    names = Counter(one.name for one in named.values())
     faults += [f"the class '{name}' occurs {times} times; give each its own name" for name, times in names.items()
                if times > 1]  # fmt: skip
-    faults += [f"class {at} has no name; give it one" for at, one in enumerate(classes) if not one.name.strip()]
+    faults += [f"class {at} has no name; give it one" for at, one in named.items() if not one.name.strip()]
     faults += [
         f"the class '{one.name}' has neither ids nor colours, which leaves a gap; give it some, or remove it"
-        for one in classes
-        if not one.ids and not one.colours
+        for one in named.values()
+        if one.ids == () and one.colours == ()
     ]
     return faults
 

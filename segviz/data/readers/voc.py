@@ -12,11 +12,11 @@ from pathlib import Path
 
 from segviz.data.class_sets import CLASS_SETS
 from segviz.data.classes import VOID
-from segviz.data.data_set import DataSet, Listing, pair_files, refuse_split
+from segviz.data.data_set import DataSet, Listing, list_unlabelled, pair_files, refuse_split
 from segviz.data.label_codes import LabelCodes
 from segviz.data.readers.coded_labels import read_coded_labels
-from segviz.data.sample import DataError, SampleFiles
-from segviz.data.sample_files import LABEL_SUFFIXES, FileFinder, find_picture_names, is_name, read_names, read_text
+from segviz.data.sample import DataError
+from segviz.data.sample_files import LABEL_SUFFIXES, find_picture_names, is_name, read_names, read_text
 
 LISTS = Path("ImageSets", "Segmentation")
 CLASS_FOLDER, AUGMENTED = "SegmentationClass", "SegmentationClassAug"
@@ -64,7 +64,7 @@ def list_voc_split(root: Path, splits: tuple[str, ...], split: str) -> Listing:
     labels = root / (AUGMENTED if split == TRAIN_AUG else CLASS_FOLDER)
     names = name_augmented(root) if split == TRAIN_AUG else read_names(root / LISTS / f"{split}.txt")
     if split == "test":
-        return list_photos(root / "JPEGImages", names)
+        return list_unlabelled(names, root / "JPEGImages", PHOTOS, root, "unpack the test pictures into JPEGImages")
     return pair_files(
         names,
         {name: (root / "JPEGImages" / name, PHOTOS) for name in names},
@@ -87,16 +87,6 @@ def find_missing_list(root: Path, split: str) -> str:
         return ""
     why = ", which train_aug has to leave out" if split == TRAIN_AUG else ""
     return f"{(LISTS / needed).as_posix()}.txt is missing{why}; unpack VOC's ImageSets beside JPEGImages"
-
-
-def list_photos(folder: Path, names: list[str]) -> Listing:
-    """The pictures of a split without labels."""
-    finder = FileFinder()
-    found = {name: finder.find(folder / name, PHOTOS) for name in names}
-    files = tuple(SampleFiles(name, path, None) for name, path in found.items() if path is not None)
-    lost = [name for name, path in found.items() if path is None]
-    faults = (f"{len(lost)} of {len(names)} test pictures are missing, such as {lost[0]}.jpg",) if lost else ()
-    return Listing(files, tuple(f"{fault}; unpack the test pictures into JPEGImages" for fault in faults), len(lost))
 
 
 def name_augmented(root: Path) -> list[str]:
