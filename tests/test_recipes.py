@@ -265,7 +265,7 @@ def test_masks_cover_the_crops_of_the_recipe_as_it_says() -> None:
     assert fit_masks(dataclasses.replace(psanet("cityscapes"), output_stride=16)).options["mask"] == (45, 45)
     assert fit_masks(dataclasses.replace(psanet("ade20k"), crop=(64, 96))).options["mask"] == (7, 11)
     with torch.device("meta"):
-        assert NETWORKS["psanet_r50"].build(19, options={"mask": (89, 89)}).picture.crop == (705, 705)
+        assert NETWORKS["psanet_r50"].build(19, options={"mask": (89, 89)}).expects.crop == (705, 705)
 
 
 def test_what_is_given_stays_and_masks_that_are_too_small_are_told() -> None:

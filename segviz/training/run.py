@@ -172,7 +172,7 @@ class TrainingRun:
         for image, label in zip(images, labels, strict=True):
             share = len(image) / len(batch[0])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                result, features = run_with_features(self.model, self.model.picture.from_signed(image))
+                result, features = run_with_features(self.model, self.model.expects.from_signed(image))
                 sides = {place: head(features[place]) for place, head in self.heads.items()}
             loss = share * (self.loss(result.logits, label) + self._auxiliary_loss(sides, label))
             loss.backward()
