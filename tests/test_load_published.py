@@ -40,7 +40,7 @@ def test_labels_and_maps_are_the_network_s(file: Path) -> None:
     assert recognised is not None
     picture = torch.from_numpy(IMAGE).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
-        result = recognised.build()(recognised.picture.normalise(picture))
+        result = recognised.build()(recognised.expects.normalise(picture))
     assert torch.equal(torch.from_numpy(prediction.labels), result.logits[0].argmax(0).to(torch.uint8))
     assert prediction.classes == ("road", "sky", "car") and prediction.palette[2].tolist() == [3, 3, 3]
     own = {one.name: one for one in result.attended.maps[0]}

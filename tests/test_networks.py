@@ -298,7 +298,7 @@ def test_ccnet_sees_blue_green_red_without_a_scale() -> None:
     recognised = recognise_network(make_state(cases.ccnet))
     assert recognised is not None
     picture = torch.rand(1, 3, 2, 2)
-    seen = recognised.picture.normalise(picture)
+    seen = recognised.expects.normalise(picture)
     expected = picture.flip(1) * 255 - torch.tensor((104.00698793, 116.66876762, 122.67891434)).view(3, 1, 1)
     torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
 
@@ -313,7 +313,7 @@ def test_a_psanet_of_full_size_is_recognised_and_loaded(monkeypatch: pytest.Monk
         monkeypatch.setattr(cases, name, value)
     recognised = recognise_network(cases.psanet_of_semseg((59, 59), stem=64, inner=512, width=512))
     assert recognised is not None
-    assert recognised.title == "PSANet, ResNet-50" and recognised.picture.crop == (465, 465)
+    assert recognised.title == "PSANet, ResNet-50" and recognised.expects.crop == (465, 465)
     network = recognised.build()
     count = sum(one.numel() for one in network.block.parameters())
     assert count / 1e6 == pytest.approx(8.28, abs=0.02)  # counted by hand from the paper's sizes

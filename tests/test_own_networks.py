@@ -477,10 +477,10 @@ def test_attribution_of_published_weights_is_their_gradient(backend: ThreadBacke
     assert {one.model for one in found.values()} == {"ccnet"}
     network = open_predictor(models.parent / "ccnet.pth", "cpu", assume={"passes": 2}).network
     seen = to_tensor(resize(PICTURE, working_size(96, 128))).requires_grad_()
-    network(network.picture.from_signed(seen)).logits[0, 2].mean().backward()
+    network(network.expects.from_signed(seen)).logits[0, 2].mean().backward()
     assert seen.grad is not None
     slope, saliency = seen.grad[0].numpy(), found["saliency"].values
-    spread = 2 * np.array(network.picture.std, np.float32)[:, None, None]  # the method's picture is the network's input
+    spread = 2 * np.array(network.expects.std, np.float32)[:, None, None]  # the method's picture is the network's input
     expected = np.abs(slope * spread).max(0)
     assert np.corrcoef(saliency.ravel(), expected.ravel())[0, 1] > 0.999
 

@@ -105,7 +105,7 @@ def record_of(network: BlockNetwork, name: str) -> Record:
 def test_a_row_gives_logits_and_its_own_maps(name: str) -> None:
     network = build_small(name)
     with torch.no_grad():
-        result = network(network.picture.normalise(torch.rand(1, 3, *SMALL)))
+        result = network(network.expects.normalise(torch.rand(1, 3, *SMALL)))
     assert result.logits.shape == (1, len(CLASSES), *SMALL) and result.logits.isfinite().all()
     assert tuple(one.name for one in result.attended.maps[0]) == maps_of(name, network.options)
     assert network.class_count == len(CLASSES)
@@ -173,7 +173,7 @@ def test_a_checkpoint_of_a_variant_loads_with_its_options(
     write_checkpoint(path, network, record_of(network, name))
     read = read_checkpoint(path)
     assert read.record.options == network.options
-    assert (read.model.options, read.model.picture) == (network.options, network.picture)
+    assert (read.model.options, read.model.expects) == (network.options, network.expects)
     with torch.no_grad():
         picture = torch.rand(1, 3, *SMALL)
         torch.testing.assert_close(read.model(picture).logits, network(picture).logits, atol=0.02, rtol=0.02)
@@ -254,7 +254,7 @@ def test_the_eleven_are_as_they_were_without_options(name: str) -> None:
     with torch.device("meta"):
         network = build(name, 3)
     assert maps_of(name) == MODELS[name].maps
-    assert network.picture.mean == network.picture.std == (0.5, 0.5, 0.5)
+    assert network.expects.mean == network.expects.std == (0.5, 0.5, 0.5)
     assert type(build_block(name)) is type(network.block)
 
 
@@ -291,7 +291,7 @@ def test_the_masks_of_psanet_cover_the_crop() -> None:
     ):
         with torch.device("meta"):
             network = build("psanet_r50", 19, options=options)  # type: ignore[arg-type]
-        assert network.options["mask"] == mask and network.picture.crop == crop
+        assert network.options["mask"] == mask and network.expects.crop == crop
 
 
 def test_hrnet_gives_its_branches_not_its_classification_heads() -> None:

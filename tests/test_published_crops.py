@@ -46,7 +46,7 @@ def predictor(file: Path) -> PublishedPredictor:
 def slow_crops(predictor: PublishedPredictor, picture: np.ndarray) -> np.ndarray:
     """The mean of the softmax scores of all crops, one crop after the other."""
     height, width = picture.shape[:2]
-    mean, std = (np.array(one) for one in (predictor.picture.mean, predictor.picture.std))
+    mean, std = (np.array(one) for one in (predictor.expects.mean, predictor.expects.std))
     seen = ((picture / 255 - mean) / std).astype(np.float32)
     sums, counts = np.zeros((3, height, width)), np.zeros((height, width))
     for top in slow_starts(height, CROP, 2 / 3):
@@ -72,7 +72,7 @@ def test_maps_are_those_of_the_crop_around_the_place(predictor: PublishedPredict
     assert prediction.region == Region(35, 0, CROP, CROP)
     picture = torch.from_numpy(PICTURE[35:, :CROP].copy()).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
-        own = predictor.network(predictor.picture.normalise(picture)).attended.maps[0]
+        own = predictor.network(predictor.expects.normalise(picture)).attended.maps[0]
     for one in own:
         torch.testing.assert_close(
             prediction.maps[one.name].attends_to(1, 2), one.attends_to(1, 2), atol=1e-5, rtol=1e-3
@@ -133,7 +133,7 @@ def report(done: int, total: int) -> None:
 def input_of_crop(predictor: PublishedPredictor) -> torch.Tensor:
     """The crop around pixel (90, 20), as the network sees it."""
     picture = torch.from_numpy(PICTURE[35:, :CROP].copy()).permute(2, 0, 1)[None] / 255
-    return predictor.picture.normalise(picture)
+    return predictor.expects.normalise(picture)
 
 
 def test_similarity_is_that_of_the_crop_around_the_place(predictor: PublishedPredictor) -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_be_slid_is_refused(predictor: PublishedPredictor, tmp_path:
         predictor(PICTURE, place=(100, 20))
     torch.save(cases.ocrnet_of_mmseg(), tmp_path / "ocrnet.pth")
     other = open_predictor(tmp_path / "ocrnet.pth", "cpu")
-    assert isinstance(other, PublishedPredictor) and other.picture.crop is None
+    assert isinstance(other, PublishedPredictor) and other.expects.crop is None
     with pytest.raises(ValueError, match="slide no crops"):
         other(PICTURE, protocol="crops")
 

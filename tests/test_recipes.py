@@ -25,12 +25,12 @@ from segviz.models.networks.rows import NETWORKS
 from segviz.models.options import OptionValue
 from segviz.models.registry import build
 from segviz.training.auxiliary import count_channels, make_auxiliary_heads, run_with_features
+from segviz.training.auxiliary_points import AUXILIARY_POINTS
 from segviz.training.checks import check_options
 from segviz.training.loop import resolve_epochs
 from segviz.training.masks import describe_masks, fit_masks
 from segviz.training.optimizer import make_optimizer
 from segviz.training.options import TrainOptions, poly_rate
-from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.recipes import RECIPES, recipe_values
 from segviz.training.run import TrainingRun
 from segviz.training.view_range import Scales
@@ -131,7 +131,7 @@ WRONG = [
     (("--auxiliary", "context=1", "--auxiliary-width", "8"), 2, "--auxiliary-width belongs to auxiliary losses other"),
     (("--recipe", "psanet", "--scene-share", "0.5"), 2, "--scene-share needs drawn scenes"),
     (("--recipe", "psa"), 2, "invalid choice: 'psa'"),
-    (("--auxiliary", "deep=1"), 2, "'deep=1' is not an auxiliary loss; write PLACE=WEIGHT with eighth, middle"),
+    (("--auxiliary", "deep=1"), 2, "'deep=1' is not an auxiliary loss; write POINT=WEIGHT with eighth, middle"),
     (("--auxiliary", "middle=x"), 2, "'x' is out of range"),
     (("--scales", "2-0.5"), 2, "begins with its larger scale"),
     (("--scales", "a,b"), 2, "'a,b' is not a range or list of scales"),
@@ -266,7 +266,7 @@ def test_masks_cover_the_crops_of_the_recipe_as_it_says() -> None:
     assert fit_masks(dataclasses.replace(psanet("cityscapes"), output_stride=16)).options["mask"] == (45, 45)
     assert fit_masks(dataclasses.replace(psanet("ade20k"), crop=(64, 96))).options["mask"] == (7, 11)
     with torch.device("meta"):
-        assert NETWORKS["psanet_r50"].build(19, options={"mask": (89, 89)}).picture.crop == (705, 705)
+        assert NETWORKS["psanet_r50"].build(19, options={"mask": (89, 89)}).expects.crop == (705, 705)
 
 
 def test_what_is_given_stays_and_masks_that_are_too_small_are_told() -> None:
@@ -325,14 +325,14 @@ def test_sgd_has_momentum_and_one_rate() -> None:
 def test_each_place_has_features_of_which_a_head_makes_logits(name: str) -> None:
     network = build(name, 3).eval()
     channels = count_channels(network)
-    heads = make_auxiliary_heads(network, dict.fromkeys(AUXILIARY_PLACES, 1.0), 16, 3).eval()
-    assert tuple(heads) == AUXILIARY_PLACES and channels["middle"] == network.middle_channels
+    heads = make_auxiliary_heads(network, dict.fromkeys(AUXILIARY_POINTS, 1.0), 16, 3).eval()
+    assert tuple(heads) == AUXILIARY_POINTS and channels["middle"] == network.middle_channels
     with torch.no_grad():
         image = torch.rand(1, 3, 64, 96)
         result, features = run_with_features(network, image)
         torch.testing.assert_close(result.logits, network(image).logits)
         assert features["eighth"].shape[2:] == (8, 12)
-        assert all(heads[place](features[place]).shape[1] == 3 for place in AUXILIARY_PLACES)
+        assert all(heads[point](features[point]).shape[1] == 3 for point in AUXILIARY_POINTS)
     assert not make_auxiliary_heads(network, {}, 16, 3)
 
 

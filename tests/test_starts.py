@@ -110,10 +110,10 @@ def test_imagenet_weights_bring_their_input_statistics(
     asked = fake_downloads(monkeypatch)
     start = initialise(network, Path(IMAGENET))
     assert asked == [wanted] and title in start.title and "stayed random" not in start.title
-    assert {"mean": network.picture.mean, "std": network.picture.std} == NORMALISED
+    assert {"mean": network.expects.mean, "std": network.expects.std} == NORMALISED
     assert network.options["input"] == "backbone"
     again = build(name, 3, network.backbone_name, options=network.options)
-    assert again.picture == network.picture
+    assert again.expects == network.expects
 
 
 @pytest.mark.parametrize("name", ["attanet_r18", "ssanet_mbv2"])
@@ -148,5 +148,5 @@ def test_input_statistics_are_those_of_the_weights() -> None:
         assert {"mean": expected.mean, "std": expected.std} == NORMALISED
     halves = backbone_input("tf_mobilenetv3_large_100")  # a network whose weights expect [-1, 1]
     assert halves.mean == halves.std == (0.5, 0.5, 0.5)
-    own = build("fcn", 3, "resnet18", options={"input": "backbone"}).picture
+    own = build("fcn", 3, "resnet18", options={"input": "backbone"}).expects
     assert {"mean": own.mean, "std": own.std} == NORMALISED

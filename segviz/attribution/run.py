@@ -93,7 +93,7 @@ def make_task(probe: Probe, picture: Rgb, kind: Baseline | None, options: Option
     """The task of a working picture; a method that uses no baseline gets a black one."""
     device = probe.weights.device
     nothing = baseline_picture(picture, kind or "black")
-    prepare = probe.model.picture.prepare
+    prepare = probe.model.expects.prepare
     return Task(probe, prepare(picture, device), prepare(nothing, device), options)
 
 

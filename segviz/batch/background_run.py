@@ -17,7 +17,7 @@ from functools import partial
 from segviz.batch.archive import Archive
 from segviz.batch.inputs import Source
 from segviz.batch.ordered_map import map_in_order
-from segviz.batch.picture_places import PicturePlaces
+from segviz.batch.picture_slots import PictureSlots
 from segviz.batch.run import PROBLEMS, PictureOutcome, PictureOutput, PutError, Step, make_outcome, write_outcomes
 from segviz.batch.thread_workers import ThreadWorkers
 from segviz.image import ImageError, Rgb
@@ -27,7 +27,7 @@ MAX_RUN_PIXELS = 16_000_000
 SUMMARY = "summary.json"
 Worker = Callable[[Source, Rgb], PictureOutput]
 
-_places = PicturePlaces()
+_slots = PictureSlots()
 _log = logging.getLogger(__name__)
 
 
@@ -192,7 +192,7 @@ def outcomes_of(
     work, over = refuse_large(plan.work), partial(is_over, state, target)
 
     def one(source: Source) -> PictureOutcome | None:
-        with _places.take(plan.at_once):
+        with _slots.take(plan.at_once):
             return None if state.stop.is_set() else make_outcome(work, announce(state, source))
 
     if plan.at_once == 1:

@@ -25,14 +25,14 @@ class OpenedToScore:
         classes: its classes.
         network: what gives its scores.
         predictor: its predictor, which sees pictures at their own size.
-        picture: what a published network expects, with its authors' crops; None for any other.
+        expects: what a published network expects, with its authors' crops; None for any other.
     """
 
     name: str
     classes: ClassSet
     network: NetworkToScore
     predictor: Predictor | NetworkPredictor | PublishedPredictor
-    picture: PictureInput | None = None
+    expects: PictureInput | None = None
 
 
 def open_to_score(options: argparse.Namespace) -> OpenedToScore:
@@ -51,6 +51,6 @@ def open_to_score(options: argparse.Namespace) -> OpenedToScore:
     if predictor.class_set is None:
         raise DataError(f"the classes of '{options.model}' are not known; name them with --classes")
     if isinstance(predictor, PublishedPredictor):
-        network = ScoredBlockNetwork(predictor.network, predictor.picture)
-        return OpenedToScore(predictor.name, predictor.class_set, network, predictor, predictor.picture)
+        network = ScoredBlockNetwork(predictor.network, predictor.expects)
+        return OpenedToScore(predictor.name, predictor.class_set, network, predictor, predictor.expects)
     return OpenedToScore(predictor.name, predictor.class_set, NetworkScores(predictor), predictor)

@@ -33,8 +33,8 @@ def run_table(options: argparse.Namespace) -> int:
     table = PAPER_TABLES[options.name]
     check_table_options(table, options)
     if options.commands:
-        places = {data: str(root) for data, root in place_data(table, options.data or ()).items()}
-        print("\n".join(table_commands(table, options.checkpoints, places)))
+        data_folders = {data: str(root) for data, root in find_data_folders(table, options.data or ()).items()}
+        print("\n".join(table_commands(table, options.checkpoints, data_folders)))
         return 0
     folder = find_folder(options)
     if options.data:
@@ -99,7 +99,7 @@ def find_folder(options: argparse.Namespace) -> CheckpointFolder:
     return read_folder(options.checkpoints)
 
 
-def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
+def find_data_folders(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
     """The folders of a table's data sets by their class sets.
 
     A folder that does not exist, as commands for another machine may name it, is the table's one data set.
@@ -108,7 +108,7 @@ def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
         UsageError: a folder has none of the table's data sets.
         DataError: a data set cannot be read.
     """
-    places: dict[str, Path] = {}
+    data_folders: dict[str, Path] = {}
     for root in folders:
         names = open_data_set(root).classes.names if root.is_dir() or len(table.data_sets) > 1 else None
         found = [data for data in table.data_sets if names is None or has_classes(data, names)]
@@ -117,8 +117,8 @@ def place_data(table: PaperTable, folders: Sequence[Path]) -> dict[str, Path]:
                 f"{root} does not have the classes of {join_with_commas(table.data_sets)}, which {table.name} is "
                 "scored on; name the folder of that data set"
             )
-        places |= dict.fromkeys(found, root)
-    return places
+        data_folders |= dict.fromkeys(found, root)
+    return data_folders
 
 
 def score_missing(table: PaperTable, folder: CheckpointFolder, options: argparse.Namespace) -> None:
@@ -128,9 +128,9 @@ def score_missing(table: PaperTable, folder: CheckpointFolder, options: argparse
         UsageError: no folder of data has the classes of a checkpoint that has to be scored.
         DataError: a data set cannot be read.
     """
-    places = place_data(table, options.data)
+    data_folders = find_data_folders(table, options.data)
     for stored, data, words in list_unscored(table, folder):
-        root = places.get(data)
+        root = data_folders.get(data)
         if root is None:
             raise UsageError(
                 f"{join_with_commas(options.data)} does not have the classes of {data}, which {stored.path.name} "

@@ -90,7 +90,7 @@ def open_to_predict(options: argparse.Namespace) -> tuple[AnyPredictor, LabelPic
         predictor = open_from_options(options)
         return predictor, partial(classify_pixels, predictor)
     opened = open_to_score(options)
-    protocol = choose_protocol(options, opened.picture)
+    protocol = choose_protocol(options, opened.expects)
     return opened.predictor, ProtocolLabels(opened.network, protocol, opened.name, opened.classes)
 
 

@@ -7,8 +7,8 @@ import re
 
 from segviz.cli.arguments import integer_reader, number_reader
 from segviz.cli.shared_options import Commands, Parser, add_command, add_json
+from segviz.training.auxiliary_points import AUXILIARY_POINTS, AUXILIARY_WORDS
 from segviz.training.options import OPTIMIZERS
-from segviz.training.places import AUXILIARY_PLACES, PLACE_WORDS
 from segviz.training.recipes import DATA_TITLES, RECIPES
 from segviz.training.view_range import COLOUR_CHANGES, Scales
 
@@ -88,10 +88,10 @@ def add_views(train: Parser) -> None:
 
 def add_auxiliary(group: argparse._ArgumentGroup) -> None:
     """Add the losses on features inside the network."""
-    places = "; ".join(f"{place}: {words}" for place, words in PLACE_WORDS.items())
+    points = "; ".join(f"{point}: {words}" for point, words in AUXILIARY_WORDS.items())
     group.add_argument(
-        "--auxiliary", type=read_weight, nargs="*", metavar="PLACE=WEIGHT",
-        help=f"auxiliary losses. {places}. Without a value: none (default: middle=0.4 context=0.4)",
+        "--auxiliary", type=read_weight, nargs="*", metavar="POINT=WEIGHT",
+        help=f"auxiliary losses. {points}. Without a value: none (default: middle=0.4 context=0.4)",
     )  # fmt: skip
     group.add_argument(
         "--auxiliary-width", type=integer_reader(1, 4096), metavar="N",
@@ -131,18 +131,18 @@ def read_recipe(text: str) -> str:
 
 
 def read_weight(text: str) -> tuple[str, float]:
-    """Read a place and the weight of its auxiliary loss, such as `middle=0.4`.
+    """Read a point and the weight of its auxiliary loss, such as `middle=0.4`.
 
     Raises:
-        argparse.ArgumentTypeError: there is no such place, or the weight is out of range.
+        argparse.ArgumentTypeError: there is no such point, or the weight is out of range.
     """
-    place, _, weight = text.partition("=")
-    if place not in AUXILIARY_PLACES:
+    point, _, weight = text.partition("=")
+    if point not in AUXILIARY_POINTS:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not an auxiliary loss; write PLACE=WEIGHT with {', '.join(AUXILIARY_PLACES)}, "
+            f"'{text}' is not an auxiliary loss; write POINT=WEIGHT with {', '.join(AUXILIARY_POINTS)}, "
             "such as middle=0.4"
         )
-    return place, number_reader(0, 100)(weight)
+    return point, number_reader(0, 100)(weight)
 
 
 def read_scale_range(text: str) -> Scales:

@@ -55,7 +55,7 @@ def shows_whole(options: argparse.Namespace) -> bool:
 
 
 def choose_protocols(
-    name: str, options: argparse.Namespace, off: bool, picture: PictureInput | None
+    name: str, options: argparse.Namespace, off: bool, expects: PictureInput | None
 ) -> dict[str, ScoringProtocol]:
     """The protocols to score a set of pictures by, under the names of evaluations in a record.
 
@@ -63,12 +63,12 @@ def choose_protocols(
         name: the set's name; drawn scenes are not scored at many scales.
         options: the command line.
         off: whether to score without the context too.
-        picture: as in `choose_protocol`.
+        expects: as in `choose_protocol`.
 
     Raises:
         UsageError: an option has no effect.
     """
-    first = choose_protocol(options, picture)
+    first = choose_protocol(options, expects)
     frame = replace(first, scales=SINGLE_SCALE, flip=False)
     protocols = {name_evaluation(name, first): first}
     if options.multi_scale and name != SCENES:
@@ -80,21 +80,21 @@ def choose_protocols(
     return protocols
 
 
-def choose_protocol(options: argparse.Namespace, picture: PictureInput | None) -> ScoringProtocol:
+def choose_protocol(options: argparse.Namespace, expects: PictureInput | None) -> ScoringProtocol:
     """The protocol of the options; beside `--multi-scale` it has a single scale.
 
     Args:
         options: the command line.
-        picture: what the network expects; its crops are slid where the options name none, unless they ask for whole
+        expects: what the network expects; its crops are slid where the options name none, unless they ask for whole
             pictures.
 
     Raises:
         UsageError: an option has no effect.
     """
     crop, step = (tuple(options.crop) if options.crop else None), options.step
-    own = None if picture is None else picture.crop
-    if crop is None and own is not None and picture is not None and not options.whole:
-        crop, step = own, options.step or picture.step
+    own = None if expects is None else expects.crop
+    if crop is None and own is not None and expects is not None and not options.whole:
+        crop, step = own, options.step or expects.step
     elif options.whole and own is None:
         raise UsageError(f"'{options.model}' is shown whole anyway; remove --whole")
     if crop is None and options.step is not None:

@@ -54,14 +54,14 @@ class Subject:
         classes: its classes.
         path: its checkpoint, which is read when its turn comes; None for a network that is open already.
         network: an open network; None for a checkpoint.
-        picture: what a published network expects, with its authors' crops; None for any other.
+        expects: what a published network expects, with its authors' crops; None for any other.
     """
 
     name: str
     classes: tuple[str, ...]
     path: Path | None = None
     network: NetworkToScore | None = None
-    picture: PictureInput | None = None
+    expects: PictureInput | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     check_score_options(options)
     subjects = find_subjects(options)
     for one in subjects:
-        choose_protocols(VAL, options, False, one.picture)  # refuses options without effect before anything is read
+        choose_protocols(VAL, options, False, one.expects)  # refuses options without effect before anything is read
     for path in (one.path for one in subjects if options.record):
         if path is not None:
             check_destination(path)
@@ -153,7 +153,7 @@ def find_subjects(options: argparse.Namespace) -> list[Subject]:
             name = f"--{flag.replace('_', '-')}"
             raise UsageError(f"{name} needs a segviz checkpoint, and '{options.model}' is not one; remove {name}")
     one = open_to_score(look_at_only(options))
-    return [Subject(one.name, one.classes.names, network=one.network, picture=one.picture)]
+    return [Subject(one.name, one.classes.names, network=one.network, expects=one.expects)]
 
 
 def look_at_only(options: argparse.Namespace) -> argparse.Namespace:
@@ -194,7 +194,7 @@ def evaluate_subject(
     if subject.path is not None:
         return evaluate_checkpoint(subject.path, split, options, counting)
     assert subject.network is not None
-    protocols = {name: choose_protocols(name, options, False, subject.picture) for name in set_names(split, options)}
+    protocols = {name: choose_protocols(name, options, False, subject.expects) for name in set_names(split, options)}
     scores, _ = score_sets(subject.network, None, subject.classes, split, options, protocols, None, counting)
     return NetworkScored(scores, {})
 

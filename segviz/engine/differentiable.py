@@ -59,7 +59,7 @@ class ScoredNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, rules: InputRules, placement: Placement, block: LayerProbe) -> None:
         super().__init__()
-        self.picture = SIGNED_INPUT  # what `forward` expects; it normalises as the network's rules say
+        self.expects = SIGNED_INPUT  # what `forward` expects; it normalises as the network's rules say
         self.network, self.block = network, block
         self.rules, self.placement = rules, placement
 

@@ -64,17 +64,17 @@ class ScoredBlockNetwork:
 
     Args:
         network: in eval mode, on the device where it is to run.
-        picture: what it expects of a picture, where that is not what the network itself says.
+        expects: what it expects of a picture, where that is not what the network itself says.
     """
 
-    def __init__(self, network: BlockNetwork, picture: PictureInput | None = None) -> None:
-        self.network, self.picture = network, picture or network.picture
+    def __init__(self, network: BlockNetwork, expects: PictureInput | None = None) -> None:
+        self.network, self.expects = network, expects or network.expects
         self.class_count: int = network.class_count
         self.device = next(network.parameters()).device
 
     def see(self, picture: Rgb) -> Float[Tensor, "1 3 height width"]:
         """The picture as the network expects it."""
-        return self.picture.prepare(picture, self.device)
+        return self.expects.prepare(picture, self.device)
 
     def prepare(self, contexts: Collection[bool]) -> RunNetwork:
         """What runs it; the block without context is a copy."""

@@ -113,6 +113,6 @@ class ModelRow:
         fusion = str(settings.get("fusion"))
         reduction = FusionReduction(body, self.channels, fusion) if self.fused else Reduction(body, self.channels)
         network = Segmenter(body, reduction, block, width, classes)
-        network.picture = choose_input(str(settings["input"]), backbone or self.backbone)
+        network.expects = choose_input(str(settings["input"]), backbone or self.backbone)
         network.options, network.backbone_name = settings, backbone or self.backbone
         return network

@@ -158,12 +158,12 @@ class BlockNetwork(nn.Module, ABC):
         block: the context block.
 
     Attributes:
-        picture: what the network expects of a picture.
+        expects: what the network expects of a picture.
         options: its options as `build` resolved them, by name; empty where it was made in another way.
         backbone_name: the name of its body, as `build` takes it; "" where it was made in another way.
     """
 
-    picture: PictureInput = PictureInput()
+    expects: PictureInput = PictureInput()
     options: Mapping[str, OptionValue] = MappingProxyType({})
     backbone_name: str = ""
 
@@ -178,7 +178,7 @@ class BlockNetwork(nn.Module, ABC):
         if self.block.only_grid is None:
             return None
         rows, columns = ((side - 1) * self.output_stride + 1 for side in self.block.only_grid)
-        return self.picture.crop or (rows, columns)
+        return self.expects.crop or (rows, columns)
 
     def make_probe(self) -> Float[Tensor, "1 3 height width"]:
         """A picture of zeros on the network's device, as small as the network takes it."""
@@ -246,7 +246,7 @@ class Segmenter(BlockNetwork):
         classes: the number of classes.
     """
 
-    picture = SIGNED_INPUT
+    expects = SIGNED_INPUT
 
     def __init__(self, backbone: Backbone, reduction: nn.Module, block: ContextBlock, width: int, classes: int) -> None:
         super().__init__(reduction, block)

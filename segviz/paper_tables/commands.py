@@ -103,18 +103,18 @@ def score_columns(table: PaperTable, data: str) -> tuple[ScoreColumn, ...]:
     )
 
 
-def table_commands(table: PaperTable, folder: Path, places: Mapping[str, str] | None = None) -> Iterator[str]:
+def table_commands(table: PaperTable, folder: Path, data_folders: Mapping[str, str] | None = None) -> Iterator[str]:
     """All commands that train and score a table's networks, each once, in the order of its rows.
 
     Args:
         table: the table.
         folder: of the checkpoints.
-        places: the folders of its data sets, by their class sets; what stands for the others is in `DATA_WORDS`.
+        data_folders: the folders of its data sets, by their class sets; what stands for the others is in `DATA_WORDS`.
     """
     seen: set[str] = set()
     for row in table.rows:
         for run in runs_of(table, row):
-            for words in run_commands(table, run, folder, (places or {}).get(run.data)):
+            for words in run_commands(table, run, folder, (data_folders or {}).get(run.data)):
                 line = shlex.join(words)
                 if line not in seen:
                     seen.add(line)
@@ -136,10 +136,10 @@ def server_words(run: TableRun, file: Path, data: str, columns: Sequence[ScoreCo
 
 def run_commands(table: PaperTable, run: TableRun, folder: Path, data: str | None = None) -> tuple[list[str], ...]:
     """The words of the commands that train a run, score it on val and write its files for a test server, as needed."""
-    place, file, columns = data or DATA_WORDS[run.data], folder / run.file, score_columns(table, run.data)
-    served = server_words(run, file, place, columns)
+    data_folder, file, columns = data or DATA_WORDS[run.data], folder / run.file, score_columns(table, run.data)
+    served = server_words(run, file, data_folder, columns)
     return (
-        train_words(run, folder, place),
-        *evaluate_commands(run, file, place, columns),
+        train_words(run, folder, data_folder),
+        *evaluate_commands(run, file, data_folder, columns),
         *filter(None, [served]),
     )

@@ -79,7 +79,7 @@ def measure_pixel_influence(
 
     with torch.inference_mode(False), torch.no_grad():  # a backward cannot use tensors made in inference mode
         pause()
-        seen = model.picture.prepare(resize(picture, working), predictor.device)
+        seen = model.expects.prepare(resize(picture, working), predictor.device)
         pyramid = model.pyramid(seen)
         features = model.reduction(pyramid).features
 

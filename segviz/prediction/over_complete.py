@@ -58,7 +58,7 @@ def read_over_complete(predictor: Predictor, image: ImageLike, place: Place) -> 
     found = {}
     with torch.inference_mode():
         seen = resize(picture, predictor.seen_size(size))
-        features = network.encode(network.picture.prepare(seen, predictor.device))[1].features
+        features = network.encode(network.expects.prepare(seen, predictor.device))[1].features
         full = (features.shape[2], features.shape[3])
         grid, corners = block.shrunk_grid(full)
         for direction, branch in block.branches.items():

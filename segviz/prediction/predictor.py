@@ -81,7 +81,7 @@ class Predictor:
         size = (picture.shape[0], picture.shape[1])
         with torch.inference_mode():
             seen = resize(picture, self.seen_size(size, shrink))
-            result = self.model(self.model.picture.prepare(seen, self.device))
+            result = self.model(self.model.expects.prepare(seen, self.device))
             worth = caption_worths([context_worth(self.record)])
             made = make_prediction(self.record.model, result, self.record.class_set, size, seen, worth)
         return replace(made, picture=name_picture(image))

@@ -50,7 +50,7 @@ def compare_features(predictor: BlockPredictor, image: ImageLike, stage: str, sh
     picture = as_rgb(image)
     seen = resize(picture, predictor.seen_size((picture.shape[0], picture.shape[1]), shrink))
     with torch.inference_mode():
-        features = features_at(predictor.model, predictor.model.picture.prepare(seen, predictor.device), stage)[0]
+        features = features_at(predictor.model, predictor.model.expects.prepare(seen, predictor.device), stage)[0]
         unit = F.normalize(features.float(), dim=0).flatten(1).mT
         (similarity,) = detach([FeatureSimilarity(stage, (features.shape[1], features.shape[2]), unit)])
     assert isinstance(similarity, FeatureSimilarity)

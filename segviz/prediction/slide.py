@@ -23,7 +23,7 @@ from segviz.runtime.mmap_copy import copy_array
 
 def slide_crops(
     network: BlockNetwork,
-    takes: PictureInput,
+    expects: PictureInput,
     name: str,
     classes: ClassSet,
     picture: Rgb,
@@ -34,7 +34,7 @@ def slide_crops(
 
     Args:
         network: in eval mode.
-        takes: what it expects of a picture, with its crops.
+        expects: what it expects of a picture, with its crops.
         name: what to call it.
         classes: its classes.
         picture: the picture at its own size.
@@ -44,12 +44,12 @@ def slide_crops(
     Raises:
         ValueError: the network has no crops, or a place lies outside the picture.
     """
-    if takes.crop is None:
+    if expects.crop is None:
         raise ValueError(f"'{name}' has no size for crops; show the picture whole")
     own, size = (picture.shape[0], picture.shape[1]), (seen.shape[0], seen.shape[1])
-    grid = place_crops(size, takes.crop, takes.step)
+    grid = place_crops(size, expects.crop, expects.step)
     wanted = [grid.nearest(scale_place(place, own, size)) for place in places]
-    padded = grid.pad(takes.prepare(seen, next(network.parameters()).device))
+    padded = grid.pad(expects.prepare(seen, next(network.parameters()).device))
     mean = CropMean(grid, len(classes.names), padded.device)
     kept: dict[int, tuple[tuple[AttentionMap, ...], AttendedFeatures]] = {}
     for number in range(len(grid.corners)):
@@ -59,7 +59,7 @@ def slide_crops(
             kept[number] = tuple(detach(result.attended.maps[0])), detach([channel_means(result)])[0]
     labels, confidence = (copy_array(one) for one in classify(mean.mean(), own, shares=True))
     averaged, image = mean.mean(padded=True), copy_array(seen)
-    views = {number: view_crop(grid, number, averaged, seen, takes, own) for number in kept}
+    views = {number: view_crop(grid, number, averaged, seen, expects, own) for number in kept}
     return tuple(
         Prediction(
             name, labels, confidence, classes, {one.name: one for one in kept[number][0]}, kept[number][1],
@@ -70,21 +70,21 @@ def slide_crops(
 
 
 def view_crop(
-    grid: CropGrid, number: int, averaged: Float[Tensor, "classes _ _"], seen: Rgb, takes: PictureInput, own: Grid
+    grid: CropGrid, number: int, averaged: Float[Tensor, "classes _ _"], seen: Rgb, expects: PictureInput, own: Grid
 ) -> CropView:
     """A crop as the network saw it, with its pixels' averaged answers."""
     (top, left), (height, width) = grid.corners[number], grid.crop
     labels, confidence = classify(averaged[:, top : top + height, left : left + width], grid.crop, shares=True)
     regions = regions_of(grid, own)
-    image = cut_seen(grid, number, seen, takes)
+    image = cut_seen(grid, number, seen, expects)
     return CropView(regions[number], copy_array(image), copy_array(labels), copy_array(confidence), regions)
 
 
-def cut_crop(takes: PictureInput, picture: Rgb, seen: Rgb, place: Place) -> tuple[Region, Rgb]:
+def cut_crop(expects: PictureInput, picture: Rgb, seen: Rgb, place: Place) -> tuple[Region, Rgb]:
     """The crop nearest to a place: where it lies in the picture, and its pixels as the network sees them.
 
     Args:
-        takes: what the network expects of a picture, with its crops.
+        expects: what the network expects of a picture, with its crops.
         picture: the picture at its own size.
         seen: the picture at the size at which crops are slid over it.
         place: a pixel (y, x) of the picture.
@@ -92,19 +92,19 @@ def cut_crop(takes: PictureInput, picture: Rgb, seen: Rgb, place: Place) -> tupl
     Raises:
         ValueError: the network has no crops, or the place lies outside the picture.
     """
-    if takes.crop is None:
+    if expects.crop is None:
         raise ValueError("the network has no size for crops; show the picture whole")
     own, size = (picture.shape[0], picture.shape[1]), (seen.shape[0], seen.shape[1])
-    grid = place_crops(size, takes.crop, takes.step)
+    grid = place_crops(size, expects.crop, expects.step)
     number = grid.nearest(scale_place(place, own, size))
-    return regions_of(grid, own)[number], cut_seen(grid, number, seen, takes)
+    return regions_of(grid, own)[number], cut_seen(grid, number, seen, expects)
 
 
-def cut_seen(grid: CropGrid, number: int, seen: Rgb, takes: PictureInput) -> Rgb:
+def cut_seen(grid: CropGrid, number: int, seen: Rgb, expects: PictureInput) -> Rgb:
     """A crop's pixels; where the picture was padded, the network's mean colour, rounded to whole steps."""
     (top, left), (height, width), (above, before) = grid.corners[number], grid.crop, grid.before
     padded = np.empty((*grid.padded, 3), np.uint8)
-    padded[:] = np.round(255 * np.array(takes.mean)).clip(0, 255)
+    padded[:] = np.round(255 * np.array(expects.mean)).clip(0, 255)
     padded[above : above + seen.shape[0], before : before + seen.shape[1]] = seen
     return padded[top : top + height, left : left + width]
 

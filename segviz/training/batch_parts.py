@@ -59,8 +59,8 @@ def has_single_values(networks: nn.ModuleDict, crop: tuple[int, int]) -> bool:
     try:
         with torch.no_grad():
             _, features = run_with_features(shapes["model"], torch.empty(1, 3, *crop, device="meta"))  # type: ignore[arg-type]
-            for place, head in shapes["heads"].items():  # type: ignore[operator]
-                head(features[place])
+            for point, head in shapes["heads"].items():  # type: ignore[operator]
+                head(features[point])
     except ValueError as error:
         if is_single_value(error):
             return True

@@ -12,8 +12,8 @@ from torch import Tensor
 from segviz.data.sample import DataError, Split, count_pixels, list_first
 from segviz.models.registry import resolve_network
 from segviz.text import count_words
+from segviz.training.auxiliary_points import AUXILIARY_POINTS
 from segviz.training.options import OPTIMIZERS, TrainOptions
-from segviz.training.places import AUXILIARY_PLACES
 from segviz.training.run import TrainingRun
 from segviz.training.view_range import COLOUR_CHANGES
 
@@ -34,8 +34,8 @@ def check_options(options: TrainOptions, processes: int) -> None:
     for name, known in names:
         if getattr(options, name) not in known:
             raise ValueError(f"{name} '{getattr(options, name)}' is unknown; use {' or '.join(known)}")
-    if unknown := [place for place in options.auxiliary if place not in AUXILIARY_PLACES]:
-        raise ValueError(f"auxiliary losses have no place '{unknown[0]}'; use {', '.join(AUXILIARY_PLACES)}")
+    if unknown := [point for point in options.auxiliary if point not in AUXILIARY_POINTS]:
+        raise ValueError(f"auxiliary losses have no point '{unknown[0]}'; use {', '.join(AUXILIARY_POINTS)}")
     if options.ohem and options.hard_share < 1:
         raise ValueError(
             f"--ohem {options.ohem:g} and --hard-share {options.hard_share:g} both choose the pixels that count; "

@@ -136,7 +136,7 @@ def take_statistics(model: BlockNetwork) -> None:
     """Let the network normalise pictures as its body's ImageNet weights expect, and its options say so."""
     if "input" in model.options:
         expected = backbone_input(model.backbone_name)
-        model.picture = replace(model.picture, mean=expected.mean, std=expected.std)
+        model.expects = replace(model.expects, mean=expected.mean, std=expected.std)
         model.options = {**model.options, "input": OF_BACKBONE}
 
 

@@ -46,7 +46,7 @@ class TrainOptions:
         scales, own_scale, colours, rotation, blur, mirror: see ViewRange.
         class_weights: whether rare classes weigh more in the loss.
         hard_share, ohem, jaccard, smoothing: see Loss.
-        auxiliary: weights of the auxiliary losses, by place (`AUXILIARY_PLACES`).
+        auxiliary: weights of the auxiliary losses, by point (`AUXILIARY_POINTS`).
         auxiliary_width: channels of the auxiliary classifiers' 3x3 convolution.
         auxiliary_stride: pixels between the labels in the auxiliary losses; 1 takes all.
         average: decay of the averaged weights, which become the checkpoint; 0 takes the last weights.

@@ -172,8 +172,8 @@ class TrainingRun:
         for image, label in zip(images, labels, strict=True):
             share = len(image) / len(batch[0])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                result, features = run_with_features(self.model, self.model.picture.from_signed(image))
-                sides = {place: head(features[place]) for place, head in self.heads.items()}
+                result, features = run_with_features(self.model, self.model.expects.from_signed(image))
+                sides = {point: head(features[point]) for point, head in self.heads.items()}
             loss = share * (self.loss(result.logits, label) + self._auxiliary_loss(sides, label))
             loss.backward()
             update_bases(self.model, result, self.processes)
@@ -186,9 +186,9 @@ class TrainingRun:
         first = (stride - 1) // 2
         coarse = label[:, first::stride, first::stride]
         losses: dict[float, list[Tensor]] = {}
-        for place, logits in sides.items():
+        for point, logits in sides.items():
             grown = F.interpolate(logits, coarse.shape[1:], mode="bilinear")
-            losses.setdefault(self.options.auxiliary[place], []).append(self.loss(grown, coarse))
+            losses.setdefault(self.options.auxiliary[point], []).append(self.loss(grown, coarse))
         return sum(weight * torch.stack(some).sum() for weight, some in losses.items())
 
     def save(self, path: Path, step: int, seconds: float, log: list[LogRow], losses: list[Tensor]) -> None:

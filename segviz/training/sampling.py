@@ -129,13 +129,13 @@ class ReadAhead:
         self._threads: ThreadPoolExecutor | None = None
         self._steps: dict[int, list[Future[DrawnPart]]] = {}
 
-    def take(self, step: int, places: Sequence[int], draw: Callable[[int, int], DrawnPart]) -> list[DrawnPart]:
+    def take(self, step: int, slots: Sequence[int], draw: Callable[[int, int], DrawnPart]) -> list[DrawnPart]:
         """The parts of a step's batch; those of the steps after it are begun.
 
         Args:
             step: the step; any, though the next one is ready soonest.
-            places: the places of the batch.
-            draw: makes the part of a (step, place).
+            slots: the numbers of the batch's pictures.
+            draw: makes the part of a (step, slot).
 
         Raises:
             DataError: a file cannot be read any more.
@@ -148,7 +148,7 @@ class ReadAhead:
                 future.cancel()
         for one in wanted:
             if one not in self._steps:
-                self._steps[one] = [self._threads.submit(draw, one, place) for place in places]
+                self._steps[one] = [self._threads.submit(draw, one, slot) for slot in slots]
         return [future.result() for future in self._steps.pop(step)]
 
 
@@ -178,8 +178,8 @@ class Sampler:
     _ahead: ReadAhead = field(default_factory=ReadAhead, init=False, repr=False, compare=False)
 
     @property
-    def places(self) -> range:
-        """The places of a batch that this process draws; those of all processes, one after the other, are the batch."""
+    def slots(self) -> range:
+        """The slots of a batch that this process fills; those of all processes, one after the other, are the batch."""
         index, count = self.part
         return range(index * self.batch // count, (index + 1) * self.batch // count)
 
@@ -200,15 +200,15 @@ class Sampler:
         """
         device = self.real.device
         if isinstance(self.real, LazyPool):
-            parts = self._ahead.take(step, self.places, self._draw)
+            parts = self._ahead.take(step, self.slots, self._draw)
         else:
-            parts = [self._draw(step, place) for place in self.places]
+            parts = [self._draw(step, slot) for slot in self.slots]
         pictures = [(image.to(device), labels.to(device)) for (image, labels), _ in parts]
         return pictures, [view for _, view in parts]
 
-    def _draw(self, step: int, place: int) -> DrawnPart:
-        """One picture of a batch and its view; other places do not change it."""
-        rng = np.random.default_rng((self.seed, 2, step, place))
+    def _draw(self, step: int, slot: int) -> DrawnPart:
+        """One picture of a batch and its view; other slots do not change it."""
+        rng = np.random.default_rng((self.seed, 2, step, slot))
         drawn = self.drawn.count > 0 and rng.random() < self.drawn_share
         pool = self.drawn if drawn else self.real
         focus = None
@@ -219,7 +219,7 @@ class Sampler:
             y, x = places[rng.integers(len(places))]
             focus = (int(y), int(x))
         else:
-            number = step * self.batch + place
+            number = step * self.batch + slot
             index = int(rng.integers(pool.count)) if drawn else shuffled_index(self.seed, number, pool.count)
             picture = pool.picture(index)
         height, width = picture[1].shape
@@ -235,5 +235,5 @@ class Sampler:
 
 def shuffled_index(seed: int, number: int, count: int) -> int:
     """The index of the `number`-th draw; every epoch is another permutation."""
-    epoch, place = divmod(number, count)
-    return int(np.random.default_rng((seed, 1, epoch)).permutation(count)[place])
+    epoch, at = divmod(number, count)
+    return int(np.random.default_rng((seed, 1, epoch)).permutation(count)[at])

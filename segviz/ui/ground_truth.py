@@ -99,7 +99,7 @@ def store_truth(file: TruthFile) -> None:
     """Use decoded labels, and keep them for reloads of the page."""
     session().truth = file
     if isinstance(file.result, GroundTruth):
-        keep_for_reloads(truth_key(file.picture), file, file.result.labels.nbytes)
+        keep_for_reloads(truth_key(file.picture_digest), file, file.result.labels.nbytes)
 
 
 def truth_key(digest: str) -> str:
@@ -110,7 +110,7 @@ def truth_key(digest: str) -> str:
 def truth_file(picture: Picture) -> TruthFile | None:
     """The visitor's labels for this picture, also from before a reload of the page."""
     file = session().truth
-    if file is not None and file.picture == picture.digest:
+    if file is not None and file.picture_digest == picture.digest:
         return file
     kept = find_kept(truth_key(picture.digest))
     if not isinstance(kept, TruthFile):
@@ -195,7 +195,7 @@ def remove_file() -> None:
     """Forget the visitor's labels."""
     file, session().truth = session().truth, None
     if file is not None:
-        forget_kept(truth_key(file.picture))
+        forget_kept(truth_key(file.picture_digest))
 
 
 def describe_truth(name: str, truth: GroundTruth) -> str:

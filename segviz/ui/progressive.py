@@ -74,6 +74,6 @@ def run_next_model(names: Sequence[str], picture: Picture, page: str) -> None:
 def model_progress(picture: Picture, page: str) -> ModelProgress:
     """How far this session's page is with the picture; another picture starts anew."""
     pages = session().progress
-    if page not in pages or pages[page].picture != picture.seen_digest:
+    if page not in pages or pages[page].picture_digest != picture.seen_digest:
         pages[page] = ModelProgress(picture.seen_digest)
     return pages[page]

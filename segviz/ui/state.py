@@ -35,14 +35,14 @@ class TruthFile:
     """A visitor's label file for one picture, by its digest.
 
     Attributes:
-        picture: the digest.
+        picture_digest: the picture's.
         name: the file's name.
         result: the labels; a sentence on why the file cannot be used; or the file's bytes, before they are decoded.
         classes: those by which the file was decoded; they stay with its labels when other models are chosen.
         confirmed: whether it is known that its labels are these classes.
     """
 
-    picture: str
+    picture_digest: str
     name: str
     result: GroundTruth | str | bytes
     classes: ClassSet = CAMVID
@@ -96,13 +96,13 @@ class ModelProgress:
     """How far a page of many models is with one picture.
 
     Attributes:
-        picture: the picture's digest.
+        picture_digest: the picture's.
         failed: the messages of models that cannot run, by model.
         ran: models that this page ran; one whose result the engine had to drop is not run again and again.
         stopped: whether the reader pressed Stop.
     """
 
-    picture: str
+    picture_digest: str
     failed: dict[str, str] = field(default_factory=dict)
     ran: set[str] = field(default_factory=set)
     stopped: bool = False

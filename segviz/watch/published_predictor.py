@@ -70,21 +70,21 @@ class PublishedPredictor:
             ValueError: the device is missing, or options do not go together.
         """
         self.device = choose_device(device)
-        picture = recognised.picture
+        expects = recognised.expects
         network = recognised.build()
         opened = OpenedNetwork(
             network,
             name,
             stored.classes,
             stored.palette,
-            picture.mean,
-            picture.std,
+            expects.mean,
+            expects.std,
             f"of {recognised.source}",
-            bgr=picture.order == "BGR",
+            bgr=expects.order == "BGR",
         )
         self.network, self.name, self.title = network.to(self.device), name, recognised.title
         self.rules = choose_rules(opened, mean, std, size, "stretch")
-        self.network.picture = self.picture = input_of(self.rules, picture)
+        self.network.expects = self.expects = input_of(self.rules, expects)
         self.class_set = fit_class_set(choose_classes(opened, classes, palette), recognised.classes)
         self.notes = (*describe_recognised(recognised), *describe_classes(self.class_set))
 
@@ -118,7 +118,7 @@ class PublishedPredictor:
         Raises:
             ValueError: crops are asked for, and the network has none.
         """
-        crop = self.picture.crop
+        crop = self.expects.crop
         if crop is None:
             if protocol == "crops":
                 raise ValueError(f"the authors of {self.title} slide no crops; show the picture whole")
@@ -137,10 +137,10 @@ class PublishedPredictor:
         """
         picture = as_rgb(image)
         self.slides_crops(picture, shrink, "crops")
-        assert self.picture.crop is not None
+        assert self.expects.crop is not None
         seen = resize(picture, self._seen_size(picture, shrink))
         with torch.inference_mode():
-            made = slide_crops(self.network, self.picture, self.name, self.class_set, picture, seen, places)
+            made = slide_crops(self.network, self.expects, self.name, self.class_set, picture, seen, places)
         return tuple(replace(one, picture=name_picture(image)) for one in made)
 
     def cut_crop(self, image: ImageLike, place: Place, shrink: int = 1) -> tuple[Region, Rgb]:
@@ -155,7 +155,7 @@ class PublishedPredictor:
         """
         picture = as_rgb(image)
         self.slides_crops(picture, shrink, "crops")
-        return cut_crop(self.picture, picture, resize(picture, self._seen_size(picture, shrink)), place)
+        return cut_crop(self.expects, picture, resize(picture, self._seen_size(picture, shrink)), place)
 
     def _seen_size(self, picture: Rgb, shrink: int) -> Grid:
         """The (height, width) at which the network sees a picture in crops."""
@@ -226,7 +226,7 @@ def input_of(rules: InputRules, published: PictureInput) -> PictureInput:
 def describe_recognised(recognised: RecognisedNetwork) -> tuple[str, ...]:
     """Notes on what was left out, what was assumed, and how the authors show pictures."""
     assumed = [f"{one.option} {one.value} is assumed ({one.reason})" for one in recognised.assumptions]
-    crop = recognised.picture.crop
+    crop = recognised.expects.crop
     slid = []
     if crop:
         size = f"{crop[0]} x {crop[1]}"

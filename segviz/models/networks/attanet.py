@@ -148,7 +148,7 @@ def read_attanet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(),
+        expects=PictureInput(),
         align_corners=True,
         unused={
             "conv_out1": "an auxiliary head",
@@ -188,7 +188,7 @@ def read_light(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(),
+        expects=PictureInput(),
         align_corners=True,
         unused={"conv_out1": "an auxiliary head", "conv_out2": "an auxiliary head"},
     )

@@ -62,7 +62,7 @@ def read_ccnet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(mean=CAFFE_MEAN, std=(1 / 255,) * 3, order="BGR", crop=(crop[0], crop[1])),
+        expects=PictureInput(mean=CAFFE_MEAN, std=(1 / 255,) * 3, order="BGR", crop=(crop[0], crop[1])),
         align_corners=True,
         changes=dict.fromkeys(norms, positive),
         unused={"dsn": "the auxiliary head"},
@@ -121,7 +121,7 @@ def read_danet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(crop=(crop[0], crop[1])),
+        expects=PictureInput(crop=(crop[0], crop[1])),
         align_corners=True,
         unused={
             "head.conv6": what,
@@ -166,7 +166,7 @@ def read_emanet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(std=(std[0], std[1], std[2])),
+        expects=PictureInput(std=(std[0], std[1], std[2])),
         align_corners=True,
         changes={"block.initial_bases": first_row},
     )

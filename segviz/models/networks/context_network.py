@@ -25,7 +25,7 @@ class ContextNetwork(BlockNetwork):
         block: the context block.
         classifier: from the block's output and the pyramid to logits on any grid.
         align_corners: how the logits are resized to the picture.
-        picture: what the network expects of a picture.
+        expects: what the network expects of a picture.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class ContextNetwork(BlockNetwork):
         block: ContextBlock,
         classifier: nn.Module,
         align_corners: bool,
-        picture: PictureInput | None = None,
+        expects: PictureInput | None = None,
     ) -> None:
         super().__init__(reduction, block)
-        self.picture = picture or PictureInput()
+        self.expects = expects or PictureInput()
         self.body = body
         self.classifier, self.align_corners = classifier, align_corners
 

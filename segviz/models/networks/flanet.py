@@ -45,7 +45,7 @@ def read_flanet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=pairs,
-        picture=PictureInput(crop=(side[0], side[1])),
+        expects=PictureInput(crop=(side[0], side[1])),
         align_corners=True,
         unused={"conv_out2": "an auxiliary head", "conv_out3": "an auxiliary head"},
     )

@@ -64,7 +64,7 @@ class NetworkPlan:
         classes: the number of classes.
         make: makes the network.
         pairs: names of modules in the file and in the network.
-        picture: what the network expects.
+        expects: what the network expects.
         align_corners: how logits are resized.
         changes: see `fill_network`.
         unused: modules of the file that are left out, and what they are.
@@ -74,7 +74,7 @@ class NetworkPlan:
     classes: int
     make: Callable[[], ContextNetwork]
     pairs: tuple[NamePair, ...]
-    picture: PictureInput
+    expects: PictureInput
     align_corners: bool
     changes: Mapping[str, Change] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)

@@ -77,7 +77,7 @@ def read_with_body(
             classes=stored.width(f"{head_name}.conv_seg.weight"),
             make=make,
             pairs=(*body_pairs, *head.pairs),
-            picture=PictureInput(),
+            expects=PictureInput(),
             align_corners=corners,
             changes=head.changes,
             unused={**MMSEG_AUXILIARY, **head.unused},

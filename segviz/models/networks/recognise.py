@@ -46,7 +46,7 @@ class RecognisedNetwork:
         title: the network's name for people, with its body.
         source: whose code stores a network so.
         classes: the number of classes.
-        picture: what the network expects of a picture.
+        expects: what the network expects of a picture.
         align_corners: how logits are resized to the picture.
         left_out: a sentence for each part of the file that is known and not used.
         assumptions: what tensors do not reveal, and what was taken.
@@ -56,7 +56,7 @@ class RecognisedNetwork:
     title: str
     source: str
     classes: int
-    picture: PictureInput
+    expects: PictureInput
     align_corners: bool
     left_out: tuple[str, ...]
     assumptions: tuple[Assumption, ...]
@@ -71,7 +71,7 @@ class RecognisedNetwork:
         """
         with torch.device("meta"):  # no time for random weights, nor memory
             network = self.plan.make()
-        network.picture = self.picture
+        network.expects = self.expects
         fill_network(network, self.stored, self.plan.pairs, self.plan.changes, tuple(self.plan.unused))
         return network.eval()
 
@@ -112,7 +112,7 @@ def recognise_network(
         title=plan.title,
         source=layout.source,
         classes=plan.classes,
-        picture=plan.picture,
+        expects=plan.expects,
         align_corners=plan.align_corners,
         left_out=tuple(describe_unused(stored, plan)),
         assumptions=tuple(choices.assumptions),

@@ -107,10 +107,10 @@ class NetworkRow:
         channels = self.skeleton.block_width(body.deep_channels, self.width, settings)
         block = BLOCK_KINDS[str(settings["block"])].make(channels, settings)
         reduction, classifier = self.skeleton.make(body, channels, settings, classes)
-        picture = choose_input(str(settings["input"]), backbone or self.backbone)
+        expects = choose_input(str(settings["input"]), backbone or self.backbone)
         if "mask" in settings:
-            picture = replace(picture, crop=self.cover(settings, stride // self.skeleton.finer))
-        network = ContextNetwork(body, reduction, block, classifier, align_corners=True, picture=picture)
+            expects = replace(expects, crop=self.cover(settings, stride // self.skeleton.finer))
+        network = ContextNetwork(body, reduction, block, classifier, align_corners=True, expects=expects)
         network.options, network.backbone_name = settings, backbone or self.backbone
         return network
 

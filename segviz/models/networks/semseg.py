@@ -65,7 +65,7 @@ def read_psanet(stored: StoredTensors, choices: Choices) -> NetworkPlan:
         classes=classes,
         make=make,
         pairs=tuple(pairs),
-        picture=PictureInput(crop=(crop[0], crop[1])),
+        expects=PictureInput(crop=(crop[0], crop[1])),
         align_corners=True,
         unused={"aux": "the auxiliary head"},
     )

@@ -1,4 +1,4 @@
-"""Places for pictures in work, shared by all runs of the process, because a picture's arrays are large."""
+"""Slots for pictures in work, shared by all runs of the process, because a picture's arrays are large."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class PicturePlaces:
+class PictureSlots:
     """A count of pictures in work. Any thread may call it."""
 
     def __init__(self) -> None:
