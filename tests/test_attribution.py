@@ -132,7 +132,7 @@ def test_a_picture_is_explained_at_the_size_at_which_the_model_predicts_it(predi
     sees = predictor.at_size("own")
     found = attribute(sees, image, "saliency", target)
     assert found.values.shape == (64, 96)
-    logits = sees.model(sees.model.picture.prepare(image, sees.device)).logits.detach()
+    logits = sees.model(sees.model.expects.prepare(image, sees.device)).logits.detach()
     assert found.score == pytest.approx(float(logits[0, 2, 60, 90]), abs=1e-4)
     assert attribute(predictor, image, "saliency", target).values.shape == SIZE
 
