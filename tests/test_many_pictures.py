@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,10 +79,34 @@ def test_files_of_a_zip_that_are_no_pictures_are_named(monkeypatch: pytest.Monke
     app = AppTest.from_function(show)
     app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), None, "a.zip", left_out=left_out))
     app.run()
-    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: list.csv."
+    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: a/list.csv."
     assert [one.value for one in app.caption] == [words]
     assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are not pictures: a, b, c, d and 2 more."
     assert batch.left_out_sentence(["a"]) == "Left out, as it is not a picture: a."
+
+
+def pack_upload(name: str, files: Mapping[str, bytes]) -> Any:
+    """A ZIP as the page gets it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, data in files.items():
+            archive.writestr(path, data)
+    return SimpleNamespace(name=name, getvalue=content.getvalue)
+
+
+def test_pictures_of_several_folders_and_zips_are_told_apart() -> None:
+    one = pack_upload("dup.zip", {"a/img.jpg": b"x", "b/img.jpg": b"x", "a/bad.jpg": b"x"})
+    sources, _, _ = batch.collect_sources([one])
+    assert [source.text for source in sources] == ["dup.zip: a/img.jpg", "dup.zip: b/img.jpg", "dup.zip: a/bad.jpg"]
+    assert [source.stem for source in sources] == ["a_img", "b_img", "a_bad"]
+    job = BackgroundRun(RunPlan(sources, lambda source, picture: PictureOutput([], {})))
+    job.wait(PATIENCE)
+    assert [name for name, _ in job.state.problems] == [source.text for source in sources]
+    job.close()
+    two = pack_upload("more.zip", {"a/img.jpg": b"x"})
+    assert [source.stem for source in batch.collect_sources([one, two])[0]][-1] == "more_a_img"
+    alone = batch.collect_sources([pack_upload("one.zip", {"a/img.jpg": b"x", "a/bad.jpg": b"x"})])[0]
+    assert [source.stem for source in alone] == ["img", "bad"], "folders that tell nothing are left out"
 
 
 def test_in_a_cluster_as_many_are_under_way_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -55,25 +56,26 @@ def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Proble
     Returns:
         The pictures; the files to refuse; and the names of files in ZIPs that are no pictures, and are left out.
     """
-    pictures: list[tuple[str, Callable[[], Rgb]]] = []
+    pictures: list[tuple[str, str, Callable[[], Rgb]]] = []  # name, path that tells it from others, opener
     problems, left_out = Problems(), list[str]()
     for file in files:
         if not (file.name.lower().endswith(".zip") or file.getvalue().startswith(ZIP_START)):
-            pictures.append((file.name, partial(open_upload, file)))
+            pictures.append((file.name, file.name, partial(open_upload, file)))
             continue
         try:
             found = list_zip_files(file.getvalue())
-            pictures += [(f"{file.name}: {name}", opener) for name, opener in found.pictures]
-            left_out += [f"{file.name}: {name}" for name in found.others]
+            folder = PurePath(file.name).stem
+            pictures += [(f"{file.name}: {path}", f"{folder}/{path}", opener) for path, opener in found.pictures]
+            left_out += [f"{file.name}: {path}" for path in found.others]
         except ZipError as error:
             problems.append((file.name, str(error)))
     if len(pictures) > MOST_PICTURES:
         left = len(pictures) - MOST_PICTURES
         problems.append((f"{left} pictures", f"a run takes at most {MOST_PICTURES}; send these in another run"))
         del pictures[MOST_PICTURES:]
-    stems = make_stems([text.rpartition(": ")[2] for text, _ in pictures])
+    stems = make_stems([path for _, path, _ in pictures])
     return (
-        [Source(text, stem, opener) for (text, opener), stem in zip(pictures, stems, strict=True)],
+        [Source(text, stem, opener) for (text, _, opener), stem in zip(pictures, stems, strict=True)],
         problems,
         left_out,
     )
