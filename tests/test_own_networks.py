@@ -519,6 +519,20 @@ def test_many_pictures_takes_a_network_of_ones_own(models: Path, name: str) -> N
         make_work("features", ["labels"], None)(Source("a.png", "a", lambda: PICTURE), PICTURE)
 
 
+def test_many_pictures_tells_of_a_network_without_classes_before_a_start(app: AppTest) -> None:
+    healthy(opened(app, "pages/many_pictures.py"))
+    assert not app.info
+    healthy(app.selectbox(key="many_pictures model").set_value("features").run())
+    (told,) = app.info
+    assert told.value.startswith("features has no classes for pixels, so there is nothing to write.")
+    assert any("Inspect" in one.proto.label for one in app.get("page_link"))
+    picture = ("a.png", indexed_png(PICTURE[..., 0], CAMVID.colours, {}), "image/png")
+    healthy(app.file_uploader(key="many_pictures files").set_value([picture]).run())
+    assert next(one for one in app.button if one.label == "Start").disabled
+    healthy(app.selectbox(key="many_pictures model").set_value("plain").run())
+    assert not app.info and not next(one for one in app.button if one.label == "Start").disabled
+
+
 # ---- segviz.app -----------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from segviz.engine import Answer
 from segviz.figures.attribution_table import AttributionNumbers
 from segviz.prediction.prediction import Place
 from segviz.ui.picture import Picture
+from segviz.ui.run_words import RunRequest
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 from segviz.viewer.view import ZoomedView
@@ -123,6 +124,7 @@ class BatchRun:
         archive: the name of its ZIP.
         token: the ZIP's address on the server, once it is offered.
         left_out: the names of files in uploaded ZIPs that are no pictures.
+        request: what it was asked.
     """
 
     problems: Sequence[tuple[str, str]] = ()
@@ -130,6 +132,7 @@ class BatchRun:
     archive: str = ""
     token: str | None = None
     left_out: Sequence[str] = ()
+    request: RunRequest | None = None
 
 
 @dataclass
