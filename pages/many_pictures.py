@@ -15,7 +15,6 @@ from segviz.ui.models import model_title, offered_models, pick_model, short_titl
 from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.page_address import copy_page_link
 from segviz.ui.page_table import ROWS
-from segviz.ui.picture import Picture
 from segviz.ui.run_words import RunRequest, no_picture_sentence
 from segviz.ui.state import session
 from segviz.ui.widgets import KeptWidget, keep_widget
@@ -92,9 +91,8 @@ with heading:
     copy_page_link(PAGE)
 parts = tuple(title for title in offered if title in written)
 request = RunRequest(model, model_title(model), tuple((one.file_id, one.name) for one in files), parts, options)
-picture = session().picture
 ready = bool(files) and bool(written) and (options is None or bool(options.forms)) and not is_running()
-if not is_running() and isinstance(picture, Picture) and lacks_classes(model, picture):
+if not is_running() and lacks_classes(model):
     title = escape_markdown(short_title(model))
     st.info(f"{title} has no classes for pixels, so there is nothing to write. Choose a model that labels pixels.")
     lead_to("inspect", f"The maps of {title}")

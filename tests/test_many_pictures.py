@@ -179,7 +179,7 @@ def test_a_result_names_its_run_and_says_when_the_page_asks_for_another(app: App
     name = "**FCN (no context) (fcn)** over a_b.png; labels, overlay."
     assert f"This run: {name}" in [one.value for one in app.markdown]
     assert not app.info and app.success
-    earlier = f"An earlier run: {name} What is chosen above has changed since: press Start."
+    earlier = f"An earlier run: {name} Start runs what is chosen above now."
     app.selectbox(key="many_pictures model").set_value("ema").run()
     assert [one.value for one in app.info] == [earlier]
     app.selectbox(key="many_pictures model").set_value("fcn").run()

@@ -62,7 +62,7 @@ def run_sentence(request: RunRequest, running: bool, current: bool) -> str:
     lead = "This run" if current else "A run that was started before" if running else "An earlier run"
     files = escape_markdown(name_files([name for _, name in request.files]))
     words = f"{lead}: **{escape_markdown(request.title)}** over {files}; {join_with_commas(request.parts).lower()}."
-    return words if current else f"{words} What is chosen above has changed since{'' if running else ': press Start'}."
+    return words if current or running else f"{words} Start runs what is chosen above now."
 
 
 def ended_sentence(good: int, total: int, missing: bool) -> str:
