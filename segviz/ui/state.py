@@ -161,6 +161,7 @@ class SessionState:
         progress: how far pages of many models are, by page.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
+        attributions_stopped: the questions whose work was stopped as another was asked, by method.
         attribution_numbers: the numbers that the Attribution page showed last.
         batch: the run over many pictures.
         linked: the first values of the widgets that links carry, by key.
@@ -186,7 +187,8 @@ class SessionState:
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
     left_out: set[str] | None = None
-    attributions: dict[Hashable, Answer] = field(default_factory=dict)
+    attributions: dict[tuple[str, ...], Answer] = field(default_factory=dict)
+    attributions_stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     attribution_numbers: AttributionNumbers | None = None
     batch: BatchRun = field(default_factory=BatchRun)
     linked: dict[str, Any] = field(default_factory=dict)
