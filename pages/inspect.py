@@ -9,6 +9,7 @@ from segviz.models.registry import SPECS
 from segviz.prediction.influence_panel import influence_place_holder
 from segviz.prediction.panels import feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.prediction.prediction import Prediction
+from segviz.text import percent_text
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.inspect_crops import PROTOCOL_KEY
@@ -42,7 +43,7 @@ def inspect_bundled(model: str, picture: Picture) -> None:
     show_worth(model)
     show_maps(picture, prediction, following, beside)
     score = val_miou(model)
-    scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
+    scored = f" Val mIoU {percent_text(score, 1)} ({OWN_SCORE})." if score is not None else ""
     st.caption(f"{spec.title}, after {spec.paper}.{scored}")
 
 

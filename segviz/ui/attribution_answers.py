@@ -25,7 +25,7 @@ LEASE_S = 20.0  # after so many seconds without a look, the visitor is taken to 
 FIRST_GUESS = {True: 0.5, False: 0.2}  # seconds for an evaluation with gradients, and without: two CPU cores
 MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
 BUTTON = 128  # pixels: "Compute" and "Cancel" are equally wide
-CHANGES = ("method", "model", "picture", "point", "score", "settings")  # what two questions differ in first
+QUESTION_PARTS = ("method", "model", "picture", "point", "score", "settings")  # what two questions differ in first
 LOST = (SupersededError, LeaseError)  # ends that the visitor did not ask for
 
 
@@ -47,7 +47,7 @@ class Questions:
 
     @cached_property
     def keys(self) -> Mapping[str, tuple[str, ...]]:
-        """What distinguishes a method's question from the session's other questions, in the order of `CHANGES`."""
+        """What distinguishes a method's question from the session's other questions, as `QUESTION_PARTS`."""
         return {
             name: (
                 name, self.model, self.picture.digest,
@@ -158,7 +158,7 @@ def why_stopped(questions: Questions, name: str) -> str:
     before, now = session().attributions_stopped.get(name), questions.keys[name]
     if before is None:
         return ""
-    return next((what for what, one, other in zip(CHANGES, before, now, strict=True) if one != other), "")
+    return next((what for what, one, other in zip(QUESTION_PARTS, before, now, strict=True) if one != other), "")
 
 
 def why_any_stopped(questions: Questions) -> str:

@@ -86,17 +86,17 @@ def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Proble
 
 def is_zip(file: UploadedFile) -> bool:
     """Whether an uploaded file is to be read as a ZIP."""
-    return file.name.lower().endswith(".zip") or read_start(file).startswith(ZIP_START)
+    return file.name.lower().endswith(".zip") or upload_head(file).startswith(ZIP_START)
 
 
-def read_start(file: UploadedFile) -> bytes:
+def upload_head(file: UploadedFile) -> bytes:
     """The first bytes of an uploaded file, which tell its format."""
     return bytes(file.getbuffer()[:HEAD_BYTES])
 
 
 def name_no_pictures(files: Sequence[UploadedFile]) -> list[str]:
     """The names of uploaded files that are neither pictures nor ZIPs, by their content."""
-    return [file.name for file in files if not (is_zip(file) or starts_like_picture(read_start(file)))]
+    return [file.name for file in files if not (is_zip(file) or starts_like_picture(upload_head(file)))]
 
 
 def open_upload(file: UploadedFile) -> Rgb:

@@ -12,6 +12,8 @@ from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import VAL, Record
 from segviz.models.networks.rows import NETWORKS
 from segviz.models.registry import SPECS
+from segviz.results.sentences import title_data
+from segviz.text import percent_text
 
 MOST_RECORDS = 64
 
@@ -48,10 +50,10 @@ def describe_record(record: Record) -> str:
     """The network, its training, its val score and what its context is worth, each as far as the record says it."""
     parts = [f"{network_title(record.model)} ({record.model})"]
     if record.data or record.steps:
-        parts[0] += f", trained on {record.data or 'unnamed data'} for {record.steps:,} steps"
+        parts[0] += f", trained on {title_data(record.data) or 'unnamed data'} for {record.steps:,} steps"
     if record.val_miou is not None:
         scored = record.evaluations[VAL]
-        parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures")
+        parts.append(f"mIoU {percent_text(record.val_miou, 1)} on {title_data(scored.data)}, {scored.images} pictures")
     worth = context_worth(record)
     if worth is not None and worth.changes:
         parts.append(worth.sentence())
