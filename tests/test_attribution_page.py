@@ -232,7 +232,7 @@ def test_a_class_that_is_nowhere_gets_a_sentence_and_the_attention_stays(app: Ap
     absent = next(index for index in range(len(predicted().classes)) if not (labels == index).any())
     app.selectbox(key="attribution class").set_value(absent)
     settled(app.segmented_control(key="attribution where").set_value("Class region").run())
-    (message,) = (one.value for one in app.info)
+    (message,) = (one.value for one in app.info if "no detail" not in one.value)
     assert message.startswith(f"No pixel is predicted as {predicted().classes[absent]}; choose another class")
     assert list(panels(app)) == ["Prediction", "Attention (spatial)", "Saliency", "Grad-CAM at the block's output"]
     assert tables(app) == []
