@@ -16,7 +16,7 @@ PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
     "measured on the same files. These scores are not directly comparable with val."
 )
-DATA_TITLES = {"camvid": "CamVid", **{name: reader.title for name, reader in READERS.items() if name != "segviz"}}
+NAMES_OF_DATA = {"camvid": "CamVid", **{name: reader.title for name, reader in READERS.items() if name != "segviz"}}
 
 
 def open_results(runs: Runs) -> str:
@@ -91,7 +91,7 @@ def evaluated_pictures(records: Mapping[str, Record], evaluation: str) -> str:
 def title_data(words: str) -> str:
     """The data of a record, which begins with the folder's name, with the name that a known data set has."""
     name, space, rest = words.partition(" ")
-    return f"{DATA_TITLES.get(name, name)}{space}{rest}"
+    return f"{NAMES_OF_DATA.get(name, name)}{space}{rest}"
 
 
 def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:

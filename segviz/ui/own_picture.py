@@ -42,7 +42,7 @@ SAMPLES = {
     "Portrait": (5, SceneOptions(vehicle_distance=9.0), (slice(None), slice(105, 375))),
     "Thin poles": (8, SceneOptions(pole_width=0.06, fence_length=40.0), (slice(None), slice(None))),
 }  # by name: the street's number, its options, and the rows and columns that are cut out
-STRIP = 6  # a picture with sides further apart is one
+STRIP_RATIO = 6  # a picture with sides further apart is one
 ONE_COLOUR = 2  # differences of values up to this one are noise of a file's format
 THUMBNAIL = 120  # pixels high
 
@@ -113,7 +113,7 @@ def caveat_of(picture: Picture) -> str:
             f"This picture has no detail: all of its {size_text((height, width))} pixels have one colour. Models label "
             "it, but neither labels nor maps tell anything about them."
         )
-    if max(height, width) > STRIP * min(height, width):
+    if max(height, width) > STRIP_RATIO * min(height, width):
         longer, shorter = ("wide", "high") if width > height else ("high", "wide")
         times = round(max(height, width) / min(height, width))
         return (
