@@ -17,7 +17,7 @@ from segviz.figures.attribution_table import (
 )
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown, pixel_text
-from segviz.ui.attribution_answers import Questions, collect_answers
+from segviz.ui.attribution_answers import Questions, collect_answers, why_stopped
 from segviz.ui.attribution_controls import pick_methods, pick_target, why_no_target
 from segviz.ui.attribution_numbers import RANK, show_attribution_numbers, show_last_numbers
 from segviz.ui.explained_model import SeenPart, detail_words, explain_bundled, explain_network, see_part
@@ -54,18 +54,22 @@ def workbench() -> None:
         methods, options = pick_methods(explained.has_layer)
         part = see_part(explained, picture, place if target is None else target.pixel)
     ranked = [one for one in part.maps if isinstance(one, SpatialMap)]
-    answers: dict[str, Attribution] = {}
+    answers, stopped = dict[str, Attribution](), dict[str, str]()
     if target is None:
         messages.info(why_no_target(prediction, place))
     else:
         in_crop = part.region is not None
         ops = {name: Attribute(name, target, options, layer, in_crop) for name in methods}
-        answers = collect_answers(Questions(model, picture, ops, part.size), controls, messages)
+        questions = Questions(model, picture, ops, part.size)
+        answers = collect_answers(questions, controls, messages)
+        stopped = {name: why_stopped(questions, name) for name in methods}
     region = part.region or Region(0, 0, *picture.size)
     ranks = {name: rank_correlations(one, ranked, region.inside(place), region.size) for name, one in answers.items()}
     panels = [prediction_panel(prediction), *attention_panels(part, place, pin)]
     panels += [
-        attribution_panel(answers[name], rank_note(ranks[name]), pin) if name in answers else blank_panel(name, part)
+        attribution_panel(answers[name], rank_note(ranks[name]), pin)
+        if name in answers
+        else blank_panel(name, part, stopped.get(name, ""))
         for name in methods
     ]
     show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin, rest=rest)
@@ -92,9 +96,10 @@ def attention_panels(part: SeenPart, place: Place, pin: int | None) -> list[Pane
     ]
 
 
-def blank_panel(name: str, part: SeenPart) -> Panel:
-    """The bare picture, in place of a map that is not computed yet."""
-    return Panel(method_title(name), None, "plain", note="not computed yet", pending=True, region=part.region)
+def blank_panel(name: str, part: SeenPart, changed: str) -> Panel:
+    """The bare picture, in place of a map that is not computed yet, or whose work was stopped by a change."""
+    note = f"stopped, as the {changed} changed" if changed else "not computed yet"
+    return Panel(method_title(name), None, "plain", note=note, pending=True, region=part.region)
 
 
 def method_title(name: str) -> str:

@@ -17,7 +17,7 @@ from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.results.charts import class_bars, confusion_heatmap
 from segviz.results.tables import class_table, confusion_table, training_title
-from segviz.text import escape_markdown, join_with_commas
+from segviz.text import escape_markdown, join_with_commas, percent_text
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_sight import first_disputed
 from segviz.ui.ground_truth import Truth, pick_ground_truth
@@ -75,7 +75,7 @@ def class_panels(
     predictions: Mapping[str, Labelled], truth: Truth | None, scores: Mapping[str, Confusion]
 ) -> dict[str, Panel]:
     """A panel of classes for each model, and for the truth if there is one; they share one legend."""
-    notes = {name: f"mIoU {score.mean_iou:.1%} on this picture" for name, score in scores.items()}
+    notes = {name: f"mIoU {percent_text(score.mean_iou, 1)} on this picture" for name, score in scores.items()}
     panels = {name: prediction_panel(one, short_title(name), notes.get(name, "")) for name, one in predictions.items()}
     if truth is not None:
         panels[TRUTH] = labels_panel(truth.labels, truth.classes, TRUTH, truth.note)

@@ -7,7 +7,8 @@ from segviz.catalogue.own_models import own_models
 from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.first_sight import FIRST_MODEL, first_place
-from segviz.ui.map_help import how_to_read, show_worth
+from segviz.ui.lead_to import lead_to
+from segviz.ui.map_help import explain_first_worth, how_to_read
 from segviz.ui.models import predict_or_stop
 from segviz.ui.page_table import PAGES, Group
 from segviz.ui.picture_sidebar import current_picture
@@ -25,8 +26,8 @@ st.markdown(
 if own := list(own_models().values()):
     titles = join_with_commas(escape_markdown(entry.title) for entry in own[:NAMED])
     more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
-    label = f"Your network{'s' if len(own) > 1 else ''}: **{titles}**{more} → Inspect"
-    st.page_link("pages/inspect.py", label=label, icon=":material/deployed_code:")
+    words = f"Your network{'s' if len(own) > 1 else ''}: **{titles}**{more}"
+    lead_to("inspect", words, ":material/deployed_code:")
 street, links = st.columns([7, 3], gap="large")
 with links:
     with st.container(key="tasks", gap="xsmall"):
@@ -56,4 +57,4 @@ def viewer() -> None:
 
 with street:
     viewer()
-    show_worth(FIRST_MODEL)
+    explain_first_worth(FIRST_MODEL)

@@ -7,6 +7,7 @@ from segviz.catalogue.context_worth import OWN_SCORE
 from segviz.catalogue.own_models import own_models
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
+from segviz.text import percent_text
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
 from segviz.ui.first_sight import FIRST_MODEL, first_place
 from segviz.ui.influence_panel import influence_place_holder
@@ -42,7 +43,7 @@ def inspect_bundled(model: str, picture: Picture) -> None:
     show_worth(model)
     show_maps(picture, prediction, following, beside)
     score = val_miou(model)
-    scored = f" Val mIoU {score:.1%} ({OWN_SCORE})." if score is not None else ""
+    scored = f" Val mIoU {percent_text(score, 1)} ({OWN_SCORE})." if score is not None else ""
     st.caption(f"{row.title}, after {row.paper}.{scored}")
 
 

@@ -3,23 +3,25 @@
 import streamlit as st
 
 from segviz.batch.attention_files import AttentionOptions
-from segviz.batch.run import Part
 from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
-from segviz.ui.batch import UPLOAD_HELP, follow_run, is_running, run_stage, start_run
+from segviz.text import escape_markdown
+from segviz.ui.batch import UPLOAD_HELP, WRITES, follow_run, is_running, name_no_pictures, run_stage, start_run
+from segviz.ui.lacks_classes import lacks_classes
+from segviz.ui.lead_to import lead_to
 from segviz.ui.lost_files import tell_lost_files
-from segviz.ui.models import offered_models, pick_model
+from segviz.ui.models import model_title, offered_models, pick_model, short_title
 from segviz.ui.own_picture import ANY_NAME
 from segviz.ui.page_address import copy_page_link
 from segviz.ui.page_table import ROWS
+from segviz.ui.run_words import RunRequest, no_picture_sentence
 from segviz.ui.state import session
 from segviz.ui.widgets import KeptWidget, keep_widget
 
 PAGE = "many_pictures"
 LARGEST_UPLOAD = 200  # MB of a ZIP
 MAPS = "Attention maps"
-WRITES: dict[str, Part] = {"Labels": "labels", "Overlay": "overlay", "Confidence": "confidence"}
 INSIDE, AT = "Inside the largest class", "At a pixel"
 PIXELS = range(100_001)
 
@@ -87,11 +89,20 @@ def keep_pixel(axis: str) -> KeptWidget:
 options = pick_maps() if MAPS in written else None
 with heading:
     copy_page_link(PAGE)
-ready = bool(files) and bool(written) and (options is None or bool(options.forms))
-parts = [part for title, part in WRITES.items() if title in written]
-if st.button("Start", type="primary", disabled=not ready or is_running(), icon=":material/play_arrow:"):
+parts = tuple(title for title in offered if title in written)
+request = RunRequest(model, model_title(model), tuple((one.file_id, one.name) for one in files), parts, options)
+ready = bool(files) and bool(written) and (options is None or bool(options.forms)) and not is_running()
+if not is_running() and lacks_classes(model):
+    title = escape_markdown(short_title(model))
+    st.info(f"{title} has no classes for pixels, so there is nothing to write. Choose a model that labels pixels.")
+    lead_to("inspect", f"The maps of {title}")
+    ready = False
+if no_pictures := name_no_pictures(files):
+    st.warning(no_picture_sentence(no_pictures))
+    ready = ready and len(no_pictures) < len(files)
+if st.button("Start", type="primary", disabled=not ready, icon=":material/play_arrow:"):
     with st.spinner("Reading the list of pictures …"):
-        start_run(files, model, parts, options)
+        start_run(files, request)
     st.rerun()  # with the button as it is while a run goes on
-follow_run()
+follow_run(request)
 st.caption(f"Models run on: {engine().device}")

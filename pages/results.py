@@ -33,7 +33,7 @@ from segviz.results.where_blocks_look import (
 from segviz.text import escape_markdown, join_with_commas
 from segviz.ui.charts import csv_button, model_name, pick_format, pick_models, show_chart
 from segviz.ui.page_address import copy_page_link, keep_page_address
-from segviz.ui.tables import show_table
+from segviz.ui.tables import explain_columns, show_table
 from segviz.ui.widgets import keep_widget
 
 PAGE = "results"
@@ -89,8 +89,7 @@ def show_models() -> None:
         st.caption(note)
     if results.missing:
         st.caption(f"Without a readable checkpoint: {join_with_commas(map(training_title, results.missing))}.")
-    with st.expander("What the columns mean"):
-        st.markdown("\n".join(f"- **{column.title}**: {column.meaning}" for column in columns))
+    explain_columns(columns)
 
 
 def show_maps() -> None:
@@ -100,17 +99,19 @@ def show_maps() -> None:
     if maps:
         st.caption(
             f"{EXPLANATION} Dots are the trained maps on val ({OWN_SCORE}), bars even weights, crosses random ones; "
-            "the shaded range is where a map shows something."
+            "the shaded range is where a map shows something, by a rule of thumb of this project: a map outside it may "
+            "look much the same at any point, or pass over classes. *Out of range* below means outside of it."
         )
         for limits, column in zip(MAP_RANGES, [*st.columns(2), *st.columns(2)], strict=True):
             with column:
                 show_chart(map_chart(maps, limits), f"maps-{limits.field}", f"{limits.title} of each block's map")
-                st.caption(f"**{limits.title}.** {limits.meaning} Wanted: {limits.words()}.")
+                st.caption(f"**{limits.title}.** {limits.meaning} Shaded: {limits.words()}.")
     st.markdown("\n".join(f"- {sentence}" for sentence in describe_maps(results.runs)))
     if maps:
         values = maps_table(results.runs)
         show_table(values, MAP_COLUMNS, "Numbers of each block's maps")
         csv_button(values, "maps")
+        explain_columns(MAP_COLUMNS)
 
 
 @st.fragment

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 
 from segviz.attention.maps import SampledAttention
+from segviz.text import percent_text
 from segviz.ui.first_sight import first_place
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
@@ -42,9 +43,10 @@ def describe_samples(pin: Pin) -> str:
     positions, weights = samples.samples(row, column)
     moved = (positions - samples.window_around(row, column)).norm(dim=1)
     inside = float(samples.attends_to(row, column).sum())
+    within = percent_text(np.clip(inside, 0, 1), 1)
     return (
         f"mean offset {float(moved.mean()):.2f} cells, largest {float(moved.max()):.2f}; strongest weight "
-        f"{float(weights.max()):.3f} (uniform: {1 / len(weights):.3f}); {np.clip(inside, 0, 1):.1%} of the weight is "
+        f"{float(weights.max()):.3f} (uniform: {1 / len(weights):.3f}); {within} of the weight is "
         "inside the picture"
     )
 

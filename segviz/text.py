@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 NUMBER_CELL = re.compile(r"-?\d|-?$")  # a number, or none
+SENTENCE_END = re.compile(r"[^\W\d_]{2}[.!?](?=\s)")  # not behind a number or a letter, as in "e.g. "
 NONE = "–"  # replaces a number that is unknown; terminals get "-"
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
@@ -57,10 +58,27 @@ def format_percent(share: float | None, unknown: str = "-") -> str:
     return unknown if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
+def percent_text(share: float, decimals: int = 0) -> str:
+    """A share in [0, 1] as a percentage with its sign, as on every page; the two stay on one line."""
+    return f"{100 * share:.{decimals}f}\N{NO-BREAK SPACE}%"
+
+
 def plain_text(text: str, most: int = 200) -> str:
     """Text without control characters, cut to `most` characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def whole_sentences(text: str, most: int = 200) -> str:
+    """A foreign text on one line, without control characters: the sentences that `most` characters hold.
+
+    A first sentence that is longer is cut inside.
+    """
+    shown = plain_text(" ".join(text.split()), max(len(text), 1))
+    if len(shown) <= most:
+        return shown
+    ends = [found.end() for found in SENTENCE_END.finditer(shown[: most + 1])]
+    return shown[: ends[-1]] if ends else plain_text(shown, most)
 
 
 def format_mean(values: Sequence[float], form: str = ".1f") -> str:

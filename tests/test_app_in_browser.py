@@ -917,7 +917,7 @@ def test_the_example_is_labels_that_can_be_given_back(visit: Visit) -> None:
     np.testing.assert_array_equal(labels, street(FIRST_SEED).labels)
     give_labels(visit, "mine.png", example)
     note = visit.page.locator(".panel", has=visit.stage("Truth")).locator(".note")
-    expect(note).to_have_text("mine.png, read as colours; 0.0% void")
+    expect(note).to_have_text("mine.png, read as colours; 0.0 % void")
     expect(visit.page.get_by_test_id("stPopoverBody")).to_have_count(0)  # it covered what is said of the file
     wrong = CAMVID.colours[labels]
     wrong[2, 5] = (255, 0, 0)

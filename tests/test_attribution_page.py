@@ -232,7 +232,7 @@ def test_a_class_that_is_nowhere_gets_a_sentence_and_the_attention_stays(app: Ap
     absent = next(index for index in range(len(predicted().classes)) if not (labels == index).any())
     app.selectbox(key="attribution class").set_value(absent)
     settled(app.segmented_control(key="attribution where").set_value("Class region").run())
-    (message,) = (one.value for one in app.info)
+    (message,) = (one.value for one in app.info if "no detail" not in one.value)
     assert message.startswith(f"No pixel is predicted as {predicted().classes[absent]}; choose another class")
     assert list(panels(app)) == ["Prediction", "Attention (spatial)", "Saliency", "Grad-CAM at the block's output"]
     assert tables(app) == []
@@ -293,6 +293,42 @@ def test_what_is_not_asked_any_more_is_taken_back(app: AppTest) -> None:
     settled(app.pills(key="attribution methods").set_value(["saliency"]).run())
     assert answer.cancelled()
     assert len(app.session_state[STATE_KEY].attributions) == 1
+
+
+def test_work_that_a_change_stopped_is_told_with_its_reason_and_the_cure(app: AppTest) -> None:
+    answer = long_one(app)
+    app.pills(key="attribution methods").set_value(["integrated_gradients", "saliency"]).run()
+    app.session_state["attribution"] = {"edit": {"mount": "browser", "seq": 1, "pins": [[60, 100, 0]]}}
+    app.run()
+    assert answer.cancelled()
+    settled(app)
+    told = "Stopped, as the point changed: press Compute to begin anew. About "
+    assert sum(one.value.startswith(told) for one in app.caption) == 1
+    assert panels(app)["Integrated Gradients"]["note"] == "stopped, as the point changed"
+    settled(app.segmented_control(key="attribution where").set_value("Whole picture").run())
+    assert panels(app)["Integrated Gradients"]["note"] == "stopped, as the point changed"
+    app.button(key="attribution compute").click().run()
+    assert panels(app)["Integrated Gradients"]["note"] == "not computed yet"
+    app.select_slider(key="attribution steps").set_value(8).run()
+    assert panels(app)["Integrated Gradients"]["note"] == "stopped, as the settings changed"
+    settled(app.button(key="attribution compute").click().run())
+    assert not any("Stopped" in one.value for one in app.caption)
+
+
+def test_the_time_that_is_left_is_told_once(app: AppTest) -> None:
+    answer = long_one(app)
+    while answer.status().done < 2:
+        time.sleep(0.02)
+    app.run()
+    (progress,) = (one.proto.text for one in app.get("progress"))
+    assert re.fullmatch(r"Integrated Gradients: step \d+ of 131", progress)
+    assert sum("s left in all" in one.value for one in app.caption) == 1
+    app.button(key="attribution cancel").click().run()
+
+
+def test_menus_cover_the_page_with_no_words_of_their_own(app: AppTest) -> None:
+    menus = [one.proto.popover for one in app.get("popover")]
+    assert len(menus) > 2 and not any(one.help for one in menus)
 
 
 def test_who_comes_back_after_a_while_gets_it_still(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -404,13 +440,13 @@ def test_cancel_ends_the_work_and_the_map_is_the_backends(served: tuple[str, Bro
     first.keyboard.press("Escape")
     expect(first.get_by_text(re.compile("About .*: Integrated Gradients"))).to_be_visible()
     first.get_by_role("button", name="Compute").click()
-    told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131, about \d+ s left"))
+    told = first.get_by_text(re.compile(r"Integrated Gradients: step [2-9] of 131"))
     expect(told).to_be_visible()
 
     second = visitor(address, context, errors)  # whose own, quick computation has to wait for the first one's
     second.get_by_role("button", name="Next").click()
     expect(second.get_by_text(re.compile(r"Saliency: number \d in the queue"))).to_be_visible()
-    left = int(re.findall(r"about (\d+) s left", first.get_by_test_id("stProgress").inner_text())[0])
+    left = int(re.findall(r"about (\d+) s left in all", first.locator(".st-key-compute").inner_text())[0])
     start = time.monotonic()
     first.get_by_role("button", name="Cancel").click()
     expect(first.get_by_text("Cancelled.")).to_be_visible()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segviz.batch.inputs import Source, find_sources
+from segviz.batch.inputs import Source, find_sources, make_stems
 from segviz.batch.run import Folder, PictureOutput, run_pictures
 from segviz.data.scenes.by_name import SourceError
 from segviz.image import ImageError
@@ -107,6 +107,22 @@ def test_a_folder_stands_for_its_pictures_by_name(tmp_path: Path) -> None:
     assert found[0].open().shape == (4, 4, 3)
     with pytest.raises(ImageError, match=r"there is no file nowhere\.png"):
         find_sources(["nowhere.png"])[0].open()
+
+
+@pytest.mark.parametrize(
+    ("texts", "stems"),
+    [
+        (["z/a/img.jpg", "z/b/IMG.png", "z/c/x.jpg", "scene:3"], ["a_img", "b_IMG", "c_x", "scene-3"]),
+        (["/d/a/img.jpg", "/d/a/b/img.jpg", "/d/y.jpg"], ["a_img", "a_b_img", "y"]),
+        (["/a/img.jpg", "../img.jpg"], ["a_img", "img"]),
+        (["a/b/img.jpg", "a_b/img.jpg"], ["a_b_img", "a_b_img-2"]),
+        ([f"{'d' * 70}/{'e' * 70}/{at}/img.jpg" for at in "12"], ["1_img", "2_img"]),
+        ([f"{at}/{'d' * 70}/{at}{'e' * 70}/img.jpg" for at in "12"], [f"{at}{'e' * 70}_img" for at in "12"]),
+        (["a/img.jpg", "a/img.png", "b/x.jpg"], ["img", "img-2", "x"]),  # folders would not tell these apart
+    ],
+)
+def test_pictures_of_one_name_are_told_apart_by_their_folders(texts: list[str], stems: list[str]) -> None:
+    assert make_stems(texts) == stems
 
 
 def test_names_without_an_ending_count_by_content_and_heic_is_not_passed_over(tmp_path: Path) -> None:

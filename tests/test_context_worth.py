@@ -10,7 +10,7 @@ from result_cases import evaluation, record
 
 from segviz.catalogue.bundled import available_models, bundled_worth
 from segviz.catalogue.checkpoint_file import read_record
-from segviz.catalogue.context_worth import HARDLY, caption_worths, context_worth
+from segviz.catalogue.context_worth import HARDLY, ContextWorth, caption_worths, context_worth
 from segviz.catalogue.location import bundled_path, checkpoints_folder
 from segviz.catalogue.record import SCENES, SCENES_WITHOUT_CONTEXT, VAL, VAL_WITHOUT_CONTEXT
 from segviz.cli.parser import build_parser
@@ -18,7 +18,7 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Subplot
 from segviz.models.registry import MODELS, maps_of, resolve_network
 from segviz.results.seeds import context_change, context_changes, read_runs, score_origins
-from segviz.ui.map_help import mean_words
+from segviz.ui.map_help import mean_words, worth_in_words
 
 OFF = {VAL: VAL_WITHOUT_CONTEXT, SCENES: SCENES_WITHOUT_CONTEXT}
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -112,3 +112,16 @@ def test_every_table_says_whose_its_scores_are() -> None:
     columns = {"Val": VAL, "Off": OFF[VAL]}
     assert score_origins((one,), columns) == "one seed"  # type: ignore[arg-type]
     assert score_origins((one, two), columns) == "mean of 2 seeds; Off: one seed"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({VAL: -1.0, SCENES: -0.9}, "by −1.00 points on street photographs (CamVid) and −0.90 points on drawn scenes"),
+        ({VAL: 0.02}, "by +0.02 points on street photographs (CamVid): this map hardly matters"),
+    ],
+)
+def test_the_start_page_says_what_miou_is(changes: dict[str, float], said: str) -> None:
+    words = worth_in_words(ContextWorth("ema", changes))
+    assert "its mIoU, the mean overlap of predicted and true classes in percent, changes" in words
+    assert words.endswith(said)

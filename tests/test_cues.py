@@ -242,11 +242,12 @@ def test_the_table_has_what_the_records_say_and_names_what_theory_does_not() -> 
     records = {("spatial_nl", "row"): record(), ("fcn", "row"): record(block="fcn")}
     cells = {measure: cue_table(records, measure)["In the same row"] for measure in CUE_MEASURES}
     at = list(MODELS).index("spatial_nl")
-    assert [cells[measure][at] for measure in CUE_MEASURES] == ["50% (45–55%) · 1 of 2", "50%", "25%"]
+    shown = [str(cells[measure][at]).replace("\N{NO-BREAK SPACE}", " ") for measure in CUE_MEASURES]
+    assert shown == ["50 % (45–55 %) · 1 of 2", "50 %", "25 %"]
     assert cells["Right answers"][list(MODELS).index("psa")] is None
     assert expectation(record()) is CanTell.EITHER
     (sentence,) = surprises(records)
-    assert "FCN" in sentence and "better than theory allows (33%)" in sentence
+    assert "FCN" in sentence and "better than theory allows (33\N{NO-BREAK SPACE}%)" in sentence
     assert "2 networks of seed 0" in describe_training(records)
 
 

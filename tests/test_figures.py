@@ -36,7 +36,15 @@ from segviz.figures.overlay import (
     stretch,
 )
 from segviz.scales import ScaleKind
-from segviz.text import escape_markdown, format_json, format_percent, format_table, plain_text
+from segviz.text import (
+    escape_markdown,
+    format_json,
+    format_percent,
+    format_table,
+    percent_text,
+    plain_text,
+    whole_sentences,
+)
 
 
 @pytest.mark.parametrize("name", COLOUR_MAPS)
@@ -231,6 +239,24 @@ def test_addresses_and_shortcodes_stay_text(text: str) -> None:
 def test_plain_words_have_no_control_characters_and_an_end() -> None:
     assert plain_text("a\x00b\nc\ud800") == "a b c "
     assert plain_text("x" * 300) == "x" * 199 + "…"
+
+
+def test_foreign_text_ends_with_a_sentence() -> None:
+    text = (
+        "We could not connect to 'https://hub.example' with v. 2.\n"
+        + "Check your connection. " * 8
+        + "See https://"
+        + "x" * 80
+    )
+    shown = whole_sentences(text)
+    assert shown.startswith("We could not") and shown.endswith("Check your connection.") and 150 < len(shown) <= 200
+    assert "\n" not in shown
+    assert whole_sentences("a.\x00b") == "a. b"
+    assert whole_sentences("x" * 300) == "x" * 199 + "…"
+
+
+def test_a_percentage_and_its_sign_stay_together() -> None:
+    assert [percent_text(0.336), percent_text(0.336, 1)] == ["34\N{NO-BREAK SPACE}%", "33.6\N{NO-BREAK SPACE}%"]
 
 
 def test_numbers_of_a_json_list_stand_on_one_line() -> None:

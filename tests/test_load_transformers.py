@@ -34,6 +34,18 @@ def save_segformer(folder: Path, names: tuple[str, ...] = ("road", "sky", "car")
     return folder
 
 
+def test_a_misspelt_folder_is_told_in_whole_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = f"We could not connect to the hub. Check your connection. See {'x' * 200}"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(said)
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", refuse)
+    told = "opened, and there is no such folder here \\(We could .* Check your connection\\); name a folder"
+    with pytest.raises(OpenError, match=told):
+        segviz.load("hf:nofolder", "cpu")
+
+
 @pytest.mark.parametrize("form", ["hf:{}", "{}"])
 def test_a_folder_has_network_classes_and_normalisation(form: str, tmp_path: Path) -> None:
     folder = save_segformer(tmp_path / "net", image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.2, 0.1])

@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
+from test_pages import app as app
+from test_pages import opened
+from test_pages import pages_of_the_app as pages_of_the_app
+from test_pages import ran as ran
 
 from segviz.batch.archive import Archive
 from segviz.batch.background_run import BackgroundRun, RunPlan
@@ -18,6 +25,7 @@ from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
 from segviz.engine import Predict, engine
 from segviz.ui import batch
+from segviz.ui.run_words import cancelled_sentence, ended_sentence, no_picture_sentence
 from segviz.ui.state import STATE_KEY, BatchRun, SessionState
 
 PICTURE = np.zeros((40, 60, 3), np.uint8)
@@ -71,16 +79,145 @@ def test_files_of_a_zip_that_are_no_pictures_are_named(monkeypatch: pytest.Monke
     with zipfile.ZipFile(content, "w") as archive:
         for name in ("one.png", "notes.txt", "__MACOSX/._one.png", "a/list.csv"):
             archive.writestr(name, b"x")
-    upload = SimpleNamespace(name="many_1.zip", getvalue=content.getvalue)
+    upload = SimpleNamespace(name="many_1.zip", getvalue=content.getvalue, getbuffer=content.getbuffer)
     sources, problems, left_out = batch.collect_sources([upload])  # type: ignore[list-item]
     assert ([one.text for one in sources], problems) == (["many_1.zip: one.png"], [])
     app = AppTest.from_function(show)
     app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), None, "a.zip", left_out=left_out))
     app.run()
-    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: list.csv."
+    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: a/list.csv."
     assert [one.value for one in app.caption] == [words]
     assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are not pictures: a, b, c, d and 2 more."
     assert batch.left_out_sentence(["a"]) == "Left out, as it is not a picture: a."
+
+
+def pack_upload(name: str, files: Mapping[str, bytes]) -> Any:
+    """A ZIP as the page gets it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, data in files.items():
+            archive.writestr(path, data)
+    return SimpleNamespace(name=name, getvalue=content.getvalue, getbuffer=content.getbuffer)
+
+
+def test_pictures_of_several_folders_and_zips_are_told_apart() -> None:
+    one = pack_upload("dup.zip", {"a/img.jpg": b"x", "b/img.jpg": b"x", "a/bad.jpg": b"x"})
+    sources, _, _ = batch.collect_sources([one])
+    assert [source.text for source in sources] == ["dup.zip: a/img.jpg", "dup.zip: b/img.jpg", "dup.zip: a/bad.jpg"]
+    assert [source.stem for source in sources] == ["a_img", "b_img", "a_bad"]
+    job = BackgroundRun(RunPlan(sources, lambda source, picture: PictureOutput([], {})))
+    job.wait(PATIENCE)
+    assert [name for name, _ in job.state.problems] == [source.text for source in sources]
+    job.close()
+    two = pack_upload("more.zip", {"a/img.jpg": b"x"})
+    assert [source.stem for source in batch.collect_sources([one, two])[0]][-1] == "more_a_img"
+    alone = batch.collect_sources([pack_upload("one.zip", {"a/img.jpg": b"x", "a/bad.jpg": b"x"})])[0]
+    assert [source.stem for source in alone] == ["img", "bad"], "folders that tell nothing are left out"
+
+
+@pytest.mark.parametrize(
+    ("bad", "refused", "kind", "said"),
+    [
+        (0, 0, "success", "2 of 2 pictures are in the ZIP."),
+        (0, 1, "warning", "2 of 2 pictures are in the ZIP; the table says what is missing, and why."),
+        (1, 0, "warning", "1 of 2 pictures are in the ZIP; the table says what is missing, and why."),
+        (2, 0, "error", "None of the 2 pictures could be processed, so there is no ZIP; the table says why."),
+    ],
+)
+def test_a_run_that_failed_does_not_look_like_success(bad: int, refused: int, kind: str, said: str) -> None:
+    def work(source: Source, picture: np.ndarray) -> PictureOutput:
+        if int(source.stem) < bad:
+            raise ValueError("it is not to be")
+        return PictureOutput([(f"{source.stem}.txt", b"")], {})
+
+    job = BackgroundRun(RunPlan(sources(2), work))
+    job.wait(PATIENCE)
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun([("more.zip", "not a ZIP")] * refused, job, "a.zip"))
+    app.run()
+    assert not app.exception
+    boxes = {name: [one.value for one in getattr(app, name)] for name in ("success", "warning", "error", "info")}
+    assert {name: values for name, values in boxes.items() if values} == {kind: [said]}
+    assert (app.session_state[STATE_KEY].batch.token is not None) == (bad < 2), "a ZIP without pictures is not offered"
+    job.close()
+
+
+def test_where_no_file_can_be_used_an_error_says_so() -> None:
+    app = AppTest.from_function(show)
+    app.session_state[STATE_KEY] = SessionState(batch=BatchRun([("a.zip", "not a ZIP")], None, "a.zip"))
+    app.run()
+    assert [one.value for one in app.error] == ["There is no picture that could be used; the table says why."]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((0, 0, 3), "Cancelled after 0 of 3 pictures; there is no ZIP, as no picture was processed."),
+        ((2, 1, 3), "Cancelled after 2 of 3 pictures; what is done is in the ZIP."),
+    ],
+)
+def test_a_cancelled_run_promises_a_zip_only_where_there_is_one(counts: tuple[int, int, int], said: str) -> None:
+    assert cancelled_sentence(*counts) == said
+
+
+def test_a_run_over_one_picture_is_told_in_the_singular() -> None:
+    assert ended_sentence(1, 1, False) == "1 of 1 picture is in the ZIP."
+    assert ended_sentence(0, 1, True) == "The picture could not be processed, so there is no ZIP; the table says why."
+
+
+def test_a_result_names_its_run_and_says_when_the_page_asks_for_another(app: AppTest) -> None:
+    opened(app, "pages/many_pictures.py")
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURE).save(buffer, "PNG")
+    uploader = app.file_uploader(key="many_pictures files")
+    uploader.set_value([("a_b.png", buffer.getvalue(), "image/png")]).run()
+    app.selectbox(key="many_pictures model").set_value("fcn").run()
+    start_of(app).click().run()
+    app.session_state[STATE_KEY].batch.job.wait(PATIENCE)
+    app.run()
+    assert not app.exception
+    name = "**FCN (no context) (fcn)** over a_b.png; labels, overlay."
+    assert f"This run: {name}" in [one.value for one in app.markdown]
+    assert not app.info and app.success
+    earlier = f"An earlier run: {name} Start runs what is chosen above now."
+    app.selectbox(key="many_pictures model").set_value("ema").run()
+    assert [one.value for one in app.info] == [earlier]
+    app.selectbox(key="many_pictures model").set_value("fcn").run()
+    assert not app.info
+    app.pills(key="many_pictures parts").set_value(["Labels"]).run()
+    assert [one.value for one in app.info] == [earlier]
+    app.pills(key="many_pictures parts").set_value(["Labels", "Overlay"]).run()
+    app.file_uploader(key="many_pictures files").set_value([("doc.pdf", b"%PDF-1.7", "application/pdf")]).run()
+    assert [one.value for one in app.info] == [earlier]
+    assert [one.value for one in app.warning] == [
+        "doc.pdf is neither a picture nor a ZIP; use PNG, JPEG, WEBP, BMP, TIFF, or a ZIP of them."
+    ]
+    assert start_of(app).disabled
+    opened(app, "pages/results.py")
+    opened(app, "pages/many_pictures.py")
+    assert [one.value for one in app.info] == [earlier], "the uploader is empty now"
+    app.session_state[STATE_KEY].batch.job.close()
+
+
+def start_of(app: AppTest) -> Any:
+    """The button that starts a run."""
+    (button,) = (one for one in app.button if one.label == "Start")
+    return button
+
+
+def test_files_that_are_no_pictures_are_named_by_their_content() -> None:
+    files = [SimpleNamespace(name=name, getbuffer=lambda data=data: memoryview(data)) for name, data in CONTENTS]
+    assert batch.name_no_pictures(files) == ["b.png", "c"]
+    assert no_picture_sentence(["b.png", "*c*"]).startswith(r"b.png, \*c\* are neither pictures nor ZIPs; use PNG")
+
+
+CONTENTS = (
+    ("a.pdf", b"\xff\xd8\xff" + bytes(20)),
+    ("b.png", b"words"),
+    ("c", b""),
+    ("d.zip", b""),
+    ("e", b"PK\3\4" + bytes(20)),
+)
 
 
 def test_in_a_cluster_as_many_are_under_way_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,7 @@ from segviz.ui import explained_model, serve_network
 from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
 from segviz.ui.picture_sidebar import FIRST_SEED
+from segviz.ui.state import STATE_KEY
 from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
 
@@ -517,6 +518,21 @@ def test_many_pictures_takes_a_network_of_ones_own(models: Path, name: str) -> N
     assert output.summary["image"] == "a.png"
     with pytest.raises(ValueError, match="no classes, so there is nothing to write"):
         make_work("features", ["labels"], None)(Source("a.png", "a", lambda: PICTURE), PICTURE)
+
+
+def test_many_pictures_tells_of_a_network_without_classes_before_a_start(app: AppTest) -> None:
+    healthy(opened(app, "pages/many_pictures.py"))
+    assert not app.info
+    app.session_state[STATE_KEY].picture = None  # as where this is the first page
+    healthy(app.selectbox(key="many_pictures model").set_value("features").run())
+    (told,) = app.info
+    assert told.value.startswith("features has no classes for pixels, so there is nothing to write.")
+    assert any("Inspect" in one.proto.label for one in app.get("page_link"))
+    picture = ("a.png", indexed_png(PICTURE[..., 0], CAMVID.colours, {}), "image/png")
+    healthy(app.file_uploader(key="many_pictures files").set_value([picture]).run())
+    assert next(one for one in app.button if one.label == "Start").disabled
+    healthy(app.selectbox(key="many_pictures model").set_value("plain").run())
+    assert not app.info and not next(one for one in app.button if one.label == "Start").disabled
 
 
 # ---- segviz.app -----------------------------------------------------------------------------------------

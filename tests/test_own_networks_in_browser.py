@@ -193,6 +193,18 @@ def test_a_phone_shows_a_network(address: str, browser: Browser) -> None:
         assert wide["width"] == pytest.approx(right["x"] + right["width"] - left["x"], abs=1)
 
 
+def test_a_phone_shows_all_words_of_the_links_to_other_pages(address: str, browser: Browser) -> None:
+    with visiting(browser, viewport={"width": 390, "height": 844}) as page:
+        page.goto(address)
+        link = page.get_by_test_id("stMainBlockContainer").get_by_role("link", name="Your networks: ")
+        expect(link).to_contain_text("Inspect")
+        Visit(page, address).rest()
+        cut = "all => all.filter(p => p.scrollWidth > p.clientWidth + 1 || getComputedStyle(p).whiteSpace == 'nowrap')"
+        words = page.get_by_test_id("stPageLink-NavLink").locator("p")
+        assert words.count() > 8 and words.evaluate_all(f"all => ({cut})(all).map(p => p.textContent)") == []
+        assert page.evaluate(WIDER) == []
+
+
 SCRIPT = """
 import sys
 import segviz

@@ -41,8 +41,8 @@ def test_a_record_is_told_as_far_as_it_goes() -> None:
     assert describe_record(untrained) == "unknown (unknown)."
     told = describe_record(Record(**{**vars(RECORD), "evaluations": {VAL: SCORED}}))
     assert told == (
-        "SSANet, MobileNetV2 (ssanet_mbv2), trained on cityscapes train for 1,200 steps. "
-        "mIoU 71.2% on cityscapes val, 500 pictures."
+        "SSANet, MobileNetV2 (ssanet_mbv2), trained on Cityscapes train for 1,200 steps. "
+        "mIoU 71.2\N{NO-BREAK SPACE}% on Cityscapes val, 500 pictures."
     )
 
 

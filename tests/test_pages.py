@@ -35,7 +35,7 @@ from segviz.models.registry import MODELS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
-from segviz.text import escape_markdown
+from segviz.text import escape_markdown, percent_text
 from segviz.ui import page_table
 from segviz.ui.first_sight import FIRST_MODEL
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
@@ -533,7 +533,11 @@ def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
     maps = np.stack([*(engine().predict(name, scene.image).labels for name in chosen[:2]), scene.labels])
     most = np.array([(maps == label).sum(0) for label in range(len(CAMVID.names))]).max(0)
     np.testing.assert_array_equal(labels_of(app, "Disagreement"), 3 - most)
-    assert panel(app, "Disagreement")["classes"] == ["all agree", "1 of 3 differ (33%)", "2 of 3 differ (67%)"]
+    assert panel(app, "Disagreement")["classes"] == [
+        "all agree",
+        "1 of 3 differ (33\N{NO-BREAK SPACE}%)",
+        "2 of 3 differ (67\N{NO-BREAK SPACE}%)",
+    ]
     healthy(app.multiselect(key="compare models").set_value(["fla", "psa"]).run())  # a new one is of the set
     assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
     for page in (SAM, COMPARE):
@@ -607,7 +611,7 @@ def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
     assert [share is None for share in column] == [share is None for share in [*expected, mean]]
     known = [(one, other) for one, other in zip(column, [*expected, mean], strict=True) if one is not None]
     np.testing.assert_allclose(*zip(*known, strict=True), atol=0.006)
-    assert panel(app, MODELS[model].title)["note"] == f"mIoU {mean / 100:.1%} on this picture"
+    assert panel(app, MODELS[model].title)["note"] == f"mIoU {percent_text(mean / 100, 1)} on this picture"
     bars, heat = (json.loads(one.proto.spec)["data"] for one in app.get("plotly_chart"))
     (bar,) = (one for one in bars if one["name"] == MODELS[model].title)
     assert [text == "–" for text in bar["text"]] == [share is None for share in expected]
@@ -616,6 +620,13 @@ def check_scores(app: AppTest, model: str, truth: np.ndarray) -> None:
     road, building = CAMVID.names.index("Road"), CAMVID.names.index("Building")
     count = int(((truth == building) & (labels == road)).sum())
     assert f"true Building<br>predicted Road<br>{count:,} pixels" in heat["hovertext"][building][road]
+
+
+def test_tables_explain_their_columns_without_a_pointer(app: AppTest) -> None:
+    healthy(opened(app, SAME_PIXEL))
+    (told,) = (one for one in app.expander if one.label == "What the columns mean")
+    (words,) = (one.value for one in told.markdown)
+    assert words.count("\n") > 5 and "- **Distance (px)**: Mean distance of the weight from the point" in words
 
 
 def test_compare_scores_scenes_by_their_labels(app: AppTest) -> None:
@@ -635,7 +646,8 @@ def test_labels_by_upload_count_instead_and_void_does_not(app: AppTest) -> None:
     truth[250:] = 255
     healthy(give_truth(opened(app, COMPARE), indexed_png(truth, CAMVID.colours, {})))
     np.testing.assert_array_equal(labels_of(app, "Truth"), truth)
-    assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {(truth == 255).mean():.1%} void"
+    void = percent_text((truth == 255).mean(), 1)
+    assert panel(app, "Truth")["note"] == f"anything.dat, read as colours; {void} void"
     check_scores(app, "fla", truth)
     assert only_table(app)[MODELS["fla"].title][bicyclist] is None  # absent, so no 0
     for page in (SAM, COMPARE):  # the uploader forgets its file; the labels are still there
@@ -684,7 +696,7 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
     assert "Truth" not in titles(app) and len(tables(app)) == 0  # bare numbers count once their classes are confirmed
     (question,) = (one.value for one in app.warning)
-    assert "0 Sky (50.0%), 5 Tree (50.0%)" in question
+    assert "0 Sky (50.0 %), 5 Tree (50.0 %)" in question
     (yes,) = (one for one in app.button if one.label == "Yes, use these labels")
     healthy(yes.click().run())
     assert not app.warning

@@ -108,7 +108,7 @@ def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder:
     assert context["error_x"]["array"] == pytest.approx([0, 2**0.5])
     assert len(cost["x"]) == 3
     opening = app.main.markdown[0].value
-    assert opening.startswith("3 models, scored on camvid val (101 pictures): mIoU ") and len(opening.split()) < 40
+    assert opening.startswith("3 models, scored on CamVid val (101 pictures): mIoU ") and len(opening.split()) < 40
 
 
 def test_where_the_blocks_look_is_charted_and_told_once_it_is_measured(folder: Path) -> None:

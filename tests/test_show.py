@@ -40,7 +40,8 @@ def test_labels_are_shown_over_the_picture_with_their_shares() -> None:
     figure = show(CASE)
     (image,) = traces(figure, go.Image)
     assert (drawn(image) == label_overlay(IMAGE, LABELS, CASE.class_set, 0.65)).all()  # type: ignore[arg-type]
-    assert [one.name for one in traces(figure, go.Scatter)] == ["Sky 33.3%", "Building 33.3%", "Pole 33.3%"]  # type: ignore[attr-defined]
+    names = [one.name.replace("\N{NO-BREAK SPACE}", " ") for one in traces(figure, go.Scatter)]  # type: ignore[attr-defined]
+    assert names == ["Sky 33.3 %", "Building 33.3 %", "Pole 33.3 %"]
     (hover,) = traces(figure, go.Heatmap)
     assert np.array(hover.text)[15, 3] == "Building"  # type: ignore[attr-defined]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from http.cookies import SimpleCookie
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -40,10 +42,45 @@ from segviz.server.visits import COOKIE, VISITS, VisitCookie, VisitStore, is_vis
 from segviz.ui import own_picture, resume_sidebar
 from segviz.ui.linked_picture import LINKED_UPLOAD
 from segviz.ui.own_picture import LOST_UPLOAD, SAMPLES
+from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import OWN_PICTURE
 
 pytestmark = pytest.mark.timeout(600)
 VISIT, OTHER = "v" * 32, "w" * 32
+
+
+# ---- pictures that show little ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "words"),
+    [
+        (1, 1, "has no detail: all of its 1 x 1 pixels have one colour"),
+        (40, 60, "has no detail: all of its 60 x 40 pixels have one colour"),
+    ],
+)
+def test_a_picture_of_one_colour_is_told(height: int, width: int, words: str) -> None:
+    image = np.full((height, width, 3), (90, 91, 200), np.uint8)
+    assert words in own_picture.caveat_of(Picture("a", image))
+    image[0, 0] += 1  # a file's rounding
+    assert words in own_picture.caveat_of(Picture("a", image))
+
+
+def test_a_strip_is_told_and_other_pictures_are_not() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (20, 200, 3), dtype=np.uint8)
+    strip = own_picture.caveat_of(Picture("a", noise, file_size=(200, 2000)))
+    assert strip.startswith("This picture is 10 times as wide as high, so it is shown as a strip of 200 x 20 pixels.")
+    assert "10 times as high as wide" in own_picture.caveat_of(Picture("a", noise.transpose(1, 0, 2)))
+    assert own_picture.caveat_of(Picture("a", noise[:, :100])) == ""
+
+
+def test_pages_tell_that_a_picture_shows_little(app: AppTest) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), "grey").save(buffer, "PNG")
+    healthy(upload(opened(app, SAM), "grey.png", buffer.getvalue()))
+    assert any("This picture has no detail" in one.value for one in app.info)
+    healthy(upload(app, "plain.png", GOOD["plain.png"][0]))
+    assert not any("This picture" in one.value for one in app.info)
 
 
 # ---- the store and the cookie ----------------------------------------------------------------------------

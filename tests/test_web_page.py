@@ -308,6 +308,7 @@ def test_the_app_s_file_has_its_panels_pins_and_settings() -> None:
     assert found is not None and found[0].startswith("segviz-inspect-psa-") and found[0].endswith(".html")
     html = found[1].decode()
     assert '"pins": [[4, 7, 0]]' in html and '"opacity": 40' in html and '"columns": 3' in html
+    assert "hold Space to hide the maps" in html
     assert "mIoU without the context" in html and "<img src=x" not in html
 
 

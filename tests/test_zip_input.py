@@ -41,7 +41,7 @@ def test_pictures_are_found_in_folders_and_opened_when_asked_for() -> None:
     files = list_zip_files(content)
     found = files.pictures
     assert files.others == ["notes.txt"]
-    assert [name for name, _ in found] == ["one.png", "two.png", "three.png"]
+    assert [name for name, _ in found] == ["a/one.png", "two.png", "b/three.png"]
     assert [int(one()[0, 0, 0]) for _, one in found] == [10, 20, 30]
 
 
@@ -74,8 +74,14 @@ def test_an_entry_without_a_name_is_passed_over() -> None:
     nameless = content[: at + 28] + b"\0\0" + content[at + 30 : at + 46] + content[at + 47 :]
     end = bytearray(nameless[-22:])
     end[12:16] = struct.pack("<L", struct.unpack_from("<L", end, 12)[0] - 1)
-    found = list_zip_files(nameless[:-22] + bytes(end)).pictures
-    assert [name for name, _ in found] == ["two.png"]
+    found = list_zip_files(nameless[:-22] + bytes(end))
+    assert ([name for name, _ in found.pictures], found.others) == (["two.png"], [])
+
+
+@pytest.mark.parametrize("name", ["/a/one.png", "//a/one.png", "../a/../one.png", "a\\..\\one.png"])
+def test_a_path_in_a_zip_leads_nowhere_outside(name: str) -> None:
+    ((path, _),) = list_zip_files(packed({name: png()})).pictures
+    assert path == "a/one.png"
 
 
 def test_a_list_that_lies_behind_a_zip64_record_is_refused() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import takewhile
 from pathlib import Path
 
 from segviz.data.open_data_set import open_data_set
@@ -13,7 +15,7 @@ from segviz.data.readers.table import find_layout
 from segviz.data.sample import DataError
 from segviz.data.sample_files import find_folders
 from segviz.data.scenes.by_name import SourceError, draw_named_scene, is_scene, scene_seed
-from segviz.filenames import make_unique, safe_name
+from segviz.filenames import MOST_BYTES, make_unique, safe_name
 from segviz.image import ImageError, Rgb, as_rgb, decode, read_picture_bytes
 from segviz.picture_files.formats import HEAD_BYTES, PICTURE_SUFFIXES, may_be_picture
 from segviz.text import plain_text
@@ -151,7 +153,42 @@ def is_folder(text: str) -> bool:
 
 
 def make_stems(texts: Sequence[str]) -> list[str]:
-    """Make a safe file stem for each picture, unique also on file systems that ignore case."""
+    """Make a safe file stem for each picture, unique also on file systems that ignore case.
+
+    Where pictures of several folders have the same name, all stems begin with the folders, without those that all
+    pictures share: so frames of several sequences can be told apart.
+    """
     taken: set[str] = set()
-    plain = (text.replace(":", "-") if is_scene(text) else Path(text).stem for text in texts)
+    paths = [None if is_scene(text) else Path(text) for text in texts]
+    files = [path for path in paths if path is not None]
+    shared = count_shared_folders(files) if share_names(files) else None
+    plain = (
+        text.replace(":", "-") if path is None else path.stem if shared is None else stem_with_folders(path, shared)
+        for text, path in zip(texts, paths, strict=True)
+    )
     return [make_unique(safe_name(one, "image"), taken) for one in plain]
+
+
+def share_names(paths: Sequence[Path]) -> bool:
+    """Whether files of several folders have the same name, whatever its case and ending."""
+    folders: dict[str, Path] = {}
+    return any(folders.setdefault(path.stem.lower(), path.parent) != path.parent for path in paths)
+
+
+def count_shared_folders(paths: Sequence[Path]) -> int:
+    """How many of their outer folders all files share."""
+    levels = zip(*(path.parts[:-1] for path in paths), strict=False)
+    return sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, levels))
+
+
+def stem_with_folders(path: Path, shared: int) -> str:
+    """A file's stem behind the names of its folders, of which a long path keeps the inner ones.
+
+    Args:
+        path: the file's.
+        shared: how many of the outer folders are left out.
+    """
+    folders = [part for part in path.parts[shared:-1] if part not in (path.anchor, os.pardir)]
+    while folders and len("_".join([*folders, path.stem]).encode()) > MOST_BYTES:
+        folders.pop(0)
+    return "_".join([*folders, path.stem])

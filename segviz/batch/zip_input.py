@@ -32,8 +32,8 @@ class ZipFiles:
     """The files in a ZIP.
 
     Attributes:
-        pictures: each one's base name and a function that opens it, which raises ImageError.
-        others: the base names of files that are no pictures; without hidden ones, which systems add.
+        pictures: each one's path in the ZIP and a function that opens it, which raises ImageError.
+        others: the paths of files that are no pictures; without hidden ones, which systems add.
     """
 
     pictures: list[tuple[str, partial[Rgb]]]
@@ -55,16 +55,22 @@ def list_zip_files(content: bytes) -> ZipFiles:
     if len(entries) > MAX_ENTRIES:
         raise ZipError(f"the ZIP holds {len(entries)} files; the limit is {MAX_ENTRIES}, so pack several ZIPs")
     files = [one for one in entries if not one.filename.endswith("/")]
-    found = [(PurePosixPath(one.filename.replace("\\", "/")).name, one) for one in files]
+    found = [(entry_path(one.filename), one) for one in files]
     pictures, others = list[tuple[str, partial[Rgb]]](), list[str]()
-    for name, one in found:
-        if may_be_picture(name, partial(read_entry_head, archive, one)):
-            pictures.append((name, partial(open_entry, archive, one)))
-        elif not name.startswith("."):
-            others.append(name)
+    for path, one in found:
+        if may_be_picture(path.name, partial(read_entry_head, archive, one)):
+            pictures.append((str(path), partial(open_entry, archive, one)))
+        elif path.name and not path.name.startswith("."):
+            others.append(str(path))
     if not pictures:
         raise ZipError(f"the ZIP holds no picture; pack {', '.join(PICTURE_SUFFIXES)} files")
     return ZipFiles(pictures, others)
+
+
+def entry_path(name: str) -> PurePosixPath:
+    """The path of a file inside its ZIP: relative, and without steps out of a folder."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return PurePosixPath(*(part for part in parts if not part.startswith("/") and part != ".."))
 
 
 def read_entry_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from segviz.data.classes import VOID
 from segviz.figures.overlay import disagreement
+from segviz.text import percent_text
 from segviz.viewer.panel import LabelMap, Panel
 
 AGREED = np.array((20, 24, 40))  # dark; what disagrees is bright, from blue to yellow
@@ -28,7 +29,10 @@ def disagreement_panel(label_maps: Sequence[UInt8[np.ndarray, "height width"]], 
         note = f"how many different classes {count} answers hold, outlined"
     else:
         levels = count - np.round(result.agreement * count).astype(np.uint8)
-        names = ("all agree", *(f"{number} of {count} differ ({number / count:.0%})" for number in range(1, count)))
+        names = (
+            "all agree",
+            *(f"{number} of {count} differ ({percent_text(number / count)})" for number in range(1, count)),
+        )
         note = f"how many of {count} answers differ from the most frequent class, outlined"
     levels[np.any([one == VOID for one in label_maps], 0)] = VOID
     steps = np.linspace(1, 0, count - 1)[::-1, None]  # a single level has the last colour

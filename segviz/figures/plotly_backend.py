@@ -23,6 +23,7 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.overlay import legend, pixel_of_cell
 from segviz.figures.scale_text import format_number
 from segviz.figures.subplot import Subplot
+from segviz.text import percent_text
 
 LONGEST = 1024  # pixels: the longer side of a picture
 HOVERED = 160  # cells along the longer side of the grid of class names under the pointer
@@ -166,7 +167,7 @@ def legend_traces(classes: Classes) -> list[go.Scatter]:
     """A legend entry for each class that occurs, with its share of the picture."""
     return [
         go.Scatter(
-            x=[None], y=[None], mode="markers", name=f"{escape_markup(entry.name)} {entry.share:.1%}",
+            x=[None], y=[None], mode="markers", name=f"{escape_markup(entry.name)} {percent_text(entry.share, 1)}",
             marker={"size": 12, "symbol": "square", "color": "rgb({},{},{})".format(*entry.colour)},
         )
         for entry in legend(classes.labels, classes.class_set)

@@ -12,7 +12,7 @@ from segviz.data.scenes.cues import CUE_KINDS
 from segviz.models.registry import MODELS
 from segviz.results.cue_theory import THEORY, CanTell
 from segviz.table import Columns
-from segviz.text import NONE, count_words
+from segviz.text import NONE, count_words, percent_text
 
 CueRecords = Mapping[tuple[str, str], CueRecord]  # by block and kind
 CUE_MEASURES: Mapping[str, str] = {
@@ -55,12 +55,13 @@ def describe_cell(record: CueRecord, measure: str) -> str:
     if measure == "Weight on the cue":
         several = len(measured.weight) > 1
         return ", ".join(
-            f"{name} {share:.0%}" if several else f"{share:.0%}" for name, share in measured.weight.items()
+            f"{f'{name} ' if several else ''}{percent_text(share)}" for name, share in measured.weight.items()
         ) or NONE  # fmt: skip
     if measure == "Influence on the cue":
-        return NONE if measured.influence is None else f"{measured.influence:.0%}"
+        return NONE if measured.influence is None else percent_text(measured.influence)
     low, high = measured.interval
-    return f"{measured.accuracy:.0%} ({low:.0%}–{high:.0%}) · {expectation(record).value}".replace("%–", "–")
+    interval = f"{100 * low:.0f}–{percent_text(high)}"
+    return f"{percent_text(measured.accuracy)} ({interval}) · {expectation(record).value}"
 
 
 def expectation(record: CueRecord) -> CanTell:
@@ -74,11 +75,13 @@ def surprises(records: CueRecords) -> list[str]:
     for (block, kind), record in records.items():
         expected, (low, high) = expectation(record), record.measured.interval
         title, rule = MODELS[block].title, CUE_KINDS[kind].title.lower()
-        reached = f"{record.measured.accuracy:.0%} after {count_words(record.steps, 'step')}"
+        reached = f"{percent_text(record.measured.accuracy)} after {count_words(record.steps, 'step')}"
         if expected is CanTell.YES and high < 0.95:
             sentences.append(f"**{title}, {rule}**: could tell, but has learned only part of it: {reached}.")
         elif expected in CEILINGS and low > CEILINGS[expected]:
-            sentences.append(f"**{title}, {rule}**: better than theory allows ({CEILINGS[expected]:.0%}): {reached}.")
+            sentences.append(
+                f"**{title}, {rule}**: better than theory allows ({percent_text(CEILINGS[expected])}): {reached}."
+            )
         elif expected is CanTell.EITHER and high < CEILINGS[expected]:
             sentences.append(f"**{title}, {rule}**: has not learned to see both cues: {reached}.")
     return sentences

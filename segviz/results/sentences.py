@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, mode
 
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, Record
+from segviz.data.readers.table import READERS
 from segviz.results.other_protocols import protocol_sentences
 from segviz.results.seeds import Runs, score_origin, scores
 from segviz.results.tables import training_title
@@ -15,6 +16,7 @@ PUBLISHED = (
     "Published on CamVid's **test** split at 480 x 360: SegNet 60.1, FC-DenseNet103 66.9, G-FRNet 68.0; ESPNet 57.0, "
     "measured on the same files. These scores are not directly comparable with val."
 )
+NAMES_OF_DATA = {"camvid": "CamVid", **{name: reader.title for name, reader in READERS.items() if name != "segviz"}}
 
 
 def open_results(runs: Runs) -> str:
@@ -81,9 +83,15 @@ def seeds_sentence(runs: Runs) -> str:
 
 
 def evaluated_pictures(records: Mapping[str, Record], evaluation: str) -> str:
-    """The data of an evaluation, such as "camvid val (101 pictures)"."""
+    """The data of an evaluation, such as "CamVid val (101 pictures)"."""
     scored = [one.evaluations[evaluation] for one in records.values() if evaluation in one.evaluations]
-    return join_with_commas(dict.fromkeys(one.pictures for one in scored))
+    return join_with_commas(dict.fromkeys(title_data(one.pictures) for one in scored))
+
+
+def title_data(words: str) -> str:
+    """The data of a record, which begins with the folder's name, with the name that a known data set has."""
+    name, space, rest = words.partition(" ")
+    return f"{NAMES_OF_DATA.get(name, name)}{space}{rest}"
 
 
 def table_notes(records: Mapping[str, Record]) -> tuple[str, ...]:

@@ -109,7 +109,8 @@ def percent(field: str) -> ColumnSpec[MeasuredRow]:
         number = limits.of(row.numbers)
         return None if number is None else factor * number
 
-    return ColumnSpec(limits.title + unit, f"{limits.meaning} Wanted: {limits.words()}.", value)
+    rule = f"A map that shows something has {limits.words()}, by a rule of thumb of this project."
+    return ColumnSpec(limits.title + unit, f"{limits.meaning} {rule}", value)
 
 
 def share(title: str, meaning: str, field: str, form: str = "%.1f") -> ColumnSpec[MeasuredRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ LEASE_S = 20.0  # after so many seconds without a look, the visitor is taken to 
 GRADIENT_GUESS_S, FORWARD_GUESS_S = 0.5, 0.2  # for an evaluation with gradients, and without: two CPU cores
 MEASURED: dict[tuple[str, str], float] = {}  # the same by model and method, as last measured, for all visitors
 BUTTON = 128  # pixels: "Compute" and "Cancel" are equally wide
+QUESTION_PARTS = ("method", "model", "picture", "point", "score", "settings")  # what two questions differ in first
 LOST = (SupersededError, LeaseError)  # ends that the visitor did not ask for
 
 
@@ -45,9 +46,15 @@ class Questions:
     seen: Grid
 
     @cached_property
-    def keys(self) -> Mapping[str, Hashable]:
-        """What distinguishes a method's question from the session's other questions."""
-        return {name: (self.model, self.picture.digest, parameter_key(op)) for name, op in self.ops.items()}
+    def keys(self) -> Mapping[str, tuple[str, ...]]:
+        """What distinguishes a method's question from the session's other questions, as `QUESTION_PARTS`."""
+        return {
+            name: (
+                name, self.model, self.picture.digest,
+                parameter_key(op.target.pixel), parameter_key(op.target), parameter_key(op),
+            )
+            for name, op in self.ops.items()
+        }  # fmt: skip
 
     def evaluations(self, name: str) -> int:
         """How many pictures the model has to see."""
@@ -95,7 +102,7 @@ def collect_answers(questions: Questions, row: DeltaGenerator, messages: DeltaGe
         MEASURED[questions.model, name] = result.seconds / questions.evaluations(name)
     with row.container(key="compute"):  # as high in all of its states, by page.css, so that the pictures below stay
         if pending:
-            show_pending(questions, pending)
+            show_pending(questions, pending, why_any_stopped(questions))
         else:
             offer_missing(questions, [name for name in questions.ops if name not in results], failed)
     with messages:
@@ -135,11 +142,28 @@ def ask(
         ops = [questions.ops[name] for name in names]
         answers = engine().ask_all(questions.model, questions.picture, ops, session_id(), LEASE_S)
         now.update(zip([questions.keys[name] for name in names], answers, strict=True))
-    for answer in before.values():
+    for key, answer in before.items():
         if answer not in now.values():
+            if not answer.done() and key[0] in questions.keys:
+                state.attributions_stopped[key[0]] = key
             answer.cancel()
+    for key in now:
+        state.attributions_stopped.pop(key[0], None)
     state.attributions = now
     return {name: now[key] for name, key in questions.keys.items() if key in now}
+
+
+def why_stopped(questions: Questions, name: str) -> str:
+    """What has changed since a method was computed and was stopped, such as "point"; "" where it was not stopped."""
+    before, now = session().attributions_stopped.get(name), questions.keys[name]
+    if before is None:
+        return ""
+    return next((what for what, one, other in zip(QUESTION_PARTS, before, now, strict=True) if one != other), "")
+
+
+def why_any_stopped(questions: Questions) -> str:
+    """What has changed since methods were stopped, such as "the point"; "" where none was."""
+    return " and ".join(dict.fromkeys(f"the {why}" for name in questions.ops if (why := why_stopped(questions, name))))
 
 
 def compute(questions: Questions, missing: Collection[str]) -> None:
@@ -156,8 +180,14 @@ def error_of(answer: Answer) -> BaseException | None:
 
 
 @st.fragment(run_every=LOOK_EVERY)
-def show_pending(questions: Questions, pending: Mapping[str, Answer]) -> None:
-    """Progress and the button to cancel; runs the page again when an answer has come."""
+def show_pending(questions: Questions, pending: Mapping[str, Answer], changed: str) -> None:
+    """Progress and the button to cancel; runs the page again when an answer has come.
+
+    Args:
+        questions: what is asked.
+        pending: the answers that are to come.
+        changed: what has changed, where other work was stopped by it; else "".
+    """
     statuses = {name: answer.status() for name, answer in pending.items()}  # of all: it renews their leases
     if any(answer.done() for answer in pending.values()):
         st.rerun()
@@ -170,8 +200,10 @@ def show_pending(questions: Questions, pending: Mapping[str, Answer]) -> None:
         st.button(
             "Cancel", icon=":material/close:", key="attribution cancel", on_click=cancel, args=(pending,), width=BUTTON
         )
-        st.caption(f"Computing, about {max(1, round(left_s))} s left in all.")
-    st.progress(first.done / first.total, f"{METHODS[name].title}: {describe_status(first) or 'computing …'}")
+        stopped = f"; the others were stopped, as {changed} changed" if changed else ""
+        st.caption(f"Computing, about {max(1, round(left_s))} s left in all{stopped}.")
+    text = describe_status(first, with_time=False) or "computing …"  # the time of all methods is told above
+    st.progress(first.done / first.total, f"{METHODS[name].title}: {text}")
 
 
 def cancel(pending: Mapping[str, Answer]) -> None:
@@ -187,7 +219,9 @@ def offer_missing(questions: Questions, missing: Collection[str], failed: Mappin
         names = ", ".join(METHODS[name].title for name in missing)
         seconds = max(1, round(sum(map(questions.seconds, missing))))
         cancelled = "Cancelled. " * any(isinstance(error, CancelledError) for error in failed.values())
-        text = f"{cancelled}About {seconds} s on {engine().device}: {names}."
+        changed = why_any_stopped(questions)
+        stopped = f"Stopped, as {changed} changed: press Compute to begin anew. " if changed else ""
+        text = f"{stopped}{cancelled}About {seconds} s on {engine().device}: {names}."
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.button(
             "Compute", icon=":material/play_arrow:", key="attribution compute", type="primary", disabled=not missing,

@@ -38,7 +38,8 @@ def pick_target(prediction: Labelled, place: Place) -> Target | None:
     where_kept = keep_widget("attribution where", POINT, linked=tuple(TAKEN))
     target_class = explained_class(prediction, place)
     label = f"{escape_markdown(classes[target_class])} {TAKEN[st.session_state[where_kept['key']]]}"
-    with st.popover(label, key="score", help="The score that is explained", width="stretch", wrap=False):
+    # A menu's tooltip would stay over the page while the menu is open, so menus have none.
+    with st.popover(label, key="score", width="stretch", wrap=False):
         st.selectbox(
             "Class",
             offered,
@@ -85,7 +86,7 @@ def pick_methods(has_layer: bool = True) -> tuple[list[str], Options]:
     chosen = [name for name in METHODS if name in st.session_state[kept["key"]]]
     without = [] if has_layer else [METHODS[name].title for name in chosen if METHODS[name].at_block]
     label = f"Methods: {f'{len(chosen) - len(without)} of ' if without else ''}{len(chosen)}"
-    with st.popover(label, key="methods", help="The methods and their settings", wrap=False):
+    with st.popover(label, key="methods", wrap=False):
         picked = st.pills(
             "Methods",
             tuple(METHODS),

@@ -10,7 +10,7 @@ from segviz.figures.attribution_table import AttributionNumbers
 from segviz.ui.attribution_answers import is_computing
 from segviz.ui.charts import csv_button
 from segviz.ui.state import session
-from segviz.ui.tables import ColumnHead, show_table
+from segviz.ui.tables import ColumnHead, explain_columns, show_table
 
 NUMBER_FORMAT = "%.3g"
 METHOD_HEADS = (
@@ -57,5 +57,7 @@ def draw_numbers(numbers: AttributionNumbers, state: str) -> None:
         for sentence in numbers.warnings:
             st.warning(sentence, icon=":material/warning:")
         rank_heads = (ColumnHead(title, RANK, "%.2f") for title in numbers.columns if title.startswith("ρ"))
-        show_table(numbers.columns, (*METHOD_HEADS, *rank_heads), "Each attribution's numbers")
+        heads = (*METHOD_HEADS, *rank_heads)
+        show_table(numbers.columns, heads, "Each attribution's numbers")
         csv_button(numbers.columns, "attribution", disabled=state == "outdated")
+        explain_columns(heads)

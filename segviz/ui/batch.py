@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,16 +22,18 @@ from segviz.catalogue.own_models import own_models
 from segviz.engine import Answer, Op, Watch, engine
 from segviz.engine.waiting import SESSION_SHARE
 from segviz.image import MAX_BYTES, Rgb, decode
+from segviz.picture_files.formats import HEAD_BYTES, starts_like_picture
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
 from segviz.settings import settings
 from segviz.table import escape_formula
-from segviz.text import escape_markdown, join_with_commas, plain_text
+from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button
 from segviz.ui.component import mount
-from segviz.ui.lost_files import MOST_LETTERS, RunStage
+from segviz.ui.lost_files import RunStage
 from segviz.ui.network_answer import describe_answer
+from segviz.ui.run_words import RunRequest, cancelled_sentence, ended_sentence, name_files, run_sentence
 from segviz.ui.state import BatchRun, session
 from segviz.ui.tables import show_table
 from segviz.ui.viewer_blobs import route_url
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
 MOST_PICTURES = 500
 ZIP_START = b"PK\x03\x04"
-MOST_FILES_NAMED = 4  # files that a sentence names
+WRITES: dict[str, Part] = {"Labels": "labels", "Overlay": "overlay", "Confidence": "confidence"}
 EVERY = 0.5  # seconds between looks at a run
 UPLOAD_HELP = (
     f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
@@ -55,28 +59,44 @@ def collect_sources(files: Sequence[UploadedFile]) -> tuple[list[Source], Proble
     Returns:
         The pictures; the files to refuse; and the names of files in ZIPs that are no pictures, and are left out.
     """
-    pictures: list[tuple[str, Callable[[], Rgb]]] = []
+    pictures: list[tuple[str, str, Callable[[], Rgb]]] = []  # name, path that tells it from others, opener
     problems, left_out = Problems(), list[str]()
     for file in files:
-        if not (file.name.lower().endswith(".zip") or file.getvalue().startswith(ZIP_START)):
-            pictures.append((file.name, partial(open_upload, file)))
+        if not is_zip(file):
+            pictures.append((file.name, file.name, partial(open_upload, file)))
             continue
         try:
             found = list_zip_files(file.getvalue())
-            pictures += [(f"{file.name}: {name}", opener) for name, opener in found.pictures]
-            left_out += [f"{file.name}: {name}" for name in found.others]
+            folder = PurePath(file.name).stem
+            pictures += [(f"{file.name}: {path}", f"{folder}/{path}", opener) for path, opener in found.pictures]
+            left_out += [f"{file.name}: {path}" for path in found.others]
         except ZipError as error:
             problems.append((file.name, str(error)))
     if len(pictures) > MOST_PICTURES:
         left = len(pictures) - MOST_PICTURES
         problems.append((f"{left} pictures", f"a run takes at most {MOST_PICTURES}; send these in another run"))
         del pictures[MOST_PICTURES:]
-    stems = make_stems([text.rpartition(": ")[2] for text, _ in pictures])
+    stems = make_stems([path for _, path, _ in pictures])
     return (
-        [Source(text, stem, opener) for (text, opener), stem in zip(pictures, stems, strict=True)],
+        [Source(text, stem, opener) for (text, _, opener), stem in zip(pictures, stems, strict=True)],
         problems,
         left_out,
     )
+
+
+def is_zip(file: UploadedFile) -> bool:
+    """Whether an uploaded file is to be read as a ZIP."""
+    return file.name.lower().endswith(".zip") or upload_head(file).startswith(ZIP_START)
+
+
+def upload_head(file: UploadedFile) -> bytes:
+    """The first bytes of an uploaded file, which tell its format."""
+    return bytes(file.getbuffer()[:HEAD_BYTES])
+
+
+def name_no_pictures(files: Sequence[UploadedFile]) -> list[str]:
+    """The names of uploaded files that are neither pictures nor ZIPs, by their content."""
+    return [file.name for file in files if not (is_zip(file) or starts_like_picture(upload_head(file)))]
 
 
 def open_upload(file: UploadedFile) -> Rgb:
@@ -155,17 +175,18 @@ def make_work(
     return work
 
 
-def start_run(files: Sequence[UploadedFile], model: str, parts: Sequence[Part], maps: AttentionOptions | None) -> None:
-    """Start a run; this deletes the one before and its ZIP."""
+def start_run(files: Sequence[UploadedFile], request: RunRequest) -> None:
+    """Start a run over files, as it is asked; this deletes the one before and its ZIP."""
     sources, problems, left_out = collect_sources(files)
     state, questions = session(), RunQuestions()
     if state.batch.job is not None:
         state.batch.job.close()
-    plan = RunPlan(
-        sources, make_work(model, parts, maps, questions), count_at_once(), questions.give_up, questions.begin
-    )
+    parts = [WRITES[part] for part in request.parts if part in WRITES]
+    work = make_work(request.model, parts, request.maps, questions)
+    plan = RunPlan(sources, work, count_at_once(), questions.give_up, questions.begin)
     job = BackgroundRun(plan) if sources else None
-    state.batch = BatchRun(problems, job, f"segviz-{model}-{len(sources)}-pictures.zip", left_out=left_out)
+    name = f"segviz-{request.model}-{len(sources)}-pictures.zip"
+    state.batch = BatchRun(problems, job, name, left_out=left_out, request=request)
 
 
 def count_at_once() -> int:
@@ -179,7 +200,7 @@ def count_at_once() -> int:
 def go_on_with_run(job: BackgroundRun) -> None:
     """Work on the pictures that a cancelled run has left."""
     state = session()
-    state.batch = BatchRun(state.batch.problems, job.go_on(), state.batch.zip_name, left_out=state.batch.left_out)
+    state.batch = replace(state.batch, job=job.go_on(), token=None)
 
 
 def is_running() -> bool:
@@ -196,15 +217,24 @@ def run_stage() -> tuple[RunStage, int]:
     return "running" if job.running else "ended", job.state.total
 
 
-def follow_run() -> None:
-    """Progress and a button to cancel, at the end the ZIP and the failures; updates itself while the run works."""
-    st.fragment(show_run, run_every=EVERY if is_running() else None)(is_running())
+def follow_run(asked: RunRequest | None = None) -> None:
+    """Progress and a button to cancel, at the end the ZIP and the failures; updates itself while the run works.
+
+    Args:
+        asked: what the page's controls ask now, which may be another run than the one that is shown.
+    """
+    st.fragment(show_run, run_every=EVERY if is_running() else None)(is_running(), asked)
 
 
-def show_run(was_running: bool) -> None:
+def show_run(was_running: bool, asked: RunRequest | None = None) -> None:
     """The run as it is now."""
     batch = session().batch
     job, problems = batch.job, list(batch.problems)
+    if batch.request is not None:
+        current = batch.request == asked
+        (st.markdown if current else st.info)(run_sentence(batch.request, is_running(), current))
+    if job is None and problems:
+        st.error("There is no picture that could be used; the table says why.")
     if job is not None:
         if was_running and not job.running:
             st.rerun()  # the whole page: its controls are free again, and nothing needs looking at
@@ -228,9 +258,7 @@ def left_out_sentence(names: Sequence[str]) -> str:
     Args:
         names: each with its ZIP's name; at least one.
     """
-    named = join_with_commas([plain_text(name, MOST_LETTERS) for name in names[:MOST_FILES_NAMED]])
-    more = f" and {len(names) - MOST_FILES_NAMED} more" if len(names) > MOST_FILES_NAMED else ""
-    return f"Left out, as {'it is not a picture' if len(names) == 1 else 'they are not pictures'}: {named}{more}."
+    return f"Left out, as {'it is not a picture' if len(names) == 1 else 'they are not pictures'}: {name_files(names)}."
 
 
 def show_working(job: BackgroundRun) -> None:
@@ -258,12 +286,20 @@ def show_finished(batch: BatchRun, job: BackgroundRun) -> None:
     if state.failure:
         st.error(f"The run ended early: {state.failure}.")
     elif state.done < state.total:
-        st.info(f"Cancelled after {state.done} of {state.total} pictures; what is done is in the ZIP.")
+        st.info(cancelled_sentence(state.done, good, state.total))
         if job.can_go_on and st.button("Go on", help="Works on the rest; the next ZIP has all pictures"):
             go_on_with_run(job)
             st.rerun()  # the whole page, which follows the run again
     else:
-        st.success(f"{good} of {state.total} pictures are in the ZIP.")
+        missing = bool(batch.problems) or good < state.total
+        tell = st.error if not good else st.warning if missing else st.success
+        tell(ended_sentence(good, state.total, missing))
+    if good:
+        offer_zip(batch, job)
+
+
+def offer_zip(batch: BatchRun, job: BackgroundRun) -> None:
+    """The link that saves a run's ZIP."""
     if batch.token is None:
         batch.token = DOWNLOADS.offer(job.zip, batch.zip_name, "application/zip")
     size = os.fstat(job.zip.fileno()).st_size / 2**20

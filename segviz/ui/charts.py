@@ -20,9 +20,9 @@ SAVED_WIDTH = 1000  # pixels, whatever the screen's width
 
 
 def pick_format() -> None:
-    """The file format that the camera in a chart's corner saves."""
+    """The file format of saved charts, and how a chart is saved."""
     kept = keep_widget(CHART_FORMAT, FORMATS[0], linked=FORMATS)
-    st.segmented_control("The camera of a chart saves", FORMATS, required=True, **kept)
+    st.segmented_control("Save charts as (point at one: its camera saves it)", FORMATS, required=True, **kept)
 
 
 def show_chart(figure: go.Figure, name: str, alt: str, width: int | None = None) -> None:

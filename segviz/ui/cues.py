@@ -18,7 +18,7 @@ from segviz.models.cue_network import CueNetwork
 from segviz.models.registry import MODELS
 from segviz.prediction.cue_prediction import CELL, CUE_CLASSES, influence_at, predict_cues, true_labels
 from segviz.prediction.prediction import Prediction
-from segviz.text import escape_markdown
+from segviz.text import escape_markdown, percent_text
 from segviz.ui.prediction_panels import panels_of_maps, prediction_panel
 from segviz.viewer.panel import PIN_COLOURS, Panel, Pin, ScalarMap
 from segviz.viewer.panels_of_maps import labels_panel
@@ -136,9 +136,11 @@ def describe_point(answers: CueAnswers, pin: Pin) -> str:
     said = CUE_COLOURS[answers.prediction.labels[pin.y, pin.x]]
     correct, cue = CUE_COLOURS[scene.classes[thing]], scene.cues[scene.meant[thing]]
     verdict = f"**{said}**, which is correct" if said == correct else f"**{said}**, but **{correct}** is correct"
-    weights = [f"{one.name} {weight_on_cue(one, scene, thing):.0%}" for one in answers.prediction.spatial_maps]
+    weights = [
+        f"{one.name} {percent_text(weight_on_cue(one, scene, thing))}" for one in answers.prediction.spatial_maps
+    ]
     values = influence_at(answers.network, scene, (pin.y // CELL, pin.x // CELL))
-    share = f"{values[cue.cells].sum() / values.sum():.0%}" if values.any() else "none"
+    share = percent_text(values[cue.cells].sum() / values.sum()) if values.any() else "none"
     looks = f" weight on the cue that decides: {', '.join(weights)};" if weights else ""
     return f"**Point {pin.number}**: the network says {verdict};{looks} influence of the cue that decides: {share}."
 

@@ -81,7 +81,7 @@ def show_export(page: str, name: str, viewer: Viewer, panels: Sequence[Panel], m
         panels: the viewer's panels.
         more: what else the page shows.
     """
-    with st.popover("Export", icon=":material/download:", help="Save what is shown as a picture or as numbers"):
+    with st.popover("Export", icon=":material/download:"):  # a tooltip would stay over an open menu
         titles = number_repeats([*(one.title for one in panels), *(one.title for one in more)])
         picked = st.multiselect("Panels", titles, placeholder="The whole page", key=f"{page} export panels")
         form = str(st.segmented_control(

@@ -14,7 +14,7 @@ from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth, indexed_png
 from segviz.data.readers.single_labels import decode_truth
 from segviz.image import MAX_BYTES, ImageError
-from segviz.text import escape_markdown, plain_text, size_text
+from segviz.text import escape_markdown, percent_text, plain_text, size_text
 from segviz.ui.fair_semaphore import DECODING
 from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.own_picture import find_kept, forget_kept, keep_for_reloads
@@ -71,7 +71,7 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
     present = np.bincount(truth.labels.ravel(), minlength=256)[: len(classes.names)] / truth.labels.size
     own = truth.reading == "class indices"  # other numberings are not the models' indices
     means = ", ".join(
-        f"{index} {classes.names[index]} ({share:.1%})" if own else f"{classes.names[index]} ({share:.1%})"
+        f"{f'{index} ' if own else ''}{classes.names[index]} ({percent_text(share, 1)})"
         for index, share in enumerate(present)
         if share
     )
@@ -200,4 +200,4 @@ def remove_file() -> None:
 
 def describe_truth(name: str, truth: GroundTruth) -> str:
     """How a file's labels were read."""
-    return f"{name}, read as {truth.reading}; {truth.void:.1%} void"
+    return f"{name}, read as {truth.reading}; {percent_text(truth.void, 1)} void"

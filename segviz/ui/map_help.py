@@ -8,8 +8,9 @@ from statistics import fmean
 import streamlit as st
 
 from segviz.catalogue.bundled import bundled_worth
-from segviz.catalogue.context_worth import format_points
+from segviz.catalogue.context_worth import HARDLY, ContextWorth, format_points
 from segviz.catalogue.location import checkpoints_folder
+from segviz.catalogue.record import SCENES, VAL
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.results.gain import gains_over_fcn
@@ -19,6 +20,7 @@ WORTH_HELP = (
     "**mIoU without the context**: by how many percentage points this checkpoint's mIoU changes when what the block "
     "gathers is left out; negative where the context helps. Val is CamVid's val split."
 )
+WORTH_PLACES = {VAL: "on street photographs (CamVid)", SCENES: "on drawn scenes"}
 WEIGHTS_HELP = f"""
 - **Weight**: a place's share of what the point receives, or, in maps called "attended by", "who" or "distribute",
   the share that the place receives from the point. The weights that a point receives sum to 1.
@@ -53,6 +55,25 @@ def show_worth(*models: str) -> None:
                 label = f"{title}{worth.sentence()}{mean_words(name)} →\N{NO-BREAK SPACE}Results"
                 told = " ".join(filter(None, (WORTH_HELP, gain_words(name))))
                 st.page_link("pages/results.py", label=label, help=told, width="stretch")
+
+
+def explain_first_worth(name: str) -> None:
+    """What one model's context is worth, for readers who know no scores yet; it leads to Results."""
+    worth = bundled_worth(name)
+    if worth is not None and worth.changes:
+        with st.container(key="worth", gap="xsmall"):
+            label = f"{worth_in_words(worth)} →\N{NO-BREAK SPACE}Results"
+            st.page_link("pages/results.py", label=label, width="stretch")
+
+
+def worth_in_words(worth: ContextWorth) -> str:
+    """What a checkpoint's context is worth, with what its numbers mean."""
+    changes = [f"{format_points(change)} points {WORTH_PLACES[one]}" for one, change in worth.changes.items()]
+    return (
+        "Does the network need these places? Without what it draws from them, its mIoU, the mean overlap of predicted "
+        f"and true classes in percent, changes by {' and '.join(changes)}"
+        f"{f': {HARDLY}' if worth.hardly_matters else ''}"
+    )
 
 
 @st.cache_resource(max_entries=4, ttl=60, show_spinner=False)

@@ -16,7 +16,7 @@ from segviz.catalogue.own_models import own_models
 from segviz.engine import BusyError, EngineError, Op, Result, Watch, engine
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import CropView, Place, Prediction
-from segviz.text import escape_markdown, pixel_text
+from segviz.text import escape_markdown, percent_text, pixel_text
 from segviz.ui.models import short_title, show_notes
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
@@ -89,7 +89,7 @@ def describe_pin(answer: NetworkAnswer, pin: Pin) -> str:
     if classes is None:
         return ""
     name = classes.class_set.names[classes.labels[pin.y, pin.x]]
-    return f"{name}, confidence {classes.confidence[pin.y, pin.x]:.0%}"
+    return f"{name}, confidence {percent_text(classes.confidence[pin.y, pin.x])}"
 
 
 def layer_title(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -10,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from segviz.data.scenes import SceneOptions
 from segviz.image import MAX_BYTES, ImageError, decode, fit_within, largest_scale
 from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
-from segviz.text import escape_markdown, plain_text
+from segviz.text import escape_markdown, plain_text, size_text
 from segviz.ui.draw_street import draw_street
 from segviz.ui.fair_semaphore import DECODING
 from segviz.ui.linked_picture import ask_for_linked
@@ -38,6 +39,8 @@ SAMPLES = {
     "Portrait": (5, SceneOptions(vehicle_distance=9.0), (slice(None), slice(105, 375))),
     "Thin poles": (8, SceneOptions(pole_width=0.06, fence_length=40.0), (slice(None), slice(None))),
 }  # by name: the street's number, its options, and the rows and columns that are cut out
+STRIP_RATIO = 6  # a picture with sides further apart is one
+ONE_COLOUR = 2  # differences of values up to this one are noise of a file's format
 THUMBNAIL = 120  # pixels high
 
 
@@ -97,6 +100,24 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
         return Picture(name, fit_within(whole, longest), file_size=(whole.shape[0], whole.shape[1]))
     except ImageError as error:
         return f"{escape_markdown(plain_text(name, MOST_LETTERS))} cannot be used: {error}."
+
+
+def caveat_of(picture: Picture) -> str:
+    """What to know about an own picture that shows little: it is a strip, or has no detail; "" for any other."""
+    height, width = picture.file_size or picture.size
+    if int(np.ptp(picture.image, axis=(0, 1)).max()) <= ONE_COLOUR:
+        return (
+            f"This picture has no detail: all of its {size_text((height, width))} pixels have one colour. Models label "
+            "it, but neither labels nor maps tell anything about them."
+        )
+    if max(height, width) > STRIP_RATIO * min(height, width):
+        longer, shorter = ("wide", "high") if width > height else ("high", "wide")
+        times = round(max(height, width) / min(height, width))
+        return (
+            f"This picture is {times} times as {longer} as {shorter}, so it is shown as a strip of "
+            f"{size_text(picture.size)} pixels. Cut out a part that is at most twice as {longer} as {shorter}."
+        )
+    return ""
 
 
 # ---- kept for reloads --------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from segviz.catalogue.file_digest import State, describe_state
 from segviz.catalogue.own_models import own_models
 from segviz.catalogue.record import VAL, Record
 from segviz.models.registry import NETWORK_NAMES, row_of
+from segviz.results.sentences import title_data
+from segviz.text import percent_text
 
 MOST_RECORDS = 64
 
@@ -46,10 +48,10 @@ def describe_record(record: Record) -> str:
     parts = [f"{network_title(record.model)} ({record.model})"]
     if record.data or record.steps:
         steps = f"{record.steps:,} {'step' if record.steps == 1 else 'steps'}"
-        parts[0] += f", trained on {record.data or 'unnamed data'} for {steps}"
+        parts[0] += f", trained on {title_data(record.data) or 'unnamed data'} for {steps}"
     if record.val_miou is not None:
         scored = record.evaluations[VAL]
-        parts.append(f"mIoU {record.val_miou:.1%} on {scored.data}, {scored.images} pictures")
+        parts.append(f"mIoU {percent_text(record.val_miou, 1)} on {title_data(scored.data)}, {scored.images} pictures")
     worth = context_worth(record)
     if worth is not None and worth.changes:
         parts.append(worth.sentence())

@@ -13,7 +13,7 @@ from segviz.text import escape_markdown
 from segviz.ui.draw_street import draw_street
 from segviz.ui.drop_target import take_drops
 from segviz.ui.linked_picture import tell_other_picture
-from segviz.ui.own_picture import own_picture, show_drop_zone
+from segviz.ui.own_picture import caveat_of, own_picture, show_drop_zone
 from segviz.ui.permalink import LARGEST_SEED
 from segviz.ui.picture import Picture
 from segviz.ui.pins import swap_pins
@@ -75,6 +75,8 @@ def current_picture() -> Picture:
         show_drop_zone()
         st.stop()
     tell_other_picture(picture)
+    if picture.truth is None and (words := caveat_of(picture)):
+        st.info(words, icon=":material/crop:")
     return picture
 
 

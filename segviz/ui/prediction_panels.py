@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Prediction
+from segviz.text import percent_text
 from segviz.viewer.panel import Panel, Pin, ShareMap
 from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_features, panels_of_map
 
@@ -32,7 +33,7 @@ def pin_rows(
     rows = []
     for index, pin in enumerate(pins):
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
-        note = f"{name}, confidence {prediction.confidence[pin.y, pin.x]:.0%}"
+        note = f"{name}, confidence {percent_text(prediction.confidence[pin.y, pin.x])}"
         rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=note))
         rows += [fix_to_pin(panel, pins, index) for panel in panels]
         if more is not None:  # a panel that could not be computed leaves its room

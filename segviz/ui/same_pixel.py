@@ -17,7 +17,7 @@ from segviz.results.where_blocks_look import place_maps
 from segviz.text import join_with_commas
 from segviz.ui.charts import csv_button
 from segviz.ui.picture import Picture
-from segviz.ui.tables import show_table
+from segviz.ui.tables import explain_columns, show_table
 from segviz.viewer.panel import Panel, Pin
 
 TITLES: Mapping[Direction, str] = {
@@ -90,6 +90,7 @@ def show_numbers(
     label = "Numbers of each map at the pinned points, and their means over the picture"
     show_table(values, view.SAME_PIXEL_COLUMNS, label, "Model")
     csv_button(values, f"same-pixel-{direction}")
+    explain_columns(view.SAME_PIXEL_COLUMNS)
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)

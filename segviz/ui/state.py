@@ -15,6 +15,7 @@ from segviz.engine import Answer
 from segviz.figures.attribution_table import AttributionNumbers
 from segviz.prediction.prediction import Place
 from segviz.ui.picture import Picture
+from segviz.ui.run_words import RunRequest
 from segviz.viewer.display import Display
 from segviz.viewer.panel import Pin
 from segviz.viewer.view import ZoomedView
@@ -140,6 +141,7 @@ class BatchRun:
         zip_name: the name of its ZIP.
         token: the ZIP's address on the server, once it is offered.
         left_out: the names of files in uploaded ZIPs that are no pictures.
+        request: what it was asked.
     """
 
     problems: Sequence[tuple[str, str]] = ()
@@ -147,6 +149,7 @@ class BatchRun:
     zip_name: str = ""
     token: str | None = None
     left_out: Sequence[str] = ()
+    request: RunRequest | None = None
 
 
 @dataclass
@@ -175,6 +178,7 @@ class SessionState:
         progress: how far pages of many models are, by page.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
+        attributions_stopped: the questions whose work was stopped as another was asked, by method.
         attribution_numbers: the numbers that the Attribution page showed last.
         batch: the run over many pictures.
         linked: the first values of the widgets that links carry, by key.
@@ -200,7 +204,8 @@ class SessionState:
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
     left_out: set[str] | None = None
-    attributions: dict[Hashable, Answer] = field(default_factory=dict)
+    attributions: dict[tuple[str, ...], Answer] = field(default_factory=dict)
+    attributions_stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)
     attribution_numbers: AttributionNumbers | None = None
     batch: BatchRun = field(default_factory=BatchRun)
     linked: dict[str, Any] = field(default_factory=dict)

@@ -41,6 +41,12 @@ class ColumnHead:
     format: str | None = None
 
 
+def explain_columns(heads: Iterable[Described]) -> None:
+    """The meanings of a table's columns as a folded list, for readers without a pointer; the heads have them too."""
+    with st.expander("What the columns mean"):
+        st.markdown("\n".join(f"- **{head.title}**: {head.meaning}" for head in heads if head.meaning))
+
+
 def show_table(
     values: Columns,
     heads: Iterable[Described],

@@ -53,8 +53,13 @@ def give_way() -> None:
     "clicked" in st.session_state  # noqa: B015  # Streamlit looks when the session's state is read
 
 
-def describe_status(status: Status) -> str:
-    """A question's place or progress, in words; empty where there is nothing to say."""
+def describe_status(status: Status, with_time: bool = True) -> str:
+    """A question's place or progress, in words; empty where there is nothing to say.
+
+    Args:
+        status: the question's.
+        with_time: whether to tell the time that is left.
+    """
     if status.position:
         return f"number {status.position} in the queue"
     if status.replicas == 0:
@@ -63,5 +68,6 @@ def describe_status(status: Status) -> str:
         return "failed once; running again"
     if status.done == 0 or status.total == 1:
         return ""
+    step = f"step {status.done} of {status.total}"
     left = status.seconds / status.done * (status.total - status.done)
-    return f"step {status.done} of {status.total}, about {left:.0f} s left"
+    return f"{step}, about {left:.0f} s left" if with_time else step

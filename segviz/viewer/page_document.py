@@ -111,7 +111,7 @@ def write_heads(panels: Sequence[Panel]) -> str:
 
 def write_footer(page: WebPage) -> str:
     """How to use the viewer, what to know about the maps, and who made the page."""
-    use = "Click to pin a point, press Space to hide the maps, turn the wheel with Ctrl to zoom."
+    use = "Click to pin a point, hold Space to hide the maps, turn the wheel with Ctrl to zoom."
     lines = (*page.caveats, CAUTION, use, f"Made with segviz {VERSION}. This file needs no network.")
     said = "".join(f"<p>{escape(line, 2000)}</p>" for line in lines if line)
     rows = "\n".join(escape(row, 1000) for row in page.details.splitlines()[:MOST_ROWS])

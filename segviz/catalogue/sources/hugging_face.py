@@ -40,7 +40,8 @@ def open_transformers(name: str, weights: str | Path | None) -> OpenedNetwork:
     import transformers
 
     cure = "name a folder with config.json and weights, or a network on the hub; segviz runs no code from there"
-    what = f"'hf:{name}' cannot be opened"
+    here = "" if Path(name).is_dir() else ", and there is no such folder here"
+    what = f"'hf:{name}' cannot be opened{here}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         read_config = reach_hub()(lambda: transformers.AutoConfig.from_pretrained(name, trust_remote_code=False))

@@ -11,7 +11,7 @@ from torch import nn
 
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.data.classes import RgbColour
-from segviz.text import plain_text
+from segviz.text import whole_sentences
 
 Made = TypeVar("Made")
 UNTRAINED = "its weights are random: labels mean nothing, and maps are those of an untrained network"
@@ -71,5 +71,5 @@ def call_library(what: str, cure: str, make: Callable[[], Made]) -> Made:
     try:
         return make()
     except Exception as error:  # libraries raise whatever their parts raise
-        cause = plain_text(" ".join(str(error).split()), 200) or type(error).__name__
+        cause = whole_sentences(str(error)).rstrip(".") or type(error).__name__
         raise OpenError(f"{what} ({cause}); {cure}") from error

@@ -104,7 +104,9 @@ def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
     for part in function.split("."):
         if not hasattr(build, part):
             names = name_functions(module)
-            raise OpenError(f"'{source}': there is no '{function}' in {module.__file__}; its functions are {names}")
+            raise OpenError(
+                f"'{source}': there is no '{function}' in {module.__file__}; without arguments it has: {names}"
+            )
         build = getattr(build, part)
     if isinstance(build, nn.Module):
         return build
@@ -124,9 +126,10 @@ def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
 
 
 def name_functions(module: ModuleType) -> str:
-    """The functions and classes of a module by name: its own, then those that it imports; "none" without any."""
+    """The functions and classes of a module that need no arguments: its own, then those that it imports; or "none"."""
     public = {name: one for name, one in vars(module).items() if callable(one) and not name.startswith("_")}
-    names = sorted(public, key=lambda name: getattr(public[name], "__module__", None) != module.__name__)
+    names = [name for name, one in public.items() if not needed_arguments(one)]
+    names.sort(key=lambda name: getattr(public[name], "__module__", None) != module.__name__)
     return plain_text(", ".join(names), 200) or "none"
 
 
