@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.location import checkpoints_folder
 from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
 from segviz.cli.arguments import ALL_MODELS
@@ -122,7 +123,7 @@ def test_the_page_says_how_each_file_was_made(tmp_path: Path) -> None:
     assert "python -m segviz train --model fla\npython -m segviz train --model sam\n" in page
     assert "Versions: torch 2.15.0." in page
     assert "[fla.csv](fla.csv).\nNot kept: sam.csv." in page
-    assert f"| `fla.safetensors` | {path.stat().st_size} | `{checkpoint_file.sha256(path)}` |" in page
+    assert f"| `fla.safetensors` | {path.stat().st_size} | `{file_digest(path)}` |" in page
 
 
 def test_the_page_states_data_and_licences(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
 
 
 def current_picture() -> Picture:
-    """The picture that the sidebar chose; stops the page while there is none, and says so if a link's was another."""
+    """The picture that the sidebar chose; stops the page while there is none, and says what to know of it."""
     picture = session().picture
     if isinstance(picture, str):  # here rather than in the sidebar, which a phone folds away
         st.error(escape_markdown(picture), icon=":material/broken_image:")
