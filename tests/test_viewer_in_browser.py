@@ -608,7 +608,7 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
         expected = float(getattr(MAPS[name], rule)(1, 4).max())
         expect(stage(page, title)).to_have_attribute("data-cell", "1,4")
         assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
-    expect(page.locator(".direction").first).to_have_text("attended by")
+    expect(page.locator(".direction").first).to_have_text("what attends to the point")
     expect(page.locator(".direction").nth(2)).to_be_hidden()
 
 

@@ -178,7 +178,7 @@ def test_a_watched_network_is_saved_with_what_was_found(browser: Browser, tmp_pa
         assert np.abs(drawn_shares(there, row.shape) - row / row.max()).max() < 0.01
         expect(page.get_by_role("heading", level=1)).to_have_text("My network")
         page.get_by_text("Details", exact=True).click()
-        expect(page.locator("pre")).to_contain_text("gives what the call returned")
+        expect(page.locator("pre")).to_contain_text("recomputed to within")
 
 
 def test_any_head_is_chosen_in_the_page(browser: Browser, tmp_path: Path) -> None:

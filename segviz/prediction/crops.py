@@ -67,7 +67,9 @@ class CropGrid:
         """
         height, width = self.picture
         if not (0 <= place[0] < height and 0 <= place[1] < width):
-            raise ValueError(f"pixel {place} lies outside the picture of {height} x {width}; give (y, x) inside it")
+            raise ValueError(
+                f"pixel {place} lies outside the picture of {width} x {height} pixels; give (y, x) inside it"
+            )
         return nearest_region(self.regions, place)
 
     def pad(self, view: Float[Tensor, "views channels height width"]) -> Tensor:
