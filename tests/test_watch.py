@@ -48,7 +48,7 @@ from segviz.watch.placement import InputRules, make_input, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
 from segviz.watch.recorder import Recorder
-from segviz.watch.run_network import RefusedError
+from segviz.watch.run_network import InputRefusedError
 
 ROOT = Path(__file__).parents[1]
 
@@ -314,6 +314,7 @@ def test_layers_choose_and_the_last_is_kept_without_a_choice() -> None:
     net = nn.Sequential(NonLocal(fused), nn.Upsample(SIZE), nn.Conv2d(DIM, 3, 1), NonLocal(fused)).eval()
     view = segviz.watch(net, IMAGE)
     assert list(view.maps) == ["3"] and [one.state for one in view.layers] == ["listed", "kept"]
+    assert all(one.check.startswith("recomputed to within") for one in view.layers) and view.layers[1].reason == ""
     with pytest.raises(KeyError, match='choose it with layers="0"'):
         view.maps["0"]
     assert list(segviz.watch(net, IMAGE, layers="0").maps) == ["0"]
@@ -732,6 +733,12 @@ def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], mes
         segviz.watch(net(), IMAGE)
 
 
+def test_sizes_of_pictures_are_told_width_first() -> None:
+    assert str(place_picture((360, 480), None, 32, "stretch")) == "480 x 352 pixels, resized from 480 x 360"
+    padded = str(place_picture((360, 480), (512, 512), 32, "pad"))
+    assert padded == "512 x 512 pixels, resized from 480 x 360, padded from 512 x 384"
+
+
 class Failing(nn.Module):
     """Fails as a user's network may; `call` is given the input."""
 
@@ -762,7 +769,7 @@ def fail_assertion(batch: Tensor) -> None:
 def test_a_network_that_fails_is_told_its_line_and_a_size_only_where_that_may_help(
     call: Callable[[Tensor], object], cause: str, may_be_size: bool
 ) -> None:
-    with pytest.raises(RefusedError) as failed:
+    with pytest.raises(InputRefusedError) as failed:
         segviz.watch(Failing(call).eval(), IMAGE)
     text, line = str(failed.value), call.__code__.co_firstlineno + (call is fail_assertion)
     assert cause in text and f", line {line} of test_watch.py)" in text

@@ -156,7 +156,7 @@ def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
         titles = {NO_FEATURES: "nothing", **{stage: f"similarity: {title}" for stage, title in STAGES.items()}}
         help_ = SIMILARITY_HELP
     kept = keep_widget(FEATURES_KEY, NO_FEATURES, titles, linked=titles)
-    return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept))
+    return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=340, **kept))
 
 
 def compare_at(name: str, picture: Picture, one: Any, layer: str, wanted: str) -> list[Panel]:

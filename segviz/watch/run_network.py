@@ -24,7 +24,7 @@ SIZE_WORDS = re.compile(
 )
 
 
-class RefusedError(ValueError):
+class InputRefusedError(ValueError):
     """A network cannot run on an input. The message names the cause and the cure."""
 
 
@@ -44,7 +44,7 @@ def run_on_fitting_size(
 
     Raises:
         MemoryError: the memory does not suffice at a size that the network did not refuse.
-        RefusedError: the network fails at each size; the message says how it did at the last.
+        InputRefusedError: the network fails at each size; the message says how it did at the last.
     """
     like = first_float(model)
     *earlier, last = candidate_placements(model, picture, rules)
@@ -61,7 +61,7 @@ def run_on_fitting_size(
             raise refusal(model, placement, error) from error
 
     for placement in earlier:
-        with suppress(RefusedError):
+        with suppress(InputRefusedError):
             return run_at(placement)
     return run_at(last)
 
@@ -103,20 +103,20 @@ def lack_of_memory(model: nn.Module, placement: Placement) -> MemoryError:
     )
 
 
-def refusal(model: nn.Module, placement: Placement, error: Exception) -> RefusedError:
+def refusal(model: nn.Module, placement: Placement, error: Exception) -> InputRefusedError:
     """The error of a network that cannot run on the picture."""
     name, cause = type(model).__name__, plain_text(str(error), 300) or type(error).__name__
     if isinstance(error, TypeError) and cause.startswith("record() "):
-        return RefusedError(f"{name} calls segviz.record with wrong arguments ({cause}); correct the call")
+        return InputRefusedError(f"{name} calls segviz.record with wrong arguments ({cause}); correct the call")
     if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
-        return RefusedError(
+        return InputRefusedError(
             f"{name} needs more than a picture ({cause}); watch the part that takes the picture, or a module that "
             "gives the rest"
         )
     cure = "correct the network"
     if may_concern_size(error):
         cure = "give the input size (height, width) that it takes, or correct the network if that is not the cause"
-    return RefusedError(
+    return InputRefusedError(
         f"{name} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({name_line(cause, error)}); "
         f"{cure}"
     )
