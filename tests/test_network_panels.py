@@ -105,6 +105,7 @@ def test_a_map_that_is_the_same_at_each_point_is_not_repeated_for_pins() -> None
     spec = viewer_figure_spec("title", viewer, [*panels, *pinned])
     titles = [one.title for one in spec.subplots]
     assert len(titles) == 5 and sum("off the picture" in one for one in titles) == 1
+    assert sum("of point 2" in one for one in titles) == 2  # which show what follows the pointer
 
 
 def test_a_map_that_is_too_large_is_a_plain_picture_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
