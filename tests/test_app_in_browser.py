@@ -289,6 +289,19 @@ def test_choices_that_are_longer_than_their_box_can_be_read(visit: Visit) -> Non
     assert options.evaluate_all(f"all => {parts}.filter(one => one.scrollWidth > one.clientWidth + 1).length") == 0
     right = options.evaluate_all("all => Math.max(...all.map(one => one.getBoundingClientRect().right))")
     assert right <= visit.page.evaluate("innerWidth")
+    longest = max(options.all_inner_texts(), key=len)
+    options.filter(has_text=longest).click()
+    chosen = visit.rest().page.locator(".st-key-inspect-beside input")
+    expect(chosen).to_have_value(longest)
+    before = visit.page.viewport_size
+    assert before is not None
+    visit.page.set_viewport_size({"width": 1280, "height": 900})
+    room = chosen.evaluate("""(one) => { const pen = document.createElement("canvas").getContext("2d");
+        const style = getComputedStyle(one); pen.font = style.font;
+        const around = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+        return one.clientWidth - around - pen.measureText(one.value).width; }""")
+    assert room >= 0
+    visit.page.set_viewport_size(before)
 
 
 def test_one_shared_scale_changes_bars_and_colours(visit: Visit) -> None:

@@ -229,7 +229,7 @@ def test_one_pass_is_singular_and_has_no_earlier_ones() -> None:
 @pytest.mark.parametrize("case", ["SAM", "PSA", "FLA"])
 @pytest.mark.parametrize("pixel", [(-1, 0), (0, -1), (64, 0), (0, 48)])
 def test_a_pixel_outside_the_picture_is_named(case: str, pixel: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="outside the 64 x 48 picture"):
+    with pytest.raises(ValueError, match="outside the picture of 48 x 64 pixels"):
         ran(case)[0].maps[0][0].cell(*pixel, 64, 48)
 
 

@@ -438,7 +438,7 @@ def test_the_score_is_the_mean_logit_over_the_mask(predictor: Predictor) -> None
         (lambda: Options(memory_mib=0), "too small"),
         (lambda: Target(0, mask=np.zeros(SIZE, bool)).weights(SIZE, SIZE), "the mask is empty"),
         (lambda: Target(0, mask=np.ones((3, 3), bool)).weights(SIZE, SIZE), "give a mask of the picture's size"),
-        (lambda: Target(0, pixel=(32, 0)).weights(SIZE, SIZE), "outside the 32 x 48 picture"),
+        (lambda: Target(0, pixel=(32, 0)).weights(SIZE, SIZE), "outside the picture of 48 x 32 pixels"),
     ],
 )
 def test_a_question_without_sense_is_refused_with_a_cure(make: Callable[[], object], message: str) -> None:

@@ -37,7 +37,7 @@ def test_a_saved_folder_is_opened(tmp_path: Path) -> None:
 
 
 def test_an_untrained_network_has_to_be_asked_for() -> None:
-    with pytest.raises(OpenError, match="has no trained decoder; give a file with weights=FILE"):
+    with pytest.raises(OpenError, match="has no trained decoder; give a file of weights"):
         segviz.load("smp:manet")
     with pytest.raises(OpenError, match="'smp:nonet' cannot be built"):
         segviz.load("smp:nonet", weights="random")

@@ -199,11 +199,11 @@ def missing(folder: Path) -> dict[str, Callable[[], object]]:
         r"there is no file gone\.pth; check the path$": lambda: segviz.load(
             f"{folder}/net.py:build", weights="gone.pth"
         ),
-        r"broken\.py fails as it is imported \(No module named 'no_such_library'\)": lambda: segviz.load(
+        r"broken\.py fails as it is imported \(No module named 'no_such_library', line 1 of": lambda: segviz.load(
             f"{folder}/broken.py:build"
         ),
         r"returns a str; let it return the nn\.Module": lambda: segviz.load(f"{folder}/net.py:tell"),
-        r"net\.py:fail' fails \(out of luck\)": lambda: segviz.load(f"{folder}/net.py:fail"),
+        r"net\.py:fail' fails \(out of luck, line \d+ of net\.py\)": lambda: segviz.load(f"{folder}/net.py:fail"),
         r"needs the arguments width": lambda: segviz.load(f"{folder}/net.py:needy"),
         r"module 'no\.such' cannot be imported": lambda: segviz.load("no.such:build"),
         r"timm has no network 'vit_tini_patch16_224'; near are vit_tiny_patch16_224": lambda: segviz.load(

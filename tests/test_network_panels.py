@@ -56,13 +56,13 @@ def test_every_kind_has_panels_and_a_strip_of_its_heads(name: str) -> None:
 
 def test_notes_say_which_heads_grids_and_windows() -> None:
     assert notes("heads")[0] == f"what the point draws from each place; mean of {HEADS} heads"
-    assert notes("coarse keys")[0].endswith("queries on 5 x 7 cells, keys on 2 x 4")
+    assert notes("coarse keys")[0].endswith("queries on 5 x 7 cells, keys on 2 x 4 cells")
     assert notes("shifted windows")[0].endswith("windows of 3 x 4, shifted by 1 x 2")
     assert "heads" not in notes("one head")[0]
     assert notes("masked objects") == [
         f"the map of the object query that draws most from the point; mean of {HEADS} heads"
     ]
-    assert panels_of_map(multi_head(), head=2)[0].note.endswith(f"head 2 of {HEADS}")
+    assert panels_of_map(multi_head(), head=2)[0].note.endswith(f"head 2 (0 to {HEADS - 1})")
 
 
 @pytest.mark.parametrize("head", [HEADS, -1])
@@ -87,9 +87,25 @@ def test_a_look_or_query_that_the_map_has_not_is_refused() -> None:
 
 
 def test_a_pinned_panel_keeps_its_head_and_query() -> None:
-    panels = [*head_panels(multi_head()), *head_panels(OBJECT_MAPS["objects"], "query", query=3)]
+    panels = [*head_panels(multi_head()), *head_panels(OBJECT_MAPS["objects"], "query")]
     pinned = pin_panels(panels, (Pin(1, 2, 0),))
-    assert [(one.head, one.query) for one in pinned] == [(one.head, one.query) for one in panels]
+    assert [(one.head, one.query) for one in pinned] == [(one.head, None) for one in panels]
+
+
+def test_a_map_that_is_the_same_at_each_point_is_not_repeated_for_pins() -> None:
+    fixed = head_panels(OBJECT_MAPS["objects"], "query", query=3)[:2]
+    panels = panels_of_map(multi_head("tokens"))
+    assert [one.look for one in panels if not one.follows] == ["query"]
+    pins = (Pin(1, 2, 0), Pin(3, 4, 1))
+    pinned = pin_panels([*panels, *fixed], pins)
+    assert [(one.look, one.pin) for one in pinned] == [
+        (look, at) for at in (0, 1) for look in ("attends_to", "attended_by")
+    ]
+    viewer = Viewer(IMAGE, pins, Display(), 2, PLACE)
+    spec = viewer_figure_spec("title", viewer, [*panels, *pinned])
+    titles = [one.title for one in spec.subplots]
+    assert len(titles) == 5 and sum("off the picture" in one for one in titles) == 1
+    assert sum("of point 2" in one for one in titles) == 2  # which show what follows the pointer
 
 
 def test_a_map_that_is_too_large_is_a_plain_picture_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +145,7 @@ def test_an_export_has_pythons_values(name: str) -> None:
             assert isinstance(subplot.content, Heat) and panel.look in ("attends_to", "attended_by", "query")
             expected = network_weights(one, panel.look, PLACE, SIZE, "largest", panel.query)  # type: ignore[arg-type]
             np.testing.assert_array_equal(subplot.content.values, expected.numpy())
-        assert "y 61, x 45" in subplot.title and (one.heads == 1 or "largest of" in subplot.title)
+        assert ("y 61, x 45" in subplot.title) is panel.follows and (one.heads == 1 or "largest of" in subplot.title)
         assert compose_picture(subplot, 0.7, 140).shape == IMAGE.shape
 
 

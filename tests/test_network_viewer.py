@@ -198,7 +198,7 @@ def test_the_weight_off_the_picture_is_told_for_the_pointed_place(page: Page) ->
     mount(page, data(config("tokens", "attends_to", "tokens", head=1), config("heads", "attends_to", "heads", head=1)))
     hover(page, "tokens", 3, 2)
     share = one.prefix_share(3, 2, 1)
-    expect(page.locator(".aside").first).to_have_text(f"{100 * share:#.3g} % on 2 tokens off the picture")
+    expect(page.locator(".aside").first).to_have_text(f"{100 * share:#.3g} % of the weight on 2 tokens off the picture")
     expect(page.locator(".aside").nth(1)).to_be_hidden()  # all its weight is on the picture
 
 
@@ -257,7 +257,7 @@ def test_where_no_object_query_looks_the_panel_says_so(page: Page) -> None:
     expect(page.locator(".aside")).to_contain_text("query 1: ")
     hover(page, "few", 4, 6)
     expect(page.locator(".aside")).to_have_text(
-        "no query looks here; query 0 is shown · 0 % on points outside the picture"
+        "no query looks here; query 0 is shown · 0 % of the weight on points outside the picture"
     )
 
 

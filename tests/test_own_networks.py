@@ -352,6 +352,8 @@ def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.
     seconds = ["My net: second, head 1", "My net: second, head 3"]
     assert titles(app)[:-1] == ["My net: first", *seconds, "features: second"]  # before the bundled models
     assert [panel.get("head") for panel in viewer(app)["panels"][:-1]] == ["largest", 1, 3, "mean"]
+    notes = [panel["note"] for panel in viewer(app)["panels"][:-1]]  # the titles of heads name them already
+    assert ["head" in note for note in notes] == [True, False, False, True]
     link: dict[str, list[str]] = {}
     for name, value in component(app, "parameters")["parameters"]:
         link.setdefault(name, []).append(value)

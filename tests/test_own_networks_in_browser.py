@@ -143,6 +143,12 @@ def test_a_vit_of_timm_is_hovered_with_all_of_its_heads_at_once(visit: Visit, fo
     visit.page.get_by_text("Attention that was found: 12 layers with maps, 0 passed over").click()
     table = visit.page.get_by_role("table", name="Attention that was found in the network")
     expect(table.get_by_role("row")).to_have_count(13)
+    expect(table.get_by_role("columnheader")).to_contain_text(["Layer", "Map", "Heads", "Found as", "Check", "Reason"])
+    expect(table.get_by_text("recomputed to within")).to_have_count(12)
+    visit.page.goto(f"{visit.address}/inspect?model=vit&pin=60-60-0&pin=90-120-1")
+    visit.rest()
+    expect(visit.page.locator(".panel.pinned")).to_have_count(6)
+    expect(visit.page.locator(".title", has_text="off the picture")).to_have_count(1)
 
 
 def test_published_weights_are_shown_on_every_page_and_linked(visit: Visit, browser: Browser, folder: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_page_of_all_maps_is_interactive() -> None:
 def test_what_cannot_be_shown_is_named_with_its_cure() -> None:
     with pytest.raises(KeyError, match="has no map 'nothing'; use labels, confidence, output, context, spatial"):
         show(CASE, "nothing")
-    with pytest.raises(ValueError, match="outside the 30 x 40 picture"):
+    with pytest.raises(ValueError, match="outside the picture of 40 x 30 pixels"):
         show(CASE, "spatial", at=(30, 0))
     with pytest.raises(ValueError, match="is not a place; give a pixel"):
         show(CASE, "spatial", at=[])

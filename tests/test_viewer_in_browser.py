@@ -506,6 +506,36 @@ def test_a_peaked_map_starts_as_python_says_and_offers_what_one_cell_hides(page:
     page.wait_for_function("edits.some(([name, value]) => name === 'settings' && value.scale === 'percentile')")
 
 
+@pytest.mark.parametrize("row", [3.5, 3.05, 3.95])
+def test_the_label_of_the_largest_weight_moves_clear_of_pins(page: Page, row: float) -> None:
+    panels = [config(str(at), "attends_to", "peaked", start="log") for at in range(5)]
+    more: dict[str, Any] = {"settings": DEFAULTS | {"scale": "auto"}, "columns": len(panels)}
+    mount(page, data(*panels, **more))
+    crest, words = box(page.locator(".crest").first), page.locator(".crest b").first
+    assert box(words)["y"] < crest["y"]
+    pins = [(int(row * HEIGHT / 15), int(4.5 * WIDTH / 21), 0)]
+    page.evaluate("(data) => window.show(data)", data(*panels, pins=pins, **more))
+    expect(page.locator(".marker")).to_have_count(len(panels))
+    mark, text, picture = box(page.locator(".marker").first), box(words), box(stage(page, "0"))
+    middle = [mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2]
+    corner = [text["x"], text["y"]], [text["x"] + text["width"], text["y"] + text["height"]]
+    nearest = [min(max(at, low), high) for at, low, high in zip(middle, *corner, strict=True)]
+    assert np.hypot(nearest[0] - middle[0], nearest[1] - middle[1]) >= 12  # the radius of a marker with its rim
+    assert picture["x"] <= corner[0][0] and corner[1][1] <= picture["y"] + picture["height"]
+
+
+def test_below_small_maps_nothing_is_cut_off(page: Page) -> None:
+    kinds = ("log", "percentile", "linear", "log", "linear")
+    panels = [config(str(at), "attends_to", "peaked", start=kind) for at, kind in enumerate(kinds)]
+    mount(page, data(*panels, columns=5, settings=DEFAULTS | {"scale": "auto"}))
+    parts = page.locator(".scale, .low, .high, .value, .most")
+    cut = """(parts) => parts.filter((one) => one.checkVisibility() && (one.scrollWidth > one.clientWidth + 1 ||
+        one.scrollHeight > one.clientHeight + 1)).map((one) => `${one.className}: ${one.textContent}`)"""
+    assert parts.evaluate_all(cut) == []
+    for panel in page.locator(".panel").all():
+        assert box(panel)["width"] < 200 and box(panel.locator(".bar"))["width"] > 0.9 * box(panel)["width"]
+
+
 def test_a_cell_with_a_small_share_hides_nothing(page: Page) -> None:
     panels = config("faint", "attends_to", "faint", start="log"), config("peaked", "attends_to", "peaked", start="log")
     mount(page, data(*panels, settings=DEFAULTS | {"scale": "auto"}))
@@ -608,7 +638,7 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
         expected = float(getattr(MAPS[name], rule)(1, 4).max())
         expect(stage(page, title)).to_have_attribute("data-cell", "1,4")
         assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
-    expect(page.locator(".direction").first).to_have_text("attended by")
+    expect(page.locator(".direction").first).to_have_text("what attends to the point")
     expect(page.locator(".direction").nth(2)).to_be_hidden()
 
 

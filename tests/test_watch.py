@@ -48,6 +48,7 @@ from segviz.watch.placement import InputRules, make_input, place_picture
 from segviz.watch.recipes import find_recipes
 from segviz.watch.recipes.windows import WINDOW_RECIPES
 from segviz.watch.recorder import Recorder
+from segviz.watch.run_network import InputRefusedError
 
 ROOT = Path(__file__).parents[1]
 
@@ -313,11 +314,12 @@ def test_layers_choose_and_the_last_is_kept_without_a_choice() -> None:
     net = nn.Sequential(NonLocal(fused), nn.Upsample(SIZE), nn.Conv2d(DIM, 3, 1), NonLocal(fused)).eval()
     view = segviz.watch(net, IMAGE)
     assert list(view.maps) == ["3"] and [one.state for one in view.layers] == ["listed", "kept"]
+    assert all(one.check.startswith("recomputed to within") for one in view.layers) and view.layers[1].reason == ""
     with pytest.raises(KeyError, match='choose it with layers="0"'):
         view.maps["0"]
     assert list(segviz.watch(net, IMAGE, layers="0").maps) == ["0"]
     assert list(segviz.watch(net, IMAGE, layers=["0", "3"]).maps) == ["0", "3"]
-    with pytest.raises(ValueError, match="chooses nothing; attention is at 0, 3"):
+    with pytest.raises(ValueError, match=r"no attention is at blocks\.\*; it is at 0, 3"):
         segviz.watch(net, IMAGE, layers="blocks.*")
 
 
@@ -445,7 +447,7 @@ class Declaring(nn.Module):
 def declared(give: Any) -> tuple[Any, Tensor]:
     net = Declaring(give).eval()
     view = segviz.watch(net, IMAGE)
-    assert [one.spelling for one in view.layers] == ["declared"] and "not checked" in view.layers[0].reason
+    assert [one.spelling for one in view.layers] == ["declared"] and "not checked" in view.layers[0].check
     with torch.no_grad():
         return next(iter(view.maps.values())), net.stem(input_of(net)).flatten(2).mT[0]
 
@@ -513,12 +515,18 @@ def test_the_grid_of_tokens_is_found(tokens: int, seen: tuple[int, int], prefix:
 
 
 def test_tokens_that_fit_nothing_ask_for_a_grid() -> None:
-    with pytest.raises(NotShownError, match=r"its 100 queries are not a grid of the 64 x 96 picture; give grid="):
+    with pytest.raises(
+        NotShownError, match="100 queries are not a grid of the picture of 96 x 64 pixels; in Python, grid="
+    ):
         fit_tokens(100, SIZE, (), None, "queries")
-    with pytest.raises(NotShownError, match=r"its 6 keys may be 2 x 3 \+ 0 or 2 x 2 \+ 2; say which with grid="):
+    with pytest.raises(
+        NotShownError, match=r"its 6 keys may be 2 x 3 \+ 0 or 2 x 2 \+ 2; in Python, grid=.* says which"
+    ):
         fit_tokens(6, (14, 20), (), None, "keys")
     assert fit_tokens(101, SIZE, (), (10, 10), "queries").prefix == 1
-    with pytest.raises(NotShownError, match=r"its 99 queries are fewer than .* of grid=; give a smaller grid"):
+    with pytest.raises(
+        NotShownError, match="its 99 queries are fewer than the 10 x 10 cells of the given grid; give a smaller"
+    ):
         fit_tokens(99, SIZE, (), (10, 10), "queries")
     with pytest.raises(NotShownError, match="fewer than the 20 x 10 cells"):
         fit_tokens(100, SIZE, (), (20, 10), "queries")
@@ -531,7 +539,7 @@ def test_a_grid_can_be_given() -> None:
             return F.scaled_dot_product_attention(tokens, tokens, tokens)
 
     view = segviz.watch(Odd().eval(), IMAGE)
-    assert not view.maps and "give grid=(h, w)" in view.layers[0].reason
+    assert not view.maps and "grid=(rows, columns) says which" in view.layers[0].reason
     (map_,) = segviz.watch(Odd().eval(), IMAGE, grid=(5, 11)).maps.values()
     assert map_.grid == (5, 11)
 
@@ -626,7 +634,7 @@ def test_one_channel_is_not_read_as_classes_and_the_error_says_what_is() -> None
     with pytest.raises(ValueError, match="one channel, which is not read as classes"):
         scorer = NetworkScores(segviz.load(net, classes=["no", "yes"]))
         scorer(scorer.see(IMAGE), (True,), None)
-    with pytest.raises(ValueError, match="the output has no classes for pixels; or remove classes="):
+    with pytest.raises(ValueError, match="the output has no classes for pixels; or name no classes"):
         segviz.watch(nn.Flatten().eval(), IMAGE, classes=["no", "yes"])
 
     class Cured(nn.Module):
@@ -712,13 +720,60 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
         (lambda: 3, TypeError, "segviz.watch needs an nn.Module, not int"),
         (lambda: NonLocal(fused), ValueError, r"training mode; call model.eval\(\) first"),
         (lambda: torch.jit.trace(nn.Conv2d(3, 3, 1).eval(), torch.zeros(1, 3, 8, 8)), ValueError, "watch the Python"),
-        (lambda: nn.Linear(3, 3).eval(), ValueError, r"Linear failed on an input of 1 x 3 x 64 x 96 .*size=\(height"),
+        (
+            lambda: nn.Linear(3, 3).eval(),
+            ValueError,
+            r"Linear failed on an input of 1 x 3 x 64 x 96 .*input size \(height",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
 def test_what_cannot_be_watched_is_refused(net: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         segviz.watch(net(), IMAGE)
+
+
+def test_sizes_of_pictures_are_told_width_first() -> None:
+    assert str(place_picture((360, 480), None, 32, "stretch")) == "480 x 352 pixels, resized from 480 x 360"
+    padded = str(place_picture((360, 480), (512, 512), 32, "pad"))
+    assert padded == "512 x 512 pixels, resized from 480 x 360, padded from 512 x 384"
+
+
+class Failing(nn.Module):
+    """Fails as a user's network may; `call` is given the input."""
+
+    def __init__(self, call: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.call = call
+
+    def forward(self, batch: Tensor) -> object:
+        return self.call(batch)
+
+
+def fail_assertion(batch: Tensor) -> None:
+    assert batch.shape[2] == 224
+
+
+@pytest.mark.parametrize(
+    ("call", "cause", "may_be_size"),
+    [
+        (lambda batch: batch.view(7, 7), "shape '[7, 7]' is invalid for input of size 18432", True),
+        (lambda batch: batch[:, :, 999], "index 999 is out of bounds for dimension 2 with size 64", True),
+        (fail_assertion, "assert 64 == 224", True),
+        (lambda batch: {}["size"], "'size'", False),
+        (lambda batch: 1 / 0, "division by zero", False),
+        (lambda batch: np.zeros(2) @ np.zeros(3), "size 3 is different from 2", True),
+        (lambda batch: F.relu(batch.gone), "'Tensor' object has no attribute 'gone'", False),
+    ],
+)
+def test_a_network_that_fails_is_told_its_line_and_a_size_only_where_that_may_help(
+    call: Callable[[Tensor], object], cause: str, may_be_size: bool
+) -> None:
+    with pytest.raises(InputRefusedError) as failed:
+        segviz.watch(Failing(call).eval(), IMAGE)
+    text, line = str(failed.value), call.__code__.co_firstlineno + (call is fail_assertion)
+    assert cause in text and f", line {line} of test_watch.py)" in text
+    assert ("give the input size (height, width)" in text) is may_be_size and "correct the network" in text
 
 
 class ShortOfMemory(nn.Module):
@@ -741,7 +796,7 @@ class ShortOfMemory(nn.Module):
     ("error", "message"),
     [
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out of memory on an input of 1 x 3 x 64"),
-        (torch.OutOfMemoryError("CUDA out of memory"), r"give a smaller size with size=\(height, width\)"),
+        (torch.OutOfMemoryError("CUDA out of memory"), r"give a smaller input size \(height, width\)"),
         (TooLargeError("it needs more than 1 MiB"), "it needs more than 1 MiB"),
     ],
 )

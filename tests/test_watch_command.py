@@ -35,8 +35,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_watch_prints_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert segviz("watch", folder / "street.png", "--model", f"{folder}/net.py:Net") == 0
     text = capsys.readouterr().out
-    assert "net.py:Net saw the picture at 64 x 96" in text
+    assert "net.py:Net saw the picture at 96 x 64 pixels" in text
     assert [line.split()[:2] for line in text.splitlines()[1:]] == [["first", "listed"], ["last", "kept"]]
+    assert "choose it with --layers first" in text and "layers=" not in text and "set mean" not in text
 
 
 def test_what_is_known_of_a_network_is_said_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +122,7 @@ def test_weights_come_from_a_file(folder: Path, tmp_path: Path, capsys: pytest.C
         (("predict", "IMAGE", "--model", "NET:gone", "--out", "OUT"), "there is no 'gone'"),
         (("predict", "IMAGE", "--model", "NET", "--out", "OUT"), "net.py is Python code; write "),
         (("watch", "IMAGE", "--model", "NET"), "net.py is Python code; write "),
-        (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "layers=gone chooses nothing"),
+        (("watch", "IMAGE", "--model", "NET:Net", "--layers", "gone"), "no attention is at gone; it is at first, last"),
         (("watch", "IMAGE", "--model", "NET:Net", "--head", "7", "--json"), "head 7"),
         (("attend", "IMAGE", "--model", "NET:Net", "--head", "7", "--out", "OUT"), "head 7 does not exist"),
         (("attend", "IMAGE", "--model", "NET:Net", "--map", "gone", "--out", "OUT"), "gone"),

@@ -96,7 +96,7 @@ def test_each_level_of_the_queries_has_a_map_and_the_finest_has_the_path_s_name(
     for one, grid in ((fine, (8, 12)), (coarse, (4, 6))):
         assert isinstance(one, DeformableAttention) and (one.grid, one.key_grid) == (grid, (8, 12))
     rows = {row.path: row for row in view.layers}
-    assert rows["attention"].state == "kept" and "gives what the call returned to" in rows["attention"].reason
+    assert rows["attention"].state == "kept" and "recomputed to within" in rows["attention"].check
     assert rows["attention:4x6"].shape == "2 heads, 4 x 6, keys 8 x 12, 3 points on each of 2 levels"
     assert len(rows) == 2  # its softmax is not told apart
     pixel = 40, 70

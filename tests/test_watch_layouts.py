@@ -50,7 +50,9 @@ def test_a_given_grid_is_for_the_layers_whose_tokens_it_fits(grid: tuple[int, in
 
 
 def test_tokens_that_a_given_grid_does_not_fit_say_so() -> None:
-    with pytest.raises(NotShownError, match=r"its 400 queries are not the 8 x 12 cells of grid=, which leave 304 tok"):
+    with pytest.raises(
+        NotShownError, match=r"its 400 queries are not the 8 x 12 cells of the given grid, which leave 304 tok"
+    ):
         fit_tokens(400, SIZE, (), (8, 12), "queries")
     assert fit_tokens(96 + 48, SIZE, (), (8, 12), "queries").prefix == 48
     with pytest.raises(NotShownError, match="leave 54 tokens off the picture; give the grid of this layer"):
@@ -236,7 +238,7 @@ def test_channels_are_not_taken_for_places(heads: int) -> None:
 
 def test_as_many_channels_as_cells_are_told_by_how_they_lie() -> None:
     (reason,) = reasons(Channels(96))
-    assert reason.startswith("it relates 96 channels or as many places; watch it at another size=, or declare it")
+    assert reason.startswith("it relates 96 channels or as many places; watch it at another input size, or declare it")
 
     class Places(Channels):
         def relate(self, x: Tensor) -> Tensor:

@@ -178,7 +178,19 @@ def test_a_watched_network_is_saved_with_what_was_found(browser: Browser, tmp_pa
         assert np.abs(drawn_shares(there, row.shape) - row / row.max()).max() < 0.01
         expect(page.get_by_role("heading", level=1)).to_have_text("My network")
         page.get_by_text("Details", exact=True).click()
-        expect(page.locator("pre")).to_contain_text("gives what the call returned")
+        expect(page.locator("pre")).to_contain_text("recomputed to within")
+
+
+def test_a_map_that_is_the_same_at_each_point_is_not_repeated_for_pins(browser: Browser, tmp_path: Path) -> None:
+    one = MultiHeadAttention("attn", GRID, GRID, torch.randn(3, 13, 4), torch.randn(3, 13, 4), 0.5, 1, 1)
+    page = page_of_panels("net", IMAGE, SIZE, panels_of_map(one))
+    (tmp_path / "page.html").write_text(page_html(page), encoding="utf-8")
+    with opened(browser, (tmp_path / "page.html").as_uri()) as shown:
+        there = stage(shown, "Attends to (attn)")
+        expect(there).to_have_attribute("data-ready", "1")
+        there.click(position={"x": 40, "y": 30})
+        expect(shown.locator(".panel.pinned")).to_have_count(2)
+        expect(shown.locator(".title", has_text="off the picture")).to_have_count(1)
 
 
 def test_any_head_is_chosen_in_the_page(browser: Browser, tmp_path: Path) -> None:
@@ -191,7 +203,7 @@ def test_any_head_is_chosen_in_the_page(browser: Browser, tmp_path: Path) -> Non
         draw_gray(shown)
         expect(shown.get_by_label("Head")).to_have_value("mean")
         shown.get_by_label("Head").select_option("2")
-        expect(shown.locator(".panel").first.locator(".note")).to_contain_text("head 2 of 3")
+        expect(shown.locator(".panel").first.locator(".note")).to_contain_text("head 2 (0 to 2)")
         hover(shown, there, 1, 2)
         expect(shown.locator(".where")).to_have_text(re.compile(r"y.15"))
         row = one.attends_to(1, 2, head=2).numpy()

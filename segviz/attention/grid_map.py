@@ -70,7 +70,8 @@ def check_pixel(y: int, x: int, size: Grid) -> None:
     height, width = size
     if not (0 <= y < height and 0 <= x < width):
         raise ValueError(
-            f"pixel (y={y}, x={x}) is outside the {height} x {width} picture; use 0 <= y < {height}, 0 <= x < {width}"
+            f"pixel (y={y}, x={x}) is outside the picture of {width} x {height} pixels; use 0 <= y < {height}, "
+            f"0 <= x < {width}"
         )
 
 

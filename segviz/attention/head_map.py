@@ -104,7 +104,7 @@ class HeadMap(GridMap, ABC):
     def __repr__(self) -> str:
         """One line."""
         (height, width), (rows, columns) = self.grid, self.key_grid
-        keys = f", keys on {rows} x {columns}" if self.key_grid != self.grid else ""
+        keys = f", keys on {rows} x {columns} cells" if self.key_grid != self.grid else ""
         heads = f"{self.heads} head{'s' if self.heads > 1 else ''}"
         return f"{type(self).__name__}({self.name!r}, {heads}, {height} x {width} cells{keys})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from segviz.models.ablation import has_context
 from segviz.prediction.prediction import Place
 from segviz.prediction.predictor import Predictor
 from segviz.text import plain_text
+from segviz.watch.findings import FoundLayer
 from segviz.watch.network_predictor import NetworkPredictor
 from segviz.watch.network_view import NetworkView
 
@@ -69,7 +71,8 @@ def watch_picture(
         IndexError: there is no such head.
     """
     check_places(places, picture, source.text)
-    view = predictor(picture)
+    found = predictor(picture)
+    view = replace(found, layers=tuple(map(name_option, found.layers)))
     if not options.json:
         bare = replace(view, notes=())  # these were printed as the network was opened
         tqdm.write(f"{plain_text(source.text)}: {bare!r}", file=sys.stdout)
@@ -78,6 +81,15 @@ def watch_picture(
     summary = {"image": source.text, **describe_view(view, chosen, head)}
     writes = options.out is not None or options.zip is not None
     return PictureOutput(map_files(view, source.stem, chosen, options) if writes else (), summary)
+
+
+def name_option(layer: FoundLayer) -> FoundLayer:
+    """A layer that can be chosen, with the command line's words for how."""
+    return (
+        replace(layer, reason=f"choose it with --layers {shlex.quote(layer.path)}")
+        if layer.state == "listed"
+        else layer
+    )
 
 
 def map_files(view: NetworkView, stem: str, places: Sequence[Place], options: argparse.Namespace) -> Files:

@@ -15,6 +15,7 @@ from segviz.engine.errors import EngineError, TooLargeError
 from segviz.engine.memory_budget import SHRINKS, release_memory, scale_note
 from segviz.engine.ops import Predict
 from segviz.engine.request import OpResult, ReportProgress
+from segviz.runtime.blamed_line import name_line
 from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.text import plain_text
 
@@ -203,7 +204,8 @@ def as_sentence(error: Exception) -> Exception:
     if isinstance(error, ValueError | EngineError):
         return error
     cause = plain_text(str(error), 300) or "without a message"
-    return NetworkError(f"the network failed ({type(error).__name__}: {cause}); correct its code, or its size")
+    where = name_line(f"{type(error).__name__}: {cause}", error)
+    return NetworkError(f"the network failed ({where}); correct its code, or its size")
 
 
 def shrink_input(predictor: NetworkPredictor, size: tuple[int, int], shrink: int) -> NetworkPredictor | None:

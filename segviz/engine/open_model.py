@@ -11,6 +11,7 @@ from segviz.catalogue.location import bundled_path
 from segviz.catalogue.own_models import entry_identity, live_network, own_models
 from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
+from segviz.runtime.blamed_line import name_line
 from segviz.text import plain_text
 
 CURE = "correct the source, or install what it needs, and start again"
@@ -79,4 +80,5 @@ def open_catalogue_entry(entry: CatalogueEntry) -> Any:
         raise
     except Exception as error:  # whatever the code of other people raises
         cause = plain_text(str(error), 300) or "without a message"
-        raise CatalogueError(f"opening '{entry.source}' failed ({type(error).__name__}: {cause}); {CURE}") from error
+        where = name_line(f"{type(error).__name__}: {cause}", error)
+        raise CatalogueError(f"opening '{entry.source}' failed ({where}); {CURE}") from error

@@ -99,7 +99,7 @@ def map_title(prediction: Prediction, map_: SpatialMap) -> str:
 
 def map_note(prediction: Prediction, map_: SpatialMap) -> str:
     """The size of the map's grid, and its remark."""
-    cells = f"{map_.grid[0]} × {map_.grid[1]} cells"
+    cells = f"{map_.grid[0]} x {map_.grid[1]} cells"
     return f"{cells}, {map_.remark}" if map_.remark else cells
 
 

@@ -165,6 +165,7 @@ def subplot_of_network(viewer: Viewer, panel: Panel, one: NetworkMap, marks: tup
     if isinstance(one, ObjectQueryMap) and panel.query is None:
         way = f": {strongest_query(one, place, size, head)}"
     view = view_text(one, head) if isinstance(head, str) else ""
+    where = f" ({pixel_text(*place)})" if panel.follows else ""
     content = subplot.content
     assert isinstance(content, Heat | Points)
     boxes: tuple[Box, ...] = ()
@@ -173,7 +174,7 @@ def subplot_of_network(viewer: Viewer, panel: Panel, one: NetworkMap, marks: tup
         boxes = strongest_boxes(values, one.covers, place, size)
     return replace(
         subplot,
-        title=f"{panel.title}{way}{view} ({pixel_text(*place)})",
+        title=f"{panel.title}{way}{view}{where}",
         content=replace(content, percent=True),
         name=array_name(subplot.name, panel.model),
         marks=select_marks(marks, place) or subplot.marks,

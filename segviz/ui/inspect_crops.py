@@ -19,7 +19,7 @@ from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.panel import Panel
-from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_map
+from segviz.viewer.panels_of_maps import fix_panels, labels_panel, panels_of_map
 
 CROPS_PAGE = "inspect"
 PROTOCOL_KEY, IN_CROPS, SEEN_WHOLE = f"{CROPS_PAGE} protocol", "in crops", "whole"
@@ -66,7 +66,7 @@ def inspect_crops(picture: Picture, answer: NetworkAnswer, beside: str) -> None:
     rows = []
     for at, pin in enumerate(pins):
         rows.append(Panel(f"Point {pin.number}", None, "plain", pin=at, note=describe_pin(answer, pin)))
-        rows += [fix_to_pin(one, pins, at) for one in panels[numbers[at]]]
+        rows += fix_panels(panels[numbers[at]], pins, at)
     lead = labels_panel(classes.labels, classes.class_set, "Prediction", model=answer.name)
     following = panels[number]
     show_viewer(picture, [lead, *following, *rows], page=CROPS_PAGE, columns=1 + len(following), rest=place)

@@ -39,7 +39,7 @@ from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import forget_linked, keep_widget
 from segviz.viewer.network_panels import head_panels
 from segviz.viewer.panel import Panel, Pin
-from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_map
+from segviz.viewer.panels_of_maps import fix_panels, labels_panel, panels_of_map
 from segviz.watch.findings import ROOT
 
 INSPECT_PAGE = "inspect"
@@ -54,7 +54,12 @@ FOUND_HELP = (
     ColumnHead("Map", "whether it is shown here, can be chosen above, or was passed over"),
     ColumnHead("Heads and grid", "heads, and rows and columns of its cells"),
     ColumnHead("Found as", "the function that computed it, or who declared it"),
-    ColumnHead("Why", "how far its map is from what the call returned, or why it has none"),
+    ColumnHead(
+        "Check",
+        "how far what is computed again from the found queries and keys is from what the layer returned, as a share of "
+        "the largest value",
+    ),
+    ColumnHead("Reason", "why it was passed over"),
 )
 
 
@@ -151,7 +156,7 @@ def pick_beside_network(answer: NetworkAnswer, one: object) -> str:
         titles = {NO_FEATURES: "nothing", **{stage: f"similarity: {title}" for stage, title in STAGES.items()}}
         help_ = SIMILARITY_HELP
     kept = keep_widget(FEATURES_KEY, NO_FEATURES, titles, linked=titles)
-    return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=260, **kept))
+    return str(st.selectbox("Beside the maps", titles, format_func=titles.__getitem__, help=help_, width=340, **kept))
 
 
 def compare_at(name: str, picture: Picture, one: Any, layer: str, wanted: str) -> list[Panel]:
@@ -178,7 +183,7 @@ def follow_panels(answer: NetworkAnswer, one: Any, head: str) -> tuple[list[Pane
     maps = list(panels_of_map(one, answer.name, choose_head(head)))
     strip = strip_panels(one, answer.name) if head == EACH_HEAD else []
     if not strip:
-        return [first], maps, 1 + len(maps)
+        return [first], maps, 1 + sum(panel.query is None for panel in maps)
     return [replace(panel, wide=True) for panel in (first, *maps[:1])], strip, min(STRIP, len(strip))
 
 
@@ -193,11 +198,12 @@ def strip_panels(one: Any, name: str) -> list[Panel]:
 def show_network_viewer(
     picture: Picture, answer: NetworkAnswer, lead: Sequence[Panel], maps: Sequence[Panel], columns: int
 ) -> None:
-    """A pin runs this part alone."""
+    """A pin runs this part alone. Maps that are the same at each pin stand below its row."""
     pins = current_pins(INSPECT_PAGE)
-    rows = pin_rows_of(answer, maps, pins, lead[0].wide)
+    moving, still = ([one for one in maps if (one.query is None) is moves] for moves in (True, False))
+    rows = pin_rows_of(answer, moving, pins, lead[0].wide)
     rest = first_of(answer, picture)
-    show_viewer(picture, [*lead, *maps, *rows], page=INSPECT_PAGE, columns=columns, rest=rest)
+    show_viewer(picture, [*lead, *moving, *rows, *still], page=INSPECT_PAGE, columns=columns, rest=rest)
 
 
 def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin], strip: bool) -> list[Panel]:
@@ -206,7 +212,7 @@ def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin
     for index, pin in enumerate(pins):
         if not strip:
             rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin)))
-        rows += [fix_to_pin(one, pins, index) for one in maps]
+        rows += fix_panels(maps, pins, index)
     return rows
 
 
@@ -250,7 +256,8 @@ def show_found(answer: NetworkAnswer) -> None:
         [states[one.state] for one in answer.found],
         [one.shape for one in answer.found],
         [one.spelling for one in answer.found],
-        [one.reason if one.state != "listed" else "" for one in answer.found],
+        [one.check for one in answer.found],
+        [one.reason if one.state == "passed over" else "" for one in answer.found],
     )
     shown = sum(one.state != "passed over" for one in answer.found)
     counts = f"{count_words(shown, 'layer')} with maps, {len(answer.found) - shown} passed over"

@@ -8,7 +8,7 @@ from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Prediction
 from segviz.text import percent_text
 from segviz.viewer.panel import Panel, Pin, ShareMap
-from segviz.viewer.panels_of_maps import fix_to_pin, labels_panel, panels_of_features, panels_of_map
+from segviz.viewer.panels_of_maps import fix_panels, labels_panel, panels_of_features, panels_of_map
 
 
 def prediction_panel(prediction: Labelled, title: str = "Prediction", note: str = "") -> Panel:
@@ -35,7 +35,7 @@ def pin_rows(
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
         note = f"{name}, confidence {percent_text(prediction.confidence[pin.y, pin.x])}"
         rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=note))
-        rows += [fix_to_pin(panel, pins, index) for panel in panels]
+        rows += fix_panels(panels, pins, index)
         if more is not None:  # a panel that could not be computed leaves its room
             rows.append(more.get(index) or Panel(f"Influence on point {pin.number}", None, "plain", pin=index))
     return rows

@@ -177,5 +177,5 @@ def map_panel(answer: NetworkAnswer, layer: str, one: Any, head: str, *, several
     if reason := why_too_large(one) or why_no_columns(one):
         return Panel(title, None, "plain", note=f"not drawn: {reason}", model=answer.name)
     choice = choose_head(head)
-    note = join_notes(view_words(one, choice), grid_words(one))
+    note = join_notes("" if several else view_words(one, choice), grid_words(one))
     return Panel(title, one, "either", note=note, model=answer.name, head=choice)

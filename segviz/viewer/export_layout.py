@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import groupby, takewhile
 
 from segviz.viewer.display import Display
-from segviz.viewer.panel import FOLLOW, Panel
+from segviz.viewer.panel import Panel
 
 
 def row_lengths(pins: Sequence[int | None], usual: int) -> list[int]:
@@ -56,7 +56,7 @@ def leave_out_repeats(panels: Sequence[Panel], pins: int, display: Display) -> l
         display: the settings.
     """
     copies = {what_it_shows(panel, display) for panel in panels if panel.pin == pins - 1 and panel.map is not None}
-    following = [panel for panel in panels if panel.pin is None and panel.at is None and panel.look in FOLLOW]
+    following = [panel for panel in panels if panel.pin is None and panel.at is None and panel.follows]
     repeated = {what_it_shows(panel, display) for panel in following} & copies
     if not repeated:
         return list(panels)

@@ -62,7 +62,7 @@ def sampled_panels(one: NetworkMap, model: str, head: HeadChoice) -> list[Panel]
 def token_panel(one: MultiHeadAttention, token: int, head: HeadChoice = "mean") -> Panel:
     """What a token off the picture draws from each place, such as the class token; the same for every point."""
     others = f"one of {one.prefix} such tokens" if one.prefix > 1 else ""
-    note = join_notes("what it draws from each place", others, view_words(one, head))
+    note = join_notes("what it draws from each place, whatever the point is", others, view_words(one, head))
     return Panel(f"Token {token} off the picture ({one.name})", one, "query", note=note, head=head, query=token)
 
 
@@ -86,10 +86,10 @@ def head_panels(
 
 
 def view_words(one: NetworkMap, head: HeadChoice) -> str:
-    """Which heads are shown; "" where there is one."""
+    """Which heads are shown, counted from 0; "" where there is one."""
     if one.heads == 1:
         return ""
-    return f"{head} of {one.heads} heads" if isinstance(head, str) else f"head {head} of {one.heads}"
+    return f"{head} of {one.heads} heads" if isinstance(head, str) else f"head {head} (0 to {one.heads - 1})"
 
 
 def grid_words(one: PlacedMap) -> str:
@@ -98,7 +98,7 @@ def grid_words(one: PlacedMap) -> str:
     if one.key_grid == one.grid:
         return windows
     (rows, columns), (height, width) = one.key_grid, one.grid
-    return join_notes(f"queries on {height} x {width} cells, keys on {rows} x {columns}", windows)
+    return join_notes(f"queries on {height} x {width} cells, keys on {rows} x {columns} cells", windows)
 
 
 def join_notes(*notes: str) -> str:

@@ -14,7 +14,7 @@ async function readFromPage(name) {
 const HEAD = document.getElementById("head"); // the choice of a head, where all panels show the same
 
 /** Which heads are shown, in words, as in network_panels.py. */
-const headWords = (head, heads) => (Number.isInteger(head) ? `head ${head} of ${heads}` : `${head} of ${heads} heads`);
+const headWords = (head, heads) => (Number.isInteger(head) ? `head ${head} (0 to ${heads - 1})` : `${head} of ${heads} heads`);
 
 /** The panel with the chosen head; without change where its map has no such head. */
 function withHead(panel) {
@@ -35,7 +35,7 @@ function panelsFor(pins) {
   const isKept = ({ pin, at }) => !pin || isPin(pin, at);
   const panels = PAGE.panels.map(withHead), kept = panels.filter(isKept);
   if (!PAGE.pinRows) return kept;
-  const follows = panels.filter(({ at, look, map }) => !at && map && POINTED.includes(look));
+  const follows = panels.filter(({ at, look, map, query }) => !at && map && POINTED.includes(look) && (query ?? null) === null);
   return [...kept, ...pins.flatMap((pin) => follows.map((panel) => fixToPin(panel, pin)))];
 }
 

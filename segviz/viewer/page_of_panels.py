@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from segviz.text import size_text
 from segviz.viewer.display import Display
 from segviz.viewer.page_content import WebPage
-from segviz.viewer.panel import FOLLOW, Panel
+from segviz.viewer.panel import Panel
 from segviz.viewer.start_scale import set_starts
 
 
@@ -64,7 +64,7 @@ def page_of_panels(
 
 def describe_sight(network: str, panels: Sequence[Panel]) -> str:
     """What is seen, in one plain sentence."""
-    if any(panel.look in FOLLOW for panel in panels):
+    if any(panel.follows for panel in panels):
         return (
             f"Point at any place in the picture: the maps show how the attention of {network} links it to all others."
         )

@@ -38,7 +38,7 @@ Look = Literal[
     "swipe",
 ]
 
-FOLLOW = ("attends_to", "attended_by", "either", "strip", "points", "query")  # looks that depend on the pointed place
+FOLLOW = ("attends_to", "attended_by", "either", "strip", "points", "query")  # looks that may depend on the point
 
 # Okabe and Ito's colours, told apart with any common colour blindness; the order puts the strongest first.
 PIN_COLOURS = ("#D55E00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#0072B2", "#E69F00", "#FFFFFF")
@@ -192,6 +192,11 @@ class Panel:
         heads = self.map.heads if isinstance(self.map, NetworkMap) else 0
         if self.head not in ("mean", "largest", *range(heads)):
             raise ValueError(f"panel '{self.title}': there is no head {self.head!r}; the map has {heads}")
+
+    @property
+    def follows(self) -> bool:
+        """Whether its map depends on the pointed place; that of a query off the picture is the same for each."""
+        return self.look in FOLLOW and self.query is None
 
     def _has_query(self) -> bool:
         """Whether the map has the query."""

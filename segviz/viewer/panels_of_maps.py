@@ -142,7 +142,12 @@ def reach_note(masks: OffsetMaskAttention) -> str:
 
 def pin_panels(panels: Sequence[Panel], pins: Sequence[Pin]) -> list[Panel]:
     """The same panels once more for each pin, fixed to it."""
-    return [fix_to_pin(panel, pins, index) for index in range(len(pins)) for panel in panels]
+    return [one for index in range(len(pins)) for one in fix_panels(panels, pins, index)]
+
+
+def fix_panels(panels: Sequence[Panel], pins: Sequence[Pin], index: int) -> list[Panel]:
+    """The panels once more, fixed to the pin of this index, without those of queries that are the same at each pin."""
+    return [fix_to_pin(panel, pins, index) for panel in panels if panel.query is None]
 
 
 def fix_to_pin(panel: Panel, pins: Sequence[Pin], index: int) -> Panel:

@@ -28,6 +28,7 @@ LayerState = Literal["kept", "listed", "passed over"]
 ROOT = "network"  # the path of attention that a network computes in its own forward, outside of its modules
 COMPILED = "it was compiled, so that attention in it cannot be seen; watch the network as it is before torch.compile"
 NOT_KEPT = 'choose it with layers="{path}"'
+NOT_CHECKED = "as declared, not checked"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class FoundLayer:
         spelling: the function that computed it, or who declared it.
         shape: heads and grids in words; empty where they are not known.
         state: "kept" has a map; "listed" could have one; "passed over" cannot.
-        reason: why it has no map; for a kept one, how far its factors are from what the call returned.
+        reason: why it has no map; empty for a kept one.
+        check: how far what its factors give is from what the call returned, in words; empty where it was passed over.
     """
 
     path: str
@@ -47,6 +49,7 @@ class FoundLayer:
     shape: str
     state: LayerState
     reason: str
+    check: str = ""
 
 
 @dataclass
@@ -82,19 +85,16 @@ class Findings:
         call = call.rename(self._new_path(call.path))
         try:
             check_difference(difference, call.tolerance)
+            check = describe_difference(difference)
             layout = read_layout(self.recipes, call)
             if layout is None:
                 call = call.join_leading(head_count(call.running) or 1)
                 layout = guess_layout(call, self.seen, self.grid)
             if self.layers and not self.is_chosen(call.path):
-                self._list(call.path, call.spelling, describe_call(layout, call))
+                self._list(call.path, call.spelling, describe_call(layout, call), check)
                 return
-            self._keep(
-                build_map(call, layout, self.seen, self.covers),
-                call.spelling,
-                describe_difference(difference),
-                describe_order(layout),
-            )
+            map_ = build_map(call, layout, self.seen, self.covers)
+            self._keep(map_, call.spelling, check, describe_order(layout))
         except NotShownError as error:
             self._pass_over(call.path, call.spelling, str(error))
 
@@ -109,15 +109,15 @@ class Findings:
         try:
             difference = call.difference()
             check_difference(difference, call.tolerance)
-            maps = call.maps(name, self.covers)
+            check, maps = describe_difference(difference), call.maps(name, self.covers)
         except NotShownError as error:
             self._pass_over(name, SPELLING, str(error))
             return
         for one in maps:
             if self.layers and not self.is_chosen(one.name):
-                self._list(one.name, SPELLING, describe_network_map(one))
+                self._list(one.name, SPELLING, describe_network_map(one), check)
             else:
-                self._keep(one, SPELLING, describe_difference(difference))
+                self._keep(one, SPELLING, check)
 
     def pass_over(self, path: str, what: str, reason: str) -> None:
         """Note what looks like attention and cannot be shown."""
@@ -152,21 +152,21 @@ class Findings:
             self._pass_over(name, "declared", f"it could not be read: {error!r}")
             return
         if self.layers and not self.is_chosen(name):
-            self._list(name, "declared", describe_network_map(map_))
+            self._list(name, "declared", describe_network_map(map_), NOT_CHECKED)
         else:
-            self._keep(map_, "declared", "as declared, not checked")
+            self._keep(map_, "declared", NOT_CHECKED)
 
-    def _keep(self, map_: NetworkMap, spelling: str, reason: str, order: str = "") -> None:
+    def _keep(self, map_: NetworkMap, spelling: str, check: str, order: str = "") -> None:
         if not self.layers:
             for path in list(self.maps):
                 del self.maps[path]
                 row = self.rows[path]
-                self._list(path, row.spelling, row.shape)
+                self._list(path, row.spelling, row.shape, row.check)
         self.maps[map_.name] = map_
-        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_network_map(map_) + order, "kept", reason)
+        self.rows[map_.name] = FoundLayer(map_.name, spelling, describe_network_map(map_) + order, "kept", "", check)
 
-    def _list(self, path: str, spelling: str, shape: str) -> None:
-        self.rows[path] = FoundLayer(path, spelling, shape, "listed", NOT_KEPT.format(path=path))
+    def _list(self, path: str, spelling: str, shape: str, check: str) -> None:
+        self.rows[path] = FoundLayer(path, spelling, shape, "listed", NOT_KEPT.format(path=path), check)
 
     def _pass_over(self, path: str, spelling: str, reason: str) -> None:
         self.rows[path] = FoundLayer(path, spelling, "", "passed over", reason)
@@ -207,7 +207,7 @@ def check_difference(difference: float, tolerance: float) -> None:
 
 def describe_difference(difference: float) -> str:
     """How closely factors give what a call returned, in words."""
-    return f"gives what the call returned to {max(difference, 1e-7):.0e}"
+    return f"recomputed to within {max(difference, 1e-7):.0e}"
 
 
 def is_within(path: str, outer: str) -> bool:

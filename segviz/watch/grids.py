@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from segviz.attention.grid_map import Grid
+from segviz.text import size_text
 from segviz.watch.frames import RunningModule
 
 USUAL_STRIDES = (1, 2, 4, 7, 8, 14, 16, 32, 64)
@@ -28,6 +29,7 @@ PADDED_NAMES = (("Hp", "Wp"),)
 WINDOW_NAMES = ("window_size", "win_size", "window_resolution", "ws")
 
 DECLARE_IT = "declare it with segviz.record"
+GIVE_GRID = "in Python, grid=(rows, columns) says which"
 
 
 class NotShownError(Exception):
@@ -76,7 +78,7 @@ def fit_tokens(
         try:
             return fit_tokens(tokens, seen, running, None, what, prefixes)
         except NotShownError:
-            given, count = f"{grid[0]} x {grid[1]} cells of grid=", f"its {tokens} {what} are"
+            given, count = f"{grid[0]} x {grid[1]} cells of the given grid", f"its {tokens} {what} are"
             if rest < 0:
                 raise NotShownError(f"{count} fewer than the {given}; give a smaller grid") from None
             raise NotShownError(
@@ -90,11 +92,11 @@ def fit_tokens(
     fits = exact if len(exact) == 1 else select_fits(tokens, stride_grids(seen), seen, allowed)
     if not fits:
         raise NotShownError(
-            f"its {tokens} {what} are not a grid of the {seen[0]} x {seen[1]} picture; give grid=(h, w)"
+            f"its {tokens} {what} are not a grid of the picture of {size_text(seen)} pixels; {GIVE_GRID}"
         )
     if len(fits) > 1:
         choices = " or ".join(f"{one.grid[0]} x {one.grid[1]} + {one.prefix}" for one in fits)
-        raise NotShownError(f"its {tokens} {what} may be {choices}; say which with grid=(h, w)")
+        raise NotShownError(f"its {tokens} {what} may be {choices}; {GIVE_GRID}")
     return fits[0]
 
 

@@ -89,7 +89,7 @@ def check_channels(call: AttentionCall, seen: Grid) -> None:
             and has_tensor(one, channels, dim, seen)
         ):
             raise NotShownError(
-                f"it relates {tokens} channels or as many places; watch it at another size=, or declare it"
+                f"it relates {tokens} channels or as many places; watch it at another input size, or declare it"
             )
 
 

@@ -28,7 +28,7 @@ class NetworkScores:
 
     def __init__(self, predictor: NetworkPredictor) -> None:
         if predictor.class_set is None:
-            raise ValueError(f"the classes of '{predictor.name}' are not known; give classes=")
+            raise ValueError(f"the classes of '{predictor.name}' are not known; name its classes")
         self.predictor, self.device = predictor, predictor.device
         self.class_count = len(predictor.class_set.names)
         self.rules = predictor.rules.complete(predictor.network)

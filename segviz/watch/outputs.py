@@ -127,7 +127,7 @@ def predict_classes(
     found = find_logits(output)
     if found is None:
         if classes is not None:
-            raise ValueError(f"{why_no_scores(output)}; or remove classes=, and maps are shown without")
+            raise ValueError(f"{why_no_scores(output)}; or name no classes, and maps are shown without")
         return None
     scores, form = found
     if classes is not None:

@@ -17,7 +17,7 @@ from segviz.attention.head_map import Cover
 from segviz.image import LARGEST_PICTURE as LARGEST_PICTURE
 from segviz.image import Rgb, SeenSize, check_size, largest_scale, resize
 from segviz.models.picture_input import IMAGENET_MEAN, IMAGENET_STD
-from segviz.text import join_choices
+from segviz.text import join_choices, size_text
 
 FitMode = Literal["stretch", "pad"]
 USUAL_MULTIPLE = 32
@@ -44,11 +44,11 @@ class Placement:
 
     def __str__(self) -> str:
         """How the network saw the picture, in words."""
-        words = f"{self.seen[0]} x {self.seen[1]}"
+        words = f"{size_text(self.seen)} pixels"
         if self.shown != self.picture:
-            words += f", resized from {self.picture[0]} x {self.picture[1]}"
+            words += f", resized from {size_text(self.picture)}"
         if self.seen != self.shown:
-            words += f", padded from {self.shown[0]} x {self.shown[1]}"
+            words += f", padded from {size_text(self.shown)}"
         return words
 
 
@@ -214,4 +214,4 @@ def own_normalisation(model: nn.Module) -> tuple[tuple[float, ...], tuple[float,
     config = getattr(model, "pretrained_cfg", None)
     if isinstance(config, dict) and "mean" in config and "std" in config:
         return tuple(config["mean"]), tuple(config["std"]), "of its timm configuration"
-    return IMAGENET_MEAN, IMAGENET_STD, "ImageNet's, since the network names none; set mean and std to change them"
+    return IMAGENET_MEAN, IMAGENET_STD, "ImageNet's, since the network names none and none were given"

@@ -252,4 +252,4 @@ def describe_classes(classes: ClassSet) -> tuple[str, ...]:
     if classes.names[0] != "class 0":
         return ()
     sets = [name for name, one in CLASS_SETS.items() if len(one.names) == len(classes.names)]
-    return (f"its classes have no names; if they are {sets[0]}'s, give classes='{sets[0]}'",) if sets else ()
+    return (f"its classes have no names; if they are {sets[0]}'s, name '{sets[0]}' as its classes",) if sets else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import signature
@@ -10,14 +11,20 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from segviz.image import Rgb
+from segviz.runtime.blamed_line import name_line
 from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.text import plain_text
 from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
 
 Output = TypeVar("Output")
+SIZE_WORDS = re.compile(
+    r"\b(?:sizes?|shapes?|dim(?:ension)?s?|heights?|widths?|resolutions?|multiples?|divisible|elements|patch(?:es)?)\b"
+    r"|\d ?[x×] ?\d",
+    re.IGNORECASE,
+)
 
 
-class RefusedError(ValueError):
+class InputRefusedError(ValueError):
     """A network cannot run on an input. The message names the cause and the cure."""
 
 
@@ -37,7 +44,7 @@ def run_on_fitting_size(
 
     Raises:
         MemoryError: the memory does not suffice at a size that the network did not refuse.
-        RefusedError: the network fails at each size; the message says how it did at the last.
+        InputRefusedError: the network fails at each size; the message says how it did at the last.
     """
     like = first_float(model)
     *earlier, last = candidate_placements(model, picture, rules)
@@ -54,7 +61,7 @@ def run_on_fitting_size(
             raise refusal(model, placement, error) from error
 
     for placement in earlier:
-        with suppress(RefusedError):
+        with suppress(InputRefusedError):
             return run_at(placement)
     return run_at(last)
 
@@ -92,23 +99,31 @@ def lack_of_memory(model: nn.Module, placement: Placement) -> MemoryError:
     """The error of a network for which the memory did not suffice."""
     return MemoryError(
         f"{type(model).__name__} ran out of memory on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]}; "
-        "give a smaller size with size=(height, width)"
+        "give a smaller input size (height, width)"
     )
 
 
-def refusal(model: nn.Module, placement: Placement, error: Exception) -> RefusedError:
+def refusal(model: nn.Module, placement: Placement, error: Exception) -> InputRefusedError:
     """The error of a network that cannot run on the picture."""
-    cause = plain_text(str(error), 300) or type(error).__name__
+    name, cause = type(model).__name__, plain_text(str(error), 300) or type(error).__name__
     if isinstance(error, TypeError) and cause.startswith("record() "):
-        return RefusedError(
-            f"{type(model).__name__} calls segviz.record with wrong arguments ({cause}); correct the call"
-        )
+        return InputRefusedError(f"{name} calls segviz.record with wrong arguments ({cause}); correct the call")
     if isinstance(error, TypeError) and "missing" in cause and "required" in cause:
-        return RefusedError(
-            f"{type(model).__name__} needs more than a picture ({cause}); watch the part that takes the picture, or a "
-            "module that gives the rest"
+        return InputRefusedError(
+            f"{name} needs more than a picture ({cause}); watch the part that takes the picture, or a module that "
+            "gives the rest"
         )
-    return RefusedError(
-        f"{type(model).__name__} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({cause}); "
-        "give the size that it takes with size=(height, width)"
+    cure = "correct the network"
+    if may_concern_size(error):
+        cure = "give the input size (height, width) that it takes, or correct the network if that is not the cause"
+    return InputRefusedError(
+        f"{name} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({name_line(cause, error)}); "
+        f"{cure}"
     )
+
+
+def may_concern_size(error: Exception) -> bool:
+    """Whether an input of another size may have been accepted; of an assertion and an index out of range, it may."""
+    if isinstance(error, AssertionError | IndexError):
+        return True
+    return isinstance(error, RuntimeError | ValueError) and SIZE_WORDS.search(str(error)) is not None

@@ -99,7 +99,7 @@ def view_network(
         prediction = predict_classes(output, placement, classes, palette, known or configured_classes(model))
     found = tuple(findings.rows.values())
     if found and patterns and not any(findings.is_chosen(one.path) for one in found):
-        raise ValueError(f"layers={', '.join(patterns)} chooses nothing; attention is at {', '.join(findings.rows)}")
+        raise ValueError(f"no attention is at {', '.join(patterns)}; it is at {', '.join(findings.rows)}")
     return NetworkView(
         type(model).__name__, picture, placement, rules.origin, NetworkMaps(findings.maps, found), found, prediction
     )

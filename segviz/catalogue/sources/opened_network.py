@@ -11,6 +11,7 @@ from torch import nn
 
 from segviz.catalogue.checkpoint_header import CheckpointError
 from segviz.data.classes import RgbColour
+from segviz.runtime.blamed_line import name_line
 from segviz.text import whole_sentences
 
 Made = TypeVar("Made")
@@ -62,8 +63,14 @@ def require_library(module: str, prefix: str, packages: str) -> None:
         raise OpenError(f"'{prefix}' needs {module}, which is not installed; install it with `pip install {packages}`")
 
 
-def call_library(what: str, cure: str, make: Callable[[], Made]) -> Made:
+def call_library(what: str, cure: str, make: Callable[[], Made], *, of_user: bool = False) -> Made:
     """What a library makes; whatever it raises becomes one sentence.
+
+    Args:
+        what: what fails, where it does.
+        cure: what to do about that.
+        make: makes it.
+        of_user: whether the code is the user's own, of whose error the line is told.
 
     Raises:
         OpenError: it failed.
@@ -72,4 +79,4 @@ def call_library(what: str, cure: str, make: Callable[[], Made]) -> Made:
         return make()
     except Exception as error:  # libraries raise whatever their parts raise
         cause = whole_sentences(str(error)).rstrip(".") or type(error).__name__
-        raise OpenError(f"{what} ({cause}); {cure}") from error
+        raise OpenError(f"{what} ({name_line(cause, error) if of_user else cause}); {cure}") from error

@@ -75,7 +75,9 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickles look their module up
     sys.path.insert(0, folder)
     try:
-        call_library(f"{path} fails as it is imported", "correct the file", lambda: loader.exec_module(module))
+        call_library(
+            f"{path} fails as it is imported", "correct the file", lambda: loader.exec_module(module), of_user=True
+        )
     except OpenError:
         del sys.modules[name]
         raise
@@ -91,7 +93,9 @@ def import_name(name: str) -> ModuleType:
         OpenError: there is no such module, or it fails.
     """
     cure = "name an installed module as package.module:build, or a file as net.py:build"
-    return call_library(f"module '{plain_text(name, 80)}' cannot be imported", cure, lambda: import_module(name))
+    return call_library(
+        f"module '{plain_text(name, 80)}' cannot be imported", cure, lambda: import_module(name), of_user=True
+    )
 
 
 def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
@@ -117,7 +121,7 @@ def make_network(module: ModuleType, source: str, function: str) -> nn.Module:
     folder = str(Path(module.__file__ or ".").resolve().parent)
     sys.path.insert(0, folder)
     try:
-        network = call_library(f"'{source}' fails", "correct the function", build)
+        network = call_library(f"'{source}' fails", "correct the function", build, of_user=True)
     finally:
         sys.path.remove(folder)
     if not isinstance(network, nn.Module):

@@ -36,7 +36,7 @@ def open_smp(name: str, weights: str | Path | None) -> OpenedNetwork:
         )
         return OpenedNetwork(network.eval(), f"smp:{Path(name).name}", **read_normalisation(smp, network))
     if weights is None:
-        raise OpenError(f"'smp:{name}' has no trained decoder; give a file with weights=FILE, or weights='random'")
+        raise OpenError(f"'smp:{name}' has no trained decoder; give a file of weights, or 'random' as its weights")
     architecture, _, encoder = name.partition(":")
 
     def build(options: dict[str, Any]) -> nn.Module:

@@ -17,7 +17,7 @@ from segviz.catalogue.sources.load_weights import load_weights, other_class_coun
 from segviz.catalogue.sources.opened_network import UNTRAINED, OpenedNetwork, OpenError, call_library
 from segviz.text import plain_text
 
-FETCH_CURE = "give a file with weights=FILE, or weights='random' for the untrained network"
+FETCH_CURE = "give a file of weights, or 'random' as the weights of the untrained network"
 Build = Callable[[dict[str, Any]], nn.Module]
 
 

@@ -10,7 +10,7 @@ export function asideText(layer) {
   const parts = layer.looking ? [lookingText(layer.looking)] : [];
   if (f.off && look !== "attended_by" && !layer.samples) {
     const token = query ?? layer.row * f.grid[1] + layer.column + (f.prefix ?? 0);
-    parts.push(`${formatWeight(shareOff(f, token, head))} on ${f.off}`);
+    parts.push(`${formatWeight(shareOff(f, token, head))} of the weight on ${f.off}`);
   }
   return parts.join(" · ");
 }

@@ -8,7 +8,7 @@ import { Readout } from "./readout.js";
 
 const CRISP = 2; // CSS pixels per image pixel from which the image pixels are shown as squares
 const KEYS = "Arrow keys move the point, Enter pins it, Delete removes the nearest pin, plus and minus zoom.";
-const DIRECTIONS = { attends_to: "attends to", attended_by: "attended by" };
+const DIRECTIONS = { attends_to: "what the point attends to", attended_by: "what attends to the point" };
 const PARTS = ["stage", "picture", "strip", "cell", "crest", "peaks", "lines", "marks", "outside", "crop", "error", "below", "legend", "title",
   "direction", "note", "worth", "badge"]; // class names
 
