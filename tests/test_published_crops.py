@@ -167,7 +167,7 @@ def test_attribution_is_the_gradient_of_the_crop_around_the_point(predictor: Pub
 
 
 def test_what_cannot_be_slid_is_refused(predictor: PublishedPredictor, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"pixel \(y=-1, x=20\) is outside the 100 x 150 picture"):
+    with pytest.raises(ValueError, match=r"pixel \(y=-1, x=20\) is outside the picture of 150 x 100 pixels"):
         predictor(PICTURE, place=(100, 20))
     torch.save(cases.ocrnet_of_mmseg(), tmp_path / "ocrnet.pth")
     other = open_predictor(tmp_path / "ocrnet.pth", "cpu")

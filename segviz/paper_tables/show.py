@@ -11,7 +11,7 @@ from segviz.paper_tables.filled import FilledRow, FilledTable
 from segviz.table import Columns, csv_text
 from segviz.text import count_words, format_table
 
-NEAR = 0.02  # of the paper's value: nearer counts are taken for the same
+COUNT_TOLERANCE = 0.02  # of the paper's value: nearer counts are taken for the same
 KIND_DIGITS = {"miou": 2, "accuracy": 2, "gain": 2, "parameters": 2, "gflops": 2, "memory": 1, "time": 1, "fps": 1}
 TEST_SPLIT_NOTE = (
     "The labels of test splits are not public, so there are no scores here: the data's test server gives them, for the "
@@ -73,7 +73,9 @@ def notes_of(filled: FilledTable) -> list[str]:
     if table.has(COUNTED_KINDS):
         notes.append("GFLOPs here leave out elementwise operations and sampling.")
     if filled.size == table.size and any(count_differs(table, one) for one in filled.rows):
-        notes.append(f"Some counts differ from the paper's by more than {100 * NEAR:g} %: docs/tables.md says why.")
+        notes.append(
+            f"Some counts differ from the paper's by more than {100 * COUNT_TOLERANCE:g} %: docs/tables.md says why."
+        )
     if table.has(MEASURED_KINDS):
         machine = ", ".join(f"{name} {value}" for name, value in filled.machine.items())
         measured = f"Measured here, with random weights, which cost the same: {machine}."
@@ -89,12 +91,12 @@ def notes_of(filled: FilledTable) -> list[str]:
 
 
 def count_differs(table: PaperTable, one: FilledRow) -> bool:
-    """Whether a count of a row is further from the paper's than `NEAR`."""
+    """Whether a count of a row is further from the paper's than `COUNT_TOLERANCE`."""
     return any(
         column.kind in COUNTED_KINDS
         and isinstance(printed, int | float)
         and cell.value is not None
-        and abs(cell.value - printed) > NEAR * abs(printed)
+        and abs(cell.value - printed) > COUNT_TOLERANCE * abs(printed)
         for column, printed, cell in zip(table.columns, one.row.printed, one.cells, strict=True)
     )
 
