@@ -674,7 +674,7 @@ def test_figure_says_what_is_wrong() -> None:
     predictor = segviz.load("fcn")
     with pytest.raises(ValueError, match="figure 'fla-7' is unknown; use fla-5"):
         figure("fla-7", IMAGE)
-    with pytest.raises(ValueError, match=r"picture 1: pixel \(y=30, x=5\) is outside the 30 x 40 picture"):
+    with pytest.raises(ValueError, match=r"picture 1: pixel \(y=30, x=5\) is outside the picture of 40 x 30 pixels"):
         figure("compare", IMAGE, at=(30, 5), models=[predictor])
     with pytest.raises(ValueError, match=re.escape("labels of (30, 40) do not fit a picture of (360, 480)")):
         figure("fla-5", "scene:3", labels=[LABELS], models=[predictor])

@@ -137,7 +137,7 @@ def test_a_place_belongs_to_the_crop_whose_centre_is_nearest() -> None:
     grid = place_crops((100, 100), (60, 60), 0.5)  # rows and columns 0, 30, 40
     assert grid.regions[grid.nearest((5, 99))] == Region(0, 40, 60, 60)
     assert grid.regions[grid.nearest((50, 60))] == Region(30, 30, 60, 60)
-    with pytest.raises(ValueError, match=r"pixel \(y=100, x=0\) is outside the 100 x 100 picture"):
+    with pytest.raises(ValueError, match=r"pixel \(y=100, x=0\) is outside the picture of 100 x 100 pixels"):
         grid.nearest((100, 0))
     assert Region(-4, 3, 20, 10).within((10, 8)) == Region(0, 3, 10, 5)
     assert str(Region(0, 40, 60, 60)) == "rows 0 to 59, columns 40 to 99"
