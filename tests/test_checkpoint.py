@@ -109,7 +109,7 @@ def test_a_record_put_back_gives_the_same_file(saved: Path, tmp_path: Path) -> N
     assert path.read_bytes() != saved.read_bytes()
     checkpoint_file.rewrite_record(path, RECORD)
     assert load_file(path).keys() == load_file(saved).keys()
-    assert checkpoint_file.sha256(path) == checkpoint_file.sha256(saved)
+    assert file_digest(path) == file_digest(saved)
 
 
 def test_a_rewriting_that_fails_leaves_the_old_file_alone(
@@ -453,7 +453,7 @@ def test_a_predictor_knows_the_digest_of_its_own_bytes(
 ) -> None:
     path = tmp_path / "sam.safetensors"
     path.write_bytes(saved.read_bytes())
-    digest = checkpoint_file.sha256(path)
+    digest = file_digest(path)
     read = predictor.read_checkpoint
 
     def swap_afterwards(path: Path) -> checkpoint_file.Checkpoint:
@@ -462,7 +462,7 @@ def test_a_predictor_knows_the_digest_of_its_own_bytes(
         return checkpoint
 
     monkeypatch.setattr(predictor, "read_checkpoint", swap_afterwards)
-    assert predictor.load_predictor(path, "cpu").digest == digest != checkpoint_file.sha256(path)
+    assert predictor.load_predictor(path, "cpu").digest == digest != file_digest(path)
 
 
 def test_a_digest_is_remembered_only_while_the_file_stays_the_same(tmp_path: Path) -> None:

@@ -57,6 +57,6 @@ def test_a_proxy_may_know_the_name(offline: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_weights_of_timm_are_not_asked_for_again_and_again(offline: Path) -> None:
     with pytest.raises(
-        OpenError, match=r"cannot be reached, and no earlier download is kept\); give a file with weights="
+        OpenError, match=r"cannot be reached, and no earlier download is kept\); give a file of weights"
     ):
         segviz.load("timm:vit_tiny_patch16_224")

@@ -29,6 +29,7 @@ from test_training import options, same_weights
 from segviz.benchmarks.viewer import find_free_port
 from segviz.catalogue import checkpoint_checks, checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
+from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.location import checkpoints_folder
 from segviz.models.registry import MODELS
 from segviz.server.launch import app_command, app_environment, app_script
@@ -287,7 +288,7 @@ async def pages(address: str) -> dict[str, View]:
 
 
 def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, tmp_path: Path) -> None:
-    bundled = {path.name: checkpoint_file.sha256(path) for path in checkpoints_folder().glob("*.safetensors")}
+    bundled = {path.name: file_digest(path) for path in checkpoints_folder().glob("*.safetensors")}
     with app_server(tmp_path / "log", SEGVIZ_CHECKPOINTS=str(folder)) as address:
         found = asyncio.run(pages(address))
     assert not any(view.of("exception") or view.failed for view in found.values())
@@ -302,7 +303,7 @@ def test_damaged_checkpoints_are_named_and_the_other_models_go_on(folder: Path, 
     for page in ("sam", "inspect"):
         assert not found[page].errors and component(found[page], "panels")["panels"]
     assert any("psa.safetensors" in one for one in found["results"].errors)
-    assert {path.name: checkpoint_file.sha256(path) for path in checkpoints_folder().glob("*.safetensors")} == bundled
+    assert {path.name: file_digest(path) for path in checkpoints_folder().glob("*.safetensors")} == bundled
 
 
 def test_a_flipped_bit_is_found_in_any_model(tmp_path: Path) -> None:

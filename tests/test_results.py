@@ -199,7 +199,7 @@ def test_any_evaluation_may_be_missing(lacking: str) -> None:
 
 def test_the_text_tells_pictures_seeds_and_machines_of_the_records() -> None:
     told = words.describe_scores(runs(record("fla"), record("psa", seed=11)))
-    for part in ("camvid val (101 pictures)", "drawn scenes (50 pictures)", "(seeds 4, 11)", "another machine"):
+    for part in ("CamVid val (101 pictures)", "drawn scenes (50 pictures)", "(seeds 4, 11)", "another machine"):
         assert part in told
 
 

@@ -43,7 +43,7 @@ def watch(
     Each call is checked: its factors must give what it returned, to 1e-4 of the largest value.
 
     Args:
-        model: the network, in eval mode. A network from torch.compile is watched as its `_orig_mod`.
+        model: the network, in eval mode. For a network from torch.compile, give its `_orig_mod`.
         image: (H, W, 3) uint8 RGB, a PIL picture, or a path.
         classes: names of the output's classes, or the name of a class set such as "cityscapes"; by default those of
             the network's configuration, or numbers.
