@@ -1,4 +1,4 @@
-"""Attention of any network: what one forward pass computed, found without hooks. The room itself is `segviz.watch`."""
+"""Attention of any network: what one forward pass computed, found without hooks. The package itself is `segviz.watch`."""
 
 from __future__ import annotations
 
