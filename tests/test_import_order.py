@@ -12,7 +12,7 @@ import pytest
 from segviz.paths import PACKAGE
 
 ROOT = Path(__file__).parents[1]
-ROOMS, CIRCLES = "A lower room never imports a higher one", "No two modules or packages import each other in a circle"
+LAYERS, CIRCLES = "A lower layer never imports a higher one", "No two modules or packages import each other in a circle"
 LINT = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -33,23 +33,23 @@ def check_contracts(folder: Path) -> tuple[int, str]:
 
 def test_a_copy_keeps_the_contracts(copy: Path) -> None:
     status, text = check_contracts(copy)
-    assert (status, f"{ROOMS} KEPT" in text, f"{CIRCLES} KEPT" in text) == (0, True, True), text
+    assert (status, f"{LAYERS} KEPT" in text, f"{CIRCLES} KEPT" in text) == (0, True, True), text
 
 
 @pytest.mark.parametrize(
     ("path", "code", "broken", "named"),
     [
-        ("data/planted.py", "import segviz.engine\n", ROOMS, "segviz.data is not allowed to import segviz.engine"),
+        ("data/planted.py", "import segviz.engine\n", LAYERS, "segviz.data is not allowed to import segviz.engine"),
         (
             "attention/planted.py",
             "def late() -> None:\n    from segviz import prediction\n",
-            ROOMS,
+            LAYERS,
             "segviz.attention is not allowed to import segviz.prediction",
         ),
-        ("planted/__init__.py", "", ROOMS, "segviz.planted"),
+        ("planted/__init__.py", "", LAYERS, "segviz.planted"),
         ("data/planted.py", "from segviz.data import planted_too\n", CIRCLES, "No cycles are allowed in segviz.data"),
     ],
-    ids=["at the top", "inside a function", "a room in no layer", "a circle"],
+    ids=["at the top", "inside a function", "a package in no layer", "a circle"],
 )
 def test_a_planted_fault_breaks_a_contract(copy: Path, path: str, code: str, broken: str, named: str) -> None:
     file = copy / "segviz" / path
