@@ -53,7 +53,7 @@ def test_the_engine_predicts_with_a_variant() -> None:
 def test_inspect_shows_a_variant(app: AppTest) -> None:
     healthy(follow(app, INSPECT, model="variant", inspect__features="decoder"))
     assert titles(app)[:2] == ["Prediction", "Samples"] and titles(app)[-1] == "Similarity"
-    assert any("trained on cityscapes train" in one.value for one in app.caption)
+    assert any("trained on Cityscapes train" in one.value for one in app.caption)
 
 
 def test_the_attribution_page_explains_a_variant(app: AppTest) -> None:
