@@ -156,6 +156,8 @@ class SessionState:
         sight: where the open page began; None before a page with a viewer.
         link: the address that was read last.
         progress: how far pages of many models are, by page.
+        first_compared: the models that Compare begins with, and a sentence on those that it leaves out; None before its
+            first run.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
         attribution_numbers: the numbers that the Attribution page showed last.
@@ -182,6 +184,7 @@ class SessionState:
     sight: Sight | None = None
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
+    first_compared: tuple[list[str], str] | None = None
     left_out: set[str] | None = None
     attributions: dict[Hashable, Answer] = field(default_factory=dict)
     attribution_numbers: AttributionNumbers | None = None
