@@ -36,10 +36,8 @@ def page_link(page: str, chosen: int | None = None) -> Link:
         chosen: the index of the pin that the page computes something for, where it has such a pin.
     """
     state, row = session(), ROWS[page]
-    key = row.models_key
-    models = st.session_state.get(key, ()) if key else ()
     link = Link(
-        models=(models,) if isinstance(models, str) else tuple(models),
+        models=models_of(row),
         display=stored_display(page) if row.has_viewer or row.models_key else Display(),
         controls=tuple(linked_controls(page)),
     )
@@ -87,7 +85,6 @@ def restore_link(row: PageRow) -> None:
     models = [name for name in link.models if name in offered]
     if len(models) < len(link.models):
         refused = tuple(sorted({*refused, "model"}))
-    st.session_state.update(link.knobs)  # by the keys of their widgets
     if link.seed is not None:
         st.session_state.update({SEED: link.seed, SOURCE: DRAWN})
     if link.upload:
@@ -95,20 +92,36 @@ def restore_link(row: PageRow) -> None:
         state.link.own_picture, state.link.picture_mark = True, link.mark
         if back:
             return_to_upload()
+    other_models = bool(models) and models_of(row) != tuple(models)
     if models and row.models_key:
         st.session_state[row.models_key] = models if row.several_models else models[0]
+    if not back or opened:
+        restore_view(row, link, "zoom" in address)
+    if not back or opened or other_models:  # else Back undoes the step to another picture, and nothing that came after
+        state.link.controls = {
+            name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
+        }
+    state.link.address, state.link.page, state.link.refused = address, row.key, refused
+
+
+def restore_view(row: PageRow, link: Link, has_zoom: bool) -> None:
+    """Take what a link says of the street's options, the viewer's settings, its zoom and the pins."""
+    state = session()
+    st.session_state.update(link.knobs)  # by the keys of their widgets
     store_display(row.key, link.display)
-    if "zoom" in address:
+    if has_zoom:
         state.views[row.key] = link.view, None
     if link.pins:
         source = st.session_state.get(SOURCE, DRAWN)
         swap_pins(source)
         state.pins, state.link.unchecked_pins = link.pins, source
         choose_linked_pin(link.pins, link.chosen)
-    state.link.controls = {
-        name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
-    }
-    state.link.address, state.link.page, state.link.refused = address, row.key, refused
+
+
+def models_of(row: PageRow) -> tuple[str, ...]:
+    """The models that the page shows, where it has a choice."""
+    models = st.session_state.get(row.models_key, ()) if row.models_key else ()
+    return (models,) if isinstance(models, str) else tuple(models)
 
 
 def show_refused(page: str) -> None:
