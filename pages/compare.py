@@ -24,7 +24,7 @@ from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_compared import choose_first
 from segviz.ui.first_sight import first_disputed
-from segviz.ui.ground_truth import Truth, pick_ground_truth
+from segviz.ui.ground_truth import Truth, ask_for_labels, pick_ground_truth
 from segviz.ui.lead_to import lead_to
 from segviz.ui.models import model_title, offered_models, predict_or_stop, short_title
 from segviz.ui.network_answer import watch_network
@@ -267,4 +267,4 @@ if truth and scores:
 elif truth:
     st.caption("The labels use different classes from these models, so there are no scores.")
 else:
-    st.caption("Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth.")
+    st.caption(ask_for_labels(picture))

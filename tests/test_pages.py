@@ -681,10 +681,12 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     truth[:, 800:] = 5
     give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
     assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
+    assert "anything.dat cannot be used: the labels are 800 x 640 pixels" in app.main.caption[-1].value
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
     assert "Truth" not in titles(app) and len(tables(app)) == 0  # bare numbers count once their classes are confirmed
     (question,) = (one.value for one in app.warning)
     assert "0 Sky (50.0%), 5 Tree (50.0%)" in question
+    assert app.main.caption[-1].value == "Scores need labels: answer the question above, and yours are used."
     (yes,) = (one for one in app.button if one.label == "Yes, use these labels")
     healthy(yes.click().run())
     assert not app.warning
