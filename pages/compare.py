@@ -13,7 +13,7 @@ from segviz.catalogue.own_models import own_models
 from segviz.data.classes import ClassSet
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
-from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
+from segviz.figures.disagreement_panel import DIFFERENT_CLASSES, MEASURES, disagreement_panel
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.panels import confidence_panel, prediction_panel
 from segviz.prediction.prediction import Place
@@ -149,10 +149,17 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
         "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
     )
     measure = st.segmented_control(
-        "Disagreement shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS, linked=MEASURES)
+        "Disagreement shown as",
+        MEASURES,
+        required=True,
+        **keep_widget("compare measure", DIFFERENT_CLASSES, linked=MEASURES),
     )
     labels = [maps[name].labels for name in voters]
-    return [replace(disagreement_panel(labels, measure or ANSWERS), wide=True)] if len(labels) > 1 else []
+    if len(labels) < 2:
+        return []
+    count = len(labels) - (TRUTH in voters)
+    whose = f"{'model' if count == 1 else f'{count} models'}{' and the truth' if TRUTH in voters else ''}"
+    return [replace(disagreement_panel(labels, measure or DIFFERENT_CLASSES, whose), wide=True)]
 
 
 def swipe(maps: Mapping[str, Panel]) -> list[Panel]:

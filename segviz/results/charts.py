@@ -50,7 +50,9 @@ def model_styles(names: Iterable[str]) -> dict[str, tuple[str, int]]:
         free = min(range(colours), key=lambda step: (taken[(start + step) % colours], step))
         colour = (start + free) % colours
         places[name] = colour + colours * taken[colour]
-    return {name: (MODEL_COLOURS[places[name] % colours], places[name] // PLAIN_COLOURS % len(PATTERNS)) for name in names}
+    return {
+        name: (MODEL_COLOURS[places[name] % colours], places[name] // PLAIN_COLOURS % len(PATTERNS)) for name in names
+    }
 
 
 def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) -> go.Figure:
