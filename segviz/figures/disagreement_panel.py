@@ -13,8 +13,8 @@ from segviz.figures.overlay import disagreement
 from segviz.viewer.panel import LabelMap, Panel
 
 AGREED = (20, 24, 40)  # dark; what disagrees is bright, from blue over yellow to red
-LEAST, MIDDLE, MOST = (86, 180, 233), (255, 214, 64), (255, 110, 60)
-MIDDLE_COUNT, MOST_COUNT = 6, 12  # different classes in one pixel; more are rare, and have the last colour
+FEWEST_COLOUR, MIDDLE_COLOUR, MOST_COLOUR = (86, 180, 233), (255, 214, 64), (255, 110, 60)
+MIDDLE_NUMBER, MOST_NUMBER = 4, 12  # different classes in one pixel; more are rare, and have the last colour
 Measure = Literal["Different classes", "Share against the majority"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 DIFFERENT_CLASSES = MEASURES[0]
@@ -45,11 +45,14 @@ def disagreement_panel(
         places = [number / count for number in range(1, count)]
         note = f"how many of the {whose} differ from the most frequent class, outlined"
     levels[np.any([one == VOID for one in label_maps], 0)] = VOID
-    bright = [np.interp(places, (0, 0.5, 1), channel) for channel in zip(LEAST, MIDDLE, MOST, strict=True)]
+    bright = [
+        np.interp(places, (0, 0.5, 1), channel)
+        for channel in zip(FEWEST_COLOUR, MIDDLE_COLOUR, MOST_COLOUR, strict=True)
+    ]
     palette = np.vstack((AGREED, np.stack(bright, 1))).astype(np.uint8)
     return Panel("Disagreement", LabelMap(levels, names, palette, levels=True), "labels", note=note)
 
 
 def number_place(number: int) -> float:
-    """Where a number of different classes lies between the colours LEAST, for 2, and MOST; in [0, 1]."""
-    return float(np.interp(number, (2, MIDDLE_COUNT, MOST_COUNT), (0, 0.5, 1)))
+    """Where a number of different classes lies between FEWEST_COLOUR, for 2, and MOST_COLOUR; in [0, 1]."""
+    return float(np.interp(number, (2, MIDDLE_NUMBER, MOST_NUMBER), (0, 0.5, 1)))
