@@ -14,7 +14,7 @@ from segviz.viewer.panel import LabelMap, Panel
 
 AGREED = (20, 24, 40)  # dark; what disagrees is bright, from blue over yellow to red
 FEWEST_COLOUR, MIDDLE_COLOUR, MOST_COLOUR = (86, 180, 233), (255, 214, 64), (255, 110, 60)
-MIDDLE_NUMBER, MOST_NUMBER = 4, 12  # different classes in one pixel; more are rare, and have the last colour
+MIDDLE_DISTINCT, MOST_DISTINCT = 4, 12  # different classes in one pixel; more are rare, and have the last colour
 Measure = Literal["Different classes", "Share against the majority"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 DIFFERENT_CLASSES = MEASURES[0]
@@ -55,4 +55,4 @@ def disagreement_panel(
 
 def number_place(number: int) -> float:
     """Where a number of different classes lies between FEWEST_COLOUR, for 2, and MOST_COLOUR; in [0, 1]."""
-    return float(np.interp(number, (2, MIDDLE_NUMBER, MOST_NUMBER), (0, 0.5, 1)))
+    return float(np.interp(number, (2, MIDDLE_DISTINCT, MOST_DISTINCT), (0, 0.5, 1)))
