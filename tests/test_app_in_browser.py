@@ -599,7 +599,7 @@ def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> Non
     )
     visit.rest()
     alert = visit.page.get_by_test_id("stAlert")
-    expect(alert).to_have_text(re.compile("Some of this link cannot be used and was left out: pin, scale, seed."))
+    expect(alert).to_have_text(re.compile("Some of this link cannot be shown: points .*, scale .*, street .*shown: 3"))
     expect(visit.page.get_by_test_id("stException")).to_have_count(0)
     expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
     assert [url for url in outside if "example.org" in url.split("?")[0]] == []

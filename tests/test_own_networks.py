@@ -263,15 +263,15 @@ def test_a_link_names_nothing_but_entries_of_the_catalogue(app: AppTest, models:
     healthy(follow(app, INSPECT, model=f"{models.parent}/net.py:build", inspect__layer="../first"))
     assert app.selectbox(key="inspect model").value == "net"  # the first one
     (warning,) = (one.value for one in app.warning)
-    assert "left out: model" in warning
+    assert "cannot be shown: layer “../first” (shown: second), model “" in warning
+    assert warning.endswith("(shown: My net).")
 
 
 def test_a_wrong_layer_of_a_link_is_refused(app: AppTest) -> None:
     follow(app, INSPECT, model="net", inspect__layer="third", inspect__head="9")
     assert titles(app)[1] == "Attends to (second)"
-    healthy(app.run())
     (warning,) = (one.value for one in app.warning)
-    assert "inspect-head, inspect-layer" in warning
+    assert warning.endswith("cannot be shown: head “9” (shown: mean), layer “third” (shown: second).")
 
 
 def test_a_network_without_classes_shows_its_maps(app: AppTest) -> None:

@@ -57,7 +57,8 @@ class OpenedLink:
         address: names and values; None before the first page.
         page: the key of the page that it opened.
         refused: the names of what could not be used.
-        shown: those that the page names at its top.
+        shown: those that `told` names.
+        told: the sentence on them, with what is shown instead; "" before the page was drawn with them.
         controls: the values of the page's controls, by name, that their widgets have not taken yet.
         unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
         own_picture: whether the link shows a picture of its sender's own, which no link can carry.
@@ -68,6 +69,7 @@ class OpenedLink:
     page: str = ""
     refused: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    told: str = ""
     controls: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unchecked_pins: str | None = None
     own_picture: bool = False
