@@ -13,7 +13,7 @@ from segviz.settings import settings
 def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.narrow_sidebar import close_after_choice
-    from segviz.ui.page_address import announce_refused, restore_link, show_refused, switch_to
+    from segviz.ui.page_address import complete_refused, restore_link, show_refused, switch_to
     from segviz.ui.page_table import PAGES
     from segviz.ui.picture_sidebar import show_sidebar
 
@@ -38,9 +38,9 @@ def main() -> None:
     if row.has_picture:
         show_sidebar()
     close_after_choice(row.key)
-    show_refused(row.key)
+    refused = show_refused(row)
     page.run()
-    announce_refused()
+    complete_refused(refused, row)
 
 
 if __name__ == "__main__":

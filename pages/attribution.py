@@ -3,6 +3,7 @@
 import streamlit as st
 
 from segviz.attention.maps import SpatialMap
+from segviz.attention.rank_correlation import correlations_in_words
 from segviz.attention.region import Region
 from segviz.attribution import METHODS, Attribution
 from segviz.catalogue.own_models import own_models
@@ -13,7 +14,6 @@ from segviz.figures.attribution_table import (
     attribution_columns,
     completeness_warning,
     rank_correlations,
-    rank_note,
 )
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown, pixel_text
@@ -67,7 +67,7 @@ def workbench() -> None:
     ranks = {name: rank_correlations(one, ranked, region.inside(place), region.size) for name, one in answers.items()}
     panels = [prediction_panel(prediction), *attention_panels(part, place, pin)]
     panels += [
-        attribution_panel(answers[name], rank_note(ranks[name]), pin)
+        attribution_panel(answers[name], correlations_in_words(ranks[name]), pin)
         if name in answers
         else blank_panel(name, part, stopped.get(name, ""))
         for name in methods

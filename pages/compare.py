@@ -8,19 +8,22 @@ from itertools import combinations
 import numpy as np
 import streamlit as st
 
+from segviz.catalogue.bundled import available_models
 from segviz.catalogue.own_models import own_models
 from segviz.data.classes import ClassSet
 from segviz.evaluation.evaluate import class_iou
 from segviz.evaluation.metrics import Confusion, confusion
-from segviz.figures.disagreement_panel import ANSWERS, MEASURES, disagreement_panel
+from segviz.figures.disagreement_panel import DIFFERENT_CLASSES, MEASURES, disagreement_panel
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.results.charts import class_bars, confusion_heatmap
+from segviz.results.markdown import join_names
 from segviz.results.tables import class_table, confusion_table, training_title
-from segviz.text import escape_markdown, join_with_commas, percent_text
+from segviz.text import escape_markdown, percent_text
 from segviz.ui.charts import csv_button, show_chart
+from segviz.ui.first_compared import choose_first
 from segviz.ui.first_sight import first_disputed
-from segviz.ui.ground_truth import Truth, pick_ground_truth
+from segviz.ui.ground_truth import Truth, ask_for_labels, pick_ground_truth
 from segviz.ui.lead_to import lead_to
 from segviz.ui.models import model_title, offered_models, predict_or_stop, short_title
 from segviz.ui.network_answer import watch_network
@@ -44,13 +47,22 @@ START_PARTS = [SWIPE, DISAGREEMENT, PREDICTIONS]
 SIDES = ("Left of the divider", "Right of the divider")
 
 
+def first_models(picture: Picture) -> tuple[list[str], str]:
+    """The models that the page begins with, and a sentence on those that it leaves out; both stay for the session."""
+    state, bundled = session(), [name for name in START if name in available_models()]
+    if state.first_compared is None and ROWS[PAGE].models_key in st.session_state:  # as a link says
+        return bundled, ""
+    state.first_compared = state.first_compared or choose_first(picture, bundled)
+    return state.first_compared
+
+
 def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
     """A model's classes; None, with a sentence, for a network of one's own that cannot run or has no classes."""
     if name not in own_models():
         return predict_or_stop(name, picture, count)
     answer = watch_network(name, picture)
     if answer is not None and answer.classes is None:
-        st.info(escape_markdown(f"{short_title(name)} has no classes, so there is nothing to compare."))
+        st.info(escape_markdown(f"{short_title(name)} has no classes, so it takes no part in the comparison."))
         lead_to("inspect", f"What {escape_markdown(short_title(name))} shows")
     return None if answer is None else answer.classes
 
@@ -60,6 +72,18 @@ def find_class_sets(predictions: Mapping[str, Labelled]) -> list[ClassSet]:
     sets = {one.class_set.names: one.class_set for one in predictions.values()}
     counted = Counter(one.class_set.names for one in predictions.values())
     return [sets[names] for names, _ in counted.most_common()]
+
+
+def describe_class_sets(predictions: Mapping[str, Labelled]) -> str:
+    """Which models have other classes than most of them, and what is shown of the others."""
+    most = find_class_sets(predictions)[0].names
+    known = [name for name, one in predictions.items() if one.class_set.names == most]
+    if len(known) == 1:
+        return "No two of these models have the same classes, so no panel shows where they differ."
+    others = [name for name in predictions if name not in known]
+    verb = "has" if len(others) == 1 else "have"
+    rest = f"disagreement is shown only among {join_names(known, option_title)}"
+    return f"{join_names(others, option_title)} {verb} other classes, so {rest}."
 
 
 def score_predictions(predictions: Mapping[str, Labelled], truth: Truth | None) -> dict[str, Confusion]:
@@ -125,10 +149,17 @@ def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
         "Disagreement between", maps, format_func=option_title, key=key, on_change=leave_out, wrap=True
     )
     measure = st.segmented_control(
-        "Disagreement shown as", MEASURES, required=True, **keep_widget("compare measure", ANSWERS, linked=MEASURES)
+        "Disagreement shown as",
+        MEASURES,
+        required=True,
+        **keep_widget("compare measure", DIFFERENT_CLASSES, linked=MEASURES),
     )
     labels = [maps[name].labels for name in voters]
-    return [replace(disagreement_panel(labels, measure or ANSWERS), wide=True)] if len(labels) > 1 else []
+    if len(labels) < 2:
+        return []
+    count = len(labels) - (TRUTH in voters)
+    whose = f"{'model' if count == 1 else f'{count} models'}{' and the truth' if TRUTH in voters else ''}"
+    return [replace(disagreement_panel(labels, measure or DIFFERENT_CLASSES, whose), wide=True)]
 
 
 def swipe(maps: Mapping[str, Panel]) -> list[Panel]:
@@ -208,13 +239,14 @@ available = offered_models()
 if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
-own = list(own_models())[: len(START)]
-first = own if len(own) > 1 else own + [name for name in START if name in available]
 settings = st.container(horizontal=True)
+first, left_out = first_models(picture)
 with settings.popover("Models"):
     names = st.multiselect(
         "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
     )
+if left_out and names == first:
+    st.caption(escape_markdown(left_out))
 if not names:
     st.info("Choose at least one model.")
     st.stop()
@@ -231,10 +263,7 @@ compared = class_panels(predictions, truth, scores)
 with settings.popover("Panels"):
     panels = pick_panels(predictions, compared)
 if len(class_sets) > 1:
-    known = [option_title(name) for name in select_same_classes(compared) if name != TRUTH]
-    few = f"disagreement is shown only among {join_with_commas(known)}"
-    told = few if len(known) > 1 else "no panel shows where they differ"
-    st.caption(escape_markdown(f"These models have different classes, so {told}."))
+    st.caption(escape_markdown(describe_class_sets(predictions)))
 if panels:
     show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
 else:
@@ -245,4 +274,4 @@ if truth and scores:
 elif truth:
     st.caption("The labels use different classes from these models, so there are no scores.")
 else:
-    st.caption("Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth.")
+    st.caption(ask_for_labels(picture))

@@ -521,6 +521,24 @@ def test_the_way_back_after_next_leads_to_the_street_before(visit: Visit) -> Non
     expect(visit.page.get_by_role("heading", level=1)).to_have_text("Point-wise spatial attention")
 
 
+def test_the_way_back_undoes_one_step_at_a_time(visit: Visit) -> None:
+    visit.open("inspect")
+    visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}&model=ema"))
+    visit.rest().page.get_by_label("log", exact=True).check(force=True)
+    expect(visit.page).to_have_url(re.compile("scale=log"))
+    model = visit.page.get_by_role("combobox", name="Model")
+    model.click()
+    visit.page.get_by_role("option", name="Strip attention").click()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}&model=sam"))
+    visit.rest().page.go_back()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED + 1}&model=ema"))
+    visit.rest().page.go_back()
+    expect(visit.page).to_have_url(re.compile(rf"seed={FIRST_SEED}&model=ema&scale=log"))  # no step, so it stays
+    expect(visit.rest().page.get_by_label("Street", exact=True)).to_have_value(str(FIRST_SEED))
+    expect(visit.page.get_by_label("log", exact=True)).to_be_checked()
+
+
 def transform(visit: Visit) -> list[float]:
     """The numbers in the first picture's transform: its scale, and its shift in percent."""
     style = visit.page.locator(".world").first.get_attribute("style") or ""
@@ -594,7 +612,7 @@ def test_a_malformed_link_gets_a_sentence_and_harms_nothing(visit: Visit) -> Non
     )
     visit.rest()
     alert = visit.page.get_by_test_id("stAlert")
-    expect(alert).to_have_text(re.compile("Some of this link cannot be used and was left out: pin, scale, seed."))
+    expect(alert).to_have_text(re.compile("Some of this link cannot be shown: points .*, scale .*, street .*shown: 3"))
     expect(visit.page.get_by_test_id("stException")).to_have_count(0)
     expect(visit.page.get_by_label("Show pin 1, y 40, x 50")).to_be_visible()
     assert [url for url in outside if "example.org" in url.split("?")[0]] == []

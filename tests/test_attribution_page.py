@@ -149,7 +149,7 @@ def test_a_visitor_sees_quick_methods_unasked_with_the_backends_numbers(app: App
         assert_close(drawn(panel), answer.values)
         rho = agreement(answer, map_, *map_.cell(*first_point(), HEIGHT, WIDTH))  # type: ignore[union-attr, arg-type]
         assert numbers["ρ with spatial"][row] == pytest.approx(rho, abs=0.01)
-        assert panel["note"] == f"ρ {rho:+.2f} with spatial".replace("-", "−")
+        assert panel["note"] == f"rank correlation ρ with spatial: {rho:+.2f}".replace("-", "−")
     assert app.button(key="attribution compute").disabled
 
 

@@ -17,10 +17,11 @@ from test_pages import pages_of_the_app as pages_of_the_app
 from test_pages import ran as ran
 
 from segviz.attention.maps import DotProductAttention
+from segviz.attention.rank_correlation import correlations_in_words
 from segviz.data.classes import CAMVID
 from segviz.engine import CompareFeatures, MeasureInfluence, engine
-from segviz.prediction.influence import Influence
-from segviz.ui.influence_panel import influence_panel, rank_words
+from segviz.prediction.influence import Influence, correlate_influence
+from segviz.ui.influence_panel import influence_panel
 from segviz.ui.picture_sidebar import FIRST_SEED
 from segviz.viewer.panel import Pin
 
@@ -72,7 +73,7 @@ def test_same_pixel_shows_influence_where_there_is_no_map(app: AppTest, monkeypa
     app.toggle(key="same_pixel influence").set_value(True).run()
     titles = {title: panel for title, panel in panels(app).items() if "influence" in title}
     assert list(titles) == ["Strip attention: influence on point 1", "Fully attentional block: influence on point 1"]
-    assert "ranks agree with strip " in titles["Strip attention: influence on point 1"]["note"]
+    assert "”; rank correlation ρ with strip: " in titles["Strip attention: influence on point 1"]["note"]
 
 
 def test_ranks_are_those_of_the_weights() -> None:
@@ -83,11 +84,15 @@ def test_ranks_are_those_of_the_weights() -> None:
     whole = prediction({"spatial": map_})
     weights = map_.attends_to(1, 2).numpy()
     pixel = (14, 24)
-    for values, words in ((weights**3, "spatial +1.00"), (1 - weights, "spatial −1.00")):
+    for values, words in ((weights**3, "with spatial: +1.00"), (1 - weights, "with spatial: −1.00")):
         influence = Influence("fcn", pixel, 1, 2.5, values.astype(np.float32))
-        assert rank_words(influence, whole) == words
+        assert correlations_in_words(correlate_influence(influence, whole)) == f"rank correlation ρ {words}"
+        assert influence_panel(influence, whole, PINS, 0).note.endswith(f"”; rank correlation ρ {words}")
     flat = Influence("fcn", pixel, 1, 2.5, np.zeros((3, 4), np.float32))
-    assert rank_words(flat, whole) == "spatial unknown"
+    assert correlations_in_words(correlate_influence(flat, whole)) == "rank correlation ρ with spatial: unknown"
+    assert correlations_in_words({}) == ""
+    several = correlations_in_words({"rows": -0.001, "columns": -0.5})
+    assert several == "rank correlation ρ with rows: +0.00, with columns: −0.50"
     panel = influence_panel(flat, whole, PINS, 0)
     assert panel.map is influence_panel(flat, whole, PINS, 0).map  # packed once
     assert f"on the answer “{CAMVID.names[1]}”" in panel.note

@@ -18,7 +18,7 @@ from segviz.attention.region import Region
 from segviz.figures.class_legend import class_legends
 from segviz.figures.colour import Scale, joint_scale, weight_scale
 from segviz.figures.content import Classes, Heat, Points
-from segviz.figures.disagreement_panel import ANSWERS, disagreement_panel
+from segviz.figures.disagreement_panel import DIFFERENT_CLASSES, disagreement_panel
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
@@ -196,7 +196,7 @@ def test_colours_cells_opacity_outlines_and_hidden_classes_are_as_set(made: Pred
 
 def test_levels_are_outlined_where_the_first_ends_whatever_is_set(made: Prediction) -> None:
     others = [np.where(LABELS == 2, 0, LABELS), np.where(LABELS > 0, 3, LABELS)]
-    panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], ANSWERS)
+    panel = disagreement_panel([LABELS, *(one.astype(np.uint8) for one in others)], DIFFERENT_CLASSES)
     labels = viewer_figure_spec("a page", viewer(made), [panel]).subplots[0].content
     assert isinstance(labels, Classes) and labels.outlined
     np.testing.assert_array_equal(labels.regions, LABELS > 0)  # two answers or three: one side of the line
@@ -296,10 +296,10 @@ def test_no_subplot_is_left_alone_in_the_last_row(made: Prediction, count: int, 
 
 
 def test_classes_and_levels_have_legends_of_their_own(made: Prediction) -> None:
-    panels = [prediction_panel(made), disagreement_panel([LABELS, np.flipud(LABELS)], ANSWERS)]
+    panels = [prediction_panel(made), disagreement_panel([LABELS, np.flipud(LABELS)], DIFFERENT_CLASSES)]
     classes, levels = class_legends(viewer_figure_spec("compare", viewer(made), panels))
     assert (classes.title, [name for name, _ in classes.items]) == ("Classes", ["Sky", "Building", "Pole"])
-    assert (levels.title, [name for name, _ in levels.items]) == ("Disagreement", ["all agree", "2 answers"])
+    assert (levels.title, [name for name, _ in levels.items]) == ("Disagreement", ["all agree", "2 different classes"])
 
 
 @pytest.mark.parametrize("look", ["attends_to", "points"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from own_networks import write_networks
+from own_networks import patch_network, write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streets import street
@@ -64,6 +64,7 @@ from segviz.watch.load import open_predictor
 from segviz.watch.network_view import NetworkView
 
 pytestmark = pytest.mark.timeout(600)
+START = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # of Compare
 PICTURE: Rgb = np.random.default_rng(0).integers(0, 255, (96, 128, 3), dtype=np.uint8)
 
 
@@ -263,15 +264,15 @@ def test_a_link_names_nothing_but_entries_of_the_catalogue(app: AppTest, models:
     healthy(follow(app, INSPECT, model=f"{models.parent}/net.py:build", inspect__layer="../first"))
     assert app.selectbox(key="inspect model").value == "net"  # the first one
     (warning,) = (one.value for one in app.warning)
-    assert "left out: model" in warning
+    assert "cannot be shown: layer “../first” (shown: second), model “" in warning
+    assert warning.endswith("(shown: My net).")
 
 
 def test_a_wrong_layer_of_a_link_is_refused(app: AppTest) -> None:
     follow(app, INSPECT, model="net", inspect__layer="third", inspect__head="9")
     assert titles(app)[1] == "Attends to (second)"
-    healthy(app.run())
     (warning,) = (one.value for one in app.warning)
-    assert "inspect-head, inspect-layer" in warning
+    assert warning.endswith("cannot be shown: head “9” (shown: mean), layer “third” (shown: second).")
 
 
 def test_a_network_without_classes_shows_its_maps(app: AppTest) -> None:
@@ -318,13 +319,47 @@ def test_pages_of_one_model_begin_with_ones_own_network(app: AppTest, page: str,
     assert app.selectbox(key=key).value == "net"
 
 
-def test_compare_begins_with_ones_own_networks(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    follow(app, COMPARE)
-    assert [one.message for one in app.exception] == []
-    assert app.multiselect(key="compare models").value == ["net", "features", "plain", "broken"]
+def test_compare_begins_with_networks_that_can_be_compared(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy(follow(app, COMPARE))
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+    assert [one.value for one in app.info] == []
+    (told,) = (one.value for one in app.caption if one.value.startswith("The page begins with"))
+    reasons = "plain (other classes), features (no classes), broken (cannot run), missing (cannot run)"
+    assert reasons in told and "models of the classes of My net" in told
+    healthy(app.multiselect(key="compare models").set_value(["fcn", "psa"]).run())
+    assert not any(one.value.startswith("The page begins with") for one in app.caption)
     monkeypatch.setenv("SEGVIZ_MODELS", "")
     other = opened(AppTest.from_file(app._script_path, default_timeout=240), COMPARE)
     assert "net" not in other.multiselect(key="compare models").value
+
+
+@pytest.mark.parametrize(("classes", "beside"), [("classes = 'camvid'", True), ("", False)])
+def test_compare_begins_with_bundled_models_only_beside_a_network_of_their_classes(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: str, beside: bool
+) -> None:
+    (tmp_path / "net.py").write_text(patch_network(("attention",), 11))
+    (tmp_path / "models.toml").write_text(f"[[model]]\nname = 'alone'\nsource = 'net.py:Net'\n{classes}\n")
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "models.toml"))
+    follow(app, COMPARE)
+    assert [one.message for one in app.exception] == [] and not app.error
+    assert app.multiselect(key="compare models").value == ["alone", *(START if beside else ())]
+
+
+def test_compare_begins_with_the_bundled_models_where_no_network_can_be_compared(
+    app: AppTest, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = f"[[model]]\nname = 'broken'\nsource = '{models.parent / 'net.py'}:build_broken'"
+    monkeypatch.setenv("SEGVIZ_MODELS", broken)
+    healthy(follow(app, COMPARE))
+    assert app.multiselect(key="compare models").value == [*START]
+    assert any("None of your networks can be compared: broken (cannot run)." in one.value for one in app.caption)
+
+
+def test_compare_names_the_models_of_other_classes(app: AppTest) -> None:
+    app.session_state["compare models"] = ["fcn", "net", "psa"]
+    healthy(opened(app, COMPARE))
+    told = "My net has other classes, so disagreement is shown only among FCN (no context) and"
+    assert any(one.value.startswith(told) for one in app.caption)
 
 
 def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_chosen(app: AppTest) -> None:
@@ -382,7 +417,7 @@ def test_compare_takes_networks_with_classes(app: AppTest) -> None:
     app.multiselect(key="compare models").set_value(["fcn", "net", "features"]).run()
     assert [one.message for one in app.exception] == []
     assert {"My net"} <= set(titles(app))
-    assert any("features has no classes" in one.value for one in app.info)
+    assert any("features has no classes, so it takes no part" in one.value for one in app.info)
     assert any("Inspect" in one.proto.label for one in app.get("page_link"))
 
 

@@ -521,7 +521,8 @@ def test_compare_shows_every_chosen_model_the_truth_and_where_they_disagree(app:
     distinct = np.array([(votes == label).any(0) for label in range(len(CAMVID.names))]).sum(0)
     np.testing.assert_array_equal(labels_of(app, "Disagreement"), distinct - 1)
     assert panel(app, "Disagreement")["levels"] is True
-    assert panel(app, "Disagreement")["classes"][:2] == ["all agree", "2 answers"]
+    assert panel(app, "Disagreement")["classes"][:2] == ["all agree", "2 different classes"]
+    assert panel(app, "Disagreement")["note"] == "where the 11 models give different classes, outlined"
 
 
 def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
@@ -538,6 +539,8 @@ def test_disagreement_is_of_any_set_and_by_majority_too(app: AppTest) -> None:
         "1 of 3 differ (33\N{NO-BREAK SPACE}%)",
         "2 of 3 differ (67\N{NO-BREAK SPACE}%)",
     ]
+    told = "how many of the 2 models and the truth differ from the most frequent class, outlined"
+    assert panel(app, "Disagreement")["note"] == told
     healthy(app.multiselect(key="compare models").set_value(["fla", "psa"]).run())  # a new one is of the set
     assert app.multiselect(key="compare between").value == ["fla", "psa", "Truth"]
     for page in (SAM, COMPARE):
@@ -554,6 +557,16 @@ def test_void_is_no_answer() -> None:
         assert isinstance(levels, LabelMap)
         assert levels.labels.tolist() == [[0, 1, 255]]
         assert len(levels.classes) == len(levels.palette) == 2
+
+
+def test_a_number_of_different_classes_has_one_colour_whichever_maps_are_compared() -> None:
+    maps = [np.full((1, 2), number, np.uint8) for number in range(16)]
+    palettes = [disagreement_panel(maps[:count], MEASURES[0]).map.palette for count in (2, 6, 16)]  # type: ignore[union-attr]
+    for palette in palettes[:2]:
+        np.testing.assert_array_equal(palette, palettes[2][: len(palette)])
+    assert len(np.unique(palettes[2][:12], axis=0)) == 12
+    thirds, sixths = (disagreement_panel(maps[:count], MEASURES[1]).map.palette for count in (3, 6))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(thirds, sixths[::2])
 
 
 def test_only_maps_of_the_same_classes_can_disagree() -> None:
@@ -693,10 +706,12 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     truth[:, 800:] = 5
     give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
     assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
+    assert "anything.dat cannot be used: the labels are 800 x 640 pixels" in app.main.caption[-1].value
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
     assert "Truth" not in titles(app) and len(tables(app)) == 0  # bare numbers count once their classes are confirmed
     (question,) = (one.value for one in app.warning)
     assert "0 Sky (50.0 %), 5 Tree (50.0 %)" in question
+    assert app.main.caption[-1].value == "Scores need labels: answer the question above, and yours are used."
     (yes,) = (one for one in app.button if one.label == "Yes, use these labels")
     healthy(yes.click().run())
     assert not app.warning

@@ -206,7 +206,7 @@ def test_a_link_to_an_upload_asks_for_the_file_and_then_applies_the_points(app: 
     assert viewer(app)["pins"] == [[20, 30, 2]]
     assert viewer(app)["settings"]["scale"] == "log"
     (warning,) = (one.value for one in app.warning)  # the other point lies outside of this picture
-    assert warning == "Some of this link cannot be used and was left out: pin."
+    assert warning == "Some of this link cannot be shown: point “y 500, x 30”."
     link = component(app, "parameters")
     assert link["upload"] and ["picture", "upload"] in link["parameters"]
     assert not any(name == "seed" for name, _ in link["parameters"])
@@ -277,7 +277,10 @@ def test_a_malformed_link_gets_one_sentence_on_the_page_that_it_opens(app: AppTe
     hostile = "![](http://example.org/x.png)<script>alert(1)</script>"
     followed(app, PSA, {"seed": hostile, "pin": [hostile, "10-10"], "colours": hostile, hostile: "x"})
     (warning,) = (one.value for one in app.warning)
-    assert warning == "Some of this link cannot be used and was left out: colours, pin, seed."
+    assert re.sub("“[^”]*”", "“…”", warning) == (
+        "Some of this link cannot be shown: colours “…” (shown: viridis), point “…”, street “…” (shown: 3)."
+    )
+    assert "![" not in warning and "http://" not in warning and "<script>" not in warning
     assert viewer(app)["pins"][0][:2] == [10, 10]
     assert len(opened(app, FLA).warning) == len(opened(app, PSA).warning) == 0
 
@@ -463,10 +466,11 @@ def test_a_first_visit_s_link_names_no_control(app: AppTest, page: str) -> None:
 
 def test_a_control_s_wrong_value_is_refused(app: AppTest) -> None:
     followed(app, ATTRIBUTION, {"attribution-methods": ["saliency", "magic"], "attribution-steps": "9"})
-    (toast,) = (one.value for one in app.toast)  # at once; from the next run on at the page's top
-    assert toast.endswith("left out: attribution-methods, attribution-steps.")
-    healthy(app.run())
-    assert len(app.toast) == 0
+    told = "Some of this link cannot be shown: methods “magic” (shown: saliency), steps “9” (shown: 32)."
+    for _ in range(2):  # at the page's top, at once and after another run
+        (warning,) = (one.value for one in app.warning)
+        assert warning == told and len(app.toast) == 0
+        kinds = [one.type for one in app.main]
+        assert kinds.index("warning") < kinds.index("title")
+        healthy(app.run())
     assert app.session_state["attribution methods"] == ["saliency"]
-    (warning,) = (one.value for one in app.warning)
-    assert warning.endswith("left out: attribution-methods, attribution-steps.")

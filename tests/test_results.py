@@ -19,7 +19,7 @@ from segviz.models.registry import MODELS
 from segviz.results import sentences as words
 from segviz.results import tables
 from segviz.results.answer_charts import cost_chart
-from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_style
+from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_styles
 from segviz.results.class_differences import class_differences
 from segviz.results.findings import context_finding
 from segviz.results.folder import BASELINE_TITLES, Results, as_json, read_results
@@ -317,7 +317,19 @@ def test_costs_are_sorted_from_zero() -> None:
 
 
 def test_every_model_has_its_own_look() -> None:
-    assert len({model_style(name) for name in MODELS}) == len(MODELS)
+    assert len({colour for colour, _ in model_styles(MODELS).values()}) == len(MODELS)
+
+
+@pytest.mark.parametrize("names", [("psa", "fcn"), ("mine", *MODELS), tuple(f"net-{number}" for number in range(12))])
+def test_shown_models_never_share_a_colour(names: tuple[str, ...]) -> None:
+    colours = [colour for colour, _ in model_styles(names).values()]
+    assert len(set(colours)) == len(names)
+    assert model_styles(("psa",))["psa"] == model_styles(("psa", *names))["psa"]
+
+
+def test_more_models_than_colours_differ_by_pattern() -> None:
+    names = [f"net-{number}" for number in range(14)]
+    assert len({*model_styles(names).values()}) == 14
 
 
 def test_a_model_keeps_its_look_whichever_others_are_shown() -> None:
@@ -372,5 +384,5 @@ def test_baselines_are_lines_of_their_own() -> None:
     curve = (LogRow(25, 0.5, 0.1, 0.9, None),)
     lines = curve_lines(dict.fromkeys((*BASELINE_TITLES, "fla"), curve), "loss", "loss").data
     assert [line.name for line in lines] == ["Common baseline", "SAM's own baseline", "Fully attentional block"]
-    assert not {line.line.color for line in lines[:2]} & {model_style(name)[0] for name in MODELS}
+    assert not {line.line.color for line in lines[:2]} & {colour for colour, _ in model_styles(MODELS).values()}
     assert len({line.line.dash for line in lines[:2]}) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -44,3 +45,10 @@ def mean_ranks(values: Float[np.ndarray, "*_shape"]) -> Float[np.ndarray, " coun
     last = np.cumsum(counts) - 1
     ranks: np.ndarray = (last - (counts - 1) / 2)[inverse.ravel()]
     return ranks
+
+
+def correlations_in_words(by_map: Mapping[str, float]) -> str:
+    """Rank correlations with maps, as "rank correlation ρ with rows: −0.03, with columns: +0.20"; "" without."""
+    words = {name: "unknown" if math.isnan(rho) else f"{rho:+z.2f}".replace("-", "−") for name, rho in by_map.items()}
+    each = ", ".join(f"with {name}: {rho}" for name, rho in words.items())
+    return each and f"rank correlation ρ {each}"

@@ -9,7 +9,6 @@ from typing import Any
 
 from segviz.attention.cells import spread_places
 from segviz.attention.maps import AttentionMap, MapLook, SpatialMap
-from segviz.attention.rank_correlation import correlate_with_map
 from segviz.attention.statistics import query_dependence, summarise
 from segviz.batch.inputs import Source
 from segviz.batch.run import Files, PictureOutput, PredictPicture
@@ -21,7 +20,7 @@ from segviz.figures.papers import check_places
 from segviz.figures.prediction_subplots import ALL_LOOKS, map_named, prediction_rows
 from segviz.figures.subplot import Subplot
 from segviz.image import Rgb
-from segviz.prediction.influence import Influence
+from segviz.prediction.influence import Influence, correlate_influence
 from segviz.prediction.prediction import Place, Prediction
 from segviz.scales import ScaleKind
 
@@ -190,12 +189,8 @@ def describe_map(prediction: Prediction, one: AttentionMap, places: Sequence[Pla
 
 
 def describe_influence(prediction: Prediction, influence: Influence) -> dict[str, Any]:
-    """The influence on one answer: the answer, and how its ranks agree with those of each map's weights."""
-    size = (prediction.labels.shape[0], prediction.labels.shape[1])
-    agrees = {
-        one.name: round_significant(correlate_with_map(influence.values, one, *one.cell(*influence.pixel, *size)))
-        for one in prediction.spatial_maps
-    }
+    """The influence on one answer: the answer, and its rank correlation with each map's weights."""
+    ranks = correlate_influence(influence, prediction)
     return {
         "y": influence.pixel[0],
         "x": influence.pixel[1],
@@ -203,7 +198,7 @@ def describe_influence(prediction: Prediction, influence: Influence) -> dict[str
         "score": round_significant(influence.score),
         "grid": list(influence.values.shape),
         "largest": round_significant(float(influence.values.max())),
-        "rank_correlation": agrees,
+        "rank_correlation": {name: round_significant(rho) for name, rho in ranks.items()},
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,7 +10,6 @@ from typing import Any
 from segviz.attention.maps import SpatialMap
 from segviz.attribution import METHODS, Attribution, agreement
 from segviz.table import finite_or_none
-from segviz.text import NONE
 
 HELP: Mapping[str, str] = MappingProxyType({
     "integrated_gradients": (
@@ -55,12 +53,6 @@ class AttributionNumbers:
     score: str
     warnings: tuple[str, ...]
     columns: Mapping[str, Sequence[Any]]
-
-
-def rank_note(ranks: Mapping[str, float]) -> str:
-    """Rank correlations, in one line."""
-    written = {name: NONE if math.isnan(rho) else f"{rho:+.2f}".replace("-", "−") for name, rho in ranks.items()}
-    return "; ".join(f"ρ {rho} with {name}" for name, rho in written.items())
 
 
 def explained_score(answer: Attribution) -> float | None:

@@ -41,10 +41,10 @@ def predict_cues(network: CueNetwork, block: str, scene: CueScene) -> Prediction
 
 
 def true_labels(scene: CueScene) -> UInt8[np.ndarray, "height width"]:
-    """The right classes of the enlarged picture's things and cues; everything else is void."""
+    """The right classes of the enlarged picture's things; everything else is void, as in the network's answers."""
     labels = np.full(scene.image.shape[:2], VOID, np.uint8)
-    for mark, number in (*zip(scene.things, scene.classes, strict=True), *zip(scene.cues, scene.colours, strict=True)):
-        labels[mark.cells] = number
+    for thing, number in zip(scene.things, scene.classes, strict=True):
+        labels[thing.cells] = number
     return enlarge_cells(labels)
 
 

@@ -11,11 +11,12 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from segviz.attention.maps import cell_of_pixel
+from segviz.attention.rank_correlation import correlate_with_map
 from segviz.image import ImageLike, as_rgb, resize
 from segviz.models.ablation import has_context
 from segviz.models.influence import measure_influence
 from segviz.prediction.block_predictor import BlockPredictor
-from segviz.prediction.prediction import Place
+from segviz.prediction.prediction import Place, Prediction
 from segviz.runtime.mmap_copy import copy_array
 
 UNIT = "influence"
@@ -92,3 +93,12 @@ def measure_pixel_influence(
         values = measure_influence(model.block, features, answer).float().cpu().numpy()
     best = int(scores[0].argmax())
     return Influence(predictor.record.model, pixel, best, float(scores[0][best].detach()), copy_array(values))
+
+
+def correlate_influence(influence: Influence, prediction: Prediction) -> dict[str, float]:
+    """The rank correlation of an influence with each map's weights, by the map's name; NaN where one is constant."""
+    size = (prediction.labels.shape[0], prediction.labels.shape[1])
+    return {
+        one.name: correlate_with_map(influence.values, one, *one.cell(*influence.pixel, *size))
+        for one in prediction.spatial_maps
+    }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,9 @@ from segviz.text import NONE
 
 PAPER_FOUR = ("channel_nl", "spatial_nl", "dual_nl", "fla")  # the models in FLANet's Fig. 2
 ORDER = (*PAPER_FOUR, *(name for name in MODELS if name not in PAPER_FOUR))
-MODEL_COLOURS = SERIES[:6]  # the colours of SERIES that contrast with both white and black
+# Those of SERIES that contrast with both white and black, and six that differ most from them, by colour-blind eyes too.
+MODEL_COLOURS = (*SERIES[:6], "#7800FC", "#A80C60", "#844800", "#8478FC", "#D800C0", "#90B478")
+PLAIN_COLOURS = 6  # colours without a pattern: the others cannot all be told apart by every eye
 PATTERNS, DASHES = ("", "/", "x"), ("solid", "dot", "dash", "dashdot")
 PATTERN = {"fillmode": "overlay", "fgcolor": "white", "fgopacity": 0.9, "size": 5, "solidity": 0.4}
 DRAG = False  # otherwise a finger that scrolls past a chart zooms it; the toolbar can enable zooming
@@ -31,10 +34,25 @@ CHART_HEIGHT, LEGEND_LINE = 430, 20  # pixels
 LEGEND = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}}
 
 
-def model_style(name: str) -> tuple[str, int]:
-    """A model's colour, and the number of its pattern or dash; the same in every chart."""
-    place = ORDER.index(name) if name in ORDER else len(ORDER) + sum(name.encode())
-    return MODEL_COLOURS[place % len(MODEL_COLOURS)], place // len(MODEL_COLOURS) % len(PATTERNS)
+def model_styles(names: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Each model's colour, and the number of its pattern or dash.
+
+    A bundled model has the same in every chart. A network of one's own has the next colour that no other of these
+    models has; colours repeat, with other patterns, only where there are more models than colours.
+    """
+    names, colours = list(names), len(MODEL_COLOURS)
+    places = {name: ORDER.index(name) for name in names if name in ORDER}
+    for name in names:
+        if name in places:
+            continue
+        taken = Counter(place % colours for place in places.values())
+        start = sum(name.encode())
+        free = min(range(colours), key=lambda step: (taken[(start + step) % colours], step))
+        colour = (start + free) % colours
+        places[name] = colour + colours * taken[colour]
+    return {
+        name: (MODEL_COLOURS[places[name] % colours], places[name] // PLAIN_COLOURS % len(PATTERNS)) for name in names
+    }
 
 
 def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) -> go.Figure:
@@ -47,8 +65,7 @@ def class_bars(scores: Mapping[str, Shares], classes: Sequence[str], axis: str) 
     """
     ordered = {name: {one: shares.get(one) for one in classes} for name, shares in scores.items()}
     figure = iou_bars({training_title(name): shares for name, shares in ordered.items()}, "")
-    for name, bar in zip(scores, figure.data, strict=True):
-        colour, pattern = model_style(name)
+    for (name, (colour, pattern)), bar in zip(model_styles(scores).items(), figure.data, strict=True):
         bar.text = [NONE if ordered[name][one] is None else "" for one in classes]
         bar.y = [rounded_percent(ordered[name][one]) or 0 for one in classes]
         bar.customdata = [NONE if value is None else f"{100 * value:.1f} %" for value in ordered[name].values()]
@@ -128,14 +145,14 @@ def curve_lines(curves: Mapping[str, Curve], field: Literal["loss", "val_miou"],
     Beside much shorter runs that started from it, a baseline is a level line at its last value, so that its many steps
     do not squeeze theirs.
     """
-    lines = []
+    lines, styles = [], model_styles(name for name in curves if name not in BASELINE_TITLES)
     end = max((curve[-1].step for name, curve in curves.items() if name not in BASELINE_TITLES), default=0)
     for name, curve in curves.items():
         known = [(row.step, getattr(row, field)) for row in curve if getattr(row, field) is not None]
         level = name in BASELINE_TITLES and known and 0 < MUCH_LONGER * end < curve[-1].step
         if level:
             known = [(0, known[-1][1]), (end, known[-1][1])]
-        colour, dash = (GREY, 2 + [*BASELINE_TITLES].index(name)) if name in BASELINE_TITLES else model_style(name)
+        colour, dash = styles.get(name) or (GREY, 2 + [*BASELINE_TITLES].index(name))
         scored: dict[str, Any] = {"mode": "lines+markers" if field == "val_miou" and not level else "lines"}
         where = f"after {curve[-1].step:,} steps" if level else "step %{x}"
         lines.append(

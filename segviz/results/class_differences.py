@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from segviz.catalogue.record import Shares
 from segviz.figures.charts import CHART_MARGIN, escape_markup
-from segviz.results.charts import CHART_HEIGHT, DRAG, GREY, LEGEND, LEGEND_LINE, class_bars, model_style
+from segviz.results.charts import CHART_HEIGHT, DRAG, GREY, LEGEND, LEGEND_LINE, class_bars, model_styles
 from segviz.results.tables import training_title
 from segviz.text import NONE
 
@@ -44,8 +44,9 @@ def class_differences(scores: Mapping[str, Shares], classes: Sequence[str], axis
             dragmode=DRAG,
         )
     )
+    styles = model_styles(scores)
     for name, by_class in scores.items():
-        colour, number = model_style(name)
+        colour, number = styles[name]
         shares = [(place, one, by_class.get(one)) for place, one in enumerate(classes)]
         there = [(place, one, share) for place, one, share in shares if share is not None]
         figure.add_scatter(

@@ -56,8 +56,7 @@ def pick_ground_truth(picture: Picture, class_sets: Sequence[ClassSet], row: Del
             file = replace(file, result=result, classes=classes, confirmed=confirmed)
             store_truth(file)
         if isinstance(result, str):
-            name = escape_markdown(plain_text(file.name, MOST_LETTERS))
-            st.error(f"{name} cannot be used as ground truth: {result}.", icon=":material/broken_image:")
+            st.error(f"{name_in_words(file)} cannot be used as ground truth: {result}.", icon=":material/broken_image:")
         elif file.confirmed:
             return Truth(result.labels, file.classes, describe_truth(file.name, result))
         else:
@@ -86,6 +85,22 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
     with st.container(horizontal=True):
         st.button("Yes, use these labels", on_click=confirm_classes, icon=":material/check:")
         st.button("No, remove them", on_click=remove_file, icon=":material/close:", key="refuse labels")
+
+
+def ask_for_labels(picture: Picture) -> str:
+    """What the visitor can do for scores of a picture without labels in use."""
+    file = truth_file(picture)
+    if file is None:
+        return "Scores need labels: drawn scenes have them; for your own picture, upload them under Ground truth."
+    if isinstance(file.result, str):
+        why = f"{name_in_words(file)} cannot be used: {file.result}"
+        return f"Scores need labels, and {why}. Upload another file under Ground truth."
+    return "Scores need labels: answer the question above, and yours are used."
+
+
+def name_in_words(file: TruthFile) -> str:
+    """A file's name, as Markdown."""
+    return escape_markdown(plain_text(file.name, MOST_LETTERS))
 
 
 def confirm_classes() -> None:

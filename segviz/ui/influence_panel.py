@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from segviz.attention.rank_correlation import correlate_with_map
-from segviz.prediction.influence import UNIT, Influence
+from segviz.attention.rank_correlation import correlations_in_words
+from segviz.prediction.influence import UNIT, Influence, correlate_influence
 from segviz.prediction.prediction import Prediction
 from segviz.viewer.panel import Panel, Pin, ScalarMap
 
@@ -29,21 +28,10 @@ def influence_panel(
     if influence not in _maps:
         _maps[influence] = ScalarMap(influence.values, UNIT, signed=False)
     answer = prediction.classes[influence.class_index]
-    agrees = rank_words(influence, prediction)
-    note = f"on the answer “{answer}”{f'; ranks agree with {agrees}' if agrees else ''}"
+    ranks = correlations_in_words(correlate_influence(influence, prediction))
+    note = f"on the answer “{answer}”{f'; {ranks}' if ranks else ''}"
     heading = f"{title} on point {pins[index].number}"
     return Panel(heading, _maps[influence], "values", pin=index, note=note, model=influence.model)
-
-
-def rank_words(influence: Influence, prediction: Prediction) -> str:
-    """The rank correlation of an influence with each map's weights, in words; empty without a map of places."""
-    size = (prediction.labels.shape[0], prediction.labels.shape[1])
-    words = []
-    for one in prediction.spatial_maps:
-        cell = one.cell(*influence.pixel, *size)
-        agrees = correlate_with_map(influence.values, one, *cell)
-        words.append(f"{one.name} {'unknown' if math.isnan(agrees) else f'{agrees:+.2f}'.replace('-', '−')}")
-    return ", ".join(words)
 
 
 def influence_place_holder() -> Panel:

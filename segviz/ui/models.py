@@ -14,6 +14,7 @@ from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.text import escape_markdown
 from segviz.ui.own_record import network_title, own_record
+from segviz.ui.page_table import PageRow
 from segviz.ui.picture import Picture
 from segviz.ui.wait_for_engine import session_id, wait_for
 from segviz.ui.widgets import keep_widget
@@ -36,6 +37,12 @@ def pick_model(label: str, names: Sequence[str], default: str, key: str) -> str:
     own = [name for name in own_models() if name in offered]
     start = (own or [default if default in offered else offered[0]])[0]
     return str(st.selectbox(label, offered, format_func=model_title, **keep_widget(key, start, offered)))
+
+
+def models_of(row: PageRow) -> tuple[str, ...]:
+    """The models that the page shows, where it has a choice."""
+    models = st.session_state.get(row.models_key, ()) if row.models_key else ()
+    return (models,) if isinstance(models, str) else tuple(models)
 
 
 def model_title(name: str) -> str:

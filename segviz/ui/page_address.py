@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -14,18 +15,21 @@ from segviz.catalogue.own_models import own_models
 from segviz.data.scenes import SceneOptions
 from segviz.ui.display_settings import store_display, stored_display
 from segviz.ui.linked_picture import file_size
+from segviz.ui.models import models_of
 from segviz.ui.own_picture import picture_mark, return_to_upload
 from segviz.ui.page_table import ROWS, PageRow, start_display
 from segviz.ui.permalink import Link, copy_button, read_link
 from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import DRAWN, KNOBS, OWN_PICTURE, SEED, SOURCE
 from segviz.ui.pins import choose_linked_pin, pins_inside, swap_pins
+from segviz.ui.refused_link import refused_sentence
 from segviz.ui.resume_sidebar import resume_sidebar
 from segviz.ui.state import LinkedPicture, session
 from segviz.ui.widgets import linked_controls
 from segviz.ui.zoom import stored_view
 from segviz.viewer.display import Display
 
+REFUSED_ICON = ":material/link_off:"
 MOST_VALUES = 32  # of one control in an address
 
 
@@ -37,10 +41,8 @@ def page_link(page: str, chosen: int | None = None) -> Link:
         chosen: the index of the pin that the page computes something for, where it has such a pin.
     """
     state, row = session(), ROWS[page]
-    key = row.models_key
-    models = st.session_state.get(key, ()) if key else ()
     link = Link(
-        models=(models,) if isinstance(models, str) else tuple(models),
+        models=models_of(row),
         display=stored_display(page) if row.has_viewer or row.models_key else Display(),
         controls=tuple(linked_controls(page)),
     )
@@ -89,7 +91,6 @@ def restore_link(row: PageRow) -> None:
     models = [name for name in link.models if name in offered]
     if len(models) < len(link.models):
         refused = tuple(sorted({*refused, "model"}))
-    st.session_state.update(link.knobs)  # by the keys of their widgets
     if link.seed is not None:
         st.session_state.update({SEED: link.seed, SOURCE: DRAWN})
     state.link.made_for = None
@@ -101,48 +102,62 @@ def restore_link(row: PageRow) -> None:
         state.link.own_picture, state.link.picture_mark = True, link.mark
         if back:
             return_to_upload()
+    other_models = bool(models) and models_of(row) != tuple(models)
     if models and row.models_key:
         st.session_state[row.models_key] = models if row.several_models else models[0]
+    if not back or opened:
+        restore_view(row, link, "zoom" in address)
+    if not back or opened or other_models:  # else Back undoes the step to another picture, and nothing that came after
+        state.link.controls = {
+            name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
+        }
+    state.link.address, state.link.page, state.link.refused, state.link.told = address, row.key, refused, ""
+
+
+def restore_view(row: PageRow, link: Link, has_zoom: bool) -> None:
+    """Take what a link says of the street's options, the viewer's settings, its zoom and the pins."""
+    state = session()
+    st.session_state.update(link.knobs)  # by the keys of their widgets
     store_display(row.key, link.display)
-    if "zoom" in address:
+    if has_zoom:
         state.views[row.key] = link.view, None
     if link.pins:
         source = st.session_state.get(SOURCE, DRAWN)
         swap_pins(source)
         state.pins, state.link.unchecked_pins = link.pins, source
         choose_linked_pin(link.pins, link.chosen)
-    state.link.controls = {
-        name: tuple(values[:MOST_VALUES]) for name, values in address.items() if name.startswith(f"{row.key}-")
-    }
-    state.link.address, state.link.page, state.link.refused = address, row.key, refused
 
 
-def show_refused(page: str) -> None:
-    """Name what could not be used of a link, on the page that it opened and once its picture is there."""
-    state = session()
+def show_refused(row: PageRow) -> DeltaGenerator:
+    """Name what could not be used of a link, on the page that it opened and once its picture is there.
+
+    Returns:
+        The place of that sentence at the page's top, for `complete_refused`.
+    """
+    state, place = session(), st.empty()
     link = state.link
     if isinstance(state.picture, Picture) and link.unchecked_pins == st.session_state.get(SOURCE):
         link.unchecked_pins = None
         pins = state.pins or ()
         if pins_inside(pins) != pins and "pin" not in link.refused:
             link.refused = (*link.refused, "pin")
-    if page != link.page:
-        link.refused = ()
+    if row.key != link.page:
+        link.refused, link.told = (), ""
     elif link.refused:
-        st.warning(refused_sentence(link.refused), icon=":material/link_off:")
-    link.shown = link.refused
+        place.warning(link.told or refused_sentence(link.refused, row), icon=REFUSED_ICON)
+    return place
 
 
-def announce_refused() -> None:
-    """Name at once what the page's own controls have refused; from the next run on, `show_refused` names it."""
+def complete_refused(place: DeltaGenerator, row: PageRow) -> None:
+    """Name at the page's top what the page's own controls have refused too, and what they show instead.
+
+    What is shown instead is that of the first run: a reader who changes it has read the sentence.
+    """
     link = session().link
-    if link.refused != link.shown:
-        st.toast(refused_sentence(link.refused), icon=":material/link_off:", duration="long")
-
-
-def refused_sentence(names: tuple[str, ...]) -> str:
-    """What a link could not restore."""
-    return f"Some of this link cannot be used and was left out: {', '.join(names)}."
+    if link.refused and (not link.told or link.refused != link.shown):
+        link.told = refused_sentence(link.refused, row)
+        place.warning(link.told, icon=REFUSED_ICON)
+    link.shown = link.refused
 
 
 def switch_to(page: Page) -> NoReturn:

@@ -73,7 +73,8 @@ class OpenedLink:
         address: names and values; None before the first page.
         page: the key of the page that it opened.
         refused: the names of what could not be used.
-        shown: those that the page names at its top.
+        shown: those that `told` names.
+        told: the sentence on them, with what is shown instead; "" before the page was drawn with them.
         controls: the values of the page's controls, by name, that their widgets have not taken yet.
         unchecked_pins: the source of pictures whose size the link's pins have not been checked against yet.
         own_picture: whether the link shows a picture of its sender's own, which no link can carry.
@@ -85,6 +86,7 @@ class OpenedLink:
     page: str = ""
     refused: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
+    told: str = ""
     controls: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unchecked_pins: str | None = None
     own_picture: bool = False
@@ -176,6 +178,8 @@ class SessionState:
         sight: where the open page began; None before a page with a viewer.
         link: the address that was read last.
         progress: how far pages of many models are, by page.
+        first_compared: the models that Compare begins with, and a sentence on those that it leaves out; None before its
+            first run.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
         attributions_stopped: the questions whose work was stopped as another was asked, by method.
@@ -203,6 +207,7 @@ class SessionState:
     sight: Sight | None = None
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
+    first_compared: tuple[list[str], str] | None = None
     left_out: set[str] | None = None
     attributions: dict[tuple[str, ...], Answer] = field(default_factory=dict)
     attributions_stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Attention of any network: what one forward pass computed, found without hooks. The package itself is `segviz.watch`."""
+"""Attention of any network, found in one forward pass without hooks. The package can be called: it is `segviz.watch`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 
-class WatchRoom(ModuleType):
+class CallablePackage(ModuleType):
     """The package is the function too: importing a module of it makes `segviz.watch` the package."""
 
     def __call__(self, *args: Any, **options: Any) -> object:
@@ -17,4 +17,4 @@ class WatchRoom(ModuleType):
         return watch(*args, **options)
 
 
-sys.modules[__name__].__class__ = WatchRoom
+sys.modules[__name__].__class__ = CallablePackage

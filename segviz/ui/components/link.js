@@ -12,28 +12,34 @@ export function addressOf(parameters, { pathname, search, hash }) {
   return pathname + (query ? `?${query}` : "") + hash;
 }
 
-/** Which picture an address shows; "" before a page has written its address. */
-export function pictureIn(search) {
+/** What an address shows of what Back undoes in steps, its picture and its models; "" for what it does not name. */
+export function stepsIn(search) {
   const parameters = new URLSearchParams(search);
-  return ["seed", "picture", "upload"].map((name) => parameters.get(name) ?? "").join(" ").trim();
+  const picture = ["seed", "picture", "upload"].map((name) => parameters.get(name) ?? "").join(" ").trim();
+  return { picture, models: parameters.getAll("model").join(" ") };
+}
+
+/** Whether one address leads to another by another picture or other models: a step that the browser's Back undoes. */
+export function isStep(before, after) {
+  const [from, to] = [before, after].map(stepsIn);
+  return ["picture", "models"].some((each) => from[each] && to[each] && from[each] !== to[each]);
 }
 
 const AWAITED_FOR = 20_000; // ms; the server may be busy, or the address may name what cannot be shown
 
-let awaited = { picture: "", until: 0 }; // where the browser went back to: runs under way still show the picture before
+let awaited = { search: null, until: 0 }; // where the browser went back to: runs under way still show what was before
 globalThis.addEventListener?.("popstate", () => {
-  awaited = { picture: pictureIn(location.search), until: Date.now() + AWAITED_FOR };
+  awaited = { search: location.search, until: Date.now() + AWAITED_FOR };
 });
 
-/** Brings the page's address up to date. Another street or own picture is a step that the browser's Back undoes. */
+/** Brings the page's address up to date, in a new step of the browser's history where `isStep` says so. */
 function writeAddress(parameters) {
   const address = addressOf(parameters, location);
-  const before = pictureIn(location.search), after = pictureIn(new URLSearchParams(parameters).toString());
-  const isStep = before && after && before !== after;
-  if (isStep && before === awaited.picture && Date.now() < awaited.until) return;
-  awaited = { picture: "", until: 0 };
+  const step = isStep(location.search, new URLSearchParams(parameters).toString());
+  if (step && location.search === awaited.search && Date.now() < awaited.until) return;
+  awaited = { search: null, until: 0 };
   if (address === location.pathname + location.search + location.hash) return; // browsers limit how often it is written
-  history[isStep ? "pushState" : "replaceState"](history.state, "", address); // no history entry for each pin
+  history[step ? "pushState" : "replaceState"](history.state, "", address); // no history entry for each pin
 }
 
 let newest = 0; // when Python made what was written last: an older part of the page does not undo it
