@@ -1,4 +1,4 @@
-"""Attention of any network, found in one forward pass without hooks. The package can be called: it is `segviz.watch`."""
+"""Attention of any network, in one forward pass without hooks. The package can be called: it is `segviz.watch`."""
 
 from __future__ import annotations
 
