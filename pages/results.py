@@ -65,7 +65,7 @@ def show_answers() -> None:
             st.caption(
                 "What switching the block's context off changes. A dot is the mean of several seeds, its bar their "
                 f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. "
-                f"Inside the grey band (within {NO_LOSS:g} points), and to its right, the context could be dropped."
+                f"Inside the grey band (within {NO_LOSS:g} points) and to its right, val does not need the context."
             )
         st.markdown(context_finding(results.runs, training_title))
     costs = {name: one.cost for name, one in records.items() if one.cost is not None}

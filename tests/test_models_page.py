@@ -15,7 +15,17 @@ from segviz.catalogue import checkpoint_file
 from segviz.catalogue.checkpoint_file import CheckpointError
 from segviz.catalogue.file_digest import file_digest
 from segviz.catalogue.location import checkpoints_folder
-from segviz.catalogue.record import SCENES, VAL, VAL_MULTI_SCALE, VAL_WITHOUT_CONTEXT, Cost, Evaluation, Record, to_json
+from segviz.catalogue.record import (
+    SCENES,
+    SCENES_WITHOUT_CONTEXT,
+    VAL,
+    VAL_MULTI_SCALE,
+    VAL_WITHOUT_CONTEXT,
+    Cost,
+    Evaluation,
+    Record,
+    to_json,
+)
 from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
@@ -161,9 +171,9 @@ def test_the_full_run_s_commands_are_understood_and_keep_each_seed_s_record(tmp_
 def test_contexts_that_do_nothing_are_named() -> None:
     found = context_finding(runs(record("fcn"), record("fla", loss=0.0004), record("rcca", loss=-0.0009),
                                  record("psa", loss=0.012), record("snl", loss=0.03)))  # fmt: skip
-    assert "The context of `fla` and `rcca` can be removed without loss" in found
+    assert "The context of `fla` and `rcca` can be removed without loss on val" in found
     assert "(2 of 4 blocks)" in found  # fcn has no block
-    assert "Removing it costs `snl` 3.00, `psa` 1.20 points." in found
+    assert "On val, mIoU falls without it, in points: `snl` 3.00, `psa` 1.20." in found
     assert "gains" not in found and "not measured" not in found
 
 
@@ -174,8 +184,18 @@ def test_a_tenth_of_a_point_is_a_loss(loss: float, idle: bool) -> None:
 
 def test_a_context_that_harms_is_named() -> None:
     found = context_finding(runs(record("fla", loss=-0.02)))
-    assert found.startswith("The context of `fla` can be removed without loss: val mIoU falls by less than 0.1")
-    assert found.endswith("Removing it gains `fla` 2.00 points.")
+    assert found.startswith("The context of `fla` can be removed without loss on val: mIoU falls by less than 0.1")
+    assert found.endswith("On val, mIoU rises without it, in points: `fla` 2.00.")
+
+
+def test_a_context_that_only_val_can_do_without_is_named() -> None:
+    one, other = record("channel_nl", loss=0.0), record("psa", loss=0.0)
+    for each, loss in ((one, 0.0101), (other, 0.0)):
+        each.evaluations[SCENES_WITHOUT_CONTEXT] = evaluation(0.75 - loss, data="50 drawn scenes", images=50)  # type: ignore[index]
+    found = context_finding(runs(one, other))
+    assert "The context of `channel_nl` and `psa` can be removed without loss on val" in found
+    assert "On the drawn scenes, mIoU falls without it, in points: `channel_nl` 1.01." in found
+    assert "drawn scenes" not in context_finding(runs(other))
 
 
 def test_several_gammas_are_told_by_their_parts() -> None:
@@ -227,7 +247,7 @@ def test_every_table_of_scores_tells_mean_and_spread(tmp_path: Path) -> None:
     assert row_of(page, "Scores", "fla")[1:5] == ["71.0 ± 1.0", "72.0 ± 1.0", "76.0 ± 1.0", "35.5 ± 0.5"]
     context = row_of(page, "Do the blocks do anything?", "fla")
     assert context == ["-0.25", "71.00 ± 1.00", "69.00 ± 0.00", "-2.00 ± 1.00", "–"]
-    assert "Removing it costs `fla` 2.00 points." in page
+    assert "mIoU falls without it, in points: `fla` 2.00." in page
 
 
 def test_with_seeds_each_difference_stands_beside_its_error() -> None:

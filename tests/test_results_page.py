@@ -165,8 +165,11 @@ def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
     same = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.7)}
     put(folder, record("fla"), record("ema", evaluations=same))
     (finding,) = (one.value for one in visited().markdown if "removed without loss" in one.value)
-    idle, needed = finding.split(". ")
-    assert MODELS["ema"].title in idle and needed == f"Removing it costs {MODELS['fla'].title} 2.00 points."
+    idle, _, needed = finding.split(". ")
+    assert (
+        MODELS["ema"].title in idle
+        and needed == f"On val, mIoU falls without it, in points: {MODELS['fla'].title} 2.00."
+    )
 
 
 def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:

@@ -7,7 +7,7 @@ from math import hypot
 from statistics import mean, stdev
 
 from segviz.catalogue.context_worth import NO_LOSS
-from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT
+from segviz.catalogue.record import SCENES, VAL, VAL_WITHOUT_CONTEXT
 from segviz.models.registry import MODELS
 from segviz.results.gain import gains_over_fcn
 from segviz.results.markdown import Rows, as_code, join_names, markdown_table
@@ -40,7 +40,9 @@ def context_section(runs: Runs) -> str:
 
 
 def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
-    """Which models lose nothing by the removal of their context, which lose by it, and which gain.
+    """Which models lose nothing on val by the removal of their context, which lose by it, and which gain.
+
+    Of those that lose nothing there, what the drawn scenes say otherwise is added.
 
     Args:
         runs: the records.
@@ -52,16 +54,19 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
     sentences = []
     if idle:
         sentences.append(
-            f"The context of {join_names(idle, named)} can be removed without loss: val mIoU falls by less than "
-            f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks); such a model does not need what "
-            "its maps show."
+            f"The context of {join_names(idle, named)} can be removed without loss on val: mIoU falls by less than "
+            f"{NO_LOSS:g} points, or rises ({len(idle)} of {len(known)} blocks). On val, such a model does not need "
+            "its context, whatever its maps show."
         )
+        scenes = {name: change for name in idle if (change := context_change(runs[name], SCENES)) is not None}
+        if lost := {name: -change for name, change in scenes.items() if -change >= NO_LOSS}:
+            sentences.append(f"On the drawn scenes, mIoU falls without it, in points: {format_changes(lost, named)}.")
     elif known:
         sentences.append(f"No block's context can be removed without a loss of {NO_LOSS:g} points of val mIoU or more.")
-    for words, sign in (("Removing it costs", -1), ("Removing it gains", 1)):
+    for words, sign in (("falls", -1), ("rises", 1)):
         moved = {name: sign * change for name, change in known.items() if sign * change >= NO_LOSS}
         if moved:
-            sentences.append(f"{words} {format_changes(moved, named)} points.")
+            sentences.append(f"On val, mIoU {words} without it, in points: {format_changes(moved, named)}.")
     if unknown := [name for name, change in changes.items() if change is None]:
         sentences.append(f"The effect of the context was not measured for {join_names(unknown, named)}.")
     return " ".join(sentences)

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from segviz.catalogue.checkpoint_checks import CheckpointError
 from segviz.catalogue.checkpoint_file import read_record, require_model
-from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE
-from segviz.catalogue.record import VAL, VAL_WITHOUT_CONTEXT, Record, from_json
+from segviz.catalogue.context_worth import NO_LOSS, OWN_SCORE, WITHOUT
+from segviz.catalogue.record import VAL, Record, from_json
 from segviz.models.registry import MODELS
 from segviz.text import NONE
 
@@ -120,18 +120,18 @@ def scores(records: Iterable[Record], evaluation: str, field: str = "miou") -> l
     return [100 * share for share in shares if share is not None and not isnan(share)]
 
 
-def context_changes(records: Iterable[Record]) -> list[float]:
-    """The change of val mIoU, in points, when the block's context is switched off: negative is a loss.
+def context_changes(records: Iterable[Record], evaluation: str = VAL) -> list[float]:
+    """The change of mIoU, in points, when the block's context is switched off: negative is a loss.
 
     Records without this measurement and models without context are left out.
     """
-    pairs = [(one.miou(VAL), one.miou(VAL_WITHOUT_CONTEXT)) for one in records if MODELS[one.model].maps]
+    pairs = [(one.miou(evaluation), one.miou(WITHOUT[evaluation])) for one in records if MODELS[one.model].maps]
     return [100 * (without - own) for own, without in pairs if own is not None and without is not None]
 
 
-def context_change(records: Iterable[Record]) -> float | None:
+def context_change(records: Iterable[Record], evaluation: str = VAL) -> float | None:
     """The mean of `context_changes`, to two decimals as in the tables; None if there is none."""
-    changes = context_changes(records)
+    changes = context_changes(records, evaluation)
     return round(fmean(changes), 2) + 0.0 if changes else None  # never -0.0
 
 
