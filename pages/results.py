@@ -104,7 +104,7 @@ def show_maps() -> None:
         )
         for limits, column in zip(MAP_RANGES, [*st.columns(2), *st.columns(2)], strict=True):
             with column:
-                show_chart(map_chart(maps, limits), f"maps-{limits.field}", f"{limits.title} of each block's map")
+                show_chart(map_chart(maps, limits), f"maps-{limits.field}", f"“{limits.title}” of each block's map")
                 st.caption(f"**{limits.title}.** {limits.meaning} Shaded: {limits.words()}.")
     st.markdown("\n".join(f"- {sentence}" for sentence in describe_maps(results.runs)))
     if maps:
