@@ -195,7 +195,7 @@ def option_title(name: str) -> str:
 
 def show_scores(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> None:
     """IoU by class as bars and as a table, with the mean."""
-    st.subheader("IoU by class on this picture")
+    st.header("IoU by class on this picture")
     shares = {name: class_iou(one, classes) for name, one in scores.items()}
     bars = class_bars(shares, classes, "IoU (%)")
     show_chart(bars, "compare-iou", "IoU by class on this picture, one bar per model")
@@ -219,7 +219,7 @@ def keep_confusion(scores: Mapping[str, Confusion]) -> KeptWidget:
 @st.fragment
 def show_confusions(scores: Mapping[str, Confusion], classes: tuple[str, ...]) -> None:
     """One model's confusion matrix."""
-    st.subheader("Confusions on this picture")
+    st.header("Confusions on this picture")
     name = st.selectbox("Model", scores, format_func=model_title, **keep_confusion(scores))
     keep_page_address(PAGE, "confusions")
     counts = scores[name].matrix.tolist()

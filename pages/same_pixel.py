@@ -70,7 +70,7 @@ st.caption(
     "that move with the point, as in SNL and RCCA, depend on it by construction."
 )
 if without := no_map_sentences(list(predictions.values())):
-    st.subheader("No map from place to place")
+    st.header("No map from place to place")
     st.markdown("\n".join(f"- {sentence}" for sentence in without))
     if "fla" in predictions:
         lead_to("fla", "FLANet's own figure")

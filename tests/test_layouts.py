@@ -75,6 +75,20 @@ def test_cityscapes_has_fine_and_coarse_splits_and_joins_them(tmp_path: Path) ->
         load_split(tmp_path, "training")
 
 
+@pytest.mark.parametrize(
+    ("make", "pictures", "labels"),
+    [(make_cityscapes, "leftImg8bit/val", "gtFine/val"), (make_ade20k, "images/validation", "annotations/validation")],
+)
+def test_labels_whose_pictures_were_not_unpacked_are_named(
+    make: Callable[[Path], None], pictures: str, labels: str, tmp_path: Path
+) -> None:
+    make(tmp_path)
+    shutil.rmtree(tmp_path / pictures)
+    told = rf"{labels} has labels, but .*{pictures} is missing; unpack the pictures of 'val'"
+    with pytest.raises(DataError, match=told):
+        load_split(tmp_path, "val")
+
+
 def test_ade20k_starts_at_one_and_zero_is_void(tmp_path: Path) -> None:
     make_ade20k(tmp_path)
     rows = [f"{at}\t0\t0\t0\t0\t{name}, other" for at, name in enumerate(CLASS_SETS["ade20k"].names, 1)]

@@ -85,8 +85,20 @@ class DataSet:
         return Sample(files.name, image, self.read_labels(files.labels, (image.shape[0], image.shape[1])))
 
 
-def refuse_split(root: Path, split: str, splits: Sequence[str]) -> DataError:
-    """The error for a split that is not there."""
+def refuse_split(
+    root: Path, split: str, splits: Sequence[str], pictures: Path | None = None, labels: Path | None = None
+) -> DataError:
+    """The error for a split that is not there, or of which only the labels are.
+
+    Args:
+        root: the data set's folder.
+        split: the split.
+        splits: those that are there.
+        pictures: where the layout keeps the split's pictures, if it has one folder for them.
+        labels: where it keeps the labels.
+    """
+    if pictures is not None and labels is not None and labels.is_dir() and not pictures.is_dir():
+        return DataError(f"{labels} has labels, but {pictures} is missing; unpack the pictures of '{split}' into it")
     there = f"it has {', '.join(splits)}" if splits else "it has none"
     return DataError(f"{root} has no split '{split}'; {there}, and splits can be joined, as in train+val")
 

@@ -85,7 +85,7 @@ def show_numbers(
             if measured := bundled_maps(one.model).get(map_.name):
                 numbers = view.recorded_numbers(map_, measured)
                 rows.append(view.MapRow("val", view.map_title(one, map_), None, numbers, measured.trained.dependence))
-    st.subheader(TITLES[direction])
+    st.header(TITLES[direction])
     values = view.same_pixel_columns(rows)
     label = "Numbers of each map at the pinned points, and their means over the picture"
     show_table(values, view.SAME_PIXEL_COLUMNS, label, "Model")

@@ -72,9 +72,9 @@ def list_ade20k_split(root: Path, splits: tuple[str, ...], split: str) -> Listin
     Raises:
         DataError: there is no such split.
     """
+    pictures, labels = (root / part / FOLDERS.get(split, split) for part in ("images", "annotations"))
     if split not in splits:
-        raise refuse_split(root, split, splits)
-    pictures, labels = (root / part / FOLDERS[split] for part in ("images", "annotations"))
+        raise refuse_split(root, split, splits, pictures, labels)
     drawn = find_picture_names(pictures)
     if not drawn:
         return Listing((), (f"{pictures} holds no picture; unpack the benchmark's pictures into it",))

@@ -60,21 +60,21 @@ def list_cityscapes_split(root: Path, splits: tuple[str, ...], split: str) -> Li
     Raises:
         DataError: there is no such split.
     """
-    if split not in splits:
-        raise refuse_split(root, split, splits)
     folder, kind = split.removeprefix("coarse_"), COARSE_FOLDER if split.startswith("coarse_") else FINE_FOLDER
-    pictures = root / "leftImg8bit" / folder
+    pictures, labels = root / "leftImg8bit" / folder, root / kind / folder
+    if split not in splits:
+        raise refuse_split(root, split, splits, pictures, labels)
     drawn = {name.removesuffix(PICTURE_END) for name in find_picture_names(pictures) if name.endswith(PICTURE_END)}
     if not drawn:
         return Listing((), (f"{pictures} holds no CITY/*{PICTURE_END}.png; unpack leftImg8bit into it",))
     endings = [f"_{kind}_{form}" for form in LABEL_FORMS]
-    stems = sorted(drawn | find_label_names(root / kind / folder, endings))
+    stems = sorted(drawn | find_label_names(labels, endings))
     picture_cure = f"unpack all of leftImg8bit beside {kind}"
     if folder == "test":  # what gtFine has for test is a placeholder, void throughout
         return list_unlabelled(stems, pictures, [f"{PICTURE_END}.png"], root, picture_cure)
     places = {stem: (pictures / stem, [f"{PICTURE_END}.png"]) for stem in stems}
-    labels = {stem: (root / kind / folder / stem, [f"{ending}.png" for ending in endings]) for stem in stems}
-    return pair_files(stems, places, labels, root, f"unpack all of {kind} beside leftImg8bit", picture_cure)
+    truths = {stem: (labels / stem, [f"{ending}.png" for ending in endings]) for stem in stems}
+    return pair_files(stems, places, truths, root, f"unpack all of {kind} beside leftImg8bit", picture_cure)
 
 
 def read_cityscapes_labels(path: Path, size: HeightAndWidth) -> UInt8[np.ndarray, "height width"]:
