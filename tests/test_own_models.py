@@ -289,6 +289,21 @@ def test_a_bad_models_file_stops_the_start_in_one_sentence(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_network_of_the_models_file_that_cannot_be_opened_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut(tmp_path / "w.pt", torch.save)
+    rows = ["name = 'cut'\nsource = 'timm:vit'\nweights = 'w.pt'", "name = 'gone'\nsource = 'net.py:build'"]
+    (tmp_path / "models.toml").write_text("\n".join(f"[[model]]\n{row}" for row in [*rows, "source = 'timm:vit'"]))
+    monkeypatch.setenv("SEGVIZ_MODELS", str(tmp_path / "models.toml"))
+    monkeypatch.setattr("segviz.cli.main.serve", lambda *_: 0)
+    monkeypatch.setattr("segviz.cli.main.check_port", lambda *_: None)
+    assert main(["app"]) == 0
+    cut_, gone = capsys.readouterr().err.splitlines()
+    assert re.match(r"segviz: cut cannot be opened: .*w\.pt is not a whole PyTorch checkpoint .*copy it again", cut_)
+    assert re.match(r"segviz: gone cannot be opened: .*net\.py does not exist; give a file", gone)
+
+
 def test_the_setting_is_a_path_or_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGVIZ_MODELS", "[[model]]\nsource = 'timm:vit'")
     assert list(own_models()) == ["vit"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from segviz.catalogue.own_models import own_models, read_setting_models
 from segviz.cli.bench_parser import bring_subject_forward
 from segviz.cli.errors import UsageError, describe_error, is_stop, list_faults, print_error
-from segviz.cli.own_models import list_models
+from segviz.cli.own_models import find_file_faults, list_models
 from segviz.cli.parser import build_parser, typed_options
 from segviz.cli.unused_options import refuse_unused
 from segviz.runtime.garbage_collection import pause_collector
@@ -108,6 +108,8 @@ def run_app(options: argparse.Namespace) -> int:
             entry.title if entry.title == entry.name else f"{entry.title} ({entry.name})" for entry in own
         )
         print(f"segviz: the app offers {words}; pages begin with {own[0].title}")
+        for fault in find_file_faults(own):
+            print(f"segviz: {fault}", file=sys.stderr)
     return serve(app_command(script, options.port, *options.extra), script.parent, environment)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,17 @@ def list_models(tables: Sequence[dict[str, Any]]) -> str:
             raise UsageError(f"--model {table['source']}: {error}") from None
         entries.append(entry)
     return write_models(entries)
+
+
+def find_file_faults(entries: Iterable[CatalogueEntry]) -> list[str]:
+    """What is wrong with the files of networks, a sentence each; the app offers the other networks all the same."""
+    faults = []
+    for entry in entries:
+        try:
+            check_files(entry)
+        except (ValueError, OSError) as error:
+            faults.append(f"{entry.title} cannot be opened: {error}")
+    return faults
 
 
 def check_files(entry: CatalogueEntry) -> None:
