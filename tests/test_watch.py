@@ -820,6 +820,14 @@ def test_memory_that_runs_out_while_a_map_is_read_is_no_reason_to_pass_over_a_la
         segviz.watch(NonLocal(fused).eval(), IMAGE)
 
 
+def test_numpy_s_lack_of_memory_is_told_with_the_network_and_the_cure() -> None:
+    def fail(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        raise MemoryError("Unable to allocate 2.00 PiB for an array with shape (1125899906842624,)")
+
+    with pytest.raises(MemoryError, match=r"NonLocal ran out of memory on an input of .* give a smaller input size"):
+        segviz.watch(NonLocal(fail).eval(), IMAGE)
+
+
 @pytest.mark.parametrize("open_network", [segviz.load, lambda net: segviz.watch(net, IMAGE)], ids=["load", "watch"])
 def test_a_part_in_training_mode_is_refused_and_nothing_is_changed(open_network: Callable[[Any], Any]) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.ReLU(), nn.BatchNorm2d(4))).eval()

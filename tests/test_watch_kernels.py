@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import functools
 import importlib.util
 import sys
@@ -20,6 +21,10 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from watch_cases import IMAGE, Attend, NonLocal, matrix_of
 
 import segviz
+from segviz.watch import kernel_spy, recorder
+from segviz.watch.call import AttentionCall
+from segviz.watch.grids import NotShownError
+from segviz.watch.kernel_calls import read_kernel
 from segviz.watch.network_view import NetworkView
 from segviz.watch.placement import InputRules, make_input, place_picture
 
@@ -372,8 +377,6 @@ def test_what_cannot_be_recomputed_is_passed_over_with_a_cure(name: str) -> None
 
 def test_windows_of_equal_length_are_what_each_sequence_computes() -> None:
     """So that a recipe can place them: the check of each call is made before its layout is known."""
-    from segviz.watch.kernel_calls import read_kernel
-
     q = torch.randn(1, CELLS, HEADS, 4)
     mask = ops().BlockDiagonalCausalMask([8, 8, 8])
     one = read_kernel("memory_efficient_attention", {"query": q, "key": q * 2, "value": q, "attn_bias": mask})
@@ -428,10 +431,99 @@ def test_a_kernel_that_fails_leaves_nothing() -> None:
     assert_own_weights(segviz.watch(net, IMAGE), net, "scaled_dot_product_attention", heads=1)
 
 
-def test_beside_another_profiler_the_table_says_that_kernels_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "getprofile", lambda: object())  # as of cProfile up to Python 3.11
-    (row,) = segviz.watch(make_net(flash()), IMAGE).layers
-    assert row.state == "passed over" and "a profiler runs" in row.reason and "watch without it" in row.reason
+@pytest.mark.filterwarnings("ignore:.*flex_attention called without torch.compile:UserWarning")
+@pytest.mark.parametrize("kernel", ["flash", "flex"])
+def test_beside_another_profiler_the_table_says_that_kernels_are_missed(kernel: str) -> None:
+    net = make_net(flash() if kernel == "flash" else attend_flex(flex_attention))
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        takes_hook = sys.getprofile() is not None  # up to Python 3.11
+        view = segviz.watch(net, IMAGE)
+    finally:
+        profiler.disable()
+    reasons = [row.reason for row in view.layers if row.state == "passed over"]
+    missed = [one for one in reasons if one.startswith("a profiler runs") and one.endswith("watch without it")]
+    assert len(missed) == takes_hook and all("flex_attention" in one for one in missed)
+    assert bool(view.maps) == (not takes_hook)
+
+
+def test_a_network_that_sets_a_profiler_keeps_it_and_is_told() -> None:
+    def other(frame: types.FrameType, event: str, value: object) -> None: ...
+
+    def attend(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        sys.setprofile(other)
+        return flash()(net, q, k, v)
+
+    try:
+        view = segviz.watch(make_net(attend), IMAGE)
+        assert sys.getprofile() is other
+    finally:
+        sys.setprofile(None)
+    (row,) = view.layers
+    assert row.state == "passed over" and "sets or removes a profiler" in row.reason
+
+
+def test_without_kernels_the_network_runs_without_a_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_spy, "find_kernel_modules", list)
+    seen = []
+    net = make_net(lambda net, q, k, v: seen.append(sys.getprofile()) or F.scaled_dot_product_attention(q, k, v))
+    assert_own_weights(segviz.watch(net, IMAGE), net, "scaled_dot_product_attention", heads=1)
+    assert seen[0] is None
+
+
+def test_kernels_that_are_imported_while_the_network_runs_are_seen_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in kernel_spy.find_kernel_modules():
+        for module in [one for one in sys.modules if one == name or one.startswith(f"{name}.")]:
+            monkeypatch.delitem(sys.modules, module)
+
+    def attend(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if "flash_attn" not in sys.modules:
+            load_stand_in("flash_attn", "flash_attn.py")
+        return flash()(net, q, k, v)
+
+    net = make_net(attend)
+    (row,) = [one for one in segviz.watch(net, IMAGE).layers if one.spelling == "attention kernels"]
+    assert row.state == "passed over" and row.reason.startswith("flash_attn was imported while the network ran")
+    assert_own_weights(segviz.watch(net, IMAGE), net, "flash_attn_func")
+
+
+@pytest.mark.parametrize("stage", ["read_kernel", "difference_to_output"])
+def test_memory_that_runs_out_while_a_kernel_is_read_is_told(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    where = recorder if stage == "read_kernel" else AttentionCall
+    monkeypatch.setattr(where, stage, fail)
+    with pytest.raises(MemoryError, match="NonLocal ran out of memory on an input of 1 x 3 x"):
+        segviz.watch(make_net(flash()), IMAGE)
+    assert sys.getprofile() is None
+
+
+@pytest.mark.parametrize("given", [{"causal": True}, {"window_size": (64, 64)}, {"softcap": 1.0}], ids=str)
+def test_a_bias_that_is_too_large_is_refused_before_it_takes_memory(given: dict[str, Any]) -> None:
+    q = torch.empty(1, 32768, 2, 8, device="meta")
+    with pytest.raises(NotShownError, match="numbers and no simple form; show a smaller picture"):
+        read_kernel("flash_attn_func", {"q": q, "k": q, "v": q, **given})
+    assert read_kernel("flash_attn_func", {"q": q, "k": q, "v": q}).bias is None
+
+
+def test_a_block_mask_that_is_too_large_is_refused_before_it_takes_memory() -> None:
+    q = torch.empty(1, 2, 32768, 16, device="meta")
+    mask = types.SimpleNamespace(shape=(1, 2, 32768, 32768), mask_mod=near)
+    with pytest.raises(NotShownError, match="numbers and no simple form"):
+        read_kernel("flex_attention", {"query": q, "key": q, "value": q, "block_mask": mask})
+
+
+def test_a_causal_call_of_torch_that_is_too_large_is_refused_before_it_takes_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("segviz.watch.kernel_calls.MOST_BIASES", 500)
+    net = make_net(lambda net, q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True))
+    (row,) = segviz.watch(net, IMAGE).layers
+    assert row.reason == "its bias has 576 numbers and no simple form; show a smaller picture"
 
 
 def test_kernels_of_other_threads_are_not_seen() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from segviz.runtime.out_of_memory import ExplainedMemoryError
+
 
 class EngineError(RuntimeError):
     """The engine did not answer this request; the next one may succeed."""
@@ -23,7 +25,7 @@ class LeaseError(EngineError):
     """Nobody looked at the answer's status within the lease, so the request was dropped."""
 
 
-class TooLargeError(EngineError, MemoryError):
+class TooLargeError(EngineError, ExplainedMemoryError):
     """The picture needs more memory than is available, even at the smallest scale."""
 
 

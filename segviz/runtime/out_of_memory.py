@@ -22,6 +22,10 @@ OUT_OF_MEMORY = re.compile("|".join(OUT_OF_MEMORY_WORDS))
 GPU = re.compile("CUDA|CUBLAS|CUDNN|CUFFT|GPU|HIP|MPS|XPU")
 
 
+class ExplainedMemoryError(MemoryError):
+    """Memory ran out, or would have; unlike other errors of this kind, its message names the cause and the cure."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out; for a CPU torch has no type of error, and a GPU's libraries have their own words."""
     if isinstance(error, MemoryError):

@@ -16,7 +16,6 @@ from segviz.watch.build_map import MOST_BIASES
 from segviz.watch.grids import DECLARE_IT, NotShownError
 from segviz.watch.multi_head_call import additive
 
-KERNEL_PACKAGES = ("xformers", "flash_attn", "flash_attn_interface")
 XFORMERS = {
     "memory_efficient_attention",
     "memory_efficient_attention_forward",
@@ -36,14 +35,15 @@ FLASH = {
     CACHED,
 }
 FLEX = "flex_attention"
+FLEX_MODULE = "torch.nn.attention.flex_attention"
 KERNEL_NAMES = XFORMERS | FLASH | {FLEX}
 
 DROPPED = "it drops weights at random ({name}={chance}) in eval mode too; give it 0 where self.training is false"
 IN_CACHE = f"its keys are read from a cache; {DECLARE_IT}"
 UNREAD_OPTION = f"its option {{name}} is not read; call the kernel without it, or {DECLARE_IT}"
 UNREAD_OPTIONS = (  # each None or false where it is not used
-    "block_table", "page_table", "seqused_q", "seqused_k", "leftpad_k", "qv", "q_descale", "k_descale", "v_descale",
-    "learnable_sink", "attention_chunk",
+    "num_heads_q", "block_table", "page_table", "seqused_q", "seqused_k", "leftpad_k", "qv", "q_descale", "k_descale",
+    "v_descale", "learnable_sink", "attention_chunk",
 )  # fmt: skip
 MODIFIED = f"its score_mod or mask_mod could not be evaluated for all pairs of tokens ({{error}}); {DECLARE_IT}"
 
@@ -69,16 +69,23 @@ class KernelCall:
     arrange: Callable[[Tensor], Tensor]
 
 
-def is_kernel(frame: FrameType) -> bool:
-    """Whether a running function with a name of `KERNEL_NAMES` is written in the package that it belongs to.
+def kernel_module(name: str) -> str | None:
+    """What has the kernels of a module with this name: xformers, a package of flash_attn, torch's module; or None.
 
     Packages of flash_attn have several names: `flash_attn`, `flash_attn_interface`, and those of copies on a hub.
     """
-    name, module = frame.f_code.co_name, str(frame.f_globals.get("__name__", ""))
-    package = module.partition(".")[0]
+    package = name.partition(".")[0]
+    if package == "xformers" or "flash_attn" in package:
+        return package
+    return name if name == FLEX_MODULE else None
+
+
+def is_kernel(frame: FrameType) -> bool:
+    """Whether a running function with a name of `KERNEL_NAMES` is written where its kernel is."""
+    name, found = frame.f_code.co_name, kernel_module(str(frame.f_globals.get("__name__", "")))
     if name == FLEX:
-        return module == "torch.nn.attention.flex_attention"
-    return package == "xformers" if name in XFORMERS else "flash_attn" in package
+        return found == FLEX_MODULE
+    return found is not None and found != FLEX_MODULE and (found == "xformers") == (name in XFORMERS)
 
 
 def read_kernel(name: str, given: Mapping[str, Any]) -> KernelCall:
@@ -115,6 +122,7 @@ def read_xformers(given: Mapping[str, Any]) -> KernelCall:
         if own is not None and others is not None:
             sequences = count_sequences(own.seqstart_py, others.seqstart_py)
         shape = (*[1] * len(leading), queries.shape[1], keys.shape[1])
+        check_bias_size(shape)
         bias = bias.materialize(shape, dtype=torch.float32, device=queries.device)
         bias = bias if sequences == 1 else diagonal_blocks(bias, sequences)[:, 0]
     if bias is not None and bias.dim() == 5:
@@ -182,18 +190,23 @@ def flash_bias(given: Mapping[str, Any], queries: Tensor, keys: Tensor, scale: f
     before, after = (None if one is None or one < 0 else int(one) for one in given.get("window_size") or (None, None))
     if given.get("causal"):
         after = 0
+    slopes, cap = given.get("alibi_slopes"), given.get("softcap") or 0.0
+    windowed = before is not None or after is not None
+    if cap > 0 or slopes is not None:
+        check_bias_size((*queries.shape[:-1], key_tokens))
+    elif windowed:
+        check_bias_size((tokens, key_tokens))
+    else:
+        return None
     level = torch.arange(tokens, device=queries.device)[:, None] + key_tokens - tokens
     ahead = torch.arange(key_tokens, device=queries.device) - level  # how far each key is after the level one
-    slopes, cap = given.get("alibi_slopes"), given.get("softcap") or 0.0
     bias: Tensor | None = None
-    if cap > 0 or slopes is not None:
-        check_pairs(queries, keys)
     if slopes is not None:
         bias = -slopes.float()[..., None, None] * ahead.abs()
     if cap > 0:
         logits = queries.float() @ keys.float().mT * scale
         bias = cap * (logits / cap).tanh() - logits + (0 if bias is None else bias)
-    if before is None and after is None:
+    if not windowed:
         return bias
     allowed = torch.ones_like(ahead, dtype=torch.bool)
     if before is not None:
@@ -233,12 +246,13 @@ def flex_bias(score_mod: Any, block_mask: Any, queries: Tensor, keys: Tensor, sc
     sizes = (*queries.shape[:2], queries.shape[-2], keys.shape[-2])
     bias: Tensor | None = None
     if score_mod is not None:
-        check_pairs(queries, keys)
+        check_bias_size(sizes)
         logits = queries.float() @ keys.float().mT * scale
         bias = score_mod(logits, *index_grids(sizes, queries.device)) - logits
         bias = bias.masked_fill(bias.isnan(), -torch.inf)  # two infinite logits
     if block_mask is not None:
         shared = (*block_mask.shape[:2], *sizes[2:])  # 1 where it is the same for all pictures or heads
+        check_bias_size(shared)
         bias = forbid(bias, block_mask.mask_mod(*index_grids(shared, queries.device)).expand(shared))
     return bias
 
@@ -265,13 +279,13 @@ def check_dropout(name: str, chance: object) -> None:
         raise NotShownError(DROPPED.format(name=name, chance=chance))
 
 
-def check_pairs(queries: Tensor, keys: Tensor) -> None:
-    """Refuse a bias of its own for each pair of tokens in each head, if it has too many numbers.
+def check_bias_size(sizes: Sequence[int]) -> None:
+    """Refuse a bias that would have too many numbers, before it takes memory.
 
     Raises:
-        NotShownError: it has.
+        NotShownError: it would.
     """
-    count = queries.shape[:-1].numel() * keys.shape[-2]
+    count = math.prod(sizes)
     if count > MOST_BIASES:
         raise NotShownError(f"its bias has {count} numbers and no simple form; show a smaller picture")
 

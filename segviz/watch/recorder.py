@@ -16,7 +16,7 @@ from segviz.runtime.out_of_memory import is_out_of_memory
 from segviz.watch.call import AttentionCall
 from segviz.watch.frames import RunningModule, class_names, local_values, running_modules, running_path
 from segviz.watch.grids import DECLARE_IT, NotShownError
-from segviz.watch.kernel_calls import DROPPED, FLEX, KernelCall, read_kernel
+from segviz.watch.kernel_calls import DROPPED, FLEX, KernelCall, check_bias_size, read_kernel
 from segviz.watch.multi_head_call import (
     additive,
     bind_multi_head,
@@ -107,6 +107,7 @@ class Recorder(TorchFunctionMode):
         self.count = 0
         self.taken = 0  # calls so far
         self.kernel: OpenKernel | None = None  # the one that is running
+        self.failure: Exception | None = None  # the memory ran out while a kernel was read
         self.quiet = False  # whether torch's functions are called by a kernel or by us
         self.unused: dict[int, str] = {}  # paths of softmaxes of products that have multiplied nothing yet
         kinds = frozenset[str]().union(*map(class_names, {type(module) for _, module in modules}))
@@ -131,6 +132,8 @@ class Recorder(TorchFunctionMode):
             return result
         try:
             self._look(name, args, kwargs, result)
+        except NotShownError as error:
+            self.collector.pass_over(self._path(), name, str(error))
         except Exception as error:  # the network runs on, whatever we fail to read
             if is_out_of_memory(error):
                 raise
@@ -169,14 +172,17 @@ class Recorder(TorchFunctionMode):
         """A kernel is called. What it calls in turn is of no interest, unless the kernel itself cannot be read."""
         if torch.compiler.is_dynamo_compiling():
             return
-        name, running, self.quiet = frame.f_code.co_name, running_modules(self.names, frame.f_back), True
-        call, reason = None, ""
+        name, call, reason = frame.f_code.co_name, None, ""
+        running: tuple[RunningModule, ...] = ()
+        self.quiet = True
         try:
+            running = running_modules(self.names, frame.f_back)
             call = read_kernel(name, frame.f_locals)
         except NotShownError as error:
             reason = str(error)
         except Exception as error:  # the network runs on, whatever we fail to read
             reason = f"it could not be read: {error!r}"
+            self._keep_lack_of_memory(error)
         self.kernel = OpenKernel(name, call, reason, running, self.taken)
         self.quiet = call is not None or name == FLEX
 
@@ -184,34 +190,51 @@ class Recorder(TorchFunctionMode):
         """The kernel has returned its output, perhaps with more; or None, where it raised."""
         kernel, self.kernel, self.quiet = self.kernel, None, True
         output = result[0] if isinstance(result, tuple | list) and result else result
-        if kernel is not None and isinstance(output, Tensor):
-            path = kernel.running[0].path if kernel.running else ""
-            try:
-                self._take_kernel(kernel, path, output)
-            except Exception as error:
-                self.collector.pass_over(path, kernel.name, f"it could not be read: {error!r}")
-        self.quiet = False
+        try:
+            if kernel is not None and isinstance(output, Tensor):
+                self._take_kernel(kernel, output)
+        except Exception as error:
+            self._keep_lack_of_memory(error)
+        finally:
+            self.quiet = False
+
+    def _keep_lack_of_memory(self, error: Exception) -> None:
+        """Keep an error for `finish` if memory ran out: a kernel's listener must not raise."""
+        if self.failure is None and is_out_of_memory(error):
+            self.failure = error
 
     def miss_kernels(self, reason: str) -> None:
         """Calls of kernels cannot be seen."""
         self.collector.pass_over("", "attention kernels", reason)
 
-    def _take_kernel(self, kernel: OpenKernel, path: str, output: Tensor) -> None:
+    def _take_kernel(self, kernel: OpenKernel, output: Tensor) -> None:
         """Take a kernel's call; or pass it over, unless what it called has been taken instead."""
-        one = kernel.call
-        if one is not None:
-            factors = one.queries, one.keys, one.scale, one.bias
-            call = AttentionCall(path, kernel.name, *factors, kernel.running)
+        one, path = kernel.call, kernel.running[0].path if kernel.running else ""
+        if one is None:
+            if self.taken == kernel.taken:
+                self.collector.pass_over(path, kernel.name, kernel.reason)
+            return
+        factors = one.queries, one.keys, one.scale, one.bias
+        call = AttentionCall(path, kernel.name, *factors, kernel.running)
+        try:
             self._take(call, call.difference_to_output(one.values, one.arrange(output)))
-        elif self.taken == kernel.taken:
-            self.collector.pass_over(path, kernel.name, kernel.reason)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self.collector.pass_over(path, kernel.name, f"it could not be read: {error!r}")
 
     def _take(self, call: AttentionCall, difference: float) -> None:
         self.taken += 1
         self.collector.take_call(call, difference)
 
     def finish(self) -> None:
-        """Name the softmaxes of products that were no attention."""
+        """Name the softmaxes of products that were no attention.
+
+        Raises:
+            Exception: the memory ran out while a kernel was read.
+        """
+        if self.failure is not None:
+            raise self.failure
         for path in self.unused.values():
             self.collector.pass_over(path, "softmax of a product", UNUSED)
 
@@ -313,6 +336,7 @@ class Recorder(TorchFunctionMode):
             queries, keys, values = (one.expand(*leading, *one.shape[-2:]) for one in (queries, keys, values))
         bias = additive(given.get("attn_mask"))
         if given.get("is_causal"):
+            check_bias_size((queries.shape[-2], keys.shape[-2]))
             allowed = torch.ones(queries.shape[-2], keys.shape[-2], dtype=torch.bool, device=queries.device).tril()
             bias = additive(allowed)
         scale = given.get("scale")

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from segviz.image import Rgb
 from segviz.runtime.blamed_line import name_line
-from segviz.runtime.out_of_memory import is_out_of_memory
+from segviz.runtime.out_of_memory import ExplainedMemoryError, is_out_of_memory
 from segviz.text import plain_text
 from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
 
 Output = TypeVar("Output")
 SIZE_WORDS = re.compile(
-    r"\b(?:sizes?|shapes?|dim(?:ension)?s?|heights?|widths?|resolutions?|multiples?|divisible|elements|patch(?:es)?)\b"
-    r"|\d ?[x×] ?\d",
+    r"\b(?:sizes?|shapes?|dim(?:ension)?s?|heights?|widths?|resolutions?|multiples?|divisible|patch(?:es)?"
+    r"|number of elements)\b"
+    r"|\d+ ?[x×] ?\d{2,}|\d{2,} ?[x×] ?\d",
     re.IGNORECASE,
 )
 
@@ -43,7 +44,7 @@ def run_on_fitting_size(
         The placement that the network took, and what `run` returned.
 
     Raises:
-        MemoryError: the memory does not suffice at a size that the network did not refuse.
+        ExplainedMemoryError: the memory does not suffice at a size that the network did not refuse.
         InputRefusedError: the network fails at each size; the message says how it did at the last.
     """
     like = first_float(model)
@@ -54,7 +55,7 @@ def run_on_fitting_size(
         try:
             return placement, run(placement, batch)
         except Exception as error:  # whatever the network's own code raises
-            if isinstance(error, MemoryError) and str(error):  # such as the engine's, which names its own cure
+            if isinstance(error, ExplainedMemoryError):
                 raise
             if is_out_of_memory(error):
                 raise lack_of_memory(model, placement) from error
@@ -95,9 +96,9 @@ def name_input(model: nn.Module, batch: Tensor) -> tuple[tuple[Tensor, ...], dic
     return (), options
 
 
-def lack_of_memory(model: nn.Module, placement: Placement) -> MemoryError:
+def lack_of_memory(model: nn.Module, placement: Placement) -> ExplainedMemoryError:
     """The error of a network for which the memory did not suffice."""
-    return MemoryError(
+    return ExplainedMemoryError(
         f"{type(model).__name__} ran out of memory on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]}; "
         "give a smaller input size (height, width)"
     )

@@ -60,6 +60,7 @@ def watch(
 
     Raises:
         ImageError: the picture cannot be used.
+        MemoryError: the memory does not suffice; the message names the size of the input.
         TypeError: the model is no `nn.Module`.
         ValueError: the network or a part of it is in training mode, was traced or compiled, or refuses the picture;
             `layers` chooses nothing; or mean, std, size or fit cannot be used.
@@ -83,7 +84,7 @@ def view_network(
 
     Raises:
         TypeError: the model is no `nn.Module`.
-        ValueError: as `watch`.
+        ValueError, MemoryError: as `watch`.
     """
     check_network(model)
     rules = rules.complete(model)
