@@ -8,7 +8,7 @@ from segviz.catalogue.record import SCENES, VAL
 from segviz.results.answer_charts import context_chart, cost_chart
 from segviz.results.charts import PAPER_FOUR, confusion_heatmap, curve_lines
 from segviz.results.class_differences import class_differences
-from segviz.results.findings import context_finding
+from segviz.results.findings import context_findings
 from segviz.results.folder import BASELINE, as_json, read_results
 from segviz.results.how_trained import measure_command
 from segviz.results.map_charts import map_chart
@@ -67,7 +67,7 @@ def show_answers() -> None:
                 f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. "
                 f"Inside the grey band (within {NO_LOSS:g} points) and to its right, val does not need the context."
             )
-        st.markdown(context_finding(results.runs, training_title))
+        st.markdown("\n".join(f"- {sentence}" for sentence in context_findings(results.runs, training_title)))
     costs = {name: one.cost for name, one in records.items() if one.cost is not None}
     if (chart := cost_chart(costs)) is not None:
         with right:

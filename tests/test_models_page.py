@@ -30,10 +30,10 @@ from segviz.cli.arguments import ALL_MODELS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
 from segviz.models.registry import MODELS
-from segviz.results.findings import context_finding, context_section, fla_section, seeds_section
+from segviz.results.findings import context_findings, context_section, fla_section, seeds_section
 from segviz.results.how_trained import EVALUATE, FULL_RUN, measure_command
 from segviz.results.models_page import models_page, scores_table
-from segviz.results.seeds import find_runs
+from segviz.results.seeds import Runs, find_runs
 
 FOUR = ("fla", "channel_nl", "spatial_nl", "dual_nl")
 
@@ -168,9 +168,13 @@ def test_the_full_run_s_commands_are_understood_and_keep_each_seed_s_record(tmp_
 # ---- do the blocks do anything? ----------------------------------------------------------------------------
 
 
+def find(runs: Runs) -> str:
+    return " ".join(context_findings(runs))
+
+
 def test_contexts_that_do_nothing_are_named() -> None:
-    found = context_finding(runs(record("fcn"), record("fla", loss=0.0004), record("rcca", loss=-0.0009),
-                                 record("psa", loss=0.012), record("snl", loss=0.03)))  # fmt: skip
+    found = find(runs(record("fcn"), record("fla", loss=0.0004), record("rcca", loss=-0.0009),
+                      record("psa", loss=0.012), record("snl", loss=0.03)))  # fmt: skip
     assert "The context of `fla` and `rcca` can be removed without loss on val" in found
     assert "(2 of 4 blocks)" in found  # fcn has no block
     assert "On val, mIoU falls without it, in points: `snl` 3.00, `psa` 1.20." in found
@@ -179,11 +183,11 @@ def test_contexts_that_do_nothing_are_named() -> None:
 
 @pytest.mark.parametrize(("loss", "idle"), [(0.0009, True), (0.001, False), (-0.0009, True), (-0.001, True)])
 def test_a_tenth_of_a_point_is_a_loss(loss: float, idle: bool) -> None:
-    assert ("without loss" in context_finding(runs(record("fla", 0.7, loss)))) == idle
+    assert ("without loss" in find(runs(record("fla", 0.7, loss)))) == idle
 
 
 def test_a_context_that_harms_is_named() -> None:
-    found = context_finding(runs(record("fla", loss=-0.02)))
+    found = find(runs(record("fla", loss=-0.02)))
     assert found.startswith("The context of `fla` can be removed without loss on val: mIoU falls by less than 0.1")
     assert found.endswith("On val, mIoU rises without it, in points: `fla` 2.00.")
 
@@ -192,10 +196,10 @@ def test_a_context_that_only_val_can_do_without_is_named() -> None:
     one, other = record("channel_nl", loss=0.0), record("psa", loss=0.0)
     for each, loss in ((one, 0.0101), (other, 0.0)):
         each.evaluations[SCENES_WITHOUT_CONTEXT] = evaluation(0.75 - loss, data="50 drawn scenes", images=50)  # type: ignore[index]
-    found = context_finding(runs(one, other))
+    found = find(runs(one, other))
     assert "The context of `channel_nl` and `psa` can be removed without loss on val" in found
     assert "On the drawn scenes, mIoU falls without it, in points: `channel_nl` 1.01." in found
-    assert "drawn scenes" not in context_finding(runs(other))
+    assert "drawn scenes" not in find(runs(other))
 
 
 def test_several_gammas_are_told_by_their_parts() -> None:

@@ -36,11 +36,11 @@ def context_section(runs: Runs) -> str:
         "also breaks what was\ntrained together with it, so the gain over `fcn` of the same seed, steps and data is "
         "given too."
     )
-    return f"## Do the blocks do anything?\n\n{markdown_table(rows)}\n{note}\n\n{context_finding(runs)}\n"
+    return f"## Do the blocks do anything?\n\n{markdown_table(rows)}\n{note}\n\n{' '.join(context_findings(runs))}\n"
 
 
-def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
-    """Which models lose nothing on val by the removal of their context, which lose by it, and which gain.
+def context_findings(runs: Runs, named: Callable[[str], str] = as_code) -> list[str]:
+    """In sentences, which models lose nothing on val by the removal of their context, which lose by it, and which gain.
 
     Of those that lose nothing there, what the drawn scenes say otherwise is added.
 
@@ -69,7 +69,7 @@ def context_finding(runs: Runs, named: Callable[[str], str] = as_code) -> str:
             sentences.append(f"On val, mIoU {words} without it, in points: {format_changes(moved, named)}.")
     if unknown := [name for name, change in changes.items() if change is None]:
         sentences.append(f"The effect of the context was not measured for {join_names(unknown, named)}.")
-    return " ".join(sentences)
+    return sentences
 
 
 def format_changes(moved: Mapping[str, float], named: Callable[[str], str]) -> str:
