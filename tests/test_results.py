@@ -21,7 +21,7 @@ from segviz.results import tables
 from segviz.results.answer_charts import cost_chart
 from segviz.results.charts import class_bars, confusion_heatmap, curve_lines, model_styles
 from segviz.results.class_differences import class_differences
-from segviz.results.findings import context_finding
+from segviz.results.findings import context_findings
 from segviz.results.folder import BASELINE_TITLES, Results, as_json, read_results
 from segviz.results.seeds import Runs, context_change, idle_contexts
 from segviz.table import csv_text
@@ -139,11 +139,13 @@ def test_a_model_without_context_has_none_to_switch_off() -> None:
 def test_a_context_is_idle_unless_its_removal_costs_a_tenth_of_a_point(without: float, idle: bool) -> None:
     one = record("fla", evaluations={VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(without)})
     assert (idle_contexts(runs(one, record("psa"))) == ("fla",)) is idle
-    assert ("Fully attentional block can be removed" in context_finding(runs(one), tables.training_title)) is idle
+    assert (
+        "Fully attentional block can be removed" in " ".join(context_findings(runs(one), tables.training_title))
+    ) is idle
 
 
 def test_a_context_that_was_never_switched_off_is_named() -> None:
-    told = context_finding(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.training_title)
+    told = " ".join(context_findings(runs(record("fla", evaluations={VAL: evaluation(0.7)})), tables.training_title))
     assert told == "The effect of the context was not measured for Fully attentional block."
 
 
