@@ -868,6 +868,12 @@ def test_failures_are_one_sentence(
     assert not list((tmp_path / "out").iterdir())
 
 
+def from_itself(error: Exception) -> Exception:
+    """The error, as `raise error from error` leaves it."""
+    error.__cause__ = error
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -882,6 +888,7 @@ def test_failures_are_one_sentence(
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "batch or crop, or --device cpu"),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "not enough memory"),
         (KeyError("model 'x' is unknown; use y"), "segviz: model 'x' is unknown; use y"),
+        (from_itself(ValueError("a circle; break it")), "segviz: a circle; break it"),
         (OSError(28, "No space left on device", "/out/a.png"), "/out/a.png: no space left on device"),
     ],
 )

@@ -49,6 +49,13 @@ def test_other_errors_stay_as_they_are(offline: Path) -> None:
     assert not constants.HF_HUB_OFFLINE
 
 
+@pytest.mark.timeout(20)
+def test_an_error_that_is_its_own_cause_stays_as_it_is(offline: Path) -> None:
+    error = ValueError("mine")
+    with pytest.raises(ValueError, match="mine"), reach_hub():
+        raise error from error
+
+
 def test_a_proxy_may_know_the_name(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_resolve("huggingface.co")
     monkeypatch.setattr(hub, "getproxies", lambda: {"https": "http://proxy:3128"})

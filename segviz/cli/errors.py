@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from segviz.runtime.causes import causes_of
 from segviz.runtime.out_of_memory import is_memory_of_gpu, is_out_of_memory
 from segviz.text import plain_text
 
@@ -34,7 +35,7 @@ def print_error(message: str, code: int = 1, faults: Sequence[str] = ()) -> int:
 
 def is_stop(error: BaseException | None) -> bool:
     """Whether an error came of Ctrl-C: Python wraps what is raised while it makes a class in a RuntimeError."""
-    return error is not None and (isinstance(error, KeyboardInterrupt) or is_stop(error.__cause__))
+    return error is not None and any(isinstance(one, KeyboardInterrupt) for one in causes_of(error, stated=True))
 
 
 def list_faults(error: Exception) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from urllib.request import getproxies
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
+from segviz.runtime.causes import causes_of
+
 _offline = threading.Lock()
 
 
@@ -48,11 +50,3 @@ def can_resolve(host: str) -> bool:
         return bool(socket.getaddrinfo(host, 443))
     except OSError:
         return False
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error, and what led to it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
