@@ -11,11 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from segviz.data.scenes import SceneOptions
 from segviz.image import MAX_BYTES, ImageError, decode, fit_within, largest_scale
 from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
-from segviz.text import escape_markdown, plain_text, size_text
+from segviz.text import escape_markdown, name_text, size_text
 from segviz.ui.draw_street import draw_street
 from segviz.ui.fair_semaphore import DECODING
 from segviz.ui.linked_picture import ask_for_linked
-from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.picture import Picture
 from segviz.ui.state import Upload, session
 from segviz.ui.wait_for_engine import give_way, session_id
@@ -99,7 +98,7 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
         longest = max(DISPLAY_SIDE, round(max(whole.shape[:2]) * largest_scale(*whole.shape[:2])))
         return Picture(name, fit_within(whole, longest), file_size=(whole.shape[0], whole.shape[1]))
     except ImageError as error:
-        return f"{escape_markdown(plain_text(name, MOST_LETTERS))} cannot be used: {error}."
+        return f"{escape_markdown(name_text(name))} cannot be used: {error}."
 
 
 def caveat_of(picture: Picture) -> str:
