@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -104,7 +103,7 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
 def caveat_of(picture: Picture) -> str:
     """What to know about an own picture that shows little: it is a strip, or has no detail; "" for any other."""
     height, width = picture.file_size or picture.size
-    if int(np.ptp(picture.image, axis=(0, 1)).max()) <= ONE_COLOUR:
+    if picture.colour_range <= ONE_COLOUR:
         return (
             f"This picture has no detail: all of its {size_text((height, width))} pixels have one colour. Models label "
             "it, but neither labels nor maps tell anything about them."
