@@ -74,15 +74,14 @@ def find_class_sets(predictions: Mapping[str, Labelled]) -> list[ClassSet]:
     return [sets[names] for names, _ in counted.most_common()]
 
 
-def describe_class_sets(predictions: Mapping[str, Labelled]) -> str:
-    """Which models have other classes than most of them, and what is shown of the others."""
-    most = find_class_sets(predictions)[0].names
-    known = [name for name, one in predictions.items() if one.class_set.names == most]
-    if len(known) == 1:
+def describe_class_sets(maps: Mapping[str, Panel]) -> str:
+    """Which models have other classes than most of them and the truth, and what can be shown of the others."""
+    same = select_same_classes(maps)
+    if len(same) == 1:
         return "No two of these models have the same classes, so no panel shows where they differ."
-    others = [name for name in predictions if name not in known]
+    others = [name for name in maps if name not in same]
     verb = "has" if len(others) == 1 else "have"
-    rest = f"disagreement is shown only among {join_names(known, option_title)}"
+    rest = f"disagreement can be shown only among {join_names(same, option_title)}"
     return f"{join_names(others, option_title)} {verb} other classes, so {rest}."
 
 
@@ -263,7 +262,7 @@ compared = class_panels(predictions, truth, scores)
 with settings.popover("Panels"):
     panels = pick_panels(predictions, compared)
 if len(class_sets) > 1:
-    st.caption(escape_markdown(describe_class_sets(predictions)))
+    st.caption(escape_markdown(describe_class_sets(compared)))
 if panels:
     show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
 else:

@@ -55,6 +55,7 @@ from segviz.engine import (
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb, resize, to_tensor
 from segviz.prediction.similarity import STAGES
+from segviz.text import escape_markdown
 from segviz.ui import explained_model, serve_network
 from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
@@ -355,11 +356,33 @@ def test_compare_begins_with_the_bundled_models_where_no_network_can_be_compared
     assert any("None of your networks can be compared: broken (cannot run)." in one.value for one in app.caption)
 
 
-def test_compare_names_the_models_of_other_classes(app: AppTest) -> None:
-    app.session_state["compare models"] = ["fcn", "net", "psa"]
+@pytest.mark.parametrize(
+    ("chosen", "others", "same"),
+    [
+        (["fcn", "net", "psa"], ["My net"], ["fcn", "psa", "Truth"]),
+        (["net", "fcn"], ["My net"], ["fcn", "Truth"]),
+        (["net", "published", "fcn", "psa"], ["My net", "CCNet of its authors"], ["fcn", "psa", "Truth"]),
+        (["net", "published", "fcn"], ["FCN (no context)", "Truth"], ["net", "published"]),  # the first of two equals
+        (["net", "plain"], [], ["net"]),
+    ],
+)
+def test_compare_names_those_of_other_classes_and_those_that_can_disagree(
+    app: AppTest, chosen: list[str], others: list[str], same: list[str]
+) -> None:
+    """The truth is one of those with the classes of CamVid."""
+    app.session_state["compare models"] = chosen
     healthy(opened(app, COMPARE))
-    told = "My net has other classes, so disagreement is shown only among FCN (no context) and"
-    assert any(one.value.startswith(told) for one in app.caption)
+    between = app.multiselect(key="compare between")
+    assert len(between.options) == len(same)
+    assert between.value == [name for name in same if name != "Truth"]
+    (told,) = (one.value for one in app.caption if "have the same classes" in one.value or "other classes" in one.value)
+    if not others:
+        assert told == "No two of these models have the same classes, so no panel shows where they differ."
+        return
+    verb = "has" if len(others) == 1 else "have"
+    can = " and ".join(filter(None, (", ".join(between.options[:-1]), between.options[-1])))
+    words = f"{' and '.join(others)} {verb} other classes, so disagreement can be shown only among {can}."
+    assert told == escape_markdown(words)
 
 
 def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_chosen(app: AppTest) -> None:
