@@ -42,10 +42,14 @@ from segviz.catalogue.own_models import _live, add_live_network
 from segviz.data.classes import CAMVID
 from segviz.data.label_png import indexed_png
 from segviz.engine import (
+    BusyError,
     Capacity,
     CompareLayer,
     CompareStage,
+    CrashError,
+    DeadlineError,
     Engine,
+    EngineError,
     Predict,
     Runner,
     ThreadBackend,
@@ -56,7 +60,7 @@ from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb, resize, to_tensor
 from segviz.prediction.similarity import STAGES
 from segviz.text import escape_markdown
-from segviz.ui import explained_model, serve_network
+from segviz.ui import explained_model, first_compared, serve_network
 from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
 from segviz.ui.picture_sidebar import FIRST_SEED
@@ -332,6 +336,54 @@ def test_compare_begins_with_networks_that_can_be_compared(app: AppTest, monkeyp
     monkeypatch.setenv("SEGVIZ_MODELS", "")
     other = opened(AppTest.from_file(app._script_path, default_timeout=240), COMPARE)
     assert "net" not in other.multiselect(key="compare models").value
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(BusyError("too many wait"), "the server is busy"), (DeadlineError("no answer in time"), "gave no answer")],
+)
+@pytest.mark.parametrize("chosen", [None, ["fcn", "psa"]])
+def test_compare_asks_a_network_again_that_gave_no_answer_at_first(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, error: EngineError, reason: str, chosen: list[str] | None
+) -> None:
+    wait, lacking = first_compared.wait_for, {"My net: its classes"}
+
+    def wait_or_fail(answer: Any, title: str) -> Any:
+        if title in lacking:
+            raise error
+        return wait(answer, title)
+
+    monkeypatch.setattr(first_compared, "wait_for", wait_or_fail)
+    healthy(follow(app, COMPARE))
+    models = app.multiselect(key="compare models")
+    assert "net" not in models.value
+    assert any(f"My net ({reason})" in one.value for one in app.caption)
+    lacking.clear()
+    if chosen is not None:  # by the reader, so they stay
+        assert healthy(models.set_value(chosen).run()).multiselect(key="compare models").value == chosen
+        return
+    healthy(app.button(key="again first models").click().run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+    assert not any(reason in one.value for one in app.caption)
+    assert not [one for one in app.button if one.label == "Ask again"]
+    lacking.add("My net: its classes")
+    healthy(app.run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+
+
+def test_compare_begins_with_the_bundled_models_for_as_long_as_no_network_answers(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(answer: Any, title: str) -> Any:
+        raise CrashError("it failed twice")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(first_compared, "wait_for", fail)
+        healthy(follow(app, COMPARE))
+        healthy(app.run())
+        assert app.multiselect(key="compare models").value == [*START]
+    healthy(app.run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
 
 
 @pytest.mark.parametrize(("classes", "beside"), [("classes = 'camvid'", True), ("", False)])
