@@ -33,7 +33,7 @@ from segviz.ui.picture import Picture
 from segviz.ui.picture_sidebar import current_picture
 from segviz.ui.prediction_panels import confidence_panel, prediction_panel
 from segviz.ui.show_viewer import show_viewer
-from segviz.ui.state import session
+from segviz.ui.state import FirstCompared, session
 from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import KeptWidget, keep_widget, take_linked
 from segviz.viewer.panel import Panel
@@ -47,13 +47,20 @@ START_PARTS = [SWIPE, DISAGREEMENT, PREDICTIONS]
 SIDES = ("Left of the divider", "Right of the divider")
 
 
-def first_models(picture: Picture) -> tuple[list[str], str]:
-    """The models that the page begins with, and a sentence on those that it leaves out; both stay for the session."""
+def first_models(picture: Picture) -> FirstCompared:
+    """The models that the page begins with, for the session.
+
+    While a network has not answered, and the reader has chosen no other models, all are asked again.
+    """
     state, bundled = session(), [name for name in START if name in available_models()]
-    if state.first_compared is None and ROWS[PAGE].models_key in st.session_state:  # as a link says
-        return bundled, ""
-    state.first_compared = state.first_compared or choose_first(picture, bundled)
-    return state.first_compared
+    key, before = ROWS[PAGE].models_key, state.first_compared
+    if before is None and key in st.session_state:  # as a link says
+        return FirstCompared(bundled)
+    if before is not None and (before.settled or st.session_state.get(key, before.models) != before.models):
+        return before
+    first = state.first_compared = choose_first(picture, bundled)
+    st.session_state[key] = list(first.models)
+    return first
 
 
 def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
@@ -74,15 +81,14 @@ def find_class_sets(predictions: Mapping[str, Labelled]) -> list[ClassSet]:
     return [sets[names] for names, _ in counted.most_common()]
 
 
-def describe_class_sets(predictions: Mapping[str, Labelled]) -> str:
-    """Which models have other classes than most of them, and what is shown of the others."""
-    most = find_class_sets(predictions)[0].names
-    known = [name for name, one in predictions.items() if one.class_set.names == most]
-    if len(known) == 1:
+def describe_class_sets(maps: Mapping[str, Panel]) -> str:
+    """Which models have other classes than most of them and the truth, and what can be shown of the others."""
+    same = select_same_classes(maps)
+    if len(same) == 1:
         return "No two of these models have the same classes, so no panel shows where they differ."
-    others = [name for name in predictions if name not in known]
+    others = [name for name in maps if name not in same]
     verb = "has" if len(others) == 1 else "have"
-    rest = f"disagreement is shown only among {join_names(known, option_title)}"
+    rest = f"disagreement can be shown only among {join_names(same, option_title)}"
     return f"{join_names(others, option_title)} {verb} other classes, so {rest}."
 
 
@@ -240,13 +246,15 @@ if not available:
     st.error("The checkpoints folder has no trained checkpoint; restore the bundled ones or train one.")
     st.stop()
 settings = st.container(horizontal=True)
-first, left_out = first_models(picture)
+first = first_models(picture)
 with settings.popover("Models"):
     names = st.multiselect(
-        "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first, available)
+        "Models", available, format_func=model_title, **keep_widget(ROWS[PAGE].models_key, first.models, available)
     )
-if left_out and names == first:
-    st.caption(escape_markdown(left_out))
+if first.left_out and names == first.models:
+    st.caption(escape_markdown(first.left_out))
+    if not first.settled:
+        st.button("Ask again", key="again first models", icon=":material/refresh:")
 if not names:
     st.info("Choose at least one model.")
     st.stop()
@@ -263,7 +271,7 @@ compared = class_panels(predictions, truth, scores)
 with settings.popover("Panels"):
     panels = pick_panels(predictions, compared)
 if len(class_sets) > 1:
-    st.caption(escape_markdown(describe_class_sets(predictions)))
+    st.caption(escape_markdown(describe_class_sets(compared)))
 if panels:
     show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
 else:

@@ -11,6 +11,7 @@ from typing import Any
 
 NUMBER_CELL = re.compile(r"-?\d|-?$")  # a number, or none
 SENTENCE_END = re.compile(r"[^\W\d_]{2}[.!?](?=\s)")  # not behind a number or a letter, as in "e.g. "
+MOST_OF_NAME = 80  # letters of a file's name in a sentence
 NONE = "–"  # replaces a number that is unknown; terminals get "-"
 MARKUP = re.compile(r"[\\`*\[\]<>$~&]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is not markup
 
@@ -67,6 +68,11 @@ def plain_text(text: str, most: int = 200) -> str:
     """Text without control characters, cut to `most` characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def name_text(name: str) -> str:
+    """A file's name in a sentence; anybody may have given it."""
+    return plain_text(name, MOST_OF_NAME)
 
 
 def whole_sentences(text: str, most: int = 200) -> str:

@@ -38,6 +38,7 @@ from segviz.catalogue.record import (
     to_json,
 )
 from segviz.cli import arguments, commands, main, scores
+from segviz.cli.errors import describe_error
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
@@ -56,6 +57,7 @@ from segviz.server import launch
 from segviz.text import format_percent
 from segviz.training.options import TrainOptions
 from segviz.training.view_range import Scales
+from segviz.watch.watch_network import watch
 
 pytestmark = pytest.mark.usefixtures("small_pictures")
 COMMANDS = (
@@ -868,6 +870,12 @@ def test_failures_are_one_sentence(
     assert not list((tmp_path / "out").iterdir())
 
 
+def from_itself(error: Exception) -> Exception:
+    """The error, as `raise error from error` leaves it."""
+    error.__cause__ = error
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -880,8 +888,12 @@ def test_failures_are_one_sentence(
         (RuntimeError("could not create a primitive descriptor for a reorder primitive"), "descriptor for a reorder"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "not enough memory; use a smaller picture"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "batch or crop, or --device cpu"),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "not enough memory"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "batch or crop, or --device cpu"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "batch or crop, or --device cpu"),
+        (torch.OutOfMemoryError("Allocation on device; allocate memory"), "batch or crop, or --device cpu"),
+        (RuntimeError("HIPPONet: DefaultCPUAllocator: can't allocate memory"), "crop, or free some"),
         (KeyError("model 'x' is unknown; use y"), "segviz: model 'x' is unknown; use y"),
+        (from_itself(ValueError("a circle; break it")), "segviz: a circle; break it"),
         (OSError(28, "No space left on device", "/out/a.png"), "/out/a.png: no space left on device"),
     ],
 )
@@ -895,6 +907,26 @@ def test_what_goes_wrong_inside_becomes_a_sentence(
     monkeypatch.setattr("segviz.cli.commands.COMMANDS", {"models": broken})
     assert segviz("models") == 1
     assert words in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("raised", "cure"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "--device cpu"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "free some memory"),
+    ],
+)
+def test_the_cure_for_a_network_without_memory_is_that_of_its_device(raised: Exception, cure: str) -> None:
+    class HIPPONet(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            raise raised
+
+    with pytest.raises(MemoryError) as caught:
+        watch(HIPPONet().eval(), np.zeros((64, 96, 3), np.uint8))
+    assert describe_error(caught.value) == (
+        "HIPPONet ran out of memory on an input of 1 x 3 x 64 x 96; give a smaller input size (height, width), or "
+        f"{cure}"
+    )
 
 
 def test_a_record_is_printed_as_a_further_seed_keeps_it(

@@ -31,6 +31,7 @@ from segviz.engine import (
     BusyError,
     Capacity,
     Engine,
+    EngineError,
     Request,
     Runner,
     ThreadBackend,
@@ -334,6 +335,15 @@ def test_a_network_whose_file_changes_while_it_is_read_is_read_again() -> None:
     runner = Runner(lambda name: next(opened), lambda name: next(identities))
     assert runner.model("mine") == ("second", 2)
     assert runner.model("mine") == ("second", 2)
+
+
+@pytest.mark.timeout(30)
+def test_a_network_whose_file_changes_all_the_time_is_given_up() -> None:
+    identities, opened = itertools.count(), list[str]()
+    runner = Runner(opened.append, lambda name: str(next(identities)))
+    with pytest.raises(EngineError, match="the files of 'mine' change while they are read; wait until they are wr"):
+        runner.model("mine")
+    assert opened == ["mine"] * 3 and not runner.model_names
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import OfflineModeIsEnabled
 
 import segviz
 from segviz.catalogue.sources import hub
@@ -43,10 +45,56 @@ def test_a_file_that_was_kept_is_used(offline: Path) -> None:
         assert hf_hub_download("a/b", "weights.bin") == str(kept)
 
 
+def test_a_thread_stays_offline_after_another_one_has_left(offline: Path) -> None:
+    inside, left, seen = threading.Event(), threading.Event(), list[object]()
+
+    def fetch_later() -> None:
+        try:
+            with reach_hub():
+                inside.set()
+                left.wait(10)
+                seen.append(constants.HF_HUB_OFFLINE)
+                hf_hub_download("a/b", "weights.bin")
+        except Exception as error:
+            seen.append(error)
+
+    other = threading.Thread(target=fetch_later)
+    with reach_hub():
+        other.start()
+        assert inside.wait(10)  # no thread waits for another one's downloads
+    left.set()
+    other.join(30)
+    stayed, error = seen
+    assert stayed
+    assert isinstance(error, ConnectionError)
+    assert "cannot be reached, and no earlier download is kept" in str(error)
+    assert not constants.HF_HUB_OFFLINE
+
+
+def test_a_thread_that_another_one_took_offline_says_so(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "can_resolve", lambda host: True)
+    with pytest.raises(ConnectionError, match="cannot be reached, and no earlier download is kept"), reach_hub():
+        raise OfflineModeIsEnabled("offline mode")
+
+
+def test_the_user_s_own_setting_stays(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(OfflineModeIsEnabled), reach_hub():
+        raise OfflineModeIsEnabled("offline mode")
+    assert constants.HF_HUB_OFFLINE
+
+
 def test_other_errors_stay_as_they_are(offline: Path) -> None:
     with pytest.raises(ValueError, match="mine"), reach_hub():
         raise ValueError("mine")
     assert not constants.HF_HUB_OFFLINE
+
+
+@pytest.mark.timeout(20)
+def test_an_error_that_is_its_own_cause_stays_as_it_is(offline: Path) -> None:
+    error = ValueError("mine")
+    with pytest.raises(ValueError, match="mine"), reach_hub():
+        raise error from error
 
 
 def test_a_proxy_may_know_the_name(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:

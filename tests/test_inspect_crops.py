@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import network_cases as cases
@@ -19,6 +20,7 @@ from test_pages import ran as ran
 from segviz.engine import CompareFeatures, Engine, MeasureInfluence, Predict, engine
 from segviz.engine.memory_budget import fitting_shrink, forward_need
 from segviz.image import working_size
+from segviz.ui import picture as picture_module
 from segviz.ui.picture import Picture
 
 pytestmark = pytest.mark.timeout(600)
@@ -113,6 +115,28 @@ def test_a_model_sees_an_upload_at_the_size_that_the_visitor_chooses(app: AppTes
     assert choice.options == [f"{width} x {height}, the size of training", "900 x 400, its own size"]
     healthy(choice.set_value("own").run())
     assert app.session_state["segviz"].picture.own_size
+
+
+def test_reruns_of_a_page_do_not_look_through_an_upload_again(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, ranges, digests = np.random.default_rng(0).integers(0, 256, (400, 900, 3), dtype=np.uint8), [0], [0]
+
+    def count(calls: list[int], function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(array: np.ndarray, *args: Any, **options: Any) -> Any:
+            calls[0] += array.shape == pixels.shape
+            return function(array, *args, **options)
+
+        return counted
+
+    monkeypatch.setattr(np, "ptp", count(ranges, np.ptp))
+    monkeypatch.setattr(picture_module, "digest", count(digests, picture_module.digest))
+    app.query_params["model"] = "fcn"
+    app.switch_page(INSPECT)
+    app.run()
+    upload(app, "street.png", encoded(Image.fromarray(pixels), "PNG"))
+    for size, pictures in (("trained", 1), ("own", 2)):
+        healthy(next(one for one in app.selectbox if one.label == "Models see it at").set_value(size).run())
+        healthy(app.run())
+        assert (*ranges, *digests) == (pictures, pictures)
 
 
 def test_the_engine_answers_at_the_picture_s_own_size() -> None:

@@ -25,6 +25,7 @@ from segviz.batch.inputs import Source
 from segviz.batch.run import PictureOutput
 from segviz.engine import Predict, engine
 from segviz.ui import batch
+from segviz.ui.lost_files import lost_sentence
 from segviz.ui.run_words import cancelled_sentence, ended_sentence, no_picture_sentence
 from segviz.ui.state import STATE_KEY, BatchRun, SessionState
 
@@ -347,6 +348,13 @@ def test_what_a_reload_has_lost_is_named(run: str) -> None:
     assert not app.exception
     (warning,) = app.warning
     assert LOST_SENTENCES[run] in warning.value
+
+
+def test_a_long_name_is_cut_in_all_sentences_alike() -> None:
+    name = "a" * 81
+    cut = "a" * 79 + "…"
+    assert no_picture_sentence([name]).startswith(f"{cut} is neither")
+    assert lost_sentence({"names": [name], "count": 1, "pictures": 0}).startswith(f"{cut} is no longer")
 
 
 def test_a_session_that_has_its_run_has_lost_nothing() -> None:

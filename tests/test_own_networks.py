@@ -42,10 +42,14 @@ from segviz.catalogue.own_models import _live, add_live_network
 from segviz.data.classes import CAMVID
 from segviz.data.label_png import indexed_png
 from segviz.engine import (
+    BusyError,
     Capacity,
     CompareLayer,
     CompareStage,
+    CrashError,
+    DeadlineError,
     Engine,
+    EngineError,
     Predict,
     Runner,
     ThreadBackend,
@@ -55,7 +59,8 @@ from segviz.engine import (
 from segviz.engine.bounded_memory import BoundedMemory
 from segviz.image import Rgb, resize, to_tensor
 from segviz.prediction.similarity import STAGES
-from segviz.ui import explained_model, serve_network
+from segviz.text import escape_markdown
+from segviz.ui import explained_model, first_compared, serve_network
 from segviz.ui.explained_model import detail_words
 from segviz.ui.network_answer import list_notes
 from segviz.ui.picture_sidebar import FIRST_SEED
@@ -333,6 +338,54 @@ def test_compare_begins_with_networks_that_can_be_compared(app: AppTest, monkeyp
     assert "net" not in other.multiselect(key="compare models").value
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(BusyError("too many wait"), "the server is busy"), (DeadlineError("no answer in time"), "gave no answer")],
+)
+@pytest.mark.parametrize("chosen", [None, ["fcn", "psa"]])
+def test_compare_asks_a_network_again_that_gave_no_answer_at_first(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, error: EngineError, reason: str, chosen: list[str] | None
+) -> None:
+    wait, lacking = first_compared.wait_for, {"My net: its classes"}
+
+    def wait_or_fail(answer: Any, title: str) -> Any:
+        if title in lacking:
+            raise error
+        return wait(answer, title)
+
+    monkeypatch.setattr(first_compared, "wait_for", wait_or_fail)
+    healthy(follow(app, COMPARE))
+    models = app.multiselect(key="compare models")
+    assert "net" not in models.value
+    assert any(f"My net ({reason})" in one.value for one in app.caption)
+    lacking.clear()
+    if chosen is not None:  # by the reader, so they stay
+        assert healthy(models.set_value(chosen).run()).multiselect(key="compare models").value == chosen
+        return
+    healthy(app.button(key="again first models").click().run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+    assert not any(reason in one.value for one in app.caption)
+    assert not [one for one in app.button if one.label == "Ask again"]
+    lacking.add("My net: its classes")
+    healthy(app.run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+
+
+def test_compare_begins_with_the_bundled_models_for_as_long_as_no_network_answers(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(answer: Any, title: str) -> Any:
+        raise CrashError("it failed twice")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(first_compared, "wait_for", fail)
+        healthy(follow(app, COMPARE))
+        healthy(app.run())
+        assert app.multiselect(key="compare models").value == [*START]
+    healthy(app.run())
+    assert app.multiselect(key="compare models").value == ["net", "published"]
+
+
 @pytest.mark.parametrize(("classes", "beside"), [("classes = 'camvid'", True), ("", False)])
 def test_compare_begins_with_bundled_models_only_beside_a_network_of_their_classes(
     app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: str, beside: bool
@@ -355,11 +408,33 @@ def test_compare_begins_with_the_bundled_models_where_no_network_can_be_compared
     assert any("None of your networks can be compared: broken (cannot run)." in one.value for one in app.caption)
 
 
-def test_compare_names_the_models_of_other_classes(app: AppTest) -> None:
-    app.session_state["compare models"] = ["fcn", "net", "psa"]
+@pytest.mark.parametrize(
+    ("chosen", "others", "same"),
+    [
+        (["fcn", "net", "psa"], ["My net"], ["fcn", "psa", "Truth"]),
+        (["net", "fcn"], ["My net"], ["fcn", "Truth"]),
+        (["net", "published", "fcn", "psa"], ["My net", "CCNet of its authors"], ["fcn", "psa", "Truth"]),
+        (["net", "published", "fcn"], ["FCN (no context)", "Truth"], ["net", "published"]),  # the first of two equals
+        (["net", "plain"], [], ["net"]),
+    ],
+)
+def test_compare_names_those_of_other_classes_and_those_that_can_disagree(
+    app: AppTest, chosen: list[str], others: list[str], same: list[str]
+) -> None:
+    """The truth is one of those with the classes of CamVid."""
+    app.session_state["compare models"] = chosen
     healthy(opened(app, COMPARE))
-    told = "My net has other classes, so disagreement is shown only among FCN (no context) and"
-    assert any(one.value.startswith(told) for one in app.caption)
+    between = app.multiselect(key="compare between")
+    assert len(between.options) == len(same)
+    assert between.value == [name for name in same if name != "Truth"]
+    (told,) = (one.value for one in app.caption if "have the same classes" in one.value or "other classes" in one.value)
+    if not others:
+        assert told == "No two of these models have the same classes, so no panel shows where they differ."
+        return
+    verb = "has" if len(others) == 1 else "have"
+    can = " and ".join(filter(None, (", ".join(between.options[:-1]), between.options[-1])))
+    words = f"{' and '.join(others)} {verb} other classes, so disagreement can be shown only among {can}."
+    assert told == escape_markdown(words)
 
 
 def test_attention_in_a_network_s_own_forward_is_told_in_words_where_layers_are_chosen(app: AppTest) -> None:

@@ -332,9 +332,25 @@ def test_atta_1_says_what_it_leaves_out(scored: Path, tmp_path: Path, capsys: py
     words = ["figure", "atta-1", str(bench), "--models", str(scored), str(other), "--out", str(tmp_path / "a.svg")]
     assert main.main(words) == 0
     assert capsys.readouterr().err == (
-        "segviz: not drawn: attanet_light has no record with a val score; other is measured in no row of the "
+        "segviz: not drawn: attanet_light has no record; other is measured in no row of the "
         "benchmark, with its options and on its body\n"
     )
+
+
+def test_atta_1_tells_why_a_network_is_not_drawn_once(scored: Path, tmp_path: Path) -> None:
+    unscored, unlike = tmp_path / "unscored.safetensors", tmp_path / "unlike.safetensors"
+    write_checkpoint(unscored, build("fcn", 2), replace(read_record(scored), evaluations={}))
+    on_another_body = replace(read_record(scored), model="dual_nl", backbone="resnet18")
+    write_checkpoint(unlike, build("dual_nl", 2, "resnet18", 8), on_another_body)
+    bench = tmp_path / "bench.json"
+    rows = [{"model": name, "device": "cpu", "fps": 42.0} for name in ("fcn", "dual_nl", "sam", "sam")]
+    bench.write_text(json.dumps({"subject": "models", "machine": {}, "rows": rows}))
+    told = list[str]()
+    speed_spec([bench], [scored, unscored, unlike], told.append)
+    assert told == [
+        "not drawn: sam has no record; dual_nl was measured with other options, or on another body, than unlike's; "
+        "the record of unscored has no val score"
+    ]
 
 
 def bundled_bench(path: Path) -> Path:
@@ -391,7 +407,7 @@ def test_atta_1_gives_no_speed_to_a_network_on_another_body(tmp_path: Path) -> N
     for number, body in enumerate((("resnet18", 8), ("mobilenetv2_100", 16))):
         path = tmp_path / f"{number}.safetensors"
         write_checkpoint(path, build("fcn", 2, *body), Record("fcn", ("a", "b"), *body, evaluations={VAL: score}))
-        with pytest.raises(BenchError, match="no network of the benchmark has a record with a val score"):
+        with pytest.raises(BenchError, match=f"can be drawn: fcn was measured .*, than {number}'s; name"):
             speed_spec([write_bench(tmp_path / "bench.json", fps=42.0)], [path])
 
 
@@ -409,7 +425,7 @@ def test_the_command_line_draws_atta_1_from_files(scored: Path, tmp_path: Path) 
 
 def test_atta_1_matches_networks_by_model_and_options(scored: Path, tmp_path: Path) -> None:
     other = write_bench(tmp_path / "sam.json", model="sam", fps=3.0)
-    with pytest.raises(BenchError, match="no network of the benchmark has a record with a val score"):
+    with pytest.raises(BenchError, match=r"can be drawn: sam has no record; mine is measured in no row .*; name"):
         speed_spec([other], [scored])
     older = write_bench(tmp_path / "old.json", median_ms=20.0)
     assert speed_spec([older], [scored]).subplots[0].content.dots[0].x == 50  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from torch import Tensor
 from segviz.attention.region import Region
 from segviz.catalogue.checkpoint_file import read_record, write_checkpoint
 from segviz.catalogue.record import Evaluation, Record, from_json, to_json
-from segviz.cli.counting import write_protocols
+from segviz.cli.counting import key_of_set, write_protocols
+from segviz.cli.worker_jobs import PortableFiles
 from segviz.data.sample import Sample
 from segviz.evaluation.evaluate import class_scores, evaluate_by_protocols, evaluate_samples
 from segviz.evaluation.protocols import ScoringProtocol
@@ -273,11 +274,27 @@ def test_the_command_line_records_a_protocol_with_its_score(
     assert read_record(file).evaluations["val, multi-scale and flip, crops of 48 x 64"].scales == (0.5, 1.0)
 
 
-def test_lists_of_finished_samples_have_digests_of_the_same_words_as_ever() -> None:
-    written = write_protocols({"val, MS+F": ScoringProtocol((0.5, 1.0), True), "val": ScoringProtocol(crop=(48, 64))})
+@dataclass(frozen=True)
+class Renamed(ScoringProtocol):
+    """A protocol as it would be under another name."""
+
+
+@pytest.mark.parametrize("protocol", [ScoringProtocol, Renamed])
+def test_lists_of_finished_samples_have_digests_of_the_same_words_as_ever(protocol: type[ScoringProtocol]) -> None:
+    written = write_protocols({"val, MS+F": protocol((0.5, 1.0), True), "val": protocol(crop=(48, 64))})
     rest = "step=0.6666666666666666, size=None, long_side=None)"
     crops = f"Way(scales=(1.0,), flip=False, context=True, crop=(48, 64), {rest}"
     assert (
         written
         == f"[('val', {crops}), ('val, MS+F', Way(scales=(0.5, 1.0), flip=True, context=True, crop=None, {rest})]"
     )
+    digest = "8ee463f93e4dc9fec9f406b2a3531f5500248887f6a36165c92049c6aec1b09e"
+    assert key_of_set(PortableFiles("of the model", None, ""), f"val {written} False") == digest
+
+
+def test_all_fields_of_a_protocol_are_in_the_digests() -> None:
+    other = ScoringProtocol((0.5,), True, False, (48, 64), 0.5, (96, 128), 80)
+    usual = ScoringProtocol()
+    for one in fields(ScoringProtocol):
+        changed = replace(usual, **{one.name: getattr(other, one.name)})
+        assert write_protocols({"val": changed}) != write_protocols({"val": usual}), one.name

@@ -120,7 +120,16 @@ def take_known(passed: deque[tuple[str, str, SampleCounts | None]]) -> Iterator[
 
 def write_protocols(protocols: Mapping[str, ScoringProtocol]) -> str:
     """The protocols in the words of which lists of finished samples hold digests; other words would count all anew."""
-    return str(sorted(protocols.items())).replace(f"{ScoringProtocol.__name__}(", "Way(")
+    each = [f"({name!r}, Way({write_fields(one)}))" for name, one in sorted(protocols.items())]
+    return f"[{', '.join(each)}]"
+
+
+def write_fields(one: ScoringProtocol) -> str:
+    """A protocol's fields in the words of the digests; a field that is new may stand here only where it is set."""
+    return (
+        f"scales={one.scales!r}, flip={one.flip!r}, context={one.context!r}, crop={one.crop!r}, step={one.step!r}, "
+        f"size={one.size!r}, long_side={one.long_side!r}"
+    )
 
 
 def key_of_set(model: PortableFiles, words: str) -> str:

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from segviz.runtime.out_of_memory import is_memory_of_gpu, is_out_of_memory
+from segviz.runtime.causes import causes_of
+from segviz.runtime.out_of_memory import first_lack, is_memory_of_gpu, is_out_of_memory
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
@@ -34,7 +35,7 @@ def print_error(message: str, code: int = 1, faults: Sequence[str] = ()) -> int:
 
 def is_stop(error: BaseException | None) -> bool:
     """Whether an error came of Ctrl-C: Python wraps what is raised while it makes a class in a RuntimeError."""
-    return error is not None and (isinstance(error, KeyboardInterrupt) or is_stop(error.__cause__))
+    return error is not None and any(isinstance(one, KeyboardInterrupt) for one in causes_of(error, stated=True))
 
 
 def list_faults(error: Exception) -> tuple[str, ...]:
@@ -45,8 +46,7 @@ def list_faults(error: Exception) -> tuple[str, ...]:
 def describe_error(error: Exception) -> str:
     """Describe an error's cause and cure in one sentence, without a traceback."""
     if isinstance(error, MemoryError | RuntimeError) and is_out_of_memory(error):
-        other = "--device cpu" if is_memory_of_gpu(error) else "free some"
-        return f"not enough memory; use a smaller picture, batch or crop, or {other}"
+        return describe_lack(error)
     if isinstance(error, KeyError) and error.args:  # str() of a KeyError puts its text in quotes
         return str(error.args[0])
     if isinstance(error, OSError) and error.strerror:
@@ -54,3 +54,11 @@ def describe_error(error: Exception) -> str:
         return f"{place}{error.strerror.lower()}; check the path, its permissions and the free space"
     lines = str(error).strip().splitlines()
     return lines[0] if lines else f"{type(error).__name__} without a message; set SEGVIZ_TRACEBACK=1 to see where"
+
+
+def describe_lack(error: Exception) -> str:
+    """What to do about a lack of memory; where segviz said of what, in its words."""
+    on_gpu, said = is_memory_of_gpu(error), str(error).strip()
+    if isinstance(error, MemoryError) and first_lack(error) is not error and said:
+        return f"{said.splitlines()[0]}, or {'--device cpu' if on_gpu else 'free some memory'}"
+    return f"not enough memory; use a smaller picture, batch or crop, or {'--device cpu' if on_gpu else 'free some'}"

@@ -35,3 +35,7 @@ class CrashError(EngineError):
 
 class ClusterError(EngineError):
     """The models run in a cluster, and it cannot be reached."""
+
+
+class ChangingFilesError(EngineError):
+    """The files of the model were written while they were read, again and again."""

@@ -18,9 +18,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from segviz.engine.answer import Result
+from segviz.engine.errors import ChangingFilesError
 from segviz.engine.open_model import is_bundled, model_identity, open_model
 from segviz.engine.request import ReportProgress, Request, digest
 from segviz.engine.result_cache import arrays_of
+
+LOADS = 3  # of a model whose files change while it is read
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Runner:
 
         Raises:
             CheckpointError: the model cannot be loaded.
+            ChangingFilesError: its files change while they are read.
             ValueError: the request cannot be answered, or its picture has changed since it was submitted.
             TooLargeError: it needs more memory than is available.
         """
@@ -98,20 +102,37 @@ class Runner:
 
         Raises:
             CheckpointError: the model cannot be loaded.
+            ChangingFilesError: its files change while they are read.
         """
         with self._lock:
             loading = self._loading.setdefault(name, threading.Lock())
         with loading:
             sha, found = self.identity(name), self._loaded.get(name)
-            while found is None or found.sha != sha:
-                predictor = (self._load or open_model)(name)
-                # The files may have changed meanwhile. The predictor of a bundled model knows which bytes it came from;
-                # for other networks, that is unknown, so they are read again.
-                read = getattr(predictor, "digest", "") if is_bundled(name) else ""
-                found = LoadedModel(read or sha, predictor, weight_bytes(predictor))
-                sha = read or self.identity(name)
+            if found is None or found.sha != sha:
+                found = self._load_settled(name, sha)
             self._keep(name, found)
             return found.sha, found.predictor
+
+    def _load_settled(self, name: str, sha: str) -> LoadedModel:
+        """The model from files that were the same before and after they were read; it is read a few times at most.
+
+        Args:
+            name: the model's name.
+            sha: the identity of its files.
+
+        Raises:
+            ChangingFilesError: they were different each time.
+        """
+        for _ in range(LOADS):
+            predictor = (self._load or open_model)(name)
+            # The predictor of a bundled model knows which bytes it came from; for other networks, that is unknown.
+            read = getattr(predictor, "digest", "") if is_bundled(name) else ""
+            before, sha = read or sha, read or self.identity(name)
+            if before == sha:
+                return LoadedModel(sha, predictor, weight_bytes(predictor))
+        raise ChangingFilesError(
+            f"the files of '{name}' change while they are read; wait until they are written, then try again"
+        )
 
     def _keep(self, name: str, model: LoadedModel) -> None:
         """Keep a model as the one that was used last, and drop others where there are too many bytes."""

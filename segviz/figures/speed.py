@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from segviz.figures.matplotlib_backend import Drawing, draw
 from segviz.figures.subplot import Subplot
 from segviz.figures.subplot_rows import free_name
 from segviz.models.registry import own_body, read_options, resolve_network
-from segviz.text import plain_text
+from segviz.text import join_with_commas, plain_text
 
 SPEED_FIGURE = "atta-1"
 OURS = "measured here"
@@ -47,7 +47,7 @@ PAPER_NOTE = (
 
 
 class BenchError(ValueError):
-    """A file is not the JSON of `bench models`, or none of its rows has a score."""
+    """A file is not the JSON of `bench models`, or none of its rows has a record with a score."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,12 @@ def speed_spec(
         records[free_name(Path(str(model)).stem, records)] = read_record(checkpoint_path(model))
     speeds = [speed for path in benches for speed in read_speeds(Path(path))]
     dots = [dot for speed in speeds for dot in measured_dots(speed, records)]
+    left_out = "; ".join(describe_left_out(speeds, records, bool(models)))
     if not dots:
-        raise BenchError("no network of the benchmark has a record with a val score; name checkpoints with --models")
-    drawn = {dot.name for dot in dots}
-    if left_out := describe_left_out(speeds, records, drawn, bool(models)):
-        tell(left_out)
+        cure = "name checkpoints with a val score, of the options and body that were measured, with --models"
+        raise BenchError(f"no network of the benchmark can be drawn: {left_out}; {cure}")
+    if left_out:
+        tell(f"not drawn: {left_out}")
     published = [
         Dot(name, speed, miou, ATTANET_GROUP if name.startswith("AttaNet") else OTHERS)
         for name, miou, speed in PAPER_POINTS
@@ -159,27 +160,37 @@ def is_of(speed: Speed, record: Record) -> bool:
     return resolve_network(record.model, given) == resolve_network(record.model, record.options)
 
 
-def describe_left_out(
-    speeds: Sequence[Speed], records: Mapping[str, Record], drawn: Collection[str], named: bool
-) -> str:
-    """Which networks are not drawn, and why; "" if all are.
+def describe_left_out(speeds: Sequence[Speed], records: Mapping[str, Record], named: bool) -> list[str]:
+    """Which networks are not drawn, each with its reason, which is told once.
 
     Args:
         speeds: the rows of the benchmarks.
         records: the models' records, by name.
-        drawn: the names of those that are drawn.
         named: whether the user named the models: of the bundled ones, those without a speed are not missed.
     """
-    shown = {records[name].model for name in drawn}
-    left_out = [f"{one} has no record with a val score" for one in dict.fromkeys(speed.model for speed in speeds)
-                if one not in shown]  # fmt: skip
-    if named:
-        left_out += [
-            f"{name} is measured in no row of the benchmark, with its options and on its body"
-            for name, record in records.items()
-            if name not in drawn and not any(is_of(speed, record) for speed in speeds)
-        ]
-    return f"not drawn: {'; '.join(left_out)}" if left_out else ""
+    networks = {record.model for record in records.values()}
+    reasons = [f"{one} has no record" for one in dict.fromkeys(speed.model for speed in speeds) if one not in networks]
+    unlike = list_unlike(speeds, records)
+    for network, names in unlike.items():
+        own = f"{names[0]}'s" if len(names) == 1 else f"those of {join_with_commas(names)}"
+        reasons.append(f"{network} was measured with other options, or on another body, than {own}")
+    for name, record in records.items():
+        measured = [speed for speed in speeds if is_of(speed, record)]
+        if measured and all(find_score(record, speed.sees) is None for speed in measured):
+            reasons.append(f"the record of {name} has no val score")
+        elif named and not measured and not any(name in names for names in unlike.values()):
+            reasons.append(f"{name} is measured in no row of the benchmark, with its options and on its body")
+    return reasons
+
+
+def list_unlike(speeds: Sequence[Speed], records: Mapping[str, Record]) -> dict[str, list[str]]:
+    """The networks that were measured with other options, or on another body, than all of their records, with these."""
+    unlike = dict[str, list[str]]()
+    for speed in speeds:
+        names = [name for name, record in records.items() if record.model == speed.model]
+        if names and not any(is_of(speed, records[name]) for name in names):
+            unlike[" ".join((speed.model, *speed.options))] = names
+    return unlike
 
 
 def read_speeds(path: Path) -> list[Speed]:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-import importlib
+import sysconfig
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from site import getusersitepackages
 from traceback import walk_tb
 
 
 def name_line(cause: str, error: BaseException) -> str:
-    """The cause of an error, and the line that raised it: of the innermost code that is neither torch's nor segviz's.
+    """The cause of an error, and the line that raised it: of the innermost code that is the user's.
 
-    The cause stays as it is where no other code ran.
+    Torch's, segviz's and Python's own code is not. Of installed packages, the innermost is taken where no other code
+    ran, as of a network that is installed. The cause stays as it is where there is none either.
     """
-    others = (Path(__file__).parents[1], Path(importlib.__file__).parent, torch_folder())
-    lines = [(Path(frame.f_code.co_filename), number) for frame, number in walk_tb(error.__traceback__)]
-    blamed = [one for one in lines if one[0].suffix == ".py" and not any(map(one[0].is_relative_to, others))]
+    frames = [(Path(frame.f_code.co_filename), number) for frame, number in walk_tb(error.__traceback__)]
+    lines = [one for one in frames if one[0].suffix == ".py" and not is_foreign(one[0])]
+    blamed = [one for one in lines if not is_below(one[0], package_folders())] or lines
     return f"{cause}, line {blamed[-1][1]} of {blamed[-1][0].name}" if blamed else cause
+
+
+def is_foreign(file: Path) -> bool:
+    """Whether a file is segviz's, torch's or of Python's standard library."""
+    if is_below(file, (Path(__file__).parents[1], torch_folder())):
+        return True
+    # Without a virtual environment, installed packages lie below the standard library.
+    return is_below(file, [Path(sysconfig.get_path("stdlib"))]) and not is_below(file, package_folders())
+
+
+def package_folders() -> tuple[Path, ...]:
+    """Where packages are installed, for all users or one."""
+    return (*(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")), Path(getusersitepackages()))
+
+
+def is_below(file: Path, folders: Iterable[Path]) -> bool:
+    """Whether a file is in one of these folders."""
+    return any(map(file.is_relative_to, folders))
 
 
 def torch_folder() -> Path:

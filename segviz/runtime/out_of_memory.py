@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from segviz.runtime.causes import causes_of
+
 OUT_OF_MEMORY_WORDS = (
     "out of memory",  # torch.OutOfMemoryError, and CUDA's own error where a kernel could not be started
     "DefaultCPUAllocator",
@@ -19,7 +21,9 @@ OUT_OF_MEMORY_WORDS = (
     "CUFFT_ALLOC_FAILED",
 )
 OUT_OF_MEMORY = re.compile("|".join(OUT_OF_MEMORY_WORDS))
-GPU = re.compile("CUDA|CUBLAS|CUDNN|CUFFT|GPU|HIP|MPS|XPU")
+# whole words: a network of the user's may be called HIPPONet
+GPU = re.compile(r"\b(?:CUDA|GPU|HIP|MPS|XPU|cuBLAS|cuDNN|cuFFT|(?:CUBLAS|CUDNN|CUFFT)_\w+)\b")
+OUT_OF_GPU_MEMORY = ("torch", "OutOfMemoryError")  # the type's module and name; CPUs have none
 
 
 class ExplainedMemoryError(MemoryError):
@@ -35,4 +39,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_memory_of_gpu(error: BaseException) -> bool:
     """Whether an error of `is_out_of_memory` says that it was a GPU's memory."""
-    return GPU.search(str(error)) is not None
+    first = first_lack(error)
+    names = [(kind.__module__.partition(".")[0], kind.__name__) for kind in type(first).__mro__]
+    return OUT_OF_GPU_MEMORY in names or GPU.search(str(first)) is not None
+
+
+def first_lack(error: BaseException) -> BaseException:
+    """The lack of memory that an error of `is_out_of_memory` was raised from: itself, if from none."""
+    return [one for one in causes_of(error, stated=True) if one is error or is_out_of_memory(one)][-1]

@@ -14,9 +14,8 @@ from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import GroundTruth, indexed_png
 from segviz.data.readers.single_labels import decode_truth
 from segviz.image import MAX_BYTES, ImageError
-from segviz.text import escape_markdown, percent_text, plain_text, size_text
+from segviz.text import escape_markdown, name_text, percent_text, size_text
 from segviz.ui.fair_semaphore import DECODING
-from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.own_picture import find_kept, forget_kept, keep_for_reloads
 from segviz.ui.picture import Picture
 from segviz.ui.state import TruthFile, session
@@ -100,7 +99,7 @@ def ask_for_labels(picture: Picture) -> str:
 
 def name_in_words(file: TruthFile) -> str:
     """A file's name, as Markdown."""
-    return escape_markdown(plain_text(file.name, MOST_LETTERS))
+    return escape_markdown(name_text(file.name))
 
 
 def confirm_classes() -> None:

@@ -7,12 +7,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from segviz.text import count_words, escape_markdown, join_with_commas
+from segviz.text import count_words, escape_markdown, join_with_commas, name_text
 from segviz.ui.component import load_component, mount
 from segviz.ui.wait_for_engine import session_id
 
 RunStage = Literal["", "running", "ended"]
-MOST_LETTERS = 80  # of a file's name in the sentence
 
 
 def tell_lost_files(page: str, files: Sequence[str], run: RunStage, pictures: int) -> None:
@@ -46,7 +45,7 @@ def lost_sentence(lost: Mapping[str, Any]) -> str:
         return ""
     sentences = []
     if names:
-        named = join_with_commas(escape_markdown(name[:MOST_LETTERS]) for name in names)
+        named = join_with_commas(escape_markdown(name_text(name)) for name in names)
         named += f" and {count - len(names)} more" if count > len(names) else ""
         verb = "is" if count == 1 else "are"
         sentences.append(f"{named} {verb} no longer on the server, which drops files when a page is left or reloaded.")

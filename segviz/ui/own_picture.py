@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 from streamlit.runtime import Runtime
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -11,11 +10,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from segviz.data.scenes import SceneOptions
 from segviz.image import MAX_BYTES, ImageError, decode, fit_within, largest_scale
 from segviz.server.visits import COOKIE, KEPT_S, VISITS, is_visit, visit_mark
-from segviz.text import escape_markdown, plain_text, size_text
+from segviz.text import escape_markdown, name_text, size_text
 from segviz.ui.draw_street import draw_street
 from segviz.ui.fair_semaphore import DECODING
 from segviz.ui.linked_picture import ask_for_linked
-from segviz.ui.lost_files import MOST_LETTERS
 from segviz.ui.picture import Picture
 from segviz.ui.state import Upload, session
 from segviz.ui.wait_for_engine import give_way, session_id
@@ -99,13 +97,13 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
         longest = max(DISPLAY_SIDE, round(max(whole.shape[:2]) * largest_scale(*whole.shape[:2])))
         return Picture(name, fit_within(whole, longest), file_size=(whole.shape[0], whole.shape[1]))
     except ImageError as error:
-        return f"{escape_markdown(plain_text(name, MOST_LETTERS))} cannot be used: {error}."
+        return f"{escape_markdown(name_text(name))} cannot be used: {error}."
 
 
 def caveat_of(picture: Picture) -> str:
     """What to know about an own picture that shows little: it is a strip, or has no detail; "" for any other."""
     height, width = picture.file_size or picture.size
-    if int(np.ptp(picture.image, axis=(0, 1)).max()) <= ONE_COLOUR:
+    if picture.colour_range <= ONE_COLOUR:
         return (
             f"This picture has no detail: all of its {size_text((height, width))} pixels have one colour. Models label "
             "it, but neither labels nor maps tell anything about them."

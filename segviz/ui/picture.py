@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import UInt8
@@ -37,6 +38,16 @@ class Picture:
     def seen_digest(self) -> str:
         """The digest of what models see: it differs with the size at which they see the picture."""
         return self.digest + ("-own" if self.own_size else "")
+
+    @cached_property
+    def colour_range(self) -> int:
+        """The largest difference of two pixels in one colour channel; found once, as runs of a page ask it again."""
+        return int(np.ptp(self.image, axis=(0, 1)).max())
+
+    @cached_property
+    def at_own_size(self) -> Picture:
+        """This picture, as models see it at its own size; the same each time, with what is known of it."""
+        return replace(self, own_size=True)
 
     @property
     def size(self) -> tuple[int, int]:

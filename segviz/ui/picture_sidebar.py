@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from segviz.data.scenes import SceneOptions
@@ -63,7 +61,7 @@ def choose_seen_size(picture: Picture | str | None) -> Picture | str | None:
     )
     kept = keep_widget(SEEN_SIZE, TRAINED_SIZE, titles)
     chosen = st.selectbox("Models see it at", titles, format_func=titles.__getitem__, help=help_, **kept)
-    return replace(picture, own_size=True) if chosen == OWN_SEEN_SIZE else picture
+    return picture.at_own_size if chosen == OWN_SEEN_SIZE else picture
 
 
 def current_picture() -> Picture:

@@ -16,10 +16,8 @@ from segviz.ui.pins import pins_inside
 from segviz.ui.state import session
 from segviz.ui.widgets import NOTHING, control_name
 
-MOST_VALUES_NAMED, MOST_LETTERS_NAMED = (
-    4,
-    40,
-)  # of one name in an address, and of one value: anybody may have written it
+MOST_VALUES_NAMED = 4  # of one name in an address: anybody may have written it
+MOST_LETTERS_NAMED = 40  # of one value
 LINK_WORDS: Mapping[str, str] = {
     "chosen": "chosen pin",
     "pin": "point",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from segviz.batch.attention_files import AttentionOptions
 from segviz.picture_files.formats import PICTURE_FORMATS
-from segviz.text import count_words, escape_markdown, join_with_commas, plain_text
+from segviz.text import count_words, escape_markdown, join_with_commas, name_text
 
 MOST_FILES_NAMED = 4  # files that a sentence names
-MOST_NAME = 80  # letters of a file's name in a sentence
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class RunRequest:
 
 def name_files(names: Sequence[str]) -> str:
     """Files in a sentence, the first few by name."""
-    named = join_with_commas([plain_text(name, MOST_NAME) for name in names[:MOST_FILES_NAMED]])
+    named = join_with_commas(map(name_text, names[:MOST_FILES_NAMED]))
     return f"{named} and {len(names) - MOST_FILES_NAMED} more" if len(names) > MOST_FILES_NAMED else named
 
 

@@ -154,6 +154,21 @@ class BatchRun:
     request: RunRequest | None = None
 
 
+@dataclass(frozen=True)
+class FirstCompared:
+    """The models that Compare begins with.
+
+    Attributes:
+        models: their names.
+        left_out: a sentence on the networks of one's own that it leaves out; "" where there are none.
+        settled: whether all that were asked have answered; the others are asked again.
+    """
+
+    models: list[str]
+    left_out: str = ""
+    settled: bool = True
+
+
 @dataclass
 class SessionState:
     """What the app remembers of a visitor.
@@ -178,8 +193,7 @@ class SessionState:
         sight: where the open page began; None before a page with a viewer.
         link: the address that was read last.
         progress: how far pages of many models are, by page.
-        first_compared: the models that Compare begins with, and a sentence on those that it leaves out; None before its
-            first run.
+        first_compared: what Compare begins with; None before its first run.
         left_out: the maps that Compare leaves out of its disagreement; None before its first run.
         attributions: the engine's answers on the Attribution page, by question.
         attributions_stopped: the questions whose work was stopped as another was asked, by method.
@@ -207,7 +221,7 @@ class SessionState:
     sight: Sight | None = None
     link: OpenedLink = field(default_factory=OpenedLink)
     progress: dict[str, ModelProgress] = field(default_factory=dict)
-    first_compared: tuple[list[str], str] | None = None
+    first_compared: FirstCompared | None = None
     left_out: set[str] | None = None
     attributions: dict[tuple[str, ...], Answer] = field(default_factory=dict)
     attributions_stopped: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -5,39 +5,68 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-_offline = threading.Lock()
+from segviz.runtime.causes import causes_of
+
+
+class OfflineSetting:
+    """The libraries' setting to stay offline, which is the process's: on while any thread needs it."""
+
+    def __init__(self) -> None:
+        self._lock, self._threads = threading.Lock(), 0
+
+    def is_of_user(self) -> bool:
+        """Whether the user has set it, and no thread."""
+        with self._lock:
+            return not self._threads and bool(constants.HF_HUB_OFFLINE)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Have it on inside: the first thread sets it, the last one resets it."""
+        with self._lock:
+            self._threads += 1
+            constants.HF_HUB_OFFLINE = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads -= 1
+                constants.HF_HUB_OFFLINE = self._threads > 0
+
+
+_offline = OfflineSetting()
 
 
 @contextmanager
 def reach_hub() -> Iterator[None]:
     """Have the libraries use the files that they kept where the hub's name cannot be resolved.
 
-    They would try again and again for a minute. What they did not keep is an error that says so.
+    They would try again and again for a minute. What they did not keep is an error that says so, also in a thread that
+    could resolve the name while another one could not.
 
     Raises:
         ConnectionError: the hub cannot be reached, and a file was not kept.
     """
-    host = urlsplit(constants.ENDPOINT).hostname or ""
-    if constants.HF_HUB_OFFLINE or can_resolve(host):
+    if _offline.is_of_user():
         yield
         return
-    with _offline:  # the setting is the process's
-        constants.HF_HUB_OFFLINE = True
-        try:
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    reached = can_resolve(host)
+    # A hub that answers may lack a file's description, which is a LocalEntryNotFoundError too.
+    signs = OfflineModeIsEnabled if reached else (OfflineModeIsEnabled, LocalEntryNotFoundError)
+    try:
+        with nullcontext() if reached else _offline.hold():
             yield
-        except Exception as error:
-            if not any(isinstance(one, LocalEntryNotFoundError | OfflineModeIsEnabled) for one in causes_of(error)):
-                raise
-            raise ConnectionError(f"{host} cannot be reached, and no earlier download is kept") from error
-        finally:
-            constants.HF_HUB_OFFLINE = False
+    except Exception as error:
+        if not any(isinstance(one, signs) for one in causes_of(error)):
+            raise
+        raise ConnectionError(f"{host} cannot be reached, and no earlier download is kept") from error
 
 
 def can_resolve(host: str) -> bool:
@@ -48,11 +77,3 @@ def can_resolve(host: str) -> bool:
         return bool(socket.getaddrinfo(host, 443))
     except OSError:
         return False
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error, and what led to it."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
