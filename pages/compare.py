@@ -48,19 +48,18 @@ SIDES = ("Left of the divider", "Right of the divider")
 
 
 def first_models(picture: Picture) -> FirstCompared:
-    """The models that the page begins with, for the session.
-
-    While a network has not answered, and the reader has chosen no other models, all are asked again.
-    """
+    """The models that the page begins with; they stay for the session, or until networks are asked again."""
     state, bundled = session(), [name for name in START if name in available_models()]
-    key, before = ROWS[PAGE].models_key, state.first_compared
-    if before is None and key in st.session_state:  # as a link says
+    if state.first_compared is None and ROWS[PAGE].models_key in st.session_state:  # as a link says
         return FirstCompared(bundled)
-    if before is not None and (before.settled or st.session_state.get(key, before.models) != before.models):
-        return before
-    first = state.first_compared = choose_first(picture, bundled)
-    st.session_state[key] = list(first.models)
-    return first
+    state.first_compared = state.first_compared or choose_first(picture, bundled)
+    return state.first_compared
+
+
+def ask_networks_again() -> None:
+    """Have the next run ask one's own networks as at the page's first."""
+    session().first_compared = None
+    st.session_state.pop(ROWS[PAGE].models_key, None)
 
 
 def predict_one(name: str, picture: Picture, count: str) -> Labelled | None:
@@ -254,7 +253,10 @@ with settings.popover("Models"):
 if first.left_out and names == first.models:
     st.caption(escape_markdown(first.left_out))
     if not first.settled:
-        st.button("Ask again", key="again first models", icon=":material/refresh:")
+        st.button(
+            "Ask again", key="again first models", icon=":material/refresh:", on_click=ask_networks_again,
+            help="Asks the networks that gave no answer once more",
+        )  # fmt: skip
 if not names:
     st.info("Choose at least one model.")
     st.stop()
@@ -273,7 +275,8 @@ with settings.popover("Panels"):
 if len(class_sets) > 1:
     st.caption(escape_markdown(describe_class_sets(compared)))
 if panels:
-    show_compared(picture, panels, first_disputed(list(predictions.values()), picture))
+    voters = [one for name, one in predictions.items() if name in select_same_classes(compared)]
+    show_compared(picture, panels, first_disputed(voters or list(predictions.values()), picture))
 else:
     st.info("Choose what to show.")
 if truth and scores:

@@ -880,8 +880,11 @@ def from_itself(error: Exception) -> Exception:
     ("error", "words"),
     [
         (KeyboardInterrupt(), "stopped"),
-        (MemoryError(), "not enough memory; use a smaller picture, batch or crop, or free some"),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "crop, or free some"),
+        (MemoryError(), "not enough memory; use a smaller picture, batch or crop, or free some memory"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+            "crop, or free some memory",
+        ),
         (RuntimeError("could not create a primitive"), "not enough memory; use a smaller picture, batch or crop, or"),
         (RuntimeError("could not execute a primitive"), "not enough memory"),
         (RuntimeError("std::bad_alloc"), "not enough memory"),
@@ -891,7 +894,7 @@ def from_itself(error: Exception) -> Exception:
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), "batch or crop, or --device cpu"),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"), "batch or crop, or --device cpu"),
         (torch.OutOfMemoryError("Allocation on device; allocate memory"), "batch or crop, or --device cpu"),
-        (RuntimeError("HIPPONet: DefaultCPUAllocator: can't allocate memory"), "crop, or free some"),
+        (RuntimeError("HIPPONet: DefaultCPUAllocator: can't allocate memory"), "crop, or free some memory"),
         (KeyError("model 'x' is unknown; use y"), "segviz: model 'x' is unknown; use y"),
         (from_itself(ValueError("a circle; break it")), "segviz: a circle; break it"),
         (OSError(28, "No space left on device", "/out/a.png"), "/out/a.png: no space left on device"),

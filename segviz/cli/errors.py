@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from segviz.runtime.causes import causes_of
-from segviz.runtime.out_of_memory import first_lack, is_memory_of_gpu, is_out_of_memory
+from segviz.runtime.out_of_memory import ExplainedMemoryError, is_memory_of_gpu, is_out_of_memory
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
@@ -58,7 +58,7 @@ def describe_error(error: Exception) -> str:
 
 def describe_lack(error: Exception) -> str:
     """What to do about a lack of memory; where segviz said of what, in its words."""
-    on_gpu, said = is_memory_of_gpu(error), str(error).strip()
-    if isinstance(error, MemoryError) and first_lack(error) is not error and said:
-        return f"{said.splitlines()[0]}, or {'--device cpu' if on_gpu else 'free some memory'}"
-    return f"not enough memory; use a smaller picture, batch or crop, or {'--device cpu' if on_gpu else 'free some'}"
+    other = "--device cpu" if is_memory_of_gpu(error) else "free some memory"
+    if isinstance(error, ExplainedMemoryError):
+        return f"{error}, or {other}"
+    return f"not enough memory; use a smaller picture, batch or crop, or {other}"

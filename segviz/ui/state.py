@@ -161,7 +161,7 @@ class FirstCompared:
     Attributes:
         models: their names.
         left_out: a sentence on the networks of one's own that it leaves out; "" where there are none.
-        settled: whether all that were asked have answered; the others are asked again.
+        settled: whether all that were asked have answered; the others may be asked again.
     """
 
     models: list[str]
