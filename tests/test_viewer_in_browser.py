@@ -642,6 +642,13 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
     expect(page.locator(".direction").nth(2)).to_be_hidden()
 
 
+def test_a_panels_title_ends_without_a_mark_where_its_note_has_a_line_of_its_own(page: Page) -> None:
+    mount(page, data(config("dot", "either", "dot", note="a note so long that it has a line of its own " * 3)))
+    expect(page.locator(".direction")).to_be_visible()
+    after = page.locator(".direction").evaluate("(one) => getComputedStyle(one, '::after').content")
+    assert after in ("none", "normal")
+
+
 def test_controls_that_do_nothing_are_hidden(page: Page) -> None:
     two(page)
     expect(label(page, "attended by")).to_be_hidden()
@@ -1294,6 +1301,12 @@ def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
     more.tap()
     expect(more).to_have_attribute("aria-expanded", "true")
     expect(phone.get_by_label("Colours")).to_be_visible()
+
+
+def test_on_a_phone_the_toolbar_leaves_room_above_the_first_title(phone: Page) -> None:
+    two(phone)
+    above, below = box(phone.get_by_role("button", name="Display")), box(phone.locator(".title").first)
+    assert below["y"] - (above["y"] + above["height"]) >= 12
 
 
 def test_on_a_phone_the_first_map_that_follows_comes_before_the_prediction(phone: Page, page: Page) -> None:
