@@ -20,6 +20,7 @@ from segviz.ui.prediction_panels import feature_panels
 from segviz.ui.show_viewer import show_viewer
 
 PAGE = "fla"
+PIN_ELSEWHERE = "Pin a point to look elsewhere."
 
 st.title("Attended features: fully attentional")
 st.caption(
@@ -38,8 +39,9 @@ def viewer() -> None:
     matrices = affinities(current_display(PAGE).colours)
     show_viewer(picture, panels, page=PAGE, more=matrices)
     st.header("Channel affinity of a row and a column")
-    which = "At the last pin" if current_pins(PAGE) else "At the centre; pin a point to look elsewhere"
-    st.caption(f"{which}, {pixel_text(*point())}. Channel j (down) draws from channel i (across).")
+    where = f"({pixel_text(*point())})"
+    which = f"At the last pin {where}." if current_pins(PAGE) else f"Showing the centre {where}. {PIN_ELSEWHERE}"
+    st.caption(f"{which} Channel j (down) draws from channel i (across).")
     for number, (column, subplot) in enumerate(zip(st.columns(3), matrices, strict=True)):
         assert isinstance(subplot.content, Matrix)
         matrix = subplot.content.values

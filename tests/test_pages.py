@@ -752,6 +752,13 @@ def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
         assert [float(place) for place, _ in stops] == pytest.approx(np.linspace(0, 1, len(stops)))
 
 
+def test_fla_says_which_point_its_affinities_are_of(app: AppTest) -> None:
+    opened(app, FLA)
+    assert any(one.value.startswith("Showing the centre (y 180, x 240). Pin a point to look") for one in app.caption)
+    pin(app, FLA, (20, 400))
+    assert any(one.value.startswith("At the last pin (y 20, x 400). ") for one in app.caption)
+
+
 def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> None:
     opened(app, FLA)
     scene = street(FIRST_SEED)
