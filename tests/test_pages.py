@@ -38,6 +38,7 @@ from segviz.server.launch import app_script
 from segviz.text import escape_markdown, percent_text
 from segviz.ui import page_table
 from segviz.ui.first_sight import FIRST_MODEL
+from segviz.ui.map_help import mean_words
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
@@ -807,7 +808,9 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
     for name, map_name in spatial:
         title = MODELS[name].title if name != "psa" else f"{MODELS[name].title}: {map_name}"
         assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
-        assert panels[title]["worth"] == bundled_worth(name).note()  # type: ignore[union-attr]
+        worth = bundled_worth(name)
+        assert worth is not None and panels[title]["worth"] == f"{worth.note()}{mean_words(name)}"
+    assert any("(this seed; mean of 2 seeds: val " in str(panel["worth"]) for panel in panels.values())
     (folded,) = (one.value for one in app.caption if one.value.startswith("Without a map of places"))
     for name, why in {"fcn": "no block", "channel_nl": "not places", "fla": "not places"}.items():
         assert f"{MODELS[name].title} (" in folded and why in folded

@@ -16,6 +16,7 @@ from segviz.prediction.prediction import Prediction
 from segviz.results.where_blocks_look import place_maps
 from segviz.text import join_with_commas
 from segviz.ui.charts import csv_button
+from segviz.ui.map_help import mean_words
 from segviz.ui.picture import Picture
 from segviz.ui.tables import explain_columns, show_table
 from segviz.viewer.panel import Panel, Pin
@@ -31,7 +32,7 @@ def model_panels(names: Sequence[str], predictions: Mapping[str, Prediction]) ->
     panels = []
     for name in filter(has_map_of_places, names):
         prediction, known = predictions.get(name), bundled_worth(name)
-        worth = "" if known is None else known.note()
+        worth = "" if known is None else f"{known.note()}{mean_words(name)}"
         if prediction is None:
             note = "shown as soon as it has run"
             panels.append(Panel(MODELS[name].title, None, "plain", note=note, stats=True, worth=worth))
