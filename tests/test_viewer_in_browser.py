@@ -34,6 +34,7 @@ from viewer_host import (
     stage,
 )
 
+from segviz.attention.statistics import summarise
 from segviz.benchmarks.viewer import SYNTHETIC, SYNTHETIC_PANELS, serve_script
 from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
@@ -602,6 +603,17 @@ def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
         f"Entropy {entropy:.2f} of {np.log2(35):.2f} bits · mean distance {distance:.1%}".replace("%", " %")
     )
     expect(figures.nth(1)).to_be_hidden()
+
+
+def test_a_panels_entropy_has_the_base_of_the_table(page: Page) -> None:
+    mount(page, data(config("strips", "either", "vertical", stats=True)))
+    hover(page, "strips", 3, 2)
+    expect(stage(page, "strips")).to_have_attribute("data-cell", "3,2")
+    for direction, control in (("attends_to", "attends to"), ("attended_by", "attended by")):
+        label(page, control).check()
+        found = summarise(MAPS["vertical"], 3, 2, None, (HEIGHT, WIDTH), direction)  # type: ignore[arg-type]
+        most = found.entropy_bits / found.relative_entropy
+        expect(page.locator(".figures")).to_contain_text(f"Entropy {found.entropy_bits:.2f} of {most:.2f} bits")
 
 
 def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: Page) -> None:

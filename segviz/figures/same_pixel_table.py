@@ -9,7 +9,7 @@ from typing import assert_never
 
 from segviz.attention.cells import Labels, cell_classes, has_pixel_in_each_cell, spread_places
 from segviz.attention.direction import Direction
-from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
+from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, Grid, SpatialMap, attention_weights
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.catalogue.map_record import MeasuredMap
 from segviz.models.registry import MODELS
@@ -54,7 +54,8 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
     ColumnSpec("Model", "The model, and the map if it has two.", lambda row: row.model, None),
     ColumnSpec("Class", "The class that the model predicts at the point.", lambda row: row.own, None),
     ColumnSpec(
-        "Entropy (bits)", "0: all weight lies on one cell. 2^entropy is the effective number of cells.",
+        "Entropy (bits)", "Of the weights on all that the point can choose between: cells within reach, strips (SAM) or "
+        "samples (SNL). 0: all weight lies on one of them. 2^entropy is their effective number.",
         statistic("entropy_bits"), "%.2f",
     ),
     ColumnSpec(
@@ -198,14 +199,21 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
 def recorded_numbers(map_: SpatialMap, measured: MeasuredMap) -> MapStatistics:
     """A map's means over a data set, from its checkpoint's record, as statistics; NaN where it has none.
 
-    The entropy in bits is known only where a place chooses between all cells.
+    The entropy in bits is known where all places choose between equally many cells, strips or samples.
     """
     trained, even = measured.trained, measured.even
     values = (trained.entropy, trained.distance, even.distance, trained.own_class_weight, trained.own_class_even)
     share, distance, even_distance, own, own_even = (math.nan if value is None else value for value in values)
-    chooses_cells = map_.choices is None and map_.reaches_all
-    bits = share * math.log2(math.prod(measured.grid)) if chooses_cells else math.nan
+    count = choice_count(map_, measured.grid)
+    bits = math.nan if count is None else share * math.log2(count)
     return MapStatistics(bits, share, math.nan, distance, even_distance, own, own_even, math.nan)
+
+
+def choice_count(map_: SpatialMap, grid: Grid) -> int | None:
+    """Between how many a place chooses on a grid; None where that differs by place, or may differ from the map's."""
+    if map_.choices is None:
+        return math.prod(grid) if map_.reaches_all else None
+    return map_.choices.shape[1] if map_.grid == grid else None
 
 
 def same_pixel_columns(rows: Sequence[MapRow]) -> Columns:

@@ -2,7 +2,7 @@
 import { bitsOf, log2OfBits, range } from "./arithmetic.js";
 import { extent } from "./cells.js";
 
-/** The entropy, in bits, of weights normalised to sum to 1; at most log2 of the number of cells. */
+/** The entropy, in bits, of weights normalised to sum to 1; at most log2 of their number. */
 export function entropyBits(weights) {
   const bits = bitsOf(weights);
   let sum = 0, inner = 0;
