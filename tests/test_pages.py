@@ -733,6 +733,12 @@ def heatmaps(app: AppTest) -> list[tuple[str, np.ndarray]]:
     return [(figure["layout"]["title"]["text"], numbers(figure["data"][0]["z"])) for figure in figures]
 
 
+def blocks(matrix: Any) -> np.ndarray:
+    """The largest weight of every 6 x 6 channels, as the charts show."""
+    padded = np.pad(np.asarray(matrix), (0, -len(matrix) % 6))
+    return padded.reshape(len(padded) // 6, 6, -1, 6).max((1, 3))
+
+
 def numbers(value: Any) -> np.ndarray:
     """plotly writes arrays as base64, or as lists."""
     if isinstance(value, dict):
@@ -767,17 +773,19 @@ def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> 
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     height, width = rows.grid
     middle = heatmaps(app)
-    np.testing.assert_allclose(middle[0][1], rows.matrix(height // 2), rtol=1e-5)
-    np.testing.assert_allclose(middle[1][1], columns.matrix(width // 2), rtol=1e-5)
+    np.testing.assert_allclose(middle[0][1], blocks(rows.matrix(height // 2)), rtol=1e-5)
+    np.testing.assert_allclose(middle[1][1], blocks(columns.matrix(width // 2)), rtol=1e-5)
 
     pin(app, FLA, (20, 400))
     row, column = int(20.5 * height / 360), int(400.5 * width / 480)
     by_row, by_column, whole = heatmaps(app)
     assert (by_row[0], by_column[0]) == (f"FLA, row {row}", f"FLA, column {column}")
-    np.testing.assert_allclose(by_row[1], rows.matrix(row), rtol=1e-5)
-    np.testing.assert_allclose(by_column[1], columns.matrix(column), rtol=1e-5)
+    np.testing.assert_allclose(by_row[1], blocks(rows.matrix(row)), rtol=1e-5)
+    np.testing.assert_allclose(by_column[1], blocks(columns.matrix(column)), rtol=1e-5)
     expected = engine().predict("channel_nl", scene.image).maps["channel"].matrix  # type: ignore[union-attr]
-    np.testing.assert_allclose(whole[1], expected, rtol=1e-5)
+    np.testing.assert_allclose(whole[1], blocks(expected), rtol=1e-5)
+    sums = rows.matrix(row).sum(0)
+    assert any(f"from channels {int(sums.argmax())} ({float(sums.max()):.1f} of" in one.value for one in app.caption)
 
 
 def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -17,9 +18,12 @@ from viewer_host import (
     HEIGHT,
     LABELS,
     MAPS,
+    NARROW_GRID,
+    NARROW_PEAKS,
     OTHER,
     PALETTE,
     PARTLY_SURE,
+    PIXELS,
     SHARES,
     WIDTH,
     box,
@@ -614,6 +618,21 @@ def test_a_panels_entropy_has_the_base_of_the_table(page: Page) -> None:
         found = summarise(MAPS["vertical"], 3, 2, None, (HEIGHT, WIDTH), direction)  # type: ignore[arg-type]
         most = found.entropy_bits / found.relative_entropy
         expect(page.locator(".figures")).to_contain_text(f"Entropy {found.entropy_bits:.2f} of {most:.2f} bits")
+
+
+def test_no_strong_cell_vanishes_where_cells_share_a_pixel(page: Page) -> None:
+    mount(page, data(config("narrow", "attends_to", "narrow")))
+    canvas = stage(page, "narrow").locator(".map")
+    wide = box(stage(page, "narrow"))["width"]
+    assert wide < NARROW_GRID[1]
+    step = math.ceil(NARROW_GRID[1] / wide)
+    pixels = np.array(canvas.evaluate(PIXELS)).reshape(-1, -(-NARROW_GRID[1] // step), 4)
+    assert {*np.flatnonzero((pixels[0] != pixels[0, 0]).any(1)).tolist()} == {one // step for one in NARROW_PEAKS}
+    across = box(canvas)["width"] / wide * NARROW_GRID[1]
+    assert across == pytest.approx(pixels.shape[1] * step, abs=0.5)  # each block lies over its own cells
+    for _ in range(20):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(canvas).to_have_js_property("width", NARROW_GRID[1])  # enlarged, each has pixels of its own
 
 
 def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: Page) -> None:

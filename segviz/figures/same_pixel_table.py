@@ -54,8 +54,8 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
     ColumnSpec("Model", "The model, and the map if it has two.", lambda row: row.model, None),
     ColumnSpec("Class", "The class that the model predicts at the point.", lambda row: row.own, None),
     ColumnSpec(
-        "Entropy (bits)", "Of the weights on all that the point can choose between: cells within reach, strips (SAM) or "
-        "samples (SNL). 0: all weight lies on one of them. 2^entropy is their effective number.",
+        "Entropy (bits)", "Of the weights on all that the point can choose between: cells within reach, strips (SAM) "
+        "or samples (SNL). 0: all weight lies on one of them. 2^entropy is their effective number.",
         statistic("entropy_bits"), "%.2f",
     ),
     ColumnSpec(
