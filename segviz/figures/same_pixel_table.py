@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from segviz.attention.cells import Labels, cell_classes, has_pixel_in_each_cell, spread_places
 from segviz.attention.direction import Direction
+from segviz.attention.head_map import HeadMap
 from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, Grid, SpatialMap, attention_weights
+from segviz.attention.network_numbers import network_statistics
+from segviz.attention.region import Region
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.catalogue.map_record import MeasuredMap
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.table import Columns, ColumnSpec, tabulate
 from segviz.text import join_with_commas
+from segviz.viewer.panel import Panel
 
 PLACES = 36  # approximate number of places, spread over the picture, for means over the picture
 LINES = 8  # number of rows and of columns of FLA that are compared
@@ -176,19 +181,57 @@ def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Directi
 def point_numbers(
     prediction: Prediction, map_: SpatialMap, y: int, x: int, direction: Direction
 ) -> MapStatistics | None:
+    """The statistics of an image pixel's map; None if the weights are all 0 or not a distribution."""
+    size = prediction.labels.shape
+    return numbers_at(map_, (y, x), (size[0], size[1]), fine_labels(prediction, map_), direction)
+
+
+def numbers_at(
+    map_: SpatialMap, place: Grid, size: Grid, labels: Labels | None, direction: Direction
+) -> MapStatistics | None:
     """The statistics of an image pixel's map; None if the weights are all 0 or not a distribution.
 
-    The own class is the class of the pixel, even if most of its cell has another.
+    The own class is the class of the pixel, even if most of its cell has another; without labels it stays open.
     """
-    height, width = prediction.labels.shape
-    cell, labels, classes = map_.cell(y, x, height, width), fine_labels(prediction, map_), None
+    cell, classes = map_.cell(*place, *size), None
     if labels is not None:
         classes = cell_classes(map_, labels)
-        classes[cell] = labels[y, x]
+        classes[cell] = labels[place]
     try:
-        return statistics_of(map_, cell, classes, (height, width), direction)
+        return statistics_of(map_, cell, classes, size, direction)
     except ValueError:
         return None
+
+
+def panel_numbers(
+    panel: Panel, place: Grid, size: Grid, labels: Labels | None, direction: Direction
+) -> MapStatistics | None:
+    """What the map of a network's own panel alone says at an image pixel.
+
+    None where the panel has no map from place to place, or not for this pixel; and as `numbers_at`. A map over a crop
+    has no class. Distances are in pixels of the picture, and in shares of its diagonal.
+
+    Args:
+        panel: the panel.
+        place: the pixel (y, x).
+        size: the picture's (height, width).
+        labels: the network's classes; None where it has none.
+        direction: where the place looks, or who looks at it.
+    """
+    one, region = panel.map, panel.region or Region(0, 0, *size)
+    if place not in region:
+        return None
+    inside, found = region.inside(place), None
+    if isinstance(one, SpatialMap):
+        known = None if panel.region or labels is None or not has_pixel_in_each_cell(one, size) else labels
+        found = numbers_at(one, inside, region.size, known, direction)
+    elif isinstance(one, HeadMap):
+        with suppress(ValueError):  # weights of both signs, or none
+            found = network_statistics(one, inside, region.size, direction, panel.head)
+    if found is None:
+        return None
+    ratio = math.hypot(*region.size) / math.hypot(*size)
+    return replace(found, distance_share=found.distance_share * ratio, distance_even=found.distance_even * ratio)
 
 
 def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
