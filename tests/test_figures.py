@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from figure_cases import CELLS, GRID, IMAGE, LABELS, PSA_FEATURES, SIZE, masks, strips
+from matplotlib.figure import Figure
 
 from segviz.data.classes import CAMVID
 from segviz.figures.charts import MOST_CELLS, channel_heatmap, gate_bars, iou_bars, strip_bars
@@ -26,6 +27,8 @@ from segviz.figures.colour import (
     text_colour,
     weight_scale,
 )
+from segviz.figures.content import Heat, Matrix
+from segviz.figures.draw_charts import draw_matrix
 from segviz.figures.overlay import (
     blend,
     disagreement,
@@ -35,6 +38,8 @@ from segviz.figures.overlay import (
     pixel_of_cell,
     stretch,
 )
+from segviz.figures.plotly_backend import heat_trace
+from segviz.figures.subplot import Subplot
 from segviz.scales import ScaleKind
 from segviz.text import (
     escape_markdown,
@@ -220,6 +225,22 @@ def test_no_strong_cell_vanishes_from_a_picture_with_fewer_pixels(strong: float)
             values[at, 47 - at] = strong
             found = stretch(values, (19, 23), features, strongest=True)
             assert found.shape == (19, 23) and found[np.unravel_index(np.abs(found).argmax(), found.shape)] == strong
+
+
+def test_no_strong_cell_vanishes_from_a_small_subplot() -> None:
+    image = np.zeros((90, 120, 3), np.uint8)
+    for at in range(0, 256, 7):
+        values = np.zeros((256, 256), np.float32)
+        values[255 - at, at] = 1
+        axes = Figure().add_axes((0, 0, 1, 1))
+        draw_matrix(axes, Matrix(values, Scale(0, 1)), 40)
+        drawn = np.asarray(axes.images[0].get_array())
+        assert len(drawn) <= 40 and (drawn == colour_values(np.ones((1, 1)), Scale(0, 1), "viridis")[0, 0]).all(2).any()
+        heat = heat_trace(Subplot("t", image), Heat(values, Scale(0, 1), "weight"), 0.5, None)
+        row, column = np.unravel_index(np.argmax(heat.z), heat.z.shape)
+        assert len(heat.z) <= 160 and heat.z[row][column] == 1
+        found = (heat.y0 + row * heat.dy, heat.x0 + column * heat.dx)
+        assert found == pytest.approx(((255.5 - at) * 90 / 256 - 0.5, (at + 0.5) * 120 / 256 - 0.5), abs=heat.dx / 2)
 
 
 def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:

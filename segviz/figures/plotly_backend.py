@@ -27,7 +27,7 @@ from segviz.figures.subplot import Subplot
 from segviz.text import percent_text
 
 LONGEST = 1024  # pixels: the longer side of a picture
-DRAWN = (160, 160)  # cells down and along a map: as many as a subplot is sure to have pixels; of more, the strongest
+SUBPLOT_CELLS = (160, 160)  # down and along a map: each is sure of a pixel; of more cells, the strongest are drawn
 HOVERED = 160  # cells along the longer side of the grid of class names under the pointer
 SUBPLOT_PIXELS, ROOM = 420, 120
 
@@ -110,8 +110,8 @@ def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -
     grid = (heat.values.shape[0], heat.values.shape[1])
     first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.features)
     (y0, x0), (dy, dx) = (first + np.array([region.top, region.left])).tolist(), (second - first).tolist()
-    drawn = pool_strongest(np.asarray(heat.values, np.float32), 1 if heat.unit in SHARES else step_to_fit(grid, DRAWN))
-    values, step = drawn.values, drawn.step
+    step = 1 if heat.unit in SHARES else step_to_fit(grid, SUBPLOT_CELLS)
+    values = pool_strongest(np.asarray(heat.values, np.float32), step).values
     y0, x0, dy, dx = y0 + dy * (step - 1) / 2, x0 + dx * (step - 1) / 2, dy * step, dx * step  # the blocks' centres
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
