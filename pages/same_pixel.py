@@ -55,12 +55,13 @@ def viewer() -> None:
     own = [panel for one in picked for panel in one.panels(picture, asked_place(pins, rest, picture))]
     panels = own + model_panels(names, predictions) + influences
     show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
-    show_numbers(picture, predictions, pins, stored_display(PAGE).direction)
+    classes = {one.answer.name: one.answer.classes for one in picked if one.answer.classes is not None}
+    show_numbers(picture, predictions, pins, stored_display(PAGE).direction, own, classes)
 
 
 viewer()
 if picked:
-    st.caption("The numbers are those of the bundled models; a network's own maps are measured in Python.")
+    st.caption("Networks of your own have numbers at pinned points; the means are the bundled models'.")
 if sentence := crops_sentence([one.answer for one in picked]):
     st.caption(escape_markdown(sentence))
 st.caption(

@@ -12,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from figure_cases import CELLS, GRID, IMAGE, LABELS, PSA_FEATURES, SIZE, masks, strips
+from matplotlib.figure import Figure
 
 from segviz.data.classes import CAMVID
-from segviz.figures.charts import channel_heatmap, gate_bars, iou_bars, strip_bars
+from segviz.figures.charts import MOST_CELLS, channel_heatmap, gate_bars, iou_bars, strip_bars
 from segviz.figures.colour import (
     COLOUR_MAPS,
     NOT_A_NUMBER,
@@ -26,6 +27,8 @@ from segviz.figures.colour import (
     text_colour,
     weight_scale,
 )
+from segviz.figures.content import Heat, Matrix
+from segviz.figures.draw_charts import draw_matrix
 from segviz.figures.overlay import (
     blend,
     disagreement,
@@ -35,6 +38,8 @@ from segviz.figures.overlay import (
     pixel_of_cell,
     stretch,
 )
+from segviz.figures.plotly_backend import heat_trace
+from segviz.figures.subplot import Subplot
 from segviz.scales import ScaleKind
 from segviz.text import (
     escape_markdown,
@@ -198,6 +203,44 @@ def test_charts_hold_the_true_values() -> None:
     assert np.array(strip_bars([weights], ["pin 1"]).data[0].y) == pytest.approx(weights)
     alpha = torch.rand(7).numpy()
     assert np.array(gate_bars(alpha).data[0].y) == pytest.approx(np.sort(alpha))
+
+
+def test_no_strong_channel_vanishes_from_a_drawn_matrix() -> None:
+    """A browser draws one of several cells that share a pixel; each of 256 channels has its weight in the drawing."""
+    for channel in range(256):
+        matrix = np.full((256, 256), 1e-4, np.float32)
+        matrix[7, channel] = 0.9
+        heat = channel_heatmap(matrix, "channels").data[0]
+        assert len(heat.z) <= MOST_CELLS and np.max(heat.z) == pytest.approx(0.9)
+        row, column = np.unravel_index(np.argmax(heat.z), heat.z.shape)
+        assert heat.hovertext[row][column].startswith(f"channel 7 draws 0.9 from channel {channel}<br>")
+        assert abs(heat.x0 + column * heat.dx - channel) <= (heat.dx - 1) / 2
+
+
+@pytest.mark.parametrize("strong", [1.0, -1.0])
+def test_no_strong_cell_vanishes_from_a_picture_with_fewer_pixels(strong: float) -> None:
+    for features in (None, (96, 96)):
+        for at in range(48):
+            values = np.zeros((48, 48), np.float32)
+            values[at, 47 - at] = strong
+            found = stretch(values, (19, 23), features, strongest=True)
+            assert found.shape == (19, 23) and found[np.unravel_index(np.abs(found).argmax(), found.shape)] == strong
+
+
+def test_no_strong_cell_vanishes_from_a_small_subplot() -> None:
+    image = np.zeros((90, 120, 3), np.uint8)
+    for at in range(0, 256, 7):
+        values = np.zeros((256, 256), np.float32)
+        values[255 - at, at] = 1
+        axes = Figure().add_axes((0, 0, 1, 1))
+        draw_matrix(axes, Matrix(values, Scale(0, 1)), 40)
+        drawn = np.asarray(axes.images[0].get_array())
+        assert len(drawn) <= 40 and (drawn == colour_values(np.ones((1, 1)), Scale(0, 1), "viridis")[0, 0]).all(2).any()
+        heat = heat_trace(Subplot("t", image), Heat(values, Scale(0, 1), "weight"), 0.5, None)
+        row, column = np.unravel_index(np.argmax(heat.z), heat.z.shape)
+        assert len(heat.z) <= 160 and heat.z[row][column] == 1
+        found = (heat.y0 + row * heat.dy, heat.x0 + column * heat.dx)
+        assert found == pytest.approx(((255.5 - at) * 90 / 256 - 0.5, (at + 0.5) * 120 / 256 - 0.5), abs=heat.dx / 2)
 
 
 def test_tables_put_numbers_to_the_right_and_dashes_for_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from app_tables import only_table
 from own_networks import patch_network, write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -464,6 +465,20 @@ def test_same_pixel_compares_layers_and_heads(app: AppTest, monkeypatch: pytest.
     seconds = ["My net: second, head 1", "My net: second, head 3"]
     assert titles(app)[:-1] == ["My net: first", *seconds, "features: second"]  # before the bundled models
     assert [panel.get("head") for panel in viewer(app)["panels"][:-1]] == ["largest", 1, 3, "mean"]
+    pin(app, SAME_PIXEL, (100, 200))
+    table, own = only_table(app), titles(app)[:-1]
+    assert table["Model"][: len(own)] == own and table["Point"][: len(own)] == ["1"] * len(own)
+    for head in ("Entropy (bits)", "Entropy (% of even)", "Distance (%)", "Even distance (%)", "Distance (px)"):
+        assert all(value is not None and value > 0 for value in table[head][: len(own)])
+    assert [name is not None for name in table["Class"][: len(own)]] == [
+        True,
+        True,
+        True,
+        False,
+    ]  # features: no classes
+    assert table["Depends (%)"][: len(own)] == [None] * len(own)
+    assert not {*own} & {*table["Model"][len(own) :]}  # no means over the picture and val
+    assert any("Networks of your own have numbers at pinned points" in one.value for one in app.caption)
     notes = [panel["note"] for panel in viewer(app)["panels"][:-1]]  # the titles of heads name them already
     assert ["head" in note for note in notes] == [True, False, False, True]
     link: dict[str, list[str]] = {}

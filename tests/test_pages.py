@@ -38,6 +38,7 @@ from segviz.server.launch import app_script
 from segviz.text import escape_markdown, percent_text
 from segviz.ui import page_table
 from segviz.ui.first_sight import FIRST_MODEL
+from segviz.ui.map_help import mean_words
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
 from segviz.viewer import wire
@@ -732,6 +733,12 @@ def heatmaps(app: AppTest) -> list[tuple[str, np.ndarray]]:
     return [(figure["layout"]["title"]["text"], numbers(figure["data"][0]["z"])) for figure in figures]
 
 
+def blocks(matrix: Any) -> np.ndarray:
+    """The largest weight of every 6 x 6 channels, as the charts show."""
+    padded = np.pad(np.asarray(matrix), (0, -len(matrix) % 6))
+    return padded.reshape(len(padded) // 6, 6, -1, 6).max((1, 3))
+
+
 def numbers(value: Any) -> np.ndarray:
     """plotly writes arrays as base64, or as lists."""
     if isinstance(value, dict):
@@ -752,6 +759,13 @@ def test_fla_affinities_have_the_viewers_colours(app: AppTest) -> None:
         assert [float(place) for place, _ in stops] == pytest.approx(np.linspace(0, 1, len(stops)))
 
 
+def test_fla_says_which_point_its_affinities_are_of(app: AppTest) -> None:
+    opened(app, FLA)
+    assert any(one.value.startswith("Showing the centre (y 180, x 240). Pin a point to look") for one in app.caption)
+    pin(app, FLA, (20, 400))
+    assert any(one.value.startswith("At the last pin (y 20, x 400). ") for one in app.caption)
+
+
 def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> None:
     opened(app, FLA)
     scene = street(FIRST_SEED)
@@ -759,17 +773,19 @@ def test_fla_affinities_are_those_of_the_pinned_row_and_column(app: AppTest) -> 
     rows, columns = (prediction.map_of(AxisChannelAttention, axis) for axis in ("rows", "columns"))
     height, width = rows.grid
     middle = heatmaps(app)
-    np.testing.assert_allclose(middle[0][1], rows.matrix(height // 2), rtol=1e-5)
-    np.testing.assert_allclose(middle[1][1], columns.matrix(width // 2), rtol=1e-5)
+    np.testing.assert_allclose(middle[0][1], blocks(rows.matrix(height // 2)), rtol=1e-5)
+    np.testing.assert_allclose(middle[1][1], blocks(columns.matrix(width // 2)), rtol=1e-5)
 
     pin(app, FLA, (20, 400))
     row, column = int(20.5 * height / 360), int(400.5 * width / 480)
     by_row, by_column, whole = heatmaps(app)
     assert (by_row[0], by_column[0]) == (f"FLA, row {row}", f"FLA, column {column}")
-    np.testing.assert_allclose(by_row[1], rows.matrix(row), rtol=1e-5)
-    np.testing.assert_allclose(by_column[1], columns.matrix(column), rtol=1e-5)
+    np.testing.assert_allclose(by_row[1], blocks(rows.matrix(row)), rtol=1e-5)
+    np.testing.assert_allclose(by_column[1], blocks(columns.matrix(column)), rtol=1e-5)
     expected = engine().predict("channel_nl", scene.image).maps["channel"].matrix  # type: ignore[union-attr]
-    np.testing.assert_allclose(whole[1], expected, rtol=1e-5)
+    np.testing.assert_allclose(whole[1], blocks(expected), rtol=1e-5)
+    sums = rows.matrix(row).sum(0)
+    assert any(f"from channels {int(sums.argmax())} ({float(sums.max()):.1f} of" in one.value for one in app.caption)
 
 
 def test_sam_sets_the_newest_two_points_side_by_side(app: AppTest) -> None:
@@ -800,7 +816,9 @@ def test_every_block_shows_its_map_or_says_why_it_has_none(app: AppTest) -> None
     for name, map_name in spatial:
         title = MODELS[name].title if name != "psa" else f"{MODELS[name].title}: {map_name}"
         assert panels[title]["look"] == "either" and panels[title]["stats"] and blob(panels[title]["map"])
-        assert panels[title]["worth"] == bundled_worth(name).note()  # type: ignore[union-attr]
+        worth = bundled_worth(name)
+        assert worth is not None and panels[title]["worth"] == f"{worth.note()}{mean_words(name)}"
+    assert any("(this seed; mean of 2 seeds: val " in str(panel["worth"]) for panel in panels.values())
     (folded,) = (one.value for one in app.caption if one.value.startswith("Without a map of places"))
     for name, why in {"fcn": "no block", "channel_nl": "not places", "fla": "not places"}.items():
         assert f"{MODELS[name].title} (" in folded and why in folded

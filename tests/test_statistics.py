@@ -261,7 +261,6 @@ def test_sixty_four_places_of_a_large_grid_are_quick() -> None:
 def test_the_share_that_falls_outside_the_picture_is_told() -> None:
     found = summarise(samples([[0, 0], [0, 1], [-3, 0], [9, 9]]), 0, 0, None, SIZE)
     assert found.missing_share == pytest.approx(0.5)
-    assert found.entropy_bits == pytest.approx(1)
     assert found.distance_pixels == pytest.approx(10)  # half of the weight inside lies one cell of 20 pixels away
 
 
@@ -321,6 +320,18 @@ def test_even_weights_on_all_that_a_place_can_choose_have_all_the_entropy() -> N
     near = torch.zeros(CELLS, CELLS).masked_fill((cells[:, None] - cells).abs() > 2, -math.inf)
     for map_ in (four, OffsetMaskAttention("collect", GRID, near, "collect")):
         assert summarise(map_, 0, 0, None, SIZE).relative_entropy == pytest.approx(1)
+
+
+def test_both_entropies_are_of_what_a_place_chooses_between() -> None:
+    """Strips and samples, of which some are outside; but who looks at a place is a choice of cells."""
+    strip = StripAttention("strip", GRID, torch.ones(CELLS, 1), torch.arange(GRID[1])[:, None].float(), "vertical")
+    sampled = samples([[0, 0], [0, 1], [-3, 0], [9, 9]])
+    for map_, count, choices in ((strip, GRID[1], strip.strip_weights(0, 0)), (sampled, 4, torch.ones(4))):
+        found = summarise(map_, 0, 0, None, SIZE)
+        assert found.entropy_bits == pytest.approx(entropy_bits(choices))
+        assert found.entropy_bits == pytest.approx(found.relative_entropy * math.log2(count))
+        back = summarise(map_, 0, 0, None, SIZE, "attended_by")
+        assert back.entropy_bits == pytest.approx(back.relative_entropy * math.log2(CELLS))
 
 
 @pytest.mark.parametrize("make", [random_map, psa])
@@ -394,3 +405,13 @@ def test_a_records_means_become_a_row_of_the_table() -> None:
     assert row["Entropy (% of even)"] == [pytest.approx(50)]
     assert row["Entropy (bits)"] == [pytest.approx(0.5 * math.log2(CELLS))]
     assert row["Distance (px)"] == [None]
+
+
+def test_a_records_entropy_is_in_bits_where_all_places_have_equally_many_choices() -> None:
+    numbers = MapNumbers(entropy=0.5)
+    measured, elsewhere = (MeasuredMap(grid, numbers, numbers, numbers) for grid in (GRID, (8, 12)))
+    strip = StripAttention("strip", GRID, torch.ones(CELLS, 1), torch.ones(GRID[1], 1), "vertical")
+    sampled = samples([[0, 0], [0, 1], [1, 0], [1, 1]])
+    assert recorded_numbers(sampled, measured).entropy_bits == pytest.approx(1)
+    assert recorded_numbers(strip, measured).entropy_bits == pytest.approx(math.log2(GRID[1]) / 2)
+    assert math.isnan(recorded_numbers(strip, elsewhere).entropy_bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -17,9 +18,12 @@ from viewer_host import (
     HEIGHT,
     LABELS,
     MAPS,
+    NARROW_GRID,
+    NARROW_PEAKS,
     OTHER,
     PALETTE,
     PARTLY_SURE,
+    PIXELS,
     SHARES,
     WIDTH,
     box,
@@ -34,6 +38,7 @@ from viewer_host import (
     stage,
 )
 
+from segviz.attention.statistics import summarise
 from segviz.benchmarks.viewer import SYNTHETIC, SYNTHETIC_PANELS, serve_script
 from segviz.viewer import wire
 from segviz.viewer.panel import PIN_COLOURS
@@ -604,6 +609,32 @@ def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
     expect(figures.nth(1)).to_be_hidden()
 
 
+def test_a_panels_entropy_has_the_base_of_the_table(page: Page) -> None:
+    mount(page, data(config("strips", "either", "vertical", stats=True)))
+    hover(page, "strips", 3, 2)
+    expect(stage(page, "strips")).to_have_attribute("data-cell", "3,2")
+    for direction, control in (("attends_to", "attends to"), ("attended_by", "attended by")):
+        label(page, control).check()
+        found = summarise(MAPS["vertical"], 3, 2, None, (HEIGHT, WIDTH), direction)  # type: ignore[arg-type]
+        most = found.entropy_bits / found.relative_entropy
+        expect(page.locator(".figures")).to_contain_text(f"Entropy {found.entropy_bits:.2f} of {most:.2f} bits")
+
+
+def test_no_strong_cell_vanishes_where_cells_share_a_pixel(page: Page) -> None:
+    mount(page, data(config("narrow", "attends_to", "narrow")))
+    canvas = stage(page, "narrow").locator(".map")
+    wide = box(stage(page, "narrow"))["width"]
+    assert wide < NARROW_GRID[1]
+    step = math.ceil(NARROW_GRID[1] / wide)
+    pixels = np.array(canvas.evaluate(PIXELS)).reshape(-1, -(-NARROW_GRID[1] // step), 4)
+    assert {*np.flatnonzero((pixels[0] != pixels[0, 0]).any(1)).tolist()} == {one // step for one in NARROW_PEAKS}
+    across = box(canvas)["width"] / wide * NARROW_GRID[1]
+    assert across == pytest.approx(pixels.shape[1] * step, abs=0.5)  # each block lies over its own cells
+    for _ in range(20):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(canvas).to_have_js_property("width", NARROW_GRID[1])  # enlarged, each has pixels of its own
+
+
 def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: Page) -> None:
     two(page)
     expect(page.locator(".peak").first).to_be_hidden()
@@ -640,6 +671,13 @@ def test_one_switch_turns_all_panels_that_have_both_directions(page: Page) -> No
         assert float(stage(page, title).get_attribute("data-max") or "nan") == pytest.approx(expected, rel=1e-4)
     expect(page.locator(".direction").first).to_have_text("what attends to the point")
     expect(page.locator(".direction").nth(2)).to_be_hidden()
+
+
+def test_a_panels_title_ends_without_a_mark_where_its_note_has_a_line_of_its_own(page: Page) -> None:
+    mount(page, data(config("dot", "either", "dot", note="a note so long that it has a line of its own " * 3)))
+    expect(page.locator(".direction")).to_be_visible()
+    after = page.locator(".direction").evaluate("(one) => getComputedStyle(one, '::after').content")
+    assert after in ("none", "normal")
 
 
 def test_controls_that_do_nothing_are_hidden(page: Page) -> None:
@@ -1294,6 +1332,12 @@ def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
     more.tap()
     expect(more).to_have_attribute("aria-expanded", "true")
     expect(phone.get_by_label("Colours")).to_be_visible()
+
+
+def test_on_a_phone_the_toolbar_leaves_room_above_the_first_title(phone: Page) -> None:
+    two(phone)
+    above, below = box(phone.get_by_role("button", name="Display")), box(phone.locator(".title").first)
+    assert below["y"] - (above["y"] + above["height"]) >= 12
 
 
 def test_on_a_phone_the_first_map_that_follows_comes_before_the_prediction(phone: Page, page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -35,7 +36,9 @@ from viewer_host import (
     stage,
 )
 
+from segviz.attention.direction import Direction
 from segviz.attention.maps import OffsetMaskAttention, SpatialMap, StripAttention
+from segviz.attention.statistics import summarise
 from segviz.figures.colour import weight_scale
 from segviz.ui.viewer import latest_display, latest_pins
 from segviz.viewer import wire
@@ -52,6 +55,7 @@ def page(browser: Browser) -> Iterator[Page]:
             "cells",
             "view",
             "statistics",
+            "choices",
             "numbers",
             "maps",
             "strips",
@@ -245,6 +249,28 @@ def test_the_entropy_is_numpys(page: Page) -> None:
 def test_weights_of_both_signs_have_no_entropy(page: Page) -> None:
     assert np.isnan(javascript(page, "maps.entropyBits(values)", np.array([0.5, -0.1])))
     assert np.isnan(javascript(page, "maps.entropyBits(values)", np.zeros(4)))
+
+
+ENTROPIES = """({rule, look}) => Array.from({length: f.grid[0]}, (_, r) => Array.from({length: f.grid[1]}, (_, c) => {
+    const {weights, count} = maps.choicesAt(f, look, r, c, maps[rule](f, r, c));
+    return [maps.entropyBits(weights), Math.log2(count)]; }))"""
+
+
+@pytest.mark.parametrize("name", [name for name, one in MAPS.items() if one.unit == "weight" and not one.signed])
+@pytest.mark.parametrize(("rule", "look"), [("attendsTo", "attends_to"), ("attendedBy", "attended_by")])
+def test_the_entropy_and_its_greatest_value_are_pythons(page: Page, name: str, rule: str, look: Direction) -> None:
+    value = MAPS[name]
+    page.evaluate(LOAD, name)
+    found = page.evaluate(ENTROPIES, {"rule": rule, "look": look})
+    for row, column in itertools.product(*map(range, value.grid)):
+        bits, most = found[row][column]
+        if float(getattr(value, look)(row, column).sum()) <= 0:
+            continue
+        expected = summarise(value, row, column, None, (HEIGHT, WIDTH), look)
+        assert bits == pytest.approx(expected.entropy_bits, abs=2e-3)
+        assert math.isnan(expected.relative_entropy) or bits / most == pytest.approx(
+            expected.relative_entropy, abs=2e-3
+        )
 
 
 @pytest.mark.parametrize("features", DRAWN_FROM.values(), ids=DRAWN_FROM)

@@ -110,6 +110,10 @@ FAINT_KEYS = torch.zeros(15 * 21, 1)
 FAINT_KEYS[3 * 21 + 4] = 4.2994  # this cell has 19 % of every row, 60 times the even share
 FAINT = DotProductAttention("faint", (15, 21), torch.ones(15 * 21, 1), FAINT_KEYS)
 PEAKED = DotProductAttention("peaked", (15, 21), torch.ones(15 * 21, 1), PEAKED_KEYS)
+NARROW_GRID, NARROW_PEAKS = (4, 1600), (401, 802, 1203)  # columns of the second row that have all the weight
+NARROW_KEYS = torch.zeros(4 * 1600, 1)
+NARROW_KEYS[[1600 + column for column in NARROW_PEAKS]] = 30
+NARROW = DotProductAttention("narrow", NARROW_GRID, torch.ones(4 * 1600, 1), NARROW_KEYS)
 FEATURES = AttendedFeatures("features", GRID, random(*GRID), random(*GRID).abs())
 LABELS = np.repeat(np.arange(3, dtype=np.uint8), HEIGHT * WIDTH // 3).reshape(HEIGHT, WIDTH)  # three bands
 OTHER = np.ascontiguousarray(LABELS[:, ::-1]).copy()
@@ -137,7 +141,7 @@ def files() -> dict[str, tuple[str, bytes]]:
     blobs |= {name: wire.pack_values(values) for name, values in VALUES.items()}
     blobs |= {"features": wire.pack(FEATURES), "labels": wire.pack_labels(LABELS), "other": wire.pack_labels(OTHER)}
     blobs |= {"shares": wire.pack_shares(SHARES), "partly": wire.pack_shares(PARTLY_SURE)}
-    blobs |= {"peaked": wire.pack(PEAKED), "faint": wire.pack(FAINT)}
+    blobs |= {"peaked": wire.pack(PEAKED), "faint": wire.pack(FAINT), "narrow": wire.pack(NARROW)}
     blobs["gaps"] = wire.pack_values(GAPS)
     found |= {f"/{name}": ("application/octet-stream", content) for name, content in blobs.items()}
     return found | {

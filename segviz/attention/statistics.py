@@ -36,8 +36,9 @@ class MapStatistics:
     """What the map of one place does, or the means over several places.
 
     Attributes:
-        entropy_bits: see `entropy_bits`; 0 to log2 of the number of cells.
-        relative_entropy: see `relative_entropy`; in [0, 1], NaN where the place has no choice.
+        entropy_bits: `entropy_bits` of `choice_weights`; 0 to log2 of the number of choices.
+        relative_entropy: the same over its greatest value, that of even weights; in [0, 1], NaN where the place has no
+            choice.
         distance_pixels: see `weights_distance`; in pixels of the picture.
         distance_share: the same as a share of the picture's diagonal, in [0, 1).
         distance_even: what an even map would give for it: one that weighs alike all that the place can choose between.
@@ -118,21 +119,21 @@ def statistics_of(
     own = ClassShare(math.nan, math.nan) if classes is None else class_share(weights, even, place, classes)
     missing = max(0.0, 1 - float(weights.double().sum())) if direction == "attends_to" else math.nan
     even_distance = weights_distance(map_, even, place, image_size).share
-    relative = relative_entropy(map_, place, direction, weights, even)
-    return MapStatistics(entropy_bits(weights), relative, *distance, even_distance, *own, missing)
+    choices = choice_weights(map_, place, direction, weights, even)
+    entropies = entropy_bits(choices), normalised_entropy(choices)
+    return MapStatistics(*entropies, *distance, even_distance, *own, missing)
 
 
-def relative_entropy(
+def choice_weights(
     map_: SpatialMap,
     place: Grid,
     direction: Direction,
     weights: Float[Tensor, "rows columns"],
     even: Float[Tensor, "rows columns"],
-) -> float:
-    """The entropy of a place's weights over that of even ones, in [0, 1]; NaN where there is only one choice.
+) -> Float[Tensor, " choices"]:
+    """A place's weights on all that it chooses between: its entropies are those of these weights.
 
-    It is taken over what the place chooses between: the cells that it can reach, or strips, samples or pooled tokens,
-    which have the same weights whatever the grid.
+    They are weights of the cells that it can reach, or of strips, samples or pooled tokens. choices.js has the same.
 
     Args:
         map_: the map.
@@ -140,13 +141,10 @@ def relative_entropy(
         direction: where the place looks; or who looks at it, which is a choice of cells.
         weights: `weights_at` of the place.
         even: `even_weights` of the place.
-
-    Raises:
-        ValueError: see `normalise`.
     """
     if direction == "attends_to" and map_.choices is not None:
-        return normalised_entropy(map_.choices[map_.index(*place)])
-    return normalised_entropy(weights[even > 0])
+        return map_.choices[map_.index(*place)]
+    return weights[even > 0]
 
 
 def even_weights(map_: SpatialMap, place: Grid, direction: Direction) -> Float[Tensor, "rows columns"]:
@@ -201,7 +199,7 @@ def normalise(weights: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def entropy_bits(weights: Float[Tensor, "*shape"]) -> float:
     """`-sum_j w_j log2 w_j` of the normalised weights (Shannon 1948), in bits.
 
-    0 where one of N cells has all the weight, log2 N where all have the same; `2 ** entropy` is a number of cells.
+    0 where one of N has all the weight, log2 N where all have the same; `2 ** entropy` is their effective number.
 
     Raises:
         ValueError: see `normalise`.

@@ -9,16 +9,23 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from segviz.figures.colour import largest, plotly_scale
+from segviz.figures.strongest import Strongest, pool_strongest, step_to_fit
 
 # Okabe and Ito's colours, distinguishable with any common colour blindness.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+# Along a side of a drawn matrix. Each is sure of a pixel, even where a browser shows a page at a quarter of its size: a
+# matrix is then 50 pixels wide.
+MOST_CELLS = 48
 CHART_MARGIN = {"l": 50, "r": 10, "t": 40, "b": 40}
 
 
 def channel_heatmap(
     matrix: Float[np.ndarray, "channels channels"], title: str, colours: str = "viridis", top: float | None = None
 ) -> go.Figure:
-    """An affinity matrix A[j, i] with its true values: channel j (down) draws from channel i (across).
+    """An affinity matrix A[j, i]: channel j (down) draws from channel i (across).
+
+    A cell of the drawing is a block of channels with the largest of their weights: browsers draw one of several cells
+    that share a pixel, and leave out the others.
 
     Args:
         matrix: the affinity; its rows sum to 1.
@@ -26,13 +33,17 @@ def channel_heatmap(
         colours: name of a colour map in COLOUR_MAPS.
         top: upper end of the scale, for figures that share one; by default the largest value of the matrix.
     """
+    drawn = pool_strongest(np.asarray(matrix, np.float32), channels_in_block(len(matrix)))
+    place = {"x0": (drawn.step - 1) / 2, "dx": drawn.step, "y0": (drawn.step - 1) / 2, "dy": drawn.step}
     heat = go.Heatmap(
-        z=np.asarray(matrix, np.float32),
+        z=drawn.values,
+        **place,
         colorscale=plotly_scale(colours),
         zmin=0,
         zmax=largest(matrix) if top is None else top,
         colorbar={"orientation": "h", "y": -0.3, "yanchor": "top", "thickness": 10, "title": {"text": "weight"}},
-        hovertemplate="channel %{y} draws %{z:.3g} from channel %{x}<extra></extra>",
+        hovertext=channel_texts(drawn, len(matrix)),
+        hoverinfo="text",
     )
     layout = go.Layout(
         title=title,
@@ -42,6 +53,30 @@ def channel_heatmap(
         yaxis={"title": "channel j", "autorange": "reversed", "scaleanchor": "x", "constrain": "domain"},
     )
     return go.Figure([heat], layout)
+
+
+def channels_in_block(channels: int) -> int:
+    """How many channels a cell of `channel_heatmap` stands for along a side."""
+    return step_to_fit((channels, channels), (MOST_CELLS, MOST_CELLS))
+
+
+def channel_texts(drawn: Strongest, channels: int) -> list[list[str]]:
+    """What each cell of a matrix of channels shows, for the pointer."""
+    ranges = [channel_range(first, drawn.step, channels) for first in range(0, channels, drawn.step)]
+    return [
+        [
+            f"channel {j} draws {value:.3g} from channel {i}"
+            + (f"<br>the largest weight of {down} from {across}" if drawn.step > 1 else "")
+            for j, i, value, across in zip(*cells, ranges, strict=True)
+        ]
+        for down, *cells in zip(ranges, drawn.rows, drawn.columns, drawn.values, strict=True)
+    ]
+
+
+def channel_range(first: int, step: int, channels: int) -> str:
+    """The channels of a block, such as "204 to 209"."""
+    last = min(first + step, channels) - 1
+    return f"{first} to {last}" if last > first else str(first)
 
 
 def iou_bars(scores: Mapping[str, Mapping[str, float | None]], title: str = "IoU by class") -> go.Figure:

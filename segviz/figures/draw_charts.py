@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from typing import Any
 
@@ -13,6 +14,7 @@ from segviz.figures.content import Bars, Matrix, Scatter, Strips
 from segviz.figures.fonts import choose_families
 from segviz.figures.page import INK, LEAST, MUTED, SMALL, text_width
 from segviz.figures.place_labels import place_labels
+from segviz.figures.strongest import pool_strongest, step_to_fit
 from segviz.text import plain_text
 
 BAR_COLOUR = "#0072B2"
@@ -23,9 +25,14 @@ LED = DOT + 3.0  # points between a dot's centre and its name from which on a li
 LINE_SHARE = 1.2  # the height of letters with their ascenders and descenders, of the font's size
 
 
-def draw_matrix(axes: Axes, matrix: Matrix) -> None:
-    """Draws an affinity between channels."""
-    axes.imshow(colour_values(matrix.values, matrix.scale, matrix.colours), aspect="auto")
+def draw_matrix(axes: Axes, matrix: Matrix, pixels: int) -> None:
+    """Draws an affinity between channels on so many pixels a side; where channels share one, the largest shows."""
+    cells = len(matrix.values)
+    step = step_to_fit((cells, cells), (pixels, pixels))
+    drawn, end = pool_strongest(matrix.values, step), step * math.ceil(cells / step) - 0.5
+    picture = colour_values(drawn.values, matrix.scale, matrix.colours)
+    axes.imshow(picture, aspect="auto", extent=(-0.5, end, end, -0.5))
+    axes.set(xlim=(-0.5, cells - 0.5), ylim=(cells - 0.5, -0.5))
     name_axes(axes, "from channel i", "channel j", len(matrix.values) - 1)
     axes.set_yticks([0, len(matrix.values) - 1])
 

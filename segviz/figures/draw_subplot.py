@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from jaxtyping import Float32
 from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
@@ -27,6 +28,7 @@ AXIS, ABOVE = 0.2, 0.06  # inches for the numbers beside a matrix or bars
 AXIS_NAMES, GROUPS = 0.32, 0.14  # inches for the numbers and names of a scatter's axes, and for a line of its legend
 PALE = 0.45
 REST_DARKER = 0.45  # how much darker the picture is outside the crop that a network saw; viewer.css has the same
+SHARES = ("confidence", "probability")  # units of which low values say as much as high ones
 LINE_COLOUR = "#FFFFFF"
 
 
@@ -51,7 +53,7 @@ def draw_subplot(
     match subplot.content:
         case Matrix():
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS)
-            draw_matrix(axes, subplot.content)
+            draw_matrix(axes, subplot.content, math.floor((across - AXIS) * dots))
         case Bars() | Strips() as bars:
             axes = page.axes(left + AXIS, top - tall + AXIS, across - AXIS, tall - AXIS - ABOVE)
             draw_bars(axes, bars) if isinstance(bars, Bars) else draw_strips(axes, bars)
@@ -90,7 +92,7 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
         case Heat() as heat:
             if heat.region is not None:
                 return compose_crop(image, heat, heat.region, subplot.image.shape[0], opacity)
-            stretched = stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth)
+            stretched = stretch_heat(heat, size)
             stretched = stretched[: size[0], : size[1]]
             return blend(image, colour_values(stretched, heat.scale, heat.colours), opacity)
         case Classes() as classes:
@@ -103,6 +105,12 @@ def compose_picture(subplot: Subplot, opacity: float, longest: int) -> Rgb:
             return image
 
 
+def stretch_heat(heat: Heat, size: tuple[int, int]) -> Float32[np.ndarray, "height width"]:
+    """A map stretched to the pixels that its grid covers; where cells share one, the strongest shows."""
+    strongest = heat.unit not in SHARES
+    return stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth, strongest)
+
+
 def compose_crop(image: Rgb, heat: Heat, region: Region, height: int, opacity: float) -> Rgb:
     """A picture that was `height` pixels high, blended with a map over a crop of it; the rest is darker."""
     ratio = image.shape[0] / height
@@ -110,9 +118,7 @@ def compose_crop(image: Rgb, heat: Heat, region: Region, height: int, opacity: f
         round(at * ratio) for at in (region.top, region.left, region.top + region.height, region.left + region.width)
     )
     size = max(1, bottom - top), max(1, right - left)
-    colours = colour_values(
-        stretch(heat.values, covered_size(size, heat.covers), heat.features, heat.smooth), heat.scale, heat.colours
-    )
+    colours = colour_values(stretch_heat(heat, size), heat.scale, heat.colours)
     composed = np.round(image * (1 - REST_DARKER)).astype(np.uint8)
     inside = slice(max(0, top), max(0, bottom)), slice(max(0, left), max(0, right))
     seen = image[inside]

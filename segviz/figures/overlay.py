@@ -13,13 +13,18 @@ from jaxtyping import Float, Float32, Int, UInt8
 from segviz.attention.cells import Labels
 from segviz.attention.grid_map import cells_to_pixels, pixels_to_cells
 from segviz.data.classes import VOID_COLOUR, ClassSet
+from segviz.figures.strongest import pool_strongest, step_to_fit
 from segviz.image import Rgb
 
 Size = tuple[int, int]  # (height, width) or (rows, columns)
 
 
 def stretch(
-    values: Float[np.ndarray, "rows columns"], size: Size, features: Size | None = None, smooth: bool = True
+    values: Float[np.ndarray, "rows columns"],
+    size: Size,
+    features: Size | None = None,
+    smooth: bool = True,
+    strongest: bool = False,
 ) -> Float32[np.ndarray, "height width"]:
     """A map stretched from its grid to the picture's size.
 
@@ -28,7 +33,12 @@ def stretch(
         size: (height, width) of the picture.
         features: the grid that the cells were drawn from, see `pixels_to_cells`; by default the values' own.
         smooth: whether to interpolate bilinearly between cell centres; if not, each pixel gets its own cell's value.
+        strongest: whether a pixel that several cells share gets the strongest of their values, so that none is lost.
     """
+    step = step_to_fit((values.shape[0], values.shape[1]), size) if strongest else 1
+    if step > 1:
+        every = stretch(values, (step * size[0], step * size[1]), features, smooth=False)
+        return pool_strongest(every, step).values
     if not smooth:
         rows, columns = (
             cells_along_side(*side) for side in zip(size, values.shape, features or values.shape, strict=True)

@@ -18,14 +18,16 @@ from segviz.figures.charts import channel_heatmap, escape_markup, gate_bars, str
 from segviz.figures.colour import COLOUR_MAPS, Scale
 from segviz.figures.colour_bars import bar_key, unit_text
 from segviz.figures.content import Bars, Classes, Heat, Matrix, Points, Scaled, Scatter, Strips
-from segviz.figures.draw_subplot import compose_picture, small_labels
+from segviz.figures.draw_subplot import SHARES, compose_picture, small_labels
 from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.overlay import legend, pixel_of_cell
 from segviz.figures.scale_text import format_number
+from segviz.figures.strongest import pool_strongest, step_to_fit
 from segviz.figures.subplot import Subplot
 from segviz.text import percent_text
 
 LONGEST = 1024  # pixels: the longer side of a picture
+SUBPLOT_CELLS = (160, 160)  # down and along a map: each is sure of a pixel; of more cells, the strongest are drawn
 HOVERED = 160  # cells along the longer side of the grid of class names under the pointer
 SUBPLOT_PIXELS, ROOM = 420, 120
 
@@ -108,7 +110,9 @@ def heat_trace(subplot: Subplot, heat: Heat, opacity: float, axis: str | None) -
     grid = (heat.values.shape[0], heat.values.shape[1])
     first, second = pixel_of_cell(np.array([[0.0, 0.0], [1.0, 1.0]]), size, grid, heat.features)
     (y0, x0), (dy, dx) = (first + np.array([region.top, region.left])).tolist(), (second - first).tolist()
-    values = np.asarray(heat.values, np.float32)
+    step = 1 if heat.unit in SHARES else step_to_fit(grid, SUBPLOT_CELLS)
+    values = pool_strongest(np.asarray(heat.values, np.float32), step).values
+    y0, x0, dy, dx = y0 + dy * (step - 1) / 2, x0 + dx * (step - 1) / 2, dy * step, dx * step  # the blocks' centres
     return go.Heatmap(
         z=on_axis(values, heat.scale), customdata=values, x0=x0, dx=dx or 1, y0=y0, dy=dy or 1, zsmooth="best",
         opacity=opacity, coloraxis=axis,

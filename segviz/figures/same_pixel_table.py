@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from segviz.attention.cells import Labels, cell_classes, has_pixel_in_each_cell, spread_places
 from segviz.attention.direction import Direction
-from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, SpatialMap, attention_weights
+from segviz.attention.head_map import HeadMap
+from segviz.attention.maps import AxisChannelAttention, ChannelAttention, Gate, Grid, SpatialMap, attention_weights
+from segviz.attention.network_numbers import network_statistics
+from segviz.attention.region import Region
 from segviz.attention.statistics import MapStatistics, line_dependence, mean_statistics, query_dependence, statistics_of
 from segviz.catalogue.map_record import MeasuredMap
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.table import Columns, ColumnSpec, tabulate
 from segviz.text import join_with_commas
+from segviz.viewer.panel import Panel
 
 PLACES = 36  # approximate number of places, spread over the picture, for means over the picture
 LINES = 8  # number of rows and of columns of FLA that are compared
@@ -54,7 +59,8 @@ SAME_PIXEL_COLUMNS: tuple[ColumnSpec[MapRow], ...] = (
     ColumnSpec("Model", "The model, and the map if it has two.", lambda row: row.model, None),
     ColumnSpec("Class", "The class that the model predicts at the point.", lambda row: row.own, None),
     ColumnSpec(
-        "Entropy (bits)", "0: all weight lies on one cell. 2^entropy is the effective number of cells.",
+        "Entropy (bits)", "Of the weights on all that the point can choose between: cells within reach, strips (SAM) "
+        "or samples (SNL). 0: all weight lies on one of them. 2^entropy is their effective number.",
         statistic("entropy_bits"), "%.2f",
     ),
     ColumnSpec(
@@ -175,19 +181,57 @@ def picture_numbers(prediction: Prediction, map_: SpatialMap, direction: Directi
 def point_numbers(
     prediction: Prediction, map_: SpatialMap, y: int, x: int, direction: Direction
 ) -> MapStatistics | None:
+    """The statistics of an image pixel's map; None if the weights are all 0 or not a distribution."""
+    size = prediction.labels.shape
+    return numbers_at(map_, (y, x), (size[0], size[1]), fine_labels(prediction, map_), direction)
+
+
+def numbers_at(
+    map_: SpatialMap, place: Grid, size: Grid, labels: Labels | None, direction: Direction
+) -> MapStatistics | None:
     """The statistics of an image pixel's map; None if the weights are all 0 or not a distribution.
 
-    The own class is the class of the pixel, even if most of its cell has another.
+    The own class is the class of the pixel, even if most of its cell has another; without labels it stays open.
     """
-    height, width = prediction.labels.shape
-    cell, labels, classes = map_.cell(y, x, height, width), fine_labels(prediction, map_), None
+    cell, classes = map_.cell(*place, *size), None
     if labels is not None:
         classes = cell_classes(map_, labels)
-        classes[cell] = labels[y, x]
+        classes[cell] = labels[place]
     try:
-        return statistics_of(map_, cell, classes, (height, width), direction)
+        return statistics_of(map_, cell, classes, size, direction)
     except ValueError:
         return None
+
+
+def panel_numbers(
+    panel: Panel, place: Grid, size: Grid, labels: Labels | None, direction: Direction
+) -> MapStatistics | None:
+    """What the map of a network's own panel alone says at an image pixel.
+
+    None where the panel has no map from place to place, or not for this pixel; and as `numbers_at`. A map over a crop
+    has no class. Distances are in pixels of the picture, and in shares of its diagonal.
+
+    Args:
+        panel: the panel.
+        place: the pixel (y, x).
+        size: the picture's (height, width).
+        labels: the network's classes; None where it has none.
+        direction: where the place looks, or who looks at it.
+    """
+    one, region = panel.map, panel.region or Region(0, 0, *size)
+    if place not in region:
+        return None
+    inside, found = region.inside(place), None
+    if isinstance(one, SpatialMap):
+        known = None if panel.region or labels is None or not has_pixel_in_each_cell(one, size) else labels
+        found = numbers_at(one, inside, region.size, known, direction)
+    elif isinstance(one, HeadMap):
+        with suppress(ValueError):  # weights of both signs, or none
+            found = network_statistics(one, inside, region.size, direction, panel.head)
+    if found is None:
+        return None
+    ratio = math.hypot(*region.size) / math.hypot(*size)
+    return replace(found, distance_share=found.distance_share * ratio, distance_even=found.distance_even * ratio)
 
 
 def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
@@ -198,14 +242,21 @@ def fine_labels(prediction: Prediction, map_: SpatialMap) -> Labels | None:
 def recorded_numbers(map_: SpatialMap, measured: MeasuredMap) -> MapStatistics:
     """A map's means over a data set, from its checkpoint's record, as statistics; NaN where it has none.
 
-    The entropy in bits is known only where a place chooses between all cells.
+    The entropy in bits is known where all places choose between equally many cells, strips or samples.
     """
     trained, even = measured.trained, measured.even
     values = (trained.entropy, trained.distance, even.distance, trained.own_class_weight, trained.own_class_even)
     share, distance, even_distance, own, own_even = (math.nan if value is None else value for value in values)
-    chooses_cells = map_.choices is None and map_.reaches_all
-    bits = share * math.log2(math.prod(measured.grid)) if chooses_cells else math.nan
+    count = choice_count(map_, measured.grid)
+    bits = math.nan if count is None else share * math.log2(count)
     return MapStatistics(bits, share, math.nan, distance, even_distance, own, own_even, math.nan)
+
+
+def choice_count(map_: SpatialMap, grid: Grid) -> int | None:
+    """Between how many a place chooses on a grid; None where that differs by place, or may differ from the map's."""
+    if map_.choices is None:
+        return math.prod(grid) if map_.reaches_all else None
+    return map_.choices.shape[1] if map_.grid == grid else None
 
 
 def same_pixel_columns(rows: Sequence[MapRow]) -> Columns:

@@ -12,10 +12,12 @@ from segviz.attention.statistics import MapStatistics
 from segviz.catalogue.bundled import bundled_maps, bundled_worth
 from segviz.figures import same_pixel_table as view
 from segviz.models.registry import MODELS
-from segviz.prediction.prediction import Prediction
+from segviz.prediction.labelled import PixelLabels
+from segviz.prediction.prediction import Place, Prediction
 from segviz.results.where_blocks_look import place_maps
 from segviz.text import join_with_commas
 from segviz.ui.charts import csv_button
+from segviz.ui.map_help import mean_words
 from segviz.ui.picture import Picture
 from segviz.ui.tables import explain_columns, show_table
 from segviz.viewer.panel import Panel, Pin
@@ -31,7 +33,7 @@ def model_panels(names: Sequence[str], predictions: Mapping[str, Prediction]) ->
     panels = []
     for name in filter(has_map_of_places, names):
         prediction, known = predictions.get(name), bundled_worth(name)
-        worth = "" if known is None else known.note()
+        worth = "" if known is None else f"{known.note()}{mean_words(name)}"
         if prediction is None:
             note = "shown as soon as it has run"
             panels.append(Panel(MODELS[name].title, None, "plain", note=note, stats=True, worth=worth))
@@ -56,15 +58,24 @@ def folded_models(names: Sequence[str], predictions: Mapping[str, Prediction]) -
 
 
 def show_numbers(
-    picture: Picture, predictions: Mapping[str, Prediction], pins: Sequence[Pin], direction: Direction
+    picture: Picture,
+    predictions: Mapping[str, Prediction],
+    pins: Sequence[Pin],
+    direction: Direction,
+    networks: Sequence[Panel] = (),
+    classes: Mapping[str, PixelLabels] | None = None,
 ) -> None:
     """The table: a row for each map and point, then the means over the picture, then those over val.
+
+    Networks of one's own have rows at points, of what their maps alone say.
 
     Args:
         picture: the picture.
         predictions: the predictions of the models that have run.
         pins: the points.
         direction: whether the numbers are those of `attends_to` or of `attended_by`.
+        networks: the panels of networks of one's own.
+        classes: what these predict, by their names.
     """
     key = picture.seen_digest
     maps = [(prediction, one) for prediction in predictions.values() for one in prediction.spatial_maps]
@@ -72,6 +83,9 @@ def show_numbers(
     with st.spinner("Computing the numbers …"):
         means = [_picture_numbers(key, one.model, map_.name, direction, one, map_) for one, map_ in maps]
         for pin in pins:
+            for panel in networks:
+                known = (classes or {}).get(panel.model)
+                rows.append(network_row(panel, pin, picture, known, direction))
             for (one, map_), mean in zip(maps, means, strict=True):
                 numbers = _point_numbers(key, one.model, map_.name, pin.y, pin.x, direction, one, map_)
                 own = one.classes[one.labels[pin.y, pin.x]]
@@ -91,6 +105,22 @@ def show_numbers(
     show_table(values, view.SAME_PIXEL_COLUMNS, label, "Model")
     csv_button(values, f"same-pixel-{direction}")
     explain_columns(view.SAME_PIXEL_COLUMNS)
+
+
+def network_row(
+    panel: Panel, pin: Pin, picture: Picture, classes: PixelLabels | None, direction: Direction
+) -> view.MapRow:
+    """A row of a network of one's own: its map at a point; how much that depends on the point is not measured."""
+    place, labels = (pin.y, pin.x), None if classes is None else classes.labels
+    numbers = view.panel_numbers(panel, place, picture.size, labels, direction)
+    name = None if classes is None else class_name(classes, place)
+    return view.MapRow(str(pin.number), panel.title, name, numbers, None)
+
+
+def class_name(classes: PixelLabels, place: Place) -> str | None:
+    """The class at a pixel; None where it has none."""
+    number = int(classes.labels[place])
+    return classes.classes[number] if number < len(classes.classes) else None
 
 
 @st.cache_resource(max_entries=1024, show_spinner=False)

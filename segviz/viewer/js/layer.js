@@ -8,7 +8,7 @@ import { drawSamples } from "./draw_samples.js";
 import { attendedBy, attendsTo, queryMap } from "./maps.js";
 import { traceOutlines } from "./outlines.js";
 import { samplesAt } from "./samples.js";
-import { strongestCells } from "./statistics.js";
+import { strongestCells, strongestOfBlocks } from "./statistics.js";
 import { stripMap } from "./strips.js";
 
 const POINTED = ["attends_to", "attended_by", "either", "strip", "points", "query"]; // looks whose values depend on the point
@@ -52,13 +52,28 @@ export class Layer {
     const [rows, columns] = this.grid;
     if (this.isPointed) Object.assign(this, { values: new Float32Array(rows * columns), low: 0, top: 0 });
     if (!this.isMap && !this.isLabels) return;
-    Object.assign(this.map, { height: rows, width: columns });
     this.context = this.map.getContext("2d");
-    this.image = this.context.createImageData(columns, rows);
+    this.sizeCanvas(1);
+  }
+
+  /** Makes a pixel of the canvas for each block of `step` x `step` cells. */
+  sizeCanvas(step) {
+    const [down, along] = this.grid.map((cells) => Math.ceil(cells / step));
+    Object.assign(this.map, { height: down, width: along });
+    Object.assign(this, { step, image: this.context.createImageData(along, down), painted: null });
     this.words = new Uint32Array(this.image.data.buffer);
     const { top, left, pitchY, pitchX } = extent(this.grids.values);
     const percent = (share) => `${100 * share}%`;
-    Object.assign(this.map.style, { top: percent(top), left: percent(left), height: percent(rows * pitchY), width: percent(columns * pitchX) });
+    Object.assign(this.map.style, {
+      top: percent(top), left: percent(left), height: percent(down * step * pitchY), width: percent(along * step * pitchX),
+    });
+  }
+
+  /** How many cells of a pointed map share a pixel of the screen along a side, at the most; else 1. */
+  cellsInPixel({ width, height }, { zoom }) {
+    if (!this.isPointed || !width) return 1;
+    const { pitchY, pitchX } = extent(this.grids.values), ratio = (globalThis.devicePixelRatio || 1) * zoom;
+    return Math.max(1, Math.ceil(1 / (pitchY * height * ratio) - 1e-6), Math.ceil(1 / (pitchX * width * ratio) - 1e-6));
   }
 
   countLabels() {
@@ -178,15 +193,17 @@ export class Layer {
     return this.limits ??= scaleLimits(mode, this.values, this.low, this.top);
   }
 
-  /** Paints the map on its scale if either has changed. */
-  paintMap(settings) {
-    const { scale } = this;
+  /** Paints the map on its scale if either has changed; where cells share a pixel, the strongest shows, so none is lost. */
+  paintMap({ settings, view, size }) {
+    const { scale } = this, step = this.cellsInPixel(size, view);
+    if (step !== this.step) this.sizeCanvas(step);
     const look = `${this.version} ${scale.low} ${scale.high} ${scale.logarithmic} ${settings.colours}`;
     if (look === this.painted) return;
     this.painted = look;
     this.table = colourTable(scale.signed ? "signed" : settings.colours);
     if (this.samples) return; // samples are drawn as dots
-    paintValues(this.words, this.values, scale, this.table);
+    const drawn = step > 1 ? strongestOfBlocks(this.values, this.grid, step) : this.values;
+    paintValues(this.words, drawn, scale, this.table);
     this.context.putImageData(this.image, 0, 0);
   }
 

@@ -129,7 +129,7 @@ export class Panel {
     this.layers.forEach((layer, index) => {
       if (layer.isLabels) layer.paintLabels(hidden);
       if (layer.isMap) {
-        layer.paintMap(settings);
+        layer.paintMap({ settings, view, size: this.size });
         this.readouts[index].showScale();
         this.readouts[index].showLargest();
         this.readouts[index].showStatistics();

@@ -1,6 +1,7 @@
 // The lines below a picture about one map: colour bar, value under the pointer, statistics and strongest cells.
 import { asideText } from "./aside.js";
 import { isOutside } from "./cells.js";
+import { choicesAt } from "./choices.js";
 import { createButton, createElement, setText, slideMark } from "./dom.js";
 import { formatEnds, formatNumber, formatWeight } from "./numbers.js";
 import { LETTERS, entropyBits, meanDistance } from "./statistics.js";
@@ -66,9 +67,10 @@ export class Readout {
     const { layer } = this;
     if (this.parts.figures.hidden || this.shownVersion === layer.version) return;
     this.shownVersion = layer.version;
-    const { values, grids, centre, height, width } = layer;
-    const bits = entropyBits(values), distance = meanDistance(grids.values, values, ...centre, height, width);
-    const most = Math.log2(values.length);
+    const { factors, look, row, column, values, grids, centre, height, width } = layer;
+    const { weights, count } = choicesAt(factors, look, row, column, values);
+    const bits = entropyBits(weights), distance = meanDistance(grids.values, values, ...centre, height, width);
+    const most = Math.log2(count);
     setText(this.parts.figures, Number.isNaN(bits) ? NO_STATISTICS :
       `Entropy ${bits.toFixed(2)} of ${most.toFixed(2)} bits · mean distance ${(100 * distance).toFixed(1)} %`);
   }

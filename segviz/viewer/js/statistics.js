@@ -2,7 +2,7 @@
 import { bitsOf, log2OfBits, range } from "./arithmetic.js";
 import { extent } from "./cells.js";
 
-/** The entropy, in bits, of weights normalised to sum to 1; at most log2 of the number of cells. */
+/** The entropy, in bits, of weights normalised to sum to 1; at most log2 of their number. */
 export function entropyBits(weights) {
   const bits = bitsOf(weights);
   let sum = 0, inner = 0;
@@ -52,6 +52,19 @@ export function strongestCells(weights, [rows, columns], row, column, count = LE
     }
   }
   return best;
+}
+
+/** The value furthest from 0 in each block of `step` x `step` cells; as `pool_strongest` in segviz/figures/strongest.py. */
+export function strongestOfBlocks(values, [rows, columns], step) {
+  const along = Math.ceil(columns / step), found = new Float32Array(Math.ceil(rows / step) * along);
+  for (let r = 0, i = 0; r < rows; r++) {
+    const first = Math.floor(r / step) * along;
+    for (let c = 0; c < columns; c++, i++) {
+      const at = first + Math.floor(c / step);
+      if (Math.abs(values[i]) > Math.abs(found[at])) found[at] = values[i];
+    }
+  }
+  return found;
 }
 
 let workspace = new Float32Array(0);
