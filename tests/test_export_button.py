@@ -25,7 +25,8 @@ from segviz.figures.figure_spec import FigureSpec
 from segviz.figures.subplot import Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.prediction.prediction import Prediction
-from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, make_file
+from segviz.text import pixel_text
+from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, describe_rest, make_file
 from segviz.ui.prediction_panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.viewer.display import Display
 from segviz.viewer.panel import FOLLOW, PIN_COLOURS, Panel, Pin
@@ -95,6 +96,14 @@ def test_no_row_repeats_what_the_last_pin_s_row_shows(made: Prediction) -> None:
         assert [title for row in rows_of_titles(spec) for title in row] == [*chain(*rows), "Prediction"]
         assert not any(len(row) % 2 for row in spec.rows[:-1])  # no row ends between a pin's maps
         assert viewer_figure_spec("chosen", shown, following).places == ((pins[-1].y, pins[-1].x),)
+
+
+def test_the_export_says_where_maps_are_taken_and_that_none_is_written_twice(made: Prediction) -> None:
+    pinned = describe_rest(viewer(made))
+    assert pinned == (
+        f"Maps that follow the pointer are taken at point 2, {pixel_text(*LAST)}. "
+        "Maps that also appear in a pinned row are written only once."
+    )
 
 
 def test_rows_of_pins_that_are_too_long_are_broken_alike(made: Prediction) -> None:

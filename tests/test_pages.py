@@ -888,6 +888,7 @@ def test_inspect_says_first_that_a_model_has_no_map_to_follow(app: AppTest) -> N
         healthy(app.selectbox(key="inspect model").set_value(model).run())
         assert any("the maps follow" in one.value for one in app.caption) == follows
         assert any("has no map from place to place" in one.value for one in app.info) != follows
+    assert any("for the whole picture (FLANet calls this “attention missing”)." in one.value for one in app.info)
     assert titles(app) == ["Prediction", "Attended features", "Context"]
 
 

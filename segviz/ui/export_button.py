@@ -47,6 +47,7 @@ CONTENT = {
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
 WHOLE_PICTURE = "The page is zoomed: the file has the whole picture all the same. Web page (HTML) keeps the zoom."
+ONCE = "Maps that also appear in a pinned row are written only once."
 AUTOMATIC = "Automatic"
 COLUMN_WIDTHS = {AUTOMATIC: None, "One column": SINGLE, "Two columns": DOUBLE}
 
@@ -209,7 +210,7 @@ def describe_rest(viewer: Viewer) -> str:
     here = pixel_text(*viewer.rest)
     if viewer.pins:
         where = f"at point {viewer.pins[-1].number}, {here}"
-        return f"Maps that follow the pointer are taken {where}; what its own row shows, too, is in the file once."
+        return f"Maps that follow the pointer are taken {where}. {ONCE}"
     where = "the middle" if viewer.first is None else "the page's first point"
     return f"No point is pinned, so maps that follow the pointer are taken at {where}, {here}."
 
