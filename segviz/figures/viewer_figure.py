@@ -61,7 +61,12 @@ class Viewer:
 
 
 def viewer_figure_spec(
-    title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = (), note: str = ""
+    title: str,
+    viewer: Viewer,
+    panels: Sequence[Panel],
+    more: Sequence[Subplot] = (),
+    note: str = "",
+    titles: str = "",
 ) -> FigureSpec:
     """The panels as the viewer shows them, with their scales, and what else the page shows.
 
@@ -75,6 +80,7 @@ def viewer_figure_spec(
         panels: the viewer's panels.
         more: what else the page shows.
         note: the end of the caption.
+        titles: the models' titles; "" has the caption give their names.
     """
     panels = leave_out_repeats(panels, len(viewer.pins), viewer.display)
     groups = share_values([subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels)
@@ -84,7 +90,7 @@ def viewer_figure_spec(
     shown += [(subplot, None) for subplot in more]
     rest = (subplot for subplot, _ in shown)
     rows = tuple(tuple(islice(rest, length)) for length in row_lengths([pin for _, pin in shown], viewer.columns))
-    return FigureSpec(title, rows, viewer.display.opacity / 100, note)
+    return FigureSpec(title, rows, viewer.display.opacity / 100, note, titles)
 
 
 def share_values(groups: Iterable[Sequence[Subplot]]) -> list[list[Subplot]]:
