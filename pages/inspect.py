@@ -52,10 +52,11 @@ def show_maps(picture: Picture, prediction: Prediction, following: list[Panel], 
     """A pin runs this part alone."""
     pins = current_pins(PAGE)
     influences = influence_panels(picture, prediction, pins) if beside == INFLUENCE else None
-    more = [] if influences is None else [influence_place_holder()]
+    more = [] if influences is None or pins else [influence_place_holder()]  # at pins, the rows below have it
     if following:
         rows = pin_rows(prediction, following, pins, influences)
-        panels, columns = [prediction_panel(prediction), *following, *more, *rows], 1 + len(following) + len(more)
+        columns = 1 + len(following) + (influences is not None)
+        panels = [prediction_panel(prediction), *following, *more, *rows]
     else:
         own = list((influences or {}).values()) or more
         panels, columns = [prediction_panel(prediction), *feature_panels(prediction), *own], 3

@@ -211,7 +211,7 @@ def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin
     rows = []
     for index, pin in enumerate(pins):
         if not strip:
-            rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin)))
+            rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin), leads=True))
         rows += fix_panels(maps, pins, index)
     return rows
 

@@ -65,7 +65,7 @@ def describe_panel(panel: Panel, pins: Sequence[Pin], address: Address) -> dict[
     config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
     if own is not None:
         config["pin"] = {"number": own.number, "colour": PIN_COLOURS[own.colour]}
-    config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
+    config |= {name: True for name in ("stats", "pending", "wide", "leads") if getattr(panel, name)}
     if not panel.legend:
         config["legend"] = False
     if panel.start != "linear":
