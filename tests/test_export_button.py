@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from segviz.figures.disagreement_panel import DIFFERENT_CLASSES, disagreement_pa
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.subplot import Mark, Subplot, subplot_details
+from segviz.figures.matplotlib_backend import draw
+from segviz.figures.subplot import Box, Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
@@ -350,6 +351,20 @@ def test_a_caption_calls_models_by_their_titles_unless_there_are_many(made: Pred
     for models, words in ((("psa",), ": Point-wise spatial attention (psa); "), (tuple(MODELS), "; model psa; ")):
         spec = viewer_figure_spec("Inspect, street 3", viewer(made), panels, titles=titles_of_models(models))
         assert spec.caption().startswith(f"Inspect, street 3{words}pixel ")
+
+
+def test_no_letter_of_a_strongest_cell_covers_another_in_a_figure() -> None:
+    boxes = tuple(
+        Box(row, column, row + 1, column + 1, "#1a1a1a", letter)
+        for letter, (row, column) in zip("abcde", ((10, 10), (10, 11), (11, 10), (11, 11), (0, 0)), strict=True)
+    )
+    subplots = [Subplot("boxes", IMAGE, boxes=boxes, marks=(Mark(14, 12, 1),)) for _ in range(4)]
+    figure = draw(FigureSpec("boxes", (tuple(subplots),)))
+    letters = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text() in "abcde"]
+    assert len(letters) == 5
+    assert not any(one.overlaps(other) for one, other in combinations(letters, 2))
+    frame = figure.axes[0].bbox
+    assert all(frame.x0 <= one.x0 and one.x1 <= frame.x1 and one.y1 <= frame.y1 for one in letters)
 
 
 def test_a_map_of_a_crop_lies_over_the_crop_with_its_points_boxes_and_numbers(made: Prediction) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -618,6 +619,19 @@ def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: P
     listed = page.locator(".strongest").first
     for rank, at in enumerate(best):
         expect(listed).to_contain_text(f"{'abcde'[rank]}: {100 * values.flat[at]:#.3g} %")
+
+
+def test_no_letter_of_a_strongest_cell_covers_another(page: Page) -> None:
+    mount(page, data(*(config(str(at), "attends_to", "dot") for at in range(8)), columns=8))  # small ones
+    label(page, "Top 5").check()
+    for row, column in itertools.product(range(5), range(0, 7, 2)):
+        hover(page, "0", row, column)
+        expect(stage(page, "0")).to_have_attribute("data-cell", f"{row},{column}")
+        letters = [one.bounding_box() for one in stage(page, "0").locator(".peak b").all()]
+        assert len(letters) == 5
+        for one, other in itertools.combinations(filter(None, letters), 2):
+            beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            assert beside or one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
 
 
 # ---- directions -----------------------------------------------------------------------------------------

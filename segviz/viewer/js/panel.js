@@ -147,6 +147,7 @@ export class Panel {
     this.overlay.showCell(this.layers.find((layer) => layer.isPointed && !layer.isAway), view);
     this.overlay.showCrest(first, first.isAway ? null : this.readouts[0].crest, view);
     this.showStrongest(settings, view);
+    this.overlay.placeLabels();
     stage.dataset.ready = "1";
   }
 
