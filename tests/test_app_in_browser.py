@@ -560,6 +560,20 @@ def test_a_link_restores_the_zoom(visit: Visit) -> None:
     expect(visit.page).not_to_have_url(re.compile("zoom="))
 
 
+def test_the_sidebar_has_the_order_and_the_heading_of_the_start_page(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 1280, "height": 900})
+    visit.page.goto(visit.address)
+    visit.rest()
+    links = visit.page.get_by_test_id("stMain").locator("a[data-testid=stPageLink-NavLink]")
+    addresses = [str(one.get_attribute("href")).split("?")[0].strip("/") for one in links.all()]
+    listed = [one for one in dict.fromkeys(addresses) if one and one != "results"]
+    sidebar = visit.page.get_by_test_id("stSidebarNav")
+    found = [str(one.get_attribute("href")).rpartition("/")[2] for one in sidebar.get_by_role("link").all()]
+    assert found[0] == "" and [one for one in found[1:] if one != "results"] == listed
+    expect(sidebar.get_by_text("One block, as its paper shows it")).to_be_visible()
+    expect(visit.page.get_by_text("Models run on:")).to_be_in_viewport()
+
+
 def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> None:
     visit.open("psa")
     visit.page.get_by_test_id("stSidebar").get_by_role("button", name="Next").click()

@@ -10,7 +10,7 @@ from segviz.viewer.display import Display
 
 
 class Group(Enum):
-    """Where the start page lists a page; the value is the heading."""
+    """Where the start page and the sidebar list a page; the value is the start page's heading."""
 
     START = ""
     TASK = "What you can do"
@@ -144,6 +144,12 @@ PAGES = (
     ),
 )
 ROWS: Mapping[str, PageRow] = {row.key: row for row in PAGES}
+
+
+def group_pages() -> dict[str, list[PageRow]]:
+    """The pages as the sidebar lists them, by heading: first those without one, last those of a single block."""
+    paper = [row for row in PAGES if row.group is Group.PAPER]
+    return {"": [row for row in PAGES if row.group is not Group.PAPER], Group.PAPER.value: paper}
 
 
 def start_display(page: str) -> Display:
