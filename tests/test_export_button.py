@@ -114,6 +114,8 @@ def test_the_export_says_where_maps_are_taken_and_that_none_is_written_twice(mad
         f"Maps that follow the pointer are taken at point 2, {pixel_text(*LAST)}. "
         "Maps that also appear in a pinned row are written only once."
     )
+    chosen = describe_rest(replace(viewer(made, pins=()), first=(5, 6), why="where it is clearest"))
+    assert chosen == ("No point is pinned, so maps that follow the pointer are taken where it is clearest, y 5, x 6.")
 
 
 def test_rows_of_pins_that_are_too_long_are_broken_alike(made: Prediction) -> None:

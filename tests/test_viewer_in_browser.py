@@ -590,6 +590,26 @@ def test_a_page_begins_at_python_s_point_until_the_reader_moves_it(page: Page) -
     expect(stage(page, "dot")).to_have_attribute("data-cell", "2,3")
 
 
+def test_why_a_page_begins_where_it_does_is_told_until_the_reader_points_or_pins(page: Page) -> None:
+    panels = [config(str(at), "attends_to", "dot") for at in range(8)]
+    told = page.locator(".begins")
+    mount(page, data(*panels, rest=[5, 200], first="The page begins here."))
+    expect(told).to_have_text("The page begins here.")
+    expect(told).to_be_in_viewport()
+    there, height = box(stage(page, "0")), page.evaluate("document.body.scrollHeight")
+    hover(page, "0", 2, 3)
+    expect(told).to_be_hidden()
+    assert box(stage(page, "0")) == there and page.evaluate("document.body.scrollHeight") == height
+    mount(page, data(*panels, rest=[5, 200], first="The page begins here."))
+    expect(told).to_be_visible()
+    page.evaluate("(data) => window.show(data)", data(*panels, rest=[5, 200], first="Here.", pins=[(75, 105, 0)]))
+    expect(told).to_be_hidden()
+    assert box(stage(page, "0")) == there and page.evaluate("document.body.scrollHeight") == height
+    mount(page, data(*panels, rest=[5, 200]))
+    expect(stage(page, "0")).to_have_attribute("data-cell", "0,6")
+    expect(told).to_be_hidden()
+
+
 def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
     mount(page, data(config("dot", "attends_to", "dot", stats=True), config("bases", "attends_to", "bases")))
     hover(page, "dot", 3, 2)

@@ -23,6 +23,7 @@ from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.filenames import make_unique, safe_name
 from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, join_with_commas, pixel_text
+from segviz.ui.first_sight import tell_first
 from segviz.ui.models import model_title
 from segviz.ui.page_table import ROWS
 from segviz.ui.widgets import keep_widget
@@ -186,6 +187,7 @@ def make_web_page(page: str, name: str, viewer: Viewer, panels: Sequence[Panel],
             view=viewer.view,
             columns=viewer.columns,
             rest=viewer.first,
+            first="" if viewer.pins else tell_first(viewer.why),
             pin_rows=False,
             advice="choose fewer panels",
         )
@@ -233,8 +235,8 @@ def describe_rest(viewer: Viewer) -> str:
     if viewer.pins:
         where = f"at point {viewer.pins[-1].number}, {here}"
         return f"Maps that follow the pointer are taken {where}. {ONCE}"
-    where = "the middle" if viewer.first is None else "the page's first point"
-    return f"No point is pinned, so maps that follow the pointer are taken at {where}, {here}."
+    where = "at the middle" if viewer.first is None else "at the page's first point"
+    return f"No point is pinned, so maps that follow the pointer are taken {viewer.why or where}, {here}."
 
 
 def number_repeats(titles: Sequence[str]) -> list[str]:

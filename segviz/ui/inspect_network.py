@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap, PlacedMap
 from segviz.engine import CompareLayer, CompareStage
-from segviz.figures.interesting_places import telling_place
+from segviz.figures.interesting_places import LARGEST_CLASS, telling_place
 from segviz.prediction.prediction import Place
 from segviz.prediction.similarity import STAGES
 from segviz.text import count_words, escape_markdown, join_with_commas
@@ -229,7 +229,8 @@ def show_network_viewer(
     moving, still = ([one for one in maps if (one.query is None) is moves] for moves in (True, False))
     rows = pin_rows_of(answer, moving, pins, lead[0].wide)
     rest = first_of(answer, picture)
-    show_viewer(picture, [*lead, *moving, *rows, *still], page=INSPECT_PAGE, columns=columns, rest=rest)
+    why = LARGEST_CLASS if rest else ""
+    show_viewer(picture, [*lead, *moving, *rows, *still], page=INSPECT_PAGE, columns=columns, rest=rest, why=why)
 
 
 def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin], strip: bool) -> list[Panel]:

@@ -23,7 +23,7 @@ class Viewer {
   constructor(root) {
     this.root = root.querySelector(".viewer");
     const find = (name) => this.root.querySelector(`.${name}`);
-    this.where = find("where");
+    [this.where, this.begins, this.ends] = ["where", "begins", "ends"].map(find);
     this.pointer = null; // the image pixel under the pointer
     this.point = null; // the image pixel whose maps are drawn
     this.over = null; // the stage under the pointer, and the pointer's position on the page
@@ -96,6 +96,8 @@ class Viewer {
       setStateValue("choice", choice);
     });
     this.updateMarkers();
+    setText(this.begins, data.first ?? "");
+    this.ends.classList.toggle("told", Boolean(data.first));
     this.begin(data.rest ?? [height >> 1, width >> 1]);
     this.requestDraw();
   }
@@ -226,6 +228,8 @@ class Viewer {
     this.legend.update(panels, this.state.hidden);
     this.drawLater(panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
     this.showOutside();
+    const isFirst = !this.moved && !this.pins.last && String(this.point) === String(this.start);
+    this.begins.hidden = !isFirst || !this.begins.textContent;
     setText(this.where, `y\u00a0${this.point[0]}  x\u00a0${this.point[1]}`);
   }
 
