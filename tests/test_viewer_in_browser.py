@@ -1330,6 +1330,20 @@ def test_a_phone_shows_the_display_settings_on_demand(phone: Page) -> None:
     expect(phone.get_by_label("Colours")).to_be_visible()
 
 
+@pytest.mark.parametrize("scrolled", [0, 900])
+def test_on_a_phone_open_display_settings_leave_the_map_in_sight(phone: Page, scrolled: int) -> None:
+    panels = [config(str(at), "either", "dot") for at in range(6)]
+    mount(phone, data(classes("labels"), *panels, pins=[(5, 5, 0)]))
+    page_css = "document.documentElement.style.scrollPaddingBlock = '4rem'; document.body.style.paddingTop = '350px'"
+    phone.evaluate(f"(down) => {{ {page_css}; scrollTo(0, down); }}", scrolled)
+    phone.get_by_role("button", name="Display").tap()
+    expect(phone.get_by_label("Colours")).to_be_visible()
+    bar, foot = box(phone.locator(".toolbar")), box(phone.locator(".foot"))
+    assert bar["height"] < 260
+    free = [one for one in map(box, phone.locator(".stage").all()) if one["y"] >= bar["y"] + bar["height"] - 1]
+    assert any(one["y"] + one["height"] <= foot["y"] + 1 for one in free)
+
+
 def test_on_a_phone_the_first_map_that_follows_comes_before_the_prediction(phone: Page, page: Page) -> None:
     panels = [classes("labels"), config("dot", "attends_to", "dot"), config("bases", "attends_to", "bases")]
     pinned = config("dot of point 1", "attends_to", "dot", at=[10, 10], pin={"number": 1, "colour": "#D55E00"})

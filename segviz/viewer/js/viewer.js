@@ -14,6 +14,7 @@ import { WHOLE, isInView, limitView } from "./view.js";
 import { ViewStore } from "./view_store.js";
 
 const ZOOM_STEP = 1.5;
+const PHONE = 640; // CSS pixels of the viewer, as in viewer.css
 const REST_AFTER = 150; // ms after the pointer has left the pictures until the point returns to the last pin
 const CATCH_UP_AFTER = 120; // ms without drawing until panels out of sight are drawn
 
@@ -56,6 +57,7 @@ class Viewer {
     this.toolbar = new Toolbar(find("toolbar"), {
       set: (name, value) => this.store.set({ [name]: value }),
       zoom: (step) => this.zoom(step),
+      opened: () => this.showMap(),
     }, signal);
     this.keyboard = new Keyboard(this, signal);
     this.pageHeight = new PageHeight(this.root, signal);
@@ -201,6 +203,14 @@ class Viewer {
     this.views.change(view);
     if (this.over && this.follows) this.point = this.pointer = this.pixelAt(this.over.stage, this.over);
     this.requestDraw();
+  }
+
+  /** On a phone, open settings push the map away that is seen: brings it back, so that one sees what a setting does. */
+  showMap() {
+    if (this.root.offsetWidth > PHONE) return;
+    const stages = this.grid.panels.map((panel) => panel.parts.stage), middle = window.innerHeight / 2;
+    const apart = (stage) => Math.abs(stage.getBoundingClientRect().top + stage.offsetHeight / 2 - middle);
+    stages.sort((one, other) => apart(one) - apart(other))[0]?.scrollIntoView({ block: "nearest" });
   }
 
   // ---- drawing -------------------------------------------------------------------------------------------
