@@ -146,10 +146,12 @@ PAGES = (
 ROWS: Mapping[str, PageRow] = {row.key: row for row in PAGES}
 
 
-def group_pages() -> dict[str, list[PageRow]]:
-    """The pages as the sidebar lists them, by heading: first those without one, last those of a single block."""
-    paper = [row for row in PAGES if row.group is Group.PAPER]
-    return {"": [row for row in PAGES if row.group is not Group.PAPER], Group.PAPER.value: paper}
+def sort_for_sidebar() -> list[PageRow]:
+    """The pages in the order of the sidebar and of Start: last those of a single block, which page.css heads.
+
+    Streamlit's own sections put headings into a list where screen readers may not find its links.
+    """
+    return sorted(PAGES, key=lambda row: row.group is Group.PAPER)
 
 
 def start_display(page: str) -> Display:
