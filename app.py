@@ -14,7 +14,7 @@ def main() -> None:
     """Page config, sidebar, navigation."""
     from segviz.ui.narrow_sidebar import close_after_choice
     from segviz.ui.page_address import complete_refused, restore_link, show_refused, switch_to
-    from segviz.ui.page_table import PAGES
+    from segviz.ui.page_table import PAGES, sort_for_sidebar
     from segviz.ui.picture_sidebar import show_sidebar
 
     logs.new_request_id()
@@ -29,7 +29,7 @@ def main() -> None:
         for row in PAGES
         for address in row.former
     }
-    page = st.navigation([*pages.values(), *former.values()], expanded=True)
+    page = st.navigation([*(pages[row.key] for row in sort_for_sidebar()), *former.values()], expanded=True)
     if page in former.values():
         page.run()
     row = next(row for row in PAGES if row.address == page.url_path)

@@ -72,7 +72,8 @@ def workbench() -> None:
         else blank_panel(name, part, stopped.get(name, ""))
         for name in methods
     ]
-    show_viewer(picture, panels, page=PAGE, columns=2 if len(panels) <= 4 else 3, chosen=pin, rest=rest)
+    beside = 2 if len(panels) <= 4 else 3
+    show_viewer(picture, panels, page=PAGE, columns=beside, chosen=pin, rest=rest, why=explained.why)
     if target is not None and answers:
         sentence = score_sentence(next(iter(answers.values())), place)
         warnings = tuple(filter(None, map(completeness_warning, answers.values())))

@@ -22,7 +22,7 @@ from segviz.results.tables import class_table, confusion_table, training_title
 from segviz.text import escape_markdown, percent_text
 from segviz.ui.charts import csv_button, show_chart
 from segviz.ui.first_compared import choose_first
-from segviz.ui.first_sight import first_disputed
+from segviz.ui.first_sight import first_disputed, why_first_disputed
 from segviz.ui.ground_truth import Truth, ask_for_labels, pick_ground_truth
 from segviz.ui.lead_to import lead_to
 from segviz.ui.models import model_title, offered_models, predict_or_stop, short_title
@@ -133,9 +133,9 @@ def pick_panels(predictions: Mapping[str, Labelled], maps: Mapping[str, Panel]) 
 
 
 @st.fragment
-def show_compared(picture: Picture, panels: list[Panel], rest: Place) -> None:
+def show_compared(picture: Picture, panels: list[Panel], rest: Place, why: str) -> None:
     """A pin runs this part alone."""
-    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
+    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest, why=why)
 
 
 def disagreement(panels: Mapping[str, Panel]) -> list[Panel]:
@@ -276,7 +276,8 @@ if len(class_sets) > 1:
     st.caption(escape_markdown(describe_class_sets(compared)))
 if panels:
     voters = [one for name, one in predictions.items() if name in select_same_classes(compared)]
-    show_compared(picture, panels, first_disputed(voters or list(predictions.values()), picture))
+    voters = voters or list(predictions.values())
+    show_compared(picture, panels, first_disputed(voters, picture), why_first_disputed(voters, picture))
 else:
     st.info("Choose what to show.")
 if truth and scores:

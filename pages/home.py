@@ -6,7 +6,7 @@ from segviz.attention.maps import BasesAttention
 from segviz.catalogue.own_models import own_models
 from segviz.models.registry import MODELS
 from segviz.text import escape_markdown, join_with_commas
-from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.first_sight import FIRST_MODEL, first_place, why_first
 from segviz.ui.lead_to import lead_to
 from segviz.ui.map_help import explain_first_worth, how_to_read
 from segviz.ui.models import predict_or_stop
@@ -51,10 +51,11 @@ with street:
 def viewer() -> None:
     """A pin runs this part alone."""
     panel = Panel("Where the pixel looks", attention, "attends_to", note=MODELS[FIRST_MODEL].title, model=FIRST_MODEL)
-    place = first_place(prediction, picture)
-    show_viewer(picture, [panel], page=PAGE, columns=1, start=(Pin(*place, 0),), rest=place)
+    place, why = first_place(prediction, picture), why_first(prediction, picture)
+    show_viewer(picture, [panel], page=PAGE, columns=1, start=(Pin(*place, 0),), rest=place, why=why)
 
 
 with street:
     viewer()
     explain_first_worth(FIRST_MODEL)
+    st.caption(f"The page begins {why_first(prediction, picture)}; point or click elsewhere.")

@@ -9,7 +9,7 @@ from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
 from segviz.text import percent_text
 from segviz.ui.beside_maps import INFLUENCE, influence_panels, pick_beside, similarity_panels
-from segviz.ui.first_sight import FIRST_MODEL, first_place
+from segviz.ui.first_sight import FIRST_MODEL, first_place, why_first
 from segviz.ui.influence_panel import influence_place_holder
 from segviz.ui.inspect_crops import PROTOCOL_KEY
 from segviz.ui.inspect_network import NETWORK_CONTROLS, inspect_network
@@ -52,14 +52,16 @@ def show_maps(picture: Picture, prediction: Prediction, following: list[Panel], 
     """A pin runs this part alone."""
     pins = current_pins(PAGE)
     influences = influence_panels(picture, prediction, pins) if beside == INFLUENCE else None
-    more = [] if influences is None else [influence_place_holder()]
+    more = [] if influences is None or pins else [influence_place_holder()]  # at pins, the rows below have it
     if following:
         rows = pin_rows(prediction, following, pins, influences)
-        panels, columns = [prediction_panel(prediction), *following, *more, *rows], 1 + len(following) + len(more)
+        columns = 1 + len(following) + (influences is not None)
+        panels = [prediction_panel(prediction), *following, *more, *rows]
     else:
         own = list((influences or {}).values()) or more
         panels, columns = [prediction_panel(prediction), *feature_panels(prediction), *own], 3
-    show_viewer(picture, panels, page=PAGE, columns=columns, rest=first_place(prediction, picture))
+    rest, why = first_place(prediction, picture), why_first(prediction, picture)
+    show_viewer(picture, panels, page=PAGE, columns=columns, rest=rest, why=why)
 
 
 heading = st.container(key="heading", horizontal=True, vertical_alignment="bottom")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from segviz.ui.first_sight import first_place
+from segviz.ui.first_sight import first_place, why_first
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
@@ -31,7 +31,8 @@ def viewer() -> None:
     masks = panels_of_maps(prediction)
     # The prediction stays when points are pinned: without it the toolbar would lose a control, and all would move.
     panels = [*masks, *pin_panels(masks, current_pins(PAGE)), prediction_panel(prediction)]
-    show_viewer(picture, panels, page=PAGE, rest=first_place(prediction, picture))
+    rest, why = first_place(prediction, picture), why_first(prediction, picture)
+    show_viewer(picture, panels, page=PAGE, rest=rest, why=why)
 
 
 viewer()

@@ -12,7 +12,7 @@ from segviz.figures.map_subplots import map_subplots
 from segviz.figures.subplot import Subplot
 from segviz.text import pixel_text
 from segviz.ui.charts import csv_button, show_chart
-from segviz.ui.first_sight import first_place
+from segviz.ui.first_sight import first_place, why_first
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
@@ -45,7 +45,8 @@ def viewer() -> None:
     weights = weights_of_strips(newest) if newest else None
     more = [Subplot("Weight of each strip", picture.image, weights, "sam_strips", "sam")] if weights else []
     more += map_subplots(picture.image, gate, (), (), model="sam")
-    show_viewer(picture, panels, page=PAGE, more=more, rest=first_place(prediction, picture))
+    rest, why = first_place(prediction, picture), why_first(prediction, picture)
+    show_viewer(picture, panels, page=PAGE, more=more, rest=rest, why=why)
     if weights is not None:
         show_weights(weights)
 

@@ -8,7 +8,7 @@ from segviz.text import escape_markdown
 from segviz.ui.beside_maps import INFLUENCE_HELP, last_pin_influences
 from segviz.ui.crops import asked_place, crops_sentence
 from segviz.ui.display_settings import stored_display
-from segviz.ui.first_sight import first_place
+from segviz.ui.first_sight import first_place, why_first
 from segviz.ui.lead_to import lead_to
 from segviz.ui.map_help import explain_worth
 from segviz.ui.picture_sidebar import current_picture
@@ -36,6 +36,7 @@ if not names:
 picked = pick_networks(picture)
 predictions = ready_predictions(names, picture, PAGE)
 rest = first_place(predictions[names[0]], picture) if names[0] in predictions else None
+why = why_first(predictions[names[0]], picture) if names[0] in predictions else ""
 explain_worth(folded_models(names, predictions))
 
 
@@ -54,7 +55,7 @@ def viewer() -> None:
     influences = last_pin_influences(picture, predictions, pins, every)
     own = [panel for one in picked for panel in one.panels(picture, asked_place(pins, rest, picture))]
     panels = own + model_panels(names, predictions) + influences
-    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest)
+    show_viewer(picture, panels, page=PAGE, columns=3, rest=rest, why=why)
     classes = {one.answer.name: one.answer.classes for one in picked if one.answer.classes is not None}
     show_numbers(picture, predictions, pins, stored_display(PAGE).direction, own, classes)
 

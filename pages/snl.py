@@ -5,7 +5,7 @@ import streamlit as st
 
 from segviz.attention.maps import SampledAttention
 from segviz.text import percent_text
-from segviz.ui.first_sight import first_place
+from segviz.ui.first_sight import first_place, why_first
 from segviz.ui.map_help import show_worth
 from segviz.ui.models import predict_or_stop
 from segviz.ui.picture_sidebar import current_picture
@@ -31,8 +31,8 @@ show_worth("snl")
 def viewer() -> None:
     """A pin runs this part alone."""
     panels, pins = panels_of_map(samples, "snl"), current_pins(PAGE)
-    rest = first_place(prediction, picture)
-    show_viewer(picture, [*panels, *pin_panels(panels[:1], pins)], page=PAGE, rest=rest)
+    rest, why = first_place(prediction, picture), why_first(prediction, picture)
+    show_viewer(picture, [*panels, *pin_panels(panels[:1], pins)], page=PAGE, rest=rest, why=why)
     for pin in pins:
         st.caption(f"Point {pin.number}: {describe_samples(pin)}.")
 

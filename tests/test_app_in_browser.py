@@ -27,7 +27,7 @@ from segviz.data.classes import CAMVID
 from segviz.engine import engine
 from segviz.models.registry import MODELS
 from segviz.prediction.similarity import STAGES
-from segviz.ui.page_table import PAGES, ROWS
+from segviz.ui.page_table import PAGES, ROWS, Group
 from segviz.ui.picture_sidebar import FIRST_SEED
 
 HEIGHT, WIDTH = 360, 480  # of a drawn scene
@@ -558,6 +558,22 @@ def test_a_link_restores_the_zoom(visit: Visit) -> None:
         assert seen != before and other.page.url == visit.page.url
     visit.page.get_by_role("button", name="Fit").click()
     expect(visit.page).not_to_have_url(re.compile("zoom="))
+
+
+def test_the_sidebar_has_the_order_and_the_heading_of_the_start_page(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 1280, "height": 900})
+    visit.page.goto(visit.address)
+    visit.rest()
+    links = visit.page.get_by_test_id("stMain").locator("a[data-testid=stPageLink-NavLink]")
+    addresses = [str(one.get_attribute("href")).split("?")[0].strip("/") for one in links.all()]
+    listed = [one for one in dict.fromkeys(addresses) if one and one != "results"]
+    sidebar = visit.page.get_by_test_id("stSidebarNav")
+    found = [str(one.get_attribute("href")).rpartition("/")[2] for one in sidebar.get_by_role("link").all()]
+    assert found[0] == "" and [one for one in found[1:] if one != "results"] == listed
+    heading = "(link) => getComputedStyle(link.closest('li'), '::before').content"
+    heads = {str(one.get_attribute("href")): one.evaluate(heading) for one in sidebar.get_by_role("link").all()}
+    assert [key.rpartition("/")[2] for key, text in heads.items() if text == f'"{Group.PAPER.value}"'] == ["psa"]
+    expect(visit.page.get_by_text("Models run on:")).to_be_in_viewport()
 
 
 def test_the_way_back_after_a_reload_leads_to_what_was_there(visit: Visit) -> None:

@@ -59,6 +59,17 @@ def test_a_block_without_a_map_of_places_shows_its_influence_at_a_kept_point(pin
     assert "Similarity of point 1" in panels(pinned) and is_known("fla", CompareFeatures("deep"))
 
 
+def test_no_panel_waits_for_an_influence_once_a_point_is_pinned(app: AppTest) -> None:
+    app.session_state["inspect model"] = "sam"
+    opened(app, INSPECT).selectbox(key="inspect beside").set_value("influence").run()
+    waiting, columns = panels(app)["Influence"], viewer(app)["columns"]
+    assert waiting["map"] is None and waiting["note"].endswith("pin one")
+    app.session_state["inspect"] = {"edit": {"mount": "browser", "seq": 1, "pins": [[*PLACE, 0]]}}
+    app.run()
+    assert "Influence" not in panels(app) and panels(app)["Influence on point 1"]["map"]
+    assert panels(app)["Point 1"]["leads"] and viewer(app)["columns"] == columns  # so that what stays keeps its place
+
+
 def test_a_model_without_a_block_has_no_influence_to_offer(app: AppTest) -> None:
     app.session_state["inspect model"] = "fcn"
     opened(app, INSPECT)

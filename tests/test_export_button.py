@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,13 @@ from segviz.figures.disagreement_panel import DIFFERENT_CLASSES, disagreement_pa
 from segviz.figures.draw_subplot import compose_picture
 from segviz.figures.export import export
 from segviz.figures.figure_spec import FigureSpec
-from segviz.figures.subplot import Mark, Subplot, subplot_details
+from segviz.figures.matplotlib_backend import draw
+from segviz.figures.subplot import Box, Mark, Subplot, subplot_details
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
+from segviz.models.registry import MODELS
 from segviz.prediction.prediction import Prediction
-from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, make_file
+from segviz.text import pixel_text
+from segviz.ui.export_button import CONTENT, WHOLE_PICTURE, PictureOptions, describe_rest, make_file, titles_of_models
 from segviz.ui.prediction_panels import confidence_panel, feature_panels, panels_of_maps, pin_rows, prediction_panel
 from segviz.viewer.display import Display
 from segviz.viewer.panel import FOLLOW, PIN_COLOURS, Panel, Pin
@@ -84,17 +87,35 @@ def test_no_row_repeats_what_the_last_pin_s_row_shows(made: Prediction) -> None:
         panels = [prediction_panel(made), *following, *pin_rows(made, following, pins)]
         shown = viewer(made, pins)
         drawn = rows_of_titles(viewer_figure_spec("Inspect", shown, panels))
-        own = [[f"Point {pin.number}", *row] for pin, row in zip(pins, rows, strict=True)]
-        assert drawn == ([["Prediction", *rows[0]]] if len(pins) == 1 else [["Prediction"], *own])
+        leads = ["Prediction", *(f"Point {pin.number}" for pin in pins[1:])]  # alone, it would leave a row empty
+        assert drawn == [[lead, *row] for lead, row in zip(leads, rows, strict=True)]
         if len(pins) > 1:
             chosen = viewer_figure_spec("chosen", shown, [panels[0], *pin_rows(made, following, pins)])
-            assert rows_of_titles(chosen) == drawn
+            own = [[f"Point {pin.number}", *row] for pin, row in zip(pins, rows, strict=True)]
+            assert rows_of_titles(chosen) == [["Prediction"], *own]  # of what the reader chose, nothing goes
         spec = viewer_figure_spec(
             "PSA", replace(shown, columns=2), [*following, *pin_panels(following, pins), panels[0]]
         )
         assert [title for row in rows_of_titles(spec) for title in row] == [*chain(*rows), "Prediction"]
         assert not any(len(row) % 2 for row in spec.rows[:-1])  # no row ends between a pin's maps
         assert viewer_figure_spec("chosen", shown, following).places == ((pins[-1].y, pins[-1].x),)
+
+
+def test_where_the_picture_leads_no_row_repeats_it(made: Prediction) -> None:
+    following = panels_of_map(made.maps["collect"], made.model)
+    panels = [Panel("Picture", None, "plain"), *following, *pin_rows(made, following, PINS)]
+    rows = [[f"Point {pin.number}", f"{following[0].title} of point {pin.number}"] for pin in PINS]
+    assert rows_of_titles(viewer_figure_spec("Inspect", viewer(made), panels)) == rows
+
+
+def test_the_export_says_where_maps_are_taken_and_that_none_is_written_twice(made: Prediction) -> None:
+    pinned = describe_rest(viewer(made))
+    assert pinned == (
+        f"Maps that follow the pointer are taken at point 2, {pixel_text(*LAST)}. "
+        "Maps that also appear in a pinned row are written only once."
+    )
+    chosen = describe_rest(replace(viewer(made, pins=()), first=(5, 6), why="where it is clearest"))
+    assert chosen == ("No point is pinned, so maps that follow the pointer are taken where it is clearest, y 5, x 6.")
 
 
 def test_rows_of_pins_that_are_too_long_are_broken_alike(made: Prediction) -> None:
@@ -267,7 +288,7 @@ def test_a_file_names_page_model_and_picture_and_says_how_it_was_drawn(made: Pre
     assert details["opacity"] == 0.4
     assert details["panels"][0]["pixel"] == [22, 33]
     assert details["panels"][0]["colours"] == "viridis"
-    assert details["title"] == "../my photo.jpg: psa"
+    assert details["title"] == "Point-wise masks (PSANet), ../my photo.jpg"
 
 
 def test_a_swipe_adds_only_what_no_panel_shows(made: Prediction) -> None:
@@ -322,7 +343,30 @@ def test_a_page_is_exported_as_the_command_line_does_it(made: Prediction) -> Non
     assert plain is not None and wide is not None
     assert b'width="496.8pt"' in plain[1] and b'width="237.6pt"' in wide[1]
     assert [b">a</text>" in data for data in (plain[1], wide[1])] == [False, True]
-    assert [data.count(b">a.jpg: psa;") for data in (plain[1], wide[1])] == [2, 1], "metadata always have the caption"
+    start = b">Point-wise masks (PSANet), a.jpg: model; pixel y 22, x 33; "
+    drawn = [data.count(start[:40]) for data in (plain[1], wide[1])]
+    assert drawn == [2, 1] and start in wide[1], "metadata always have the caption"
+
+
+def test_a_caption_calls_models_by_their_titles_unless_there_are_many(made: Prediction) -> None:
+    panels = panels_of_map(made.maps["spatial"], "psa")
+    for models, words in ((("psa",), ": Point-wise spatial attention (psa); "), (tuple(MODELS), "; model psa; ")):
+        spec = viewer_figure_spec("Inspect, street 3", viewer(made), panels, titles=titles_of_models(models))
+        assert spec.caption().startswith(f"Inspect, street 3{words}pixel ")
+
+
+def test_no_letter_of_a_strongest_cell_covers_another_in_a_figure() -> None:
+    boxes = tuple(
+        Box(row, column, row + 1, column + 1, "#1a1a1a", letter)
+        for letter, (row, column) in zip("abcde", ((10, 10), (10, 11), (11, 10), (11, 11), (0, 0)), strict=True)
+    )
+    subplots = [Subplot("boxes", IMAGE, boxes=boxes, marks=(Mark(14, 12, 1),)) for _ in range(4)]
+    figure = draw(FigureSpec("boxes", (tuple(subplots),)))
+    letters = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text() in "abcde"]
+    assert len(letters) == 5
+    assert not any(one.overlaps(other) for one, other in combinations(letters, 2))
+    frame = figure.axes[0].bbox
+    assert all(frame.x0 <= one.x0 and one.x1 <= frame.x1 and one.y1 <= frame.y1 for one in letters)
 
 
 def test_a_map_of_a_crop_lies_over_the_crop_with_its_points_boxes_and_numbers(made: Prediction) -> None:

@@ -14,14 +14,23 @@ from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.context_worth import NO_LOSS
 from segviz.data.scenes import draw_scene
 from segviz.figures.colour import weight_scale
-from segviz.figures.interesting_places import default_places, disputed_place, telling_place
+from segviz.figures.interesting_places import (
+    CLEAREST,
+    LARGEST_CLASS,
+    MOST_DISPUTED,
+    default_places,
+    disputed_place,
+    telling_place,
+    why_disputed,
+    why_telling,
+)
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.models.registry import MODELS
 from segviz.prediction.predictor import load_predictor
 from segviz.scales import PEAKED
 from segviz.ui import first_sight
 from segviz.ui.cues import FIRST_NETWORK, answer_or_stop, cue_panels, first_pin
-from segviz.ui.first_sight import FIRST_MODEL, first_seen
+from segviz.ui.first_sight import FIRST_MODEL, first_seen, tell_first
 from segviz.ui.same_pixel import folded_models, has_map_of_places, model_panels
 from segviz.ui.state import SessionState
 from segviz.viewer.display import Display
@@ -181,6 +190,35 @@ def test_a_page_that_compares_begins_inside_the_largest_disagreement() -> None:
     other[40:43, 5:8], other[50:57, 30:37] = 7, 7
     assert disputed_place([labels, other]) == (53, 33)
     assert disputed_place([labels, labels]) == default_places(labels, 1)[0]
+
+
+def test_a_page_says_why_it_begins_where_it_does() -> None:
+    labels = labels_of_bands()
+    own = torch.from_numpy(labels[1::3, 1::3].reshape(-1).astype(np.int64))
+    rows = 1 + 9 * (own[:, None] == own).float()
+    same_class, even = looking(rows / rows.sum(1, keepdim=True)), looking(torch.full((400, 400), 1 / 400))
+    for one, why in ((same_class, CLEAREST), (even, LARGEST_CLASS), (None, LARGEST_CLASS)):
+        assert why_telling(labels, one, telling_place(labels, one)) == why
+    other = labels.copy()
+    other[40:, :30] = 0
+    for compared, why in (([labels, other], MOST_DISPUTED), ([labels, labels], LARGEST_CLASS)):
+        assert why_disputed(compared, disputed_place(compared)) == why
+    assert tell_first(CLEAREST) == (
+        "No point is pinned. The page begins where this model's map is clearest for its own class; "
+        "point or click elsewhere."
+    )
+    assert tell_first("") == ""
+
+
+def test_a_caption_says_why_maps_are_taken_where_nobody_pinned_a_point() -> None:
+    one = Panel("map", looking(torch.full((400, 400), 1 / 400)), "attends_to")
+    first = Viewer(IMAGE, (), Display(), 1, (30, 30), why=CLEAREST)
+    told = "; pixel chosen by the page, where this model's map is clearest for its own class; the end"
+    for viewer in (first, replace(first, pins=(Pin(30, 30, 0),))):  # Start begins with a pin
+        assert viewer_figure_spec("title", viewer, [one], note="the end").caption().endswith(told)
+    pinned, fixed = replace(first, pins=(Pin(3, 4, 0),)), replace(one, at=(3, 4))
+    for viewer, panel in ((pinned, one), (first, fixed), (replace(first, why=""), one)):
+        assert "chosen" not in viewer_figure_spec("title", viewer, [panel]).caption()
 
 
 def test_scales_stay_those_of_the_first_point_until_page_or_picture_change(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,8 +242,9 @@ def test_inspect_shows_a_network_with_its_layers_and_heads(app: AppTest) -> None
     healthy(app.selectbox(key="inspect head").set_value("1").run())
     assert heads_of(app) == [1, 1]
     healthy(app.selectbox(key="inspect head").set_value("each").run())
-    assert titles(app) == ["Prediction", "Attends to (first)", "Head 0", "Head 1"]
+    assert titles(app) == ["Prediction", "Mean of 2 heads (first)", "Head 0", "Head 1"]
     assert heads_of(app) == ["mean", 0, 1]
+    assert [one["look"] for one in viewer(app)["panels"][1:]] == ["either"] * 3  # what attends to a place is shown, too
     healthy(app.selectbox(key="inspect features").set_value("similarity").run())
     assert titles(app)[-1] == "Similarity"
     link = dict(component(app, "parameters")["parameters"])

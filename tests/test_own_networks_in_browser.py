@@ -123,7 +123,10 @@ def test_a_networks_layers_and_heads_are_hovered_and_linked(visit: Visit, browse
     expect(visit.stage("Head 1")).to_be_visible()
     visit.rest()
     place = visit.hover("Head 0", *PLACES[2])
-    check_heads(visit, one, {"Head 0": 0, "Head 1": 1, "Attends to (first)": "mean"}, place)
+    check_heads(visit, one, {"Head 0": 0, "Head 1": 1, "Mean of 2 heads (first)": "mean"}, place)
+    visit.page.get_by_text("attended by", exact=True).first.click()
+    expect(visit.stage("Head 1")).to_have_attribute("data-direction", "attended_by")
+    visit.page.get_by_text("attends to", exact=True).first.click()
     link = visit.page.evaluate("() => location.href")
     assert "model=net" in link and "inspect-layer=first" in link and "inspect-head=each" in link
     with visiting(browser, viewport={"width": 1400, "height": 1000}) as page:

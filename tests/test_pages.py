@@ -30,14 +30,14 @@ from segviz.data.classes import CAMVID, ClassSet
 from segviz.data.label_png import indexed_png
 from segviz.engine import Capacity, Engine, Runner, ThreadBackend, engine
 from segviz.figures.disagreement_panel import MEASURES, disagreement_panel
-from segviz.figures.interesting_places import telling_place
+from segviz.figures.interesting_places import CLEAREST, LARGEST_CLASS, MOST_DISPUTED, telling_place
 from segviz.models.registry import MODELS
 from segviz.prediction.predictor import Predictor
 from segviz.server.blobs import STORE
 from segviz.server.launch import app_script
 from segviz.text import escape_markdown, percent_text
 from segviz.ui import page_table
-from segviz.ui.first_sight import FIRST_MODEL
+from segviz.ui.first_sight import FIRST_MODEL, tell_first
 from segviz.ui.map_help import mean_words
 from segviz.ui.picture_sidebar import DRAWN, FIRST_SEED, OWN_PICTURE
 from segviz.ui.state import ModelProgress, session
@@ -245,6 +245,20 @@ def test_models_run_once_for_all_sessions(app: AppTest, ran: list[str]) -> None:
     ran.clear()
     opened(AppTest.from_file(str(app_script()), default_timeout=PATIENCE), PSA)
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [(PSA, CLEAREST), (SNL, CLEAREST), (SAM, CLEAREST), (INSPECT, CLEAREST), (ATTRIBUTION, CLEAREST),
+     (SAME_PIXEL, LARGEST_CLASS), (COMPARE, MOST_DISPUTED)],
+)  # fmt: skip
+def test_each_page_says_why_it_begins_where_it_does(app: AppTest, page: str, why: str) -> None:
+    assert viewer(opened(app, page))["first"] == tell_first(why)
+
+
+def test_the_start_page_says_below_its_street_why_it_begins_where_it_does(app: AppTest) -> None:
+    opened(app, HOME)
+    assert f"The page begins {CLEAREST}; point or click elsewhere." in [one.value for one in app.caption]
 
 
 # ---- pins -----------------------------------------------------------------------------------------------
@@ -906,6 +920,7 @@ def test_inspect_says_first_that_a_model_has_no_map_to_follow(app: AppTest) -> N
         healthy(app.selectbox(key="inspect model").set_value(model).run())
         assert any("the maps follow" in one.value for one in app.caption) == follows
         assert any("has no map from place to place" in one.value for one in app.info) != follows
+    assert any("for the whole picture (FLANet calls this “attention missing”)." in one.value for one in app.info)
     assert titles(app) == ["Prediction", "Attended features", "Context"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -594,6 +595,26 @@ def test_a_page_begins_at_python_s_point_until_the_reader_moves_it(page: Page) -
     expect(stage(page, "dot")).to_have_attribute("data-cell", "2,3")
 
 
+def test_why_a_page_begins_where_it_does_is_told_until_the_reader_points_or_pins(page: Page) -> None:
+    panels = [config(str(at), "attends_to", "dot") for at in range(8)]
+    told = page.locator(".begins")
+    mount(page, data(*panels, rest=[5, 200], first="The page begins here."))
+    expect(told).to_have_text("The page begins here.")
+    expect(told).to_be_in_viewport()
+    there, height = box(stage(page, "0")), page.evaluate("document.body.scrollHeight")
+    hover(page, "0", 2, 3)
+    expect(told).to_be_hidden()
+    assert box(stage(page, "0")) == there and page.evaluate("document.body.scrollHeight") == height
+    mount(page, data(*panels, rest=[5, 200], first="The page begins here."))
+    expect(told).to_be_visible()
+    page.evaluate("(data) => window.show(data)", data(*panels, rest=[5, 200], first="Here.", pins=[(75, 105, 0)]))
+    expect(told).to_be_hidden()
+    assert box(stage(page, "0")) == there and page.evaluate("document.body.scrollHeight") == height
+    mount(page, data(*panels, rest=[5, 200]))
+    expect(stage(page, "0")).to_have_attribute("data-cell", "0,6")
+    expect(told).to_be_hidden()
+
+
 def test_a_panel_shows_statistics_if_it_is_asked_to(page: Page) -> None:
     mount(page, data(config("dot", "attends_to", "dot", stats=True), config("bases", "attends_to", "bases")))
     hover(page, "dot", 3, 2)
@@ -649,6 +670,19 @@ def test_the_strongest_cells_are_lettered_but_not_those_around_the_point(page: P
     listed = page.locator(".strongest").first
     for rank, at in enumerate(best):
         expect(listed).to_contain_text(f"{'abcde'[rank]}: {100 * values.flat[at]:#.3g} %")
+
+
+def test_no_letter_of_a_strongest_cell_covers_another(page: Page) -> None:
+    mount(page, data(*(config(str(at), "attends_to", "dot") for at in range(8)), columns=8))  # small ones
+    label(page, "Top 5").check()
+    for row, column in itertools.product(range(5), range(0, 7, 2)):
+        hover(page, "0", row, column)
+        expect(stage(page, "0")).to_have_attribute("data-cell", f"{row},{column}")
+        letters = [one.bounding_box() for one in stage(page, "0").locator(".peak b").all()]
+        assert len(letters) == 5
+        for one, other in itertools.combinations(filter(None, letters), 2):
+            beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
+            assert beside or one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
 
 
 # ---- directions -----------------------------------------------------------------------------------------
@@ -1338,6 +1372,20 @@ def test_on_a_phone_the_toolbar_leaves_room_above_the_first_title(phone: Page) -
     two(phone)
     above, below = box(phone.get_by_role("button", name="Display")), box(phone.locator(".title").first)
     assert below["y"] - (above["y"] + above["height"]) >= 12
+
+
+@pytest.mark.parametrize("scrolled", [0, 900])
+def test_on_a_phone_open_display_settings_leave_the_map_in_sight(phone: Page, scrolled: int) -> None:
+    panels = [config(str(at), "either", "dot") for at in range(6)]
+    mount(phone, data(classes("labels"), *panels, pins=[(5, 5, 0)]))
+    page_css = "document.documentElement.style.scrollPaddingBlock = '4rem'; document.body.style.paddingTop = '350px'"
+    phone.evaluate(f"(down) => {{ {page_css}; scrollTo(0, down); }}", scrolled)
+    phone.get_by_role("button", name="Display").tap()
+    expect(phone.get_by_label("Colours")).to_be_visible()
+    bar, foot = box(phone.locator(".toolbar")), box(phone.locator(".foot"))
+    assert bar["height"] < 260
+    free = [one for one in map(box, phone.locator(".stage").all()) if one["y"] >= bar["y"] + bar["height"] - 1]
+    assert any(one["y"] + one["height"] <= foot["y"] + 1 for one in free)
 
 
 def test_on_a_phone_the_first_map_that_follows_comes_before_the_prediction(phone: Page, page: Page) -> None:

@@ -64,6 +64,7 @@ def page(browser: Browser) -> Iterator[Page]:
             "colour",
             "settings",
             "legend",
+            "labels",
         )
         opened.evaluate(
             """async (names) => { window.maps = {};
@@ -359,6 +360,53 @@ def test_the_strongest_cells_leave_out_the_places_neighbourhood(page: Page, row:
     expected = np.argsort(-away, axis=None)[:5]
     found = javascript(page, "maps.strongestCells(values, [12, 20], row, column)", values, row=row, column=column)
     assert found == expected.tolist()
+
+
+ROOM = {"height": 120, "width": 160}
+LABEL_SIZE = {"wide": 14.5, "high": 14}
+
+
+def rectangle(row: int, column: int, side: int = 8) -> dict[str, float]:
+    top, left = side * row, side * column
+    return {"top": top, "left": left, "bottom": top + side, "right": left + side, **LABEL_SIZE}
+
+
+def are_apart(one: dict[str, float], other: dict[str, float]) -> bool:
+    return (
+        abs(one["left"] - other["left"]) >= LABEL_SIZE["wide"] or abs(one["top"] - other["top"]) >= LABEL_SIZE["high"]
+    )
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [(5, 5), (5, 6), (6, 5), (6, 6), (4, 5)],
+        [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)],
+        [(14, 19), (13, 19), (12, 19), (14, 18), (13, 18)],
+        [(7, 8), (7, 9), (7, 10), (7, 11), (7, 12)],
+    ],
+    ids=["heap", "corner", "last corner", "row"],
+)
+def test_labels_of_neighbouring_cells_cover_neither_each_other_nor_a_marker(
+    page: Page, cells: list[tuple[int, int]]
+) -> None:
+    marker = {"top": 20, "left": 70, "bottom": 46, "right": 98}
+    places = page.evaluate(
+        "([boxes, taken, size]) => maps.placeLabels(boxes, taken, size)",
+        [[rectangle(*cell) for cell in cells], [marker], ROOM],
+    )
+    assert len(places) == len(cells)
+    for one, other in itertools.combinations(places, 2):
+        assert are_apart(one, other)
+    for one in places:
+        assert 0 <= one["top"] <= ROOM["height"] - 14 and 0 <= one["left"] <= ROOM["width"] - 14.5
+        beside = one["left"] >= marker["right"] or one["left"] + 14.5 <= marker["left"]
+        assert beside or one["top"] >= marker["bottom"] or one["top"] + 14 <= marker["top"]
+
+
+def test_a_label_that_is_not_in_the_way_stands_at_its_box(page: Page) -> None:
+    (place,) = page.evaluate("([boxes, size]) => maps.placeLabels(boxes, [], size)", [[rectangle(5, 5)], ROOM])
+    assert place == {"top": 40 + 2 - 14, "left": 49, "isAway": False}
 
 
 def test_cells_without_weight_are_never_the_strongest(page: Page) -> None:

@@ -16,8 +16,7 @@ class ChannelAttention:
     """The C x C matrix of a channel non-local block (DANet's CAM); rows sum to 1."""
 
     reason: ClassVar[str] = (
-        "it relates channels, not places, by one matrix for the whole picture: FLANet calls that the attention missing "
-        "of channels"
+        "it relates channels, not places, by one matrix for the whole picture (FLANet calls this “attention missing”)"
     )
     short_reason: ClassVar[str] = "relates channels, not places"
 

@@ -18,6 +18,7 @@ from segviz.figures.colour import text_colour
 from segviz.figures.content import Heat
 from segviz.figures.overlay import cells_along_side, pixel_of_cell
 from segviz.figures.page import LEAST, SMALL
+from segviz.figures.place_labels import place_labels
 from segviz.figures.subplot import Box, Mark, Subplot
 
 RING = 4.5  # points: the diameter of a ring
@@ -25,6 +26,8 @@ RING_EDGES = (("white", 2.0), (None, 1.1))  # colour, or the mark's own, and wid
 CLEAR = 4.0  # points: by this a ring is wider, and what a drop leaves free is higher, than the cell
 DROP_SIZE = 20.0  # points; matplotlib scales a marker so that its farthest vertex lies at half its size
 DROP_MIDDLE = 0.5 * math.sqrt(2) / (1 + math.sqrt(2))  # centre of the circle, as a share of DROP_SIZE
+LETTER_SHARE = 1.15  # of the font's size: the side of a label of one letter
+LINE_FROM = 2.0  # points: a label further from its box has a line to it
 SMALL_CELL = 2 * RING  # points: a mark would hide a cell that is smaller along a side
 
 
@@ -49,11 +52,11 @@ def draw_marks(axes: Axes, subplot: Subplot, across: float) -> None:
     """Draws the boxes and marks of a subplot whose picture is `across` inches wide."""
     for box in subplot.boxes:
         draw_box(axes, box)
-    height = subplot.image.shape[0]
+    letter_boxes(axes, subplot, 72 * across)
     for mark in subplot.marks:
         spot = find_spot(subplot, mark, 72 * across)
         if mark.number:
-            draw_drop(axes, mark, spot, below=mark.y < height / 5)
+            draw_drop(axes, mark, spot, below=is_low(mark, subplot))
         else:
             draw_ring(axes, mark, spot)
 
@@ -110,15 +113,50 @@ def drop_path(side: int) -> Path:
 
 
 def draw_box(axes: Axes, box: Box) -> None:
-    """Draws a box, and its label above it, or below it near the top edge."""
+    """Draws a box without its label."""
     corner, size = (box.left - 0.5, box.top - 0.5), (box.right - box.left, box.bottom - box.top)
     for colour, line in (("white", 2.0), (box.colour, 1.1)):
         style: Any = {"linestyle": "--" if box.dashed and colour == box.colour else "-"}
         axes.add_patch(Rectangle(corner, *size, facecolor="none", edgecolor=colour, linewidth=line, **style))
-    if not box.label:
+
+
+def letter_boxes(axes: Axes, subplot: Subplot, points: float) -> None:
+    """Writes the labels of boxes on a picture that is `points` wide where they cover neither each other nor a mark."""
+    boxes = [box for box in subplot.boxes if box.label]
+    if not boxes:
         return
-    above = box.top > axes.get_ylim()[0] / 10
-    place: Any = {"xytext": (0, 1 if above else -1), "textcoords": "offset points", "va": "bottom" if above else "top"}
+    height, width = subplot.image.shape[:2]
+    scale = points / width
+    ends = np.array([(box.left, height - box.bottom, box.right, height - box.top) for box in boxes]) * scale
+    middles = (ends[:, :2] + ends[:, 2:]) / 2
+    sizes = np.array([(LEAST * LETTER_SHARE * len(box.label), LEAST * LETTER_SHARE) for box in boxes])
+    radius = float((ends[:, 2:] - ends[:, :2]).max() / 2)
+    marks = np.array([frame_of_mark(mark, subplot, points) for mark in subplot.marks]).reshape(-1, 4)
+    centres = place_labels(middles, sizes, (points, height * scale), radius, marks)
     look: Any = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-    label_at = (box.left - 0.5, (box.top if above else box.bottom) - 0.5)
-    axes.annotate(box.label, label_at, **place, fontsize=LEAST, color=box.colour, weight="bold", bbox=look)
+    words: Any = {"fontsize": LEAST, "weight": "bold", "ha": "center", "va": "center", "bbox": look}
+    line: Any = {"arrowstyle": "-", "linewidth": 0.5, "color": "white", "shrinkA": 0, "shrinkB": 0}
+    for box, middle, size, centre in zip(boxes, middles, sizes, centres, strict=True):
+        at = ((box.left + box.right) / 2 - 0.5, (box.top + box.bottom) / 2 - 0.5)
+        apart = np.hypot(*np.maximum(np.abs(centre - middle) - radius - size / 2, 0))
+        place: Any = {"xytext": centre - middle, "textcoords": "offset points"}
+        axes.annotate(box.label, at, arrowprops=line if apart > LINE_FROM else None, color=box.colour, **place, **words)
+
+
+def frame_of_mark(mark: Mark, subplot: Subplot, points: float) -> tuple[float, float, float, float]:
+    """The left, bottom, right and top of a mark, in points from the lower left corner of its picture."""
+    (height, width), spot = subplot.image.shape[:2], find_spot(subplot, mark, points)
+    scale = points / width
+    x, y = (spot.x + 0.5) * scale, (height - spot.y - 0.5) * scale
+    if not mark.number:
+        reach = (max(RING, spot.diagonal + CLEAR) if spot.diagonal else RING) / 2
+        return x - reach, y - reach, x + reach, y + reach
+    side = -1 if is_low(mark, subplot) else 1
+    tip = y + side * spot.tall * scale / 2
+    ends = sorted((tip, tip + side * DROP_SIZE))
+    return x - DROP_SIZE / 2, ends[0], x + DROP_SIZE / 2, ends[1]
+
+
+def is_low(mark: Mark, subplot: Subplot) -> bool:
+    """Whether a mark's drop hangs below its pixel, as there is no room above."""
+    return mark.y < len(subplot.image) / 5

@@ -31,12 +31,14 @@ class FigureSpec:
         rows: rows of subplots; None leaves a cell empty.
         opacity: opacity of maps and labels over pictures, in [0, 1].
         note: the end of the caption, such as what the maps' contexts are worth.
+        titles: the models' titles, for the caption; "" has it give their names.
     """
 
     title: str
     rows: tuple[tuple[Subplot | None, ...], ...]
     opacity: float = 0.65
     note: str = ""
+    titles: str = ""
 
     @property
     def subplots(self) -> tuple[Subplot, ...]:
@@ -96,8 +98,8 @@ class FigureSpec:
 
     def caption(self) -> str:
         """Title, models, pixels, scales, what their tick is, and the note, in one line."""
-        parts = [self.title]
-        if self.models:
+        parts = [f"{self.title}: {self.titles}" if self.titles else self.title]
+        if self.models and not self.titles:
             parts.append(("model " if len(self.models) == 1 else "models ") + ", ".join(self.models))
         if self.places:
             parts.append("pixel " + "; ".join(pixel_text(*place) for place in self.places))

@@ -24,6 +24,9 @@ BOX_SIDE = 0.3  # share of the picture's sides
 LETTERS = "abcde"  # names of the strongest cells; statistics.js has the same
 SEARCHED_SIDE = 640  # the most pixels along a side among which a place is sought
 LARGE = 1 / 32  # the least share of the picture of a class that a first point lies in
+CLEAREST = "where this model's map is clearest for its own class"
+LARGEST_CLASS = "in the middle of the largest class"
+MOST_DISPUTED = "in the middle of the widest area where the classes differ"
 NEAR = 2  # cells around the queried cell in which no strongest cell is sought
 
 
@@ -84,6 +87,19 @@ def telling_place(labels: Labels, one: SpatialMap | None) -> Place:
         return places[0]
     classes = cell_classes(one, labels)
     return max(large, key=lambda place: rank_place(one, place, labels.shape, classes))
+
+
+def why_telling(labels: Labels, one: SpatialMap | None, place: Place) -> str:
+    """Why `telling_place` chose this pixel, as the end of a sentence on where a page begins."""
+    if one is None or not has_pixel_in_each_cell(one, labels.shape):
+        return LARGEST_CLASS
+    _, told = rank_place(one, place, labels.shape, cell_classes(one, labels))
+    return CLEAREST if told > 0 else LARGEST_CLASS
+
+
+def why_disputed(labels: Sequence[Labels], place: Place) -> str:
+    """Why `disputed_place` chose this pixel, as the end of a sentence on where a page begins."""
+    return MOST_DISPUTED if len({int(one[place]) for one in labels}) > 1 else LARGEST_CLASS
 
 
 def disputed_place(labels: Sequence[Labels]) -> Place:

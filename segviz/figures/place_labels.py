@@ -1,4 +1,4 @@
-"""Where the names of a chart's dots stand, so that none covers another, or a dot."""
+"""Where the names of dots, or of marked cells, stand, so that none covers another, or a dot."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def place_labels(
     sizes: Float[np.ndarray, "dots 2"],
     room: tuple[float, float],
     radius: float,
+    taken: Boxes | None = None,
 ) -> Float[np.ndarray, "dots 2"]:
     """The centre of each dot's name, all in points from the chart's lower left corner.
 
@@ -34,12 +35,15 @@ def place_labels(
         sizes: width and height of each name.
         room: width and height of the chart, which names do not leave.
         radius: of a dot.
+        taken: what else no name may cover.
     """
     tried = [np.array(list(candidate_boxes(dot, size, radius))) for dot, size in zip(dots, sizes, strict=True)]
     apart = np.abs(dots[:, None] - dots[None])
     lonely = np.argsort((apart < CROWD * np.array(room)).all(2).sum(1), kind="stable")
     shuffled = [np.random.default_rng(seed).permutation(len(dots)) for seed in range(SHUFFLED)]
-    found = [place_in_order(order, dots, tried, room, radius) for order in (lonely, lonely[::-1], *shuffled)]
+    covered = np.concatenate([dots - radius, dots + radius], 1)
+    covered = covered if taken is None else np.concatenate([covered, taken])
+    found = [place_in_order(order, dots, tried, room, covered) for order in (lonely, lonely[::-1], *shuffled)]
     boxes, _ = min(found, key=lambda one: one[1])
     centres: np.ndarray = (boxes[:, :2] + boxes[:, 2:]) / 2
     return centres
@@ -50,10 +54,9 @@ def place_in_order(
     dots: Float[np.ndarray, "dots 2"],
     tried: Sequence[Boxes],
     room: tuple[float, float],
-    radius: float,
+    taken: Boxes,
 ) -> tuple[Boxes, float]:
     """The names' boxes where they are placed in an order, of those that are tried for each; and what they cost."""
-    taken = np.concatenate([dots - radius, dots + radius], 1)
     boxes, costs = np.full((len(dots), 4), np.nan), np.zeros(len(dots))
     for number in itertools.chain.from_iterable([order] * PASSES):
         others = np.delete(boxes, number, 0)

@@ -44,6 +44,7 @@ class Viewer:
         columns: how many panels stand side by side.
         first: the pixel (y, x) at which the page begins; None for the middle.
         view: the part of the picture that the viewer shows; figures always show the whole picture.
+        why: why the page begins there, as the end of a sentence; "" where that needs no word.
     """
 
     image: Rgb
@@ -52,6 +53,7 @@ class Viewer:
     columns: int
     first: Place | None = None
     view: ZoomedView = field(default_factory=ZoomedView)
+    why: str = ""
 
     @property
     def rest(self) -> Place:
@@ -61,7 +63,12 @@ class Viewer:
 
 
 def viewer_figure_spec(
-    title: str, viewer: Viewer, panels: Sequence[Panel], more: Sequence[Subplot] = (), note: str = ""
+    title: str,
+    viewer: Viewer,
+    panels: Sequence[Panel],
+    more: Sequence[Subplot] = (),
+    note: str = "",
+    titles: str = "",
 ) -> FigureSpec:
     """The panels as the viewer shows them, with their scales, and what else the page shows.
 
@@ -75,6 +82,7 @@ def viewer_figure_spec(
         panels: the viewer's panels.
         more: what else the page shows.
         note: the end of the caption.
+        titles: the models' titles; "" has the caption give their names.
     """
     panels = leave_out_repeats(panels, len(viewer.pins), viewer.display)
     groups = share_values([subplot_of_panel(viewer, one) for one in split_swipe(panel)] for panel in panels)
@@ -84,7 +92,15 @@ def viewer_figure_spec(
     shown += [(subplot, None) for subplot in more]
     rest = (subplot for subplot, _ in shown)
     rows = tuple(tuple(islice(rest, length)) for length in row_lengths([pin for _, pin in shown], viewer.columns))
-    return FigureSpec(title, rows, viewer.display.opacity / 100, note)
+    note = "; ".join(filter(None, (describe_first(viewer, panels), note)))
+    return FigureSpec(title, rows, viewer.display.opacity / 100, note, titles)
+
+
+def describe_first(viewer: Viewer, panels: Sequence[Panel]) -> str:
+    """Why maps are taken at their pixel where the page chose it; "" where a reader pinned another, or none follows."""
+    is_own = all((pin.y, pin.x) == viewer.first for pin in viewer.pins)
+    follows = any(panel.follows and panel.at is None and panel.map is not None for panel in panels)
+    return f"pixel chosen by the page, {viewer.why}" if viewer.why and is_own and follows else ""
 
 
 def share_values(groups: Iterable[Sequence[Subplot]]) -> list[list[Subplot]]:

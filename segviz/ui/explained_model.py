@@ -12,12 +12,13 @@ from streamlit.delta_generator import DeltaGenerator
 from segviz.attention.grid_map import Grid
 from segviz.attention.maps import PlacedMap, SpatialMap
 from segviz.attention.region import Region
+from segviz.figures.interesting_places import LARGEST_CLASS
 from segviz.image import working_size
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place
 from segviz.text import escape_markdown
 from segviz.ui.crops import answer_around, asked_place
-from segviz.ui.first_sight import first_place
+from segviz.ui.first_sight import first_place, why_first
 from segviz.ui.inspect_network import first_of
 from segviz.ui.lead_to import lead_to
 from segviz.ui.models import predict_or_stop, short_title
@@ -39,6 +40,7 @@ class ExplainedModel:
         has_layer: whether there is a layer or a block for methods that read one.
         maps: its maps from place to place.
         rest: the pixel (y, x) at which the page begins.
+        why: why it begins there.
         crops: the network's answer, with any of its crops, where it sees crops at a point; None: `maps` are all.
         shown: the (height, width) at which the network saw the picture when it predicted; None where it is not known.
     """
@@ -48,6 +50,7 @@ class ExplainedModel:
     has_layer: bool
     maps: Sequence[Any]
     rest: Place
+    why: str
     crops: NetworkAnswer | None = None
     shown: Grid | None = None
 
@@ -115,7 +118,7 @@ def explain_bundled(model: str, picture: Picture) -> ExplainedModel:
     forget_linked(LAYER)
     prediction = predict_or_stop(model, picture)
     maps, rest = prediction.spatial_maps, first_place(prediction, picture)
-    return ExplainedModel(prediction, "", True, maps, rest, shown=prediction.seen_size)
+    return ExplainedModel(prediction, "", True, maps, rest, why_first(prediction, picture), shown=prediction.seen_size)
 
 
 def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> ExplainedModel:
@@ -151,4 +154,5 @@ def explain_network(model: str, picture: Picture, heading: DeltaGenerator) -> Ex
         forget_linked(LAYER)
     rest = asked_place((), first_of(answer, picture), picture)
     crops = None if answer.crop is None else answer
-    return ExplainedModel(classes, layer, answer.has_block or bool(layer), maps, rest, crops, answer.shown)
+    has_layer = answer.has_block or bool(layer)
+    return ExplainedModel(classes, layer, has_layer, maps, rest, LARGEST_CLASS, crops, answer.shown)

@@ -12,6 +12,7 @@ import streamlit as st
 from segviz.attention.maps import AttendedFeatures, SpatialMap
 from segviz.catalogue.bundled import bundled_worth
 from segviz.catalogue.context_worth import caption_worths
+from segviz.catalogue.own_models import own_models
 from segviz.figures.class_legend import drawn_texts
 from segviz.figures.content import Bars, Matrix, Strips
 from segviz.figures.export import FORMS, PICTURES, SIZES, export
@@ -21,7 +22,10 @@ from segviz.figures.subplot import Subplot
 from segviz.figures.viewer_figure import Viewer, viewer_figure_spec
 from segviz.filenames import make_unique, safe_name
 from segviz.models.registry import MODELS
-from segviz.text import escape_markdown, pixel_text
+from segviz.text import escape_markdown, join_with_commas, pixel_text
+from segviz.ui.first_sight import tell_first
+from segviz.ui.models import model_title
+from segviz.ui.page_table import ROWS
 from segviz.ui.widgets import keep_widget
 from segviz.viewer.page_of_panels import page_of_panels
 from segviz.viewer.panel import Panel
@@ -47,6 +51,8 @@ CONTENT = {
     "csv": "The maps' numbers as a table, below title, model, points and scales; weights as shares, so 0.02 is 2 %.",
 }
 WHOLE_PICTURE = "The page is zoomed: the file has the whole picture all the same. Web page (HTML) keeps the zoom."
+ONCE = "Maps that also appear in a pinned row are written only once."
+MOST_TITLES = 4  # models that a caption calls by their titles; of more, it lists the names
 AUTOMATIC = "Automatic"
 COLUMN_WIDTHS = {AUTOMATIC: None, "One column": SINGLE, "Two columns": DOUBLE}
 
@@ -140,7 +146,8 @@ def make_file(
         if form == WEB_PAGE:
             data = make_web_page(page, name, viewer, panels, models).encode()
         else:
-            spec = viewer_figure_spec(f"{name}: {page}", viewer, panels, more, worth_of_maps(panels, more))
+            worth, titles = worth_of_maps(panels, more), titles_of_models(models)
+            spec = viewer_figure_spec(title_of_page(page, name), viewer, panels, more, worth, titles)
             data, models = export(spec, form, **asdict(options)), spec.models
     except (ValueError, MemoryError) as error:
         st.error(f"The file was not made: {error or 'there is not enough memory; export fewer panels'}.")
@@ -163,7 +170,13 @@ def make_web_page(page: str, name: str, viewer: Viewer, panels: Sequence[Panel],
     size = viewer.image.shape[0], viewer.image.shape[1]
     worth = worth_of_maps(panels, ())
     made = page_of_panels(
-        ", ".join(models), viewer.image, size, panels, title=f"{name}: {page}", picture=name, caveats=(worth,)
+        titles_of_models(models) or ", ".join(models),
+        viewer.image,
+        size,
+        panels,
+        title=title_of_page(page, name),
+        picture=name,
+        caveats=(worth,),
     )
     return page_html(
         replace(
@@ -174,10 +187,22 @@ def make_web_page(page: str, name: str, viewer: Viewer, panels: Sequence[Panel],
             view=viewer.view,
             columns=viewer.columns,
             rest=viewer.first,
+            first="" if viewer.pins else tell_first(viewer.why),
             pin_rows=False,
             advice="choose fewer panels",
         )
     )
+
+
+def title_of_page(page: str, name: str) -> str:
+    """What a file shows: the page, as the navigation calls it, and the picture."""
+    return f"{ROWS[page].title}, {name}"
+
+
+def titles_of_models(models: Sequence[str]) -> str:
+    """The models' titles, each with its name; "" where there are too many for a caption."""
+    known = [model_title(name) if name in MODELS or name in own_models() else name for name in models]
+    return join_with_commas(known) if len(known) <= MOST_TITLES else ""
 
 
 def worth_of_maps(panels: Sequence[Panel], more: Sequence[Subplot]) -> str:
@@ -209,9 +234,9 @@ def describe_rest(viewer: Viewer) -> str:
     here = pixel_text(*viewer.rest)
     if viewer.pins:
         where = f"at point {viewer.pins[-1].number}, {here}"
-        return f"Maps that follow the pointer are taken {where}; what its own row shows, too, is in the file once."
-    where = "the middle" if viewer.first is None else "the page's first point"
-    return f"No point is pinned, so maps that follow the pointer are taken at {where}, {here}."
+        return f"Maps that follow the pointer are taken {where}. {ONCE}"
+    where = "at the middle" if viewer.first is None else "at the page's first point"
+    return f"No point is pinned, so maps that follow the pointer are taken {viewer.why or where}, {here}."
 
 
 def number_repeats(titles: Sequence[str]) -> list[str]:

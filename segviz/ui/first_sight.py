@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from segviz.figures.interesting_places import disputed_place, telling_place
+from segviz.figures.interesting_places import disputed_place, telling_place, why_disputed, why_telling
 from segviz.prediction.labelled import Labelled
 from segviz.prediction.prediction import Place, Prediction
 from segviz.ui.picture import Picture
@@ -26,6 +26,21 @@ def first_disputed(predictions: Sequence[Labelled], picture: Picture) -> Place:
     return _disputed_place(tuple(one.model for one in predictions), picture.seen_digest, predictions)
 
 
+def why_first(prediction: Prediction, picture: Picture) -> str:
+    """Why a page of one model begins at `first_place`."""
+    return _why_telling(prediction.model, picture.seen_digest, prediction, first_place(prediction, picture))
+
+
+def why_first_disputed(predictions: Sequence[Labelled], picture: Picture) -> str:
+    """Why a page that compares answers begins at `first_disputed`."""
+    return why_disputed([one.labels for one in predictions], first_disputed(predictions, picture))
+
+
+def tell_first(why: str) -> str:
+    """What the viewer says while the reader has neither pinned nor pointed; "" without a reason."""
+    return f"No point is pinned. The page begins {why}; point or click elsewhere." if why else ""
+
+
 def first_seen(page: str, picture: Picture, pins: Sequence[Pin], rest: Place | None) -> Place:
     """The pixel (y, x) that the open page showed first of this picture: the last pin then, or where the page begins."""
     height, width = picture.size
@@ -40,6 +55,12 @@ def first_seen(page: str, picture: Picture, pins: Sequence[Pin], rest: Place | N
 def _telling_place(model: str, picture: str, _prediction: Prediction) -> Place:
     maps = _prediction.spatial_maps
     return telling_place(_prediction.labels, maps[0] if maps else None)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _why_telling(model: str, picture: str, _prediction: Prediction, place: Place) -> str:
+    maps = _prediction.spatial_maps
+    return why_telling(_prediction.labels, maps[0] if maps else None, place)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)

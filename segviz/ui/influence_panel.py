@@ -35,5 +35,5 @@ def influence_panel(
 
 
 def influence_place_holder() -> Panel:
-    """What stands in the first row, where panels follow the pointer: an influence needs a pinned point."""
-    return Panel("Influence", None, "plain", note="of each place on the answer at a point you pin, in its row below")
+    """What stands in the first row, where panels follow the pointer, while no point is pinned."""
+    return Panel("Influence", None, "plain", note="of each place on the answer at a point: pin one")

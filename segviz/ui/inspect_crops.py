@@ -65,7 +65,7 @@ def inspect_crops(picture: Picture, answer: NetworkAnswer, beside: str) -> None:
     )
     rows = []
     for at, pin in enumerate(pins):
-        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=at, note=describe_pin(answer, pin)))
+        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=at, note=describe_pin(answer, pin), leads=True))
         rows += fix_panels(panels[numbers[at]], pins, at)
     lead = labels_panel(classes.labels, classes.class_set, "Prediction", model=answer.name)
     following = panels[number]

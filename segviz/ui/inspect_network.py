@@ -9,9 +9,9 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap
+from segviz.attention.maps import DeformableAttention, NetworkMap, ObjectQueryMap, PlacedMap
 from segviz.engine import CompareLayer, CompareStage
-from segviz.figures.interesting_places import telling_place
+from segviz.figures.interesting_places import LARGEST_CLASS, telling_place
 from segviz.prediction.prediction import Place
 from segviz.prediction.similarity import STAGES
 from segviz.text import count_words, escape_markdown, join_with_commas
@@ -37,7 +37,8 @@ from segviz.ui.pins import current_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.tables import ColumnHead, show_table
 from segviz.ui.widgets import forget_linked, keep_widget
-from segviz.viewer.network_panels import head_panels
+from segviz.viewer.network_message import why_no_columns
+from segviz.viewer.network_panels import grid_words, head_panels, join_notes
 from segviz.viewer.panel import Panel, Pin
 from segviz.viewer.panels_of_maps import fix_panels, labels_panel, panels_of_map
 from segviz.watch.findings import ROOT
@@ -181,17 +182,42 @@ def follow_panels(answer: NetworkAnswer, one: Any, head: str) -> tuple[list[Pane
     if one is None:
         return [first], [], 1
     maps = list(panels_of_map(one, answer.name, choose_head(head)))
-    strip = strip_panels(one, answer.name) if head == EACH_HEAD else []
+    strip = strip_panels(one, answer.name) if head == EACH_HEAD and isinstance(one, NetworkMap) else []
     if not strip:
         return [first], maps, 1 + sum(panel.query is None for panel in maps)
-    return [replace(panel, wide=True) for panel in (first, *maps[:1])], strip, min(STRIP, len(strip))
+    mean = panel_above_strip(one, maps)
+    return [replace(panel, wide=True) for panel in (first, mean)], strip, min(STRIP, len(strip))
 
 
-def strip_panels(one: Any, name: str) -> list[Panel]:
-    """A small panel for each head of a map; none of a map without heads."""
-    if not isinstance(one, NetworkMap):
-        return []
-    return list(head_panels(one, "query" if isinstance(one, ObjectQueryMap) else "attends_to", name))
+def strip_panels(one: NetworkMap, name: str) -> list[Panel]:
+    """A small panel for each head of a map; where it has both, the reader chooses the direction of all at once."""
+    strip = head_panels(one, "query" if isinstance(one, ObjectQueryMap) else "attends_to", name)
+    return [replace(panel, look="either") for panel in strip] if has_both_ways(one) else list(strip)
+
+
+def panel_above_strip(one: NetworkMap, maps: Sequence[Panel]) -> Panel:
+    """The mean of all heads, turned as the strip is; its note says of the map's other panels why they are missing.
+
+    Args:
+        one: the map.
+        maps: the panels of the mean.
+    """
+    mean, *others = maps
+    notes = [mean.note]
+    if has_both_ways(one):
+        mean = replace(mean, title=f"Mean of {one.heads} heads ({one.name})", look="either")
+        others = [panel for panel in others if panel.look != "attended_by"]
+        notes = [grid_words(one)] if isinstance(one, PlacedMap) else []
+    shown = [panel.title for panel in others if panel.map is not None]
+    if shown:
+        notes.append(f"for {join_with_commas(shown)}, choose the mean or one head")
+    notes += [f"{panel.title}: {panel.note}" for panel in others if panel.map is None]
+    return replace(mean, note=join_notes(*notes))
+
+
+def has_both_ways(one: NetworkMap) -> bool:
+    """Whether the viewer shows what a place attends to and what it is attended by."""
+    return "attended_by" in one.looks and not why_no_columns(one)
 
 
 @st.fragment
@@ -203,7 +229,8 @@ def show_network_viewer(
     moving, still = ([one for one in maps if (one.query is None) is moves] for moves in (True, False))
     rows = pin_rows_of(answer, moving, pins, lead[0].wide)
     rest = first_of(answer, picture)
-    show_viewer(picture, [*lead, *moving, *rows, *still], page=INSPECT_PAGE, columns=columns, rest=rest)
+    why = LARGEST_CLASS if rest else ""
+    show_viewer(picture, [*lead, *moving, *rows, *still], page=INSPECT_PAGE, columns=columns, rest=rest, why=why)
 
 
 def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin], strip: bool) -> list[Panel]:
@@ -211,7 +238,9 @@ def pin_rows_of(answer: NetworkAnswer, maps: Sequence[Panel], pins: Sequence[Pin
     rows = []
     for index, pin in enumerate(pins):
         if not strip:
-            rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin)))
+            rows.append(
+                Panel(f"Point {pin.number}", None, "plain", pin=index, note=describe_pin(answer, pin), leads=True)
+            )
         rows += fix_panels(maps, pins, index)
     return rows
 

@@ -10,7 +10,7 @@ from segviz.viewer.display import Display
 
 
 class Group(Enum):
-    """Where the start page lists a page; the value is the heading."""
+    """Where the start page and the sidebar list a page; the value is the start page's heading."""
 
     START = ""
     TASK = "What you can do"
@@ -144,6 +144,14 @@ PAGES = (
     ),
 )
 ROWS: Mapping[str, PageRow] = {row.key: row for row in PAGES}
+
+
+def sort_for_sidebar() -> list[PageRow]:
+    """The pages in the order of the sidebar and of Start: last those of a single block, which page.css heads.
+
+    Streamlit's own sections put headings into a list where screen readers may not find its links.
+    """
+    return sorted(PAGES, key=lambda row: row.group is Group.PAPER)
 
 
 def start_display(page: str) -> Display:

@@ -34,7 +34,7 @@ def pin_rows(
     for index, pin in enumerate(pins):
         name = prediction.classes[prediction.labels[pin.y, pin.x]]
         note = f"{name}, confidence {percent_text(prediction.confidence[pin.y, pin.x])}"
-        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=note))
+        rows.append(Panel(f"Point {pin.number}", None, "plain", pin=index, note=note, leads=True))
         rows += fix_panels(panels, pins, index)
         if more is not None:  # a panel that could not be computed leaves its room
             rows.append(more.get(index) or Panel(f"Influence on point {pin.number}", None, "plain", pin=index))

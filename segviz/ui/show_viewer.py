@@ -11,7 +11,7 @@ from segviz.figures.viewer_figure import Viewer
 from segviz.prediction.prediction import Place
 from segviz.ui.display_settings import current_display, store_display
 from segviz.ui.export_button import show_export
-from segviz.ui.first_sight import first_seen
+from segviz.ui.first_sight import first_seen, tell_first
 from segviz.ui.page_address import copy_page_link
 from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins
@@ -32,6 +32,7 @@ def show_viewer(
     more: Sequence[Subplot] = (),
     chosen: int | None = None,
     rest: Place | None = None,
+    why: str = "",
 ) -> None:
     """The viewer over the picture, with the buttons that copy the page's link and export the page.
 
@@ -46,6 +47,7 @@ def show_viewer(
         more: what the page shows beside the viewer, for its exports.
         chosen: the index of the pin that the page computes something for (`pins.choose_pin`).
         rest: the pixel (y, x) at which the page begins without pins (`first_sight`); None for the middle.
+        why: why it begins there, as `first_sight.why_first` says it; "" says nothing.
     """
     kept = current_pins(page, start)
     frame = st.container(key="viewer frame", gap=None)
@@ -66,10 +68,11 @@ def show_viewer(
             digest=picture.digest,
             chosen=chosen,
             rest=rest,
+            first=tell_first(why),
         )
     state = session()
     if state.pins is not None or pins != tuple(start):
         state.pins = pins
     with actions:
         copy_page_link(page, chosen)
-        show_export(page, picture.name, Viewer(picture.image, pins, display, columns, rest, view), panels, more)
+        show_export(page, picture.name, Viewer(picture.image, pins, display, columns, rest, view, why), panels, more)

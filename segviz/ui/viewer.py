@@ -79,6 +79,7 @@ def show_panels(
     digest: str = "",
     chosen: int | None = None,
     rest: Place | None = None,
+    first: str = "",
 ) -> tuple[Pin, ...]:
     """Mount the viewer and return the pins as they are now.
 
@@ -99,6 +100,7 @@ def show_panels(
         chosen: the index of the pin that the page computes something for; its entry in the list is marked, and the
             reader can choose another one (`latest_choice`). None where the page has no such pin.
         rest: the pixel (y, x) whose maps are shown before anybody points, where there are no pins; None for the middle.
+        first: what is said of that pixel, until the reader points or pins.
 
     Raises:
         ValueError: the image is not (H, W, 3) of uint8.
@@ -120,6 +122,7 @@ def show_panels(
             columns=columns,
             max_pins=max_pins,
             rest=rest,
+            first=first,
             display=display,
             view=view,
         )

@@ -24,6 +24,7 @@ def describe_viewer(
     columns: int,
     max_pins: int,
     rest: tuple[int, int] | None = None,
+    first: str = "",
     display: Display | None = None,
     view: ZoomedView | None = None,
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def describe_viewer(
         columns: how many panels stand side by side where there is room.
         max_pins: how many points can be kept.
         rest: the pixel (y, x) whose maps are shown before anybody points, where there are no pins; None for the middle.
+        first: what is said of that pixel, until the reader points or pins.
         display: the settings to begin with; None for those that the reader had before.
         view: the zoom to begin with.
     """
@@ -52,6 +54,7 @@ def describe_viewer(
         "colours": PIN_COLOURS,
         "maxPins": max_pins,
         "rest": rest,
+        "first": first,
         "settings": None if display is None else display.as_dict(),
         "view": None if view is None else view.as_dict(),
         "chosen": None,
@@ -65,7 +68,7 @@ def describe_panel(panel: Panel, pins: Sequence[Pin], address: Address) -> dict[
     config: dict[str, Any] = {"title": panel.title, "note": panel.note, "look": panel.look, "at": at}
     if own is not None:
         config["pin"] = {"number": own.number, "colour": PIN_COLOURS[own.colour]}
-    config |= {name: True for name in ("stats", "pending", "wide") if getattr(panel, name)}
+    config |= {name: True for name in ("stats", "pending", "wide", "leads") if getattr(panel, name)}
     if not panel.legend:
         config["legend"] = False
     if panel.start != "linear":

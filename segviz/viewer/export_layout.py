@@ -46,8 +46,8 @@ def leave_out_repeats(panels: Sequence[Panel], pins: int, display: Display) -> l
     """The panels as a file shows them, each map once, though one that follows the pointer rests on the last pin.
 
     Where all maps that follow the pointer have copies fixed to the last pin, the rows of the pins show everything: what
-    follows goes, with what only stands in for a pin's panel. If the prediction alone is left before the row of an only
-    pin, it takes the place of that row's bare picture; of several pins, none loses its picture. Where only some have
+    follows goes, with what only stands in for a pin's panel. If the prediction alone is left before rows of pins, it
+    takes the place of the first row's bare picture: a row of its own would be empty but for it. Where only some have
     copies, the last pin's copies go instead.
 
     Args:
@@ -66,9 +66,8 @@ def leave_out_repeats(panels: Sequence[Panel], pins: int, display: Display) -> l
     gone = {id(panel) for panel in (*following, *stands_in)}
     left = [panel for panel in panels if id(panel) not in gone]
     lead = list(takewhile(lambda panel: panel.pin is None, left))
-    only = len({panel.pin for panel in left} - {None}) == 1
-    if only and len(lead) == 1 and left[1].look == "plain":
-        del left[1]
+    if len(lead) == 1 and left[1].look == "plain":
+        left[:2] = [replace(lead[0], pin=left[1].pin)] if lead[0].look != "plain" else left[1:2]
     return left
 
 

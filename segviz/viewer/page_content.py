@@ -36,6 +36,7 @@ class WebPage:
         view: the zoom to begin with; None for the whole picture.
         columns: how many panels stand side by side where there is room.
         rest: the pixel (y, x) whose maps are shown first, where there are no pins; None for the middle.
+        first: what is said of that pixel, until the reader points or pins.
         pin_rows: whether each pinned point gets the maps once more, in a row of its own.
         advice: how to make the page smaller, as the end of an error.
         details: lines of text that stand folded at the end, such as a table of what was found.
@@ -53,6 +54,7 @@ class WebPage:
     view: ZoomedView | None = None
     columns: int = 2
     rest: tuple[int, int] | None = None
+    first: str = ""
     pin_rows: bool = True
     advice: str = "choose fewer panels, or allow a larger file"
     details: str = ""

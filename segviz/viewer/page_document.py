@@ -82,6 +82,7 @@ def viewer_data(page: WebPage, maps: PackedMaps) -> dict[str, Any]:
         columns=page.columns,
         max_pins=MAX_PINS,
         rest=page.rest,
+        first=page.first,
         display=page.display,
         view=page.view,
     )

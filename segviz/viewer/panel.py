@@ -134,6 +134,7 @@ class Panel:
             stats and models count.
         model: the name of the model that made the map; "" where no model did, as for the ground truth.
         wide: whether the panel takes half of a row, or all of it where no other panel is wide.
+        leads: whether it begins a row, however many panels the row before has.
         legend: whether the classes of a label map are listed below it; without, one list below all panels has them.
         start: the kind of scale that the map has while the reader has not chosen one (`start_scale.set_starts`).
         worth: what the map's context is worth, in a line of its own; "" where the page says it.
@@ -154,6 +155,7 @@ class Panel:
     sides: tuple[Panel, Panel] | None = None
     model: str = ""
     wide: bool = False
+    leads: bool = False
     legend: bool = True
     start: ScaleKind = "linear"
     worth: str = ""

@@ -1,13 +1,13 @@
 // The marks over one picture: the point's cell and strip, the strongest cells, the cross hair and the pins' markers.
 import { extent, frameOf } from "./cells.js";
 import { createElement, placeElement, setText } from "./dom.js";
+import { placeLabels } from "./labels.js";
 import { LETTERS } from "./statistics.js";
 
 // In CSS pixels, as viewer.css draws them; measuring the page instead would cost every frame a layout.
 const LEAST_BOX = 7; // a side of a cell's box
-const LABEL = { letter: 6.5, around: 8, height: 14, over: 2 }; // over: how far it reaches into its box's rows
+const LABEL = { letter: 6.5, around: 8, height: 14 };
 const MARKER = { above: 30, below: -4, beside: 14 }; // around a pin's pixel, with its rim, but without its narrow tip
-const CORNERS = [[false, false], [true, false], [false, true], [true, true]]; // of a label: under its box, before it
 
 export class Overlay {
   /** `parts` are the panel's elements; height and width are the picture's, in pixels. */
@@ -16,7 +16,7 @@ export class Overlay {
     this.size = { width: 0, height: 0 }; // of the stage, in CSS pixels
     this.spots = []; // where the visible markers are in it: [down, along]
     for (const [rank, letter] of [...LETTERS].entries()) {
-      const box = createElement("i", "peak", createElement("b", "", letter));
+      const box = createElement("i", "peak", createElement("b", "", letter), createElement("s", ""));
       box.style.zIndex = LETTERS.length - rank; // the strongest on top
       peaks.append(box);
     }
@@ -59,7 +59,6 @@ export class Overlay {
     const row = Math.floor(at / columns), column = at % columns;
     setText(crest.firstElementChild, found.text);
     this.place(crest, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
-    this.placeLabel(crest);
   }
 
   /** Puts lettered boxes on cells of a layer. */
@@ -71,28 +70,29 @@ export class Overlay {
       const row = Math.floor(cells[rank] / columns), column = cells[rank] % columns;
       box.dataset.cell = `${row},${column}`;
       this.place(box, view, top + row * pitchY, left + column * pitchX, pitchY, pitchX);
-      this.placeLabel(box);
     });
   }
 
-  /** Puts the label of a cell's box at the first corner where it is inside the picture and under no marker. */
-  placeLabel(box) {
-    const { size } = this, wide = LABEL.letter * box.textContent.length + LABEL.around;
-    const bottom = box.top + Math.max(LEAST_BOX, box.tall * size.height);
-    const right = box.left + Math.max(LEAST_BOX, box.wide * size.width);
-    let least = Infinity, best = CORNERS[0];
-    for (const [under, before] of CORNERS) {
-      const top = under ? bottom - LABEL.over : box.top + LABEL.over - LABEL.height, left = before ? box.left - wide : right;
-      const isOutside = top < 0 || left < 0 || top + LABEL.height > size.height || left + wide > size.width;
-      let hidden = isOutside ? this.spots.length + 1 : 0;
-      for (const [y, x] of this.spots) {
-        const isBeside = left > x + MARKER.beside || left + wide < x - MARKER.beside;
-        if (!isBeside && top < y + MARKER.below && top + LABEL.height > y - MARKER.above) hidden += 1;
-      }
-      if (hidden < least) [least, best] = [hidden, [under, before]];
-    }
-    box.classList.toggle("under", best[0]);
-    box.classList.toggle("before", best[1]);
+  /** Puts the labels of all boxes that are shown where they are inside the picture, and under no marker or other label. */
+  placeLabels() {
+    const boxes = [this.crest, ...(this.peaks.hidden ? [] : this.peaks.children)].filter((box) => !box.hidden && box.tall);
+    const markers = this.spots.map(([y, x]) => (
+      { top: y - MARKER.above, bottom: y + MARKER.below, left: x - MARKER.beside, right: x + MARKER.beside }
+    ));
+    const frames = boxes.map((box) => this.frameOfBox(box)), places = placeLabels(frames, markers, this.size);
+    boxes.forEach((box, index) => moveLabel(box.children, frames[index], places[index]));
+  }
+
+  /** A box's rectangle in the stage, and the size of its label. */
+  frameOfBox(box) {
+    const { top, left, children: [label] } = box, { size } = this;
+    return {
+      top, left,
+      bottom: top + Math.max(LEAST_BOX, box.tall * size.height),
+      right: left + Math.max(LEAST_BOX, box.wide * size.width),
+      wide: LABEL.letter * label.textContent.length + LABEL.around,
+      high: LABEL.height,
+    };
   }
 
   /** Puts the cross hair on an image pixel; null hides it. */
@@ -108,7 +108,7 @@ export class Overlay {
     this.markers = pins.version;
     this.marks.replaceChildren(...pins.createMarkers());
     this.placeMarkers(view);
-    for (const box of [this.crest, ...this.peaks.children]) if (!box.hidden && box.tall) this.placeLabel(box);
+    this.placeLabels();
   }
 
   /** Puts the markers on their pixels; those outside the view are hidden. */
@@ -135,4 +135,14 @@ export class Overlay {
     const down = (y - top) * zoom * size.height, along = (x - left) * zoom * size.width;
     placeElement(element, down, along, height && height * zoom, width && width * zoom);
   }
+}
+
+/** Puts a box's label on a place in the stage, with a line from the middle of the box where it stands away from it. */
+function moveLabel([label, line], box, { top, left, isAway }) {
+  label.style.transform = `translate(${left - box.left}px, ${top - box.top}px)`;
+  if (line.hidden !== !isAway) line.hidden = !isAway;
+  if (!isAway) return;
+  const down = top + (box.high - box.top - box.bottom) / 2, along = left + (box.wide - box.left - box.right) / 2;
+  const middle = `translate(${(box.right - box.left) / 2}px, ${(box.bottom - box.top) / 2 - 1}px)`;
+  Object.assign(line.style, { width: `${Math.hypot(down, along)}px`, transform: `${middle} rotate(${Math.atan2(down, along)}rad)` });
 }

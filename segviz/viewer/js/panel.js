@@ -58,7 +58,7 @@ export class Panel {
     stage.setAttribute("aria-label", `${config.title}. ${KEYS}`);
     badge.hidden = !config.pin;
     this.root.classList.toggle("pinned", Boolean(config.pin));
-    this.root.classList.toggle("wide", Boolean(config.wide));
+    for (const name of ["wide", "leads"]) this.root.classList.toggle(name, Boolean(config[name]));
     if (!config.pin) return;
     badge.textContent = config.pin.number;
     setPinColour(this.root, config.pin.colour);
@@ -147,6 +147,7 @@ export class Panel {
     this.overlay.showCell(this.layers.find((layer) => layer.isPointed && !layer.isAway), view);
     this.overlay.showCrest(first, first.isAway ? null : this.readouts[0].crest, view);
     this.showStrongest(settings, view);
+    this.overlay.placeLabels();
     stage.dataset.ready = "1";
   }
 

@@ -10,9 +10,10 @@ let isOpen = false; // whether folded settings are shown: module state, so that 
 
 export class Toolbar {
   /**
-   * Calls `set(name, value)` when the reader changes a setting, and `zoom(step)` with "in", "out", "fit" or "actual".
+   * Calls `set(name, value)` when the reader changes a setting, `zoom(step)` with "in", "out", "fit" or "actual", and
+   * `opened()` when folded settings have been opened.
    */
-  constructor(root, { set, zoom }, signal) {
+  constructor(root, { set, zoom, opened }, signal) {
     this.root = root;
     const listen = (control, event, action) => control.addEventListener(event, action, { signal });
     this.controls = [...root.querySelectorAll("[data-setting]")];
@@ -25,7 +26,10 @@ export class Toolbar {
     }
     for (const button of root.querySelectorAll("[data-zoom]")) listen(button, "click", () => zoom(button.dataset.zoom));
     [this.more, this.where] = ["more", "where"].map((name) => root.querySelector(`.${name}`));
-    listen(this.more, "click", () => this.open(!isOpen));
+    listen(this.more, "click", () => {
+      this.open(!isOpen);
+      if (isOpen) opened();
+    });
     this.open(isOpen);
     const resize = new ResizeObserver(() => this.fit());
     resize.observe(root);

@@ -14,6 +14,7 @@ import { WHOLE, isInView, limitView } from "./view.js";
 import { ViewStore } from "./view_store.js";
 
 const ZOOM_STEP = 1.5;
+const PHONE = 640; // CSS pixels of the viewer, as in viewer.css
 const REST_AFTER = 150; // ms after the pointer has left the pictures until the point returns to the last pin
 const CATCH_UP_AFTER = 120; // ms without drawing until panels out of sight are drawn
 
@@ -23,7 +24,7 @@ class Viewer {
   constructor(root) {
     this.root = root.querySelector(".viewer");
     const find = (name) => this.root.querySelector(`.${name}`);
-    this.where = find("where");
+    [this.where, this.begins, this.ends] = ["where", "begins", "ends"].map(find);
     this.pointer = null; // the image pixel under the pointer
     this.point = null; // the image pixel whose maps are drawn
     this.over = null; // the stage under the pointer, and the pointer's position on the page
@@ -56,6 +57,7 @@ class Viewer {
     this.toolbar = new Toolbar(find("toolbar"), {
       set: (name, value) => this.store.set({ [name]: value }),
       zoom: (step) => this.zoom(step),
+      opened: () => this.showMap(),
     }, signal);
     this.keyboard = new Keyboard(this, signal);
     this.pageHeight = new PageHeight(this.root, signal);
@@ -96,6 +98,8 @@ class Viewer {
       setStateValue("choice", choice);
     });
     this.updateMarkers();
+    setText(this.begins, data.first ?? "");
+    this.ends.classList.toggle("told", Boolean(data.first));
     this.begin(data.rest ?? [height >> 1, width >> 1]);
     this.requestDraw();
   }
@@ -201,6 +205,14 @@ class Viewer {
     this.requestDraw();
   }
 
+  /** On a phone, open settings push the map away that is seen: brings it back, so that one sees what a setting does. */
+  showMap() {
+    if (this.root.offsetWidth > PHONE) return;
+    const stages = this.grid.panels.map((panel) => panel.parts.stage), middle = window.innerHeight / 2;
+    const apart = (stage) => Math.abs(stage.getBoundingClientRect().top + stage.offsetHeight / 2 - middle);
+    stages.sort((one, other) => apart(one) - apart(other))[0]?.scrollIntoView({ block: "nearest" });
+  }
+
   // ---- drawing -------------------------------------------------------------------------------------------
 
   updateMarkers() {
@@ -226,6 +238,8 @@ class Viewer {
     this.legend.update(panels, this.state.hidden);
     this.drawLater(panels.filter((panel) => panel.loaded && !near.includes(panel)), CATCH_UP_AFTER);
     this.showOutside();
+    const isFirst = !this.moved && !this.pins.last && String(this.point) === String(this.start);
+    this.begins.hidden = !isFirst || !this.begins.textContent;
     setText(this.where, `y\u00a0${this.point[0]}  x\u00a0${this.point[1]}`);
   }
 
