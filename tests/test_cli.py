@@ -764,7 +764,7 @@ FAILURES = [
     (["attend", "PICTURE", "PICTURE", "--model", "MODEL", "--out", "OUT/a.svg"], 2, "is one file, but there are 2"),
     (["attend", "PICTURE", "--model", "MODEL", "--map", "collect", "--out", "OUT"], 1, "has no map 'collect'; use"),
     (["attend", "PICTURE", "--model", "MODEL", "--format", "gif", "--out", "OUT"], 2, "invalid choice"),
-    (["predict", "OUT", "--model", "MODEL", "--out", "OUT"], 2, "holds no picture"),
+    (["predict", "OUT", "--model", "MODEL", "--out", "OUT"], 2, "holds no supported picture"),
     (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--zip", "OUT/a.zip"], 2, "not allowed with"),
     (["figure", "psa-6", "PICTURE", "--at", "99,5", "--out", "OUT/a.png"], 2, "outside"),
     (["figure", "psa-6", "PICTURE", "--labels", "PICTURE", "--out", "a.png"], 2, "belongs to fla-5"),

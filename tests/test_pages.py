@@ -434,7 +434,7 @@ BAD = {
     "half.jpg": (encoded(drawing(), "JPEG")[:-300], "damaged or incomplete"),
     "huge.png": (huge_png(), "megapixels"),
     "nothing.png": (b"", "the file is empty"),
-    "animation.png": (encoded(drawing(), "GIF"), "not a picture of a known format"),
+    "animation.png": (encoded(drawing(), "GIF"), "GIF is not supported; use PNG, JPEG, WebP, BMP or TIFF"),
 }
 
 
