@@ -318,6 +318,10 @@ def test_several_bad_pictures_are_counted_at_the_end(
     model = checkpoints / "channel_nl.safetensors"
     assert segviz("predict", album, "--model", model, "--out", tmp_path / "out") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "segviz: 2 of 4 pictures failed; the others are complete"
+    for name in ("a.png", "c.png"):
+        (album / name).write_text("nor this")
+    assert segviz("predict", album, "--model", model, "--out", tmp_path / "none") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "segviz: 4 of 4 pictures failed"
 
 
 @pytest.mark.parametrize("command", ["predict", "attend"])
