@@ -42,6 +42,7 @@ from segviz.cli.errors import describe_error
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
+from segviz.engine.network_ops import as_sentence
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
@@ -931,9 +932,20 @@ def test_the_cure_for_a_network_without_memory_is_that_of_its_device(raised: Exc
     with pytest.raises(MemoryError) as caught:
         watch(HIPPONet().eval(), np.zeros((64, 96, 3), np.uint8))
     assert describe_error(caught.value) == (
-        "HIPPONet ran out of memory on an input of 1 x 3 x 64 x 96; give a smaller input size (height, width), or "
+        "HIPPONet ran out of memory on an input of 1 x 3 x 64 x 96; give it a smaller input: --input-size H,W, or "
         f"{cure}"
     )
+
+
+def test_an_error_names_the_option_of_size_that_there_is_where_it_is_read() -> None:
+    class Square(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return batch.view(1, 3, 32, 32)
+
+    with pytest.raises(ValueError, match=r"give that: size=\(H, W\)$") as caught:
+        watch(Square().eval(), np.zeros((64, 96, 3), np.uint8))
+    assert describe_error(caught.value).endswith("give that: --input-size H,W")
+    assert str(as_sentence(caught.value)).endswith("give that: size=(H, W) or --size H,W"), "in the app"
 
 
 def test_a_record_is_printed_as_a_further_seed_keeps_it(

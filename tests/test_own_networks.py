@@ -145,7 +145,7 @@ def test_features_of_a_layer_are_compared(backend: ThreadBackend) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("broken", "Broken failed on an input of"),
+        ("broken", r"Broken failed in \w+\.py, line \d+, on an input of 1 x 3 .*: .*; correct the network"),
         ("missing", "somewhere"),
         ("lost", r"lost\.pth is missing; correct the source or the weights of 'lost'"),
         ("nobody", "'nobody' is not a model; the models are fcn"),
@@ -298,7 +298,7 @@ def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None
     follow(app, INSPECT, model="broken")
     assert [one.message for one in app.exception] == []
     (error,) = (one.value for one in app.error)
-    assert error.startswith("broken cannot run: Broken failed on an input of")
+    assert error.startswith("broken cannot run: Broken failed in ") and "correct the network" in error
     healthy(app.selectbox(key="inspect model").set_value("net").run())
     assert titles(app)[0] == "Prediction"
 
