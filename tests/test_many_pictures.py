@@ -206,6 +206,11 @@ def start_of(app: AppTest) -> Any:
     return button
 
 
+def test_the_limits_of_a_file_are_in_the_uploader_s_label(app: AppTest) -> None:
+    label = opened(app, "pages/many_pictures.py").file_uploader(key="many_pictures files").label
+    assert label == "Pictures up to 20 MB and 16 megapixels, or a ZIP of them up to 200 MB"
+
+
 def test_files_that_are_no_pictures_are_named_by_their_content() -> None:
     files = [SimpleNamespace(name=name, getbuffer=lambda data=data: memoryview(data)) for name, data in CONTENTS]
     found = batch.find_no_pictures(files)  # type: ignore[arg-type]
