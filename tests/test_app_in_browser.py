@@ -817,6 +817,16 @@ def middle_of(part: Locator) -> float:
     return box["x"] + box["width"] / 2
 
 
+def test_menus_open_beside_the_sidebar(browser: Browser, app: LiveApp) -> None:
+    with visiting(browser, viewport={"width": 1280, "height": 900}) as page:
+        for name, menu in (("attribution", "Methods: 2"), ("inspect", "How to read a map")):
+            Visit(page, app.address).open(name)
+            page.get_by_test_id("stPopoverButton").filter(has_text=menu).click()
+            edge = box_of(page.get_by_test_id("stSidebar"))["width"]
+            body = page.get_by_test_id("stPopoverBody")
+            settles(lambda body=body, edge=edge: str(min(0, box_of(body)["x"] - edge)), 0, within=0)
+
+
 def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:
     visit.open("psa")
     choose(visit, "notes.png", b"this is no picture")
