@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from app_tables import only_table
 from own_networks import patch_network, write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streets import street
+from test_attribution_page import settled
 from test_own_forward import Net as OwnForward
 from test_pages import (
     ATTRIBUTION,
@@ -534,6 +537,17 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+    note = panel(settled(app), "Grad-CAM at first's output")["note"]
+    (told,) = re.findall(r"^rank correlation ρ with first: ([+−]\d\.\d\d)$", note)
+    rho = only_table(app)["ρ with first"]
+    assert [round(one, 2) for one in rho][-1] == float(told.replace("−", "-")) and all(-1 <= one <= 1 for one in rho)
+    assert any("the rank correlation ρ says how far they do" in one.value for one in app.caption)
+
+
+def test_no_correlation_is_promised_where_there_is_no_map(app: AppTest) -> None:
+    captions = [one.value for one in healthy(follow(app, ATTRIBUTION, model="plain")).caption]
+    assert any(one.startswith("**Attention** is") for one in captions)
+    assert not any("ρ" in one for one in captions)
 
 
 @pytest.mark.parametrize("smaller", [False, True])
