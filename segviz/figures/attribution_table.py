@@ -27,8 +27,8 @@ HELP: Mapping[str, str] = MappingProxyType({
         "$A$ is what the block reads, shows where the channels that support the class are active."
     ),
     "grad_cam_output": (
-        "It is the same with what the block returns as $A$; the difference from its input is what the attention "
-        "changed. The weights are means over all places, so a point's map is nearly the map of its class."
+        "This is the same sum over what the block returns. The difference from the map at the input is what the "
+        "attention changed. The weights are means over all places, so a point's map is nearly the map of its class."
     ),
     "occlusion": (
         r"$z(x) - z(x \text{ with a square covered})$ (section 4.2), averaged over all squares that cover a pixel, "
