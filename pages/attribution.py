@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from segviz.attention.maps import SpatialMap
 from segviz.attention.rank_correlation import correlations_in_words
 from segviz.attention.region import Region
 from segviz.attribution import METHODS, Attribution
@@ -53,7 +52,6 @@ def workbench() -> None:
         target = pick_target(prediction, place)
         methods, options = pick_methods(explained.has_layer)
         part = see_part(explained, picture, place if target is None else target.pixel)
-    ranked = [one for one in part.maps if isinstance(one, SpatialMap)]
     answers, stopped = dict[str, Attribution](), dict[str, str]()
     if target is None:
         messages.info(why_no_target(prediction, place))
@@ -64,7 +62,8 @@ def workbench() -> None:
         answers = collect_answers(questions, controls, messages)
         stopped = {name: why_stopped(questions, name) for name in methods}
     region = part.region or Region(0, 0, *picture.size)
-    ranks = {name: rank_correlations(one, ranked, region.inside(place), region.size) for name, one in answers.items()}
+    seen = region.inside(place), region.size
+    ranks = {name: rank_correlations(one, part.maps, *seen) for name, one in answers.items()}
     panels = [prediction_panel(prediction), *attention_panels(part, place, pin)]
     panels += [
         attribution_panel(answers[name], correlations_in_words(ranks[name]), pin)
@@ -81,7 +80,7 @@ def workbench() -> None:
         show_attribution_numbers(AttributionNumbers((model, picture.digest), sentence, warnings, columns))
     elif target is not None:
         show_last_numbers((model, picture.digest))
-    if ranked:
+    if part.maps:
         show_worth(model)  # below: the maps come first
     show_help(part)
 
@@ -132,24 +131,22 @@ def score_sentence(answer: Attribution, place: Place) -> str:
 
 def show_help(part: SeenPart) -> None:
     """What is shown, and what the numbers mean."""
+    agree = " The two need not agree: the rank correlation ρ says how far they do." if part.maps else ""
     st.caption(
         "**Attention** is what the block reads at a point. **Attribution** is which pixels drive a class's score "
-        "through the whole network. The two need not agree: the rank correlation ρ says how far they do. Choose a "
-        "point to explain it."
+        f"through the whole network.{agree} Choose a point to explain it."
     )
     if explained.crops is not None:
         st.caption(escape_markdown(crop_words(part)))
     if explained.shown is not None and (words := detail_words(short_title(model), explained.shown, part.size)):
         st.caption(escape_markdown(words))
-    if part.maps and not any(isinstance(one, SpatialMap) for one in part.maps):
-        st.caption("Rank correlations are computed for the bundled models and for published networks only.")
     if not part.maps:
         title = escape_markdown(short_title(model))
         st.info(f"{title} has no map from place to place, so there is no attention to compare with.")
     with st.expander("What the methods compute"):
         st.markdown("$z$ is the score: the class's logit, before the softmax, averaged over the chosen places.")
-        st.markdown("\n".join(f"- **{row.title}** ({row.paper}). {HELP[name]}" for name, row in METHODS.items()))
-        st.markdown(f"**Rank correlation** {RANK}")
+        st.markdown("\n".join(f"- **{row.title}** ({row.paper}): {HELP[name]}" for name, row in METHODS.items()))
+        st.markdown(f"**Rank correlation**: {RANK}")
 
 
 def crop_words(part: SeenPart) -> str:

@@ -7,7 +7,17 @@ from segviz.catalogue.own_models import own_models
 from segviz.engine import engine
 from segviz.figures.export import FORMS
 from segviz.text import escape_markdown
-from segviz.ui.batch import UPLOAD_HELP, WRITES, follow_run, is_running, name_no_pictures, run_stage, start_run
+from segviz.ui.batch import (
+    LARGEST_UPLOAD,
+    UPLOAD_HELP,
+    UPLOAD_LABEL,
+    WRITES,
+    find_no_pictures,
+    follow_run,
+    is_running,
+    run_stage,
+    start_run,
+)
 from segviz.ui.lacks_classes import lacks_classes
 from segviz.ui.lead_to import lead_to
 from segviz.ui.lost_files import tell_lost_files
@@ -20,7 +30,6 @@ from segviz.ui.state import session
 from segviz.ui.widgets import KeptWidget, keep_widget
 
 PAGE = "many_pictures"
-LARGEST_UPLOAD = 200  # MB of a ZIP
 MAPS = "Attention maps"
 INSIDE, AT = "Inside the largest class", "At a pixel"
 PIXELS = range(100_001)
@@ -30,7 +39,7 @@ heading.title("Many pictures")
 st.caption("One model over many pictures. The results come as one ZIP, with a summary of each picture.")
 lost = st.container()
 files = st.file_uploader(
-    "Pictures, or a ZIP of them",
+    UPLOAD_LABEL,
     ANY_NAME,
     accept_multiple_files=True,
     max_upload_size=LARGEST_UPLOAD,
@@ -97,7 +106,7 @@ if not is_running() and lacks_classes(model):
     st.info(f"{title} has no classes for pixels, so there is nothing to write. Choose a model that labels pixels.")
     lead_to("inspect", f"The maps of {title}")
     ready = False
-if no_pictures := name_no_pictures(files):
+if no_pictures := find_no_pictures(files):
     st.warning(no_picture_sentence(no_pictures))
     ready = ready and len(no_pictures) < len(files)
 if st.button("Start", type="primary", disabled=not ready, icon=":material/play_arrow:"):

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from segviz.picture_files.cost import MAX_WEBP_PIXELS, check_cost
 from segviz.picture_files.errors import ImageError as ImageError
-from segviz.picture_files.formats import PICTURE_FORMATS, TIFF_STARTS, is_heic
+from segviz.picture_files.formats import PICTURE_FORMATS, TIFF_STARTS, is_heic, name_formats, name_unsupported
 from segviz.picture_files.jpeg_cost import EXIF
 from segviz.picture_files.pixels import PixelReader
 from segviz.picture_files.tiff_cost import check_tags
@@ -33,7 +33,7 @@ WORKING_PIXELS = 480 * 360  # the area at which the bundled models were trained
 LONGEST_SIDE, SHORTEST_SIDE = 1024, 32
 LARGEST_PICTURE = (1024, 2048)  # short and long side of the largest view that a network is shown unless it is told one
 HEIC_ADVICE = (
-    "this is a HEIC picture, which is not read; convert it to JPEG "
+    "HEIC is not supported; convert it to JPEG "
     "(an iPhone takes JPEG pictures after Settings > Camera > Formats > Most Compatible)"
 )
 
@@ -78,6 +78,8 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
         raise ImageError(f"the file is empty; {GET_AGAIN}")
     if is_heic(data):
         raise ImageError(HEIC_ADVICE)
+    if other := name_unsupported(data):
+        raise ImageError(f"{other} is not supported; use {name_formats(formats)}")
     check_cost(data)
     try:
         with warnings.catch_warnings():
@@ -89,7 +91,7 @@ def open_image(data: bytes, formats: tuple[str, ...] = PICTURE_FORMATS) -> Itera
     except UnidentifiedImageError:
         if data.startswith(TIFF_STARTS):
             raise ImageError("this kind of TIFF is not read, or the file is damaged; save it as PNG") from None
-        raise ImageError(f"this is not a picture of a known format; use {', '.join(formats)}") from None
+        raise ImageError(f"this is not a picture of a known format; use {name_formats(formats)}") from None
     except MemoryError:
         raise ImageError("there is too little memory for this picture; scale it down, or try again later") from None
     except Image.DecompressionBombError:

@@ -807,6 +807,42 @@ def test_what_the_browser_refuses_does_not_pile_up(visit: Visit, tmp_path: Path)
         expect(chips.filter(visible=True)).to_have_count(1)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_what_the_drop_zone_holds_is_in_its_middle(browser: Browser, app: LiveApp, width: int) -> None:
+    with visiting(browser, viewport={"width": width, "height": 844}) as page:
+        visit = Visit(page, app.address).open("psa")
+        if width <= PHONE:
+            page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_test_id("stSidebar").get_by_text("My picture").click()
+        zone = page.get_by_test_id("stFileUploaderDropzone")
+        button = zone.get_by_role("button").last
+        told = zone.get_by_text("20MB per file")
+        for part in (button, told):
+            settles(lambda part=part: str(middle_of(part) - middle_of(zone)), 0, within=2)
+        assert box_of(told)["y"] < box_of(button)["y"] + box_of(button)["height"] + 20, "below the button"
+        with page.expect_file_chooser() as chooser:
+            button.click()
+        chooser.value.set_files([{"name": "notes.png", "mimeType": "image/png", "buffer": b"this is no picture"}])
+        settles(lambda: str(middle_of(zone.get_by_test_id("stFileChips")) - middle_of(zone)), 0, within=2)
+        assert visit.errors == []
+
+
+def middle_of(part: Locator) -> float:
+    """Where the middle of a part of the page is, in pixels from the left."""
+    box = box_of(part)
+    return box["x"] + box["width"] / 2
+
+
+def test_menus_open_beside_the_sidebar(browser: Browser, app: LiveApp) -> None:
+    with visiting(browser, viewport={"width": 1280, "height": 900}) as page:
+        for name, menu in (("attribution", "Methods: 2"), ("inspect", "How to read a map")):
+            Visit(page, app.address).open(name)
+            page.get_by_test_id("stPopoverButton").filter(has_text=menu).click()
+            edge = box_of(page.get_by_test_id("stSidebar"))["width"]
+            body = page.get_by_test_id("stPopoverBody")
+            settles(lambda body=body, edge=edge: str(min(0, box_of(body)["x"] - edge)), 0, within=0)
+
+
 def test_a_bad_upload_is_answered_by_one_sentence_and_the_app_goes_on(visit: Visit) -> None:
     visit.open("psa")
     choose(visit, "notes.png", b"this is no picture")

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from network_map_cases import NETWORK_MAPS
 from torch import Tensor, nn
 
-from segviz.attention.maps import Attended, DotProductAttention
+from segviz.attention.maps import Attended, DotProductAttention, PlacedMap
+from segviz.attention.rank_correlation import correlate_with_map
 from segviz.attribution import (
     METHODS,
     Attribution,
@@ -504,6 +506,19 @@ def test_rank_correlation_of_a_map_without_an_order_is_nan(flat: list[float]) ->
 def test_rank_correlation_of_different_grids_is_refused() -> None:
     with pytest.raises(ValueError, match="bring both to the map's grid"):
         rank_correlation(np.ones((2, 3)), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("size", [(60, 80), (4, 80)], ids=["every cell has pixels", "some cells have no pixel"])
+@pytest.mark.parametrize("name", ["coarse keys", "covers", "tokens", "deformable", "shifted windows"])
+def test_values_are_averaged_over_the_cells_of_a_network_s_keys(name: str, size: tuple[int, int]) -> None:
+    map_ = NETWORK_MAPS[name]
+    assert isinstance(map_, PlacedMap)
+    values = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    weights, cells = map_.attends_to(1, 2).numpy(), dict[tuple[int, int], list[float]]()
+    for y, x in np.ndindex(size):
+        cells.setdefault(map_.key_cell(y, x, *size), []).append(float(values[y, x]))
+    means, drawn = np.array([np.mean(one) for one in cells.values()]), np.array([weights[at] for at in cells])
+    assert correlate_with_map(values, map_, 1, 2) == pytest.approx(rank_correlation(means, drawn), abs=1e-6)
 
 
 def test_an_attribution_that_follows_the_attention_agrees_with_it() -> None:

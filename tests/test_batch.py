@@ -133,7 +133,7 @@ def test_names_without_an_ending_count_by_content_and_heic_is_not_passed_over(tm
     found = find_sources([str(tmp_path)])
     assert [source.text.rpartition("/")[2] for source in found] == ["IMG_1.HEIC", "a.jfif", "b.jpe", "c", "d.JPEG"]
     assert all(source.open().shape == (4, 4, 3) for source in found[1:])
-    with pytest.raises(ImageError, match="HEIC picture, which is not read; convert it to JPEG"):
+    with pytest.raises(ImageError, match="HEIC is not supported; convert it to JPEG"):
         found[0].open()
 
 
@@ -149,12 +149,12 @@ def test_a_folder_of_folders_names_one_of_them_and_the_split(tmp_path: Path, mon
         ),
         ("set", "name one of them, such as set/leftImg8bit, or a split of the data set: `predict set --split val`$"),
     ):
-        with pytest.raises(SourceError, match=f"{folder} holds no picture; folders inside it are not read, so {words}"):
+        with pytest.raises(SourceError, match=f"{folder} holds no supported picture; folders .* not read, so {words}"):
             find_sources([folder])
 
 
 def test_what_cannot_be_a_source_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"holds no picture; use a folder with \.png"):
+    with pytest.raises(SourceError, match=r"holds no supported picture; use a folder with \.png"):
         find_sources([str(tmp_path)])
     with pytest.raises(SourceError, match="'scene:x' does not name a scene; write scene:SEED"):
         find_sources(["scene:x"])

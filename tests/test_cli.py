@@ -42,6 +42,7 @@ from segviz.cli.errors import describe_error
 from segviz.cli.map_table import KINDS_OF_WEIGHTS
 from segviz.cli.parser import build_parser
 from segviz.data.classes import CAMVID
+from segviz.engine.network_ops import as_sentence
 from segviz.evaluation.evaluate import Scored
 from segviz.figures.colour import COLOUR_MAPS
 from segviz.figures.export import FORMS
@@ -318,6 +319,10 @@ def test_several_bad_pictures_are_counted_at_the_end(
     model = checkpoints / "channel_nl.safetensors"
     assert segviz("predict", album, "--model", model, "--out", tmp_path / "out") == 1
     assert capsys.readouterr().err.splitlines()[-1] == "segviz: 2 of 4 pictures failed; the others are complete"
+    for name in ("a.png", "c.png"):
+        (album / name).write_text("nor this")
+    assert segviz("predict", album, "--model", model, "--out", tmp_path / "none") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "segviz: 4 of 4 pictures failed"
 
 
 @pytest.mark.parametrize("command", ["predict", "attend"])
@@ -764,7 +769,7 @@ FAILURES = [
     (["attend", "PICTURE", "PICTURE", "--model", "MODEL", "--out", "OUT/a.svg"], 2, "is one file, but there are 2"),
     (["attend", "PICTURE", "--model", "MODEL", "--map", "collect", "--out", "OUT"], 1, "has no map 'collect'; use"),
     (["attend", "PICTURE", "--model", "MODEL", "--format", "gif", "--out", "OUT"], 2, "invalid choice"),
-    (["predict", "OUT", "--model", "MODEL", "--out", "OUT"], 2, "holds no picture"),
+    (["predict", "OUT", "--model", "MODEL", "--out", "OUT"], 2, "holds no supported picture"),
     (["predict", "PICTURE", "--model", "MODEL", "--out", "OUT", "--zip", "OUT/a.zip"], 2, "not allowed with"),
     (["figure", "psa-6", "PICTURE", "--at", "99,5", "--out", "OUT/a.png"], 2, "outside"),
     (["figure", "psa-6", "PICTURE", "--labels", "PICTURE", "--out", "a.png"], 2, "belongs to fla-5"),
@@ -927,9 +932,20 @@ def test_the_cure_for_a_network_without_memory_is_that_of_its_device(raised: Exc
     with pytest.raises(MemoryError) as caught:
         watch(HIPPONet().eval(), np.zeros((64, 96, 3), np.uint8))
     assert describe_error(caught.value) == (
-        "HIPPONet ran out of memory on an input of 1 x 3 x 64 x 96; give a smaller input size (height, width), or "
+        "HIPPONet ran out of memory on an input of 1 x 3 x 64 x 96; give it a smaller input: --input-size H,W, or "
         f"{cure}"
     )
+
+
+def test_an_error_names_the_option_of_size_that_there_is_where_it_is_read() -> None:
+    class Square(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return batch.view(1, 3, 32, 32)
+
+    with pytest.raises(ValueError, match=r"give that: size=\(H, W\)$") as caught:
+        watch(Square().eval(), np.zeros((64, 96, 3), np.uint8))
+    assert describe_error(caught.value).endswith("give that: --input-size H,W")
+    assert str(as_sentence(caught.value)).endswith("give that: size=(H, W) or --size H,W"), "in the app"
 
 
 def test_a_record_is_printed_as_a_further_seed_keeps_it(

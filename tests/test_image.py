@@ -104,8 +104,9 @@ def test_other_colours_look_as_they_did(mode: str, far: int) -> None:
 
 def test_of_an_animation_the_first_frame_is_taken() -> None:
     second = Image.fromarray(255 - RGB)
-    data = encoded(Image.fromarray(RGB), "PNG", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(decode(data), RGB)
+    for kind, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True})):
+        data = encoded(Image.fromarray(RGB), kind, save_all=True, append_images=[second], **options)
+        np.testing.assert_array_equal(decode(data), RGB)
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -123,8 +124,6 @@ def png_of_size(width: int, height: int) -> bytes:
     [
         (b"", "the file is empty; unpack, download or save it again"),
         (b"hello, I am no picture", "not a picture of a known format"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture of a known format"),
-        (encoded(Image.fromarray(RGB), "GIF"), "not a picture of a known format"),
         (encoded(Image.fromarray(RGB), "PNG")[:300], "damaged or incomplete"),
         (encoded(Image.fromarray(np.tile(RGB, (20, 20, 1))), "JPEG")[:3000], "damaged or incomplete"),
         (png_of_size(9400, 9400), "50 megapixels"),
@@ -133,11 +132,38 @@ def png_of_size(width: int, height: int) -> bytes:
         (encoded(Image.fromarray(RNG.random((8, 8), np.float32)), "TIFF"), "floating-point"),
         (png_of_size(0, 5), "damaged or incomplete|no pixels|known format"),
     ],
-    ids=["empty", "text", "svg", "gif", "cut png", "cut jpeg", "large", "bomb", "heavy", "float", "none"],
+    ids=["empty", "text", "cut png", "cut jpeg", "large", "bomb", "heavy", "float", "none"],
 )
 def test_what_cannot_be_used_gets_one_sentence(data: bytes, cause: str) -> None:
     with pytest.raises(ImageError, match=cause):
         decode(data)
+
+
+UNSUPPORTED = {
+    "GIF": (encoded(Image.fromarray(RGB), "GIF"),),
+    "SVG": (
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- drawn -->\n<svg/>",
+        b"\n<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN'>\n<SVG/>",
+    ),
+    "AVIF": (b"\0\0\0\x20ftypavif\0\0\0\0avifmif1",),
+    "PDF": (b"%PDF-1.7\n",),
+    "PSD": (b"8BPS\0\1",),
+    "camera raw": (b"II*\0\x10\0\0\0CR\2\0", b"\0\0\0\x18ftypcrx \0\0\0\1", b"IIRO\x08\0", b"FUJIFILMCCD-RAW 0201"),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_a_common_format_that_is_not_read_is_named(name: str) -> None:
+    for data in UNSUPPORTED[name]:
+        with pytest.raises(ImageError, match=f"^{name} is not supported; use PNG, JPEG, WebP, BMP or TIFF$"):
+            decode(data)
+
+
+def test_a_page_with_a_drawing_inside_is_not_called_svg() -> None:
+    for data in (b"<html><svg/></html>", b"<?xml version='1.0'?><feed/>"):
+        with pytest.raises(ImageError, match=r"known format; use PNG, JPEG, WebP, BMP or TIFF$"):
+            decode(data)
 
 
 def test_whatever_a_damaged_picture_makes_pillow_raise_is_one_sentence() -> None:

@@ -86,10 +86,10 @@ def test_files_of_a_zip_that_are_no_pictures_are_named(monkeypatch: pytest.Monke
     app = AppTest.from_function(show)
     app.session_state[STATE_KEY] = SessionState(batch=BatchRun((), None, "a.zip", left_out=left_out))
     app.run()
-    words = "Left out, as they are not pictures: many_1.zip: notes.txt, many_1.zip: a/list.csv."
+    words = "Left out, as they are not supported pictures: many_1.zip: notes.txt, many_1.zip: a/list.csv."
     assert [one.value for one in app.caption] == [words]
-    assert batch.left_out_sentence(list("abcdef")) == "Left out, as they are not pictures: a, b, c, d and 2 more."
-    assert batch.left_out_sentence(["a"]) == "Left out, as it is not a picture: a."
+    assert batch.left_out_sentence(list("abcdef")).endswith("they are not supported pictures: a, b, c, d and 2 more.")
+    assert batch.left_out_sentence(["a"]) == "Left out, as it is not a supported picture: a."
 
 
 def pack_upload(name: str, files: Mapping[str, bytes]) -> Any:
@@ -191,7 +191,7 @@ def test_a_result_names_its_run_and_says_when_the_page_asks_for_another(app: App
     app.file_uploader(key="many_pictures files").set_value([("doc.pdf", b"%PDF-1.7", "application/pdf")]).run()
     assert [one.value for one in app.info] == [earlier]
     assert [one.value for one in app.warning] == [
-        "doc.pdf is neither a picture nor a ZIP; use PNG, JPEG, WEBP, BMP, TIFF, or a ZIP of them."
+        "doc.pdf (PDF) cannot be used. Choose PNG, JPEG, WebP, BMP or TIFF pictures, or a ZIP of them."
     ]
     assert start_of(app).disabled
     opened(app, "pages/results.py")
@@ -206,10 +206,17 @@ def start_of(app: AppTest) -> Any:
     return button
 
 
+def test_the_limits_of_a_file_are_in_the_uploader_s_label(app: AppTest) -> None:
+    label = opened(app, "pages/many_pictures.py").file_uploader(key="many_pictures files").label
+    assert label == "Pictures up to 20 MB and 16 megapixels, or a ZIP of them up to 200 MB"
+
+
 def test_files_that_are_no_pictures_are_named_by_their_content() -> None:
     files = [SimpleNamespace(name=name, getbuffer=lambda data=data: memoryview(data)) for name, data in CONTENTS]
-    assert batch.name_no_pictures(files) == ["b.png", "c"]
-    assert no_picture_sentence(["b.png", "*c*"]).startswith(r"b.png, \*c\* are neither pictures nor ZIPs; use PNG")
+    found = batch.find_no_pictures(files)  # type: ignore[arg-type]
+    assert found == [("b.png", "unknown format"), ("c", "empty file"), ("f.png", "GIF")]
+    named = r"\*c\* (empty file), f.png (GIF) cannot be used. Choose PNG, JPEG, WebP, BMP or TIFF pictures, or a ZIP"
+    assert no_picture_sentence([("*c*", "empty file"), ("f.png", "GIF")]).startswith(named)
 
 
 CONTENTS = (
@@ -218,6 +225,7 @@ CONTENTS = (
     ("c", b""),
     ("d.zip", b""),
     ("e", b"PK\3\4" + bytes(20)),
+    ("f.png", b"GIF89a" + bytes(20)),
 )
 
 
@@ -353,7 +361,7 @@ def test_what_a_reload_has_lost_is_named(run: str) -> None:
 def test_a_long_name_is_cut_in_all_sentences_alike() -> None:
     name = "a" * 81
     cut = "a" * 79 + "…"
-    assert no_picture_sentence([name]).startswith(f"{cut} is neither")
+    assert no_picture_sentence([(name, "GIF")]).startswith(f"{cut} (GIF) cannot be used")
     assert lost_sentence({"names": [name], "count": 1, "pictures": 0}).startswith(f"{cut} is no longer")
 
 

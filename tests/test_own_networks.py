@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from own_networks import patch_network, write_networks
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streets import street
+from test_attribution_page import settled
 from test_own_forward import Net as OwnForward
 from test_pages import (
     ATTRIBUTION,
@@ -146,7 +148,7 @@ def test_features_of_a_layer_are_compared(backend: ThreadBackend) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("broken", "Broken failed on an input of"),
+        ("broken", r"Broken failed in \w+\.py, line \d+, on an input of 1 x 3 .*: .*; correct the network"),
         ("missing", "somewhere"),
         ("lost", r"lost\.pth is missing; correct the source or the weights of 'lost'"),
         ("nobody", "'nobody' is not a model; the models are fcn"),
@@ -300,7 +302,7 @@ def test_a_network_that_fails_is_one_sentence_at_its_place(app: AppTest) -> None
     follow(app, INSPECT, model="broken")
     assert [one.message for one in app.exception] == []
     (error,) = (one.value for one in app.error)
-    assert error.startswith("broken cannot run: Broken failed on an input of")
+    assert error.startswith("broken cannot run: Broken failed in ") and "correct the network" in error
     healthy(app.selectbox(key="inspect model").set_value("net").run())
     assert titles(app)[0] == "Prediction"
 
@@ -550,6 +552,17 @@ def test_the_attribution_page_explains_a_network(app: AppTest) -> None:
     assert titles(app)[:2] == ["Prediction", "Attention (first)"]
     assert "Grad-CAM at first's output" in titles(app)
     assert dict(component(app, "parameters")["parameters"])["attribution-layer"] == "first"
+    note = panel(settled(app), "Grad-CAM at first's output")["note"]
+    (told,) = re.findall(r"^rank correlation ρ with first: ([+−]\d\.\d\d)$", note)
+    rho = only_table(app)["ρ with first"]
+    assert [round(one, 2) for one in rho][-1] == float(told.replace("−", "-")) and all(-1 <= one <= 1 for one in rho)
+    assert any("the rank correlation ρ says how far they do" in one.value for one in app.caption)
+
+
+def test_no_correlation_is_promised_where_there_is_no_map(app: AppTest) -> None:
+    captions = [one.value for one in healthy(follow(app, ATTRIBUTION, model="plain")).caption]
+    assert any(one.startswith("**Attention** is") for one in captions)
+    assert not any("ρ" in one for one in captions)
 
 
 @pytest.mark.parametrize("smaller", [False, True])

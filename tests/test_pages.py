@@ -449,7 +449,7 @@ BAD = {
     "half.jpg": (encoded(drawing(), "JPEG")[:-300], "damaged or incomplete"),
     "huge.png": (huge_png(), "megapixels"),
     "nothing.png": (b"", "the file is empty"),
-    "animation.png": (encoded(drawing(), "GIF"), "not a picture of a known format"),
+    "animation.png": (encoded(drawing(), "GIF"), "GIF is not supported; use PNG, JPEG, WebP, BMP or TIFF"),
 }
 
 
@@ -701,9 +701,12 @@ def test_labels_that_cannot_be_used_get_one_sentence_and_the_page_goes_on(app: A
     (message,) = (one.value for one in app.error)
     assert message == (
         "anything.dat cannot be used as ground truth: no class has the index 77 (2 pixels, first at x 7, y 4); "
-        "classes are 0 to 10, void is 255."
+        "classes are 0 to 10, void is 255. The scores below use the drawn scene's labels."
     )
     assert panel(app, "Truth")["note"] == "exact labels of the drawn scene"
+    truth[4, 7:9] = 5
+    give_truth(app, encoded(Image.fromarray(truth), "PNG"))
+    assert app.warning[0].value.endswith("with these models. The scores below use the drawn scene's labels.")
     healthy(give_truth(app, indexed_png(street(FIRST_SEED).labels, CAMVID.colours, {})))
     assert "anything.dat" in panel(app, "Truth")["note"]
 
@@ -721,6 +724,7 @@ def test_compare_scores_an_upload_once_it_has_labels_of_its_own_size(app: AppTes
     truth[:, 800:] = 5
     give_truth(app, encoded(Image.fromarray(truth[::2, ::2].copy()), "PNG"))
     assert "the labels are 800 x 640 pixels, but the picture is 1600 x 1280" in app.error[0].value
+    assert "scores" not in app.error[0].value, "there are none"
     assert "anything.dat cannot be used: the labels are 800 x 640 pixels" in app.main.caption[-1].value
     healthy(give_truth(app, encoded(Image.fromarray(truth), "PNG")))
     assert "Truth" not in titles(app) and len(tables(app)) == 0  # bare numbers count once their classes are confirmed

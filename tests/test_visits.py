@@ -55,7 +55,7 @@ VISIT, OTHER = "v" * 32, "w" * 32
 @pytest.mark.parametrize(
     ("height", "width", "words"),
     [
-        (1, 1, "has no detail: all of its 1 x 1 pixels have one colour"),
+        (1, 1, "This picture is a single pixel. Its labels and maps mean nothing."),
         (40, 60, "has no detail: all of its 60 x 40 pixels have one colour"),
     ],
 )

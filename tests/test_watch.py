@@ -723,7 +723,7 @@ def test_classes_come_from_each_form_of_output(form: str) -> None:
         (
             lambda: nn.Linear(3, 3).eval(),
             ValueError,
-            r"Linear failed on an input of 1 x 3 x 64 x 96 .*input size \(height",
+            r"Linear failed on an input of 1 x 3 x 64 x 96: .*input size, give that: size=\(H, W\)$",
         ),
     ],
 )
@@ -764,6 +764,9 @@ def fail_assertion(batch: Tensor) -> None:
         (lambda batch: 1 / 0, "division by zero", False),
         (lambda batch: np.zeros(2) @ np.zeros(3), "size 3 is different from 2", True),
         (lambda batch: F.relu(batch.gone), "'Tensor' object has no attribute 'gone'", False),
+        (lambda batch: F.conv2d(batch[:, :2], torch.ones(1, 3, 1, 1)), "Given groups=1, weight", False),
+        (lambda batch: F.group_norm(batch, 2), "Expected number of channels in input to be divisible by", False),
+        (lambda batch: F.conv1d(batch.flatten(2), torch.ones(1, 5, 1)), "Given groups=1, weight", True),
     ],
 )
 def test_a_network_that_fails_is_told_its_line_and_a_size_only_where_that_may_help(
@@ -772,8 +775,10 @@ def test_a_network_that_fails_is_told_its_line_and_a_size_only_where_that_may_he
     with pytest.raises(InputRefusedError) as failed:
         segviz.watch(Failing(call).eval(), IMAGE)
     text, line = str(failed.value), call.__code__.co_firstlineno + (call is fail_assertion)
-    assert cause in text and f", line {line} of test_watch.py)" in text
-    assert ("give the input size (height, width)" in text) is may_be_size and "correct the network" in text
+    assert text.startswith(f"Failing failed in test_watch.py, line {line}, on an input of 1 x 3 x 64 x 96: ")
+    assert cause in text
+    cure = "; correct the network, or, if it needs a fixed input size, give that: size=(H, W)"
+    assert text.endswith(cure if may_be_size else "; correct the network")
 
 
 class ShortOfMemory(nn.Module):
@@ -796,7 +801,7 @@ class ShortOfMemory(nn.Module):
     ("error", "message"),
     [
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "ran out of memory on an input of 1 x 3 x 64"),
-        (torch.OutOfMemoryError("CUDA out of memory"), r"give a smaller input size \(height, width\)"),
+        (torch.OutOfMemoryError("CUDA out of memory"), r"give it a smaller input: size=\(H, W\)"),
         (TooLargeError("it needs more than 1 MiB"), "it needs more than 1 MiB"),
     ],
 )
@@ -824,7 +829,7 @@ def test_numpy_s_lack_of_memory_is_told_with_the_network_and_the_cure() -> None:
     def fail(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         raise MemoryError("Unable to allocate 2.00 PiB for an array with shape (1125899906842624,)")
 
-    with pytest.raises(MemoryError, match=r"NonLocal ran out of memory on an input of .* give a smaller input size"):
+    with pytest.raises(MemoryError, match=r"NonLocal ran out of memory on an input of .* give it a smaller input"):
         segviz.watch(NonLocal(fail).eval(), IMAGE)
 
 

@@ -416,7 +416,7 @@ def test_a_kernel_that_fails_leaves_nothing() -> None:
     def broken(net: NonLocal, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return flash(softmax_scale="none")(net, q, k, v)
 
-    with pytest.raises(ValueError, match="NonLocal failed on an input"):
+    with pytest.raises(ValueError, match=r"NonLocal failed in .* on an input"):
         segviz.watch(make_net(broken), IMAGE)
     assert sys.getprofile() is None
 

@@ -58,7 +58,7 @@ def test_names_without_an_ending_count_by_content() -> None:
         (png(), "not a ZIP"),
         (GOOD[:-10], "not a ZIP, or its end is missing"),
         (GOOD[:-22] + b"PK\x05\x06" + b"\xff" * 18, "list of files is too long"),
-        (packed({"notes.txt": b"x"}), "holds no picture; pack .png"),
+        (packed({"notes.txt": b"x"}), "holds no supported picture; pack .png"),
         (packed({f"{number}.png": b"" for number in range(2001)}), "holds 2001 files; the limit is 2000"),
         (GOOD[: len(GOOD) - 22 - 60] + b"\0" * 60 + GOOD[-22:], "the ZIP is damaged"),
     ],

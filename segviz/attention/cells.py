@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from segviz.attention.grid_map import cells_to_pixels
-from segviz.attention.maps import Grid, SpatialMap
+from segviz.attention.maps import Grid, PlacedMap, SpatialMap
 
 Labels = UInt8[np.ndarray, "height width"]
 CellClasses = Int[np.ndarray, "rows columns"]
@@ -55,6 +55,20 @@ def cell_means(map_: SpatialMap, values: Float[np.ndarray, "height width"]) -> F
     down, along = (np.eye(count)[:, at] for count, at in zip(map_.grid, (rows, columns), strict=True))
     pixels = down.sum(1)[:, None] * along.sum(1)
     means: np.ndarray = down @ values.astype(np.float64) @ along.T / pixels
+    return means
+
+
+def key_cell_means(map_: PlacedMap, values: Float[np.ndarray, "height width"]) -> Float[np.ndarray, "rows columns"]:
+    """The mean over each key cell's pixels, in float64; NaN where a cell has none.
+
+    It has none in padding, or where the grid is finer than the pixels: networks of one's own see more than is shown.
+    """
+    size = values.shape[0], values.shape[1]
+    rows = [map_.key_cell(y, 0, *size)[0] for y in range(size[0])]
+    columns = [map_.key_cell(0, x, *size)[1] for x in range(size[1])]
+    down, along = (np.eye(count)[:, at] for count, at in zip(map_.key_grid, (rows, columns), strict=True))
+    with np.errstate(invalid="ignore"):  # 0 / 0 where there are no pixels
+        means: np.ndarray = down @ values.astype(np.float64) @ along.T / (down.sum(1)[:, None] * along.sum(1))
     return means
 
 

@@ -8,18 +8,27 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from segviz.attention.cells import cell_means
-from segviz.attention.maps import SpatialMap
+from segviz.attention.cells import cell_means, key_cell_means
+from segviz.attention.maps import PlacedMap, SpatialMap
 
 
-def correlate_with_map(values: Float[np.ndarray, "rows columns"], map_: SpatialMap, row: int, column: int) -> float:
+def correlate_with_map(
+    values: Float[np.ndarray, "rows columns"], map_: SpatialMap | PlacedMap, row: int, column: int
+) -> float:
     """Rank correlation of values over the picture, averaged over the map's cells, with what one cell attends to.
+
+    Of a map with heads, the mean of the heads counts, over the keys' cells that have pixels.
 
     Raises:
         IndexError: the cell lies outside the grid.
-        ValueError: the values are fewer than the map's cells along a side.
+        ValueError: the values are fewer than the cells, along a side, of a map without heads.
     """
-    return rank_correlation(cell_means(map_, values), map_.attends_to(row, column).numpy())
+    weights = map_.attends_to(row, column).numpy()
+    if not isinstance(map_, PlacedMap):
+        return rank_correlation(cell_means(map_, values), weights)
+    means = key_cell_means(map_, values)
+    seen = ~np.isnan(means)
+    return rank_correlation(means[seen], weights[seen])
 
 
 def rank_correlation(a: Float[np.ndarray, "*_shape"], b: Float[np.ndarray, "*_shape"]) -> float:

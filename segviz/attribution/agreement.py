@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from segviz.attention.maps import SpatialMap
+from segviz.attention.maps import PlacedMap, SpatialMap
 from segviz.attention.rank_correlation import correlate_with_map
 from segviz.attribution.target import Attribution
 
 
-def agreement(attribution: Attribution, map_: SpatialMap, row: int, column: int) -> float:
+def agreement(attribution: Attribution, map_: SpatialMap | PlacedMap, row: int, column: int) -> float:
     """Rank correlation of an attribution, averaged over the map's cells, with what one cell attends to.
 
     Signed values are ranked as they are: the most negative ones rank lowest.

@@ -104,7 +104,7 @@ def list_pictures(folder: Path) -> list[str]:
     files = (path for path in folder.iterdir() if path.is_file())
     found = sorted(path for path in files if may_be_picture(path.name, partial(read_head, path)))
     if not found:
-        raise SourceError(f"{folder} holds no picture; {find_cure(folder)}")
+        raise SourceError(f"{folder} holds no supported picture; {find_cure(folder)}")
     return [str(path) for path in found]
 
 

@@ -63,7 +63,7 @@ def list_zip_files(content: bytes) -> ZipFiles:
         elif path.name and not path.name.startswith("."):
             others.append(str(path))
     if not pictures:
-        raise ZipError(f"the ZIP holds no picture; pack {', '.join(PICTURE_SUFFIXES)} files")
+        raise ZipError(f"the ZIP holds no supported picture; pack {', '.join(PICTURE_SUFFIXES)} files")
     return ZipFiles(pictures, others)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from segviz.runtime.causes import causes_of
 from segviz.runtime.out_of_memory import ExplainedMemoryError, is_memory_of_gpu, is_out_of_memory
+from segviz.runtime.size_option import IN_COMMANDS, name_size_option
 from segviz.text import plain_text
 
 MAX_ERROR_LENGTH = 600  # characters
@@ -52,7 +53,7 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror.lower()}; check the path, its permissions and the free space"
-    lines = str(error).strip().splitlines()
+    lines = name_size_option(str(error), IN_COMMANDS).strip().splitlines()
     return lines[0] if lines else f"{type(error).__name__} without a message; set SEGVIZ_TRACEBACK=1 to see where"
 
 
@@ -60,5 +61,5 @@ def describe_lack(error: Exception) -> str:
     """What to do about a lack of memory; where segviz said of what, in its words."""
     other = "--device cpu" if is_memory_of_gpu(error) else "free some memory"
     if isinstance(error, ExplainedMemoryError):
-        return f"{error}, or {other}"
+        return f"{name_size_option(str(error), IN_COMMANDS)}, or {other}"
     return f"not enough memory; use a smaller picture, batch or crop, or {other}"

@@ -71,7 +71,8 @@ def process_pictures(
         return 1
     failed = sum(step.problem is not None for step in done)
     if failed > 1:
-        print(f"segviz: {failed} of {len(sources)} pictures failed; the others are complete", file=sys.stderr)
+        others = "; the others are complete" if failed < len(sources) else ""
+        print(f"segviz: {failed} of {len(sources)} pictures failed{others}", file=sys.stderr)
     return 1 if failed else 0
 
 

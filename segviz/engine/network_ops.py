@@ -17,6 +17,7 @@ from segviz.engine.ops import Predict
 from segviz.engine.request import OpResult, ReportProgress
 from segviz.runtime.blamed_line import name_line
 from segviz.runtime.out_of_memory import is_out_of_memory
+from segviz.runtime.size_option import IN_APP, name_size_option
 from segviz.text import plain_text
 
 if TYPE_CHECKING:
@@ -201,6 +202,10 @@ def run_bounded(compute_at: Callable[[int], Compute | None], budget: int) -> OpR
 
 def as_sentence(error: Exception) -> Exception:
     """An error that the engine passes on: one of its own, or a sentence on what the network's code raised."""
+    from segviz.watch.run_network import InputRefusedError
+
+    if isinstance(error, InputRefusedError):
+        return InputRefusedError(name_size_option(str(error), IN_APP))
     if isinstance(error, ValueError | EngineError):
         return error
     cause = plain_text(str(error), 300) or "without a message"

@@ -7,32 +7,33 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from segviz.attention.maps import SpatialMap
+from segviz.attention.maps import PlacedMap, SpatialMap
 from segviz.attribution import METHODS, Attribution, agreement
 from segviz.table import finite_or_none
 
 HELP: Mapping[str, str] = MappingProxyType({
     "integrated_gradients": (
-        r"$\sum_c (x_c - x'_c) \int_0^1 \partial z(x' + \alpha (x - x')) / \partial x_c \, d\alpha$ (eq. 1): gradients "
-        "averaged along the path from a baseline $x'$ to the picture. The pixels sum to the score minus the baseline's "
-        "score (completeness); the convergence delta is the error of this sum. More steps, or the blurred baseline, "
-        "reduce it."
+        r"$\sum_c (x_c - x'_c) \int_0^1 \partial z(x' + \alpha (x - x')) / \partial x_c \, d\alpha$ (eq. 1) averages "
+        "the gradients along the path from a baseline $x'$ to the picture. The pixels sum to the score minus the "
+        "baseline's score (completeness); the convergence delta is the error of this sum. More steps, or the blurred "
+        "baseline, reduce it."
     ),
     "saliency": (
-        r"$\max_c |\partial z / \partial x_c|$ (section 3): where a small change of a pixel changes the score most. "
-        "At a point it outlines what the network can see from there."
+        r"$\max_c |\partial z / \partial x_c|$ (section 3) shows where a small change of a pixel changes the score "
+        "most. At a point it outlines what the network can see from there."
     ),
     "grad_cam_input": (
-        r"$\sum_k \alpha_k A_k$ with $\alpha_k = \mathrm{mean}_{ij}\, \partial z / \partial A_k^{ij}$ (eq. 1-2), $A$ "
-        "the features that the block reads: where the channels that support the class are active."
+        r"$\sum_k \alpha_k A_k$ with $\alpha_k = \mathrm{mean}_{ij}\, \partial z / \partial A_k^{ij}$ (eq. 1-2), where "
+        "$A$ is what the block reads, shows where the channels that support the class are active."
     ),
     "grad_cam_output": (
-        "The same with $A$ the features that the block returns; the difference to its input is what the attention "
-        "changed. The weights are means over all places, so a point's map is nearly the map of its class."
+        "This is the same sum over what the block returns. The difference from the map at the input is what the "
+        "attention changed. The weights are means over all places, so a point's map is nearly the map of its class."
     ),
     "occlusion": (
-        r"$z(x) - z(x \text{ with a square covered})$ (section 4.2), averaged over all squares that cover a pixel: "
-        "how much the score drops when a part of the picture is hidden. It needs many forward passes, but no gradient."
+        r"$z(x) - z(x \text{ with a square covered})$ (section 4.2), averaged over all squares that cover a pixel, "
+        "says how much the score drops when a part of the picture is hidden. It needs many forward passes, but no "
+        "gradient."
     ),
 })  # fmt: skip
 WORTH_A_WARNING = 0.1  # share of the score difference above which a completeness error is reported
@@ -73,13 +74,13 @@ def completeness_warning(answer: Attribution) -> str:
 
 
 def rank_correlations(
-    answer: Attribution, maps: Sequence[SpatialMap], place: tuple[int, int], size: tuple[int, int]
+    answer: Attribution, maps: Sequence[SpatialMap | PlacedMap], place: tuple[int, int], size: tuple[int, int]
 ) -> dict[str, float]:
     """Spearman's rho between an attribution and what a place attends to, by the map's name.
 
     Args:
         answer: the attribution, of the same picture.
-        maps: the block's maps over places.
+        maps: those of the block, or of the network, over places.
         place: the pixel (y, x).
         size: (height, width) of the picture.
     """

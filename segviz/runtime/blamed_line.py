@@ -11,15 +11,21 @@ from traceback import walk_tb
 
 
 def name_line(cause: str, error: BaseException) -> str:
-    """The cause of an error, and the line that raised it: of the innermost code that is the user's.
+    """The cause of an error, and the line of `find_line`; the cause alone where there is none."""
+    found = find_line(error)
+    return f"{cause}, line {found[1]} of {found[0]}" if found else cause
+
+
+def find_line(error: BaseException) -> tuple[str, int] | None:
+    """The file's name and the line that raised an error: of the innermost code that is the user's.
 
     Torch's, segviz's and Python's own code is not. Of installed packages, the innermost is taken where no other code
-    ran, as of a network that is installed. The cause stays as it is where there is none either.
+    ran, as of a network that is installed. None where there is none either.
     """
     frames = [(Path(frame.f_code.co_filename), number) for frame, number in walk_tb(error.__traceback__)]
     lines = [one for one in frames if one[0].suffix == ".py" and not is_foreign(one[0])]
     blamed = [one for one in lines if not is_below(one[0], package_folders())] or lines
-    return f"{cause}, line {blamed[-1][1]} of {blamed[-1][0].name}" if blamed else cause
+    return (blamed[-1][0].name, blamed[-1][1]) if blamed else None
 
 
 def is_foreign(file: Path) -> bool:

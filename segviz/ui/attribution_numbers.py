@@ -26,8 +26,9 @@ METHOD_HEADS = (
     ColumnHead("Baseline", "What the picture is compared with."),
 )
 RANK = (
-    "Spearman's ρ between the attribution, averaged over the block's cells, and the attention from the point: 1 if "
-    "both rank all cells alike, 0 if the rankings are unrelated. Signed values rank as they are."
+    "Spearman's ρ compares the attribution, averaged over the map's cells, with the attention from the point. It is 1 "
+    "if both rank all cells alike, and 0 if the rankings are unrelated. Signed values rank as they are. Where the "
+    "attention has several heads, their mean is compared."
 )
 
 

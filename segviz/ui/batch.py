@@ -22,7 +22,7 @@ from segviz.catalogue.own_models import own_models
 from segviz.engine import Answer, Op, Watch, engine
 from segviz.engine.waiting import SESSION_SHARE
 from segviz.image import MAX_BYTES, Rgb, decode
-from segviz.picture_files.formats import HEAD_BYTES, starts_like_picture
+from segviz.picture_files.formats import HEAD_BYTES, name_formats, name_unsupported, starts_like_picture
 from segviz.prediction.labelled import PixelLabels
 from segviz.prediction.prediction import Prediction
 from segviz.server.downloads import DOWNLOADS
@@ -42,13 +42,17 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_PICTURES = 500
+LARGEST_UPLOAD = 200  # MB of a ZIP
 ZIP_START = b"PK\x03\x04"
 WRITES: dict[str, Part] = {"Labels": "labels", "Overlay": "overlay", "Confidence": "confidence"}
 EVERY = 0.5  # seconds between looks at a run
+UPLOAD_LABEL = (
+    f"Pictures up to {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or a ZIP of them up to "
+    f"{LARGEST_UPLOAD} MB"
+)
 UPLOAD_HELP = (
-    f"Up to {MOST_PICTURES} pictures of {MAX_BYTES // 1024**2} MB and {MAX_RUN_PIXELS // 10**6} megapixels, or ZIPs of "
-    "them. They stay in this server's memory until you leave or reload the page. The ZIP of results is "
-    "also deleted when you start another run."
+    f"{name_formats()}; at most {MOST_PICTURES} pictures in a run. They stay in this server's memory until you leave "
+    "or reload the page. The ZIP of results is also deleted when you start another run."
 )
 Problems = list[tuple[str, str]]  # names of files, and what is wrong with them
 
@@ -94,9 +98,14 @@ def upload_head(file: UploadedFile) -> bytes:
     return bytes(file.getbuffer()[:HEAD_BYTES])
 
 
-def name_no_pictures(files: Sequence[UploadedFile]) -> list[str]:
-    """The names of uploaded files that are neither pictures nor ZIPs, by their content."""
-    return [file.name for file in files if not (is_zip(file) or starts_like_picture(upload_head(file)))]
+def find_no_pictures(files: Sequence[UploadedFile]) -> list[tuple[str, str]]:
+    """Uploaded files that no run can use: the name, and what the content is, such as "GIF"."""
+    heads = [(file.name, upload_head(file)) for file in files if not is_zip(file)]
+    return [
+        (name, name_unsupported(head) or ("unknown format" if head else "empty file"))
+        for name, head in heads
+        if not starts_like_picture(head)
+    ]
 
 
 def open_upload(file: UploadedFile) -> Rgb:
@@ -258,7 +267,8 @@ def left_out_sentence(names: Sequence[str]) -> str:
     Args:
         names: each with its ZIP's name; at least one.
     """
-    return f"Left out, as {'it is not a picture' if len(names) == 1 else 'they are not pictures'}: {name_files(names)}."
+    what = "it is not a supported picture" if len(names) == 1 else "they are not supported pictures"
+    return f"Left out, as {what}: {name_files(names)}."
 
 
 def show_working(job: BackgroundRun) -> None:

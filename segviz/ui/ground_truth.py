@@ -54,17 +54,31 @@ def pick_ground_truth(picture: Picture, class_sets: Sequence[ClassSet], row: Del
             confirmed = isinstance(result, GroundTruth) and result.reading == "colours"
             file = replace(file, result=result, classes=classes, confirmed=confirmed)
             store_truth(file)
-        if isinstance(result, str):
-            st.error(f"{name_in_words(file)} cannot be used as ground truth: {result}.", icon=":material/broken_image:")
-        elif file.confirmed:
+        if isinstance(result, GroundTruth) and file.confirmed:
             return Truth(result.labels, file.classes, describe_truth(file.name, result))
+        scored = name_scored_labels(picture, class_sets)
+        if isinstance(result, str):
+            refused = f"{name_in_words(file)} cannot be used as ground truth: {result}.{scored}"
+            st.error(refused, icon=":material/broken_image:")
         else:
-            ask_classes(file, result)
+            ask_classes(file, result, scored)
     return None if picture.truth is None else Truth(picture.truth, CAMVID, "exact labels of the drawn scene")
 
 
-def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
-    """Ask whether a file's numbers are the models' classes; until then it is not used."""
+def name_scored_labels(picture: Picture, class_sets: Sequence[ClassSet]) -> str:
+    """Whose labels the scores use while a file is not used: a sentence, behind another one; "" without scores."""
+    scored = picture.truth is not None and any(one.names == CAMVID.names for one in class_sets)
+    return " The scores below use the drawn scene's labels." if scored else ""
+
+
+def ask_classes(file: TruthFile, truth: GroundTruth, scored: str) -> None:
+    """Ask whether a file's numbers are the models' classes; until then it is not used.
+
+    Args:
+        file: the file.
+        truth: its labels.
+        scored: a sentence on the labels that are used meanwhile; "" without any.
+    """
     classes = file.classes
     present = np.bincount(truth.labels.ravel(), minlength=256)[: len(classes.names)] / truth.labels.size
     own = truth.reading == "class indices"  # other numberings are not the models' indices
@@ -78,6 +92,7 @@ def ask_classes(file: TruthFile, truth: GroundTruth) -> None:
             f"{file.name} holds numbers, and numbers do not say which classes they mean. Read as {truth.reading}, they "
             f"are {means}. Is that right? Labels of other classes cannot be compared with these models."
             + (f" {truth.caution[0].upper()}{truth.caution[1:]}." if truth.caution else "")
+            + scored
         ),
         icon=":material/help:",
     )

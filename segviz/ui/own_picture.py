@@ -103,6 +103,8 @@ def decode_upload(name: str, data: bytes) -> Picture | str:
 def caveat_of(picture: Picture) -> str:
     """What to know about an own picture that shows little: it is a strip, or has no detail; "" for any other."""
     height, width = picture.file_size or picture.size
+    if height * width == 1:
+        return "This picture is a single pixel. Its labels and maps mean nothing."
     if picture.colour_range <= ONE_COLOUR:
         return (
             f"This picture has no detail: all of its {size_text((height, width))} pixels have one colour. Models label "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segviz.batch.attention_files import AttentionOptions
-from segviz.picture_files.formats import PICTURE_FORMATS
+from segviz.picture_files.formats import name_formats
 from segviz.text import count_words, escape_markdown, join_with_commas, name_text
 
 MOST_FILES_NAMED = 4  # files that a sentence names
@@ -31,23 +31,28 @@ class RunRequest:
     maps: AttentionOptions | None = None
 
 
-def name_files(names: Sequence[str]) -> str:
-    """Files in a sentence, the first few by name."""
-    named = join_with_commas(map(name_text, names[:MOST_FILES_NAMED]))
-    return f"{named} and {len(names) - MOST_FILES_NAMED} more" if len(names) > MOST_FILES_NAMED else named
+def name_files(names: Sequence[str], notes: Sequence[str] = ()) -> str:
+    """Files in a sentence, the first few by name.
+
+    Args:
+        names: the files.
+        notes: what stands in brackets behind each name, if anything.
+    """
+    named = [name_text(name) for name in names[:MOST_FILES_NAMED]]
+    if notes:
+        named = [f"{name} ({note})" for name, note in zip(named, notes, strict=False)]
+    more = len(names) - len(named)
+    return join_with_commas(named) + (f" and {more} more" if more else "")
 
 
-def no_picture_sentence(names: Sequence[str]) -> str:
+def no_picture_sentence(files: Sequence[tuple[str, str]]) -> str:
     """Which of the chosen files no run can use, in Markdown.
 
     Args:
-        names: at least one.
+        files: the name, and what the content is, such as "GIF"; at least one.
     """
-    files, one = escape_markdown(name_files(names)), len(names) == 1
-    return (
-        f"{files} {'is neither a picture nor a ZIP' if one else 'are neither pictures nor ZIPs'}; use "
-        f"{', '.join(PICTURE_FORMATS)}, or a ZIP of them."
-    )
+    named = escape_markdown(name_files(*zip(*files, strict=True)))
+    return f"{named} cannot be used. Choose {name_formats()} pictures, or a ZIP of them."
 
 
 def run_sentence(request: RunRequest, running: bool, current: bool) -> str:

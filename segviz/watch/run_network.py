@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from segviz.image import Rgb
-from segviz.runtime.blamed_line import name_line
+from segviz.runtime.blamed_line import find_line
 from segviz.runtime.out_of_memory import ExplainedMemoryError, is_out_of_memory
+from segviz.runtime.size_option import IN_PYTHON
 from segviz.text import plain_text
 from segviz.watch.placement import InputRules, Placement, make_input, own_size, patch_multiple, place_picture
 
@@ -21,6 +22,10 @@ SIZE_WORDS = re.compile(
     r"\b(?:sizes?|shapes?|dim(?:ension)?s?|heights?|widths?|resolutions?|multiples?|divisible|patch(?:es)?"
     r"|number of elements)\b"
     r"|\d+ ?[x×] ?\d{2,}|\d{2,} ?[x×] ?\d",
+    re.IGNORECASE,
+)
+CHANNEL_WORDS = re.compile(  # of torch, on features of an image: their channels do not depend on its size
+    r"expected input\[\d+(?:, \d+){3}\] to have \d+ channels|number of channels in input|input channel size",
     re.IGNORECASE,
 )
 
@@ -100,7 +105,7 @@ def lack_of_memory(model: nn.Module, placement: Placement) -> ExplainedMemoryErr
     """The error of a network for which the memory did not suffice."""
     return ExplainedMemoryError(
         f"{type(model).__name__} ran out of memory on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]}; "
-        "give a smaller input size (height, width)"
+        f"give it a smaller input: {IN_PYTHON}"
     )
 
 
@@ -114,11 +119,13 @@ def refusal(model: nn.Module, placement: Placement, error: Exception) -> InputRe
             f"{name} needs more than a picture ({cause}); watch the part that takes the picture, or a module that "
             "gives the rest"
         )
+    line = find_line(error)
+    where = f" in {line[0]}, line {line[1]}," if line else ""
     cure = "correct the network"
     if may_concern_size(error):
-        cure = "give the input size (height, width) that it takes, or correct the network if that is not the cause"
+        cure += f", or, if it needs a fixed input size, give that: {IN_PYTHON}"
     return InputRefusedError(
-        f"{name} failed on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]} ({name_line(cause, error)}); "
+        f"{name} failed{where} on an input of 1 x 3 x {placement.seen[0]} x {placement.seen[1]}: {cause.rstrip('.')}; "
         f"{cure}"
     )
 
@@ -127,4 +134,6 @@ def may_concern_size(error: Exception) -> bool:
     """Whether an input of another size may have been accepted; of an assertion and an index out of range, it may."""
     if isinstance(error, AssertionError | IndexError):
         return True
-    return isinstance(error, RuntimeError | ValueError) and SIZE_WORDS.search(str(error)) is not None
+    words = str(error)
+    spoken = SIZE_WORDS.search(words) is not None and CHANNEL_WORDS.search(words) is None
+    return isinstance(error, RuntimeError | ValueError) and spoken
