@@ -64,8 +64,9 @@ def show_answers() -> None:
             show_chart(chart, "context", "Change of val mIoU without the block's context, one dot per model")
             st.caption(
                 "What switching the block's context off changes. A dot is the mean of several seeds, its bar their "
-                f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. "
-                f"Inside the grey band (within {NO_LOSS:g} points) and to its right, val does not need the context."
+                f"standard deviation; a grey dot is {OWN_SCORE}, of unknown spread. A hollow dot lies within its own "
+                f"spread, so it says nothing. A full dot inside the grey band (within {NO_LOSS:g} points) or to its right "
+                "says that val does not need the context."
             )
         st.markdown("\n".join(f"- {sentence}" for sentence in context_findings(results.runs, training_title)))
     costs = {name: one.cost for name, one in records.items() if one.cost is not None}

@@ -106,6 +106,7 @@ def test_the_page_begins_with_who_needs_its_context_and_what_blocks_cost(folder:
     assert context["y"] == ["Expectation-maximization<br>attention", "Fully attentional block"]  # drawn from below
     assert (context["x"], context["customdata"]) == ([0, -3], ["+0.00", "-2.00, -4.00"])
     assert context["error_x"]["array"] == pytest.approx([0, 2**0.5])
+    assert context["marker"]["symbol"] == ["circle", "circle"]
     assert len(cost["x"]) == 3
     opening = app.main.markdown[0].value
     assert opening.startswith("3 models, scored on CamVid val (101 pictures): mIoU ") and len(opening.split()) < 40
@@ -165,11 +166,18 @@ def test_blocks_whose_context_adds_nothing_are_named(folder: Path) -> None:
     same = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.7)}
     put(folder, record("fla"), record("ema", evaluations=same))
     (finding,) = (one.value for one in visited().markdown if "removed without loss" in one.value)
-    idle, _, needed = finding.split(". ")
-    assert (
-        MODELS["ema"].title in idle
-        and needed == f"On val, mIoU falls without it, in points: {MODELS['fla'].title} 2.00."
-    )
+    idle, needed = finding.split("\n")
+    assert MODELS["ema"].title in idle
+    assert needed == "- Switching the context off costs 1 of 2 blocks 2.00 points of val mIoU."
+
+
+def test_the_dot_of_a_change_within_its_spread_is_hollow(folder: Path) -> None:
+    rises = {VAL: evaluation(0.7), VAL_WITHOUT_CONTEXT: evaluation(0.71)}
+    put(folder, record("fla"), record("ema"))
+    put_seed(folder, record("fla", seed=5, evaluations=rises))
+    app = visited()
+    assert charts(app)[0]["data"][0]["marker"]["symbol"] == ["circle-open", "circle"]  # drawn from below
+    assert [one.value for one in app.markdown if "Not measurable on val" in one.value]
 
 
 def test_records_that_hold_nothing_are_shown_too(folder: Path) -> None:
