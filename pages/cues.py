@@ -21,16 +21,17 @@ from segviz.ui.cues import (
     frame_cues,
     go_to_next_scene,
     open_cell,
+    place_in_table,
 )
 from segviz.ui.models import model_title
 from segviz.ui.picture import Picture
 from segviz.ui.pins import current_pins, swap_pins
 from segviz.ui.show_viewer import show_viewer
 from segviz.ui.state import session
-from segviz.ui.tables import ColumnHead, show_table
+from segviz.ui.tables import ColumnHead, Opener, show_table
 from segviz.ui.widgets import keep_widget
 
-PAGE = "cues"
+PAGE, OPENED = "cues", "opened"  # the page, and the container of the network that is open
 
 st.title("Cues")
 st.caption(
@@ -47,14 +48,15 @@ if not records:
 first_block, first_kind = FIRST_NETWORK if FIRST_NETWORK in records else next(iter(records))
 
 
-def show_cells() -> None:
-    """The table; a cell opens its network below."""
+def show_cells(block: str, kind: str) -> None:
+    """The table; a cell opens its network below, where that of this block and kind is open."""
     measures = list(CUE_MEASURES)
     kept = keep_widget("cues measure", measures[0], linked=measures)
     measure = str(st.segmented_control("In the table", measures, required=True, label_visibility="collapsed", **kept))
     heads = [ColumnHead(kind.title, f"Its class is told by {kind.rule}.") for kind in CUE_KINDS.values()]
     table = cue_table(records, measure)
-    show_table(table, heads, "Blocks by kinds of cue", pick=open_cell)
+    opener = Opener(open_cell, place_in_table(block, kind), OPENED)
+    show_table(table, heads, "Blocks by kinds of cue", opener=opener)
     words = "; ".join(f"*{word.value}*: {word.meaning}" for word in CanTell)
     st.caption(f"{CUE_MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
     csv_button(table, f"cues-{measure.lower().replace(' ', '-')}")
@@ -65,13 +67,16 @@ def show_cells() -> None:
         st.caption(describe_training(records))
 
 
-show_cells()
+cells, opened = st.container(), st.container(key=OPENED)
 left, middle, right, button = st.columns([3, 3, 2, 1], vertical_alignment="bottom")
 block = left.selectbox("Block", MODELS, format_func=model_title, **keep_widget(BLOCK, first_block, MODELS))
 kind = middle.selectbox(
     "Cue", CUE_KINDS, format_func=lambda key: CUE_KINDS[key].title, **keep_widget(KIND, first_kind, linked=CUE_KINDS)
 )
 number = right.number_input("Scene", 0, SCENE_NUMBERS - 1, **keep_widget(SCENE, 0, linked=range(SCENE_NUMBERS)))
+with cells:
+    show_cells(block, kind)
+opened.header(f"{MODELS[block].title}, {CUE_KINDS[kind].title.lower()}")
 button.button("Next", on_click=go_to_next_scene, width="stretch", help="Another scene of this kind")
 answers = answer_or_stop(block, kind, int(number))
 assert answers.prediction.image is not None

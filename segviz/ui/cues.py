@@ -72,6 +72,11 @@ def open_cell(row: int, title: str) -> None:
         st.session_state[BLOCK], st.session_state[KIND] = list(MODELS)[row], kinds[title]
 
 
+def place_in_table(block: str, kind: str) -> tuple[int, str]:
+    """The table's cell of a network, as `open_cell` gets it."""
+    return list(MODELS).index(block), CUE_KINDS[kind].title
+
+
 def go_to_next_scene() -> None:
     """Increase the scene's number by one."""
     st.session_state[SCENE] = (int(st.session_state[SCENE]) + 1) % SCENE_NUMBERS
