@@ -1,11 +1,18 @@
-"""Cues: scenes whose right answer is known. Which block finds the cue that tells a thing's class?"""
+"""Cues: scenes whose correct answer is known. Which block finds the cue that tells an object's class?"""
 
 import streamlit as st
 
 from segviz.data.scenes.cues import CUE_KINDS
 from segviz.models.registry import MODELS
-from segviz.results.cue_table import CUE_MEASURES, cue_table, describe_training, read_cue_records, surprises
-from segviz.results.cue_theory import CUE_REASONS, CanTell
+from segviz.results.cue_table import (
+    CUE_MEASURES,
+    cue_table,
+    describe_measure,
+    describe_training,
+    read_cue_records,
+    surprises,
+)
+from segviz.results.cue_theory import CUE_REASONS
 from segviz.text import escape_markdown
 from segviz.ui.charts import csv_button
 from segviz.ui.cues import (
@@ -35,9 +42,9 @@ PAGE, OPENED = "cues", "opened"  # the page, and the container of the network th
 
 st.title("Cues")
 st.caption(
-    "Where should a block look? In these scenes it is known: a white thing has the class of a coloured cue elsewhere, "
-    "orange, blue or yellow, and nothing near the thing tells it. A tiny network of two convolutions, one block and a "
-    "linear classifier was trained for each cell of the table."
+    "Where should a block look? In these scenes it is known. A white object takes its class from a coloured cue "
+    "elsewhere in the scene (orange, blue or yellow); nothing near the object gives it away. A tiny network of two "
+    "convolutions, one block and a linear classifier was trained for each cell of the table."
 )
 records, problems = read_cue_records()
 for problem in problems:
@@ -57,11 +64,11 @@ def show_cells(block: str, kind: str) -> None:
     table = cue_table(records, measure)
     opener = Opener(open_cell, place_in_table(block, kind), OPENED)
     show_table(table, heads, "Blocks by kinds of cue", opener=opener)
-    words = "; ".join(f"*{word.value}*: {word.meaning}" for word in CanTell)
-    st.caption(f"{CUE_MEASURES[measure]} Open a cell to see it below. Theory: {words}.")
+    st.caption("Open a cell to see its network below. The marked cell is open.")
+    st.caption(describe_measure(measure, table))
     csv_button(table, f"cues-{measure.lower().replace(' ', '-')}")
     with st.expander("Why theory says so, and where practice differs"):
-        st.markdown("\n".join(f"- **{MODELS[name].title}** {reason}." for name, reason in CUE_REASONS.items()))
+        st.markdown("\n".join(f"- **{MODELS[name].title}**: {reason}." for name, reason in CUE_REASONS.items()))
         if sentences := surprises(records):
             st.markdown("Measured otherwise:\n" + "\n".join(f"- {sentence}" for sentence in sentences))
         st.caption(describe_training(records))
@@ -95,7 +102,7 @@ def viewer() -> None:
 
 
 st.caption(
-    f"The class of each thing is told by {CUE_KINDS[kind].rule}. Click a white thing to pin a point: the cue that "
+    f"The class of each object is told by {CUE_KINDS[kind].rule}. Click a white object to pin a point: the cue that "
     "decides its class is framed in the point's colour. Two convolutions come before "
     "the block, so cells up to two away from a cue also see its colour; weight there is not counted as weight on the "
     "cue."
