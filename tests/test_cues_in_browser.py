@@ -8,6 +8,7 @@ from browser import visiting
 from playwright.sync_api import Browser, expect
 
 from segviz.models.registry import MODELS
+from segviz.results.cue_table import CUE_MEASURES
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
@@ -19,10 +20,13 @@ def test_a_cell_that_is_opened_is_marked_and_its_network_comes_into_view(
         table = page.get_by_role("table", name="Blocks by kinds of cue")
         current = table.locator("[aria-current=true]")
         expect(current).to_have_count(1, timeout=60_000)
-        needed, room = table.evaluate("one => [one.scrollWidth, one.parentElement.clientWidth]")
-        assert (needed <= room) is (width == 1280)
         more = page.get_by_text("More columns to the right")
-        expect(more).to_be_visible(visible=width < 1280)
+        for measure in reversed(CUE_MEASURES):
+            page.get_by_role("radio", name=measure).click()
+            expect(page.get_by_text(CUE_MEASURES[measure])).to_be_visible()
+            expect(more).to_be_visible(visible=width < 1280)
+            needed, room = table.evaluate("one => [one.scrollWidth, one.parentElement.clientWidth]")
+            assert (needed <= room) is (width == 1280), measure
         row = table.get_by_role("row", name=MODELS["fla"].title)
         row.get_by_role("button").last.click()
         heading = page.get_by_role("heading", name=f"{MODELS['fla'].title}, the nearer of two")
