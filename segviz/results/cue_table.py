@@ -15,18 +15,18 @@ from segviz.table import Columns
 from segviz.text import NONE, count_words, percent_text
 
 CueRecords = Mapping[tuple[str, str], CueRecord]  # by block and kind
-ANSWERS, WEIGHT, INFLUENCE = "Correct answers", "Weight on the cue", "Influence on the cue"
+CORRECT_ANSWERS, WEIGHT_ON_CUE, INFLUENCE_ON_CUE = "Correct answers", "Weight on the cue", "Influence on the cue"
 CUE_MEASURES: Mapping[str, str] = {
-    ANSWERS: "Correct answers on new pictures, their 95 % interval, and what theory says:",
-    WEIGHT: "The weight that the object's centre gives to its cue's nine cells, for each map of places.",
-    INFLUENCE: "The share of the influence on the object's score that comes from its cue's nine cells.",
+    CORRECT_ANSWERS: "Correct answers on new pictures, their 95 % interval, and what theory says:",
+    WEIGHT_ON_CUE: "The weight that the object's centre gives to its cue's nine cells, for each map of places.",
+    INFLUENCE_ON_CUE: "The share of the influence on the object's score that comes from its cue's nine cells.",
 }
-ABOVE = "↑"
+ABOVE_THEORY = "↑"
 LEGENDS: Mapping[str, Mapping[str, str]] = {
-    ANSWERS: {word.value: word.meaning for word in CanTell}
-    | {ABOVE: "above what theory predicts; *Why theory says so* has the reason"},
-    WEIGHT: {NONE: "the block has no map of places"},
-    INFLUENCE: {NONE: "no context reaches the answer"},
+    CORRECT_ANSWERS: {word.value: word.meaning for word in CanTell}
+    | {ABOVE_THEORY: "above what theory predicts; *Why theory says so* has the reason"},
+    WEIGHT_ON_CUE: {NONE: "the block has no map of places"},
+    INFLUENCE_ON_CUE: {NONE: "no context reaches the answer"},
 }
 CEILINGS = {CanTell.NO: 1 / 3, CanTell.EITHER: 1 / 2}
 
@@ -60,16 +60,18 @@ def cue_table(records: CueRecords, measure: str) -> Columns:
 def describe_cell(record: CueRecord, measure: str) -> str:
     """What a cell of the table says."""
     measured = record.measured
-    if measure == WEIGHT:
+    if measure == WEIGHT_ON_CUE:
         several = len(measured.weight) > 1
-        return ", ".join(
-            f"{f'{name} ' if several else ''}{percent_text(share)}" for name, share in measured.weight.items()
-        ) or NONE  # fmt: skip
-    if measure == INFLUENCE:
+        shares = [
+            f"{name}\N{NO-BREAK SPACE}{percent_text(share)}" if several else percent_text(share)
+            for name, share in measured.weight.items()
+        ]
+        return ", ".join(shares) or NONE
+    if measure == INFLUENCE_ON_CUE:
         return NONE if measured.influence is None else percent_text(measured.influence)
     low, high = measured.interval
     shown = f"{percent_text(measured.accuracy)} ({100 * low:.0f}–{100 * high:.0f})"
-    mark = f" {ABOVE}" if is_above_theory(record) else ""
+    mark = f" {ABOVE_THEORY}" if is_above_theory(record) else ""
     words = f"{expectation(record).value}{mark}".replace(" ", "\N{NO-BREAK SPACE}")
     return f"{shown}\N{NO-BREAK SPACE}· {words}"
 
